@@ -1,0 +1,79 @@
+package runtime
+
+// Kind says what a [Shape] is, after BTF's kinds.
+type Kind uint8
+
+// The kinds of shapes. BTF's const, volatile and restrict carry no layout and
+// have no kind of their own.
+const (
+	Void    Kind = iota // void, and types whose BTF says nothing else
+	Int                 // an integer; see Shape.Signed
+	Bool                // _Bool
+	Char                // a C char, the element of strings; one byte
+	Float               // float, double
+	Enum                // enum and enum64; see Shape.Values
+	Pointer             // Elem is the pointee
+	Array               // Len elements of Elem
+	Struct              // Members at increasing offsets
+	Union               // Members over the same bytes
+	Section             // a DATASEC: the globals of .bss, .data, .rodata, ...
+	Typedef             // Name for Elem
+	Func                // a function or function prototype; only ever pointed at
+	Fwd                 // struct or union declared and not defined; see Shape.Name
+)
+
+// Shape is the layout of one C type: what BTF says of it, resolved, without
+// the BTF. Shapes refer to one another by pointer and form cycles through
+// Pointer shapes. A Shape is immutable once its table is built.
+type Shape struct {
+	Kind   Kind
+	Name   string // C name without "struct", "union" or "enum"; empty if anonymous
+	Size   int    // bytes; 0 for Void, Func, Fwd
+	Signed bool   // Int, Enum: two's complement
+
+	Elem    *Shape      // Pointer, Array, Typedef: never nil there
+	Len     int         // Array: number of elements; 0 is a flexible array
+	Members []Member    // Struct, Union, Section
+	Values  []EnumValue // Enum, in declaration order
+
+	// Tags are the BTF type tags of a Pointer, outermost first, as the C
+	// source spells them: "kptr", "percpu_kptr", "user", "rcu", "arena", ...
+	Tags []string
+}
+
+// Member is a member of a Struct, Union or Section.
+type Member struct {
+	Name   string // empty for an anonymous struct or union
+	Offset int    // bytes from the start of the enclosing shape; for a bitfield, of the byte that holds its lowest-numbered bit in BTF's bit order
+	Type   *Shape
+
+	// Bits is the width of a bitfield and 0 for anything else. BitOffset is
+	// its distance in bits from Offset, 0 to 7, counted as BTF counts bits:
+	// from the least significant bit on little-endian targets, from the most
+	// significant on big-endian ones.
+	Bits, BitOffset uint8
+
+	Static bool     // Section: a variable with internal linkage
+	Tags   []string // BTF decl tags of the member or variable
+}
+
+// EnumValue is one enumerator. Value holds the two's complement bits of a
+// signed enum.
+type EnumValue struct {
+	Name  string
+	Value uint64
+}
+
+// Underlying follows typedefs to the shape they name.
+func (s *Shape) Underlying() *Shape {
+	for range maxTypedefs {
+		if s == nil || s.Kind != Typedef {
+			return s
+		}
+		s = s.Elem
+	}
+	return nil
+}
+
+// maxTypedefs bounds a typedef chain; clang nests a handful.
+const maxTypedefs = 64
