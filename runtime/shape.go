@@ -6,20 +6,20 @@ type Kind uint8
 // The kinds of shapes. BTF's const, volatile and restrict carry no layout and
 // have no kind of their own.
 const (
-	Void    Kind = iota // void, and types whose BTF says nothing else
-	Int                 // an integer; see Shape.Signed
-	Bool                // _Bool
-	Char                // a C char, the element of strings; one byte
-	Float               // float, double
-	Enum                // enum and enum64; see Shape.Values
-	Pointer             // Elem is the pointee
-	Array               // Len elements of Elem
-	Struct              // Members at increasing offsets
-	Union               // Members over the same bytes
-	Section             // a DATASEC: the globals of .bss, .data, .rodata, ...
-	Typedef             // Name for Elem
-	Func                // a function or function prototype; only ever pointed at
-	Fwd                 // struct or union declared and not defined; see Shape.Name
+	KindVoid    Kind = iota // void, and types whose BTF says nothing else
+	KindInt                 // an integer; see Shape.Signed
+	KindBool                // _Bool
+	KindChar                // a C char, the element of strings; one byte
+	KindFloat               // float, double
+	KindEnum                // enum and enum64; see Shape.Values
+	KindPointer             // Elem is the pointee
+	KindArray               // Len elements of Elem
+	KindStruct              // Members at increasing offsets
+	KindUnion               // Members over the same bytes
+	KindSection             // a DATASEC: the globals of .bss, .data, .rodata, ...
+	KindTypedef             // Name for Elem
+	KindFunc                // a function or function prototype; only ever pointed at
+	KindFwd                 // struct or union declared and not defined; see Shape.Name
 )
 
 // Shape is the layout of one C type: what BTF says of it, resolved, without
@@ -67,7 +67,7 @@ type EnumValue struct {
 // Underlying follows typedefs to the shape they name.
 func (s *Shape) Underlying() *Shape {
 	for range maxTypedefs {
-		if s == nil || s.Kind != Typedef {
+		if s == nil || s.Kind != KindTypedef {
 			return s
 		}
 		s = s.Elem
