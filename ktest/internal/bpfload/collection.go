@@ -1,0 +1,146 @@
+package bpfload
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Collection is a loaded object. Its maps and programs stay loaded until
+// Close, and longer where a link holds them.
+type Collection struct {
+	Maps     map[string]*ebpf.Map
+	Programs map[string]*ebpf.Program
+}
+
+// Load creates the maps of spec, loads its programs and fills its struct_ops
+// maps. name is the object's name, from which the kernel's names for its data
+// sections are made.
+//
+// A program that the verifier rejects is reported as a *[VerifierError].
+func Load(spec *ebpf.CollectionSpec, name string) (_ *Collection, err error) {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kernel's BTF: %w (CONFIG_DEBUG_INFO_BTF=y is needed)", err)
+	}
+
+	l := loader{
+		spec:   spec,
+		object: name,
+		kernel: kernel,
+		coll: &Collection{
+			Maps:     make(map[string]*ebpf.Map),
+			Programs: make(map[string]*ebpf.Program),
+		},
+	}
+	defer func() {
+		if err != nil {
+			l.coll.Close()
+		}
+	}()
+
+	steps := []func() error{l.prepare, l.createMaps, l.loadPrograms, l.fillStructOps}
+	defer func() { l.btf.Close() }()
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return l.coll, nil
+}
+
+// Close releases all maps and programs.
+func (c *Collection) Close() {
+	for _, m := range c.Maps {
+		m.Close()
+	}
+	for _, p := range c.Programs {
+		p.Close()
+	}
+}
+
+// AttachStructOps attaches the struct_ops map called name, or the only one if
+// name is empty. The scheduler runs until the link is closed.
+func (c *Collection) AttachStructOps(name string) (link.Link, error) {
+	var ops []string
+	for n, m := range c.Maps {
+		if m.Type() == ebpf.StructOpsMap {
+			ops = append(ops, n)
+		}
+	}
+	slices.Sort(ops)
+
+	switch {
+	case len(ops) == 0:
+		return nil, errors.New("the object has no .struct_ops.link section: nothing to attach")
+	case name == "" && len(ops) > 1:
+		return nil, fmt.Errorf("the object has %d struct_ops maps, name one of %s", len(ops), strings.Join(ops, ", "))
+	case name == "":
+		name = ops[0]
+	case !slices.Contains(ops, name):
+		return nil, fmt.Errorf("the object has no struct_ops map %q, it has %s", name, strings.Join(ops, ", "))
+	}
+
+	l, err := link.AttachStructOps(link.StructOpsOptions{Map: c.Maps[name]})
+	if err != nil {
+		return nil, fmt.Errorf("attaching struct_ops map %s: %w", name, err)
+	}
+	return l, nil
+}
+
+// loader holds what the steps of Load hand to one another.
+type loader struct {
+	spec   *ebpf.CollectionSpec
+	object string
+	kernel *btf.Spec
+
+	programs []*program // in the order of their names
+	maps     []*mapDef  // in the order of their names
+	btf      *btf.Handle
+	coll     *Collection
+}
+
+// prepare relocates the programs and collects the types of programs and maps.
+func (l *loader) prepare() error {
+	var b btf.Builder
+
+	for _, name := range sortedKeys(l.spec.Programs) {
+		p, err := l.prepareProgram(l.spec.Programs[name], &b)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", name, err)
+		}
+		l.programs = append(l.programs, p)
+	}
+	for _, name := range sortedKeys(l.spec.Maps) {
+		m, err := l.prepareMap(l.spec.Maps[name], &b)
+		if err != nil {
+			return fmt.Errorf("map %s: %w", name, err)
+		}
+		l.maps = append(l.maps, m)
+	}
+
+	handle, err := btf.NewHandle(&b)
+	if err != nil {
+		return fmt.Errorf("loading the object's BTF: %w", err)
+	}
+	l.btf = handle
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// native is the byte order that bpf(2) takes.
+var native = binary.NativeEndian

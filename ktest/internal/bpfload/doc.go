@@ -1,0 +1,19 @@
+// Package bpfload loads BPF objects with struct_ops schedulers into the
+// running kernel.
+//
+// It builds on cilium/ebpf, which reads the object and applies CO-RE
+// relocations, and does itself what cilium/ebpf v0.22 cannot:
+//
+//   - arena programs: asm.Instruction.Marshal clears the offset of a register
+//     move, which turns addr_space_cast into a malformed instruction;
+//   - kfuncs that have a sibling named with a ___ suffix in the kernel's BTF
+//     (scx_bpf_dsq_insert and scx_bpf_dsq_insert___v2): it reports them as
+//     ambiguous, here the exact name wins;
+//   - one BTF object for the programs and all maps, as libbpf makes it, where
+//     cilium/ebpf makes one for each map: whoever looks at a map in the kernel
+//     finds the types of the whole object.
+//
+// Not loaded, and refused by name: .kconfig and .ksyms variables, pinned maps,
+// and what ebpf.LoadCollectionSpec rejects. Schedulers with those are started
+// as their own binaries.
+package bpfload

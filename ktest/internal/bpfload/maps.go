@@ -1,0 +1,157 @@
+package bpfload
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// mapDef is a MapSpec made ready for the kernel.
+type mapDef struct {
+	spec       *ebpf.MapSpec
+	key, value btf.TypeID // in the object's BTF; 0 if untyped
+	ops        *structOps // of a struct_ops map
+}
+
+func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error) {
+	if spec.Pinning != ebpf.PinNone {
+		return nil, errors.New("pinned maps are not loaded")
+	}
+	if spec.Name == ".kconfig" {
+		return nil, errors.New("kconfig variables are not resolved: start the scheduler as its own binary")
+	}
+
+	def := &mapDef{spec: spec}
+	var err error
+	if spec.Type == ebpf.StructOpsMap {
+		if def.ops, err = l.newStructOps(spec); err != nil {
+			return nil, err
+		}
+	}
+	if spec.Value == nil {
+		return def, nil
+	}
+	if def.value, err = b.Add(spec.Value); err != nil {
+		return nil, fmt.Errorf("encoding its value type: %w", err)
+	}
+	// A data section has a value and no key: void, whose id is 0.
+	if spec.Key == nil {
+		return def, nil
+	}
+	if def.key, err = b.Add(spec.Key); err != nil {
+		return nil, fmt.Errorf("encoding its key type: %w", err)
+	}
+	return def, nil
+}
+
+func (l *loader) createMaps() error {
+	for _, def := range l.maps {
+		m, err := l.createMap(def)
+		if err != nil {
+			return fmt.Errorf("creating map %s (%v): %w", def.spec.Name, def.spec.Type, err)
+		}
+		l.coll.Maps[def.spec.Name] = m
+		if def.ops != nil {
+			continue // its value names programs, which are not loaded yet
+		}
+		if err := fillMap(m, def.spec); err != nil {
+			return fmt.Errorf("filling map %s (%v): %w", def.spec.Name, def.spec.Type, err)
+		}
+	}
+	return nil
+}
+
+// errNotSupported is ENOTSUPP, which the kernel returns to user space although it
+// is not part of the ABI (include/linux/errno.h).
+const errNotSupported = unix.Errno(524)
+
+func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
+	spec := def.spec
+	attr := mapCreateAttr{
+		mapType:    uint32(spec.Type),
+		keySize:    spec.KeySize,
+		valueSize:  spec.ValueSize,
+		maxEntries: spec.MaxEntries,
+		flags:      spec.Flags,
+		numaNode:   spec.NumaNode,
+		name:       kernelName(l.mapName(spec.Name)),
+		extra:      spec.MapExtra,
+	}
+	if spec.InnerMap != nil {
+		inner, err := l.createMap(&mapDef{spec: spec.InnerMap})
+		if err != nil {
+			return nil, fmt.Errorf("its inner map: %w", err)
+		}
+		defer inner.Close()
+		attr.innerMapFD = uint32(inner.FD())
+	}
+	if err := setMaxEntries(&attr); err != nil {
+		return nil, err
+	}
+	switch {
+	case def.ops != nil:
+		attr.valueSize = def.ops.value.Size
+		attr.btfFD = uint32(l.btf.FD())
+		attr.btfVmlinuxValueTypeID = uint32(def.ops.valueID)
+	case def.value != 0:
+		attr.btfFD = uint32(l.btf.FD())
+		attr.btfKeyTypeID, attr.btfValueTypeID = uint32(def.key), uint32(def.value)
+	}
+
+	fd, err := bpf(cmdMapCreate, &attr)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, errNotSupported) {
+		// Some map types take no BTF for their contents (map_check_btf).
+		untyped := attr
+		untyped.btfFD, untyped.btfKeyTypeID, untyped.btfValueTypeID = 0, 0, 0
+		if again, errAgain := bpf(cmdMapCreate, &untyped); errAgain == nil {
+			fd, err = again, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ebpf.NewMapFromFD(fd)
+}
+
+// setMaxEntries fills in what a definition may leave to the loader.
+func setMaxEntries(attr *mapCreateAttr) error {
+	if attr.maxEntries != 0 || ebpf.MapType(attr.mapType) != ebpf.PerfEventArray {
+		return nil
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("counting possible CPUs: %w", err)
+	}
+	attr.maxEntries = uint32(cpus)
+	return nil
+}
+
+// mapName is the name of a map in the kernel: that of a data section follows
+// libbpf, "sched.bss" for the .bss of sched.bpf.o.
+func (l *loader) mapName(name string) string {
+	if !strings.HasPrefix(name, ".") {
+		return name
+	}
+	object, _, _ := strings.Cut(filepath.Base(l.object), ".")
+	section := "." + strings.Split(name[1:], ".")[0]
+	room := max(0, len(objName{})-1-len(section))
+	return object[:min(len(object), room, 8)] + name
+}
+
+// fillMap writes the initial contents, and freezes what is constant.
+func fillMap(m *ebpf.Map, spec *ebpf.MapSpec) error {
+	for _, kv := range spec.Contents {
+		if err := m.Put(kv.Key, kv.Value); err != nil {
+			return err
+		}
+	}
+	if strings.HasPrefix(spec.Name, ".rodata") {
+		return m.Freeze()
+	}
+	return nil
+}

@@ -1,0 +1,280 @@
+package bpfload
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// VerifierError is a program that the kernel refused to load.
+type VerifierError struct {
+	Program string
+	Log     string // the verifier's whole log; ends with its reason
+	Err     error  // what bpf(2) returned
+}
+
+func (e *VerifierError) Error() string {
+	return fmt.Sprintf("the verifier rejects program %s: %v: %s", e.Program, e.Err, lastReason(e.Log))
+}
+
+func (e *VerifierError) Unwrap() error { return e.Err }
+
+// lastReason picks the verifier's complaint out of its log: the last line that
+// is not one of the statistics.
+func lastReason(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	for _, line := range slices.Backward(lines) {
+		if !strings.HasPrefix(line, "processed ") && strings.TrimSpace(line) != "" {
+			return line
+		}
+	}
+	return "no log"
+}
+
+// program is a ProgramSpec made ready for the kernel.
+type program struct {
+	spec     *ebpf.ProgramSpec
+	insns    asm.Instructions
+	funcInfo []byte
+	lineInfo []byte
+}
+
+func (l *loader) prepareProgram(spec *ebpf.ProgramSpec, b *btf.Builder) (*program, error) {
+	p := &program{spec: spec, insns: slices.Clone(spec.Instructions)}
+
+	if err := l.relocateCORE(p, b); err != nil {
+		return nil, fmt.Errorf("applying CO-RE relocations: %w", err)
+	}
+	if err := l.relocateKfuncs(p.insns); err != nil {
+		return nil, err
+	}
+
+	var err error
+	p.funcInfo, p.lineInfo, err = btf.MarshalExtInfos(p.insns, b)
+	if err != nil {
+		return nil, fmt.Errorf("encoding func_info and line_info: %w", err)
+	}
+	return p, nil
+}
+
+// relocateCORE applies the CO-RE relocations of p against the running kernel.
+func (l *loader) relocateCORE(p *program, b *btf.Builder) error {
+	var relos []*btf.CORERelocation
+	var at []int
+	for i := range p.insns {
+		if relo := btf.CORERelocationMetadata(&p.insns[i]); relo != nil {
+			relos = append(relos, relo)
+			at = append(at, i)
+		}
+	}
+	if len(relos) == 0 {
+		return nil
+	}
+
+	fixups, err := btf.CORERelocate(relos, []*btf.Spec{l.kernel}, p.spec.ByteOrder, b.Add)
+	if err != nil {
+		return err
+	}
+	for i, fixup := range fixups {
+		if err := fixup.Apply(&p.insns[at[i]]); err != nil {
+			return fmt.Errorf("instruction %d: %w", at[i], err)
+		}
+	}
+	return nil
+}
+
+// missingKfunc is called in place of a kfunc that the kernel lacks. The
+// verifier rejects the call unless it removes it as dead code, which is how
+// programs guard the use of kfuncs that may be absent. The number shows in its
+// log.
+const missingKfunc = 0xbadf00d & 0x7fffffff
+
+// relocateKfuncs resolves calls of kernel functions to their BTF ids.
+func (l *loader) relocateKfuncs(insns asm.Instructions) error {
+	for i := range insns {
+		ins := &insns[i]
+		if !ins.IsKfuncCall() {
+			continue
+		}
+		id, err := l.kfunc(ins.Reference())
+		if errors.Is(err, btf.ErrNotFound) {
+			id = missingKfunc
+		} else if err != nil {
+			return fmt.Errorf("kfunc %s: %w", ins.Reference(), err)
+		}
+
+		// A fresh instruction, without the reference that Marshal would resolve.
+		call := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Src: ins.Src, Constant: int64(id)}
+		call = call.WithSource(ins.Source()).WithSymbol(ins.Symbol())
+		if f := btf.FuncMetadata(ins); f != nil {
+			call = btf.WithFuncMetadata(call, f)
+		}
+		*ins = call
+	}
+	return nil
+}
+
+// kfunc finds the BTF id of a function of vmlinux: the one called name, or else
+// the one whose name differs only in a ___ suffix on either side.
+func (l *loader) kfunc(name string) (btf.TypeID, error) {
+	types, err := l.kernel.AnyTypesByName(essentialName(name))
+	if err != nil {
+		return 0, err
+	}
+
+	var flavours []*btf.Func
+	for _, t := range types {
+		f, ok := t.(*btf.Func)
+		if !ok {
+			continue
+		}
+		if f.Name == name {
+			return l.kernel.TypeID(f)
+		}
+		flavours = append(flavours, f)
+	}
+	switch len(flavours) {
+	case 0:
+		return 0, btf.ErrNotFound
+	case 1:
+		return l.kernel.TypeID(flavours[0])
+	default:
+		return 0, fmt.Errorf("the kernel has %d flavours of it and none by this name", len(flavours))
+	}
+}
+
+// essentialName is name without a ___flavour.
+func essentialName(name string) string {
+	if i := strings.LastIndex(name, "___"); i > 0 {
+		return name[:i]
+	}
+	return name
+}
+
+func (l *loader) loadPrograms() error {
+	for _, p := range l.programs {
+		fd, err := l.loadProgram(p)
+		if err != nil {
+			return err
+		}
+		prog, err := ebpf.NewProgramFromFD(fd)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", p.spec.Name, err)
+		}
+		l.coll.Programs[p.spec.Name] = prog
+	}
+	return nil
+}
+
+// verifierLogSize is large enough for the log of any program within the
+// verifier's limit of a million instructions that people have looked at.
+const verifierLogSize = 16 << 20
+
+func (l *loader) loadProgram(p *program) (int, error) {
+	if err := l.resolveReferences(p.insns); err != nil {
+		return -1, fmt.Errorf("program %s: %w", p.spec.Name, err)
+	}
+	code, err := marshal(p.insns, p.spec.ByteOrder)
+	if err != nil {
+		return -1, fmt.Errorf("encoding program %s: %w", p.spec.Name, err)
+	}
+	license := append([]byte(p.spec.License), 0)
+
+	attr := progLoadAttr{
+		progType:           uint32(p.spec.Type),
+		insnCnt:            uint32(len(code) / asm.InstructionSize),
+		insns:              pointer(code),
+		license:            pointer(license),
+		flags:              p.spec.Flags,
+		name:               kernelName(p.spec.Name),
+		expectedAttachType: uint32(p.spec.AttachType),
+		btfFD:              uint32(l.btf.FD()),
+		funcInfoRecSize:    btf.FuncInfoSize,
+		funcInfo:           pointer(p.funcInfo),
+		funcInfoCnt:        uint32(len(p.funcInfo)) / btf.FuncInfoSize,
+		lineInfoRecSize:    btf.LineInfoSize,
+		lineInfo:           pointer(p.lineInfo),
+		lineInfoCnt:        uint32(len(p.lineInfo)) / btf.LineInfoSize,
+	}
+	if err := l.attachTarget(p.spec, &attr); err != nil {
+		return -1, fmt.Errorf("program %s: %w", p.spec.Name, err)
+	}
+
+	fd, err := bpf(cmdProgLoad, &attr)
+	if err == nil {
+		return fd, nil
+	}
+
+	// Once more for the log, which costs the verifier time that a program
+	// without faults need not spend.
+	log := make([]byte, verifierLogSize)
+	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), pointer(log)
+	fd, err = bpf(cmdProgLoad, &attr)
+	if err == nil {
+		return fd, nil
+	}
+	return -1, &VerifierError{Program: p.spec.Name, Log: unix.ByteSliceToString(log), Err: err}
+}
+
+// resolveReferences points map loads at the maps, and reports what else the
+// instructions refer to and will not find.
+func (l *loader) resolveReferences(insns asm.Instructions) error {
+	functions, err := insns.SymbolOffsets()
+	if err != nil {
+		return err
+	}
+	for i := range insns {
+		ins := &insns[i]
+		name := ins.Reference()
+		if name == "" {
+			continue
+		}
+		if m, ok := l.coll.Maps[name]; ok && ins.IsLoadFromMap() {
+			if err := ins.AssociateMap(m); err != nil {
+				return fmt.Errorf("map %s: %w", name, err)
+			}
+			continue
+		}
+		if _, ok := functions[name]; ok {
+			continue
+		}
+		return fmt.Errorf("it refers to %q, which is no map, function or kfunc: "+
+			"start a scheduler that uses kconfig or ksym variables as its own binary", name)
+	}
+	return nil
+}
+
+// marshal encodes insns for bpf(2).
+//
+// asm.Instruction.Marshal clears Offset in ALU instructions, where
+// addr_space_cast (a 64-bit register move, BPF_ADDR_SPACE_CAST in
+// include/linux/filter.h) has its mark; it is put back.
+func marshal(insns asm.Instructions, order binary.ByteOrder) ([]byte, error) {
+	var buf bytes.Buffer
+	if err := insns.Marshal(&buf, order); err != nil {
+		return nil, err
+	}
+	code := buf.Bytes()
+
+	iter := insns.Iterate()
+	for iter.Next() {
+		if isAddrSpaceCast(iter.Ins) {
+			order.PutUint16(code[int(iter.Offset)*asm.InstructionSize+2:], addrSpaceCast)
+		}
+	}
+	return code, nil
+}
+
+const addrSpaceCast = 1 // BPF_ADDR_SPACE_CAST
+
+func isAddrSpaceCast(ins *asm.Instruction) bool {
+	return ins.OpCode == asm.Mov.Op(asm.RegSource) && ins.Offset == addrSpaceCast
+}

@@ -1,0 +1,169 @@
+package bpfload
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// structOps is a struct_ops map: the kernel's own type for its value, and where
+// in it the operations are.
+//
+// For struct sched_ext_ops the value is struct bpf_struct_ops_sched_ext_ops
+// { struct bpf_struct_ops_common common; struct sched_ext_ops data; }.
+type structOps struct {
+	value   *btf.Struct
+	valueID btf.TypeID
+	data    *btf.Struct
+	offset  uint32 // bytes from value to data
+}
+
+const structOpsPrefix = "bpf_struct_ops_"
+
+func (l *loader) newStructOps(spec *ebpf.MapSpec) (*structOps, error) {
+	own, ok := btf.As[*btf.Struct](spec.Value)
+	if !ok {
+		return nil, fmt.Errorf("its value is a %v, not a struct", spec.Value)
+	}
+
+	ops := &structOps{}
+	err := l.kernel.TypeByName(structOpsPrefix+own.Name, &ops.value)
+	if errors.Is(err, btf.ErrNotFound) {
+		return nil, fmt.Errorf("the kernel has no struct_ops type %q (sched_ext needs CONFIG_SCHED_CLASS_EXT=y)", own.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("struct_ops type %s: %w", own.Name, err)
+	}
+	if ops.valueID, err = l.kernel.TypeID(ops.value); err != nil {
+		return nil, err
+	}
+	for _, m := range ops.value.Members {
+		if s, ok := btf.As[*btf.Struct](m.Type); ok && s.Name == own.Name {
+			ops.data, ops.offset = s, m.Offset.Bytes()
+			return ops, nil
+		}
+	}
+	return nil, fmt.Errorf("the kernel's %s has no member of type struct %s", ops.value.Name, own.Name)
+}
+
+// attachTarget says which member of which struct a struct_ops program
+// implements.
+func (l *loader) attachTarget(spec *ebpf.ProgramSpec, attr *progLoadAttr) error {
+	if spec.Type != ebpf.StructOps {
+		if spec.AttachTo != "" {
+			return fmt.Errorf("it attaches to %q: only struct_ops programs are attached", spec.AttachTo)
+		}
+		return nil
+	}
+	name, member, _ := strings.Cut(spec.AttachTo, ":")
+	if name == "" || member == "" {
+		return errors.New("no struct_ops map refers to it")
+	}
+	var s *btf.Struct
+	if err := l.kernel.TypeByName(name, &s); err != nil {
+		return fmt.Errorf("the kernel's struct %s: %w", name, err)
+	}
+	id, err := l.kernel.TypeID(s)
+	if err != nil {
+		return err
+	}
+	index := slices.IndexFunc(s.Members, func(m btf.Member) bool { return m.Name == member })
+	if index < 0 {
+		return fmt.Errorf("the kernel's struct %s has no member %q", name, member)
+	}
+	attr.attachBTFID = uint32(id)
+	attr.expectedAttachType = uint32(index)
+	return nil
+}
+
+func (l *loader) fillStructOps() error {
+	for _, def := range l.maps {
+		if def.ops == nil {
+			continue
+		}
+		value, err := l.structOpsValue(def)
+		if err != nil {
+			return fmt.Errorf("struct_ops map %s: %w", def.spec.Name, err)
+		}
+		if err := l.coll.Maps[def.spec.Name].Put(uint32(0), value); err != nil {
+			return fmt.Errorf("filling struct_ops map %s: %w (the kernel log says more)", def.spec.Name, err)
+		}
+	}
+	return nil
+}
+
+// structOpsValue lays the object's operations out as the kernel's struct has
+// them: members are matched by name, programs become file descriptors.
+func (l *loader) structOpsValue(def *mapDef) ([]byte, error) {
+	own, _ := btf.As[*btf.Struct](def.spec.Value)
+	if len(def.spec.Contents) != 1 {
+		return nil, fmt.Errorf("%d values where there should be one", len(def.spec.Contents))
+	}
+	data, ok := def.spec.Contents[0].Value.([]byte)
+	if !ok || len(data) < int(own.Size) {
+		return nil, errors.New("its value is shorter than its type")
+	}
+
+	value := make([]byte, def.ops.value.Size)
+	for _, m := range own.Members {
+		if err := l.copyMember(value, data, own, m, def.ops); err != nil {
+			return nil, fmt.Errorf("member %s: %w", m.Name, err)
+		}
+	}
+	return value, nil
+}
+
+func (l *loader) copyMember(value, data []byte, own *btf.Struct, m btf.Member, ops *structOps) error {
+	src, err := memberBytes(data, m)
+	if err != nil {
+		return err
+	}
+	prog := l.programFor(own.Name + ":" + m.Name)
+
+	i := slices.IndexFunc(ops.data.Members, func(k btf.Member) bool { return k.Name == m.Name })
+	if i < 0 {
+		if prog != nil || slices.ContainsFunc(src, func(b byte) bool { return b != 0 }) {
+			return fmt.Errorf("this kernel's struct %s has no such member, and the object sets it", own.Name)
+		}
+		return nil
+	}
+	dst, err := memberBytes(value[ops.offset:], ops.data.Members[i])
+	if err != nil {
+		return err
+	}
+	if len(dst) != len(src) {
+		return fmt.Errorf("%d bytes in the object, %d in the kernel", len(src), len(dst))
+	}
+	if prog != nil {
+		native.PutUint64(dst, uint64(prog.FD()))
+		return nil
+	}
+	copy(dst, src)
+	return nil
+}
+
+// programFor finds the program that implements "struct:member".
+func (l *loader) programFor(target string) *ebpf.Program {
+	for name, spec := range l.spec.Programs {
+		if spec.Type == ebpf.StructOps && spec.AttachTo == target {
+			return l.coll.Programs[name]
+		}
+	}
+	return nil
+}
+
+func memberBytes(data []byte, m btf.Member) ([]byte, error) {
+	size, err := btf.Sizeof(m.Type)
+	if err != nil {
+		return nil, err
+	}
+	start, end := int64(m.Offset.Bytes()), int64(m.Offset.Bytes())+int64(size)
+	if m.BitfieldSize != 0 || end > int64(len(data)) {
+		return nil, fmt.Errorf("not a plain member of %d bytes", len(data))
+	}
+	return data[start:end], nil
+}

@@ -1,0 +1,99 @@
+package bpfload
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file has the two commands of bpf(2) that are issued directly. The
+// structs are the parts of union bpf_attr (include/uapi/linux/bpf.h) that
+// belong to them.
+
+const (
+	cmdMapCreate = 0 // BPF_MAP_CREATE
+	cmdProgLoad  = 5 // BPF_PROG_LOAD
+)
+
+// objName is a name as the kernel takes it: at most 15 bytes, NUL-terminated.
+type objName [unix.BPF_OBJ_NAME_LEN]byte
+
+// kernelName makes a name of s that the kernel accepts: letters, digits, "_"
+// and "." (bpf_obj_name_cpy, kernel/bpf/syscall.c), cut to 15 bytes.
+func kernelName(s string) (n objName) {
+	i := 0
+	for _, r := range s {
+		if i == len(n)-1 {
+			break
+		}
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '.':
+			n[i] = byte(r)
+		default:
+			n[i] = '_'
+		}
+		i++
+	}
+	return n
+}
+
+type mapCreateAttr struct {
+	mapType               uint32
+	keySize               uint32
+	valueSize             uint32
+	maxEntries            uint32
+	flags                 uint32
+	innerMapFD            uint32
+	numaNode              uint32
+	name                  objName
+	ifindex               uint32
+	btfFD                 uint32
+	btfKeyTypeID          uint32
+	btfValueTypeID        uint32
+	btfVmlinuxValueTypeID uint32
+	extra                 uint64
+}
+
+type progLoadAttr struct {
+	progType           uint32
+	insnCnt            uint32
+	insns              unsafe.Pointer
+	license            unsafe.Pointer
+	logLevel           uint32
+	logSize            uint32
+	logBuf             unsafe.Pointer
+	kernVersion        uint32
+	flags              uint32
+	name               objName
+	ifindex            uint32
+	expectedAttachType uint32
+	btfFD              uint32
+	funcInfoRecSize    uint32
+	funcInfo           unsafe.Pointer
+	funcInfoCnt        uint32
+	lineInfoRecSize    uint32
+	lineInfo           unsafe.Pointer
+	lineInfoCnt        uint32
+	attachBTFID        uint32
+	attachBTFObjFD     uint32
+	coreReloCnt        uint32
+}
+
+// bpf issues a command of bpf(2) that returns a file descriptor.
+func bpf[A mapCreateAttr | progLoadAttr](cmd uintptr, attr *A) (int, error) {
+	for {
+		fd, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
+		runtime.KeepAlive(attr)
+		switch errno {
+		case 0:
+			return int(fd), nil
+		case unix.EAGAIN, unix.EINTR: // a signal interrupted the verifier
+			continue
+		default:
+			return -1, errno
+		}
+	}
+}
+
+func pointer[T any](s []T) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
