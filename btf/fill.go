@@ -1,0 +1,158 @@
+package btf
+
+// This file sets everything of a shape that its own BTF type says.
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// fill sets everything of a new shape but the sizes that follow from others.
+func (c *conversion) fill(t btf.Type) error {
+	shape := c.fresh[t]
+	switch t := t.(type) {
+	case *btf.Int:
+		return c.fillInt(shape, t)
+	case *btf.Float:
+		*shape = runtime.Shape{Kind: runtime.KindFloat, Name: t.Name, Size: int(t.Size)}
+		if !slices.Contains([]uint32{2, 4, 8, 12, 16}, t.Size) {
+			return c.broken(t, "", "a float of %d bytes", t.Size)
+		}
+	case *btf.Enum:
+		return c.fillEnum(shape, t)
+	case *btf.Pointer:
+		return c.fillPointer(shape, t)
+	case *btf.Array:
+		*shape = runtime.Shape{Kind: runtime.KindArray, Len: int(t.Nelems)}
+		return c.element(shape, t.Type)
+	case *btf.Typedef:
+		*shape = runtime.Shape{Kind: runtime.KindTypedef, Name: t.Name}
+		return c.element(shape, t.Type)
+	case *btf.Struct:
+		*shape = runtime.Shape{Kind: runtime.KindStruct, Name: t.Name, Size: int(t.Size)}
+		return c.fillMembers(shape, t, t.Size, t.Members)
+	case *btf.Union:
+		*shape = runtime.Shape{Kind: runtime.KindUnion, Name: t.Name, Size: int(t.Size)}
+		return c.fillMembers(shape, t, t.Size, t.Members)
+	case *btf.Datasec:
+		return c.fillSection(shape, t)
+	case *btf.Fwd:
+		*shape = runtime.Shape{Kind: runtime.KindFwd, Name: t.Name}
+	case *btf.Func, *btf.FuncProto:
+		*shape = runtime.Shape{Kind: runtime.KindFunc, Name: t.TypeName()}
+	default:
+		return c.broken(t, "", "a %T has no layout", t)
+	}
+	return nil
+}
+
+func (c *conversion) fillInt(shape *runtime.Shape, t *btf.Int) error {
+	*shape = runtime.Shape{
+		Kind:   intKind(t),
+		Name:   t.Name,
+		Size:   int(t.Size),
+		Signed: t.Encoding&btf.Signed != 0,
+	}
+	if t.Size == 0 || t.Size > 16 {
+		return c.broken(t, "", "an integer of %d bytes", t.Size)
+	}
+	return nil
+}
+
+func intKind(t *btf.Int) runtime.Kind {
+	switch {
+	case t.Encoding&btf.Bool != 0:
+		return runtime.KindBool
+	case t.Size == 1 && t.Name == "char":
+		return runtime.KindChar
+	case t.Size == 1 && t.Encoding&btf.Char != 0 && t.Name != "signed char" && t.Name != "unsigned char":
+		return runtime.KindChar
+	}
+	return runtime.KindInt
+}
+
+func (c *conversion) fillEnum(shape *runtime.Shape, t *btf.Enum) error {
+	*shape = runtime.Shape{
+		Kind:   runtime.KindEnum,
+		Name:   t.Name,
+		Size:   int(t.Size),
+		Signed: t.Signed,
+		Values: make([]runtime.EnumValue, len(t.Values)),
+	}
+	if !slices.Contains([]uint32{1, 2, 4, 8}, t.Size) {
+		return c.broken(t, "", "an enum of %d bytes", t.Size)
+	}
+	for i, v := range t.Values {
+		shape.Values[i] = runtime.EnumValue{Name: v.Name, Value: v.Value}
+	}
+	return nil
+}
+
+func (c *conversion) fillPointer(shape *runtime.Shape, t *btf.Pointer) error {
+	_, tags, err := peel(t.Target)
+	if err != nil {
+		return c.broken(t, "", "%v", err)
+	}
+	*shape = runtime.Shape{Kind: runtime.KindPointer, Size: pointerSize, Tags: tags}
+	return c.element(shape, t.Target)
+}
+
+func (c *conversion) element(shape *runtime.Shape, t btf.Type) (err error) {
+	shape.Elem, err = c.shape(t)
+	return err
+}
+
+func (c *conversion) fillMembers(shape *runtime.Shape, t btf.Type, size uint32, members []btf.Member) error {
+	if uint64(size) > maxSize {
+		return c.broken(t, "", "its size of %d bytes is more than %d", size, uint64(maxSize))
+	}
+	shape.Members = make([]runtime.Member, len(members))
+	for i, m := range members {
+		elem, err := c.shape(m.Type)
+		if err != nil {
+			return err
+		}
+		shape.Members[i] = runtime.Member{
+			Name:      m.Name,
+			Offset:    int(m.Offset / 8),
+			Type:      elem,
+			Bits:      uint8(min(m.BitfieldSize, math.MaxUint8)),
+			BitOffset: uint8(m.Offset % 8),
+			Tags:      m.Tags,
+		}
+	}
+	return nil
+}
+
+func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
+	*shape = runtime.Shape{Kind: runtime.KindSection, Name: t.Name, Size: int(t.Size)}
+	if len(t.Vars) > 0 && t.Size == 0 {
+		return c.broken(t, "", "the section is not laid out: its size is 0, as in an object that was never linked or loaded")
+	}
+	if uint64(t.Size) > maxSize {
+		return c.broken(t, "", "its size of %d bytes is more than %d", t.Size, uint64(maxSize))
+	}
+	shape.Members = make([]runtime.Member, len(t.Vars))
+	for i, info := range t.Vars {
+		if end := uint64(info.Offset) + uint64(info.Size); end > uint64(t.Size) {
+			return c.broken(t, info.Type.TypeName(), "ends at byte %d of %d", end, t.Size)
+		}
+		elem, err := c.shape(info.Type)
+		if err != nil {
+			return err
+		}
+		m := runtime.Member{Name: info.Type.TypeName(), Offset: int(info.Offset), Type: elem}
+		if v, ok := info.Type.(*btf.Var); ok {
+			m.Static = v.Linkage == btf.StaticVar
+			m.Tags = v.Tags
+		}
+		shape.Members[i] = m
+	}
+	slices.SortStableFunc(shape.Members, func(a, b runtime.Member) int { return cmp.Compare(a.Offset, b.Offset) })
+	return nil
+}
