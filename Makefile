@@ -1,0 +1,48 @@
+# Targets that need more than Go install it; see scripts/setup.
+
+GO ?= go
+CLANG ?= clang-19
+STRIP ?= llvm-strip-19
+
+BPF := example_sched/bpf
+
+.PHONY: help
+help:
+	@echo "make demo      boot a guest, run the example scheduler, freeze it twice, print typed reads"
+	@echo "make test      run every test, those in virtual machines included"
+	@echo "make bench     measure boot, pause, capture and decoding"
+	@echo "make generate  rebuild the example's object and all generated code"
+	@echo "make lint      gofmt, go vet, staticcheck"
+
+.PHONY: demo
+demo:
+	@scripts/setup demo
+	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
+	@$(GO) run ./example_sched/demo
+
+.PHONY: test
+test:
+	@scripts/setup test
+	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
+	$(GO) test ./...
+
+.PHONY: bench
+bench:
+	@scripts/setup test
+	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Paths are mapped away so that every checkout builds the same bytes.
+.PHONY: generate
+generate:
+	@scripts/setup generate
+	cd $(BPF) && $(CLANG) -g -O2 -Wall -Wextra -Wno-unused-parameter -Werror \
+		-target bpf -mcpu=v4 -ffile-prefix-map=$(CURDIR)/$(BPF)=. -fdebug-compilation-dir=. \
+		-c sched.bpf.c -o sched.bpf.o && $(STRIP) -g sched.bpf.o
+	$(GO) generate ./...
+
+.PHONY: lint
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
