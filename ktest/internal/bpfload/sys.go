@@ -47,7 +47,7 @@ type mapCreateAttr struct {
 	innerMapFD            uint32
 	numaNode              uint32
 	name                  objName
-	ifindex               uint32
+	_                     uint32 // map_ifindex
 	btfFD                 uint32
 	btfKeyTypeID          uint32
 	btfValueTypeID        uint32
@@ -63,10 +63,10 @@ type progLoadAttr struct {
 	logLevel           uint32
 	logSize            uint32
 	logBuf             unsafe.Pointer
-	kernVersion        uint32
+	_                  uint32 // kern_version
 	flags              uint32
 	name               objName
-	ifindex            uint32
+	_                  uint32 // prog_ifindex
 	expectedAttachType uint32
 	btfFD              uint32
 	funcInfoRecSize    uint32
@@ -76,8 +76,8 @@ type progLoadAttr struct {
 	lineInfo           unsafe.Pointer
 	lineInfoCnt        uint32
 	attachBTFID        uint32
-	attachBTFObjFD     uint32
-	coreReloCnt        uint32
+	_                  uint32 // attach_btf_obj_fd
+	_                  uint32 // core_relo_cnt
 }
 
 // bpf issues a command of bpf(2) that returns a file descriptor.
