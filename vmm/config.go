@@ -1,0 +1,172 @@
+package vmm
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Environment variables that fill what a [Config] leaves open.
+const (
+	EnvQEMU  = "KTGEN_QEMU"  // Config.QEMU
+	EnvAccel = "KTGEN_ACCEL" // Config.Accel
+	EnvCache = "KTGEN_CACHE" // Config.CacheDir
+)
+
+// Defaults of a [Config].
+const (
+	DefaultCPUs   = 2
+	DefaultMemory = 512 * MiB
+
+	minMemory = 64 * MiB
+	maxCPUs   = 255 // of QEMU's q35 without an IOMMU
+)
+
+// Config describes a virtual machine. The zero value of each field but Kernel
+// and Initramfs stands for a default.
+type Config struct {
+	Kernel    string // file: an uncompressed vmlinux with a PVH note, or a bzImage
+	Initramfs string // file: a cpio archive, compressed or not
+	Args      []string
+
+	CPUs   int
+	Memory Size     // guest RAM
+	Ports  []string // names of virtio-serial ports, such as "org.example.agent"
+
+	// Console gets a copy of what the guest writes to its serial console. The
+	// guest waits for it: a Write that blocks stops the guest's console.
+	Console io.Writer
+
+	Accel Accel
+	QEMU  string // file or name of the QEMU binary
+
+	Start    Start
+	Timeouts Timeouts
+	CacheDir string // for templates and what was learned about accelerators
+}
+
+// Start says how a launch may start a guest.
+type Start uint8
+
+const (
+	// StartFast starts from a template if there is one, and else boots and
+	// keeps a template.
+	StartFast Start = iota
+	// StartCold boots, and neither uses nor keeps a template.
+	StartCold
+)
+
+// Timeouts bound the phases of a launch.
+type Timeouts struct {
+	// FirstOutput is how long a boot may stay silent on the console. Default
+	// 20 s, and 5 s while it is unknown whether KVM works.
+	FirstOutput time.Duration
+	// Boot is the time from the start of QEMU until Hooks.Ready returns.
+	// Default 2 min.
+	Boot time.Duration
+	// Restore is the time from the start of QEMU until Hooks.Restored
+	// returns. Default 20 s.
+	Restore time.Duration
+}
+
+// withDefaults returns the configuration with every field set.
+func (c Config) withDefaults() (Config, error) {
+	c.CPUs = cmp.Or(c.CPUs, DefaultCPUs)
+	c.Memory = cmp.Or(c.Memory, DefaultMemory)
+	c.Accel = cmp.Or(c.Accel, Accel(os.Getenv(EnvAccel)), AccelAuto)
+	c.Timeouts.FirstOutput = cmp.Or(c.Timeouts.FirstOutput, 20*time.Second)
+	c.Timeouts.Boot = cmp.Or(c.Timeouts.Boot, 2*time.Minute)
+	c.Timeouts.Restore = cmp.Or(c.Timeouts.Restore, 20*time.Second)
+	c.Ports = slices.Clone(c.Ports)
+	c.Args = slices.Clone(c.Args)
+	if c.Console == nil {
+		c.Console = io.Discard
+	}
+
+	var err error
+	if c.QEMU, err = findQEMU(cmp.Or(c.QEMU, os.Getenv(EnvQEMU))); err != nil {
+		return c, err
+	}
+	if c.CacheDir, err = findCache(cmp.Or(c.CacheDir, os.Getenv(EnvCache))); err != nil {
+		return c, err
+	}
+	return c, c.validate()
+}
+
+var portName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// validate looks for what QEMU would refuse with a riddle, or not at all.
+func (c Config) validate() error {
+	switch {
+	case c.CPUs < 1 || c.CPUs > maxCPUs:
+		return &ConfigError{"CPUs", fmt.Sprintf("%d is not between 1 and %d", c.CPUs, maxCPUs)}
+	case c.Memory < minMemory:
+		return &ConfigError{"Memory", fmt.Sprintf("%v is less than the %v that a kernel and its initramfs need; give %v, as by default, or more", c.Memory, minMemory, DefaultMemory)}
+	case c.Memory%MiB != 0:
+		return &ConfigError{"Memory", fmt.Sprintf("%v is not a multiple of %v", c.Memory, MiB)}
+	case !slices.Contains([]Accel{AccelAuto, TCG, KVM}, c.Accel):
+		return &ConfigError{"Accel", fmt.Sprintf("%q is none of %q, %q, %q (it may come from $%s)", c.Accel, AccelAuto, TCG, KVM, EnvAccel)}
+	}
+	for i, name := range c.Ports {
+		if !portName.MatchString(name) {
+			return &ConfigError{"Ports", fmt.Sprintf("%q is no port name: letters, digits, dots, dashes and underscores, 64 at most", name)}
+		}
+		if slices.Contains(c.Ports[:i], name) {
+			return &ConfigError{"Ports", fmt.Sprintf("%q is there twice", name)}
+		}
+	}
+	for _, arg := range c.Args {
+		if strings.ContainsAny(arg, "\x00\n") {
+			return &ConfigError{"Args", fmt.Sprintf("%q has a zero byte or a line end in it", arg)}
+		}
+	}
+	if err := checkInitramfs(c.Initramfs); err != nil {
+		return err
+	}
+	return checkKernel(c.Kernel)
+}
+
+// commandLine returns the kernel's command line.
+func (c Config) commandLine() string {
+	return strings.Join(append(slices.Clone(baseArgs), c.Args...), " ")
+}
+
+// baseArgs make the kernel write to the serial console, and end the machine
+// (with QEMU's -no-reboot) when it panics, for which an oops is reason enough.
+var baseArgs = []string{"console=ttyS0", "panic=-1", "oops=panic"}
+
+// findQEMU returns the path of the QEMU binary.
+func findQEMU(name string) (string, error) {
+	candidates := []string{name}
+	if name == "" {
+		candidates = []string{"qemu-system-x86_64", "/usr/libexec/qemu-kvm"}
+	}
+	var first error
+	for _, candidate := range candidates {
+		path, err := exec.LookPath(candidate)
+		if err == nil {
+			return filepath.Abs(path)
+		}
+		first = cmp.Or(first, err)
+	}
+	return "", &NoQEMUError{Err: first}
+}
+
+// findCache returns the directory for what outlives a process.
+func findCache(dir string) (string, error) {
+	if dir != "" {
+		return filepath.Abs(dir)
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", &ConfigError{"CacheDir", fmt.Sprintf("no default: %v; set it, or $%s", err, EnvCache)}
+	}
+	return filepath.Join(base, "ktgen"), nil
+}

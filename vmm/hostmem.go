@@ -1,0 +1,103 @@
+package vmm
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// checkHostMemory returns a [*MemoryError] if a guest with want bytes of RAM does
+// not fit into what the host has left. What cannot be found out is no error.
+func checkHostMemory(want Size) error {
+	if free, ok := availableMemory("/proc/meminfo"); ok && free < want {
+		return &MemoryError{Want: want, Available: free, Limit: "the host's free memory"}
+	}
+	if free, ok := cgroupMemory("/sys/fs/cgroup", "/proc/self/cgroup"); ok && free < want {
+		return &MemoryError{Want: want, Available: free, Limit: "the cgroup's memory.max"}
+	}
+	return nil
+}
+
+// availableMemory returns MemAvailable of a meminfo file.
+func availableMemory(meminfo string) (Size, bool) {
+	f, err := os.Open(meminfo)
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 || fields[0] != "MemAvailable:" {
+			continue
+		}
+		kib, err := strconv.ParseInt(fields[1], 10, 64)
+		return Size(kib) * KiB, err == nil
+	}
+	return 0, false
+}
+
+// cgroupMemory returns how much the cgroup v2 of this process, and those above
+// it, may still allocate. Page cache counts as used there; it is taken off, since
+// the kernel drops it first.
+func cgroupMemory(root, self string) (Size, bool) {
+	path, ok := cgroupPath(self)
+	if !ok {
+		return 0, false
+	}
+	var least Size
+	found := false
+	for dir := filepath.Join(root, path); strings.HasPrefix(dir, root); dir = filepath.Dir(dir) {
+		limit, limited := readSize(filepath.Join(dir, "memory.max"))
+		used, ok := readSize(filepath.Join(dir, "memory.current"))
+		if !limited || !ok {
+			continue
+		}
+		free := limit - used + statSize(filepath.Join(dir, "memory.stat"), "inactive_file")
+		if !found || free < least {
+			least, found = max(free, 0), true
+		}
+	}
+	return least, found
+}
+
+// cgroupPath returns the cgroup v2 path from a /proc/PID/cgroup file, whose
+// line for v2 is "0::/path".
+func cgroupPath(self string) (string, bool) {
+	text, err := os.ReadFile(self)
+	if err != nil {
+		return "", false
+	}
+	for line := range strings.Lines(string(text)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// readSize reads a file with one number of bytes; "max" is none.
+func readSize(path string) (Size, bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return Size(n), err == nil
+}
+
+// statSize returns a value of a file of "name value" lines, or 0.
+func statSize(path, name string) Size {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			return Size(n)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,160 @@
+package vmm
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cavaliergopher/cpio"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+const testPort = "ktgen.test"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(orphanEnv) != "" {
+		orphanMain()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// needVM skips a test where no VM can run, but not in CI.
+func needVM(t testing.TB) (kernel string) {
+	t.Helper()
+	skip := t.Skipf
+	if os.Getenv("CI") == "true" {
+		skip = t.Fatalf
+	}
+	if testing.Short() {
+		t.Skip("short")
+	}
+	if _, err := findQEMU(os.Getenv(EnvQEMU)); err != nil {
+		skip("%v", err)
+	}
+	kernel = os.Getenv("KTGEN_KERNEL")
+	if kernel == "" {
+		skip("$KTGEN_KERNEL names no kernel")
+	}
+	return kernel
+}
+
+// testInitramfs returns the path of an initramfs with testdata/guest as init.
+var testInitramfs = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vmm-test-")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "init")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "./testdata/guest")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the guest: %w: %s", err, out)
+	}
+	data, err := os.ReadFile(bin)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "initramfs")
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	w := cpio.NewWriter(f)
+	for _, d := range []string{"dev", "proc", "sys"} {
+		if err := w.WriteHeader(&cpio.Header{Name: d, Mode: cpio.TypeDir | 0o755}); err != nil {
+			return "", err
+		}
+	}
+	if err := w.WriteHeader(&cpio.Header{Name: "init", Mode: cpio.TypeReg | 0o755, Size: int64(len(data))}); err != nil {
+		return "", err
+	}
+	if _, err := w.Write(data); err != nil {
+		return "", err
+	}
+	return path, errors.Join(w.Close(), f.Close())
+})
+
+// testConfig returns a configuration whose cache lives as long as the test.
+func testConfig(t testing.TB) Config {
+	t.Helper()
+	kernel := needVM(t)
+	initramfs, err := testInitramfs()
+	require.NoError(t, err)
+	return Config{
+		Kernel:    kernel,
+		Initramfs: initramfs,
+		Ports:     []string{testPort},
+		CacheDir:  t.TempDir(),
+		Accel:     TCG,
+	}
+}
+
+// cold is testConfig with a boot and no template.
+func cold(t testing.TB) Config {
+	cfg := testConfig(t)
+	cfg.Start = StartCold
+	return cfg
+}
+
+// testHooks wait for the guest's "ready", and ping it when it is restored.
+func testHooks() Hooks {
+	return Hooks{
+		Ready: func(ctx context.Context, vm *VM) ([]byte, error) {
+			line, err := readLine(vm.Port(testPort))
+			if err != nil {
+				return nil, err
+			}
+			if line != "ready" {
+				return nil, fmt.Errorf("got %q", line)
+			}
+			return []byte("state of the guest"), nil
+		},
+		Restored: func(ctx context.Context, vm *VM) error {
+			_, err := ask(vm, "ping")
+			return err
+		},
+	}
+}
+
+func launchTest(t testing.TB, cfg Config) *VM {
+	t.Helper()
+	vm, err := Launch(t.Context(), cfg, testHooks())
+	require.NoError(t, err)
+	t.Cleanup(func() { vm.Close() })
+	return vm
+}
+
+// ask sends a command to the guest and returns its answer.
+func ask(vm *VM, format string, args ...any) (string, error) {
+	port := vm.Port(testPort)
+	port.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := fmt.Fprintf(port, format+"\n", args...); err != nil {
+		return "", err
+	}
+	return readLine(port)
+}
+
+func mustAsk(t testing.TB, vm *VM, format string, args ...any) string {
+	t.Helper()
+	answer, err := ask(vm, format, args...)
+	require.NoError(t, err)
+	require.False(t, strings.HasPrefix(answer, "error:"), answer)
+	return answer
+}
+
+// readLine reads one line. The guest sends nothing after it that it was not
+// asked for.
+func readLine(port net.Conn) (string, error) {
+	line, err := bufio.NewReader(port).ReadString('\n')
+	return strings.TrimSpace(line), err
+}

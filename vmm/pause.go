@@ -1,0 +1,174 @@
+package vmm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ktgen/ktgen/vmm/qmp"
+)
+
+const (
+	stopTimeout = 10 * time.Second // of one stop command
+	contTimeout = 10 * time.Second // of one cont command
+	contTries   = 3
+)
+
+// pauseState says who has the guest stopped.
+type pauseState struct {
+	// turn holds a value while someone has the guest paused, or is about to.
+	turn chan struct{}
+	// stopping is true from before a stop command until after a cont command, so
+	// that QEMU's STOP events can be told from those that nobody asked for.
+	stopping atomic.Bool
+
+	mu     sync.Mutex
+	paused bool
+}
+
+func (p *pauseState) init() { p.turn = make(chan struct{}, 1) }
+
+// Pause stops all vCPUs and the guest's clocks. When it returns without an error
+// nothing in the guest runs and its memory does not change, until [VM.Resume]. When
+// it returns an error the guest runs, or is no more.
+//
+// A guest is paused by one caller at a time: Pause waits until others have
+// resumed. The error is ctx's cause, or the VM's error (see [VM.Err]) if the
+// guest is no more.
+func (vm *VM) Pause(ctx context.Context) error {
+	if err := vm.pause1(ctx); err != nil {
+		return fmt.Errorf("pausing the guest: %w", err)
+	}
+	return nil
+}
+
+func (vm *VM) pause1(ctx context.Context) error {
+	select {
+	case vm.pause.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-vm.Done():
+		return vm.Err()
+	}
+	if !vm.ram.acquire() {
+		<-vm.pause.turn
+		return ErrClosed
+	}
+	if err := vm.stop(ctx); err != nil {
+		vm.ram.release()
+		<-vm.pause.turn
+		return err
+	}
+	vm.pause.mu.Lock()
+	vm.pause.paused = true
+	vm.pause.mu.Unlock()
+	return nil
+}
+
+// stop stops the vCPUs. If that fails it makes sure that they run.
+func (vm *VM) stop(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	vm.pause.stopping.Store(true)
+	bounded, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	err := vm.mon.Do(bounded, "stop", nil, nil)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, qmp.ErrGone) {
+		return vm.gone(err)
+	}
+	// The command may be carried out yet.
+	return errors.Join(err, vm.cont())
+}
+
+// Resume lets a paused guest go on. It depends on no context: it is tried
+// several times, and a guest that cannot be made to go on is ended, so that none
+// stays behind stuck. The error is then the VM's error.
+//
+// Without a pause it returns [ErrNotPaused].
+func (vm *VM) Resume() error {
+	vm.pause.mu.Lock()
+	paused := vm.pause.paused
+	vm.pause.paused = false
+	vm.pause.mu.Unlock()
+	if !paused {
+		return ErrNotPaused
+	}
+	defer func() {
+		vm.ram.release()
+		<-vm.pause.turn
+	}()
+	if err := vm.cont(); err != nil {
+		return fmt.Errorf("resuming the guest: %w", err)
+	}
+	return nil
+}
+
+// cont lets the vCPUs run.
+func (vm *VM) cont() error {
+	var err error
+	for range contTries {
+		ctx, cancel := context.WithTimeout(context.Background(), contTimeout)
+		err = vm.mon.Do(ctx, "cont", nil, nil)
+		cancel()
+		if err == nil {
+			vm.pause.stopping.Store(false)
+			return nil
+		}
+		if errors.Is(err, qmp.ErrGone) {
+			return vm.gone(err)
+		}
+	}
+	vm.fail(&InfraError{
+		What:    fmt.Sprintf("the guest could not be resumed: %v", err),
+		Advice:  "run it again",
+		Console: vm.Console(),
+	})
+	return vm.Err()
+}
+
+// onEvent follows the machine's state. It is called by the goroutine that
+// reads QMP.
+func (vm *VM) onEvent(e qmp.Event) {
+	switch e.Name {
+	case "SHUTDOWN":
+		var data struct {
+			Reason string `json:"reason"`
+		}
+		json.Unmarshal(e.Data, &data) // without a reason QEMU's exit tells
+		vm.mu.Lock()
+		vm.shutdown = data.Reason
+		vm.mu.Unlock()
+	case "STOP":
+		if !vm.pause.stopping.Load() {
+			go vm.judgeStop()
+		}
+	case "MIGRATION":
+		vm.migration.onEvent(e)
+	}
+}
+
+// judgeStop ends a guest that QEMU stopped by itself because it cannot go on.
+func (vm *VM) judgeStop() {
+	ctx, cancel := context.WithTimeout(vm.alive, stopTimeout)
+	defer cancel()
+	status, err := vm.Status(ctx)
+	if err != nil {
+		return // QEMU has ended, and says why
+	}
+	switch status {
+	case "internal-error", "io-error", "guest-panicked":
+		vm.fail(&InfraError{
+			What:    fmt.Sprintf("QEMU stopped the guest with %s (accelerator %s)", status, vm.accel.Accel),
+			Advice:  fmt.Sprintf("if it happens again, try another accelerator ($%s=%s)", EnvAccel, TCG),
+			Console: vm.Console(),
+		})
+	}
+}

@@ -1,0 +1,114 @@
+package vmm
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a running QEMU. It never outlives this process, and is reaped by
+// a goroutine of its own.
+type process struct {
+	cmd    *exec.Cmd
+	output *tail // what QEMU wrote to its stdout and stderr
+
+	exited chan struct{} // closed once QEMU is reaped
+	err    error         // of exec.Cmd.Wait; readable once exited is closed
+}
+
+// startProcess runs QEMU with files as descriptors 3, 4, and so on. The
+// files stay the caller's.
+func startProcess(path string, args []string, files []*os.File) (*process, error) {
+	p := &process{
+		cmd:    exec.Command(path, args...),
+		output: newTail(16 << 10),
+		exited: make(chan struct{}),
+	}
+	p.cmd.Stdout = p.output
+	p.cmd.Stderr = p.output
+	p.cmd.ExtraFiles = files
+	p.cmd.WaitDelay = time.Second
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{
+		// The kernel kills QEMU when the thread that started it ends.
+		Pdeathsig: syscall.SIGKILL,
+		// A Ctrl-C on the terminal is for this process, not for QEMU.
+		Setpgid: true,
+	}
+
+	started := make(chan error, 1)
+	go p.run(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// run starts QEMU and reaps it. It keeps its thread until then: Pdeathsig
+// fires when the parent *thread* ends, and Go may end a thread that another
+// goroutine had locked while this process lives on.
+func (p *process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.err = p.cmd.Wait()
+	close(p.exited)
+}
+
+// kill ends QEMU and waits until it is reaped.
+func (p *process) kill() {
+	p.cmd.Process.Kill() // fails only if it has exited
+	<-p.exited
+}
+
+// exitError describes how QEMU ended. It may be called once exited is closed.
+func (p *process) exitError() *ExitError {
+	return &ExitError{State: p.cmd.ProcessState.String(), Output: strings.TrimSpace(p.output.String())}
+}
+
+// tail keeps the last bytes that were written to it.
+type tail struct {
+	mu    sync.Mutex
+	limit int
+	buf   []byte
+	total int64 // bytes ever written
+}
+
+func newTail(limit int) *tail { return &tail{limit: limit} }
+
+// Write never fails.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.total += int64(len(p))
+	t.buf = append(t.buf, p[max(0, len(p)-t.limit):]...)
+	if len(t.buf) > 2*t.limit {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-t.limit:]...)
+	}
+	return len(p), nil
+}
+
+// Bytes returns a copy of what is kept.
+func (t *tail) Bytes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.buf[max(0, len(t.buf)-t.limit):])
+}
+
+func (t *tail) String() string { return string(t.Bytes()) }
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}

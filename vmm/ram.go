@@ -1,0 +1,208 @@
+package vmm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Guest-physical layout of QEMU's q35 machine (hw/i386/pc_q35.c, pc_q35_init):
+// RAM that does not fit below the PCI hole continues at 4 GiB.
+//
+//	guest-physical  0 ........ low | PCI hole | 4 GiB ............
+//	RAM file        0 ........ low |            low ........ size
+const (
+	q35MaxLow   = 0xb0000000 // RAM of less than this is all below the hole
+	q35SplitLow = 0x80000000 // else this much is
+	highRAM     = 4 * int64(GiB)
+)
+
+// RAM is a guest's memory, addressed by guest-physical addresses. It can be
+// read and written while the guest runs, which then changes it at the same time, and
+// after the guest has died, until the VM is closed.
+//
+// Its methods may be called from any goroutine.
+type RAM struct {
+	size, low int64
+	file      *os.File // the memfd; holes in it are zero
+
+	mu     sync.Mutex
+	mem    []byte // nil once unmapped
+	users  int    // pauses and accesses that need mem to stay mapped
+	closed bool
+}
+
+// newRAM makes the memory of a guest.
+func newRAM(size Size) (*RAM, error) {
+	fd, err := unix.MemfdCreate("ktgen-ram", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("creating the guest's memory: memfd_create: %w", err)
+	}
+	r := &RAM{size: int64(size), low: lowRAM(int64(size)), file: os.NewFile(uintptr(fd), "ktgen-ram")}
+	if r.mem, err = mapRAM(r.file, int64(size)); err != nil {
+		r.file.Close()
+		return nil, fmt.Errorf("creating the guest's memory (%v): %w", size, err)
+	}
+	return r, nil
+}
+
+func mapRAM(file *os.File, size int64) ([]byte, error) {
+	if err := file.Truncate(size); err != nil {
+		return nil, err
+	}
+	// Nobody can shrink the file, so no access to the mapping can fault.
+	if _, err := unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW); err != nil {
+		return nil, fmt.Errorf("sealing it: %w", err)
+	}
+	mem, err := unix.Mmap(int(file.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("mapping it: %w", err)
+	}
+	return mem, nil
+}
+
+// lowRAM returns how much of a guest's RAM is below the PCI hole.
+func lowRAM(size int64) int64 {
+	if size >= q35MaxLow {
+		return q35SplitLow
+	}
+	return size
+}
+
+// Size returns the amount of RAM.
+func (r *RAM) Size() Size { return Size(r.size) }
+
+// End returns the first guest-physical address after all RAM. There may be a
+// hole below it.
+func (r *RAM) End() int64 {
+	if r.low == r.size {
+		return r.size
+	}
+	return highRAM + r.size - r.low
+}
+
+// offset returns where in the RAM file the guest-physical address pa is, and
+// how many bytes from there on are contiguous.
+func (r *RAM) offset(pa int64) (off, contiguous int64, ok bool) {
+	switch {
+	case pa < 0:
+		return 0, 0, false
+	case pa < r.low:
+		return pa, r.low - pa, true
+	case pa >= highRAM && pa-highRAM < r.size-r.low:
+		off = pa - highRAM + r.low
+		return off, r.size - off, true
+	}
+	return 0, 0, false
+}
+
+// AddressError reports an access to guest-physical addresses that are not RAM.
+type AddressError struct {
+	Addr int64 // first address of the access that is not RAM
+	RAM  Size
+}
+
+func (e *AddressError) Error() string {
+	return fmt.Sprintf("guest-physical address %#x is not in the guest's %v of RAM", e.Addr, e.RAM)
+}
+
+// ReadAt reads guest memory at the guest-physical address pa (io.ReaderAt). It
+// returns an [*AddressError] and what it read before where there is no RAM, and
+// [ErrClosed] once the VM is closed.
+func (r *RAM) ReadAt(p []byte, pa int64) (int, error) {
+	return r.each(pa, len(p), func(done int, mem []byte) { copy(p[done:], mem) })
+}
+
+// WriteAt writes guest memory (io.WriterAt). Its errors are those of ReadAt.
+func (r *RAM) WriteAt(p []byte, pa int64) (int, error) {
+	return r.each(pa, len(p), func(done int, mem []byte) { copy(mem, p[done:]) })
+}
+
+// each calls visit for the contiguous pieces of memory that make up n bytes
+// from pa on, with the number of bytes before each.
+func (r *RAM) each(pa int64, n int, visit func(done int, mem []byte)) (int, error) {
+	if !r.acquire() {
+		return 0, ErrClosed
+	}
+	defer r.release()
+	done := 0
+	for done < n {
+		off, contiguous, ok := r.offset(pa + int64(done))
+		if !ok {
+			return done, &AddressError{Addr: pa + int64(done), RAM: r.Size()}
+		}
+		piece := min(int64(n-done), contiguous)
+		visit(done, r.mem[off:off+piece])
+		done += int(piece)
+	}
+	return done, nil
+}
+
+// Slice returns n bytes of guest memory at the guest-physical address pa,
+// without a copy. It reports false where they are not all RAM or not
+// contiguous.
+//
+// The slice is valid until the VM is closed, and, if it was taken while the
+// guest is paused, in any case until the guest is resumed. Touching it later
+// crashes the process.
+func (r *RAM) Slice(pa int64, n int) ([]byte, bool) {
+	off, contiguous, ok := r.offset(pa)
+	if !ok || n < 0 || int64(n) > contiguous {
+		return nil, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mem == nil {
+		return nil, false
+	}
+	return r.mem[off : off+int64(n) : off+int64(n)], true
+}
+
+var (
+	_ io.ReaderAt = (*RAM)(nil)
+	_ io.WriterAt = (*RAM)(nil)
+)
+
+// acquire keeps the memory mapped until release. It reports false if the
+// memory is closed.
+func (r *RAM) acquire() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.users++
+	return true
+}
+
+func (r *RAM) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.users--
+	r.unmapUnused()
+}
+
+// close unmaps the memory as soon as nobody uses it.
+func (r *RAM) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.unmapUnused()
+}
+
+// unmapUnused is called with mu held.
+func (r *RAM) unmapUnused() {
+	if !r.closed || r.users > 0 || r.mem == nil {
+		return
+	}
+	mem := r.mem
+	r.mem = nil
+	r.file.Close()
+	if err := unix.Munmap(mem); err != nil {
+		panic(errors.Join(errors.New("vmm: unmapping guest memory"), err)) // mem is what Mmap returned
+	}
+}

@@ -1,0 +1,237 @@
+package vmm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// This file starts guests from templates, and makes templates of booted
+// guests.
+
+// launchFast starts a guest from its template. If there is none, or it cannot be
+// started from, it boots and keeps a template.
+func launchFast(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM, error) {
+	store, key, err := findTemplate(cfg, accel.Accel)
+	if err != nil {
+		return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no templates: %v", err))
+	}
+	vm, err := restore(ctx, cfg, accel, hooks, store, key)
+	if err == nil || ctx.Err() != nil {
+		return vm, err
+	}
+	note := restoreNote(err)
+
+	unlock, err := store.lock(ctx, key)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no templates: %v", err))
+	}
+	defer unlock()
+	if note == "" {
+		// Another process may have made the template meanwhile.
+		vm, err := restore(ctx, cfg, accel, hooks, store, key)
+		if err == nil || ctx.Err() != nil {
+			return vm, err
+		}
+		note = restoreNote(err)
+	}
+	if vm, err = boot(ctx, cfg, accel, hooks); err != nil {
+		return nil, err
+	}
+	vm.origin.Note = note
+	if err := vm.keep(ctx, store, key); err != nil {
+		return nil, err
+	}
+	return vm, nil
+}
+
+// bootWithout boots a guest and keeps no template, for the reason that note
+// gives.
+func bootWithout(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks, note string) (*VM, error) {
+	vm, err := boot(ctx, cfg, accel, hooks)
+	if err != nil {
+		return nil, err
+	}
+	vm.origin.Note = note
+	return vm, nil
+}
+
+// restoreNote says why a guest was not restored. That there is no template is
+// nothing to talk about.
+func restoreNote(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return err.Error()
+}
+
+// findTemplate returns the store and the key of the template for cfg.
+func findTemplate(cfg Config, accel Accel) (*templateStore, string, error) {
+	store, err := openStore(cfg.CacheDir)
+	if err != nil {
+		return nil, "", err
+	}
+	key, err := templateKey(cfg, accel)
+	return store, key, err
+}
+
+// templateKey returns the hash of everything that a guest's state after boot
+// depends on.
+func templateKey(cfg Config, accel Accel) (string, error) {
+	kernel, err := digestFile(cfg.CacheDir, cfg.Kernel)
+	if err != nil {
+		return "", err
+	}
+	initramfs, err := digestFile(cfg.CacheDir, cfg.Initramfs)
+	if err != nil {
+		return "", err
+	}
+	qemu, _, err := fileIdentity(cfg.QEMU)
+	if err != nil {
+		return "", err
+	}
+	cfg.Kernel, cfg.Initramfs = kernel, initramfs
+	text, err := json.Marshal(struct {
+		Format    int
+		QEMU      string
+		CPU       string
+		Arguments []string
+	}{templateFormat, qemu, hostCPU(accel), cfg.arguments(accel)})
+	if err != nil {
+		return "", err
+	}
+	return hashText(string(text)), nil
+}
+
+var cpuIdentity = regexp.MustCompile(`(?m)^(vendor_id|cpu family|model|model name|stepping|microcode|flags)\s*:.*$`)
+
+// hostCPU describes the host's first CPU if guests see it.
+func hostCPU(accel Accel) string {
+	if accel != KVM {
+		return ""
+	}
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	const lines = 7
+	return fmt.Sprintf("%q", cpuIdentity.FindAll(text, lines))
+}
+
+// restore starts a guest from its template. The error is fs.ErrNotExist if there
+// is none. A template that does not work is removed.
+func restore(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks, store *templateStore, key string) (*VM, error) {
+	t, err := store.open(key, cfg.Memory)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var vm *VM
+	if err == nil {
+		vm, err = t.start(ctx, cfg, accel, hooks)
+		t.close()
+	}
+	if err == nil {
+		return vm, nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w", PhaseRestore, context.Cause(ctx))
+	}
+	store.remove(key)
+	return nil, &RestoreError{Template: store.path(key), Err: err}
+}
+
+// start starts a guest from the template and waits for Hooks.Restored.
+func (t *template) start(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM, error) {
+	began := time.Now()
+	vm, err := start(ctx, cfg, accel, incomingArgs...)
+	if err != nil {
+		return nil, err
+	}
+	err = vm.within(cfg.Timeouts.Restore-time.Since(began), func(ctx context.Context) error {
+		if err := vm.load(ctx, t); err != nil {
+			return err
+		}
+		if hooks.Restored == nil {
+			return nil
+		}
+		return hooks.Restored(ctx, vm)
+	})
+	if err != nil {
+		vm.Close()
+		return nil, err
+	}
+	vm.origin.Restored = true
+	vm.timing.Restored = time.Since(began)
+	return vm, nil
+}
+
+// load puts a template's RAM and devices into a new machine, and lets it run.
+func (vm *VM) load(ctx context.Context, t *template) error {
+	var devices []byte
+	var g errgroup.Group
+	g.Go(func() error {
+		began := time.Now()
+		defer func() { vm.timing.Copy = time.Since(began) }()
+		return t.copyRAM(vm.ram)
+	})
+	g.Go(func() (err error) {
+		if devices, err = t.read(t.index.Devices); err != nil {
+			return fmt.Errorf("its devices: %w", err)
+		}
+		if vm.state, err = t.read(t.index.State); err != nil {
+			return fmt.Errorf("its state: %w", err)
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := vm.loadDevices(ctx, devices); err != nil {
+		return err
+	}
+	vm.timing.Devices = time.Since(began)
+	return vm.cont()
+}
+
+// keep makes a template of the guest. That no template could be made is noted
+// in the VM's origin. It is an error only if the guest did not survive it.
+func (vm *VM) keep(ctx context.Context, store *templateStore, key string) error {
+	began := time.Now()
+	err := vm.within(vm.cfg.Timeouts.Restore, func(ctx context.Context) error {
+		return vm.save(ctx, store, key)
+	})
+	vm.timing.Keep = time.Since(began)
+	if err == nil {
+		return nil
+	}
+	if vm.Err() != nil {
+		vm.Close()
+		return bootError(ctx, PhaseKeep, vm.accel, vm.Console(), err)
+	}
+	vm.origin.Note = fmt.Sprintf("no template was kept: %v", err)
+	return nil
+}
+
+// save writes a template of the guest while it is paused.
+func (vm *VM) save(ctx context.Context, store *templateStore, key string) (err error) {
+	if err := vm.Pause(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, vm.Resume()) }()
+	devices, err := vm.saveDevices(ctx)
+	if err != nil {
+		return err
+	}
+	return store.put(key, func(f *os.File) error { return writeTemplate(f, vm.ram, vm.state, devices) })
+}

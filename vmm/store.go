@@ -1,0 +1,162 @@
+package vmm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// EnvTemplates is the environment variable with the number of MiB that the
+// templates in a cache directory may take together.
+const EnvTemplates = "KTGEN_TEMPLATES_MIB"
+
+// DefaultTemplates is what templates may take without $KTGEN_TEMPLATES_MIB. One
+// takes 100 to 200 MiB, and becomes useless when the initramfs changes.
+const DefaultTemplates = 4 * GiB
+
+// templateStore is the directory that keeps templates, for all processes of a
+// user. When it gets too large the templates that were not used for longest are
+// removed.
+type templateStore struct {
+	dir   string
+	limit Size
+}
+
+const templateSuffix = ".vm"
+
+func openStore(cacheDir string) (*templateStore, error) {
+	limit := DefaultTemplates
+	if text := os.Getenv(EnvTemplates); text != "" {
+		mib, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || mib < 0 {
+			return nil, fmt.Errorf("$%s is %q, not a number of MiB", EnvTemplates, text)
+		}
+		limit = Size(mib) * MiB
+	}
+	dir := filepath.Join(cacheDir, "templates")
+	if err := os.MkdirAll(dir, 0o700); err != nil { // templates hold kernel memory
+		return nil, err
+	}
+	return &templateStore{dir: dir, limit: limit}, nil
+}
+
+func (s *templateStore) path(key string) string {
+	return filepath.Join(s.dir, key+templateSuffix)
+}
+
+// open opens a template and marks it as used.
+func (s *templateStore) open(key string, ramSize Size) (*template, error) {
+	t, err := openTemplate(s.path(key), ramSize)
+	if err != nil {
+		return nil, err
+	}
+	at := time.Now()
+	os.Chtimes(s.path(key), at, at) // only the order of removal depends on it
+	return t, nil
+}
+
+func (s *templateStore) remove(key string) { os.Remove(s.path(key)) }
+
+// put adds a template that write writes. Others see it whole or not at all.
+func (s *templateStore) put(key string, write func(*os.File) error) error {
+	f, err := os.CreateTemp(s.dir, tempPattern)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), s.path(key)); err != nil {
+		return err
+	}
+	s.shrink(key)
+	return nil
+}
+
+// shrink removes templates, all but the one to keep, until they fit into the limit,
+// and files that others have begun and not finished. A template that is being
+// read stays readable.
+func (s *templateStore) shrink(keep string) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return
+	}
+	type file struct {
+		path string
+		size Size
+		used time.Time
+	}
+	var files []file
+	var total Size
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			continue // removed by another process
+		}
+		path := filepath.Join(s.dir, entry.Name())
+		switch {
+		case strings.HasSuffix(entry.Name(), templateSuffix):
+			total += Size(info.Size())
+			files = append(files, file{path, Size(info.Size()), info.ModTime()})
+		case strings.HasPrefix(entry.Name(), ".new-") && time.Since(info.ModTime()) > time.Hour:
+			os.Remove(path)
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int {
+		return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.path, b.path))
+	})
+	for _, f := range files {
+		if total <= s.limit {
+			return
+		}
+		if f.path != s.path(keep) && os.Remove(f.path) == nil {
+			total -= f.size
+		}
+	}
+}
+
+// lockPoll is how often a lock that another process holds is tried.
+const lockPoll = 20 * time.Millisecond
+
+// lock makes the caller the only one, of all processes, who builds the template of
+// the key, until it calls unlock.
+//
+// The lock is one byte of a file, at a place that depends on the key, so that
+// locks need no cleaning up. It belongs to the open file (F_OFD_SETLK): it works between
+// goroutines, too, and ends with the process.
+func (s *templateStore) lock(ctx context.Context, key string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	place := unix.Flock_t{Type: unix.F_WRLCK, Whence: unix.SEEK_SET, Start: int64(h.Sum32()), Len: 1}
+	for {
+		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &place)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES) {
+			f.Close()
+			return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(lockPoll):
+		}
+	}
+}
