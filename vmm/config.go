@@ -11,13 +11,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 // Environment variables that fill what a [Config] leaves open.
 const (
 	EnvQEMU  = "KTGEN_QEMU"  // Config.QEMU
 	EnvAccel = "KTGEN_ACCEL" // Config.Accel
-	EnvCache = "KTGEN_CACHE" // Config.CacheDir
+	EnvCache = cache.DirEnv  // Config.CacheDir
 )
 
 // Defaults of a [Config].
@@ -94,7 +96,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.QEMU, err = findQEMU(cmp.Or(c.QEMU, os.Getenv(EnvQEMU))); err != nil {
 		return c, err
 	}
-	if c.CacheDir, err = findCache(cmp.Or(c.CacheDir, os.Getenv(EnvCache))); err != nil {
+	if c.CacheDir, err = findCache(c.CacheDir); err != nil {
 		return c, err
 	}
 	return c, c.validate()
@@ -164,9 +166,5 @@ func findCache(dir string) (string, error) {
 	if dir != "" {
 		return filepath.Abs(dir)
 	}
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", &ConfigError{"CacheDir", fmt.Sprintf("no default: %v; set it, or $%s", err, EnvCache)}
-	}
-	return filepath.Join(base, "ktgen"), nil
+	return cache.Dir()
 }

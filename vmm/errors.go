@@ -82,6 +82,9 @@ type BootError struct {
 func (e *BootError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "booting the guest (accelerator %s): %s: %v", e.Accel, e.Phase, e.Err)
+	if e.Phase == PhaseSilent {
+		fmt.Fprintf(&b, "; the kernel needs CONFIG_SERIAL_8250_CONSOLE=y, and an accelerator that works (try $%s=%s)", EnvAccel, TCG)
+	}
 	if len(e.Console) > 0 && !quotesConsole(e.Err) {
 		writeConsole(&b, e.Console)
 	}

@@ -52,11 +52,12 @@ func Launch(ctx context.Context, cfg Config, hooks Hooks) (*VM, error) {
 
 // launch starts a guest of a complete configuration.
 func launch(ctx context.Context, cfg Config, hooks Hooks) (*VM, error) {
-	accel := Accelerator{Accel: TCG, Reason: "fixed"}
-	if cfg.Start == StartCold {
-		return boot(ctx, cfg, accel, hooks)
-	}
-	return launchFast(ctx, cfg, accel, hooks)
+	return withAccel(ctx, cfg, func(cfg Config, accel Accelerator) (*VM, error) {
+		if cfg.Start == StartCold {
+			return boot(ctx, cfg, accel, hooks)
+		}
+		return launchFast(ctx, cfg, accel, hooks)
+	})
 }
 
 // errSilent is why a guest is ended that does not write anything.
@@ -64,19 +65,18 @@ var errSilent = errors.New("no output")
 
 // boot starts a guest from its kernel and waits until it is ready.
 func boot(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM, error) {
-	began := time.Now()
 	vm, err := start(ctx, cfg, accel)
 	if err != nil {
 		return nil, bootError(ctx, PhaseStart, accel, nil, err)
 	}
 
-	silence := time.AfterFunc(cfg.Timeouts.FirstOutput-time.Since(began), func() {
+	silence := time.AfterFunc(cfg.Timeouts.FirstOutput-time.Since(vm.began), func() {
 		if !vm.console.hasSpoken() {
-			vm.fail(fmt.Errorf("%w within %v; check that the kernel has CONFIG_SERIAL_8250_CONSOLE=y", errSilent, cfg.Timeouts.FirstOutput))
+			vm.fail(fmt.Errorf("%w within %v", errSilent, cfg.Timeouts.FirstOutput))
 		}
 	})
 	defer silence.Stop()
-	err = vm.within(cfg.Timeouts.Boot-time.Since(began), func(ctx context.Context) error {
+	err = vm.within(cfg.Timeouts.Boot-time.Since(vm.began), func(ctx context.Context) error {
 		if hooks.Ready == nil {
 			return nil
 		}
@@ -84,9 +84,9 @@ func boot(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM,
 		vm.state, err = hooks.Ready(ctx, vm)
 		return err
 	})
-	vm.timing.Ready = time.Since(began)
+	vm.timing.Ready = time.Since(vm.began)
 	if vm.console.hasSpoken() {
-		vm.timing.FirstOutput = vm.console.spokeAt.Sub(began)
+		vm.timing.FirstOutput = vm.console.spokeAt.Sub(vm.began)
 	}
 	if err == nil {
 		return vm, nil

@@ -25,8 +25,19 @@ func TestMain(m *testing.M) {
 	if os.Getenv(orphanEnv) != "" {
 		orphanMain()
 	}
-	goleak.VerifyTestMain(m)
+	scratch, err := os.MkdirTemp("", "vmm-test-")
+	if err != nil {
+		panic(err)
+	}
+	scratchDir = scratch
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(scratch)
+		os.Exit(code)
+	}))
 }
+
+// scratchDir is removed after all tests.
+var scratchDir string
 
 // needVM skips a test where no VM can run, but not in CI.
 func needVM(t testing.TB) (kernel string) {
@@ -50,10 +61,7 @@ func needVM(t testing.TB) (kernel string) {
 
 // testInitramfs returns the path of an initramfs with testdata/guest as init.
 var testInitramfs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "vmm-test-")
-	if err != nil {
-		return "", err
-	}
+	dir := scratchDir
 	bin := filepath.Join(dir, "init")
 	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "./testdata/guest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -84,7 +92,7 @@ var testInitramfs = sync.OnceValues(func() (string, error) {
 	return path, errors.Join(w.Close(), f.Close())
 })
 
-// testConfig returns a configuration whose cache lives as long as the test.
+// testConfig returns a configuration whose templates all tests share.
 func testConfig(t testing.TB) Config {
 	t.Helper()
 	kernel := needVM(t)
@@ -94,9 +102,16 @@ func testConfig(t testing.TB) Config {
 		Kernel:    kernel,
 		Initramfs: initramfs,
 		Ports:     []string{testPort},
-		CacheDir:  t.TempDir(),
+		CacheDir:  filepath.Join(scratchDir, "cache"),
 		Accel:     TCG,
 	}
+}
+
+// private is testConfig with a cache of the test's own.
+func private(t testing.TB) Config {
+	cfg := testConfig(t)
+	cfg.CacheDir = t.TempDir()
+	return cfg
 }
 
 // cold is testConfig with a boot and no template.

@@ -152,13 +152,12 @@ func restore(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks, st
 
 // start starts a guest from the template and waits for Hooks.Restored.
 func (t *template) start(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM, error) {
-	began := time.Now()
-	vm, err := start(ctx, cfg, accel, incomingArgs...)
+	vm, devices, err := t.prepare(ctx, cfg, accel)
 	if err != nil {
 		return nil, err
 	}
-	err = vm.within(cfg.Timeouts.Restore-time.Since(began), func(ctx context.Context) error {
-		if err := vm.load(ctx, t); err != nil {
+	err = vm.within(cfg.Timeouts.Restore-time.Since(vm.began), func(ctx context.Context) error {
+		if err := vm.awake(ctx, devices); err != nil {
 			return err
 		}
 		if hooks.Restored == nil {
@@ -171,31 +170,48 @@ func (t *template) start(ctx context.Context, cfg Config, accel Accelerator, hoo
 		return nil, err
 	}
 	vm.origin.Restored = true
-	vm.timing.Restored = time.Since(began)
+	vm.timing.Restored = time.Since(vm.began)
 	return vm, nil
 }
 
-// load puts a template's RAM and devices into a new machine, and lets it run.
-func (vm *VM) load(ctx context.Context, t *template) error {
+// prepare starts a QEMU that waits for the state of its devices, and copies
+// the RAM meanwhile.
+func (t *template) prepare(ctx context.Context, cfg Config, accel Accelerator) (*VM, []byte, error) {
+	vm, err := spawn(cfg, accel, incomingArgs...)
+	if err != nil {
+		return nil, nil, err
+	}
 	var devices []byte
 	var g errgroup.Group
-	g.Go(func() error {
-		began := time.Now()
-		defer func() { vm.timing.Copy = time.Since(began) }()
-		return t.copyRAM(vm.ram)
-	})
+	g.Go(func() error { return vm.copyFrom(t) })
 	g.Go(func() (err error) {
-		if devices, err = t.read(t.index.Devices); err != nil {
-			return fmt.Errorf("its devices: %w", err)
-		}
-		if vm.state, err = t.read(t.index.State); err != nil {
-			return fmt.Errorf("its state: %w", err)
-		}
-		return nil
+		devices, err = t.read(t.index.Devices)
+		return err
 	})
-	if err := g.Wait(); err != nil {
+	err = vm.connect(ctx)
+	copyErr := g.Wait()
+	if err != nil {
+		return nil, nil, err
+	}
+	if copyErr != nil {
+		vm.Close()
+		return nil, nil, copyErr
+	}
+	return vm, devices, nil
+}
+
+// copyFrom takes the guest's RAM and state from a template.
+func (vm *VM) copyFrom(t *template) (err error) {
+	began := time.Now()
+	defer func() { vm.timing.Copy = time.Since(began) }()
+	if vm.state, err = t.read(t.index.State); err != nil {
 		return err
 	}
+	return t.copyRAM(vm.ram)
+}
+
+// awake loads the devices of a guest whose RAM is complete, and lets it run.
+func (vm *VM) awake(ctx context.Context, devices []byte) error {
 	began := time.Now()
 	if err := vm.loadDevices(ctx, devices); err != nil {
 		return err

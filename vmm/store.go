@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 // EnvTemplates is the environment variable with the number of MiB that the
@@ -126,37 +125,8 @@ func (s *templateStore) shrink(keep string) {
 	}
 }
 
-// lockPoll is how often a lock that another process holds is tried.
-const lockPoll = 20 * time.Millisecond
-
 // lock makes the caller the only one, of all processes, who builds the template of
-// the key, until it calls unlock.
-//
-// The lock is one byte of a file, at a place that depends on the key, so that
-// locks need no cleaning up. It belongs to the open file (F_OFD_SETLK): it works between
-// goroutines, too, and ends with the process.
+// the key, until it calls unlock. Keys share 256 lock files.
 func (s *templateStore) lock(ctx context.Context, key string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	place := unix.Flock_t{Type: unix.F_WRLCK, Whence: unix.SEEK_SET, Start: int64(h.Sum32()), Len: 1}
-	for {
-		err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &place)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES) {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(lockPoll):
-		}
-	}
+	return cache.Lock(ctx, filepath.Join(s.dir, ".lock-"+key[:2]))
 }

@@ -20,6 +20,7 @@ type VM struct {
 	origin Origin
 	timing Timing
 	state  []byte // what Hooks.Ready returned
+	began  time.Time
 
 	proc    *process
 	mon     *qmp.Client
@@ -147,49 +148,63 @@ func (vm *VM) fail(err error) {
 	<-vm.alive.Done()
 }
 
-// start starts QEMU and connects to it. The guest's vCPUs run unless extra
-// arguments keep them from it. ctx bounds the life of QEMU, not only the start.
-func start(ctx context.Context, cfg Config, accel Accelerator, extra ...string) (*VM, error) {
-	vm := &VM{cfg: cfg, accel: accel, console: newConsole(cfg.Console)}
-	vm.pause.init()
-	vm.migration.init()
-	vm.alive, vm.die = context.WithCancelCause(context.Background())
-	began := time.Now()
-	if err := vm.spawn(extra); err != nil {
+// start starts QEMU and connects to it; the guest's vCPUs run. ctx bounds the
+// life of QEMU, not only the start.
+func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
+	vm, err := spawn(cfg, accel)
+	if err != nil {
 		return nil, err
 	}
-	go vm.console.record(vm.wires.console)
-
-	mon, err := qmp.New(ctx, vm.wires.qmp, qmp.Options{OnEvent: vm.onEvent})
-	if err != nil {
-		return nil, vm.abort(ctx, err)
+	if err := vm.connect(ctx); err != nil {
+		return nil, err
 	}
-	vm.mon = mon
-	vm.timing.QEMU = time.Since(began)
-	go vm.supervise(ctx)
 	return vm, nil
 }
 
-// spawn makes the guest's memory and starts QEMU.
-func (vm *VM) spawn(extra []string) error {
+// spawn makes the guest's memory and starts QEMU. The VM must be connected
+// next.
+func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
+	vm := &VM{cfg: cfg, accel: accel, console: newConsole(cfg.Console), began: time.Now()}
+	vm.pause.init()
+	vm.migration.init()
+	vm.alive, vm.die = context.WithCancelCause(context.Background())
+
 	var err error
-	if vm.ram, err = newRAM(vm.cfg.Memory); err != nil {
-		return err
+	if vm.ram, err = newRAM(cfg.Memory); err != nil {
+		return nil, err
 	}
-	wires, files, err := wire(vm.cfg)
+	wires, files, err := wire(cfg)
 	if err != nil {
 		vm.ram.close()
-		return err
+		return nil, err
 	}
 	defer closeAll(files)
-	args := append(vm.cfg.arguments(vm.accel.Accel), extra...)
-	vm.proc, err = startProcess(vm.cfg.QEMU, args, append([]*os.File{vm.ram.file}, files...))
+	args := append(cfg.arguments(accel.Accel), extra...)
+	vm.proc, err = startProcess(cfg.QEMU, args, append([]*os.File{vm.ram.file}, files...))
 	if err != nil {
 		wires.close()
 		vm.ram.close()
-		return err
+		return nil, err
 	}
 	vm.wires = wires
+	go vm.console.record(wires.console)
+	return vm, nil
+}
+
+// startTimeout is how long QEMU may take to answer after its start.
+const startTimeout = 30 * time.Second
+
+// connect waits until QEMU answers. If it does not, everything is cleaned up.
+func (vm *VM) connect(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	mon, err := qmp.New(bounded, vm.wires.qmp, qmp.Options{OnEvent: vm.onEvent})
+	if err != nil {
+		return vm.abort(ctx, err)
+	}
+	vm.mon = mon
+	vm.timing.QEMU = time.Since(vm.began)
+	go vm.supervise(ctx)
 	return nil
 }
 
