@@ -1,0 +1,192 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/vmm/cache"
+)
+
+// Env names the environment variable that chooses the kernel: a bzImage, an ELF
+// vmlinux or a directory that holds one.
+const Env = "KTGEN_KERNEL"
+
+// Origin is why a place is looked at.
+type Origin string
+
+const (
+	OriginEnv   Origin = "chosen by $" + Env
+	OriginCache Origin = "in the cache"
+	OriginHost  Origin = "what this machine runs"
+)
+
+// Look is a place where a kernel could be, and what is there.
+type Look struct {
+	Origin Origin
+	Path   string
+	Kernel *Kernel // nil if there is none, or none that can be read
+	Err    error   // why the kernel is not used; nil if it can be
+}
+
+// Find returns the kernel to boot: the one $KTGEN_KERNEL chooses, else the
+// newest in the cache, else the one this machine runs, if its image is on disk.
+// Kernels that are unfit or damaged are passed over, unless chosen: then there
+// is no other. The error is a [*NotFoundError], which is [ErrNoKernel].
+func Find(ctx context.Context) (*Kernel, error) {
+	var looked []Look
+	for look, err := range looks(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if look.Err == nil {
+			return look.Kernel, nil
+		}
+		looked = append(looked, look)
+	}
+	return nil, &NotFoundError{Looked: looked}
+}
+
+// Survey looks at all the places that Find may look at, in its order. Find
+// returns the kernel of the first without an error.
+func Survey(ctx context.Context) ([]Look, error) {
+	var looked []Look
+	for look, err := range looks(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		looked = append(looked, look)
+	}
+	return looked, nil
+}
+
+// looks opens the kernels at all places, one after the other.
+func looks(ctx context.Context) func(yield func(Look, error) bool) {
+	return func(yield func(Look, error) bool) {
+		places, err := places()
+		if err != nil {
+			yield(Look{}, err)
+			return
+		}
+		for _, look := range places {
+			if look.Err == nil {
+				look.open(ctx)
+			}
+			if !yield(look, context.Cause(ctx)) {
+				return
+			}
+		}
+	}
+}
+
+func (l *Look) open(ctx context.Context) {
+	if l.Kernel, l.Err = Open(ctx, l.Path); l.Err == nil {
+		l.Err = l.Kernel.Fit()
+	}
+}
+
+// places lists where kernels can be. Those that have an error have none.
+func places() ([]Look, error) {
+	if chosen := os.Getenv(Env); chosen != "" {
+		path, err := imageAt(chosen)
+		return []Look{{Origin: OriginEnv, Path: path, Err: err}}, nil
+	}
+	dir, err := cache.Dir()
+	if err != nil {
+		return nil, err
+	}
+	return append(cached(dir), hosts()...), nil
+}
+
+// imagesInDirectory are the files that can be a kernel in a directory that
+// $KTGEN_KERNEL names: a package's, or the top of a build tree.
+var imagesInDirectory = []string{"bzImage", "vmlinuz", "arch/x86/boot/bzImage", "vmlinux"}
+
+// imageAt returns the kernel image that path is, or holds.
+func imageAt(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return path, err
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	for _, name := range imagesInDirectory {
+		image := filepath.Join(path, name)
+		if _, err := os.Stat(image); err == nil {
+			return image, nil
+		}
+	}
+	return path, fmt.Errorf("%s has no kernel image (%s)", path, strings.Join(imagesInDirectory, ", "))
+}
+
+// kernelsDir and imageFile name, below the cache directory, a fetched kernel:
+// kernels/RELEASE/vmlinuz.
+const (
+	kernelsDir = "kernels"
+	imageFile  = "vmlinuz"
+)
+
+// cached lists the kernels in a cache directory, the newest first.
+func cached(dir string) []Look {
+	root := filepath.Join(dir, kernelsDir)
+	releases := cachedReleases(root)
+	if len(releases) == 0 {
+		return []Look{{Origin: OriginCache, Path: root, Err: fmt.Errorf("%s has no kernel", root)}}
+	}
+	var found []Look
+	for _, release := range releases {
+		found = append(found, Look{Origin: OriginCache, Path: filepath.Join(root, release, imageFile)})
+	}
+	return found
+}
+
+// cachedReleases names the complete entries of root, the newest first.
+func cachedReleases(root string) []string {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return nil
+	}
+	var releases []string
+	for _, entry := range entries {
+		if entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") {
+			releases = append(releases, entry.Name())
+		}
+	}
+	slices.SortFunc(releases, func(a, b string) int { return compareReleases(b, a) })
+	return releases
+}
+
+// hosts lists where distributions keep the image of the running kernel.
+func hosts() []Look {
+	release := runningRelease()
+	var places []Look
+	for _, path := range []string{
+		"/boot/vmlinuz-" + release,
+		"/usr/lib/modules/" + release + "/vmlinuz",
+		"/boot/vmlinuz",
+	} {
+		look := Look{Origin: OriginHost, Path: path}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			look.Err = fmt.Errorf("%s does not exist", path)
+		}
+		places = append(places, look)
+	}
+	return places
+}
+
+// runningRelease is what uname -r prints.
+func runningRelease() string {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}

@@ -1,0 +1,288 @@
+package kernel
+
+import (
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ktgen/ktgen/vmm/cache"
+)
+
+// Kernel is a kernel image and what is known of it.
+type Kernel struct {
+	Release string // as uname -r prints it in the guest
+	Path    string // absolute, of the image as it was found: a bzImage or an ELF vmlinux
+	Hash    string // SHA-256, in hexadecimal, of the bzImage or of what of the ELF file is loaded
+
+	extracted string // path of the ELF file
+	boot      bool   // Path is a bzImage
+	facts     vmlinux
+}
+
+// Protocol is how a machine enters a kernel.
+type Protocol int
+
+const (
+	// PVH enters an uncompressed ELF file at once. The kernel is where it was
+	// linked to be: there is no KASLR.
+	PVH Protocol = iota + 1
+	// BzImage enters the decompressor of a boot image, which places the kernel
+	// at random unless "nokaslr" is on the command line.
+	BzImage
+)
+
+func (p Protocol) String() string {
+	switch p {
+	case PVH:
+		return "vmlinux by PVH"
+	case BzImage:
+		return "bzImage"
+	}
+	return fmt.Sprintf("protocol %d", int(p))
+}
+
+// Image is a file for QEMU's -kernel option, which tells by the file itself
+// what protocol to use.
+type Image struct {
+	Path     string
+	Protocol Protocol
+}
+
+// Fastest returns the image that boots in the least time: the ELF file by PVH,
+// else the bzImage.
+func (k *Kernel) Fastest() Image {
+	if k.facts.PVH {
+		return Image{k.extracted, PVH}
+	}
+	return Image{k.Path, BzImage}
+}
+
+// Randomized returns the image that boots with KASLR. A kernel that was found
+// as an ELF file has none.
+func (k *Kernel) Randomized() (Image, error) {
+	if !k.boot {
+		return Image{}, fmt.Errorf("kernel %s (%s) is an ELF file, which boots without KASLR: use its bzImage (arch/x86/boot/bzImage in a build tree)", k.Release, k.Path)
+	}
+	return Image{k.Path, BzImage}, nil
+}
+
+// Vmlinux returns the path of the kernel's uncompressed ELF file.
+func (k *Kernel) Vmlinux() string { return k.extracted }
+
+// Fit returns an [*UnfitError] if ktgen's guests cannot run on the kernel.
+func (k *Kernel) Fit() error {
+	if len(k.facts.Lacks) == 0 {
+		return nil
+	}
+	return &UnfitError{Path: k.Path, Release: k.Release, Lacks: k.facts.Lacks}
+}
+
+// BTF returns the kernel's own type information: the raw .BTF section.
+func (k *Kernel) BTF() ([]byte, error) {
+	at := k.facts.BTF
+	if at.Size == 0 {
+		return nil, &UnfitError{Path: k.Path, Release: k.Release, Lacks: []string{requirements[0].what}}
+	}
+	f, err := os.Open(k.extracted)
+	if err != nil {
+		return nil, fmt.Errorf("reading the BTF of kernel %s: %w", k.Release, err)
+	}
+	defer f.Close()
+	data := make([]byte, at.Size)
+	if _, err := f.ReadAt(data, at.Offset); err != nil {
+		return nil, fmt.Errorf("reading the BTF of kernel %s from %s: %w", k.Release, k.extracted, err)
+	}
+	return data, nil
+}
+
+// Open inspects the kernel image at path, a bzImage or an ELF vmlinux, and
+// extracts a bzImage's ELF file into the cache unless it is there. The kernel
+// may be unfit ([Kernel.Fit]). The error is a [*FormatError] if the file is not
+// a whole kernel image.
+func Open(ctx context.Context, path string) (*Kernel, error) {
+	k, err := open(ctx, path)
+	var format *FormatError
+	if errors.As(err, &format) {
+		format.Path = path
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading kernel image %s: %w", path, err)
+	}
+	return k, nil
+}
+
+func open(ctx context.Context, path string) (*Kernel, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	if isBootImage(f) {
+		return openBootImage(ctx, path, f, info.Size())
+	}
+	return openELF(ctx, path, f, info.Size())
+}
+
+func openBootImage(ctx context.Context, path string, f *os.File, size int64) (*Kernel, error) {
+	boot, err := readBootImage(f, size)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := hashOf(f)
+	if err != nil {
+		return nil, err
+	}
+	entry, facts, err := inspect(ctx, hash, func(dir string) (*vmlinux, error) {
+		return extractAndRead(f, boot.payload, filepath.Join(dir, vmlinuxFile))
+	})
+	if err != nil {
+		return nil, err
+	}
+	extracted := filepath.Join(entry, vmlinuxFile)
+	if _, err := os.Stat(extracted); err != nil {
+		return nil, fmt.Errorf("the cache is damaged, remove %s: %w", entry, err)
+	}
+	return &Kernel{
+		Release: boot.release, Path: path, Hash: hash,
+		extracted: extracted, boot: true, facts: *facts,
+	}, nil
+}
+
+// extractAndRead puts the ELF file of a boot image at path and looks into it.
+func extractAndRead(image io.ReaderAt, payload extent, path string) (*vmlinux, error) {
+	if err := extract(image, payload, path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	v, err := readVmlinux(f, info.Size())
+	var format *FormatError
+	if errors.As(err, &format) {
+		return nil, &FormatError{Offset: payload.Offset, Rule: "the payload is no kernel", Err: err}
+	}
+	return v, err
+}
+
+func openELF(ctx context.Context, path string, f *os.File, size int64) (*Kernel, error) {
+	image, err := elf.NewFile(f)
+	if err != nil {
+		return nil, &FormatError{Offset: 0, Rule: "it is neither a bzImage nor an ELF file", Err: err}
+	}
+	if err := checkVmlinux(image, size); err != nil {
+		return nil, err
+	}
+	hash, err := hashOf(whatLoads(image))
+	if err != nil {
+		return nil, err
+	}
+	_, facts, err := inspect(ctx, hash, func(string) (*vmlinux, error) { return readVmlinux(f, size) })
+	if err != nil {
+		return nil, err
+	}
+	if !facts.PVH {
+		return nil, &FormatError{Offset: 0, Rule: "it has no PVH entry point (CONFIG_PVH=y), so nothing boots it as it is: use the bzImage of this kernel"}
+	}
+	return &Kernel{Release: facts.Release, Path: path, Hash: hash, extracted: path, facts: *facts}, nil
+}
+
+// whatLoads returns what a machine sees of an ELF file, and where its parts
+// are. Debug information, which can be most of the file, is not read.
+func whatLoads(image *elf.File) io.Reader {
+	var headers strings.Builder
+	fmt.Fprintf(&headers, "%+v\n", image.FileHeader)
+	for _, section := range image.Sections {
+		fmt.Fprintf(&headers, "%+v\n", section.SectionHeader)
+	}
+	var contents []io.Reader
+	for _, segment := range loaded(image) {
+		fmt.Fprintf(&headers, "%+v\n", segment.ProgHeader)
+		contents = append(contents, segment.Open())
+	}
+	return io.MultiReader(append([]io.Reader{strings.NewReader(headers.String())}, contents...)...)
+}
+
+// hashOf returns the SHA-256 of what r has, in hexadecimal.
+func hashOf(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Names below the cache directory. An entry of what inspecting an image gave is
+// a directory named by the image's hash; the number before it changes whenever
+// the content of entries does.
+const (
+	inspectedDir = "images/1"
+	vmlinuxFile  = "vmlinux"
+	factsFile    = "facts.json"
+)
+
+// inspect returns what is known of the image with a hash, and the cache entry
+// that holds it. When there is none read is called, with the directory that
+// becomes the entry.
+func inspect(ctx context.Context, hash string, read func(dir string) (*vmlinux, error)) (entry string, facts *vmlinux, err error) {
+	dir, err := cache.Dir()
+	if err != nil {
+		return "", nil, err
+	}
+	entry = filepath.Join(dir, inspectedDir, hash)
+	err = cache.Ensure(ctx, entry, func(partial string) error {
+		if err := os.Mkdir(partial, 0o755); err != nil {
+			return err
+		}
+		facts, err := read(partial)
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(facts)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(partial, factsFile), text, 0o644)
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	if facts, err = readFacts(entry); err != nil {
+		return "", nil, fmt.Errorf("the cache is damaged, remove %s: %w", entry, err)
+	}
+	return entry, facts, nil
+}
+
+func readFacts(entry string) (*vmlinux, error) {
+	text, err := os.ReadFile(filepath.Join(entry, factsFile))
+	if err != nil {
+		return nil, err
+	}
+	facts := &vmlinux{}
+	return facts, json.Unmarshal(text, facts)
+}
