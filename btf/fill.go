@@ -77,6 +77,10 @@ func intKind(t *btf.Int) runtime.Kind {
 }
 
 func (c *conversion) fillEnum(shape *runtime.Shape, t *btf.Enum) error {
+	if t.Size == 0 && len(t.Values) == 0 { // enum e;
+		*shape = runtime.Shape{Kind: runtime.KindFwd, Name: t.Name}
+		return nil
+	}
 	*shape = runtime.Shape{
 		Kind:   runtime.KindEnum,
 		Name:   t.Name,

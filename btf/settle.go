@@ -159,7 +159,7 @@ func describe(s *runtime.Shape) string {
 	case runtime.KindFunc:
 		return "function"
 	default:
-		return "struct without definition"
+		return "type without definition"
 	}
 }
 

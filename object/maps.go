@@ -1,0 +1,208 @@
+package object
+
+// This file reads BTF-defined maps: variables in ".maps" whose struct type
+// spells the definition, as libbpf's macros make it.
+//
+//	__uint(name, 7)     int (*name)[7];
+//	__ulong(name, 7)    enum { unique = 7 } name;
+//	__type(name, T)     T *name;
+//	__array(name, T)    T *name[];
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf/btf"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+)
+
+const mapsSection = ".maps"
+
+// structOps is BPF_MAP_TYPE_STRUCT_OPS of the kernel's enum bpf_map_type.
+const structOps = 26
+
+func (o *Object) readMaps(f *file) error {
+	s, err := o.definitions(f, mapsSection)
+	if err != nil {
+		return err
+	}
+	for _, v := range s.Vars {
+		m, err := o.readMap(v)
+		if err != nil {
+			return &Error{File: f.name, Section: mapsSection, Offset: int64(v.Offset), Err: fmt.Errorf("map %s: %w", v.Name, err)}
+		}
+		o.Maps = append(o.Maps, *m)
+	}
+	return o.readLegacyMaps(f)
+}
+
+// definitions returns the variables of a section that defines things for the
+// loader. It is empty if the object has no such section.
+func (o *Object) definitions(f *file, name string) (Section, error) {
+	s := Section{Name: name}
+	for i, sec := range f.elf.Sections {
+		if sec.Name != name {
+			continue
+		}
+		s.Size, s.Type, s.index = sec.Size, o.datasec(name), i
+		if s.Type == nil {
+			return s, &Error{File: f.name, Section: name, Offset: -1, Err: errors.New("BTF does not describe it"), Advice: "compile the object with clang -g"}
+		}
+		o.layOut(f, &s)
+		return s, nil
+	}
+	return s, nil
+}
+
+func (o *Object) readMap(v Var) (*Map, error) {
+	m := &Map{Name: v.Name, Tags: v.Tags, Section: mapsSection, Offset: v.Offset, Weak: v.Weak, Static: v.Static}
+	return m, o.define(m, v.Type, true)
+}
+
+// define reads the struct t into m. Only a map in ".maps" itself can hold
+// others.
+func (o *Object) define(m *Map, t btf.Type, outer bool) error {
+	def, ok := btf.As[*btf.Struct](t)
+	if !ok {
+		return fmt.Errorf("its definition is a %s, want a struct", ktbtf.Spell(t))
+	}
+	d := definition{Map: m, obj: o, outer: outer}
+	for _, member := range def.Members {
+		if err := d.read(member); err != nil {
+			return fmt.Errorf("%s: %w", member.Name, err)
+		}
+	}
+	if m.Type == 0 {
+		return errors.New("it has no type")
+	}
+	return nil
+}
+
+// definition is a map while its members are read.
+type definition struct {
+	*Map
+	obj   *Object
+	outer bool
+}
+
+func (d definition) read(m btf.Member) error {
+	switch m.Name {
+	case "type":
+		return setUint32(&d.Type, m.Type)
+	case "max_entries":
+		return setUint32(&d.MaxEntries, m.Type)
+	case "map_flags":
+		return setUint32(&d.Flags, m.Type)
+	case "numa_node":
+		return setUint32(&d.NUMANode, m.Type)
+	case "pinning":
+		return setUint32(&d.Pinning, m.Type)
+	case "map_extra":
+		return setUint64(&d.Extra, m.Type)
+	case "key_size":
+		return setSize(&d.KeySize, m.Type)
+	case "value_size":
+		return setSize(&d.ValueSize, m.Type)
+	case "key":
+		return setType(&d.Key, &d.KeySize, m.Type)
+	case "value":
+		return setType(&d.Value, &d.ValueSize, m.Type)
+	case "values":
+		return d.readValues(m.Type)
+	}
+	d.obj.warnf("map %s: definition has %s, which is not known; it is ignored", d.Name, m.Name)
+	return nil
+}
+
+// readValues reads __array(values, T): the template of inner maps, or of a
+// program array's programs.
+func (d definition) readValues(t btf.Type) error {
+	arr, ok := btf.As[*btf.Array](t)
+	if !ok {
+		return fmt.Errorf("is a %s, want an array of pointers", ktbtf.Spell(t))
+	}
+	ptr, ok := btf.As[*btf.Pointer](arr.Type)
+	if !ok {
+		return fmt.Errorf("is an array of %s, want an array of pointers", ktbtf.Spell(arr.Type))
+	}
+	if d.ValueSize == 0 {
+		d.ValueSize = 4 // a map or program id
+	}
+	if _, ok := btf.As[*btf.Struct](ptr.Target); !ok {
+		return nil
+	}
+	if !d.outer {
+		return errors.New("an inner map cannot hold maps")
+	}
+	d.Inner = &Map{Name: d.Name + ".inner", Section: mapsSection, Offset: d.Offset}
+	return d.obj.define(d.Inner, ptr.Target, false)
+}
+
+func setUint32(field *uint32, t btf.Type) error {
+	n, err := number(t)
+	if err != nil {
+		return err
+	}
+	if n > 1<<32-1 {
+		return fmt.Errorf("%d does not fit 32 bits", n)
+	}
+	*field = uint32(n)
+	return nil
+}
+
+func setUint64(field *uint64, t btf.Type) (err error) {
+	*field, err = number(t)
+	return err
+}
+
+// number returns the value that __uint or __ulong encodes.
+func number(t btf.Type) (uint64, error) {
+	if enum, ok := btf.As[*btf.Enum](t); ok {
+		if len(enum.Values) != 1 {
+			return 0, fmt.Errorf("is an enum of %d values, want the one of __ulong", len(enum.Values))
+		}
+		return enum.Values[0].Value, nil
+	}
+	ptr, ok := btf.As[*btf.Pointer](t)
+	if !ok {
+		return 0, fmt.Errorf("is a %s, want what __uint or __ulong make", ktbtf.Spell(t))
+	}
+	arr, ok := btf.As[*btf.Array](ptr.Target)
+	if !ok {
+		return 0, fmt.Errorf("is a %s, want what __uint or __ulong make", ktbtf.Spell(t))
+	}
+	return uint64(arr.Nelems), nil
+}
+
+// setSize sets a size given as a number, beside a type or instead of one.
+func setSize(size *uint32, t btf.Type) error {
+	before := *size
+	if err := setUint32(size, t); err != nil {
+		return err
+	}
+	if before != 0 && *size != before {
+		return fmt.Errorf("%d bytes, and its type has %d", *size, before)
+	}
+	return nil
+}
+
+// setType sets a type given as a pointer to it, and its size.
+func setType(field *btf.Type, size *uint32, t btf.Type) error {
+	ptr, ok := btf.As[*btf.Pointer](t)
+	if !ok {
+		return fmt.Errorf("is a %s, want the pointer that __type makes", ktbtf.Spell(t))
+	}
+	n, err := btf.Sizeof(ptr.Target)
+	if err != nil {
+		return fmt.Errorf("size of %s: %w", ktbtf.Spell(ptr.Target), err)
+	}
+	if n > 1<<32-1 {
+		return fmt.Errorf("its type has %d bytes", n)
+	}
+	if *size != 0 && *size != uint32(n) {
+		return fmt.Errorf("its type has %d bytes, and its size is given as %d", n, *size)
+	}
+	*field, *size = ptr.Target, uint32(n)
+	return nil
+}
