@@ -1,0 +1,266 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	goruntime "runtime"
+	"slices"
+	"sync"
+)
+
+// Binding is a snapshot that is read through generated code: the maps of one
+// object found in it, and how their bytes become what the code expects. The
+// Snap of a generated package holds one. Any number of goroutines may read
+// through it.
+type Binding struct {
+	snapshot  *Snapshot
+	layout    *Layout
+	shapes    *shapes
+	options   options
+	tb        TB     // nil: failures panic
+	generated string // source file of the generated code; empty if unknown
+
+	maps     []*boundMap
+	sections []*boundSection
+	types    []boundType
+	memory   memory
+
+	mu      sync.RWMutex // guards what follows
+	memo    map[objectKey]*object
+	objects []*object // in order of decoding
+	noted   bool      // that objects were not followed
+}
+
+// boundType is how the guest holds one of Layout.Types.
+type boundType struct {
+	shape *Shape // the guest's; nil if it is not described, see reason
+	plan  *plan  // from shape; nil if the bytes can stay as they are
+	why   string // why shape is nil
+}
+
+// Option changes how a snapshot is bound.
+type Option func(*options)
+
+type options struct {
+	maxObjects int
+	mapIDs     []uint32
+}
+
+// defaultMaxObjects is how many objects one read follows pointers to.
+const defaultMaxObjects = 4096
+
+// MaxObjects sets how many objects one read may follow pointers to; the rest
+// stay nil. It is 4096 otherwise.
+func MaxObjects(n int) Option { return func(o *options) { o.maxObjects = n } }
+
+// MapIDs reads the maps with these ids only. It tells apart the maps of an
+// object that is loaded more than once.
+func MapIDs(ids ...uint32) Option { return func(o *options) { o.mapIDs = ids } }
+
+// Bind binds the layout to a snapshot on behalf of a test. If they do not fit,
+// or if a later read fails, the test ends with a message that names the line
+// that read.
+func (l *Layout) Bind(tb TB, s *Snapshot, opts ...Option) *Binding {
+	b, err := l.bind(s, opts)
+	b.tb = tb
+	if _, file, _, ok := goruntime.Caller(1); ok {
+		b.generated = file
+	}
+	if err != nil {
+		b.fail(err)
+	}
+	return b
+}
+
+// Open binds the layout to a snapshot outside of tests. It returns an
+// [*Error] if they do not fit; later reads that fail panic with one, see
+// [Try].
+func (l *Layout) Open(s *Snapshot, opts ...Option) (*Binding, error) {
+	b, err := l.bind(s, opts)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Snapshot returns what is read.
+func (b *Binding) Snapshot() *Snapshot { return b.snapshot }
+
+func (l *Layout) bind(s *Snapshot, opts []Option) (*Binding, *Error) {
+	b := &Binding{snapshot: s, layout: l, memo: make(map[objectKey]*object)}
+	b.options.maxObjects = defaultMaxObjects
+	for _, o := range opts {
+		o(&b.options)
+	}
+	if err := b.bind(); err != nil {
+		return b, &Error{Op: "Bind", Path: l.Package, Err: err}
+	}
+	return b, nil
+}
+
+func (b *Binding) bind() (err error) {
+	if b.snapshot == nil {
+		return errors.New("there is no snapshot: it is nil")
+	}
+	if b.shapes, err = b.layout.load(); err != nil {
+		return err
+	}
+	c := &comparison{bigEndian: b.snapshot.Guest.BigEndian}
+	b.types = make([]boundType, len(b.layout.Types))
+	for i := range b.layout.Maps {
+		b.maps = append(b.maps, b.bindMap(c, i))
+	}
+	for i, section := range b.shapes.sections {
+		b.sections = append(b.sections, b.bindSection(c, i, section))
+	}
+	b.bindTypes(c)
+	if len(c.differences) > 0 {
+		return &LayoutError{Object: b.layout.Object, Package: b.layout.Package, Differences: c.differences}
+	}
+	return b.checkFound()
+}
+
+// checkFound fails if nothing of the object is in the snapshot.
+func (b *Binding) checkFound() error {
+	for _, m := range b.maps {
+		if m.m != nil {
+			return nil
+		}
+	}
+	for _, s := range b.sections {
+		if s.m != nil {
+			return nil
+		}
+	}
+	var names []string
+	for _, m := range b.snapshot.Maps {
+		names = append(names, m.Name)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("the snapshot holds no maps: was %s loaded when it was taken?", b.layout.Object)
+	}
+	return fmt.Errorf("none of the maps of %s is in the snapshot, which holds %s: was another object loaded when it was taken?", b.layout.Object, list(names))
+}
+
+// bindTypes binds what pointers lead to, and what that leads to.
+func (b *Binding) bindTypes(c *comparison) {
+	index := make(map[*Shape]int, len(b.shapes.types))
+	for i, s := range b.shapes.types {
+		index[stripTypedefs(s)] = i
+	}
+	done := make(map[pair]bool)
+	b.bindPointees(c, index, done)
+	for t := range b.types {
+		if b.types[t].shape == nil && b.types[t].why == "" {
+			b.bindByName(c, t)
+			b.bindPointees(c, index, done)
+		}
+	}
+}
+
+// bindPointees works off what comparing has found pointers to lead to. The
+// queue grows meanwhile.
+func (b *Binding) bindPointees(c *comparison, index map[*Shape]int, done map[pair]bool) {
+	for ; len(c.pointees) > 0; c.pointees = c.pointees[1:] {
+		p := c.pointees[0]
+		t, wanted := index[stripTypedefs(p.want)]
+		if wanted && !done[p] {
+			done[p] = true
+			b.bindType(c, t, p.have)
+		}
+	}
+}
+
+func stripTypedefs(s *Shape) *Shape {
+	if u := s.Underlying(); u != nil {
+		return u
+	}
+	return s
+}
+
+// bindType binds type t to a shape of the guest.
+func (b *Binding) bindType(c *comparison, t int, have *Shape) {
+	bound, want := &b.types[t], b.shapes.types[t]
+	if bound.shape != nil && stripTypedefs(bound.shape) == stripTypedefs(have) {
+		return
+	}
+	if u := have.Underlying(); u == nil || u.Kind == KindFwd || u.Kind == KindVoid {
+		return // declared, not described; see bindByName
+	}
+	plan, ok := c.plan(CType(want), want, have)
+	switch {
+	case !ok:
+		bound.why = "its layout differs"
+	case bound.shape == nil:
+		bound.shape, bound.plan = have, plan
+	case !bound.sameLayout(have, plan):
+		c.differ(CType(want), "one type", "two different types of that name")
+	}
+}
+
+// sameLayout tells whether the guest describes a type in the same way twice.
+func (t *boundType) sameLayout(have *Shape, plan *plan) bool {
+	return t.shape.Size == have.Size && (t.plan == nil) == (plan == nil)
+}
+
+// bindByName binds a type that no pointer of the guest's BTF leads to: it is
+// declared there, and another loaded object may describe it.
+func (b *Binding) bindByName(c *comparison, t int) {
+	want := b.shapes.types[t].Underlying()
+	for _, program := range b.snapshot.Programs {
+		for _, s := range program.Shapes {
+			if s.Name == want.Name && s.Kind == want.Kind && s.Name != "" {
+				b.bindType(c, t, s)
+				return
+			}
+		}
+	}
+	if isScalar(want) {
+		b.bindType(c, t, want)
+		return
+	}
+	b.types[t].why = "its BTF declares it and does not define it"
+}
+
+// isScalar tells whether a shape's name alone says its layout.
+func isScalar(s *Shape) bool {
+	switch s.Kind {
+	case KindInt, KindBool, KindChar, KindFloat:
+		return true
+	}
+	return false
+}
+
+// find returns the captured map that goes by the name of the source, and why
+// there is none.
+func (b *Binding) find(name string, fits func(*Map) bool) (*Map, error) {
+	var candidates []*Map
+	var names []string
+	for _, m := range b.snapshot.Maps {
+		if len(b.options.mapIDs) > 0 && !slices.Contains(b.options.mapIDs, m.ID) {
+			continue
+		}
+		names = append(names, m.Name)
+		if fits(m) {
+			candidates = append(candidates, m)
+		}
+	}
+	switch len(candidates) {
+	case 0:
+		return nil, &MapNotFound{Requested: name, Available: names}
+	case 1:
+		return candidates[0], nil
+	}
+	ids := make([]uint32, len(candidates))
+	for i, m := range candidates {
+		ids[i] = m.ID
+	}
+	return nil, &AmbiguousMap{Requested: name, IDs: ids}
+}
+
+// maxMapName is the length of the names that the kernel keeps
+// (BPF_OBJ_NAME_LEN less the NUL).
+const maxMapName = 15
+
+// kernelName is a map's name as the kernel keeps it.
+func kernelName(name string) string { return name[:min(len(name), maxMapName)] }

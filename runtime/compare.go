@@ -1,0 +1,349 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// This file compares the shapes that code was generated for with those of the
+// guest, and finds the plan that takes the one to the other.
+
+// Difference is one thing that the generated code expects and the guest does
+// not have.
+type Difference struct {
+	Path string // struct task_ctx.weight
+	Want string // what the code was generated for
+	Have string // what the guest has
+}
+
+// LayoutError says that generated code does not fit the program in the guest.
+type LayoutError struct {
+	Object      string // file name of the object that code was generated from
+	Package     string // of the generated code
+	Differences []Difference
+}
+
+func (e *LayoutError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the program in the guest is not the %s that package %s was generated from:", e.Object, e.Package)
+	for i, d := range e.Differences {
+		if i == maxListed {
+			fmt.Fprintf(&b, "\n\tand %d more", len(e.Differences)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n\t%s: generated %s, the guest has %s", d.Path, d.Want, d.Have)
+	}
+	fmt.Fprintf(&b, "\nregenerate from the object that the guest runs: go generate (ktgen -object %s -package %s)", e.Object, e.Package)
+	return b.String()
+}
+
+// comparison compares shapes and collects what differs.
+type comparison struct {
+	bigEndian   bool // the guest
+	differences []Difference
+	pointees    []pair // what pointers lead to
+}
+
+// pair is an expected shape and the guest's.
+type pair struct{ want, have *Shape }
+
+func (c *comparison) differ(path, want, have string) {
+	d := Difference{Path: path, Want: want, Have: have}
+	if !slices.Contains(c.differences, d) {
+		c.differences = append(c.differences, d)
+	}
+}
+
+// plan compares two shapes and returns the plan from have to want; nil if the
+// bytes can stay as they are. ok is false if there is a difference that no
+// plan can bridge; it has been recorded.
+func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
+	before := len(c.differences)
+	ops := c.value(path, want, have, place{})
+	if len(c.differences) > before {
+		return nil, false
+	}
+	p = &plan{size: want.Size, need: have.Size, ops: merge(ops)}
+	if p.isIdentity() {
+		return nil, true
+	}
+	return p, true
+}
+
+// isIdentity tells whether every byte stays where it is. Bytes between members
+// have no meaning and may stay too.
+func (p *plan) isIdentity() bool {
+	return p.size <= p.need && identityOps(p.ops)
+}
+
+func identityOps(ops []op) bool {
+	for _, o := range ops {
+		switch {
+		case o.dst != o.src || o.kind == reverseBytes:
+			return false
+		case o.kind == convert && o.from != o.to:
+			return false
+		case o.kind == repeat && (o.dstStride != o.srcStride || !identityOps(o.body)):
+			return false
+		}
+	}
+	return true
+}
+
+// place is where a member is in both layouts, in bytes.
+type place struct{ dst, src int }
+
+// value compares values that are at a place.
+func (c *comparison) value(path string, want, have *Shape, at place) []op {
+	w, h := want.Underlying(), have.Underlying()
+	if w == nil || h == nil || class(w) != class(h) {
+		c.differ(path, CType(want), CType(have))
+		return nil
+	}
+	switch w.Kind {
+	case KindStruct, KindUnion:
+		return c.fields(typePath(path, want), w, h, at)
+	case KindArray:
+		return c.array(path, w, h, at)
+	case KindPointer:
+		c.pointees = append(c.pointees, pair{w.Elem, h.Elem})
+		return c.bytes(path, want, have, at)
+	case KindFloat:
+		return c.bytes(path, want, have, at)
+	}
+	return c.integer(path, want, have, at)
+}
+
+// class groups the kinds that can be converted into each other.
+func class(s *Shape) Kind {
+	switch s.Kind {
+	case KindChar, KindEnum:
+		return KindInt
+	case KindUnion:
+		return KindStruct
+	}
+	return s.Kind
+}
+
+// typePath is the path of members: that of their type, if it has a name.
+func typePath(path string, s *Shape) string {
+	if s.Name == "" {
+		return path
+	}
+	return CType(s)
+}
+
+// bytes compares values that can change their place and nothing else.
+func (c *comparison) bytes(path string, want, have *Shape, at place) []op {
+	if want.Size != have.Size {
+		c.differ(path, sized(want), sized(have))
+		return nil
+	}
+	return []op{{kind: c.order(want.Size), dst: at.dst, src: at.src, n: want.Size}}
+}
+
+// order is how a scalar of size bytes is copied.
+func (c *comparison) order(size int) opKind {
+	if c.bigEndian && size > 1 {
+		return reverseBytes
+	}
+	return copyBytes
+}
+
+func (c *comparison) integer(path string, want, have *Shape, at place) []op {
+	w, h := want.Underlying(), have.Underlying()
+	if w.Kind == KindEnum && h.Kind == KindEnum {
+		c.enumerators(w, h)
+	}
+	if w.Size == h.Size && w.Signed == h.Signed || w.Kind == KindChar && h.Kind == KindChar {
+		return c.bytes(path, want, have, at)
+	}
+	if w.Size > 8 || h.Size > 8 {
+		c.differ(path, sized(want), sized(have))
+		return nil
+	}
+	return []op{{
+		kind: convert, dst: at.dst, src: at.src, field: path, want: CType(want),
+		from: intPlace{bits: 8 * h.Size, signed: h.Signed, bigEndian: c.bigEndian},
+		to:   intPlace{bits: 8 * w.Size, signed: w.Signed},
+	}}
+}
+
+// enumerators compares the values of an enum. The guest may have more.
+func (c *comparison) enumerators(want, have *Shape) {
+	values := make(map[string]uint64, len(have.Values))
+	for _, v := range have.Values {
+		values[v.Name] = v.Value
+	}
+	for _, v := range want.Values {
+		got, exists := values[v.Name]
+		switch {
+		case !exists:
+			c.differ(CType(want), "enumerator "+v.Name, "none of that name")
+		case got != v.Value:
+			c.differ(CType(want), fmt.Sprintf("%s = %d", v.Name, int64(v.Value)), fmt.Sprintf("%s = %d", v.Name, int64(got)))
+		}
+	}
+}
+
+func (c *comparison) array(path string, want, have *Shape, at place) []op {
+	if want.Len != have.Len {
+		c.differ(path, CType(want), CType(have))
+		return nil
+	}
+	body := merge(c.value(path+"[]", want.Elem, have.Elem, place{}))
+	if want.Len == 0 || len(body) == 0 {
+		return nil
+	}
+	if size := want.Elem.Size; size == have.Elem.Size && len(body) == 1 && body[0].kind == copyBytes && body[0].n == size {
+		return []op{{kind: copyBytes, dst: at.dst, src: at.src, n: want.Size}}
+	}
+	return []op{{
+		kind: repeat, dst: at.dst, src: at.src, n: want.Len,
+		dstStride: want.Elem.Size, srcStride: have.Elem.Size, body: body,
+	}}
+}
+
+func (c *comparison) fields(path string, want, have *Shape, at place) []op {
+	members := have.Fields()
+	byName := make(map[string]Member, len(members))
+	names := make([]string, len(members))
+	for i, m := range members {
+		byName[m.Name], names[i] = m, m.Name
+	}
+	var ops []op
+	end := 0 // of the fields so far, in want
+	for _, w := range want.Fields() {
+		h, exists := byName[w.Name]
+		memberPath := path + "." + w.Name
+		switch {
+		case !exists:
+			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), "no such member"+didYouMean(w.Name, names))
+		case int64(h.Offset)+int64(h.bytes()) > int64(have.Size):
+			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), fmt.Sprintf("it at +%d, beyond the %d bytes of its struct", h.Offset, have.Size))
+		default:
+			memberOps := c.member(memberPath, w, h, at)
+			if w.Offset < end && conflict(ops, memberOps) {
+				c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), "a layout in which members of a union would have to be rearranged differently")
+				continue
+			}
+			ops = append(ops, memberOps...)
+		}
+		end = max(end, w.Offset+w.bytes())
+	}
+	return ops
+}
+
+// bytes is how many bytes a member touches from its offset on.
+func (m Member) bytes() int {
+	if m.Bits > 0 {
+		return (int(m.BitOffset) + int(m.Bits) + 7) / 8
+	}
+	return m.Type.Size
+}
+
+func (c *comparison) member(path string, want, have Member, at place) []op {
+	at = place{at.dst + want.Offset, at.src + have.Offset}
+	if want.Bits == 0 && have.Bits == 0 {
+		return c.value(path, want.Type, have.Type, at)
+	}
+	w, h := want.Type.Underlying(), have.Type.Underlying()
+	if w == nil || h == nil || !isIntegral(w) || !isIntegral(h) || class(w) != class(h) {
+		c.differ(path, CType(want.Type), CType(have.Type))
+		return nil
+	}
+	if w.Kind == KindEnum && h.Kind == KindEnum {
+		c.enumerators(w, h)
+	}
+	return []op{{
+		kind: convert, dst: at.dst, src: at.src, field: path, want: CType(want.Type),
+		from: have.intPlace(c.bigEndian), to: want.intPlace(false),
+	}}
+}
+
+// intPlace is where the bits of an integral member are, from its offset on.
+func (m Member) intPlace(bigEndian bool) intPlace {
+	p := intPlace{first: int(m.BitOffset), bits: int(m.Bits), signed: m.Type.Underlying().Signed, bigEndian: bigEndian}
+	if m.Bits == 0 {
+		p.first, p.bits = 0, 8*m.Type.Size
+	}
+	return p
+}
+
+// conflict tells whether two members of a union need the same byte of the
+// generated layout from different places. It is what a union in a big-endian
+// guest does whose members divide its bytes differently.
+func conflict(ops, more []op) bool {
+	for i := range more {
+		for j := range ops {
+			if ops[j].overlaps(&more[i]) && !ops[j].agrees(&more[i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// extent is the bytes that an op writes.
+func (o *op) extent() (from, to int) {
+	switch o.kind {
+	case convert:
+		return o.dst, o.dst + o.to.bytes()
+	case repeat:
+		return o.dst, o.dst + o.n*o.dstStride
+	}
+	return o.dst, o.dst + o.n
+}
+
+func (o *op) overlaps(other *op) bool {
+	from, to := o.extent()
+	otherFrom, otherTo := other.extent()
+	if o.kind == convert && other.kind == convert {
+		a, b := 8*o.dst+o.to.first, 8*other.dst+other.to.first
+		return a < b+other.to.bits && b < a+o.to.bits
+	}
+	return from < otherTo && otherFrom < to
+}
+
+// agrees tells whether two ops that overlap write the same to each byte.
+func (o *op) agrees(other *op) bool {
+	if o.isShift() && other.isShift() {
+		return o.dst-o.src == other.dst-other.src
+	}
+	return o.kind == reverseBytes && other.kind == reverseBytes &&
+		o.dst == other.dst && o.src == other.src && o.n == other.n
+}
+
+// isShift tells whether an op moves bits to another byte and does nothing else
+// to them.
+func (o *op) isShift() bool {
+	switch o.kind {
+	case copyBytes:
+		return true
+	case convert:
+		return o.from == o.to
+	case repeat:
+		return o.dstStride == o.srcStride && identityOps(o.body)
+	}
+	return false
+}
+
+// merge joins copies of neighbouring bytes.
+func merge(ops []op) []op {
+	var merged []op
+	for _, o := range ops {
+		if n := len(merged); n > 0 && o.kind == copyBytes && merged[n-1].kind == copyBytes &&
+			merged[n-1].dst+merged[n-1].n == o.dst && merged[n-1].src+merged[n-1].n == o.src {
+			merged[n-1].n += o.n
+			continue
+		}
+		merged = append(merged, o)
+	}
+	return merged
+}
+
+// sized is the C type of a shape, with its size.
+func sized(s *Shape) string {
+	return fmt.Sprintf("%s of %s", CType(s), count(s.Size, "byte", "bytes"))
+}

@@ -1,0 +1,120 @@
+package runtime
+
+import "fmt"
+
+// Decoder is what generated decoders decode with: it follows the pointers that
+// they meet. It is valid during the call it is passed to.
+//
+// Following does not recurse: a decoder allocates what a pointer leads to and
+// queues it, so that lists may be as long, and cycles as they like.
+type Decoder struct {
+	b      *Binding
+	locked bool // holds b.mu
+	first  int  // of b.objects that it decodes
+	from   origin
+	queue  []func()
+	left   int // objects that may still be followed
+	err    error
+	buffer []byte // rearranged bytes of the value that is decoded
+}
+
+// Decode is the signature of generated decoders: it fills *v from b, which
+// has the layout that the code was generated for.
+type Decode[V any] = func(v *V, b []byte, d *Decoder)
+
+func newDecoder(b *Binding) *Decoder { return &Decoder{b: b, left: b.options.maxObjects} }
+
+// decodeInto decodes raw bytes of the guest into v and follows its pointers.
+func decodeInto[V any](d *Decoder, v *V, raw []byte, p *plan, from origin, decode Decode[V]) {
+	d.from = from
+	decode(v, d.arrange(raw, p), d)
+	for next := 0; next < len(d.queue); next++ {
+		d.queue[next]()
+	}
+	d.queue = d.queue[:0]
+	d.from = origin{}
+}
+
+// arrange returns raw as the generated code expects it.
+func (d *Decoder) arrange(raw []byte, p *plan) []byte {
+	if p == nil {
+		return raw
+	}
+	if cap(d.buffer) < p.size {
+		d.buffer = make([]byte, p.size)
+	}
+	d.buffer = d.buffer[:p.size]
+	if err := p.apply(d.buffer, raw); err != nil && d.err == nil {
+		d.err = err
+	}
+	return d.buffer
+}
+
+func (d *Decoder) lock() {
+	if !d.locked {
+		d.b.mu.Lock()
+		d.locked, d.first = true, len(d.b.objects)
+	}
+}
+
+// unlock ends the decoder's hold on the memo, which keeps no values of a read
+// that failed.
+func (d *Decoder) unlock() {
+	if !d.locked {
+		return
+	}
+	if d.err != nil {
+		d.b.forget(d.first)
+	}
+	d.locked = false
+	d.b.mu.Unlock()
+}
+
+// Follow returns what a pointer of the guest leads to, of type typ of the
+// layout. It is nil if the pointer is NULL, leads to memory that was not
+// captured, or was not followed; [PointerAt] tells these apart. The same
+// object is always the same Go pointer.
+func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
+	if addr == 0 || d == nil || d.b.types[typ].shape == nil {
+		return nil
+	}
+	b, bound := d.b, &d.b.types[typ]
+	b.memory.load(b.snapshot)
+	addr = b.memory.canonical(addr)
+	key := objectKey{addr: addr, typ: typ}
+	if !d.locked {
+		if known := b.known(key); known != nil {
+			return known.value.(*T)
+		}
+		d.lock()
+	}
+	if known := b.memo[key]; known != nil {
+		return known.value.(*T)
+	}
+	raw, captured := b.memory.read(addr, bound.shape.Size)
+	if !captured {
+		return nil
+	}
+	if d.left == 0 {
+		b.noteLimit(d.from)
+		return nil
+	}
+	d.left--
+	o := &object{value: new(T), key: key, shape: bound.shape, raw: raw, from: d.from}
+	b.remember(o)
+	d.queue = append(d.queue, func() {
+		d.from = origin{parent: o}
+		decode(o.value.(*T), d.arrange(raw, bound.plan), d)
+	})
+	return o.value.(*T)
+}
+
+// noteLimit tells a test once that pointers were left alone: a nil pointer at
+// the end of a list should not pass for its end.
+func (b *Binding) noteLimit(from origin) {
+	if b.noted || b.tb == nil {
+		return
+	}
+	b.noted = true
+	fmt.Fprintf(b.tb.Output(), "ktgen: note: %s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)\n", from.root(), b.options.maxObjects)
+}

@@ -1,0 +1,281 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Error is what a failed read reports: what was being done, to what, and why
+// it failed. Err is one of this package's error types, such as [*MapNotFound]
+// or [*IndexOutOfRange], for errors.As.
+type Error struct {
+	Op   string // "Bind", "At", "Get", ...
+	Path string // what was read: scx_per_task[cpu=1][3].ctx
+	Addr uint64 // guest address that was read; 0 if none was
+	Err  error
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Path != "" {
+		b.WriteString(" " + e.Path)
+	}
+	if e.Addr != 0 {
+		fmt.Fprintf(&b, " at %#x", e.Addr)
+	}
+	return b.String() + ": " + e.Err.Error()
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// MapNotFound says that the snapshot holds no map of that name.
+type MapNotFound struct {
+	Requested string
+	Available []string
+}
+
+func (e *MapNotFound) Error() string {
+	if len(e.Available) == 0 {
+		return fmt.Sprintf("no map %q: the snapshot holds no maps at all; was a scheduler loaded when it was taken?", e.Requested)
+	}
+	return fmt.Sprintf("no map %q in the snapshot%s; it holds %s", e.Requested, didYouMean(e.Requested, e.Available), list(e.Available))
+}
+
+// AmbiguousMap says that several captured maps answer to one name, as they do
+// when an object is loaded twice.
+type AmbiguousMap struct {
+	Requested string
+	IDs       []uint32 // map ids, ascending
+}
+
+func (e *AmbiguousMap) Error() string {
+	return fmt.Sprintf("%d maps are called %q (ids %v): choose with ktrt.MapIDs", len(e.IDs), e.Requested, e.IDs)
+}
+
+// VarNotFound says that no global section has a variable of that name.
+type VarNotFound struct {
+	Requested string
+	Section   string // where it was looked for; empty for all sections
+	Available []string
+}
+
+func (e *VarNotFound) Error() string {
+	where := "in any global section"
+	if e.Section != "" {
+		where = "in " + e.Section
+	}
+	return fmt.Sprintf("no variable %q %s%s; there are %s", e.Requested, where, didYouMean(e.Requested, e.Available), list(e.Available))
+}
+
+// IndexOutOfRange says that an array was read past its end.
+type IndexOutOfRange struct {
+	Map   string
+	Index int
+	Len   int
+}
+
+func (e *IndexOutOfRange) Error() string {
+	switch e.Len {
+	case 0:
+		return fmt.Sprintf("index %d is out of range: %s is empty", e.Index, e.Map)
+	case 1:
+		return fmt.Sprintf("index %d is out of range: %s has one entry, [0]", e.Index, e.Map)
+	}
+	return fmt.Sprintf("index %d is out of range: %s has entries [0] to [%d]", e.Index, e.Map, e.Len-1)
+}
+
+// PerCPUSlot says that a per-CPU map has no value for a CPU: there is no such
+// CPU, or it is possible and has no memory (Unmapped).
+type PerCPUSlot struct {
+	Map      string
+	CPU      int
+	Len      int // possible CPUs
+	Unmapped bool
+}
+
+func (e *PerCPUSlot) Error() string {
+	if e.Unmapped {
+		return fmt.Sprintf("%s has no memory for CPU %d: it is possible and was never brought up", e.Map, e.CPU)
+	}
+	return fmt.Sprintf("no CPU %d: %s has a value for each of the CPUs 0 to %d", e.CPU, e.Map, e.Len-1)
+}
+
+// KeyNotFound says that a map has no entry for a key.
+type KeyNotFound struct {
+	Map  string
+	Key  string   // as %v prints it
+	Len  int      // entries there are
+	Keys []string // the first of them
+}
+
+func (e *KeyNotFound) Error() string {
+	if e.Len == 0 {
+		return fmt.Sprintf("no entry for %s: %s is empty", e.Key, e.Map)
+	}
+	return fmt.Sprintf("no entry for %s; %s has %s: %s", e.Key, e.Map, count(e.Len, "entry", "entries"), first(e.Keys, e.Len))
+}
+
+// AmbiguousKey says that several entries decode to the same key. Their bytes
+// differ where the key's type has no member: the program does not clear the
+// padding of its keys.
+type AmbiguousKey struct {
+	Map     string
+	Key     string
+	Entries int
+}
+
+func (e *AmbiguousKey) Error() string {
+	return fmt.Sprintf("%d entries of %s have the key %s: they differ in padding bytes only, which the program leaves uninitialised; range over All instead", e.Entries, e.Map, e.Key)
+}
+
+// NoMatch says that no entry satisfied a predicate.
+type NoMatch struct {
+	Map  string
+	Op   string   // "Find", "MaxBy"
+	Len  int      // entries that were tried
+	Keys []string // the first of them
+}
+
+func (e *NoMatch) Error() string {
+	if e.Len == 0 {
+		return fmt.Sprintf("%s is empty", e.Map)
+	}
+	return fmt.Sprintf("none of the %s of %s matches; their keys: %s", count(e.Len, "entry", "entries"), e.Map, first(e.Keys, e.Len))
+}
+
+// NoShape says that a map was created without BTF for one side, so that only
+// its bytes can be read.
+type NoShape struct {
+	Map  string
+	Side string // "key" or "value"
+}
+
+func (e *NoShape) Error() string {
+	return fmt.Sprintf("the guest has no BTF for the %s of %s: the program that created the map did not say its type; read its bytes", e.Side, e.Map)
+}
+
+// Incomplete says that the snapshot holds a part of a map only, or nothing of
+// it, so that what is absent from it proves nothing.
+type Incomplete struct {
+	Map    string
+	Status Status
+	Held   int // entries held
+	Total  int // entries the guest had; 0 if unknown
+	Reason string
+}
+
+func (e *Incomplete) Error() string {
+	switch {
+	case e.Status == Unsupported:
+		return fmt.Sprintf("%s was not captured: %s", e.Map, e.Reason)
+	case e.Held == 0:
+		return fmt.Sprintf("%s could not be captured: %s", e.Map, e.Reason)
+	case e.Total > e.Held:
+		return fmt.Sprintf("only %d of %d entries of %s were captured: %s; .Partial() reads those", e.Held, e.Total, e.Map, e.Reason)
+	}
+	return fmt.Sprintf("%s was captured in part, %s: %s; .Partial() reads those", e.Map, count(e.Held, "entry", "entries"), e.Reason)
+}
+
+// Unreadable says that the guest had no memory at an address when the
+// snapshot was taken.
+type Unreadable struct{ Addr uint64 }
+
+func (e *Unreadable) Error() string {
+	if e.Addr == 0 {
+		return "the value could not be read out of the guest"
+	}
+	return fmt.Sprintf("the guest's memory at %#x could not be read", e.Addr)
+}
+
+// Null says that a pointer of the guest is NULL.
+type Null struct{}
+
+func (*Null) Error() string { return "the pointer is NULL" }
+
+// NotCaptured says that a pointer leads to memory that the snapshot does not
+// hold: it is neither in a captured map or section nor in a captured arena.
+type NotCaptured struct {
+	Addr uint64
+	Type string // C type that is expected there
+}
+
+func (e *NotCaptured) Error() string {
+	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address", e.Type, e.Addr)
+}
+
+// NotFollowed says that a pointer was left alone because one read had reached
+// as many objects as it may.
+type NotFollowed struct {
+	Addr  uint64
+	Limit int // objects
+}
+
+func (e *NotFollowed) Error() string {
+	return fmt.Sprintf("the pointer to %#x was not followed: the read had reached %d objects; raise the limit with ktrt.MaxObjects", e.Addr, e.Limit)
+}
+
+// NotBound says that a pointer was left alone because the guest's BTF does not
+// describe what it points at in a way that the generated code can read.
+type NotBound struct {
+	Type   string
+	Reason string
+}
+
+func (e *NotBound) Error() string {
+	return fmt.Sprintf("%s cannot be read in this guest: %s", e.Type, e.Reason)
+}
+
+// Overflow says that a value of the guest does not fit the type it has in
+// generated code, which is older or newer than the program in the guest.
+type Overflow struct {
+	Field string
+	Value string
+	Want  string // C type that it has in generated code
+}
+
+func (e *Overflow) Error() string {
+	return fmt.Sprintf("%s is %s in the guest, which does not fit the %s it was generated as; regenerate", e.Field, e.Value, e.Want)
+}
+
+// Untracked says that a Go pointer does not point into a value that was read
+// through a snapshot's accessors.
+type Untracked struct{ Type string }
+
+func (e *Untracked) Error() string {
+	return fmt.Sprintf("this %s does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest", e.Type)
+}
+
+// count says n of something.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// maxListed bounds the alternatives that a message lists.
+const maxListed = 16
+
+// list names what there is.
+func list(names []string) string { return first(names, len(names)) }
+
+// first names the first of n things.
+func first(names []string, n int) string {
+	if len(names) > maxListed {
+		names = names[:maxListed]
+	}
+	s := strings.Join(names, ", ")
+	if more := n - len(names); more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
+}
+
+func didYouMean(name string, names []string) string {
+	if near := Nearest(name, names); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return ""
+}

@@ -1,0 +1,78 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+)
+
+// TB is what reading needs of a test: [testing.T], [testing.B] and
+// [testing.F] have it.
+type TB interface {
+	Output() io.Writer
+	FailNow()
+	Cleanup(func())
+}
+
+// fail reports err to the test that b is bound to, which ends there, or panics
+// with err if there is none; see [Try].
+func (b *Binding) fail(err *Error) {
+	if b.tb == nil {
+		panic(err)
+	}
+	report(b.tb, b.caller(), err.Error())
+}
+
+// report ends the test with a message. It goes through Output, which adds no
+// source line: tb.Fatal would name this file, and marking every function on
+// the way there as a helper costs more than the read.
+func report(tb TB, where, message string) {
+	fmt.Fprintf(tb.Output(), "%s%s\n", where, message)
+	tb.FailNow()
+}
+
+// caller names the source line that called into this package, or into code
+// generated for it, as "file.go:12: ".
+func (b *Binding) caller() string {
+	var pcs [64]uintptr
+	frames := goruntime.CallersFrames(pcs[:goruntime.Callers(3, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		if frame.File != "" && !b.internal(frame) {
+			return fmt.Sprintf("%s:%d: ", filepath.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return ""
+		}
+	}
+}
+
+// internal tells whether a frame is part of reading, not of the test that
+// reads.
+func (b *Binding) internal(frame goruntime.Frame) bool {
+	if frame.File == b.generated {
+		return true
+	}
+	return strings.HasPrefix(frame.Function, packagePath+".") && !strings.HasSuffix(frame.File, "_test.go")
+}
+
+// packagePath is this package's, for recognising its functions on a stack.
+const packagePath = "github.com/ktgen/ktgen/runtime"
+
+// Try calls f and returns the error that a read in it failed with: reads of a
+// snapshot that is bound to no test panic with [*Error]. Other panics pass.
+func Try(f func()) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			failed, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			err = failed
+		}
+	}()
+	f()
+	return nil
+}

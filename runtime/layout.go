@@ -1,0 +1,95 @@
+package runtime
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Layout is what generated code was made for: the maps and sections of one
+// object and the types in them. Generated packages hold one, and bind it to
+// snapshots.
+type Layout struct {
+	Object   string   // file name of the object, without directories
+	Package  string   // of the generated code
+	Shapes   string   // definitions, as [ShapeWriter] writes them
+	Types    []string // what maps hold and pointers lead to; referred to by index
+	Maps     []MapLayout
+	Sections []string // .bss, .data, ...: references to their shapes
+
+	parse  sync.Once
+	parsed *shapes
+	err    error
+}
+
+// MapLayout is a map as generated code expects it.
+type MapLayout struct {
+	Name  string // in the source, which can be longer than in the kernel
+	Type  MapType
+	Key   string // reference to its shape; empty without BTF
+	Value string // one of Layout.Types; empty without BTF
+}
+
+// shapes are the shapes that a Layout refers to.
+type shapes struct {
+	types    []*Shape
+	refs     []string
+	index    map[string]int // of a reference in types
+	keys     []*Shape       // of maps; nil without BTF
+	sections []*Shape
+}
+
+// load parses the layout once.
+func (l *Layout) load() (*shapes, error) {
+	l.parse.Do(func() {
+		l.parsed, l.err = l.parseShapes()
+		if l.err != nil {
+			l.err = fmt.Errorf("the generated code of package %s is damaged: %w", l.Package, l.err)
+		}
+	})
+	return l.parsed, l.err
+}
+
+func (l *Layout) parseShapes() (*shapes, error) {
+	table, err := ParseShapes(l.Shapes)
+	if err != nil {
+		return nil, err
+	}
+	p := &shapes{refs: l.Types, index: make(map[string]int)}
+	for i, ref := range l.Types {
+		p.index[ref] = i
+	}
+	if p.types, err = table.all(l.Types); err != nil {
+		return nil, err
+	}
+	if p.sections, err = table.all(l.Sections); err != nil {
+		return nil, err
+	}
+	for _, m := range l.Maps {
+		if _, known := p.index[m.Value]; m.Value != "" && !known {
+			return nil, fmt.Errorf("the value of map %s, %q, is none of its types", m.Name, m.Value)
+		}
+		if m.Key == "" {
+			p.keys = append(p.keys, nil)
+			continue
+		}
+		key, err := table.Shape(m.Key)
+		if err != nil {
+			return nil, err
+		}
+		p.keys = append(p.keys, key)
+	}
+	return p, nil
+}
+
+// all returns the shapes that refs refer to.
+func (t *ShapeTable) all(refs []string) ([]*Shape, error) {
+	shapes := make([]*Shape, len(refs))
+	for i, ref := range refs {
+		s, err := t.Shape(ref)
+		if err != nil {
+			return nil, err
+		}
+		shapes[i] = s
+	}
+	return shapes, nil
+}

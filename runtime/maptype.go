@@ -1,0 +1,80 @@
+package runtime
+
+import "strconv"
+
+// The map types that are read (enum bpf_map_type, include/uapi/linux/bpf.h).
+const (
+	MapTypeHash              MapType = 1
+	MapTypeArray             MapType = 2
+	MapTypeProgArray         MapType = 3
+	MapTypePerfEventArray    MapType = 4
+	MapTypePerCPUHash        MapType = 5
+	MapTypePerCPUArray       MapType = 6
+	MapTypeStackTrace        MapType = 7
+	MapTypeCgroupArray       MapType = 8
+	MapTypeLRUHash           MapType = 9
+	MapTypeLRUPerCPUHash     MapType = 10
+	MapTypeLPMTrie           MapType = 11
+	MapTypeArrayOfMaps       MapType = 12
+	MapTypeHashOfMaps        MapType = 13
+	MapTypeDevMap            MapType = 14
+	MapTypeSockMap           MapType = 15
+	MapTypeCPUMap            MapType = 16
+	MapTypeXSKMap            MapType = 17
+	MapTypeSockHash          MapType = 18
+	MapTypeCgroupStorageOld  MapType = 19
+	MapTypeReusePortArray    MapType = 20
+	MapTypePerCPUCgroupStore MapType = 21
+	MapTypeQueue             MapType = 22
+	MapTypeStack             MapType = 23
+	MapTypeSkStorage         MapType = 24
+	MapTypeDevMapHash        MapType = 25
+	MapTypeStructOps         MapType = 26
+	MapTypeRingBuf           MapType = 27
+	MapTypeInodeStorage      MapType = 28
+	MapTypeTaskStorage       MapType = 29
+	MapTypeBloomFilter       MapType = 30
+	MapTypeUserRingBuf       MapType = 31
+	MapTypeCgroupStorage     MapType = 32
+	MapTypeArena             MapType = 33
+)
+
+// mapTypeNames are the kernel's names without BPF_MAP_TYPE_.
+var mapTypeNames = [...]string{
+	"UNSPEC", "HASH", "ARRAY", "PROG_ARRAY", "PERF_EVENT_ARRAY", "PERCPU_HASH",
+	"PERCPU_ARRAY", "STACK_TRACE", "CGROUP_ARRAY", "LRU_HASH",
+	"LRU_PERCPU_HASH", "LPM_TRIE", "ARRAY_OF_MAPS", "HASH_OF_MAPS", "DEVMAP",
+	"SOCKMAP", "CPUMAP", "XSKMAP", "SOCKHASH", "CGROUP_STORAGE_DEPRECATED",
+	"REUSEPORT_SOCKARRAY", "PERCPU_CGROUP_STORAGE_DEPRECATED", "QUEUE", "STACK",
+	"SK_STORAGE", "DEVMAP_HASH", "STRUCT_OPS", "RINGBUF", "INODE_STORAGE",
+	"TASK_STORAGE", "BLOOM_FILTER", "USER_RINGBUF", "CGRP_STORAGE", "ARENA",
+}
+
+// String returns the kernel's name without BPF_MAP_TYPE_, such as
+// "PERCPU_ARRAY".
+func (t MapType) String() string {
+	if int(t) < len(mapTypeNames) {
+		return mapTypeNames[t]
+	}
+	return "map type " + strconv.Itoa(int(t))
+}
+
+// IsPerCPU tells whether maps of the type have a value for each possible CPU.
+func (t MapType) IsPerCPU() bool {
+	switch t {
+	case MapTypePerCPUHash, MapTypePerCPUArray, MapTypeLRUPerCPUHash, MapTypePerCPUCgroupStore:
+		return true
+	}
+	return false
+}
+
+// family is the type that stands for all that are read the same way.
+func (t MapType) family() MapType {
+	switch t {
+	case MapTypeLRUHash:
+		return MapTypeHash
+	case MapTypeLRUPerCPUHash:
+		return MapTypePerCPUHash
+	}
+	return t
+}

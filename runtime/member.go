@@ -1,0 +1,44 @@
+package runtime
+
+// Fields returns the members of a struct, union or section as C names them:
+// those of anonymous members take the place of the anonymous member, at their
+// offset from the start of s. Generated structs have one field for each, in
+// this order.
+func (s *Shape) Fields() []Member {
+	w := fieldWalk{left: maxFields}
+	w.walk(s, 0, maxNesting)
+	return w.fields
+}
+
+// maxFields bounds the members that Fields looks at: anonymous structs of no
+// size can nest without end in few bytes of BTF.
+const maxFields = 1 << 20
+
+type fieldWalk struct {
+	fields []Member
+	left   int
+}
+
+func (w *fieldWalk) walk(s *Shape, offset, depth int) {
+	for _, m := range s.Members {
+		if w.left--; w.left < 0 {
+			return
+		}
+		m.Offset += offset
+		switch {
+		case isAnonymous(m) && depth > 0:
+			w.walk(m.Type.Underlying(), m.Offset, depth-1)
+		case m.Name != "":
+			w.fields = append(w.fields, m)
+		}
+	}
+}
+
+// isAnonymous tells whether m is an anonymous struct or union.
+func isAnonymous(m Member) bool {
+	if m.Name != "" {
+		return false
+	}
+	u := m.Type.Underlying()
+	return u != nil && (u.Kind == KindStruct || u.Kind == KindUnion)
+}

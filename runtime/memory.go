@@ -1,0 +1,133 @@
+package runtime
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
+
+// memory finds the captured bytes at an address of the guest.
+type memory struct {
+	once   sync.Once
+	spans  []span // ascending by start
+	arenas []arena
+}
+
+// span is a run of captured memory.
+type span struct {
+	start uint64
+	data  []byte
+}
+
+func (s *span) end() uint64 { return s.start + uint64(len(s.data)) }
+
+// arena says in which forms pointers into an arena can be stored. An arena has
+// at most 4 GiB and does not cross a multiple of that in user space
+// (arena_map_mmap, kernel/bpf/arena.c), so the low half of an address names
+// its place.
+type arena struct {
+	high   uint64 // upper half of its user addresses
+	kernel uint64 // kernel address of user address high; 0 if unknown
+}
+
+const arenaWindow = 1 << 32 // bytes
+
+// load indexes a snapshot's memory once.
+func (m *memory) load(s *Snapshot) {
+	m.once.Do(func() {
+		for _, captured := range s.Maps {
+			m.addMap(captured)
+		}
+		slices.SortStableFunc(m.spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	})
+}
+
+func (m *memory) addMap(captured *Map) {
+	if len(captured.Extents) > 0 {
+		m.addArena(captured)
+		return
+	}
+	if captured.check() != nil || captured.N == 0 {
+		return
+	}
+	if captured.Addrs == nil {
+		if captured.Base != 0 {
+			m.add(captured.Base, captured.Values)
+		}
+		return
+	}
+	for i := range captured.N * captured.Slots {
+		if addr := captured.Addrs[i]; addr != 0 {
+			m.add(addr, captured.Values[i*captured.Stride:][:captured.ValueSize])
+		}
+	}
+}
+
+func (m *memory) addArena(captured *Map) {
+	for _, e := range captured.Extents {
+		m.add(e.Addr, e.Data)
+	}
+	start := cmp.Or(captured.Extra, captured.Extents[0].Addr)
+	m.arenas = append(m.arenas, arena{high: start &^ (arenaWindow - 1), kernel: captured.Base})
+}
+
+// add adds a run of memory, unless it would wrap around.
+func (m *memory) add(addr uint64, data []byte) {
+	if len(data) > 0 && addr+uint64(len(data)) > addr {
+		m.spans = append(m.spans, span{addr, data})
+	}
+}
+
+// canonical returns the address under which memory is indexed: for pointers
+// into an arena the user address, whichever form the program stored.
+func (m *memory) canonical(addr uint64) uint64 {
+	for _, a := range m.arenas {
+		if a.kernel != 0 && addr-a.kernel < arenaWindow {
+			return a.high | (addr - a.kernel)
+		}
+	}
+	if addr < arenaWindow && len(m.arenas) == 1 {
+		return m.arenas[0].high | addr
+	}
+	return addr
+}
+
+// read returns size bytes at a canonical address, in place if they lie in one
+// run and copied if they go on in the next, and whether they were captured.
+func (m *memory) read(addr uint64, size int) ([]byte, bool) {
+	next, _ := slices.BinarySearchFunc(m.spans, addr, func(s span, addr uint64) int {
+		if s.start <= addr {
+			return -1
+		}
+		return 1
+	})
+	if next == 0 {
+		return nil, false
+	}
+	s := &m.spans[next-1]
+	if addr >= s.end() {
+		return nil, false
+	}
+	have := s.data[addr-s.start:]
+	if len(have) >= size {
+		return have[:size:size], true
+	}
+	return m.join(have, next, s.end(), size)
+}
+
+// join continues have with the runs from next on, as long as each begins where
+// the last one ends.
+func (m *memory) join(have []byte, next int, end uint64, size int) ([]byte, bool) {
+	var parts [][]byte
+	for missing := size - len(have); missing > 0; next++ {
+		if next == len(m.spans) || m.spans[next].start != end {
+			return nil, false
+		}
+		data := m.spans[next].data
+		part := data[:min(len(data), missing)]
+		parts = append(parts, part)
+		missing -= len(part)
+		end = m.spans[next].end()
+	}
+	return slices.Concat(append([][]byte{have}, parts...)...), true
+}

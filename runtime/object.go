@@ -1,0 +1,134 @@
+package runtime
+
+// objectKey identifies a decoded value: by its address in the guest, or, where
+// that is unknown, by its place in a source.
+type objectKey struct {
+	addr   uint64 // or entry*slots+slot
+	typ    int    // index in Layout.Types
+	source int    // 0, or source.number if addr is none
+}
+
+// object is a value that was handed out.
+type object struct {
+	value any // *V
+	key   objectKey
+	shape *Shape // the guest's
+	raw   []byte // the guest's bytes
+	from  origin
+}
+
+// origin is how an object was reached: from an entry of a source, or through a
+// pointer in another object.
+type origin struct {
+	source      *source
+	entry, slot int
+	parent      *object
+}
+
+// root names the entry that the way to an object began at.
+func (o origin) root() string {
+	for o.parent != nil {
+		o = o.parent.from
+	}
+	if o.source == nil {
+		return ""
+	}
+	return o.source.path(o.entry, o.slot)
+}
+
+// known returns a decoded object, or nil.
+func (b *Binding) known(key objectKey) *object {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.memo[key]
+}
+
+// remember adds an object to the memo, whose lock is held.
+func (b *Binding) remember(o *object) {
+	b.memo[o.key] = o
+	b.objects = append(b.objects, o)
+}
+
+// forget removes the objects from index first on. The memo's lock is held.
+func (b *Binding) forget(first int) {
+	for _, o := range b.objects[first:] {
+		delete(b.memo, o.key)
+	}
+	b.objects = b.objects[:first]
+}
+
+// load returns a value of a source, decoded at its first use.
+func load[V any](s *source, op string, entry, slot int, decode Decode[V]) *V {
+	raw, addr, ok := s.value(entry, slot)
+	if !ok {
+		s.failUnreadable(op, entry, slot)
+		return nil
+	}
+	key := objectKey{addr: addr, typ: s.typ}
+	if addr == 0 {
+		key = objectKey{addr: uint64(entry*s.slots + slot), typ: s.typ, source: s.number}
+	}
+	if known := s.b.known(key); known != nil {
+		return known.value.(*V)
+	}
+	v, err := decodeObject(s, key, origin{source: s, entry: entry, slot: slot}, raw, decode)
+	if err != nil {
+		s.b.fail(&Error{Op: op, Path: s.path(entry, slot), Addr: addr, Err: err})
+	}
+	return v
+}
+
+func decodeObject[V any](s *source, key objectKey, from origin, raw []byte, decode Decode[V]) (*V, error) {
+	d := newDecoder(s.b)
+	d.lock()
+	defer d.unlock()
+	if known := s.b.memo[key]; known != nil {
+		return known.value.(*V), nil
+	}
+	o := &object{value: new(V), key: key, shape: s.b.types[s.typ].shape, raw: raw, from: from}
+	s.b.remember(o)
+	decodeInto(d, o.value.(*V), raw, s.plan, origin{parent: o}, decode)
+	return o.value.(*V), d.err
+}
+
+func (s *source) failUnreadable(op string, entry, slot int) {
+	var err error = &Unreadable{}
+	if s.slots > 1 {
+		err = &PerCPUSlot{Map: s.name, CPU: slot, Len: s.slots, Unmapped: true}
+	}
+	s.b.fail(&Error{Op: op, Path: s.path(entry, slot), Err: err})
+}
+
+// sourceReader decodes the values of a source one after another into the same
+// memory.
+type sourceReader[V any] struct {
+	*source
+	d      *Decoder
+	op     string
+	decode Decode[V]
+	value  V
+}
+
+func newSourceReader[V any](s *source, op string, decode Decode[V]) *sourceReader[V] {
+	return &sourceReader[V]{source: s, d: newDecoder(s.b), op: op, decode: decode}
+}
+
+// read decodes a value. It stays as it is until the next call.
+func (r *sourceReader[V]) read(entry, slot int) *V {
+	raw, addr, ok := r.source.value(entry, slot)
+	if !ok {
+		r.failUnreadable(r.op, entry, slot)
+		return nil
+	}
+	r.d.left = r.b.options.maxObjects
+	r.decodeValue(raw, origin{source: r.source, entry: entry, slot: slot})
+	if r.d.err != nil {
+		r.b.fail(&Error{Op: r.op, Path: r.path(entry, slot), Addr: addr, Err: r.d.err})
+	}
+	return &r.value
+}
+
+func (r *sourceReader[V]) decodeValue(raw []byte, from origin) {
+	defer r.d.unlock()
+	decodeInto(r.d, &r.value, raw, r.plan, from, r.decode)
+}

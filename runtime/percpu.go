@@ -1,0 +1,98 @@
+package runtime
+
+import "iter"
+
+// PerCPUArray reads a per-CPU array map. It has no At: a value is that of one
+// CPU, so CPU comes first.
+type PerCPUArray[V any] struct{ a Array[V] }
+
+// NewPerCPUArray returns the per-CPU array map with index i in the layout.
+func NewPerCPUArray[V any](b *Binding, i int, decode Decode[V]) PerCPUArray[V] {
+	return PerCPUArray[V]{NewArray(b, i, decode)}
+}
+
+// CPUs returns the number of possible CPUs.
+func (p PerCPUArray[V]) CPUs() int { return p.a.s.slots }
+
+// CPU returns what CPU n has.
+func (p PerCPUArray[V]) CPU(n int) Array[V] {
+	p.a.slot = p.a.s.cpu(n)
+	return p.a
+}
+
+// cpu checks a CPU number.
+func (s *source) cpu(n int) int {
+	if n < 0 || n >= s.slots {
+		s.b.fail(&Error{Op: "CPU", Path: s.name, Err: &PerCPUSlot{Map: s.name, CPU: n, Len: s.slots}})
+	}
+	return n
+}
+
+// Each ranges over the CPUs' values of entry i. CPUs that are possible and
+// have no memory are left out.
+func (p PerCPUArray[V]) Each(i int) iter.Seq2[int, *V] {
+	return func(yield func(int, *V) bool) {
+		if i < 0 || i >= p.a.s.n {
+			p.a.s.failIndex("Each", i, 0)
+			return
+		}
+		each(p.a.s, i, p.a.decode, yield)
+	}
+}
+
+// each calls yield with the value of each CPU that has one.
+func each[V any](s *source, entry int, decode Decode[V], yield func(int, *V) bool) {
+	for cpu := range s.slots {
+		if _, _, ok := s.value(entry, cpu); !ok {
+			continue
+		}
+		if !yield(cpu, load(s, "Each", entry, cpu, decode)) {
+			return
+		}
+	}
+}
+
+// Len returns the number of entries, the same on each CPU.
+func (p PerCPUArray[V]) Len() int { return p.a.Len() }
+
+// Partial returns the map for reading what was captured of it, where its
+// capture is incomplete.
+func (p PerCPUArray[V]) Partial() PerCPUArray[V] { return PerCPUArray[V]{p.a.Partial()} }
+
+// PerCPUHash reads a per-CPU hash map. A value is that of one CPU, so CPU
+// comes first.
+type PerCPUHash[K comparable, V any] struct{ h Hash[K, V] }
+
+// NewPerCPUHash returns the per-CPU hash map with index i in the layout.
+func NewPerCPUHash[K comparable, V any](b *Binding, i int, key Decode[K], decode Decode[V]) PerCPUHash[K, V] {
+	return PerCPUHash[K, V]{NewHash(b, i, key, decode)}
+}
+
+// CPUs returns the number of possible CPUs.
+func (p PerCPUHash[K, V]) CPUs() int { return p.h.m.slots }
+
+// CPU returns what CPU n has: the same keys as the others, its own values.
+func (p PerCPUHash[K, V]) CPU(n int) Hash[K, V] {
+	p.h.slot = p.h.m.cpu(n)
+	return p.h
+}
+
+// Each ranges over the CPUs' values for a key. It fails if there is no such
+// key; CPUs that are possible and have no memory are left out.
+func (p PerCPUHash[K, V]) Each(key K) iter.Seq2[int, *V] {
+	return func(yield func(int, *V) bool) {
+		if i := p.h.entry("Each", key); i >= 0 {
+			each(&p.h.m.source, i, p.h.decode, yield)
+		}
+	}
+}
+
+// Len returns the number of keys.
+func (p PerCPUHash[K, V]) Len() int { return p.h.Len() }
+
+// Keys returns the keys in the order of the capture.
+func (p PerCPUHash[K, V]) Keys() []K { return p.h.Keys() }
+
+// Partial returns the map for reading what was captured of it, where its
+// capture is incomplete.
+func (p PerCPUHash[K, V]) Partial() PerCPUHash[K, V] { return PerCPUHash[K, V]{p.h.Partial()} }

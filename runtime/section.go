@@ -1,0 +1,171 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+)
+
+// boundSection is a global section of the layout in the snapshot.
+type boundSection struct {
+	source
+	m    *Map  // the array map that the section is; nil if it is not there
+	err  error // why it cannot be read; nil if it can
+	vars []boundVar
+}
+
+// boundVar is a variable of a section.
+type boundVar struct {
+	name   string
+	want   *Shape
+	have   *Shape
+	offset int   // bytes, in the guest's section
+	plan   *plan // nil if the bytes can stay as they are
+}
+
+// bindSection finds section i of the layout and compares its variables, each
+// for itself: a linker moves them as it likes.
+func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
+	bound := &boundSection{source: source{b: b, name: want.Name, number: -1 - i, typ: -1 - i}}
+	bound.m, bound.err = b.find(want.Name, func(m *Map) bool { return isSection(m, want.Name) })
+	if bound.err != nil {
+		return bound
+	}
+	if bound.err = bound.m.checkSection(); bound.err != nil {
+		return bound
+	}
+	m := bound.m
+	bound.n, bound.slots, bound.stride, bound.size = 1, 1, m.Stride, m.ValueSize
+	bound.values, bound.addrs, bound.base = m.Values, m.Addrs, m.Base
+	members := make(map[string]Member, len(m.Value.Members))
+	names := make([]string, len(m.Value.Members))
+	for i, member := range m.Value.Members {
+		members[member.Name], names[i] = member, member.Name
+	}
+	for _, w := range want.Members {
+		h, exists := members[w.Name]
+		if !exists {
+			c.differ(want.Name+" "+w.Name, CType(w.Type), "no such variable"+didYouMean(w.Name, names))
+		}
+		bound.vars = append(bound.vars, bound.bindVar(c, w, h))
+	}
+	return bound
+}
+
+func (s *boundSection) bindVar(c *comparison, want, have Member) boundVar {
+	v := boundVar{name: want.Name, want: want.Type, have: have.Type, offset: have.Offset}
+	if have.Type == nil {
+		return v
+	}
+	path := s.name + " " + want.Name
+	v.plan, _ = c.plan(path, want.Type, have.Type)
+	if int64(have.Offset)+int64(have.Type.Size) > int64(s.size) {
+		c.differ(path, CType(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
+	}
+	return v
+}
+
+// isSection tells whether a map is the global section of that name. Loaders
+// name the map after the section, libbpf with a piece of the object's name in
+// front.
+func isSection(m *Map, name string) bool {
+	if m.Type != MapTypeArray {
+		return false
+	}
+	if m.Value != nil && m.Value.Kind == KindSection {
+		return m.Value.Name == name
+	}
+	return strings.HasSuffix(m.Name, name)
+}
+
+// checkSection checks that a map can be read as a section.
+func (m *Map) checkSection() error {
+	switch {
+	case m.Status != Complete:
+		return &Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+	case m.Value == nil:
+		return &NoShape{Map: m.Name, Side: "value"}
+	case m.N != 1 || m.Slots != 1:
+		return fmt.Errorf("the snapshot is damaged: section %s has %d entries", m.Name, m.N)
+	}
+	return m.check()
+}
+
+// Vars are the variables of a section that is being decoded.
+type Vars struct {
+	s *boundSection
+	d *Decoder
+	b []byte
+}
+
+// Bytes returns variable i, in the layout that the code was generated for. It
+// is valid until the next call.
+func (v *Vars) Bytes(i int) []byte {
+	bound := &v.s.vars[i]
+	return v.d.arrange(v.b[bound.offset:][:bound.have.Size:bound.have.Size], bound.plan)
+}
+
+// LoadSection returns the section with index i in the layout, decoded at its
+// first use.
+func LoadSection[S any](b *Binding, i int, decode func(*S, *Vars, *Decoder)) *S {
+	s := b.sections[i]
+	if s.err != nil {
+		s.fail("read", s.err)
+		return nil
+	}
+	raw, addr, ok := s.value(0, 0)
+	if !ok {
+		s.fail("read", &Unreadable{})
+		return nil
+	}
+	if known := b.known(objectKey{addr: addr, typ: s.typ}); known != nil {
+		return known.value.(*S)
+	}
+	v, err := decodeSection(s, addr, raw, decode)
+	if err != nil {
+		b.fail(&Error{Op: "read", Path: s.name, Addr: addr, Err: err})
+	}
+	return v
+}
+
+func decodeSection[S any](s *boundSection, addr uint64, raw []byte, decode func(*S, *Vars, *Decoder)) (*S, error) {
+	d := newDecoder(s.b)
+	d.lock()
+	defer d.unlock()
+	key := objectKey{addr: addr, typ: s.typ}
+	if known := s.b.memo[key]; known != nil {
+		return known.value.(*S), nil
+	}
+	o := &object{value: new(S), key: key, shape: s.m.Value, raw: raw, from: origin{source: &s.source}}
+	s.b.remember(o)
+	decodeInto(d, o.value.(*S), raw, nil, origin{parent: o}, func(v *S, b []byte, d *Decoder) {
+		decode(v, &Vars{s: s, d: d, b: b}, d)
+	})
+	return o.value.(*S), d.err
+}
+
+// VarArray returns variable i, an array of values of type typ of the layout,
+// for reading element by element: it is too large to be decoded as a whole.
+func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
+	bound := &v.s.vars[i]
+	want, have := bound.want.Underlying(), bound.have.Underlying()
+	a := &source{
+		b: v.s.b, name: v.s.name + " " + bound.name, typ: typ,
+		number: v.s.number<<16 - i, // apart from those of maps and sections
+		n:      have.Len, slots: 1, stride: have.Elem.Size, size: have.Elem.Size,
+		values: v.b[bound.offset:][:bound.have.Size],
+	}
+	if bound.plan != nil {
+		a.plan = elementPlan(v.s.b, want, have)
+	}
+	if _, addr, _ := v.s.value(0, 0); addr != 0 {
+		a.base = addr + uint64(bound.offset)
+	}
+	return Array[V]{s: a, decode: decode}
+}
+
+// elementPlan is the plan for the elements of an array that has one.
+func elementPlan(b *Binding, want, have *Shape) *plan {
+	c := &comparison{bigEndian: b.snapshot.Guest.BigEndian}
+	p, _ := c.plan("", want.Elem, have.Elem)
+	return p
+}

@@ -1,0 +1,106 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+)
+
+// This file checks the shapes of a table and computes the sizes that follow
+// from others, those of arrays and typedefs.
+
+// maxNesting bounds how deep types contain one another by value.
+const maxNesting = 64
+
+// settle settles s and everything it contains by value. It fails if s contains
+// itself, or if what it contains does not lie within it.
+func (t *ShapeTable) settle(s *Shape) error {
+	return t.settleWithin(s, maxNesting)
+}
+
+// underway is the height of a shape whose contents are being settled.
+const underway = -1
+
+func (t *ShapeTable) settleWithin(s *Shape, depth int) error {
+	switch height := t.height[s]; {
+	case height == underway:
+		return errors.New("a type contains itself")
+	case height > depth || depth == 0:
+		return fmt.Errorf("types are nested more than %d deep", maxNesting)
+	case height > 0:
+		return nil
+	}
+	t.height[s] = underway
+	height, err := t.settleContents(s, depth-1)
+	if err != nil {
+		delete(t.height, s)
+		return err
+	}
+	t.height[s] = height + 1
+	return nil
+}
+
+// settleContents settles what s contains and returns the height of that.
+func (t *ShapeTable) settleContents(s *Shape, depth int) (height int, err error) {
+	switch s.Kind {
+	case KindTypedef:
+		err = t.settleWithin(s.Elem, depth)
+		s.Size = s.Elem.Size
+		return t.height[s.Elem], err
+	case KindArray:
+		err = t.settleWithin(s.Elem, depth)
+		return t.height[s.Elem], errors.Join(err, settleArray(s))
+	case KindStruct, KindUnion, KindSection:
+		for _, m := range s.Members {
+			if err := t.settleWithin(m.Type, depth); err != nil {
+				return 0, err
+			}
+			if err := checkPlace(s, m); err != nil {
+				return 0, fmt.Errorf("%s.%s: %w", s.Name, m.Name, err)
+			}
+			height = max(height, t.height[m.Type])
+		}
+	}
+	return height, nil
+}
+
+func settleArray(s *Shape) error {
+	if s.Len > 0 && !hasSize(s.Elem) {
+		return errors.New("the elements of an array have no size")
+	}
+	if s.Elem.Size > 0 && int64(s.Len) > maxShapeSize/int64(s.Elem.Size) {
+		return fmt.Errorf("an array of %d elements of %d bytes is too large", s.Len, s.Elem.Size)
+	}
+	s.Size = s.Elem.Size * s.Len
+	return nil
+}
+
+// checkPlace checks that a member lies within s.
+func checkPlace(s *Shape, m Member) error {
+	size := m.Type.Size
+	if m.Bits > 0 {
+		if !isIntegral(m.Type) {
+			return errors.New("a bitfield that is no integer")
+		}
+		if int(m.Bits) > 8*size || m.Bits > 64 {
+			return fmt.Errorf("a bitfield of %d bits in %d bytes", m.Bits, size)
+		}
+		size = (int(m.BitOffset) + int(m.Bits) + 7) / 8
+	}
+	if int64(m.Offset)+int64(size) > int64(s.Size) {
+		return fmt.Errorf("ends at byte %d of %d", int64(m.Offset)+int64(size), s.Size)
+	}
+	if !hasSize(m.Type) {
+		return errors.New("its type has no size")
+	}
+	return nil
+}
+
+func isIntegral(s *Shape) bool {
+	u := s.Underlying()
+	return u != nil && (u.Kind == KindInt || u.Kind == KindBool || u.Kind == KindEnum || u.Kind == KindChar)
+}
+
+func hasSize(s *Shape) bool {
+	u := s.Underlying()
+	return u != nil && u.Kind != KindVoid && u.Kind != KindFunc && u.Kind != KindFwd
+}

@@ -1,0 +1,574 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// This file writes shapes as text and reads them back. The text is what
+// generated code carries of the types it was made for, and what snapshot files
+// store. One definition per type, its members below it, indented; columns are
+// separated by tabs:
+//
+//	struct  task_ctx  64
+//		0       ctx     struct ctx
+//		8       comm    [16]char
+//		40      stats   *struct task_stats
+//		48:0+1  kthread u32
+//	enum    policy    4
+//		0  POLICY_NORMAL
+//	typedef u32       unsigned int
+//	int     unsigned int  4
+//
+// A type is referred to as void, "*" and the pointee, "[n]" and the element,
+// or by its key: keyword and name for structs, unions, enums, sections,
+// functions and declarations, the bare name for the rest. Types that have no
+// name, or no unique one, are numbered: "#3 struct ...".
+
+// shapeKeywords begin a definition. Kinds without a definition have none.
+var shapeKeywords = [...]string{
+	KindInt: "int", KindBool: "bool", KindChar: "char", KindFloat: "float",
+	KindEnum: "enum", KindStruct: "struct", KindUnion: "union",
+	KindSection: "section", KindTypedef: "typedef", KindFunc: "func", KindFwd: "fwd",
+}
+
+// tagged tells whether a kind's names live apart from ordinary identifiers.
+func tagged(k Kind) bool {
+	switch k {
+	case KindEnum, KindStruct, KindUnion, KindSection, KindFunc, KindFwd:
+		return true
+	}
+	return false
+}
+
+// defined tells whether a kind has a definition of its own.
+func defined(k Kind) bool { return k != KindVoid && k != KindPointer && k != KindArray }
+
+// ShapeWriter collects shapes and writes them, with all they refer to, as
+// text.
+type ShapeWriter struct {
+	shapes []*Shape // in order of discovery
+	keys   map[*Shape]string
+	taken  map[string]bool
+	next   int // number of the next numbered shape
+}
+
+// Add adds a shape and everything it refers to, and returns the text that
+// refers to it.
+func (w *ShapeWriter) Add(s *Shape) string {
+	if w.keys == nil {
+		w.keys, w.taken = make(map[*Shape]string), make(map[string]bool)
+	}
+	next := len(w.shapes)
+	w.add(s)
+	for ; next < len(w.shapes); next++ {
+		shape := w.shapes[next]
+		w.add(shape.Elem)
+		for _, m := range shape.Members {
+			w.add(m.Type)
+		}
+	}
+	return w.ref(s)
+}
+
+// add queues the definition that s ends in, if it is new.
+func (w *ShapeWriter) add(s *Shape) {
+	s = stripRefs(s)
+	if s == nil || !defined(s.Kind) || w.keys[s] != "" {
+		return
+	}
+	w.shapes = append(w.shapes, s)
+	w.keys[s] = w.key(s)
+}
+
+// stripRefs removes the pointers and arrays around a type.
+func stripRefs(s *Shape) *Shape {
+	for range maxRefDepth {
+		if s == nil || s.Kind != KindPointer && s.Kind != KindArray {
+			return s
+		}
+		s = s.Elem
+	}
+	return nil
+}
+
+// maxRefDepth bounds the pointers and arrays in front of a type.
+const maxRefDepth = 64
+
+func (w *ShapeWriter) key(s *Shape) string {
+	key := s.Name
+	if tagged(s.Kind) {
+		key = shapeKeywords[s.Kind] + " " + s.Name
+	}
+	if !isPlainName(s.Name) || !tagged(s.Kind) && isReserved(s.Name) || w.taken[key] {
+		w.next++
+		key = "#" + strconv.Itoa(w.next)
+	}
+	w.taken[key] = true
+	return key
+}
+
+// isPlainName tells whether a name can stand in a reference as it is.
+func isPlainName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '.'
+		if !letter && (i == 0 || !(c >= '0' && c <= '9' || c == ' ')) {
+			return false
+		}
+	}
+	return name != "" && name[len(name)-1] != ' '
+}
+
+// isReserved tells whether an ordinary name reads like another reference.
+func isReserved(name string) bool {
+	first, _, found := strings.Cut(name, " ")
+	return name == "void" || found && slices.Contains(shapeKeywords[:], first) && tagged(Kind(slices.Index(shapeKeywords[:], first)))
+}
+
+func (w *ShapeWriter) ref(s *Shape) string {
+	var b strings.Builder
+	for range maxRefDepth {
+		switch {
+		case s == nil || s.Kind == KindVoid:
+			b.WriteString("void")
+			return b.String()
+		case s.Kind == KindPointer:
+			b.WriteString("*")
+			if s.Size != pointerSize || len(s.Tags) > 0 {
+				b.WriteString(pointerAttributes(s))
+			}
+		case s.Kind == KindArray:
+			fmt.Fprintf(&b, "[%d]", s.Len)
+		default:
+			b.WriteString(w.keys[s])
+			return b.String()
+		}
+		s = s.Elem
+	}
+	return b.String() + "void"
+}
+
+// pointerSize is the size of pointers unless a shape says otherwise, in bytes.
+const pointerSize = 8
+
+func pointerAttributes(s *Shape) string {
+	attributes := make([]string, 0, len(s.Tags)+1)
+	if s.Size != pointerSize {
+		attributes = append(attributes, strconv.Itoa(s.Size))
+	}
+	for _, tag := range s.Tags {
+		attributes = append(attributes, strconv.Quote(tag))
+	}
+	return "(" + strings.Join(attributes, " ") + ")"
+}
+
+// String returns the definitions of all shapes that were added.
+func (w *ShapeWriter) String() string {
+	var b strings.Builder
+	for _, s := range w.shapes {
+		w.define(&b, s)
+	}
+	return b.String()
+}
+
+func (w *ShapeWriter) define(b *strings.Builder, s *Shape) {
+	if key := w.keys[s]; key[0] == '#' {
+		b.WriteString(key + " ")
+	}
+	b.WriteString(shapeKeywords[s.Kind] + "\t" + columnText(s.Name))
+	switch s.Kind {
+	case KindTypedef:
+		b.WriteString("\t" + w.ref(s.Elem))
+	case KindFunc, KindFwd:
+	default:
+		fmt.Fprintf(b, "\t%d", s.Size)
+		if s.Signed {
+			b.WriteString("\tsigned")
+		}
+	}
+	b.WriteString("\n")
+	for _, m := range s.Members {
+		w.defineMember(b, m)
+	}
+	for _, v := range s.Values {
+		value := strconv.FormatUint(v.Value, 10)
+		if s.Signed {
+			value = strconv.FormatInt(int64(v.Value), 10)
+		}
+		b.WriteString("\t" + value + "\t" + columnText(v.Name) + "\n")
+	}
+}
+
+// staticSuffix marks the place of a variable with internal linkage.
+const staticSuffix = " static"
+
+func (w *ShapeWriter) defineMember(b *strings.Builder, m Member) {
+	fmt.Fprintf(b, "\t%d", m.Offset)
+	if m.Bits > 0 {
+		fmt.Fprintf(b, ":%d+%d", m.BitOffset, m.Bits)
+	}
+	if m.Static {
+		b.WriteString(staticSuffix)
+	}
+	b.WriteString("\t" + columnText(m.Name) + "\t" + w.ref(m.Type))
+	for _, tag := range m.Tags {
+		b.WriteString("\t" + strconv.Quote(tag))
+	}
+	b.WriteString("\n")
+}
+
+// columnText is a name as it stands in a column: quoted if it would not be
+// read back as it is.
+func columnText(name string) string {
+	if name == "" || isPlainName(name) {
+		return name
+	}
+	return strings.ReplaceAll(strconv.QuoteToASCII(name), "`", `\x60`)
+}
+
+// ShapeTable holds shapes that were read from text.
+type ShapeTable struct {
+	byKey  map[string]*Shape
+	shapes []*Shape          // in the order of the text
+	chains map[string]*Shape // pointers and arrays, by reference
+	height map[*Shape]int
+}
+
+// ParseShapes reads what [ShapeWriter] wrote. What it returns is consistent:
+// members lie within their structs, nothing contains itself, sizes are those
+// of what shapes are made of. It returns a [*ShapeError] otherwise.
+func ParseShapes(text string) (*ShapeTable, error) {
+	p := shapeParser{table: &ShapeTable{byKey: make(map[string]*Shape), chains: make(map[string]*Shape), height: make(map[*Shape]int)}}
+	if err := p.parse(text); err != nil {
+		return nil, &ShapeError{Line: p.line, Err: err}
+	}
+	for i, s := range p.table.shapes {
+		if err := p.table.settle(s); err != nil {
+			return nil, &ShapeError{Line: p.starts[i], Err: err}
+		}
+	}
+	for _, s := range p.table.chains {
+		if err := p.table.settle(s); err != nil {
+			return nil, &ShapeError{Err: err}
+		}
+	}
+	return p.table, nil
+}
+
+// ShapeError says which line of a table of shapes is wrong.
+type ShapeError struct {
+	Line int // from 1; 0 if it is not known
+	Err  error
+}
+
+func (e *ShapeError) Error() string { return fmt.Sprintf("shapes, line %d: %v", e.Line, e.Err) }
+
+// Unwrap returns Err.
+func (e *ShapeError) Unwrap() error { return e.Err }
+
+// All returns the defined shapes in the order of the text.
+func (t *ShapeTable) All() []*Shape { return t.shapes }
+
+// Shape returns the shape that ref refers to.
+func (t *ShapeTable) Shape(ref string) (*Shape, error) {
+	s, err := t.resolve(ref)
+	if err != nil {
+		return nil, err
+	}
+	return s, t.settle(s)
+}
+
+// shapeParser reads definitions first and references after all of them: a
+// member may refer to a type that is defined further down.
+type shapeParser struct {
+	table  *ShapeTable
+	line   int
+	starts []int // lines of the definitions
+	later  []reference
+}
+
+type reference struct {
+	line int
+	text string
+	set  func(*Shape)
+}
+
+func (p *shapeParser) parse(text string) error {
+	for line := range strings.Lines(text) {
+		p.line++
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" {
+			continue
+		}
+		if err := p.parseLine(line); err != nil {
+			return err
+		}
+	}
+	for _, r := range p.later {
+		p.line = r.line
+		s, err := p.table.resolve(r.text)
+		if err != nil {
+			return err
+		}
+		r.set(s)
+	}
+	return nil
+}
+
+func (p *shapeParser) parseLine(line string) error {
+	columns, err := splitColumns(line)
+	if err != nil {
+		return err
+	}
+	if line[0] != '\t' {
+		return p.parseDefinition(columns)
+	}
+	if len(p.table.shapes) == 0 {
+		return errors.New("a member before any definition")
+	}
+	s := p.table.shapes[len(p.table.shapes)-1]
+	switch s.Kind {
+	case KindEnum:
+		return parseValue(s, columns[1:])
+	case KindStruct, KindUnion, KindSection:
+		return p.parseMember(s, columns[1:])
+	}
+	return fmt.Errorf("%s %s has no members", shapeKeywords[s.Kind], s.Name)
+}
+
+// splitColumns splits a line at tabs and unquotes names.
+func splitColumns(line string) ([]string, error) {
+	columns := strings.Split(line, "\t")
+	for i, c := range columns {
+		if !strings.HasPrefix(c, `"`) {
+			continue
+		}
+		name, err := strconv.Unquote(c)
+		if err != nil {
+			return nil, fmt.Errorf("the quoted name %s: %w", c, err)
+		}
+		columns[i] = name
+	}
+	return columns, nil
+}
+
+func (p *shapeParser) parseDefinition(columns []string) error {
+	keyword, key := columns[0], ""
+	if strings.HasPrefix(keyword, "#") {
+		key, keyword, _ = strings.Cut(keyword, " ")
+	}
+	kind := slices.Index(shapeKeywords[:], keyword)
+	if kind < 0 || keyword == "" || len(columns) < 2 {
+		return fmt.Errorf("%q does not begin a definition", strings.Join(columns, " "))
+	}
+	s := &Shape{Kind: Kind(kind), Name: columns[1]}
+	if key == "" {
+		key = s.Name
+		if tagged(s.Kind) {
+			key = keyword + " " + s.Name
+		}
+	}
+	if p.table.byKey[key] != nil {
+		return fmt.Errorf("%s is defined twice", key)
+	}
+	p.table.byKey[key] = s
+	p.table.shapes = append(p.table.shapes, s)
+	p.starts = append(p.starts, p.line)
+	return p.parseBody(s, columns[2:])
+}
+
+func (p *shapeParser) parseBody(s *Shape, columns []string) error {
+	switch {
+	case s.Kind == KindFunc || s.Kind == KindFwd:
+		return nil
+	case len(columns) == 0:
+		return fmt.Errorf("%s has neither size nor type", s.Name)
+	case s.Kind == KindTypedef:
+		p.refer(columns[0], func(elem *Shape) { s.Elem = elem })
+		return nil
+	}
+	size, err := parseSize(columns[0])
+	if err != nil {
+		return err
+	}
+	s.Size = size
+	s.Signed = len(columns) > 1 && columns[1] == "signed"
+	return checkScalar(s)
+}
+
+// checkScalar checks what can be checked of a shape without its members.
+func checkScalar(s *Shape) error {
+	valid := true
+	switch s.Kind {
+	case KindBool, KindEnum:
+		valid = s.Size == 1 || s.Size == 2 || s.Size == 4 || s.Size == 8
+	case KindChar:
+		valid = s.Size == 1
+	case KindInt, KindFloat:
+		valid = s.Size >= 1 && s.Size <= 16
+	}
+	if !valid {
+		return fmt.Errorf("%s %s cannot have %d bytes", shapeKeywords[s.Kind], s.Name, s.Size)
+	}
+	return nil
+}
+
+func (p *shapeParser) refer(text string, set func(*Shape)) {
+	p.later = append(p.later, reference{line: p.line, text: text, set: set})
+}
+
+// maxShapeSize bounds sizes and offsets, in bytes, as the kernel does
+// (U32_MAX, btf_array_resolve in kernel/bpf/btf.c); on 32-bit hosts to what an
+// int holds.
+const maxShapeSize = min(1<<32-1, int64(^uint(0)>>1))
+
+func parseSize(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || int64(n) > maxShapeSize {
+		return 0, fmt.Errorf("%q is not a size", text)
+	}
+	return int(n), nil
+}
+
+func parseValue(s *Shape, columns []string) error {
+	if len(columns) < 2 {
+		return errors.New("an enumerator needs a value and a name")
+	}
+	value, err := strconv.ParseUint(columns[0], 10, 64)
+	if s.Signed {
+		var signed int64
+		signed, err = strconv.ParseInt(columns[0], 10, 64)
+		value = uint64(signed)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not the value of an enumerator", columns[0])
+	}
+	s.Values = append(s.Values, EnumValue{Name: columns[1], Value: value})
+	return nil
+}
+
+func (p *shapeParser) parseMember(s *Shape, columns []string) error {
+	if len(columns) < 3 {
+		return errors.New("a member needs an offset, a name and a type")
+	}
+	m := Member{Name: columns[1]}
+	if err := m.parsePlace(columns[0]); err != nil {
+		return err
+	}
+	if len(columns) > 3 {
+		m.Tags = columns[3:]
+	}
+	s.Members = append(s.Members, m)
+	i := len(s.Members) - 1
+	p.refer(columns[2], func(t *Shape) { s.Members[i].Type = t })
+	return nil
+}
+
+// parsePlace reads "48", for bitfields "48:0+1", for static variables
+// "48 static".
+func (m *Member) parsePlace(text string) error {
+	text, m.Static = strings.CutSuffix(text, staticSuffix)
+	offset, bits, isBitfield := strings.Cut(text, ":")
+	var err error
+	if m.Offset, err = parseSize(offset); err != nil || !isBitfield {
+		return err
+	}
+	from, width, _ := strings.Cut(bits, "+")
+	first, err1 := strconv.ParseUint(from, 10, 3)
+	n, err2 := strconv.ParseUint(width, 10, 7)
+	if err1 != nil || err2 != nil || n == 0 {
+		return fmt.Errorf("%q does not place a bitfield", text)
+	}
+	m.BitOffset, m.Bits = uint8(first), uint8(n)
+	return nil
+}
+
+// resolve returns the shape that a reference names, whose size may not be
+// known yet.
+func (t *ShapeTable) resolve(ref string) (*Shape, error) {
+	var prefixes []prefix
+	for rest := ref; len(prefixes) < maxRefDepth; {
+		if known := t.known(rest); known != nil {
+			return t.chain(prefixes, known), nil
+		}
+		s, after, err := parsePrefix(rest)
+		if err != nil {
+			return nil, err
+		}
+		prefixes, rest = append(prefixes, prefix{rest, s}), after
+	}
+	return nil, fmt.Errorf("more than %d pointers and arrays in front of a type", maxRefDepth)
+}
+
+// prefix is a pointer or array and the reference that begins with it.
+type prefix struct {
+	ref   string
+	shape *Shape
+}
+
+// chain puts prefixes in front of s and returns the first.
+func (t *ShapeTable) chain(prefixes []prefix, s *Shape) *Shape {
+	for _, p := range slices.Backward(prefixes) {
+		p.shape.Elem, s = s, p.shape
+		t.chains[p.ref] = p.shape
+	}
+	return s
+}
+
+// voidShape is the one shape of void.
+var voidShape = &Shape{Kind: KindVoid, Name: "void"}
+
+func (t *ShapeTable) known(ref string) *Shape {
+	if ref == "void" {
+		return voidShape
+	}
+	if s := t.byKey[ref]; s != nil {
+		return s
+	}
+	return t.chains[ref]
+}
+
+// parsePrefix reads the pointer or array that a reference begins with.
+func parsePrefix(ref string) (s *Shape, rest string, err error) {
+	switch {
+	case strings.HasPrefix(ref, "*("):
+		return parseAttributes(ref[2:])
+	case strings.HasPrefix(ref, "*"):
+		return &Shape{Kind: KindPointer, Size: pointerSize}, ref[1:], nil
+	case strings.HasPrefix(ref, "["):
+		length, rest, _ := strings.Cut(ref[1:], "]")
+		n, err := parseSize(length)
+		return &Shape{Kind: KindArray, Len: n, Size: unsettled}, rest, err
+	}
+	return nil, "", fmt.Errorf("%q is not defined", ref)
+}
+
+func parseAttributes(text string) (s *Shape, rest string, err error) {
+	s = &Shape{Kind: KindPointer, Size: pointerSize}
+	for !strings.HasPrefix(text, ")") {
+		text = strings.TrimPrefix(text, " ")
+		if !strings.HasPrefix(text, `"`) {
+			digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
+			if s.Size, err = parseSize(digits); err != nil || s.Size > pointerSize {
+				return nil, "", fmt.Errorf("%q is no attribute of a pointer", text)
+			}
+			text = text[len(digits):]
+			continue
+		}
+		quoted, err := strconv.QuotedPrefix(text)
+		if err != nil {
+			return nil, "", fmt.Errorf("the pointer's tag %s: %w", text, err)
+		}
+		tag, _ := strconv.Unquote(quoted)
+		s.Tags = append(s.Tags, tag)
+		text = text[len(quoted):]
+	}
+	return s, text[1:], nil
+}
+
+// unsettled is the size of arrays before it has been computed.
+const unsettled = -1
