@@ -1,0 +1,46 @@
+package bpfmap
+
+import "github.com/ktgen/ktgen/runtime"
+
+// Map types that can be copied (enum bpf_map_type, include/uapi/linux/bpf.h).
+const (
+	typeHash          runtime.MapType = 1
+	typeArray         runtime.MapType = 2
+	typePerCPUHash    runtime.MapType = 5
+	typePerCPUArray   runtime.MapType = 6
+	typeLRUHash       runtime.MapType = 9
+	typeLRUPerCPUHash runtime.MapType = 10
+	typeQueue         runtime.MapType = 22
+	typeStack         runtime.MapType = 23
+	typeSkStorage     runtime.MapType = 24
+	typeStructOps     runtime.MapType = 26
+	typeInodeStorage  runtime.MapType = 28
+	typeTaskStorage   runtime.MapType = 29
+	typeCgroupStorage runtime.MapType = 32 // BPF_MAP_TYPE_CGRP_STORAGE
+	typeArena         runtime.MapType = 33
+)
+
+// copier copies the entries of a map into its columns. It returns an error if
+// the map could not be followed to its end; what it has copied by then stays.
+// Limits are not errors: they are recorded by [Map.truncate].
+type copier interface {
+	copy(p *Pass, m *Map) error
+}
+
+// family is map types that the kernel keeps alike.
+type family struct {
+	types   []runtime.MapType
+	resolve func(*resolver) copier // looks up the members of the family
+}
+
+var families = []family{
+	{[]runtime.MapType{typeArray}, resolveArray},
+	{[]runtime.MapType{typePerCPUArray}, resolvePerCPUArray},
+	{[]runtime.MapType{typeHash, typeLRUHash}, resolveHash},
+	{[]runtime.MapType{typePerCPUHash, typeLRUPerCPUHash}, resolvePerCPUHash},
+	{[]runtime.MapType{typeTaskStorage}, resolveTaskStorage},
+	{[]runtime.MapType{typeCgroupStorage, typeInodeStorage, typeSkStorage}, resolveStorage},
+	{[]runtime.MapType{typeArena}, resolveArena},
+	{[]runtime.MapType{typeStructOps}, resolveStructOps},
+	{[]runtime.MapType{typeQueue, typeStack}, resolveQueue},
+}

@@ -1,0 +1,193 @@
+package bpfmap
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/ktgen/ktgen/freeze/internal/kmem"
+)
+
+// hash copies BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH and their per-CPU
+// kinds, whether their elements are preallocated or not:
+//
+//	struct bpf_htab.buckets[i].head ──► struct htab_elem ──► ... ──► i<<1 | 1
+//
+// An element is followed by its key, and that, 8-byte aligned, by the value or
+// by the per-CPU pointer to it (kernel/bpf/hashtab.c).
+type hash struct {
+	buckets, count kmem.Field // of struct bpf_htab
+	bucketSize     int
+	first          kmem.Field // of struct bucket
+	next           kmem.Field // of struct htab_elem
+	key            int
+	perCPU         bool
+}
+
+func resolveHash(r *resolver) copier       { return newHash(r, false) }
+func resolvePerCPUHash(r *resolver) copier { return newHash(r, true) }
+
+func newHash(r *resolver, perCPU bool) *hash {
+	l := &hash{
+		buckets:    r.field("bpf_htab", "buckets"),
+		count:      r.field("bpf_htab", "n_buckets"),
+		bucketSize: r.size("bucket"),
+		first:      r.field("bucket", "head.first"),
+		next:       r.field("htab_elem", "hash_node.next"),
+		key:        r.at("htab_elem", "key"),
+		perCPU:     perCPU,
+	}
+	if l.key < l.next.Offset+l.next.Size {
+		r.missing = append(r.missing, "htab_elem.key")
+	}
+	return l
+}
+
+func (l *hash) copy(p *Pass, m *Map) error {
+	if err := m.checkSizes(); err != nil {
+		return err
+	}
+	if l.perCPU {
+		m.perCPU(p.cpus)
+	}
+	buckets, err := p.mem.Fetch(m.addr, l.buckets)
+	if err != nil {
+		return fmt.Errorf("read bpf_htab.buckets: %w", err)
+	}
+	count, err := p.mem.Fetch(m.addr, l.count)
+	if err != nil {
+		return fmt.Errorf("read bpf_htab.n_buckets: %w", err)
+	}
+	w := hashWalk{hash: l, p: p, m: m}
+	err = p.mem.Records(kmem.Addr(buckets), count, l.bucketSize, func(bucket []byte) error {
+		err := w.bucket(l.first.Addr(bucket))
+		w.index++
+		return err
+	})
+	m.countUnreadable(w.unreadable, w.last)
+	if err == errFull {
+		m.Total = p.elements(m)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("bucket %d of %d: %w", w.index, count, err)
+	}
+	return nil
+}
+
+// hashWalk is the walk over the buckets of one map.
+type hashWalk struct {
+	*hash
+	p     *Pass
+	m     *Map
+	index uint64 // of the bucket
+
+	unreadable int
+	last       error
+}
+
+// errFull ends a walk whose map has used up its budget.
+var errFull = fmt.Errorf("the limit on bytes copied is reached")
+
+// bucket copies the elements of one bucket.
+func (w *hashWalk) bucket(e kmem.Addr) error {
+	if err := w.p.check(); err != nil {
+		return err
+	}
+	first := w.m.N
+	var seen chain
+	for {
+		if e&1 != 0 {
+			return w.checkEnd(e)
+		}
+		if err := seen.next(e); err != nil {
+			return err
+		}
+		next, err := w.element(e, first)
+		if err != nil {
+			return err
+		}
+		e = next
+	}
+}
+
+// checkEnd verifies the marker at the end of a list, which holds the number of
+// its bucket (include/linux/list_nulls.h).
+func (w *hashWalk) checkEnd(marker kmem.Addr) error {
+	if uint64(marker)>>1 != w.index {
+		return corrupt("the list ends as that of bucket %d", uint64(marker)>>1)
+	}
+	return nil
+}
+
+// element copies one element and returns what follows it. first is the number
+// of the bucket's first entry.
+func (w *hashWalk) element(e kmem.Addr, first int) (next kmem.Addr, err error) {
+	p, m := w.p, w.m
+	if err := p.check(); err != nil {
+		return 0, err
+	}
+	record, err := p.mem.Peek(e, w.key+m.KeySize, &p.record)
+	if err != nil {
+		return 0, fmt.Errorf("read struct htab_elem at %v: %w", e, err)
+	}
+	next = w.next.Addr(record)
+	key := record[w.key:]
+	if w.superseded(key, first) {
+		return next, nil
+	}
+	if !m.take(m.entryBytes()) {
+		return 0, errFull
+	}
+	keys := len(m.Keys)
+	m.Keys = append(m.Keys, key...)
+	if err := w.value(e + kmem.Addr(w.key+(m.KeySize+7)&^7)); err != nil {
+		m.Keys = m.Keys[:keys]
+		return 0, err
+	}
+	m.N++
+	return next, nil
+}
+
+// superseded says whether a later update replaced this element. An update puts
+// the new element at the head of the list before it removes the old one, and
+// the guest can have been stopped in between.
+func (w *hashWalk) superseded(key []byte, first int) bool {
+	m := w.m
+	return m.N > first && bytes.Equal(key, m.Keys[first*m.KeySize:(first+1)*m.KeySize])
+}
+
+// value copies what is at a, a value or the per-CPU pointer to it.
+func (w *hashWalk) value(a kmem.Addr) error {
+	if !w.perCPU {
+		return w.p.value(w.m, a)
+	}
+	pointer, err := w.p.mem.Addr(a)
+	if err != nil {
+		return fmt.Errorf("read per-CPU pointer at %v: %w", a, err)
+	}
+	if err := w.p.perCPUValues(w.m, pointer); err != nil {
+		w.unreadable, w.last = w.unreadable+1, err
+	}
+	return nil
+}
+
+// elements returns how many elements the kernel counts in a map, or 0 if it
+// does not count them. The counters of the CPUs can be negative by themselves.
+func (p *Pass) elements(m *Map) int {
+	if m.percpu == 0 {
+		return 0
+	}
+	var sum int64
+	for cpu := range p.cpus.Len() {
+		a, ok := p.cpus.PerCPU(m.percpu, cpu)
+		if !ok {
+			continue
+		}
+		n, err := p.mem.Uint64(a)
+		if err != nil {
+			return 0
+		}
+		sum += int64(n)
+	}
+	return int(min(max(sum, 0), int64(m.MaxEntries)))
+}

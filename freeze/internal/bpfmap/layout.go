@@ -1,0 +1,139 @@
+package bpfmap
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	ebtf "github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Layout is where one kernel keeps the members that a walk reads. It does not
+// change and may be shared.
+type Layout struct {
+	header headerLayout
+	idr    idrLayout
+	btf    btfLayout
+
+	// families has how to copy each map type that can be copied, and why has
+	// the reason for those that this kernel lays out in an unknown way.
+	families map[runtime.MapType]copier
+	why      map[runtime.MapType]string
+}
+
+// MissingMembersError names the kernel types and members that a walk needs and
+// a kernel's BTF lacks.
+type MissingMembersError struct{ Members []string }
+
+func (e *MissingMembersError) Error() string {
+	return "the guest kernel's BTF lacks " + strings.Join(e.Members, ", ") +
+		": this kernel keeps its BPF maps in a way that is not known here"
+}
+
+// NewLayout looks up the members that walking needs in the kernel's BTF. The
+// error is a [MissingMembersError] if maps could not even be found; what only
+// some map types need makes just those unsupported.
+func NewLayout(kernel *ebtf.Spec) (*Layout, error) {
+	r := &resolver{spec: kernel}
+	l := &Layout{
+		families: make(map[runtime.MapType]copier),
+		why:      make(map[runtime.MapType]string),
+	}
+	l.header.resolve(r)
+	l.idr.resolve(r)
+	l.btf.resolve(r)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	for _, f := range families {
+		r := &resolver{spec: kernel}
+		c := f.resolve(r)
+		for _, t := range f.types {
+			if err := r.err(); err != nil {
+				l.why[t] = err.Error()
+				continue
+			}
+			l.families[t] = c
+		}
+	}
+	return l, nil
+}
+
+// resolver looks members up and collects the names of those that are missing.
+type resolver struct {
+	spec    *ebtf.Spec
+	missing []string
+}
+
+func (r *resolver) err() error {
+	if len(r.missing) == 0 {
+		return nil
+	}
+	return &MissingMembersError{Members: r.missing}
+}
+
+// size returns the size of a kernel type in bytes.
+func (r *resolver) size(typeName string) int {
+	size, err := btf.SizeOf(r.spec, typeName)
+	if err != nil || size <= 0 || size > maxStruct {
+		r.missing = append(r.missing, typeName)
+		return 1
+	}
+	return size
+}
+
+// maxStruct bounds the size of the kernel structs that are read whole.
+const maxStruct = 1 << 16
+
+// member returns where a member of any type is, and its size, which is 0 for a
+// flexible array.
+func (r *resolver) member(typeName, path string) (offset, size int) {
+	f, err := btf.Find(r.spec, typeName, path)
+	if err != nil {
+		r.missing = append(r.missing, typeName+"."+path)
+	}
+	return f.Offset, f.Size
+}
+
+// at returns the offset of a member of any type.
+func (r *resolver) at(typeName, path string) int {
+	offset, _ := r.member(typeName, path)
+	return offset
+}
+
+// field returns a member that is an integer or a pointer.
+func (r *resolver) field(typeName, path string) kmem.Field {
+	f, ok := r.optional(typeName, path)
+	if !ok {
+		r.missing = append(r.missing, typeName+"."+path)
+	}
+	return f
+}
+
+// optional is field for a member that only some kernels have.
+func (r *resolver) optional(typeName, path string) (kmem.Field, bool) {
+	f, err := btf.Find(r.spec, typeName, path)
+	if err != nil || f.Bits != 0 {
+		return kmem.Field{Size: 1}, false
+	}
+	size, err := btf.SizeOf(r.spec, typeName)
+	if err != nil || f.Offset+f.Size > size {
+		return kmem.Field{Size: 1}, false
+	}
+	switch f.Size {
+	case 1, 2, 4, 8:
+		return kmem.Field{Offset: f.Offset, Size: f.Size}, true
+	}
+	return kmem.Field{Size: 1}, false
+}
+
+// errCorrupt is the cause of errors about values that no working kernel has.
+var errCorrupt = errors.New("the guest's memory is corrupted, or its kernel is laid out differently than its BTF says")
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, errCorrupt)...)
+}

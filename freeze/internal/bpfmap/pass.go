@@ -1,0 +1,228 @@
+package bpfmap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Limits bound what a pass copies and how long it takes.
+type Limits struct {
+	MapBytes   int       // of one map's keys, values and addresses
+	TotalBytes int       // of all maps'
+	Deadline   time.Time // when to stop walking; zero is never
+}
+
+// Pass is one walk over all maps of a guest. It is for one goroutine.
+type Pass struct {
+	// Maps are the maps found, ascending by id.
+	Maps []*Map
+
+	mem    *kmem.Space
+	cpus   *kmem.CPUs
+	layout *Layout
+	limits Limits
+	chosen func(*runtime.Map) bool // nil chooses every map
+	warm   *Pass                   // whose buffers to use; nil if there is none
+	warmed map[identity]*Map
+
+	ctx   context.Context
+	ticks int
+	left  uint64 // bytes that all maps may still take
+	jobs  []job
+	bytes int // copied so far, without jobs
+	btfs  map[kmem.Addr]BTF
+
+	record []byte // for Peek
+}
+
+// identity tells a map from one that reuses its id or its memory.
+type identity struct {
+	addr kmem.Addr
+	id   uint32
+}
+
+// Config is what a pass works with.
+type Config struct {
+	Mem    *kmem.Space
+	CPUs   *kmem.CPUs
+	Layout *Layout
+	Limits Limits
+	Choose func(*runtime.Map) bool // says by its header whether to copy a map; nil is all
+}
+
+// NewPass returns a pass that uses up the buffers of an earlier one, whose
+// maps must not be used afterwards; warm may be nil.
+func NewPass(c Config, warm *Pass) *Pass {
+	p := &Pass{
+		mem: c.Mem, cpus: c.CPUs, layout: c.Layout, limits: c.Limits, chosen: c.Choose,
+		left: uint64(c.Limits.TotalBytes),
+		btfs: make(map[kmem.Addr]BTF),
+	}
+	p.warmed = make(map[identity]*Map)
+	if warm != nil {
+		p.jobs = warm.jobs[:0]
+		p.record = warm.record
+		for _, m := range warm.Maps {
+			p.warmed[identity{m.addr, m.ID}] = m
+		}
+	}
+	return p
+}
+
+// Walk finds the maps below map_idr, the address of that struct idr, and
+// copies their entries, but for the large pieces it leaves to [Pass.Copy]. It
+// fails only if the maps could not all be found, or ctx ends; the maps found
+// by then are in p.Maps.
+func (p *Pass) Walk(ctx context.Context, mapIDR kmem.Addr) error {
+	p.ctx = ctx
+	findErr := p.find(mapIDR)
+	for i, m := range p.Maps {
+		if err := p.fill(m); err != nil {
+			p.abandon(p.Maps[i+1:], err)
+			return err
+		}
+	}
+	if findErr != nil {
+		return fmt.Errorf("find the BPF maps: %w", findErr)
+	}
+	return nil
+}
+
+// abandon marks maps that were not reached.
+func (p *Pass) abandon(maps []*Map, err error) {
+	for _, m := range maps {
+		m.fail(fmt.Errorf("not reached: %w", err))
+	}
+}
+
+// Bytes is how many bytes were copied, jobs included.
+func (p *Pass) Bytes() int {
+	n := p.bytes
+	for i := range p.jobs {
+		n += p.jobs[i].n
+	}
+	return n
+}
+
+// find reads the headers of all maps.
+func (p *Pass) find(mapIDR kmem.Addr) error {
+	return p.layout.idr.entries(p, mapIDR, func(id uint64, entry kmem.Addr) error {
+		if len(p.Maps) == maxMaps {
+			return corrupt("there are more than %d maps", maxMaps)
+		}
+		if m := p.header(id, entry); m != nil {
+			p.Maps = append(p.Maps, m)
+		}
+		return nil
+	})
+}
+
+// header reads one map's header. It returns nil for a map that is being freed,
+// which user space cannot find either.
+func (p *Pass) header(id uint64, a kmem.Addr) *Map {
+	l := &p.layout.header
+	record, err := p.mem.Peek(a, l.size, &p.record)
+	if err != nil {
+		m := &Map{Map: runtime.Map{ID: uint32(id), Addr: uint64(a), Slots: 1}, addr: a}
+		m.fail(fmt.Errorf("read struct bpf_map at %v: %w", a, err))
+		return m
+	}
+	if l.refs.Int(record) <= 0 || l.id.Uint(record) == 0 {
+		return nil
+	}
+	m := l.decode(a, record)
+	if uint64(m.ID) != id {
+		m.fail(corrupt("struct bpf_map at %v has id %d and is found under id %d", a, m.ID, id))
+		m.ID = uint32(id)
+		return m
+	}
+	if m.BTF, err = p.identify(m.btfAddr); err != nil {
+		m.fail(err)
+	}
+	return m
+}
+
+// fill copies the entries of one map. It returns an error only if the pass
+// must end.
+func (p *Pass) fill(m *Map) error {
+	if m.Status == runtime.Failed {
+		return nil
+	}
+	c, ok := p.layout.families[m.Type]
+	if !ok {
+		p.unsupported(m)
+		return nil
+	}
+	if p.chosen != nil && !p.chosen(&m.Map) {
+		m.truncate("not selected")
+		return nil
+	}
+	if w := p.warmed[identity{m.addr, m.ID}]; w != nil {
+		m.Keys, m.Values, m.Addrs = w.Keys[:0], w.Values[:0], w.Addrs[:0]
+		m.Owners, m.Extents = w.Owners[:0], w.Extents[:0]
+		m.pages, m.written = w.pages[:0], w.written
+	}
+	if err := p.checkNow(); err != nil {
+		return p.settle(m, err)
+	}
+	m.limit = min(p.left, uint64(p.limits.MapBytes))
+	granted, before := m.limit, len(p.jobs)
+	err := c.copy(p, m)
+	p.left -= granted - m.limit
+	p.bytes += m.size() - jobBytes(p.jobs[before:])
+	return p.settle(m, err)
+}
+
+// settle records how copying a map ended.
+func (p *Pass) settle(m *Map, err error) error {
+	m.Total = max(m.Total, m.N)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errDeadline):
+		m.truncate(fmt.Sprintf("the guest had stood still for as long as it may: %d entries by then", m.N))
+		return nil
+	case p.ctx.Err() != nil:
+		m.fail(err)
+		return fmt.Errorf("copy map %q (id %d): %w", m.Name, m.ID, err)
+	}
+	m.fail(err)
+	return nil
+}
+
+func (p *Pass) unsupported(m *Map) {
+	m.Status = runtime.Unsupported
+	m.Reason = fmt.Sprintf("maps of type %d are not read", m.Type)
+	if why, ok := p.layout.why[m.Type]; ok {
+		m.Reason = why
+	}
+}
+
+var errDeadline = errors.New("the guest stood still for too long")
+
+// checkEvery is how many steps of a walk go between two looks at the clock.
+const checkEvery = 1 << 12
+
+// check ends a walk whose time is up or whose caller has gone. Loops over
+// guest memory call it once per step.
+func (p *Pass) check() error {
+	if p.ticks++; p.ticks%checkEvery != 0 {
+		return nil
+	}
+	return p.checkNow()
+}
+
+func (p *Pass) checkNow() error {
+	if err := context.Cause(p.ctx); err != nil {
+		return err
+	}
+	if !p.limits.Deadline.IsZero() && time.Now().After(p.limits.Deadline) {
+		return errDeadline
+	}
+	return nil
+}

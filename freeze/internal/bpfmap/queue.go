@@ -1,0 +1,63 @@
+package bpfmap
+
+import (
+	"fmt"
+
+	"github.com/ktgen/ktgen/freeze/internal/kmem"
+)
+
+// queue copies BPF_MAP_TYPE_QUEUE and BPF_MAP_TYPE_STACK, a ring of values in
+// struct bpf_queue_stack.elements[size]: tail is the oldest, head the slot
+// after the newest (kernel/bpf/queue_stack_maps.c). Entries are in the order
+// in which they would be popped.
+type queue struct {
+	head, tail, size kmem.Field
+	elements         int
+}
+
+func resolveQueue(r *resolver) copier {
+	const t = "bpf_queue_stack"
+	return &queue{
+		head:     r.field(t, "head"),
+		tail:     r.field(t, "tail"),
+		size:     r.field(t, "size"),
+		elements: r.at(t, "elements"),
+	}
+}
+
+func (l *queue) copy(p *Pass, m *Map) error {
+	if err := m.checkSizes(); err != nil {
+		return err
+	}
+	var at [3]uint64
+	for i, f := range []kmem.Field{l.head, l.tail, l.size} {
+		v, err := p.mem.Fetch(m.addr, f)
+		if err != nil {
+			return fmt.Errorf("read struct bpf_queue_stack: %w", err)
+		}
+		at[i] = v
+	}
+	head, tail, size := at[0], at[1], at[2]
+	if size == 0 || head >= size || tail >= size {
+		return corrupt("head %d and tail %d of %d slots", head, tail, size)
+	}
+	used := (head + size - tail) % size
+	m.Total = int(used)
+	for i := range used {
+		slot := (tail + i) % size
+		if m.Type == typeStack {
+			slot = (head + size - 1 - i) % size
+		}
+		if err := p.check(); err != nil {
+			return err
+		}
+		if !m.take(m.entryBytes()) {
+			return nil
+		}
+		if err := p.value(m, m.addr+kmem.Addr(l.elements)+kmem.Addr(slot*uint64(m.ValueSize))); err != nil {
+			return err
+		}
+		m.N++
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package kmem
+
+import "encoding/binary"
+
+// Page is one 4 KiB page of a range: where it is mapped, and to what.
+type Page struct {
+	Addr Addr
+	Phys Phys
+}
+
+// MappedPages calls f for each mapped page of [start, end), ascending, until f
+// returns false. Absent upper levels are skipped as a whole, so that the cost
+// follows the number of page tables, not the size of the range. start and end
+// are multiples of PageSize.
+//
+// check is called for each table looked at; an error of its ends the walk.
+func (s *Space) MappedPages(r Range, check func() error, f func(Page) bool) error {
+	for a := r.Start; a < r.End; {
+		if err := check(); err != nil {
+			return err
+		}
+		next, more, err := s.mappedInRegion(a, r.End, f)
+		if err != nil || !more {
+			return err
+		}
+		if next <= a {
+			return nil // the end of the address space
+		}
+		a = next
+	}
+	return nil
+}
+
+// mappedInRegion handles the part of [a, end) in the 2 MiB region of a, and
+// returns where to go on: further away where an upper level is absent.
+func (s *Space) mappedInRegion(a, end Addr, f func(Page) bool) (next Addr, more bool, err error) {
+	number := a >> regionShift
+	slot := &s.tlb[number%tlbEntries]
+	if slot.tag != number+1 {
+		if err := s.fill(slot, a); err != nil {
+			missing, ok := err.(*NotMappedError)
+			if !ok {
+				return 0, false, err
+			}
+			size := Addr(1) << missing.Level.shift()
+			return a&^(size-1) + size, true, nil
+		}
+	}
+	next = a&^(regionSize-1) + regionSize
+	last := min(end, next) - 1
+	if next < a {
+		last = end - 1
+	}
+	if slot.table == nil {
+		for ; a <= last; a += PageSize {
+			if !f(Page{Addr: a, Phys: slot.pa + Phys(a&(regionSize-1))}) {
+				return 0, false, nil
+			}
+		}
+		return next, true, nil
+	}
+	entries := slot.table[a>>pageShift&511*8 : (last>>pageShift&511+1)*8]
+	for ; len(entries) >= 8; entries, a = entries[8:], a+PageSize {
+		entry := binary.LittleEndian.Uint64(entries)
+		if entry&entryPresent == 0 {
+			continue
+		}
+		if !f(Page{Addr: a, Phys: Phys(entry & entryAddr)}) {
+			return 0, false, nil
+		}
+	}
+	return next, true, nil
+}
+
+// PageOf returns the physical page that a struct page describes, given the
+// size of that struct; ok is false if p is no struct page.
+func (s *Space) PageOf(p Addr, size int) (pa Phys, ok bool) {
+	if size <= 0 || p < s.VMemMap {
+		return 0, false
+	}
+	number := uint64(p-s.VMemMap) / uint64(size)
+	return Phys(number << pageShift), number <= maxPhys>>pageShift
+}

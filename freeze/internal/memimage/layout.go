@@ -1,0 +1,124 @@
+package memimage
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// member is a member of an imaginary kernel's struct: an integer or pointer of
+// size bytes, or an array of count of them.
+type member struct {
+	path   string // dotted where the member is in a nested struct
+	offset int
+	size   int
+	count  int // -1 is a flexible array
+}
+
+// structs are the kernel's structs. Offsets are unlike any real kernel's.
+var structs = map[string]struct {
+	size    int
+	members []member
+}{
+	"idr":     {40, []member{{"idr_base", 4, 4, 0}, {"idr_rt.xa_head", 16, 8, 0}}},
+	"xa_node": {576, []member{{"shift", 3, 1, 0}, {"slots", 40, 8, 64}}},
+	"page":    {PageStructSize, []member{{"flags", 0, 8, 0}}},
+	"bpf_map": {256, []member{
+		{"map_type", 8, 4, 0}, {"key_size", 12, 4, 0}, {"value_size", 20, 4, 0}, {"max_entries", 24, 4, 0},
+		{"map_flags", 28, 4, 0}, {"map_extra", 32, 8, 0}, {"id", 44, 4, 0}, {"btf", 48, 8, 0},
+		{"btf_value_type_id", 56, 4, 0}, {"btf_key_type_id", 60, 4, 0}, {"btf_vmlinux_value_type_id", 64, 4, 0},
+		{"name", 72, 1, 16}, {"refcnt.counter", 96, 8, 0}, {"elem_count", 104, 8, 0},
+	}},
+	"btf": {160, []member{
+		{"data", 8, 8, 0}, {"data_size", 16, 4, 0}, {"id", 20, 4, 0}, {"base_btf", 24, 8, 0}, {"name", 32, 1, 56},
+	}},
+	"bpf_array": {264, []member{
+		{"elem_size", 256, 4, 0}, {"value", 264, 1, -1}, {"pptrs", 264, 8, -1},
+	}},
+	"bpf_htab": {320, []member{
+		{"buckets", 264, 8, 0}, {"n_buckets", 280, 4, 0},
+	}},
+	"bucket":    {24, []member{{"head.first", 8, 8, 0}}},
+	"htab_elem": {48, []member{{"hash_node.next", 8, 8, 0}, {"key", 48, 1, -1}}},
+	"bpf_local_storage_map": {288, []member{
+		{"buckets", 256, 8, 0}, {"bucket_log", 264, 4, 0},
+	}},
+	"bpf_local_storage_map_bucket": {16, []member{{"list.first", 0, 8, 0}}},
+	"bpf_local_storage_elem": {80, []member{
+		{"map_node.next", 16, 8, 0}, {"local_storage", 32, 8, 0}, {"state.counter", 40, 4, 0}, {"sdata.data", 72, 1, -1},
+	}},
+	"bpf_local_storage": {64, []member{{"owner", 24, 8, 0}}},
+	"task_struct":       {2048, []member{{"pid", 1000, 4, 0}, {"tgid", 1004, 4, 0}, {"comm", 1500, 1, 16}}},
+	"bpf_arena": {320, []member{
+		{"user_vm_start", 256, 8, 0}, {"kern_vm", 272, 8, 0}, {"scratch_page", 280, 8, 0}, {"nr_pages", 288, 8, 0},
+	}},
+	"vm_struct":          {64, []member{{"addr", 8, 8, 0}}},
+	"bpf_struct_ops_map": {512, []member{{"kvalue", 384, 1, 128}}},
+	"bpf_queue_stack":    {280, []member{{"head", 256, 4, 0}, {"tail", 260, 4, 0}, {"size", 264, 4, 0}, {"elements", 280, 1, -1}}},
+}
+
+// Offset returns where a struct keeps a member.
+func Offset(typeName, path string) uint64 {
+	for _, m := range structs[typeName].members {
+		if m.path == path {
+			return uint64(m.offset)
+		}
+	}
+	panic(fmt.Sprintf("memimage: no %s.%s", typeName, path))
+}
+
+func sizeOf(typeName string) int { return structs[typeName].size }
+
+// KernelBTF returns the kernel's BTF without the named structs, and with the
+// named members renamed away: "bpf_map" or "bpf_map.id".
+func KernelBTF(without ...string) []byte {
+	missing := make(map[string]bool)
+	for _, name := range without {
+		missing[name] = true
+	}
+	b, err := btf.NewBuilder(nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	for name, s := range structs {
+		if missing[name] {
+			continue
+		}
+		t := &btf.Struct{Name: name, Size: uint32(s.size)}
+		for _, m := range s.members {
+			if !missing[name+"."+m.path] {
+				addMember(t, m)
+			}
+		}
+		if _, err := b.Add(t); err != nil {
+			panic(err)
+		}
+	}
+	return marshal(b)
+}
+
+func marshal(b *btf.Builder) []byte {
+	raw, err := b.Marshal(nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	return bytes.Clone(raw)
+}
+
+// addMember adds a member, in a struct of its own if its path has two parts.
+func addMember(t *btf.Struct, m member) {
+	var typ btf.Type = &btf.Int{Name: fmt.Sprintf("u%d", 8*m.size), Size: uint32(m.size)}
+	if m.count != 0 {
+		typ = &btf.Array{Type: typ, Index: &btf.Int{Name: "u32", Size: 4}, Nelems: uint32(max(m.count, 0))}
+	}
+	outer, inner, nested := strings.Cut(m.path, ".")
+	if nested {
+		typ = &btf.Struct{Name: outer + "_t", Size: uint32(m.size * max(m.count, 1)), Members: []btf.Member{{Name: inner, Type: typ}}}
+		if m.count < 0 {
+			typ.(*btf.Struct).Size = 0
+		}
+	}
+	t.Members = append(t.Members, btf.Member{Name: outer, Type: typ, Offset: btf.Bits(m.offset * 8)})
+}

@@ -1,0 +1,105 @@
+package freeze
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strconv"
+)
+
+// Symbols are the symbols of a running kernel.
+type Symbols struct {
+	names  []byte   // "\nname\nname\n...\n"
+	starts []uint32 // where in names each name starts, ascending
+	addrs  []uint64
+}
+
+// Limits of /proc/kallsyms. A distribution's kernel has about 200,000 symbols
+// with 5 MB of names.
+const (
+	maxSymbols     = 1 << 22
+	maxSymbolBytes = 1 << 28
+	maxSymbolLine  = 4 << 10
+)
+
+// ErrHiddenAddresses says that the kernel hid its symbols' addresses from
+// whoever read them.
+var ErrHiddenAddresses = errors.New("all addresses in kallsyms are zero: " +
+	"read /proc/kallsyms as root with /proc/sys/kernel/kptr_restrict at 0 or 1")
+
+// SymbolError reports a line that is not as /proc/kallsyms has them.
+type SymbolError struct {
+	Line int // from 1
+	Text string
+	Err  error
+}
+
+func (e *SymbolError) Error() string {
+	return fmt.Sprintf("kallsyms line %d: %v: %q", e.Line, e.Err, e.Text)
+}
+
+func (e *SymbolError) Unwrap() error { return e.Err }
+
+// ParseKallsyms reads symbols in the format of /proc/kallsyms. Errors are
+// [SymbolError], [ErrHiddenAddresses] and those of r.
+func ParseKallsyms(r io.Reader) (*Symbols, error) {
+	s := &Symbols{names: []byte{'\n'}}
+	visible := false
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, maxSymbolLine), maxSymbolLine)
+	for lines.Scan() {
+		addr, name, err := parseSymbol(lines.Bytes())
+		if err == nil && (len(s.addrs) == maxSymbols || len(s.names) > maxSymbolBytes) {
+			err = errors.New("too many symbols")
+		}
+		if err != nil {
+			return nil, &SymbolError{Line: len(s.addrs) + 1, Text: lines.Text(), Err: err}
+		}
+		visible = visible || addr != 0
+		s.starts = append(s.starts, uint32(len(s.names)))
+		s.names = append(append(s.names, name...), '\n')
+		s.addrs = append(s.addrs, addr)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read kallsyms after line %d: %w", len(s.addrs), err)
+	}
+	if len(s.addrs) == 0 {
+		return nil, fmt.Errorf("read kallsyms: %w", io.ErrUnexpectedEOF)
+	}
+	if !visible {
+		return nil, ErrHiddenAddresses
+	}
+	return s, nil
+}
+
+// parseSymbol splits "ffffffff81000000 T _text" or, in a module,
+// "ffffffffc0201000 t name\t[module]".
+func parseSymbol(line []byte) (addr uint64, name []byte, err error) {
+	hex, rest, ok := bytes.Cut(line, []byte{' '})
+	if !ok || len(rest) < 3 || rest[1] != ' ' {
+		return 0, nil, errors.New("not an address, a type and a name")
+	}
+	if addr, err = strconv.ParseUint(string(hex), 16, 64); err != nil {
+		return 0, nil, errors.New("the address is no hexadecimal number")
+	}
+	name, _, _ = bytes.Cut(rest[2:], []byte{'\t'})
+	return addr, name, nil
+}
+
+// Len is the number of symbols.
+func (s *Symbols) Len() int { return len(s.addrs) }
+
+// Lookup returns the address of the first symbol called name, which is the
+// kernel's own if a module has one of the same name. Names are scanned: it
+// takes some 100 µs for a symbol at the end.
+func (s *Symbols) Lookup(name string) (addr uint64, ok bool) {
+	at := bytes.Index(s.names, []byte("\n"+name+"\n"))
+	if at < 0 || name == "" {
+		return 0, false
+	}
+	i := sort.Search(len(s.starts), func(i int) bool { return int(s.starts[i]) > at })
+	return s.addrs[i], true
+}

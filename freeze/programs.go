@@ -1,0 +1,142 @@
+package freeze
+
+// This file turns the BTF objects of captured maps into programs and shapes.
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	ebtf "github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
+	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// programs are the BTF objects that the last capture met. A BTF object never
+// changes while a map refers to it, so what was copied before a stop is right
+// if the map still refers to the same object during it.
+type programs struct {
+	kernel program // the kernel's own BTF, for struct_ops
+	known  map[bpfmap.BTF]*program
+}
+
+// program is one BTF object: raw once fetched, decoded once described.
+type program struct {
+	raw []byte
+	err error // why there is no raw, or no decoded
+
+	decoded bool
+	spec    *ebtf.Spec
+	shapes  *btf.Shapes
+	program *runtime.Program
+}
+
+// prefetch copies an object of the running guest. A failure means nothing: the
+// object may be gone.
+func (p *programs) prefetch(mem *kmem.Space, b bpfmap.BTF) {
+	if _, ok := p.known[b]; ok || b.Addr == 0 {
+		return
+	}
+	if raw, err := bpfmap.ReadBTF(mem, b); err == nil {
+		p.add(b, &program{raw: raw})
+	}
+}
+
+// fetch copies an object of the stopped guest unless it is known.
+func (p *programs) fetch(mem *kmem.Space, b bpfmap.BTF) {
+	if _, ok := p.known[b]; ok || b.Addr == 0 {
+		return
+	}
+	raw, err := bpfmap.ReadBTF(mem, b)
+	p.add(b, &program{raw: raw, err: err})
+}
+
+func (p *programs) add(b bpfmap.BTF, prog *program) {
+	if p.known == nil {
+		p.known = make(map[bpfmap.BTF]*program)
+	}
+	p.known[b] = prog
+}
+
+// keepOnly forgets the objects that no map of a capture refers to.
+func (p *programs) keepOnly(maps []*bpfmap.Map) {
+	used := make(map[bpfmap.BTF]bool)
+	for _, m := range maps {
+		used[m.BTF] = true
+	}
+	for b := range p.known {
+		if !used[b] {
+			delete(p.known, b)
+		}
+	}
+}
+
+// describe sets the program and the shapes of a map.
+func (p *programs) describe(m *bpfmap.Map) error {
+	prog := p.known[m.BTF]
+	if prog == nil {
+		return nil // made without BTF, or not reached
+	}
+	prog.decode(m.BTF)
+	if prog.err != nil {
+		return prog.err
+	}
+	m.Program = prog.program
+	if m.KernelValueType != 0 {
+		var err error
+		m.Value, err = p.kernel.shape(m.KernelValueType)
+		return err
+	}
+	var keyErr, valueErr error
+	m.Key, keyErr = prog.shape(m.KeyType)
+	m.Value, valueErr = prog.shape(m.ValueType)
+	return errors.Join(keyErr, valueErr)
+}
+
+// decode parses the object's BTF, the first time.
+func (p *program) decode(b bpfmap.BTF) {
+	if p.decoded || p.err != nil {
+		return
+	}
+	p.decoded = true
+	if b.Base != 0 {
+		p.err = fmt.Errorf("BTF %d is split from other BTF", b.ID)
+		return
+	}
+	if p.spec, p.err = btf.Parse(p.raw); p.err != nil {
+		p.err = fmt.Errorf("read BTF %d of the guest: %w", b.ID, p.err)
+		return
+	}
+	p.raw = nil
+	p.shapes = btf.NewShapes(p.spec)
+	p.program = &runtime.Program{BTFID: b.ID, Name: b.Name}
+	p.program.Shapes, p.err = p.shapes.Named(p.spec)
+}
+
+// shape returns the shape of the type with an id, or nil for id 0: a key or
+// value that was declared without a type.
+func (p *program) shape(id uint32) (*runtime.Shape, error) {
+	if id == 0 {
+		return nil, nil
+	}
+	t, err := p.spec.TypeByID(ebtf.TypeID(id))
+	if err != nil {
+		return nil, fmt.Errorf("type %d: %w", id, err)
+	}
+	return p.shapes.Of(t)
+}
+
+func (p *programs) list() []*runtime.Program {
+	var list []*runtime.Program
+	for _, prog := range p.known {
+		if prog.program != nil {
+			list = append(list, prog.program)
+		}
+	}
+	slices.SortFunc(list, func(a, b *runtime.Program) int { return cmp.Compare(a.BTFID, b.BTFID) })
+	return list
+}
