@@ -142,30 +142,32 @@ func (s *server) start(f frame) error {
 	}
 
 	c, err := s.admit(f.call, body)
-	if err != nil {
-		return err
+	if errors.Is(err, errTooMany) {
+		e := &Error{Method: body.Method, Message: err.Error()}
+		return s.frames.write(s.ctx, frame{kind: kindError, call: f.call, body: marshalError(e)})
 	}
 	if c == nil {
-		e := &Error{Method: body.Method, Message: fmt.Sprintf("%d calls are running already", maxCalls)}
-		return s.frames.write(s.ctx, frame{kind: kindError, call: f.call, body: marshalError(e)})
+		return err
 	}
 	callCtx := c.out.ctx
 	s.running.Go(func() { s.run(callCtx, c) })
 	return nil
 }
 
-// admit enters a call into the table. It returns no call if there are too many.
+var errTooMany = fmt.Errorf("%d calls are running already", maxCalls)
+
+// admit enters a call into the table. Between sessions there is none, and no
+// call: the host has sent it while it ended the session.
 func (s *server) admit(id uint32, body callBody) (*Call, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.calls == nil {
-		return nil, malformed("call of %q outside a session", body.Method)
-	}
-	if s.calls[id] != nil {
-		return nil, malformed("call %d exists already", id)
-	}
-	if len(s.calls) >= maxCalls {
+	switch {
+	case s.calls == nil:
 		return nil, nil
+	case s.calls[id] != nil:
+		return nil, malformed("call %d exists already", id)
+	case len(s.calls) >= maxCalls:
+		return nil, errTooMany
 	}
 
 	ctx, cancel := context.WithCancelCause(s.ctx)
