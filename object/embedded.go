@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/runtime"
 )
 
 // Embedded is a BPF object inside another file.
@@ -226,7 +226,7 @@ func readEmbedded(r io.ReaderAt, size int64, path, name string) (*Object, error)
 		fail.Err, fail.Advice = fmt.Errorf("%w inside: %s", ErrSeveral, list), "choose one by its name"
 	default:
 		fail.Err, fail.Advice = fmt.Errorf("%w: %s", ErrNoSuch, name), "it has "+list
-		if near := ktbtf.Nearest(name, names); near != "" {
+		if near := runtime.Nearest(name, names); near != "" {
 			fail.Advice = "did you mean " + near + "? " + fail.Advice
 		}
 	}

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -21,11 +22,19 @@ const maxBTF = 256 << 20
 // see [OpenNamed].
 func Open(path string) (*Object, error) {
 	return openFile(path, func(r io.ReaderAt, size int64) (*Object, error) {
-		obj, err := Read(r, size, filepath.Base(path))
-		if !errors.Is(err, ErrNotBPF) {
-			return obj, err
+		header := make([]byte, elfHeaderSize)
+		n, err := r.ReadAt(header, 0)
+		if err != nil && err != io.EOF {
+			return nil, &Error{File: path, Offset: 0, Err: err}
 		}
-		return readEmbedded(r, size, path, "")
+		if n < elfHeaderSize || looksLikeBPF(header) {
+			return Read(r, size, filepath.Base(path))
+		}
+		obj, err := readEmbedded(r, size, path, "")
+		if errors.Is(err, ErrNone) && string(header[:len(elf.ELFMAG)]) != elf.ELFMAG {
+			return Read(r, size, filepath.Base(path)) // for its error
+		}
+		return obj, err
 	})
 }
 
