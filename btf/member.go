@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/runtime"
 )
 
 // Field is a member as seen from the struct it was looked up in.
@@ -303,4 +305,30 @@ func sizeof(t btf.Type) (int, error) {
 		return 0, &FormatError{Offset: -1, Type: Spell(t), Rule: err.Error()}
 	}
 	return n, nil
+}
+
+// didYouMean returns "; did you mean x?" if a name is close to what was asked
+// for.
+func didYouMean(name string, names []string) string {
+	if n := runtime.Nearest(name, names); n != "" {
+		return fmt.Sprintf("; did you mean %s?", n)
+	}
+	return ""
+}
+
+// typeNames returns the names of the types that members can be looked up in.
+func typeNames(spec *btf.Spec) []string {
+	if spec == nil {
+		return nil
+	}
+	var names []string
+	for t, err := range spec.All() {
+		if err != nil {
+			return names
+		}
+		if isContainer(t) && t.TypeName() != "" {
+			names = append(names, t.TypeName())
+		}
+	}
+	return names
 }

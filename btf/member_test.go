@@ -110,13 +110,6 @@ func TestSizeOfNamesStructsAndTypedefs(t *testing.T) {
 	require.ErrorIs(t, err, ktbtf.ErrNoType)
 }
 
-func TestNearestStaysClose(t *testing.T) {
-	names := []string{"slice", "dsq", "weight", "bpf_map"}
-	for asked, want := range map[string]string{"slise": "slice", "wieght": "weight", "bpf_mpa": "bpf_map", "x": "", "completely": ""} {
-		require.Equal(t, want, ktbtf.Nearest(asked, names), asked)
-	}
-}
-
 // hostBTF is a real kernel's BTF, if this machine has one.
 func hostBTF(t testing.TB) []byte {
 	t.Helper()
