@@ -16,6 +16,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz/lzma"
+
+	"github.com/ktgen/ktgen/vmm/kernel/internal/xz"
 )
 
 // maxWindow bounds, in bytes, the history a decompressor may keep. The
@@ -110,6 +112,8 @@ func openGzip(r io.Reader) (io.Reader, error) {
 func openBzip2(r io.Reader) (io.Reader, error) {
 	return bzip2.NewReader(r), nil
 }
+
+func openXZ(r io.Reader) (io.Reader, error) { return xz.NewReader(r) }
 
 func openLZMA(r io.Reader) (io.Reader, error) {
 	return lzma.ReaderConfig{DictCap: maxWindow}.NewReader(r)

@@ -91,17 +91,6 @@ func TestPayloadCutShortIsAnError(t *testing.T) {
 	}
 }
 
-func TestXZChecksItsContent(t *testing.T) {
-	packed := compress(t, []string{"xz", "--check=crc32", "-0"}, []byte("some incompressible words"))
-	i := bytes.Index(packed, []byte("words"))
-	require.Positive(t, i)
-	packed[i] ^= 1
-	p, err := payload.Open(section(packed))
-	require.NoError(t, err)
-	_, err = io.ReadAll(p)
-	require.ErrorContains(t, err, "checksum")
-}
-
 func TestPayloadRefuses(t *testing.T) {
 	tests := []struct{ name, packed, want string }{
 		{"nothing", "", "unknown compression"},

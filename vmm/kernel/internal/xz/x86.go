@@ -1,4 +1,4 @@
-package payload
+package xz
 
 import (
 	"encoding/binary"
