@@ -37,7 +37,7 @@ func (c Config) machine(accel Accel) []string {
 		"-m", fmt.Sprintf("%dM", c.Memory/MiB),
 		"-smp", strconv.Itoa(c.CPUs),
 		"-chardev", socketChardev("qmp", fdQMP), "-mon", "chardev=qmp,mode=control",
-		"-chardev", socketChardev("console", fdConsole), "-serial", "chardev:console",
+		"-chardev", fmt.Sprintf("file,id=console,path=/proc/self/fd/%d", fdConsole), "-serial", "chardev:console",
 	}
 	return append(args, accel.args()...)
 }
@@ -62,39 +62,92 @@ func socketChardev(id string, fd int) string {
 	return fmt.Sprintf("socket,id=%s,fd=%d", id, fd)
 }
 
-// wires are this process's ends of the connections to a QEMU.
+// wires are the connections to a QEMU.
 type wires struct {
 	qmp     *net.UnixConn
-	console *net.UnixConn
+	console *os.File
 	ports   map[string]*net.UnixConn
+
+	theirs []*os.File // QEMU's ends, in the order of its descriptors, from fdQMP on
 }
 
-// wire makes the connections that the arguments for cfg refer to. It returns
-// QEMU's ends in the order of their descriptors, from fdQMP on.
-func wire(cfg Config) (*wires, []*os.File, error) {
-	conns := make([]*net.UnixConn, 2+len(cfg.Ports))
-	files := make([]*os.File, len(conns))
-	for i := range conns {
-		var err error
-		if conns[i], files[i], err = socketPair(); err != nil {
-			closeAll(files[:i])
-			for _, conn := range conns[:i] {
-				conn.Close()
-			}
-			return nil, nil, fmt.Errorf("making the connections to QEMU: %w", err)
+// wire makes the connections that the arguments for cfg refer to.
+func wire(cfg Config) (*wires, error) {
+	w := &wires{ports: make(map[string]*net.UnixConn)}
+	if err := w.open(cfg.Ports); err != nil {
+		w.closeTheirs()
+		w.close()
+		return nil, fmt.Errorf("making the connections to QEMU: %w", err)
+	}
+	return w, nil
+}
+
+func (w *wires) open(ports []string) (err error) {
+	if w.qmp, err = w.socket(); err != nil {
+		return err
+	}
+	if w.console, err = w.pipe(); err != nil {
+		return err
+	}
+	for _, name := range ports {
+		conn, err := w.socket()
+		if err != nil {
+			return err
 		}
+		w.ports[name] = conn
 	}
-	w := &wires{qmp: conns[0], console: conns[1], ports: make(map[string]*net.UnixConn)}
-	for i, name := range cfg.Ports {
-		w.ports[name] = conns[2+i]
-	}
-	return w, files, nil
+	return nil
 }
 
-// close closes all connections.
+func (w *wires) socket() (*net.UnixConn, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	w.theirs = append(w.theirs, theirs)
+	return ours, nil
+}
+
+func (w *wires) pipe() (*os.File, error) {
+	ours, theirs, err := consolePipe()
+	if err != nil {
+		return nil, err
+	}
+	w.theirs = append(w.theirs, theirs)
+	return ours, nil
+}
+
+// consolePipe returns the two ends of a pipe for a serial console.
+//
+// A serial port sends byte by byte, and QEMU drops what it cannot send after a few
+// tries. A pipe joins bytes; a socket would have each byte take a buffer of its
+// own and be full after some hundred.
+func consolePipe() (ours, theirs *os.File, err error) {
+	ours, theirs, err = os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	const room = 1 << 20 // bytes; the most that a user may ask for by default
+	// With the usual 64 KiB the console works, too.
+	_, _ = unix.FcntlInt(theirs.Fd(), unix.F_SETPIPE_SZ, room)
+	return ours, theirs, nil
+}
+
+// closeTheirs closes QEMU's ends, which QEMU has copies of once it runs.
+func (w *wires) closeTheirs() {
+	for _, f := range w.theirs {
+		f.Close()
+	}
+}
+
+// close closes this process's ends.
 func (w *wires) close() {
-	w.qmp.Close()
-	w.console.Close()
+	if w.qmp != nil {
+		w.qmp.Close()
+	}
+	if w.console != nil {
+		w.console.Close()
+	}
 	for _, port := range w.ports {
 		port.Close()
 	}

@@ -76,7 +76,7 @@ func boot(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM,
 		}
 	})
 	defer silence.Stop()
-	err = vm.within(cfg.Timeouts.Boot-time.Since(vm.began), func(ctx context.Context) error {
+	err = vm.within(vm.began, cfg.Timeouts.Boot, func(ctx context.Context) error {
 		if hooks.Ready == nil {
 			return nil
 		}
@@ -108,25 +108,30 @@ func bootError(ctx context.Context, phase Phase, accel Accelerator, console []by
 	return &BootError{Phase: phase, Accel: accel.Accel, Console: console, Err: err}
 }
 
-// within calls f with a context that ends when the guest is no more. A guest
-// that takes longer than the timeout is ended. If the guest is no more when f returns, the
-// VM's error is returned, since it is the reason of f's.
-func (vm *VM) within(timeout time.Duration, f func(context.Context) error) error {
-	late := time.AfterFunc(timeout, func() {
-		vm.fail(fmt.Errorf("not done within %v: %w", timeout.Round(time.Millisecond), context.DeadlineExceeded))
+// within calls f with a context that ends when the guest is no more. A guest for
+// which f has not returned when the limit since began is over is ended. If the guest
+// is no more when f returns, the VM's error is returned, since it is the reason of f's.
+func (vm *VM) within(began time.Time, limit time.Duration, f func(context.Context) error) error {
+	late := time.AfterFunc(limit-time.Since(began), func() {
+		vm.fail(fmt.Errorf("not done within %v: %w", limit, context.DeadlineExceeded))
 	})
 	err := f(vm.alive)
 	if !late.Stop() {
 		<-vm.Done()
 	}
 	if err != nil {
-		// A guest that is just ending is reaped before this returns.
-		ctx, cancel := context.WithTimeout(vm.alive, exitGrace)
-		defer cancel()
-		vm.Status(ctx)
+		vm.settle()
 	}
 	if vm.Err() != nil {
 		return vm.Err()
 	}
 	return err
+}
+
+// settle waits until it is clear whether the guest lives: a QEMU that is just
+// ending does not answer any more.
+func (vm *VM) settle() {
+	ctx, cancel := context.WithTimeout(vm.alive, exitGrace)
+	defer cancel()
+	_, _ = vm.Status(ctx)
 }

@@ -106,9 +106,3 @@ func (t *tail) Bytes() []byte {
 }
 
 func (t *tail) String() string { return string(t.Bytes()) }
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
-}

@@ -156,7 +156,7 @@ func (t *template) start(ctx context.Context, cfg Config, accel Accelerator, hoo
 	if err != nil {
 		return nil, err
 	}
-	err = vm.within(cfg.Timeouts.Restore-time.Since(vm.began), func(ctx context.Context) error {
+	err = vm.within(vm.began, cfg.Timeouts.Restore, func(ctx context.Context) error {
 		if err := vm.awake(ctx, devices); err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func (vm *VM) awake(ctx context.Context, devices []byte) error {
 // in the VM's origin. It is an error only if the guest did not survive it.
 func (vm *VM) keep(ctx context.Context, store *templateStore, key string) error {
 	began := time.Now()
-	err := vm.within(vm.cfg.Timeouts.Restore, func(ctx context.Context) error {
+	err := vm.within(began, vm.cfg.Timeouts.Restore, func(ctx context.Context) error {
 		return vm.save(ctx, store, key)
 	})
 	vm.timing.Keep = time.Since(began)

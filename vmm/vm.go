@@ -173,21 +173,19 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	if vm.ram, err = newRAM(cfg.Memory); err != nil {
 		return nil, err
 	}
-	wires, files, err := wire(cfg)
-	if err != nil {
+	if vm.wires, err = wire(cfg); err != nil {
 		vm.ram.close()
 		return nil, err
 	}
-	defer closeAll(files)
+	defer vm.wires.closeTheirs()
 	args := append(cfg.arguments(accel.Accel), extra...)
-	vm.proc, err = startProcess(cfg.QEMU, args, append([]*os.File{vm.ram.file}, files...))
-	if err != nil {
-		wires.close()
+	files := append([]*os.File{vm.ram.file}, vm.wires.theirs...)
+	if vm.proc, err = startProcess(cfg.QEMU, args, files); err != nil {
+		vm.wires.close()
 		vm.ram.close()
 		return nil, err
 	}
-	vm.wires = wires
-	go vm.console.record(wires.console)
+	go vm.console.record(vm.wires.console)
 	return vm, nil
 }
 
