@@ -1,0 +1,370 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ktgen/ktgen/vmm/cache"
+	"github.com/ktgen/ktgen/vmm/kernel/internal/deb"
+)
+
+// DefaultSuites are the suites of the Debian archive that have kernels with
+// sched_ext, in the order they are tried. The first is a small download: its
+// list of packages has 1 MB, that of the second 10 MB.
+var DefaultSuites = []string{"trixie-backports", "sid"}
+
+// FetchOptions says what to download. The zero value is the newest kernel of
+// the first of the default suites that has one.
+type FetchOptions struct {
+	Suite   string    // of the Debian archive; "" for DefaultSuites
+	Version string    // release or how it begins, such as "7.2"; "" for the newest
+	Mirror  string    // URI of a Debian archive; "" for the one the system uses
+	Log     io.Writer // gets a line for each step; may be nil
+}
+
+// Fetch downloads a Debian kernel for virtual machines into the cache and
+// returns it. It uses apt and how the system reaches the Debian archive, with
+// a configuration of its own: it installs nothing, changes nothing outside of
+// the cache, and needs no privileges. Packages are only taken if their
+// signature is good.
+//
+// Without the archive a kernel that is in the cache and meets opts is returned,
+// and the log says so. The error is a [*FetchError].
+func Fetch(ctx context.Context, opts FetchOptions) (*Kernel, error) {
+	if opts.Log == nil {
+		opts.Log = io.Discard
+	}
+	dir, err := cache.Dir()
+	if err != nil {
+		return nil, err
+	}
+	f := &fetcher{FetchOptions: opts, kernels: filepath.Join(dir, kernelsDir), aptDir: filepath.Join(dir, "apt")}
+	kernel, err := f.fetch(ctx)
+	if err == nil {
+		return kernel, nil
+	}
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	failure := &FetchError{Err: err, Hint: hintFor(err)}
+	if kernel := f.cachedMatch(ctx); kernel != nil {
+		f.logf("%v", failure)
+		f.logf("using kernel %s, which is in the cache: %s", kernel.Release, kernel.Path)
+		return kernel, nil
+	}
+	return nil, failure
+}
+
+// FetchError says why there is no kernel, and what to do.
+type FetchError struct {
+	Err  error
+	Hint string
+}
+
+func (e *FetchError) Error() string {
+	return fmt.Sprintf("fetching a kernel: %v\n%s", e.Err, e.Hint)
+}
+
+func (e *FetchError) Unwrap() error { return e.Err }
+
+// Reasons that are not a failing command.
+var (
+	errNoApt     = errors.New("this system has no apt")
+	errNoArchive = errors.New("none of this system's package sources is the Debian archive")
+	errNoPackage = errors.New("no such kernel")
+)
+
+// elsewhere ends hints: what works without fetching.
+const elsewhere = "or get a kernel (6.12 or later with CONFIG_SCHED_CLASS_EXT=y and CONFIG_DEBUG_INFO_BTF=y) by other means and set $" + Env + " to it"
+
+// hints are what to do by a part of a failing command's output. The first that
+// applies is given.
+var hints = []struct{ symptom, hint string }{
+	{"NO_PUBKEY", "the archive's signature cannot be verified with the keys this system has: update the package debian-archive-keyring, "},
+	{"EXPKEYSIG", "the archive's key in use has expired: update the package debian-archive-keyring, "},
+	{"is not signed", "the archive is not signed, and unsigned packages are never used: correct the system's sources, "},
+	{"not available in your", "the archive's signature cannot be verified: update the package debian-archive-keyring, "},
+	{"does not have a Release file", "the archive has no such suite: choose one with -suite, "},
+	{"404", "the archive has no such suite: choose one with -suite, "},
+	{"No space left", "make room, or set $" + cache.DirEnv + " to a directory with some, "},
+	{"Could not resolve", "connect to the network or set apt's proxy (Acquire::http::Proxy), "},
+	{"Could not connect", "connect to the network or set apt's proxy (Acquire::http::Proxy), "},
+	{"Failed to fetch", "see that `apt-get update` works on this system, "},
+}
+
+func hintFor(err error) string {
+	var failed *CommandError
+	switch {
+	case errors.Is(err, errNoApt):
+		return "fetching needs Debian's package tools: use a Debian or Ubuntu system or container, " + elsewhere
+	case errors.Is(err, errNoArchive):
+		return "name a mirror of the Debian archive with -mirror (its keys come with the package debian-archive-keyring), " + elsewhere
+	case errors.Is(err, errNoPackage):
+		return "choose another suite or version with -suite and -version, " + elsewhere
+	case errors.As(err, &failed):
+		for _, h := range hints {
+			if strings.Contains(failed.Output, h.symptom) {
+				return h.hint + elsewhere
+			}
+		}
+	}
+	return "try again, " + elsewhere
+}
+
+// fetcher is one call of Fetch.
+type fetcher struct {
+	FetchOptions
+	kernels string // directory of the results
+	aptDir  string
+}
+
+func (f *fetcher) logf(format string, args ...any) {
+	fmt.Fprintf(f.Log, format+"\n", args...)
+}
+
+func (f *fetcher) fetch(ctx context.Context) (*Kernel, error) {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoApt, err)
+	}
+	archives, err := f.archives(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(f.aptDir, 0o755); err != nil {
+		return nil, err
+	}
+	unlock, err := cache.Lock(ctx, filepath.Join(f.aptDir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return f.fetchFirst(ctx, archives)
+}
+
+// keyrings are where Debian's keys are when a system has them, by the release
+// of the package.
+var keyrings = []string{
+	"/usr/share/keyrings/debian-archive-keyring.pgp",
+	"/usr/share/keyrings/debian-archive-keyring.gpg",
+}
+
+// archives returns where to look, at least one.
+func (f *fetcher) archives(ctx context.Context) ([]source, error) {
+	if f.Mirror != "" {
+		mirror := source{uris: []string{f.Mirror}, options: map[string]string{}}
+		for _, keyring := range keyrings {
+			if _, err := os.Stat(keyring); err == nil {
+				mirror.options["Signed-By"] = keyring
+				break
+			}
+		}
+		return []source{mirror}, nil
+	}
+	archives, err := systemArchives(ctx)
+	if err == nil && len(archives) == 0 {
+		err = errNoArchive
+	}
+	return archives, err
+}
+
+// fetchFirst fetches from the first archive and suite that has what is wanted.
+func (f *fetcher) fetchFirst(ctx context.Context, archives []source) (*Kernel, error) {
+	suites := DefaultSuites
+	if f.Suite != "" {
+		suites = []string{f.Suite}
+	}
+	var failures []error
+	for _, archive := range archives {
+		apt, err := newApt(f.aptDir, archive)
+		if err != nil {
+			return nil, err
+		}
+		for _, suite := range suites {
+			p, err := f.choose(ctx, apt, suite)
+			if err == nil {
+				return f.get(ctx, apt, suite, p)
+			}
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			failures = append(failures, fmt.Errorf("suite %s: %w", suite, err))
+		}
+	}
+	return nil, errors.Join(failures...)
+}
+
+// choose finds the newest package in suite that is wanted.
+func (f *fetcher) choose(ctx context.Context, apt *apt, suite string) (aptPackage, error) {
+	if err := apt.use(suite); err != nil {
+		return aptPackage{}, err
+	}
+	f.logf("reading the package list of %s from %s", suite, strings.Join(apt.archive.uris, " "))
+	if err := apt.update(ctx); err != nil {
+		return aptPackage{}, err
+	}
+	packages, err := apt.kernelPackages(ctx)
+	if err != nil {
+		return aptPackage{}, err
+	}
+	i := slices.IndexFunc(packages, func(p aptPackage) bool { return f.wants(p.release) })
+	if i < 0 {
+		return aptPackage{}, fmt.Errorf("%w: %s", errNoPackage, f.describeMiss(packages))
+	}
+	return packages[i], nil
+}
+
+// firstScheduler is the first release of Debian's kernels with sched_ext;
+// CONFIG_SCHED_CLASS_EXT is off before.
+const firstScheduler = "7.0"
+
+// wants says whether a release is what was asked for. Without a version only
+// kernels that can have sched_ext are.
+func (f *fetcher) wants(release string) bool {
+	if f.Version == "" {
+		return compareReleases(release, firstScheduler) >= 0
+	}
+	rest, ok := strings.CutPrefix(release, f.Version)
+	return ok && (rest == "" || !isDigit(rest[0]))
+}
+
+func (f *fetcher) describeMiss(packages []aptPackage) string {
+	if len(packages) == 0 {
+		return "it has no kernel for virtual machines"
+	}
+	var releases []string
+	for _, p := range packages {
+		if !slices.Contains(releases, p.release) {
+			releases = append(releases, p.release)
+		}
+	}
+	wanted := "one of release " + f.Version
+	if f.Version == "" {
+		wanted = "one of release " + firstScheduler + " or later"
+	}
+	return fmt.Sprintf("%s is not among its %d kernels: %s", wanted, len(releases), strings.Join(releases, ", "))
+}
+
+// get returns the kernel of a package, downloading it unless it is in the cache
+// and whole.
+func (f *fetcher) get(ctx context.Context, apt *apt, suite string, p aptPackage) (*Kernel, error) {
+	entry := filepath.Join(f.kernels, p.release)
+	image := filepath.Join(entry, imageFile)
+	if k, err := Open(ctx, image); err == nil {
+		f.logf("kernel %s is in the cache: %s", p.release, image)
+		return k, nil
+	}
+	p, err := apt.describe(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	f.logf("downloading %s %s of %s, %.1f MB, to %s", p.name, p.version, suite, float64(p.size)/1e6, entry)
+	err = cache.Replace(ctx, entry, func(partial string) error {
+		return f.downloadInto(ctx, apt, p, partial)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, image)
+}
+
+// downloadInto makes the cache entry of a package's kernel. A kernel that does
+// not fit does not get there.
+func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entry string) error {
+	if err := os.Mkdir(entry, 0o755); err != nil {
+		return err
+	}
+	downloads, err := os.MkdirTemp(apt.dir, "download-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(downloads)
+	packed, err := apt.download(ctx, p, downloads)
+	if err != nil {
+		return err
+	}
+	image := filepath.Join(entry, imageFile)
+	if err := unpackImage(packed, image); err != nil {
+		return fmt.Errorf("unpacking %s: %w", filepath.Base(packed), err)
+	}
+	k, err := Open(ctx, image)
+	if err != nil {
+		return err
+	}
+	return k.Fit()
+}
+
+// maxImage bounds, in bytes, a compressed kernel image. Debian's have 14 MB.
+const maxImage = 256 << 20
+
+var errFound = errors.New("found")
+
+// unpackImage writes the kernel image in a package to target.
+func unpackImage(packed, target string) error {
+	f, err := os.Open(packed)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = deb.Walk(f, func(name string, size int64, content io.Reader) error {
+		if !isImageName(name) {
+			return nil
+		}
+		if size > maxImage {
+			return fmt.Errorf("%s has %d bytes, at most %d are allowed", name, size, maxImage)
+		}
+		if err := writeFile(target, content); err != nil {
+			return err
+		}
+		return errFound
+	})
+	if err == nil {
+		return errors.New("it has no kernel image (boot/vmlinuz-* or usr/lib/modules/*/vmlinuz)")
+	}
+	if errors.Is(err, errFound) {
+		return nil
+	}
+	return err
+}
+
+// isImageName says whether a package's file is a kernel image: since 7.x
+// Debian has it beside the modules.
+func isImageName(name string) bool {
+	for _, pattern := range []string{"boot/vmlinuz-*", "lib/modules/*/vmlinuz", "usr/lib/modules/*/vmlinuz"} {
+		if matched, _ := path.Match(pattern, name); matched {
+			return true
+		}
+	}
+	return false
+}
+
+func writeFile(target string, content io.Reader) error {
+	out, err := os.Create(target)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, content)
+	return errors.Join(err, out.Close())
+}
+
+// cachedMatch returns the newest fit kernel in the cache that opts asks for. Of
+// which suite it is is not known.
+func (f *fetcher) cachedMatch(ctx context.Context) *Kernel {
+	for _, release := range cachedReleases(f.kernels) {
+		if f.Version != "" && !f.wants(release) {
+			continue
+		}
+		k, err := Open(ctx, filepath.Join(f.kernels, release, imageFile))
+		if err == nil && k.Fit() == nil {
+			return k
+		}
+	}
+	return nil
+}
