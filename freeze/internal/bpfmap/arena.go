@@ -62,7 +62,7 @@ func (l *arena) copy(p *Pass, m *Map) error {
 	}
 	m.Base = uint64(r.kernel.Start)
 	w := arenaWalk{p: p, m: m, arenaRange: r}
-	err = w.find()
+	err = w.find(p.warmed[identity{m.addr, m.ID}])
 	w.extents()
 	if err != nil {
 		return fmt.Errorf("find the pages of the arena at %v: %w", r.kernel.Start, err)
@@ -113,7 +113,8 @@ type arenaWalk struct {
 	arenaRange
 	firstJob int
 	runs     []arenaRun
-	found    int // pages
+	found    int  // pages
+	done     bool // there are no more, or no more may be copied
 }
 
 // arenaRun is populated pages that follow one another in the arena.
@@ -124,23 +125,59 @@ type arenaRun struct {
 
 func (r arenaRun) end() kmem.Addr { return r.start + kmem.Addr(r.pages*kmem.PageSize) }
 
-// find lists the populated pages.
-func (w *arenaWalk) find() error {
-	if w.counted && w.pages == 0 {
+// find lists the populated pages. Where the kernel counts them, looking where
+// an earlier pass found some can be enough.
+func (w *arenaWalk) find(earlier *Map) error {
+	w.firstJob = len(w.p.jobs)
+	if !w.counted {
+		return w.within(w.kernel)
+	}
+	if w.pages == 0 {
 		return nil
 	}
-	w.firstJob = len(w.p.jobs)
-	return w.p.mem.MappedPages(w.kernel, w.p.check, func(page kmem.Page) bool {
+	if earlier != nil {
+		limit := w.m.limit
+		for _, r := range w.tables(earlier) {
+			if err := w.within(r); err != nil || w.done {
+				return err
+			}
+		}
+		w.p.jobs, w.runs, w.found, w.m.limit = w.p.jobs[:w.firstJob], nil, 0, limit
+	}
+	return w.within(w.kernel)
+}
+
+// tables returns what the page tables map that an earlier pass found pages in.
+func (w *arenaWalk) tables(earlier *Map) []kmem.Range {
+	var tables []kmem.Range
+	for _, e := range earlier.Extents {
+		at := w.kernel.Start + kmem.Addr(e.Addr-w.user)
+		for start := at &^ (kmem.TableSize - 1); start < at+kmem.Addr(len(e.Data)); start += kmem.TableSize {
+			r := kmem.Range{Start: max(start, w.kernel.Start), End: min(start+kmem.TableSize, w.kernel.End)}
+			if last := len(tables) - 1; r.Start < r.End && (last < 0 || tables[last].End <= r.Start) {
+				tables = append(tables, r)
+			}
+		}
+	}
+	return tables
+}
+
+// within lists the populated pages of a range. It sets done when there can be
+// no more of them.
+func (w *arenaWalk) within(r kmem.Range) error {
+	return w.p.mem.MappedPages(r, w.p.check, func(page kmem.Page) bool {
 		if w.hasScratch && page.Phys == w.scratch {
 			return true
 		}
 		if w.m.limit < kmem.PageSize {
 			w.truncate()
+			w.done = true
 			return false
 		}
 		w.m.limit -= kmem.PageSize
 		w.add(page)
-		return !w.counted || uint64(w.found) < w.pages
+		w.done = w.counted && uint64(w.found) >= w.pages
+		return !w.done
 	})
 }
 

@@ -59,17 +59,18 @@ func (l *hash) copy(p *Pass, m *Map) error {
 	}
 	w := hashWalk{hash: l, p: p, m: m}
 	err = p.mem.Records(kmem.Addr(buckets), count, l.bucketSize, func(bucket []byte) error {
-		err := w.bucket(l.first.Addr(bucket))
-		w.index++
-		return err
+		return w.head(l.first.Addr(bucket))
 	})
+	if err == nil {
+		err = w.flush()
+	}
 	m.countUnreadable(w.unreadable, w.last)
 	if err == errFull {
 		m.Total = p.elements(m)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("bucket %d of %d: %w", w.index, count, err)
+		return fmt.Errorf("%d buckets: %w", count, err)
 	}
 	return nil
 }
@@ -79,26 +80,63 @@ type hashWalk struct {
 	*hash
 	p     *Pass
 	m     *Map
-	index uint64 // of the bucket
+	index uint64 // of the next bucket
+
+	// pending are buckets with elements that wait to be copied together.
+	pending [64]pendingBucket
+	waiting int
 
 	unreadable int
 	last       error
 }
 
+type pendingBucket struct {
+	index uint64
+	first kmem.Addr
+}
+
 // errFull ends a walk whose map has used up its budget.
 var errFull = fmt.Errorf("the limit on bytes copied is reached")
 
-// bucket copies the elements of one bucket.
-func (w *hashWalk) bucket(e kmem.Addr) error {
+// head notes the next bucket, given the head of its list.
+func (w *hashWalk) head(e kmem.Addr) error {
+	index := w.index
+	w.index++
 	if err := w.p.check(); err != nil {
 		return err
 	}
+	if e&1 != 0 {
+		return checkEnd(e, index)
+	}
+	w.p.mem.Touch(e)
+	w.pending[w.waiting] = pendingBucket{index, e}
+	if w.waiting++; w.waiting < len(w.pending) {
+		return nil
+	}
+	return w.flush()
+}
+
+// flush copies the pending buckets.
+func (w *hashWalk) flush() error {
+	pending := w.pending[:w.waiting]
+	w.waiting = 0
+	for _, b := range pending {
+		if err := w.bucket(b); err != nil {
+			if err == errFull {
+				return err
+			}
+			return fmt.Errorf("bucket %d: %w", b.index, err)
+		}
+	}
+	return nil
+}
+
+// bucket copies the elements of one bucket.
+func (w *hashWalk) bucket(b pendingBucket) error {
 	first := w.m.N
 	var seen chain
-	for {
-		if e&1 != 0 {
-			return w.checkEnd(e)
-		}
+	e := b.first
+	for e&1 == 0 {
 		if err := seen.next(e); err != nil {
 			return err
 		}
@@ -108,13 +146,14 @@ func (w *hashWalk) bucket(e kmem.Addr) error {
 		}
 		e = next
 	}
+	return checkEnd(e, b.index)
 }
 
 // checkEnd verifies the marker at the end of a list, which holds the number of
 // its bucket (include/linux/list_nulls.h).
-func (w *hashWalk) checkEnd(marker kmem.Addr) error {
-	if uint64(marker)>>1 != w.index {
-		return corrupt("the list ends as that of bucket %d", uint64(marker)>>1)
+func checkEnd(marker kmem.Addr, index uint64) error {
+	if uint64(marker)>>1 != index {
+		return corrupt("the list of bucket %d ends as that of bucket %d", index, uint64(marker)>>1)
 	}
 	return nil
 }

@@ -1,6 +1,12 @@
 package kmem
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// zeroPage is what an empty page table is compared to, at many entries a time.
+var zeroPage [PageSize]byte
 
 // Page is one 4 KiB page of a range: where it is mapped, and to what.
 type Page struct {
@@ -60,6 +66,9 @@ func (s *Space) mappedInRegion(a, end Addr, f func(Page) bool) (next Addr, more 
 		return next, true, nil
 	}
 	entries := slot.table[a>>pageShift&511*8 : (last>>pageShift&511+1)*8]
+	if bytes.Equal(entries, zeroPage[:len(entries)]) {
+		return next, true, nil
+	}
 	for ; len(entries) >= 8; entries, a = entries[8:], a+PageSize {
 		entry := binary.LittleEndian.Uint64(entries)
 		if entry&entryPresent == 0 {

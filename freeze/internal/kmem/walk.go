@@ -34,6 +34,9 @@ const (
 	entryAddr    = (1<<52 - 1) &^ (PageSize - 1)
 )
 
+// TableSize is how many bytes one table of PTEs maps.
+const TableSize = regionSize
+
 // regionSize is what one PTE table maps, and what one slot of the TLB covers.
 const (
 	regionShift = pageShift + 9

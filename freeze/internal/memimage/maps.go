@@ -1,0 +1,307 @@
+package memimage
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Map is the header of a BPF map, in the kernel's terms.
+type Map struct {
+	ID                                   uint32
+	Name                                 string
+	Type, KeySize, ValueSize, MaxEntries uint32
+	Flags                                uint32
+	Extra                                uint64
+	KeyType, ValueType, KernelValueType  uint32
+	BTF                                  uint64 // address of a struct btf, see [Image.BTF]
+	Freed                                bool   // has no references left
+}
+
+// Entry is a key with a value, or with one for each CPU.
+type Entry struct {
+	Key    []byte
+	Values [][]byte
+}
+
+// Addr is a field of a struct at a.
+func Addr(a uint64, typeName, path string) uint64 { return a + Offset(typeName, path) }
+
+// set writes a field of the struct at a.
+func (m *Image) set(a uint64, typeName, path string, v uint64) {
+	for _, f := range structs[typeName].members {
+		if f.path == path {
+			m.Put(a+uint64(f.offset), v, f.size)
+			return
+		}
+	}
+	panic(fmt.Sprintf("memimage: no %s.%s", typeName, path))
+}
+
+// header writes the struct bpf_map at a.
+func (m *Image) header(a uint64, h Map) {
+	const t = "bpf_map"
+	refs := uint64(1)
+	if h.Freed {
+		refs = 0
+	}
+	for path, v := range map[string]uint64{
+		"map_type": uint64(h.Type), "key_size": uint64(h.KeySize), "value_size": uint64(h.ValueSize),
+		"max_entries": uint64(h.MaxEntries), "map_flags": uint64(h.Flags), "map_extra": h.Extra,
+		"id": uint64(h.ID), "btf": h.BTF, "btf_key_type_id": uint64(h.KeyType),
+		"btf_value_type_id": uint64(h.ValueType), "btf_vmlinux_value_type_id": uint64(h.KernelValueType),
+		"refcnt.counter": refs,
+	} {
+		m.set(a, t, path, v)
+	}
+	m.Write(Addr(a, t, "name"), []byte(h.Name))
+}
+
+// Publish puts maps under their ids into map_idr. The tree has as many levels
+// as the largest id needs, but at least two.
+func (m *Image) Publish(byID map[uint32]uint64) {
+	shift := uint64(6)
+	for id := range byID {
+		for uint64(id)>>shift > 63 {
+			shift += 6
+		}
+	}
+	entries := make(map[uint64]uint64)
+	for id, a := range byID {
+		entries[uint64(id)] = a
+	}
+	for s := uint64(0); s <= shift; s += 6 {
+		entries = m.nodes(entries, s)
+	}
+	m.set(m.Symbols["map_idr"], "idr", "idr_rt.xa_head", entries[0])
+}
+
+// nodes puts entries into xa_nodes of a shift, and returns those as entries of
+// the level above.
+func (m *Image) nodes(entries map[uint64]uint64, shift uint64) map[uint64]uint64 {
+	above := make(map[uint64]uint64)
+	for _, index := range slices.Sorted(maps.Keys(entries)) {
+		tagged := above[index>>6]
+		if tagged == 0 {
+			tagged = m.Alloc(sizeOf("xa_node")) | 2
+			m.set(tagged&^2, "xa_node", "shift", shift)
+			above[index>>6] = tagged
+		}
+		m.Put(Addr(tagged&^2, "xa_node", "slots")+index&63*8, entries[index], 8)
+	}
+	return above
+}
+
+// Array makes a BPF_MAP_TYPE_ARRAY with all values, in vmalloc space.
+func (m *Image) Array(h Map, values [][]byte) uint64 {
+	elem := int(h.ValueSize+7) &^ 7
+	a := m.Vmalloc(sizeOf("bpf_array") + elem*len(values))
+	m.header(a, h)
+	m.set(a, "bpf_array", "elem_size", uint64(elem))
+	for i, v := range values {
+		m.Write(Addr(a, "bpf_array", "value")+uint64(i*elem), v)
+	}
+	return a
+}
+
+// PerCPUArray makes a BPF_MAP_TYPE_PERCPU_ARRAY, values[index][cpu].
+func (m *Image) PerCPUArray(h Map, values [][][]byte) uint64 {
+	a := m.Vmalloc(sizeOf("bpf_array") + 8*len(values))
+	m.header(a, h)
+	for i, v := range values {
+		m.Put(Addr(a, "bpf_array", "pptrs")+uint64(i*8), m.perCPUValue(v), 8)
+	}
+	return a
+}
+
+func (m *Image) perCPUValue(values [][]byte) uint64 {
+	pointer := m.PerCPU(len(values[0]))
+	for cpu, v := range values {
+		m.Write(m.OnCPU(pointer, cpu), v)
+	}
+	return pointer
+}
+
+// Hash makes a hash map of any kind. Entries are put into the buckets in turn,
+// each at the head of its list, so that some buckets have several.
+func (m *Image) Hash(h Map, buckets int, entries []Entry) uint64 {
+	a := m.Alloc(sizeOf("bpf_htab"))
+	m.header(a, h)
+	table := m.Vmalloc(buckets * sizeOf("bucket"))
+	m.set(a, "bpf_htab", "buckets", table)
+	m.set(a, "bpf_htab", "n_buckets", uint64(buckets))
+	heads := make([]uint64, buckets)
+	for i := range heads {
+		heads[i] = uint64(i)<<1 | 1
+	}
+	for i, e := range entries {
+		heads[i%buckets] = m.hashElement(e, heads[i%buckets])
+	}
+	for i, head := range heads {
+		m.set(table+uint64(i*sizeOf("bucket")), "bucket", "head.first", head)
+	}
+	counter := m.PerCPU(8)
+	m.Put(m.OnCPU(counter, 0), uint64(len(entries)+3), 8)
+	minus3 := int64(-3)
+	m.Put(m.OnCPU(counter, 1), uint64(minus3), 8)
+	m.set(a, "bpf_map", "elem_count", counter)
+	return a
+}
+
+// HashElements returns the addresses of the elements of a hash map's bucket.
+func (m *Image) HashElements(hash uint64, bucket int) []uint64 {
+	table := m.Get(Addr(hash, "bpf_htab", "buckets"))
+	e := m.Get(Addr(table+uint64(bucket*sizeOf("bucket")), "bucket", "head.first"))
+	var elements []uint64
+	for ; e&1 == 0; e = m.Get(Addr(e, "htab_elem", "hash_node.next")) {
+		elements = append(elements, e)
+	}
+	return elements
+}
+
+// Get reads an 8-byte integer at a virtual address that is mapped.
+func (m *Image) Get(a uint64) uint64 {
+	var b [8]byte
+	for i := range b {
+		b[i] = m.RAM[m.Phys(a+uint64(i))]
+	}
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+func (m *Image) hashElement(e Entry, next uint64) uint64 {
+	key := Offset("htab_elem", "key")
+	value := key + uint64(len(e.Key)+7)&^7
+	a := m.Alloc(int(value) + max(8, len(e.Values[0])))
+	m.set(a, "htab_elem", "hash_node.next", next)
+	m.Write(a+key, e.Key)
+	if len(e.Values) == 1 {
+		m.Write(a+value, e.Values[0])
+		return a
+	}
+	m.Put(a+value, m.perCPUValue(e.Values), 8)
+	return a
+}
+
+// Stored is a local storage element and the address of its owner.
+type Stored struct {
+	Owner    uint64
+	Value    []byte
+	Unlinked bool // is being freed
+}
+
+// Storage makes a local storage map.
+func (m *Image) Storage(h Map, bucketLog int, elements []Stored) uint64 {
+	const t, b = "bpf_local_storage_map", "bpf_local_storage_map_bucket"
+	a := m.Alloc(sizeOf(t))
+	m.header(a, h)
+	table := m.Alloc(sizeOf(b) << bucketLog)
+	m.set(a, t, "buckets", table)
+	m.set(a, t, "bucket_log", uint64(bucketLog))
+	for i, e := range elements {
+		head := Addr(table+uint64(i%(1<<bucketLog)*sizeOf(b)), b, "list.first")
+		m.Put(head, m.storageElement(e, m.Get(head)), 8)
+	}
+	return a
+}
+
+func (m *Image) storageElement(e Stored, next uint64) uint64 {
+	const t = "bpf_local_storage_elem"
+	local := m.Alloc(sizeOf("bpf_local_storage"))
+	m.set(local, "bpf_local_storage", "owner", e.Owner)
+	a := m.Alloc(int(Offset(t, "sdata.data")) + len(e.Value))
+	// The list goes through the middle of the elements.
+	if next != 0 {
+		m.set(a, t, "map_node.next", next)
+	}
+	m.set(a, t, "local_storage", local)
+	m.Write(Addr(a, t, "sdata.data"), e.Value)
+	if e.Unlinked {
+		m.set(a, t, "state.counter", 1)
+	}
+	return a
+}
+
+// Task makes a struct task_struct.
+func (m *Image) Task(pid, tgid int32, comm string) uint64 {
+	a := m.Alloc(sizeOf("task_struct"))
+	m.set(a, "task_struct", "pid", uint64(uint32(pid)))
+	m.set(a, "task_struct", "tgid", uint64(uint32(tgid)))
+	m.Write(Addr(a, "task_struct", "comm"), []byte(comm))
+	return a
+}
+
+// ArenaScratch as a page in [Image.Arena] is the page that stands in for
+// unallocated ones.
+var ArenaScratch = []byte("scratch")
+
+// Arena makes an arena with pages by their number.
+func (m *Image) Arena(h Map, userStart uint64, pages map[int][]byte) uint64 {
+	const t, guard, span = "bpf_arena", 1 << 15, 1 << 32
+	a := m.Alloc(sizeOf(t))
+	m.header(a, h)
+	area := m.Alloc(sizeOf("vm_struct"))
+	kernel := m.Reserve(span + 2*guard)
+	m.set(area, "vm_struct", "addr", kernel)
+	m.set(a, t, "kern_vm", area)
+	m.set(a, t, "user_vm_start", userStart)
+	scratch := m.Page()
+	m.set(a, t, "scratch_page", m.StructPage(scratch))
+	count := uint64(0)
+	for _, n := range slices.Sorted(maps.Keys(pages)) {
+		at := kernel + guard + userStart%span + uint64(n)*PageSize
+		if string(pages[n]) == string(ArenaScratch) {
+			m.Map(at, scratch)
+			continue
+		}
+		m.Map(at, m.Page())
+		m.Write(at, pages[n])
+		count++
+	}
+	m.set(a, t, "nr_pages", count)
+	return a
+}
+
+// StructOps makes a BPF_MAP_TYPE_STRUCT_OPS.
+func (m *Image) StructOps(h Map, value []byte) uint64 {
+	a := m.Alloc(sizeOf("bpf_struct_ops_map"))
+	m.header(a, h)
+	m.Write(Addr(a, "bpf_struct_ops_map", "kvalue"), value)
+	return a
+}
+
+// Queue makes a BPF_MAP_TYPE_QUEUE or BPF_MAP_TYPE_STACK whose ring starts in
+// the middle and wraps around. Values are ordered from the oldest.
+func (m *Image) Queue(h Map, values [][]byte) uint64 {
+	const t = "bpf_queue_stack"
+	size := int(h.MaxEntries) + 1
+	a := m.Vmalloc(sizeOf(t) + size*int(h.ValueSize))
+	m.header(a, h)
+	tail := size / 2
+	m.set(a, t, "size", uint64(size))
+	m.set(a, t, "tail", uint64(tail))
+	m.set(a, t, "head", uint64((tail+len(values))%size))
+	for i, v := range values {
+		m.Write(Addr(a, t, "elements")+uint64((tail+i)%size*int(h.ValueSize)), v)
+	}
+	return a
+}
+
+// Other makes a map of which only the header is there.
+func (m *Image) Other(h Map) uint64 {
+	a := m.Alloc(sizeOf("bpf_map"))
+	m.header(a, h)
+	return a
+}
+
+// BTF puts raw BTF into the guest and returns the address of its struct btf.
+func (m *Image) BTF(id uint32, name string, raw []byte) uint64 {
+	data := m.Vmalloc(len(raw))
+	m.Write(data, raw)
+	a := m.Alloc(sizeOf("btf"))
+	m.set(a, "btf", "data", data)
+	m.set(a, "btf", "data_size", uint64(len(raw)))
+	m.set(a, "btf", "id", uint64(id))
+	m.Write(Addr(a, "btf", "name"), []byte(name))
+	return a
+}
