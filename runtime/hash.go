@@ -50,8 +50,10 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyIndex[K] {
 func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyIndex[K], error) {
 	x := &keyIndex[K]{keys: make([]K, m.n), entries: make(map[K]int32, m.n)}
 	d := newDecoder(m.b)
+	defer d.unlock()
 	for i := range x.keys {
-		decode(&x.keys[i], d.arrange(m.m.Keys[i*m.keySize:][:m.keySize:m.keySize], m.key), d)
+		raw := m.m.Keys[i*m.keySize:][:m.keySize:m.keySize]
+		decodeInto(d, &x.keys[i], raw, m.key, origin{}, decode)
 		x.add(x.keys[i], int32(i))
 	}
 	return x, d.err

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ktgen/ktgen/vmm/kernel"
+)
+
+var kernelCommands = []string{"fetch"}
+
+// kernel provides the kernels that tests boot.
+func (t *tool) kernel(ctx context.Context, args []string) error {
+	switch {
+	case len(args) == 0:
+		return t.kernelList(ctx)
+	case args[0] == "fetch":
+		return t.kernelFetch(ctx, args[1:])
+	case args[0] == "-h" || args[0] == "-help" || args[0] == "--help":
+		fmt.Fprint(t.stdout, usage)
+		return nil
+	}
+	return t.unknown("kernel command", args[0], kernelCommands)
+}
+
+// kernelList prints the places where kernels are looked for, in order, and
+// what is there.
+func (t *tool) kernelList(ctx context.Context) error {
+	looks, err := kernel.Survey(ctx)
+	if err != nil {
+		return err
+	}
+	chosen := false
+	for _, look := range looks {
+		if look.Err != nil {
+			fmt.Fprintf(t.stdout, "  %v: %v\n", look.Origin, look.Err)
+			continue
+		}
+		mark := " "
+		if !chosen {
+			chosen, mark = true, "*"
+		}
+		fmt.Fprintf(t.stdout, "%s %v: %s (%s)\n", mark, look.Origin, look.Kernel.Release, look.Path)
+	}
+	if !chosen {
+		return fmt.Errorf("%w: download one with \"ktgen kernel fetch\", or set %s to an image", kernel.ErrNoKernel, kernel.Env)
+	}
+	return nil
+}
+
+func (t *tool) kernelFetch(ctx context.Context, args []string) error {
+	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION]")
+	ifMissing := set.Bool("if-missing", false, "do nothing if there is a kernel to boot")
+	opts := kernel.FetchOptions{Log: t.stderr}
+	set.StringVar(&opts.Suite, "suite", "", fmt.Sprintf("the `suite` of the Debian archive (default: %v, in this order)", kernel.DefaultSuites))
+	set.StringVar(&opts.Version, "release", "", "the `version` of the kernel, or how it begins, such as 7.2 (default: the newest)")
+	if err := t.parse(set, args); err != nil {
+		return err
+	}
+	if *ifMissing {
+		if k, err := kernel.Find(ctx); err == nil {
+			fmt.Fprintf(t.stderr, "ktgen: tests boot Linux %s (%s)\n", k.Release, k.Path)
+			return nil
+		}
+	}
+	k, err := kernel.Fetch(ctx, opts)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.stdout, "%s %s\n", k.Release, k.Path)
+	return err
+}

@@ -1,0 +1,152 @@
+package gen
+
+import (
+	"errors"
+	"fmt"
+	"go/token"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Options are what a user decides about a generated file.
+type Options struct {
+	Package string // name of the Go package
+}
+
+// maxEager is the size in bytes from which on an array in a section is read
+// element by element.
+const maxEager = 4096
+
+// Build decides what is generated for an object.
+func Build(obj *object.Object, opts Options) (*Model, error) {
+	if !token.IsIdentifier(opts.Package) || opts.Package == "_" {
+		return nil, fmt.Errorf("%q cannot be the name of a Go package", opts.Package)
+	}
+	b := newBuilder(obj, opts)
+	if err := b.collect(); err != nil {
+		return nil, fmt.Errorf("%s: %w", obj.Name, err)
+	}
+	if len(b.maps) == 0 && len(b.sections) == 0 {
+		return nil, fmt.Errorf("%s: the object has neither maps nor global variables to read", obj.Name)
+	}
+	b.name()
+	if err := b.declare(); err != nil {
+		return nil, fmt.Errorf("%s: %w", obj.Name, err)
+	}
+	return b.model, nil
+}
+
+// builder is one call of Build.
+type builder struct {
+	obj    *object.Object
+	model  *Model
+	shapes *ktbtf.Shapes
+	prune  *pruner
+	writer runtime.ShapeWriter
+
+	maps     []mapShapes
+	sections []sectionShape
+
+	scope   *scope // of the package
+	types   typeNames
+	codecs  map[string]*Codec
+	ids     map[string]string // constants that number types, by reference
+	idNames *scope
+}
+
+// mapShapes is a map with the shapes of its two sides, nil without BTF.
+type mapShapes struct {
+	*object.Map
+	key, value *runtime.Shape
+}
+
+type sectionShape struct {
+	*object.Section
+	shape *runtime.Shape
+}
+
+func newBuilder(obj *object.Object, opts Options) *builder {
+	b := &builder{
+		obj:    obj,
+		model:  &Model{Package: opts.Package, Object: obj.Name, Digest: obj.Digest()},
+		shapes: ktbtf.NewShapes(obj.Types),
+		codecs: make(map[string]*Codec),
+		ids:    make(map[string]string),
+		types:  newTypeNames(),
+	}
+	b.model.Warnings = slices.Clone(obj.Warnings)
+	b.prune = newPruner(kernelTypes(obj))
+	b.scope = newScope(b.warnf, "Snap", "Bind", "Open")
+	b.idNames = newScope(b.warnf)
+	return b
+}
+
+func (b *builder) warnf(format string, args ...any) {
+	b.model.Warnings = append(b.model.Warnings, fmt.Sprintf(format, args...))
+}
+
+// collect finds the shapes of everything that gets an accessor.
+func (b *builder) collect() error {
+	for i := range b.obj.Maps {
+		m := &b.obj.Maps[i]
+		if runtime.MapType(m.Type) == runtime.MapTypeStructOps {
+			continue // its value is the kernel's
+		}
+		key, err := b.shape(m.Key)
+		if err != nil {
+			return fmt.Errorf("key of map %s: %w", m.Name, err)
+		}
+		value, err := b.shape(m.Value)
+		if err != nil {
+			return fmt.Errorf("value of map %s: %w", m.Name, err)
+		}
+		b.maps = append(b.maps, mapShapes{m, key, value})
+	}
+	for i := range b.obj.Sections {
+		if err := b.collectSection(&b.obj.Sections[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) collectSection(s *object.Section) error {
+	if s.Type == nil || len(s.Vars) == 0 {
+		return nil // such as string literals
+	}
+	if s.Kind == object.Arena || s.Kind == object.Kconfig {
+		b.warnf("section %s is skipped: %s variables are not read yet", s.Name, s.Kind)
+		return nil
+	}
+	shape, err := b.shape(s.Type)
+	if err != nil {
+		return fmt.Errorf("section %s: %w", s.Name, err)
+	}
+	b.sections = append(b.sections, sectionShape{s, shape})
+	return nil
+}
+
+// shape converts a type and cuts off what is not followed from it. It returns
+// nil for no type.
+func (b *builder) shape(t btf.Type) (*runtime.Shape, error) {
+	if t == nil {
+		return nil, nil
+	}
+	s, err := b.shapes.Of(t)
+	if err != nil {
+		return nil, err
+	}
+	pruned := b.prune.shape(s)
+	if u := pruned.Underlying(); u == nil || u.Kind == runtime.KindVoid {
+		return nil, nil
+	}
+	if u := pruned.Underlying(); u.Kind == runtime.KindFwd {
+		return nil, errors.New("its type is declared and not defined in the object")
+	}
+	return pruned, nil
+}

@@ -1,0 +1,64 @@
+package gen
+
+import (
+	_ "embed"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+)
+
+// This file type-checks generated code. It does so against a description of
+// the few packages that generated code imports, since loading the real ones
+// takes a hundred times as long as everything else ktgen does.
+
+//go:embed api.txt
+var runtimeAPI string
+
+const binaryAPI = `package binary
+type order struct{}
+var LittleEndian order
+func (order) Uint16([]byte) uint16 { panic(0) }
+func (order) Uint32([]byte) uint32 { panic(0) }
+func (order) Uint64([]byte) uint64 { panic(0) }
+`
+
+const mathAPI = `package math
+func Float32frombits(uint32) float32 { panic(0) }
+func Float64frombits(uint64) float64 { panic(0) }
+`
+
+// check returns the first error of a generated file.
+func check(pkg string, src []byte) error {
+	_, err := typeCheck(token.NewFileSet(), pkg, pkg+"_ktgen.go", src, apiImporter{})
+	return err
+}
+
+func typeCheck(fset *token.FileSet, path, name string, src any, importer types.Importer) (*types.Package, error) {
+	file, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	config := types.Config{Importer: importer, Sizes: types.SizesFor("gc", "amd64")}
+	return config.Check(path, fset, []*ast.File{file}, nil)
+}
+
+// apiImporter imports the described packages.
+type apiImporter map[string]*types.Package
+
+func (imported apiImporter) Import(path string) (*types.Package, error) {
+	if pkg := imported[path]; pkg != nil {
+		return pkg, nil
+	}
+	sources := map[string]string{ktrt: runtimeAPI, "encoding/binary": binaryAPI, "math": mathAPI}
+	src, known := sources[path]
+	if !known {
+		return nil, fmt.Errorf("generated code cannot import %s", path)
+	}
+	pkg, err := typeCheck(token.NewFileSet(), path, path, src, apiImporter{})
+	if err == nil {
+		imported[path] = pkg
+	}
+	return pkg, err
+}

@@ -1,0 +1,314 @@
+package gen
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file fills the model: declarations for all types that have a name, and
+// accessors for all maps and sections.
+
+func (b *builder) declare() error {
+	for _, d := range b.types.decls {
+		if d.name == "" {
+			continue
+		}
+		b.model.Types = append(b.model.Types, b.declareType(d))
+	}
+	accessors := newScope(b.warnf, "Binding")
+	for i, s := range b.sections {
+		b.model.Sections[i].Name = accessors.claim(exported(s.Name), "section "+s.Name)
+		b.declareSection(b.model.Sections[i], s)
+	}
+	for _, m := range b.maps {
+		b.model.Maps = append(b.model.Maps, b.declareMap(accessors, m))
+	}
+	b.model.Shapes = b.writer.String()
+	slices.SortFunc(b.model.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(b.model.Codecs, func(a, b *Codec) int { return cmp.Compare(a.Name, b.Name) })
+	return b.checkSizes()
+}
+
+// maxGoValue bounds in bytes what becomes one Go value: the compiler rejects
+// types beyond its own limit, and nobody wants to hold one.
+const maxGoValue = 64 << 20
+
+func (b *builder) checkSizes() error {
+	for _, t := range b.model.Types {
+		if t.Size > maxGoValue {
+			return fmt.Errorf("%s has %d bytes, more than the %d that are read as one value", t.Name, t.Size, maxGoValue)
+		}
+	}
+	return nil
+}
+
+func (b *builder) declareType(d *decl) *Type {
+	switch d.shape.Kind {
+	case runtime.KindEnum:
+		return b.declareEnum(d)
+	case runtime.KindFwd:
+		return &Type{Kind: OpaqueType, Name: d.name, Doc: []string{
+			fmt.Sprintf("%s is struct %s, which is read as an address only: it belongs to the", d.name, d.cName),
+			"kernel, or the object declares it without defining it.",
+		}}
+	}
+	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
+	t.Doc = []string{fmt.Sprintf("%s is %s, %s.", d.name, d.inC(), bytesText(d.shape.Size))}
+	t.Fields = b.fields(d)
+	return t
+}
+
+// inC is the C name of a type, in a sentence.
+func (d *decl) inC() string {
+	if d.cName == "" {
+		kind := "a struct"
+		if d.shape.Kind == runtime.KindUnion {
+			kind = "a union"
+		} else if d.shape.Kind == runtime.KindEnum {
+			kind = "an enum"
+		}
+		return kind + " without a name"
+	}
+	if d.shape.Name == "" {
+		return "the typedef " + d.cName
+	}
+	return runtime.CType(d.shape)
+}
+
+func bytesText(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// fields returns the fields of a struct or union.
+func (b *builder) fields(d *decl) []Field {
+	members := d.shape.Fields()
+	shared := overlapping(members)
+	names := newScope(b.warnf)
+	fields := make([]Field, len(members))
+	for i, m := range members {
+		fields[i] = b.field(m, shared[i])
+		fields[i].Name = names.claim(exported(m.Name), fmt.Sprintf("%s.%s", d.describe(), m.Name))
+	}
+	return fields
+}
+
+// overlapping tells of each member whether it shares bytes with another, as
+// members of unions do.
+func overlapping(members []runtime.Member) []bool {
+	shared := make([]bool, len(members))
+	order := make([]int, len(members))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(firstBit(members[i]), firstBit(members[j])) })
+	last := -1 // the member that reaches farthest so far
+	for _, i := range order {
+		if last >= 0 && firstBit(members[i]) < endBit(members[last]) {
+			shared[i], shared[last] = true, true
+		}
+		if last < 0 || endBit(members[i]) > endBit(members[last]) {
+			last = i
+		}
+	}
+	return shared
+}
+
+func firstBit(m runtime.Member) int64 { return 8*int64(m.Offset) + int64(m.BitOffset) }
+
+func endBit(m runtime.Member) int64 {
+	if m.Bits > 0 {
+		return firstBit(m) + int64(m.Bits)
+	}
+	return firstBit(m) + 8*int64(m.Type.Size)
+}
+
+func (b *builder) declareEnum(d *decl) *Type {
+	t := &Type{Kind: EnumType, Name: d.name, CName: d.cName, Underlying: intName(d.shape)}
+	t.Doc = []string{fmt.Sprintf("%s is %s.", d.name, d.inC())}
+	seen := make(map[uint64]bool)
+	for _, v := range d.shape.Values {
+		value := Value{CName: v.Name, Literal: strconv.FormatUint(v.Value, 10), First: !seen[v.Value]}
+		if d.shape.Signed {
+			value.Literal = strconv.FormatInt(int64(v.Value), 10)
+		}
+		value.Name = b.scope.claim(d.name+"_"+cIdent(v.Name), "enumerator "+v.Name)
+		seen[v.Value] = true
+		t.Values = append(t.Values, value)
+	}
+	return t
+}
+
+func (b *builder) declareSection(s *Section, from sectionShape) {
+	s.Ref = b.writer.Add(from.shape)
+	s.Doc = []string{
+		fmt.Sprintf("%s holds the %s of %s.", s.TypeName, plural(len(from.shape.Members), "variable"), from.Name),
+	}
+	names := newScope(b.warnf)
+	for _, v := range from.shape.Members {
+		s.Vars = append(s.Vars, b.variable(names, from.Name, v))
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func (b *builder) variable(names *scope, section string, v runtime.Member) Field {
+	var f Field
+	if elem := lazyElem(v.Type); elem != nil {
+		f = b.lazyVariable(v, elem)
+	} else {
+		f = b.field(v, false)
+	}
+	if v.Static {
+		f.Comment += " (static)"
+	}
+	f.Name = names.claim(exported(v.Name), section+" "+v.Name)
+	f.Offset = 0 // each variable is decoded from its own bytes
+	return f
+}
+
+// lazyElem returns the element of a variable that is read element by element,
+// nil for others.
+func lazyElem(s *runtime.Shape) *runtime.Shape {
+	u := s.Underlying()
+	if u.Kind != runtime.KindArray || u.Size <= maxEager || u.Elem.Underlying().Kind == runtime.KindChar {
+		return nil
+	}
+	return u.Elem
+}
+
+func (b *builder) lazyVariable(v runtime.Member, elem *runtime.Shape) Field {
+	t, _ := b.value(elem, false)
+	return Field{
+		Type:    GoType{Kind: Runtime, Name: string(AccessArray), Elem: &t},
+		Comment: fmt.Sprintf("+%d %s (%d bytes, read by element)", v.Offset, runtime.CDecl(v.Type, v.Name), v.Type.Size),
+		Load:    Load{Op: LoadLazy, Codec: b.codec(elem).Name, ID: b.valueID(elem)},
+	}
+}
+
+func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
+	name := accessors.claim(exported(m.Name), "map "+m.Name)
+	out := &Map{Name: name, CName: m.Name, ID: "map" + name, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
+	out.Access = b.access(m)
+	if out.Access != AccessOpaque {
+		out.Value, out.Ref = b.codec(m.value), b.refOf(m.value)
+	}
+	if out.Access == AccessHash || out.Access == AccessPerCPUHash {
+		out.Key, out.KeyRef = b.codec(m.key), b.writer.Add(m.key)
+	}
+	out.Doc = b.mapDoc(out, m)
+	return out
+}
+
+// refOf numbers a type and returns the reference to it.
+func (b *builder) refOf(s *runtime.Shape) string {
+	b.valueID(s)
+	return b.writer.Add(s.Underlying())
+}
+
+func (b *builder) mapDoc(out *Map, m mapShapes) []string {
+	doc := []string{
+		fmt.Sprintf("%s is the map %s:", out.Name, m.Name),
+		"",
+		"\tBPF_MAP_TYPE_" + runtime.MapType(m.Type).String(),
+	}
+	if m.KeySize > 0 && m.key == nil {
+		doc = append(doc, fmt.Sprintf("\tkey: %s without a type", bytesText(int(m.KeySize))))
+	} else if m.key != nil {
+		doc = append(doc, "\tkey: "+runtime.CType(m.key))
+	}
+	if m.ValueSize > 0 && m.value == nil {
+		doc = append(doc, fmt.Sprintf("\tvalue: %s without a type", bytesText(int(m.ValueSize))))
+	} else if m.value != nil {
+		doc = append(doc, "\tvalue: "+runtime.CType(m.value))
+	}
+	if m.MaxEntries > 0 {
+		doc = append(doc, fmt.Sprintf("\tmax_entries: %d", m.MaxEntries))
+	}
+	return doc
+}
+
+// access returns how a map is read. Maps whose type has no accessor of its own
+// are read as bytes, with a warning that says so.
+func (b *builder) access(m mapShapes) Access {
+	a, ok := accessOf[runtime.MapType(m.Type)]
+	switch {
+	case !ok:
+		if runtime.MapType(m.Type) != runtime.MapTypeArena {
+			b.warnf("map %s is read as bytes: maps of type %s have no typed accessor yet", m.Name, runtime.MapType(m.Type))
+		}
+		return AccessOpaque
+	case m.value == nil:
+		b.warnf("map %s is read as bytes: it is defined without the type of its values (use __type(value, ...))", m.Name)
+		return AccessOpaque
+	case (a == AccessHash || a == AccessPerCPUHash) && m.key == nil:
+		b.warnf("map %s is read as bytes: it is defined without the type of its keys (use __type(key, ...))", m.Name)
+		return AccessOpaque
+	}
+	return a
+}
+
+var accessOf = map[runtime.MapType]Access{
+	runtime.MapTypeArray:         AccessArray,
+	runtime.MapTypePerCPUArray:   AccessPerCPUArray,
+	runtime.MapTypeHash:          AccessHash,
+	runtime.MapTypeLRUHash:       AccessHash,
+	runtime.MapTypePerCPUHash:    AccessPerCPUHash,
+	runtime.MapTypeLRUPerCPUHash: AccessPerCPUHash,
+	runtime.MapTypeTaskStorage:   AccessTaskStorage,
+}
+
+// mapTypeConst is the constant of package runtime for a map type.
+func mapTypeConst(t runtime.MapType) string {
+	if name := mapTypeConsts[t]; name != "" {
+		return "MapType" + name
+	}
+	return "MapTypeUnspec"
+}
+
+// mapTypeConsts are the constants without their prefix.
+var mapTypeConsts = map[runtime.MapType]string{
+	runtime.MapTypeHash:              "Hash",
+	runtime.MapTypeArray:             "Array",
+	runtime.MapTypeProgArray:         "ProgArray",
+	runtime.MapTypePerfEventArray:    "PerfEventArray",
+	runtime.MapTypePerCPUHash:        "PerCPUHash",
+	runtime.MapTypePerCPUArray:       "PerCPUArray",
+	runtime.MapTypeStackTrace:        "StackTrace",
+	runtime.MapTypeCgroupArray:       "CgroupArray",
+	runtime.MapTypeLRUHash:           "LRUHash",
+	runtime.MapTypeLRUPerCPUHash:     "LRUPerCPUHash",
+	runtime.MapTypeLPMTrie:           "LPMTrie",
+	runtime.MapTypeArrayOfMaps:       "ArrayOfMaps",
+	runtime.MapTypeHashOfMaps:        "HashOfMaps",
+	runtime.MapTypeDevMap:            "DevMap",
+	runtime.MapTypeSockMap:           "SockMap",
+	runtime.MapTypeCPUMap:            "CPUMap",
+	runtime.MapTypeXSKMap:            "XSKMap",
+	runtime.MapTypeSockHash:          "SockHash",
+	runtime.MapTypeCgroupStorageOld:  "CgroupStorageOld",
+	runtime.MapTypeReusePortArray:    "ReusePortArray",
+	runtime.MapTypePerCPUCgroupStore: "PerCPUCgroupStore",
+	runtime.MapTypeQueue:             "Queue",
+	runtime.MapTypeStack:             "Stack",
+	runtime.MapTypeSkStorage:         "SkStorage",
+	runtime.MapTypeDevMapHash:        "DevMapHash",
+	runtime.MapTypeRingBuf:           "RingBuf",
+	runtime.MapTypeInodeStorage:      "InodeStorage",
+	runtime.MapTypeTaskStorage:       "TaskStorage",
+	runtime.MapTypeBloomFilter:       "BloomFilter",
+	runtime.MapTypeUserRingBuf:       "UserRingBuf",
+	runtime.MapTypeCgroupStorage:     "CgroupStorage",
+	runtime.MapTypeArena:             "Arena",
+}

@@ -1,0 +1,12 @@
+// Package gen turns the maps, globals and types of a BPF object into Go source
+// that reads them out of snapshots.
+//
+// It works in two steps. [Build] decides everything, and its result, a
+// [Model], is plain data: names, types, offsets, comments. [Model.Render]
+// prints it. What Render returns has been type-checked against the API of
+// package runtime; code that does not compile is an error.
+//
+// The same object gives the same bytes, on any machine and in any directory.
+//
+// The package reads no files and writes none; package object reads objects.
+package gen

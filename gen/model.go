@@ -1,0 +1,162 @@
+package gen
+
+// Model is a generated file before it is printed.
+type Model struct {
+	Package string
+	Object  string // file name of the object, without directories
+	Digest  string // of what can be generated from the object, hexadecimal
+
+	Types    []*Type // structs, unions, enums and opaque types, by Go name
+	Maps     []*Map  // in the order of their definition
+	Sections []*Section
+	Codecs   []*Codec // decoders of values that are no struct, by name
+
+	// The layout table; see runtime.Layout.
+	Shapes    string
+	ValueRefs []string // runtime.Layout.Types
+	ValueIDs  []string // the constants that number them, in the same order
+
+	// Warnings are decisions that a person should know about.
+	Warnings []string
+}
+
+// TypeKind says what a Type declares.
+type TypeKind uint8
+
+const (
+	StructType TypeKind = iota // a struct or union with a decoder
+	EnumType
+	OpaqueType // the kernel's: an empty struct that names the target of a Ptr
+)
+
+// Type is a Go type declaration.
+type Type struct {
+	Kind   TypeKind
+	Name   string   // Go name
+	Doc    []string // lines
+	Fields []Field  // StructType
+	Size   int      // bytes; StructType
+
+	CName      string // EnumType: for values without a name
+	Underlying string // EnumType: Go type
+	Values     []Value
+}
+
+// Field is a field of a struct, or a variable of a section.
+type Field struct {
+	Name    string
+	Type    GoType
+	Offset  int // bytes, in the layout that the decoder reads
+	Comment string
+	Load    Load
+}
+
+// Value is an enumerator.
+type Value struct {
+	Name    string // Go constant
+	CName   string
+	Literal string // of the value
+	First   bool   // the first with this value: String prints it
+}
+
+// Map is an accessor for a map.
+type Map struct {
+	Name      string // Go method
+	CName     string
+	ID        string // Go constant
+	Doc       []string
+	Access    Access
+	KeyRef    string // shape of the key; empty without BTF
+	Key       *Codec // nil where keys are not decoded
+	Ref       string // shape of the value; empty without BTF
+	Value     *Codec // nil where values are not decoded
+	TypeConst string // of package runtime, for enum bpf_map_type
+}
+
+// Access is the way a map is read: the runtime type that its accessor returns.
+type Access string
+
+const (
+	AccessArray       Access = "Array"
+	AccessPerCPUArray Access = "PerCPUArray"
+	AccessHash        Access = "Hash"
+	AccessPerCPUHash  Access = "PerCPUHash"
+	AccessTaskStorage Access = "TaskStorage"
+	AccessOpaque      Access = "Opaque"
+)
+
+// Section is an accessor for a section of global variables, and the struct it
+// returns.
+type Section struct {
+	Name     string // Go method
+	TypeName string // Go type
+	CName    string
+	ID       string // Go constant
+	Doc      []string
+	Ref      string // its shape
+	Vars     []Field
+}
+
+// Codec is a decoder function.
+type Codec struct {
+	Name  string // Go function
+	Type  GoType
+	Size  int  // bytes
+	Load  Load // nothing for structs, whose decoders print their fields
+	Local bool // has to be printed; false for those of structs
+}
+
+// GoType is a Go type.
+type GoType struct {
+	Kind GoKind
+	Name string  // Basic, Local, Runtime
+	Elem *GoType // Pointer, Array; Runtime: the type argument, if any
+	Len  int     // Array
+}
+
+// GoKind says what a GoType is.
+type GoKind uint8
+
+const (
+	Basic   GoKind = iota // predeclared
+	Local                 // of the generated package
+	Runtime               // of package runtime
+	Pointer
+	Array
+)
+
+// Load is how a value is made of bytes.
+type Load struct {
+	Op     LoadOp
+	Size   int    // bytes that are read
+	Signed bool   // LoadInt, LoadBits
+	Type   GoType // that the bits become
+	First  int    // LoadBits
+	Bits   int    // LoadBits
+	Codec  string // LoadStruct, LoadFollow, LoadLazy: decoder
+	ID     string // LoadFollow, LoadLazy: constant that numbers the type
+	Elem   *Load  // LoadArray
+	Len    int    // LoadArray
+
+	NoFollow bool // LoadStruct: pointers in it are not followed
+}
+
+// LoadOp is a way to make a value of bytes.
+type LoadOp uint8
+
+const (
+	LoadNothing LoadOp = iota // stays zero
+	LoadInt                   // an integer or enum of 1, 2, 4 or 8 bytes
+	LoadInt128
+	LoadBool
+	LoadFloat
+	LoadString
+	LoadBytes // an array of bytes
+	LoadBits
+	LoadStruct
+	LoadArray
+	LoadFollow // a pointer that is followed
+	LoadPtr    // a pointer that is not
+	LoadFuncPtr
+	LoadLazy // a variable that is read element by element
+)

@@ -1,0 +1,175 @@
+package gen
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file gives Go names to the types of an object.
+
+// decl is a C type that becomes a Go declaration.
+type decl struct {
+	shape  *runtime.Shape // struct, union, enum or forward declaration
+	cName  string         // tag or typedef; empty if anonymous
+	parent *decl          // anonymous: the struct it is a member of; nil for a map or variable
+	member string         // anonymous: exported name of the member, map or variable
+	name   string         // Go
+}
+
+// describe says in C what d is, for messages.
+func (d *decl) describe() string {
+	if d.cName == "" {
+		return "the type of " + d.member
+	}
+	if d.shape.Name == "" {
+		return d.cName
+	}
+	return runtime.CType(d.shape)
+}
+
+// typeNames collects declarations in the order in which they are met.
+type typeNames struct {
+	decls   []*decl
+	byShape map[*runtime.Shape]*decl
+	defined map[string]*decl        // named structs and unions
+	seen    map[*runtime.Shape]bool // typedefs, arrays and pointers
+}
+
+func newTypeNames() typeNames {
+	return typeNames{
+		byShape: make(map[*runtime.Shape]*decl),
+		defined: make(map[string]*decl),
+		seen:    make(map[*runtime.Shape]bool),
+	}
+}
+
+// place is where a type is used, for naming it if it has no name.
+type place struct {
+	parent *decl
+	member string
+}
+
+// collect finds everything below s that needs a declaration.
+func (t *typeNames) collect(s *runtime.Shape, at place) {
+	queue := []use{{s, at, ""}}
+	for len(queue) > 0 {
+		u := queue[0]
+		queue = append(t.visit(u), queue[1:]...)
+	}
+}
+
+// use is one use of a type.
+type use struct {
+	shape   *runtime.Shape
+	at      place
+	typedef string // that named it last
+}
+
+// visit declares the type of a use and returns the uses in it.
+func (t *typeNames) visit(u use) []use {
+	switch s := u.shape; s.Kind {
+	case runtime.KindTypedef, runtime.KindArray, runtime.KindPointer:
+		if t.seen[s] {
+			return nil
+		}
+		t.seen[s] = true
+		return []use{{s.Elem, u.at, s.Name}} // only typedefs have names
+	case runtime.KindEnum, runtime.KindFwd:
+		t.declare(u)
+	case runtime.KindStruct, runtime.KindUnion:
+		if d, isNew := t.declare(u); isNew {
+			return members(s, d)
+		}
+	}
+	return nil
+}
+
+// members are the uses of types by the fields of a struct.
+func members(s *runtime.Shape, d *decl) []use {
+	var uses []use
+	for _, f := range s.Fields() {
+		uses = append(uses, use{f.Type, place{d, exported(f.Name)}, ""})
+	}
+	return uses
+}
+
+func (t *typeNames) declare(u use) (d *decl, isNew bool) {
+	if d := t.byShape[u.shape]; d != nil {
+		return d, false
+	}
+	d = &decl{shape: u.shape, cName: cmp.Or(u.shape.Name, u.typedef), parent: u.at.parent, member: u.at.member}
+	t.byShape[u.shape] = d
+	t.decls = append(t.decls, d)
+	if u.shape.Kind == runtime.KindStruct || u.shape.Kind == runtime.KindUnion {
+		t.defined[u.shape.Name] = d
+	}
+	return d, true
+}
+
+// name gives every type and accessor its name. Types with a C name come first,
+// by name, so that a name does not depend on where a type is used.
+func (b *builder) name() {
+	for _, m := range b.maps {
+		at := exported(m.Name)
+		if m.key != nil {
+			b.types.collect(m.key, place{member: at + "Key"})
+		}
+		if m.value != nil {
+			b.types.collect(m.value, place{member: at + "Value"})
+		}
+	}
+	for _, s := range b.sections {
+		for _, v := range s.shape.Members {
+			b.types.collect(v.Type, place{member: exported(v.Name)})
+		}
+	}
+	b.nameSections()
+	b.nameTypes()
+}
+
+// nameSections reserves the names of section structs.
+func (b *builder) nameSections() {
+	for _, s := range b.sections {
+		name := b.scope.claim(exported(s.Name), "section "+s.Name)
+		b.model.Sections = append(b.model.Sections, &Section{TypeName: name, CName: s.Name, ID: "section" + name})
+	}
+}
+
+func (b *builder) nameTypes() {
+	named, anonymous := []*decl{}, []*decl{}
+	for _, d := range b.types.decls {
+		switch {
+		case d.shape.Kind == runtime.KindFwd && b.types.defined[d.cName] != nil:
+			continue // the definition stands for it
+		case d.cName == "":
+			anonymous = append(anonymous, d)
+		default:
+			named = append(named, d)
+		}
+	}
+	slices.SortStableFunc(named, func(a, b *decl) int {
+		return cmp.Or(cmp.Compare(a.cName, b.cName), cmp.Compare(a.shape.Kind, b.shape.Kind))
+	})
+	for _, d := range named {
+		d.name = b.scope.claim(exported(d.cName), d.describe())
+	}
+	for _, d := range anonymous {
+		name := d.member
+		if d.parent != nil {
+			name = d.parent.name + d.member
+		}
+		d.name = b.scope.claim(name, d.describe())
+	}
+}
+
+// declOf returns the declaration that stands for a struct, union, enum or
+// forward declaration.
+func (b *builder) declOf(s *runtime.Shape) *decl {
+	d := b.types.byShape[s]
+	if d.name == "" && s.Kind == runtime.KindFwd {
+		return b.types.defined[d.cName]
+	}
+	return d
+}

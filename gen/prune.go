@@ -1,0 +1,126 @@
+package gen
+
+import (
+	"slices"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// pruner copies shapes and cuts the graph where pointers are not followed:
+// there the copy says that the pointee is declared, and no more. What is left
+// is what gets Go types and what the layout table describes.
+type pruner struct {
+	kernel map[string]bool
+	memo   map[*runtime.Shape]*runtime.Shape
+	fwds   map[string]*runtime.Shape
+	queue  []*runtime.Shape // originals whose copies are to be filled
+}
+
+func newPruner(kernel map[string]bool) *pruner {
+	return &pruner{
+		kernel: kernel,
+		memo:   make(map[*runtime.Shape]*runtime.Shape),
+		fwds:   make(map[string]*runtime.Shape),
+	}
+}
+
+// shape returns the copy of s.
+func (p *pruner) shape(s *runtime.Shape) *runtime.Shape {
+	root := p.copy(s)
+	for len(p.queue) > 0 {
+		next := p.queue[0]
+		p.queue = p.queue[1:]
+		p.fill(next, p.memo[next])
+	}
+	return root
+}
+
+func (p *pruner) copy(s *runtime.Shape) *runtime.Shape {
+	if c := p.memo[s]; c != nil {
+		return c
+	}
+	c := new(runtime.Shape)
+	*c = *s
+	p.memo[s] = c
+	p.queue = append(p.queue, s)
+	return c
+}
+
+func (p *pruner) fill(s, c *runtime.Shape) {
+	switch s.Kind {
+	case runtime.KindPointer:
+		c.Elem = p.pointee(s)
+	case runtime.KindArray, runtime.KindTypedef:
+		c.Elem = p.copy(s.Elem)
+	}
+	c.Members = slices.Clone(s.Members)
+	for i := range c.Members {
+		c.Members[i].Type = p.copy(c.Members[i].Type)
+	}
+}
+
+// pointee returns what a pointer leads to: the whole type if the pointer is
+// followed, its name if not.
+func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
+	target := s.Elem.Underlying()
+	if target == nil {
+		return p.declared("")
+	}
+	switch target.Kind {
+	case runtime.KindStruct, runtime.KindUnion:
+		if p.kernel[target.Name] || isKernelPointer(s) {
+			return p.declared(targetName(s.Elem))
+		}
+	case runtime.KindFwd:
+		return p.declared(target.Name)
+	case runtime.KindVoid, runtime.KindFunc, runtime.KindSection:
+		return target
+	}
+	return p.copy(s.Elem)
+}
+
+// targetName is the name of a type that a pointer leads to: its tag, or the
+// typedef's that names it.
+func targetName(s *runtime.Shape) string {
+	if u := s.Underlying(); u != nil && u.Name != "" {
+		return u.Name
+	}
+	return s.Name
+}
+
+// declared returns the declaration of a struct, or void if it has no name.
+func (p *pruner) declared(name string) *runtime.Shape {
+	if name == "" {
+		return &runtime.Shape{Kind: runtime.KindVoid, Name: "void"}
+	}
+	if p.fwds[name] == nil {
+		p.fwds[name] = &runtime.Shape{Kind: runtime.KindFwd, Name: name}
+	}
+	return p.fwds[name]
+}
+
+// isKernelPointer tells whether a pointer's type tags say that it leads to an
+// object of the kernel, or of user space (include/linux/compiler_types.h,
+// tools/lib/bpf/bpf_helpers.h).
+func isKernelPointer(s *runtime.Shape) bool {
+	return slices.ContainsFunc(s.Tags, func(tag string) bool {
+		switch tag {
+		case "kptr", "kptr_untrusted", "kptr_ref", "percpu_kptr", "percpu", "user", "uptr", "rcu":
+			return true
+		}
+		return false
+	})
+}
+
+// isFollowed tells whether a pointer of a pruned shape is followed.
+func isFollowed(s *runtime.Shape) bool {
+	target := s.Elem.Underlying()
+	if target == nil {
+		return false
+	}
+	switch target.Kind {
+	case runtime.KindVoid, runtime.KindFunc, runtime.KindFwd, runtime.KindSection:
+		return false
+	}
+	return target.Size > 0
+}

@@ -1,0 +1,160 @@
+package gen
+
+import (
+	"fmt"
+
+	"github.com/dave/jennifer/jen"
+)
+
+// This file prints how bytes become values.
+
+// source is where the bytes of a value are: in the variable b, or in the
+// result of an expression.
+type source struct {
+	expr   *jen.Statement
+	offset int    // of the value, in bytes
+	steps  []step // further offsets: loop variable times stride
+}
+
+type step struct {
+	index  string
+	stride int // bytes
+}
+
+func bytesIn(name string, offset int) source { return source{expr: jen.Id(name), offset: offset} }
+
+// byteAt is an expression for byte i of the value.
+func (s source) byteAt(i int) *jen.Statement { return s.expr.Clone().Index(s.at(i)) }
+
+// slice is an expression for n bytes of the value.
+func (s source) slice(n int) *jen.Statement {
+	return s.expr.Clone().Index(s.at(0), s.at(n))
+}
+
+// at is an expression for the offset of byte i of the value.
+func (s source) at(i int) *jen.Statement {
+	if len(s.steps) == 0 {
+		return jen.Lit(s.offset + i)
+	}
+	at := new(jen.Statement)
+	for n, step := range s.steps {
+		if n > 0 {
+			at.Op("+")
+		}
+		if step.stride == 1 {
+			at.Id(step.index)
+			continue
+		}
+		at.Lit(step.stride).Op("*").Id(step.index)
+	}
+	if s.offset+i > 0 {
+		at.Op("+").Lit(s.offset + i)
+	}
+	return at
+}
+
+// loopVariables are the indices of nested arrays.
+const loopVariables = "ijklmnop"
+
+// statement prints how target gets its value. depth counts the loops around
+// it.
+func statement(target *jen.Statement, l Load, from source, depth int) *jen.Statement {
+	switch l.Op {
+	case LoadStruct:
+		d := jen.Id("d")
+		if l.NoFollow {
+			d = jen.Nil()
+		}
+		return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.slice(l.Size), d)
+	case LoadArray:
+		i := string(loopVariables[depth])
+		steps := append(from.steps[:len(from.steps):len(from.steps)], step{i, l.Size / l.Len})
+		elem := source{expr: from.expr, offset: from.offset, steps: steps}
+		return jen.For(jen.Id(i).Op(":=").Range().Add(operand(target))).Block(
+			statement(operand(target).Index(jen.Id(i)), *l.Elem, elem, depth+1),
+		)
+	}
+	return target.Clone().Op("=").Add(expression(l, from))
+}
+
+// operand is target as the operand of an index expression.
+func operand(target *jen.Statement) *jen.Statement {
+	return jen.Add(target.Clone())
+}
+
+// expression prints a value.
+func expression(l Load, from source) *jen.Statement {
+	switch l.Op {
+	case LoadInt:
+		return convertInt(l, from)
+	case LoadInt128:
+		return jen.Qual(ktrt, "Load"+l.Type.Name).Call(from.slice(l.Size))
+	case LoadBool:
+		return from.byteAt(0).Op("!=").Lit(0)
+	case LoadFloat:
+		bits := GoType{Name: fmt.Sprintf("uint%d", 8*l.Size)}
+		return jen.Qual("math", fmt.Sprintf("Float%dfrombits", 8*l.Size)).Call(convertInt(Load{Op: LoadInt, Size: l.Size, Type: bits}, from))
+	case LoadString:
+		return jen.Qual(ktrt, "String").Call(from.slice(l.Size))
+	case LoadBytes:
+		return jen.Index(jen.Lit(l.Size)).Byte().Parens(from.slice(l.Size))
+	case LoadBits:
+		return bitsExpression(l, from)
+	case LoadFollow:
+		return jen.Qual(ktrt, "Follow").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
+	case LoadPtr:
+		return jen.Qual(ktrt, "PtrTo").Types(goType(*l.Type.Elem)).Call(loadUint(8, from))
+	case LoadFuncPtr:
+		return jen.Qual(ktrt, "LoadFuncPtr").Call(from.slice(8))
+	}
+	panic(fmt.Sprintf("gen: no expression for load %d", l.Op))
+}
+
+// loadUint prints an unsigned little-endian integer.
+func loadUint(size int, from source) *jen.Statement {
+	if size == 1 {
+		return from.byteAt(0)
+	}
+	return jen.Qual("encoding/binary", "LittleEndian").Dot(fmt.Sprintf("Uint%d", 8*size)).Call(from.slice(size))
+}
+
+// convertInt prints an integer of the type that the load makes.
+func convertInt(l Load, from source) *jen.Statement {
+	value := loadUint(l.Size, from)
+	if l.Type.Kind == Basic && l.Type.Name == fmt.Sprintf("uint%d", 8*l.Size) {
+		return value
+	}
+	return goType(l.Type).Parens(value)
+}
+
+func bitsExpression(l Load, from source) *jen.Statement {
+	name := "Bits"
+	if l.Signed {
+		name = "SignedBits"
+	}
+	value := jen.Qual(ktrt, name).Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits))
+	switch {
+	case l.Type.Kind == Basic && l.Type.Name == "bool":
+		return value.Op("!=").Lit(0)
+	case l.Type.Kind == Basic && (l.Type.Name == "uint64" || l.Type.Name == "int64"):
+		return value
+	}
+	return goType(l.Type).Parens(value)
+}
+
+// goType prints a type.
+func goType(t GoType) *jen.Statement {
+	switch t.Kind {
+	case Runtime:
+		s := jen.Qual(ktrt, t.Name)
+		if t.Elem != nil {
+			s.Types(goType(*t.Elem))
+		}
+		return s
+	case Pointer:
+		return jen.Op("*").Add(goType(*t.Elem))
+	case Array:
+		return jen.Index(jen.Lit(t.Len)).Add(goType(*t.Elem))
+	}
+	return jen.Id(t.Name)
+}

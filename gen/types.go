@@ -1,0 +1,220 @@
+package gen
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file decides which Go type a shape becomes, and how bytes become it.
+
+var byteType = GoType{Kind: Basic, Name: "uint8"}
+
+// value returns the Go type of s and how it is loaded. Pointers that share
+// their bytes with something else are not followed: they need not be pointers.
+func (b *builder) value(s *runtime.Shape, shared bool) (GoType, Load) {
+	u := s.Underlying()
+	switch u.Kind {
+	case runtime.KindInt, runtime.KindChar:
+		return integer(u)
+	case runtime.KindBool:
+		if u.Size == 1 {
+			return GoType{Name: "bool"}, Load{Op: LoadBool, Size: 1}
+		}
+	case runtime.KindFloat:
+		if u.Size == 4 || u.Size == 8 {
+			t := GoType{Name: fmt.Sprintf("float%d", 8*u.Size)}
+			return t, Load{Op: LoadFloat, Size: u.Size, Type: t}
+		}
+	case runtime.KindEnum:
+		t := GoType{Kind: Local, Name: b.declOf(u).name}
+		return t, Load{Op: LoadInt, Size: u.Size, Signed: u.Signed, Type: t}
+	case runtime.KindPointer:
+		return b.pointer(u, shared)
+	case runtime.KindArray:
+		return b.array(u, shared)
+	case runtime.KindStruct, runtime.KindUnion:
+		return b.structure(u, shared)
+	}
+	return rawBytes(u.Size)
+}
+
+// rawBytes is what becomes of values that Go has no type for.
+func rawBytes(size int) (GoType, Load) {
+	return GoType{Kind: Array, Elem: &byteType, Len: size}, Load{Op: LoadBytes, Size: size}
+}
+
+func integer(s *runtime.Shape) (GoType, Load) {
+	switch s.Size {
+	case 1, 2, 4, 8:
+		t := GoType{Name: intName(s)}
+		return t, Load{Op: LoadInt, Size: s.Size, Signed: s.Signed, Type: t}
+	case 16:
+		name := "Uint128"
+		if s.Signed {
+			name = "Int128"
+		}
+		t := GoType{Kind: Runtime, Name: name}
+		return t, Load{Op: LoadInt128, Size: 16, Type: t}
+	}
+	return rawBytes(s.Size)
+}
+
+// intName is the Go type of an integer or enum of 1, 2, 4 or 8 bytes.
+func intName(s *runtime.Shape) string {
+	if s.Signed {
+		return fmt.Sprintf("int%d", 8*s.Size)
+	}
+	return fmt.Sprintf("uint%d", 8*s.Size)
+}
+
+func (b *builder) structure(s *runtime.Shape, shared bool) (GoType, Load) {
+	t := GoType{Kind: Local, Name: b.declOf(s).name}
+	if s.Size == 0 {
+		return t, Load{}
+	}
+	return t, Load{Op: LoadStruct, Size: s.Size, Codec: "decode" + t.Name, NoFollow: shared}
+}
+
+func (b *builder) array(s *runtime.Shape, shared bool) (GoType, Load) {
+	elem := s.Elem.Underlying()
+	if elem.Kind == runtime.KindChar && s.Len > 0 {
+		return GoType{Name: "string"}, Load{Op: LoadString, Size: s.Size}
+	}
+	elemType, elemLoad := b.value(s.Elem, shared)
+	t := GoType{Kind: Array, Elem: &elemType, Len: s.Len}
+	switch {
+	case s.Size == 0:
+		return t, Load{}
+	case elemType == byteType:
+		return t, Load{Op: LoadBytes, Size: s.Size}
+	}
+	return t, Load{Op: LoadArray, Size: s.Size, Elem: &elemLoad, Len: s.Len}
+}
+
+func (b *builder) pointer(s *runtime.Shape, shared bool) (GoType, Load) {
+	target := s.Elem.Underlying()
+	switch {
+	case s.Size != 8:
+		return rawBytes(s.Size)
+	case target != nil && target.Kind == runtime.KindFunc:
+		t := GoType{Kind: Runtime, Name: "FuncPtr"}
+		return t, Load{Op: LoadFuncPtr, Size: 8, Type: t}
+	case target != nil && target.Kind == runtime.KindFwd:
+		elem := GoType{Kind: Local, Name: b.declOf(target).name}
+		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
+		return t, Load{Op: LoadPtr, Size: 8, Type: t}
+	case !isFollowed(s) || target.Kind == runtime.KindChar || pointsThrough(s, maxPointers):
+		t := GoType{Kind: Runtime, Name: "Address"}
+		return t, Load{Op: LoadInt, Size: 8, Type: t}
+	}
+	elem, _ := b.value(s.Elem, false)
+	if shared {
+		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
+		return t, Load{Op: LoadPtr, Size: 8, Type: t}
+	}
+	codec := b.codec(s.Elem)
+	return GoType{Kind: Pointer, Elem: &elem}, Load{Op: LoadFollow, Size: 8, Codec: codec.Name, ID: b.valueID(s.Elem)}
+}
+
+// maxPointers bounds how many pointers to pointers Go types follow. Damaged
+// BTF can have pointers that lead to themselves.
+const maxPointers = 4
+
+// pointsThrough tells whether more than n pointers follow one another.
+func pointsThrough(s *runtime.Shape, n int) bool {
+	for range n {
+		if s = s.Elem.Underlying(); s == nil || s.Kind != runtime.KindPointer {
+			return false
+		}
+	}
+	return true
+}
+
+// field returns a member of a struct as a Go field, without its name.
+func (b *builder) field(m runtime.Member, shared bool) Field {
+	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s", m.Offset, runtime.CDecl(m.Type, m.Name))}
+	if m.Bits > 0 {
+		f.Comment = fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, runtime.CDecl(m.Type, m.Name), m.Bits)
+		f.Type, f.Load = b.bits(m)
+		return f
+	}
+	f.Type, f.Load = b.value(m.Type, shared)
+	if f.Type.Kind == Array && f.Type.Len == 0 {
+		f.Comment += " (flexible: its elements are not read)"
+	}
+	return f
+}
+
+func (b *builder) bits(m runtime.Member) (GoType, Load) {
+	u := m.Type.Underlying()
+	load := Load{Op: LoadBits, Size: (int(m.BitOffset) + int(m.Bits) + 7) / 8, Signed: u.Signed, First: int(m.BitOffset), Bits: int(m.Bits)}
+	switch u.Kind {
+	case runtime.KindEnum:
+		load.Type = GoType{Kind: Local, Name: b.declOf(u).name}
+	case runtime.KindBool:
+		load.Type = GoType{Name: "bool"}
+	default:
+		load.Type = GoType{Name: intName(u)}
+	}
+	return load.Type, load
+}
+
+// codec returns the decoder of values of type s.
+func (b *builder) codec(s *runtime.Shape) *Codec {
+	t, load := b.value(s, false)
+	name := "decode" + t.word(load)
+	if c := b.codecs[name]; c != nil {
+		return c
+	}
+	c := &Codec{Name: name, Type: t, Size: s.Size, Load: load, Local: load.Op != LoadStruct}
+	b.codecs[name] = c
+	// Values that pointers in s lead to may have s as their codec, so it is
+	// known before they are looked for.
+	if c.Local {
+		b.model.Codecs = append(b.model.Codecs, c)
+	}
+	return c
+}
+
+// word is a Go type as a part of an identifier.
+func (t GoType) word(load Load) string {
+	switch t.Kind {
+	case Pointer:
+		return "Ref" + t.Elem.word(Load{})
+	case Array:
+		elem := Load{}
+		if load.Elem != nil {
+			elem = *load.Elem
+		}
+		return fmt.Sprintf("%sX%d", t.Elem.word(elem), t.Len)
+	case Runtime:
+		if t.Elem != nil {
+			return t.Name + t.Elem.word(Load{})
+		}
+		return t.Name
+	case Local:
+		return t.Name
+	}
+	word := strings.ToUpper(t.Name[:1]) + t.Name[1:]
+	if load.Op == LoadString {
+		word += fmt.Sprint(load.Size)
+	}
+	return word
+}
+
+// valueID returns the constant that numbers the type s in the layout.
+func (b *builder) valueID(s *runtime.Shape) string {
+	u := s.Underlying()
+	ref := b.writer.Add(u)
+	if id := b.ids[ref]; id != "" {
+		return id
+	}
+	t, load := b.value(u, false)
+	id := b.idNames.claim("type"+t.word(load), ref)
+	b.ids[ref] = id
+	b.model.ValueRefs = append(b.model.ValueRefs, ref)
+	b.model.ValueIDs = append(b.model.ValueIDs, id)
+	return id
+}
