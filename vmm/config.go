@@ -27,8 +27,7 @@ const (
 	DefaultCPUs   = 2
 	DefaultMemory = 512 * MiB
 
-	minMemory = 64 * MiB
-	maxCPUs   = 255 // of QEMU's q35 without an IOMMU
+	maxCPUs = 255 // of QEMU's q35 without an IOMMU
 )
 
 // Config describes a virtual machine. The zero value of each field but Kernel
@@ -109,9 +108,7 @@ func (c Config) validate() error {
 	switch {
 	case c.CPUs < 1 || c.CPUs > maxCPUs:
 		return &ConfigError{"CPUs", fmt.Sprintf("%d is not between 1 and %d", c.CPUs, maxCPUs)}
-	case c.Memory < minMemory:
-		return &ConfigError{"Memory", fmt.Sprintf("%v is less than the %v that a kernel and its initramfs need; give %v, as by default, or more", c.Memory, minMemory, DefaultMemory)}
-	case c.Memory%MiB != 0:
+	case c.Memory <= 0 || c.Memory%MiB != 0:
 		return &ConfigError{"Memory", fmt.Sprintf("%v is not a multiple of %v", c.Memory, MiB)}
 	case !slices.Contains([]Accel{AccelAuto, TCG, KVM}, c.Accel):
 		return &ConfigError{"Accel", fmt.Sprintf("%q is none of %q, %q, %q (it may come from $%s)", c.Accel, AccelAuto, TCG, KVM, EnvAccel)}
@@ -129,10 +126,7 @@ func (c Config) validate() error {
 			return &ConfigError{"Args", fmt.Sprintf("%q has a zero byte or a line end in it", arg)}
 		}
 	}
-	if err := checkInitramfs(c.Initramfs); err != nil {
-		return err
-	}
-	return checkKernel(c.Kernel)
+	return c.checkFiles()
 }
 
 // commandLine returns the kernel's command line.

@@ -57,6 +57,13 @@ func (c *console) write(p []byte) {
 	c.copy.Write(p) // a copy that fails is the owner's loss
 }
 
+// recall puts what the guest has written in an earlier life before all else.
+// The guest must not run yet.
+func (c *console) recall(text []byte) {
+	c.kept.Write(text)
+	c.complaints.Write(text)
+}
+
 // hasSpoken reports whether there was any output.
 func (c *console) hasSpoken() bool {
 	select {

@@ -76,15 +76,17 @@ type BootError struct {
 	Phase   Phase
 	Accel   Accel
 	Console []byte // the last output of the guest
+	Advice  string // what to do; may be empty
 	Err     error
 }
 
 func (e *BootError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "booting the guest (accelerator %s): %s: %v", e.Accel, e.Phase, e.Err)
-	if e.Phase == PhaseSilent {
-		fmt.Fprintf(&b, "; the kernel needs CONFIG_SERIAL_8250_CONSOLE=y, and an accelerator that works (try $%s=%s)", EnvAccel, TCG)
+	fmt.Fprintf(&b, "booting the guest (accelerator %s): %s: ", e.Accel, e.Phase)
+	if e.Advice != "" {
+		fmt.Fprintf(&b, "%s: ", e.Advice)
 	}
+	b.WriteString(e.Err.Error())
 	if len(e.Console) > 0 && !quotesConsole(e.Err) {
 		writeConsole(&b, e.Console)
 	}

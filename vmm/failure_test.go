@@ -175,9 +175,12 @@ func TestBootThatFailsSaysWhy(t *testing.T) {
 			check:  func(t *testing.T, err error) { require.True(t, is[*ExitError](err), "%v", err) },
 		},
 		"too little memory": {
-			change: func(c *Config) { c.Memory = 64 * MiB },
+			change: func(c *Config) { c.Memory = 76 * MiB },
 			hooks:  testHooks(),
-			check:  func(t *testing.T, err error) { t.Log(err) },
+			phase:  PhaseReady,
+			check: func(t *testing.T, err error) {
+				require.ErrorContains(t, err, "give the guest more memory than 76 MiB (Config.Memory)")
+			},
 		},
 	}
 	for name, test := range tests {
@@ -216,7 +219,7 @@ func TestConfigurationsThatMakeNoSense(t *testing.T) {
 		"kernel cut short":   {func(c *Config) { c.Kernel = truncated(t, c.Kernel) }, "cut short"},
 		"no initramfs":       {func(c *Config) { c.Initramfs = "/nonexistent" }, `the initramfs "/nonexistent" cannot be booted`},
 		"too many CPUs":      {func(c *Config) { c.CPUs = 1000 }, "vmm.Config.CPUs: 1000 is not between 1 and 255"},
-		"little memory":      {func(c *Config) { c.Memory = 1 * MiB }, "vmm.Config.Memory: 1 MiB is less than"},
+		"little memory":      {func(c *Config) { c.Memory = 1 * MiB }, "vmm.Config.Memory: 1 MiB is too little for this kernel and initramfs, which take"},
 		"huge memory":        {func(c *Config) { c.Memory = 1 << 20 * GiB }, "does not fit: the host's free memory leaves"},
 		"odd memory":         {func(c *Config) { c.Memory = 128*MiB + 1 }, "not a multiple of 1 MiB"},
 		"odd port":           {func(c *Config) { c.Ports = []string{"a,b"} }, `"a,b" is no port name`},

@@ -13,35 +13,36 @@ import (
 // meets them: QEMU loads a file that was cut short without a word, and the guest
 // then hangs in silence.
 
-// checkKernel returns a *FileError if the file at path is no kernel that QEMU's
-// -kernel can boot.
-func checkKernel(path string) error {
-	err := readKernel(path)
-	if err == nil {
-		return nil
+// checkKernel returns the physical address after all memory that the kernel in
+// a file takes before it has set up an allocator. The error is a *FileError if QEMU's
+// -kernel cannot boot the file.
+func checkKernel(path string) (end int64, err error) {
+	end, err = readKernel(path)
+	if err != nil {
+		return 0, &FileError{What: "kernel", Path: path, Err: err}
 	}
-	return &FileError{What: "kernel", Path: path, Err: err}
+	return end, nil
 }
 
-func readKernel(path string) error {
+func readKernel(path string) (end int64, err error) {
 	if path == "" {
-		return errors.New("Config.Kernel is empty")
+		return 0, errors.New("Config.Kernel is empty")
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("it is not a regular file")
+		return 0, errors.New("it is not a regular file")
 	}
 	var magic [4]byte
 	if _, err := f.ReadAt(magic[:], 0); err != nil {
-		return fmt.Errorf("it has only %d bytes", info.Size())
+		return 0, fmt.Errorf("it has only %d bytes", info.Size())
 	}
 	if string(magic[:]) == elf.ELFMAG {
 		return readVmlinux(f, info.Size())
@@ -52,16 +53,18 @@ func readKernel(path string) error {
 // readBzImage checks the setup header of a bzImage and that the file is as
 // long as the header says (Linux: Documentation/arch/x86/boot.rst, "The
 // Real-Mode Kernel Header").
-func readBzImage(f io.ReaderAt, size int64) error {
+func readBzImage(f io.ReaderAt, size int64) (end int64, err error) {
 	const (
-		setupSects = 0x1f1 // u8, in sectors of 512 bytes
-		sysSize    = 0x1f4 // u32, in units of 16 bytes
-		headerSig  = 0x202 // "HdrS"
-		headerEnd  = 0x210
+		setupSects  = 0x1f1 // u8, in sectors of 512 bytes
+		sysSize     = 0x1f4 // u32, in units of 16 bytes
+		headerSig   = 0x202 // "HdrS"
+		prefAddress = 0x258 // u64, where the kernel runs best
+		initSize    = 0x260 // u32, what it needs there
+		headerEnd   = 0x264
 	)
 	var header [headerEnd]byte
 	if _, err := f.ReadAt(header[:], 0); err != nil || string(header[headerSig:headerSig+4]) != "HdrS" {
-		return errors.New("it is neither an ELF file (vmlinux) nor a bzImage; on Debian the latter is /boot/vmlinuz-VERSION")
+		return 0, errors.New("it is neither an ELF file (vmlinux) nor a bzImage; on Debian the latter is /boot/vmlinuz-VERSION")
 	}
 	sectors := int64(header[setupSects])
 	if sectors == 0 {
@@ -69,9 +72,21 @@ func readBzImage(f io.ReaderAt, size int64) error {
 	}
 	want := (sectors+1)*512 + int64(binary.LittleEndian.Uint32(header[sysSize:]))*16
 	if size < want {
-		return fmt.Errorf("it is a bzImage cut short: %d bytes of %d; copy or download it again", size, want)
+		return 0, fmt.Errorf("it is a bzImage cut short: %d bytes of %d; copy or download it again", size, want)
 	}
-	return nil
+	start := binary.LittleEndian.Uint64(header[prefAddress:])
+	return physicalEnd(start, uint64(binary.LittleEndian.Uint32(header[initSize:]))), nil
+}
+
+// maxKernelEnd is more than any kernel takes.
+const maxKernelEnd = uint64(GiB)
+
+// physicalEnd returns start + size, or maxKernelEnd if that is nonsense.
+func physicalEnd(start, size uint64) int64 {
+	if start > maxKernelEnd || size > maxKernelEnd {
+		return int64(maxKernelEnd)
+	}
+	return int64(min(start+size, maxKernelEnd))
 }
 
 // xenPVHNote is the type of the ELF note that holds a kernel's PVH entry point
@@ -80,27 +95,30 @@ const xenPVHNote = 18
 
 // readVmlinux checks that an ELF file is an x86-64 kernel, whole, with a PVH
 // entry point.
-func readVmlinux(f io.ReaderAt, size int64) error {
+func readVmlinux(f io.ReaderAt, size int64) (end int64, err error) {
 	file, err := elf.NewFile(f)
 	if err != nil {
-		return fmt.Errorf("it is no valid ELF file, perhaps cut short: %w", err)
+		return 0, fmt.Errorf("it is no valid ELF file, perhaps cut short: %w", err)
 	}
 	if file.Class != elf.ELFCLASS64 || file.Machine != elf.EM_X86_64 {
-		return fmt.Errorf("it is for %v, not for x86-64", file.Machine)
+		return 0, fmt.Errorf("it is for %v, not for x86-64", file.Machine)
 	}
 	hasEntry := false
 	for _, p := range file.Progs {
-		if end := p.Off + p.Filesz; end < p.Off || end > uint64(size) {
-			return fmt.Errorf("it is cut short: %d bytes, and a segment ends at %d; copy or extract it again", size, end)
+		if fileEnd := p.Off + p.Filesz; fileEnd < p.Off || fileEnd > uint64(size) {
+			return 0, fmt.Errorf("it is cut short: %d bytes, and a segment ends at %d; copy or extract it again", size, fileEnd)
 		}
-		if p.Type == elf.PT_NOTE {
+		switch p.Type {
+		case elf.PT_LOAD:
+			end = max(end, physicalEnd(p.Paddr, p.Memsz))
+		case elf.PT_NOTE:
 			hasEntry = hasEntry || hasNote(p, xenPVHNote)
 		}
 	}
 	if !hasEntry {
-		return errors.New("it is an ELF file without a PVH entry point (CONFIG_PVH=y gives a vmlinux one); boot the bzImage (vmlinuz) of this kernel")
+		return 0, errors.New("it is an ELF file without a PVH entry point (CONFIG_PVH=y gives a vmlinux one); boot the bzImage (vmlinuz) of this kernel")
 	}
-	return nil
+	return end, nil
 }
 
 // hasNote reports whether a PT_NOTE segment has a note of the type.
@@ -127,10 +145,10 @@ func hasNote(p *elf.Prog, noteType uint32) bool {
 
 func align4(n uint64) uint64 { return (n + 3) &^ 3 }
 
-// checkInitramfs returns a *FileError if the file at path cannot be an
-// initramfs.
-func checkInitramfs(path string) error {
-	fail := func(err error) error { return &FileError{What: "initramfs", Path: path, Err: err} }
+// checkInitramfs returns the size of the initramfs in a file, in bytes. The
+// error is a *FileError if it cannot be one.
+func checkInitramfs(path string) (size int64, err error) {
+	fail := func(err error) (int64, error) { return 0, &FileError{What: "initramfs", Path: path, Err: err} }
 	if path == "" {
 		return fail(errors.New("Config.Initramfs is empty"))
 	}
@@ -142,6 +160,25 @@ func checkInitramfs(path string) error {
 		return fail(errors.New("it is not a regular file"))
 	case info.Size() == 0:
 		return fail(errors.New("it is empty"))
+	}
+	return info.Size(), nil
+}
+
+// checkFiles checks kernel and initramfs, and that both fit into the guest's
+// memory; the guest would hang in silence.
+func (c Config) checkFiles() error {
+	size, err := checkInitramfs(c.Initramfs)
+	if err != nil {
+		return err
+	}
+	end, err := checkKernel(c.Kernel)
+	if err != nil {
+		return err
+	}
+	// The archive is there as a file and unpacked.
+	if need := Size(end + 2*size); c.Memory < need {
+		return &ConfigError{"Memory", fmt.Sprintf("%v is too little for this kernel and initramfs, which take %s before the first process runs; give %v, as by default, or more",
+			c.Memory, need.roundedMiB(), max(DefaultMemory, (2*need+128*MiB)/MiB*MiB))}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -67,7 +68,7 @@ var errSilent = errors.New("no output")
 func boot(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM, error) {
 	vm, err := start(ctx, cfg, accel)
 	if err != nil {
-		return nil, bootError(ctx, PhaseStart, accel, nil, err)
+		return nil, bootError(ctx, PhaseStart, &VM{cfg: cfg, accel: accel}, err)
 	}
 
 	silence := time.AfterFunc(cfg.Timeouts.FirstOutput-time.Since(vm.began), func() {
@@ -96,16 +97,35 @@ func boot(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks) (*VM,
 	if errors.Is(err, errSilent) {
 		phase = PhaseSilent
 	}
-	return nil, bootError(ctx, phase, accel, vm.Console(), err)
+	return nil, bootError(ctx, phase, vm, err)
 }
 
 // bootError describes a boot that failed. The end of the caller's context is
 // passed on as it is.
-func bootError(ctx context.Context, phase Phase, accel Accelerator, console []byte, err error) error {
+func bootError(ctx context.Context, phase Phase, vm *VM, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", phase, context.Cause(ctx))
 	}
-	return &BootError{Phase: phase, Accel: accel.Accel, Console: console, Err: err}
+	e := &BootError{Phase: phase, Accel: vm.accel.Accel, Err: err}
+	if vm.console != nil {
+		e.Console = vm.Console()
+	}
+	e.Advice = advice(phase, vm.cfg, e.Console)
+	return e
+}
+
+// shortOfMemory are what kernels print that have too little.
+var shortOfMemory = regexp.MustCompile(`System is deadlocked on memory|Initramfs unpacking failed: write error|Out of memory: Killed process`)
+
+// advice says what to do about a boot that failed, if the console tells.
+func advice(phase Phase, cfg Config, console []byte) string {
+	switch {
+	case phase == PhaseSilent:
+		return fmt.Sprintf("check that the kernel has CONFIG_SERIAL_8250_CONSOLE=y and the accelerator works (try $%s=%s)", EnvAccel, TCG)
+	case shortOfMemory.Match(console):
+		return fmt.Sprintf("give the guest more memory than %v (Config.Memory)", cfg.Memory)
+	}
+	return ""
 }
 
 // within calls f with a context that ends when the guest is no more. A guest for

@@ -17,6 +17,8 @@ import (
 	"github.com/cavaliergopher/cpio"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
 const testPort = "ktgen.test"
@@ -30,17 +32,56 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	scratchDir = scratch
+	files, qemus := openFiles(), children()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(scratch)
+		if left := openFiles(); code == 0 && left != files {
+			fmt.Fprintf(os.Stderr, "leaked: %d files were open before the tests, %d after\n", files, left)
+			code = 1
+		}
+		if left := children(); code == 0 && left != qemus {
+			fmt.Fprintf(os.Stderr, "leaked: %d children before the tests, %d after\n", qemus, left)
+			code = 1
+		}
 		os.Exit(code)
 	}))
+}
+
+// openFiles returns the number of descriptors of this process that are not the
+// Go runtime's own.
+func openFiles() (n int) {
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		panic(err)
+	}
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err == nil && !strings.HasPrefix(target, "anon_inode:") {
+			n++
+		}
+	}
+	return n
+}
+
+// children returns the number of child processes, zombies included.
+func children() (n int) {
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		panic(err)
+	}
+	for _, list := range lists {
+		text, _ := os.ReadFile(list)
+		n += len(strings.Fields(string(text)))
+	}
+	return n
 }
 
 // scratchDir is removed after all tests.
 var scratchDir string
 
-// needVM skips a test where no VM can run, but not in CI.
-func needVM(t testing.TB) (kernel string) {
+// needVM returns the kernel to boot. It skips a test where no VM can run, but
+// not in CI.
+func needVM(t testing.TB) *kernel.Kernel {
 	t.Helper()
 	skip := t.Skipf
 	if os.Getenv("CI") == "true" {
@@ -52,12 +93,14 @@ func needVM(t testing.TB) (kernel string) {
 	if _, err := findQEMU(os.Getenv(EnvQEMU)); err != nil {
 		skip("%v", err)
 	}
-	kernel = os.Getenv("KTGEN_KERNEL")
-	if kernel == "" {
-		skip("$KTGEN_KERNEL names no kernel")
+	k, err := findKernel()
+	if err != nil {
+		skip("%v", err)
 	}
-	return kernel
+	return k
 }
+
+var findKernel = sync.OnceValues(func() (*kernel.Kernel, error) { return kernel.Find(context.Background()) })
 
 // testInitramfs returns the path of an initramfs with testdata/guest as init.
 var testInitramfs = sync.OnceValues(func() (string, error) {
@@ -95,11 +138,11 @@ var testInitramfs = sync.OnceValues(func() (string, error) {
 // testConfig returns a configuration whose templates all tests share.
 func testConfig(t testing.TB) Config {
 	t.Helper()
-	kernel := needVM(t)
+	k := needVM(t)
 	initramfs, err := testInitramfs()
 	require.NoError(t, err)
 	return Config{
-		Kernel:    kernel,
+		Kernel:    k.Fastest().Path,
 		Initramfs: initramfs,
 		Ports:     []string{testPort},
 		CacheDir:  filepath.Join(scratchDir, "cache"),

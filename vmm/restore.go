@@ -181,11 +181,11 @@ func (t *template) prepare(ctx context.Context, cfg Config, accel Accelerator) (
 	if err != nil {
 		return nil, nil, err
 	}
-	var devices []byte
+	var s still
 	var g errgroup.Group
 	g.Go(func() error { return vm.copyFrom(t) })
 	g.Go(func() (err error) {
-		devices, err = t.read(t.index.Devices)
+		s, err = t.still()
 		return err
 	})
 	err = vm.connect(ctx)
@@ -197,16 +197,15 @@ func (t *template) prepare(ctx context.Context, cfg Config, accel Accelerator) (
 		vm.Close()
 		return nil, nil, copyErr
 	}
-	return vm, devices, nil
+	vm.state = s.state
+	vm.console.recall(s.console)
+	return vm, s.devices, nil
 }
 
-// copyFrom takes the guest's RAM and state from a template.
-func (vm *VM) copyFrom(t *template) (err error) {
+// copyFrom takes the guest's RAM from a template.
+func (vm *VM) copyFrom(t *template) error {
 	began := time.Now()
 	defer func() { vm.timing.Copy = time.Since(began) }()
-	if vm.state, err = t.read(t.index.State); err != nil {
-		return err
-	}
 	return t.copyRAM(vm.ram)
 }
 
@@ -233,7 +232,7 @@ func (vm *VM) keep(ctx context.Context, store *templateStore, key string) error 
 	}
 	if vm.Err() != nil {
 		vm.Close()
-		return bootError(ctx, PhaseKeep, vm.accel, vm.Console(), err)
+		return bootError(ctx, PhaseKeep, vm, err)
 	}
 	vm.origin.Note = fmt.Sprintf("no template was kept: %v", err)
 	return nil
@@ -249,5 +248,6 @@ func (vm *VM) save(ctx context.Context, store *templateStore, key string) (err e
 	if err != nil {
 		return err
 	}
-	return store.put(key, func(f *os.File) error { return writeTemplate(f, vm.ram, vm.state, devices) })
+	kept := still{state: vm.state, console: vm.Console(), devices: devices}
+	return store.put(key, func(f *os.File) error { return writeTemplate(f, vm.ram, kept) })
 }

@@ -15,11 +15,11 @@ import (
 
 // This file is the format of templates: a paused guest in a file.
 //
-//	+--------+---------------------+-------+---------+-------+
-//	| header | extents of RAM      | state | devices | index |
-//	+--------+---------------------+-------+---------+-------+
-//	     |                                            ^
-//	     +--------------------------------------------+
+//	+--------+---------------------+-------+---------+---------+-------+
+//	| header | extents of RAM      | state | console | devices | index |
+//	+--------+---------------------+-------+---------+---------+-------+
+//	     |                                                      ^
+//	     +------------------------------------------------------+
 //
 // The header is written last. Everything has a checksum, which is verified as it is
 // read, so a file that was damaged or not completely written is told from a
@@ -57,22 +57,33 @@ type extent struct {
 type index struct {
 	RAMSize int64    `json:"ram_size"`
 	State   section  `json:"state"`
+	Console section  `json:"console"` // what the guest has written so far
 	Devices section  `json:"devices"`
 	Extents []extent `json:"extents"`
 }
 
+// still is what a template holds of a paused guest, beside its RAM.
+type still struct {
+	state   []byte // what Hooks.Ready returned
+	console []byte
+	devices []byte
+}
+
 // writeTemplate writes the template of a paused guest.
-func writeTemplate(f *os.File, ram *RAM, state, devices []byte) error {
+func writeTemplate(f *os.File, ram *RAM, s still) error {
 	w := &templateWriter{f: f, at: headerSize}
 	ix := index{RAMSize: ram.size}
 	var err error
 	if ix.Extents, err = w.ram(ram); err != nil {
 		return err
 	}
-	if ix.State, err = w.section(state); err != nil {
+	if ix.State, err = w.section(s.state); err != nil {
 		return err
 	}
-	if ix.Devices, err = w.section(devices); err != nil {
+	if ix.Console, err = w.section(s.console); err != nil {
+		return err
+	}
+	if ix.Devices, err = w.section(s.devices); err != nil {
 		return err
 	}
 	text, err := json.Marshal(ix)
@@ -251,6 +262,9 @@ func (ix *index) check(fileSize, ramSize int64) error {
 	if err := ix.State.check(fileSize, maxState); err != nil {
 		return fmt.Errorf("its state: %w", err)
 	}
+	if err := ix.Console.check(fileSize, 2*consoleLimit); err != nil {
+		return fmt.Errorf("its console: %w", err)
+	}
 	if err := ix.Devices.check(fileSize, maxDevices); err != nil {
 		return fmt.Errorf("its devices: %w", err)
 	}
@@ -263,6 +277,20 @@ func (ix *index) check(fileSize, ramSize int64) error {
 		}
 	}
 	return nil
+}
+
+// still reads what the template holds beside the RAM.
+func (t *template) still() (s still, err error) {
+	if s.state, err = t.read(t.index.State); err != nil {
+		return s, fmt.Errorf("its state: %w", err)
+	}
+	if s.console, err = t.read(t.index.Console); err != nil {
+		return s, fmt.Errorf("its console: %w", err)
+	}
+	if s.devices, err = t.read(t.index.Devices); err != nil {
+		return s, fmt.Errorf("its devices: %w", err)
+	}
+	return s, nil
 }
 
 // read returns a section that has been checked to lie within the file.

@@ -38,8 +38,8 @@ func TestDamagedTemplateLeadsToABoot(t *testing.T) {
 		want   string
 	}{
 		"RAM":       {flip(opened.index.Extents[3].Offset + 5), "its RAM: the checksum"},
-		"devices":   {flip(opened.index.Devices.Offset + 7), "the checksum"},
-		"state":     {flip(opened.index.State.Offset), "the checksum"},
+		"devices":   {flip(opened.index.Devices.Offset + 7), "its devices: the checksum"},
+		"state":     {flip(opened.index.State.Offset), "its state: the checksum"},
 		"index":     {flip(int64(len(good)) - 2), "its index: the checksum"},
 		"header":    {flip(0), "not a template of this format"},
 		"truncated": {func(b []byte) []byte { return b[:len(b)/2] }, "its index: "},
@@ -183,7 +183,7 @@ func FuzzOpenTemplate(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "template")
 	out, err := os.Create(path)
 	require.NoError(f, err)
-	require.NoError(f, writeTemplate(out, ram, []byte("state"), []byte("devices")))
+	require.NoError(f, writeTemplate(out, ram, still{state: []byte("state"), console: []byte("console"), devices: []byte("devices")}))
 	require.NoError(f, out.Close())
 	whole, err := os.ReadFile(path)
 	require.NoError(f, err)
@@ -204,8 +204,7 @@ func FuzzOpenTemplate(f *testing.F) {
 		require.NoError(t, err)
 		defer into.close()
 		if opened.copyRAM(into) == nil {
-			_, _ = opened.read(opened.index.State)
-			_, _ = opened.read(opened.index.Devices)
+			_, _ = opened.still()
 		}
 	})
 }
@@ -223,7 +222,7 @@ func TestTemplateRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "template")
 	f, err := os.Create(path)
 	require.NoError(t, err)
-	require.NoError(t, writeTemplate(f, ram, []byte("state"), nil))
+	require.NoError(t, writeTemplate(f, ram, still{state: []byte("state")}))
 	require.NoError(t, f.Close())
 
 	opened, err := openTemplate(path, 32*MiB)
@@ -234,10 +233,8 @@ func TestTemplateRoundTrip(t *testing.T) {
 	defer into.close()
 	require.NoError(t, opened.copyRAM(into))
 	require.Equal(t, ram.mem, into.mem)
-	state, err := opened.read(opened.index.State)
+	kept, err := opened.still()
 	require.NoError(t, err)
-	require.Equal(t, "state", string(state))
-	devices, err := opened.read(opened.index.Devices)
-	require.NoError(t, err)
-	require.Empty(t, devices)
+	require.Equal(t, "state", string(kept.state))
+	require.Empty(t, kept.devices)
 }

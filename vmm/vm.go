@@ -109,7 +109,7 @@ func (vm *VM) Port(name string) net.Conn {
 }
 
 // Console returns the last MiB of what the guest has written to its serial
-// console.
+// console since it was booted, its time before a template included.
 func (vm *VM) Console() []byte { return vm.console.kept.Bytes() }
 
 // Complaints returns what the guest's kernel has reported on its console about
