@@ -71,7 +71,7 @@ func handleLog(ctx context.Context, c *Call) (any, error) {
 
 	out := json.NewEncoder(c.Out)
 	if !params.Follow {
-		return nil, log.drain(func(r Record) error { return out.Encode(r) })
+		return nil, log.Drain(func(r Record) error { return out.Encode(r) })
 	}
 	stop := context.AfterFunc(ctx, log.Interrupt)
 	defer stop()
@@ -158,13 +158,15 @@ func OpenLog(from LogStart) (*Log, error) {
 // Next waits for the next record. After [Log.Interrupt] it returns
 // os.ErrDeadlineExceeded.
 func (l *Log) Next() (Record, error) {
-	return l.read(true)
+	return l.read(l.raw.Read)
 }
 
-// drain calls f with the records that are there.
-func (l *Log) drain(f func(Record) error) error {
+// Drain calls f with the records that are there, also after [Log.Interrupt].
+func (l *Log) Drain(f func(Record) error) error {
 	for {
-		r, err := l.read(false)
+		r, err := l.read(func(f func(fd uintptr) bool) error {
+			return l.raw.Control(func(fd uintptr) { f(fd) })
+		})
 		if errors.Is(err, unix.EAGAIN) {
 			return nil
 		}
@@ -177,16 +179,17 @@ func (l *Log) drain(f func(Record) error) error {
 	}
 }
 
-// read returns the next record; if there is none yet, it waits for one or
-// returns EAGAIN.
-func (l *Log) read(wait bool) (Record, error) {
+// read returns the next record. When there is none yet, it depends on access,
+// which calls a function with the file until that is content, whether read waits
+// for one or returns EAGAIN.
+func (l *Log) read(access func(func(fd uintptr) bool) error) (Record, error) {
 	var lost bool
 	for {
 		var n int
 		var readErr error
-		err := l.raw.Read(func(fd uintptr) (done bool) {
+		err := access(func(fd uintptr) bool {
 			n, readErr = unix.Read(int(fd), l.buf)
-			return !wait || !errors.Is(readErr, unix.EAGAIN)
+			return !errors.Is(readErr, unix.EAGAIN)
 		})
 		if err == nil {
 			err = readErr

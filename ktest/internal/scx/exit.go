@@ -1,0 +1,147 @@
+package scx
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ktgen/ktgen/vmm/guest"
+)
+
+// ExitKind is why the kernel ended a scheduler: enum scx_exit_kind
+// (kernel/sched/ext/internal.h).
+type ExitKind uint32
+
+// Kinds of exits. From ExitError on, the scheduler did something wrong.
+const (
+	ExitNone       ExitKind = 0
+	ExitUnreg      ExitKind = 64 // unregistered by user space: its link was closed
+	ExitUnregBPF   ExitKind = 65 // it called scx_bpf_exit
+	ExitUnregKern  ExitKind = 66 // the kernel ended it, such as for CPU hotplug
+	ExitSysRq      ExitKind = 67 // somebody pressed SysRq-S
+	ExitError      ExitKind = 1024
+	ExitErrorBPF   ExitKind = 1025 // it called scx_bpf_error
+	ExitErrorStall ExitKind = 1026 // a runnable task did not run for too long
+	ExitErrorOther ExitKind = 1<<32 - 1
+)
+
+// reasons are the kernel's words for kinds (kernel/sched/ext/ext.c,
+// scx_exit_reason).
+var reasons = map[string]ExitKind{
+	"unregistered from user space":      ExitUnreg,
+	"unregistered from BPF":             ExitUnregBPF,
+	"unregistered from the main kernel": ExitUnregKern,
+	"disabled by sysrq-S":               ExitSysRq,
+	"runtime error":                     ExitError,
+	"scx_bpf_error":                     ExitErrorBPF,
+	"runnable task stall":               ExitErrorStall,
+}
+
+// Exit is how a scheduler ended.
+type Exit struct {
+	Scheduler string   // its name, sched_ext_ops.name
+	Kind      ExitKind // ExitNone: the kernel never had it enabled
+	Reason    string   // the kernel's words for the kind
+	Message   string   // what the kernel or the scheduler adds; often empty
+	Dump      string   // the state of CPUs and tasks, as the kernel dumps it for an error
+
+	// Process is how the scheduler's own binary ended; nil if there is none,
+	// or if it had to be killed after the scheduler had ended.
+	Process *guest.Exit
+}
+
+// Err returns an [*ExitedError] if the scheduler did something wrong, and nil
+// if it was told to end, or ended itself without an error.
+func (e Exit) Err() error {
+	if e.Kind < ExitError {
+		return nil
+	}
+	return &ExitedError{Exit: e}
+}
+
+func (e Exit) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "scheduler %q: %s", e.Scheduler, e.Reason)
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	}
+	return b.String()
+}
+
+// ExitedError is a scheduler that the kernel threw out.
+type ExitedError struct{ Exit Exit }
+
+func (e *ExitedError) Error() string {
+	s := "the kernel has ended the scheduler: " + e.Exit.String()
+	if e.Stalled() {
+		s += "; tasks wait in a queue that no dispatch empties, or were never put into one"
+	}
+	return s
+}
+
+// Stalled reports whether the scheduler left a runnable task waiting for
+// longer than the kernel's watchdog allows.
+func (e *ExitedError) Stalled() bool { return e.Exit.Kind == ExitErrorStall }
+
+// RejectedError is a scheduler with a program that the verifier refuses.
+type RejectedError struct {
+	Program string
+	Reason  string // the end of the log, which has the complaint
+	Log     string // the verifier's whole log
+}
+
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("the guest's verifier rejects program %s: %s\n%s", e.Program, e.Reason, logEnd(e.Log, 25))
+}
+
+// logEnd returns the last lines of a log, and says how many are left out.
+func logEnd(log string, lines int) string {
+	all := strings.Split(strings.TrimSpace(log), "\n")
+	if len(all) <= lines {
+		return strings.Join(all, "\n")
+	}
+	left := len(all) - lines
+	return fmt.Sprintf("(%d lines of the log are left out, RejectedError.Log has them)\n%s", left, strings.Join(all[left:], "\n"))
+}
+
+// LoaderError is a scheduler's own binary that ended without a scheduler ever
+// being enabled, or while it was.
+type LoaderError struct {
+	Args    []string
+	Exit    guest.Exit
+	Enabled bool   // it was enabled before
+	Output  string // the end of what it wrote
+}
+
+func (e *LoaderError) Error() string {
+	when := "before it had enabled a scheduler"
+	if e.Enabled {
+		when = "while its scheduler was enabled"
+	}
+	s := fmt.Sprintf("the scheduler's program %s ended %s (%s)", strings.Join(e.Args, " "), when, e.Exit)
+	if e.Output == "" {
+		return s + ", and wrote nothing"
+	}
+	return s + "; it wrote:\n" + e.Output
+}
+
+// UnsupportedError is a guest whose kernel has no sched_ext.
+type UnsupportedError struct{ Release string }
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("the guest's kernel %s has no sched_ext (CONFIG_SCHED_CLASS_EXT); take one that has, such as what `ktgen kernel fetch` gets", e.Release)
+}
+
+// BusyError is an attempt to start a scheduler while there is one: the kernel
+// has room for one.
+type BusyError struct{ Scheduler string }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("scheduler %q is enabled in the guest, and there can be one only; detach it first", e.Scheduler)
+}
+
+// AttachError is a scheduler that could be loaded, and not be enabled.
+type AttachError struct {
+	Reason string
+}
+
+func (e *AttachError) Error() string { return "attach the scheduler: " + e.Reason }

@@ -1,0 +1,55 @@
+package scx
+
+// This file is what the two sides say to one another.
+
+const (
+	methodRun  = "scx.run"  // runs a scheduler; the call lasts as long as it does
+	methodStop = "scx.stop" // ends it, and returns when it is gone
+)
+
+// Source is what a scheduler is started from: an object, or arguments.
+type Source struct {
+	// Object is the name of a BPF object whose bytes come with the call. Ops
+	// names the struct_ops map to attach; empty if it is the only one.
+	Object string
+	Ops    string
+
+	// Args are the scheduler's own program in the guest and its arguments.
+	Args []string
+	Env  []string
+}
+
+// event is what the guest reports while a scheduler runs.
+type event struct {
+	Enabled  *enabled       `json:",omitempty"`
+	Rejected *RejectedError `json:",omitempty"` // an event because logs are long
+}
+
+type enabled struct {
+	Scheduler string
+	Partial   bool // SCX_OPS_SWITCH_PARTIAL: only SCHED_EXT tasks are its own
+}
+
+// Codes of the errors that travel; their data is the error itself.
+const (
+	codeRejected    = "scx-rejected"
+	codeLoader      = "scx-loader"
+	codeUnsupported = "scx-unsupported"
+	codeBusy        = "scx-busy"
+	codeAttach      = "scx-attach"
+)
+
+// Code implements what package guest calls a coded error.
+func (e *RejectedError) Code() string { return codeRejected }
+
+// Code implements what package guest calls a coded error.
+func (e *LoaderError) Code() string { return codeLoader }
+
+// Code implements what package guest calls a coded error.
+func (e *UnsupportedError) Code() string { return codeUnsupported }
+
+// Code implements what package guest calls a coded error.
+func (e *BusyError) Code() string { return codeBusy }
+
+// Code implements what package guest calls a coded error.
+func (e *AttachError) Code() string { return codeAttach }

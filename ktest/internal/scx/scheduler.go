@@ -1,0 +1,169 @@
+package scx
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ktgen/ktgen/vmm/guest"
+)
+
+// Scheduler is the host's hold on a scheduler in a guest.
+type Scheduler struct {
+	client *guest.Client
+	name   string
+	output *tail
+
+	done chan struct{} // closed when it has ended; then exit and err are set
+	exit Exit
+	err  error
+}
+
+// Start starts a scheduler, and returns when the kernel says that it is
+// enabled. object holds the bytes that source.Object names. output, which may
+// be nil, gets what the scheduler's own binary writes.
+//
+// The error is a [*RejectedError], [*LoaderError], [*ExitedError],
+// [*AttachError], [*BusyError] or [*UnsupportedError] for what those say, an
+// error of package guest, or that ctx has ended; then the scheduler is ended
+// in the guest.
+func Start(ctx context.Context, client *guest.Client, source Source, object []byte, output io.Writer) (*Scheduler, error) {
+	s := &Scheduler{client: client, output: &tail{w: output}, done: make(chan struct{})}
+	events := &events{enabled: make(chan enabled, 1)}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { // ends with the scheduler, or with the guest
+		defer cancel()
+		s.perform(running, source, object, events)
+	}()
+
+	select {
+	case e := <-events.enabled:
+		s.name = e.Scheduler
+		return s, nil
+	case <-s.done:
+		return nil, s.startError()
+	case <-ctx.Done():
+		cancel()
+		<-s.done
+		return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
+	}
+}
+
+// perform makes the call that lasts as long as the scheduler.
+func (s *Scheduler) perform(ctx context.Context, source Source, object []byte, events *events) {
+	defer close(s.done)
+	r, w := io.Pipe()
+	decoded := make(chan struct{})
+	go func() { // ends when w is closed
+		defer close(decoded)
+		r.CloseWithError(events.decode(r))
+	}()
+	err := s.client.Call(ctx, methodRun, source, &s.exit, guest.Streams{In: bytes.NewReader(object), Out: w, Err: s.output})
+	w.Close()
+	<-decoded
+	s.err = typed(err, events.rejected)
+}
+
+// startError says why there is no scheduler.
+func (s *Scheduler) startError() error {
+	if s.err != nil {
+		return s.err
+	}
+	if err := s.exit.Err(); err != nil {
+		return err
+	}
+	return &AttachError{Reason: "it ended at once: " + s.exit.String()}
+}
+
+// Name returns the scheduler's name, sched_ext_ops.name.
+func (s *Scheduler) Name() string { return s.name }
+
+// Output returns the end of what the scheduler's own binary has written.
+func (s *Scheduler) Output() string { return s.output.String() }
+
+// Done is closed when the scheduler has ended.
+func (s *Scheduler) Done() <-chan struct{} { return s.done }
+
+// Exit returns how the scheduler ended. It may be called once Done is closed.
+// The error says why that is not known, or is a [*LoaderError].
+func (s *Scheduler) Exit() (Exit, error) { return s.exit, s.err }
+
+// Stop ends the scheduler and returns how it ended. If it had ended before,
+// that is what counts.
+func (s *Scheduler) Stop(ctx context.Context) (Exit, error) {
+	select {
+	case <-s.done:
+		return s.exit, s.err
+	default:
+	}
+	if err := s.client.Call(ctx, methodStop, nil, nil, guest.Streams{}); err != nil {
+		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.name, err)
+	}
+	select {
+	case <-s.done:
+		return s.exit, s.err
+	case <-ctx.Done():
+		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.name, context.Cause(ctx))
+	}
+}
+
+// events receives what the guest reports. rejected is set when decode has
+// returned.
+type events struct {
+	enabled  chan enabled // of capacity 1
+	rejected *RejectedError
+}
+
+func (e *events) decode(r io.Reader) error {
+	in := json.NewDecoder(r)
+	for {
+		var ev event
+		if err := in.Decode(&ev); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read a scheduler's events: %w", err)
+		}
+		if ev.Rejected != nil {
+			e.rejected = ev.Rejected
+		}
+		if ev.Enabled != nil {
+			select {
+			case e.enabled <- *ev.Enabled:
+			default: // it has restarted itself
+			}
+		}
+	}
+}
+
+// typed turns an error that came from the guest back into what it was there.
+func typed(err error, rejected *RejectedError) error {
+	var e *guest.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	var target error
+	switch e.Code {
+	case codeRejected:
+		if rejected != nil {
+			return rejected
+		}
+		target = new(RejectedError)
+	case codeLoader:
+		target = new(LoaderError)
+	case codeUnsupported:
+		target = new(UnsupportedError)
+	case codeBusy:
+		target = new(BusyError)
+	case codeAttach:
+		target = new(AttachError)
+	default:
+		return err
+	}
+	if e.Decode(target) != nil {
+		return err
+	}
+	return target
+}
