@@ -1,0 +1,208 @@
+package ktest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/ktgen/ktgen/vmm/guest"
+)
+
+// EnvArtifacts names the environment variable with the directory in which a
+// failed test's artifacts are put. By default it is "ktgen" in the directory
+// for temporary files.
+const EnvArtifacts = "KTGEN_ARTIFACTS"
+
+// finish ends a test's guest. If the test has failed, it writes what helps to
+// find out why.
+func (vm *VM) finish() {
+	if err := vm.unexpectedExit(); err != nil {
+		vm.tb.Errorf("%v", err)
+	}
+	var records []guest.Record
+	if vm.tb.Failed() {
+		records = vm.kernelLog()
+	}
+	vm.Close()
+	if vm.tb.Failed() {
+		vm.reportArtifacts(records)
+	}
+}
+
+// kernelLog returns the guest's kernel log, if the guest can still tell.
+func (vm *VM) kernelLog() []guest.Record {
+	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)
+	defer cancel()
+	records, err := vm.agent.Log(ctx)
+	if err != nil {
+		vm.tb.Logf("the guest's kernel log is not complete: %v", vm.because(err))
+	}
+	return records
+}
+
+func (vm *VM) reportArtifacts(records []guest.Record) {
+	dir, names, err := vm.writeArtifacts(records)
+	if len(names) > 0 {
+		vm.tb.Logf("artifacts of this test are in %s: %s", dir, strings.Join(names, ", "))
+	}
+	if err != nil {
+		vm.tb.Logf("not all artifacts could be written: %v", err)
+	}
+}
+
+// writeArtifacts writes the files to a new directory. What fails costs only
+// itself.
+func (vm *VM) writeArtifacts(records []guest.Record) (dir string, written []string, err error) {
+	base := os.Getenv(EnvArtifacts)
+	if base == "" {
+		base = filepath.Join(os.TempDir(), "ktgen")
+	}
+	if err := os.MkdirAll(base, 0o755); err != nil {
+		return "", nil, fmt.Errorf("%w (set $%s to a directory that can be written to)", err, EnvArtifacts)
+	}
+	if dir, err = os.MkdirTemp(base, fileName(vm.tb.Name())+"-*"); err != nil {
+		return "", nil, fmt.Errorf("%w (set $%s to a directory that can be written to)", err, EnvArtifacts)
+	}
+
+	var firstErr error
+	for _, a := range vm.artifacts(records) {
+		ok, err := a.writeTo(dir)
+		if ok {
+			written = append(written, a.name)
+		}
+		if firstErr == nil {
+			firstErr = err
+		}
+	}
+	return dir, written, firstErr
+}
+
+// artifact is a file to write; one without content is not written.
+type artifact struct {
+	name  string
+	write func(io.Writer) error
+}
+
+func (a artifact) writeTo(dir string) (written bool, err error) {
+	path := filepath.Join(dir, a.name)
+	f, err := os.Create(path)
+	if err != nil {
+		return false, err
+	}
+	err = a.write(f)
+	size, _ := f.Seek(0, io.SeekEnd)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if size == 0 {
+		os.Remove(path)
+		return false, err
+	}
+	return true, err
+}
+
+func (vm *VM) artifacts(records []guest.Record) []artifact {
+	files := []artifact{
+		{"console.log", text(string(vm.machine.Console()))},
+		{"kernel.log", text(formatLog(records))},
+		{"scheduler.log", text(vm.output.String())},
+		{"exit.txt", text(vm.describeExit())},
+	}
+	for i, snap := range vm.taken.list() {
+		files = append(files, artifact{
+			name:  fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(snap.Name)),
+			write: func(w io.Writer) error {
+				if to, ok := any(snap).(io.WriterTo); ok {
+					_, err := to.WriteTo(w)
+					return err
+				}
+				return nil
+			},
+		})
+	}
+	return files
+}
+
+func text(s string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, s)
+		return err
+	}
+}
+
+func formatLog(records []guest.Record) string {
+	var b strings.Builder
+	for _, r := range records {
+		if r.Lost {
+			b.WriteString("(records are missing here)\n")
+		}
+		fmt.Fprintf(&b, "<%d>[%12.6f] %s\n", r.Level, r.Time.Seconds(), r.Text)
+	}
+	return b.String()
+}
+
+// describeExit says how the scheduler ended, with the kernel's dump.
+func (vm *VM) describeExit() string {
+	s := vm.current()
+	if s == nil {
+		return ""
+	}
+	exit, err := s.Exit() // Close has waited for its end
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	return fmt.Sprintf("%s\n\n%s", exit, exit.Dump)
+}
+
+// fileName turns a test's name into one that any file system takes.
+func fileName(name string) string {
+	const longest = 100
+	safe := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' {
+			return r
+		}
+		return '_'
+	}, name)
+	return strings.TrimLeft(safe[:min(len(safe), longest)], ".")
+}
+
+// maxOutput is how much of the programs' output is kept, in bytes.
+const maxOutput = 1 << 20
+
+// output keeps what the scheduler's program and the workers wrote.
+type output struct {
+	w io.Writer // a copy goes here; nil for none
+
+	mu   sync.Mutex
+	kept bytes.Buffer
+	lost int // bytes beyond maxOutput
+}
+
+func newOutput(w io.Writer) *output { return &output{w: w} }
+
+// Write never fails: a program does not depend on who reads its output.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	room := min(len(p), maxOutput-o.kept.Len())
+	o.kept.Write(p[:room])
+	o.lost += len(p) - room
+	if o.w != nil {
+		_, _ = o.w.Write(p)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lost == 0 {
+		return o.kept.String()
+	}
+	return fmt.Sprintf("%s\n(%d bytes more)\n", o.kept.String(), o.lost)
+}

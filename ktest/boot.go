@@ -1,0 +1,213 @@
+package ktest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ktgen/ktgen/vmm"
+	"github.com/ktgen/ktgen/vmm/guest"
+	"github.com/ktgen/ktgen/vmm/kernel"
+)
+
+// Boot starts a guest, and the scheduler that cfg names, for the length of a
+// test. It skips the test where no guest can boot (but not in CI), and fails it
+// if something goes wrong.
+//
+// When the test has failed, the guest's console, its kernel's log, the
+// scheduler's output and the latest snapshots are written to a directory that
+// the test's log names.
+func Boot(t testing.TB, cfg Config) *VM {
+	t.Helper()
+	ctx, cancel := startContext(t)
+	defer cancel()
+	vm, err := Start(ctx, cfg)
+	if unable(err) && !inCI() {
+		t.Skipf("no guest can boot here: %v", err)
+	}
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	vm.tb = t
+	t.Cleanup(vm.finish)
+	return vm
+}
+
+// deadlineMargin is how long before a test's deadline a start is given up.
+const deadlineMargin = 5 * time.Second
+
+// startContext ends shortly before the test binary would be killed for taking
+// too long, so that there is a message of what took the time.
+func startContext(t testing.TB) (context.Context, context.CancelFunc) {
+	withDeadline, ok := t.(interface{ Deadline() (time.Time, bool) })
+	if !ok {
+		return context.WithCancel(context.Background())
+	}
+	deadline, ok := withDeadline.Deadline()
+	if !ok {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithDeadline(context.Background(), deadline.Add(-deadlineMargin))
+}
+
+// unable reports whether err says that this machine cannot boot any guest.
+func unable(err error) bool {
+	var noQEMU *vmm.NoQEMUError
+	return errors.As(err, &noQEMU) || errors.Is(err, kernel.ErrNoKernel)
+}
+
+// inCI reports whether tests must run, as the environment variable CI says.
+func inCI() bool {
+	ci, err := strconv.ParseBool(os.Getenv("CI"))
+	return err == nil && ci
+}
+
+// Start starts a guest, and the scheduler that cfg names. The caller closes
+// it. ctx bounds the start only.
+//
+// The error may be one of package vmm, of package vmm/kernel, or of a scheduler:
+// [*RejectedError], [*LoaderError], [*ExitedError], [*AttachError].
+func Start(ctx context.Context, cfg Config) (*VM, error) {
+	vm, err := launch(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Scheduler.path == "" {
+		return vm, nil
+	}
+	if err := vm.Attach(ctx, cfg.Scheduler); err != nil {
+		vm.Close()
+		return nil, err
+	}
+	return vm, nil
+}
+
+// errNoAgent says what is missing in a program that wants to boot guests.
+var errNoAgent = errors.New("this program cannot be a guest's init: add `func TestMain(m *testing.M) { ktest.Main(m) }` to the tests of this package, or `ktest.Init()` as the first line of main")
+
+func launch(ctx context.Context, cfg Config) (*VM, error) {
+	if !agentReady {
+		return nil, errNoAgent
+	}
+	machine, k, err := cfg.machine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vm := &VM{cfg: cfg, image: k, output: newOutput(cfg.Output)}
+	vm.cfg.Timeouts = cfg.Timeouts.withDefaults()
+
+	// The context of a launch bounds the life of the machine, which outlives
+	// this function.
+	life, end := context.WithCancelCause(context.Background())
+	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	vm.machine, err = vmm.Launch(life, machine, vmm.Hooks{Ready: greet, Restored: wake})
+	if err != nil {
+		end(nil)
+		return nil, err
+	}
+	vm.end = func() { end(vmm.ErrClosed) }
+	if err := vm.connect(ctx); err != nil {
+		vm.Close()
+		return nil, err
+	}
+	if !stop() {
+		vm.Close()
+		return nil, fmt.Errorf("start a guest: %w", context.Cause(ctx))
+	}
+	return vm, nil
+}
+
+// machine returns the virtual machine to launch, and its kernel.
+func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error) {
+	k, err := c.findKernel(ctx)
+	if err != nil {
+		return vmm.Config{}, nil, err
+	}
+	boot := k.Fastest()
+	if c.KASLR {
+		if boot, err = k.Randomized(); err != nil {
+			return vmm.Config{}, nil, err
+		}
+	}
+	files, err := c.guestFiles()
+	if err != nil {
+		return vmm.Config{}, nil, err
+	}
+	archive, err := image(files)
+	if err != nil {
+		return vmm.Config{}, nil, err
+	}
+
+	machine := vmm.Config{
+		Kernel:    boot.Path,
+		Initramfs: archive,
+		Args:      append([]string{guest.KernelArg}, c.KernelArgs...),
+		CPUs:      c.CPUs,
+		Memory:    c.Memory,
+		Ports:     []string{guest.Port},
+		Timeouts:  vmm.Timeouts{Boot: c.Timeouts.Boot, Restore: c.Timeouts.Restore},
+	}
+	if c.NoTemplate {
+		machine.Start = vmm.StartCold
+	}
+	return machine, k, nil
+}
+
+func (c Config) findKernel(ctx context.Context) (*kernel.Kernel, error) {
+	if c.Kernel == "" {
+		return kernel.Find(ctx)
+	}
+	k, err := kernel.Open(ctx, c.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	return k, k.Fit()
+}
+
+// greet waits for the agent of a guest that boots, and asks it about the
+// kernel. The answer is kept with the template.
+func greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
+	client, err := guest.Connect(ctx, lend(machine))
+	if err != nil {
+		return nil, err
+	}
+	k, err := client.Kernel(ctx)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	if err := client.Quiesce(ctx); err != nil {
+		return nil, err
+	}
+	return json.Marshal(k)
+}
+
+// wake greets a guest that has been restored.
+func wake(ctx context.Context, machine *vmm.VM) error {
+	client, err := guest.Connect(ctx, lend(machine))
+	if err != nil {
+		return err
+	}
+	if err := client.Wake(ctx); err != nil {
+		client.Close()
+		return err
+	}
+	return client.Quiesce(ctx)
+}
+
+// connect begins the session that lasts as long as the VM.
+func (vm *VM) connect(ctx context.Context) error {
+	var err error
+	if vm.agent, err = guest.Connect(ctx, lend(vm.machine)); err != nil {
+		return vm.because(err)
+	}
+	if err := json.Unmarshal(vm.machine.State(), &vm.kernel); err != nil {
+		return fmt.Errorf("read what the guest said of its kernel when it booted: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package ktest
+
+import (
+	"cmp"
+	"io"
+	"time"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/vmm"
+)
+
+// Config describes a guest. The zero value is one with 2 CPUs, 512 MiB of
+// memory, and no scheduler, on the kernel that `ktgen kernel fetch` gets.
+type Config struct {
+	CPUs   int
+	Memory vmm.Size
+
+	// Kernel is the image to boot, a bzImage or an ELF vmlinux. If it is empty
+	// the kernel is searched for; see package vmm/kernel.
+	Kernel string
+	// KASLR boots the kernel at a random address, which takes longer.
+	KASLR bool
+	// KernelArgs are added to the kernel's command line.
+	KernelArgs []string
+
+	// Scheduler is started once the guest is up.
+	Scheduler Scheduler
+
+	// Files are put into the guest: path there to path here. Programs among
+	// them come with the shared libraries that they need.
+	Files map[string]string
+
+	// NoTemplate boots the guest, where otherwise one that has booted before
+	// is restored in a fraction of the time.
+	NoTemplate bool
+
+	// ExpectExit says that the test makes its scheduler fail. Otherwise a
+	// scheduler that the kernel throws out fails the test.
+	ExpectExit bool
+
+	// Output gets what a scheduler's own binary writes, as it is written.
+	Output io.Writer
+
+	// Capture limits what snapshots hold.
+	Capture freeze.Options
+
+	Timeouts Timeouts
+}
+
+// Timeouts bound what takes time. Zero values stand for the defaults.
+type Timeouts struct {
+	Boot      time.Duration // from QEMU's start to the agent's answer; default 2 min
+	Restore   time.Duration // the same for a guest that is restored; default 20 s
+	Scheduler time.Duration // from a scheduler's start until it is enabled; default 1 min
+	Capture   time.Duration // a snapshot; default 30 s
+	Close     time.Duration // collecting the guest's log after a failure; default 5 s
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	t.Scheduler = cmp.Or(t.Scheduler, time.Minute)
+	t.Capture = cmp.Or(t.Capture, 30*time.Second)
+	t.Close = cmp.Or(t.Close, 5*time.Second)
+	return t
+}
+
+// Scheduler says which scheduler to run and how to start it. The zero value is
+// none.
+type Scheduler struct {
+	path   string // on the host; empty for none
+	binary bool
+	ops    string
+	args   []string
+	env    []string
+}
+
+// Object is a scheduler that is started from a BPF object: it is loaded and its
+// struct_ops map is attached. Objects that need more than that, such as maps
+// that are filled before, are started by their own program; see [Binary].
+func Object(path string) Scheduler { return Scheduler{path: path} }
+
+// Binary is a scheduler that is started by its own program, with arguments.
+// The shared libraries that the program needs are taken from this machine.
+func Binary(path string, args ...string) Scheduler {
+	return Scheduler{path: path, binary: true, args: args}
+}
+
+// Ops names the struct_ops map to attach, for an object that has several.
+func (s Scheduler) Ops(name string) Scheduler {
+	s.ops = name
+	return s
+}
+
+// Env adds "name=value" to the environment of a scheduler's program.
+func (s Scheduler) Env(env ...string) Scheduler {
+	s.env = append(s.env[:len(s.env):len(s.env)], env...)
+	return s
+}

@@ -1,0 +1,9 @@
+package ktest_test
+
+import (
+	"testing"
+
+	"github.com/ktgen/ktgen/ktest"
+)
+
+func TestMain(m *testing.M) { ktest.Main(m) }

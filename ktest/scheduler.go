@@ -1,0 +1,182 @@
+package ktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/ktgen/ktgen/ktest/internal/scx"
+	"github.com/ktgen/ktgen/vmm/guest"
+	"github.com/ktgen/ktgen/vmm/initramfs"
+)
+
+// What becomes of schedulers. The types are those of the loader.
+type (
+	// Exit is how a scheduler ended.
+	Exit = scx.Exit
+	// ExitKind is why the kernel ended a scheduler.
+	ExitKind = scx.ExitKind
+	// ExitedError is a scheduler that the kernel threw out, for a stall
+	// among other reasons.
+	ExitedError = scx.ExitedError
+	// RejectedError is a scheduler that the verifier rejects; it has the log.
+	RejectedError = scx.RejectedError
+	// LoaderError is a scheduler's own program that ended too early.
+	LoaderError = scx.LoaderError
+	// AttachError is a scheduler that could not be loaded or enabled.
+	AttachError = scx.AttachError
+	// BusyError is an attempt to attach a second scheduler.
+	BusyError = scx.BusyError
+	// UnsupportedError is a kernel without sched_ext.
+	UnsupportedError = scx.UnsupportedError
+)
+
+// Kinds of exits; see the constants of the kernel's enum scx_exit_kind.
+const (
+	ExitNone       = scx.ExitNone
+	ExitUnreg      = scx.ExitUnreg
+	ExitUnregBPF   = scx.ExitUnregBPF
+	ExitUnregKern  = scx.ExitUnregKern
+	ExitSysRq      = scx.ExitSysRq
+	ExitError      = scx.ExitError
+	ExitErrorBPF   = scx.ExitErrorBPF
+	ExitErrorStall = scx.ExitErrorStall
+)
+
+// ErrNoScheduler says that the guest runs no scheduler of ours.
+var ErrNoScheduler = errors.New("no scheduler is attached")
+
+// Attach starts a scheduler in the guest, and returns when the kernel says that
+// it is enabled. There can be one at a time.
+func (vm *VM) Attach(ctx context.Context, s Scheduler) error {
+	if err := vm.attach(ctx, s); err != nil {
+		return fmt.Errorf("start scheduler %s: %w", s.path, vm.because(err))
+	}
+	return nil
+}
+
+func (vm *VM) attach(ctx context.Context, s Scheduler) error {
+	ctx, cancel := context.WithTimeout(ctx, vm.cfg.Timeouts.Scheduler)
+	defer cancel()
+	source, object, err := vm.prepare(ctx, s)
+	if err != nil {
+		return err
+	}
+	started, err := scx.Start(ctx, vm.agent, source, object, vm.output)
+	if err != nil {
+		return err
+	}
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	vm.scheduler, vm.observed = started, false
+	return nil
+}
+
+// prepare reads an object, or puts a program into the guest that is not there.
+func (vm *VM) prepare(ctx context.Context, s Scheduler) (scx.Source, []byte, error) {
+	if !s.binary {
+		object, err := os.ReadFile(s.path)
+		return scx.Source{Object: s.path, Ops: s.ops}, object, err
+	}
+	source := scx.Source{Args: append([]string{s.programPath()}, s.args...), Env: s.env}
+	if vm.cfg.Scheduler.binary && vm.cfg.Scheduler.path == s.path {
+		return source, nil, nil // it was packed
+	}
+	return source, nil, vm.upload(ctx, s.programPath(), s.path)
+}
+
+// upload writes a program and the libraries that it needs to the guest.
+func (vm *VM) upload(ctx context.Context, path, host string) error {
+	needed, err := initramfs.Libraries(path, host)
+	if err != nil {
+		return err
+	}
+	needed = append(needed, initramfs.File{Guest: path, Host: host})
+	for _, file := range needed {
+		contents, err := os.ReadFile(file.Host)
+		if err != nil {
+			return err
+		}
+		if err := vm.agent.WriteFile(ctx, file.Guest, contents, 0o755); err != nil {
+			return fmt.Errorf("copy %s into the guest: %w", file.Host, err)
+		}
+	}
+	return nil
+}
+
+// Detach ends the scheduler and says how it ended. Whatever made it end before
+// is what counts. The error is [ErrNoScheduler] if none has been attached.
+func (vm *VM) Detach(ctx context.Context) (Exit, error) {
+	s := vm.current()
+	if s == nil {
+		return Exit{}, ErrNoScheduler
+	}
+	exit, err := s.Stop(ctx)
+	return vm.observe(s, exit, err)
+}
+
+// AwaitExit waits until the scheduler ends by itself and says how.
+func (vm *VM) AwaitExit(ctx context.Context) (Exit, error) {
+	s := vm.current()
+	if s == nil {
+		return Exit{}, ErrNoScheduler
+	}
+	select {
+	case <-s.Done():
+		exit, err := s.Exit()
+		return vm.observe(s, exit, err)
+	case <-ctx.Done():
+		return Exit{}, vm.because(fmt.Errorf("wait until scheduler %q ends: %w", s.Name(), context.Cause(ctx)))
+	}
+}
+
+// Exited is closed when the scheduler has ended. It is nil if none has been
+// attached.
+func (vm *VM) Exited() <-chan struct{} {
+	s := vm.current()
+	if s == nil {
+		return nil
+	}
+	return s.Done()
+}
+
+func (vm *VM) current() *scx.Scheduler {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	return vm.scheduler
+}
+
+// observe notes that the caller knows how the scheduler ended.
+func (vm *VM) observe(s *scx.Scheduler, exit Exit, err error) (Exit, error) {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	if vm.scheduler == s {
+		vm.observed = true
+	}
+	return exit, vm.because(err)
+}
+
+// unexpectedExit returns why the scheduler has ended, if it did by itself, in
+// a way that nobody has asked about.
+func (vm *VM) unexpectedExit() error {
+	vm.mu.Lock()
+	s, observed := vm.scheduler, vm.observed
+	vm.mu.Unlock()
+	if s == nil || observed || vm.cfg.ExpectExit {
+		return nil
+	}
+	select {
+	case <-s.Done():
+	default:
+		return nil
+	}
+	exit, err := s.Exit()
+	if errors.Is(err, guest.ErrLost) {
+		return vm.because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return exit.Err()
+}
