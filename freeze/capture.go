@@ -118,7 +118,9 @@ func (s *stop) copy(ctx context.Context) error {
 		return err
 	}
 
-	s.doing = "copy its BPF maps"
+	if err == nil {
+		s.doing = "copy its BPF maps"
+	}
 	copyErr := s.pass.Copy(ctx)
 	for _, m := range s.pass.Maps {
 		s.programs.fetch(s.stopped, m.BTF)

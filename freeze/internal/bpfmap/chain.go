@@ -11,7 +11,7 @@ type chain struct {
 
 // next notes that the list goes on at a.
 func (c *chain) next(a kmem.Addr) error {
-	if a == c.seen {
+	if c.steps > 0 && a == c.seen {
 		return corrupt("the list returns to %v", a)
 	}
 	if c.steps&(c.steps-1) == 0 {

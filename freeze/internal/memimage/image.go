@@ -241,3 +241,6 @@ func (m *Image) Slice(pa int64, n int) (view []byte, ok bool) {
 	}
 	return m.RAM[pa : pa+int64(n)], true
 }
+
+// Used is how many bytes of RAM, from 0 on, are in use.
+func (m *Image) Used() int { return int(m.next) }

@@ -1,0 +1,389 @@
+package freeze_test
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/memimage"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
+func u32(v int) []byte { return binary.LittleEndian.AppendUint32(nil, uint32(v)) }
+
+// value returns the bytes of one value of a map.
+func value(m *runtime.Map, i, slot int) []byte {
+	return m.Values[(i*m.Slots+slot)*m.Stride:][:m.ValueSize]
+}
+
+func TestArrays(t *testing.T) {
+	for name, c := range map[string]struct{ size, count int }{
+		"one section of globals":                   {100, 1},
+		"values that fill their slot":              {8, 1000},
+		"values that do not":                       {13, 777},
+		"values larger than pages":                 {5000, 10},
+		"more than is copied at once":              {64, 3000},
+		"more than is copied by one worker":        {1 << 20, 6},
+		"a section mostly zero and not page sized": {3<<20 + 4097, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			var values [][]byte
+			for range c.count {
+				v := random(c.size)
+				if c.size > 1<<20 {
+					clear(v[4097 : 2<<20])
+				}
+				values = append(values, v)
+			}
+			g.add(7, g.Array(memimage.Map{
+				ID: 7, Name: "arr", Type: 2, KeySize: 4, ValueSize: uint32(c.size), MaxEntries: uint32(c.count), Flags: 1 << 10, Extra: 5,
+			}, values))
+			m := mapOf(t, g.capture(t, freeze.Options{}), 7)
+			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, "arr", m.Name)
+			require.EqualValues(t, 1<<10, m.Flags)
+			require.EqualValues(t, 5, m.Extra)
+			require.Equal(t, c.count, m.N)
+			require.Equal(t, c.count, m.Total)
+			require.Nil(t, m.Keys)
+			require.Nil(t, m.Addrs)
+			for i := range values {
+				require.True(t, bytes.Equal(values[i], value(m, i, 0)), "value %d", i)
+			}
+			require.Equal(t, g.maps[7]+memimage.Offset("bpf_array", "value"), m.Base)
+		})
+	}
+}
+
+func TestPerCPUArrays(t *testing.T) {
+	g := newGuest()
+	var values [][][]byte
+	for range 50 {
+		values = append(values, [][]byte{random(13), random(13), random(13)})
+	}
+	g.add(1, g.PerCPUArray(memimage.Map{ID: 1, Name: "parr", Type: 6, KeySize: 4, ValueSize: 13, MaxEntries: 50}, values))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, memimage.CPUs, m.Slots)
+	require.Equal(t, 16, m.Stride)
+	for i := range values {
+		for cpu := range values[i] {
+			require.Equal(t, values[i][cpu], value(m, i, cpu))
+			require.NotZero(t, m.Addrs[i*m.Slots+cpu])
+		}
+	}
+}
+
+func TestPerCPUValuesOfImpossibleCPUsAreMarked(t *testing.T) {
+	g := newGuest()
+	g.Put(g.Symbols["__cpu_possible_mask"], 0b101, 8)
+	g.add(1, g.PerCPUArray(memimage.Map{ID: 1, Type: 6, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		[][][]byte{{random(8), random(8), random(8)}}))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.NotZero(t, m.Addrs[0])
+	require.Zero(t, m.Addrs[1])
+	require.NotZero(t, m.Addrs[2])
+	require.Equal(t, make([]byte, 8), value(m, 0, 1))
+}
+
+// entries makes n entries with distinct keys of keySize bytes.
+func entries(n, keySize, valueSize, slots int) []memimage.Entry {
+	var list []memimage.Entry
+	for i := range n {
+		e := memimage.Entry{Key: append(u32(i), random(keySize-4)...)}
+		for range slots {
+			e.Values = append(e.Values, random(valueSize))
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// captured returns the entries of a map with keys, ordered by key.
+func captured(m *runtime.Map) []memimage.Entry {
+	var list []memimage.Entry
+	for i := range m.N {
+		e := memimage.Entry{Key: m.Keys[i*m.KeySize : (i+1)*m.KeySize]}
+		for slot := range m.Slots {
+			e.Values = append(e.Values, value(m, i, slot))
+		}
+		list = append(list, e)
+	}
+	return ordered(list)
+}
+
+func ordered(list []memimage.Entry) []memimage.Entry {
+	slices.SortFunc(list, func(a, b memimage.Entry) int {
+		return cmp.Compare(binary.LittleEndian.Uint32(a.Key), binary.LittleEndian.Uint32(b.Key))
+	})
+	return list
+}
+
+func TestHashes(t *testing.T) {
+	for name, c := range map[string]struct {
+		typ                               uint32
+		key, value, count, buckets, slots int
+	}{
+		"empty":               {1, 4, 8, 0, 16, 1},
+		"hash":                {1, 11, 13, 500, 64, 1},
+		"one bucket":          {1, 4, 8, 100, 1, 1},
+		"LRU":                 {9, 4, 48, 300, 512, 1},
+		"per-CPU":             {5, 12, 13, 200, 64, memimage.CPUs},
+		"LRU per-CPU":         {10, 4, 8, 100, 64, memimage.CPUs},
+		"values over pages":   {1, 500, 9000, 40, 64, 1},
+		"many, mostly unused": {1, 4, 8, 100, 1 << 15, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			want := entries(c.count, c.key, c.value, c.slots)
+			g.add(3, g.Hash(memimage.Map{
+				ID: 3, Name: "hash", Type: c.typ, KeySize: uint32(c.key), ValueSize: uint32(c.value), MaxEntries: 100_000,
+			}, c.buckets, want))
+			m := mapOf(t, g.capture(t, freeze.Options{}), 3)
+			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, c.slots, m.Slots)
+			require.Equal(t, c.count, m.Total)
+			require.Equal(t, ordered(want), captured(m))
+		})
+	}
+}
+
+func TestHashEntryThatIsBeingReplacedIsTakenOnce(t *testing.T) {
+	g := newGuest()
+	old, other := entries(1, 4, 8, 1)[0], entries(2, 4, 8, 1)[1]
+	replacing := memimage.Entry{Key: old.Key, Values: [][]byte{random(8)}}
+	// An update puts the new element before the old one, then removes that.
+	g.add(3, g.Hash(memimage.Map{ID: 3, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 9}, 1,
+		[]memimage.Entry{old, other, replacing}))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 3)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, []memimage.Entry{replacing, other}, captured(m))
+}
+
+func TestTaskStorageNamesItsOwners(t *testing.T) {
+	g := newGuest()
+	var elements []memimage.Stored
+	want := make(map[int32][]byte)
+	for pid := int32(1); pid < 40; pid++ {
+		v := random(24)
+		want[pid] = v
+		elements = append(elements, memimage.Stored{Owner: g.Task(pid, pid/2, "worker"), Value: v})
+	}
+	elements = append(elements, memimage.Stored{Owner: g.Task(99, 99, "gone"), Value: random(24), Unlinked: true})
+	g.add(4, g.Storage(memimage.Map{ID: 4, Type: 29, KeySize: 4, ValueSize: 24}, 2, elements))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 4)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, len(want), m.N)
+	require.Len(t, m.Owners, m.N)
+	for i, o := range m.Owners {
+		require.Equal(t, want[o.PID], value(m, i, 0))
+		require.Equal(t, o.PID/2, o.TGID)
+		require.Equal(t, "worker", o.Comm)
+		delete(want, o.PID)
+	}
+	require.Empty(t, want)
+}
+
+func TestOtherStorageHasItsOwnersAddress(t *testing.T) {
+	for _, typ := range []uint32{24, 28, 32} {
+		g := newGuest()
+		owner, v := g.Alloc(64), random(13)
+		g.add(4, g.Storage(memimage.Map{ID: 4, Type: typ, KeySize: 4, ValueSize: 13}, 3,
+			[]memimage.Stored{{Owner: owner, Value: v}}))
+		m := mapOf(t, g.capture(t, freeze.Options{}), 4)
+		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		require.Equal(t, []runtime.Owner{{Addr: owner}}, m.Owners)
+		require.Equal(t, v, value(m, 0, 0))
+	}
+}
+
+func TestArenasHaveTheirPopulatedPages(t *testing.T) {
+	const user = 0x1000_4000_0000
+	g := newGuest()
+	pages := map[int][]byte{10: memimage.ArenaScratch, 600: memimage.ArenaScratch}
+	for _, n := range []int{0, 1, 2, 511, 512, 100_000, 786_431} {
+		pages[n] = random(memimage.PageSize)
+	}
+	g.add(5, g.Arena(memimage.Map{ID: 5, Type: 33, MaxEntries: 786_432}, user, pages))
+	f := g.freezer(t, freeze.Options{})
+	for range 2 { // the second time with a hint where pages are
+		snap, err := f.Capture(t.Context(), "x")
+		require.NoError(t, err)
+		m := mapOf(t, snap, 5)
+		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		var want []runtime.Extent
+		for _, run := range [][]int{{0, 1, 2}, {511, 512}, {100_000}, {786_431}} {
+			e := runtime.Extent{Addr: user + uint64(run[0])*memimage.PageSize}
+			for _, n := range run {
+				e.Data = append(e.Data, pages[n]...)
+			}
+			want = append(want, e)
+		}
+		require.Equal(t, want, m.Extents)
+	}
+}
+
+func TestArenaWithoutPages(t *testing.T) {
+	g := newGuest()
+	g.add(5, g.Arena(memimage.Map{ID: 5, Type: 33, MaxEntries: 100}, 0, nil))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 5)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Empty(t, m.Extents)
+}
+
+func TestStructOpsAreTheKernelsCopy(t *testing.T) {
+	g := newGuest()
+	v := random(100)
+	g.add(6, g.StructOps(memimage.Map{ID: 6, Name: "ops", Type: 26, KeySize: 4, ValueSize: 100, MaxEntries: 1}, v))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 6)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, 1, m.N)
+	require.Equal(t, v, value(m, 0, 0))
+}
+
+func TestQueuesAndStacksAreInTheOrderOfPopping(t *testing.T) {
+	for typ, reverse := range map[uint32]bool{22: false, 23: true} {
+		g := newGuest()
+		want := [][]byte{random(13), random(13), random(13), random(13)}
+		g.add(8, g.Queue(memimage.Map{ID: 8, Type: typ, ValueSize: 13, MaxEntries: 5}, want))
+		m := mapOf(t, g.capture(t, freeze.Options{}), 8)
+		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		if reverse {
+			slices.Reverse(want)
+		}
+		for i := range want {
+			require.Equal(t, want[i], value(m, i, 0))
+		}
+	}
+}
+
+func TestMapsAreFoundAtAnyDepthAndInOrder(t *testing.T) {
+	g := newGuest()
+	ids := []uint32{1, 63, 64, 4095, 4096, 300_000, 1<<31 - 1}
+	for _, id := range ids {
+		g.add(id, g.Other(memimage.Map{ID: id, Type: 200}))
+	}
+	g.add(77, g.Other(memimage.Map{ID: 77, Type: 2, Freed: true}))
+	var got []uint32
+	for _, m := range g.capture(t, freeze.Options{}).Maps {
+		got = append(got, m.ID)
+	}
+	require.Equal(t, ids, got, "a map that is being freed is left out")
+}
+
+func TestUnreadMapTypesSayTheyAre(t *testing.T) {
+	g := newGuest()
+	g.add(1, g.Other(memimage.Map{ID: 1, Name: "trie", Type: 11, KeySize: 8, ValueSize: 4, MaxEntries: 3}))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+	require.Equal(t, runtime.Unsupported, m.Status)
+	require.Contains(t, m.Reason, "type 11")
+	require.Equal(t, "trie", m.Name)
+	require.Equal(t, 3, m.MaxEntries)
+}
+
+func TestShapesComeFromTheProgramsBTF(t *testing.T) {
+	g := newGuest()
+	raw, key, ctx := program(t)
+	object := g.BTF(12, "sched", raw)
+	h := memimage.Map{ID: 1, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 9, BTF: object, KeyType: key, ValueType: ctx}
+	g.add(1, g.Hash(h, 4, entries(3, 4, 8, 1)))
+	h.ID = 2
+	g.add(2, g.Hash(h, 4, nil))
+	g.add(3, g.Other(memimage.Map{ID: 3, Type: 200}))
+	snap := g.capture(t, freeze.Options{})
+
+	require.Len(t, snap.Programs, 1)
+	p := snap.Programs[0]
+	require.EqualValues(t, 12, p.BTFID)
+	require.Equal(t, "sched", p.Name)
+	for _, id := range []uint32{1, 2} {
+		m := mapOf(t, snap, id)
+		require.Same(t, p, m.Program)
+		require.Equal(t, "u32", m.Key.Name)
+		require.Equal(t, "ctx", m.Value.Name)
+		require.Equal(t, "weight", m.Value.Members[0].Name)
+		require.Contains(t, p.Shapes, m.Value)
+	}
+	require.Nil(t, mapOf(t, snap, 3).Program)
+}
+
+func TestProgramsAreSharedBetweenCapturesWhileTheyAreTheSame(t *testing.T) {
+	g := newGuest()
+	raw, _, ctx := program(t)
+	h := memimage.Map{ID: 1, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 9, BTF: g.BTF(12, "", raw), ValueType: ctx}
+	g.add(1, g.Hash(h, 4, nil))
+	f := g.freezer(t, freeze.Options{})
+	first, err := f.Capture(t.Context(), "1")
+	require.NoError(t, err)
+	second, err := f.Capture(t.Context(), "2")
+	require.NoError(t, err)
+	require.Same(t, first.Programs[0], second.Programs[0])
+
+	g.Put(memimage.Addr(h.BTF, "btf", "id"), 13, 4) // another object in the same memory
+	third, err := f.Capture(t.Context(), "3")
+	require.NoError(t, err)
+	require.NotSame(t, first.Programs[0], third.Programs[0])
+	require.EqualValues(t, 13, third.Programs[0].BTFID)
+}
+
+func TestSnapshotDescribesTheGuest(t *testing.T) {
+	g := newGuest()
+	snap := g.capture(t, freeze.Options{})
+	require.Equal(t, runtime.Guest{
+		Release: "7.3.0-memimage", Arch: "amd64", PageSize: 4096, CPUs: memimage.CPUs, Online: []int{0, 1},
+	}, snap.Guest)
+	require.Equal(t, "now", snap.Name)
+	require.Empty(t, snap.Maps)
+	require.NotZero(t, snap.Taken)
+	require.NotZero(t, snap.Timing.Walk)
+	require.GreaterOrEqual(t, snap.Timing.Paused, snap.Timing.Stop+snap.Timing.Walk+snap.Timing.Copy+snap.Timing.Resume)
+}
+
+func TestCapturesDoNotShareMemory(t *testing.T) {
+	g := newGuest()
+	v := random(200_000)
+	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: 200_000, MaxEntries: 1}, [][]byte{v}))
+	f := g.freezer(t, freeze.Options{})
+	first, err := f.Capture(t.Context(), "1")
+	require.NoError(t, err)
+	changed := random(200_000)
+	g.Write(g.maps[1]+memimage.Offset("bpf_array", "value"), changed)
+	second, err := f.Capture(t.Context(), "2")
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(v, value(mapOf(t, first, 1), 0, 0)))
+	require.True(t, bytes.Equal(changed, value(mapOf(t, second, 1), 0, 0)))
+}
+
+func TestWhatCountsIsReadWhileTheGuestStandsStill(t *testing.T) {
+	const size = 3 << 20 // large enough for zero pages to be skipped
+	g := newGuest()
+	before := random(size)
+	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: size, MaxEntries: 1}, [][]byte{before}))
+	hash := g.Hash(memimage.Map{ID: 2, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 9}, 4, entries(9, 4, 8, 1))
+	g.add(2, hash)
+	after := random(size)
+	clear(after[1<<20 : 2<<20]) // pages that were not zero before
+	g.whilePaused = func() {
+		g.Write(g.maps[1]+memimage.Offset("bpf_array", "value"), after)
+		g.Put(memimage.Addr(hash, "bpf_htab", "n_buckets"), 2, 4)
+	}
+	snap := g.capture(t, freeze.Options{})
+	require.True(t, bytes.Equal(after, value(mapOf(t, snap, 1), 0, 0)))
+	require.Equal(t, 5, mapOf(t, snap, 2).N, "elements of two buckets")
+}

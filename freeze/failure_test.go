@@ -1,0 +1,355 @@
+package freeze_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/memimage"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// twoMaps is a guest with a healthy array, id 1, and a hash, id 2.
+func twoMaps() (g *guest, hash uint64) {
+	g = newGuest()
+	g.add(1, g.Array(memimage.Map{ID: 1, Name: "healthy", Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1}, [][]byte{random(8)}))
+	hash = g.Hash(memimage.Map{ID: 2, Name: "sick", Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 100}, 4, entries(20, 4, 8, 1))
+	g.add(2, hash)
+	return g, hash
+}
+
+func TestBrokenMapCostsOnlyItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(g *guest, hash uint64)
+		want   string
+	}{
+		"cycle in a bucket": {func(g *guest, hash uint64) {
+			e := g.HashElements(hash, 1)
+			g.Put(memimage.Addr(e[len(e)-1], "htab_elem", "hash_node.next"), e[0], 8)
+		}, "bucket 1: the list returns to 0x"},
+		"element that is its own successor": {func(g *guest, hash uint64) {
+			e := g.HashElements(hash, 0)
+			g.Put(memimage.Addr(e[0], "htab_elem", "hash_node.next"), e[0], 8)
+		}, "bucket 0: the list returns to 0x"},
+		"end of another bucket": {func(g *guest, hash uint64) {
+			e := g.HashElements(hash, 2)
+			g.Put(memimage.Addr(e[len(e)-1], "htab_elem", "hash_node.next"), 7, 8)
+		}, "the list of bucket 2 ends as that of bucket 3"},
+		"pointer to user space": {func(g *guest, hash uint64) {
+			e := g.HashElements(hash, 2)
+			g.Put(memimage.Addr(e[1], "htab_elem", "hash_node.next"), 0x7f0000001000, 8)
+		}, "0x7f0000001000 is not a kernel address"},
+		"null in a list": {func(g *guest, hash uint64) {
+			e := g.HashElements(hash, 2)
+			g.Put(memimage.Addr(e[1], "htab_elem", "hash_node.next"), 0, 8)
+		}, "0x0 is not a kernel address"},
+		"four billion buckets": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_htab", "n_buckets"), 0xffffffff, 4)
+		}, "not a kernel address"},
+		"key of 4 GiB": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "key_size"), 0xffffffff, 4)
+		}, "key_size is 4294967295"},
+		"value of 4 GiB": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "value_size"), 0xffffffff, 4)
+		}, "value_size is 4294967295"},
+		"id of another map": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "id"), 9, 4)
+		}, "has id 9 and is found under id 2"},
+		"BTF that is not mapped": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "btf"), 5, 8)
+		}, "read struct btf at 0x5"},
+		"array of 4 GiB elements": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 2, 4)
+			g.Put(memimage.Addr(hash, "bpf_map", "value_size"), 0xfffffff8, 4)
+			g.Put(memimage.Addr(hash, "bpf_array", "elem_size"), 0xfffffff8, 4)
+		}, "limit on bytes"},
+		"array larger than RAM": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 2, 4)
+			g.Put(memimage.Addr(hash, "bpf_map", "max_entries"), 8<<20, 4)
+			g.Put(memimage.Addr(hash, "bpf_array", "elem_size"), 8, 4)
+		}, "outside the guest's RAM"},
+		"arena across 4 GiB": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 33, 4)
+			g.Put(memimage.Addr(hash, "bpf_map", "max_entries"), 1<<20, 4)
+			g.Put(memimage.Addr(hash, "bpf_arena", "user_vm_start"), 0x1000, 8)
+			g.Put(memimage.Addr(hash, "bpf_arena", "kern_vm"), hash, 8)
+		}, "user address 0x1000"},
+		"storage with 2^31 buckets": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 29, 4)
+			g.Put(memimage.Addr(hash, "bpf_local_storage_map", "bucket_log"), 31, 4)
+		}, "bucket_log is 31"},
+		"queue with its head outside": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 22, 4)
+			g.Put(memimage.Addr(hash, "bpf_queue_stack", "head"), 5, 4)
+			g.Put(memimage.Addr(hash, "bpf_queue_stack", "size"), 5, 4)
+		}, "head 5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, hash := twoMaps()
+			c.damage(g, hash)
+			snap := g.capture(t, freeze.Options{})
+			require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+			sick := mapOf(t, snap, 2)
+			require.NotEqual(t, runtime.Complete, sick.Status)
+			require.Contains(t, sick.Reason, c.want)
+			require.LessOrEqual(t, sick.N*sick.Slots*sick.Stride, len(sick.Values))
+		})
+	}
+}
+
+func TestEntriesBeforeTheDamageAreKept(t *testing.T) {
+	g, hash := twoMaps()
+	e := g.HashElements(hash, 3)
+	g.Put(memimage.Addr(e[2], "htab_elem", "hash_node.next"), 0, 8)
+	m := mapOf(t, g.capture(t, freeze.Options{}), 2)
+	require.Equal(t, runtime.Failed, m.Status)
+	require.Equal(t, 5*3+3, m.N)
+	require.Len(t, m.Keys, m.N*m.KeySize)
+}
+
+func TestDamagedMapListIsAnErrorWithWhatWasFound(t *testing.T) {
+	g, _ := twoMaps()
+	g.add(5000, 0) // a node of its own
+	g.maps[5000] = g.Other(memimage.Map{ID: 5000, Type: 200})
+	f := g.freezer(t, freeze.Options{})
+	root := g.Get(memimage.Addr(g.Symbols["map_idr"], "idr", "idr_rt.xa_head")) &^ 2
+	g.Put(memimage.Addr(root, "xa_node", "slots")+8, root|2, 8) // a child that is its own parent
+	snap, err := f.Capture(t.Context(), "x")
+	require.ErrorContains(t, err, `capture "x": walk its BPF maps: find the BPF maps: xa_node at 0x`)
+	require.ErrorContains(t, err, "kept 2 of 2 maps")
+	require.Len(t, snap.Maps, 2)
+	g.requireResumed(t)
+}
+
+func TestLimitsTruncateAndSaySo(t *testing.T) {
+	values := func() (list [][]byte) {
+		for range 1000 {
+			list = append(list, random(8))
+		}
+		return list
+	}
+	g := newGuest()
+	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1000}, values()))
+	g.add(2, g.Hash(memimage.Map{ID: 2, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 1000}, 64, entries(500, 4, 8, 1)))
+	g.add(3, g.Arena(memimage.Map{ID: 3, Type: 33, MaxEntries: 100}, 0, map[int][]byte{1: random(4096), 3: random(4096)}))
+
+	snap := g.capture(t, freeze.Options{MapBytes: 5000})
+	arr, hash, arena := mapOf(t, snap, 1), mapOf(t, snap, 2), mapOf(t, snap, 3)
+	require.Equal(t, runtime.Truncated, arr.Status)
+	require.Equal(t, 625, arr.N)
+	require.Equal(t, 1000, arr.Total)
+	require.Contains(t, arr.Reason, "625 of 1000 entries")
+	require.Equal(t, runtime.Truncated, hash.Status)
+	require.Equal(t, 5000/(4+8+8), hash.N)
+	require.Equal(t, 500, hash.Total, "the kernel counts its elements")
+	require.Equal(t, runtime.Truncated, arena.Status)
+	require.Contains(t, arena.Reason, "1 of 2 pages")
+	require.Len(t, arena.Extents, 1)
+
+	snap = g.capture(t, freeze.Options{TotalBytes: 8000})
+	require.Equal(t, runtime.Truncated, mapOf(t, snap, 2).Status)
+	require.Zero(t, mapOf(t, snap, 2).N, "the first map has taken all")
+}
+
+func TestSelectChoosesByHeader(t *testing.T) {
+	g, _ := twoMaps()
+	snap := g.capture(t, freeze.Options{Select: func(m *runtime.Map) bool { return m.Name == "sick" && m.KeySize == 4 }})
+	require.Equal(t, runtime.Truncated, mapOf(t, snap, 1).Status)
+	require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
+	require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+}
+
+func TestGuestIsResumedWhateverFails(t *testing.T) {
+	g, _ := twoMaps()
+	healthy := true
+	f := g.freezer(t, freeze.Options{Select: func(*runtime.Map) bool {
+		if !healthy && g.paused.Load() > 0 {
+			panic("a mistake")
+		}
+		return true
+	}})
+
+	t.Run("a panic", func(t *testing.T) {
+		healthy = false
+		snap, err := f.Capture(t.Context(), "x")
+		healthy = true
+		var panicked *freeze.PanicError
+		require.ErrorAs(t, err, &panicked)
+		require.Equal(t, "a mistake", panicked.Value)
+		require.Contains(t, string(panicked.Stack), "failure_test.go")
+		require.NotNil(t, snap)
+		g.requireResumed(t)
+	})
+	t.Run("cancelled before", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		snap, err := f.Capture(ctx, "x")
+		require.ErrorIs(t, err, context.Canceled)
+		require.Nil(t, snap)
+		g.requireResumed(t)
+	})
+	t.Run("cancelled while it stands still", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("the caller is gone")
+		g.whilePaused = func() { cancel(gone) }
+		snap, err := f.Capture(ctx, "x")
+		g.whilePaused = nil
+		require.ErrorIs(t, err, gone)
+		require.Len(t, snap.Maps, 2)
+		for _, m := range snap.Maps {
+			require.Equal(t, runtime.Failed, m.Status)
+			require.Contains(t, m.Reason, "the caller is gone")
+		}
+		g.requireResumed(t)
+	})
+	t.Run("the guest does not stop", func(t *testing.T) {
+		g.failStop = errors.New("QEMU was killed")
+		snap, err := f.Capture(t.Context(), "x")
+		g.failStop = nil
+		require.EqualError(t, err, `capture "x": stop the guest: QEMU was killed; nothing was captured`)
+		require.Nil(t, snap)
+		g.requireResumed(t)
+	})
+	t.Run("the guest does not resume", func(t *testing.T) {
+		g.failResume = errors.New("QEMU was killed")
+		snap, err := f.Capture(t.Context(), "x")
+		g.failResume = nil
+		require.EqualError(t, err, `capture "x": resume the guest; kept 2 of 2 maps; the guest did not resume: QEMU was killed`)
+		var capture *freeze.CaptureError
+		require.ErrorAs(t, err, &capture)
+		require.Equal(t, 2, capture.Kept)
+		require.Len(t, snap.Maps, 2, "what was captured stays readable")
+	})
+	t.Run("and then it works", func(t *testing.T) {
+		snap, err := f.Capture(t.Context(), "x")
+		require.NoError(t, err)
+		require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+	})
+	require.Equal(t, g.stops.Load(), g.resumes.Load())
+}
+
+func TestPauseIsBounded(t *testing.T) {
+	g := newGuest()
+	g.add(1, g.Hash(memimage.Map{ID: 1, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 1 << 16}, 1<<15, entries(20_000, 4, 8, 1)))
+	m := mapOf(t, g.capture(t, freeze.Options{MaxPause: time.Nanosecond}), 1)
+	require.Equal(t, runtime.Truncated, m.Status)
+	require.Contains(t, m.Reason, "stood still for as long as it may")
+}
+
+func TestConcurrentCapturesTakeTurns(t *testing.T) {
+	g, _ := twoMaps()
+	f := g.freezer(t, freeze.Options{})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 10 {
+				snap, err := f.Capture(t.Context(), "x") // Pause panics if they do not
+				if err != nil || len(snap.Maps) != 2 {
+					t.Errorf("capture: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	g.requireResumed(t)
+}
+
+func TestWaitingForAnotherCaptureEndsWithTheContext(t *testing.T) {
+	g, _ := twoMaps()
+	f := g.freezer(t, freeze.Options{})
+	standing, end := make(chan struct{}), make(chan struct{})
+	g.whilePaused = func() { close(standing); <-end }
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = f.Capture(context.Background(), "first") })
+	<-standing
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := f.Capture(ctx, "second")
+	require.ErrorContains(t, err, `capture "second": wait for another capture of the guest to end: context canceled`)
+	close(end)
+	wg.Wait()
+}
+
+func TestNewSaysWhatIsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(g *guest, k *freeze.Kernel)
+		want   string
+	}{
+		"no symbols": {func(_ *guest, k *freeze.Kernel) { k.Symbols = nil }, "no symbols: read /proc/kallsyms"},
+		"no BTF":     {func(_ *guest, k *freeze.Kernel) { k.BTF = nil }, "read the kernel's BTF (0 bytes)"},
+		"BTF cut short": {func(_ *guest, k *freeze.Kernel) { k.BTF = k.BTF[:len(k.BTF)/2] },
+			"read the kernel's BTF"},
+		"members of other kernels": {func(_ *guest, k *freeze.Kernel) {
+			k.BTF = memimage.KernelBTF("bpf_map.max_entries", "bpf_map.id", "xa_node")
+		}, "lacks bpf_map.max_entries, bpf_map.id, xa_node, xa_node.shift, xa_node.slots"},
+		"wrong base": {func(_ *guest, k *freeze.Kernel) { k.PhysText += 4096 },
+			"find the kernel in the guest's memory (_text at physical address 0x301000)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			k := g.kernel(t, memimage.KernelBTF())
+			c.change(g, &k)
+			_, err := freeze.New(g, g, k, freeze.Options{})
+			require.ErrorContains(t, err, `prepare to capture a guest with kernel "7.3.0-memimage"`)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	g := newGuest()
+	_, err := freeze.New(g, g, g.kernel(t, memimage.KernelBTF()), freeze.Options{MapBytes: -1})
+	require.ErrorContains(t, err, "negative")
+}
+
+func TestFamilyThatAKernelLaysOutDifferentlyIsUnsupported(t *testing.T) {
+	g, _ := twoMaps()
+	g.Publish(g.maps)
+	f, err := freeze.New(g, g, g.kernel(t, memimage.KernelBTF("bpf_htab.buckets")), freeze.Options{})
+	require.NoError(t, err)
+	snap, err := f.Capture(t.Context(), "x")
+	require.NoError(t, err)
+	require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+	m := mapOf(t, snap, 2)
+	require.Equal(t, runtime.Unsupported, m.Status)
+	require.Contains(t, m.Reason, "bpf_htab.buckets")
+}
+
+func TestBTFThatCannotBeReadCostsOnlyTheTypes(t *testing.T) {
+	g := newGuest()
+	raw, _, ctx := program(t)
+	for i, damage := range []func(btf uint64){
+		func(btf uint64) { g.Put(memimage.Addr(btf, "btf", "data_size"), uint64(len(raw)-9), 4) },
+		func(btf uint64) { g.Put(memimage.Addr(btf, "btf", "data"), 4096, 8) },
+		func(btf uint64) { g.Put(memimage.Addr(btf, "btf", "base_btf"), btf, 8) },
+	} {
+		id := uint32(i + 1)
+		object := g.BTF(id, "", raw)
+		damage(object)
+		g.add(id, g.Array(memimage.Map{ID: id, Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: object, ValueType: ctx}, [][]byte{random(8)}))
+	}
+	g.add(9, g.Array(memimage.Map{ID: 9, Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(9, "", raw), ValueType: 1 << 20}, [][]byte{random(8)}))
+	snap := g.capture(t, freeze.Options{})
+	for _, m := range snap.Maps {
+		require.Equal(t, runtime.Complete, m.Status)
+		require.Equal(t, 1, m.N)
+		require.Nil(t, m.Value)
+		require.Contains(t, m.Reason, "its types are unknown")
+	}
+}
+
+func TestRAMThatCannotBeLookedAtInPlaceIsCopied(t *testing.T) {
+	g, _ := twoMaps()
+	g.Publish(g.maps)
+	f, err := freeze.New(g, struct{ io.ReaderAt }{g}, g.kernel(t, memimage.KernelBTF()), freeze.Options{})
+	require.NoError(t, err)
+	snap, err := f.Capture(t.Context(), "x")
+	require.NoError(t, err)
+	require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status, mapOf(t, snap, 2).Reason)
+	require.Equal(t, 20, mapOf(t, snap, 2).N)
+	require.False(t, strings.Contains(mapOf(t, snap, 1).Reason, "copy"))
+}

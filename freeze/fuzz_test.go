@@ -1,0 +1,94 @@
+package freeze_test
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/memimage"
+)
+
+// FuzzCapture damages the memory of a guest with a map of each family and
+// captures it. Each 13 bytes of damage are where to write, what, and how wide.
+func FuzzCapture(f *testing.F) {
+	g := newGuest()
+	raw, key, ctx := program(f)
+	h := memimage.Map{Name: "m", KeySize: 4, ValueSize: 8, MaxEntries: 64, BTF: g.BTF(1, "p", raw), KeyType: key, ValueType: ctx}
+	header := func(id, typ uint32) memimage.Map {
+		h.ID, h.Type = id, typ
+		return h
+	}
+	perCPU := [][]byte{random(8), random(8), random(8)}
+	g.add(1, g.Array(header(1, 2), [][]byte{random(8), random(8)}))
+	g.add(2, g.PerCPUArray(header(2, 6), [][][]byte{perCPU, perCPU}))
+	g.add(3, g.Hash(header(3, 1), 8, entries(20, 4, 8, 1)))
+	g.add(4, g.Hash(header(4, 10), 8, entries(20, 4, 8, memimage.CPUs)))
+	g.add(5, g.Storage(header(5, 29), 1, []memimage.Stored{{Owner: g.Task(1, 1, "a"), Value: random(8)}, {Owner: g.Task(2, 2, "b"), Value: random(8)}}))
+	g.add(6, g.Arena(header(6, 33), 1<<44, map[int][]byte{3: random(4096), 40: memimage.ArenaScratch}))
+	g.add(7, g.StructOps(header(7, 26), random(8)))
+	g.add(8, g.Queue(header(8, 23), [][]byte{random(8), random(8)}))
+	freezer := g.freezer(f, freeze.Options{MapBytes: 1 << 20, MaxPause: time.Second})
+
+	used := g.Used()
+	for id, a := range g.maps {
+		at := uint32(g.Phys(a))
+		f.Add(damage(at, uint64(id), 0), damage(at+memimage.PageSize/16, ^uint64(0), 7))
+		for _, field := range []string{"map_type", "key_size", "value_size", "max_entries"} {
+			f.Add(damage(at+uint32(memimage.Offset("bpf_map", field)), ^uint64(0), 3), []byte(nil))
+		}
+	}
+	f.Add(damage(uint32(g.Phys(g.maps[3]+memimage.Offset("bpf_htab", "n_buckets"))), 1<<31, 3),
+		damage(uint32(g.Phys(g.maps[3]+memimage.Offset("bpf_htab", "buckets"))), g.maps[3], 7))
+
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		undo := apply(g, used, append(first, second...))
+		defer undo()
+		start := time.Now()
+		snap, err := freezer.Capture(context.Background(), "x")
+		var panicked *freeze.PanicError
+		require.NotErrorAs(t, err, &panicked)
+		require.Less(t, time.Since(start), 10*time.Second)
+		g.requireResumed(t)
+		for _, m := range snap.Maps {
+			require.GreaterOrEqual(t, len(m.Values), m.N*m.Slots*m.Stride)
+			require.GreaterOrEqual(t, m.Total, m.N)
+			if m.Addrs != nil {
+				require.GreaterOrEqual(t, len(m.Addrs), m.N*m.Slots)
+			}
+			if m.Owners != nil {
+				require.Len(t, m.Owners, m.N)
+			}
+		}
+	})
+}
+
+// damage says to write the low width%8+1 bytes of v at physical address pa.
+func damage(pa uint32, v uint64, width byte) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, pa)
+	b = binary.LittleEndian.AppendUint64(b, v)
+	return append(b, width)
+}
+
+// apply damages memory below end, and returns how to undo it.
+func apply(g *guest, end int, script []byte) (undo func()) {
+	type saved struct {
+		at    int
+		bytes []byte
+	}
+	var old []saved
+	for ; len(script) >= 13 && len(old) < 32; script = script[13:] {
+		at := int(binary.LittleEndian.Uint32(script)) % (end - 8)
+		n := int(script[12]%8) + 1
+		old = append(old, saved{at, append([]byte(nil), g.RAM[at:at+n]...)})
+		copy(g.RAM[at:at+n], script[4:12])
+	}
+	return func() {
+		for i := len(old) - 1; i >= 0; i-- {
+			copy(g.RAM[old[i].at:], old[i].bytes)
+		}
+	}
+}
