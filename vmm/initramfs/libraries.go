@@ -61,6 +61,12 @@ func (e *FormatError) Unwrap() error { return e.Err }
 // The error is a [*MissingError] when a library cannot be found, and a
 // [*FormatError] when a file is not what it should be.
 func Libraries(guest, host string) ([]File, error) {
+	return libraries(guest, host, false)
+}
+
+// libraries is Libraries for a program that is or is not the first process of
+// a guest.
+func libraries(guest, host string, first bool) ([]File, error) {
 	real, err := filepath.EvalSymlinks(host)
 	if err != nil {
 		return nil, err
@@ -80,6 +86,7 @@ func Libraries(guest, host string) ([]File, error) {
 		return nil, nil
 	}
 	search := newSearch(program)
+	search.first = first
 	return search.closure(program)
 }
 
@@ -195,6 +202,7 @@ type search struct {
 	found   map[string]bool // names and sonames that are resolved
 	files   []File
 	cached  bool // a library was found that only the loader's cache leads to
+	first   bool // the program runs before there is a /proc
 }
 
 func newSearch(program *object) *search {
@@ -266,6 +274,9 @@ func (s *search) locate(o *object, name string) (*object, error) {
 		for _, dir := range dirs {
 			looked = append(looked, dir.Host)
 			file := File{Guest: filepath.Join(dir.Guest, name), Host: filepath.Join(dir.Host, name)}
+			if s.first && dir.Guest != dir.Host {
+				file.Guest = filepath.Join(s.rules.directories[0], name)
+			}
 			if library, err := s.open(file); library != nil || err != nil {
 				return library, err
 			}

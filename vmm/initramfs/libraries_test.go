@@ -152,6 +152,30 @@ func TestLibrariesRefuseWhatIsNoProgram(t *testing.T) {
 	})
 }
 
+// programSource says what its library says. As the first process of a guest it
+// then mounts /proc and starts /opt/app/run.
+const programSource = `
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int outer(void);
+
+int main(void)
+{
+	printf("process %d: outer says %d\n", getpid() == 1 ? 1 : 2, outer());
+	fflush(stdout);
+	if (getpid() != 1)
+		return 0;
+	mount("proc", "/proc", "proc", 0, NULL);
+	if (fork() == 0)
+		execl("/opt/app/run", "run", NULL);
+	wait(NULL);
+	return 0;
+}
+`
+
 // compileProgram builds run, which needs lib/libouter.so, which needs
 // lib/libinner.so, and returns the path of run.
 func compileProgram(t *testing.T, flags, innerFlags string) string {
@@ -177,7 +201,7 @@ func compileProgram(t *testing.T, flags, innerFlags string) string {
 	}
 	compile("lib/libinner.so", "int inner(void) { return 3; }", "-shared", "-fPIC")
 	compile("lib/libouter.so", "int inner(void); int outer(void) { return inner(); }", "-shared", "-fPIC", "-linner", innerFlags)
-	compile("run", "int outer(void); int main(void) { return outer(); }", "-louter", "-Wl,--allow-shlib-undefined", flags)
+	compile("run", programSource, "-louter", "-Wl,--allow-shlib-undefined", flags)
 	return filepath.Join(dir, "run")
 }
 
