@@ -120,6 +120,7 @@ func (a *apt) update(ctx context.Context) error {
 type aptPackage struct {
 	name    string
 	version string
+	suite   string
 	release string // uname -r of the kernel in it
 	size    int64  // bytes to download
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -93,7 +94,6 @@ var hints = []struct{ symptom, hint string }{
 	{"is not signed", "the archive is not signed, and unsigned packages are never used: correct the system's sources, "},
 	{"not available in your", "the archive's signature cannot be verified: update the package debian-archive-keyring, "},
 	{"does not have a Release file", "the archive has no such suite: choose one with -suite, "},
-	{"404", "the archive has no such suite: choose one with -suite, "},
 	{"No space left", "make room, or set $" + cache.DirEnv + " to a directory with some, "},
 	{"Could not resolve", "connect to the network or set apt's proxy (Acquire::http::Proxy), "},
 	{"Could not connect", "connect to the network or set apt's proxy (Acquire::http::Proxy), "},
@@ -101,7 +101,11 @@ var hints = []struct{ symptom, hint string }{
 }
 
 func hintFor(err error) string {
-	var failed *CommandError
+	var (
+		failed *CommandError
+		unfit  *UnfitError
+		file   *fs.PathError
+	)
 	switch {
 	case errors.Is(err, errNoApt):
 		return "fetching needs Debian's package tools: use a Debian or Ubuntu system or container, " + elsewhere
@@ -109,6 +113,10 @@ func hintFor(err error) string {
 		return "name a mirror of the Debian archive with -mirror (its keys come with the package debian-archive-keyring), " + elsewhere
 	case errors.Is(err, errNoPackage):
 		return "choose another suite or version with -suite and -version, " + elsewhere
+	case errors.As(err, &unfit):
+		return "choose a newer kernel with -suite or -version, " + elsewhere
+	case errors.As(err, &file):
+		return "set $" + cache.DirEnv + " to a directory that ktgen may write to, " + elsewhere
 	case errors.As(err, &failed):
 		for _, h := range hints {
 			if strings.Contains(failed.Output, h.symptom) {
@@ -188,17 +196,22 @@ func (f *fetcher) fetchFirst(ctx context.Context, archives []source) (*Kernel, e
 			return nil, err
 		}
 		for _, suite := range suites {
-			p, err := f.choose(ctx, apt, suite)
-			if err == nil {
-				return f.get(ctx, apt, suite, p)
-			}
-			if ctx.Err() != nil {
-				return nil, err
+			k, err := f.fetchFrom(ctx, apt, suite)
+			if err == nil || ctx.Err() != nil {
+				return k, err
 			}
 			failures = append(failures, fmt.Errorf("suite %s: %w", suite, err))
 		}
 	}
 	return nil, errors.Join(failures...)
+}
+
+func (f *fetcher) fetchFrom(ctx context.Context, apt *apt, suite string) (*Kernel, error) {
+	p, err := f.choose(ctx, apt, suite)
+	if err != nil {
+		return nil, err
+	}
+	return f.get(ctx, apt, p)
 }
 
 // choose finds the newest package in suite that is wanted.
@@ -218,21 +231,15 @@ func (f *fetcher) choose(ctx context.Context, apt *apt, suite string) (aptPackag
 	if i < 0 {
 		return aptPackage{}, fmt.Errorf("%w: %s", errNoPackage, f.describeMiss(packages))
 	}
-	return packages[i], nil
+	p := packages[i]
+	p.suite = suite
+	return p, nil
 }
 
-// firstScheduler is the first release of Debian's kernels with sched_ext;
-// CONFIG_SCHED_CLASS_EXT is off before.
-const firstScheduler = "7.0"
-
-// wants says whether a release is what was asked for. Without a version only
-// kernels that can have sched_ext are.
+// wants says whether a release is what was asked for.
 func (f *fetcher) wants(release string) bool {
-	if f.Version == "" {
-		return compareReleases(release, firstScheduler) >= 0
-	}
 	rest, ok := strings.CutPrefix(release, f.Version)
-	return ok && (rest == "" || !isDigit(rest[0]))
+	return ok && (f.Version == "" || rest == "" || !isDigit(rest[0]))
 }
 
 func (f *fetcher) describeMiss(packages []aptPackage) string {
@@ -245,27 +252,23 @@ func (f *fetcher) describeMiss(packages []aptPackage) string {
 			releases = append(releases, p.release)
 		}
 	}
-	wanted := "one of release " + f.Version
-	if f.Version == "" {
-		wanted = "one of release " + firstScheduler + " or later"
-	}
-	return fmt.Sprintf("%s is not among its %d kernels: %s", wanted, len(releases), strings.Join(releases, ", "))
+	return fmt.Sprintf("release %s is not among its %d kernels: %s", f.Version, len(releases), strings.Join(releases, ", "))
 }
 
 // get returns the kernel of a package, downloading it unless it is in the cache
 // and whole.
-func (f *fetcher) get(ctx context.Context, apt *apt, suite string, p aptPackage) (*Kernel, error) {
+func (f *fetcher) get(ctx context.Context, apt *apt, p aptPackage) (*Kernel, error) {
 	entry := filepath.Join(f.kernels, p.release)
 	image := filepath.Join(entry, imageFile)
 	if k, err := Open(ctx, image); err == nil {
 		f.logf("kernel %s is in the cache: %s", p.release, image)
-		return k, nil
+		return k, k.Fit()
 	}
 	p, err := apt.describe(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	f.logf("downloading %s %s of %s, %.1f MB, to %s", p.name, p.version, suite, float64(p.size)/1e6, entry)
+	f.logf("downloading %s %s of %s, %.1f MB, to %s", p.name, p.version, p.suite, float64(p.size)/1e6, entry)
 	err = cache.Replace(ctx, entry, func(partial string) error {
 		return f.downloadInto(ctx, apt, p, partial)
 	})
@@ -298,8 +301,14 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 	if err != nil {
 		return err
 	}
-	return k.Fit()
+	if err := k.Fit(); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(entry, suiteFile), []byte(p.suite+"\n"), 0o644)
 }
+
+// suiteFile, beside a fetched image, holds the suite it is of.
+const suiteFile = "suite"
 
 // maxImage bounds, in bytes, a compressed kernel image. Debian's have 14 MB.
 const maxImage = 256 << 20
@@ -354,11 +363,10 @@ func writeFile(target string, content io.Reader) error {
 	return errors.Join(err, out.Close())
 }
 
-// cachedMatch returns the newest fit kernel in the cache that opts asks for. Of
-// which suite it is is not known.
+// cachedMatch returns the newest fit kernel in the cache that is wanted.
 func (f *fetcher) cachedMatch(ctx context.Context) *Kernel {
 	for _, release := range cachedReleases(f.kernels) {
-		if f.Version != "" && !f.wants(release) {
+		if !f.wants(release) || !f.wantsSuiteOf(release) {
 			continue
 		}
 		k, err := Open(ctx, filepath.Join(f.kernels, release, imageFile))
@@ -367,4 +375,12 @@ func (f *fetcher) cachedMatch(ctx context.Context) *Kernel {
 		}
 	}
 	return nil
+}
+
+func (f *fetcher) wantsSuiteOf(release string) bool {
+	if f.Suite == "" {
+		return true
+	}
+	suite, err := os.ReadFile(filepath.Join(f.kernels, release, suiteFile))
+	return err == nil && strings.TrimSpace(string(suite)) == f.Suite
 }

@@ -231,9 +231,34 @@ func TestFetchWithoutTheArchiveUsesTheCache(t *testing.T) {
 	require.Contains(t, log, "apt-get -c")
 	require.Contains(t, log, "using kernel 7.3.4+deb13-cloud-amd64, which is in the cache")
 
-	_, _, err = s.fetch(kernel.FetchOptions{Version: "8"})
-	var failure *kernel.FetchError
-	require.ErrorAs(t, err, &failure, "another version than the one in the cache")
+	_, _, err = s.fetch(kernel.FetchOptions{Suite: "trixie-backports", Version: "7.3"})
+	require.NoError(t, err, "the cached one is what was asked for")
+	for name, opts := range map[string]kernel.FetchOptions{
+		"another version": {Version: "8"}, "another suite": {Suite: "sid"},
+	} {
+		_, _, err = s.fetch(opts)
+		var failure *kernel.FetchError
+		require.ErrorAs(t, err, &failure, name)
+	}
+}
+
+func TestFetchPassesOverASuiteWhoseKernelDoesNotFit(t *testing.T) {
+	s := newAptSystem(t)
+	unfit := fit("7.3.4+deb13-cloud-amd64")
+	unfit.btf = unfit.btf[:1]
+	s.publish("trixie-backports", kernelPackage(t, unfit))
+	s.publish("sid", kernelPackage(t, fit("7.2.0+deb14-cloud-amd64")))
+	k, _, err := s.fetch(kernel.FetchOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "7.2.0+deb14-cloud-amd64", k.Release)
+}
+
+func TestFetchTakesANamedMirror(t *testing.T) {
+	s := newAptSystem(t)
+	s.setSources("")
+	s.publish("sid", kernelPackage(t, fit("7.2.0+deb14-cloud-amd64")))
+	_, _, err := s.fetch(kernel.FetchOptions{Suite: "sid", Mirror: "file:" + s.archive})
+	require.ErrorContains(t, err, "is not signed", "a mirror by name is reached, and must be signed")
 }
 
 func TestFetchFailsWithWhatToDo(t *testing.T) {
@@ -259,10 +284,8 @@ func TestFetchFailsWithWhatToDo(t *testing.T) {
 			kernel.FetchOptions{Suite: "trixie-backports"}, []string{"is not signed", "unsigned packages are never used"},
 		},
 		{
-			"no kernel that can have sched_ext", func(s *aptSystem) {
-				s.publish("sid", kernelPackage(s.t, fit("6.12.48+deb13-cloud-amd64")))
-			},
-			kernel.FetchOptions{Suite: "sid"}, []string{"6.12.48+deb13-cloud-amd64", "or later", "-version"},
+			"a suite without kernels", func(s *aptSystem) { s.publish("sid", debPackage{name: "hello", version: "1", file: "f"}) },
+			kernel.FetchOptions{Suite: "sid"}, []string{"no kernel for virtual machines", "-suite"},
 		},
 		{
 			"no kernel of a version", func(s *aptSystem) {
@@ -276,7 +299,7 @@ func TestFetchFailsWithWhatToDo(t *testing.T) {
 				unfit.btf = unfit.btf[:1]
 				s.publish("sid", kernelPackage(s.t, unfit))
 			},
-			kernel.FetchOptions{Suite: "sid"}, []string{"lacks sched_ext"},
+			kernel.FetchOptions{Suite: "sid"}, []string{"lacks sched_ext", "choose a newer kernel"},
 		},
 		{
 			"a package without an image", func(s *aptSystem) {
