@@ -27,14 +27,33 @@ type records struct {
 	data []byte
 }
 
-func (r records) len() int        { return len(r.data) / max(r.size, 1) }
-func (r records) at(i int) []byte { return r.data[i*r.size : (i+1)*r.size] }
-func (r records) has(n int) bool  { return r.size >= n }
+func (r records) len() int       { return len(r.data) / max(r.size, 1) }
+func (r records) has(n int) bool { return r.size >= n }
+
+// concat appends the records of b, if they are of the same size.
 func (r records) concat(b records) (records, bool) {
 	if r.data == nil {
 		return b, true
 	}
 	return records{r.size, append(bytes.Clone(r.data), b.data...)}, r.size == b.size
+}
+
+// record is one of them.
+type record struct {
+	order binary.ByteOrder
+	data  []byte
+}
+
+// word returns the 32-bit word at a byte of the record.
+func (r record) word(at int) uint32 { return r.order.Uint32(r.data[at:]) }
+
+// each returns the records one by one.
+func (e *extInfo) each(r records) []record {
+	all := make([]record, r.len())
+	for i := range all {
+		all[i] = record{e.order, r.data[i*r.size : (i+1)*r.size]}
+	}
+	return all
 }
 
 // Sizes in bytes of the records that this file understands: struct
@@ -132,8 +151,8 @@ func (e *extInfo) string(offset uint32) string {
 func (e *extInfo) source() string {
 	best := ""
 	for _, lines := range e.lines {
-		for i := range lines.len() {
-			name := path.Base(strings.TrimSpace(e.string(e.order.Uint32(lines.at(i)[4:]))))
+		for _, line := range e.each(lines) {
+			name := path.Base(strings.TrimSpace(e.string(line.word(4))))
 			if strings.HasSuffix(name, ".c") && (best == "" || name < best) {
 				best = name
 			}

@@ -21,6 +21,7 @@ type Object struct {
 	Sections  []Section  // of data, in the order of the file
 	Externs   []Extern   // what a loader has to provide, by name
 	Functions []Function // by section and offset
+	Code      []*Code    // in the order of the file
 
 	// Warnings are contradictions that did not keep the object from being
 	// read, for a person.
@@ -52,6 +53,9 @@ type Map struct {
 
 	Inner *Map     // of maps of maps: the template of the maps inside
 	Tags  []string // BTF decl tags
+
+	// Programs are the members of a struct_ops map that functions implement.
+	Programs map[string]*Function
 
 	Section string // ".maps", ".struct_ops.link", ...
 	Offset  uint32 // bytes into Section

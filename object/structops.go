@@ -59,3 +59,45 @@ func structOpsMap(section string, v Var) (*Map, error) {
 		Static:     v.Static,
 	}, nil
 }
+
+// readStructOpsMembers finds the functions that struct_ops instances point at.
+func (o *Object) readStructOpsMembers(f *file) error {
+	for i, sec := range f.elf.Sections {
+		if !isStructOps(sec.Name) {
+			continue
+		}
+		rels, err := f.relocations(i)
+		if err != nil {
+			return err
+		}
+		for _, r := range rels {
+			o.implement(f, sec.Name, r)
+		}
+	}
+	return nil
+}
+
+// implement notes that the member at a relocation is the function that the
+// relocation names.
+func (o *Object) implement(f *file, section string, r rel) {
+	if int(r.symbol.Section) >= len(f.elf.Sections) || !isCode(f.elf.Sections[r.symbol.Section]) {
+		return
+	}
+	ref := o.functionAt(f.elf.Sections[r.symbol.Section].Name, r.symbol.Name, int64(r.symbol.Value))
+	for i := range o.Maps {
+		m := &o.Maps[i]
+		if m.Section != section || ref.Function == nil || r.offset < uint64(m.Offset) {
+			continue
+		}
+		ops, _ := btf.As[*btf.Struct](m.Value)
+		for _, member := range ops.Members {
+			if uint64(m.Offset)+uint64(member.Offset/8) != r.offset {
+				continue
+			}
+			if m.Programs == nil {
+				m.Programs = make(map[string]*Function)
+			}
+			m.Programs[member.Name] = ref.Function
+		}
+	}
+}
