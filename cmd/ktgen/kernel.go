@@ -7,15 +7,17 @@ import (
 	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
-var kernelCommands = []string{"fetch"}
+var kernelCommands = []string{"list", "fetch", "info"}
 
 // kernel provides the kernels that tests boot.
 func (t *tool) kernel(ctx context.Context, args []string) error {
 	switch {
-	case len(args) == 0:
+	case len(args) == 0 || len(args) == 1 && args[0] == "list":
 		return t.kernelList(ctx)
 	case args[0] == "fetch":
 		return t.kernelFetch(ctx, args[1:])
+	case args[0] == "info":
+		return t.kernelInfo(ctx, args[1:])
 	case args[0] == "-h" || args[0] == "-help" || args[0] == "--help":
 		fmt.Fprint(t.stdout, usage)
 		return nil
@@ -49,11 +51,12 @@ func (t *tool) kernelList(ctx context.Context) error {
 }
 
 func (t *tool) kernelFetch(ctx context.Context, args []string) error {
-	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION]")
+	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]")
 	ifMissing := set.Bool("if-missing", false, "do nothing if there is a kernel to boot")
 	opts := kernel.FetchOptions{Log: t.stderr}
 	set.StringVar(&opts.Suite, "suite", "", fmt.Sprintf("the `suite` of the Debian archive (default: %v, in this order)", kernel.DefaultSuites))
-	set.StringVar(&opts.Version, "release", "", "the `version` of the kernel, or how it begins, such as 7.2 (default: the newest)")
+	set.StringVar(&opts.Release, "release", "", "the `version` of the kernel, or how it begins, such as 7.2 (default: the newest)")
+	set.StringVar(&opts.Mirror, "mirror", "", "the `URI` of a mirror of the Debian archive (default: the one that this system's apt uses)")
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
@@ -68,5 +71,23 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(t.stdout, "%s %s\n", k.Release, k.Path)
+	return err
+}
+
+// kernelInfo prints what a kernel image is.
+func (t *tool) kernelInfo(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return t.misused("kernel info takes the path of one bzImage, vmlinux or build tree")
+	}
+	k, err := kernel.Open(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	fit := "yes"
+	if err := k.Fit(); err != nil {
+		fit = "no: " + err.Error()
+	}
+	_, err = fmt.Fprintf(t.stdout, "release   %s\nimage     %s\nsha256    %s\nvmlinux   %s\nboots as  %v\nfit       %s\n",
+		k.Release, k.Path, k.Hash, k.Vmlinux(), k.Fastest().Protocol, fit)
 	return err
 }

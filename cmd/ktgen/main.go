@@ -26,10 +26,12 @@ Usage:
 
 	ktgen -object FILE [-package NAME] [-output FILE]
 		write the Go code for a BPF object (*.bpf.o)
-	ktgen kernel
+	ktgen kernel [list]
 		list the kernels that tests can boot, and which one they use
-	ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION]
+	ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]
 		download a Debian kernel with sched_ext into the cache
+	ktgen kernel info FILE
+		say what a kernel image is, and whether tests can boot it
 	ktgen version
 	ktgen help
 

@@ -26,7 +26,7 @@ var DefaultSuites = []string{"trixie-backports", "sid"}
 // the first of the default suites that has one.
 type FetchOptions struct {
 	Suite   string    // of the Debian archive; "" for DefaultSuites
-	Version string    // release or how it begins, such as "7.2"; "" for the newest
+	Release string    // of the kernel, or how it begins, such as "7.2"; "" for the newest
 	Mirror  string    // URI of a Debian archive; "" for the one the system uses
 	Log     io.Writer // gets a line for each step; may be nil
 }
@@ -112,9 +112,9 @@ func hintFor(err error) string {
 	case errors.Is(err, errNoArchive):
 		return "name a mirror of the Debian archive with -mirror (its keys come with the package debian-archive-keyring), " + elsewhere
 	case errors.Is(err, errNoPackage):
-		return "choose another suite or version with -suite and -version, " + elsewhere
+		return "choose another suite or version with -suite and -release, " + elsewhere
 	case errors.As(err, &unfit):
-		return "choose a newer kernel with -suite or -version, " + elsewhere
+		return "choose a newer kernel with -suite or -release, " + elsewhere
 	case errors.As(err, &file):
 		return "set $" + cache.DirEnv + " to a directory that ktgen may write to, " + elsewhere
 	case errors.As(err, &failed):
@@ -238,8 +238,8 @@ func (f *fetcher) choose(ctx context.Context, apt *apt, suite string) (aptPackag
 
 // wants says whether a release is what was asked for.
 func (f *fetcher) wants(release string) bool {
-	rest, ok := strings.CutPrefix(release, f.Version)
-	return ok && (f.Version == "" || rest == "" || !isDigit(rest[0]))
+	rest, ok := strings.CutPrefix(release, f.Release)
+	return ok && (f.Release == "" || rest == "" || !isDigit(rest[0]))
 }
 
 func (f *fetcher) describeMiss(packages []aptPackage) string {
@@ -252,7 +252,7 @@ func (f *fetcher) describeMiss(packages []aptPackage) string {
 			releases = append(releases, p.release)
 		}
 	}
-	return fmt.Sprintf("release %s is not among its %d kernels: %s", f.Version, len(releases), strings.Join(releases, ", "))
+	return fmt.Sprintf("release %s is not among its %d kernels: %s", f.Release, len(releases), strings.Join(releases, ", "))
 }
 
 // get returns the kernel of a package, downloading it unless it is in the cache

@@ -183,15 +183,15 @@ func TestFetchFollowsItsOptions(t *testing.T) {
 		kernelPackage(t, fit("7.20.1+deb13-cloud-amd64")))
 	s.publish("sid", kernelPackage(t, fit("7.1.9+deb14-cloud-amd64")))
 	for want, opts := range map[string]kernel.FetchOptions{
-		"7.2.1+deb13-cloud-amd64":  {Version: "7.2"},
+		"7.2.1+deb13-cloud-amd64":  {Release: "7.2"},
 		"7.1.9+deb14-cloud-amd64":  {Suite: "sid"},
-		"7.20.1+deb13-cloud-amd64": {Version: "7.20.1+deb13-cloud-amd64"},
+		"7.20.1+deb13-cloud-amd64": {Release: "7.20.1+deb13-cloud-amd64"},
 	} {
 		k, _, err := s.fetch(opts)
 		require.NoError(t, err)
 		require.Equal(t, want, k.Release)
 	}
-	k, _, err := s.fetch(kernel.FetchOptions{Version: "7.1"})
+	k, _, err := s.fetch(kernel.FetchOptions{Release: "7.1"})
 	require.NoError(t, err, "a version that only the second suite has")
 	require.Equal(t, "7.1.9+deb14-cloud-amd64", k.Release)
 }
@@ -231,10 +231,10 @@ func TestFetchWithoutTheArchiveUsesTheCache(t *testing.T) {
 	require.Contains(t, log, "apt-get -c")
 	require.Contains(t, log, "using kernel 7.3.4+deb13-cloud-amd64, which is in the cache")
 
-	_, _, err = s.fetch(kernel.FetchOptions{Suite: "trixie-backports", Version: "7.3"})
+	_, _, err = s.fetch(kernel.FetchOptions{Suite: "trixie-backports", Release: "7.3"})
 	require.NoError(t, err, "the cached one is what was asked for")
 	for name, opts := range map[string]kernel.FetchOptions{
-		"another version": {Version: "8"}, "another suite": {Suite: "sid"},
+		"another version": {Release: "8"}, "another suite": {Suite: "sid"},
 	} {
 		_, _, err = s.fetch(opts)
 		var failure *kernel.FetchError
@@ -291,7 +291,7 @@ func TestFetchFailsWithWhatToDo(t *testing.T) {
 			"no kernel of a version", func(s *aptSystem) {
 				s.publish("sid", kernelPackage(s.t, fit("7.3.4+deb13-cloud-amd64")))
 			},
-			kernel.FetchOptions{Suite: "sid", Version: "7.9"}, []string{"release 7.9 is not among its 1 kernels: 7.3.4+deb13-cloud-amd64"},
+			kernel.FetchOptions{Suite: "sid", Release: "7.9"}, []string{"release 7.9 is not among its 1 kernels: 7.3.4+deb13-cloud-amd64"},
 		},
 		{
 			"a kernel that does not fit", func(s *aptSystem) {

@@ -95,36 +95,13 @@ func (l *Look) open(ctx context.Context) {
 // places lists where kernels can be. Those that have an error have none.
 func places() ([]Look, error) {
 	if chosen := os.Getenv(Env); chosen != "" {
-		path, err := imageAt(chosen)
-		return []Look{{Origin: OriginEnv, Path: path, Err: err}}, nil
+		return []Look{{Origin: OriginEnv, Path: chosen}}, nil
 	}
 	dir, err := cache.Dir()
 	if err != nil {
 		return nil, err
 	}
 	return append(cached(dir), hosts()...), nil
-}
-
-// imagesInDirectory are the files that can be a kernel in a directory that
-// $KTGEN_KERNEL names: a package's, or the top of a build tree.
-var imagesInDirectory = []string{"bzImage", "vmlinuz", "arch/x86/boot/bzImage", "vmlinux"}
-
-// imageAt returns the kernel image that path is, or holds.
-func imageAt(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return path, err
-	}
-	if !info.IsDir() {
-		return path, nil
-	}
-	for _, name := range imagesInDirectory {
-		image := filepath.Join(path, name)
-		if _, err := os.Stat(image); err == nil {
-			return image, nil
-		}
-	}
-	return path, fmt.Errorf("%s has no kernel image (%s)", path, strings.Join(imagesInDirectory, ", "))
 }
 
 // kernelsDir and imageFile name, below the cache directory, a fetched kernel:

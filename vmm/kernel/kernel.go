@@ -103,21 +103,48 @@ func (k *Kernel) BTF() ([]byte, error) {
 	return data, nil
 }
 
-// Open inspects the kernel image at path, a bzImage or an ELF vmlinux, and
-// extracts a bzImage's ELF file into the cache unless it is there. The kernel
+// Open inspects the kernel image at path, a bzImage, an ELF vmlinux or a
+// directory that holds one (a build tree, a package's), and extracts a bzImage's
+// ELF file into the cache unless it is there. The kernel
 // may be unfit ([Kernel.Fit]). The error is a [*FormatError] if the file is not
 // a whole kernel image.
 func Open(ctx context.Context, path string) (*Kernel, error) {
-	k, err := open(ctx, path)
+	image, err := imageAt(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading kernel image: %w", err)
+	}
+	k, err := open(ctx, image)
 	var format *FormatError
 	if errors.As(err, &format) {
-		format.Path = path
+		format.Path = image
 		return nil, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading kernel image %s: %w", path, err)
+		return nil, fmt.Errorf("reading kernel image %s: %w", image, err)
 	}
 	return k, nil
+}
+
+// imagesInDirectory are the files that can be the kernel in a directory, the
+// first that exists is.
+var imagesInDirectory = []string{"bzImage", "vmlinuz", "arch/x86/boot/bzImage", "vmlinux"}
+
+// imageAt returns the kernel image that path is, or holds.
+func imageAt(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return path, err
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	for _, name := range imagesInDirectory {
+		image := filepath.Join(path, name)
+		if _, err := os.Stat(image); err == nil {
+			return image, nil
+		}
+	}
+	return path, fmt.Errorf("%s has no kernel image (%s)", path, strings.Join(imagesInDirectory, ", "))
 }
 
 func open(ctx context.Context, path string) (*Kernel, error) {

@@ -167,7 +167,7 @@ func TestOpenBoundsWhatAnImageClaims(t *testing.T) {
 func TestOpenFailsForWhatIsNoFile(t *testing.T) {
 	t.Setenv(cache.DirEnv, t.TempDir())
 	_, err := kernel.Open(t.Context(), t.TempDir())
-	require.ErrorContains(t, err, "not a regular file")
+	require.ErrorContains(t, err, "has no kernel image (bzImage, vmlinuz")
 	_, err = kernel.Open(t.Context(), "/nowhere/vmlinuz")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

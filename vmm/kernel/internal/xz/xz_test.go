@@ -54,7 +54,7 @@ func TestReaderReadsAnyPieces(t *testing.T) {
 	var got []byte
 	piece := make([]byte, 1)
 	for i := 0; ; i++ {
-		n, err := r.Read(piece[:len(piece)])
+		n, err := r.Read(piece)
 		got = append(got, piece[:n]...)
 		if err == io.EOF {
 			break
