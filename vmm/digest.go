@@ -31,8 +31,26 @@ func digestFile(dir, path string) (string, error) {
 	if stable {
 		// Without the memo the next launch hashes again.
 		_ = writeFileAtomic(memo, []byte(sum))
+		removeOld(filepath.Dir(memo), digestAge)
 	}
 	return sum, nil
+}
+
+// digestAge is how long the digest of a file is remembered.
+const digestAge = 30 * 24 * time.Hour
+
+// removeOld removes the files of a directory that were written longer than age
+// ago.
+func removeOld(dir string, age time.Duration) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > age {
+			os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
 }
 
 // fileIdentity returns what changes when a file's content does. It is stable

@@ -110,19 +110,21 @@ func bootError(ctx context.Context, phase Phase, vm *VM, err error) error {
 	if vm.console != nil {
 		e.Console = vm.Console()
 	}
-	e.Advice = advice(phase, vm.cfg, e.Console)
+	e.Advice = advice(e, vm.cfg)
 	return e
 }
 
 // shortOfMemory are what kernels print that have too little.
 var shortOfMemory = regexp.MustCompile(`System is deadlocked on memory|Initramfs unpacking failed: write error|Out of memory: Killed process`)
 
-// advice says what to do about a boot that failed, if the console tells.
-func advice(phase Phase, cfg Config, console []byte) string {
+// advice says what to do about a boot that failed, where that can be told.
+func advice(e *BootError, cfg Config) string {
 	switch {
-	case phase == PhaseSilent:
+	case e.Phase == PhaseStart && cfg.Accel == KVM:
+		return fmt.Sprintf("KVM was asked for by name (Config.Accel or $%s); %q takes it only where it works", EnvAccel, AccelAuto)
+	case e.Phase == PhaseSilent:
 		return fmt.Sprintf("check that the kernel has CONFIG_SERIAL_8250_CONSOLE=y and the accelerator works (try $%s=%s)", EnvAccel, TCG)
-	case shortOfMemory.Match(console):
+	case shortOfMemory.Match(e.Console):
 		return fmt.Sprintf("give the guest more memory than %v (Config.Memory)", cfg.Memory)
 	}
 	return ""

@@ -157,6 +157,11 @@ func (vm *VM) onEvent(e qmp.Event) {
 
 // judgeStop ends a guest that QEMU stopped by itself because it cannot go on.
 func (vm *VM) judgeStop() {
+	select {
+	case <-vm.connected:
+	case <-vm.Done():
+		return
+	}
 	ctx, cancel := context.WithTimeout(vm.alive, stopTimeout)
 	defer cancel()
 	status, err := vm.Status(ctx)

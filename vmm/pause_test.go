@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
-	"sort"
 	"strconv"
 	"sync"
 	"syscall"
@@ -200,30 +199,4 @@ func TestCloseWhilePausedKeepsSlicesValid(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, vm.Pause(t.Context()), ErrClosed)
 	require.NoError(t, vm.Close())
-}
-
-// BenchmarkStopCont measures the floor under every pause: a bare round trip of
-// stop and cont, with all vCPUs busy.
-func BenchmarkStopCont(b *testing.B) {
-	vm := launchTest(b, testConfig(b))
-	mustAsk(b, vm, "busy 2")
-	stop, cont := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
-	b.ResetTimer()
-	for range b.N {
-		began := time.Now()
-		require.NoError(b, vm.Pause(b.Context()))
-		paused := time.Now()
-		require.NoError(b, vm.Resume())
-		stop, cont = append(stop, paused.Sub(began)), append(cont, time.Since(paused))
-		b.StopTimer()
-		time.Sleep(2 * time.Millisecond)
-		b.StartTimer()
-	}
-	report := func(name string, d []time.Duration) {
-		sort.Slice(d, func(i, j int) bool { return d[i] < d[j] })
-		b.ReportMetric(float64(d[len(d)/2].Microseconds()), name+"-p50-µs")
-		b.ReportMetric(float64(d[len(d)*99/100].Microseconds()), name+"-p99-µs")
-	}
-	report("stop", stop)
-	report("cont", cont)
 }

@@ -22,11 +22,12 @@ type VM struct {
 	state  []byte // what Hooks.Ready returned
 	began  time.Time
 
-	proc    *process
-	mon     *qmp.Client
-	ram     *RAM
-	wires   *wires
-	console *console
+	proc      *process
+	mon       *qmp.Client
+	connected chan struct{} // closed when mon is set
+	ram       *RAM
+	wires     *wires
+	console   *console
 
 	// alive ends when QEMU is reaped and the console is drained, with the
 	// VM's error as cause.
@@ -164,7 +165,13 @@ func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
 // spawn makes the guest's memory and starts QEMU. The VM must be connected
 // next.
 func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
-	vm := &VM{cfg: cfg, accel: accel, console: newConsole(cfg.Console), began: time.Now()}
+	vm := &VM{
+		cfg:       cfg,
+		accel:     accel,
+		console:   newConsole(cfg.Console),
+		connected: make(chan struct{}),
+		began:     time.Now(),
+	}
 	vm.pause.init()
 	vm.migration.init()
 	vm.alive, vm.die = context.WithCancelCause(context.Background())
@@ -201,6 +208,7 @@ func (vm *VM) connect(ctx context.Context) error {
 		return vm.abort(ctx, err)
 	}
 	vm.mon = mon
+	close(vm.connected)
 	vm.timing.QEMU = time.Since(vm.began)
 	go vm.supervise(ctx)
 	return nil
@@ -214,18 +222,20 @@ func (vm *VM) abort(ctx context.Context, err error) error {
 		case <-vm.proc.exited:
 		case <-time.After(exitGrace):
 		}
+		err = nil
 	}
 	vm.proc.kill()
 	<-vm.console.drained
 	vm.wires.close()
 	vm.ram.close()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err == nil:
+		err = vm.proc.exitError()
 	}
-	if !errors.Is(err, qmp.ErrGone) {
-		return err
-	}
-	return vm.proc.exitError()
+	vm.die(err)
+	return err
 }
 
 // exitGrace is how long a QEMU that has closed its QMP connection may take to

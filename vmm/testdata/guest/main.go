@@ -16,9 +16,13 @@ import (
 	"unsafe"
 )
 
-const portName = "ktgen.test"
+const (
+	portName = "ktgen.test"
+	upLine   = "guest: up" // on the console, first of all
+)
 
 func main() {
+	fmt.Println(upLine)
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "guest:", err)
 		time.Sleep(time.Second)
