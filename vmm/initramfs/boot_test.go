@@ -20,7 +20,7 @@ func TestKernelRunsPackedPrograms(t *testing.T) {
 	image := bootable(t)
 	program := compileProgram(t, "-Wl,--enable-new-dtags,-rpath,$ORIGIN/lib", "-Wl,--enable-new-dtags,-rpath,$ORIGIN")
 	b := initramfs.New()
-	require.NoError(t, b.Init(program))
+	require.NoError(t, b.Executable("/init", program))
 	require.NoError(t, b.Executable("/opt/app/run", program))
 	require.NoError(t, b.Directory("/proc"))
 	path := filepath.Join(t.TempDir(), "root.cpio")

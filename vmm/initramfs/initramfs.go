@@ -98,22 +98,7 @@ func (b *Builder) Symlink(guest, target string) error {
 // library cannot be found, and a [*FormatError] when host is not a program
 // that this machine's kernel runs.
 func (b *Builder) Executable(guest, host string) error {
-	return b.executable(guest, host, false)
-}
-
-// initPath is the program that a kernel starts when it has unpacked an archive
-// (init/main.c).
-const initPath = "/init"
-
-// Init adds the program at host as the one that the kernel starts, which has
-// no /proc. The dynamic loader asks /proc what $ORIGIN is, so libraries that are
-// found relative to the program are put where the loader looks anyway.
-func (b *Builder) Init(host string) error {
-	return b.executable(initPath, host, true)
-}
-
-func (b *Builder) executable(guest, host string, first bool) error {
-	needed, err := libraries(guest, host, first)
+	needed, err := Libraries(guest, host)
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", guest, err)
 	}

@@ -53,20 +53,21 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
+// initPath is the program that a kernel starts when it has unpacked an archive
+// (ramdisk_execute_command, init/main.c).
+const initPath = "/init"
+
 // Libraries returns what the program at host needs beside itself to run as
 // guest: its dynamic loader, its libraries, and the loader's cache if a library
 // is only found through it. A statically linked program needs nothing. The
 // order is that of the search, the loader first.
 //
+// /init runs when there is no /proc, which the dynamic loader asks what $ORIGIN
+// is. Libraries that it finds by that are put where the loader looks anyway.
+//
 // The error is a [*MissingError] when a library cannot be found, and a
 // [*FormatError] when a file is not what it should be.
 func Libraries(guest, host string) ([]File, error) {
-	return libraries(guest, host, false)
-}
-
-// libraries is Libraries for a program that is or is not the first process of
-// a guest.
-func libraries(guest, host string, first bool) ([]File, error) {
 	real, err := filepath.EvalSymlinks(host)
 	if err != nil {
 		return nil, err
@@ -79,6 +80,9 @@ func libraries(guest, host string, first bool) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := program.checkProgram(); err != nil {
+		return nil, err
+	}
 	if program.interpreter == "" && len(program.needed) > 0 {
 		return nil, &FormatError{Path: host, Reason: "is a shared library, not a program"}
 	}
@@ -86,13 +90,14 @@ func libraries(guest, host string, first bool) ([]File, error) {
 		return nil, nil
 	}
 	search := newSearch(program)
-	search.first = first
+	search.noOrigin = guest == initPath
 	return search.closure(program)
 }
 
 // object is what the dynamic loader reads of a program or library.
 type object struct {
 	file        File
+	kind        elf.Type
 	class       elf.Class
 	machine     elf.Machine
 	interpreter string
@@ -109,11 +114,15 @@ func readObject(file File) (*object, error) {
 		return nil, err
 	}
 	defer content.Close()
+	return parseObject(file, content)
+}
+
+func parseObject(file File, content io.ReaderAt) (*object, error) {
 	f, err := elf.NewFile(content)
 	if err != nil {
 		return nil, &FormatError{Path: file.Host, Reason: notELF(content), Err: err}
 	}
-	o := &object{file: file, class: f.Class, machine: f.Machine}
+	o := &object{file: file, kind: f.Type, class: f.Class, machine: f.Machine}
 	if o.interpreter, err = interpreter(f); err != nil {
 		return nil, &FormatError{Path: file.Host, Reason: "names no usable dynamic loader", Err: err}
 	}
@@ -121,6 +130,15 @@ func readObject(file File) (*object, error) {
 		return nil, &FormatError{Path: file.Host, Reason: "has no readable dynamic section", Err: err}
 	}
 	return o, nil
+}
+
+// checkProgram refuses what an x86-64 kernel does not execute.
+func (o *object) checkProgram() error {
+	executable := o.kind == elf.ET_EXEC || o.kind == elf.ET_DYN
+	if executable && (o.machine == elf.EM_X86_64 || o.machine == elf.EM_386) {
+		return nil
+	}
+	return &FormatError{Path: o.file.Host, Reason: fmt.Sprintf("is an ELF file of type %v for %v, not a program for x86-64", o.kind, o.machine)}
 }
 
 // notELF says what a file is that is no ELF file. A script is the usual case.
@@ -196,13 +214,13 @@ func splitPaths(lists []string) []string {
 
 // search looks for the libraries of one program.
 type search struct {
-	rules   rules
-	class   elf.Class
-	machine elf.Machine
-	found   map[string]bool // names and sonames that are resolved
-	files   []File
-	cached  bool // a library was found that only the loader's cache leads to
-	first   bool // the program runs before there is a /proc
+	rules    rules
+	class    elf.Class
+	machine  elf.Machine
+	found    map[string]bool // names and sonames that are resolved
+	files    []File
+	cached   bool // a library was found that only the loader's cache leads to
+	noOrigin bool // the loader cannot know what $ORIGIN is
 }
 
 func newSearch(program *object) *search {
@@ -274,7 +292,7 @@ func (s *search) locate(o *object, name string) (*object, error) {
 		for _, dir := range dirs {
 			looked = append(looked, dir.Host)
 			file := File{Guest: filepath.Join(dir.Guest, name), Host: filepath.Join(dir.Host, name)}
-			if s.first && dir.Guest != dir.Host {
+			if s.noOrigin && dir.Guest != dir.Host {
 				file.Guest = filepath.Join(s.rules.directories[0], name)
 			}
 			if library, err := s.open(file); library != nil || err != nil {

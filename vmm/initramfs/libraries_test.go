@@ -1,6 +1,7 @@
 package initramfs_test
 
 import (
+	"debug/elf"
 	"errors"
 	"os"
 	"os/exec"
@@ -146,6 +147,19 @@ func TestLibrariesRefuseWhatIsNoProgram(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 		})
 	}
+	t.Run("a relocatable object", func(t *testing.T) {
+		program := compileProgram(t, "-Wl,-rpath,$ORIGIN/lib", "-Wl,-rpath,$ORIGIN")
+		content, err := os.ReadFile(program)
+		require.NoError(t, err)
+		content[0x10] = byte(elf.ET_REL) // e_type
+		_, err = initramfs.Libraries("/init", write(t, "object", string(content), 0o755))
+		require.ErrorContains(t, err, "ET_REL")
+	})
+	t.Run("a shared library", func(t *testing.T) {
+		program := compileProgram(t, "-Wl,-rpath,$ORIGIN/lib", "-Wl,-rpath,$ORIGIN")
+		_, err := initramfs.Libraries("/init", filepath.Join(filepath.Dir(program), "lib/libouter.so"))
+		require.ErrorContains(t, err, "is a shared library")
+	})
 	t.Run("a file that is not there", func(t *testing.T) {
 		_, err := initramfs.Libraries("/init", "/nowhere")
 		require.True(t, errors.Is(err, os.ErrNotExist))

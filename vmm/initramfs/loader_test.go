@@ -1,6 +1,7 @@
 package initramfs
 
 import (
+	"bytes"
 	"debug/elf"
 	"os"
 	"testing"
@@ -57,13 +58,27 @@ func FuzzReadObject(f *testing.F) {
 		f.Add(self)
 	}
 	f.Add([]byte("#!/bin/sh"))
-	path := f.TempDir() + "/object"
 	f.Fuzz(func(t *testing.T, image []byte) {
-		if err := os.WriteFile(path, image, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if o, err := readObject(File{Guest: "/o", Host: path}); err == nil && o == nil {
-			t.Fatal("neither object nor error")
+		o, err := parseObject(File{Guest: "/o", Host: "/o"}, bytes.NewReader(image))
+		if (err == nil) == (o == nil) {
+			t.Fatalf("object %v, error %v", o, err)
 		}
 	})
+}
+
+func TestALibraryOnlyInTheLoadersCacheBringsTheCache(t *testing.T) {
+	program, err := readObject(File{Guest: "/bin/p", Host: "/bin/ls"})
+	if err != nil || len(program.needed) == 0 {
+		t.Skipf("no dynamically linked /bin/ls: %v", err)
+	}
+	s := newSearch(program)
+	elsewhere := t.TempDir() + "/libelsewhere.so"
+	require.NotEmpty(t, s.rules.cache["libc.so.6"])
+	require.NoError(t, os.Symlink(s.rules.cache["libc.so.6"][0], elsewhere))
+	s.rules.cache = map[string][]string{program.needed[0]: {"/gone", elsewhere}}
+
+	files, err := s.closure(program)
+	require.NoError(t, err)
+	require.Contains(t, files, File{Guest: elsewhere, Host: elsewhere})
+	require.Equal(t, "/etc/ld.so.cache", files[len(files)-1].Guest)
 }
