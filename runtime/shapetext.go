@@ -279,7 +279,12 @@ func (t *ShapeTable) Shape(ref string) (*Shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, t.settle(s)
+	for at := s; at.Kind == KindPointer || at.Kind == KindArray; at = at.Elem {
+		if err := t.settle(at); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // shapeParser reads definitions first and references after all of them: a

@@ -1,0 +1,323 @@
+package runtime
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// leaf is a scalar somewhere in a value.
+type leaf struct {
+	path      string
+	first     int // bit, counted from the start of the value as the byte order counts
+	bits      int
+	signed    bool
+	reordered bool // its bytes have an order: anything but characters
+}
+
+// leavesOf lists the scalars of a shape by path.
+func leavesOf(s *Shape, path string, offset int, into map[string]leaf) {
+	switch u := s.Underlying(); u.Kind {
+	case KindStruct:
+		for _, m := range u.Fields() {
+			memberPath := path + "." + m.Name
+			if m.Bits > 0 {
+				into[memberPath] = leaf{memberPath, 8*(offset+m.Offset) + int(m.BitOffset), int(m.Bits), m.Type.Underlying().Signed, true}
+				continue
+			}
+			leavesOf(m.Type, memberPath, offset+m.Offset, into)
+		}
+	case KindArray:
+		for i := range u.Len {
+			leavesOf(u.Elem, fmt.Sprintf("%s[%d]", path, i), offset+i*u.Elem.Size, into)
+		}
+	default:
+		into[path] = leaf{path, 8 * offset, 8 * u.Size, u.Signed, true}
+	}
+}
+
+// put writes v bit by bit: little-endian counts bits from the least
+// significant of each byte on, big-endian from the most significant on.
+func (l leaf) put(b []byte, v uint64, bigEndian bool) {
+	for i := range l.bits {
+		bit := byte(v >> i & 1)
+		at := l.first + i
+		shift := at % 8
+		if bigEndian {
+			at = l.first + l.bits - 1 - i
+			shift = 7 - at%8
+		}
+		b[at/8] = b[at/8]&^(1<<shift) | bit<<shift
+	}
+}
+
+func (l leaf) get(b []byte) uint64 {
+	var v uint64
+	for i := range l.bits {
+		v |= uint64(b[(l.first+i)/8]>>((l.first+i)%8)&1) << i
+	}
+	if l.signed && l.bits < 64 {
+		v = uint64(int64(v<<(64-l.bits)) >> (64 - l.bits))
+	}
+	return v
+}
+
+// rearranged returns s as another build of the program could have it: members
+// in another order, with other holes, integers wider, bitfields elsewhere, and
+// members that are new.
+func (r *shapeMaker) rearranged(s *Shape, memo map[*Shape]*Shape) *Shape {
+	if done := memo[s]; done != nil {
+		return done
+	}
+	c := new(Shape)
+	*c = *s
+	memo[s] = c
+	switch s.Kind {
+	case KindStruct:
+		r.rearrangeMembers(s, c, memo)
+	case KindArray:
+		c.Elem = r.rearranged(s.Elem, memo)
+		c.Size = c.Elem.Size * c.Len
+	case KindTypedef:
+		c.Elem = r.rearranged(s.Elem, memo)
+		c.Size = c.Elem.Size
+	case KindInt:
+		if r.IntN(3) == 0 {
+			c.Size = min(8, 2*s.Size)
+		}
+	}
+	return c
+}
+
+func (r *shapeMaker) rearrangeMembers(s, c *Shape, memo map[*Shape]*Shape) {
+	c.Members, c.Size = nil, r.IntN(4)
+	if r.IntN(2) == 0 {
+		r.add(c, r.name("new"), r.scalar())
+	}
+	for _, i := range r.Perm(len(s.Members)) {
+		m := s.Members[i]
+		c.Size += r.IntN(3)
+		m.Offset = c.Size
+		if m.Bits > 0 {
+			m.BitOffset = uint8(r.IntN(8))
+			c.Size += m.bytes()
+		} else {
+			m.Type = r.rearranged(m.Type, memo)
+			c.Size += m.Type.Size
+		}
+		c.Members = append(c.Members, m)
+	}
+}
+
+func TestValuesSurviveRearrangement(t *testing.T) {
+	for _, bigEndian := range []bool{false, true} {
+		for seed := range uint64(300) {
+			maker := newShapeMaker(seed)
+			want := maker.structure(2, "root")
+			have := maker.rearranged(want, make(map[*Shape]*Shape))
+			requireRearranged(t, maker, want, have, bigEndian)
+		}
+	}
+}
+
+func requireRearranged(t *testing.T, r *shapeMaker, want, have *Shape, bigEndian bool) {
+	t.Helper()
+	c := &comparison{bigEndian: bigEndian}
+	p, ok := c.plan("root", want, have)
+	require.True(t, ok, "%v", c.differences)
+
+	wantLeaves, haveLeaves := make(map[string]leaf), make(map[string]leaf)
+	leavesOf(want, "", 0, wantLeaves)
+	leavesOf(have, "", 0, haveLeaves)
+	raw := r.bytes(have.Size)
+	values := make(map[string]uint64)
+	for path, l := range wantLeaves {
+		v := r.Uint64()
+		if l.bits < 64 {
+			v &= 1<<l.bits - 1
+			if l.signed {
+				v = uint64(int64(v<<(64-l.bits)) >> (64 - l.bits))
+			}
+		}
+		values[path] = v
+		haveLeaves[path].put(raw, v, bigEndian)
+	}
+
+	b := raw
+	if p != nil {
+		b = r.bytes(p.size) // apply clears it
+		require.NoError(t, p.apply(b, raw))
+	}
+	for path, l := range wantLeaves {
+		require.Equal(t, values[path], l.get(b), "%s, big-endian %v", path, bigEndian)
+	}
+}
+
+func TestIdenticalLayoutsNeedNoPlan(t *testing.T) {
+	for seed := range uint64(100) {
+		s := newShapeMaker(seed).structure(3, "root")
+		c := &comparison{}
+		p, ok := c.plan("root", s, s)
+		require.True(t, ok, "%v", c.differences)
+		require.Nil(t, p, "seed %d", seed)
+	}
+}
+
+// Shapes for tables of tests.
+func intShape(name string, size int, signed bool) *Shape {
+	return &Shape{Kind: KindInt, Name: name, Size: size, Signed: signed}
+}
+
+var (
+	u8  = intShape("u8", 1, false)
+	u16 = intShape("u16", 2, false)
+	u32 = intShape("u32", 4, false)
+	u64 = intShape("u64", 8, false)
+	s32 = intShape("s32", 4, true)
+	ptr = &Shape{Kind: KindPointer, Size: 8, Elem: voidShape}
+)
+
+func structOf(name string, size int, members ...Member) *Shape {
+	return &Shape{Kind: KindStruct, Name: name, Size: size, Members: members}
+}
+
+func unionOf(members ...Member) *Shape {
+	s := &Shape{Kind: KindUnion, Members: members}
+	for _, m := range members {
+		s.Size = max(s.Size, m.Type.Size)
+	}
+	return s
+}
+
+func arrayOf(n int, elem *Shape) *Shape {
+	return &Shape{Kind: KindArray, Len: n, Size: n * elem.Size, Elem: elem}
+}
+
+func enumOf(values ...EnumValue) *Shape {
+	return &Shape{Kind: KindEnum, Name: "state", Size: 4, Values: values}
+}
+
+func TestDifferencesAreNamedFieldByField(t *testing.T) {
+	member := func(offset int, s *Shape) *Shape { return structOf("ctx", 16, Member{Name: "weight", Offset: offset, Type: s}) }
+	for name, c := range map[string]struct {
+		want, have *Shape
+		diff       Difference
+	}{
+		"missing": {
+			member(8, u32), structOf("ctx", 16, Member{Name: "weihgt", Type: u32}),
+			Difference{"struct ctx.weight", "+8 u32", `no such member (did you mean "weihgt"?)`},
+		},
+		"retyped": {
+			member(8, u64), member(8, ptr),
+			Difference{"struct ctx.weight", "u64", "void *"},
+		},
+		"another length": {
+			member(0, arrayOf(2, u64)), member(0, arrayOf(1, u64)),
+			Difference{"struct ctx.weight", "u64[2]", "u64[1]"},
+		},
+		"another enumerator": {
+			member(0, enumOf(EnumValue{"RUNNING", 1})), member(0, enumOf(EnumValue{"RUNNING", 2})),
+			Difference{"enum state", "RUNNING = 1", "RUNNING = 2"},
+		},
+		"no such enumerator": {
+			member(0, enumOf(EnumValue{"RUNNING", 1})), member(0, enumOf()),
+			Difference{"enum state", "enumerator RUNNING", "none of that name"},
+		},
+		"beyond the end": {
+			member(8, u32), &Shape{Kind: KindStruct, Name: "ctx", Size: 8, Members: []Member{{Name: "weight", Offset: 6, Type: u32}}},
+			Difference{"struct ctx.weight", "+8 u32", "it at +6, beyond the 8 bytes of its struct"},
+		},
+		"a wide integer resized": {
+			member(0, intShape("__int128", 16, true)), member(0, u64),
+			Difference{"struct ctx.weight", "__int128 of 16 bytes", "u64 of 8 bytes"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmp := &comparison{}
+			_, ok := cmp.plan("value", c.want, c.have)
+			require.False(t, ok)
+			require.Equal(t, []Difference{c.diff}, cmp.differences)
+		})
+	}
+}
+
+func TestNarrowedValuesMustFit(t *testing.T) {
+	want := structOf("s", 4, Member{Name: "n", Type: u32})
+	have := structOf("s", 8, Member{Name: "n", Type: u64})
+	c := &comparison{}
+	p, ok := c.plan("s", want, have)
+	require.True(t, ok)
+
+	dst := make([]byte, 4)
+	require.NoError(t, p.apply(dst, []byte{1, 2, 3, 4, 0, 0, 0, 0}))
+	require.Equal(t, []byte{1, 2, 3, 4}, dst)
+	err := p.apply(dst, []byte{0, 0, 0, 0, 1, 0, 0, 0})
+	require.EqualError(t, err, "struct s.n is 4294967296 in the guest, which does not fit the u32 it was generated as; regenerate")
+}
+
+func TestSignChangesMustFit(t *testing.T) {
+	for _, c := range []struct {
+		want, have *Shape
+		raw        []byte
+		fits       bool
+	}{
+		{u32, s32, []byte{1, 0, 0, 0}, true},
+		{u32, s32, []byte{0xff, 0xff, 0xff, 0xff}, false},
+		{s32, u32, []byte{0xff, 0xff, 0xff, 0x7f}, true},
+		{s32, u32, []byte{0, 0, 0, 0x80}, false},
+	} {
+		cmp := &comparison{}
+		p, ok := cmp.plan("n", c.want, c.have)
+		require.True(t, ok)
+		require.Equal(t, c.fits, p.apply(make([]byte, 4), c.raw) == nil, "%s from %s: % x", c.want.Name, c.have.Name, c.raw)
+	}
+}
+
+// A big-endian guest's union whose members divide its bytes differently has no
+// little-endian layout that is right for all of them.
+func TestUnionsThatCannotBeRearrangedAreRefused(t *testing.T) {
+	mixed := unionOf(Member{Name: "whole", Type: u64}, Member{Name: "half", Type: u32})
+	same := unionOf(Member{Name: "a", Type: u64}, Member{Name: "b", Type: ptr})
+	for _, c := range []struct {
+		union     *Shape
+		bigEndian bool
+		ok        bool
+	}{
+		{mixed, false, true},
+		{mixed, true, false},
+		{same, true, true},
+	} {
+		cmp := &comparison{bigEndian: c.bigEndian}
+		_, ok := cmp.plan("u", c.union, c.union)
+		require.Equal(t, c.ok, ok, "%v", cmp.differences)
+	}
+}
+
+func TestMembersAreFoundWhereverTheyAreNested(t *testing.T) {
+	flat := structOf("s", 8, Member{Name: "a", Type: u32}, Member{Name: "b", Offset: 4, Type: u32})
+	nested := structOf("s", 16, Member{Offset: 8, Type: unionOf(Member{Type: structOf("", 8,
+		Member{Name: "b", Type: u32}, Member{Name: "a", Offset: 4, Type: u32})})})
+	c := &comparison{}
+	p, ok := c.plan("s", flat, nested)
+	require.True(t, ok, "%v", c.differences)
+	dst := make([]byte, 8)
+	require.NoError(t, p.apply(dst, []byte{8: 0xb, 12: 0xa, 15: 0}))
+	require.Equal(t, []byte{0xa, 0, 0, 0, 0xb, 0, 0, 0}, dst)
+}
+
+func FuzzBits(f *testing.F) {
+	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}, uint8(3), uint8(61))
+	f.Fuzz(func(t *testing.T, b []byte, first, n uint8) {
+		first %= 8
+		n = n%64 + 1
+		size := (int(first) + int(n) + 7) / 8
+		if len(b) < size {
+			return
+		}
+		l := leaf{first: int(first), bits: int(n)}
+		require.Equal(t, l.get(b), Bits(b[:size], int(first), int(n)))
+		l.signed = true
+		require.Equal(t, int64(l.get(b)), SignedBits(b[:size], int(first), int(n)))
+	})
+}

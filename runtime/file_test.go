@@ -1,0 +1,195 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sampleSnapshot has one of everything that a file stores.
+func sampleSnapshot() *Snapshot {
+	program := &Program{BTFID: 7, Name: "tally"}
+	value := structOf("ctx", 8, Member{Name: "weight", Type: u32}, Member{Name: "next", Offset: 4, Type: u32})
+	program.Shapes = []*Shape{value}
+	return &Snapshot{
+		Name:     "after_spawn",
+		Taken:    time.Date(2026, 11, 23, 14, 55, 0, 123456789, time.UTC),
+		Timing:   Timing{Stop: time.Millisecond, Paused: 2 * time.Millisecond, Bytes: 4096},
+		Guest:    Guest{Release: "7.3.4", Arch: "amd64", PageSize: 4096, CPUs: 2, Online: []int{0, 1}},
+		Programs: []*Program{program},
+		Maps: []*Map{
+			{
+				ID: 1, Name: "hash", Type: MapTypeHash, KeySize: 4, ValueSize: 8, Program: program, Key: u32, Value: value,
+				Total: 2, N: 2, Slots: 1, Stride: 8, Keys: []byte{1, 0, 0, 0, 2, 0, 0, 0}, Values: make([]byte, 16), Addrs: []uint64{0xffff888000000000, 0},
+			},
+			{
+				ID: 2, Name: "storage", Type: MapTypeTaskStorage, ValueSize: 4, Program: program, Value: u32,
+				Status: Truncated, Reason: "a limit of 1 entry", Total: 5, N: 1, Slots: 1, Stride: 4, Values: []byte{1, 2, 3, 4},
+				Owners: []Owner{{Addr: 0xffff888000001000, PID: 12, TGID: 11, Comm: "odd\xff"}},
+			},
+			{
+				ID: 3, Name: "arena", Type: MapTypeArena, Extra: 1 << 44, Base: 0xffffc90000000000, MaxEntries: 100,
+				Extents: []Extent{{Addr: 1 << 44, Data: bytes.Repeat([]byte{7}, 4096)}, {Addr: 1<<44 + 8192, Data: []byte{1}}},
+			},
+			{ID: 4, Name: "untyped", Type: MapTypeArray, ValueSize: 1, N: 1, Slots: 1, Stride: 8, Values: []byte{1, 0, 0, 0, 0, 0, 0, 0}, Base: 16, Value: u64},
+			{ID: 5, Name: "broken", Type: MapTypeQueue, Status: Unsupported, Reason: "queues are not read"},
+		},
+	}
+}
+
+func fileOf(t testing.TB, s *Snapshot) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	n, err := s.WriteTo(&b)
+	require.NoError(t, err)
+	require.EqualValues(t, b.Len(), n)
+	return b.Bytes()
+}
+
+func TestSnapshotsSurviveFiles(t *testing.T) {
+	want := sampleSnapshot()
+	path := filepath.Join(t.TempDir(), "a.snapshot")
+	require.NoError(t, want.WriteFile(path))
+	got, err := ReadFile(path)
+	require.NoError(t, err)
+
+	for i, m := range want.Maps {
+		g := got.Maps[i]
+		for _, p := range []pair{{m.Key, g.Key}, {m.Value, g.Value}} {
+			require.Equal(t, p.want == nil, p.have == nil, m.Name)
+			requireSameShape(t, p.want, p.have)
+		}
+		// Maps share the shapes and the program of the snapshot.
+		require.Equal(t, m.Program == want.Programs[0], g.Program == got.Programs[0])
+		m.Key, m.Value, m.Program, g.Key, g.Value, g.Program = nil, nil, nil, nil, nil, nil
+		require.Equal(t, m, g)
+	}
+	requireSameShape(t, want.Programs[0].Shapes[0], got.Programs[0].Shapes[0])
+	want.Programs, got.Programs, want.Maps, got.Maps = nil, nil, nil, nil
+	require.Equal(t, want, got)
+}
+
+func TestFilesAreDeterministic(t *testing.T) {
+	require.Equal(t, fileOf(t, sampleSnapshot()), fileOf(t, sampleSnapshot()))
+}
+
+func TestShapesOfAMapAndItsProgramAreOne(t *testing.T) {
+	got, err := Read(bytes.NewReader(fileOf(t, sampleSnapshot())))
+	require.NoError(t, err)
+	require.Same(t, got.Programs[0].Shapes[0], got.Maps[0].Value)
+}
+
+func TestEveryTruncationIsNoticed(t *testing.T) {
+	file := fileOf(t, sampleSnapshot())
+	for n := range len(file) {
+		_, err := Read(bytes.NewReader(file[:n]))
+		var damaged *FormatError
+		require.ErrorAs(t, err, &damaged, "%d of %d bytes", n, len(file))
+	}
+}
+
+func TestEveryFlippedBitIsNoticed(t *testing.T) {
+	file := fileOf(t, sampleSnapshot())
+	want, err := Read(bytes.NewReader(file))
+	require.NoError(t, err)
+	for i := range len(file) {
+		file[i] ^= 1 << (i % 8)
+		got, err := Read(bytes.NewReader(file))
+		if err == nil {
+			require.Equal(t, want, got, "byte %d", i) // only padding and reserved bytes may change
+		}
+		file[i] ^= 1 << (i % 8)
+	}
+}
+
+func TestNewerFilesAreRefusedByVersion(t *testing.T) {
+	file := fileOf(t, sampleSnapshot())
+	binary.LittleEndian.PutUint32(file[8:], 2)
+	_, err := Read(bytes.NewReader(file))
+	require.Equal(t, &NewerVersion{Version: 2, Known: 1}, err)
+	require.ErrorContains(t, err, "update ktgen")
+}
+
+func TestFailedWritesLeaveNoFile(t *testing.T) {
+	dir := t.TempDir()
+	require.Error(t, sampleSnapshot().WriteFile(filepath.Join(dir, "missing", "a.snapshot")))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
+// withDocument is a file with another document in block 0 and a good checksum.
+func withDocument(document string) []byte {
+	b := append([]byte(fileMagic), make([]byte, 8)...)
+	binary.LittleEndian.PutUint32(b[8:], fileVersion)
+	binary.LittleEndian.PutUint32(b[12:], 1)
+	b = append(b, words(40, uint64(len(document)))...)
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum([]byte(document), castagnoli))
+	b = append(b, 0, 0, 0, 0)
+	return append(b, document...)
+}
+
+func TestDocumentsThatLieAreRefused(t *testing.T) {
+	for name, document := range map[string]string{
+		"no JSON":                   `{`,
+		"a block that is not there": `{"maps":[{"values":9}]}`,
+		"a negative block":          `{"maps":[{"values":-1}]}`,
+		"a program not there":       `{"maps":[{"program":1}]}`,
+		"entries without bytes":     `{"maps":[{"n":1000000000,"slots":1000000000,"stride":1000000000,"value_size":8}]}`,
+		"negative entries":          `{"maps":[{"n":-1,"slots":1,"stride":8,"value_size":8}]}`,
+		"a shape not there":         `{"maps":[{"key":"struct s"}]}`,
+		"no time":                   `{"taken":"yesterday"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Read(bytes.NewReader(withDocument(document)))
+			var damaged *FormatError
+			require.ErrorAs(t, err, &damaged)
+		})
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(fileOf(f, sampleSnapshot()))
+	f.Add(fileOf(f, &Snapshot{}))
+	f.Add(withDocument(`{"maps":[{"n":1,"slots":1,"stride":8,"value_size":8}]}`))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		fixChecksums(file)
+		s, err := Read(bytes.NewReader(file))
+		if err != nil {
+			return
+		}
+		_, err = Read(bytes.NewReader(fileOf(t, s)))
+		require.NoError(t, err)
+	})
+}
+
+// fixChecksums lets the fuzzer reach what is behind them.
+func fixChecksums(file []byte) {
+	if len(file) < fileHeaderSize {
+		return
+	}
+	n := int64(binary.LittleEndian.Uint32(file[12:]))
+	for i := range min(n, int64(len(file)-fileHeaderSize)/blockEntrySize) {
+		entry := file[fileHeaderSize+i*blockEntrySize:]
+		offset, length := binary.LittleEndian.Uint64(entry), binary.LittleEndian.Uint64(entry[8:])
+		if offset <= uint64(len(file)) && length <= uint64(len(file))-offset {
+			binary.LittleEndian.PutUint32(entry[16:], crc32.Checksum(file[offset:offset+length], castagnoli))
+		}
+	}
+}
+
+func BenchmarkRead64MiB(b *testing.B) {
+	s := &Snapshot{Maps: []*Map{{Name: "big", Type: MapTypeArray, ValueSize: 4096, N: 16384, Slots: 1, Stride: 4096, Values: make([]byte, 64<<20)}}}
+	path := filepath.Join(b.TempDir(), "big.snapshot")
+	require.NoError(b, s.WriteFile(path))
+	for b.Loop() {
+		_, err := ReadFile(path)
+		require.NoError(b, err)
+	}
+}
