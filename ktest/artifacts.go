@@ -14,8 +14,8 @@ import (
 )
 
 // EnvArtifacts names the environment variable with the directory in which a
-// failed test's artifacts are put. By default it is "ktgen" in the directory
-// for temporary files.
+// failed test's artifacts are put. By default it is "ktgen-artifacts" in the
+// directory for temporary files.
 const EnvArtifacts = "KTGEN_ARTIFACTS"
 
 // finish ends a test's guest. If the test has failed, it writes what helps to
@@ -60,7 +60,7 @@ func (vm *VM) reportArtifacts(records []guest.Record) {
 func (vm *VM) writeArtifacts(records []guest.Record) (dir string, written []string, err error) {
 	base := os.Getenv(EnvArtifacts)
 	if base == "" {
-		base = filepath.Join(os.TempDir(), "ktgen")
+		base = filepath.Join(os.TempDir(), "ktgen-artifacts")
 	}
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", nil, fmt.Errorf("%w (set $%s to a directory that can be written to)", err, EnvArtifacts)
@@ -115,7 +115,7 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 	}
 	for i, snap := range vm.taken.list() {
 		files = append(files, artifact{
-			name:  fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(snap.Name)),
+			name: fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(snap.Name)),
 			write: func(w io.Writer) error {
 				if to, ok := any(snap).(io.WriterTo); ok {
 					_, err := to.WriteTo(w)

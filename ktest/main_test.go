@@ -1,9 +1,78 @@
 package ktest_test
 
 import (
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 )
 
-func TestMain(m *testing.M) { ktest.Main(m) }
+func TestMain(m *testing.M) {
+	if object := os.Getenv(programEnv); object != "" {
+		os.Exit(runProgram(object))
+	}
+	if role := os.Getenv(zooEnv); role != "" {
+		os.Exit(runZoo(role))
+	}
+	ktest.Main(m)
+}
+
+// programEnv makes the test binary a scheduler's own program, which loads the
+// object that it names.
+const programEnv = "KTEST_PROGRAM"
+
+// program is this binary as the program of a scheduler, whose object is put at
+// objectPath.
+func program(args ...string) ktest.Scheduler {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return ktest.Binary(self, args...).Env(programEnv + "=" + objectPath)
+}
+
+const objectPath = "/sched.bpf.o"
+
+// withObject are the files of a guest for program.
+func withObject(name string) map[string]string {
+	return map[string]string{objectPath: filepath.Join("testdata", name+".bpf.o")}
+}
+
+// runProgram is what a scheduler's program does: it loads and attaches, and
+// detaches when it is interrupted.
+func runProgram(object string) int {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, unix.SIGINT)
+	fmt.Println("program starts with", os.Args[1:])
+	f, err := os.Open(object)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 3
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(f)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 4
+	}
+	coll, err := bpfload.Load(spec, "sched.bpf.o")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 5
+	}
+	attached, err := coll.AttachStructOps("")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 6
+	}
+	<-interrupted
+	attached.Close()
+	fmt.Println("program ends")
+	return 0
+}

@@ -98,7 +98,11 @@ func (vm *VM) upload(ctx context.Context, path, host string) error {
 		if err != nil {
 			return err
 		}
-		if err := vm.agent.WriteFile(ctx, file.Guest, contents, 0o755); err != nil {
+		// What is there already comes from this machine, too.
+		if info, err := vm.agent.Stat(ctx, file.Guest); err == nil && info.Size == int64(len(contents)) {
+			continue
+		}
+		if err := vm.agent.InstallFile(ctx, file.Guest, contents, 0o755); err != nil {
 			return fmt.Errorf("copy %s into the guest: %w", file.Host, err)
 		}
 	}

@@ -87,6 +87,7 @@ func (cfg Config) handlers(notes []string) (Handlers, error) {
 		methodKernel:   func(context.Context, *Call) (any, error) { return readKernel(notes) },
 		methodWake:     handleWake,
 		methodExec:     handleExec,
+		methodSignal:   handleSignal,
 		methodRead:     handleRead,
 		methodWrite:    handleWrite,
 		methodStat:     handleStat,

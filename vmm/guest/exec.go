@@ -2,11 +2,16 @@ package guest
 
 import (
 	"context"
+	"fmt"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-const methodExec = "exec"
+const (
+	methodExec   = "exec"
+	methodSignal = "signal"
+)
 
 func handleExec(ctx context.Context, c *Call) (any, error) {
 	var command Command
@@ -30,4 +35,25 @@ func (c *Client) Exec(ctx context.Context, command Command, s Streams) (Exit, er
 	var exit Exit
 	err := c.Call(ctx, methodExec, command, &exit, s)
 	return exit, err
+}
+
+type signalParams struct {
+	PID    int
+	Signal syscall.Signal
+}
+
+func handleSignal(_ context.Context, c *Call) (any, error) {
+	var params signalParams
+	if err := c.Decode(&params); err != nil {
+		return nil, err
+	}
+	if err := unix.Kill(params.PID, params.Signal); err != nil {
+		return nil, fmt.Errorf("send %s to process %d: %w", unix.SignalName(params.Signal), params.PID, err)
+	}
+	return nil, nil
+}
+
+// Signal sends a signal to a process in the guest, as kill(2) does.
+func (c *Client) Signal(ctx context.Context, pid int, sig syscall.Signal) error {
+	return c.Call(ctx, methodSignal, signalParams{PID: pid, Signal: sig}, nil, Streams{})
 }

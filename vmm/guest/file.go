@@ -3,6 +3,7 @@ package guest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,8 +19,9 @@ const (
 )
 
 type fileParams struct {
-	Path string
-	Mode fs.FileMode
+	Path    string
+	Mode    fs.FileMode
+	Install bool // write a file of its own, leaving an old one to who has it open
 }
 
 func handleRead(_ context.Context, c *Call) (any, error) {
@@ -45,6 +47,11 @@ func handleWrite(_ context.Context, c *Call) (any, error) {
 	}
 	if err := makeParent(params.Path); err != nil {
 		return nil, err
+	}
+	if params.Install {
+		if err := os.Remove(params.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
 	f, err := os.OpenFile(params.Path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, params.Mode.Perm())
 	if err != nil {
@@ -124,6 +131,14 @@ func (f *firstError) Write(p []byte) (int, error) {
 // the permission bits of mode count.
 func (c *Client) WriteFile(ctx context.Context, path string, contents []byte, mode fs.FileMode) error {
 	params := fileParams{Path: path, Mode: mode}
+	return c.Call(ctx, methodWrite, params, nil, Streams{In: bytes.NewReader(contents)})
+}
+
+// InstallFile writes a file in the guest like WriteFile, except that a file
+// that is there is replaced: programs that run from it, or have it mapped, keep the old
+// one, where WriteFile would pull it from under them.
+func (c *Client) InstallFile(ctx context.Context, path string, contents []byte, mode fs.FileMode) error {
+	params := fileParams{Path: path, Mode: mode, Install: true}
 	return c.Call(ctx, methodWrite, params, nil, Streams{In: bytes.NewReader(contents)})
 }
 

@@ -82,27 +82,6 @@ func (e *ExitedError) Error() string {
 // longer than the kernel's watchdog allows.
 func (e *ExitedError) Stalled() bool { return e.Exit.Kind == ExitErrorStall }
 
-// RejectedError is a scheduler with a program that the verifier refuses.
-type RejectedError struct {
-	Program string
-	Reason  string // the end of the log, which has the complaint
-	Log     string // the verifier's whole log
-}
-
-func (e *RejectedError) Error() string {
-	return fmt.Sprintf("the guest's verifier rejects program %s: %s\n%s", e.Program, e.Reason, logEnd(e.Log, 25))
-}
-
-// logEnd returns the last lines of a log, and says how many are left out.
-func logEnd(log string, lines int) string {
-	all := strings.Split(strings.TrimSpace(log), "\n")
-	if len(all) <= lines {
-		return strings.Join(all, "\n")
-	}
-	left := len(all) - lines
-	return fmt.Sprintf("(%d lines of the log are left out, RejectedError.Log has them)\n%s", left, strings.Join(all[left:], "\n"))
-}
-
 // LoaderError is a scheduler's own binary that ended without a scheduler ever
 // being enabled, or while it was.
 type LoaderError struct {

@@ -147,7 +147,7 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 	coll, err := bpfload.Load(spec, name)
 	var rejected *bpfload.VerifierError
 	if errors.As(err, &rejected) {
-		e := &RejectedError{Program: rejected.Program, Reason: rejected.Error(), Log: rejected.Log}
+		e := &RejectedError{Program: rejected.Program, Reason: complaint(rejected.Log), Log: rejected.Log}
 		if err := p.events.Encode(event{Rejected: e}); err != nil {
 			return nil, err
 		}

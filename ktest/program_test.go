@@ -1,0 +1,127 @@
+package ktest_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/vmm/initramfs"
+)
+
+// buffer is what a scheduler's program writes to, from another goroutine.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func TestSchedulerAsItsOwnProgram(t *testing.T) {
+	var output buffer
+	vm := ktest.Boot(t, ktest.Config{
+		Scheduler: program("-v", "two words"),
+		Files:     withObject("docile"),
+		Output:    &output,
+	})
+	ops, err := vm.ReadFile(t.Context(), "/sys/kernel/sched_ext/root/ops")
+	require.NoError(t, err)
+	require.Equal(t, "fault\n", string(ops))
+
+	exit, err := vm.Detach(bound(t, time.Minute))
+	require.NoError(t, err)
+	require.Equal(t, ktest.ExitUnreg, exit.Kind)
+	require.Zero(t, exit.Process.Code)
+	require.Equal(t, "program starts with [-v two words]\nprogram ends\n", output.String())
+}
+
+func TestProgramThatWasNotPackedIsCopiedIntoTheGuest(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Files: withObject("docile")})
+	ctx := bound(t, time.Minute)
+	require.NoError(t, vm.Attach(ctx, program()))
+	exit, err := vm.Detach(ctx)
+	require.NoError(t, err)
+	require.Equal(t, ktest.ExitUnreg, exit.Kind)
+}
+
+func TestProgramThatEndsWithoutAScheduler(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	ctx := bound(t, time.Minute)
+	var ended *ktest.LoaderError
+	err := vm.Attach(ctx, program())
+	require.ErrorAs(t, err, &ended)
+	require.Equal(t, 3, ended.Exit.Code)
+	require.Contains(t, ended.Output, objectPath+": no such file")
+	require.False(t, ended.Enabled)
+
+	require.ErrorAs(t, vm.Attach(ctx, ktest.Binary("/bin/false")), &ended, "with its shared libraries")
+	require.Equal(t, 1, ended.Exit.Code)
+	require.Empty(t, ended.Output)
+}
+
+func TestProgramThatIsKilledTakesItsSchedulerAlong(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: program(), Files: withObject("docile"), ExpectExit: true})
+	ctx := bound(t, time.Minute)
+	pid := processNamed(t, vm, "/ktgen/bin/ktest.test")
+	require.NoError(t, vm.Agent().Signal(ctx, pid, unix.SIGKILL))
+
+	_, err := vm.AwaitExit(ctx)
+	var ended *ktest.LoaderError
+	require.ErrorAs(t, err, &ended)
+	require.True(t, ended.Enabled)
+	require.Equal(t, "SIGKILL", ended.Exit.Signal)
+}
+
+func TestProgramThatEnablesNothingIsGivenUp(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Timeouts: ktest.Timeouts{Scheduler: 2 * time.Second}})
+	err := vm.Attach(t.Context(), ktest.Binary("/bin/sleep", "1000"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "wait until the scheduler is enabled")
+	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")), "the guest is free for another")
+}
+
+func TestSchedulersThatCannotBe(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	ctx := bound(t, time.Minute)
+	var missing *initramfs.FormatError
+	var attach *ktest.AttachError
+
+	require.ErrorIs(t, vm.Attach(ctx, ktest.Object("/no/such.bpf.o")), fs.ErrNotExist)
+	require.ErrorIs(t, vm.Attach(ctx, ktest.Binary("/no/such")), fs.ErrNotExist)
+	require.ErrorAs(t, vm.Attach(ctx, ktest.Binary("main_test.go")), &missing)
+	require.ErrorAs(t, vm.Attach(ctx, ktest.Object("main_test.go")), &attach)
+	require.ErrorAs(t, vm.Attach(ctx, fault("docile").Ops("other")), &attach)
+	require.ErrorContains(t, attach, "fault_ops")
+	require.NoError(t, vm.Attach(ctx, fault("docile").Ops("fault_ops")))
+}
+
+// processNamed returns the id of the process in the guest whose program is at
+// path.
+func processNamed(t *testing.T, vm *ktest.VM, path string) int {
+	t.Helper()
+	for pid := 2; pid < 1000; pid++ {
+		cmdline, err := vm.ReadFile(t.Context(), fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && bytes.HasPrefix(cmdline, []byte(path+"\x00")) {
+			return pid
+		}
+	}
+	t.Fatalf("no process runs %s", path)
+	return 0
+}

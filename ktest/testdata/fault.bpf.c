@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Schedulers that do one thing wrong each, for the tests of how that is told.
+ * Built once per fault, with -DFAULT=NAME; see build.
+ */
+#include "../../example_sched/bpf/bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define DOCILE 0 /* nothing is wrong */
+#define STALL 1 /* user tasks are never dispatched */
+#define ERROR 2 /* scx_bpf_error() when a worker is enqueued */
+#define QUIT 3 /* scx_bpf_exit() when a worker is enqueued */
+#define INIT_ERROR 4 /* scx_bpf_error() in init */
+#define REJECT 5 /* a store that the verifier does not allow */
+
+#define SHARED_DSQ 0
+#define SLICE_NS 20000000
+
+void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data_size) __ksym;
+void scx_bpf_exit_bstr(s64 exit_code, char *fmt, unsigned long long *data, u32 data_size) __ksym;
+
+static char fault_message[] = "the fault was asked for";
+static unsigned long long no_data[1];
+
+static __always_inline bool is_worker(const struct task_struct *p)
+{
+	return p->comm[0] == 's' && p->comm[1] == 'p' && p->comm[2] == 'i' && p->comm[3] == 'n';
+}
+
+SEC("struct_ops/enqueue")
+void fault_enqueue(u64 *args)
+{
+	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
+
+#if FAULT == STALL
+	if (!(p->flags & PF_KTHREAD))
+		return;
+#elif FAULT == ERROR
+	if (is_worker(p))
+		scx_bpf_error_bstr(fault_message, no_data, 0);
+#elif FAULT == QUIT
+	if (is_worker(p))
+		scx_bpf_exit_bstr(7, fault_message, no_data, 0);
+#elif FAULT == REJECT
+	p->pid = 1;
+#endif
+	scx_bpf_dsq_insert(p, SHARED_DSQ, SLICE_NS, STRUCT_OPS_ARG(args, 1, u64));
+}
+
+SEC("struct_ops/dispatch")
+void fault_dispatch(u64 *args)
+{
+	scx_bpf_dsq_move_to_local(SHARED_DSQ);
+}
+
+SEC("struct_ops.s/init")
+s32 fault_init(u64 *args)
+{
+#if FAULT == INIT_ERROR
+	scx_bpf_error_bstr(fault_message, no_data, 0);
+#endif
+	return scx_bpf_create_dsq(SHARED_DSQ, NUMA_NO_NODE);
+}
+
+SEC(".struct_ops.link")
+struct sched_ext_ops fault_ops = {
+	.enqueue = (void *)fault_enqueue,
+	.dispatch = (void *)fault_dispatch,
+	.init = (void *)fault_init,
+	.timeout_ms = 2000,
+	.name = "fault",
+};
