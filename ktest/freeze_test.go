@@ -1,0 +1,237 @@
+package ktest_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/gob"
+	"io"
+	"os"
+	goruntime "runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/vmm/guest"
+)
+
+const exampleObject = "../example_sched/bpf/sched.bpf.o"
+
+func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
+	for name, cfg := range map[string]ktest.Config{
+		"vmlinux":            {},
+		"KASLR":              {KASLR: true},
+		"KASLR and 4 levels": {KASLR: true, KernelArgs: []string{"no5lvl"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vm := ktest.Boot(t, cfg)
+			want := keepZoo(t, vm)
+			snap := vm.Freeze("zoo")
+			t.Logf("%+v", snap.Timing)
+			for _, m := range want.Maps {
+				requireSameEntries(t, m, mapByID(t, snap, m.ID))
+			}
+			requireTasks(t, want, mapNamed(t, snap, "zoo_tasks"))
+			requirePages(t, want, mapNamed(t, snap, "zoo_arena"))
+			for name, count := range want.Owned {
+				m := mapNamed(t, snap, name)
+				require.Equal(t, runtime.Complete, m.Status, m.Reason)
+				require.Equal(t, count, m.N, name)
+				require.Len(t, m.Owners, count, name)
+			}
+			for name, values := range want.Queued {
+				requireQueued(t, name, values, mapNamed(t, snap, name))
+			}
+		})
+	}
+}
+
+// keepZoo makes the guest keep maps, and returns what is in them.
+func keepZoo(t *testing.T, vm *ktest.VM) zoo {
+	t.Helper()
+	object, err := os.ReadFile(exampleObject)
+	require.NoError(t, err)
+	in, out := pipe(t), pipe(t)
+	exited := make(chan error, 1)
+	go func() {
+		_, err := vm.Agent().Exec(t.Context(), guest.Command{Args: []string{"/proc/self/exe"}, Env: []string{zooEnv + "=keeper"}},
+			guest.Streams{In: in.PipeReader, Out: out.PipeWriter, Err: os.Stderr})
+		out.PipeWriter.CloseWithError(io.ErrUnexpectedEOF)
+		exited <- err
+	}()
+	t.Cleanup(func() {
+		in.PipeWriter.Close()
+		<-exited
+	})
+	go func() { _ = gob.NewEncoder(in.PipeWriter).Encode(object) }() // ends with in
+	var z zoo
+	require.NoError(t, gob.NewDecoder(out.PipeReader).Decode(&z))
+	require.Empty(t, z.Err)
+	return z
+}
+
+type pipeEnds struct {
+	*io.PipeReader
+	*io.PipeWriter
+}
+
+func pipe(t *testing.T) pipeEnds {
+	r, w := io.Pipe()
+	t.Cleanup(func() { r.Close() })
+	return pipeEnds{r, w}
+}
+
+func mapByID(t *testing.T, snap *runtime.Snapshot, id uint32) *runtime.Map {
+	t.Helper()
+	i := slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.ID == id })
+	require.GreaterOrEqual(t, i, 0, "map %d is not captured", id)
+	return snap.Maps[i]
+}
+
+func mapNamed(t *testing.T, snap *runtime.Snapshot, name string) *runtime.Map {
+	t.Helper()
+	i := slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.Name == name })
+	require.GreaterOrEqual(t, i, 0, "map %s is not captured", name)
+	return snap.Maps[i]
+}
+
+func requireSameEntries(t *testing.T, want zooMap, got *runtime.Map) {
+	t.Helper()
+	require.Equal(t, runtime.Complete, got.Status, "%s: %s", want.Name, got.Reason)
+	require.Equal(t, want.Name, got.Name)
+	require.Equal(t, len(want.Entries), got.N, want.Name)
+	index := make(map[string]int)
+	for i := range got.N {
+		key := binary.LittleEndian.AppendUint32(nil, uint32(i))
+		if got.Keys != nil {
+			key = got.Keys[i*got.KeySize : (i+1)*got.KeySize]
+		}
+		index[string(key)] = i
+	}
+	for _, e := range want.Entries {
+		i, ok := index[string(e.Key)]
+		require.True(t, ok, "%s: key %x is not captured", want.Name, e.Key)
+		require.Len(t, e.Values, got.Slots, want.Name)
+		for slot, v := range e.Values {
+			captured := got.Values[(i*got.Slots+slot)*got.Stride:][:got.ValueSize]
+			require.Equal(t, string(v), string(captured), "%s: key %x, slot %d", want.Name, e.Key, slot)
+		}
+	}
+}
+
+func requireTasks(t *testing.T, want zoo, got *runtime.Map) {
+	t.Helper()
+	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	require.Equal(t, len(want.Tasks), got.N)
+	for i, o := range got.Owners {
+		require.Equal(t, want.Tasks[o.PID], got.Values[i*got.Stride:][:got.ValueSize], "task %d", o.PID)
+		require.Equal(t, o.PID, o.TGID)
+		require.NotEmpty(t, o.Comm)
+	}
+}
+
+func requirePages(t *testing.T, want zoo, got *runtime.Map) {
+	t.Helper()
+	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	pages := make(map[uint64][]byte)
+	for _, e := range got.Extents {
+		for at := 0; at < len(e.Data); at += 4096 {
+			pages[e.Addr+uint64(at)] = e.Data[at : at+4096]
+		}
+	}
+	require.Equal(t, want.Pages, pages)
+}
+
+func requireQueued(t *testing.T, name string, want [][]byte, got *runtime.Map) {
+	t.Helper()
+	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	require.Equal(t, len(want), got.N)
+	want = slices.Clone(want)
+	if name == "stack" {
+		slices.Reverse(want)
+	}
+	for i := range want {
+		require.Equal(t, want[i], got.Values[i*got.Stride:][:got.ValueSize], "%s %d", name, i)
+	}
+}
+
+// busy boots a guest whose CPUs all work, scheduled by the example scheduler.
+func busy(t testing.TB) *ktest.VM {
+	t.Helper()
+	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object(exampleObject)})
+	_, err := vm.Work(t.Context(), ktest.Spin, len(vm.Kernel().Online))
+	require.NoError(t, err)
+	return vm
+}
+
+func TestManyCapturesOfABusyGuestInARow(t *testing.T) {
+	const captures = 500
+	vm := busy(t)
+	vm.Freeze("first")
+	goroutines, files := goruntime.NumGoroutine(), openFiles(t)
+	var dispatched []uint64
+	for range captures {
+		snap := vm.Freeze("again")
+		for _, m := range snap.Maps {
+			require.Equal(t, runtime.Complete, m.Status, "%s: %s", m.Name, m.Reason)
+		}
+		tasks := mapNamed(t, snap, "task_ctxs")
+		require.Positive(t, tasks.N)
+		dispatched = append(dispatched, uint64(tasks.N))
+	}
+	require.Len(t, dispatched, captures)
+	require.LessOrEqual(t, goruntime.NumGoroutine(), goroutines+2)
+	require.LessOrEqual(t, openFiles(t), files)
+	_, err := vm.ReadFile(t.Context(), "/proc/uptime")
+	require.NoError(t, err, "the guest answers")
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(entries)
+}
+
+// BenchmarkCapture measures how long captures stop a guest whose CPUs are all
+// busy, by phase, next to the floor: a bare stop and resume, and a memcpy of as
+// many bytes. Percentiles need -benchtime=200x or more.
+func BenchmarkCapture(b *testing.B) {
+	vm := busy(b)
+	snap := vm.Freeze("warm up")
+	from, to := make([]byte, snap.Timing.Bytes), make([]byte, snap.Timing.Bytes)
+	phases := make(map[string][]time.Duration)
+	add := func(phase string, d time.Duration) { phases[phase] = append(phases[phase], d) }
+	for b.Loop() {
+		b.StopTimer()
+		began := time.Now()
+		require.NoError(b, vm.Machine().Pause(b.Context()))
+		require.NoError(b, vm.Machine().Resume())
+		roundTrip := time.Since(began)
+		began = time.Now()
+		copy(to, from)
+		add("floor", roundTrip+time.Since(began))
+		b.StartTimer()
+
+		snap, err := vm.Capture(context.Background(), "bench")
+		require.NoError(b, err)
+		add("paused", snap.Timing.Paused)
+		add("stop", snap.Timing.Stop)
+		add("walk", snap.Timing.Walk)
+		add("copy", snap.Timing.Copy)
+		add("resume", snap.Timing.Resume)
+	}
+	for phase, times := range phases {
+		slices.Sort(times)
+		b.ReportMetric(milliseconds(times[len(times)/2]), phase+"-p50-ms")
+		b.ReportMetric(milliseconds(times[len(times)*99/100]), phase+"-p99-ms")
+	}
+	paused, floor := phases["paused"], phases["floor"]
+	b.ReportMetric(float64(paused[len(paused)/2])/float64(floor[len(floor)/2]), "paused/floor")
+	b.ReportMetric(float64(snap.Timing.Bytes), "bytes")
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
