@@ -130,7 +130,7 @@ func endBit(m runtime.Member) int64 {
 }
 
 func (b *builder) declareEnum(d *decl) *Type {
-	t := &Type{Kind: EnumType, Name: d.name, CName: d.cName, Underlying: intName(d.shape)}
+	t := &Type{Kind: EnumType, Name: d.name, CName: cmp.Or(d.cName, d.name), Underlying: intName(d.shape)}
 	t.Doc = []string{fmt.Sprintf("%s is %s.", d.name, d.inC())}
 	seen := make(map[uint64]bool)
 	for _, v := range d.shape.Values {

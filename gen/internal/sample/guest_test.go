@@ -1,0 +1,130 @@
+package sample_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/object"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+// guest makes snapshots of a guest that runs the sample object.
+type guest struct {
+	t      testing.TB
+	obj    *object.Object
+	shapes *btf.Shapes
+	random *rand.Rand
+	cpus   int
+	next   uint64 // address for the next map
+}
+
+func newGuest(t testing.TB, path string) *guest {
+	t.Helper()
+	obj, err := object.Open(path)
+	require.NoError(t, err)
+	return &guest{
+		t: t, obj: obj, shapes: btf.NewShapes(obj.Types), cpus: 3,
+		random: rand.New(rand.NewPCG(1, 2)), next: 0xffff_8880_0000_0000,
+	}
+}
+
+// snapshot has every map full of random bytes.
+func (g *guest) snapshot() *ktrt.Snapshot {
+	program := &ktrt.Program{BTFID: 1}
+	named, err := g.shapes.Named(g.obj.Types)
+	require.NoError(g.t, err)
+	program.Shapes = named
+	s := &ktrt.Snapshot{Name: "sample", Guest: ktrt.Guest{CPUs: g.cpus}, Programs: []*ktrt.Program{program}}
+	for i := range g.obj.Maps {
+		s.Maps = append(s.Maps, g.mapOf(program, &g.obj.Maps[i]))
+	}
+	for i := range g.obj.Sections {
+		if sec := &g.obj.Sections[i]; sec.Type != nil {
+			s.Maps = append(s.Maps, g.section(program, sec))
+		}
+	}
+	for i, m := range s.Maps {
+		m.ID = uint32(i + 1)
+	}
+	return s
+}
+
+func (g *guest) mapOf(program *ktrt.Program, from *object.Map) *ktrt.Map {
+	m := &ktrt.Map{
+		Name: from.Name[:min(len(from.Name), 15)], Type: ktrt.MapType(from.Type), Program: program,
+		KeySize: int(from.KeySize), ValueSize: int(from.ValueSize), MaxEntries: int(from.MaxEntries), Slots: 1,
+	}
+	var err error
+	if from.Key != nil {
+		m.Key, err = g.shapes.Of(from.Key)
+		require.NoError(g.t, err)
+	}
+	if from.Value != nil {
+		m.Value, err = g.shapes.Of(from.Value)
+		require.NoError(g.t, err)
+	}
+	if m.N = m.MaxEntries; m.N == 0 {
+		m.N = 5
+	}
+	if m.Type.IsPerCPU() {
+		m.Slots = g.cpus
+	}
+	m.Total, m.Stride = m.N, (m.ValueSize+7)&^7
+	m.Values = g.bytes(m.N * m.Slots * m.Stride)
+	g.place(m)
+	return m
+}
+
+// place gives a map's values addresses and its entries keys.
+func (g *guest) place(m *ktrt.Map) {
+	switch m.Type {
+	case ktrt.MapTypeArray:
+		m.Base = g.next
+		g.next += uint64(len(m.Values)) + 64
+		return
+	case ktrt.MapTypeTaskStorage:
+		for i := range m.N {
+			m.Owners = append(m.Owners, ktrt.Owner{Addr: g.next, PID: int32(100 + i), TGID: 100, Comm: "worker"})
+		}
+	case ktrt.MapTypePerCPUArray:
+	default:
+		m.Keys = g.bytes(m.N * m.KeySize)
+	}
+	for range m.N * m.Slots {
+		m.Addrs = append(m.Addrs, g.next)
+		g.next += uint64(m.Stride) + 64
+	}
+}
+
+func (g *guest) section(program *ktrt.Program, from *object.Section) *ktrt.Map {
+	shape, err := g.shapes.Of(from.Type)
+	require.NoError(g.t, err)
+	m := &ktrt.Map{
+		Name: "sample" + from.Name, Type: ktrt.MapTypeArray, Program: program, Value: shape,
+		KeySize: 4, ValueSize: int(from.Size), MaxEntries: 1, N: 1, Total: 1, Slots: 1,
+	}
+	m.Stride = (m.ValueSize + 7) &^ 7
+	m.Values = g.bytes(m.Stride)
+	g.place(m)
+	return m
+}
+
+func (g *guest) bytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(g.random.Uint32())
+	}
+	return b
+}
+
+// find returns a map of a snapshot by name.
+func find(t testing.TB, s *ktrt.Snapshot, name string) *ktrt.Map {
+	t.Helper()
+	i := slices.IndexFunc(s.Maps, func(m *ktrt.Map) bool { return m.Name == name })
+	require.GreaterOrEqual(t, i, 0, name)
+	return s.Maps[i]
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Every kind of type that ktgen reads, in the maps and globals of one object. */
+
+#define SEC(name) __attribute__((section(name), used))
+#define __uint(name, val) int(*name)[val]
+#define __type(name, val) typeof(val) *name
+#define __kptr __attribute__((btf_type_tag("kptr")))
+#define __packed __attribute__((packed))
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed char s8;
+typedef short s16;
+typedef int s32;
+typedef long long s64;
+
+struct task_struct;
+struct cgroup;
+
+enum policy { POLICY_NORMAL, POLICY_BATCH = 3, POLICY_OTHER = 3 };
+enum delta { DELTA_DOWN = -1, DELTA_NONE, DELTA_UP };
+enum wide { WIDE_SMALL = 1, WIDE_LARGE = 1ull << 40 };
+
+typedef struct {
+	u32 x, y;
+} point_t;
+
+struct scalars {
+	u8 u8;
+	s8 s8;
+	u16 u16;
+	s16 s16;
+	u32 u32;
+	s32 s32;
+	u64 u64;
+	s64 s64;
+	_Bool flag;
+	char letter;
+	float single;
+	double twice;
+	__int128 huge;
+	unsigned __int128 uhuge;
+	enum policy policy;
+	enum delta delta;
+	enum wide wide;
+};
+
+struct bits {
+	u32 one : 1;
+	u32 twelve : 12; /* crosses a byte */
+	s32 negative : 6;
+	u64 big : 33;
+	u64 rest : 31;
+	enum policy policy : 2;
+	_Bool yes : 1;
+	u64 first : 63;
+	u64 second : 60;
+};
+
+struct arrays {
+	char name[16];
+	char names[2][8];
+	u8 bytes[4];
+	u32 matrix[2][3];
+	point_t points[2];
+	_Bool flags[3];
+	enum delta deltas[2];
+	u64 empty[0];
+};
+
+struct __packed tight {
+	u8 a;
+	u64 b;
+	u16 c;
+	point_t p;
+};
+
+struct nested {
+	u32 id;
+	struct {
+		u32 inner;
+		union {
+			u64 whole;
+			struct {
+				u32 lo, hi;
+			};
+			struct node *maybe;
+		};
+	};
+	struct {
+		u64 sum;
+		enum { MODE_A, MODE_B } mode;
+	} named;
+	union {
+		u64 raw;
+		u8 bytes[8];
+		float real;
+	} view;
+};
+
+struct names {
+	u32 type;
+	u32 func;
+	u32 foo_bar;
+	u32 fooBar;
+	u32 FooBar;
+	u32 _pad;
+	u32 pad;
+	u32 __;
+	u32 _1st;
+	u32 String;
+};
+
+struct node {
+	u64 value;
+	struct node *next;
+	struct node *prev;
+	point_t *at;
+	u32 *count;
+};
+
+struct pointers {
+	struct node *node;
+	struct task_struct __kptr *task;
+	struct cgroup *cgroup;
+	void *data;
+	char *text;
+	int (*callback)(u64 x);
+	struct node **indirect;
+};
+
+struct flexible {
+	u32 n;
+	u32 items[];
+};
+
+struct key {
+	u16 major;
+	u32 minor; /* two bytes of padding before */
+	u8 bytes[2];
+};
+
+#define MAP(name, map_type, k, v, n)        \
+	struct {                            \
+		__uint(type, map_type);     \
+		__uint(max_entries, n);     \
+		__type(key, k);             \
+		__type(value, v);           \
+	} name SEC(".maps")
+
+#define HASH 1
+#define ARRAY 2
+#define PERCPU_HASH 5
+#define PERCPU_ARRAY 6
+#define LRU_HASH 9
+#define TASK_STORAGE 29
+
+MAP(scalars, ARRAY, u32, struct scalars, 8);
+MAP(bits, ARRAY, u32, struct bits, 8);
+MAP(arrays, ARRAY, u32, struct arrays, 8);
+MAP(tight, ARRAY, u32, struct tight, 8);
+MAP(nested, ARRAY, u32, struct nested, 8);
+MAP(names, ARRAY, u32, struct names, 8);
+MAP(pointers, ARRAY, u32, struct pointers, 8);
+MAP(flexible, ARRAY, u32, struct flexible, 8);
+MAP(nodes, HASH, u32, struct node, 64);
+MAP(by_key, HASH, struct key, u64, 8);
+MAP(recent, LRU_HASH, u64, enum policy, 8);
+MAP(per_cpu, PERCPU_ARRAY, u32, struct node, 2);
+MAP(per_cpu_by_name, PERCPU_HASH, point_t, s64, 8);
+MAP(a_name_longer_than_the_kernel_keeps, ARRAY, u32, u64, 2);
+MAP(matrix, ARRAY, u32, typeof(u64[2][2]), 2);
+
+struct {
+	__uint(type, TASK_STORAGE);
+	__uint(map_flags, 1);
+	__type(key, s32);
+	__type(value, struct node);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, ARRAY);
+	__uint(max_entries, 2);
+	__uint(key_size, 4);
+	__uint(value_size, 12);
+} untyped SEC(".maps");
+
+u32 nr_online;
+u64 counters[4];
+struct node *head;
+static volatile u32 hidden;
+struct scalars table[128]; /* large enough to be read by element */
+u64 grid[64][32];
+const volatile u64 limit = 1000;
+u64 slice SEC(".data") = 5;
+u64 tuned SEC(".data.tuning") = 6;
+
+SEC("syscall")
+int touch(void *ctx)
+{
+	nr_online += hidden++ + limit + slice + tuned + counters[0] + grid[1][1];
+	head = 0;
+	return table[3].u32;
+}
+
+char _license[] SEC("license") = "GPL";
