@@ -112,11 +112,7 @@ func TestOpenRefusesImagesThatAreNotWhole(t *testing.T) {
 	made := fit("7.3.4-made")
 	elf := made.vmlinux()
 	whole := made.bzImage(zstdPayload(t, elf))
-	patch := func(offset int, value ...byte) []byte {
-		image := bytes.Clone(whole)
-		copy(image[offset:], value)
-		return image
-	}
+	patch := func(offset int, value ...byte) []byte { return patched(whole, offset, value...) }
 	tests := []struct {
 		name   string
 		image  []byte
@@ -141,6 +137,12 @@ func TestOpenRefusesImagesThatAreNotWhole(t *testing.T) {
 		{"a payload of another size", made.bzImage(resize(zstdPayload(t, elf), uint32(len(elf)-1))), 0x900, "more than the image says"},
 		{"a payload shorter than it says", made.bzImage(resize(zstdPayload(t, elf), uint32(len(elf)+1))), 0x900, "unexpected EOF"},
 		{"a payload that is no kernel", made.bzImage(zstdPayload(t, []byte("hello, hello, hello"))), 0x900, "the payload is no kernel"},
+		{"an ELF file for another machine", patched(elf, 0x12, 0xb7), 0x12, "EM_AARCH64"},
+		{"an ELF file that is an object", patched(elf, 0x10, 1), 0x10, "not an executable"},
+		{"an ELF file of many segments", append(patched(elf, 0x38, 65), make([]byte, 65*56)...), 0x38, "65 segments"},
+		{"an ELF file with a segment outside", patched(elf, 64+0x20, 0xff, 0xff, 0xff), int64(len(elf)), "cut short: segment 0"},
+		{"an ELF file with other BTF", bytes.Replace(elf, []byte("\x9f\xeb\x01"), []byte("\xeb\x9f\x01"), 1), -1, "no little-endian BTF"},
+		{"an ELF file that is no kernel", bytes.Replace(elf, []byte("Linux version"), []byte("Minix version"), 1), 0, "not a Linux kernel"},
 		{"an ELF file cut short", elf[:len(elf)/2], 0, "ELF"},
 	}
 	for _, test := range tests {
@@ -151,7 +153,9 @@ func TestOpenRefusesImagesThatAreNotWhole(t *testing.T) {
 			require.ErrorAs(t, err, &format)
 			require.ErrorContains(t, err, test.want)
 			require.ErrorContains(t, err, path)
-			require.Equal(t, test.offset, format.Offset)
+			if test.offset >= 0 {
+				require.Equal(t, test.offset, format.Offset)
+			}
 		})
 	}
 }
@@ -219,4 +223,11 @@ func TestOpenNamesADamagedCacheEntry(t *testing.T) {
 func resize(payload []byte, size uint32) []byte {
 	binary.LittleEndian.PutUint32(payload[len(payload)-4:], size)
 	return payload
+}
+
+// patched returns a copy of image with other bytes at offset.
+func patched(image []byte, offset int, value ...byte) []byte {
+	other := bytes.Clone(image)
+	copy(other[offset:], value)
+	return other
 }

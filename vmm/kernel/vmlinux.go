@@ -25,6 +25,7 @@ const (
 	// xenPhys32Entry is XEN_ELFNOTE_PHYS32_ENTRY, the note with the PVH entry
 	// point (include/xen/interface/elfnote.h).
 	xenPhys32Entry = 18
+	maxSegments    = 64       // kernels have 3 to 6
 	maxNotes       = 64 << 10 // bytes; kernels have some 500
 	maxBTF         = 64 << 20 // bytes; kernels have some 5 million
 )
@@ -103,6 +104,9 @@ func checkVmlinux(f *elf.File, size int64) error {
 	}
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return &FormatError{Offset: 0x10, Rule: fmt.Sprintf("it is an ELF file of type %v, not an executable", f.Type)}
+	}
+	if len(f.Progs) > maxSegments {
+		return &FormatError{Offset: 0x38, Rule: fmt.Sprintf("it has %d segments, at most %d are allowed", len(f.Progs), maxSegments)}
 	}
 	for i, p := range f.Progs {
 		if p.Off > math.MaxInt64-p.Filesz || int64(p.Off+p.Filesz) > size {
@@ -231,6 +235,9 @@ func readBTF(f *elf.File) (extent, []byte, error) {
 	}
 	if section.Size > maxBTF {
 		return extent{}, nil, &FormatError{Offset: int64(section.Offset), Rule: fmt.Sprintf("section .BTF has %d bytes, at most %d are allowed", section.Size, maxBTF)}
+	}
+	if section.Flags&elf.SHF_COMPRESSED != 0 {
+		return extent{}, nil, &FormatError{Offset: int64(section.Offset), Rule: "section .BTF is compressed, which no kernel can use"}
 	}
 	data, err := section.Data()
 	if err != nil {
