@@ -71,12 +71,16 @@ Acquire::https::Timeout "30";
 // the cache of root.
 const asRoot = "APT::Sandbox::User \"root\";\n"
 
+// aptCache is what apt makes of the lists, below its directory. It can be made
+// again in a second and has 100 MB.
+const aptCache = "cache"
+
 // newApt sets up the directory for an archive.
 func newApt(dir string, archive source) (*apt, error) {
 	if strings.ContainsAny(dir, "\"\n%") {
 		return nil, fmt.Errorf("apt cannot use the directory %q: set $%s to one without quotes and %%", dir, cache.DirEnv)
 	}
-	for _, sub := range []string{"empty", "state/lists/partial", "cache/archives/partial"} {
+	for _, sub := range []string{"empty", "state/lists/partial", aptCache + "/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
 		}

@@ -154,6 +154,7 @@ func (f *fetcher) fetch(ctx context.Context) (*Kernel, error) {
 		return nil, err
 	}
 	defer unlock()
+	defer os.RemoveAll(filepath.Join(f.aptDir, aptCache))
 	return f.fetchFirst(ctx, archives)
 }
 
@@ -220,6 +221,9 @@ func (f *fetcher) choose(ctx context.Context, apt *apt, suite string) (aptPackag
 		return aptPackage{}, err
 	}
 	f.logf("reading the package list of %s from %s", suite, strings.Join(apt.archive.uris, " "))
+	if strings.EqualFold(apt.archive.options["Trusted"], "yes") {
+		f.logf("this system's sources trust that archive without signatures (Trusted: yes)")
+	}
 	if err := apt.update(ctx); err != nil {
 		return aptPackage{}, err
 	}
