@@ -64,19 +64,28 @@ func withAccel(ctx context.Context, cfg Config, launch func(Config, Accelerator)
 	if known, ok := readAccel(memo); ok {
 		return launchKnown(cfg, known, memo, launch)
 	}
-	if err := os.MkdirAll(filepath.Dir(memo), 0o755); err != nil {
-		return nil, fmt.Errorf("probing KVM: %w", err)
-	}
-	unlock, err := cache.Lock(ctx, filepath.Join(filepath.Dir(memo), ".lock"))
-	if err != nil {
-		return nil, fmt.Errorf("probing KVM: %w", err)
-	}
+	unlock := lockProbe(ctx, cfg, memo)
 	defer unlock()
 	if known, ok := readAccel(memo); ok { // another launch has probed meanwhile
 		unlock()
 		return launchKnown(cfg, known, memo, launch)
 	}
 	return probeKVM(ctx, cfg, memo, launch)
+}
+
+// lockProbe keeps others from probing KVM at the same time, who would all wait
+// in vain for its first output. Where that is impossible they do.
+func lockProbe(ctx context.Context, cfg Config, memo string) (unlock func()) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeouts.Boot)
+	defer cancel()
+	if os.MkdirAll(filepath.Dir(memo), 0o755) != nil {
+		return func() {}
+	}
+	unlock, err := cache.Lock(ctx, filepath.Join(filepath.Dir(memo), ".lock"))
+	if err != nil {
+		return func() {}
+	}
+	return unlock
 }
 
 // launchKnown uses what an earlier launch has found out.

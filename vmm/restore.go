@@ -29,12 +29,12 @@ func launchFast(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks)
 	}
 	note := restoreNote(err)
 
-	unlock, err := store.lock(ctx, key)
+	unlock, err := store.lock(ctx, key, cfg.Timeouts.Boot)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no templates: %v", err))
+		return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no template: %v", err))
 	}
 	defer unlock()
 	if note == "" {

@@ -126,7 +126,10 @@ func (s *templateStore) shrink(keep string) {
 }
 
 // lock makes the caller the only one, of all processes, who builds the template of
-// the key, until it calls unlock. Keys share 256 lock files.
-func (s *templateStore) lock(ctx context.Context, key string) (unlock func(), err error) {
+// the key, until it calls unlock. It waits for others for some time only. Keys
+// share 256 lock files.
+func (s *templateStore) lock(ctx context.Context, key string, wait time.Duration) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	return cache.Lock(ctx, filepath.Join(s.dir, ".lock-"+key[:2]))
 }

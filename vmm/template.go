@@ -71,6 +71,9 @@ type still struct {
 
 // writeTemplate writes the template of a paused guest.
 func writeTemplate(f *os.File, ram *RAM, s still) error {
+	if len(s.state) > maxState {
+		return fmt.Errorf("the state from Hooks.Ready has %d bytes, more than %d", len(s.state), maxState)
+	}
 	w := &templateWriter{f: f, at: headerSize}
 	ix := index{RAMSize: ram.size}
 	var err error

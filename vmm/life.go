@@ -1,0 +1,183 @@
+package vmm
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/ktgen/ktgen/vmm/qmp"
+)
+
+// This file is the life of a VM, from the start of QEMU until the VM's error is
+// known. Each VM has four goroutines, which end with QEMU:
+//
+//	process.run     starts and reaps QEMU
+//	console.record  reads the console
+//	qmp.Client      reads QMP
+//	VM.supervise    waits for the others, and says why it ended
+
+// fail ends QEMU, with err as the VM's error unless it has one already, and
+// waits until the VM is done.
+func (vm *VM) fail(err error) {
+	vm.mu.Lock()
+	if vm.verdict == nil {
+		vm.verdict = err
+	}
+	vm.mu.Unlock()
+	vm.proc.kill()
+	<-vm.alive.Done()
+}
+
+// start starts QEMU and connects to it; the guest's vCPUs run. ctx bounds the
+// life of QEMU, not only the start.
+func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
+	vm, err := spawn(cfg, accel)
+	if err != nil {
+		return nil, err
+	}
+	if err := vm.connect(ctx); err != nil {
+		return nil, err
+	}
+	return vm, nil
+}
+
+// spawn makes the guest's memory and starts QEMU. The VM must be connected
+// next.
+func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
+	vm := &VM{
+		cfg:       cfg,
+		accel:     accel,
+		console:   newConsole(cfg.Console),
+		connected: make(chan struct{}),
+		began:     time.Now(),
+	}
+	vm.pause.init()
+	vm.migration.init()
+	vm.alive, vm.die = context.WithCancelCause(context.Background())
+
+	var err error
+	if vm.ram, err = newRAM(cfg.Memory); err != nil {
+		return nil, err
+	}
+	if vm.wires, err = wire(cfg); err != nil {
+		vm.ram.close()
+		return nil, err
+	}
+	defer vm.wires.closeTheirs()
+	args := append(cfg.arguments(accel.Accel), extra...)
+	files := append([]*os.File{vm.ram.file}, vm.wires.theirs...)
+	if vm.proc, err = startProcess(cfg.QEMU, args, files); err != nil {
+		vm.wires.close()
+		vm.ram.close()
+		return nil, err
+	}
+	go vm.console.record(vm.wires.console)
+	return vm, nil
+}
+
+// startTimeout is how long QEMU may take to answer after its start.
+const startTimeout = 30 * time.Second
+
+// connect waits until QEMU answers. If it does not, everything is cleaned up.
+func (vm *VM) connect(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	mon, err := qmp.New(bounded, vm.wires.qmp, qmp.Options{OnEvent: vm.onEvent})
+	if err != nil {
+		return vm.abort(ctx, err)
+	}
+	vm.mon = mon
+	close(vm.connected)
+	vm.timing.QEMU = time.Since(vm.began)
+	go vm.supervise(ctx)
+	return nil
+}
+
+// abort cleans up after a QEMU that could not be connected to, and returns why.
+func (vm *VM) abort(ctx context.Context, err error) error {
+	if errors.Is(err, qmp.ErrGone) {
+		// QEMU has closed its end: it is about to exit and to say why.
+		select {
+		case <-vm.proc.exited:
+		case <-time.After(exitGrace):
+		}
+		err = nil
+	}
+	vm.proc.kill()
+	<-vm.console.drained
+	vm.wires.close()
+	vm.ram.close()
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err == nil:
+		err = vm.proc.exitError()
+	}
+	vm.die(err)
+	return err
+}
+
+// exitGrace is how long a QEMU that has closed its QMP connection may take to
+// exit.
+const exitGrace = 3 * time.Second
+
+// supervise waits for the end of QEMU and tells everyone. It ends QEMU when
+// ctx ends, or when QMP is gone.
+func (vm *VM) supervise(ctx context.Context) {
+	select {
+	case <-vm.proc.exited:
+	case <-vm.mon.Done():
+		select {
+		case <-vm.proc.exited:
+		case <-time.After(exitGrace):
+			vm.proc.kill()
+		}
+	case <-ctx.Done():
+		vm.proc.kill()
+	}
+	select {
+	case <-vm.console.drained:
+	case <-time.After(exitGrace): // Config.Console blocks
+	}
+	vm.mon.Close()
+	vm.die(vm.obituary(ctx))
+}
+
+// obituary returns why QEMU has ended.
+func (vm *VM) obituary(ctx context.Context) error {
+	vm.mu.Lock()
+	verdict, shutdown := vm.verdict, vm.shutdown
+	vm.mu.Unlock()
+	if verdict != nil {
+		return verdict
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	complaints := vm.Complaints()
+	if isTextPatching(vm.accel.Accel, complaints) {
+		return &InfraError{
+			What:    "the guest's kernel died of QEMU's translation of patched kernel text (Oops: int3)",
+			Advice:  "run it again",
+			Console: vm.Console(),
+		}
+	}
+	if cause, ok := causeOfDeath(complaints); ok {
+		return &GuestPanicError{Complaint: cause, Console: vm.Console()}
+	}
+	if shutdown == "guest-shutdown" || shutdown == "guest-reset" {
+		return ErrPoweredOff
+	}
+	return vm.proc.exitError()
+}
+
+// gone turns the error of a call to QEMU into the VM's error, if the call
+// failed because QEMU has ended.
+func (vm *VM) gone(err error) error {
+	if !errors.Is(err, qmp.ErrGone) {
+		return err
+	}
+	<-vm.alive.Done()
+	return vm.Err()
+}
