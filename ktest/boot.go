@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/kernel"
@@ -177,6 +178,9 @@ func greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
 		return nil, err
 	}
 	k, err := client.Kernel(ctx)
+	if err == nil {
+		err = scx.Warm(ctx, client)
+	}
 	if err != nil {
 		client.Close()
 		return nil, err

@@ -24,12 +24,17 @@ type Collection struct {
 // sections are made.
 //
 // A program that the verifier rejects is reported as a *[VerifierError].
-func Load(spec *ebpf.CollectionSpec, name string) (_ *Collection, err error) {
+func Load(spec *ebpf.CollectionSpec, name string) (*Collection, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, fmt.Errorf("reading the kernel's BTF: %w (CONFIG_DEBUG_INFO_BTF=y is needed)", err)
 	}
+	return LoadFor(kernel, spec, name)
+}
 
+// LoadFor is Load with the types of the running kernel, for those who load more
+// than once: reading them takes longer than all the rest.
+func LoadFor(kernel *btf.Spec, spec *ebpf.CollectionSpec, name string) (_ *Collection, err error) {
 	l := loader{
 		spec:   spec,
 		object: name,

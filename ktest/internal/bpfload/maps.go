@@ -90,6 +90,9 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 		defer inner.Close()
 		attr.innerMapFD = uint32(inner.FD())
 	}
+	if isDataSection(spec.Name) {
+		attr.flags |= unix.BPF_F_MMAPABLE // as libbpf makes them, for programs that share globals
+	}
 	if err := setMaxEntries(&attr); err != nil {
 		return nil, err
 	}
@@ -131,10 +134,14 @@ func setMaxEntries(attr *mapCreateAttr) error {
 	return nil
 }
 
+// isDataSection reports whether a map holds a section of globals: a C identifier
+// has no dot.
+func isDataSection(name string) bool { return strings.HasPrefix(name, ".") }
+
 // mapName is the name of a map in the kernel: that of a data section follows
 // libbpf, "sched.bss" for the .bss of sched.bpf.o.
 func (l *loader) mapName(name string) string {
-	if !strings.HasPrefix(name, ".") {
+	if !isDataSection(name) {
 		return name
 	}
 	object, _, _ := strings.Cut(filepath.Base(l.object), ".")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -19,6 +20,10 @@ import (
 
 // Loader starts schedulers. It is the part that runs in the guest.
 type Loader struct {
+	once      sync.Once // reads the two fields below
+	kernel    *btf.Spec // the kernel's types; whoever uses them makes them faster to use
+	kernelErr error
+
 	mu      sync.Mutex
 	current *run // nil if no scheduler runs
 }
@@ -32,7 +37,31 @@ type run struct {
 
 // Handlers returns the methods of the loader, for the agent.
 func (l *Loader) Handlers() guest.Handlers {
-	return guest.Handlers{methodRun: l.handleRun, methodStop: l.handleStop}
+	return guest.Handlers{methodWarm: l.handleWarm, methodRun: l.handleRun, methodStop: l.handleStop}
+}
+
+// handleWarm does what takes time and can be done early. A kernel that cannot
+// have schedulers is told when one is started.
+func (l *Loader) handleWarm(context.Context, *guest.Call) (any, error) {
+	recordDump()
+	kernel, err := l.types()
+	if err != nil {
+		return nil, nil
+	}
+	for _, name := range []string{"bpf_struct_ops_sched_ext_ops", "sched_ext_ops", "task_struct"} {
+		_, _ = kernel.AnyTypeByName(name)
+	}
+	return nil, nil
+}
+
+// types returns the types of the kernel that this process runs on.
+func (l *Loader) types() (*btf.Spec, error) {
+	l.once.Do(func() {
+		if l.kernel, l.kernelErr = btf.LoadKernelSpec(); l.kernelErr != nil {
+			l.kernelErr = fmt.Errorf("read the kernel's BTF: %w (CONFIG_DEBUG_INFO_BTF=y is needed)", l.kernelErr)
+		}
+	})
+	return l.kernel, l.kernelErr
 }
 
 func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
@@ -52,7 +81,7 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 		return nil, err
 	}
 	defer m.stop()
-	p := &performance{ctx: ctx, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out)}
+	p := &performance{ctx: ctx, loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out)}
 	if len(source.Args) > 0 {
 		return p.runBinary(guest.Command{Args: source.Args, Env: source.Env})
 	}
@@ -96,6 +125,7 @@ func (l *Loader) handleStop(ctx context.Context, _ *guest.Call) (any, error) {
 // performance is a scheduler's run as its call sees it.
 type performance struct {
 	ctx     context.Context
+	loader  *Loader
 	call    *guest.Call
 	run     *run
 	monitor *monitor
@@ -144,7 +174,11 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 	if err != nil {
 		return nil, &AttachError{Reason: fmt.Sprintf("read %s: %v; a scheduler with such an object can be started as its own binary", name, err)}
 	}
-	coll, err := bpfload.Load(spec, name)
+	kernel, err := p.loader.types()
+	if err != nil {
+		return nil, &AttachError{Reason: err.Error()}
+	}
+	coll, err := bpfload.LoadFor(kernel, spec, name)
 	var rejected *bpfload.VerifierError
 	if errors.As(err, &rejected) {
 		e := &RejectedError{Program: rejected.Program, Reason: complaint(rejected.Log), Log: rejected.Log}

@@ -3,6 +3,7 @@ package scx
 // This file is what the two sides say to one another.
 
 const (
+	methodWarm = "scx.warm" // does what can be done before a scheduler is known
 	methodRun  = "scx.run"  // runs a scheduler; the call lasts as long as it does
 	methodStop = "scx.stop" // ends it, and returns when it is gone
 )

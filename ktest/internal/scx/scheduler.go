@@ -23,6 +23,12 @@ type Scheduler struct {
 	err  error
 }
 
+// Warm prepares a guest for schedulers that are started later, maybe in guests
+// that are restored from its state.
+func Warm(ctx context.Context, client *guest.Client) error {
+	return client.Call(ctx, methodWarm, nil, nil, guest.Streams{})
+}
+
 // Start starts a scheduler, and returns when the kernel says that it is
 // enabled. object holds the bytes that source.Object names. output, which may
 // be nil, gets what the scheduler's own binary writes.
