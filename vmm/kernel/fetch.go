@@ -305,8 +305,9 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 	if err != nil {
 		return err
 	}
-	if err := k.Fit(); err != nil {
-		return err
+	if k.Fit() != nil {
+		unfit := &UnfitError{Path: filepath.Base(packed), Release: k.Release, Lacks: k.facts.Lacks}
+		return errors.Join(unfit, cache.Remove(ctx, filepath.Dir(k.Vmlinux())))
 	}
 	return os.WriteFile(filepath.Join(entry, suiteFile), []byte(p.suite+"\n"), 0o644)
 }

@@ -333,6 +333,9 @@ func TestFetchFailsWithWhatToDo(t *testing.T) {
 			left, err := filepath.Glob(filepath.Join(s.cache, "kernels", "[0-9]*"))
 			require.NoError(t, err)
 			require.Empty(t, left, "a kernel that is not used is in the cache")
+			left, err = filepath.Glob(filepath.Join(s.cache, "images/1", "[0-9a-f]*"))
+			require.NoError(t, err)
+			require.Empty(t, left, "what was extracted of a kernel that is not used is in the cache")
 		})
 	}
 }
