@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	stopTimeout = 10 * time.Second // of one stop command
-	contTimeout = 10 * time.Second // of one cont command
-	contTries   = 3
+	stopTimeout = 10 * time.Second // of a stop command
+	contTimeout = 5 * time.Second  // of one cont command
+	contTries   = 3                // if QEMU refuses it
 )
 
 // pauseState says who has the guest stopped.
@@ -37,7 +37,8 @@ func (p *pauseState) init() { p.turn = make(chan struct{}, 1) }
 // it returns an error the guest runs, or is no more.
 //
 // A guest is paused by one caller at a time: Pause waits until others have
-// resumed. The error is ctx's cause, or the VM's error (see [VM.Err]) if the
+// resumed. When ctx ends while QEMU is stopping the guest, Pause takes it back first,
+// and ends a guest whose QEMU does not answer. The error is ctx's cause, or the VM's error (see [VM.Err]) if the
 // guest is no more.
 func (vm *VM) Pause(ctx context.Context) error {
 	if err := vm.pause1(ctx); err != nil {
@@ -111,19 +112,18 @@ func (vm *VM) Resume() error {
 	return nil
 }
 
-// cont lets the vCPUs run.
+// cont lets the vCPUs run. A guest that it cannot make run is ended.
 func (vm *VM) cont() error {
 	var err error
 	for range contTries {
-		ctx, cancel := context.WithTimeout(context.Background(), contTimeout)
-		err = vm.mon.Do(ctx, "cont", nil, nil)
-		cancel()
-		if err == nil {
-			vm.pause.stopping.Store(false)
+		if err = vm.contOnce(); err == nil {
 			return nil
 		}
 		if errors.Is(err, qmp.ErrGone) {
 			return vm.gone(err)
+		}
+		if !is[*qmp.Error](err) {
+			break // QEMU does not answer
 		}
 	}
 	vm.fail(&InfraError{
@@ -132,6 +132,16 @@ func (vm *VM) cont() error {
 		Console: vm.Console(),
 	})
 	return vm.Err()
+}
+
+func (vm *VM) contOnce() error {
+	ctx, cancel := context.WithTimeout(context.Background(), contTimeout)
+	defer cancel()
+	if err := vm.mon.Do(ctx, "cont", nil, nil); err != nil {
+		return err
+	}
+	vm.pause.stopping.Store(false)
+	return nil
 }
 
 // onEvent follows the machine's state. It is called by the goroutine that

@@ -184,6 +184,20 @@ func TestQEMUKilledWhilePausing(t *testing.T) {
 	}
 }
 
+func TestPauseOfAQEMUThatHangsEndsTheGuest(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	require.NoError(t, syscall.Kill(vm.PID(), syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := vm.Pause(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(began), contTimeout+3*time.Second)
+	var infra *InfraError
+	require.ErrorAs(t, vm.Err(), &infra)
+	require.ErrorContains(t, infra, "could not be resumed: qmp cont: context deadline exceeded")
+}
+
 func TestCloseWhilePausedKeepsSlicesValid(t *testing.T) {
 	vm := launchTest(t, testConfig(t))
 	addr := counterAddr(t, vm)
