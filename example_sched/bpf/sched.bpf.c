@@ -151,6 +151,7 @@ u64 slice_ns = 20000000;
 u32 sleep_credit_pct = 100; /* of a slice: how far a task that slept may be ahead */
 
 /* .bss */
+bool books_closed; /* set by who wants to read all maps as one: see keeps_books() */
 u32 nr_cpus_onln;
 u32 nr_tasks;
 u64 nr_enqueued;
@@ -161,6 +162,15 @@ u64 runs_by_policy[POLICY_EXT + 1];
 struct task_stats __arena *stats_pool; /* MAX_TASKS of them */
 struct exit_record exit_record;
 static u32 next_free; /* where the search for free stats begins */
+
+/*
+ * While the books are closed tasks are scheduled as ever, by the virtual times
+ * that they had, and no map is written.
+ */
+static bool keeps_books(void)
+{
+	return !*(volatile bool *)&books_closed;
+}
 
 static bool before(u64 a, u64 b)
 {
@@ -256,6 +266,8 @@ s32 tally_select_cpu(u64 *args)
 		return cpu;
 
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+	if (!keeps_books())
+		return cpu;
 	__sync_fetch_and_add(&nr_direct, 1);
 	tctx = ctx_of(p);
 	if (tctx)
@@ -269,9 +281,9 @@ void tally_enqueue(u64 *args)
 	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
 	struct task_state *state = state_of(p);
 	u64 slice = slice_ns < slice_min_ns ? slice_min_ns : slice_ns;
-	u64 vtime = vtime_now;
+	u64 vtime = state ? state->vtime : vtime_now;
 
-	if (state) {
+	if (state && keeps_books()) {
 		/* Who slept for a night gets a slice ahead of the others for it, not a night. */
 		u64 earliest = vtime_now - slice * sleep_credit_pct / 100;
 
@@ -280,13 +292,14 @@ void tally_enqueue(u64 *args)
 		vtime = state->vtime;
 	}
 	scx_bpf_dsq_insert_vtime(p, SHARED_DSQ, slice, vtime, args[1]);
-	__sync_fetch_and_add(&nr_enqueued, 1);
+	if (keeps_books())
+		__sync_fetch_and_add(&nr_enqueued, 1);
 }
 
 SEC("struct_ops/dispatch")
 void tally_dispatch(u64 *args)
 {
-	if (scx_bpf_dsq_move_to_local(SHARED_DSQ))
+	if (scx_bpf_dsq_move_to_local(SHARED_DSQ) && keeps_books())
 		__sync_fetch_and_add(&nr_dispatched, 1);
 }
 
@@ -317,6 +330,8 @@ void tally_running(u64 *args)
 	struct ctx ctx = { .weight = p->scx.weight, .policy = policy_of(p) };
 	u64 now = bpf_ktime_get_ns();
 
+	if (!keeps_books())
+		return;
 	if (state) {
 		state->started_at = now;
 		if (before(vtime_now, state->vtime))
@@ -345,7 +360,7 @@ void tally_stopping(u64 *args)
 	u32 slot = 0;
 	u64 ran;
 
-	if (!state)
+	if (!state || !keeps_books())
 		return;
 	ran = now - state->started_at;
 	state->vtime += ran * NICE_0_WEIGHT / (state->weight ?: NICE_0_WEIGHT);
@@ -368,7 +383,7 @@ void tally_set_weight(u64 *args)
 	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
 	struct task_state *state = state_of(p);
 
-	if (state)
+	if (state && keeps_books())
 		state->weight = args[1];
 }
 
@@ -380,6 +395,8 @@ s32 tally_init_task(u64 *args)
 	struct task_state *state;
 	s32 pid = p->pid;
 
+	if (!keeps_books())
+		return 0; /* it will be scheduled without a state */
 	state = bpf_task_storage_get(&task_states, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!state)
 		return -12; /* ENOMEM */
@@ -411,6 +428,8 @@ void tally_exit_task(u64 *args)
 	s32 pid = p->pid;
 
 	use_arena();
+	if (!keeps_books())
+		return; /* its entries stay */
 	bpf_map_delete_elem(&task_ctxs, &pid);
 	if (!state)
 		return;
