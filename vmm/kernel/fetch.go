@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/ktgen/ktgen/vmm/cache"
-	"github.com/ktgen/ktgen/vmm/kernel/internal/deb"
 )
 
 // DefaultSuites are the suites of the Debian archive that have kernels with
@@ -62,69 +59,6 @@ func Fetch(ctx context.Context, opts FetchOptions) (*Kernel, error) {
 		return kernel, nil
 	}
 	return nil, failure
-}
-
-// FetchError says why there is no kernel, and what to do.
-type FetchError struct {
-	Err  error
-	Hint string
-}
-
-func (e *FetchError) Error() string {
-	return fmt.Sprintf("fetching a kernel: %v\n%s", e.Err, e.Hint)
-}
-
-func (e *FetchError) Unwrap() error { return e.Err }
-
-// Reasons that are not a failing command.
-var (
-	errNoApt     = errors.New("this system has no apt")
-	errNoArchive = errors.New("none of this system's package sources is the Debian archive")
-	errNoPackage = errors.New("no such kernel")
-)
-
-// elsewhere ends hints: what works without fetching.
-const elsewhere = "or get a kernel (6.12 or later with CONFIG_SCHED_CLASS_EXT=y and CONFIG_DEBUG_INFO_BTF=y) by other means and set $" + Env + " to it"
-
-// hints are what to do by a part of a failing command's output. The first that
-// applies is given.
-var hints = []struct{ symptom, hint string }{
-	{"NO_PUBKEY", "the archive's signature cannot be verified with the keys this system has: update the package debian-archive-keyring, "},
-	{"EXPKEYSIG", "the archive's key in use has expired: update the package debian-archive-keyring, "},
-	{"is not signed", "the archive is not signed, and unsigned packages are never used: correct the system's sources, "},
-	{"not available in your", "the archive's signature cannot be verified: update the package debian-archive-keyring, "},
-	{"does not have a Release file", "the archive has no such suite: choose one with -suite, "},
-	{"No space left", "make room, or set $" + cache.DirEnv + " to a directory with some, "},
-	{"Could not resolve", "connect to the network or set apt's proxy (Acquire::http::Proxy), "},
-	{"Could not connect", "connect to the network or set apt's proxy (Acquire::http::Proxy), "},
-	{"Failed to fetch", "see that `apt-get update` works on this system, "},
-}
-
-func hintFor(err error) string {
-	var (
-		failed *CommandError
-		unfit  *UnfitError
-		file   *fs.PathError
-	)
-	switch {
-	case errors.Is(err, errNoApt):
-		return "fetching needs Debian's package tools: use a Debian or Ubuntu system or container, " + elsewhere
-	case errors.Is(err, errNoArchive):
-		return "name a mirror of the Debian archive with -mirror (its keys come with the package debian-archive-keyring), " + elsewhere
-	case errors.Is(err, errNoPackage):
-		return "choose another suite or version with -suite and -release, " + elsewhere
-	case errors.As(err, &unfit):
-		return "choose a newer kernel with -suite or -release, " + elsewhere
-	case errors.As(err, &file):
-		return "set $" + cache.DirEnv + " to a directory that ktgen may write to, " + elsewhere
-	case errors.As(err, &failed):
-		for _, h := range hints {
-			if strings.Contains(failed.Output, h.symptom) {
-				return h.hint + elsewhere
-			}
-		}
-	}
-	return "try again, " + elsewhere
 }
 
 // fetcher is one call of Fetch.
@@ -314,59 +248,6 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 
 // suiteFile, beside a fetched image, holds the suite it is of.
 const suiteFile = "suite"
-
-// maxImage bounds, in bytes, a compressed kernel image. Debian's have 14 MB.
-const maxImage = 256 << 20
-
-var errFound = errors.New("found")
-
-// unpackImage writes the kernel image in a package to target.
-func unpackImage(packed, target string) error {
-	f, err := os.Open(packed)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	err = deb.Walk(f, func(name string, size int64, content io.Reader) error {
-		if !isImageName(name) {
-			return nil
-		}
-		if size > maxImage {
-			return fmt.Errorf("%s has %d bytes, at most %d are allowed", name, size, maxImage)
-		}
-		if err := writeFile(target, content); err != nil {
-			return err
-		}
-		return errFound
-	})
-	if err == nil {
-		return errors.New("it has no kernel image (boot/vmlinuz-* or usr/lib/modules/*/vmlinuz)")
-	}
-	if errors.Is(err, errFound) {
-		return nil
-	}
-	return err
-}
-
-// isImageName says whether a package's file is a kernel image: since 7.x
-// Debian has it beside the modules.
-func isImageName(name string) bool {
-	for _, pattern := range []string{"boot/vmlinuz-*", "lib/modules/*/vmlinuz", "usr/lib/modules/*/vmlinuz"} {
-		if matched, _ := path.Match(pattern, name); matched {
-			return true
-		}
-	}
-	return false
-}
-
-func writeFile(target string, content io.Reader) error {
-	out, err := os.Create(target)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, content)
-	return errors.Join(err, out.Close())
-}
 
 // cachedMatch returns the newest fit kernel in the cache that is wanted.
 func (f *fetcher) cachedMatch(ctx context.Context) *Kernel {
