@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"sync"
 
@@ -24,13 +25,30 @@ func (vm *VM) finish() {
 	if err := vm.unexpectedExit(); err != nil {
 		vm.tb.Errorf("%v", err)
 	}
+	failed := vm.tb.Failed() || panicking()
 	var records []guest.Record
-	if vm.tb.Failed() {
+	if failed {
 		records = vm.kernelLog()
 	}
 	vm.Close()
-	if vm.tb.Failed() {
+	if failed {
 		vm.reportArtifacts(records)
+	}
+}
+
+// panicking reports whether the caller is called because of a panic. Package
+// testing runs the cleanups of a test that panics before it marks it as failed.
+func panicking() bool {
+	callers := make([]uintptr, 64)
+	frames := goruntime.CallersFrames(callers[:goruntime.Callers(1, callers)])
+	for {
+		frame, more := frames.Next()
+		if frame.Function == "runtime.gopanic" {
+			return true
+		}
+		if !more {
+			return false
+		}
 	}
 }
 
@@ -115,14 +133,8 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 	}
 	for i, snap := range vm.taken.list() {
 		files = append(files, artifact{
-			name: fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(snap.Name)),
-			write: func(w io.Writer) error {
-				if to, ok := any(snap).(io.WriterTo); ok {
-					_, err := to.WriteTo(w)
-					return err
-				}
-				return nil
-			},
+			name:  fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(snap.Name)),
+			write: func(w io.Writer) error { _, err := snap.WriteTo(w); return err },
 		})
 	}
 	return files

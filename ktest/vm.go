@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -105,10 +106,50 @@ func (vm *VM) death() error {
 	defer cancel()
 	select {
 	case <-vm.machine.Done():
-		return vm.machine.Err()
 	case <-ctx.Done():
 		return nil
 	}
+	err := vm.machine.Err()
+	var panicked *vmm.GuestPanicError
+	if errors.As(err, &panicked) && strings.Contains(panicked.Complaint.Title, "Attempted to kill init") {
+		return &AgentError{LastWords: lastWords(panicked.Console), Err: err}
+	}
+	return err
+}
+
+// AgentError is the end of the agent, which is the end of the guest. It is a
+// bug in this module, or in a handler or an init function of the test's program.
+type AgentError struct {
+	LastWords string // what the agent wrote to the console when it ended
+	Err       error  // a *vmm.GuestPanicError
+}
+
+func (e *AgentError) Error() string {
+	return fmt.Sprintf("the agent in the guest has died (it is the test's own program); its last words:\n%s", e.LastWords)
+}
+
+func (e *AgentError) Unwrap() error { return e.Err }
+
+// lastWords returns what a Go program wrote to the console before its end:
+// the lines from the last that begins a crash on, without those of the kernel.
+func lastWords(console []byte) string {
+	const limit = 60 // lines
+	lines := strings.Split(string(console), "\n")
+	begin := len(lines)
+	for i, line := range lines {
+		for _, crash := range []string{"panic: ", "fatal error: ", "SIGQUIT: ", "runtime: ", "ktgen agent: "} {
+			if strings.HasPrefix(line, crash) {
+				begin = min(begin, i)
+			}
+		}
+	}
+	var words []string
+	for _, line := range lines[begin:] {
+		if line = strings.TrimRight(line, "\r"); !strings.HasPrefix(line, "[") && len(words) < limit {
+			words = append(words, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(words, "\n"))
 }
 
 // Output is what a program in the guest wrote.

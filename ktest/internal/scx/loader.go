@@ -30,9 +30,22 @@ type Loader struct {
 
 // run is one scheduler in the guest, from its start to its end.
 type run struct {
-	stop chan struct{} // closed to make it end
-	once sync.Once     // closes stop
-	over chan struct{} // closed when it has ended
+	ctx  context.Context // of its call, whose end makes it end
+	stop chan struct{}   // closed to make it end
+	once sync.Once       // closes stop
+	over chan struct{}   // closed when it has ended
+}
+
+// ending reports whether the scheduler has been told to end.
+func (r *run) ending() bool {
+	select {
+	case <-r.stop:
+		return true
+	case <-r.ctx.Done():
+		return true
+	default:
+		return false
+	}
 }
 
 // Handlers returns the methods of the loader, for the agent.
@@ -69,7 +82,7 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 	if err := c.Decode(&source); err != nil {
 		return nil, err
 	}
-	r, err := l.enter()
+	r, err := l.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,20 +94,39 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 		return nil, err
 	}
 	defer m.stop()
-	p := &performance{ctx: ctx, loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out)}
+	p := &performance{loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out)}
 	if len(source.Args) > 0 {
 		return p.runBinary(guest.Command{Args: source.Args, Env: source.Env})
 	}
 	return p.runObject(source)
 }
 
-func (l *Loader) enter() (*run, error) {
+// enter makes room for a scheduler. It waits for one that is about to end.
+func (l *Loader) enter(ctx context.Context) (*run, error) {
+	for {
+		r, other := l.tryEnter(ctx)
+		if r != nil {
+			return r, nil
+		}
+		if !other.ending() {
+			return nil, &BusyError{Scheduler: enabledName()}
+		}
+		select {
+		case <-other.over:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait until another scheduler has ended: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// tryEnter returns a new run, or the one that is in its way.
+func (l *Loader) tryEnter(ctx context.Context) (r, other *run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.current != nil {
-		return nil, &BusyError{Scheduler: enabledName()}
+		return nil, l.current
 	}
-	l.current = &run{stop: make(chan struct{}), over: make(chan struct{})}
+	l.current = &run{ctx: ctx, stop: make(chan struct{}), over: make(chan struct{})}
 	return l.current, nil
 }
 
@@ -124,7 +156,6 @@ func (l *Loader) handleStop(ctx context.Context, _ *guest.Call) (any, error) {
 
 // performance is a scheduler's run as its call sees it.
 type performance struct {
-	ctx     context.Context
 	loader  *Loader
 	call    *guest.Call
 	run     *run
@@ -214,13 +245,13 @@ func (p *performance) awaitObject(attached link.Link) error {
 		}
 	case <-p.monitor.over:
 		return nil
-	case <-p.ctx.Done():
-		return context.Cause(p.ctx)
+	case <-p.run.ctx.Done():
+		return context.Cause(p.run.ctx)
 	}
 	select {
 	case <-p.monitor.over:
 	case <-p.run.stop:
-	case <-p.ctx.Done():
+	case <-p.run.ctx.Done():
 	}
 	return nil
 }
@@ -257,7 +288,7 @@ func (p *performance) runBinary(c guest.Command) (any, error) {
 	}
 	exit.Process = last
 	failed := *last != guest.Exit{} && exit.Kind == ExitUnreg // it took its scheduler with it
-	if !p.stopping() && (failed || exit.Kind == ExitNone) {
+	if !p.run.ending() && (failed || exit.Kind == ExitNone) {
 		return nil, &LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler, Output: output.String()}
 	}
 	return exit, nil
@@ -278,21 +309,9 @@ func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exi
 			return scheduler, &exit
 		case <-p.run.stop:
 			return scheduler, nil
-		case <-p.ctx.Done():
+		case <-p.run.ctx.Done():
 			return scheduler, nil
 		}
-	}
-}
-
-// stopping reports whether the scheduler was told to end.
-func (p *performance) stopping() bool {
-	select {
-	case <-p.run.stop:
-		return true
-	case <-p.ctx.Done():
-		return true
-	default:
-		return false
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -53,22 +52,10 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 	case <-s.done:
 		return nil, s.startError()
 	case <-ctx.Done():
-		s.abandon(running)
-		cancel()
+		cancel() // which ends it in the guest; who starts the next one waits for that
 		<-s.done
 		return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
 	}
-}
-
-// abandonTime bounds the wait for a scheduler that is given up to end.
-const abandonTime = 15 * time.Second
-
-// abandon ends a scheduler that did not start in time, so that the guest is
-// free for another.
-func (s *Scheduler) abandon(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, abandonTime)
-	defer cancel()
-	_ = s.client.Call(ctx, methodStop, nil, nil, guest.Streams{}) // what counts is that it took too long
 }
 
 // perform makes the call that lasts as long as the scheduler.

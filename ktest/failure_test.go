@@ -1,0 +1,295 @@
+package ktest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/vmm"
+	"github.com/ktgen/ktgen/vmm/guest"
+)
+
+func TestProgramsInTheGuestFailAsTheyWouldHere(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Files: map[string]string{"/bin/sh": "/bin/sh", "/bin/sleep": "/bin/sleep"}})
+	ctx := bound(t, time.Minute)
+
+	out, err := vm.Exec(ctx, "sh", "-c", "echo out; echo err >&2")
+	require.NoError(t, err)
+	require.Equal(t, "out\n", string(out.Stdout))
+	require.Equal(t, "err\n", string(out.Stderr))
+
+	var failed *ktest.ExecError
+	_, err = vm.Exec(ctx, "sh", "-c", "echo because >&2; exit 7")
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, guest.Exit{Code: 7}, failed.Exit)
+	require.ErrorContains(t, err, "because")
+	_, err = vm.Exec(ctx, "sh", "-c", "kill -TERM $$")
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, "SIGTERM", failed.Exit.Signal)
+
+	_, err = vm.Exec(ctx, "no-such-program")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "add it to the guest's files")
+	_, err = vm.Exec(ctx)
+	require.ErrorContains(t, err, "no program")
+	_, err = vm.ReadFile(ctx, "/no/such/file")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	_, err = vm.Exec(short, "sleep", "1000")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Eventually(t, func() bool { return !running(vm, "sleep") }, 10*time.Second, 20*time.Millisecond,
+		"a program is killed with its context")
+}
+
+// running reports whether a process of that name is in the guest.
+func running(vm *ktest.VM, name string) bool {
+	for pid := 2; pid < 500; pid++ {
+		comm, err := vm.ReadFile(context.Background(), fmt.Sprintf("/proc/%d/comm", pid))
+		if err == nil && strings.TrimSpace(string(comm)) == name {
+			return true
+		}
+	}
+	return false
+}
+
+func TestOrphansAreReapedAndChildrenAreNot(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Files: map[string]string{"/bin/sh": "/bin/sh", "/bin/sleep": "/bin/sleep"}})
+	ctx := bound(t, time.Minute)
+	for i := range 20 {
+		_, err := vm.Exec(ctx, "sh", "-c", fmt.Sprintf("(sleep 0.0%d; exit 3) </dev/null >/dev/null 2>&1 & exit 0", i%10))
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return !running(vm, "sh") && !running(vm, "sleep") }, 10*time.Second, 50*time.Millisecond,
+		"zombies keep their names until they are reaped")
+}
+
+func TestFilesGoInAndOut(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Files: map[string]string{"/data/config": "config.go"}})
+	want, err := os.ReadFile("config.go")
+	require.NoError(t, err)
+	got, err := vm.ReadFile(t.Context(), "/data/config")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // 4 MiB
+	require.NoError(t, vm.WriteFile(t.Context(), "/deep/down/file", big, 0o640))
+	got, err = vm.ReadFile(t.Context(), "/deep/down/file")
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(big, got))
+	info, err := vm.Agent().Stat(t.Context(), "/deep/down/file")
+	require.NoError(t, err)
+	require.EqualValues(t, 0o640, info.Mode.Perm())
+
+	require.NoError(t, vm.WriteFile(t.Context(), "/proc/sys/kernel/hostname", []byte("box\n"), 0o644))
+	name, err := vm.ReadFile(t.Context(), "/proc/sys/kernel/hostname")
+	require.NoError(t, err)
+	require.Equal(t, "box\n", string(name))
+}
+
+func TestGuestThatPanicsIsToldByEveryCall(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile"), ExpectExit: true})
+	ctx := bound(t, time.Minute)
+	before, err := vm.Capture(ctx, "before")
+	require.NoError(t, err)
+	err = vm.WriteFile(ctx, "/proc/sysrq-trigger", []byte("c"), 0)
+
+	var panicked *vmm.GuestPanicError
+	require.ErrorAs(t, err, &panicked)
+	require.Contains(t, panicked.Error(), "sysrq")
+	_, err = vm.Exec(ctx, "anything")
+	require.ErrorAs(t, err, &panicked)
+	_, err = vm.Capture(ctx, "after")
+	require.ErrorAs(t, err, &panicked)
+	_, err = vm.AwaitExit(ctx)
+	require.ErrorAs(t, err, &panicked)
+	require.ErrorAs(t, vm.Attach(ctx, fault("docile")), &panicked)
+	require.NotEmpty(t, before.Maps, "snapshots outlive their guest")
+}
+
+func TestAgentThatDiesIsToldWithItsLastWords(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	ctx := bound(t, time.Minute)
+	err := vm.Agent().Signal(ctx, 1, unix.SIGQUIT) // Go's runtime prints all goroutines and exits
+	if err == nil {
+		_, err = vm.Exec(ctx, "anything")
+	}
+	require.ErrorIs(t, err, guest.ErrLost)
+	<-vm.Machine().Done()
+	_, err = vm.Exec(ctx, "anything")
+	var died *ktest.AgentError
+	require.ErrorAs(t, err, &died)
+	require.ErrorContains(t, err, "SIGQUIT: quit")
+}
+
+func TestGuestThatSwitchesItselfOff(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	ctx := bound(t, time.Minute)
+	require.NoError(t, vm.Agent().PowerOff(ctx))
+	_, err := vm.Exec(ctx, "anything")
+	require.ErrorIs(t, err, vmm.ErrPoweredOff)
+}
+
+func TestQEMUThatIsKilled(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	require.NoError(t, unix.Kill(vm.Machine().PID(), unix.SIGKILL))
+	var exited *vmm.ExitError
+	_, err := vm.Exec(bound(t, time.Minute), "anything")
+	require.ErrorAs(t, err, &exited)
+	_, err = vm.Capture(bound(t, time.Minute), "after")
+	require.ErrorAs(t, err, &exited)
+}
+
+func TestCallsIntoAGuestThatHangsEndWithTheirContext(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	require.NoError(t, vm.Machine().Pause(t.Context())) // a guest in which nothing runs any more
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	for name, call := range map[string]func() error{
+		"exec":   func() error { _, err := vm.Exec(ctx, "anything"); return err },
+		"write":  func() error { return vm.WriteFile(ctx, "/tmp/x", make([]byte, 16<<20), 0o600) },
+		"attach": func() error { return vm.Attach(ctx, fault("docile")) },
+	} {
+		require.ErrorIs(t, call(), context.DeadlineExceeded, name)
+	}
+	require.NoError(t, vm.Machine().Resume())
+	_, err := vm.ReadFile(bound(t, time.Minute), "/proc/version")
+	require.NoError(t, err, "what was given up does not disturb what follows")
+}
+
+func TestTimeoutsNameWhatTheKernelComplainsAbout(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	line := "<3>INFO: task hog:42 blocked for more than 120 seconds.\n" // as kernel/hung_task.c prints it
+	require.NoError(t, vm.WriteFile(t.Context(), "/dev/kmsg", []byte(line), 0))
+	require.Eventually(t, func() bool { return len(vm.Machine().Complaints()) > 0 }, 10*time.Second, 10*time.Millisecond)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := vm.Exec(ctx, "/proc/self/exe") // the agent's program, which does not end
+	var hung *ktest.HungError
+	require.ErrorAs(t, err, &hung)
+	require.Equal(t, vmm.HungTask, hung.Complaint.Kind)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// victimEnv makes TestVictim do something to itself.
+const victimEnv = "KTEST_VICTIM"
+
+// TestVictim is run by the tests below, in a process of its own.
+func TestVictim(t *testing.T) {
+	deed := os.Getenv(victimEnv)
+	if deed == "" {
+		t.Skip("runs as a part of other tests")
+	}
+	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile")})
+	vm.Freeze("the last one")
+	fmt.Printf("qemu=%d\n", vm.Machine().PID())
+	switch deed {
+	case "fail":
+		t.FailNow()
+	case "panic":
+		panic("the test has a bug")
+	case "wait":
+		select {}
+	case "error exit":
+		require.NoError(t, vm.Attach(t.Context(), fault("error")))
+	}
+}
+
+// victim starts TestVictim.
+func victim(t *testing.T, deed string, env ...string) (*exec.Cmd, *buffer) {
+	t.Helper()
+	var output buffer
+	cmd := exec.Command(os.Args[0], "-test.run=^TestVictim$", "-test.v")
+	cmd.Env = append(append(os.Environ(), victimEnv+"="+deed), env...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	require.NoError(t, cmd.Start())
+	return cmd, &output
+}
+
+// qemuOf waits until the victim has said which process its QEMU is. It returns
+// 0 if it ends without.
+func qemuOf(t *testing.T, output *buffer) (pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, rest, ok := strings.Cut(output.String(), "qemu=")
+		if !ok || !strings.Contains(rest, "\n") {
+			return strings.Contains(output.String(), "--- SKIP")
+		}
+		_, err := fmt.Sscanf(rest, "%d", &pid)
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "output:\n%s", output)
+	if pid == 0 {
+		t.Skip("no guest can boot here")
+	}
+	return pid
+}
+
+func requireGone(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }, 10*time.Second, 10*time.Millisecond,
+		"QEMU is left behind")
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	for _, deed := range []string{"fail", "panic"} {
+		t.Run(deed, func(t *testing.T) {
+			artifacts := t.TempDir()
+			cmd, output := victim(t, deed, ktest.EnvArtifacts+"="+artifacts)
+			pid := qemuOf(t, output)
+			require.Error(t, cmd.Wait())
+			requireGone(t, pid)
+
+			require.Contains(t, output.String(), "artifacts of this test are in "+artifacts)
+			for _, name := range []string{"console.log", "kernel.log", "01-the_last_one.ktsnap"} {
+				found, err := filepath.Glob(filepath.Join(artifacts, "TestVictim-*", name))
+				require.NoError(t, err)
+				require.Len(t, found, 1, name)
+			}
+		})
+	}
+	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGKILL} {
+		t.Run(unix.SignalName(sig), func(t *testing.T) {
+			cmd, output := victim(t, "wait")
+			pid := qemuOf(t, output)
+			require.NoError(t, unix.Kill(-cmd.Process.Pid, sig)) // as a terminal does
+			require.Error(t, cmd.Wait())
+			requireGone(t, pid)
+		})
+	}
+}
+
+func TestArtifactsThatCannotBeWrittenCostANoteOnly(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	cmd, output := victim(t, "fail", ktest.EnvArtifacts+"="+file+"/below")
+	requireGone(t, qemuOf(t, output))
+	require.Error(t, cmd.Wait())
+	require.Contains(t, output.String(), "not all artifacts could be written")
+	require.Contains(t, output.String(), "--- FAIL: TestVictim")
+	require.NotContains(t, output.String(), "panic")
+}
+
+func TestNoGuestIsASkipAndInCIAFailure(t *testing.T) {
+	nothing := t.TempDir()
+	for ci, want := range map[string]string{"": "--- SKIP: TestVictim", "false": "--- SKIP: TestVictim", "true": "--- FAIL: TestVictim"} {
+		cmd, output := victim(t, "fail", "CI="+ci, "KTGEN_QEMU="+filepath.Join(nothing, "qemu"))
+		_ = cmd.Wait() // its output says it all
+		require.Contains(t, output.String(), want)
+		require.Contains(t, output.String(), "install it")
+	}
+}
