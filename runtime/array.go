@@ -59,11 +59,18 @@ func (a Array[V]) All() iter.Seq2[int, V] {
 // overwritten by the next.
 func (a Array[V]) scan(op string, f func(i int, v *V) bool) {
 	r := newSourceReader(a.s, op, a.decode)
+	finished := false
+	defer func() {
+		if !finished {
+			r.interrupted()
+		}
+	}()
 	for i := range a.s.n {
 		if !f(i, r.read(i, a.slot)) {
-			return
+			break
 		}
 	}
+	finished = true
 }
 
 // Find returns the first entry that matches, and fails if there is none. The

@@ -25,10 +25,11 @@ type Binding struct {
 	types    []boundType
 	memory   memory
 
-	mu      sync.RWMutex // guards what follows
-	memo    map[objectKey]*object
-	objects []*object // in order of decoding
-	noted   bool      // that objects were not followed
+	mu          sync.RWMutex // guards what follows
+	memo        map[objectKey]*object
+	objects     []*object // in order of decoding
+	interrupted *object   // the element of an iteration that did not end
+	limited     bool      // a read has reached options.maxObjects
 }
 
 // boundType is how the guest holds one of Layout.Types.
@@ -69,6 +70,7 @@ func (l *Layout) Bind(tb TB, s *Snapshot, opts ...Option) *Binding {
 	if err != nil {
 		b.fail(err)
 	}
+	tb.Cleanup(b.explainCleanup)
 	return b
 }
 
@@ -122,15 +124,21 @@ func (b *Binding) bind() (err error) {
 
 // checkFound fails if nothing of the object is in the snapshot.
 func (b *Binding) checkFound() error {
+	var ambiguous *AmbiguousMap
 	for _, m := range b.maps {
 		if m.m != nil {
 			return nil
 		}
+		errors.As(m.err, &ambiguous)
 	}
 	for _, s := range b.sections {
 		if s.m != nil {
 			return nil
 		}
+		errors.As(s.err, &ambiguous)
+	}
+	if ambiguous != nil {
+		return ambiguous
 	}
 	var names []string
 	for _, m := range b.snapshot.Maps {

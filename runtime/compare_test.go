@@ -199,7 +199,9 @@ func enumOf(values ...EnumValue) *Shape {
 }
 
 func TestDifferencesAreNamedFieldByField(t *testing.T) {
-	member := func(offset int, s *Shape) *Shape { return structOf("ctx", 16, Member{Name: "weight", Offset: offset, Type: s}) }
+	member := func(offset int, s *Shape) *Shape {
+		return structOf("ctx", 16, Member{Name: "weight", Offset: offset, Type: s})
+	}
 	for name, c := range map[string]struct {
 		want, have *Shape
 		diff       Difference

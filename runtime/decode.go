@@ -109,12 +109,14 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	return o.value.(*T)
 }
 
-// noteLimit tells a test once that pointers were left alone: a nil pointer at
-// the end of a list should not pass for its end.
+// noteLimit tells a test once that pointers were left alone: a nil pointer in
+// a list should not pass for its end. The memo's lock is held.
 func (b *Binding) noteLimit(from origin) {
-	if b.noted || b.tb == nil {
+	if b.limited {
 		return
 	}
-	b.noted = true
-	fmt.Fprintf(b.tb.Output(), "ktgen: note: %s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)\n", from.root(), b.options.maxObjects)
+	b.limited = true
+	if b.tb != nil {
+		fmt.Fprintf(b.tb.Output(), "ktgen: note: %s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)\n", from.root(), b.options.maxObjects)
+	}
 }

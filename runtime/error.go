@@ -205,14 +205,18 @@ func (e *NotCaptured) Error() string {
 	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address", e.Type, e.Addr)
 }
 
-// NotFollowed says that a pointer was left alone because one read had reached
-// as many objects as it may.
+// NotFollowed says that a pointer was left alone, although what it leads to
+// was captured: because one read had reached as many objects as it may, or
+// because it is inside a union and need not be a pointer.
 type NotFollowed struct {
 	Addr  uint64
-	Limit int // objects
+	Limit int // objects; 0 for pointers inside a union
 }
 
 func (e *NotFollowed) Error() string {
+	if e.Limit == 0 {
+		return fmt.Sprintf("the pointer to %#x was not followed: it shares its bytes with other members of a union", e.Addr)
+	}
 	return fmt.Sprintf("the pointer to %#x was not followed: the read had reached %d objects; raise the limit with ktrt.MaxObjects", e.Addr, e.Limit)
 }
 

@@ -17,21 +17,19 @@ type object struct {
 	from  origin
 }
 
-// origin is how an object was reached: from an entry of a source, or through a
-// pointer in another object.
+// origin is how an object was reached: it is an entry of a source, or a
+// pointer led to it, from such an entry or from another object.
 type origin struct {
 	source      *source
 	entry, slot int
-	parent      *object
+	followed    bool    // from the entry
+	parent      *object // from an object; nothing else is set
 }
 
 // root names the entry that the way to an object began at.
 func (o origin) root() string {
 	for o.parent != nil {
 		o = o.parent.from
-	}
-	if o.source == nil {
-		return ""
 	}
 	return o.source.path(o.entry, o.slot)
 }
@@ -85,7 +83,7 @@ func decodeObject[V any](s *source, key objectKey, from origin, raw []byte, deco
 	if known := s.b.memo[key]; known != nil {
 		return known.value.(*V), nil
 	}
-	o := &object{value: new(V), key: key, shape: s.b.types[s.typ].shape, raw: raw, from: from}
+	o := &object{value: new(V), key: key, shape: s.shape, raw: raw, from: from}
 	s.b.remember(o)
 	decodeInto(d, o.value.(*V), raw, s.plan, origin{parent: o}, decode)
 	return o.value.(*V), d.err
@@ -107,6 +105,7 @@ type sourceReader[V any] struct {
 	op     string
 	decode Decode[V]
 	value  V
+	last   origin // of value
 }
 
 func newSourceReader[V any](s *source, op string, decode Decode[V]) *sourceReader[V] {
@@ -121,14 +120,28 @@ func (r *sourceReader[V]) read(entry, slot int) *V {
 		return nil
 	}
 	r.d.left = r.b.options.maxObjects
-	r.decodeValue(raw, origin{source: r.source, entry: entry, slot: slot})
+	r.last = origin{source: r.source, entry: entry, slot: slot, followed: true}
+	r.decodeValue(raw)
 	if r.d.err != nil {
 		r.b.fail(&Error{Op: r.op, Path: r.path(entry, slot), Addr: addr, Err: r.d.err})
 	}
 	return &r.value
 }
 
-func (r *sourceReader[V]) decodeValue(raw []byte, from origin) {
+func (r *sourceReader[V]) decodeValue(raw []byte) {
 	defer r.d.unlock()
-	decodeInto(r.d, &r.value, raw, r.plan, from, r.decode)
+	decodeInto(r.d, &r.value, raw, r.plan, r.last, r.decode)
+}
+
+// interrupted keeps the value that a loop body panicked with; see nilhop.go.
+func (r *sourceReader[V]) interrupted() {
+	from := r.last
+	if from.source == nil {
+		return
+	}
+	raw, addr, _ := from.source.value(from.entry, from.slot)
+	from.followed = false
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	r.b.interrupted = &object{value: &r.value, key: objectKey{addr: addr, typ: r.typ}, shape: r.shape, raw: raw, from: from}
 }

@@ -25,7 +25,7 @@ type boundVar struct {
 // bindSection finds section i of the layout and compares its variables, each
 // for itself: a linker moves them as it likes.
 func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
-	bound := &boundSection{source: source{b: b, name: want.Name, number: -1 - i, typ: -1 - i}}
+	bound := &boundSection{source: source{b: b, name: want.Name, number: -1 - i, typ: -1 - i, single: true}}
 	bound.m, bound.err = b.find(want.Name, func(m *Map) bool { return isSection(m, want.Name) })
 	if bound.err != nil {
 		return bound
@@ -36,6 +36,7 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	m := bound.m
 	bound.n, bound.slots, bound.stride, bound.size = 1, 1, m.Stride, m.ValueSize
 	bound.values, bound.addrs, bound.base = m.Values, m.Addrs, m.Base
+	bound.shape = m.Value
 	members := make(map[string]Member, len(m.Value.Members))
 	names := make([]string, len(m.Value.Members))
 	for i, member := range m.Value.Members {
@@ -44,7 +45,7 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	for _, w := range want.Members {
 		h, exists := members[w.Name]
 		if !exists {
-			c.differ(want.Name+" "+w.Name, CType(w.Type), "no such variable"+didYouMean(w.Name, names))
+			c.differ(want.Name+"."+w.Name, CType(w.Type), "no such variable"+didYouMean(w.Name, names))
 		}
 		bound.vars = append(bound.vars, bound.bindVar(c, w, h))
 	}
@@ -56,8 +57,12 @@ func (s *boundSection) bindVar(c *comparison, want, have Member) boundVar {
 	if have.Type == nil {
 		return v
 	}
-	path := s.name + " " + want.Name
-	v.plan, _ = c.plan(path, want.Type, have.Type)
+	path := s.name + "." + want.Name
+	var ok bool
+	if v.plan, ok = c.plan(path, want.Type, have.Type); ok && isArray(want.Type) {
+		// Its elements may be read one by one; see VarArray.
+		c.pointees = append(c.pointees, pair{want.Type.Underlying().Elem, have.Type.Underlying().Elem})
+	}
 	if int64(have.Offset)+int64(have.Type.Size) > int64(s.size) {
 		c.differ(path, CType(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
 	}
@@ -147,15 +152,12 @@ func decodeSection[S any](s *boundSection, addr uint64, raw []byte, decode func(
 // for reading element by element: it is too large to be decoded as a whole.
 func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
 	bound := &v.s.vars[i]
-	want, have := bound.want.Underlying(), bound.have.Underlying()
+	have := bound.have.Underlying()
 	a := &source{
-		b: v.s.b, name: v.s.name + " " + bound.name, typ: typ,
+		b: v.s.b, name: v.s.name + "." + bound.name, typ: typ, shape: have.Elem, plan: v.s.b.types[typ].plan,
 		number: v.s.number<<16 - i, // apart from those of maps and sections
 		n:      have.Len, slots: 1, stride: have.Elem.Size, size: have.Elem.Size,
 		values: v.b[bound.offset:][:bound.have.Size],
-	}
-	if bound.plan != nil {
-		a.plan = elementPlan(v.s.b, want, have)
 	}
 	if _, addr, _ := v.s.value(0, 0); addr != 0 {
 		a.base = addr + uint64(bound.offset)
@@ -163,9 +165,7 @@ func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
 	return Array[V]{s: a, decode: decode}
 }
 
-// elementPlan is the plan for the elements of an array that has one.
-func elementPlan(b *Binding, want, have *Shape) *plan {
-	c := &comparison{bigEndian: b.snapshot.Guest.BigEndian}
-	p, _ := c.plan("", want.Elem, have.Elem)
-	return p
+func isArray(s *Shape) bool {
+	u := s.Underlying()
+	return u != nil && u.Kind == KindArray
 }

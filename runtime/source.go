@@ -8,6 +8,7 @@ type source struct {
 	b      *Binding
 	name   string // for paths: the map, or section and variable
 	typ    int    // of the values, in Layout.Types
+	shape  *Shape // of the values, in the guest
 	plan   *plan
 	number int // of the source in its binding, from 1, for values without an address
 
@@ -18,6 +19,8 @@ type source struct {
 	values []byte
 	addrs  []uint64 // see Map.Addrs
 	base   uint64
+
+	single bool // a section: its path is its name
 
 	status Incomplete // as far as it is not Complete
 	keys   func(entry int) string
@@ -40,6 +43,9 @@ func (s *source) value(entry, slot int) (value []byte, addr uint64, ok bool) {
 // path names an entry: scx_per_task[cpu=1][3].
 func (s *source) path(entry, slot int) string {
 	path := s.name
+	if s.single {
+		return path
+	}
 	if s.slots > 1 {
 		path += fmt.Sprintf("[cpu=%d]", slot)
 	}
@@ -158,7 +164,7 @@ func (m *boundMap) bindValue(c *comparison, l *MapLayout) error {
 	if captured.Value == nil {
 		return &NoShape{Map: l.Name, Side: "value"}
 	}
-	m.typ = m.b.shapes.index[l.Value]
+	m.typ, m.shape = m.b.shapes.index[l.Value], captured.Value
 	m.plan, _ = c.plan("value of "+l.Name, m.b.shapes.types[m.typ], captured.Value)
 	m.b.bindType(c, m.typ, captured.Value)
 	if captured.Value.Size > captured.ValueSize {

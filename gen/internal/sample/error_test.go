@@ -1,0 +1,182 @@
+package sample_test
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/gen/internal/sample"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+// errorGuest is a guest in which few things are as they should be.
+func errorGuest(t *testing.T) *ktrt.Snapshot {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	nodes := find(t, s, "nodes")
+	for i := range nodes.N {
+		copy(nodes.Keys[4*i:], []byte{byte(i), 0, 0, 0})
+	}
+	byKey := find(t, s, "by_key")
+	for i := range byKey.N {
+		copy(byKey.Keys[byKey.KeySize*i:], make([]byte, byKey.KeySize))
+		byKey.Keys[byKey.KeySize*i+2] = byte(i) // padding
+	}
+	perCPU := find(t, s, "per_cpu")
+	perCPU.Addrs[2] = 0
+	recent := find(t, s, "recent")
+	recent.Status, recent.Total, recent.Reason = ktrt.Truncated, 100, "the limit of 8 entries was reached"
+	bits := find(t, s, "bits")
+	bits.Status, bits.N, bits.Reason = ktrt.Failed, 0, "its memory at 0xdead could not be read"
+	arrays := find(t, s, "arrays")
+	arrays.Value = nil
+	names := find(t, s, "names")
+	names.Name = "naems"
+	flexible := find(t, s, "flexible")
+	flexible.N, flexible.Total, flexible.Values = 0, 0, nil
+	return s
+}
+
+// Each message names what was read and why that failed, and what to do.
+func TestFailedReadsSayWhatToDo(t *testing.T) {
+	s := errorGuest(t)
+	tb := &fakeTB{}
+	snap := sample.Bind(tb, s)
+	var (
+		indexOutOfRange *ktrt.IndexOutOfRange
+		perCPUSlot      *ktrt.PerCPUSlot
+		keyNotFound     *ktrt.KeyNotFound
+		ambiguousKey    *ktrt.AmbiguousKey
+		noMatch         *ktrt.NoMatch
+		incomplete      *ktrt.Incomplete
+		noShape         *ktrt.NoShape
+		mapNotFound     *ktrt.MapNotFound
+		untracked       *ktrt.Untracked
+	)
+	never := func(*sample.Scalars) bool { return false }
+	for name, c := range map[string]struct {
+		read func()
+		as   any
+		want string
+	}{
+		"index":       {func() { snap.Scalars().At(8) }, &indexOutOfRange, "At scalars[8]: index 8 is out of range: scalars has entries [0] to [7]"},
+		"negative":    {func() { snap.Scalars().At(-1) }, &indexOutOfRange, "At scalars[-1]: index -1 is out of range: scalars has entries [0] to [7]"},
+		"empty":       {func() { snap.Flexible().At(0) }, &indexOutOfRange, "At flexible[0]: index 0 is out of range: flexible is empty"},
+		"CPU":         {func() { snap.PerCpu().CPU(3).At(0) }, &perCPUSlot, "CPU per_cpu: no CPU 3: per_cpu has a value for each of the CPUs 0 to 2"},
+		"no memory":   {func() { snap.PerCpu().CPU(2).At(0) }, &perCPUSlot, "At per_cpu[cpu=2][0]: per_cpu has no memory for CPU 2: it is possible and was never brought up"},
+		"key":         {func() { snap.Nodes().Get(1000) }, &keyNotFound, "Get nodes[1000]: no entry for 1000; nodes has 64 entries: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 and 48 more"},
+		"padding":     {func() { snap.ByKey().Get(sample.Key{}) }, &ambiguousKey, "Get by_key: 8 entries of by_key have the key {0 0 [0 0]}: they differ in padding bytes only, which the program leaves uninitialised; range over All instead"},
+		"find":        {func() { snap.Scalars().Find(never) }, &noMatch, "Find scalars: none of the 8 entries of scalars matches; their keys: 0, 1, 2, 3, 4, 5, 6, 7"},
+		"task":        {func() { snap.Tasks().Get(7) }, &keyNotFound, "Get tasks[7]: no entry for 7; tasks has 5 entries: pid=100, pid=101, pid=102, pid=103, pid=104"},
+		"max":         {func() { snap.Flexible().MaxBy(func(v *sample.Flexible) uint64 { return 0 }) }, &noMatch, "MaxBy flexible: flexible is empty"},
+		"truncated":   {func() { snap.Recent().Lookup(5) }, &incomplete, "Lookup recent: only 8 of 100 entries of recent were captured: the limit of 8 entries was reached; .Partial() reads those"},
+		"failed":      {func() { snap.Bits() }, &incomplete, "read bits: bits could not be captured: its memory at 0xdead could not be read"},
+		"no BTF":      {func() { snap.Arrays() }, &noShape, "read arrays: the guest has no BTF for the value of arrays: the program that created the map did not say its type; read its bytes"},
+		"no such map": {func() { snap.Names() }, &mapNotFound, `read names: no map "names" in the snapshot (did you mean "naems"?); it holds scalars, bits, arrays, tight, nested, naems, pointers, flexible, nodes, by_key, recent, per_cpu, per_cpu_by_name, a_name_longer_t, matrix, tasks and 5 more`},
+		"a copy":      {func() { e := *snap.Scalars().At(0); ktrt.Addr(snap, &e) }, &untracked, "Addr: this *sample.Scalars does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, line, _ := runtime.Caller(0)
+			message := tb.message(t, func() { c.read() })
+			where, message, _ := strings.Cut(message, ": ")
+			require.Regexp(t, `^error_test\.go:\d+$`, where)
+			require.NotEqual(t, fmt.Sprintf("error_test.go:%d", line+1), where)
+			require.Equal(t, c.want, message)
+
+			unbound, err := sample.Open(s)
+			require.NoError(t, err)
+			saved := snap
+			snap = unbound
+			err = ktrt.Try(c.read)
+			snap = saved
+			require.ErrorAs(t, err, c.as)
+			require.Equal(t, c.want, err.Error())
+		})
+	}
+}
+
+func TestPartialReadsWhatWasCaptured(t *testing.T) {
+	snap := sample.Bind(t, errorGuest(t))
+	recent := snap.Recent().Partial()
+	require.Equal(t, 8, recent.Len())
+	require.Len(t, recent.Keys(), 8)
+	_, ok := recent.Lookup(recent.Keys()[0] + 1)
+	require.False(t, ok)
+}
+
+func TestTryLetsOtherPanicsPass(t *testing.T) {
+	require.PanicsWithValue(t, "mine", func() { ktrt.Try(func() { panic("mine") }) })
+	require.NoError(t, ktrt.Try(func() {}))
+}
+
+func TestBindRefusesWhatItCannotRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*ktrt.Snapshot) *ktrt.Snapshot
+		want   string
+	}{
+		"nothing": {
+			func(*ktrt.Snapshot) *ktrt.Snapshot { return nil },
+			"Bind sample: there is no snapshot: it is nil",
+		},
+		"an empty snapshot": {
+			func(*ktrt.Snapshot) *ktrt.Snapshot { return &ktrt.Snapshot{} },
+			"Bind sample: the snapshot holds no maps: was sample.bpf.o loaded when it was taken?",
+		},
+		"another scheduler": {
+			func(*ktrt.Snapshot) *ktrt.Snapshot {
+				return &ktrt.Snapshot{Maps: []*ktrt.Map{{Name: "queue"}, {Name: "tasks2"}}}
+			},
+			"Bind sample: none of the maps of sample.bpf.o is in the snapshot, which holds queue, tasks2: was another object loaded when it was taken?",
+		},
+		"another map type": {
+			func(s *ktrt.Snapshot) *ktrt.Snapshot {
+				find(t, s, "nodes").Type = ktrt.MapTypePerCPUHash
+				return s
+			},
+			"Bind sample: the program in the guest is not the sample.bpf.o that package sample was generated from:\n" +
+				"\tmap nodes: generated HASH, the guest has PERCPU_HASH\n" +
+				"regenerate from the object that the guest runs: go generate (ktgen -object sample.bpf.o -package sample)",
+		},
+		"a missing variable": {
+			func(s *ktrt.Snapshot) *ktrt.Snapshot {
+				data := find(t, s, "sample.data")
+				data.Value = &ktrt.Shape{Kind: ktrt.KindSection, Name: ".data", Size: 8}
+				return s
+			},
+			"Bind sample: the program in the guest is not the sample.bpf.o that package sample was generated from:\n" +
+				"\t.data.slice: generated u64, the guest has no such variable\n" +
+				"regenerate from the object that the guest runs: go generate (ktgen -object sample.bpf.o -package sample)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.change(newGuest(t, "testdata/sample.bpf.o").snapshot())
+			_, err := sample.Open(s)
+			require.EqualError(t, err, c.want)
+			tb := &fakeTB{}
+			message := tb.message(t, func() { sample.Bind(tb, s) })
+			require.Regexp(t, `^error_test\.go:\d+: Bind sample: `, message)
+		})
+	}
+}
+
+func TestAnObjectThatIsLoadedTwiceIsAmbiguous(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	twin := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	var ids []uint32
+	for _, m := range twin.Maps {
+		m.ID += 100
+		ids = append(ids, m.ID)
+	}
+	s.Maps = append(s.Maps, twin.Maps...)
+
+	_, err := sample.Open(s)
+	var ambiguous *ktrt.AmbiguousMap
+	require.True(t, errors.As(err, &ambiguous))
+	require.Len(t, ambiguous.IDs, 2)
+	require.ErrorContains(t, err, "choose with ktrt.MapIDs")
+
+	require.Equal(t, 64, sample.Bind(t, s, ktrt.MapIDs(ids...)).Nodes().Len())
+}

@@ -1,0 +1,334 @@
+package runtime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	goruntime "runtime"
+	"slices"
+	"strings"
+)
+
+// This file explains a nil dereference by the pointer of the guest that was
+// NULL, so that a test can read task.Stats.NrRuns without asking first.
+//
+// Nothing is recorded for that while reading. When a test panics, the
+// statement that it panicked in says which fields were selected from what, and
+// the objects that were handed out say which of their pointers of that type
+// are nil.
+
+// Catch, deferred, ends the test with an explanation when a pointer of the
+// guest that is nil is dereferenced. Without it the explanation is printed all
+// the same, but the panic ends the whole test binary. Other panics go on.
+//
+//	snap := mysched.Bind(t, frozen)
+//	defer ktrt.Catch(snap)
+//
+// A goroutine needs its own Catch. The explanation needs the test's source: it
+// is sure of pointers that are dereferenced where they are selected, as in
+// task.Stats.NrRuns, and guesses where a variable was in between.
+func Catch(snap Bound) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	b := snap.Binding()
+	at, isNil := nilDereference(r)
+	if !isNil {
+		panic(r)
+	}
+	explanation := b.explain(at)
+	switch {
+	case explanation == nil:
+		panic(r)
+	case b.tb == nil:
+		panic(explanation.error())
+	case !explanation.sure:
+		explanation.print(b.tb)
+		panic(r)
+	}
+	report(b.tb, at.String(), explanation.error().Error())
+}
+
+// NilHop says that a pointer of the guest was dereferenced that is nil.
+type NilHop struct {
+	Field  string // path of the pointer: task_ctxs[12].stats
+	Others int    // pointers that may have been meant just as well
+	Err    error  // why it is nil: [*Null], [*NotCaptured], ...
+}
+
+func (e *NilHop) Error() string {
+	others := ""
+	if e.Others > 0 {
+		others = fmt.Sprintf(" (or one of %d more)", e.Others)
+	}
+	return fmt.Sprintf("%s%s is nil: %v", e.Field, others, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *NilHop) Unwrap() error { return e.Err }
+
+// explainCleanup prints the explanation of a panic that ends the test binary.
+// The test's cleanup runs while the panicking frames are on the stack.
+func (b *Binding) explainCleanup() {
+	if at, ok := panicking(); ok {
+		if explanation := b.explain(at); explanation != nil {
+			explanation.print(b.tb)
+		}
+	}
+}
+
+// nilDereference tells whether what was recovered is a nil dereference, and
+// where it happened.
+func nilDereference(recovered any) (at line, ok bool) {
+	err, ok := recovered.(goruntime.Error)
+	if !ok || !strings.Contains(err.Error(), "nil pointer dereference") {
+		return line{}, false
+	}
+	return panicking()
+}
+
+// line is a line of source.
+type line struct {
+	file string
+	n    int
+}
+
+func (l line) String() string { return fmt.Sprintf("%s:%d: ", filepath.Base(l.file), l.n) }
+
+// panicking returns the line that the goroutine is panicking at because of a
+// bad memory access.
+func panicking() (at line, ok bool) {
+	var pcs [128]uintptr
+	frames := goruntime.CallersFrames(pcs[:goruntime.Callers(2, pcs[:])])
+	for fault := false; ; {
+		frame, more := frames.Next()
+		if fault {
+			return line{frame.File, frame.Line}, true
+		}
+		fault = frame.Function == "runtime.sigpanic"
+		if !more {
+			return line{}, false
+		}
+	}
+}
+
+// explanation is the pointer that was nil.
+type explanation struct {
+	at     line
+	pick   *nilField
+	others int
+	sure   bool // the statement selects the pointer itself
+}
+
+func (e *explanation) error() *Error {
+	return &Error{Op: "dereference", Addr: e.pick.addr(), Err: &NilHop{
+		Field: e.pick.path(), Others: e.others, Err: e.pick.pointee(false).Err,
+	}}
+}
+
+func (e *explanation) print(tb TB) {
+	perhaps := ""
+	if !e.sure {
+		perhaps = "nil dereference, perhaps because "
+		fmt.Fprintf(tb.Output(), "%s%s%v\n", e.at, perhaps, e.error().Err)
+		return
+	}
+	fmt.Fprintf(tb.Output(), "%s%v\n", e.at, e.error())
+}
+
+// explain finds the nil pointer that the statement at a line dereferenced. It
+// returns nil if none can have been meant.
+func (b *Binding) explain(at line) *explanation {
+	chains, err := selections(at)
+	if err != nil {
+		return nil
+	}
+	found := b.nilFields(chains)
+	if len(found) == 0 {
+		return nil
+	}
+	best := slices.MaxFunc(found, func(a, b *nilField) int { return cmp.Compare(a.score, b.score) })
+	others := 0
+	for _, f := range found {
+		if f != best && f.score == best.score {
+			others++
+		}
+	}
+	return &explanation{at: at, pick: best, others: others, sure: best.score > 0}
+}
+
+// errNoStatement is the error for a line without a statement.
+var errNoStatement = errors.New("no statement there")
+
+// selections returns the fields that the innermost statement at a line
+// selects, one from another: a.B.C(1).D.E has B, C and D, E.
+func selections(at line) ([][]string, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, at.file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		// Paths are cut short by -trimpath; tests run in their directory.
+		file, err = parser.ParseFile(fset, filepath.Base(at.file), nil, parser.SkipObjectResolution)
+	}
+	if err != nil {
+		return nil, err
+	}
+	statement := innermost(fset, file, at.n)
+	if statement == nil {
+		return nil, errNoStatement
+	}
+	var chains [][]string
+	ast.Inspect(statement, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			chains = append(chains, chain(s))
+		}
+		return true
+	})
+	return chains, nil
+}
+
+// chain returns the names that lead to and include a selection.
+func chain(s *ast.SelectorExpr) []string {
+	names := []string{s.Sel.Name}
+	for at := s.X; ; {
+		switch x := at.(type) {
+		case *ast.SelectorExpr:
+			names = append(names, x.Sel.Name)
+			at = x.X
+		case *ast.IndexExpr:
+			at = x.X
+		case *ast.ParenExpr:
+			at = x.X
+		case *ast.StarExpr:
+			at = x.X
+		default:
+			slices.Reverse(names)
+			return names
+		}
+	}
+}
+
+// innermost returns the smallest statement that covers a line. Blocks do not
+// count: they cover all of what is in them.
+func innermost(fset *token.FileSet, file *ast.File, n int) ast.Stmt {
+	var found ast.Stmt
+	ast.Inspect(file, func(node ast.Node) bool {
+		if node == nil || fset.Position(node.Pos()).Line > n || fset.Position(node.End()).Line < n {
+			return false
+		}
+		if s, ok := node.(ast.Stmt); ok {
+			if _, isBlock := s.(*ast.BlockStmt); !isBlock {
+				found = s
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// nilField is a nil pointer in an object.
+type nilField struct {
+	where
+
+	// score is 0 if the statement selects something that the pointee has, 1 if
+	// it selects that from this pointer, and more if the selections before lead
+	// to the object.
+	score int
+}
+
+// nilFields returns the nil pointers that a statement can have dereferenced,
+// those of the objects that were read last first.
+func (b *Binding) nilFields(chains [][]string) []*nilField {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	objects := b.objects
+	if b.interrupted != nil {
+		objects = append(objects[:len(objects):len(objects)], b.interrupted)
+	}
+	var found []*nilField
+	for _, o := range slices.Backward(objects) {
+		found = append(found, b.nilFieldsOf(o, chains)...)
+	}
+	return found
+}
+
+func (b *Binding) nilFieldsOf(o *object, chains [][]string) []*nilField {
+	v := reflect.ValueOf(o.value).Elem()
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	var found []*nilField
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Type.Kind() != reflect.Pointer || !v.Field(i).IsNil() {
+			continue
+		}
+		score, possible := -1, false
+		for _, names := range chains {
+			if n, ok := b.score(o, f, names); ok {
+				score, possible = max(score, n), true
+			}
+		}
+		w := where{b: b, o: o, want: b.shapeOf(o.key.typ), have: o.shape, size: len(o.raw)}
+		if possible && w.enterField(i) {
+			found = append(found, &nilField{where: w, score: score})
+		}
+	}
+	return found
+}
+
+// score rates how well names, selected one from another, explain that field f
+// of an object was dereferenced; ok is false if they do not.
+func (b *Binding) score(o *object, f reflect.StructField, names []string) (score int, ok bool) {
+	last := names[len(names)-1]
+	if f.Type.Elem().Kind() != reflect.Struct {
+		if last != f.Name { // *task.Count
+			return 0, false
+		}
+		return 1 + b.scoreWay(o, names[:len(names)-1]), true
+	}
+	if _, has := f.Type.Elem().FieldByName(last); !has {
+		return 0, false
+	}
+	if len(names) < 2 {
+		return 0, true
+	}
+	if names[len(names)-2] != f.Name {
+		return 0, false
+	}
+	return 1 + b.scoreWay(o, names[:len(names)-2]), true
+}
+
+// scoreWay counts how many of the last names led to an object, through
+// pointers of other objects.
+func (b *Binding) scoreWay(o *object, names []string) int {
+	for n := len(names) - 1; n >= 0; n-- {
+		parent := b.holder(o, names[n])
+		if parent == nil {
+			return len(names) - 1 - n
+		}
+		o = parent
+	}
+	return len(names)
+}
+
+// holder returns an object whose field of that name points to o, or nil.
+func (b *Binding) holder(o *object, name string) *object {
+	target := reflect.ValueOf(o.value)
+	for _, candidate := range b.objects {
+		v := reflect.ValueOf(candidate.value).Elem()
+		if v.Kind() != reflect.Struct {
+			continue
+		}
+		f := v.FieldByName(name)
+		if f.IsValid() && f.Kind() == reflect.Pointer && f.Type() == target.Type() && f.Pointer() == target.Pointer() {
+			return candidate
+		}
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package runtime
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// This file tells where decoded values come from. Values carry nothing of it
+// themselves, so that they compare with literals: it is found by the address
+// of the Go value among the objects that a binding has handed out.
+
+// Bound is what a snapshot is read through: the Snap of a generated package.
+type Bound interface{ Binding() *Binding }
+
+// Addr returns the address in the guest of the value that p points to: a
+// value that was read through snap, or a field of one. It is 0 if the snapshot
+// does not say where the value was. It fails if p points to anything else, such
+// as a copy.
+func Addr(snap Bound, p any) uint64 { return snap.Binding().locate("Addr", p).addr() }
+
+// Path returns how the value that p points to was reached, such as
+// task_ctxs[1234].stats.run_buckets[2]. It fails as [Addr] does.
+func Path(snap Bound, p any) string { return snap.Binding().locate("Path", p).path() }
+
+// Raw returns the bytes in the guest of the value that p points to, in the
+// guest's layout and byte order; for a bitfield the bytes that hold it. It
+// fails as [Addr] does.
+func Raw(snap Bound, p any) []byte {
+	w := snap.Binding().locate("Raw", p)
+	return w.o.raw[w.offset : w.offset+w.size : w.offset+w.size]
+}
+
+// Pointee says what a pointer in the guest holds, and what became of it.
+type Pointee struct {
+	Value uint64 // as the program stored it
+	Addr  uint64 // where it leads: Value, or the user address if that leads into an arena
+
+	// Err is nil if the pointer was followed, and otherwise says why the Go
+	// pointer is nil: a [*Null], [*NotCaptured], [*NotFollowed] or [*NotBound].
+	Err error
+}
+
+// PointerAt tells about the pointer in the field that p points to. It fails as
+// [Addr] does.
+func PointerAt[T any](snap Bound, p **T) Pointee {
+	w := snap.Binding().locate("PointerAt", p)
+	return w.pointee(*p != nil)
+}
+
+// where is a place in an object.
+type where struct {
+	b          *Binding
+	o          *object
+	want, have *Shape // of the value there: generated and the guest's
+	offset     int    // bytes from the start of the object, in the guest
+	size       int    // bytes, in the guest
+	steps      string // from the object: .stats[2]
+}
+
+func (w *where) addr() uint64 {
+	if w.o.key.source != 0 {
+		return 0
+	}
+	return w.o.key.addr + uint64(w.offset)
+}
+
+func (w *where) path() string { return w.b.path(w.o) + w.steps }
+
+// pointee finds out what became of the pointer at w.
+func (w *where) pointee(followed bool) Pointee {
+	b := w.b
+	place := intPlace{bits: 8 * w.size, bigEndian: b.snapshot.Guest.BigEndian}
+	value := place.load(w.o.raw[w.offset:])
+	if value == 0 {
+		return Pointee{Err: &Null{}}
+	}
+	b.memory.load(b.snapshot)
+	p := Pointee{Value: value, Addr: b.memory.canonical(value)}
+	if !followed {
+		p.Err = b.whyNil(p.Addr, w.want)
+	}
+	return p
+}
+
+// whyNil says why a pointer of type want that is not NULL was not followed.
+func (b *Binding) whyNil(addr uint64, want *Shape) error {
+	target := want.Underlying().Elem
+	for t, s := range b.shapes.types {
+		if target == nil || stripTypedefs(s) != stripTypedefs(target) {
+			continue
+		}
+		bound := &b.types[t]
+		if bound.shape == nil {
+			return &NotBound{Type: CType(target), Reason: bound.why}
+		}
+		if _, captured := b.memory.read(addr, bound.shape.Size); captured {
+			return &NotFollowed{Addr: addr, Limit: b.limitReached()}
+		}
+	}
+	return &NotCaptured{Addr: addr, Type: CType(target)}
+}
+
+// limitReached returns the limit of objects if a read has reached it, and 0 if
+// none has.
+func (b *Binding) limitReached() int {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.limited {
+		return b.options.maxObjects
+	}
+	return 0
+}
+
+// locate finds the value that p points to, or fails.
+func (b *Binding) locate(op string, p any) *where {
+	v := reflect.ValueOf(p)
+	if v.Kind() == reflect.Pointer && !v.IsNil() {
+		if w := b.search(v); w != nil {
+			return w
+		}
+	}
+	b.fail(&Error{Op: op, Err: &Untracked{Type: fmt.Sprintf("%T", p)}})
+	return nil
+}
+
+// search finds the value of the pointer's type at its address. Objects do not
+// overlap in Go's memory, so one object at most holds it.
+func (b *Binding) search(p reflect.Value) *where {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, o := range b.objects {
+		value := reflect.ValueOf(o.value)
+		offset := p.Pointer() - value.Pointer()
+		if offset != 0 && offset >= value.Type().Elem().Size() {
+			continue
+		}
+		w := &where{b: b, o: o, want: b.shapeOf(o.key.typ), have: o.shape, size: len(o.raw)}
+		if w.descend(value.Type().Elem(), p.Type().Elem(), offset) {
+			return w
+		}
+	}
+	return nil
+}
+
+// shapeOf is the shape that a type number stands for: that of a section if it
+// is negative.
+func (b *Binding) shapeOf(typ int) *Shape {
+	if typ < 0 {
+		return b.shapes.sections[-1-typ]
+	}
+	return b.shapes.types[typ]
+}
+
+// descend goes from a value of type t to the value of type target that is
+// offset bytes into it, if there is one.
+func (w *where) descend(t, target reflect.Type, offset uintptr) bool {
+	for range maxNesting {
+		if t == target && offset == 0 {
+			return true
+		}
+		switch t.Kind() {
+		case reflect.Struct:
+			i, ok := fieldAt(t, offset)
+			if !ok || !w.enterField(i) {
+				return false
+			}
+			offset -= t.Field(i).Offset
+			t = t.Field(i).Type
+		case reflect.Array:
+			if !w.enterElement(int(offset / t.Elem().Size())) {
+				return false
+			}
+			t, offset = t.Elem(), offset%t.Elem().Size()
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// fieldAt returns the number of the field that holds the byte at an offset.
+func fieldAt(t reflect.Type, offset uintptr) (i int, ok bool) {
+	for i := range t.NumField() {
+		if f := t.Field(i); offset >= f.Offset && offset-f.Offset < f.Type.Size() {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// enterField goes to field i of a generated struct.
+func (w *where) enterField(i int) bool {
+	want, have := w.want.Underlying(), w.have.Underlying()
+	if k := class(want); k != KindStruct && k != KindSection {
+		return false
+	}
+	fields := want.Fields()
+	if i >= len(fields) {
+		return false
+	}
+	for _, m := range have.Fields() {
+		if m.Name == fields[i].Name {
+			w.want, w.have = fields[i].Type, m.Type
+			w.offset += m.Offset
+			w.size = m.bytes()
+			w.steps += "." + m.Name
+			return true
+		}
+	}
+	return false
+}
+
+// enterElement goes to element i of a generated array.
+func (w *where) enterElement(i int) bool {
+	want, have := w.want.Underlying(), w.have.Underlying()
+	if want.Kind != KindArray || have.Kind != KindArray {
+		return false
+	}
+	w.want, w.have, w.size = want.Elem, have.Elem, have.Elem.Size
+	w.offset += i * have.Elem.Size
+	w.steps += fmt.Sprintf("[%d]", i)
+	return true
+}
