@@ -156,6 +156,9 @@ func (vm *VM) onEvent(e qmp.Event) {
 		vm.mu.Lock()
 		vm.shutdown = data.Reason
 		vm.mu.Unlock()
+		// The guest is over. QEMU 7.2 can hang on its way out, in
+		// monitor_cleanup, when a command has come in meanwhile.
+		time.AfterFunc(exitGrace, vm.proc.kill)
 	case "STOP":
 		if !vm.pause.stopping.Load() {
 			go vm.judgeStop()

@@ -27,35 +27,29 @@ func launchFast(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks)
 	if err == nil || ctx.Err() != nil {
 		return vm, err
 	}
-	note := restoreNote(err)
-
-	unlock, err := store.lock(ctx, key, cfg.Timeouts.Boot)
-	if err != nil {
+	unlock, lockErr := store.lock(ctx, key, cfg.Timeouts.Boot)
+	if lockErr != nil {
 		if ctx.Err() != nil {
-			return nil, err
+			return nil, lockErr
 		}
-		return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no template: %v", err))
+		return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no template: %v", lockErr))
 	}
 	defer unlock()
-	if note == "" {
-		// Another process may have made the template meanwhile.
-		vm, err := restore(ctx, cfg, accel, hooks, store, key)
-		if err == nil || ctx.Err() != nil {
-			return vm, err
-		}
-		note = restoreNote(err)
+	// Another launch may have made a template meanwhile.
+	vm, again := restore(ctx, cfg, accel, hooks, store, key)
+	if again == nil || ctx.Err() != nil {
+		return vm, again
 	}
-	if vm, err = boot(ctx, cfg, accel, hooks); err != nil {
+	if vm, err = bootWithout(ctx, cfg, accel, hooks, restoreNote(err, again)); err != nil {
 		return nil, err
 	}
-	vm.origin.Note = note
 	if err := vm.keep(ctx, store, key); err != nil {
 		return nil, err
 	}
 	return vm, nil
 }
 
-// bootWithout boots a guest and keeps no template, for the reason that note
+// bootWithout boots a guest without a template, for the reason that note
 // gives.
 func bootWithout(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks, note string) (*VM, error) {
 	vm, err := boot(ctx, cfg, accel, hooks)
@@ -68,11 +62,13 @@ func bootWithout(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks
 
 // restoreNote says why a guest was not restored. That there is no template is
 // nothing to talk about.
-func restoreNote(err error) string {
-	if errors.Is(err, fs.ErrNotExist) {
-		return ""
+func restoreNote(errs ...error) string {
+	for _, err := range errs {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err.Error()
+		}
 	}
-	return err.Error()
+	return ""
 }
 
 // findTemplate returns the store and the key of the template for cfg.
