@@ -57,7 +57,11 @@ func (l *hash) copy(p *Pass, m *Map) error {
 	if err != nil {
 		return fmt.Errorf("read bpf_htab.n_buckets: %w", err)
 	}
-	w := hashWalk{hash: l, p: p, m: m}
+	w := hashWalk{hash: l, p: p, m: m, value: l.key + (m.KeySize+7)&^7}
+	w.size = w.value + m.ValueSize
+	if l.perCPU {
+		w.size = w.value + pointer.Size
+	}
 	err = p.mem.Records(kmem.Addr(buckets), count, l.bucketSize, func(bucket []byte) error {
 		return w.head(l.first.Addr(bucket))
 	})
@@ -80,6 +84,8 @@ type hashWalk struct {
 	*hash
 	p     *Pass
 	m     *Map
+	value int    // offset of the value, or of the pointer to it, in an element
+	size  int    // of an element
 	index uint64 // of the next bucket
 
 	// pending are buckets with elements that wait to be copied together.
@@ -109,6 +115,7 @@ func (w *hashWalk) head(e kmem.Addr) error {
 		return checkEnd(e, index)
 	}
 	w.p.mem.Touch(e)
+	w.p.mem.Touch(e + kmem.Addr(w.size-1))
 	w.pending[w.waiting] = pendingBucket{index, e}
 	if w.waiting++; w.waiting < len(w.pending) {
 		return nil
@@ -165,24 +172,20 @@ func (w *hashWalk) element(e kmem.Addr, first int) (next kmem.Addr, err error) {
 	if err := p.check(); err != nil {
 		return 0, err
 	}
-	record, err := p.mem.Peek(e, w.key+m.KeySize, &p.record)
+	record, err := p.mem.Peek(e, w.size, &p.record)
 	if err != nil {
 		return 0, fmt.Errorf("read struct htab_elem at %v: %w", e, err)
 	}
 	next = w.next.Addr(record)
-	key := record[w.key:]
+	key := record[w.key : w.key+m.KeySize]
 	if w.superseded(key, first) {
 		return next, nil
 	}
 	if !m.take(m.entryBytes()) {
 		return 0, errFull
 	}
-	keys := len(m.Keys)
 	m.Keys = append(m.Keys, key...)
-	if err := w.value(e + kmem.Addr(w.key+(m.KeySize+7)&^7)); err != nil {
-		m.Keys = m.Keys[:keys]
-		return 0, err
-	}
+	w.values(e, record)
 	m.N++
 	return next, nil
 }
@@ -195,19 +198,16 @@ func (w *hashWalk) superseded(key []byte, first int) bool {
 	return m.N > first && bytes.Equal(key, m.Keys[first*m.KeySize:(first+1)*m.KeySize])
 }
 
-// value copies what is at a, a value or the per-CPU pointer to it.
-func (w *hashWalk) value(a kmem.Addr) error {
+// values copies the value of an element, or the values that it points to.
+func (w *hashWalk) values(e kmem.Addr, record []byte) {
 	if !w.perCPU {
-		return w.p.value(w.m, a)
+		w.m.Values = append(w.m.Values, record[w.value:]...)
+		w.m.Addrs = append(w.m.Addrs, uint64(e)+uint64(w.value))
+		return
 	}
-	pointer, err := w.p.mem.Addr(a)
-	if err != nil {
-		return fmt.Errorf("read per-CPU pointer at %v: %w", a, err)
-	}
-	if err := w.p.perCPUValues(w.m, pointer); err != nil {
+	if err := w.p.perCPUValues(w.m, pointer.Addr(record[w.value:])); err != nil {
 		w.unreadable, w.last = w.unreadable+1, err
 	}
-	return nil
 }
 
 // elements returns how many elements the kernel counts in a map, or 0 if it

@@ -1,0 +1,64 @@
+package freeze_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/memimage"
+)
+
+// BenchmarkPause measures how long a guest stands still for a map, without what
+// stopping and resuming take, next to a memcpy of as many bytes into memory
+// that is in use already.
+func BenchmarkPause(b *testing.B) {
+	const section = 165 << 20
+	for name, add := range map[string]func(g *guest){
+		"section of 165 MB, 1% used": func(g *guest) {
+			v := make([]byte, section)
+			for at := 0; at < len(v); at += 100 * memimage.PageSize {
+				copy(v[at:at+memimage.PageSize], random(memimage.PageSize))
+			}
+			g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: section, MaxEntries: 1}, [][]byte{v}))
+		},
+		"section of 165 MB, all used": func(g *guest) {
+			g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: section, MaxEntries: 1}, [][]byte{random(section)}))
+		},
+		"hash of 20000": func(g *guest) {
+			g.add(1, g.Hash(memimage.Map{ID: 1, Type: 1, KeySize: 4, ValueSize: 48, MaxEntries: 1 << 15}, 1<<15, entries(20_000, 4, 48, 1)))
+		},
+		"10 maps of 100": func(g *guest) {
+			for id := range uint32(10) {
+				g.add(id+1, g.Hash(memimage.Map{ID: id + 1, Type: 1, KeySize: 4, ValueSize: 48, MaxEntries: 128}, 128, entries(100, 4, 48, 1)))
+			}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			g := &guest{Image: memimage.New(4, 512<<20), maps: make(map[uint32]uint64)}
+			add(g)
+			f := g.freezer(b, freeze.Options{})
+			var walk, copied, memcpy []time.Duration
+			var from, to []byte
+			for b.Loop() {
+				snap, err := f.Capture(context.Background(), "x")
+				require.NoError(b, err)
+				walk = append(walk, snap.Timing.Walk)
+				copied = append(copied, snap.Timing.Copy)
+				if from == nil {
+					from, to = random(snap.Timing.Bytes), random(snap.Timing.Bytes)
+				}
+				began := time.Now()
+				copy(to, from)
+				memcpy = append(memcpy, time.Since(began))
+			}
+			for phase, times := range map[string][]time.Duration{"walk": walk, "copy": copied, "memcpy": memcpy} {
+				slices.Sort(times)
+				b.ReportMetric(float64(times[len(times)/2])/1e6, phase+"-ms")
+			}
+		})
+	}
+}
