@@ -8,6 +8,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -235,3 +236,66 @@ func BenchmarkCapture(b *testing.B) {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// captureUntilItFails captures until that fails, which must be soon, and
+// returns the captures before and the error.
+func captureUntilItFails(t *testing.T, vm *ktest.VM) ([]*runtime.Snapshot, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var snaps []*runtime.Snapshot
+	for {
+		snap, err := vm.Capture(ctx, "until it fails")
+		if err != nil {
+			require.NoError(t, ctx.Err(), "a capture waits for a guest that is no more")
+			return snaps, err
+		}
+		snaps = append(snaps, snap)
+	}
+}
+
+func TestCaptureOfAGuestThatEndsIsOneError(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(t *testing.T, vm *ktest.VM)
+		want string
+	}{
+		"QEMU is killed": {func(t *testing.T, vm *ktest.VM) {
+			qemu, err := os.FindProcess(vm.Machine().PID())
+			require.NoError(t, err)
+			require.NoError(t, qemu.Kill())
+		}, "killed"},
+		"the guest panics": {func(_ *testing.T, vm *ktest.VM) {
+			_ = vm.WriteFile(context.Background(), "/proc/sysrq-trigger", []byte("c"), 0)
+		}, "panic"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object(exampleObject), ExpectExit: true})
+			first := vm.Freeze("before")
+			var ending sync.WaitGroup
+			ending.Go(func() { c.end(t, vm) })
+			_, err := captureUntilItFails(t, vm)
+			ending.Wait()
+			t.Log(err)
+			require.ErrorContains(t, err, "take snapshot")
+			require.ErrorContains(t, err, c.want)
+			require.Positive(t, mapNamed(t, first, "task_ctxs").N, "what was captured before stays readable")
+		})
+	}
+}
+
+func TestCancelledCapturesLeaveTheGuestRunning(t *testing.T) {
+	vm := busy(t)
+	vm.Freeze("warm up")
+	for i := range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
+		_, err := vm.Capture(ctx, "cancelled")
+		cancel()
+		if err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+	}
+	status, err := vm.Machine().Status(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, "running", status)
+	require.Positive(t, mapNamed(t, vm.Freeze("after"), "task_ctxs").N)
+}
