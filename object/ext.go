@@ -28,7 +28,6 @@ type records struct {
 }
 
 func (r records) len() int       { return len(r.data) / max(r.size, 1) }
-func (r records) has(n int) bool { return r.size >= n }
 
 // concat appends the records of b, if they are of the same size.
 func (r records) concat(b records) (records, bool) {
