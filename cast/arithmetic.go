@@ -1,0 +1,174 @@
+package cast
+
+import (
+	"github.com/ktgen/ktgen/object"
+)
+
+// Arithmetic operations: the high four bits of an opcode.
+const (
+	opAdd = 0x00
+	opSub = 0x10
+	opMul = 0x20
+	opAnd = 0x50
+	opLsh = 0x60
+	opMov = 0xb0
+)
+
+// arithmetic handles ALU and ALU64 instructions.
+func (w *walk) arithmetic(insn object.Insn) {
+	operand := number(constant(int64(insn.Imm)))
+	if insn.Op&sourceX != 0 {
+		operand = w.regs[insn.Src]
+	}
+	wide := insn.Op&classMask == classAlu8
+	switch op := insn.Op & opMask; {
+	case op == opMov && wide:
+		w.move(insn, operand)
+	case op == opMov:
+		w.regs[insn.Dst] = low32(operand)
+		w.annotate(insn.Dst)
+	case !wide:
+		w.regs[insn.Dst] = low32(number(compute(op, w.regs[insn.Dst], operand)))
+	case op == opAdd:
+		w.regs[insn.Dst] = w.add(w.regs[insn.Dst], operand)
+	case op == opSub:
+		w.regs[insn.Dst] = subtract(w.regs[insn.Dst], operand)
+	default:
+		w.regs[insn.Dst] = number(compute(op, w.regs[insn.Dst], operand))
+	}
+}
+
+// move copies a register or an immediate.
+func (w *walk) move(insn object.Insn, v value) {
+	const addressSpaceCast = 1
+	switch {
+	case insn.Op&sourceX == 0:
+		w.regs[insn.Dst] = v
+		w.annotate(insn.Dst)
+	case insn.Off == addressSpaceCast:
+		w.regs[insn.Dst] = castSpace(v)
+	case insn.Off != 0: // sign extension of 8, 16 or 32 bits
+		w.regs[insn.Dst] = number(anyNumber)
+	default:
+		w.regs[insn.Dst] = v
+	}
+}
+
+// castSpace is an arena pointer, converted between the address that user space
+// knows and the kernel's.
+func castSpace(v value) value {
+	if v.ptr.known() && v.ptr.region == typed {
+		v.ptr.space = Arena
+	}
+	return v
+}
+
+// low32 is the lower half of a value. Numbers below 2^31 are their own.
+func low32(v value) value {
+	n, ok := v.asNumber()
+	if !ok {
+		return number(anyNumber)
+	}
+	if c, ok := n.Const(); ok {
+		n = constant(int64(uint32(c)))
+	}
+	return value{flags: number(n).flags, num: n, core: v.core}
+}
+
+// compute applies an operation to numbers.
+func compute(op uint8, a, b value) Number {
+	x, ok := a.asNumber()
+	y, ok2 := b.asNumber()
+	if !ok {
+		x = anyNumber
+	}
+	if !ok2 {
+		y = anyNumber
+	}
+	switch op {
+	case opAdd:
+		return x.add(y)
+	case opSub:
+		return x.sub(y)
+	case opMul:
+		return x.mul(y)
+	case opAnd:
+		return mask(x, y)
+	case opLsh:
+		if shift, ok := y.Const(); ok && shift >= 0 && shift < 62 {
+			return x.mul(constant(1 << shift))
+		}
+	}
+	return anyNumber
+}
+
+// mask is what bitwise and with a constant leaves: a multiple of the mask's
+// lowest bit, and of the largest power of two that divides the other operand.
+func mask(x, y Number) Number {
+	c, ok := y.Const()
+	if !ok {
+		x, y = y, x
+		c, ok = y.Const()
+	}
+	if d, both := x.Const(); ok && both {
+		return constant(c & d)
+	}
+	if !ok || c == 0 {
+		return anyNumber
+	}
+	low := uint64(c & -c)
+	if x.base == 0 && x.stride != 0 {
+		low = max(low, x.stride&-x.stride)
+	}
+	return class(0, low)
+}
+
+// add adds a number to a number or a pointer, either way around. A number that
+// CO-RE says is an offset into a type makes the other a pointer to that.
+func (w *walk) add(a, b value) value {
+	if a.core != nil && b.core == nil {
+		a, b = b, a
+	}
+	if b.core != nil && b.core != severalTypes {
+		a = w.expect(a, b.core, AnySpace)
+	}
+	n, ok := b.asNumber()
+	if !ok {
+		if n, ok = a.asNumber(); !ok {
+			return opaque()
+		}
+		a = b
+	}
+	return shift(a, n)
+}
+
+func subtract(a, b value) value {
+	n, ok := b.asNumber()
+	if !ok {
+		return number(anyNumber) // a distance
+	}
+	if _, isConst := n.Const(); !isConst && a.ptr.known() {
+		return widened(a)
+	}
+	return shift(a, Number{}.sub(n))
+}
+
+// shift is v moved by n.
+func shift(v value, n Number) value {
+	if m, ok := v.asNumber(); ok {
+		return number(m.add(n))
+	}
+	if v.ptr.known() {
+		v.ptr.off = v.ptr.off.add(n)
+	}
+	if v.from.state == oneOrigin {
+		v.from.off = v.from.off.add(n)
+	}
+	// No verified program moves a pointer that may be null.
+	v.flags &^= isNull
+	if v.flags&isNumber != 0 {
+		v.num = anyNumber
+	}
+	v.core = nil
+	return v
+}

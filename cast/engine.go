@@ -1,0 +1,331 @@
+package cast
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// Limits. A program within the kernel verifier's own limits reaches none of
+// them except, where many callers differ, maxContexts.
+const (
+	maxPasses   = 64 // over the whole object, until nothing changes
+	maxContexts = 32 // of one function: ways of being called that are told apart
+	maxCalls    = 64 // open calls; the kernel allows 8 frames
+)
+
+// cell is what the analysis knows of a slot, whatever the object it is in.
+type cell struct {
+	stored   value   // everything that is stored there
+	used     pointer // everything that its content is used as
+	changes  int     // of either
+	evidence map[site]Evidence
+}
+
+// changesBeforeWidening is how often a cell may change before its offsets are
+// given up: a list that is walked backwards moves on in every pass.
+const changesBeforeWidening = 8
+
+// site is an instruction.
+type site struct {
+	section string
+	insn    int
+}
+
+// engine holds what the analysis of one object shares: a memory in which
+// slots, not objects, have contents, and the functions. It runs over the
+// functions until no cell and no summary changes. All of them only ever grow
+// in lattices of finite height.
+type engine struct {
+	obj       *object.Object
+	layouts   *layouts
+	functions map[string]*function // by section and offset
+	roots     []*function
+	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
+
+	cells     map[slot]*cell
+	contexts  map[*function]map[string]*callContext
+	values    map[value]int32 // numbers for context keys
+	callbacks map[*function]*state
+
+	changed   bool
+	recording bool
+	gaps      map[string]bool
+}
+
+func newEngine(obj *object.Object) *engine {
+	e := &engine{
+		obj:       obj,
+		layouts:   newLayouts(obj.Types),
+		functions: make(map[string]*function),
+		args:      make(map[*object.Function]*btf.FuncProto),
+		cells:     make(map[slot]*cell),
+		contexts:  make(map[*function]map[string]*callContext),
+		values:    make(map[value]int32),
+		callbacks: make(map[*function]*state),
+		gaps:      make(map[string]bool),
+	}
+	code := make(map[string]*object.Code)
+	for _, c := range obj.Code {
+		code[c.Section] = c
+	}
+	for i := range obj.Functions {
+		fn := &obj.Functions[i]
+		if c := code[fn.Section]; c != nil && fn.Size >= 8 {
+			e.addFunction(fn, c)
+		}
+	}
+	e.typeStructOps()
+	return e
+}
+
+func (e *engine) addFunction(fn *object.Function, c *object.Code) {
+	f, gaps := newFunction(fn, c)
+	for _, gap := range gaps {
+		e.giveUp("%s", gap)
+	}
+	e.functions[functionKey(fn.Section, fn.Offset)] = f
+	if fn.Program() || !fn.Static {
+		e.roots = append(e.roots, f)
+	}
+}
+
+func functionKey(section string, offset uint64) string { return fmt.Sprintf("%s+%d", section, offset) }
+
+// typeStructOps finds out what the kernel calls struct_ops programs with: the
+// arguments of the member that they implement.
+func (e *engine) typeStructOps() {
+	for i := range e.obj.Maps {
+		m := &e.obj.Maps[i]
+		ops, ok := btf.As[*btf.Struct](m.Value)
+		if !ok {
+			continue
+		}
+		for _, member := range ops.Members {
+			fn := m.Programs[member.Name]
+			ptr, ok := btf.As[*btf.Pointer](member.Type)
+			if fn == nil || !ok {
+				continue
+			}
+			if proto, ok := btf.As[*btf.FuncProto](ptr.Target); ok {
+				e.args[fn] = proto
+			}
+		}
+	}
+}
+
+func (e *engine) giveUp(format string, args ...any) { e.gaps[fmt.Sprintf(format, args...)] = true }
+
+// run analyses until nothing changes, and once more to record the evidence.
+func (e *engine) run() {
+	for range maxPasses {
+		e.changed = false
+		e.pass()
+		if !e.changed {
+			e.recording = true
+			e.pass()
+			return
+		}
+	}
+	e.giveUp("the analysis did not settle in %d passes", maxPasses)
+	clear(e.cells) // what is not settled is not proven
+}
+
+func (e *engine) pass() {
+	for _, contexts := range e.contexts {
+		for _, c := range contexts {
+			c.done = false
+		}
+	}
+	for _, f := range e.roots {
+		e.call(f, e.rootState(f), 0)
+	}
+	// Callbacks that are found meanwhile are analysed in the next pass.
+	for _, f := range e.callbackOrder() {
+		e.call(f, e.callbacks[f], 0)
+	}
+}
+
+func (e *engine) callbackOrder() []*function {
+	fns := make([]*function, 0, len(e.callbacks))
+	for f := range e.callbacks {
+		fns = append(fns, f)
+	}
+	slices.SortFunc(fns, func(a, b *function) int { return compareFunctions(a.Function, b.Function) })
+	return fns
+}
+
+// addCallback notes that the kernel, or a helper, calls f with these arguments.
+func (e *engine) addCallback(f *function, args ...value) {
+	s := entryState()
+	for i := range 5 {
+		s.regs[1+i] = opaque()
+	}
+	for i, v := range args {
+		if v.ptr.known() && v.ptr.region == stack {
+			v = opaque() // the frame is not there when a timer fires
+		}
+		s.regs[1+i] = v
+	}
+	old := e.callbacks[f]
+	if old == nil {
+		e.callbacks[f] = s
+		e.changed = true
+		return
+	}
+	e.changed = old.join(s) || e.changed
+}
+
+func entryState() *state {
+	s := new(state)
+	s.regs[10] = value{ptr: pointer{state: onePointer, region: stack}}
+	return s
+}
+
+// rootState is what the kernel calls a function with.
+func (e *engine) rootState(f *function) *state {
+	s := entryState()
+	for i := range 5 {
+		s.regs[1+i] = e.parameter(f, i)
+	}
+	if !f.Program() || !isContext(f) {
+		return s
+	}
+	s.regs[1] = value{ptr: pointer{state: onePointer, region: context}}
+	if proto := e.args[f.Function]; proto != nil {
+		s.regs[1].ptr.typ = proto
+	}
+	return s
+}
+
+// isContext tells whether a program's argument is an array of the arguments
+// that the kernel calls it with: what BPF_PROG makes unsigned long long *ctx.
+func isContext(f *function) bool {
+	proto := prototype(f)
+	if proto == nil || len(proto.Params) != 1 {
+		return true
+	}
+	ptr, ok := btf.As[*btf.Pointer](proto.Params[0].Type)
+	if !ok {
+		return false
+	}
+	_, number := btf.As[*btf.Int](ptr.Target)
+	return number
+}
+
+func prototype(f *function) *btf.FuncProto {
+	if f.Type == nil {
+		return nil
+	}
+	proto, _ := f.Type.Type.(*btf.FuncProto)
+	return proto
+}
+
+// parameter is what a function's prototype says of parameter i, counted from 0.
+func (e *engine) parameter(f *function, i int) value {
+	proto := prototype(f)
+	if proto == nil || i >= len(proto.Params) {
+		return opaque()
+	}
+	v := e.ofType(proto.Params[i].Type, AnySpace)
+	if v.flags&isOpaque != 0 {
+		v.from = origin{state: oneOrigin, slot: slot{kind: argument, fn: f.Function, off: uint32(i + 1)}}
+		v.ptr = e.cell(v.from.slot).used
+	}
+	return v
+}
+
+// ofType is a value that is declared to be of a type: a pointer into a space,
+// possibly null, a number, or something opaque for void * and the like.
+func (e *engine) ofType(t btf.Type, space Space) value {
+	target, tags, ok := e.layouts.pointee(t)
+	switch {
+	case !ok:
+		return number(anyNumber)
+	case target == nil:
+		return opaque()
+	}
+	return value{ptr: typedPointer(target, spaceOf(tags, space)), flags: isNull}
+}
+
+func typedPointer(t btf.Type, space Space) pointer {
+	return pointer{state: onePointer, region: typed, typ: t, space: space}
+}
+
+// spaceOf returns the space that a pointer's type tags name.
+func spaceOf(tags []string, otherwise Space) Space {
+	for _, tag := range tags {
+		switch tag {
+		case "arena", "address_space(1)":
+			return Arena
+		case "kptr", "kptr_untrusted", "rcu":
+			return Kernel
+		case "percpu_kptr", "percpu":
+			return PerCPU
+		}
+	}
+	return otherwise
+}
+
+func (e *engine) cell(s slot) *cell {
+	c := e.cells[s]
+	if c == nil {
+		c = new(cell)
+		e.cells[s] = c
+	}
+	return c
+}
+
+// load is what is read from a slot: what was stored there or, where that has
+// no type, what it is used as.
+func (e *engine) load(s slot) value {
+	c := e.cell(s)
+	v := c.stored
+	v.ptr = v.ptr.join(c.used)
+	v.from = origin{state: oneOrigin, slot: s}
+	return v
+}
+
+// store adds to what a slot holds. Where the value came from learns how the
+// slot is used.
+func (e *engine) store(s slot, v value, where Evidence) {
+	c := e.cell(s)
+	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
+		e.use(from.slot, c.used, where)
+	}
+	v.from, v.core = origin{}, nil
+	if joined := c.stored.join(v); joined != c.stored {
+		if c.changes++; c.changes > changesBeforeWidening {
+			joined = widened(joined)
+		}
+		c.stored, e.changed = joined, true
+	}
+	if v.ptr.state != noPointer {
+		e.record(c, where)
+	}
+}
+
+// use notes that a slot's content is used as a pointer.
+func (e *engine) use(s slot, p pointer, where Evidence) {
+	if p.state == noPointer || p.known() && p.region != typed {
+		return
+	}
+	c := e.cell(s)
+	if joined := c.used.join(p); joined != c.used {
+		c.used, e.changed = joined, true
+	}
+	e.record(c, where)
+}
+
+func (e *engine) record(c *cell, where Evidence) {
+	if !e.recording {
+		return
+	}
+	if c.evidence == nil {
+		c.evidence = make(map[site]Evidence)
+	}
+	c.evidence[site{where.Section, where.Insn}] = where
+}

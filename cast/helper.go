@@ -1,0 +1,238 @@
+package cast
+
+// This file knows what the helpers of the kernel return and which ones call
+// back (include/uapi/linux/bpf.h, enum bpf_func_id).
+
+import (
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// kernelResults are helpers that return a pointer to a struct of the kernel.
+var kernelResults = map[asm.BuiltinFunc]string{
+	asm.FnGetCurrentTask:       "task_struct",
+	asm.FnGetCurrentTaskBtf:    "task_struct",
+	asm.FnTaskPtRegs:           "pt_regs",
+	asm.FnSkcToTcpSock:         "tcp_sock",
+	asm.FnSkcToTcp6Sock:        "tcp6_sock",
+	asm.FnSkcToTcpTimewaitSock: "tcp_timewait_sock",
+	asm.FnSkcToTcpRequestSock:  "tcp_request_sock",
+	asm.FnSkcToUdp6Sock:        "udp6_sock",
+	asm.FnSkcToUnixSock:        "unix_sock",
+	asm.FnSkcToMptcpSock:       "mptcp_sock",
+	asm.FnSockFromFile:         "socket",
+	asm.FnSkFullsock:           "bpf_sock",
+	asm.FnGetListenerSock:      "bpf_sock",
+	asm.FnSkLookupTcp:          "bpf_sock",
+	asm.FnSkLookupUdp:          "bpf_sock",
+	asm.FnSkcLookupTcp:         "bpf_sock",
+	asm.FnTcpSock:              "bpf_tcp_sock",
+}
+
+// helper calls a helper by its number.
+func (w *walk) helper(id int32) {
+	switch fn := asm.BuiltinFunc(id); fn {
+	case asm.FnMapLookupElem, asm.FnMapLookupPercpuElem, asm.FnGetLocalStorage,
+		asm.FnTaskStorageGet, asm.FnCgrpStorageGet, asm.FnInodeStorageGet, asm.FnSkStorageGet:
+		w.finishCall(w.mapValue(), false)
+	case asm.FnMapUpdateElem:
+		w.copyToMap(2, 3)
+	case asm.FnMapPushElem:
+		w.copyToMap(0, 2)
+	case asm.FnMapDeleteElem:
+		w.finishCall(number(anyNumber), false)
+	case asm.FnKptrXchg:
+		w.exchange()
+	case asm.FnPerCpuPtr, asm.FnThisCpuPtr:
+		v := w.regs[1]
+		v.flags |= isNull
+		w.finishCall(v, false)
+	case asm.FnProbeReadKernel, asm.FnProbeReadUser, asm.FnProbeRead, asm.FnCopyFromUser:
+		w.probeRead()
+	case asm.FnLoop:
+		w.callback(w.regs[2], number(anyNumber), w.regs[3])
+	case asm.FnForEachMapElem:
+		w.eachElement()
+	case asm.FnTimerSetCallback:
+		w.timerCallback(w.regs[1], w.regs[2])
+		w.finishCall(number(anyNumber), false)
+	case asm.FnFindVma:
+		w.callback(w.regs[3], w.regs[1], w.kernelPointer("vm_area_struct"), w.regs[4])
+	case asm.FnUserRingbufDrain:
+		w.callback(w.regs[2], opaque(), w.regs[3])
+	case asm.FnRingbufReserve, asm.FnDynptrData:
+		w.finishCall(w.unnamed(), false)
+	default:
+		w.otherHelper(fn)
+	}
+}
+
+// otherHelper handles a helper that returns a number or a kernel object.
+func (w *walk) otherHelper(fn asm.BuiltinFunc) {
+	v := number(anyNumber)
+	if name := kernelResults[fn]; name != "" {
+		v = w.kernelPointer(name)
+	}
+	w.finishCall(v, true)
+}
+
+// kernelPointer is a pointer to a struct of the kernel, if the object's BTF
+// mentions it.
+func (w *walk) kernelPointer(name string) value {
+	t := w.layouts.named(name)
+	if t == nil {
+		return opaque()
+	}
+	return value{ptr: typedPointer(t, Kernel), flags: isNull}
+}
+
+// named returns the struct of a name, defined or only declared.
+func (l *layouts) named(name string) btf.Type {
+	types, err := l.spec.AnyTypesByName(name)
+	if err != nil {
+		return nil
+	}
+	for _, t := range types {
+		if aggregateName(t) == name {
+			return l.canonical(t)
+		}
+	}
+	return nil
+}
+
+// theMap returns the map that a register refers to, or nil.
+func (w *walk) theMap(reg int) *object.Map {
+	if p := w.regs[reg].ptr; p.known() && p.region == mapRef {
+		return p.ref
+	}
+	return nil
+}
+
+// mapValue is the result of a look-up in the map in r1.
+func (w *walk) mapValue() value {
+	m := w.theMap(1)
+	switch {
+	case m == nil:
+		return w.unnamed()
+	case m.Inner != nil:
+		return value{ptr: pointer{state: onePointer, region: mapRef, ref: m.Inner}, flags: isNull}
+	case m.Value == nil:
+		return w.unnamed()
+	}
+	return value{ptr: w.valueOf(m), flags: isNull}
+}
+
+// valueOf points to the value of a map.
+func (w *walk) valueOf(m *object.Map) pointer {
+	p := typedPointer(w.layouts.canonical(m.Value), MapValue)
+	if isScalar(p.typ) {
+		p.ref = m
+	}
+	return p
+}
+
+// copyToMap handles a helper that copies a key (if it takes one) and a value
+// into the map in r1.
+func (w *walk) copyToMap(key, value_ int) {
+	if m := w.theMap(1); m != nil {
+		if m.Value != nil {
+			w.copyOut(w.regs[value_].ptr, value{ptr: w.valueOf(m)})
+		}
+		if key != 0 && m.Key != nil {
+			if t := w.layouts.canonical(m.Key); !isScalar(t) {
+				w.copyOut(w.regs[key].ptr, value{ptr: typedPointer(t, MapValue)})
+			}
+		}
+	}
+	w.finishCall(number(anyNumber), false)
+}
+
+// exchange handles bpf_kptr_xchg(&v->slot, p), which returns what was there.
+func (w *walk) exchange() {
+	old := w.read(w.regs[1], 0, slotSize)
+	w.write(w.regs[1], 0, slotSize, w.regs[2])
+	w.finishCall(old, false)
+}
+
+// probeRead handles bpf_probe_read_kernel(dst, size, src), which is what
+// BPF_CORE_READ makes of a member access.
+func (w *walk) probeRead() {
+	dst, src := w.regs[1], w.regs[3]
+	n, ok := w.regs[2].asNumber()
+	size, isConst := n.Const()
+	w.writtenByCallee()
+	if ok && isConst && size == slotSize && dst.ptr.known() && dst.ptr.region == stack {
+		w.write(dst, 0, slotSize, w.read(src, 0, slotSize))
+	}
+	w.clobber()
+	w.regs[0] = number(anyNumber)
+}
+
+// callback handles a helper that calls a function before it returns, with
+// these arguments.
+func (w *walk) callback(fn value, args ...value) {
+	if f := w.functionOf(fn); f != nil {
+		entry := entryState()
+		for i := range 5 {
+			entry.regs[1+i] = opaque()
+			if i < len(args) {
+				entry.regs[1+i] = deeper(args[i], 1)
+			}
+		}
+		for _, slot := range w.stack {
+			slot.frame++
+			slot.value = deeper(slot.value, 1)
+			entry.stack = append(entry.stack, slot)
+		}
+		if exit := w.call(f, entry, w.depth+1); exit != nil {
+			// It may be called not at all, or again with what it left behind.
+			after := state{regs: w.regs}
+			for _, slot := range exit.stack {
+				slot.frame--
+				slot.value = deeper(slot.value, -1)
+				after.stack = append(after.stack, slot)
+			}
+			w.state.join(&after)
+		}
+	}
+	w.clobber()
+	w.regs[0] = number(anyNumber)
+}
+
+func (w *walk) functionOf(v value) *function {
+	if !v.ptr.known() || v.ptr.region != code {
+		return nil
+	}
+	return w.functions[functionKey(v.ptr.fn.Section, v.ptr.fn.Offset)]
+}
+
+// eachElement handles bpf_for_each_map_elem(map, fn, ctx, flags), which calls
+// fn(map, key, value, ctx).
+func (w *walk) eachElement() {
+	m := w.theMap(1)
+	key, val := opaque(), opaque()
+	if m != nil && m.Key != nil {
+		key = value{ptr: typedPointer(w.layouts.canonical(m.Key), MapValue)}
+	}
+	if m != nil && m.Value != nil {
+		val = value{ptr: w.valueOf(m)}
+	}
+	w.callback(w.regs[2], w.regs[1], key, val, w.regs[3])
+}
+
+// timerCallback notes the function that a timer or work queue in a map's value
+// will call: fn(map, key, value).
+func (w *walk) timerCallback(timer, fn value) {
+	f := w.functionOf(fn)
+	if f == nil {
+		return
+	}
+	val := opaque()
+	if p := timer.ptr; p.known() && p.region == typed && p.space == MapValue {
+		p.off = offset{}
+		val = value{ptr: p}
+	}
+	w.addCallback(f, opaque(), opaque(), val)
+}

@@ -1,0 +1,188 @@
+package cast
+
+// This file reads and writes memory as the analysis sees it: stack slots, the
+// arguments of a program, and places in BTF types.
+
+import (
+	"github.com/cilium/ebpf/btf"
+)
+
+// read is the value of size bytes at base + off.
+func (w *walk) read(base value, off int64, size int) value {
+	p := base.ptr
+	if !p.known() {
+		return unknown(size)
+	}
+	p.off = p.off.add(constant(off))
+	switch p.region {
+	case stack:
+		return w.readStack(p, size)
+	case context:
+		return w.argument(p, size)
+	case typed:
+		return w.readTyped(p, size)
+	}
+	return unknown(size)
+}
+
+// unknown is a value of which only the size is known: too small for a pointer,
+// or anything.
+func unknown(size int) value {
+	if size < slotSize {
+		return number(anyNumber)
+	}
+	return opaque()
+}
+
+func (w *walk) readStack(p pointer, size int) value {
+	off, ok := p.off.exact()
+	if !ok || size != slotSize || off%slotSize != 0 {
+		return unknown(size)
+	}
+	if v, ok := w.slot(p.frame, off); ok {
+		return v
+	}
+	return opaque()
+}
+
+// argument is what the kernel passes in 8-byte slots.
+func (w *walk) argument(p pointer, size int) value {
+	proto, _ := p.typ.(*btf.FuncProto)
+	off, ok := p.off.exact()
+	if proto == nil || !ok || size != slotSize || off < 0 || off%slotSize != 0 || off/slotSize >= int64(len(proto.Params)) {
+		return unknown(size)
+	}
+	return w.ofType(proto.Params[off/slotSize].Type, Kernel)
+}
+
+func (w *walk) readTyped(p pointer, size int) value {
+	there, ok := w.layouts.at(p.typ, p.off, size)
+	if !ok {
+		return unknown(size)
+	}
+	if s, ok := slotOf(p, there); ok {
+		v := w.load(s)
+		if _, isPointer := btf.As[*btf.Pointer](there.typ); isPointer {
+			v.flags |= isNull
+		}
+		return v
+	}
+	return w.ofType(there.typ, spaceOfMember(p.space))
+}
+
+// spaceOfMember is the space of what a pointer stored in an object points to,
+// if nothing says otherwise: kernel objects point to kernel objects.
+func spaceOfMember(s Space) Space {
+	if s == Kernel {
+		return Kernel
+	}
+	return AnySpace
+}
+
+// slotOf returns the slot at a place: an integer that could hold a pointer, or
+// an untyped pointer.
+func slotOf(p pointer, there place) (slot, bool) {
+	if !isCandidate(there.typ) {
+		return slot{}, false
+	}
+	switch c := there.container.(type) {
+	case *btf.Struct, *btf.Union, *btf.Datasec:
+		return slot{kind: field, typ: c, off: there.off}, true
+	}
+	if p.ref != nil {
+		return slot{kind: mapSlot, m: p.ref, off: there.off}, true
+	}
+	return slot{}, false
+}
+
+// isCandidate tells whether a pointer can hide in a type.
+func isCandidate(t btf.Type) bool {
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Int:
+		return t.Size == 8 && t.Encoding&btf.Bool == 0
+	case *btf.Pointer:
+		_, void := btf.UnderlyingType(t.Target).(*btf.Void)
+		return void
+	}
+	return false
+}
+
+// write stores size bytes at base + off.
+func (w *walk) write(base value, off int64, size int, v value) {
+	p := base.ptr
+	if !p.known() {
+		return
+	}
+	p.off = p.off.add(constant(off))
+	switch p.region {
+	case stack:
+		w.writeStack(p, size, v)
+	case typed:
+		w.writeTyped(p, size, v)
+	}
+}
+
+func (w *walk) writeStack(p pointer, size int, v value) {
+	off, ok := p.off.exact()
+	if !ok {
+		w.forget(p.frame, -stackSize, 0)
+		return
+	}
+	w.forget(p.frame, off, off+int64(size))
+	if size == slotSize && off%slotSize == 0 && off >= -stackSize && off < 0 {
+		w.set(p.frame, off, v)
+	}
+}
+
+func (w *walk) writeTyped(p pointer, size int, v value) {
+	there, ok := w.layouts.at(p.typ, p.off, size)
+	if !ok || size != slotSize {
+		return
+	}
+	if s, ok := slotOf(p, there); ok {
+		w.store(s, w.pointee(v), w.evidence(Stored))
+		return
+	}
+	if target, tags, ok := w.layouts.pointee(there.typ); ok && target != nil {
+		w.expect(v, target, spaceOf(tags, AnySpace))
+	}
+}
+
+// pointee makes a pointer into an object one to the part that it points at, if
+// that is a whole part: what &task->ctx means once it is stored.
+func (w *walk) pointee(v value) value {
+	if !v.ptr.known() || v.ptr.region != typed || v.ptr.off == (offset{}) && !isSection(v.ptr.typ) {
+		return v
+	}
+	there, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0)
+	if !ok {
+		v.ptr = pointer{}
+		v.flags |= isOpaque
+		return v
+	}
+	v.ptr.typ, v.ptr.off = w.layouts.canonical(there.typ), offset{}
+	return v
+}
+
+func isSection(t btf.Type) bool {
+	_, ok := t.(*btf.Datasec)
+	return ok
+}
+
+// copyOut passes what lies on the stack at p on to an object of type t, as
+// helpers do that copy a value into a map.
+func (w *walk) copyOut(p pointer, to value) {
+	if !p.known() || p.region != stack || !to.ptr.known() || to.ptr.region != typed {
+		return
+	}
+	off, ok := p.off.exact()
+	size, err := btf.Sizeof(to.ptr.typ)
+	if !ok || err != nil {
+		return
+	}
+	for at := int64(0); at+slotSize <= int64(size) && at < stackSize; at += slotSize {
+		if v, ok := w.slot(p.frame, off+at); ok {
+			w.write(to, at, slotSize, v)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package cast
+
+import "math/bits"
+
+// Number is a set of 64-bit integers, a congruence class: {base + n*stride}.
+// A stride of 0 is the single number base, a stride of 1 any number at all.
+// This is what array indexing leaves of an offset: i*24+8 is 8 modulo 24.
+//
+// Numbers form a lattice of finite height, since a stride can only shrink to
+// one of its divisors. The zero Number is the constant 0.
+type Number struct {
+	base   int64 // 0 <= base < stride, if there is a stride
+	stride uint64
+}
+
+func constant(n int64) Number { return Number{base: n} }
+
+// anyNumber is the top of the lattice.
+var anyNumber = Number{stride: 1}
+
+// Const returns the only member of the set, if there is only one.
+func (n Number) Const() (c int64, ok bool) { return n.base, n.stride == 0 }
+
+func class(base int64, stride uint64) Number {
+	// Strides of 2^63 and more arise from overflow only and say nothing.
+	if stride > 1<<62 {
+		return anyNumber
+	}
+	return Number{mod(base, stride), stride}
+}
+
+// mod returns the member of base's class in [0, stride), or base itself for
+// stride 0.
+func mod(base int64, stride uint64) int64 {
+	if stride == 0 {
+		return base
+	}
+	if m := base % int64(stride); m < 0 {
+		return m + int64(stride)
+	} else {
+		return m
+	}
+}
+
+// join returns the smallest class that holds both.
+func (n Number) join(o Number) Number {
+	return class(n.base, gcd(gcd(n.stride, o.stride), distance(n.base, o.base)))
+}
+
+func distance(a, b int64) uint64 {
+	if a < b {
+		a, b = b, a
+	}
+	return uint64(a) - uint64(b)
+}
+
+func (n Number) add(o Number) Number {
+	return class(n.base+o.base, gcd(n.stride, o.stride))
+}
+
+func (n Number) sub(o Number) Number {
+	return class(n.base-o.base, gcd(n.stride, o.stride))
+}
+
+// mul multiplies exactly if one of the factors is constant.
+func (n Number) mul(o Number) Number {
+	if n.stride == 0 {
+		n, o = o, n
+	}
+	if o.stride != 0 {
+		return anyNumber
+	}
+	hi, stride := bits.Mul64(n.stride, distance(o.base, 0))
+	if hi != 0 {
+		return anyNumber
+	}
+	return class(n.base*o.base, stride)
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}

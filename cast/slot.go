@@ -1,0 +1,317 @@
+package cast
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// slotKind says what a slot is a part of.
+type slotKind uint8
+
+const (
+	field    slotKind = iota // byte off of a struct, union or data section
+	mapSlot                  // byte off of the value of a map without a struct
+	result                   // what a call returns that no type describes
+	argument                 // what a function is given that no type describes
+)
+
+// slot is a place that holds an integer, or an untyped pointer, of which the
+// analysis wants to know what it points to. Places in memory are those of a
+// type, not of an object: every task_ctx has the same slots. Arrays have the
+// slots of one element. It is comparable.
+type slot struct {
+	kind slotKind
+	typ  btf.Type         // field: the innermost named struct or union, or the section
+	m    *object.Map      // mapSlot
+	fn   *object.Function // result, argument
+	off  uint32           // field, mapSlot: bytes; result: the instruction; argument: from 1
+}
+
+// layouts answers questions about BTF types. It remembers the answers.
+type layouts struct {
+	spec    *btf.Spec
+	canon   map[btf.Type]btf.Type
+	answers map[question]answer
+}
+
+type question struct {
+	t   btf.Type
+	off offset
+	len int
+}
+
+type answer struct {
+	place place
+	ok    bool
+}
+
+// place is what lies at an offset of a type.
+type place struct {
+	container btf.Type // the innermost named struct or union, or the section
+	off       uint32   // bytes from the start of the container, of the first element in arrays
+	typ       btf.Type // what is there
+}
+
+func newLayouts(spec *btf.Spec) *layouts {
+	return &layouts{spec: spec, canon: make(map[btf.Type]btf.Type), answers: make(map[question]answer)}
+}
+
+// maxNesting bounds how deeply types hold others by value.
+const maxNesting = 64
+
+// canonical returns the type that stands for t: without qualifiers and
+// typedefs, the definition for a declaration, and the plain type for a CO-RE
+// flavour of it (task_struct___old). It is nil for void.
+func (l *layouts) canonical(t btf.Type) btf.Type {
+	if c, ok := l.canon[t]; ok {
+		return c
+	}
+	c := btf.UnderlyingType(t)
+	if _, void := c.(*btf.Void); void {
+		c = nil
+	}
+	if name := aggregateName(c); name != "" {
+		c = l.definition(c, name)
+	}
+	l.canon[t] = c
+	return c
+}
+
+// aggregateName returns the name of a struct, union or declaration of one.
+func aggregateName(t btf.Type) string {
+	switch t := t.(type) {
+	case *btf.Struct, *btf.Union, *btf.Fwd:
+		return t.TypeName()
+	}
+	return ""
+}
+
+// definition returns the first struct or union with the essential name of t.
+func (l *layouts) definition(t btf.Type, name string) btf.Type {
+	essential, flavour, _ := strings.Cut(name, "___")
+	_, declared := t.(*btf.Fwd)
+	if flavour == "" && !declared {
+		return t
+	}
+	types, err := l.spec.AnyTypesByName(essential)
+	if err != nil {
+		return t
+	}
+	for _, candidate := range types {
+		if candidate.TypeName() != essential {
+			continue
+		}
+		switch candidate.(type) {
+		case *btf.Struct, *btf.Union:
+			return candidate
+		}
+	}
+	return t
+}
+
+// pointee returns what a pointer type points to, canonically; ok is false if
+// t is no pointer.
+func (l *layouts) pointee(t btf.Type) (target btf.Type, tags []string, ok bool) {
+	ptr, ok := btf.As[*btf.Pointer](t)
+	if !ok {
+		return nil, nil, false
+	}
+	next := ptr.Target
+	for range maxNesting {
+		switch q := next.(type) {
+		case *btf.TypeTag:
+			tags, next = append(tags, q.Value), q.Type
+		case *btf.Const:
+			next = q.Type
+		case *btf.Volatile:
+			next = q.Type
+		default:
+			return l.canonical(next), tags, true
+		}
+	}
+	return nil, tags, true
+}
+
+// at returns what of `size` bytes lies at an offset of an object of type t, or
+// of an array of them. A size of 0 asks for the outermost thing that starts
+// there.
+func (l *layouts) at(t btf.Type, off offset, size int) (place, bool) {
+	q := question{t, off, size}
+	if a, ok := l.answers[q]; ok {
+		return a.place, a.ok
+	}
+	p, ok := l.search(t, off, size)
+	l.answers[q] = answer{p, ok}
+	return p, ok
+}
+
+func (l *layouts) search(t btf.Type, off offset, size int) (place, bool) {
+	whole, err := btf.Sizeof(t)
+	if err != nil || whole == 0 {
+		return place{}, false
+	}
+	if off.stride != 0 && off.stride%uint64(whole) == 0 && !openEnded(t) {
+		off = offset{base: mod(off.base, uint64(whole))}
+	}
+	d := descent{layouts: l, size: size, place: place{container: t, typ: t}}
+	return d.into(t, off, 0, maxNesting)
+}
+
+// descent is a search, on its way from a type into its members.
+type descent struct {
+	*layouts
+	size  int
+	place place
+}
+
+// into looks at type t, which starts at byte start of the container, for what
+// lies at off in it.
+func (d descent) into(t btf.Type, off offset, start uint32, depth int) (place, bool) {
+	t = d.canonical(t)
+	if t == nil || depth == 0 {
+		return place{}, false
+	}
+	n, err := btf.Sizeof(t)
+	if err != nil || off.base < 0 || off.base >= int64(n) && n > 0 && !openEnded(t) {
+		return place{}, false
+	}
+	if off == (offset{}) && (d.size == 0 || n == d.size) && !opens(t, d.size) {
+		d.place.off, d.place.typ = start, t
+		return d.place, true
+	}
+	switch t := t.(type) {
+	case *btf.Struct:
+		return d.member(t, t.Name, t.Members, off, start, depth)
+	case *btf.Union:
+		return d.member(t, t.Name, t.Members, off, start, depth)
+	case *btf.Datasec:
+		return d.variable(t, off, depth)
+	case *btf.Array:
+		return d.element(t, off, start, depth)
+	}
+	return place{}, false
+}
+
+// openEnded tells whether a struct ends in a flexible array.
+func openEnded(t btf.Type) bool {
+	s, ok := t.(*btf.Struct)
+	if !ok || len(s.Members) == 0 {
+		return false
+	}
+	arr, ok := btf.As[*btf.Array](s.Members[len(s.Members)-1].Type)
+	return ok && arr.Nelems == 0
+}
+
+// opens tells whether an access of size bytes to all of t is one to a part:
+// loads and stores reach members, even of a struct that has only one.
+func opens(t btf.Type, size int) bool {
+	switch t.(type) {
+	case *btf.Struct, *btf.Union, *btf.Array, *btf.Datasec:
+		return size != 0
+	}
+	return false
+}
+
+func (d descent) member(t btf.Type, name string, members []btf.Member, off offset, start uint32, depth int) (place, bool) {
+	if name != "" {
+		d.place.container, start = t, 0
+	}
+	for _, m := range members {
+		at := int64(m.Offset / 8)
+		n, err := btf.Sizeof(m.Type)
+		if err != nil || m.BitfieldSize != 0 || off.base < at || n > 0 && off.base >= at+int64(n) {
+			continue
+		}
+		if p, ok := d.into(m.Type, off.add(constant(-at)), start+uint32(at), depth-1); ok {
+			return p, true
+		}
+	}
+	return place{}, false
+}
+
+func (d descent) variable(t *btf.Datasec, off offset, depth int) (place, bool) {
+	d.place.container = t
+	for _, info := range t.Vars {
+		v, ok := info.Type.(*btf.Var)
+		if !ok || off.base < int64(info.Offset) || off.base >= int64(info.Offset)+int64(info.Size) {
+			continue
+		}
+		return d.into(v.Type, off.add(constant(-int64(info.Offset))), info.Offset, depth-1)
+	}
+	return place{}, false
+}
+
+func (d descent) element(t *btf.Array, off offset, start uint32, depth int) (place, bool) {
+	n, err := btf.Sizeof(t.Type)
+	if err != nil || n == 0 {
+		return place{}, false
+	}
+	base := mod(off.base, uint64(n))
+	if off.stride == 0 || off.stride%uint64(n) == 0 {
+		return d.into(t.Type, offset{base: base}, start, depth-1)
+	}
+	return d.into(t.Type, offset{base, gcd(off.stride, uint64(n))}, start, depth-1)
+}
+
+// path returns the C path of a slot: "task_ctx.task", "nodes[].next".
+func (s slot) path() string {
+	switch s.kind {
+	case mapSlot:
+		return s.m.Name
+	case result:
+		return fmt.Sprintf("%s: result of call %d", s.fn.Name, s.off)
+	case argument:
+		return fmt.Sprintf("%s: argument %d", s.fn.Name, s.off)
+	}
+	return pathAt(s.typ, int64(s.off), maxNesting)
+}
+
+// pathAt names what of t starts at byte off.
+func pathAt(t btf.Type, off int64, depth int) string {
+	if depth == 0 {
+		return "..."
+	}
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		return memberPath(t.Members, off, depth)
+	case *btf.Union:
+		return memberPath(t.Members, off, depth)
+	case *btf.Datasec:
+		for _, info := range t.Vars {
+			if v, ok := info.Type.(*btf.Var); ok && off >= int64(info.Offset) && off < int64(info.Offset)+int64(info.Size) {
+				return join(v.Name, pathAt(v.Type, off-int64(info.Offset), depth-1))
+			}
+		}
+	case *btf.Array:
+		n, err := btf.Sizeof(t.Type)
+		if err != nil || n == 0 {
+			return "[]"
+		}
+		return join("[]", pathAt(t.Type, off%int64(n), depth-1))
+	}
+	return ""
+}
+
+func memberPath(members []btf.Member, off int64, depth int) string {
+	for _, m := range members {
+		at := int64(m.Offset / 8)
+		n, err := btf.Sizeof(m.Type)
+		if err != nil || off < at || off >= at+int64(max(n, 1)) {
+			continue
+		}
+		return join(m.Name, pathAt(m.Type, off-at, depth-1))
+	}
+	return ""
+}
+
+func join(name, rest string) string {
+	switch {
+	case name == "" || rest == "" || strings.HasPrefix(rest, "["):
+		return name + rest
+	}
+	return name + "." + rest
+}

@@ -1,0 +1,100 @@
+package cast
+
+import (
+	"cmp"
+	"slices"
+)
+
+const (
+	numRegs   = 11
+	stackSize = 512 // bytes of a frame
+	slotSize  = 8   // bytes of a stack slot
+)
+
+// state is what is known at an instruction: registers, and the 8-byte slots
+// of the function's stack frame and of those callers' frames that it has
+// pointers into. Slots that are not listed are opaque.
+type state struct {
+	regs  [numRegs]value
+	stack []stackSlot // ordered by frame and offset; shared between states, never changed in place
+}
+
+type stackSlot struct {
+	frame int
+	off   int64 // bytes from the frame's end, negative, a multiple of 8
+	value value
+}
+
+func (s stackSlot) compare(t stackSlot) int {
+	return cmp.Or(cmp.Compare(s.frame, t.frame), cmp.Compare(s.off, t.off))
+}
+
+// join makes s what is known where both states can reach, and tells whether
+// that changed it. A slot that one of them does not know stays unknown.
+func (s *state) join(t *state) (changed bool) { return s.merge(t, value.join) }
+
+// widen is join, for the head of a loop that has been around often enough:
+// what still changes is not followed any further.
+func (s *state) widen(t *state) (changed bool) {
+	return s.merge(t, func(v, w value) value {
+		joined := v.join(w)
+		if joined == v {
+			return v
+		}
+		return widened(joined)
+	})
+}
+
+func (s *state) merge(t *state, join func(v, w value) value) (changed bool) {
+	for i := range s.regs {
+		if v := join(s.regs[i], t.regs[i]); v != s.regs[i] {
+			s.regs[i], changed = v, true
+		}
+	}
+	var stack []stackSlot
+	for _, a := range s.stack {
+		v, ok := t.slot(a.frame, a.off)
+		if !ok {
+			changed = true
+			continue
+		}
+		joined := join(a.value, v)
+		changed = changed || joined != a.value
+		stack = append(stack, stackSlot{a.frame, a.off, joined})
+	}
+	if changed {
+		s.stack = stack
+	}
+	return changed
+}
+
+func (s *state) find(frame int, off int64) (i int, found bool) {
+	return slices.BinarySearchFunc(s.stack, stackSlot{frame: frame, off: off}, stackSlot.compare)
+}
+
+func (s *state) slot(frame int, off int64) (value, bool) {
+	i, found := s.find(frame, off)
+	if !found {
+		return value{}, false
+	}
+	return s.stack[i].value, true
+}
+
+// set writes a slot.
+func (s *state) set(frame int, off int64, v value) {
+	i, found := s.find(frame, off)
+	stack := slices.Clone(s.stack)
+	if found {
+		stack[i].value = v
+	} else {
+		stack = slices.Insert(stack, i, stackSlot{frame, off, v})
+	}
+	s.stack = stack
+}
+
+// forget makes the slots that overlap [from, to) of a frame opaque.
+func (s *state) forget(frame int, from, to int64) {
+	s.stack = slices.DeleteFunc(slices.Clone(s.stack), func(slot stackSlot) bool {
+		return slot.frame == frame && slot.off < to && slot.off+slotSize > from
+	})
+}

@@ -1,0 +1,205 @@
+package cast
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// Space is the memory that a pointer points into.
+type Space uint8
+
+const (
+	AnySpace Space = iota // not known, or several
+	Kernel                // an object of the kernel
+	MapValue              // the value of a map
+	Global                // a data section
+	Arena                 // the program's arena
+	PerCPU                // a per-CPU object of the kernel
+)
+
+func (s Space) String() string {
+	return [...]string{"unknown", "kernel", "map value", "global", "arena", "per-CPU"}[s]
+}
+
+// pointerState says how much is known of where a value points.
+type pointerState uint8
+
+const (
+	noPointer pointerState = iota // bottom: it is no pointer, as far as is known
+	onePointer
+	conflicting // top: it points to different things on different paths
+)
+
+// region is the kind of object that a pointer points into.
+type region uint8
+
+const (
+	typed   region = iota // an object of a BTF type
+	stack                 // a stack frame
+	context               // what a program is called with: arguments in 8-byte slots
+	mapRef                // a map itself
+	code                  // a function
+)
+
+// pointer is where a value points, if it does. It is comparable.
+type pointer struct {
+	state  pointerState
+	region region
+	space  Space
+	typ    btf.Type         // typed: canonical; context: the *btf.FuncProto, or nil
+	frame  int              // stack: 0 is the function's own frame, 1 its caller's
+	ref    *object.Map      // mapRef; typed: the map, if its value is no struct
+	fn     *object.Function // code
+	off    offset           // from the start of the object
+}
+
+func (p pointer) known() bool { return p.state == onePointer }
+
+// sameObject tells whether two pointers differ in offset and space only.
+func (p pointer) sameObject(q pointer) bool {
+	p.off, q.off, p.space, q.space = offset{}, offset{}, 0, 0
+	return p == q
+}
+
+// join is the least upper bound: no pointer, below pointers into one kind of
+// object, below conflict.
+func (p pointer) join(q pointer) pointer {
+	switch {
+	case p.state == noPointer:
+		return q
+	case q.state == noPointer:
+		return p
+	case p.state == conflicting || q.state == conflicting || !p.sameObject(q):
+		return pointer{state: conflicting}
+	}
+	p.off = p.off.join(q.off)
+	if p.space != q.space {
+		p.space = AnySpace
+	}
+	return p
+}
+
+// flags is what a value may be beside a pointer.
+type flags uint8
+
+const (
+	isNull   flags = 1 << iota // zero
+	isNumber                   // something computed: see value.num
+	isOpaque                   // something that the analysis cannot follow
+)
+
+// origin is where a value was loaded from, before arithmetic: a slot whose
+// content's type is in question.
+type origin struct {
+	state originState
+	slot  slot
+	off   offset // how far it was moved since
+}
+
+type originState uint8
+
+const (
+	noOrigin originState = iota // bottom
+	oneOrigin
+	manyOrigins // top
+)
+
+func (o origin) join(p origin) origin {
+	switch {
+	case o.state == noOrigin:
+		return p
+	case p.state == noOrigin:
+		return o
+	case o.state == manyOrigins || p.state == manyOrigins || o.slot != p.slot:
+		return origin{state: manyOrigins}
+	}
+	o.off = o.off.join(p.off)
+	return o
+}
+
+// value is what a register or a stack slot may hold. The zero value is
+// bottom: nothing reaches it. It is comparable, and its parts are joined one
+// by one, so that it is a lattice as each of them is.
+type value struct {
+	ptr   pointer
+	flags flags
+	num   Number // if flags has isNumber
+	from  origin
+
+	// core is the type that a CO-RE relocation says num is an offset into, or
+	// the id of.
+	core btf.Type
+}
+
+func (v value) join(w value) value {
+	out := value{ptr: v.ptr.join(w.ptr), flags: v.flags | w.flags, from: v.from.join(w.from)}
+	out.num = joinNumbers(v, w)
+	out.core = joinCore(v.core, w.core)
+	return out
+}
+
+// severalTypes is the top of value.core's lattice, of which nil is the bottom.
+var severalTypes btf.Type = &btf.Fwd{Name: "several types"}
+
+func joinCore(a, b btf.Type) btf.Type {
+	switch {
+	case a == nil || a == b:
+		return b
+	case b == nil:
+		return a
+	}
+	return severalTypes
+}
+
+func joinNumbers(v, w value) Number {
+	switch {
+	case v.flags&isNumber == 0 && w.flags&isNumber == 0:
+		return Number{}
+	case v.flags&isNumber == 0:
+		return w.num
+	case w.flags&isNumber == 0:
+		return v.num
+	}
+	return v.num.join(w.num)
+}
+
+// number returns the value of a computed integer.
+func number(n Number) value {
+	if n == (Number{}) {
+		return value{flags: isNull}
+	}
+	return value{flags: isNumber, num: n}
+}
+
+func opaque() value { return value{flags: isOpaque} }
+
+// asNumber returns the integers that v may be, if it is nothing else.
+func (v value) asNumber() (n Number, ok bool) {
+	if v.ptr.state != noPointer || v.from.state != noOrigin || v.flags&isOpaque != 0 {
+		return Number{}, false
+	}
+	switch v.flags {
+	case isNull:
+		return Number{}, true
+	case isNumber:
+		return v.num, true
+	case isNull | isNumber:
+		return v.num.join(Number{}), true
+	}
+	return Number{}, false
+}
+
+// widened is v, somewhere: the top of its chain of offsets and numbers.
+func widened(v value) value {
+	if v.ptr.known() {
+		v.ptr.off = anyOffset
+	}
+	if v.from.state == oneOrigin {
+		v.from.off = anyOffset
+	}
+	if v.flags&isNumber != 0 {
+		v.num = anyNumber
+	}
+	return v
+}

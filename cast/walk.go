@@ -1,0 +1,291 @@
+package cast
+
+// This file walks one function in one context: states flow along the edges of
+// its control-flow graph until they settle, instruction by instruction inside
+// a block.
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// walk is the analysis of a function in one context.
+type walk struct {
+	*engine
+	fn    *function
+	depth int
+
+	state   // at the instruction that is looked at
+	at      int
+	dead    bool // control does not get past this instruction
+	atExits *state
+}
+
+// run returns the state at the exits, nil if none is reached.
+func (w *walk) run(entry *state) *state {
+	if len(w.fn.blocks) == 0 {
+		return nil
+	}
+	in := make([]*state, len(w.fn.blocks))
+	first := *entry
+	in[0] = &first
+	visits := make([]int, len(w.fn.blocks))
+	pending := make([]bool, len(w.fn.blocks))
+	pending[0] = true
+	for work := true; work; {
+		work = false
+		for i := range w.fn.blocks {
+			if !pending[i] {
+				continue
+			}
+			pending[i], work = false, true
+			w.state = *in[i]
+			w.block(&w.fn.blocks[i])
+			if w.dead {
+				continue
+			}
+			for _, next := range w.fn.blocks[i].next {
+				if w.flow(&in[next], visits[next]) {
+					visits[next]++
+					pending[next] = true
+				}
+			}
+		}
+	}
+	return w.atExits
+}
+
+// visitsBeforeWidening is how often a loop may change what is known at its
+// head before it is cut short. Two to three settle what programs do.
+const visitsBeforeWidening = 16
+
+// flow adds the state to that at the start of a block, and tells whether that
+// changed it.
+func (w *walk) flow(in **state, visits int) bool {
+	switch {
+	case *in == nil:
+		reached := w.state
+		*in = &reached
+		return true
+	case visits > visitsBeforeWidening:
+		return (*in).widen(&w.state)
+	}
+	return (*in).join(&w.state)
+}
+
+func (w *walk) block(b *block) {
+	w.dead = false
+	for w.at = b.first; w.at < b.end && !w.dead; w.at += w.fn.width(w.at) {
+		w.step(w.fn.code.Insns[w.at])
+	}
+}
+
+func (w *walk) step(insn object.Insn) {
+	if insn.Dst >= numRegs || insn.Src >= numRegs && insn.Op != opCall {
+		w.giveUp("%s: instruction %d names a register above r10", w.fn.Name, w.at-w.fn.start)
+		w.dead = true
+		return
+	}
+	switch insn.Op & classMask {
+	case classLd:
+		w.loadImmediate(insn)
+	case classLdx:
+		w.loadMemory(insn)
+	case classSt:
+		w.relocated(insn.Dst)
+		w.storeMemory(insn, number(constant(int64(insn.Imm))))
+	case classStx:
+		w.storeRegister(insn)
+	case classAlu, classAlu8:
+		w.arithmetic(insn)
+	default:
+		w.jump(insn)
+	}
+}
+
+func (w *walk) jump(insn object.Insn) {
+	switch insn.Op {
+	case opCall:
+		w.callInsn(insn)
+	case opCallX:
+		w.clobber()
+		w.regs[0] = opaque()
+	case opExit:
+		w.exit()
+	}
+}
+
+// exit adds the state to that at the function's exits, without the frame that
+// ends.
+func (w *walk) exit() {
+	w.dead = true
+	out := &state{regs: w.regs}
+	for _, slot := range w.stack {
+		if slot.frame > 0 {
+			out.stack = append(out.stack, slot)
+		}
+	}
+	for i := 1; i < numRegs; i++ {
+		out.regs[i] = value{} // the caller keeps or forgets its own
+	}
+	if w.atExits == nil {
+		w.atExits = out
+		return
+	}
+	w.atExits.join(out)
+}
+
+// evidence says that an instruction shows something.
+func (w *walk) evidence(kind EvidenceKind) Evidence {
+	return Evidence{Kind: kind, Function: w.fn.Name, Section: w.fn.code.Section, Insn: w.at}
+}
+
+// loadImmediate handles wide loads: constants, and addresses that a loader
+// fills in.
+func (w *walk) loadImmediate(insn object.Insn) {
+	if insn.Op != opWide {
+		w.clobber() // LD_ABS and LD_IND call into the kernel
+		w.regs[0] = number(anyNumber)
+		return
+	}
+	if ref, ok := w.fn.code.Refs[w.at]; ok {
+		w.regs[insn.Dst] = w.address(ref)
+		return
+	}
+	imm := uint64(uint32(insn.Imm))
+	if w.at+1 < w.fn.end {
+		imm |= uint64(uint32(w.fn.code.Insns[w.at+1].Imm)) << 32
+	}
+	w.regs[insn.Dst] = number(constant(int64(imm)))
+	w.annotate(insn.Dst)
+}
+
+// annotate notes the type that a CO-RE relocation gives to a constant.
+func (w *walk) annotate(reg uint8) {
+	if relo, ok := w.fn.code.Relos[w.at]; ok {
+		w.regs[reg].core = w.layouts.canonical(relo.Type)
+	}
+}
+
+// address is the value of a reference.
+func (w *walk) address(ref object.Ref) value {
+	p := pointer{state: onePointer}
+	switch ref.Kind {
+	case object.RefMap:
+		p.region, p.ref = mapRef, ref.Map
+	case object.RefFunction:
+		p.region, p.fn = code, ref.Function
+	case object.RefData:
+		if ref.Data.Type == nil {
+			return opaque()
+		}
+		p.typ, p.space, p.off = ref.Data.Type, Global, newOffset(ref.Offset, 0)
+		if ref.Data.Kind == object.Arena {
+			p.space = Arena
+		}
+	case object.RefExtern:
+		return w.extern(ref.Extern)
+	default:
+		return opaque()
+	}
+	return value{ptr: p}
+}
+
+func (w *walk) extern(x *object.Extern) value {
+	t := w.layouts.canonical(x.Type)
+	if x.Kind != object.ExternVar || t == nil {
+		return opaque()
+	}
+	return value{ptr: typedPointer(t, Kernel)}
+}
+
+// Sizes of memory accesses in bytes, by the bits of an opcode.
+var accessSizes = [...]int{4, 2, 1, 8}
+
+func accessSize(op uint8) int { return accessSizes[op>>3&3] }
+
+func (w *walk) loadMemory(insn object.Insn) {
+	w.relocated(insn.Src)
+	const signExtends = 0x80 // MEMSX
+	v := w.read(w.regs[insn.Src], int64(insn.Off), accessSize(insn.Op))
+	if insn.Op&0xe0 == signExtends {
+		v = number(anyNumber)
+	}
+	w.regs[insn.Dst] = v
+}
+
+func (w *walk) storeRegister(insn object.Insn) {
+	const atomic = 0xc0
+	if insn.Op&0xe0 == atomic {
+		w.atomic(insn)
+		return
+	}
+	w.relocated(insn.Dst)
+	w.storeMemory(insn, w.regs[insn.Src])
+}
+
+func (w *walk) storeMemory(insn object.Insn, v value) {
+	w.write(w.regs[insn.Dst], int64(insn.Off), accessSize(insn.Op), v)
+}
+
+// Atomic operations, in the immediate of an instruction.
+const (
+	atomicFetch    = 0x01
+	atomicExchange = 0xe1
+	atomicCompare  = 0xf1
+	atomicLoad     = 0x100
+	atomicStore    = 0x110
+)
+
+func (w *walk) atomic(insn object.Insn) {
+	base, size, off := w.regs[insn.Dst], accessSize(insn.Op), int64(insn.Off)
+	switch insn.Imm {
+	case atomicExchange:
+		old := w.read(base, off, size)
+		w.write(base, off, size, w.regs[insn.Src])
+		w.regs[insn.Src] = old
+	case atomicCompare:
+		// r0 is compared with what is there, and gets it; if they are equal
+		// the source register takes its place.
+		old := w.read(base, off, size)
+		w.write(base, off, size, old.join(w.regs[insn.Src]))
+		w.regs[0] = old
+	case atomicLoad:
+		w.regs[insn.Dst] = w.read(w.regs[insn.Src], off, size)
+	case atomicStore:
+		w.write(base, off, size, w.regs[insn.Src])
+	default:
+		w.write(base, off, size, number(anyNumber))
+		if insn.Imm&atomicFetch != 0 {
+			w.regs[insn.Src] = number(anyNumber)
+		}
+	}
+}
+
+// relocated uses the CO-RE relocation of a memory access, if it has one: the
+// register points to the relocation's type.
+func (w *walk) relocated(reg uint8) {
+	relo, ok := w.fn.code.Relos[w.at]
+	const fieldOffset = 0 // BPF_CORE_FIELD_BYTE_OFFSET
+	if !ok || relo.Kind != fieldOffset {
+		return
+	}
+	w.regs[reg] = w.expect(w.regs[reg], w.layouts.canonical(relo.Type), AnySpace)
+}
+
+// expect is v, used where the program takes a pointer to t. What was not known
+// of v becomes known, there and where it was loaded from.
+func (w *walk) expect(v value, t btf.Type, space Space) value {
+	if t == nil {
+		return v
+	}
+	want := typedPointer(t, space)
+	if v.from.state == oneOrigin && v.from.off == (offset{}) {
+		w.use(v.from.slot, want, w.evidence(Used))
+	}
+	if v.ptr.state == noPointer {
+		v.ptr = want
+	}
+	return v
+}

@@ -1,0 +1,97 @@
+package cast_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+)
+
+// compilers are those whose code the expectations must hold for; the first one
+// has to be there.
+var compilers = []string{"clang-19", "clang-16"}
+
+// compile compiles a C file of testdata.
+func compile(t *testing.T, clang, level, source string) *object.Object {
+	t.Helper()
+	if _, err := exec.LookPath(clang); err != nil {
+		if os.Getenv("CI") == "true" && clang == compilers[0] {
+			t.Fatalf("%s is not installed", clang)
+		}
+		t.Skipf("%s is not installed: apt-get install %s", clang, clang)
+	}
+	out := filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(source), ".c")+".o")
+	cmd := exec.Command(clang, "-g", level, "-mcpu=v3", "-target", "bpf", "-Wno-visibility", "-c", source, "-o", out)
+	msg, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", msg)
+	obj, err := object.Open(out)
+	require.NoError(t, err)
+	return obj
+}
+
+// TestFindingsAreThoseThatTheSourceWants compares findings with the want
+// comments of C programs: every finding is wanted, at a line that is part of
+// its evidence, and every want is found.
+func TestFindingsAreThoseThatTheSourceWants(t *testing.T) {
+	sources, err := filepath.Glob("testdata/*.bpf.c")
+	require.NoError(t, err)
+	for _, source := range sources {
+		for _, clang := range compilers {
+			for _, level := range []string{"-O1", "-O2"} {
+				t.Run(fmt.Sprintf("%s/%s%s", filepath.Base(source), clang, level), func(t *testing.T) {
+					r := cast.Analyze(compile(t, clang, level, source))
+					require.Empty(t, r.Gaps)
+					require.Equal(t, wants(t, source), findings(r))
+				})
+			}
+		}
+	}
+}
+
+var wantComment = regexp.MustCompile(`/\* want (.+?) \*/`)
+
+// wants returns the wanted findings, with their lines.
+func wants(t *testing.T, source string) []string {
+	b, err := os.ReadFile(source)
+	require.NoError(t, err)
+	wants := []string{}
+	for i, line := range strings.Split(string(b), "\n") {
+		for _, m := range wantComment.FindAllStringSubmatch(line, -1) {
+			wants = append(wants, fmt.Sprintf("%s at line %d", m[1], i+1))
+		}
+	}
+	slices.Sort(wants)
+	return wants
+}
+
+// findings returns findings as want comments say them, with the lines of
+// their evidence.
+func findings(r *cast.Result) []string {
+	found := []string{}
+	for _, f := range r.Findings {
+		name := strings.TrimPrefix(ktbtf.Spell(f.Container), "struct ") + "." + f.Path
+		if f.Map != nil {
+			name = f.Map.Name
+		}
+		name = strings.TrimPrefix(name, "section ")
+		lines := map[int]bool{}
+		for _, e := range f.Evidence {
+			if e.Line != nil && !lines[e.Line.Number] {
+				lines[e.Line.Number] = true
+				found = append(found, fmt.Sprintf("%s -> %s (%v, %v) at line %d", name, ktbtf.Spell(f.Target), f.Space, f.Class, e.Line.Number))
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
