@@ -1,0 +1,77 @@
+package ktest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFilesForTheGuestAreChecked(t *testing.T) {
+	for name, row := range map[string]struct {
+		guest, host, want string
+	}{
+		"relative":      {guest: "data", host: "config.go", want: "must be absolute"},
+		"init":          {guest: "//init", host: "config.go", want: "/init is this program"},
+		"missing":       {guest: "/data", host: "no-such-file", want: "no such file"},
+		"a directory":   {guest: "/data", host: "testdata", want: "not a regular file"},
+		"on a file":     {guest: "/init/data", host: "config.go", want: "not a directory"},
+		"nothing named": {guest: "/data", host: "", want: "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files, err := Config{Files: map[string]string{row.guest: row.host}}.guestFiles()
+			if err == nil {
+				_, err = image(files)
+			}
+			require.ErrorContains(t, err, row.want)
+		})
+	}
+}
+
+func TestSameFilesAreOneImage(t *testing.T) {
+	host := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(host, []byte("one"), 0o600))
+	files := map[string]string{"/data": host}
+	first, err := image(files)
+	require.NoError(t, err)
+	again, err := image(files)
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+
+	require.NoError(t, os.WriteFile(host, []byte("another"), 0o600))
+	changed, err := image(files)
+	require.NoError(t, err)
+	require.NotEqual(t, first, changed)
+}
+
+func TestArtifactNamesAreNamesOnAnyFileSystem(t *testing.T) {
+	for name, want := range map[string]string{
+		"TestA/b c": "TestA_b_c",
+		"../../etc": "_.._etc",
+		"é\x00\n":   "___",
+	} {
+		require.Equal(t, want, fileName(name))
+	}
+	require.Len(t, fileName(strings.Repeat("x", 1000)), 100)
+}
+
+func TestLastWordsAreThoseOfTheProgram(t *testing.T) {
+	console := "[    1.0] booting\r\nhello\r\npanic: oh no\r\n\r\ngoroutine 1 [running]:\r\n[    4.1] Kernel panic - not syncing: Attempted to kill init!\r\n[    4.2] CPU: 0\r\n"
+	require.Equal(t, "panic: oh no\n\ngoroutine 1 [running]:", lastWords([]byte(console)))
+	require.Empty(t, lastWords([]byte("[ 1.0] nothing")))
+}
+
+func TestWithoutMainTheErrorSaysWhatToAdd(t *testing.T) {
+	agentReady = false
+	defer func() { agentReady = true }()
+	_, err := Start(t.Context(), Config{})
+	require.ErrorContains(t, err, "ktest.Main(m)")
+}
+
+func TestKernelThatIsNotThere(t *testing.T) {
+	_, err := Start(t.Context(), Config{Kernel: "no-such-kernel"})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
