@@ -27,7 +27,7 @@ type records struct {
 	data []byte
 }
 
-func (r records) len() int       { return len(r.data) / max(r.size, 1) }
+func (r records) len() int { return len(r.data) / max(r.size, 1) }
 
 // concat appends the records of b, if they are of the same size.
 func (r records) concat(b records) (records, bool) {
