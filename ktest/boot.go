@@ -179,6 +179,9 @@ func greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
 	}
 	k, err := client.Kernel(ctx)
 	if err == nil {
+		err = keepSymbols(ctx, client, k)
+	}
+	if err == nil {
 		err = scx.Warm(ctx, client)
 	}
 	if err != nil {

@@ -50,23 +50,40 @@ func symbols(ctx context.Context, client *guest.Client, k guest.Kernel) (*freeze
 	return table, nil
 }
 
-// symbolText returns the lines of the kernel's own symbols in /proc/kallsyms.
-func symbolText(ctx context.Context, client *guest.Client, k guest.Kernel) ([]byte, error) {
+// keepSymbols reads the symbols of the guest's kernel unless they are kept
+// already, so that a snapshot does not depend on what a guest can still tell
+// when it is taken.
+func keepSymbols(ctx context.Context, client *guest.Client, k guest.Kernel) error {
 	if len(k.BuildID) == 0 {
-		return ownSymbols(ctx, client)
+		return nil
 	}
+	_, err := keptSymbols(ctx, client, k)
+	return err
+}
+
+// keptSymbols returns the path of the symbols that are kept for a kernel with a
+// build id.
+func keptSymbols(ctx context.Context, client *guest.Client, k guest.Kernel) (string, error) {
 	dir, err := cache.Dir()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	path := filepath.Join(dir, "kallsyms", hex.EncodeToString(k.BuildID)+".zst")
-	err = cache.Ensure(ctx, path, func(partial string) error {
+	return path, cache.Ensure(ctx, path, func(partial string) error {
 		text, err := ownSymbols(ctx, client)
 		if err != nil {
 			return err
 		}
 		return writeSymbols(partial, text, k.Text)
 	})
+}
+
+// symbolText returns the lines of the kernel's own symbols in /proc/kallsyms.
+func symbolText(ctx context.Context, client *guest.Client, k guest.Kernel) ([]byte, error) {
+	if len(k.BuildID) == 0 {
+		return ownSymbols(ctx, client)
+	}
+	path, err := keptSymbols(ctx, client, k)
 	if err != nil {
 		return nil, err
 	}
