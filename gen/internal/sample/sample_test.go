@@ -11,7 +11,7 @@ import (
 )
 
 func TestArraysReadWhatTheirBytesSay(t *testing.T) {
-	for range 50 {
+	for range 10 {
 		s := newGuest(t, "testdata/sample.bpf.o").snapshot()
 		snap := sample.Bind(t, s)
 		requireArrayMap(t, s, "scalars", snap.Scalars())
