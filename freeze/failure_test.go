@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,11 +33,12 @@ func TestBrokenMapCostsOnlyItself(t *testing.T) {
 	}{
 		"cycle in a bucket": {func(g *guest, hash uint64) {
 			e := g.HashElements(hash, 1)
-			g.Put(memimage.Addr(e[len(e)-1], "htab_elem", "hash_node.next"), e[0], 8)
+			g.Put(memimage.Addr(e[len(e)-1], "htab_elem", "hash_node.next"), memimage.Addr(e[0], "htab_elem", "hash_node.next"), 8)
 		}, "bucket 1: the list returns to 0x"},
 		"element that is its own successor": {func(g *guest, hash uint64) {
 			e := g.HashElements(hash, 0)
-			g.Put(memimage.Addr(e[0], "htab_elem", "hash_node.next"), e[0], 8)
+			next := memimage.Addr(e[0], "htab_elem", "hash_node.next")
+			g.Put(next, next, 8)
 		}, "bucket 0: the list returns to 0x"},
 		"end of another bucket": {func(g *guest, hash uint64) {
 			e := g.HashElements(hash, 2)
@@ -45,14 +47,14 @@ func TestBrokenMapCostsOnlyItself(t *testing.T) {
 		"pointer to user space": {func(g *guest, hash uint64) {
 			e := g.HashElements(hash, 2)
 			g.Put(memimage.Addr(e[1], "htab_elem", "hash_node.next"), 0x7f0000001000, 8)
-		}, "0x7f0000001000 is not a kernel address"},
+		}, "0x7f0000000ff8 is not a kernel address"},
 		"null in a list": {func(g *guest, hash uint64) {
 			e := g.HashElements(hash, 2)
 			g.Put(memimage.Addr(e[1], "htab_elem", "hash_node.next"), 0, 8)
-		}, "0x0 is not a kernel address"},
+		}, "bucket 2: read struct htab_elem at 0x"},
 		"four billion buckets": {func(g *guest, hash uint64) {
 			g.Put(memimage.Addr(hash, "bpf_htab", "n_buckets"), 0xffffffff, 4)
-		}, "not a kernel address"},
+		}, "bucket 4: read struct htab_elem at 0x"},
 		"key of 4 GiB": {func(g *guest, hash uint64) {
 			g.Put(memimage.Addr(hash, "bpf_map", "key_size"), 0xffffffff, 4)
 		}, "key_size is 4294967295"},
@@ -112,6 +114,78 @@ func TestEntriesBeforeTheDamageAreKept(t *testing.T) {
 	require.Equal(t, runtime.Failed, m.Status)
 	require.Equal(t, 5*3+3, m.N)
 	require.Len(t, m.Keys, m.N*m.KeySize)
+}
+
+func TestWhatLiesOutsideRAMIsCutOff(t *testing.T) {
+	const count = 20_000 // more than is copied while walking
+	g := newGuest()
+	var values [][]byte
+	for range count {
+		values = append(values, random(16))
+	}
+	arr := g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: count}, values)
+	g.add(1, arr)
+	g.Map((arr+200_000)&^4095, 1<<40)
+	pages := map[int][]byte{3: random(4096), 4: random(4096), 8: random(4096), 9: random(4096)}
+	arena := g.Arena(memimage.Map{ID: 2, Type: 33, MaxEntries: 100}, 0, pages)
+	g.add(2, arena)
+	g.Map(g.Get(g.Get(memimage.Addr(arena, "bpf_arena", "kern_vm"))+memimage.Offset("vm_struct", "addr"))+1<<15+9*4096, 1<<40)
+
+	snap := g.capture(t, freeze.Options{})
+	m := mapOf(t, snap, 1)
+	require.Equal(t, runtime.Failed, m.Status)
+	require.Contains(t, m.Reason, "outside the guest's RAM")
+	require.Less(t, m.N, count)
+	require.Greater(t, m.N, 10_000)
+	require.Len(t, m.Values, m.N*m.Stride)
+	require.Equal(t, count, m.Total)
+	require.Equal(t, values[m.N-1], value(m, m.N-1, 0))
+
+	m = mapOf(t, snap, 2)
+	require.Equal(t, runtime.Failed, m.Status)
+	require.Contains(t, m.Reason, "outside the guest's RAM")
+	require.Equal(t, []runtime.Extent{
+		{Addr: 3 * 4096, Data: append(slices.Clone(pages[3]), pages[4]...)},
+		{Addr: 8 * 4096, Data: pages[8]},
+	}, m.Extents)
+}
+
+func TestDamagedStorageIsFailed(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(g *guest, storage, element, task uint64)
+		want   string
+	}{
+		"cycle": {func(g *guest, _, element, _ uint64) {
+			next := memimage.Addr(element, "bpf_local_storage_elem", "map_node.next")
+			g.Put(next, next, 8)
+		}, "bucket 0 of 2: the list returns to"},
+		"element that is not mapped": {func(g *guest, _, element, _ uint64) {
+			g.Put(memimage.Addr(element, "bpf_local_storage_elem", "map_node.next"), 16, 8)
+		}, "read struct bpf_local_storage_elem at 0x"},
+		"owner that is not mapped": {func(g *guest, _, element, _ uint64) {
+			local := g.Get(memimage.Addr(element, "bpf_local_storage_elem", "local_storage"))
+			g.Put(memimage.Addr(local, "bpf_local_storage", "owner"), 16, 8)
+		}, "read task_struct.pid at 0x10"},
+		"storage that is not mapped": {func(g *guest, _, element, _ uint64) {
+			g.Put(memimage.Addr(element, "bpf_local_storage_elem", "local_storage"), 16, 8)
+		}, "read bpf_local_storage.owner at 0x10"},
+		"buckets that are not mapped": {func(g *guest, storage, _, _ uint64) {
+			g.Put(memimage.Addr(storage, "bpf_local_storage_map", "buckets"), 16, 8)
+		}, "bucket 0 of 2: 0x10 is not a kernel address"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			task := g.Task(1, 1, "a")
+			storage := g.Storage(memimage.Map{ID: 1, Type: 29, KeySize: 4, ValueSize: 8}, 1, []memimage.Stored{{Owner: task, Value: random(8)}})
+			g.add(1, storage)
+			c.damage(g, storage, g.StorageElement(storage), task)
+			m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+			require.Equal(t, runtime.Failed, m.Status)
+			require.Contains(t, m.Reason, c.want)
+			require.Len(t, m.Values, m.N*m.Stride)
+			require.Len(t, m.Owners, m.N)
+		})
+	}
 }
 
 func TestDamagedMapListIsAnErrorWithWhatWasFound(t *testing.T) {

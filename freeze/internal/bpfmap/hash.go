@@ -18,7 +18,8 @@ type hash struct {
 	buckets, count kmem.Field // of struct bpf_htab
 	bucketSize     int
 	first          kmem.Field // of struct bucket
-	next           kmem.Field // of struct htab_elem
+	node           int        // of struct htab_elem: hash_node
+	next           kmem.Field // of the same
 	key            int
 	perCPU         bool
 }
@@ -32,6 +33,7 @@ func newHash(r *resolver, perCPU bool) *hash {
 		count:      r.field("bpf_htab", "n_buckets"),
 		bucketSize: r.size("bucket"),
 		first:      r.field("bucket", "head.first"),
+		node:       r.at("htab_elem", "hash_node"),
 		next:       r.field("htab_elem", "hash_node.next"),
 		key:        r.at("htab_elem", "key"),
 		perCPU:     perCPU,
@@ -98,25 +100,26 @@ type hashWalk struct {
 
 type pendingBucket struct {
 	index uint64
-	first kmem.Addr
+	first kmem.Addr // of the hlist_nulls_node
 }
 
 // errFull ends a walk whose map has used up its budget.
 var errFull = fmt.Errorf("the limit on bytes copied is reached")
 
 // head notes the next bucket, given the head of its list.
-func (w *hashWalk) head(e kmem.Addr) error {
+func (w *hashWalk) head(node kmem.Addr) error {
 	index := w.index
 	w.index++
 	if err := w.p.check(); err != nil {
 		return err
 	}
-	if e&1 != 0 {
-		return checkEnd(e, index)
+	if node&1 != 0 {
+		return checkEnd(node, index)
 	}
+	e := node - kmem.Addr(w.node)
 	w.p.mem.Touch(e)
 	w.p.mem.Touch(e + kmem.Addr(w.size-1))
-	w.pending[w.waiting] = pendingBucket{index, e}
+	w.pending[w.waiting] = pendingBucket{index, node}
 	if w.waiting++; w.waiting < len(w.pending) {
 		return nil
 	}
@@ -142,18 +145,18 @@ func (w *hashWalk) flush() error {
 func (w *hashWalk) bucket(b pendingBucket) error {
 	first := w.m.N
 	var seen chain
-	e := b.first
-	for e&1 == 0 {
-		if err := seen.next(e); err != nil {
+	node := b.first
+	for node&1 == 0 {
+		if err := seen.next(node); err != nil {
 			return err
 		}
-		next, err := w.element(e, first)
+		next, err := w.element(node-kmem.Addr(w.node), first)
 		if err != nil {
 			return err
 		}
-		e = next
+		node = next
 	}
-	return checkEnd(e, b.index)
+	return checkEnd(node, b.index)
 }
 
 // checkEnd verifies the marker at the end of a list, which holds the number of

@@ -21,7 +21,8 @@ type storage struct {
 	first        kmem.Field // of struct bpf_local_storage_map_bucket
 
 	elemSize    int
-	next, local kmem.Field // of struct bpf_local_storage_elem
+	node        int        // of struct bpf_local_storage_elem: map_node
+	next, local kmem.Field // of the same
 	data        int
 	state       kmem.Field // kernels that unlink an element in two steps
 	hasState    bool
@@ -56,6 +57,7 @@ func newStorage(r *resolver) *storage {
 		log:        r.field(m, "bucket_log"),
 		bucketSize: r.size("bpf_local_storage_map_bucket"),
 		first:      r.field("bpf_local_storage_map_bucket", "list.first"),
+		node:       r.at(e, "map_node"),
 		next:       r.field(e, "map_node.next"),
 		local:      r.field(e, "local_storage"),
 		data:       r.at(e, "sdata.data"),
@@ -88,9 +90,11 @@ func (l *storage) copy(p *Pass, m *Map) error {
 	m.KeySize = 0 // bpf(2) takes a file descriptor for a key, the map holds none
 	bucket := 0
 	err = p.mem.Records(kmem.Addr(buckets), 1<<log, l.bucketSize, func(record []byte) error {
-		err := l.list(p, m, l.first.Addr(record))
+		if err := l.list(p, m, l.first.Addr(record)); err != nil {
+			return err
+		}
 		bucket++
-		return err
+		return nil
 	})
 	if err == errFull {
 		return nil
@@ -101,16 +105,17 @@ func (l *storage) copy(p *Pass, m *Map) error {
 	return nil
 }
 
-// list copies the elements from e on.
-func (l *storage) list(p *Pass, m *Map, e kmem.Addr) error {
+// list copies the elements from the one with the hlist_node at node on.
+func (l *storage) list(p *Pass, m *Map, node kmem.Addr) error {
 	var seen chain
-	for e != 0 {
+	for node != 0 {
 		if err := p.check(); err != nil {
 			return err
 		}
-		if err := seen.next(e); err != nil {
+		if err := seen.next(node); err != nil {
 			return err
 		}
+		e := node - kmem.Addr(l.node)
 		record, err := p.mem.Peek(e, l.elemSize, &p.record)
 		if err != nil {
 			return fmt.Errorf("read struct bpf_local_storage_elem at %v: %w", e, err)
@@ -121,7 +126,7 @@ func (l *storage) list(p *Pass, m *Map, e kmem.Addr) error {
 				return err
 			}
 		}
-		e = next
+		node = next
 	}
 	return nil
 }

@@ -136,7 +136,7 @@ func (m *Image) Hash(h Map, buckets int, entries []Entry) uint64 {
 		heads[i] = uint64(i)<<1 | 1
 	}
 	for i, e := range entries {
-		heads[i%buckets] = m.hashElement(e, heads[i%buckets])
+		heads[i%buckets] = Addr(m.hashElement(e, heads[i%buckets]), "htab_elem", "hash_node.next")
 	}
 	for i, head := range heads {
 		m.set(table+uint64(i*sizeOf("bucket")), "bucket", "head.first", head)
@@ -154,8 +154,8 @@ func (m *Image) HashElements(hash uint64, bucket int) []uint64 {
 	table := m.Get(Addr(hash, "bpf_htab", "buckets"))
 	e := m.Get(Addr(table+uint64(bucket*sizeOf("bucket")), "bucket", "head.first"))
 	var elements []uint64
-	for ; e&1 == 0; e = m.Get(Addr(e, "htab_elem", "hash_node.next")) {
-		elements = append(elements, e)
+	for ; e&1 == 0; e = m.Get(Addr(elements[len(elements)-1], "htab_elem", "hash_node.next")) {
+		elements = append(elements, e-Offset("htab_elem", "hash_node.next"))
 	}
 	return elements
 }
@@ -200,7 +200,7 @@ func (m *Image) Storage(h Map, bucketLog int, elements []Stored) uint64 {
 	m.set(a, t, "bucket_log", uint64(bucketLog))
 	for i, e := range elements {
 		head := Addr(table+uint64(i%(1<<bucketLog)*sizeOf(b)), b, "list.first")
-		m.Put(head, m.storageElement(e, m.Get(head)), 8)
+		m.Put(head, Addr(m.storageElement(e, m.Get(head)), "bpf_local_storage_elem", "map_node.next"), 8)
 	}
 	return a
 }
@@ -210,16 +210,20 @@ func (m *Image) storageElement(e Stored, next uint64) uint64 {
 	local := m.Alloc(sizeOf("bpf_local_storage"))
 	m.set(local, "bpf_local_storage", "owner", e.Owner)
 	a := m.Alloc(int(Offset(t, "sdata.data")) + len(e.Value))
-	// The list goes through the middle of the elements.
-	if next != 0 {
-		m.set(a, t, "map_node.next", next)
-	}
+	m.set(a, t, "map_node.next", next)
 	m.set(a, t, "local_storage", local)
 	m.Write(Addr(a, t, "sdata.data"), e.Value)
 	if e.Unlinked {
 		m.set(a, t, "state.counter", 1)
 	}
 	return a
+}
+
+// StorageElement returns the address of the first element of a storage map's
+// first bucket.
+func (m *Image) StorageElement(storage uint64) uint64 {
+	head := Addr(m.Get(Addr(storage, "bpf_local_storage_map", "buckets")), "bpf_local_storage_map_bucket", "list.first")
+	return m.Get(head) - Offset("bpf_local_storage_elem", "map_node.next")
 }
 
 // Task makes a struct task_struct.
