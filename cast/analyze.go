@@ -76,11 +76,11 @@ func Analyze(obj *object.Object) *Result {
 	e := newEngine(obj)
 	e.run()
 	r := new(Result)
+	own := ownTypes(obj, e.layouts)
 	for s, c := range e.cells {
-		if s.kind != field && s.kind != mapSlot {
-			continue
+		if s.kind == mapSlot || s.kind == field && own[s.typ] {
+			r.add(e, s, c)
 		}
-		r.add(e, s, c)
 	}
 	for gap := range e.gaps {
 		r.Gaps = append(r.Gaps, gap)
@@ -97,15 +97,11 @@ func Analyze(obj *object.Object) *Result {
 
 // add judges one slot.
 func (r *Result) add(e *engine, s slot, c *cell) {
-	ptr := c.stored.ptr.join(c.used)
-	if ptr.state == noPointer {
-		return
-	}
-	if ptr.state == conflicting || c.stored.flags&isNumber != 0 {
+	ptr := c.pointer()
+	if c.isMixed() {
 		r.Conflicts = append(r.Conflicts, Conflict{s.typ, s.m, s.off, s.path(), e.proof(c)})
-		return
 	}
-	if ptr.region != typed || ptr.off != (offset{}) {
+	if !c.isFinding() {
 		return
 	}
 	class := Proven

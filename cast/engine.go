@@ -13,6 +13,7 @@ import (
 // them except, where many callers differ, maxContexts.
 const (
 	maxPasses   = 64 // over the whole object, until nothing changes
+	maxRestarts = 64 // when slots turn out to hold different things
 	maxContexts = 32 // of one function: ways of being called that are told apart
 	maxCalls    = 64 // open calls; the kernel allows 8 frames
 )
@@ -47,6 +48,7 @@ type engine struct {
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
 
 	cells     map[slot]*cell
+	mixed     map[slot]bool // hold different things
 	contexts  map[*function]map[string]*callContext
 	values    map[value]int32 // numbers for context keys
 	callbacks map[*function]*state
@@ -63,6 +65,7 @@ func newEngine(obj *object.Object) *engine {
 		functions: make(map[string]*function),
 		args:      make(map[*object.Function]*btf.FuncProto),
 		cells:     make(map[slot]*cell),
+		mixed:     make(map[slot]bool),
 		contexts:  make(map[*function]map[string]*callContext),
 		values:    make(map[value]int32),
 		callbacks: make(map[*function]*state),
@@ -120,18 +123,70 @@ func (e *engine) typeStructOps() {
 func (e *engine) giveUp(format string, args ...any) { e.gaps[fmt.Sprintf(format, args...)] = true }
 
 // run analyses until nothing changes, and once more to record the evidence.
+//
+// A slot that turns out to hold different things was taken for something
+// before that, and what followed from it may not hold. So the analysis starts
+// again, knowing that slot, until no new one turns up.
 func (e *engine) run() {
-	for range maxPasses {
-		e.changed = false
-		e.pass()
-		if !e.changed {
+	for range maxRestarts {
+		if !e.settle() {
+			e.giveUp("the analysis did not settle in %d passes", maxPasses)
+			clear(e.cells) // what is not settled is not proven
+			return
+		}
+		if !e.restart() {
 			e.recording = true
 			e.pass()
 			return
 		}
 	}
-	e.giveUp("the analysis did not settle in %d passes", maxPasses)
-	clear(e.cells) // what is not settled is not proven
+	e.giveUp("slots that hold different things turned up %d times", maxRestarts)
+	clear(e.cells)
+}
+
+func (e *engine) settle() bool {
+	for range maxPasses {
+		e.changed = false
+		e.pass()
+		if !e.changed {
+			return true
+		}
+	}
+	return false
+}
+
+// restart forgets everything but the slots that hold different things, and
+// tells whether there are new ones.
+func (e *engine) restart() bool {
+	known := len(e.mixed)
+	for s, c := range e.cells {
+		if c.isMixed() {
+			e.mixed[s] = true
+		}
+	}
+	if len(e.mixed) == known {
+		return false
+	}
+	clear(e.cells)
+	clear(e.contexts)
+	clear(e.callbacks)
+	return true
+}
+
+// pointer is where a slot's content points.
+func (c *cell) pointer() pointer { return c.stored.ptr.join(c.used) }
+
+// isFinding tells whether a slot holds pointers to one type.
+func (c *cell) isFinding() bool {
+	p := c.pointer()
+	return p.known() && p.region == typed && p.off == (offset{}) && !c.isMixed()
+}
+
+// isMixed tells whether a slot holds pointers to different things, or pointers
+// and numbers.
+func (c *cell) isMixed() bool {
+	p := c.pointer()
+	return p.state == conflicting || p.known() && c.stored.flags&isNumber != 0
 }
 
 func (e *engine) pass() {
@@ -285,6 +340,9 @@ func (e *engine) load(s slot) value {
 	c := e.cell(s)
 	v := c.stored
 	v.ptr = v.ptr.join(c.used)
+	if e.mixed[s] {
+		v.ptr = pointer{state: conflicting}
+	}
 	v.from = origin{state: oneOrigin, slot: s}
 	return v
 }

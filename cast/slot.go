@@ -6,6 +6,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 )
 
@@ -255,6 +256,17 @@ func (d descent) element(t *btf.Array, off offset, start uint32, depth int) (pla
 		return d.into(t.Type, offset{base: base}, start, depth-1)
 	}
 	return d.into(t.Type, offset{base, gcd(off.stride, uint64(n))}, start, depth-1)
+}
+
+// container returns how C spells what a slot is a part of.
+func (s slot) container() string {
+	switch s.kind {
+	case mapSlot:
+		return "map " + s.m.Name
+	case field:
+		return ktbtf.Spell(s.typ)
+	}
+	return s.fn.Name
 }
 
 // path returns the C path of a slot: "task_ctx.task", "nodes[].next".

@@ -1,0 +1,110 @@
+package cast
+
+// This file tells the program's own types from the kernel's.
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// ownTypes returns the structs and unions that the program lays out itself:
+// those in its maps and data sections, and those that pointers there lead to.
+// A type that a CO-RE relocation refers to is the kernel's, unless a map or a
+// section holds it, as are the types that only it leads to.
+func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
+	o := owner{layouts: l, kernel: relocated(obj, l), own: make(map[btf.Type]bool)}
+	for i := range obj.Maps {
+		m := &obj.Maps[i]
+		if isStructOpsMap(m) {
+			continue
+		}
+		o.claim(m.Key)
+		o.claim(m.Value)
+		if m.Inner != nil {
+			o.claim(m.Inner.Key)
+			o.claim(m.Inner.Value)
+		}
+	}
+	for i := range obj.Sections {
+		s := &obj.Sections[i]
+		if s.Kind == object.Kconfig {
+			continue
+		}
+		if s.Type != nil {
+			o.own[s.Type] = true
+		}
+		for _, v := range s.Vars {
+			o.claim(v.Type)
+		}
+	}
+	for len(o.pointees) > 0 {
+		t := o.pointees[len(o.pointees)-1]
+		o.pointees = o.pointees[:len(o.pointees)-1]
+		if !o.kernel[t] {
+			o.claim(t)
+		}
+	}
+	return o.own
+}
+
+// isStructOpsMap tells whether a map is a struct_ops instance, whose value is
+// the kernel's.
+func isStructOpsMap(m *object.Map) bool {
+	const structOps = 26 // BPF_MAP_TYPE_STRUCT_OPS
+	return m.Type == structOps
+}
+
+// relocated returns the types that CO-RE relocations refer to, with what they
+// hold by value.
+func relocated(obj *object.Object, l *layouts) map[btf.Type]bool {
+	o := owner{layouts: l, own: make(map[btf.Type]bool)}
+	for _, c := range obj.Code {
+		for _, relo := range c.Relos {
+			o.claim(relo.Type)
+		}
+	}
+	return o.own
+}
+
+// owner collects types.
+type owner struct {
+	*layouts
+	kernel   map[btf.Type]bool
+	own      map[btf.Type]bool
+	pointees []btf.Type // still to be looked at
+}
+
+// claim adds a type and what it holds by value.
+func (o *owner) claim(t btf.Type) {
+	pending := []btf.Type{t}
+	for len(pending) > 0 {
+		t := o.canonical(pending[len(pending)-1])
+		pending = pending[:len(pending)-1]
+		if t == nil || o.own[t] {
+			continue
+		}
+		switch t := t.(type) {
+		case *btf.Struct:
+			o.own[t] = true
+			pending = append(pending, memberTypes(t.Members)...)
+		case *btf.Union:
+			o.own[t] = true
+			pending = append(pending, memberTypes(t.Members)...)
+		case *btf.Array:
+			pending = append(pending, t.Type)
+		case *btf.Pointer:
+			if target, _, ok := o.pointee(t); ok && target != nil {
+				o.pointees = append(o.pointees, target)
+			}
+		}
+	}
+}
+
+func memberTypes(members []btf.Member) []btf.Type {
+	types := make([]btf.Type, len(members))
+	for i, m := range members {
+		types[i] = m.Type
+	}
+	return types
+}
