@@ -122,33 +122,24 @@ func (l *loader) relocateKfuncs(insns asm.Instructions) error {
 	return nil
 }
 
-// kfunc finds the BTF id of a function of vmlinux: the one called name, or else
-// the one whose name differs only in a ___ suffix on either side.
+// kfunc finds the BTF id of a function of vmlinux: the one called name, or else,
+// as libbpf does, the one called like name without its last ___ suffix
+// (find_ksym_btf_id). A kernel may have both scx_bpf_dsq_insert and
+// scx_bpf_dsq_insert___v2; programs refer to them as scx_bpf_dsq_insert___v1 and
+// scx_bpf_dsq_insert___v2___compat.
 func (l *loader) kfunc(name string) (btf.TypeID, error) {
-	types, err := l.kernel.AnyTypesByName(essentialName(name))
-	if err != nil {
-		return 0, err
-	}
-
-	var flavours []*btf.Func
-	for _, t := range types {
-		f, ok := t.(*btf.Func)
-		if !ok {
-			continue
+	for _, want := range []string{name, essentialName(name)} {
+		types, err := l.kernel.AnyTypesByName(want)
+		if err != nil && !errors.Is(err, btf.ErrNotFound) {
+			return 0, err
 		}
-		if f.Name == name {
-			return l.kernel.TypeID(f)
+		for _, t := range types {
+			if f, ok := t.(*btf.Func); ok && f.Name == want {
+				return l.kernel.TypeID(f)
+			}
 		}
-		flavours = append(flavours, f)
 	}
-	switch len(flavours) {
-	case 0:
-		return 0, btf.ErrNotFound
-	case 1:
-		return l.kernel.TypeID(flavours[0])
-	default:
-		return 0, fmt.Errorf("the kernel has %d flavours of it and none by this name", len(flavours))
-	}
+	return 0, btf.ErrNotFound
 }
 
 // essentialName is name without a ___flavour.

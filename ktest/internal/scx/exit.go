@@ -100,7 +100,10 @@ func (e *LoaderError) Error() string {
 	if e.Output == "" {
 		return s + ", and wrote nothing"
 	}
-	return s + "; it wrote:\n" + e.Output
+	if strings.Contains(e.Output, "failed to open system Kconfig") {
+		s += "; it needs the kernel's configuration, which can be put into the guest as /boot/config-RELEASE"
+	}
+	return s + "; it wrote:\n" + lastLines(e.Output, shownLines)
 }
 
 // UnsupportedError is a guest whose kernel has no sched_ext.

@@ -289,9 +289,22 @@ func (p *performance) runBinary(c guest.Command) (any, error) {
 	exit.Process = last
 	failed := *last != guest.Exit{} && exit.Kind == ExitUnreg // it took its scheduler with it
 	if !p.run.ending() && (failed || exit.Kind == ExitNone) {
-		return nil, &LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler, Output: output.String()}
+		return nil, p.explainEnd(&LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler, Output: output.String()})
 	}
 	return exit, nil
+}
+
+// explainEnd returns what made a program end: the verifier, if the program says
+// so. The host has the output, so it does not travel again.
+func (p *performance) explainEnd(e *LoaderError) error {
+	if r := rejection(e.Output); r != nil && !e.Enabled {
+		if err := p.events.Encode(event{Rejected: r}); err != nil {
+			return err
+		}
+		return &RejectedError{Program: r.Program, Reason: r.Reason}
+	}
+	e.Output = ""
+	return e
 }
 
 // awaitBinary waits until the scheduler is over, its program has ended or both

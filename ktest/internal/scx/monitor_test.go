@@ -100,10 +100,21 @@ func TestLongVerifierLogsAreCutInMessagesOnly(t *testing.T) {
 func TestTailKeepsTheEnd(t *testing.T) {
 	var all strings.Builder
 	kept := &tail{w: &all}
-	for i := range 100_000 {
+	for i := range 3 * tailSize {
 		_, err := kept.Write([]byte{byte('a' + i%26)})
-		require.NoError(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	require.Len(t, kept.String(), tailSize)
 	require.True(t, strings.HasSuffix(all.String(), kept.String()))
+}
+
+func TestRejectionIsFoundInTheOutputOfALibbpfProgram(t *testing.T) {
+	output := "hello\nlibbpf: prog 'qmap_dequeue': BPF program load failed: -EACCES\nlibbpf: prog 'qmap_dequeue': -- BEGIN PROG LOAD LOG --\n0: R1=ctx() R10=fp0\nR7 invalid mem access\nprocessed 71 insns\n-- END PROG LOAD LOG --\nlibbpf: failed\n"
+	r := rejection(output)
+	require.NotNil(t, r)
+	require.Equal(t, "qmap_dequeue", r.Program)
+	require.Equal(t, "R7 invalid mem access", r.Reason)
+	require.Nil(t, rejection("libbpf: elf: no such file\n"))
 }

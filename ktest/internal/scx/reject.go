@@ -2,6 +2,7 @@ package scx
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,7 +15,7 @@ type RejectedError struct {
 }
 
 func (e *RejectedError) Error() string {
-	return fmt.Sprintf("the guest's verifier rejects program %s: %s\n%s", e.Program, e.Reason, logEnd(e.Log))
+	return fmt.Sprintf("the guest's verifier rejects program %s: %s\n%s", e.Program, e.Reason, lastLines(e.Log, shownLines))
 }
 
 // complaint returns the line of a verifier's log that says what is wrong. It
@@ -34,12 +35,26 @@ func complaint(log string) string {
 // shownLines is how much of a log is part of an error's message.
 const shownLines = 50
 
-// logEnd returns the last lines of a log, and says how many are left out.
-func logEnd(log string) string {
-	lines := strings.Split(strings.TrimSpace(log), "\n")
-	if len(lines) <= shownLines {
+// lastLines returns the last lines of a text, and says how many are left out.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) <= n {
 		return strings.Join(lines, "\n")
 	}
-	left := len(lines) - shownLines
-	return fmt.Sprintf("(%d lines come before; RejectedError.Log has them)\n%s", left, strings.Join(lines[left:], "\n"))
+	left := len(lines) - n
+	return fmt.Sprintf("(%d lines come before; the error's value has them)\n%s", left, strings.Join(lines[left:], "\n"))
+}
+
+// libbpfLog is how libbpf prints the verifier's log of a program that is
+// rejected (tools/lib/bpf/libbpf.c, bpf_object_load_prog).
+var libbpfLog = regexp.MustCompile(`(?s)libbpf: prog '([^'\n]*)': -- BEGIN PROG LOAD LOG --\n(.*?)-- END PROG LOAD LOG --`)
+
+// rejection finds the rejection of a program in what a scheduler's own binary
+// has written. It returns nil if there is none.
+func rejection(output string) *RejectedError {
+	at := libbpfLog.FindStringSubmatch(output)
+	if at == nil {
+		return nil
+	}
+	return &RejectedError{Program: at[1], Reason: complaint(at[2]), Log: at[2]}
 }

@@ -71,6 +71,9 @@ func (s *Scheduler) perform(ctx context.Context, source Source, object []byte, e
 	w.Close()
 	<-decoded
 	s.err = typed(err, events.rejected)
+	if ended := (*LoaderError)(nil); errors.As(s.err, &ended) {
+		ended.Output = s.output.String()
+	}
 }
 
 // startError says why there is no scheduler.

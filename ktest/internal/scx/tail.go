@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// tailSize is how much of a program's output goes into an error, in bytes.
-const tailSize = 16 << 10
+// tailSize is how much of a program's output is kept, in bytes: a verifier's log
+// fits as a rule.
+const tailSize = 1 << 20
 
 // tail passes on what is written to it, and keeps the end.
 type tail struct {
