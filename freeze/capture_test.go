@@ -273,6 +273,72 @@ func TestQueuesAndStacksAreInTheOrderOfPopping(t *testing.T) {
 	}
 }
 
+func TestTriesHoldPrefixesWithTheirLength(t *testing.T) {
+	prefix := func(bits int, data string, children ...*memimage.Prefix) *memimage.Prefix {
+		p := &memimage.Prefix{Bits: bits, Data: []byte(data), Value: random(5)}
+		copy(p.Children[:], children)
+		return p
+	}
+	a, b := prefix(16, "\x0a\x01\x00\x00"), prefix(32, "\x0a\x81\x02\x03")
+	ten := prefix(8, "\x0a\x00\x00\x00", a, b)
+	other := prefix(24, "\xc0\xa8\x01\x00")
+	root := prefix(0, "\x00\x00\x00\x00", ten, other)
+	root.Branch = true
+
+	g := newGuest()
+	g.add(1, g.Trie(memimage.Map{ID: 1, Type: 11, KeySize: 8, ValueSize: 5, MaxEntries: 10}, root))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	want := []*memimage.Prefix{ten, a, b, other}
+	require.Equal(t, len(want), m.N)
+	for i, p := range want {
+		require.Equal(t, append(u32(p.Bits), p.Data...), m.Keys[i*8:(i+1)*8])
+		require.Equal(t, p.Value, value(m, i, 0))
+	}
+}
+
+func TestMapsOfReferencesHoldIDs(t *testing.T) {
+	g := newGuest()
+	inner := []uint64{g.Other(memimage.Map{ID: 11, Type: 200}), g.Other(memimage.Map{ID: 12, Type: 200})}
+	h := memimage.Map{KeySize: 4, ValueSize: 4, MaxEntries: 4}
+	h.ID, h.Type = 1, 3
+	g.add(1, g.References(h, []uint64{0, g.Prog(77), 0, g.Prog(78)}))
+	h.ID, h.Type = 2, 12
+	g.add(2, g.References(h, []uint64{inner[1], 0, inner[0], 0}))
+	h.ID, h.Type = 3, 13
+	linked := []memimage.Entry{{Key: u32(5), Values: [][]byte{u32(1)}}, {Key: u32(6), Values: [][]byte{u32(0)}}}
+	g.add(3, g.Hash(h, 2, linked))
+	g.LinkMaps(g.maps[3], 4, inner)
+
+	snap := g.capture(t, freeze.Options{})
+	for id, want := range map[uint32][]int{1: {0, 77, 0, 78}, 2: {12, 0, 11, 0}} {
+		m := mapOf(t, snap, id)
+		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		for i := range want {
+			require.Equal(t, u32(want[i]), value(m, i, 0))
+		}
+	}
+	m := mapOf(t, snap, 3)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, []memimage.Entry{
+		{Key: u32(5), Values: [][]byte{u32(12)}}, {Key: u32(6), Values: [][]byte{u32(11)}},
+	}, captured(m))
+}
+
+func TestStacksHaveTheirIDsForKeys(t *testing.T) {
+	for frameSize, flags := range map[int]uint32{8: 0, 32: 1 << 5} {
+		g := newGuest()
+		stacks := map[int][]byte{3: random(2 * frameSize), 15: random(4 * frameSize)}
+		g.add(1, g.Stacks(memimage.Map{ID: 1, Type: 7, KeySize: 4, ValueSize: uint32(4 * frameSize), MaxEntries: 16, Flags: flags}, 16, frameSize, stacks))
+		m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		require.Equal(t, []memimage.Entry{
+			{Key: u32(3), Values: [][]byte{append(stacks[3], make([]byte, 2*frameSize)...)}},
+			{Key: u32(15), Values: [][]byte{stacks[15]}},
+		}, captured(m))
+	}
+}
+
 func TestMapsAreFoundAtAnyDepthAndInOrder(t *testing.T) {
 	g := newGuest()
 	ids := []uint32{1, 63, 64, 4095, 4096, 300_000, 1<<31 - 1}
@@ -289,11 +355,11 @@ func TestMapsAreFoundAtAnyDepthAndInOrder(t *testing.T) {
 
 func TestUnreadMapTypesSayTheyAre(t *testing.T) {
 	g := newGuest()
-	g.add(1, g.Other(memimage.Map{ID: 1, Name: "trie", Type: 11, KeySize: 8, ValueSize: 4, MaxEntries: 3}))
+	g.add(1, g.Other(memimage.Map{ID: 1, Name: "bloom", Type: 30, KeySize: 8, ValueSize: 4, MaxEntries: 3}))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
 	require.Equal(t, runtime.Unsupported, m.Status)
-	require.Contains(t, m.Reason, "type 11")
-	require.Equal(t, "trie", m.Name)
+	require.Contains(t, m.Reason, "type 30")
+	require.Equal(t, "bloom", m.Name)
 	require.Equal(t, 3, m.MaxEntries)
 }
 

@@ -87,6 +87,25 @@ func TestBrokenMapCostsOnlyItself(t *testing.T) {
 			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 29, 4)
 			g.Put(memimage.Addr(hash, "bpf_local_storage_map", "bucket_log"), 31, 4)
 		}, "bucket_log is 31"},
+		"trie that loops": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 11, 4)
+			g.Put(memimage.Addr(hash, "bpf_map", "key_size"), 8, 4)
+			node := g.Alloc(64)
+			g.Put(memimage.Addr(hash, "lpm_trie", "root"), node, 8)
+			g.Put(memimage.Addr(node, "lpm_trie_node", "child"), node, 8)
+		}, "has a prefix of 0 bits of 32, below one of 0"},
+		"stack longer than its value": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 7, 4)
+			g.Put(memimage.Addr(hash, "bpf_stack_map", "n_buckets"), 1, 4)
+			bucket := g.Alloc(64)
+			g.Put(memimage.Addr(hash, "bpf_stack_map", "buckets"), bucket, 8)
+			g.Put(memimage.Addr(bucket, "stack_map_bucket", "nr"), 1<<31, 4)
+		}, "stack 0 of 1: 2147483648 frames in a value of 8 bytes"},
+		"slot that points nowhere": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 12, 4)
+			g.Put(memimage.Addr(hash, "bpf_map", "value_size"), 4, 4)
+			g.Put(memimage.Addr(hash, "bpf_array", "ptrs"), 16, 8)
+		}, "slot 0 of 100: read the id of struct bpf_map at 0x10"},
 		"queue with its head outside": {func(g *guest, hash uint64) {
 			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 22, 4)
 			g.Put(memimage.Addr(hash, "bpf_queue_stack", "head"), 5, 4)

@@ -31,6 +31,11 @@ func FuzzCapture(f *testing.F) {
 	g.add(6, g.Arena(header(6, 33), 1<<44, map[int][]byte{3: random(4096), 40: memimage.ArenaScratch}))
 	g.add(7, g.StructOps(header(7, 26), random(8)))
 	g.add(8, g.Queue(header(8, 23), [][]byte{random(8), random(8)}))
+	g.add(9, g.Trie(header(9, 11), &memimage.Prefix{Bits: 3, Data: random(4), Value: random(8), Children: [2]*memimage.Prefix{{Bits: 9, Data: random(4), Value: random(8)}}}))
+	g.add(10, g.Stacks(header(10, 7), 8, 8, map[int][]byte{2: random(8)}))
+	h.ValueSize = 4
+	g.add(11, g.References(header(11, 12), []uint64{g.maps[1], 0, g.maps[2]}))
+	g.add(12, g.References(header(12, 3), []uint64{g.Prog(7)}))
 	freezer := g.freezer(f, freeze.Options{MapBytes: 1 << 20, MaxPause: time.Second})
 
 	used := g.Used()

@@ -6,10 +6,15 @@ import "github.com/ktgen/ktgen/runtime"
 const (
 	typeHash          runtime.MapType = 1
 	typeArray         runtime.MapType = 2
+	typeProgArray     runtime.MapType = 3
 	typePerCPUHash    runtime.MapType = 5
 	typePerCPUArray   runtime.MapType = 6
+	typeStackTrace    runtime.MapType = 7
 	typeLRUHash       runtime.MapType = 9
 	typeLRUPerCPUHash runtime.MapType = 10
+	typeLPMTrie       runtime.MapType = 11
+	typeArrayOfMaps   runtime.MapType = 12
+	typeHashOfMaps    runtime.MapType = 13
 	typeQueue         runtime.MapType = 22
 	typeStack         runtime.MapType = 23
 	typeSkStorage     runtime.MapType = 24
@@ -43,4 +48,9 @@ var families = []family{
 	{[]runtime.MapType{typeArena}, resolveArena},
 	{[]runtime.MapType{typeStructOps}, resolveStructOps},
 	{[]runtime.MapType{typeQueue, typeStack}, resolveQueue},
+	{[]runtime.MapType{typeLPMTrie}, resolveTrie},
+	{[]runtime.MapType{typeStackTrace}, resolveStackTrace},
+	{[]runtime.MapType{typeProgArray}, resolveProgArray},
+	{[]runtime.MapType{typeArrayOfMaps}, resolveArrayOfMaps},
+	{[]runtime.MapType{typeHashOfMaps}, resolveHashOfMaps},
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 )
 
-// hash copies BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH and their per-CPU
-// kinds, whether their elements are preallocated or not:
+// hash copies BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, their per-CPU kinds and
+// BPF_MAP_TYPE_HASH_OF_MAPS, whether their elements are preallocated or not:
 //
 //	struct bpf_htab.buckets[i].head ──► struct htab_elem ──► ... ──► i<<1 | 1
 //
-// An element is followed by its key, and that, 8-byte aligned, by the value or
-// by the per-CPU pointer to it (kernel/bpf/hashtab.c).
+// An element is followed by its key, and that, 8-byte aligned, by the value, by
+// the per-CPU pointer to it, or by a pointer to a map (kernel/bpf/hashtab.c).
 type hash struct {
 	buckets, count kmem.Field // of struct bpf_htab
 	bucketSize     int
@@ -22,12 +22,24 @@ type hash struct {
 	next           kmem.Field // of the same
 	key            int
 	perCPU         bool
+	maps           *reference // nil unless the values are maps
 }
 
-func resolveHash(r *resolver) copier       { return newHash(r, false) }
-func resolvePerCPUHash(r *resolver) copier { return newHash(r, true) }
+func resolveHash(r *resolver) copier { return newHash(r) }
 
-func newHash(r *resolver, perCPU bool) *hash {
+func resolvePerCPUHash(r *resolver) copier {
+	l := newHash(r)
+	l.perCPU = true
+	return l
+}
+
+func resolveHashOfMaps(r *resolver) copier {
+	l, to := newHash(r), mapReference(r)
+	l.maps = &to
+	return l
+}
+
+func newHash(r *resolver) *hash {
 	l := &hash{
 		buckets:    r.field("bpf_htab", "buckets"),
 		count:      r.field("bpf_htab", "n_buckets"),
@@ -36,7 +48,6 @@ func newHash(r *resolver, perCPU bool) *hash {
 		node:       r.at("htab_elem", "hash_node"),
 		next:       r.field("htab_elem", "hash_node.next"),
 		key:        r.at("htab_elem", "key"),
-		perCPU:     perCPU,
 	}
 	if l.key < l.next.Offset+l.next.Size {
 		r.missing = append(r.missing, "htab_elem.key")
@@ -47,6 +58,9 @@ func newHash(r *resolver, perCPU bool) *hash {
 func (l *hash) copy(p *Pass, m *Map) error {
 	if err := m.checkSizes(); err != nil {
 		return err
+	}
+	if l.maps != nil && m.ValueSize != idSize {
+		return corrupt("value_size is %d", m.ValueSize)
 	}
 	if l.perCPU {
 		m.perCPU(p.cpus)
@@ -61,7 +75,7 @@ func (l *hash) copy(p *Pass, m *Map) error {
 	}
 	w := hashWalk{hash: l, p: p, m: m, value: l.key + (m.KeySize+7)&^7}
 	w.size = w.value + m.ValueSize
-	if l.perCPU {
+	if l.perCPU || l.maps != nil {
 		w.size = w.value + pointer.Size
 	}
 	err = p.mem.Records(kmem.Addr(buckets), count, l.bucketSize, func(bucket []byte) error {
@@ -203,12 +217,24 @@ func (w *hashWalk) superseded(key []byte, first int) bool {
 
 // values copies the value of an element, or the values that it points to.
 func (w *hashWalk) values(e kmem.Addr, record []byte) {
-	if !w.perCPU {
-		w.m.Values = append(w.m.Values, record[w.value:]...)
-		w.m.Addrs = append(w.m.Addrs, uint64(e)+uint64(w.value))
-		return
+	m := w.m
+	var err error
+	switch {
+	case w.perCPU:
+		err = w.p.perCPUValues(m, pointer.Addr(record[w.value:]))
+	case w.maps != nil:
+		var id uint32
+		at := uint64(e) + uint64(w.value)
+		if id, err = w.maps.follow(w.p, pointer.Addr(record[w.value:])); err != nil {
+			at = 0
+		}
+		m.Values = kmem.AppendUint32(m.Values, id)
+		m.Addrs = append(m.Addrs, at)
+	default:
+		m.Values = append(m.Values, record[w.value:]...)
+		m.Addrs = append(m.Addrs, uint64(e)+uint64(w.value))
 	}
-	if err := w.p.perCPUValues(w.m, pointer.Addr(record[w.value:])); err != nil {
+	if err != nil {
 		w.unreadable, w.last = w.unreadable+1, err
 	}
 }

@@ -46,3 +46,6 @@ func (s *Space) Fetch(a Addr, f Field) (uint64, error) {
 	}
 	return binary.LittleEndian.Uint64(word[:]), nil
 }
+
+// AppendUint32 appends an integer as the guest would store it.
+func AppendUint32(b []byte, v uint32) []byte { return binary.LittleEndian.AppendUint32(b, v) }

@@ -35,8 +35,15 @@ var structs = map[string]struct {
 		{"data", 8, 8, 0}, {"data_size", 16, 4, 0}, {"id", 20, 4, 0}, {"base_btf", 24, 8, 0}, {"name", 32, 1, 56},
 	}},
 	"bpf_array": {264, []member{
-		{"elem_size", 256, 4, 0}, {"value", 264, 1, -1}, {"pptrs", 264, 8, -1},
+		{"elem_size", 256, 4, 0}, {"value", 264, 1, -1}, {"pptrs", 264, 8, -1}, {"ptrs", 264, 8, -1},
 	}},
+	"bpf_prog":           {64, []member{{"aux", 24, 8, 0}}},
+	"bpf_prog_aux":       {64, []member{{"id", 36, 4, 0}}},
+	"lpm_trie":           {300, []member{{"root", 264, 8, 0}}},
+	"lpm_trie_node":      {24, []member{{"child", 0, 8, 2}, {"flags", 16, 4, 0}, {"prefixlen", 20, 4, 0}, {"data", 24, 1, -1}}},
+	"bpf_stack_map":      {280, []member{{"n_buckets", 260, 4, 0}, {"buckets", 272, 8, -1}}},
+	"stack_map_bucket":   {24, []member{{"nr", 12, 4, 0}, {"data", 24, 8, -1}}},
+	"bpf_stack_build_id": {32, nil},
 	"bpf_htab": {320, []member{
 		{"buckets", 264, 8, 0}, {"n_buckets", 280, 4, 0},
 	}},

@@ -1,6 +1,7 @@
 package memimage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -160,6 +161,18 @@ func (m *Image) HashElements(hash uint64, bucket int) []uint64 {
 	return elements
 }
 
+// LinkMaps makes the values of a hash map's elements pointers to maps. The
+// values say which, as indices.
+func (m *Image) LinkMaps(hash uint64, keySize int, maps []uint64) {
+	buckets := int(m.Get(Addr(hash, "bpf_htab", "n_buckets")) & 0xffffffff)
+	for b := range buckets {
+		for _, e := range m.HashElements(hash, b) {
+			value := Addr(e, "htab_elem", "key") + uint64(keySize+7)&^7
+			m.Put(value, maps[m.Get(value)&0xffffffff], 8)
+		}
+	}
+}
+
 // Get reads an 8-byte integer at a virtual address that is mapped.
 func (m *Image) Get(a uint64) uint64 {
 	var b [8]byte
@@ -287,6 +300,71 @@ func (m *Image) Queue(h Map, values [][]byte) uint64 {
 	m.set(a, t, "head", uint64((tail+len(values))%size))
 	for i, v := range values {
 		m.Write(Addr(a, t, "elements")+uint64((tail+i)%size*int(h.ValueSize)), v)
+	}
+	return a
+}
+
+// Prog makes a struct bpf_prog.
+func (m *Image) Prog(id uint32) uint64 {
+	a, aux := m.Alloc(sizeOf("bpf_prog")), m.Alloc(sizeOf("bpf_prog_aux"))
+	m.set(a, "bpf_prog", "aux", aux)
+	m.set(aux, "bpf_prog_aux", "id", uint64(id))
+	return a
+}
+
+// References makes a map of pointers, such as BPF_MAP_TYPE_ARRAY_OF_MAPS.
+func (m *Image) References(h Map, pointers []uint64) uint64 {
+	a := m.Vmalloc(sizeOf("bpf_array") + 8*len(pointers))
+	m.header(a, h)
+	m.set(a, "bpf_array", "elem_size", 8)
+	m.Write(Addr(a, "bpf_array", "ptrs"), words(pointers...))
+	return a
+}
+
+// Prefix is a node of an LPM trie.
+type Prefix struct {
+	Bits        int
+	Data, Value []byte
+	Branch      bool // has no entry
+	Children    [2]*Prefix
+}
+
+// Trie makes a BPF_MAP_TYPE_LPM_TRIE.
+func (m *Image) Trie(h Map, root *Prefix) uint64 {
+	a := m.Alloc(sizeOf("lpm_trie"))
+	m.header(a, h)
+	m.set(a, "lpm_trie", "root", m.trieNode(root))
+	return a
+}
+
+func (m *Image) trieNode(p *Prefix) uint64 {
+	const t = "lpm_trie_node"
+	if p == nil {
+		return 0
+	}
+	a := m.Alloc(sizeOf(t) + len(p.Data) + len(p.Value))
+	m.set(a, t, "prefixlen", uint64(p.Bits))
+	if p.Branch {
+		m.set(a, t, "flags", 1)
+	}
+	m.Write(Addr(a, t, "data"), append(append([]byte(nil), p.Data...), p.Value...))
+	m.Write(Addr(a, t, "child"), words(m.trieNode(p.Children[0]), m.trieNode(p.Children[1])))
+	return a
+}
+
+// Stacks makes a BPF_MAP_TYPE_STACK_TRACE with stacks by their id, in frames of
+// frameSize bytes. What follows a stack in its value is not zero.
+func (m *Image) Stacks(h Map, slots, frameSize int, stacks map[int][]byte) uint64 {
+	const t = "bpf_stack_map"
+	a := m.Alloc(sizeOf(t) + 8*slots)
+	m.header(a, h)
+	m.set(a, t, "n_buckets", uint64(slots))
+	for id, stack := range stacks {
+		bucket := m.Alloc(sizeOf("stack_map_bucket") + int(h.ValueSize))
+		m.set(bucket, "stack_map_bucket", "nr", uint64(len(stack)/frameSize))
+		m.Write(Addr(bucket, "stack_map_bucket", "data"), bytes.Repeat([]byte{0xee}, int(h.ValueSize)))
+		m.Write(Addr(bucket, "stack_map_bucket", "data"), stack)
+		m.Put(Addr(a, t, "buckets")+uint64(8*id), bucket, 8)
 	}
 	return a
 }
