@@ -126,11 +126,11 @@ func mask(x, y Number) Number {
 // add adds a number to a number or a pointer, either way around. A number that
 // CO-RE says is an offset into a type makes the other a pointer to that.
 func (w *walk) add(a, b value) value {
-	if a.core != nil && b.core == nil {
+	if a.core.role == memberOf {
 		a, b = b, a
 	}
-	if b.core != nil && b.core != severalTypes {
-		a = w.expect(a, b.core, AnySpace)
+	if b.core.role == memberOf {
+		a = w.expect(a, b.core.typ, AnySpace)
 	}
 	n, ok := b.asNumber()
 	if !ok {
@@ -169,6 +169,6 @@ func shift(v value, n Number) value {
 	if v.flags&isNumber != 0 {
 		v.num = anyNumber
 	}
-	v.core = nil
+	v.core = coreNumber{}
 	return v
 }

@@ -3,8 +3,11 @@ package cast
 // This file handles calls: of subprograms, kfuncs and helpers.
 
 import (
+	"strings"
+
 	"github.com/cilium/ebpf/btf"
 
+	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 )
 
@@ -131,7 +134,7 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 	entry = entryState()
 	for i := 1; i <= 5; i++ {
 		v := w.regs[i]
-		v.core = nil
+		v.core = coreNumber{}
 		if p := &v.ptr; p.known() && p.region == stack {
 			p.frame++
 			inner = true
@@ -214,20 +217,42 @@ func (w *walk) kfunc(x *object.Extern) {
 	}
 	v := w.ofType(proto.Return, Kernel)
 	if v.flags&isOpaque != 0 {
-		v = w.unnamed()
+		v = w.untyped()
 	}
 	w.finishCall(v, true)
 }
 
-// knownKfunc handles the kfuncs that do more than their prototype says.
+// untyped is the result of a kfunc that returns void *. If it takes the id of
+// a type, like bpf_obj_new and bpf_rdonly_cast, the result is of that type;
+// what is cast by that was one before.
+func (w *walk) untyped() value {
+	for i := 1; i <= 5; i++ {
+		id := w.regs[i].core
+		if id.role != idOf || id.typ == nil {
+			continue
+		}
+		for j := 1; j < i; j++ {
+			w.expect(w.regs[j], id.typ, AnySpace)
+		}
+		return value{ptr: typedPointer(id.typ, Kernel), flags: isNull}
+	}
+	return w.unnamed()
+}
+
+// knownKfunc handles the kfuncs that do more than their prototype says. Some
+// have a variant for an argument that the verifier adds.
 func (w *walk) knownKfunc(name string) bool {
-	switch name {
-	case "bpf_rdonly_cast", "bpf_obj_new_impl", "bpf_percpu_obj_new_impl":
-		w.typeArgument(name)
-	case "bpf_refcount_acquire_impl", "bpf_cast_to_kern_ctx":
-		v := w.regs[1]
-		w.finishCall(v, false)
-	case "bpf_wq_set_callback_impl", "bpf_wq_set_callback":
+	switch strings.TrimSuffix(name, "_impl") {
+	case "bpf_refcount_acquire", "bpf_cast_to_kern_ctx":
+		w.finishCall(w.regs[1], false)
+	case "bpf_list_pop_front", "bpf_list_pop_back", "bpf_list_front", "bpf_list_back",
+		"bpf_rbtree_remove", "bpf_rbtree_first", "bpf_rbtree_root", "bpf_rbtree_left", "bpf_rbtree_right":
+		node, ok := w.node(w.regs[1])
+		if !ok {
+			return false
+		}
+		w.finishCall(node, false)
+	case "bpf_wq_set_callback":
 		w.timerCallback(w.regs[1], w.regs[2])
 		w.finishCall(number(anyNumber), false)
 	default:
@@ -236,25 +261,26 @@ func (w *walk) knownKfunc(name string) bool {
 	return true
 }
 
-// typeArgument handles a kfunc that is told its result's type by the type id
-// of a CO-RE relocation.
-func (w *walk) typeArgument(name string) {
-	id, space := w.regs[1], Kernel
-	if name == "bpf_rdonly_cast" {
-		id = w.regs[2]
-		w.expect(w.regs[1], known(id.core), AnySpace)
+// node is a node of the list or tree that v points to. A declaration tag,
+// "contains:TYPE:MEMBER", says what its nodes are members of.
+func (w *walk) node(v value) (value, bool) {
+	if !v.ptr.known() || v.ptr.region != typed {
+		return value{}, false
 	}
-	if t := known(id.core); t != nil {
-		w.finishCall(value{ptr: typedPointer(t, space), flags: isNull}, false)
-		return
+	for _, tag := range w.layouts.tagsAt(v.ptr.typ, v.ptr.off) {
+		name, found := strings.CutPrefix(tag, "contains:")
+		typeName, member, both := strings.Cut(name, ":")
+		t := w.layouts.named(typeName)
+		if !found || !both || t == nil {
+			continue
+		}
+		f, err := ktbtf.FieldOf(t, member)
+		if err != nil {
+			continue
+		}
+		p := typedPointer(t, Kernel)
+		p.off = newOffset(int64(f.Offset), 0)
+		return value{ptr: p, flags: isNull}, true
 	}
-	w.finishCall(w.unnamed(), false)
-}
-
-// known returns a CO-RE type, nil if it is not one type.
-func known(core btf.Type) btf.Type {
-	if core == severalTypes {
-		return nil
-	}
-	return core
+	return value{}, false
 }

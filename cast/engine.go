@@ -354,7 +354,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
 		e.use(from.slot, c.used, where)
 	}
-	v.from, v.core = origin{}, nil
+	v.from, v.core = origin{}, coreNumber{}
 	if joined := c.stored.join(v); joined != c.stored {
 		if c.changes++; c.changes > changesBeforeWidening {
 			joined = widened(joined)

@@ -23,12 +23,6 @@ var kernelResults = map[asm.BuiltinFunc]string{
 	asm.FnSkcToUnixSock:        "unix_sock",
 	asm.FnSkcToMptcpSock:       "mptcp_sock",
 	asm.FnSockFromFile:         "socket",
-	asm.FnSkFullsock:           "bpf_sock",
-	asm.FnGetListenerSock:      "bpf_sock",
-	asm.FnSkLookupTcp:          "bpf_sock",
-	asm.FnSkLookupUdp:          "bpf_sock",
-	asm.FnSkcLookupTcp:         "bpf_sock",
-	asm.FnTcpSock:              "bpf_tcp_sock",
 }
 
 // helper calls a helper by its number.

@@ -12,11 +12,15 @@ import (
 
 // samples are random elements of a lattice, few enough different ones that
 // equal and comparable pairs are common.
-const samples = 60
+const samples = 80
 
 var (
 	task   = &btf.Struct{Name: "task_struct", Size: 8}
 	cgroup = &btf.Struct{Name: "cgroup", Size: 8}
+	inner  = &btf.Struct{Name: "inner", Size: 8}
+	middle = &btf.Struct{Name: "middle", Size: 16, Members: []btf.Member{{Name: "in", Type: &btf.Typedef{Name: "in_t", Type: inner}}}}
+	whole  = &btf.Struct{Name: "whole", Size: 24, Members: []btf.Member{{Name: "mid", Type: middle}}}
+	other  = &btf.Struct{Name: "other", Size: 24, Members: []btf.Member{{Name: "mid", Type: middle}}}
 	aMap   = &object.Map{Name: "m"}
 )
 
@@ -47,7 +51,7 @@ func randomPointer(r *rand.Rand) pointer {
 	case 3:
 		return pointer{state: onePointer, region: mapRef, ref: aMap}
 	}
-	p := typedPointer(pick[btf.Type](r, task, cgroup), pick(r, Kernel, Arena, AnySpace))
+	p := typedPointer(pick[btf.Type](r, task, inner, middle, whole, other), pick(r, Kernel, Arena, AnySpace))
 	p.off = randomOffset(r)
 	return p
 }
@@ -62,12 +66,16 @@ func randomOrigin(r *rand.Rand) origin {
 	return origin{state: oneOrigin, slot: slot{kind: field, typ: task, off: uint32(8 * r.IntN(2))}, off: randomOffset(r)}
 }
 
+func randomCore(r *rand.Rand) coreNumber {
+	return pick(r, coreNumber{}, coreNumber{memberOf, task}, coreNumber{memberOf, cgroup}, coreNumber{idOf, task}, coreNumber{role: otherRoles})
+}
+
 func randomValue(r *rand.Rand) value {
 	v := value{
 		ptr:   randomPointer(r),
 		flags: flags(r.IntN(8)),
 		from:  randomOrigin(r),
-		core:  pick[btf.Type](r, nil, task, cgroup, severalTypes),
+		core:  randomCore(r),
 	}
 	if v.flags&isNumber != 0 {
 		v.num = randomNumber(r)
@@ -97,11 +105,12 @@ func checkLaws[T comparable](t *testing.T, sample func(*rand.Rand) T, join func(
 	}
 }
 
-func TestNumbersAreALattice(t *testing.T)  { checkLaws(t, randomNumber, Number.join) }
-func TestOffsetsAreALattice(t *testing.T)  { checkLaws(t, randomOffset, offset.join) }
-func TestPointersAreALattice(t *testing.T) { checkLaws(t, randomPointer, pointer.join) }
-func TestOriginsAreALattice(t *testing.T)  { checkLaws(t, randomOrigin, origin.join) }
-func TestValuesAreALattice(t *testing.T)   { checkLaws(t, randomValue, value.join) }
+func TestNumbersAreALattice(t *testing.T)     { checkLaws(t, randomNumber, Number.join) }
+func TestOffsetsAreALattice(t *testing.T)     { checkLaws(t, randomOffset, offset.join) }
+func TestPointersAreALattice(t *testing.T)    { checkLaws(t, randomPointer, pointer.join) }
+func TestOriginsAreALattice(t *testing.T)     { checkLaws(t, randomOrigin, origin.join) }
+func TestCoreNumbersAreALattice(t *testing.T) { checkLaws(t, randomCore, coreNumber.join) }
+func TestValuesAreALattice(t *testing.T)      { checkLaws(t, randomValue, value.join) }
 
 func TestBottomIsBelowEveryValue(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))

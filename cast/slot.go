@@ -2,6 +2,7 @@ package cast
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -131,11 +132,25 @@ func (l *layouts) pointee(t btf.Type) (target btf.Type, tags []string, ok bool) 
 		case *btf.Volatile:
 			next = q.Type
 		default:
-			return l.canonical(next), tags, true
+			target = l.canonical(next)
+			if isView(target) {
+				target = nil
+			}
+			return target, tags, true
 		}
 	}
 	return nil, tags, true
 }
+
+// views are structs that no memory is laid out as: the verifier turns accesses
+// to their members into accesses to something else. A pointer to one leads to
+// that.
+var views = []string{
+	"__sk_buff", "bpf_cgroup_dev_ctx", "bpf_perf_event_data", "bpf_sk_lookup", "bpf_sock", "bpf_sock_addr",
+	"bpf_sock_ops", "bpf_sockopt", "bpf_sysctl", "bpf_tcp_sock", "bpf_nf_ctx", "sk_msg_md", "sk_reuseport_md", "xdp_md",
+}
+
+func isView(t btf.Type) bool { return slices.Contains(views, aggregateName(t)) }
 
 // at returns what of `size` bytes lies at an offset of an object of type t, or
 // of an array of them. A size of 0 asks for the outermost thing that starts
@@ -256,6 +271,61 @@ func (d descent) element(t *btf.Array, off offset, start uint32, depth int) (pla
 		return d.into(t.Type, offset{base: base}, start, depth-1)
 	}
 	return d.into(t.Type, offset{base, gcd(off.stride, uint64(n))}, start, depth-1)
+}
+
+// tagsAt returns the declaration tags of the members and variables that start
+// at an offset, from the outermost in.
+func (l *layouts) tagsAt(t btf.Type, off offset) []string {
+	var tags []string
+	at, stride := off.base, off.stride
+	for range maxNesting {
+		switch u := l.canonical(t).(type) {
+		case *btf.Struct:
+			m := memberAt(u.Members, at)
+			if m == nil {
+				return tags
+			}
+			t, at, tags = m.Type, at-int64(m.Offset/8), append(tags, m.Tags...)
+		case *btf.Datasec:
+			v, start := variableAt(u, at)
+			if v == nil {
+				return tags
+			}
+			t, at, tags = v.Type, at-start, append(tags, v.Tags...)
+		case *btf.Array:
+			n, err := btf.Sizeof(u.Type)
+			if err != nil || n == 0 || stride%uint64(n) != 0 {
+				return tags
+			}
+			t, at, stride = u.Type, mod(at, uint64(n)), 0
+		default:
+			return tags
+		}
+	}
+	return tags
+}
+
+// memberAt returns the member that byte off is in, or nil.
+func memberAt(members []btf.Member, off int64) *btf.Member {
+	for i := range members {
+		m := &members[i]
+		n, err := btf.Sizeof(m.Type)
+		if at := int64(m.Offset / 8); err == nil && off >= at && off < at+int64(n) {
+			return m
+		}
+	}
+	return nil
+}
+
+// variableAt returns the variable that byte off is in, and where it starts.
+func variableAt(section *btf.Datasec, off int64) (v *btf.Var, start int64) {
+	for _, info := range section.Vars {
+		if off >= int64(info.Offset) && off < int64(info.Offset)+int64(info.Size) {
+			v, _ := info.Type.(*btf.Var)
+			return v, int64(info.Offset)
+		}
+	}
+	return nil, 0
 }
 
 // container returns how C spells what a slot is a part of.

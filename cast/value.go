@@ -56,10 +56,38 @@ type pointer struct {
 
 func (p pointer) known() bool { return p.state == onePointer }
 
-// sameObject tells whether two pointers differ in offset and space only.
+// sameObject tells whether two pointers differ in offset, space and type only.
 func (p pointer) sameObject(q pointer) bool {
-	p.off, q.off, p.space, q.space = offset{}, offset{}, 0, 0
+	p.off, q.off, p.space, q.space, p.typ, q.typ = offset{}, offset{}, 0, 0, nil, nil
 	return p == q
+}
+
+// outer returns the one of two types that the other is the first part of. A
+// pointer to a struct is one to its first member, too, and C code casts one to
+// the other.
+func outer(a, b btf.Type) (btf.Type, bool) {
+	switch {
+	case a == b || startsWith(a, b):
+		return a, true
+	case startsWith(b, a):
+		return b, true
+	}
+	return nil, false
+}
+
+// startsWith tells whether part is the first member of t, or the first member
+// of that. Unions do not count: a type has one first part of each size.
+func startsWith(t, part btf.Type) bool {
+	for range maxNesting {
+		s, ok := t.(*btf.Struct)
+		if !ok || len(s.Members) == 0 || s.Members[0].Offset != 0 {
+			return false
+		}
+		if t = btf.UnderlyingType(s.Members[0].Type); t == part {
+			return true
+		}
+	}
+	return false
 }
 
 // join is the least upper bound: no pointer, below pointers into one kind of
@@ -73,6 +101,11 @@ func (p pointer) join(q pointer) pointer {
 	case p.state == conflicting || q.state == conflicting || !p.sameObject(q):
 		return pointer{state: conflicting}
 	}
+	t, ok := outer(p.typ, q.typ)
+	if !ok {
+		return pointer{state: conflicting}
+	}
+	p.typ = t
 	p.off = p.off.join(q.off)
 	if p.space != q.space {
 		p.space = AnySpace
@@ -127,29 +160,42 @@ type value struct {
 	num   Number // if flags has isNumber
 	from  origin
 
-	// core is the type that a CO-RE relocation says num is an offset into, or
-	// the id of.
-	core btf.Type
+	// core is what a CO-RE relocation says num is.
+	core coreNumber
+}
+
+// coreNumber is what a CO-RE relocation makes of a number: the offset of a
+// member of a type, or the id of a type. The zero coreNumber is bottom:
+// nothing, or not yet anything.
+type coreNumber struct {
+	role coreRole
+	typ  btf.Type // canonical
+}
+
+type coreRole uint8
+
+const (
+	noRole     coreRole = iota
+	memberOf            // an offset into typ
+	idOf                // the id of typ
+	otherRoles          // top
+)
+
+func (c coreNumber) join(d coreNumber) coreNumber {
+	switch {
+	case c.role == noRole || c == d:
+		return d
+	case d.role == noRole:
+		return c
+	}
+	return coreNumber{role: otherRoles}
 }
 
 func (v value) join(w value) value {
 	out := value{ptr: v.ptr.join(w.ptr), flags: v.flags | w.flags, from: v.from.join(w.from)}
 	out.num = joinNumbers(v, w)
-	out.core = joinCore(v.core, w.core)
+	out.core = v.core.join(w.core)
 	return out
-}
-
-// severalTypes is the top of value.core's lattice, of which nil is the bottom.
-var severalTypes btf.Type = &btf.Fwd{Name: "several types"}
-
-func joinCore(a, b btf.Type) btf.Type {
-	switch {
-	case a == nil || a == b:
-		return b
-	case b == nil:
-		return a
-	}
-	return severalTypes
 }
 
 func joinNumbers(v, w value) Number {

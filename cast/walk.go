@@ -161,11 +161,29 @@ func (w *walk) loadImmediate(insn object.Insn) {
 	w.annotate(insn.Dst)
 }
 
-// annotate notes the type that a CO-RE relocation gives to a constant.
+// Kinds of CO-RE relocations (enum bpf_core_relo_kind).
+const (
+	coreFieldOffset  = 0
+	coreTypeIDLocal  = 6
+	coreTypeIDTarget = 7
+)
+
+// annotate notes what a CO-RE relocation makes of a constant.
 func (w *walk) annotate(reg uint8) {
-	if relo, ok := w.fn.code.Relos[w.at]; ok {
-		w.regs[reg].core = w.layouts.canonical(relo.Type)
+	relo, ok := w.fn.code.Relos[w.at]
+	if !ok {
+		return
 	}
+	core := coreNumber{typ: w.layouts.canonical(relo.Type)}
+	switch relo.Kind {
+	case coreFieldOffset:
+		core.role = memberOf
+	case coreTypeIDLocal, coreTypeIDTarget:
+		core.role = idOf
+	default:
+		return
+	}
+	w.regs[reg].core = core
 }
 
 // address is the value of a reference.
@@ -267,8 +285,7 @@ func (w *walk) atomic(insn object.Insn) {
 // register points to the relocation's type.
 func (w *walk) relocated(reg uint8) {
 	relo, ok := w.fn.code.Relos[w.at]
-	const fieldOffset = 0 // BPF_CORE_FIELD_BYTE_OFFSET
-	if !ok || relo.Kind != fieldOffset {
+	if !ok || relo.Kind != coreFieldOffset {
 		return
 	}
 	w.regs[reg] = w.expect(w.regs[reg], w.layouts.canonical(relo.Type), AnySpace)

@@ -92,7 +92,7 @@ void enqueue(u64 *ctx)
 	/* Known by what it is used as. */
 	bpf_task_acquire((void *)f->used); /* want flow.used -> struct task_struct (unknown, likely) */
 	((struct cgroup *)f->core)->level++; /* want flow.core -> struct cgroup (unknown, likely) */
-	q = bpf_rdonly_cast((void *)f->cast, __builtin_preserve_type_info(*(struct task_struct *)0, 0)); /* want flow.cast -> struct task_struct (unknown, likely) */
+	q = bpf_rdonly_cast((void *)f->cast, __builtin_btf_type_id(*(struct task_struct *)0, 1)); /* want flow.cast -> struct task_struct (unknown, likely) */
 	__sync_val_compare_and_swap(&f->published, 0, (u64)p); /* want flow.published -> struct task_struct (kernel, proven) */
 }
 
