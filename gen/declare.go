@@ -199,7 +199,7 @@ func (b *builder) lazyVariable(v runtime.Member, elem *runtime.Shape) Field {
 
 func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
 	name := accessors.claim(exported(m.Name), "map "+m.Name)
-	out := &Map{Name: name, CName: m.Name, ID: "map" + name, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
+	out := &Map{Name: name, CName: m.Name, ID: "map" + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
 	out.Access = b.access(m)
 	if out.Access != AccessOpaque {
 		out.Value, out.Ref = b.codec(m.value), b.refOf(m.value)
@@ -264,17 +264,19 @@ var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypePerCPUArray:   AccessPerCPUArray,
 	runtime.MapTypeHash:          AccessHash,
 	runtime.MapTypeLRUHash:       AccessHash,
+	runtime.MapTypeRHash:         AccessHash,
 	runtime.MapTypePerCPUHash:    AccessPerCPUHash,
 	runtime.MapTypeLRUPerCPUHash: AccessPerCPUHash,
 	runtime.MapTypeTaskStorage:   AccessTaskStorage,
 }
 
-// mapTypeConst is the constant of package runtime for a map type.
+// mapTypeConst is the constant of package runtime for a map type, empty for
+// types that are newer than ktgen.
 func mapTypeConst(t runtime.MapType) string {
 	if name := mapTypeConsts[t]; name != "" {
 		return "MapType" + name
 	}
-	return "MapTypeUnspec"
+	return ""
 }
 
 // mapTypeConsts are the constants without their prefix.
@@ -311,4 +313,6 @@ var mapTypeConsts = map[runtime.MapType]string{
 	runtime.MapTypeUserRingBuf:       "UserRingBuf",
 	runtime.MapTypeCgroupStorage:     "CgroupStorage",
 	runtime.MapTypeArena:             "Arena",
+	runtime.MapTypeInsnArray:         "InsnArray",
+	runtime.MapTypeRHash:             "RHash",
 }

@@ -70,7 +70,8 @@ type Map struct {
 	Key       *Codec // nil where keys are not decoded
 	Ref       string // shape of the value; empty without BTF
 	Value     *Codec // nil where values are not decoded
-	TypeConst string // of package runtime, for enum bpf_map_type
+	Type      uint32 // enum bpf_map_type
+	TypeConst string // of package runtime, for Type; may be empty
 }
 
 // Access is the way a map is read: the runtime type that its accessor returns.

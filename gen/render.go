@@ -352,7 +352,7 @@ func mapList(maps []*Map) jen.Code {
 		for _, m := range maps {
 			fields := []jen.Code{
 				jen.Id("Name").Op(":").Lit(m.CName),
-				jen.Id("Type").Op(":").Qual(ktrt, m.TypeConst),
+				jen.Id("Type").Op(":").Add(mapType(m)),
 			}
 			if m.KeyRef != "" {
 				fields = append(fields, jen.Id("Key").Op(":").Lit(m.KeyRef))
@@ -373,4 +373,11 @@ func (c *Codec) target() *jen.Statement {
 		return jen.Id("v")
 	}
 	return jen.Op("*").Id("v")
+}
+
+func mapType(m *Map) jen.Code {
+	if m.TypeConst == "" {
+		return jen.Lit(int(m.Type))
+	}
+	return jen.Qual(ktrt, m.TypeConst)
 }

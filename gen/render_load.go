@@ -127,19 +127,37 @@ func convertInt(l Load, from source) *jen.Statement {
 	return goType(l.Type).Parens(value)
 }
 
+// bitsExpression prints a bitfield: by shift and mask where a load has just
+// the bytes it touches.
 func bitsExpression(l Load, from source) *jen.Statement {
-	name := "Bits"
-	if l.Signed {
-		name = "SignedBits"
-	}
-	value := jen.Qual(ktrt, name).Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits))
+	isBool := l.Type.Kind == Basic && l.Type.Name == "bool"
+	value, valueType := shiftedBits(l, from)
 	switch {
-	case l.Type.Kind == Basic && l.Type.Name == "bool":
+	case isBool:
 		return value.Op("!=").Lit(0)
-	case l.Type.Kind == Basic && (l.Type.Name == "uint64" || l.Type.Name == "int64"):
+	case l.Type.Kind == Basic && l.Type.Name == valueType:
 		return value
 	}
 	return goType(l.Type).Parens(value)
+}
+
+// shiftedBits prints the bits as a number of the type that it returns.
+func shiftedBits(l Load, from source) (value *jen.Statement, goType string) {
+	isLoad := l.Size == 1 || l.Size == 2 || l.Size == 4 || l.Size == 8
+	switch {
+	case l.Signed:
+		return jen.Qual(ktrt, "SignedBits").Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits)), "int64"
+	case !isLoad:
+		return jen.Qual(ktrt, "Bits").Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits)), "uint64"
+	}
+	value = loadUint(l.Size, from)
+	if l.First > 0 {
+		value.Op(">>").Lit(l.First)
+	}
+	if l.First+l.Bits < 8*l.Size {
+		value.Op("&").Id(fmt.Sprintf("%#x", uint64(1)<<l.Bits-1))
+	}
+	return value, fmt.Sprintf("uint%d", 8*l.Size)
 }
 
 // goType prints a type.

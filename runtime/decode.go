@@ -9,9 +9,9 @@ import "fmt"
 // queues it, so that lists may be as long, and cycles as they like.
 type Decoder struct {
 	b      *Binding
-	locked bool // holds b.mu
-	first  int  // of b.objects that it decodes
-	from   origin
+	locked bool    // holds b.mu
+	first  int     // of b.objects that it decodes
+	from   *origin // of what is being decoded
 	queue  []func()
 	left   int // objects that may still be followed
 	err    error
@@ -25,14 +25,19 @@ type Decode[V any] = func(v *V, b []byte, d *Decoder)
 func newDecoder(b *Binding) *Decoder { return &Decoder{b: b, left: b.options.maxObjects} }
 
 // decodeInto decodes raw bytes of the guest into v and follows its pointers.
-func decodeInto[V any](d *Decoder, v *V, raw []byte, p *plan, from origin, decode Decode[V]) {
+func decodeInto[V any](d *Decoder, v *V, raw []byte, p *plan, from *origin, decode Decode[V]) {
 	d.from = from
 	decode(v, d.arrange(raw, p), d)
+	d.follow()
+}
+
+// follow decodes what pointers have led to, until they lead to nothing new.
+func (d *Decoder) follow() {
 	for next := 0; next < len(d.queue); next++ {
 		d.queue[next]()
 	}
+	clear(d.queue)
 	d.queue = d.queue[:0]
-	d.from = origin{}
 }
 
 // arrange returns raw as the generated code expects it.
@@ -100,10 +105,11 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 		return nil
 	}
 	d.left--
-	o := &object{value: new(T), key: key, shape: bound.shape, raw: raw, from: d.from}
+	from := *d.from // which changes from element to element
+	o := &object{value: new(T), key: key, shape: bound.shape, raw: raw, from: &from}
 	b.remember(o)
 	d.queue = append(d.queue, func() {
-		d.from = origin{parent: o}
+		d.from = &origin{parent: o}
 		decode(o.value.(*T), d.arrange(raw, bound.plan), d)
 	})
 	return o.value.(*T)
@@ -111,7 +117,7 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 
 // noteLimit tells a test once that pointers were left alone: a nil pointer in
 // a list should not pass for its end. The memo's lock is held.
-func (b *Binding) noteLimit(from origin) {
+func (b *Binding) noteLimit(from *origin) {
 	if b.limited {
 		return
 	}

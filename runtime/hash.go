@@ -53,7 +53,7 @@ func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyIndex[K], erro
 	defer d.unlock()
 	for i := range x.keys {
 		raw := m.m.Keys[i*m.keySize:][:m.keySize:m.keySize]
-		decodeInto(d, &x.keys[i], raw, m.key, origin{source: &m.source, entry: i}, decode)
+		decodeInto(d, &x.keys[i], raw, m.key, &origin{source: &m.source, entry: i}, decode)
 		x.add(x.keys[i], int32(i))
 	}
 	return x, d.err

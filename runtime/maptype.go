@@ -2,7 +2,7 @@ package runtime
 
 import "strconv"
 
-// The map types that are read (enum bpf_map_type, include/uapi/linux/bpf.h).
+// The map types there are (enum bpf_map_type, include/uapi/linux/bpf.h).
 const (
 	MapTypeHash              MapType = 1
 	MapTypeArray             MapType = 2
@@ -37,6 +37,8 @@ const (
 	MapTypeUserRingBuf       MapType = 31
 	MapTypeCgroupStorage     MapType = 32
 	MapTypeArena             MapType = 33
+	MapTypeInsnArray         MapType = 34
+	MapTypeRHash             MapType = 35
 )
 
 // mapTypeNames are the kernel's names without BPF_MAP_TYPE_.
@@ -48,6 +50,7 @@ var mapTypeNames = [...]string{
 	"REUSEPORT_SOCKARRAY", "PERCPU_CGROUP_STORAGE_DEPRECATED", "QUEUE", "STACK",
 	"SK_STORAGE", "DEVMAP_HASH", "STRUCT_OPS", "RINGBUF", "INODE_STORAGE",
 	"TASK_STORAGE", "BLOOM_FILTER", "USER_RINGBUF", "CGRP_STORAGE", "ARENA",
+	"INSN_ARRAY", "RHASH",
 }
 
 // String returns the kernel's name without BPF_MAP_TYPE_, such as
@@ -71,7 +74,7 @@ func (t MapType) IsPerCPU() bool {
 // family is the type that stands for all that are read the same way.
 func (t MapType) family() MapType {
 	switch t {
-	case MapTypeLRUHash:
+	case MapTypeLRUHash, MapTypeRHash:
 		return MapTypeHash
 	case MapTypeLRUPerCPUHash:
 		return MapTypePerCPUHash

@@ -14,7 +14,7 @@ type object struct {
 	key   objectKey
 	shape *Shape // the guest's
 	raw   []byte // the guest's bytes
-	from  origin
+	from  *origin
 }
 
 // origin is how an object was reached: it is an entry of a source, or a
@@ -27,7 +27,7 @@ type origin struct {
 }
 
 // root names the entry that the way to an object began at.
-func (o origin) root() string {
+func (o *origin) root() string {
 	for o.parent != nil {
 		o = o.parent.from
 	}
@@ -69,14 +69,14 @@ func load[V any](s *source, op string, entry, slot int, decode Decode[V]) *V {
 	if known := s.b.known(key); known != nil {
 		return known.value.(*V)
 	}
-	v, err := decodeObject(s, key, origin{source: s, entry: entry, slot: slot}, raw, decode)
+	v, err := decodeObject(s, key, &origin{source: s, entry: entry, slot: slot}, raw, decode)
 	if err != nil {
 		s.b.fail(&Error{Op: op, Path: s.path(entry, slot), Addr: addr, Err: err})
 	}
 	return v
 }
 
-func decodeObject[V any](s *source, key objectKey, from origin, raw []byte, decode Decode[V]) (*V, error) {
+func decodeObject[V any](s *source, key objectKey, from *origin, raw []byte, decode Decode[V]) (*V, error) {
 	d := newDecoder(s.b)
 	d.lock()
 	defer d.unlock()
@@ -85,7 +85,7 @@ func decodeObject[V any](s *source, key objectKey, from origin, raw []byte, deco
 	}
 	o := &object{value: new(V), key: key, shape: s.shape, raw: raw, from: from}
 	s.b.remember(o)
-	decodeInto(d, o.value.(*V), raw, s.plan, origin{parent: o}, decode)
+	decodeInto(d, o.value.(*V), raw, s.plan, &origin{parent: o}, decode)
 	return o.value.(*V), d.err
 }
 
@@ -109,39 +109,50 @@ type sourceReader[V any] struct {
 }
 
 func newSourceReader[V any](s *source, op string, decode Decode[V]) *sourceReader[V] {
-	return &sourceReader[V]{source: s, d: newDecoder(s.b), op: op, decode: decode}
+	return &sourceReader[V]{
+		source: s, d: newDecoder(s.b), op: op, decode: decode,
+		last: origin{source: s, entry: -1, followed: true},
+	}
 }
 
 // read decodes a value. It stays as it is until the next call.
 func (r *sourceReader[V]) read(entry, slot int) *V {
-	raw, addr, ok := r.source.value(entry, slot)
+	raw, _, ok := r.source.value(entry, slot)
 	if !ok {
 		r.failUnreadable(r.op, entry, slot)
 		return nil
 	}
-	r.d.left = r.b.options.maxObjects
-	r.last = origin{source: r.source, entry: entry, slot: slot, followed: true}
-	r.decodeValue(raw)
-	if r.d.err != nil {
-		r.b.fail(&Error{Op: r.op, Path: r.path(entry, slot), Addr: addr, Err: r.d.err})
+	r.last.entry, r.last.slot = entry, slot
+	r.d.from = &r.last
+	r.decode(&r.value, r.d.arrange(raw, r.plan), r.d)
+	if r.d.locked || r.d.err != nil {
+		r.finish()
 	}
 	return &r.value
 }
 
-func (r *sourceReader[V]) decodeValue(raw []byte) {
-	defer r.d.unlock()
-	decodeInto(r.d, &r.value, raw, r.plan, r.last, r.decode)
+// finish ends the decoding of a value that pointers were followed from, or
+// that failed.
+func (r *sourceReader[V]) finish() {
+	r.d.follow()
+	r.d.unlock()
+	if r.d.err != nil {
+		_, addr, _ := r.source.value(r.last.entry, r.last.slot)
+		r.b.fail(&Error{Op: r.op, Path: r.path(r.last.entry, r.last.slot), Addr: addr, Err: r.d.err})
+	}
+	r.d.left = r.b.options.maxObjects
 }
 
 // interrupted keeps the value that a loop body panicked with; see nilhop.go.
 func (r *sourceReader[V]) interrupted() {
-	from := r.last
-	if from.source == nil {
+	r.d.unlock()
+	if r.last.entry < 0 {
 		return
 	}
+	from := r.last
 	raw, addr, _ := from.source.value(from.entry, from.slot)
 	from.followed = false
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
-	r.b.interrupted = &object{value: &r.value, key: objectKey{addr: addr, typ: r.typ}, shape: r.shape, raw: raw, from: from}
+	r.b.interrupted = &object{value: &r.value, key: objectKey{addr: addr, typ: r.typ}, shape: r.shape, raw: raw, from: &from}
 }

@@ -44,7 +44,7 @@ func joinSteps(steps []string) string {
 	return b.String()
 }
 
-func (o origin) entryBytes() []byte {
+func (o *origin) entryBytes() []byte {
 	raw, _, _ := o.source.value(o.entry, o.slot)
 	return raw
 }

@@ -140,9 +140,9 @@ func decodeSection[S any](s *boundSection, addr uint64, raw []byte, decode func(
 	if known := s.b.memo[key]; known != nil {
 		return known.value.(*S), nil
 	}
-	o := &object{value: new(S), key: key, shape: s.m.Value, raw: raw, from: origin{source: &s.source}}
+	o := &object{value: new(S), key: key, shape: s.m.Value, raw: raw, from: &origin{source: &s.source}}
 	s.b.remember(o)
-	decodeInto(d, o.value.(*S), raw, nil, origin{parent: o}, func(v *S, b []byte, d *Decoder) {
+	decodeInto(d, o.value.(*S), raw, nil, &origin{parent: o}, func(v *S, b []byte, d *Decoder) {
 		decode(v, &Vars{s: s, d: d, b: b}, d)
 	})
 	return o.value.(*S), d.err

@@ -142,6 +142,22 @@ struct key {
 	u8 bytes[2];
 };
 
+/* 200 bytes of what schedulers keep for a task; benchmarks decode it. */
+struct task {
+	u64 vtime, deadline, slice, runtime;
+	u32 weight, cpu;
+	s32 pid, tgid;
+	char comm[16];
+	enum policy policy;
+	_Bool queued, kthread;
+	u16 layer;
+	u64 per_llc[8];
+	point_t span[2];
+	u32 flags : 3, last_cpu : 12;
+	u32 generation;
+	u64 counters[5];
+};
+
 #define MAP(name, map_type, k, v, n)        \
 	struct {                            \
 		__uint(type, map_type);     \
@@ -165,6 +181,7 @@ MAP(nested, ARRAY, u32, struct nested, 8);
 MAP(names, ARRAY, u32, struct names, 8);
 MAP(pointers, ARRAY, u32, struct pointers, 8);
 MAP(flexible, ARRAY, u32, struct flexible, 8);
+MAP(bench, ARRAY, u32, struct task, 1024);
 MAP(nodes, HASH, u32, struct node, 64);
 MAP(by_key, HASH, struct key, u64, 8);
 MAP(recent, LRU_HASH, u64, enum policy, 8);

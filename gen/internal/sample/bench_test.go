@@ -1,0 +1,140 @@
+package sample_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/gen/internal/sample"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+// Benchmarks stand next to what they are measured against: a decoder that
+// somebody wrote by hand, and a read through unsafe.
+
+var le = binary.LittleEndian
+
+// byHand decodes struct task as one would without a generator.
+func byHand(v *sample.Task, raw []byte) {
+	b := raw[:200:200]
+	v.Vtime, v.Deadline = le.Uint64(b[0:]), le.Uint64(b[8:])
+	v.Slice, v.Runtime = le.Uint64(b[16:]), le.Uint64(b[24:])
+	v.Weight, v.Cpu = le.Uint32(b[32:]), le.Uint32(b[36:])
+	v.Pid, v.Tgid = int32(le.Uint32(b[40:])), int32(le.Uint32(b[44:]))
+	comm := b[48:64]
+	if end := bytes.IndexByte(comm, 0); end >= 0 {
+		comm = comm[:end]
+	}
+	v.Comm = string(comm)
+	v.Policy = sample.Policy(le.Uint32(b[64:]))
+	v.Queued, v.Kthread = b[68] != 0, b[69] != 0
+	v.Layer = le.Uint16(b[70:])
+	for i := range v.PerLlc {
+		v.PerLlc[i] = le.Uint64(b[72+8*i:])
+	}
+	for i := range v.Span {
+		v.Span[i] = sample.PointT{X: le.Uint32(b[136+8*i:]), Y: le.Uint32(b[140+8*i:])}
+	}
+	bits := le.Uint32(b[152:])
+	v.Flags, v.LastCpu = bits&7, bits>>3&0xfff
+	v.Generation = le.Uint32(b[156:])
+	for i := range v.Counters {
+		v.Counters[i] = le.Uint64(b[160+8*i:])
+	}
+}
+
+func benchSnap(b *testing.B) (sample.Snap, *ktrt.Map) {
+	s := newGuest(b, "testdata/sample.bpf.o").snapshot()
+	m := find(b, s, "bench")
+	for i := range m.N {
+		copy(m.Values[i*m.Stride+48:], "worker/7\x00")
+	}
+	return sample.Bind(b, s), m
+}
+
+func TestTheHandWrittenDecoderIsRight(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "bench")
+	for i, want := range sample.Bind(t, s).Bench().All() {
+		var got sample.Task
+		byHand(&got, m.Values[i*m.Stride:])
+		require.Equal(t, want, got)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	snap, m := benchSnap(b)
+	var sum uint64
+	b.Run("generated", func(b *testing.B) {
+		b.ReportAllocs()
+		for n := 0; n < b.N; {
+			for range snap.Bench().Filter(func(v *sample.Task) bool {
+				n++
+				sum += v.Runtime
+				return false
+			}) {
+			}
+		}
+	})
+	b.Run("by hand", func(b *testing.B) {
+		b.ReportAllocs()
+		var v sample.Task
+		for n := range b.N {
+			byHand(&v, m.Values[n%m.N*m.Stride:])
+			sum += v.Runtime
+		}
+	})
+	b.Run("unsafe", func(b *testing.B) {
+		b.ReportAllocs()
+		for n := range b.N {
+			sum += *(*uint64)(unsafe.Pointer(&m.Values[n%m.N*m.Stride+24]))
+		}
+	})
+	sink = sum
+}
+
+func BenchmarkRead(b *testing.B) {
+	snap, m := benchSnap(b)
+	var sum uint64
+	b.Run("field", func(b *testing.B) {
+		b.ReportAllocs()
+		e := snap.Bench().At(7)
+		for b.Loop() {
+			sum += e.Runtime
+		}
+	})
+	b.Run("field by unsafe", func(b *testing.B) {
+		b.ReportAllocs()
+		p := unsafe.Pointer(&m.Values[7*m.Stride])
+		for b.Loop() {
+			sum += *(*uint64)(unsafe.Add(p, 24))
+		}
+	})
+	b.Run("chain, decoded before", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			sum += snap.Bench().At(7).Runtime
+		}
+	})
+	b.Run("range", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			for _, v := range snap.Bench().All() {
+				sum += v.Runtime
+			}
+		}
+	})
+	sink = sum
+}
+
+func BenchmarkBind(b *testing.B) {
+	s := newGuest(b, "testdata/sample.bpf.o").snapshot()
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := sample.Open(s)
+		require.NoError(b, err)
+	}
+}
