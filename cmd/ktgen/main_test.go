@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"ktgen": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// Each script is a conversation with ktgen as a user has it.
+func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ROOT", root)
+			env.Setenv("SAMPLE", filepath.Join(root, "gen/internal/sample/testdata/sample.bpf.o"))
+			env.Setenv("ZOO", filepath.Join(root, "object/testdata/zoo.bpf.o"))
+			env.Setenv("BIG_ENDIAN", filepath.Join(root, "object/testdata/zoo.eb.bpf.o"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"truncate": truncate,
+			"exitcode": exitCode,
+		},
+	})
+}
+
+// truncate copies the first bytes of a file: truncate N FROM TO.
+func truncate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: truncate N FROM TO")
+	}
+	data := ts.ReadFile(args[1])
+	n := 0
+	for _, digit := range args[0] {
+		n = 10*n + int(digit-'0')
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(data[:n]), 0o644))
+}
+
+// exitCode runs ktgen and compares its exit status: exitcode N ARGS...
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: exitcode N ARGS...")
+	}
+	if code := run(context.Background(), args[1:], ts.Stdout(), ts.Stderr()); string(rune('0'+code)) != args[0] {
+		ts.Fatalf("exit status %d, want %s", code, args[0])
+	}
+}
