@@ -89,7 +89,7 @@ func (k *keeper) keep(object []byte) error {
 	for _, step := range []func() error{
 		k.makeMaps,
 		func() error { return k.load(object) },
-		k.fillTables, k.deleteSome, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillInodes, k.fillArena,
+		k.fillTables, k.deleteSome, k.fillTrie, k.fillReferences, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillInodes, k.fillArena,
 		k.dump,
 	} {
 		if err := step(); err != nil {
@@ -114,6 +114,7 @@ func (k *keeper) makeMaps() error {
 	storage := func(t ebpf.MapType) *ebpf.MapSpec {
 		return &ebpf.MapSpec{Type: t, KeySize: 4, ValueSize: valueSize, Key: u32, Value: value, Flags: unix.BPF_F_NO_PREALLOC}
 	}
+	innerMap := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 4}
 	k.maps = make(map[string]*ebpf.Map)
 	for name, spec := range map[string]*ebpf.MapSpec{
 		"array":       {Type: ebpf.Array, KeySize: 4, ValueSize: valueSize, MaxEntries: 1000},
@@ -130,6 +131,11 @@ func (k *keeper) makeMaps() error {
 		"phash":       {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 13, MaxEntries: 400},
 		"phash_lazy":  {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 400, Flags: unix.BPF_F_NO_PREALLOC},
 		"plru":        {Type: ebpf.LRUCPUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 400},
+		"trie":        {Type: ebpf.LPMTrie, KeySize: 8, ValueSize: valueSize, MaxEntries: 100, Flags: unix.BPF_F_NO_PREALLOC},
+		"outer":       {Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 5, InnerMap: innerMap},
+		"outer_hash":  {Type: ebpf.HashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 5, InnerMap: innerMap},
+		"inner_0":     innerMap.Copy(),
+		"inner_1":     innerMap.Copy(),
 		"queue":       {Type: ebpf.Queue, ValueSize: valueSize, MaxEntries: 20},
 		"stack":       {Type: ebpf.Stack, ValueSize: 13, MaxEntries: 20},
 		"zoo_tasks":   storage(ebpf.TaskStorage),
@@ -174,10 +180,16 @@ func perCPU(t ebpf.MapType) bool {
 // lookedUp says whether bpf(2) can list the entries of maps of a type.
 func lookedUp(t ebpf.MapType) bool {
 	switch t {
-	case ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash:
+	case ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash,
+		ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps:
 		return true
 	}
 	return false
+}
+
+// filledWithNoise says whether maps of a type take any key and value.
+func filledWithNoise(t ebpf.MapType) bool {
+	return lookedUp(t) && t != ebpf.LPMTrie && t != ebpf.ArrayOfMaps && t != ebpf.HashOfMaps
 }
 
 // bufferSize is how many bytes bpf(2) takes for a value of m.
@@ -214,7 +226,7 @@ func (k *keeper) fillTables() error {
 		if err != nil {
 			return err
 		}
-		if !lookedUp(m.Type()) || info.Frozen() || name == "hash_empty" {
+		if !filledWithNoise(m.Type()) || info.Frozen() || name == "hash_empty" {
 			continue
 		}
 		n := int(m.MaxEntries())
@@ -246,6 +258,30 @@ func (k *keeper) deleteSome() error {
 				return fmt.Errorf("delete from %s: %w", name, err)
 			}
 			if err := update(m, key(m, i+1), noise(bufferSize(m))); err != nil {
+				return fmt.Errorf("update %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// fillTrie adds prefixes of all lengths, some of which cover others.
+func (k *keeper) fillTrie() error {
+	for bits := range 33 {
+		prefix := binary.LittleEndian.AppendUint32(nil, uint32(bits))
+		prefix = append(prefix, 10, byte(bits), byte(bits*37), byte(bits*5))
+		if err := update(k.maps["trie"], prefix, noise(valueSize)); err != nil {
+			return fmt.Errorf("update trie: %w", err)
+		}
+	}
+	return nil
+}
+
+// fillReferences puts maps into maps.
+func (k *keeper) fillReferences() error {
+	for name, slots := range map[string][]uint32{"outer": {1, 4}, "outer_hash": {1000, 7}} {
+		for i, slot := range slots {
+			if err := k.maps[name].Put(slot, k.maps[fmt.Sprintf("inner_%d", i)]); err != nil {
 				return fmt.Errorf("update %s: %w", name, err)
 			}
 		}
@@ -392,7 +428,11 @@ func (k *keeper) dump() error {
 				return fmt.Errorf("list %s: %w", name, err)
 			}
 			v := make([]byte, bufferSize(m))
-			if err := lookup(m, next, v); err != nil {
+			err := lookup(m, next, v)
+			if errors.Is(err, unix.ENOENT) && m.Type() == ebpf.ArrayOfMaps {
+				err = nil // an empty slot, which is captured as id 0
+			}
+			if err != nil {
 				return fmt.Errorf("look up in %s: %w", name, err)
 			}
 			z.Entries = append(z.Entries, zooEntry{Key: next, Values: split(m, v)})
