@@ -10,6 +10,7 @@ BPF := example_sched/bpf
 help:
 	@echo "make demo      boot a guest, run the example scheduler, freeze it twice, print typed reads"
 	@echo "make test      run every test, those in virtual machines included"
+	@echo "make stress    boot 50 guests and capture each ten times"
 	@echo "make bench     measure boot, pause, capture and decoding"
 	@echo "make generate  rebuild the example's object and all generated code"
 	@echo "make lint      gofmt, go vet, staticcheck"
@@ -25,6 +26,12 @@ test:
 	@scripts/setup test
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
 	$(GO) test ./...
+
+.PHONY: stress
+stress:
+	@scripts/setup test
+	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
+	$(GO) test -run TestGuestsInARow -timeout 60m -v ./example_sched -boots 50 -captures 10
 
 .PHONY: bench
 bench:
