@@ -106,7 +106,7 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 	// this function.
 	life, end := context.WithCancelCause(context.Background())
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
-	vm.machine, err = vmm.Launch(life, machine, vmm.Hooks{Ready: greet, Restored: wake})
+	vm.machine, err = vmm.Launch(life, machine, vmm.Hooks{Ready: cfg.greet, Restored: wake})
 	if err != nil {
 		end(nil)
 		return nil, err
@@ -172,7 +172,7 @@ func (c Config) findKernel(ctx context.Context) (*kernel.Kernel, error) {
 
 // greet waits for the agent of a guest that boots, and asks it about the
 // kernel. The answer is kept with the template.
-func greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
+func (c Config) greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
 	client, err := guest.Connect(ctx, lend(machine))
 	if err != nil {
 		return nil, err
@@ -181,8 +181,8 @@ func greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
 	if err == nil {
 		err = keepSymbols(ctx, client, k)
 	}
-	if err == nil {
-		err = scx.Warm(ctx, client)
+	if err == nil && !c.NoTemplate {
+		err = scx.Warm(ctx, client) // whose effect is in the template
 	}
 	if err != nil {
 		client.Close()

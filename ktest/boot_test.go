@@ -3,6 +3,8 @@ package ktest_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"time"
@@ -55,9 +57,13 @@ func TestWorkersKeepCPUsBusyUntilTheyAreStopped(t *testing.T) {
 			workers, err := vm.Work(ctx, work, 3)
 			require.NoError(t, err)
 			require.Len(t, workers.PIDs, 3)
-			require.True(t, running(vm, string(work)+"-0"))
+			comm := fmt.Sprintf("/proc/%d/comm", workers.PIDs[0])
+			name, err := vm.ReadFile(ctx, comm)
+			require.NoError(t, err)
+			require.Regexp(t, "^"+string(work)+"-[0-2]\n$", string(name))
 			workers.Stop()
-			require.False(t, running(vm, string(work)+"-0"))
+			_, err = vm.ReadFile(ctx, comm)
+			require.ErrorIs(t, err, fs.ErrNotExist)
 		}
 		_, err := vm.Work(ctx, "nonsense", 1)
 		require.ErrorContains(t, err, "nonsense")

@@ -90,8 +90,8 @@ func TestProgramThatIsKilledTakesItsSchedulerAlong(t *testing.T) {
 }
 
 func TestProgramThatEnablesNothingIsGivenUp(t *testing.T) {
-	vm := ktest.Boot(t, ktest.Config{Timeouts: ktest.Timeouts{Scheduler: 2 * time.Second}})
-	err := vm.Attach(t.Context(), ktest.Binary("/bin/sleep", "1000"))
+	vm := ktest.Boot(t, ktest.Config{})
+	err := vm.Attach(bound(t, 2*time.Second), ktest.Binary("/bin/sleep", "1000"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "wait until the scheduler is enabled")
 	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")), "the guest is free for another")
