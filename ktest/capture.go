@@ -36,18 +36,20 @@ func (vm *VM) Freeze(name string) *runtime.Snapshot {
 }
 
 // Capture takes a snapshot of the guest's maps: all vCPUs stop while their bytes
-// are copied. Whatever fails, the guest runs on.
+// are copied. Whatever fails, the guest runs on. A snapshot that comes with an
+// error holds what was copied by then.
 func (vm *VM) Capture(ctx context.Context, name string) (*runtime.Snapshot, error) {
 	f, err := vm.freezer(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
 	}
 	snap, err := f.Capture(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
+	if snap != nil {
+		vm.taken.add(snap) // for the artifacts, also what is left of one that failed
 	}
-	snap.Guest.Online = vm.kernel.Online
-	vm.taken.add(snap)
+	if err != nil {
+		return snap, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
+	}
 	return snap, nil
 }
 
