@@ -1,0 +1,145 @@
+package gen_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/object"
+)
+
+// checkedIn are the generated files in this repository.
+var checkedIn = []struct{ object, pkg, file string }{
+	{"internal/sample/testdata/sample.bpf.o", "sample", "internal/sample/sample_ktgen.go"},
+	{"../example_sched/bpf/sched.bpf.o", "examplesched", "../example_sched/examplesched_ktgen.go"},
+}
+
+func TestCheckedInCodeIsUpToDate(t *testing.T) {
+	for _, c := range checkedIn {
+		t.Run(c.pkg, func(t *testing.T) {
+			obj, err := object.Open(c.object)
+			require.NoError(t, err)
+			model, err := gen.Build(obj, gen.Options{Package: c.pkg})
+			require.NoError(t, err)
+			got, err := model.Render()
+			require.NoError(t, err)
+			want, err := os.ReadFile(c.file)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, got), "%s is out of date: go generate ./%s", c.file, filepath.Dir(c.file))
+		})
+	}
+}
+
+// Each exported declaration has a comment, and each field says where it is.
+func TestGeneratedCodeIsDocumented(t *testing.T) {
+	for _, c := range checkedIn {
+		file, err := parser.ParseFile(token.NewFileSet(), c.file, nil, parser.ParseComments)
+		require.NoError(t, err)
+		require.True(t, ast.IsGenerated(file))
+		for _, decl := range file.Decls {
+			requireDocumented(t, decl)
+		}
+	}
+}
+
+var fieldComment = regexp.MustCompile(`^\+\d+(:\d+)? \S`)
+
+func requireDocumented(t *testing.T, decl ast.Decl) {
+	t.Helper()
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() {
+			require.True(t, strings.HasPrefix(d.Doc.Text(), d.Name.Name+" "), d.Name.Name)
+		}
+	case *ast.GenDecl:
+		if d.Tok != token.TYPE {
+			return
+		}
+		spec := d.Specs[0].(*ast.TypeSpec)
+		require.True(t, strings.HasPrefix(d.Doc.Text(), spec.Name.Name+" "), spec.Name.Name)
+		fields, isStruct := spec.Type.(*ast.StructType)
+		if !isStruct || spec.Name.Name == "Snap" {
+			return
+		}
+		for _, f := range fields.Fields.List {
+			require.Regexp(t, fieldComment, f.Comment.Text(), "%s.%s", spec.Name.Name, f.Names[0])
+		}
+	}
+}
+
+func TestWarningsSayWhatIsLeftOutAndWhy(t *testing.T) {
+	obj, err := object.Open("../object/testdata/zoo.bpf.o")
+	require.NoError(t, err)
+	model, err := gen.Build(obj, gen.Options{Package: "zoo"})
+	require.NoError(t, err)
+	require.Subset(t, model.Warnings, []string{
+		"section .addr_space.1 is skipped: arena variables are not read yet",
+		"map outer is read as bytes: maps of type ARRAY_OF_MAPS have no typed accessor yet",
+		"map opaque is read as bytes: it is defined without the type of its values (use __type(value, ...))",
+	})
+}
+
+func TestImpossiblePackageNamesAreRefused(t *testing.T) {
+	obj, err := object.Open(checkedIn[0].object)
+	require.NoError(t, err)
+	for _, name := range []string{"", "_", "a b", "a-b", "func", "1st", "a.b"} {
+		_, err := gen.Build(obj, gen.Options{Package: name})
+		require.ErrorContains(t, err, "cannot be the name of a Go package", name)
+	}
+}
+
+// The order of generating and what was generated before have no influence.
+func TestGeneratingIsDeterministic(t *testing.T) {
+	first, err := generate(checkedIn[0].object)
+	require.NoError(t, err)
+	_, err = generate(checkedIn[1].object)
+	require.NoError(t, err)
+	for range 5 {
+		again, err := generate(checkedIn[0].object)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(first, again))
+	}
+}
+
+// Damaged objects are refused or give code that compiles; Render checks that
+// itself.
+func FuzzGenerate(f *testing.F) {
+	for _, path := range []string{"../object/testdata/zoo.bpf.o", "../object/testdata/zoo.eb.bpf.o"} {
+		data, err := os.ReadFile(path)
+		require.NoError(f, err)
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		obj, err := object.Read(bytes.NewReader(data), int64(len(data)), "fuzz.bpf.o")
+		if err != nil {
+			return
+		}
+		model, err := gen.Build(obj, gen.Options{Package: "fuzz"})
+		if err != nil {
+			return
+		}
+		_, err = model.Render()
+		require.NoError(t, err)
+	})
+}
+
+func BenchmarkGenerate(b *testing.B) {
+	for _, c := range checkedIn {
+		b.Run(c.pkg, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := generate(c.object)
+				require.NoError(b, err)
+			}
+		})
+	}
+}
