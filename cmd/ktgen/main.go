@@ -26,6 +26,9 @@ Usage:
 
 	ktgen -object FILE [-package NAME] [-output FILE]
 		write the Go code for a BPF object (*.bpf.o)
+	ktgen init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]
+		start a repository that tests a scheduler: generate line, first test,
+		make rules, CI workflow, and a scheduler if there is none
 	ktgen kernel [list]
 		list the kernels that tests can boot, and which one they use
 	ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]
@@ -82,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // commands in the order of the help.
-var commands = []string{"kernel", "version", "help"}
+var commands = []string{"init", "kernel", "version", "help"}
 
 func (t *tool) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -92,6 +95,8 @@ func (t *tool) dispatch(ctx context.Context, args []string) error {
 	switch command := args[0]; {
 	case strings.HasPrefix(command, "-") && command != "-h" && command != "-help" && command != "--help":
 		return t.generate(args)
+	case command == "init":
+		return t.initialize(args[1:])
 	case command == "kernel":
 		return t.kernel(ctx, args[1:])
 	case command == "version":

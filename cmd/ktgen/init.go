@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+)
+
+// This file is the command ktgen init, and what it says.
+
+// initOptions are the choices of a user of ktgen init.
+type initOptions struct {
+	dir, object, pkg, module string
+}
+
+// initialize adds to a directory what it takes to test a scheduler. It writes
+// files that are not there, and changes none.
+func (t *tool) initialize(args []string) error {
+	set := t.flags("ktgen init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]")
+	var opts initOptions
+	set.StringVar(&opts.dir, "dir", ".", "the `directory` of the Go package")
+	set.StringVar(&opts.object, "object", "", "the scheduler's BPF object, a `file` (default: the *.bpf.o in DIR or DIR/*; a starter scheduler is written if there is none)")
+	set.StringVar(&opts.pkg, "package", "", "the `name` of the Go package (default: that of the Go files in DIR, else the last element of the import path)")
+	set.StringVar(&opts.module, "module", "", "the `path` of the Go module, to have a go.mod written where there is none")
+	dry := set.Bool("n", false, "write nothing, and print as a txtar archive what would be written")
+	if err := t.parse(set, args); err != nil {
+		return err
+	}
+
+	s, err := surveySite(opts)
+	if err != nil {
+		return err
+	}
+	sched, err := s.chooseScheduler(opts.object)
+	if err != nil {
+		return err
+	}
+	files, err := s.files(sched)
+	if err != nil {
+		return err
+	}
+	if *dry {
+		_, err := t.stdout.Write(archive(files))
+		return err
+	}
+	for _, f := range files {
+		if err := f.create(); err != nil {
+			return err
+		}
+		fmt.Fprintln(t.stdout, f)
+	}
+	_, err = fmt.Fprintf(t.stdout, "\n%s", s.farewell(sched, files))
+	return err
+}
+
+// archive is what a dry run prints.
+func archive(files []*initFile) []byte {
+	a := new(txtar.Archive)
+	for _, f := range files {
+		a.Comment = fmt.Appendln(a.Comment, f)
+		if !f.exists {
+			a.Files = append(a.Files, txtar.File{Name: filepath.ToSlash(shown(f.path)), Data: f.content})
+		}
+	}
+	return txtar.Format(a)
+}
+
+// farewell says what is left to do.
+func (s *site) farewell(sched *scheduler, files []*initFile) string {
+	var b strings.Builder
+	for _, f := range files {
+		if f.exists && f.instead != "" {
+			fmt.Fprintf(&b, "%s\n\n", f.instead)
+		}
+	}
+	if !slices.ContainsFunc(files, func(f *initFile) bool { return !f.exists }) {
+		b.WriteString("Nothing to write: all of it is there.\n")
+		return b.String()
+	}
+	b.WriteString("Next:\n\n")
+	for _, command := range s.commands() {
+		fmt.Fprintf(&b, "\t%s\n", command)
+	}
+	fmt.Fprintf(&b, "\n%s\n", sched.commit())
+	return b.String()
+}
+
+// commit says what belongs into the repository.
+func (sched *scheduler) commit() string {
+	if sched.starter {
+		return "Then commit all of it, and the generated code as well."
+	}
+	return fmt.Sprintf("Then commit all of it, and the generated code as well. The CI workflow needs %s:\ncommit it, or give make a rule for it and the workflow the packages that this takes.", sched.object)
+}
+
+// Packages of this module that go commands name.
+const (
+	toolPackage = "github.com/ktgen/ktgen/cmd/ktgen"
+	testPackage = "github.com/ktgen/ktgen/ktest"
+)
+
+// commands are what leads from the files to a test that passes.
+func (s *site) commands() []string {
+	var commands []string
+	if dir := shown(s.dir); dir != "." {
+		commands = append(commands, "cd "+dir)
+	}
+	if missing := missingPackages(); len(missing) > 0 {
+		commands = append(commands, "apt-get install "+strings.Join(missing, " "))
+	}
+	if !s.module.hasTool {
+		commands = append(commands, "go get -tool "+toolPackage)
+	}
+	commands = append(commands, "go get "+testPackage)
+	if s.make.include {
+		commands = append(commands, fmt.Sprintf("echo 'include %s' >> %s", s.make.file, s.make.existing))
+	}
+	return append(commands, "make "+s.make.prefix+"test")
+}
+
+// programs are what the make targets run, and the Debian packages that have
+// them.
+var programs = []struct{ name, debian string }{
+	{"clang-19", "clang-19"},
+	{"make", "make"},
+	{"qemu-system-x86_64", "qemu-system-x86"},
+}
+
+// missingPackages returns the Debian packages with the programs that this
+// machine lacks.
+func missingPackages() []string {
+	var missing []string
+	for _, program := range programs {
+		if _, err := exec.LookPath(program.name); err != nil {
+			missing = append(missing, program.debian)
+		}
+	}
+	return missing
+}
+
+// shown is how messages name a path: from the current directory, unless that is
+// far away.
+func shown(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || strings.HasPrefix(rel, filepath.Join("..", "..", "..")) {
+		return path
+	}
+	return rel
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/templates"
+)
+
+// This file chooses what the first test of a scheduler reads.
+
+// mapReads are the templates that read a map, the most telling kind first.
+var mapReads = []struct {
+	access   gen.Access
+	template string
+}{
+	{gen.AccessPerCPUArray, "read_percpu_array"},
+	{gen.AccessArray, "read_array"},
+	{gen.AccessHash, "read_hash"},
+	{gen.AccessPerCPUHash, "read_percpu_hash"},
+	{gen.AccessTaskStorage, "read_task_storage"},
+}
+
+// read is a template and what it is filled with.
+type read struct {
+	template string
+	templates.Read
+}
+
+// maxReadValue is the size in bytes of the values that a first test logs.
+const maxReadValue = 512
+
+// maxReadVars is how many global variables a first test logs.
+const maxReadVars = 3
+
+// firstReads returns the statements of a first test: one reads a map, the other
+// global variables, if there are such.
+func firstReads(m *gen.Model) ([]string, error) {
+	var chosen []read
+	if maps := readableMaps(m); len(maps) > 0 {
+		chosen = append(chosen, maps[0])
+	}
+	if sections := readableSections(m); len(sections) > 0 {
+		chosen = append(chosen, sections[0])
+	}
+	if len(chosen) == 0 {
+		chosen = []read{{template: "read_snapshot"}}
+	}
+	return renderReads(chosen)
+}
+
+func renderReads(reads []read) ([]string, error) {
+	var statements []string
+	for _, r := range reads {
+		text, err := templates.Render(r.template, r.Read)
+		if err != nil {
+			return nil, err
+		}
+		statements = append(statements, strings.TrimRight(string(text), "\n"))
+	}
+	return statements, nil
+}
+
+// readableMaps returns how to read each map whose values are decoded and small,
+// those that seem to count something first.
+func readableMaps(m *gen.Model) []read {
+	var reads []read
+	for _, kind := range mapReads {
+		for _, each := range m.Maps {
+			if each.Access == kind.access && each.Value != nil && each.Value.Size <= maxReadValue {
+				reads = append(reads, read{kind.template, templates.Read{Accessor: each.Name, Name: each.CName}})
+			}
+		}
+	}
+	return countersFirst(reads, func(r read) string { return r.Name })
+}
+
+// readableSections returns how to read some numbers of each section, those that
+// change before those that do not.
+func readableSections(m *gen.Model) []read {
+	var reads []read
+	for _, prefix := range []string{".bss", ".data", ".rodata"} {
+		for _, s := range m.Sections {
+			vars := numbers(s)
+			if strings.HasPrefix(s.CName, prefix) && len(vars) > 0 {
+				reads = append(reads, read{"read_section", templates.Read{Accessor: s.Name, Name: s.CName, Vars: vars}})
+			}
+		}
+	}
+	return reads
+}
+
+// numbers returns variables of a section that are numbers.
+func numbers(s *gen.Section) []string {
+	var vars []string
+	for _, v := range s.Vars {
+		if v.Type.Kind == gen.Basic && strings.Contains(v.Type.Name, "int") {
+			vars = append(vars, v.Name)
+		}
+	}
+	vars = countersFirst(vars, func(name string) string { return name })
+	return vars[:min(len(vars), maxReadVars)]
+}
+
+// counter matches names, in C and in Go, that are given to what counts.
+var counter = regexp.MustCompile(`(?i)^nr|stats|count|cnt|total`)
+
+// countersFirst puts what is named like a counter first, and changes the order
+// in no other way.
+func countersFirst[T any](all []T, name func(T) string) []T {
+	rank := func(x T) int {
+		if counter.MatchString(name(x)) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(all, func(a, b T) int { return rank(a) - rank(b) })
+	return all
+}
