@@ -239,9 +239,10 @@ func isScalar(s *Shape) bool {
 	return false
 }
 
-// find returns the captured map that goes by the name of the source, and why
-// there is none.
-func (b *Binding) find(name string, fits func(*Map) bool) (*Map, error) {
+// find returns the captured map that fits, and an error if there is none or
+// more than one. Names are cut short by the kernel, so that maps of one object
+// can share one; likely decides between those.
+func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) {
 	var candidates []*Map
 	var names []string
 	for _, m := range b.snapshot.Maps {
@@ -253,10 +254,13 @@ func (b *Binding) find(name string, fits func(*Map) bool) (*Map, error) {
 			candidates = append(candidates, m)
 		}
 	}
-	switch len(candidates) {
-	case 0:
+	if len(candidates) == 0 {
 		return nil, &MapNotFound{Requested: name, Available: names}
-	case 1:
+	}
+	if len(candidates) > 1 {
+		candidates = preferred(candidates, likely)
+	}
+	if len(candidates) == 1 {
 		return candidates[0], nil
 	}
 	ids := make([]uint32, len(candidates))
@@ -264,6 +268,20 @@ func (b *Binding) find(name string, fits func(*Map) bool) (*Map, error) {
 		ids[i] = m.ID
 	}
 	return nil, &AmbiguousMap{Requested: name, IDs: ids}
+}
+
+// preferred returns the likely ones of maps, or all of them if none is.
+func preferred(maps []*Map, likely func(*Map) bool) []*Map {
+	var chosen []*Map
+	for _, m := range maps {
+		if likely(m) {
+			chosen = append(chosen, m)
+		}
+	}
+	if len(chosen) == 0 {
+		return maps
+	}
+	return chosen
 }
 
 // maxMapName is the length of the names that the kernel keeps

@@ -1,4 +1,23 @@
 // Package runtime holds what was captured from a guest and reads typed values
 // out of it. It knows bytes and shapes; it knows neither virtual machines nor
 // ELF nor BTF, and imports only the standard library.
+//
+// A [Snapshot] is raw: columns of bytes for each map, and the shapes of what is
+// in them. Generated code reads it. It brings a [Layout], the shapes it was
+// generated for, and Bind compares these with the guest's, which can be those
+// of another build: members may have moved, grown, or changed their byte
+// order. Where nothing has changed the generated decoders read the captured
+// bytes in place. Otherwise a plan, made once, rearranges them before, and what
+// no plan can bridge is a [LayoutError].
+//
+// Maps are read through [Array], [PerCPUArray], [Hash], [PerCPUHash] and
+// [TaskStorage]. Their values are plain Go values. Pointers to what belongs to
+// the program, in maps, globals and arenas, are Go pointers, followed when a
+// value is read, and the same object of the guest is the same Go pointer. Where
+// a value comes from is not in the value: [Addr], [Path], [Raw] and [PointerAt]
+// tell.
+//
+// A read that fails ends the test that the snapshot is bound to, with a message
+// that names the line of the read. Without a test it panics with an [*Error],
+// which [Try] returns. What is wrong is one of this package's error types.
 package runtime

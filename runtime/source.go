@@ -88,7 +88,9 @@ type boundMap struct {
 func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 	l := &b.layout.Maps[i]
 	bound := &boundMap{source: source{b: b, name: l.Name, number: i + 1, typ: -1}}
-	bound.m, bound.err = b.find(l.Name, func(m *Map) bool { return m.Name == kernelName(l.Name) })
+	bound.m, bound.err = b.find(l.Name,
+		func(m *Map) bool { return m.Name == kernelName(l.Name) },
+		func(m *Map) bool { return b.resembles(m, i) })
 	if bound.m == nil {
 		return bound
 	}
@@ -98,6 +100,20 @@ func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 	}
 	bound.err = bound.take(c, l, b.shapes.keys[i])
 	return bound
+}
+
+// resembles tells whether a map has the type of map i of the layout, and a
+// value of the same name and size.
+func (b *Binding) resembles(m *Map, i int) bool {
+	l := &b.layout.Maps[i]
+	if m.Type.family() != l.Type.family() {
+		return false
+	}
+	if l.Value == "" || m.Value == nil {
+		return l.Value == "" && m.Value == nil
+	}
+	want := b.shapes.types[b.shapes.index[l.Value]]
+	return CType(stripTypedefs(want)) == CType(stripTypedefs(m.Value)) && want.Size == m.Value.Size
 }
 
 // take takes over the captured map's columns.
