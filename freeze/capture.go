@@ -1,8 +1,8 @@
 package freeze
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -42,9 +42,8 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass) {
 	}()
 	pass := f.pass(f.running, nil)
 	// The guest runs, so errors are to be expected and mean nothing.
-	if pass.Walk(ctx, f.mapIDR) == nil {
-		_ = pass.Copy(ctx)
-	}
+	_ = pass.Walk(ctx, f.mapIDR)
+	_ = pass.Copy(ctx)
 	for _, m := range pass.Maps {
 		f.programs.prefetch(f.running, m.BTF)
 	}
@@ -110,15 +109,12 @@ func (s *stop) copy(ctx context.Context) error {
 	s.pass = s.Freezer.pass(s.stopped, s.warm)
 
 	s.doing = "walk its BPF maps"
-	err := s.pass.Walk(ctx, s.mapIDR)
+	walkErr := s.pass.Walk(ctx, s.mapIDR)
 	s.online, _ = s.cpus.Online(s.stopped) // unknown where it cannot be read
 	walked := time.Now()
 	s.timing.Walk = walked.Sub(s.taken)
-	if ctx.Err() != nil {
-		return err
-	}
 
-	if err == nil {
+	if walkErr == nil {
 		s.doing = "copy its BPF maps"
 	}
 	copyErr := s.pass.Copy(ctx)
@@ -127,7 +123,7 @@ func (s *stop) copy(ctx context.Context) error {
 	}
 	s.timing.Copy = time.Since(walked)
 	s.timing.Bytes = s.pass.Bytes()
-	return errors.Join(err, copyErr)
+	return cmp.Or(walkErr, copyErr)
 }
 
 // thaw makes a snapshot of what a stop has copied.
@@ -167,6 +163,7 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 			Online:   s.online,
 		},
 	}
+	s.pass.Finish(s.err)
 	f.programs.keepOnly(s.pass.Maps)
 	for _, m := range s.pass.Maps {
 		if err := f.programs.describe(m); err != nil && m.Reason == "" {

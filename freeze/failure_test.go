@@ -64,9 +64,6 @@ func TestBrokenMapCostsOnlyItself(t *testing.T) {
 		"id of another map": {func(g *guest, hash uint64) {
 			g.Put(memimage.Addr(hash, "bpf_map", "id"), 9, 4)
 		}, "has id 9 and is found under id 2"},
-		"BTF that is not mapped": {func(g *guest, hash uint64) {
-			g.Put(memimage.Addr(hash, "bpf_map", "btf"), 5, 8)
-		}, "read struct btf at 0x5"},
 		"array of 4 GiB elements": {func(g *guest, hash uint64) {
 			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 2, 4)
 			g.Put(memimage.Addr(hash, "bpf_map", "value_size"), 0xfffffff8, 4)
@@ -277,7 +274,11 @@ func TestGuestIsResumedWhateverFails(t *testing.T) {
 		require.ErrorAs(t, err, &panicked)
 		require.Equal(t, "a mistake", panicked.Value)
 		require.Contains(t, string(panicked.Stack), "failure_test.go")
-		require.NotNil(t, snap)
+		require.ErrorContains(t, err, "kept 0 of 2 maps")
+		for _, m := range snap.Maps {
+			require.Equal(t, runtime.Failed, m.Status)
+			require.Contains(t, m.Reason, "not reached: panic: a mistake")
+		}
 		g.requireResumed(t)
 	})
 	t.Run("cancelled before", func(t *testing.T) {
@@ -302,6 +303,39 @@ func TestGuestIsResumedWhateverFails(t *testing.T) {
 		}
 		g.requireResumed(t)
 	})
+	t.Run("cancelled while large pieces are copied", func(t *testing.T) {
+		const size = 3 << 20
+		big := g.Array(memimage.Map{ID: 3, Name: "big", Type: 2, KeySize: 4, ValueSize: size / 16, MaxEntries: 16}, func() (list [][]byte) {
+			for range 16 {
+				list = append(list, random(size/16))
+			}
+			return list
+		}())
+		g.add(3, big)
+		g.Publish(g.maps)
+		ctx, cancel := context.WithCancel(t.Context())
+		reads := 0
+		ram := &watchedRAM{guest: g, onSlice: func(n int) {
+			if n >= memimage.PageSize && g.paused.Load() > 0 {
+				if reads++; reads == 200 {
+					cancel()
+				}
+			}
+		}}
+		f, err := freeze.New(g, ram, g.kernel(t, memimage.KernelBTF()), freeze.Options{})
+		require.NoError(t, err)
+		snap, err := f.Capture(ctx, "x")
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorContains(t, err, "copy its BPF maps: context canceled; kept 2 of 3 maps")
+		m := mapOf(t, snap, 3)
+		require.Equal(t, runtime.Failed, m.Status)
+		require.Contains(t, m.Reason, "not copied to its end: context canceled")
+		require.Less(t, m.N, 16)
+		require.Len(t, m.Values, m.N*m.Stride)
+		g.requireResumed(t)
+	})
+	delete(g.maps, 3)
+	g.Publish(g.maps)
 	t.Run("the guest does not stop", func(t *testing.T) {
 		g.failStop = errors.New("QEMU was killed")
 		snap, err := f.Capture(t.Context(), "x")
@@ -326,6 +360,40 @@ func TestGuestIsResumedWhateverFails(t *testing.T) {
 		require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
 	})
 	require.Equal(t, g.stops.Load(), g.resumes.Load())
+}
+
+func TestPanicOfACopyingGoroutineIsAnError(t *testing.T) {
+	const size = 6 << 20 // for several goroutines
+	g := newGuest()
+	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: size, MaxEntries: 1}, [][]byte{random(size)}))
+	g.Publish(g.maps)
+	ram := &watchedRAM{guest: g, onSlice: func(n int) {
+		if n >= memimage.PageSize && n < 1<<20 && g.paused.Load() > 0 {
+			panic("no such page")
+		}
+	}}
+	f, err := freeze.New(g, ram, g.kernel(t, memimage.KernelBTF()), freeze.Options{})
+	require.NoError(t, err)
+	snap, err := f.Capture(t.Context(), "x")
+	var panicked *freeze.PanicError
+	require.ErrorAs(t, err, &panicked)
+	require.Contains(t, err.Error(), "no such page")
+	require.Equal(t, runtime.Failed, mapOf(t, snap, 1).Status)
+	g.requireResumed(t)
+}
+
+// watchedRAM calls a function for each piece that is looked at in place.
+type watchedRAM struct {
+	*guest
+	mu      sync.Mutex
+	onSlice func(n int)
+}
+
+func (r *watchedRAM) Slice(pa int64, n int) ([]byte, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.onSlice(n)
+	return r.guest.Slice(pa, n)
 }
 
 func TestPauseIsBounded(t *testing.T) {
@@ -425,6 +493,7 @@ func TestBTFThatCannotBeReadCostsOnlyTheTypes(t *testing.T) {
 		damage(object)
 		g.add(id, g.Array(memimage.Map{ID: id, Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: object, ValueType: ctx}, [][]byte{random(8)}))
 	}
+	g.add(8, g.Array(memimage.Map{ID: 8, Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: 5, ValueType: ctx}, [][]byte{random(8)}))
 	g.add(9, g.Array(memimage.Map{ID: 9, Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(9, "", raw), ValueType: 1 << 20}, [][]byte{random(8)}))
 	snap := g.capture(t, freeze.Options{})
 	for _, m := range snap.Maps {

@@ -242,12 +242,12 @@ func (w *hashWalk) values(e kmem.Addr, record []byte) {
 // elements returns how many elements the kernel counts in a map, or 0 if it
 // does not count them. The counters of the CPUs can be negative by themselves.
 func (p *Pass) elements(m *Map) int {
-	if m.percpu == 0 {
+	if m.counter == 0 {
 		return 0
 	}
 	var sum int64
 	for cpu := range p.cpus.Len() {
-		a, ok := p.cpus.PerCPU(m.percpu, cpu)
+		a, ok := p.cpus.PerCPU(m.counter, cpu)
 		if !ok {
 			continue
 		}

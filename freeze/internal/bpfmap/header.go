@@ -53,7 +53,8 @@ type Map struct {
 
 	addr    kmem.Addr
 	btfAddr kmem.Addr
-	percpu  kmem.Addr // of the entry counter, 0 if there is none
+	counter kmem.Addr // per-CPU pointer to the number of entries; 0 if there is none
+	reached bool      // its entries have been walked, or there is a reason why not
 	written []uint64  // pages of Values that may hold other bytes than zero; nil if all may
 	pages   []byte    // arena: what the extents are made of
 	limit   uint64    // bytes this map may still take
@@ -83,7 +84,7 @@ func (l *headerLayout) decode(a kmem.Addr, record []byte) *Map {
 	}
 	m.Stride = m.ValueSize
 	if l.hasElemCount {
-		m.percpu = l.elemCount.Addr(record)
+		m.counter = l.elemCount.Addr(record)
 	}
 	return m
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	goruntime "runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -135,33 +136,62 @@ func (p *Pass) addJob(first int, j job) {
 // piece that cannot be read makes its map Failed. It returns an error only if
 // ctx ends.
 func (p *Pass) Copy(ctx context.Context) error {
-	var next atomic.Int64
-	var failures sync.Mutex
-	work := func() {
-		var buf []byte
-		for ctx.Err() == nil {
-			i := int(next.Add(1)) - 1
-			if i >= len(p.jobs) {
-				return
-			}
-			if err := p.do(&p.jobs[i], &buf); err != nil {
-				failures.Lock()
-				p.jobs[i].m.fail(fmt.Errorf("copy its bytes: %w", err))
-				p.jobs[i].m.cut(p.jobs[i].off)
-				failures.Unlock()
-			}
-		}
-	}
-	var wg sync.WaitGroup
+	c := copying{Pass: p, ctx: ctx}
+	var others sync.WaitGroup
 	for range p.workers() - 1 {
-		wg.Go(work)
+		others.Go(c.work)
 	}
-	work()
-	wg.Wait()
-	for _, m := range p.Maps {
-		m.Values = m.Values[:m.N*m.Slots*m.Stride]
+	c.work()
+	others.Wait()
+	if c.panicked != nil {
+		panic(c.panicked)
 	}
 	return context.Cause(ctx)
+}
+
+// copying is one call of Copy.
+type copying struct {
+	*Pass
+	ctx context.Context
+
+	mu       sync.Mutex // guards the maps, where a job fails, and panicked
+	panicked any
+}
+
+// work does jobs until there are no more.
+func (c *copying) work() {
+	var buf []byte
+	for c.ctx.Err() == nil {
+		i := int(c.begun.Add(1)) - 1
+		if i >= len(c.jobs) {
+			return
+		}
+		if err := c.try(&c.jobs[i], &buf); err != nil {
+			c.fail(&c.jobs[i], err)
+		}
+	}
+}
+
+// try does a job. A panic is an error, and is kept for the goroutine that
+// called Copy, which knows what to do about it.
+func (c *copying) try(j *job, buf *[]byte) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.panicked = fmt.Sprintf("%v\n%s", v, debug.Stack())
+		}
+	}()
+	return c.do(j, buf)
+}
+
+// fail cuts a map off before a piece that could not be read.
+func (c *copying) fail(j *job, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	j.m.fail(fmt.Errorf("copy its bytes: %w", err))
+	j.m.cut(j.off)
 }
 
 func (p *Pass) workers() int {

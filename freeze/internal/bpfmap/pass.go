@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
@@ -27,14 +28,14 @@ type Pass struct {
 	layout *Layout
 	limits Limits
 	chosen func(*runtime.Map) bool // nil chooses every map
-	warm   *Pass                   // whose buffers to use; nil if there is none
-	warmed map[identity]*Map
+	warmed map[identity]*Map       // of an earlier pass, whose buffers to use
 
 	ctx   context.Context
 	ticks int
 	left  uint64 // bytes that all maps may still take
 	jobs  []job
-	bytes int // copied so far, without jobs
+	begun atomic.Int64 // jobs
+	bytes int          // copied so far, without jobs
 	btfs  map[kmem.Addr]BTF
 
 	record []byte // for Peek
@@ -81,11 +82,11 @@ func NewPass(c Config, warm *Pass) *Pass {
 func (p *Pass) Walk(ctx context.Context, mapIDR kmem.Addr) error {
 	p.ctx = ctx
 	findErr := p.find(mapIDR)
-	for i, m := range p.Maps {
+	for _, m := range p.Maps {
 		if err := p.fill(m); err != nil {
-			p.abandon(p.Maps[i+1:], err)
 			return err
 		}
+		m.reached = true
 	}
 	if findErr != nil {
 		return fmt.Errorf("find the BPF maps: %w", findErr)
@@ -93,10 +94,26 @@ func (p *Pass) Walk(ctx context.Context, mapIDR kmem.Addr) error {
 	return nil
 }
 
-// abandon marks maps that were not reached.
-func (p *Pass) abandon(maps []*Map, err error) {
-	for _, m := range maps {
-		m.fail(fmt.Errorf("not reached: %w", err))
+// Finish makes the maps consistent, whatever has ended the pass, and must be
+// called before they are used: err is why, and nil if nothing failed. Maps that
+// were not reached, or not wholly copied, are marked.
+func (p *Pass) Finish(err error) {
+	if err == nil {
+		err = errors.New("the capture ended before")
+	}
+	for _, m := range p.Maps {
+		if !m.reached {
+			m.fail(fmt.Errorf("not reached: %w", err))
+		}
+	}
+	for i := min(int(p.begun.Load()), len(p.jobs)); i < len(p.jobs); i++ {
+		j := &p.jobs[i]
+		j.m.fail(fmt.Errorf("not copied to its end: %w", err))
+		j.m.cut(j.off)
+	}
+	for _, m := range p.Maps {
+		m.Values = m.Values[:min(len(m.Values), m.N*m.Slots*m.Stride)]
+		m.Total = max(m.Total, m.N)
 	}
 }
 
@@ -142,7 +159,7 @@ func (p *Pass) header(id uint64, a kmem.Addr) *Map {
 		return m
 	}
 	if m.BTF, err = p.identify(m.btfAddr); err != nil {
-		m.fail(err)
+		m.Reason = fmt.Sprintf("its types are unknown: %v", err)
 	}
 	return m
 }
@@ -180,7 +197,6 @@ func (p *Pass) fill(m *Map) error {
 
 // settle records how copying a map ended.
 func (p *Pass) settle(m *Map, err error) error {
-	m.Total = max(m.Total, m.N)
 	switch {
 	case err == nil:
 		return nil
