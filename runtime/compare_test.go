@@ -170,8 +170,6 @@ func intShape(name string, size int, signed bool) *Shape {
 }
 
 var (
-	u8  = intShape("u8", 1, false)
-	u16 = intShape("u16", 2, false)
 	u32 = intShape("u32", 4, false)
 	u64 = intShape("u64", 8, false)
 	s32 = intShape("s32", 4, true)

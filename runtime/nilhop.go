@@ -22,7 +22,7 @@ import (
 // the objects that were handed out say which of their pointers of that type
 // are nil.
 
-// Catch, deferred, ends the test with an explanation when a pointer of the
+// Catch is deferred. It ends the test with an explanation when a pointer of the
 // guest that is nil is dereferenced. Without it the explanation is printed all
 // the same, but the panic ends the whole test binary. Other panics go on.
 //
