@@ -16,6 +16,11 @@
 // recorded image will do. Where a kernel keeps things it learns from the
 // kernel's own symbols and BTF ([Kernel]).
 //
+// Sections of globals can be huge, and mostly zero. They are copied by several
+// CPUs, and pages that are zero are only compared: that takes half to the whole
+// of a memcpy, and leaves the zero pages of the snapshot untouched. What even
+// that is too much for is left out by [Options].
+//
 // What is captured is what memory held at one instant. A value that a CPU was
 // in the middle of writing is half written, and spin locks, timers and other
 // fields that bpf(2) masks hold what they really hold.

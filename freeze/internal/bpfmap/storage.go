@@ -33,7 +33,6 @@ type storage struct {
 
 // taskLayout is where struct task_struct keeps its names.
 type taskLayout struct {
-	size           int
 	pid, tgid      kmem.Field
 	comm, commSize int
 }
