@@ -116,6 +116,9 @@ func (l *loader) prepare() error {
 	var b btf.Builder
 
 	for _, name := range sortedKeys(l.spec.Programs) {
+		if optional(l.spec.Programs[name]) {
+			continue
+		}
 		p, err := l.prepareProgram(l.spec.Programs[name], &b)
 		if err != nil {
 			return fmt.Errorf("program %s: %w", name, err)
@@ -136,6 +139,12 @@ func (l *loader) prepare() error {
 	}
 	l.btf = handle
 	return nil
+}
+
+// optional reports whether a program is loaded only when it is asked for, as the
+// ? before its section's name says. A struct_ops map asks for its programs.
+func optional(p *ebpf.ProgramSpec) bool {
+	return strings.HasPrefix(p.SectionName, "?") && p.Type != ebpf.StructOps
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -13,7 +13,7 @@
 //     cilium/ebpf makes one for each map: whoever looks at a map in the kernel
 //     finds the types of the whole object.
 //
-// Not loaded, and refused by name: .kconfig and .ksyms variables, pinned maps,
-// and what ebpf.LoadCollectionSpec rejects. Schedulers with those are started
-// as their own binaries.
+// Not loaded, and refused by name: .kconfig variables, pinned maps, and what
+// ebpf.LoadCollectionSpec rejects. Schedulers with those are started as their
+// own binaries.
 package bpfload

@@ -91,10 +91,10 @@ func (l *loader) relocateCORE(p *program, b *btf.Builder) error {
 	return nil
 }
 
-// missingKfunc is called in place of a kfunc that the kernel lacks. The
-// verifier rejects the call unless it removes it as dead code, which is how
-// programs guard the use of kfuncs that may be absent. The number shows in its
-// log.
+// missingKfunc is called in place of a kfunc that the kernel lacks, as a helper
+// of that number. The verifier looks at the numbers of helpers only where the program
+// can get to, and removes the rest, which is how programs guard the use of kfuncs
+// that may be absent; kfuncs it looks up beforehand. The number shows in its log.
 const missingKfunc = 0xbadf00d & 0x7fffffff
 
 // relocateKfuncs resolves calls of kernel functions to their BTF ids.
@@ -105,14 +105,15 @@ func (l *loader) relocateKfuncs(insns asm.Instructions) error {
 			continue
 		}
 		id, err := l.kfunc(ins.Reference())
-		if errors.Is(err, btf.ErrNotFound) {
-			id = missingKfunc
-		} else if err != nil {
+		if err != nil && !errors.Is(err, btf.ErrNotFound) {
 			return fmt.Errorf("kfunc %s: %w", ins.Reference(), err)
 		}
 
 		// A fresh instruction, without the reference that Marshal would resolve.
 		call := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Src: ins.Src, Constant: int64(id)}
+		if err != nil {
+			call.Src, call.Constant = 0, missingKfunc
+		}
 		call = call.WithSource(ins.Source()).WithSymbol(ins.Symbol())
 		if f := btf.FuncMetadata(ins); f != nil {
 			call = btf.WithFuncMetadata(call, f)
@@ -237,10 +238,47 @@ func (l *loader) resolveReferences(insns asm.Instructions) error {
 		if _, ok := functions[name]; ok {
 			continue
 		}
-		return fmt.Errorf("it refers to %q, which is no map, function or kfunc: "+
-			"start a scheduler that uses kconfig or ksym variables as its own binary", name)
+		if !ins.OpCode.IsDWordLoad() {
+			return fmt.Errorf("it refers to %q, which is no map, function or kfunc: "+
+				"start such a scheduler as its own binary", name)
+		}
+		if *ins, err = l.symbolAddress(*ins, name); err != nil {
+			return fmt.Errorf("kernel symbol %s: %w", name, err)
+		}
 	}
 	return nil
+}
+
+// pseudoBTFID marks a load of the address of what a BTF id stands for
+// (BPF_PSEUDO_BTF_ID, include/uapi/linux/bpf.h).
+const pseudoBTFID = 3
+
+// symbolAddress returns ins as a load of the address of a kernel symbol. Of one
+// that the kernel lacks it is 0, as for libbpf: this is how programs ask whether
+// there is a kfunc.
+func (l *loader) symbolAddress(ins asm.Instruction, name string) (asm.Instruction, error) {
+	id, err := l.kernelSymbol(name)
+	if err != nil && !errors.Is(err, btf.ErrNotFound) {
+		return ins, err
+	}
+	load := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Constant: int64(id)}
+	if err == nil {
+		load.Src = pseudoBTFID
+	}
+	load = load.WithSource(ins.Source()).WithSymbol(ins.Symbol())
+	if f := btf.FuncMetadata(&ins); f != nil {
+		load = btf.WithFuncMetadata(load, f)
+	}
+	return load, nil
+}
+
+// kernelSymbol finds the BTF id of a variable or function of vmlinux.
+func (l *loader) kernelSymbol(name string) (btf.TypeID, error) {
+	var v *btf.Var
+	if err := l.kernel.TypeByName(name, &v); err == nil {
+		return l.kernel.TypeID(v)
+	}
+	return l.kfunc(name)
 }
 
 // marshal encodes insns for bpf(2).

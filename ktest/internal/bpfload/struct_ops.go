@@ -50,15 +50,9 @@ func (l *loader) newStructOps(spec *ebpf.MapSpec) (*structOps, error) {
 	return nil, fmt.Errorf("the kernel's %s has no member of type struct %s", ops.value.Name, own.Name)
 }
 
-// attachTarget says which member of which struct a struct_ops program
+// attachMember says which member of which struct a struct_ops program
 // implements.
-func (l *loader) attachTarget(spec *ebpf.ProgramSpec, attr *progLoadAttr) error {
-	if spec.Type != ebpf.StructOps {
-		if spec.AttachTo != "" {
-			return fmt.Errorf("it attaches to %q: only struct_ops programs are attached", spec.AttachTo)
-		}
-		return nil
-	}
+func (l *loader) attachMember(spec *ebpf.ProgramSpec, attr *progLoadAttr) error {
 	name, member, _ := strings.Cut(spec.AttachTo, ":")
 	if name == "" || member == "" {
 		return errors.New("no struct_ops map refers to it")

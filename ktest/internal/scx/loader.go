@@ -190,6 +190,15 @@ func (p *performance) runObject(source Source) (any, error) {
 	}
 	defer coll.Close()
 
+	tracing, err := coll.AttachTracing()
+	if err != nil {
+		return nil, &AttachError{Reason: err.Error()}
+	}
+	defer func() {
+		for _, l := range tracing {
+			l.Close()
+		}
+	}()
 	attached, err := coll.AttachStructOps(source.Ops)
 	if err != nil {
 		return p.explainAttach(err)
