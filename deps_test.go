@@ -29,6 +29,7 @@ var policy = map[string][]string{
 	"cmd/ktgen":     {"gen", "cast", "btf", "object", "templates", "runtime", "vmm/kernel"},
 	"freeze":        {"runtime", "btf", "freeze"},
 	"vmm":           {"vmm"},
+	"series":        {"runtime"},
 	"ktest":         {"runtime", "btf", "object", "freeze", "vmm", "ktest"},
 	"example_sched": {"runtime", "ktest", "example_sched"},
 }
