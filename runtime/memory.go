@@ -67,8 +67,8 @@ func (m *memory) addArena(captured *Map) {
 	for _, e := range captured.Extents {
 		m.add(e.Addr, e.Data)
 	}
-	start := cmp.Or(captured.Extra, captured.Extents[0].Addr)
-	m.arenas = append(m.arenas, arena{high: start &^ (arenaWindow - 1), kernel: captured.Base})
+	high := captured.Extents[0].Addr &^ (arenaWindow - 1)
+	m.arenas = append(m.arenas, arena{high: high, kernel: captured.Base})
 }
 
 // add adds a run of memory, unless it would wrap around.

@@ -94,6 +94,10 @@ type Map struct {
 	// a value that could not be read, such as the slot of a CPU without
 	// per-CPU memory; its bytes are meaningless. If Addrs is nil the values
 	// are contiguous in the guest, from Base.
+	//
+	// The Base of an arena is the kernel address that stands for its user
+	// addresses with the low 32 bits zero (kern_vm->addr + GUARD_SZ/2,
+	// kernel/bpf/arena.c), and 0 if it is unknown.
 	Addrs []uint64
 	Base  uint64
 
@@ -101,8 +105,8 @@ type Map struct {
 	Owners []Owner
 
 	// Extents are the pages of an arena, ascending by address and not
-	// overlapping. Their addresses are user addresses of the arena: those
-	// that arena pointers hold.
+	// overlapping. Their addresses are user addresses of the arena, all in the
+	// same 4 GiB. Programs store these, the kernel's, or the low halves.
 	Extents []Extent
 }
 
