@@ -25,25 +25,28 @@ type Finding struct {
 	Evidence []Evidence // by section and instruction
 }
 
-// Class says how sure a finding is.
+// Class says how sure a finding is. Code is generated for what is proven or
+// likely; a guess is for people.
 type Class uint8
 
 const (
-	Proven Class = iota // everything that the program stores there is such a pointer, or zero
-	Likely              // some of what is stored there cannot be followed, or nothing is and only its use shows
+	Proven  Class = iota // everything that the program stores there is such a pointer, or zero
+	Likely               // some of what is stored there cannot be followed, or nothing is and only its use shows
+	Guessed              // only one struct of the program's has the shape that accesses through it show
 )
 
-func (c Class) String() string { return [...]string{"proven", "likely"}[c] }
+func (c Class) String() string { return [...]string{"proven", "likely", "guessed"}[c] }
 
 // EvidenceKind says what an instruction shows.
 type EvidenceKind uint8
 
 const (
-	Stored EvidenceKind = iota // a pointer is stored in the slot
-	Used                       // what the slot held is used as a pointer
+	Stored   EvidenceKind = iota // a pointer is stored in the slot
+	Used                         // what the slot held is used as a pointer
+	Accessed                     // what the slot held leads to something of that shape
 )
 
-func (k EvidenceKind) String() string { return [...]string{"stored", "used"}[k] }
+func (k EvidenceKind) String() string { return [...]string{"stored", "used", "accessed"}[k] }
 
 // Evidence is an instruction that shows what a slot holds.
 type Evidence struct {
@@ -104,11 +107,18 @@ func (r *Result) add(e *engine, s slot, c *cell) {
 	if !c.isFinding() {
 		return
 	}
-	class := Proven
-	if c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0 {
-		class = Likely
+	r.Findings = append(r.Findings, Finding{s.typ, s.m, s.off, s.path(), ptr.typ, ptr.space, c.class(), e.proof(c)})
+}
+
+// class says how sure a finding is.
+func (c *cell) class() Class {
+	switch {
+	case c.shaped || c.stored.flags&isGuess != 0:
+		return Guessed
+	case c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0:
+		return Likely
 	}
-	r.Findings = append(r.Findings, Finding{s.typ, s.m, s.off, s.path(), ptr.typ, ptr.space, class, e.proof(c)})
+	return Proven
 }
 
 // proof is the evidence for a slot, with the lines of C.

@@ -147,7 +147,7 @@ func subtract(a, b value) value {
 	if !ok {
 		return number(anyNumber) // a distance
 	}
-	if _, isConst := n.Const(); !isConst && a.ptr.known() {
+	if _, isConst := n.Const(); !isConst && (a.ptr.known() || a.from.state == oneOrigin) {
 		return widened(a)
 	}
 	return shift(a, Number{}.sub(n))
@@ -163,6 +163,9 @@ func shift(v value, n Number) value {
 	}
 	if v.from.state == oneOrigin {
 		v.from.off = v.from.off.add(n)
+	}
+	if v.like.known() {
+		v.like.offset = v.like.offset.add(n)
 	}
 	// No verified program moves a pointer that may be null.
 	v.flags &^= isNull

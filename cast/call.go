@@ -74,11 +74,11 @@ func (w *walk) writtenByCallee() {
 // shows in what it is used as.
 func (w *walk) unnamed() value {
 	s := slot{kind: result, fn: w.fn.Function, off: uint32(w.at - w.fn.start)}
-	return value{
+	return w.related(value{
 		ptr:   w.cell(s).used,
 		flags: isOpaque | isNull,
 		from:  origin{state: oneOrigin, slot: s},
-	}
+	})
 }
 
 // subprogram calls a function of the object.
@@ -187,7 +187,7 @@ func (w *walk) returned(f *function, v value) value {
 	v = deeper(v, -1)
 	if v.from.state == oneOrigin && v.from.slot.kind == result && v.from.off == (offset{}) {
 		outer := w.unnamed()
-		v.from, v.ptr = outer.from, outer.ptr
+		v.from, v.like, v.ptr = outer.from, outer.like, outer.ptr
 	}
 	proto := prototype(f)
 	if proto == nil {

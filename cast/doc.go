@@ -50,6 +50,11 @@
 // are a [Conflict] and never a finding. Instructions that no verifier would
 // accept are given up on and listed as gaps.
 //
-// What it does not do: look at unions as tagged, find the struct around a
-// list node, or guess a type from the offsets that are accessed.
+// Pointers from an untyped allocator that never meet a type are guessed: if
+// the program has pointers to exactly one struct of its own with members where
+// they are accessed. Nothing proves that it is not another struct that the
+// object does not describe, so that a guess is for people, not for decoding.
+//
+// What it does not do: look at unions as tagged, or read the kernel's BTF, so
+// that the arguments of tracing programs have no types.
 package cast

@@ -22,6 +22,7 @@ const (
 type cell struct {
 	stored   value   // everything that is stored there
 	used     pointer // everything that its content is used as
+	shaped   bool    // used is what accesses through it look like
 	changes  int     // of either
 	evidence map[site]Evidence
 }
@@ -47,8 +48,13 @@ type engine struct {
 	roots     []*function
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
 
-	cells     map[slot]*cell
-	mixed     map[slot]bool // hold different things
+	cells map[slot]*cell
+	mixed map[slot]bool // hold different things
+
+	kin        kin
+	outlines   map[int32]outline // by the root of a kin, of this pass
+	candidates []*btf.Struct
+
 	contexts  map[*function]map[string]*callContext
 	values    map[value]int32 // numbers for context keys
 	callbacks map[*function]*state
@@ -66,6 +72,7 @@ func newEngine(obj *object.Object) *engine {
 		args:      make(map[*object.Function]*btf.FuncProto),
 		cells:     make(map[slot]*cell),
 		mixed:     make(map[slot]bool),
+		kin:       kin{number: make(map[slot]int32)},
 		contexts:  make(map[*function]map[string]*callContext),
 		values:    make(map[value]int32),
 		callbacks: make(map[*function]*state),
@@ -134,7 +141,7 @@ func (e *engine) run() {
 			clear(e.cells) // what is not settled is not proven
 			return
 		}
-		if !e.restart() {
+		if !e.restart() && !e.guess() {
 			e.recording = true
 			e.pass()
 			return
@@ -167,6 +174,7 @@ func (e *engine) restart() bool {
 	if len(e.mixed) == known {
 		return false
 	}
+	e.kin = kin{number: make(map[slot]int32)}
 	clear(e.cells)
 	clear(e.contexts)
 	clear(e.callbacks)
@@ -190,6 +198,7 @@ func (c *cell) isMixed() bool {
 }
 
 func (e *engine) pass() {
+	e.outlines = make(map[int32]outline)
 	for _, contexts := range e.contexts {
 		for _, c := range contexts {
 			c.done = false
@@ -289,6 +298,7 @@ func (e *engine) parameter(f *function, i int) value {
 	if v.flags&isOpaque != 0 {
 		v.from = origin{state: oneOrigin, slot: slot{kind: argument, fn: f.Function, off: uint32(i + 1)}}
 		v.ptr = e.cell(v.from.slot).used
+		v = e.related(v)
 	}
 	return v
 }
@@ -340,10 +350,19 @@ func (e *engine) load(s slot) value {
 	c := e.cell(s)
 	v := c.stored
 	v.ptr = v.ptr.join(c.used)
+	if c.shaped {
+		v.flags |= isGuess
+	}
 	if e.mixed[s] {
 		v.ptr = pointer{state: conflicting}
 	}
 	v.from = origin{state: oneOrigin, slot: s}
+	return e.related(v)
+}
+
+// related is v, loaded from a slot, with the slot's kin.
+func (e *engine) related(v value) value {
+	v.like = kins{n: 1, ids: [maxKins]int32{e.kin.of(v.from.slot)}}
 	return v
 }
 
@@ -353,8 +372,12 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	c := e.cell(s)
 	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
 		e.use(from.slot, c.used, where)
+		if c.shaped {
+			e.cell(from.slot).shaped = true
+		}
 	}
-	v.from, v.core = origin{}, coreNumber{}
+	e.copied(v.like, s)
+	v.from, v.like, v.core = origin{}, kins{}, coreNumber{}
 	if joined := c.stored.join(v); joined != c.stored {
 		if c.changes++; c.changes > changesBeforeWidening {
 			joined = widened(joined)
@@ -363,6 +386,14 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	}
 	if v.ptr.state != noPointer {
 		e.record(c, where)
+	}
+}
+
+// copied notes that a slot gets what was loaded from others, or a pointer to
+// an element of the array that it points to.
+func (e *engine) copied(like kins, s slot) {
+	if like.known() && like.offset.base == 0 && like.offset.stride != 1 {
+		e.unite(e.merge(like), e.kin.of(s))
 	}
 }
 

@@ -73,7 +73,7 @@ func randomCore(r *rand.Rand) coreNumber {
 func randomValue(r *rand.Rand) value {
 	v := value{
 		ptr:   randomPointer(r),
-		flags: flags(r.IntN(8)),
+		flags: flags(r.IntN(16)),
 		from:  randomOrigin(r),
 		core:  randomCore(r),
 	}

@@ -11,8 +11,10 @@ import (
 func (w *walk) read(base value, off int64, size int) value {
 	p := base.ptr
 	if !p.known() {
+		w.follow(base, off, size)
 		return unknown(size)
 	}
+	w.shows(base)
 	p.off = p.off.add(constant(off))
 	switch p.region {
 	case stack:
@@ -23,6 +25,23 @@ func (w *walk) read(base value, off int64, size int) value {
 		return w.readTyped(p, size)
 	}
 	return unknown(size)
+}
+
+// follow notes an access through something that nothing else is known of.
+func (w *walk) follow(base value, off int64, size int) {
+	if base.ptr.state == noPointer {
+		w.trace(base.like, off, size)
+	}
+}
+
+// shows notes an access that the shape of a slot's target was seen by.
+func (w *walk) shows(base value) {
+	if !w.recording || base.from.state != oneOrigin {
+		return
+	}
+	if c := w.cell(base.from.slot); c.shaped {
+		w.record(c, w.evidence(Accessed))
+	}
 }
 
 // unknown is a value of which only the size is known: too small for a pointer,
@@ -111,8 +130,10 @@ func isCandidate(t btf.Type) bool {
 func (w *walk) write(base value, off int64, size int, v value) {
 	p := base.ptr
 	if !p.known() {
+		w.follow(base, off, size)
 		return
 	}
+	w.shows(base)
 	p.off = p.off.add(constant(off))
 	switch p.region {
 	case stack:
@@ -149,19 +170,30 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 }
 
 // pointee makes a pointer into an object one to the part that it points at, if
-// that is a whole part: what &task->ctx means once it is stored.
+// that is a whole part: what &task->ctx means once it is stored. Where a struct
+// starts with another one, either may be meant, and only its use can tell.
 func (w *walk) pointee(v value) value {
 	if !v.ptr.known() || v.ptr.region != typed || v.ptr.off == (offset{}) && !isSection(v.ptr.typ) {
 		return v
 	}
 	there, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0)
-	if !ok {
+	part := w.layouts.canonical(there.typ)
+	if !ok || startsWithStruct(part) {
 		v.ptr = pointer{}
 		v.flags |= isOpaque
 		return v
 	}
-	v.ptr.typ, v.ptr.off = w.layouts.canonical(there.typ), offset{}
+	v.ptr.typ, v.ptr.off = part, offset{}
 	return v
+}
+
+func startsWithStruct(t btf.Type) bool {
+	s, ok := t.(*btf.Struct)
+	if !ok || len(s.Members) == 0 {
+		return false
+	}
+	_, ok = btf.As[*btf.Struct](s.Members[0].Type)
+	return ok
 }
 
 func isSection(t btf.Type) bool {

@@ -13,7 +13,7 @@ import (
 // A type that a CO-RE relocation refers to is the kernel's, unless a map or a
 // section holds it, as are the types that only it leads to.
 func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
-	o := owner{layouts: l, kernel: relocated(obj, l), own: make(map[btf.Type]bool)}
+	o := owner{layouts: l, kernel: relocated(obj, l).own, own: make(map[btf.Type]bool)}
 	for i := range obj.Maps {
 		m := &obj.Maps[i]
 		if isStructOpsMap(m) {
@@ -55,16 +55,16 @@ func isStructOpsMap(m *object.Map) bool {
 	return m.Type == structOps
 }
 
-// relocated returns the types that CO-RE relocations refer to, with what they
+// relocated claims the types that CO-RE relocations refer to, with what they
 // hold by value.
-func relocated(obj *object.Object, l *layouts) map[btf.Type]bool {
-	o := owner{layouts: l, own: make(map[btf.Type]bool)}
+func relocated(obj *object.Object, l *layouts) *owner {
+	o := &owner{layouts: l, own: make(map[btf.Type]bool)}
 	for _, c := range obj.Code {
 		for _, relo := range c.Relos {
 			o.claim(relo.Type)
 		}
 	}
-	return o.own
+	return o
 }
 
 // owner collects types.

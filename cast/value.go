@@ -120,6 +120,7 @@ const (
 	isNull   flags = 1 << iota // zero
 	isNumber                   // something computed: see value.num
 	isOpaque                   // something that the analysis cannot follow
+	isGuess                    // a pointer whose type only shows in the accesses through it
 )
 
 // origin is where a value was loaded from, before arithmetic: a slot whose
@@ -160,6 +161,10 @@ type value struct {
 	num   Number // if flags has isNumber
 	from  origin
 
+	// like is the kins of slots that it may have been loaded from. If it is
+	// used as a pointer, they are one.
+	like kins
+
 	// core is what a CO-RE relocation says num is.
 	core coreNumber
 }
@@ -192,7 +197,7 @@ func (c coreNumber) join(d coreNumber) coreNumber {
 }
 
 func (v value) join(w value) value {
-	out := value{ptr: v.ptr.join(w.ptr), flags: v.flags | w.flags, from: v.from.join(w.from)}
+	out := value{ptr: v.ptr.join(w.ptr), flags: v.flags | w.flags, from: v.from.join(w.from), like: v.like.join(w.like)}
 	out.num = joinNumbers(v, w)
 	out.core = v.core.join(w.core)
 	return out
@@ -243,6 +248,9 @@ func widened(v value) value {
 	}
 	if v.from.state == oneOrigin {
 		v.from.off = anyOffset
+	}
+	if v.like.known() {
+		v.like.offset = anyOffset
 	}
 	if v.flags&isNumber != 0 {
 		v.num = anyNumber

@@ -63,12 +63,12 @@ const visitsBeforeWidening = 16
 // flow adds the state to that at the start of a block, and tells whether that
 // changed it.
 func (w *walk) flow(in **state, visits int) bool {
-	switch {
-	case *in == nil:
+	if *in == nil {
 		reached := w.state
 		*in = &reached
 		return true
-	case visits > visitsBeforeWidening:
+	}
+	if visits > visitsBeforeWidening {
 		return (*in).widen(&w.state)
 	}
 	return (*in).join(&w.state)

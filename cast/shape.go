@@ -1,0 +1,262 @@
+package cast
+
+// This file types pointers that nothing in the program's types names: those
+// into memory that an allocator returned as void *, such as an arena. Which
+// struct they lead to shows in how they are used: the offsets and sizes of the
+// accesses through them, and the stride at which they are indexed. Only a
+// struct of the program's own fits, and only if no other one does.
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// kin is a partition of the slots: pointers are copied between those that are
+// kin, so that they hold pointers to one type. Slots are numbered as they are
+// met.
+type kin struct {
+	slots  []slot
+	number map[slot]int32
+	parent []int32
+}
+
+// of returns the number that stands for the kin of s.
+func (k *kin) of(s slot) int32 {
+	n, ok := k.number[s]
+	if !ok {
+		n = int32(len(k.slots))
+		k.number[s] = n
+		k.slots, k.parent = append(k.slots, s), append(k.parent, n)
+	}
+	return k.root(n)
+}
+
+func (k *kin) root(n int32) int32 {
+	for k.parent[n] != n {
+		k.parent[n] = k.parent[k.parent[n]]
+		n = k.parent[n]
+	}
+	return n
+}
+
+// maxKins is how many kins a value may come from before it is not followed.
+const maxKins = 4
+
+// kins is a small set of kins, and how far a pointer was moved since it was
+// loaded. The zero value, of none, is bottom. It is comparable.
+type kins struct {
+	n      int8 // members of ids, ascending; more than maxKins is top
+	ids    [maxKins]int32
+	offset offset
+}
+
+func (a kins) join(b kins) kins {
+	switch {
+	case a.n == 0:
+		return b
+	case b.n == 0:
+		return a
+	}
+	var all []int32
+	if a.n <= maxKins && b.n <= maxKins {
+		all = append(slices.Clone(a.ids[:a.n]), b.ids[:b.n]...)
+		slices.Sort(all)
+		all = slices.Compact(all)
+	}
+	if len(all) == 0 || len(all) > maxKins {
+		return kins{n: maxKins + 1}
+	}
+	out := kins{n: int8(len(all)), offset: a.offset.join(b.offset)}
+	copy(out.ids[:], all)
+	return out
+}
+
+// known tells whether it is a few kins at a known offset.
+func (a kins) known() bool { return a.n > 0 && a.n <= maxKins && a.offset != anyOffset }
+
+// merge makes the kins of a set one, and returns the number that stands for it.
+func (e *engine) merge(k kins) int32 {
+	for _, id := range k.ids[1:k.n] {
+		e.unite(k.ids[0], id)
+	}
+	return e.kin.root(k.ids[0])
+}
+
+// unite makes two kins one.
+func (e *engine) unite(a, b int32) {
+	if a, b = e.kin.root(a), e.kin.root(b); a != b {
+		e.kin.parent[max(a, b)] = min(a, b)
+		e.changed = true
+	}
+}
+
+// outline is what accesses show of the struct behind a pointer.
+type outline map[access]bool
+
+// access is a load or store through a pointer.
+type access struct {
+	off  offset
+	size int
+}
+
+// Bounds of an outline: more shows nothing new.
+const (
+	maxAccesses = 1024
+	minMembers  = 3 // different ones that it takes to tell a struct, if it has as many
+)
+
+// trace records an access through a pointer of which only the origin is known.
+func (e *engine) trace(like kins, off int64, size int) {
+	if !like.known() {
+		return
+	}
+	like.offset = like.offset.add(constant(off))
+	root := e.merge(like)
+	if like.offset.stride == 1 {
+		return // anywhere
+	}
+	o := e.outlines[root]
+	if o == nil {
+		o = make(outline)
+		e.outlines[root] = o
+	}
+	if len(o) < maxAccesses {
+		o[access{like.offset, size}] = true
+	}
+}
+
+// guess types the kin of which nothing else is known, and tells whether there
+// was any.
+func (e *engine) guess() bool {
+	if e.candidates == nil {
+		e.candidates = candidates(e.obj, e.layouts)
+	}
+	typed := make(map[int32]bool)
+	for s, c := range e.cells {
+		if c.pointer().state != noPointer {
+			typed[e.kin.of(s)] = true
+		}
+	}
+	guesses := make(map[int32]btf.Type)
+	for root, o := range e.outlines {
+		if t := e.fit(o); t != nil && root == e.kin.root(root) && !typed[root] {
+			guesses[root] = t
+		}
+	}
+	for n, s := range e.kin.slots {
+		if t := guesses[e.kin.root(int32(n))]; t != nil {
+			c := e.cell(s)
+			c.used, c.shaped = typedPointer(t, AnySpace), true
+		}
+	}
+	return len(guesses) > 0
+}
+
+// fit returns the only candidate that has an outline, or nil.
+func (e *engine) fit(o outline) btf.Type {
+	var found btf.Type
+	for _, t := range e.candidates {
+		if n, ok := e.hits(t, o); !ok || n < min(minMembers, len(t.Members)) || n < 2 {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = t
+	}
+	return found
+}
+
+// hits returns how many different places of t the accesses reach; ok is false
+// if one reaches none.
+func (e *engine) hits(t btf.Type, o outline) (n int, ok bool) {
+	places := make(map[place]bool)
+	for a := range o {
+		if there, ok := e.layouts.at(t, a.off, a.size); ok {
+			places[there] = true
+		} else if !e.spans(t, a) {
+			return 0, false
+		}
+	}
+	return len(places), true
+}
+
+// spans tells whether an access reaches several members, from the start of one
+// to the end of another, as compilers merge stores of zero.
+func (e *engine) spans(t btf.Type, a access) bool {
+	if _, ok := e.layouts.at(t, a.off, 0); !ok {
+		return false
+	}
+	for last := 1; last < a.size; last *= 2 {
+		if _, ok := e.layouts.at(t, a.off.add(constant(int64(a.size-last))), last); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// candidates returns the program's own structs that it has pointers to, by
+// name: without those that the kernel's interfaces, and CO-RE relocations, lead
+// to.
+func candidates(obj *object.Object, l *layouts) []*btf.Struct {
+	o := relocated(obj, l)
+	kernel := o.own
+	for i := range obj.Maps {
+		if m := &obj.Maps[i]; isStructOpsMap(m) {
+			o.claim(m.Value)
+		}
+	}
+	for _, x := range obj.Externs {
+		o.claimSignature(x.Type)
+	}
+	for len(o.pointees) > 0 {
+		t := o.pointees[len(o.pointees)-1]
+		o.pointees = o.pointees[:len(o.pointees)-1]
+		o.claim(t)
+		o.claimSignature(t)
+	}
+	pointed := pointees(obj, l)
+	var own []*btf.Struct
+	for t, err := range obj.Types.All() {
+		s, ok := t.(*btf.Struct)
+		if err == nil && ok && s.Name != "" && pointed[s] && !kernel[s] && !isView(s) {
+			own = append(own, s)
+		}
+	}
+	slices.SortStableFunc(own, func(a, b *btf.Struct) int { return cmp.Compare(a.Name, b.Name) })
+	return own
+}
+
+// pointees returns the types that some pointer in the object's BTF leads to. A
+// struct that the program has no pointer to by type is hardly one that it has
+// by cast: clang leaves those that only casts name out of BTF.
+func pointees(obj *object.Object, l *layouts) map[btf.Type]bool {
+	pointed := make(map[btf.Type]bool)
+	for t, err := range obj.Types.All() {
+		if ptr, ok := t.(*btf.Pointer); err == nil && ok {
+			target, _, _ := l.pointee(ptr)
+			pointed[target] = true
+		}
+	}
+	return pointed
+}
+
+// claimSignature adds the types of a function's parameters and result.
+func (o *owner) claimSignature(t btf.Type) {
+	if fn, ok := t.(*btf.Func); ok {
+		t = fn.Type
+	}
+	proto, ok := t.(*btf.FuncProto)
+	if !ok {
+		o.claim(t)
+		return
+	}
+	o.claim(proto.Return)
+	for _, p := range proto.Params {
+		o.claim(p.Type)
+	}
+}
