@@ -236,6 +236,8 @@ func TestArenasHaveTheirPopulatedPages(t *testing.T) {
 			want = append(want, e)
 		}
 		require.Equal(t, want, m.Extents)
+		area := g.Get(memimage.Addr(g.Get(memimage.Addr(g.maps[5], "bpf_arena", "kern_vm")), "vm_struct", "addr"))
+		require.Equal(t, area+1<<15, m.Base, "the kernel's address for a user address whose low 32 bits are 0")
 	}
 }
 
