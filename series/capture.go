@@ -1,0 +1,182 @@
+package series
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Moment says when and why a capture was made.
+type Moment struct {
+	Name    string        // as it was given to the capture: periodic_003
+	Elapsed time.Duration // since the scenario began, without the time that the guest stood still
+	Phase   Phase
+	Trigger Trigger
+}
+
+// String returns the moment as messages name it: "periodic_003 (+1.5s, step 2)".
+func (m Moment) String() string {
+	if m.Phase == (Phase{}) {
+		return fmt.Sprintf("%s (%s)", m.Name, offset(m.Elapsed))
+	}
+	return fmt.Sprintf("%s (%s, %s)", m.Name, offset(m.Elapsed), m.Phase)
+}
+
+// offset writes a duration with its sign, and no finer than a reader needs.
+func offset(d time.Duration) string {
+	unit := time.Microsecond
+	if d.Abs() >= time.Second {
+		unit = time.Millisecond
+	}
+	if d < 0 {
+		return d.Round(unit).String()
+	}
+	return "+" + d.Round(unit).String()
+}
+
+// Phase is the step of a scenario that a capture falls into.
+type Phase struct {
+	Step int    // counted from 1; 0 is the baseline, before the first step
+	Name string // the step's; often empty
+}
+
+func (p Phase) String() string {
+	switch {
+	case p.Step == 0:
+		return "baseline"
+	case p.Name == "":
+		return fmt.Sprintf("step %d", p.Step)
+	}
+	return fmt.Sprintf("step %d %q", p.Step, p.Name)
+}
+
+// Trigger says what made a capture.
+type Trigger uint8
+
+const (
+	OnDemand Trigger = iota // the test asked for it
+	Cadence                 // its time in an even cadence had come
+	Watch                   // the guest wrote to a watched place
+	Event                   // the scheduler ended or stalled, or a condition came true
+)
+
+var triggerNames = [...]string{"on demand", "cadence", "watch", "event"}
+
+func (t Trigger) String() string {
+	if int(t) < len(triggerNames) {
+		return triggerNames[t]
+	}
+	return fmt.Sprintf("trigger %d", uint8(t))
+}
+
+// Capture is what one moment of a run left behind: a snapshot of the guest and
+// the statistics that the scheduler reported with it, or why there is none.
+type Capture struct {
+	Moment
+
+	Snapshot   *runtime.Snapshot
+	NoSnapshot error // why Snapshot is nil
+
+	Statistics   []byte // JSON
+	NoStatistics error  // why Statistics is empty
+}
+
+// Triggered returns the captures that one trigger made.
+func Triggered(captures []Capture, by Trigger) []Capture {
+	var out []Capture
+	for _, c := range captures {
+		if c.Trigger == by {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Snapshots makes captures of snapshots that a test took itself. Their time
+// counts from the first of them and leaves out how long the guest stood still
+// for each. A nil snapshot is a capture without one.
+func Snapshots(snapshots ...*runtime.Snapshot) []Capture {
+	captures := make([]Capture, len(snapshots))
+	var start time.Time
+	var stopped, last time.Duration
+	for i, s := range snapshots {
+		c := &captures[i]
+		if s == nil {
+			c.Moment = Moment{Name: fmt.Sprintf("snapshot %d", i), Elapsed: last}
+			c.NoSnapshot = errors.New("it is nil")
+			continue
+		}
+		if start.IsZero() {
+			start = s.Taken
+		}
+		c.Moment = Moment{Name: s.Name, Elapsed: s.Taken.Sub(start) - stopped}
+		c.Snapshot = s
+		last = c.Elapsed
+		stopped += s.Timing.Paused - s.Timing.Stop
+	}
+	return captures
+}
+
+// Sample is one moment of a run with what is known of it in a form that can be
+// projected: a snapshot that is bound to generated code, or the scheduler's
+// statistics.
+type Sample[S any] struct {
+	Moment
+	Value S
+	Err   error // why there is no Value
+}
+
+// Open binds the snapshots of captures to generated code, by its Open:
+//
+//	samples := series.Open(captures, examplesched.Open)
+//
+// A capture without a snapshot, or with one that does not fit the generated
+// code, becomes a sample with an error: [*NoSnapshot] or what open returned.
+func Open[S any](captures []Capture, open func(*runtime.Snapshot, ...runtime.Option) (S, error), opts ...runtime.Option) []Sample[S] {
+	return read(captures, func(c *Capture) (s S, err error) {
+		if c.Snapshot == nil {
+			return s, &NoSnapshot{Err: c.NoSnapshot}
+		}
+		return open(c.Snapshot, opts...)
+	})
+}
+
+// Statistics decodes the statistics of captures, from JSON into T. A capture
+// without statistics, or with other ones, becomes a sample with an error:
+// [*NoStatistics] or one of encoding/json.
+func Statistics[T any](captures []Capture) []Sample[T] {
+	return read(captures, func(c *Capture) (v T, err error) {
+		if len(c.Statistics) == 0 {
+			return v, &NoStatistics{Err: c.NoStatistics}
+		}
+		if err := json.Unmarshal(c.Statistics, &v); err != nil {
+			return v, fmt.Errorf("decode the statistics as %T: %w", v, err)
+		}
+		return v, nil
+	})
+}
+
+func read[S any](captures []Capture, value func(*Capture) (S, error)) []Sample[S] {
+	samples := make([]Sample[S], len(captures))
+	for i := range captures {
+		samples[i].Moment = captures[i].Moment
+		samples[i].Value, samples[i].Err = value(&captures[i])
+	}
+	return samples
+}
+
+// inOrder returns samples by time. Those of the same time keep their order.
+func inOrder[S any](samples []Sample[S]) []Sample[S] {
+	byTime := func(a, b Sample[S]) int { return cmp.Compare(a.Elapsed, b.Elapsed) }
+	if slices.IsSortedFunc(samples, byTime) {
+		return samples
+	}
+	samples = slices.Clone(samples)
+	slices.SortStableFunc(samples, byTime)
+	return samples
+}
