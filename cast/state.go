@@ -47,20 +47,33 @@ func (s *state) widen(t *state) (changed bool) {
 
 func (s *state) merge(t *state, join func(v, w value) value) (changed bool) {
 	for i := range s.regs {
+		if s.regs[i] == t.regs[i] {
+			continue
+		}
 		if v := join(s.regs[i], t.regs[i]); v != s.regs[i] {
 			s.regs[i], changed = v, true
 		}
 	}
-	var stack []stackSlot
+	return s.mergeStack(t, join) || changed
+}
+
+func (s *state) mergeStack(t *state, join func(v, w value) value) (changed bool) {
+	if len(s.stack) == 0 || len(s.stack) == len(t.stack) && &s.stack[0] == &t.stack[0] {
+		return false
+	}
+	stack := make([]stackSlot, 0, len(s.stack))
 	for _, a := range s.stack {
 		v, ok := t.slot(a.frame, a.off)
 		if !ok {
 			changed = true
 			continue
 		}
-		joined := join(a.value, v)
-		changed = changed || joined != a.value
-		stack = append(stack, stackSlot{a.frame, a.off, joined})
+		if v != a.value {
+			joined := join(a.value, v)
+			changed = changed || joined != a.value
+			a.value = joined
+		}
+		stack = append(stack, a)
 	}
 	if changed {
 		s.stack = stack

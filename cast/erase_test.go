@@ -1,0 +1,55 @@
+package cast_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+)
+
+func TestRuleTellsRecoveredPointersFromOthers(t *testing.T) {
+	obj, err := object.Open(zoo)
+	require.NoError(t, err)
+	r := cast.Rule(obj)
+	require.Equal(t, []cast.Erased{
+		{Container: "struct value", Path: "task", Offset: 16, Was: "struct task_struct", Found: "struct task_struct"},
+	}, r.Recovered)
+	require.Equal(t, []cast.Erased{
+		{Container: "section .bss", Path: "head", Offset: 8, Was: "struct value", Why: "nothing is stored in it, and its use shows no type"},
+	}, r.Missed)
+	require.Empty(t, r.Wrong)
+	require.Empty(t, r.Spurious)
+	require.Empty(t, r.Untouched)
+	require.InDelta(t, 0.5, r.Recall(), 1e-9)
+}
+
+func TestRecallOfNothingIsPerfect(t *testing.T) {
+	require.Equal(t, 1.0, new(cast.Ruling).Recall())
+}
+
+func TestResultsDoNotDependOnChance(t *testing.T) {
+	first, err := object.Open(zoo)
+	require.NoError(t, err)
+	want := cast.Analyze(first)
+	for range 100 { // maps are iterated in a random order
+		obj, err := object.Open(zoo)
+		require.NoError(t, err)
+		got := cast.Analyze(obj)
+		require.Equal(t, len(want.Findings), len(got.Findings))
+		for i := range got.Findings {
+			require.Equal(t, want.Findings[i].Path, got.Findings[i].Path)
+			require.Equal(t, want.Findings[i].Evidence, got.Findings[i].Evidence)
+		}
+		require.Equal(t, want.Gaps, got.Gaps)
+	}
+}
+
+func BenchmarkAnalyze(b *testing.B) {
+	obj, err := object.Open(zoo)
+	require.NoError(b, err)
+	for b.Loop() {
+		cast.Analyze(obj)
+	}
+}
