@@ -2,6 +2,7 @@ package ktest_test
 
 import (
 	"context"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 )
 
+//go:generate testdata/build
+
+// fault is a scheduler with one fault; see testdata/fault.bpf.c.
 func fault(name string) ktest.Scheduler { return ktest.Object("testdata/" + name + ".bpf.o") }
 
 // bound keeps a test that waits for a guest from waiting for ever.
@@ -36,6 +40,20 @@ func TestSchedulersFollowOneAnother(t *testing.T) {
 	}
 	_, err := vm.Detach(ctx)
 	require.NoError(t, err, "the last exit is told again")
+}
+
+func TestObjectGetsWhatTheKernelsHeadersAskOfALoader(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile")})
+	workers, err := vm.Work(bound(t, time.Minute), ktest.Sleep, 1)
+	require.NoError(t, err)
+	defer workers.Stop()
+	snap := vm.Freeze("running")
+
+	slice := mapNamed(t, snap, "docile.rodata").Values
+	require.EqualValues(t, 20_000_000, binary.LittleEndian.Uint64(slice), "SCX_SLICE_DFL, include/linux/sched/ext.h")
+	counters := mapNamed(t, snap, "docile.bss").Values
+	require.EqualValues(t, 1, binary.LittleEndian.Uint32(counters), "the tracing program saw the scheduler attach")
+	require.EqualValues(t, 1, binary.LittleEndian.Uint32(counters[4:]), "a kfunc that is not there is NULL")
 }
 
 func TestDetachWithoutASchedulerSaysSo(t *testing.T) {

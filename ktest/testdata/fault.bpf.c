@@ -15,7 +15,9 @@ char LICENSE[] SEC("license") = "GPL";
 #define REJECT 5 /* a store that the verifier does not allow */
 
 #define SHARED_DSQ 0
-#define SLICE_NS 20000000
+
+/* As the kernel's sched_ext headers have it: the loader sets it. */
+const volatile u64 __SCX_SLICE_DFL;
 
 void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data_size) __ksym;
 void scx_bpf_exit_bstr(s64 exit_code, char *fmt, unsigned long long *data, u32 data_size) __ksym;
@@ -27,6 +29,37 @@ static __always_inline bool is_worker(const struct task_struct *p)
 {
 	return p->comm[0] == 's' && p->comm[1] == 'p' && p->comm[2] == 'i' && p->comm[3] == 'n';
 }
+
+#if FAULT == DOCILE
+/* What the kernel's sched_ext headers ask of a loader, beside the scheduler. */
+void scx_bpf_no_such_kfunc(void) __ksym __weak;
+void scx_bpf_dsq_insert___v1(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym __weak;
+
+u32 nr_probes; /* runs of the tracing program */
+u32 nr_absent; /* kfuncs that were found absent, which they are */
+
+SEC("fentry/bpf_scx_reg")
+int probe(void *ctx)
+{
+	__sync_fetch_and_add(&nr_probes, 1);
+	return 0;
+}
+
+static __always_inline void insert(struct task_struct *p, u64 enq_flags)
+{
+	if (scx_bpf_no_such_kfunc)
+		scx_bpf_no_such_kfunc();
+	else
+		nr_absent = 1;
+	if (scx_bpf_dsq_insert___v1)
+		scx_bpf_dsq_insert___v1(p, SHARED_DSQ, __SCX_SLICE_DFL, enq_flags);
+}
+#else
+static __always_inline void insert(struct task_struct *p, u64 enq_flags)
+{
+	scx_bpf_dsq_insert(p, SHARED_DSQ, __SCX_SLICE_DFL, enq_flags);
+}
+#endif
 
 SEC("struct_ops/enqueue")
 void fault_enqueue(u64 *args)
@@ -45,7 +78,7 @@ void fault_enqueue(u64 *args)
 #elif FAULT == REJECT
 	p->pid = 1;
 #endif
-	scx_bpf_dsq_insert(p, SHARED_DSQ, SLICE_NS, STRUCT_OPS_ARG(args, 1, u64));
+	insert(p, STRUCT_OPS_ARG(args, 1, u64));
 }
 
 SEC("struct_ops/dispatch")

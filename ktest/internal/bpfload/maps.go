@@ -1,6 +1,7 @@
 package bpfload
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -58,6 +59,9 @@ func (l *loader) createMaps() error {
 		l.coll.Maps[def.spec.Name] = m
 		if def.ops != nil {
 			continue // its value names programs, which are not loaded yet
+		}
+		if err := l.setVariables(def.spec); err != nil {
+			return fmt.Errorf("map %s (%v): %w", def.spec.Name, def.spec.Type, err)
 		}
 		if err := fillMap(m, def.spec); err != nil {
 			return fmt.Errorf("filling map %s (%v): %w", def.spec.Name, def.spec.Type, err)
@@ -148,6 +152,30 @@ func (l *loader) mapName(name string) string {
 	section := "." + strings.Split(name[1:], ".")[0]
 	room := max(0, len(objName{})-1-len(section))
 	return object[:min(len(object), room, 8)] + name
+}
+
+// setVariables writes the values of variables, which may have been set since the
+// object was read, into the initial contents of the section that they are in.
+func (l *loader) setVariables(spec *ebpf.MapSpec) error {
+	if !strings.HasPrefix(spec.Name, ".") || len(spec.Contents) != 1 {
+		return nil
+	}
+	old, ok := spec.Contents[0].Value.([]byte)
+	if !ok {
+		return nil
+	}
+	data := bytes.Clone(old)
+	for _, v := range l.spec.Variables {
+		if v.SectionName != spec.Name || v.Value == nil {
+			continue
+		}
+		if uint64(v.Offset)+uint64(len(v.Value)) > uint64(len(data)) {
+			return fmt.Errorf("variable %s (%d bytes at %d) is not in the section's %d bytes", v.Name, len(v.Value), v.Offset, len(data))
+		}
+		copy(data[v.Offset:], v.Value)
+	}
+	spec.Contents = []ebpf.MapKV{{Key: spec.Contents[0].Key, Value: data}}
+	return nil
 }
 
 // fillMap writes the initial contents, and freezes what is constant.

@@ -61,7 +61,7 @@ func (l *Loader) handleWarm(context.Context, *guest.Call) (any, error) {
 	if err != nil {
 		return nil, nil
 	}
-	for _, name := range []string{"bpf_struct_ops_sched_ext_ops", "sched_ext_ops", "task_struct"} {
+	for _, name := range append([]string{"bpf_struct_ops_sched_ext_ops", "sched_ext_ops", "task_struct"}, enums...) {
 		_, _ = kernel.AnyTypeByName(name)
 	}
 	return nil, nil
@@ -217,6 +217,9 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 	kernel, err := p.loader.types()
 	if err != nil {
 		return nil, &AttachError{Reason: err.Error()}
+	}
+	if err := setEnums(spec, kernel); err != nil {
+		return nil, &AttachError{Reason: fmt.Sprintf("load %s: %v", name, err)}
 	}
 	coll, err := bpfload.LoadFor(kernel, spec, name)
 	var rejected *bpfload.VerifierError
