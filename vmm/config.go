@@ -33,16 +33,21 @@ const (
 // Config describes a virtual machine. The zero value of each field but Kernel
 // and Initramfs stands for a default.
 type Config struct {
-	Kernel    string // file: an uncompressed vmlinux with a PVH note, or a bzImage
-	Initramfs string // file: a cpio archive, compressed or not
-	Args      []string
+	Kernel    string   // file: an uncompressed vmlinux with a PVH note, or a bzImage
+	Initramfs string   // file: a cpio archive, compressed or not
+	Args      []string // kernel arguments, after "console=ttyS0 panic=-1 oops=panic"
 
 	CPUs   int
-	Memory Size     // guest RAM
-	Ports  []string // names of virtio-serial ports, such as "org.example.agent"
+	Memory Size // guest RAM
 
-	// Console gets a copy of what the guest writes to its serial console. The
-	// guest waits for it: a Write that blocks stops the guest's console.
+	// Ports are the names of virtio-serial ports, such as "org.example.agent",
+	// which the guest finds in /sys/class/virtio-ports. There, a port is either read
+	// by calls that block or waited for by poll, never both: data that a poll sees
+	// first wakes no blocked reader.
+	Ports []string
+
+	// Console gets a copy of what the guest writes to its serial console. A
+	// Write that blocks while the guest writes more than a MiB loses output.
 	Console io.Writer
 
 	Accel Accel
