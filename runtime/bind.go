@@ -107,7 +107,7 @@ func (b *Binding) bind() (err error) {
 	if b.shapes, err = b.layout.load(); err != nil {
 		return err
 	}
-	c := &comparison{bigEndian: b.snapshot.Guest.BigEndian}
+	c := newComparison(b.snapshot.Guest.BigEndian)
 	b.types = make([]boundType, len(b.layout.Types))
 	for i := range b.layout.Maps {
 		b.maps = append(b.maps, b.bindMap(c, i))

@@ -43,6 +43,11 @@ type comparison struct {
 	bigEndian   bool // the guest
 	differences []Difference
 	pointees    []pair // what pointers lead to
+	settler            // of the guest's shapes
+}
+
+func newComparison(bigEndian bool) *comparison {
+	return &comparison{bigEndian: bigEndian, settler: settler{height: make(map[*Shape]int)}}
 }
 
 // pair is an expected shape and the guest's.
@@ -59,6 +64,10 @@ func (c *comparison) differ(path, want, have string) {
 // bytes can stay as they are. ok is false if there is a difference that no
 // plan can bridge; it has been recorded.
 func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
+	if err := c.settle(have); err != nil {
+		c.differ(path, CType(want), fmt.Sprintf("a damaged type: %v", err))
+		return nil, false
+	}
 	before := len(c.differences)
 	ops := c.value(path, want, have, place{})
 	if len(c.differences) > before {

@@ -123,7 +123,7 @@ func TestValuesSurviveRearrangement(t *testing.T) {
 
 func requireRearranged(t *testing.T, r *shapeMaker, want, have *Shape, bigEndian bool) {
 	t.Helper()
-	c := &comparison{bigEndian: bigEndian}
+	c := newComparison(bigEndian)
 	p, ok := c.plan("root", want, have)
 	require.True(t, ok, "%v", c.differences)
 
@@ -157,7 +157,7 @@ func requireRearranged(t *testing.T, r *shapeMaker, want, have *Shape, bigEndian
 func TestIdenticalLayoutsNeedNoPlan(t *testing.T) {
 	for seed := range uint64(100) {
 		s := newShapeMaker(seed).structure(3, "root")
-		c := &comparison{}
+		c := newComparison(false)
 		p, ok := c.plan("root", s, s)
 		require.True(t, ok, "%v", c.differences)
 		require.Nil(t, p, "seed %d", seed)
@@ -224,9 +224,9 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 			member(0, enumOf(EnumValue{"RUNNING", 1})), member(0, enumOf()),
 			Difference{"enum state", "enumerator RUNNING", "none of that name"},
 		},
-		"beyond the end": {
+		"damaged": {
 			member(8, u32), &Shape{Kind: KindStruct, Name: "ctx", Size: 8, Members: []Member{{Name: "weight", Offset: 6, Type: u32}}},
-			Difference{"struct ctx.weight", "+8 u32", "it at +6, beyond the 8 bytes of its struct"},
+			Difference{"value", "struct ctx", "a damaged type: ctx.weight: ends at byte 10 of 8"},
 		},
 		"a wide integer resized": {
 			member(0, intShape("__int128", 16, true)), member(0, u64),
@@ -234,7 +234,7 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmp := &comparison{}
+			cmp := newComparison(false)
 			_, ok := cmp.plan("value", c.want, c.have)
 			require.False(t, ok)
 			require.Equal(t, []Difference{c.diff}, cmp.differences)
@@ -245,7 +245,7 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 func TestNarrowedValuesMustFit(t *testing.T) {
 	want := structOf("s", 4, Member{Name: "n", Type: u32})
 	have := structOf("s", 8, Member{Name: "n", Type: u64})
-	c := &comparison{}
+	c := newComparison(false)
 	p, ok := c.plan("s", want, have)
 	require.True(t, ok)
 
@@ -267,7 +267,7 @@ func TestSignChangesMustFit(t *testing.T) {
 		{s32, u32, []byte{0xff, 0xff, 0xff, 0x7f}, true},
 		{s32, u32, []byte{0, 0, 0, 0x80}, false},
 	} {
-		cmp := &comparison{}
+		cmp := newComparison(false)
 		p, ok := cmp.plan("n", c.want, c.have)
 		require.True(t, ok)
 		require.Equal(t, c.fits, p.apply(make([]byte, 4), c.raw) == nil, "%s from %s: % x", c.want.Name, c.have.Name, c.raw)
@@ -288,7 +288,7 @@ func TestUnionsThatCannotBeRearrangedAreRefused(t *testing.T) {
 		{mixed, true, false},
 		{same, true, true},
 	} {
-		cmp := &comparison{bigEndian: c.bigEndian}
+		cmp := newComparison(c.bigEndian)
 		_, ok := cmp.plan("u", c.union, c.union)
 		require.Equal(t, c.ok, ok, "%v", cmp.differences)
 	}
@@ -298,7 +298,7 @@ func TestMembersAreFoundWhereverTheyAreNested(t *testing.T) {
 	flat := structOf("s", 8, Member{Name: "a", Type: u32}, Member{Name: "b", Offset: 4, Type: u32})
 	nested := structOf("s", 16, Member{Offset: 8, Type: unionOf(Member{Type: structOf("", 8,
 		Member{Name: "b", Type: u32}, Member{Name: "a", Offset: 4, Type: u32})})})
-	c := &comparison{}
+	c := newComparison(false)
 	p, ok := c.plan("s", flat, nested)
 	require.True(t, ok, "%v", c.differences)
 	dst := make([]byte, 8)

@@ -35,6 +35,10 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	if bound.err = bound.m.checkSection(); bound.err != nil {
 		return bound
 	}
+	if err := c.settle(bound.m.Value); err != nil {
+		bound.err = fmt.Errorf("the snapshot is damaged: the type of section %s: %w", want.Name, err)
+		return bound
+	}
 	m := bound.m
 	bound.n, bound.slots, bound.stride, bound.size = 1, 1, m.Stride, m.ValueSize
 	bound.values, bound.addrs, bound.base = m.Values, m.Addrs, m.Base
@@ -91,8 +95,8 @@ func (m *Map) checkSection() error {
 		return &Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
 	case m.Value == nil:
 		return &NoShape{Map: m.Name, Side: "value"}
-	case m.N != 1 || m.Slots != 1:
-		return fmt.Errorf("the snapshot is damaged: section %s has %d entries", m.Name, m.N)
+	case m.N != 1 || m.Slots != 1 || m.Value.Kind != KindSection || m.Value.Size > m.ValueSize:
+		return fmt.Errorf("the snapshot is damaged: section %s has %d entries of %d bytes, and its type %d bytes", m.Name, m.N, m.ValueSize, m.Value.Size)
 	}
 	return m.check()
 }

@@ -5,22 +5,29 @@ import (
 	"fmt"
 )
 
-// This file checks the shapes of a table and computes the sizes that follow
-// from others, those of arrays and typedefs.
+// This file checks that shapes are consistent, and computes the sizes that
+// follow from others, those of arrays and typedefs.
 
 // maxNesting bounds how deep types contain one another by value.
 const maxNesting = 64
 
-// settle settles s and everything it contains by value. It fails if s contains
-// itself, or if what it contains does not lie within it.
-func (t *ShapeTable) settle(s *Shape) error {
-	return t.settleWithin(s, maxNesting)
+// settler checks shapes, each once.
+type settler struct {
+	height map[*Shape]int // how many types one contains, itself included
+	fill   bool           // compute sizes that follow from others; else compare
 }
 
-// underway is the height of a shape whose contents are being settled.
+// underway is the height of a shape whose contents are being checked.
 const underway = -1
 
-func (t *ShapeTable) settleWithin(s *Shape, depth int) error {
+// settle checks s and everything it contains by value. It fails if s contains
+// itself, or if what it contains does not lie within it.
+func (t *settler) settle(s *Shape) error { return t.settleWithin(s, maxNesting) }
+
+func (t *settler) settleWithin(s *Shape, depth int) error {
+	if s == nil {
+		return errors.New("a type is missing")
+	}
 	switch height := t.height[s]; {
 	case height == underway:
 		return errors.New("a type contains itself")
@@ -39,38 +46,63 @@ func (t *ShapeTable) settleWithin(s *Shape, depth int) error {
 	return nil
 }
 
-// settleContents settles what s contains and returns the height of that.
-func (t *ShapeTable) settleContents(s *Shape, depth int) (height int, err error) {
+// settleContents checks what s contains and returns the height of that.
+func (t *settler) settleContents(s *Shape, depth int) (height int, err error) {
 	switch s.Kind {
 	case KindTypedef:
-		err = t.settleWithin(s.Elem, depth)
-		s.Size = s.Elem.Size
-		return t.height[s.Elem], err
-	case KindArray:
-		err = t.settleWithin(s.Elem, depth)
-		return t.height[s.Elem], errors.Join(err, settleArray(s))
-	case KindStruct, KindUnion, KindSection:
-		for _, m := range s.Members {
-			if err := t.settleWithin(m.Type, depth); err != nil {
-				return 0, err
-			}
-			if err := checkPlace(s, m); err != nil {
-				return 0, fmt.Errorf("%s.%s: %w", s.Name, m.Name, err)
-			}
-			height = max(height, t.height[m.Type])
+		if err := t.settleWithin(s.Elem, depth); err != nil {
+			return 0, err
 		}
+		return t.height[s.Elem], t.size(s, s.Elem.Size)
+	case KindArray:
+		if err := t.settleWithin(s.Elem, depth); err != nil {
+			return 0, err
+		}
+		return t.height[s.Elem], t.array(s)
+	case KindStruct, KindUnion, KindSection:
+		return t.members(s, depth)
+	case KindPointer:
+		if s.Elem == nil || s.Size < 1 || s.Size > pointerSize {
+			return 0, fmt.Errorf("a pointer of %d bytes", s.Size)
+		}
+	}
+	return 0, checkScalar(s)
+}
+
+func (t *settler) members(s *Shape, depth int) (height int, err error) {
+	if s.Size < 0 || int64(s.Size) > maxShapeSize {
+		return 0, fmt.Errorf("%s has %d bytes", s.Name, s.Size)
+	}
+	for _, m := range s.Members {
+		if err := t.settleWithin(m.Type, depth); err != nil {
+			return 0, err
+		}
+		if err := checkPlace(s, m); err != nil {
+			return 0, fmt.Errorf("%s.%s: %w", s.Name, m.Name, err)
+		}
+		height = max(height, t.height[m.Type])
 	}
 	return height, nil
 }
 
-func settleArray(s *Shape) error {
-	if s.Len > 0 && !hasSize(s.Elem) {
+func (t *settler) array(s *Shape) error {
+	if s.Len < 0 || s.Len > 0 && !hasSize(s.Elem) {
 		return errors.New("the elements of an array have no size")
 	}
 	if s.Elem.Size > 0 && int64(s.Len) > maxShapeSize/int64(s.Elem.Size) {
 		return fmt.Errorf("an array of %d elements of %d bytes is too large", s.Len, s.Elem.Size)
 	}
-	s.Size = s.Elem.Size * s.Len
+	return t.size(s, s.Elem.Size*s.Len)
+}
+
+// size sets or checks the size of s in bytes.
+func (t *settler) size(s *Shape, size int) error {
+	if t.fill {
+		s.Size = size
+	}
+	if s.Size != size {
+		return fmt.Errorf("%d bytes are said to be %d", size, s.Size)
+	}
 	return nil
 }
 
@@ -81,12 +113,12 @@ func checkPlace(s *Shape, m Member) error {
 		if !isIntegral(m.Type) {
 			return errors.New("a bitfield that is no integer")
 		}
-		if int(m.Bits) > 8*size || m.Bits > 64 {
+		if int(m.Bits) > 8*size || m.Bits > 64 || m.BitOffset > 7 {
 			return fmt.Errorf("a bitfield of %d bits in %d bytes", m.Bits, size)
 		}
-		size = (int(m.BitOffset) + int(m.Bits) + 7) / 8
+		size = m.bytes()
 	}
-	if int64(m.Offset)+int64(size) > int64(s.Size) {
+	if m.Offset < 0 || int64(m.Offset)+int64(size) > int64(s.Size) {
 		return fmt.Errorf("ends at byte %d of %d", int64(m.Offset)+int64(size), s.Size)
 	}
 	if !hasSize(m.Type) {

@@ -235,14 +235,14 @@ type ShapeTable struct {
 	byKey  map[string]*Shape
 	shapes []*Shape          // in the order of the text
 	chains map[string]*Shape // pointers and arrays, by reference
-	height map[*Shape]int
+	settler
 }
 
 // ParseShapes reads what [ShapeWriter] wrote. What it returns is consistent:
 // members lie within their structs, nothing contains itself, sizes are those
 // of what shapes are made of. It returns a [*ShapeError] otherwise.
 func ParseShapes(text string) (*ShapeTable, error) {
-	p := shapeParser{table: &ShapeTable{byKey: make(map[string]*Shape), chains: make(map[string]*Shape), height: make(map[*Shape]int)}}
+	p := shapeParser{table: &ShapeTable{byKey: make(map[string]*Shape), chains: make(map[string]*Shape), settler: settler{height: make(map[*Shape]int), fill: true}}}
 	if err := p.parse(text); err != nil {
 		return nil, &ShapeError{Line: p.line, Err: err}
 	}
