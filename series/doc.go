@@ -6,7 +6,7 @@
 // it:
 //
 //	samples := series.Open(captures, examplesched.Open)
-//	dispatched := series.Of(samples, func(s examplesched.Snap) uint64 { return s.Bss().NrDispatched() })
+//	dispatched := series.Of(samples, func(s examplesched.Snap) uint64 { return s.Bss().NrDispatched })
 //
 //	series.NonDecreasing(dispatched).Require(t)
 //	series.RateWithin(dispatched, 100, 50_000).Require(t) // per second

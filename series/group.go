@@ -11,8 +11,9 @@ import (
 type Group[K comparable, V any] struct {
 	name    name
 	members []Member[K, V]
-	empty   string // why there are no members
-	err     error  // why no question about it makes sense
+	empty   string  // why there are no members
+	samples plotted // what they would have been made of
+	err     error   // why no question about it makes sense
 }
 
 // Member is a series of a group.
@@ -89,6 +90,9 @@ func (s Series[V]) values() int {
 // The verdicts on the series are the parts of the verdict.
 func (g Group[K, V]) Every(pattern func(Series[V]) Verdict) Verdict {
 	v := Verdict{Series: g.Name(), Pattern: "Every"}
+	if len(g.members) == 0 {
+		v.points = g.samples
+	}
 	if g.err != nil {
 		v.Outcome, v.Reason = Invalid, g.err.Error()
 		return v

@@ -10,7 +10,7 @@ import (
 // CPUs: for each a series, and which of them each sample has.
 type Entities[K comparable, V any] struct {
 	Group[K, V]
-	samples []entitySample[K, V]
+	sampled []entitySample[K, V]
 	keys    []K // by first appearance
 }
 
@@ -48,12 +48,11 @@ func TryPerKey[S any, K comparable, V any](samples []Sample[S], list func(s S, a
 func perKey[S any, K comparable, V any](samples []Sample[S], n name, list func(S, func(K, V)) error) Entities[K, V] {
 	samples = inOrder(samples)
 	e := Entities[K, V]{Group: Group[K, V]{name: n}}
-	e.empty = fmt.Sprintf("there is nothing in %s", count(len(samples), "sample"))
 	b := builder[K, V]{open: make(map[K]int), lives: make(map[K]int)}
 	for i, s := range samples {
 		sample := listed(s, list, &b.order)
-		e.samples = append(e.samples, sample)
-		b.add(i, e.samples)
+		e.sampled = append(e.sampled, sample)
+		b.add(i, e.sampled)
 	}
 	e.keys = b.keys
 	for i := range b.members {
@@ -63,7 +62,20 @@ func perKey[S any, K comparable, V any](samples []Sample[S], n name, list func(S
 		m.Series.name = m.named(n)
 	}
 	e.members = b.members
+	e.samples, e.empty = e.Count(), e.emptiness()
 	return e
+}
+
+// emptiness says why there are no entities, if there are none.
+func (e Entities[K, V]) emptiness() string {
+	read := e.Count().values()
+	switch {
+	case len(e.sampled) == 0:
+		return "there are no samples"
+	case read == 0:
+		return fmt.Sprintf("none of %s could be read", count(len(e.sampled), "sample"))
+	}
+	return fmt.Sprintf("nothing is in the %s that could be read", count(read, "sample"))
 }
 
 // listed lists the entities of one sample, in *order too.
@@ -186,9 +198,9 @@ func (e Entities[K, V]) Count() Series[int] {
 
 // column makes a series of what the samples have.
 func column[K comparable, V, W any](e Entities[K, V], suffix string, value func(*entitySample[K, V]) (W, error)) Series[W] {
-	points := make([]Point[W], len(e.samples))
-	for i := range e.samples {
-		s := &e.samples[i]
+	points := make([]Point[W], len(e.sampled))
+	for i := range e.sampled {
+		s := &e.sampled[i]
 		points[i] = Point[W]{Moment: s.Moment, Err: s.err}
 		if s.err == nil {
 			points[i].Value, points[i].Err = value(s)

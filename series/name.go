@@ -33,8 +33,8 @@ func (n name) suffixed(suffix string) name {
 }
 
 // nameOf returns the name of a series that a function makes: what it returns
-// if it is a literal of one statement, its own name if it has one, and
-// otherwise the line that it is on.
+// or adds if it is a literal that says so in one place, its own name if it has
+// one, and otherwise the line that it is on.
 func nameOf(f any) name {
 	pc := reflect.ValueOf(f).Pointer()
 	return func() string {
@@ -67,9 +67,9 @@ func functionName(pc uintptr) string {
 // maxName bounds the source that serves as a name, in bytes.
 const maxName = 60
 
-// literal returns the expression that the function literal on a line returns.
-// It returns "" if there is not exactly one, or if the file cannot be read:
-// the sources of a test binary need not be where it runs.
+// literal returns the expression that the function literal on a line returns
+// or adds. It returns "" if there is not exactly one, or if the file cannot be
+// read: the sources of a test binary need not be where it runs.
 func literal(file string, line int) string {
 	files := token.NewFileSet()
 	parsed, err := parser.ParseFile(files, file, nil, parser.SkipObjectResolution)
@@ -83,21 +83,70 @@ func literal(file string, line int) string {
 		}
 		return true
 	})
-	if len(found) != 1 || len(found[0].Body.List) != 1 {
+	if len(found) != 1 {
 		return ""
 	}
-	statement, ok := found[0].Body.List[0].(*ast.ReturnStmt)
-	if !ok || len(statement.Results) == 0 {
-		return ""
+	value := result(found[0])
+	if value == nil {
+		value = added(found[0])
 	}
-	text := source(files, statement.Results[0])
+	text := source(files, value)
 	if strings.Contains(text, "\n") || len(text) > maxName {
 		return ""
 	}
 	return withoutParameter(text, found[0])
 }
 
+// result returns what a function returns that does nothing else, or nil.
+func result(f *ast.FuncLit) ast.Expr {
+	if len(f.Body.List) != 1 {
+		return nil
+	}
+	statement, ok := f.Body.List[0].(*ast.ReturnStmt)
+	if !ok || len(statement.Results) == 0 {
+		return nil
+	}
+	return statement.Results[0]
+}
+
+// added returns the value that a function for [PerKey] adds, or nil if there
+// is not exactly one.
+func added(f *ast.FuncLit) ast.Expr {
+	var values []ast.Expr
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) != 2 {
+			return true
+		}
+		if fn, ok := call.Fun.(*ast.Ident); ok && fn.Name == parameter(f, 1) {
+			values = append(values, call.Args[1])
+		}
+		return true
+	})
+	if len(values) != 1 {
+		return nil
+	}
+	return values[0]
+}
+
+// parameter returns the name of a parameter, or "".
+func parameter(f *ast.FuncLit, i int) string {
+	var names []string
+	for _, field := range f.Type.Params.List {
+		for _, name := range field.Names {
+			names = append(names, name.Name)
+		}
+	}
+	if i >= len(names) {
+		return ""
+	}
+	return names[i]
+}
+
 func source(files *token.FileSet, e ast.Expr) string {
+	if e == nil {
+		return ""
+	}
 	var b bytes.Buffer
 	if err := printer.Fprint(&b, files, e); err != nil {
 		return ""
@@ -108,11 +157,11 @@ func source(files *token.FileSet, e ast.Expr) string {
 // withoutParameter returns source that selects from a function's parameter
 // without the parameter.
 func withoutParameter(text string, f *ast.FuncLit) string {
-	if f.Type.Params.NumFields() == 0 || len(f.Type.Params.List[0].Names) == 0 {
+	name := parameter(f, 0)
+	if name == "" {
 		return text
 	}
-	parameter := f.Type.Params.List[0].Names[0].Name
-	return regexp.MustCompile(`\b`+regexp.QuoteMeta(parameter)+`\.`).ReplaceAllString(text, "")
+	return regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\.`).ReplaceAllString(text, "")
 }
 
 // shortName returns the name of a function without its package, and "" for a

@@ -37,7 +37,7 @@ type minimum struct {
 
 // Of projects samples to a series:
 //
-//	dispatched := series.Of(samples, func(s examplesched.Snap) uint64 { return s.Bss().NrDispatched() })
+//	dispatched := series.Of(samples, func(s examplesched.Snap) uint64 { return s.Bss().NrDispatched })
 //
 // A read of a snapshot that fails is an error of that sample only; so that it
 // can be, the snapshots have to be opened ([Open]) and not bound to a test.

@@ -144,6 +144,13 @@ func TestSeriesAreNamedByWhatTheyRead(t *testing.T) {
 	require.Equal(t, "nr", Of(samples, double).Named("nr").Name())
 	require.Equal(t, "nr is n > 7", Of(samples, double).Named("nr").Is(func(n uint64) bool { return n > 7 }).Name())
 	require.Equal(t, "series", Series[int]{}.Name())
+
+	listed := PerKey(samples, func(s counters, add func(string, uint64)) {
+		for _, key := range []string{"a", "b"} {
+			add(key, s.NrDispatched)
+		}
+	})
+	require.Equal(t, "NrDispatched[a]", listed.Key("a").Name())
 }
 
 func dispatched[S any](S) uint64 { return 1 }

@@ -84,6 +84,8 @@ func TestVerdictsPrintWhatHappenedWhere(t *testing.T) {
 		"tasks":             PerKey(crash, listTasks).Named("vtime").Lasting(2).Every(NonDecreasing),
 		"tasks_pass":        PerKey(crash[:2], listTasks).Named("vtime").Every(func(s Series[uint64]) Verdict { return Each(s).AtLeast(1) }),
 		"tasks_short":       PerKey(crash[1:], listTasks).Named("vtime").Every(NonDecreasing),
+		"tasks_none":        PerKey(lost(every(tasks{17: 1}, tasks{}), 0), listTasks).Named("vtime").Every(NonDecreasing),
+		"tasks_lost":        PerKey(lost(every(tasks{17: 1}, tasks{}), 0, 1), listTasks).Named("vtime").Every(NonDecreasing),
 		"words":             NonDecreasing(of("b", "a").Named("state")),
 	} {
 		t.Run(name, func(t *testing.T) {
