@@ -66,8 +66,8 @@ func (s Snap) TaskCtxs() ktrt.Hash[int32, TaskCtx] {
 //
 //	BPF_MAP_TYPE_ARENA
 //	max_entries: 88
-func (s Snap) Arena() ktrt.Opaque {
-	return ktrt.NewOpaque(s.binding, mapArena)
+func (s Snap) Arena() ktrt.Arena {
+	return ktrt.NewArena(s.binding, mapArena)
 }
 
 // Rodata returns the global variables of .rodata.

@@ -201,7 +201,7 @@ func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
 	name := accessors.claim(exported(m.Name), "map "+m.Name)
 	out := &Map{Name: name, CName: m.Name, ID: "map" + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
 	out.Access = b.access(m)
-	if out.Access != AccessOpaque {
+	if out.Access != AccessOpaque && out.Access != AccessArena {
 		out.Value, out.Ref = b.codec(m.value), b.refOf(m.value)
 	}
 	if out.Access == AccessHash || out.Access == AccessPerCPUHash {
@@ -245,10 +245,10 @@ func (b *builder) access(m mapShapes) Access {
 	a, ok := accessOf[runtime.MapType(m.Type)]
 	switch {
 	case !ok:
-		if runtime.MapType(m.Type) != runtime.MapTypeArena {
-			b.warnf("map %s is read as bytes: maps of type %s have no typed accessor yet", m.Name, runtime.MapType(m.Type))
-		}
+		b.warnf("map %s is read as bytes: maps of type %s have no typed accessor yet", m.Name, runtime.MapType(m.Type))
 		return AccessOpaque
+	case a == AccessArena:
+		return a
 	case m.value == nil:
 		b.warnf("map %s is read as bytes: it is defined without the type of its values (use __type(value, ...))", m.Name)
 		return AccessOpaque
@@ -268,6 +268,7 @@ var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypePerCPUHash:    AccessPerCPUHash,
 	runtime.MapTypeLRUPerCPUHash: AccessPerCPUHash,
 	runtime.MapTypeTaskStorage:   AccessTaskStorage,
+	runtime.MapTypeArena:         AccessArena,
 }
 
 // mapTypeConst is the constant of package runtime for a map type, empty for

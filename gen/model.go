@@ -83,6 +83,7 @@ const (
 	AccessHash        Access = "Hash"
 	AccessPerCPUHash  Access = "PerCPUHash"
 	AccessTaskStorage Access = "TaskStorage"
+	AccessArena       Access = "Arena"
 	AccessOpaque      Access = "Opaque"
 )
 

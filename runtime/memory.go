@@ -95,6 +95,9 @@ func (m *memory) canonical(addr uint64) uint64 {
 // read returns size bytes at a canonical address, in place if they lie in one
 // run and copied if they go on in the next, and whether they were captured.
 func (m *memory) read(addr uint64, size int) ([]byte, bool) {
+	if size < 0 {
+		return nil, false
+	}
 	next, _ := slices.BinarySearchFunc(m.spans, addr, func(s span, addr uint64) int {
 		if s.start <= addr {
 			return -1

@@ -42,7 +42,7 @@ func rebuilt(t testing.TB) *ktrt.Snapshot {
 		binary.LittleEndian.PutUint64(pages[48*i+16:], arenaStart+uint64(48*((i+2)%3)))
 		binary.LittleEndian.PutUint64(pages[48*i+40:], uint64(7*i))
 	}
-	s.Maps = append(s.Maps, &ktrt.Map{ID: 99, Name: "arena", Type: ktrt.MapTypeArena, Extents: []ktrt.Extent{{Addr: arenaStart, Data: pages}}})
+	find(t, s, "arena").Extents = []ktrt.Extent{{Addr: arenaStart, Data: pages}}
 	setHead(t, s, arenaStart)
 	return s
 }

@@ -67,6 +67,9 @@ func (g *guest) mapOf(program *ktrt.Program, from *object.Map) *ktrt.Map {
 		m.Value, err = g.shapes.Of(from.Value)
 		require.NoError(g.t, err)
 	}
+	if m.Type == ktrt.MapTypeArena {
+		return m
+	}
 	if m.N = m.MaxEntries; m.N == 0 {
 		m.N = 5
 	}

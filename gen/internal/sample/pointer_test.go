@@ -41,9 +41,11 @@ func ring(t testing.TB, n int) *ktrt.Snapshot {
 	}
 	// Two extents that touch, the border within a node.
 	cut := len(pages)/2 + 4
-	s.Maps = append(s.Maps, &ktrt.Map{ID: 99, Name: "arena", Type: ktrt.MapTypeArena, Extra: arenaStart, Base: kernelArena, Extents: []ktrt.Extent{
+	arena := find(t, s, "arena")
+	arena.Extra, arena.Base = arenaStart, kernelArena
+	arena.Extents = []ktrt.Extent{
 		{Addr: arenaStart, Data: pages[:cut]}, {Addr: arenaStart + uint64(cut), Data: pages[cut:]},
-	}})
+	}
 	setHead(t, s, arenaStart)
 	return s
 }
@@ -93,6 +95,17 @@ func TestArenaPointersAreFollowedInEveryForm(t *testing.T) {
 	}
 }
 
+func TestArenasGiveTheirMemory(t *testing.T) {
+	snap := sample.Bind(t, ring(t, 5))
+	require.Equal(t, 5*nodeSize, snap.Arena().Size())
+	require.Equal(t, ktrt.Raw(snap, snap.Bss().Head.Next), snap.Arena().Bytes(nodeSize, nodeSize))
+	require.Len(t, snap.Arena().Extents(), 2)
+
+	tb := &fakeTB{}
+	message := tb.message(t, func() { sample.Bind(tb, ring(t, 5)).Arena().Bytes(arenaStart+4096, 8) })
+	require.Contains(t, message, "Bytes arena: the arena memory at 0x100000001000 was not captured")
+}
+
 func TestPointersToMapValuesAreTheValues(t *testing.T) {
 	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
 	nodes := find(t, s, "nodes")
@@ -119,7 +132,7 @@ func TestNoMoreObjectsAreFollowedThanAllowed(t *testing.T) {
 func TestNilPointersSayWhy(t *testing.T) {
 	s := ring(t, 5)
 	const nowhere = 0xffff_8881_dead_beef
-	arena := s.Maps[len(s.Maps)-1].Extents[0].Data
+	arena := find(t, s, "arena").Extents[0].Data
 	binary.LittleEndian.PutUint64(arena[nodeAt:], 0)
 	binary.LittleEndian.PutUint64(arena[nodeCount:], nowhere)
 	snap := sample.Bind(t, s)
@@ -220,7 +233,7 @@ const elsewhere = 1 << 43
 // nilNext has a list that ends after two nodes.
 func nilNext(t testing.TB) *ktrt.Snapshot {
 	s := ring(t, 5)
-	arena := s.Maps[len(s.Maps)-1].Extents[0].Data
+	arena := find(t, s, "arena").Extents[0].Data
 	binary.LittleEndian.PutUint64(arena[nodeSize+nodeNext:], 0)
 	binary.LittleEndian.PutUint64(arena[nodeSize+nodePrev:], elsewhere)
 	return s

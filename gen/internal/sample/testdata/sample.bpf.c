@@ -204,6 +204,12 @@ struct {
 	__uint(value_size, 12);
 } untyped SEC(".maps");
 
+struct {
+	__uint(type, 33); /* BPF_MAP_TYPE_ARENA */
+	__uint(map_flags, 1024);
+	__uint(max_entries, 4);
+} arena SEC(".maps");
+
 u32 nr_online;
 u64 counters[4];
 struct node *head;
