@@ -17,8 +17,10 @@ type freezing struct {
 	freezer *freeze.Freezer
 }
 
-// Freeze takes a snapshot of the guest's maps, and fails the test if it cannot.
-// Without a test it panics then; programs call [VM.Capture].
+// Freeze takes a snapshot of the guest's maps, and fails the test if it cannot,
+// or if the kernel has thrown the scheduler out in the meantime (but see
+// [Config.ExpectExit]). Without a test it panics then; programs call
+// [VM.Capture].
 func (vm *VM) Freeze(name string) *runtime.Snapshot {
 	if vm.tb != nil {
 		vm.tb.Helper()
@@ -26,6 +28,9 @@ func (vm *VM) Freeze(name string) *runtime.Snapshot {
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Capture)
 	defer cancel()
 	snap, err := vm.Capture(ctx, name)
+	if err == nil {
+		err = vm.unexpectedExit()
+	}
 	if err != nil && vm.tb == nil {
 		panic(err)
 	}

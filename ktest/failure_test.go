@@ -204,8 +204,14 @@ func TestVictim(t *testing.T) {
 		panic("the test has a bug")
 	case "wait":
 		select {}
-	case "error exit":
+	case "scheduler":
+		_, err := vm.Detach(t.Context())
+		require.NoError(t, err)
 		require.NoError(t, vm.Attach(t.Context(), fault("error")))
+		workers, err := vm.Work(t.Context(), ktest.Spin, 1)
+		require.NoError(t, err)
+		defer workers.Stop()
+		<-vm.Exited()
 	}
 }
 
@@ -273,6 +279,22 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
+func TestSchedulerThatIsThrownOutFailsTheTest(t *testing.T) {
+	artifacts := t.TempDir()
+	cmd, output := victim(t, "scheduler", ktest.EnvArtifacts+"="+artifacts)
+	qemuOf(t, output)
+	require.Error(t, cmd.Wait())
+	require.Contains(t, output.String(), "the kernel has ended the scheduler")
+	require.Contains(t, output.String(), "--- FAIL: TestVictim")
+	found, err := filepath.Glob(filepath.Join(artifacts, "TestVictim-*", "exit.txt"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	exit, err := os.ReadFile(found[0])
+	require.NoError(t, err)
+	require.Contains(t, string(exit), "the fault was asked for")
+	require.Contains(t, string(exit), "CPU states", "the kernel's dump")
+}
+
 func TestArtifactsThatCannotBeWrittenCostANoteOnly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
@@ -286,10 +308,32 @@ func TestArtifactsThatCannotBeWrittenCostANoteOnly(t *testing.T) {
 
 func TestNoGuestIsASkipAndInCIAFailure(t *testing.T) {
 	nothing := t.TempDir()
-	for ci, want := range map[string]string{"": "--- SKIP: TestVictim", "false": "--- SKIP: TestVictim", "true": "--- FAIL: TestVictim"} {
-		cmd, output := victim(t, "fail", "CI="+ci, "KTGEN_QEMU="+filepath.Join(nothing, "qemu"))
-		_ = cmd.Wait() // its output says it all
-		require.Contains(t, output.String(), want)
-		require.Contains(t, output.String(), "install it")
+	noQEMU := []string{"PATH=" + nothing, "KTGEN_QEMU="}
+	noKernel := []string{"KTGEN_CACHE=" + nothing, "KTGEN_KERNEL="}
+	if _, err := os.Stat("/usr/libexec/qemu-kvm"); err == nil {
+		t.Skip("QEMU cannot be hidden here")
+	}
+	for name, row := range map[string]struct {
+		env  []string
+		want []string
+	}{
+		"no QEMU":                  {env: noQEMU, want: []string{"--- SKIP: TestVictim", "install it"}},
+		"no QEMU, CI says false":   {env: append(noQEMU, "CI=false"), want: []string{"--- SKIP: TestVictim"}},
+		"no QEMU in CI":            {env: append(noQEMU, "CI=true"), want: []string{"--- FAIL: TestVictim", "install it"}},
+		"no kernel":                {env: noKernel, want: []string{"--- SKIP: TestVictim", "ktgen kernel fetch"}},
+		"no kernel in CI":          {env: append(noKernel, "CI=1"), want: []string{"--- FAIL: TestVictim", "ktgen kernel fetch"}},
+		"a QEMU that is not there": {env: []string{"KTGEN_QEMU=" + nothing + "/qemu"}, want: []string{"--- FAIL: TestVictim", nothing + "/qemu"}},
+		"a kernel that is no more": {env: []string{"KTGEN_KERNEL=" + nothing + "/bzImage"}, want: []string{"--- FAIL: TestVictim", nothing + "/bzImage"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd, output := victim(t, "fail", append([]string{"CI="}, row.env...)...)
+			_ = cmd.Wait() // its output says it all
+			if strings.Contains(output.String(), "qemu=") {
+				t.Skip("a guest boots all the same: this machine's own kernel is fit")
+			}
+			for _, want := range row.want {
+				require.Contains(t, output.String(), want)
+			}
+		})
 	}
 }

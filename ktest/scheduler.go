@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"github.com/ktgen/ktgen/ktest/internal/scx"
-	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/initramfs"
 )
 
@@ -162,12 +161,12 @@ func (vm *VM) observe(s *scx.Scheduler, exit Exit, err error) (Exit, error) {
 }
 
 // unexpectedExit returns why the scheduler has ended, if it did by itself, in
-// a way that nobody has asked about.
+// a way that nobody has asked about. It tells so once.
 func (vm *VM) unexpectedExit() error {
 	vm.mu.Lock()
-	s, observed := vm.scheduler, vm.observed
-	vm.mu.Unlock()
-	if s == nil || observed || vm.cfg.ExpectExit {
+	defer vm.mu.Unlock()
+	s := vm.scheduler
+	if s == nil || vm.observed || vm.cfg.ExpectExit {
 		return nil
 	}
 	select {
@@ -175,12 +174,10 @@ func (vm *VM) unexpectedExit() error {
 	default:
 		return nil
 	}
+	vm.observed = true
 	exit, err := s.Exit()
-	if errors.Is(err, guest.ErrLost) {
-		return vm.because(err)
-	}
 	if err != nil {
-		return err
+		return vm.because(err)
 	}
 	return exit.Err()
 }
