@@ -147,7 +147,7 @@ func TestBootThatFailsSaysWhy(t *testing.T) {
 			check:  func(t *testing.T, err error) { require.ErrorContains(t, err, "no output within 150ms") },
 		},
 		"never ready": {
-			change: func(c *Config) { c.Timeouts.Boot = 1500 * time.Millisecond },
+			change: func(c *Config) { c.Timeouts.Boot = 6 * time.Second },
 			hooks:  hang,
 			phase:  PhaseReady,
 			check: func(t *testing.T, err error) {

@@ -2,8 +2,10 @@ package vmm
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -120,4 +122,19 @@ func TestRestoredGuestRemembersItsBoot(t *testing.T) {
 	vm := launchTest(t, cfg)
 	require.True(t, vm.Origin().Restored)
 	require.Contains(t, string(vm.Console()), "Linux version")
+}
+
+func TestPortNeverLosesAMessage(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	for i := range 500 {
+		want := fmt.Sprintf("message %d", i)
+		require.Equal(t, want, mustAsk(t, vm, "echo %s", want))
+		if i%3 == 0 {
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // the guest goes idle
+		}
+		if i%50 == 0 {
+			require.NoError(t, vm.Pause(t.Context()))
+			require.NoError(t, vm.Resume())
+		}
+	}
 }
