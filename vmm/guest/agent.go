@@ -12,8 +12,8 @@ import (
 // Port is the name of the virtio serial port that the agent serves.
 const Port = "ktgen.agent"
 
-// KernelArg, on the kernel's command line, makes the program that is PID 1 the
-// agent. The kernel passes it to PID 1 as an environment variable.
+// KernelArg is for the kernel's command line. It makes the program that is PID 1
+// the agent. The kernel passes it to PID 1 as an environment variable.
 const KernelArg = agentEnv + "=1"
 
 const (

@@ -1,0 +1,108 @@
+package scx
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
+)
+
+// This file runs schedulers from BPF objects.
+
+// maxObject bounds the size of an object, in bytes.
+const maxObject = 256 << 20
+
+// runObject loads and attaches an object, and waits for its end.
+func (p *performance) runObject(source Source) (any, error) {
+	object, err := io.ReadAll(io.LimitReader(p.call.In, maxObject))
+	if err != nil {
+		return nil, fmt.Errorf("receive %s: %w", source.Object, err)
+	}
+	coll, err := p.load(source.Object, object)
+	if err != nil {
+		return nil, err
+	}
+	defer coll.Close()
+
+	tracing, err := coll.AttachTracing()
+	if err != nil {
+		return nil, &AttachError{Reason: err.Error()}
+	}
+	defer func() {
+		for _, l := range tracing {
+			l.Close()
+		}
+	}()
+	attached, err := coll.AttachStructOps(source.Ops)
+	if err != nil {
+		return p.explainAttach(err)
+	}
+	if err := p.awaitObject(attached); err != nil {
+		return nil, err
+	}
+	return p.exit()
+}
+
+func (p *performance) load(name string, object []byte) (*bpfload.Collection, error) {
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return nil, &AttachError{Reason: fmt.Sprintf("read %s: %v; a scheduler with such an object can be started as its own binary", name, err)}
+	}
+	kernel, err := p.loader.types()
+	if err != nil {
+		return nil, &AttachError{Reason: err.Error()}
+	}
+	if err := setEnums(spec, kernel); err != nil {
+		return nil, &AttachError{Reason: fmt.Sprintf("load %s: %v", name, err)}
+	}
+	coll, err := bpfload.LoadFor(kernel, spec, name)
+	var rejected *bpfload.VerifierError
+	if errors.As(err, &rejected) {
+		e := &RejectedError{Program: rejected.Program, Reason: complaint(rejected.Log), Log: rejected.Log}
+		if err := p.events.Encode(event{Rejected: e}); err != nil {
+			return nil, err
+		}
+		return nil, &RejectedError{Program: e.Program, Reason: e.Reason}
+	}
+	if err != nil {
+		return nil, &AttachError{Reason: fmt.Sprintf("load %s: %v", name, err)}
+	}
+	return coll, nil
+}
+
+// explainAttach says why a scheduler could not be enabled: if it was thrown
+// out while it started, that is its exit.
+func (p *performance) explainAttach(err error) (any, error) {
+	exit, settleErr := p.exit()
+	if settleErr == nil && exit.Kind >= ExitError {
+		return exit, nil
+	}
+	return nil, &AttachError{Reason: err.Error()}
+}
+
+// awaitObject reports that the scheduler is enabled, which it is when it has
+// been attached, and lets go of it when it is to end or has ended.
+func (p *performance) awaitObject(attached link.Link) error {
+	defer attached.Close() // ends a scheduler that still runs
+	select {
+	case e := <-p.monitor.enabled:
+		if err := p.events.Encode(event{Enabled: &e}); err != nil {
+			return err
+		}
+	case <-p.monitor.over:
+		return nil
+	case <-p.run.ctx.Done():
+		return context.Cause(p.run.ctx)
+	}
+	select {
+	case <-p.monitor.over:
+	case <-p.run.stop:
+	case <-p.run.ctx.Done():
+	}
+	return nil
+}

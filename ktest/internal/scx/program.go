@@ -1,0 +1,105 @@
+package scx
+
+import (
+	"time"
+
+	"github.com/ktgen/ktgen/vmm/guest"
+	"golang.org/x/sys/unix"
+)
+
+// This file runs schedulers by their own programs.
+
+const (
+	// lingerTime is how long a scheduler's binary may take to end after the
+	// kernel has ended its scheduler.
+	lingerTime = 5 * time.Second
+	// stopTime is how long it may take to end when it is interrupted.
+	stopTime = 10 * time.Second
+)
+
+// runBinary runs a scheduler's own program, and waits for the end of both.
+func (p *performance) runBinary(c guest.Command) (any, error) {
+	output := &tail{w: p.call.Err}
+	process, err := guest.Start(c, nil, output, output)
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan guest.Exit, 1)
+	go func() { // ends with the process
+		exit, _ := process.Wait()
+		ended <- exit
+	}()
+
+	scheduler, last := p.awaitBinary(process, ended)
+	if last == nil {
+		exited := end(process, ended)
+		last = &exited
+	}
+	exit, err := p.exit()
+	if err != nil {
+		return nil, err
+	}
+	exit.Process = last
+	failed := *last != guest.Exit{} && exit.Kind == ExitUnreg // it took its scheduler with it
+	if !p.run.ending() && (failed || exit.Kind == ExitNone) {
+		return nil, p.explainEnd(&LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler || failed, Output: output.String()})
+	}
+	return exit, nil
+}
+
+// explainEnd returns what made a program end: the verifier, if the program says
+// so. The host has the output, so it does not travel again.
+func (p *performance) explainEnd(e *LoaderError) error {
+	if r := rejection(e.Output); r != nil && !e.Enabled {
+		if err := p.events.Encode(event{Rejected: r}); err != nil {
+			return err
+		}
+		return &RejectedError{Program: r.Program, Reason: r.Reason}
+	}
+	e.Output = ""
+	return e
+}
+
+// awaitBinary waits until the scheduler is over, its program has ended or both
+// are to end. It says whether there has been a scheduler, and how the program
+// ended if it has.
+func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exit) (scheduler bool, last *guest.Exit) {
+	for {
+		select {
+		case e := <-p.monitor.enabled:
+			scheduler = true
+			_ = p.events.Encode(event{Enabled: &e}) // a host that is gone ends the call
+		case <-p.monitor.over:
+			return true, linger(ended)
+		case exit := <-ended:
+			return scheduler, &exit
+		case <-p.run.stop:
+			return scheduler, nil
+		case <-p.run.ctx.Done():
+			return scheduler, nil
+		}
+	}
+}
+
+// linger waits a while for the program whose scheduler has ended.
+func linger(ended <-chan guest.Exit) *guest.Exit {
+	select {
+	case exit := <-ended:
+		return &exit
+	case <-time.After(lingerTime):
+		return nil
+	}
+}
+
+// end makes a program end: it is interrupted, as by Ctrl-C, which schedulers
+// take as the signal to detach, and killed if it does not care.
+func end(process *guest.Process, ended <-chan guest.Exit) guest.Exit {
+	_ = process.Signal(unix.SIGINT) // fails if it has ended
+	select {
+	case exit := <-ended:
+		return exit
+	case <-time.After(stopTime):
+	}
+	_ = process.Signal(unix.SIGKILL)
+	return <-ended
+}
