@@ -107,7 +107,7 @@ func TestDamagedShapesAreRefused(t *testing.T) {
 		"member beyond the end":    {"int\ti\t4\nstruct\ts\t4\n\t1\tx\ti\n", "s.x: ends at byte 5 of 4"},
 		"contains itself":          {"struct\ts\t4\n\t0\tx\tstruct s\n", "contains itself"},
 		"typedef of itself":        {"typedef\tt\tt\n", "contains itself"},
-		"array too large":          {"int\ti\t8\nstruct\ts\t8\n\t0\tx\t[4294967295]i\n", "too large"},
+		"array too large":          {"int\ti\t8\nstruct\ts\t8\n\t0\tx\t[2147483647]i\n", "too large"},
 		"wide bitfield":            {"int\ti\t4\nstruct\ts\t8\n\t0:0+33\tx\ti\n", "33 bits in 4 bytes"},
 		"bitfield of a struct":     {"struct\ta\t4\nstruct\ts\t8\n\t0:0+3\tx\tstruct a\n", "no integer"},
 		"defined twice":            {"int\ti\t4\nint\ti\t4\n", "i is defined twice"},
