@@ -43,7 +43,7 @@ type Repository struct {
 // part of the state that a snapshot holds.
 type Read struct {
 	Accessor string // Go method of the snapshot
-	Name     string // in C
+	Name     string // in C, escaped as a part of a Go format string
 	Vars     []string
 }
 

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/tools/txtar"
@@ -108,6 +109,9 @@ const (
 func (s *site) commands() []string {
 	var commands []string
 	if dir := shown(s.dir); dir != "." {
+		if !plainPath.MatchString(dir) {
+			dir = strconv.Quote(dir)
+		}
 		commands = append(commands, "cd "+dir)
 	}
 	if missing := missingPackages(); len(missing) > 0 {

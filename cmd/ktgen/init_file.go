@@ -67,7 +67,29 @@ func (s *site) wanted(sched *scheduler) []*initFile {
 		s.mainTest(),
 		&initFile{path: s.at("sched_test.go"), templates: []string{firstTest}},
 		&initFile{path: s.at(s.make.file), templates: rules},
-		&initFile{path: filepath.Join(s.root, ".github", "workflows", "ktgen.yml"), templates: []string{"workflow.yml"}})
+		s.workflow())
+}
+
+// workflow is the CI workflow. GitHub finds it at the root of the repository,
+// which may have several packages.
+func (s *site) workflow() *initFile {
+	f := &initFile{
+		path:      filepath.Join(s.root, ".github", "workflows", "ktgen.yml"),
+		templates: []string{"workflow.yml"},
+	}
+	test := s.makeCommand() + " " + s.make.prefix + "test"
+	if text, err := os.ReadFile(f.path); err == nil && !strings.Contains(string(text), test) {
+		f.instead = fmt.Sprintf("Add a step to %s: run: %s", shown(f.path), test)
+	}
+	return f
+}
+
+// makeCommand is what runs make for the package from the root of the repository.
+func (s *site) makeCommand() string {
+	if dir := s.fromRoot(s.dir); dir != "." {
+		return "make -C " + dir
+	}
+	return "make"
 }
 
 // generateFile is the file with the go:generate line.
@@ -109,7 +131,7 @@ func (s *site) at(rel string) string { return filepath.Join(s.dir, filepath.From
 
 // repository is what the templates are filled with.
 func (s *site) repository(sched *scheduler) *templates.Repository {
-	repo := &templates.Repository{
+	return &templates.Repository{
 		Module:    s.module.path,
 		Go:        templates.Go,
 		Package:   s.pkg,
@@ -119,14 +141,10 @@ func (s *site) repository(sched *scheduler) *templates.Repository {
 		Scheduler: sched.boot,
 		Reads:     sched.reads,
 		Prefix:    s.make.prefix,
-		Make:      "make",
+		Make:      s.makeCommand(),
 		GoMod:     s.fromRoot(s.module.file),
 		Packages:  strings.Join(workflowPackages(sched), " "),
 	}
-	if dir := s.fromRoot(s.dir); dir != "." {
-		repo.Make += " -C " + dir
-	}
-	return repo
 }
 
 // workflowPackages are the Debian packages that the workflow needs.

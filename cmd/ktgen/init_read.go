@@ -3,6 +3,7 @@ package main
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ktgen/ktgen/gen"
@@ -70,7 +71,7 @@ func readableMaps(m *gen.Model) []read {
 	for _, kind := range mapReads {
 		for _, each := range m.Maps {
 			if each.Access == kind.access && each.Value != nil && each.Value.Size <= maxReadValue {
-				reads = append(reads, read{kind.template, templates.Read{Accessor: each.Name, Name: each.CName}})
+				reads = append(reads, read{kind.template, templates.Read{Accessor: each.Name, Name: inFormat(each.CName)}})
 			}
 		}
 	}
@@ -85,11 +86,18 @@ func readableSections(m *gen.Model) []read {
 		for _, s := range m.Sections {
 			vars := numbers(s)
 			if strings.HasPrefix(s.CName, prefix) && len(vars) > 0 {
-				reads = append(reads, read{"read_section", templates.Read{Accessor: s.Name, Name: s.CName, Vars: vars}})
+				reads = append(reads, read{"read_section", templates.Read{Accessor: s.Name, Name: inFormat(s.CName), Vars: vars}})
 			}
 		}
 	}
 	return reads
+}
+
+// inFormat writes a name of the object, which can have any characters, for the
+// format string of a Printf in Go source.
+func inFormat(name string) string {
+	quoted := strconv.Quote(name)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], "%", "%%")
 }
 
 // numbers returns variables of a section that are numbers.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -38,24 +39,40 @@ func (s *site) chooseScheduler(chosen string) (*scheduler, error) {
 	if same, err := s.holds(starter); err != nil || same {
 		return starter, err
 	}
-	objects, err := s.glob("*.bpf.o")
+	found, err := s.findObject()
 	if err != nil {
 		return nil, err
+	}
+	if found != "" {
+		return s.openScheduler(found)
+	}
+	if !plainPath.MatchString(starter.source) {
+		return nil, notPlain(starter.source)
+	}
+	return starter, nil
+}
+
+// findObject returns the object in the directory, and nothing if it has no
+// scheduler at all.
+func (s *site) findObject() (string, error) {
+	objects, err := s.glob("*.bpf.o")
+	if err != nil {
+		return "", err
 	}
 	sources, err := s.glob("*.bpf.c")
 	switch {
 	case err != nil:
-		return nil, err
+		return "", err
 	case len(objects) == 1:
-		return s.openScheduler(objects[0])
+		return objects[0], nil
 	case len(objects) > 1:
-		return nil, fmt.Errorf("%s has several BPF objects: say which is the scheduler's with -object: %s", shown(s.dir), strings.Join(objects, ", "))
+		return "", fmt.Errorf("%s has several BPF objects: say which is the scheduler's with -object: %s", shown(s.dir), strings.Join(objects, ", "))
 	case len(sources) > 0:
-		object := strings.TrimSuffix(sources[0], ".c") + ".o"
-		return nil, fmt.Errorf("%s is not compiled, and the first test is made for what the object has: build %s (clang-19 -g -O2 -target bpf -c %s -o %s, with the flags that it needs) and run ktgen init again, or say where the object is with -object",
-			sources[0], object, sources[0], object)
+		source, object := sources[0], strings.TrimSuffix(sources[0], ".c")+".o"
+		return "", fmt.Errorf("%s is not compiled, and the first test is made for what the object has: build %s (clang-19 -g -O2 -target bpf -c %s -o %s, with the flags that it needs) and run ktgen init again, or say where the object is with -object",
+			source, object, source, object)
 	}
-	return starter, nil
+	return "", nil
 }
 
 // starter is the scheduler of a repository that has none.
@@ -73,7 +90,7 @@ func (s *site) starter() *scheduler {
 // holds tells whether the site has the source of the starter, as it was
 // written.
 func (s *site) holds(starter *scheduler) (bool, error) {
-	text, err := os.ReadFile(filepath.Join(s.dir, starter.source))
+	text, err := os.ReadFile(s.at(starter.source))
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
@@ -89,44 +106,32 @@ func (s *site) holds(starter *scheduler) (bool, error) {
 func (s *site) glob(pattern string) ([]string, error) {
 	var found []string
 	for _, pattern := range []string{pattern, path.Join("*", pattern)} {
-		matches, err := filepath.Glob(filepath.Join(globQuote(s.dir), pattern))
+		matches, err := fs.Glob(os.DirFS(s.dir), pattern)
 		if err != nil {
 			return nil, err
 		}
 		for _, match := range matches {
-			rel, err := s.rel(match)
-			if err != nil {
-				return nil, err
-			}
-			if !strings.HasPrefix(rel, ".") && !strings.HasPrefix(rel, "testdata/") {
-				found = append(found, rel)
+			if !strings.HasPrefix(match, ".") && !strings.HasPrefix(match, "testdata/") {
+				found = append(found, match)
 			}
 		}
 	}
 	return found, nil
 }
 
-// globQuote keeps the characters of a path from being a pattern.
-func globQuote(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
-}
-
-// rel returns the path from the package's directory.
-func (s *site) rel(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	rel, err := filepath.Rel(s.dir, abs)
-	return filepath.ToSlash(rel), err
-}
-
+// openChosen reads the object that the user has chosen, from the current
+// directory.
 func (s *site) openChosen(chosen string) (*scheduler, error) {
-	rel, err := s.rel(chosen)
+	abs, err := filepath.Abs(chosen)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(chosen); errors.Is(err, os.ErrNotExist) {
+	rel, err := filepath.Rel(s.dir, abs)
+	if err != nil {
+		return nil, err
+	}
+	rel = filepath.ToSlash(rel)
+	if _, err := os.Stat(abs); errors.Is(err, os.ErrNotExist) {
 		return nil, s.noObject(chosen, rel)
 	}
 	return s.openScheduler(rel)
@@ -148,11 +153,11 @@ func (s *site) openScheduler(rel string) (*scheduler, error) {
 	if !plainPath.MatchString(rel) {
 		return nil, notPlain(rel)
 	}
-	obj, err := object.Open(filepath.Join(s.dir, filepath.FromSlash(rel)))
-	if err != nil {
+	if err := s.refuseProgram(rel); err != nil {
 		return nil, err
 	}
-	if err := isFile(obj, rel); err != nil {
+	obj, err := object.Open(s.at(rel))
+	if err != nil {
 		return nil, err
 	}
 	ops, err := schedulerOps(obj)
@@ -171,12 +176,22 @@ func (s *site) openScheduler(rel string) (*scheduler, error) {
 	return sched, err
 }
 
-// isFile says what to do about an object that is inside of a program.
-func isFile(obj *object.Object, rel string) error {
-	if obj.Name == path.Base(rel) {
-		return nil
+// refuseProgram says what to do about a program that has objects inside.
+func (s *site) refuseProgram(rel string) error {
+	file, err := os.Open(s.at(rel))
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("%s is a program with the BPF object %s inside, and the first test attaches an object by itself: say -object with the *.bpf.o that the program is built with (a test can also run the program: see ktest.Binary)", rel, obj.Name)
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	inside, err := object.Find(file, info.Size())
+	if err != nil || len(inside) == 0 || inside[0].Offset == 0 {
+		return nil // object.Open says what is wrong with it, if anything is
+	}
+	return fmt.Errorf("%s is a program with the BPF object %s inside, and the first test attaches an object by itself: say -object with the *.bpf.o that the program is built with (a test can also run the program: see ktest.Binary)", rel, inside[0].Name)
 }
 
 // schedulerOps returns the names of the schedulers that an object defines.

@@ -69,7 +69,7 @@ func surveySite(opts initOptions) (*site, error) {
 }
 
 // plainPath are paths that mean themselves in Go, make, YAML and shells.
-var plainPath = regexp.MustCompile(`^[A-Za-z0-9_./+,@-]+$`)
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9_./][A-Za-z0-9_./+,@-]*$`)
 
 // checkPaths refuses a place in the repository that the workflow could not
 // name.

@@ -219,6 +219,11 @@ func TestInitSaysWhatOnlyTheUserCanDo(t *testing.T) {
 			want:  "\techo 'include ktgen.mk' >> makefile\n\tmake ktgen-test\n",
 		},
 		{
+			name:  "a workflow for another package",
+			files: tree{".github/workflows/ktgen.yml": "run: make -C a test\n"},
+			want:  "Add a step to .github/workflows/ktgen.yml: run: make test\n",
+		},
+		{
 			name:  "an object that may not be committed",
 			files: tree{"fifo.bpf.o": exampleObject},
 			want:  "The CI workflow needs fifo.bpf.o:",
@@ -294,7 +299,7 @@ func TestInitRefusesWhatItCannotCompleteAndWritesNothing(t *testing.T) {
 		{"a source that is not compiled", tree{"go.mod": "module a.b/c\n", "bpf/c.bpf.c": "int x;\n"}, nil, "bpf/c.bpf.c is not compiled"},
 		{"what is no object", tree{"go.mod": "module a.b/c\n", "c.bpf.o": "text"}, nil, "not an ELF file"},
 		{"an object without a scheduler", tree{"go.mod": "module a.b/c\n", "c.bpf.o": "@../../gen/internal/sample/testdata/sample.bpf.o"}, nil, "c.bpf.o defines no scheduler: it has no struct_ops at all"},
-		{"a program with an object inside", tree{"go.mod": "module a.b/c\n", "c": "program" + slurp(t, exampleObject[1:])}, []string{"-object", "c"}, "c is a program with the BPF object sched inside"},
+		{"a program with an object inside", tree{"go.mod": "module a.b/c\n", "sched": "program" + slurp(t, exampleObject[1:])}, []string{"-object", "sched"}, "sched is a program with the BPF object sched inside"},
 		{"a path that make splits", tree{"go.mod": "module a.b/c\n", "my sched.bpf.o": exampleObject}, nil, `"my sched.bpf.o" has characters that mean something else`},
 		{"a directory that shells split", tree{"go.mod": "module a.b/c\n", "my $sched/x.go": "package x\n"}, []string{"-dir", "my $sched"}, `"my $sched" has characters that mean something else`},
 	}
@@ -388,6 +393,13 @@ func TestFirstTestsReadWhatTellsMost(t *testing.T) {
 			want: []string{"globals := snap.Bss()", "globals.NrA", "globals.NrB", "globals.NrC"},
 		},
 		{
+			name: "names that mean something in Go and in formats",
+			model: gen.Model{Maps: []*gen.Map{
+				{Name: "X", CName: "100%\", os.Exit(1)) // \n", Access: gen.AccessArray, Value: value},
+			}},
+			want: []string{`"100%%\", os.Exit(1)) // \n[0] = %+v", *snap.X().At(0)`},
+		},
+		{
 			name: "a map and globals",
 			model: gen.Model{
 				Maps:     []*gen.Map{{Name: "Tasks", CName: "tasks", Access: gen.AccessTaskStorage, Value: value}},
@@ -408,6 +420,8 @@ func TestFirstTestsReadWhatTellsMost(t *testing.T) {
 				at += i
 			}
 			require.NotContains(t, text, "Vtime")
+			_, err = format.Source([]byte(text))
+			require.NoError(t, err)
 		})
 	}
 }
