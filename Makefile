@@ -37,7 +37,9 @@ stress:
 bench:
 	@scripts/setup test
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench 'Boot|Restore|Start$$' -benchtime 10x ./vmm ./ktest
+	$(GO) test -run '^$$' -bench 'StopCont|Capture' -benchtime 200x ./vmm ./ktest
+	$(GO) test -run '^$$' -bench . -benchmem ./gen/internal/sample ./runtime ./freeze ./series
 
 # Paths are mapped away so that every checkout builds the same bytes.
 .PHONY: generate
