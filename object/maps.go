@@ -197,7 +197,7 @@ func setType(field *btf.Type, size *uint32, t btf.Type) error {
 	if err != nil {
 		return fmt.Errorf("size of %s: %w", ktbtf.Spell(ptr.Target), err)
 	}
-	if n > 1<<32-1 {
+	if int64(n) > 1<<32-1 {
 		return fmt.Errorf("its type has %d bytes", n)
 	}
 	if *size != 0 && *size != uint32(n) {
