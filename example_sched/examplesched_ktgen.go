@@ -70,6 +70,13 @@ func (s Snap) Arena() ktrt.Arena {
 	return ktrt.NewArena(s.binding, mapArena)
 }
 
+// TallyOps returns the operations of the struct_ops map tally_ops, as the
+// kernel has them registered: functions have the addresses of trampolines, and
+// members that the guest's kernel lacks are zero.
+func (s Snap) TallyOps() *SchedExtOps {
+	return ktrt.LoadStructOps(s.binding, mapTallyOps, decodeSchedExtOps)
+}
+
 // Rodata returns the global variables of .rodata.
 func (s Snap) Rodata() *Rodata {
 	return ktrt.LoadSection(s.binding, sectionRodata, decodeRodata)
@@ -171,6 +178,23 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
+// SchedExtOps is struct sched_ext_ops, 224 bytes.
+type SchedExtOps struct {
+	SelectCpu ktrt.FuncPtr // +0 (*select_cpu)()
+	Enqueue   ktrt.FuncPtr // +8 (*enqueue)()
+	Dispatch  ktrt.FuncPtr // +16 (*dispatch)()
+	Running   ktrt.FuncPtr // +24 (*running)()
+	Stopping  ktrt.FuncPtr // +32 (*stopping)()
+	SetWeight ktrt.FuncPtr // +40 (*set_weight)()
+	InitTask  ktrt.FuncPtr // +48 (*init_task)()
+	ExitTask  ktrt.FuncPtr // +56 (*exit_task)()
+	Init      ktrt.FuncPtr // +64 (*init)()
+	Exit      ktrt.FuncPtr // +72 (*exit)()
+	Flags     uint64       // +80 u64 flags
+	TimeoutMs uint32       // +88 u32 timeout_ms
+	Name      string       // +92 char name[128]
+}
+
 // TaskCtx is struct task_ctx, 64 bytes.
 type TaskCtx struct {
 	Ctx       Ctx        // +0 struct ctx ctx
@@ -254,6 +278,22 @@ func decodeExitRecord(v *ExitRecord, raw []byte, _ *ktrt.Decoder) {
 	v.Reason = ktrt.String(b[16:48])
 	v.Msg = ktrt.String(b[48:176])
 }
+func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
+	b := (*[224]byte)(raw)
+	v.SelectCpu = ktrt.LoadFuncPtr(b[0:8])
+	v.Enqueue = ktrt.LoadFuncPtr(b[8:16])
+	v.Dispatch = ktrt.LoadFuncPtr(b[16:24])
+	v.Running = ktrt.LoadFuncPtr(b[24:32])
+	v.Stopping = ktrt.LoadFuncPtr(b[32:40])
+	v.SetWeight = ktrt.LoadFuncPtr(b[40:48])
+	v.InitTask = ktrt.LoadFuncPtr(b[48:56])
+	v.ExitTask = ktrt.LoadFuncPtr(b[56:64])
+	v.Init = ktrt.LoadFuncPtr(b[64:72])
+	v.Exit = ktrt.LoadFuncPtr(b[72:80])
+	v.Flags = binary.LittleEndian.Uint64(b[80:88])
+	v.TimeoutMs = binary.LittleEndian.Uint32(b[88:92])
+	v.Name = ktrt.String(b[92:220])
+}
 func decodeTaskCtx(v *TaskCtx, raw []byte, d *ktrt.Decoder) {
 	b := (*[64]byte)(raw)
 	decodeCtx(&v.Ctx, b[0:8], d)
@@ -298,6 +338,7 @@ const (
 	typeCpuRun
 	typeTaskState
 	typeTaskCtx
+	typeSchedExtOps
 )
 
 // Maps, as accessors refer to them.
@@ -306,6 +347,7 @@ const (
 	mapTaskStates
 	mapTaskCtxs
 	mapArena
+	mapTallyOps
 )
 
 // Sections, as accessors refer to them.
@@ -322,16 +364,18 @@ var layout = ktrt.Layout{
 	Package: "examplesched",
 	Shapes:  shapes,
 	Types: []string{
-		typeTaskStats: "struct task_stats",
-		typeCpuRun:    "struct cpu_run",
-		typeTaskState: "struct task_state",
-		typeTaskCtx:   "struct task_ctx",
+		typeTaskStats:   "struct task_stats",
+		typeCpuRun:      "struct cpu_run",
+		typeTaskState:   "struct task_state",
+		typeTaskCtx:     "struct task_ctx",
+		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
 		mapScxPerTask: {Name: "scx_per_task", Type: ktrt.MapTypePerCPUArray, Value: "struct cpu_run"},
 		mapTaskStates: {Name: "task_states", Type: ktrt.MapTypeTaskStorage, Value: "struct task_state"},
 		mapTaskCtxs:   {Name: "task_ctxs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct task_ctx"},
 		mapArena:      {Name: "arena", Type: ktrt.MapTypeArena},
+		mapTallyOps:   {Name: "tally_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionRodata: "section .rodata",
@@ -423,4 +467,28 @@ struct	task_ctx	64
 #3 struct		8
 	0	last_run_us	u32
 	4	runnable	_Bool
+struct	sched_ext_ops	224
+	0	select_cpu	*#4
+	8	enqueue	*#5
+	16	dispatch	*#6
+	24	running	*#7
+	32	stopping	*#8
+	40	set_weight	*#9
+	48	init_task	*#10
+	56	exit_task	*#11
+	64	init	*#12
+	72	exit	*#13
+	80	flags	u64
+	88	timeout_ms	u32
+	92	name	[128]char
+#4 func	
+#5 func	
+#6 func	
+#7 func	
+#8 func	
+#9 func	
+#10 func	
+#11 func	
+#12 func	
+#13 func	
 `

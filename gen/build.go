@@ -94,9 +94,6 @@ func (b *builder) warnf(format string, args ...any) {
 func (b *builder) collect() error {
 	for i := range b.obj.Maps {
 		m := &b.obj.Maps[i]
-		if runtime.MapType(m.Type) == runtime.MapTypeStructOps {
-			continue // its value is the kernel's
-		}
 		key, err := b.shape(m.Key)
 		if err != nil {
 			return fmt.Errorf("key of map %s: %w", m.Name, err)

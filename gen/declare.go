@@ -200,14 +200,18 @@ func (b *builder) lazyVariable(v runtime.Member, elem *runtime.Shape) Field {
 func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
 	name := accessors.claim(exported(m.Name), "map "+m.Name)
 	out := &Map{Name: name, CName: m.Name, ID: "map" + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
-	out.Access = b.access(m)
+	access, why := access(m)
+	if why != "" {
+		b.warnf("map %s is read as bytes: %s", m.Name, why)
+	}
+	out.Access = access
 	if out.Access != AccessOpaque && out.Access != AccessArena {
 		out.Value, out.Ref = b.codec(m.value), b.refOf(m.value)
 	}
-	if out.Access == AccessHash || out.Access == AccessPerCPUHash {
+	if out.Access.hasKey() {
 		out.Key, out.KeyRef = b.codec(m.key), b.writer.Add(m.key)
 	}
-	out.Doc = b.mapDoc(out, m)
+	out.Doc = mapDoc(out, m, why)
 	return out
 }
 
@@ -217,7 +221,14 @@ func (b *builder) refOf(s *runtime.Shape) string {
 	return b.writer.Add(s.Underlying())
 }
 
-func (b *builder) mapDoc(out *Map, m mapShapes) []string {
+func mapDoc(out *Map, m mapShapes, why string) []string {
+	if out.Access == AccessStructOps {
+		return []string{
+			fmt.Sprintf("%s returns the operations of the struct_ops map %s, as the", out.Name, m.Name),
+			"kernel has them registered: functions have the addresses of trampolines, and",
+			"members that the guest's kernel lacks are zero.",
+		}
+	}
 	doc := []string{
 		fmt.Sprintf("%s is the map %s:", out.Name, m.Name),
 		"",
@@ -236,28 +247,31 @@ func (b *builder) mapDoc(out *Map, m mapShapes) []string {
 	if m.MaxEntries > 0 {
 		doc = append(doc, fmt.Sprintf("\tmax_entries: %d", m.MaxEntries))
 	}
+	if why != "" {
+		doc = append(doc, "", "It is read as bytes: "+why+".")
+	}
 	return doc
 }
 
-// access returns how a map is read. Maps whose type has no accessor of its own
-// are read as bytes, with a warning that says so.
-func (b *builder) access(m mapShapes) Access {
-	a, ok := accessOf[runtime.MapType(m.Type)]
+// access returns how a map is read. Maps that have no typed accessor are read
+// as bytes; why says so.
+func access(m mapShapes) (a Access, why string) {
+	a, typed := accessOf[runtime.MapType(m.Type)]
 	switch {
-	case !ok:
-		b.warnf("map %s is read as bytes: maps of type %s have no typed accessor yet", m.Name, runtime.MapType(m.Type))
-		return AccessOpaque
+	case !typed:
+		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", runtime.MapType(m.Type))
 	case a == AccessArena:
-		return a
+		return a, ""
 	case m.value == nil:
-		b.warnf("map %s is read as bytes: it is defined without the type of its values (use __type(value, ...))", m.Name)
-		return AccessOpaque
-	case (a == AccessHash || a == AccessPerCPUHash) && m.key == nil:
-		b.warnf("map %s is read as bytes: it is defined without the type of its keys (use __type(key, ...))", m.Name)
-		return AccessOpaque
+		return AccessOpaque, "it is defined without the type of its values (use __type(value, ...))"
+	case a.hasKey() && m.key == nil:
+		return AccessOpaque, "it is defined without the type of its keys (use __type(key, ...))"
 	}
-	return a
+	return a, ""
 }
+
+// hasKey tells whether entries are found by a key of the program's.
+func (a Access) hasKey() bool { return a == AccessHash || a == AccessPerCPUHash }
 
 var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeArray:         AccessArray,
@@ -269,6 +283,7 @@ var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeLRUPerCPUHash: AccessPerCPUHash,
 	runtime.MapTypeTaskStorage:   AccessTaskStorage,
 	runtime.MapTypeArena:         AccessArena,
+	runtime.MapTypeStructOps:     AccessStructOps,
 }
 
 // mapTypeConst is the constant of package runtime for a map type, empty for
@@ -307,6 +322,7 @@ var mapTypeConsts = map[runtime.MapType]string{
 	runtime.MapTypeStack:             "Stack",
 	runtime.MapTypeSkStorage:         "SkStorage",
 	runtime.MapTypeDevMapHash:        "DevMapHash",
+	runtime.MapTypeStructOps:         "StructOps",
 	runtime.MapTypeRingBuf:           "RingBuf",
 	runtime.MapTypeInodeStorage:      "InodeStorage",
 	runtime.MapTypeTaskStorage:       "TaskStorage",

@@ -86,6 +86,37 @@ func TestWarningsSayWhatIsLeftOutAndWhy(t *testing.T) {
 		"map outer is read as bytes: maps of type ARRAY_OF_MAPS have no typed accessor yet",
 		"map opaque is read as bytes: it is defined without the type of its values (use __type(value, ...))",
 	})
+	src, err := model.Render()
+	require.NoError(t, err)
+	for _, warning := range model.Warnings {
+		require.Contains(t, string(src), "\n//   - "+warning+"\n")
+	}
+}
+
+// Nothing is left out without a warning: each map and each section of
+// variables has an accessor, or is named in one.
+func TestEverythingIsReadOrWarnedOf(t *testing.T) {
+	for _, path := range []string{"../object/testdata/zoo.bpf.o", checkedIn[0].object, checkedIn[1].object} {
+		obj, err := object.Open(path)
+		require.NoError(t, err)
+		model, err := gen.Build(obj, gen.Options{Package: "p"})
+		require.NoError(t, err)
+		told := strings.Join(model.Warnings, "\n")
+		for _, m := range model.Maps {
+			told += "\nmap " + m.CName + " "
+		}
+		for _, s := range model.Sections {
+			told += "\nsection " + s.CName + " "
+		}
+		for _, m := range obj.Maps {
+			require.Contains(t, told, "map "+m.Name+" ", path)
+		}
+		for _, s := range obj.Sections {
+			if len(s.Vars) > 0 {
+				require.Contains(t, told, "section "+s.Name+" ", path)
+			}
+		}
+	}
 }
 
 func TestImpossiblePackageNamesAreRefused(t *testing.T) {

@@ -84,6 +84,7 @@ const (
 	AccessPerCPUHash  Access = "PerCPUHash"
 	AccessTaskStorage Access = "TaskStorage"
 	AccessArena       Access = "Arena"
+	AccessStructOps   Access = "StructOps" // the value itself is returned
 	AccessOpaque      Access = "Opaque"
 )
 

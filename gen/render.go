@@ -84,9 +84,7 @@ func printable(s string) string {
 
 // renderSnap prints what every generated file has.
 func (m *Model) renderSnap(f *jen.File) {
-	doc(f, []string{
-		fmt.Sprintf("Snap is a snapshot, read as the state of %s.", m.Object),
-	})
+	doc(f, m.snapDoc())
 	f.Type().Id("Snap").Struct(jen.Id("binding").Op("*").Qual(ktrt, "Binding"))
 	doc(f, []string{
 		"Bind reads a snapshot on behalf of a test. The test fails at once if the guest",
@@ -117,6 +115,18 @@ func (m *Model) renderSnap(f *jen.File) {
 	)
 }
 
+// snapDoc lists what a reader would miss or not find by its name in C.
+func (m *Model) snapDoc() []string {
+	lines := []string{fmt.Sprintf("Snap is a snapshot, read as the state of %s.", m.Object)}
+	if len(m.Warnings) > 0 {
+		lines = append(lines, "", "What differs from the object, or is left out of it:")
+	}
+	for _, w := range m.Warnings {
+		lines = append(lines, "  - "+w)
+	}
+	return lines
+}
+
 func renderMap(f *jen.File, m *Map) {
 	doc(f, m.Doc)
 	args := []jen.Code{jen.Id("s").Dot("binding"), jen.Id(m.ID)}
@@ -126,6 +136,10 @@ func renderMap(f *jen.File, m *Map) {
 			args = append(args, jen.Id(c.Name))
 			typeArgs = append(typeArgs, goType(c.Type))
 		}
+	}
+	if m.Access == AccessStructOps {
+		accessor(f, m.Name).Op("*").Add(goType(m.Value.Type)).Block(jen.Return(jen.Qual(ktrt, "LoadStructOps").Call(args...)))
+		return
 	}
 	result := jen.Qual(ktrt, string(m.Access))
 	if len(typeArgs) > 0 {

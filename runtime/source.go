@@ -88,6 +88,9 @@ type boundMap struct {
 func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 	l := &b.layout.Maps[i]
 	bound := &boundMap{source: source{b: b, name: l.Name, number: i + 1, typ: -1}}
+	if l.Type == MapTypeStructOps && l.Value != "" {
+		b.types[b.shapes.index[l.Value]].why = "its layout is the kernel's"
+	}
 	bound.m, bound.err = b.find(l.Name,
 		func(m *Map) bool { return m.Name == kernelName(l.Name) },
 		func(m *Map) bool { return b.resembles(m, i) })
@@ -179,6 +182,9 @@ func (m *boundMap) bindValue(c *comparison, l *MapLayout) error {
 	}
 	if captured.Value == nil {
 		return &NoShape{Map: l.Name, Side: "value"}
+	}
+	if captured.Type == MapTypeStructOps {
+		return m.bindStructOps(c.bigEndian, l)
 	}
 	m.typ, m.shape = m.b.shapes.index[l.Value], captured.Value
 	m.plan, _ = c.plan("value of "+l.Name, m.b.shapes.types[m.typ], captured.Value)

@@ -11,6 +11,12 @@ import (
 )
 
 // Snap is a snapshot, read as the state of sample.bpf.o.
+//
+// What differs from the object, or is left out of it:
+//   - struct names.fooBar is called FooBar_2 in Go: FooBar is taken by struct names.foo_bar
+//   - struct names.FooBar is called FooBar_3 in Go: FooBar is taken by struct names.foo_bar
+//   - struct names.pad is called Pad_2 in Go: Pad is taken by struct names._pad
+//   - map untyped is read as bytes: it is defined without the type of its values (use __type(value, ...))
 type Snap struct {
 	binding *ktrt.Binding
 }
@@ -209,6 +215,8 @@ func (s Snap) Tasks() ktrt.TaskStorage[Node] {
 //	key: 4 bytes without a type
 //	value: 12 bytes without a type
 //	max_entries: 2
+//
+// It is read as bytes: it is defined without the type of its values (use __type(value, ...)).
 func (s Snap) Untyped() ktrt.Opaque {
 	return ktrt.NewOpaque(s.binding, mapUntyped)
 }

@@ -1,0 +1,91 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// LoadStructOps returns the operations in the struct_ops map with index i in
+// the layout, as the kernel has them registered, decoded at their first use.
+// Functions have the addresses of the trampolines that lead to the program.
+// Members that the guest's kernel lacks are zero, as the loader demands that
+// they are.
+func LoadStructOps[V any](b *Binding, i int, decode Decode[V]) *V {
+	m := b.readable(i)
+	m.require("read")
+	if m.n < 1 {
+		m.failIndex("read", 0, 0)
+		return nil
+	}
+	return load(&m.source, "read", 0, 0, decode)
+}
+
+// bindStructOps binds the value of a struct_ops map, whose layout is the
+// guest kernel's:
+//
+//	struct bpf_struct_ops_sched_ext_ops {
+//		struct bpf_struct_ops_common_value common;
+//		struct sched_ext_ops data;
+//	};
+//
+// Members are bound by name, as the loader does it. What does not fit makes
+// the map unreadable and leaves the program's own types alone.
+func (m *boundMap) bindStructOps(bigEndian bool, l *MapLayout) error {
+	c := newComparison(bigEndian)
+	ops, err := c.operations(m.m)
+	if err != nil {
+		return err
+	}
+	m.typ, m.shape, m.single = m.b.shapes.index[l.Value], ops.Type, true
+	m.values, m.size = m.values[min(ops.Offset, len(m.values)):], ops.Type.Size
+	m.base, m.addrs = moved(m.base, ops.Offset), slices.Clone(m.addrs)
+	for i := range m.addrs {
+		m.addrs[i] = moved(m.addrs[i], ops.Offset)
+	}
+	if m.plan = c.planOps(m.b.shapes.types[m.typ], ops.Type); len(c.differences) > 0 {
+		return &LayoutError{Object: m.b.layout.Object, Package: m.b.layout.Package, Differences: c.differences}
+	}
+	return nil
+}
+
+// moved adds an offset in bytes to an address, if there is one.
+func moved(addr uint64, offset int) uint64 {
+	if addr == 0 {
+		return 0
+	}
+	return addr + uint64(offset)
+}
+
+// operations returns the member of the value of a struct_ops map that holds
+// the operations.
+func (c *comparison) operations(m *Map) (Member, error) {
+	value := m.Value.Underlying()
+	if err := c.settle(m.Value); err != nil {
+		return Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s: %w", m.Name, err)
+	}
+	if value.Kind != KindStruct || value.Size > m.ValueSize {
+		return Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s is a %s in %d bytes", m.Name, sized(value), m.ValueSize)
+	}
+	i := slices.IndexFunc(value.Members, func(m Member) bool { return m.Name == "data" })
+	if i < 0 || value.Members[i].Type.Underlying().Kind != KindStruct {
+		return Member{}, errors.New("its type in the guest's kernel has no struct data")
+	}
+	return value.Members[i], nil
+}
+
+// planOps is plan for a struct of which the guest may lack members: these
+// become zero.
+func (c *comparison) planOps(want, have *Shape) *plan {
+	known := *want.Underlying()
+	members := have.Fields()
+	known.Members = slices.DeleteFunc(known.Fields(), func(w Member) bool {
+		return !slices.ContainsFunc(members, func(h Member) bool { return h.Name == w.Name })
+	})
+	ops := c.value(CType(want), &known, have, place{})
+	p := &plan{size: want.Size, need: have.Size, ops: merge(ops)}
+	if len(known.Members) == len(want.Underlying().Fields()) && p.isIdentity() {
+		return nil
+	}
+	return p
+}

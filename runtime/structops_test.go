@@ -1,0 +1,144 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// snap is what generated packages have.
+type snap struct{ binding *Binding }
+
+func (s snap) Binding() *Binding { return s.binding }
+
+// ops is what would be generated for objectOps.
+type ops struct {
+	Enqueue Address
+	Timeout uint32
+	Exotic  uint64
+	Name    string
+}
+
+func decodeOps(v *ops, raw []byte, _ *Decoder) {
+	b := (*[40]byte)(raw)
+	v.Enqueue = Address(binary.LittleEndian.Uint64(b[0:8]))
+	v.Timeout = binary.LittleEndian.Uint32(b[8:12])
+	v.Exotic = binary.LittleEndian.Uint64(b[16:24])
+	v.Name = String(b[24:32])
+}
+
+var (
+	u32Shape     = &Shape{Kind: KindInt, Name: "u32", Size: 4}
+	u64Shape     = &Shape{Kind: KindInt, Name: "u64", Size: 8}
+	nameShape    = &Shape{Kind: KindArray, Size: 8, Len: 8, Elem: &Shape{Kind: KindChar, Name: "char", Size: 1, Signed: true}}
+	funcPtrShape = &Shape{Kind: KindPointer, Size: 8, Elem: &Shape{Kind: KindFunc}}
+)
+
+// objectOps is struct sched_ext_ops as an object declares it.
+func objectOps() *Shape {
+	return &Shape{Kind: KindStruct, Name: "sched_ext_ops", Size: 40, Members: []Member{
+		{Name: "enqueue", Offset: 0, Type: funcPtrShape},
+		{Name: "timeout_ms", Offset: 8, Type: u32Shape},
+		{Name: "exotic", Offset: 16, Type: u64Shape},
+		{Name: "name", Offset: 24, Type: nameShape},
+	}}
+}
+
+// kernelOps is it as the kernel does: members elsewhere, one more, and none
+// called exotic.
+func kernelOps() *Shape {
+	return &Shape{Kind: KindStruct, Name: "sched_ext_ops", Size: 40, Members: []Member{
+		{Name: "select_cpu", Offset: 0, Type: funcPtrShape},
+		{Name: "enqueue", Offset: 8, Type: funcPtrShape},
+		{Name: "name", Offset: 16, Type: nameShape},
+		{Name: "timeout_ms", Offset: 24, Type: u64Shape},
+	}}
+}
+
+// opsSnapshot has a struct_ops map whose value is of the kernel's type, 64
+// bytes behind the state that all struct_ops have.
+func opsSnapshot(kernel *Shape) *Snapshot {
+	value := &Shape{Kind: KindStruct, Name: "bpf_struct_ops_sched_ext_ops", Size: 128, Members: []Member{
+		{Name: "common", Offset: 0, Type: u64Shape},
+		{Name: "data", Offset: 64, Type: kernel},
+	}}
+	raw := make([]byte, 128)
+	for i := range raw {
+		raw[i] = 0xee
+	}
+	binary.LittleEndian.PutUint64(raw[64+8:], 0xffff_ffff_c000_1000)
+	copy(raw[64+16:], "tally\x00\x00\x00")
+	binary.LittleEndian.PutUint64(raw[64+24:], 5000)
+	other := objectOps() // of another program, which declares less of it
+	other.Members = other.Members[:1]
+	return &Snapshot{Programs: []*Program{{Shapes: []*Shape{other}}}, Maps: []*Map{{
+		Name: "tally_ops", Type: MapTypeStructOps, KeySize: 4, ValueSize: 128, MaxEntries: 1, Value: value,
+		Total: 1, N: 1, Slots: 1, Stride: 128, Values: raw, Addrs: []uint64{0xffff_8881_0000_0000},
+	}}}
+}
+
+func opsLayout() *Layout {
+	var w ShapeWriter
+	ref := w.Add(objectOps())
+	return &Layout{
+		Object: "tally.bpf.o", Package: "tally", Shapes: w.String(), Types: []string{ref},
+		Maps: []MapLayout{{Name: "tally_ops", Type: MapTypeStructOps, Value: ref}},
+	}
+}
+
+func TestStructOpsAreReadAsTheKernelLaysThemOut(t *testing.T) {
+	b, err := opsLayout().Open(opsSnapshot(kernelOps()))
+	require.NoError(t, err)
+	got := LoadStructOps(b, 0, decodeOps)
+	require.Equal(t, &ops{Enqueue: 0xffff_ffff_c000_1000, Timeout: 5000, Name: "tally"}, got)
+	require.Same(t, got, LoadStructOps(b, 0, decodeOps))
+	require.Equal(t, uint64(0xffff_8881_0000_0040), Addr(snap{b}, got))
+}
+
+// A layout that is identical but for a member that the kernel lacks does not
+// show the bytes that are in that member's place.
+func TestStructOpsMembersThatTheKernelLacksAreZero(t *testing.T) {
+	kernel := objectOps()
+	kernel.Members[2].Name = "other"
+	b, err := opsLayout().Open(opsSnapshot(kernel))
+	require.NoError(t, err)
+	require.Zero(t, LoadStructOps(b, 0, decodeOps).Exotic)
+}
+
+func TestStructOpsThatDoNotFitFailAtTheirReadOnly(t *testing.T) {
+	kernel := kernelOps()
+	kernel.Members[2].Type = u64Shape // name
+	b, err := opsLayout().Open(opsSnapshot(kernel))
+	require.NoError(t, err)
+	err = Try(func() { LoadStructOps(b, 0, decodeOps) })
+	var layout *LayoutError
+	require.ErrorAs(t, err, &layout)
+	require.Equal(t, []Difference{{Path: "struct sched_ext_ops.name", Want: "char[8]", Have: "u64"}}, layout.Differences)
+}
+
+func TestDamagedStructOpsAreRefused(t *testing.T) {
+	for name, damage := range map[string]func(*Map){
+		"no data":         func(m *Map) { m.Value.Members[1].Name = "date" },
+		"data is a value": func(m *Map) { m.Value.Members[1].Type = u64Shape },
+		"data beyond":     func(m *Map) { m.Value.Members[1].Offset = 120 },
+		"data before":     func(m *Map) { m.Value.Members[1].Offset = -8 },
+		"value too large": func(m *Map) { m.Value.Size = 1 << 20 },
+		"no entry":        func(m *Map) { m.N, m.Total = 0, 0 },
+		"not captured":    func(m *Map) { m.N, m.Status = 0, Failed },
+		"no type":         func(m *Map) { m.Value = nil },
+		"a short column":  func(m *Map) { m.Values = m.Values[:100] },
+		"an integer":      func(m *Map) { m.Value = u64Shape },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := opsSnapshot(kernelOps())
+			damage(s.Maps[0])
+			b, err := opsLayout().Open(s)
+			require.NoError(t, err)
+			err = Try(func() { LoadStructOps(b, 0, decodeOps) })
+			var failed *Error
+			require.True(t, errors.As(err, &failed), "%v", err)
+		})
+	}
+}
