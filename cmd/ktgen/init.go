@@ -25,7 +25,7 @@ func (t *tool) initialize(args []string) error {
 	set := t.flags("ktgen init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]")
 	var opts initOptions
 	set.StringVar(&opts.dir, "dir", ".", "the `directory` of the Go package")
-	set.StringVar(&opts.object, "object", "", "the scheduler's BPF object, a `file` (default: the *.bpf.o in DIR or DIR/*; a starter scheduler is written if there is none)")
+	set.StringVar(&opts.object, "object", "", "the `file` with the scheduler's BPF object: a *.bpf.o, or the program that loads it from inside of it (default: the *.bpf.o in DIR or DIR/*; a starter scheduler is written if there is none)")
 	set.StringVar(&opts.pkg, "package", "", "the `name` of the Go package (default: that of the Go files in DIR, else the last element of the import path)")
 	set.StringVar(&opts.module, "module", "", "the `path` of the Go module, to have a go.mod written where there is none")
 	dry := set.Bool("n", false, "write nothing, and print as a txtar archive what would be written")

@@ -95,6 +95,26 @@ func TestRepositoryWithASchedulerWorksAsItIsTold(t *testing.T) {
 	}
 }
 
+// A scheduler that is started by its own program. The object is inside of it.
+func TestRepositoryWithAProgramWorksAsItIsTold(t *testing.T) {
+	needPrograms(t)
+	repo := newCheckout(t, tree{
+		"go.mod":          "module example.com/watch\n\ngo " + templates.Go + "\n",
+		"src/loader.go":   "@testdata/init/loader.go.txt",
+		"src/bpf.h":       "@../../templates/starter.h.tmpl",
+		"src/watch.bpf.c": "@testdata/init/watch.bpf.c",
+	})
+	repo.run("cd src && clang-19 -g -O2 -target bpf -mcpu=v3 -c watch.bpf.c -o watch.bpf.o")
+	repo.run("top=$PWD && cd " + repo.module + " && go build -o $top/watch $top/src/loader.go && rm -r $top/src")
+	repo.useThisModule("go.mod")
+
+	for _, command := range steps(ktgenInit(t, "-object", "watch")) {
+		repo.run(command)
+	}
+	require.Contains(t, slurp(t, "sched_test.go"), `ktest.Binary("watch")`)
+	require.Regexp(t, `runs\[\d+\] = [1-9]`, repo.run("go test -v -count 1 ."))
+}
+
 // needPrograms skips the test where something is missing that a user of ktgen
 // init would install, except in CI.
 func needPrograms(t *testing.T) {

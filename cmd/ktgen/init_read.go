@@ -100,11 +100,16 @@ func inFormat(name string) string {
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], "%", "%%")
 }
 
-// numbers returns variables of a section that are numbers.
+// kernelConstant begins the Go names of variables such as __SCX_SLICE_DFL, which
+// the headers of the kernel's own schedulers put into .rodata.
+const kernelConstant = "SCX"
+
+// numbers returns variables of a section that are numbers of the scheduler's.
 func numbers(s *gen.Section) []string {
 	var vars []string
 	for _, v := range s.Vars {
-		if v.Type.Kind == gen.Basic && strings.Contains(v.Type.Name, "int") {
+		number := v.Type.Kind == gen.Basic && strings.Contains(v.Type.Name, "int")
+		if number && !strings.HasPrefix(v.Name, kernelConstant) {
 			vars = append(vars, v.Name)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -153,7 +153,8 @@ func (s *site) openScheduler(rel string) (*scheduler, error) {
 	if !plainPath.MatchString(rel) {
 		return nil, notPlain(rel)
 	}
-	if err := s.refuseProgram(rel); err != nil {
+	program, err := isProgram(s.at(rel))
+	if err != nil {
 		return nil, err
 	}
 	obj, err := object.Open(s.at(rel))
@@ -169,30 +170,38 @@ func (s *site) openScheduler(rel string) (*scheduler, error) {
 		return nil, err
 	}
 	sched := &scheduler{object: rel, boot: bootObject(rel)}
-	if len(ops) > 1 {
+	switch {
+	case program:
+		sched.boot = fmt.Sprintf("ktest.Binary(%q)", rel)
+	case len(ops) > 1:
 		sched.boot += fmt.Sprintf(".Ops(%q)", ops[0])
 	}
 	sched.reads, err = firstReads(model)
 	return sched, err
 }
 
-// refuseProgram says what to do about a program that has objects inside.
-func (s *site) refuseProgram(rel string) error {
-	file, err := os.Open(s.at(rel))
+// isProgram tells whether a file is a program that has its object inside, as
+// schedulers with a loader of their own do.
+func isProgram(path string) (bool, error) {
+	file, err := os.Open(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	inside, err := object.Find(file, info.Size())
-	if err != nil || len(inside) == 0 || inside[0].Offset == 0 {
-		return nil // object.Open says what is wrong with it, if anything is
+	if err != nil || len(inside) == 0 {
+		return false, nil // object.Open says what is wrong with it
 	}
-	return fmt.Errorf("%s is a program with the BPF object %s inside, and the first test attaches an object by itself: say -object with the *.bpf.o that the program is built with (a test can also run the program: see ktest.Binary)", rel, inside[0].Name)
+	return inside[0].Offset > 0, nil
 }
+
+// opsTypes are the structs that define a scheduler: with CPUs by their numbers,
+// and with CPUs in the order of their topology (kernel/sched/ext/internal.h).
+var opsTypes = []string{"sched_ext_ops", "sched_ext_ops_cid"}
 
 // schedulerOps returns the names of the schedulers that an object defines.
 func schedulerOps(obj *object.Object) ([]string, error) {
@@ -202,7 +211,7 @@ func schedulerOps(obj *object.Object) ([]string, error) {
 			continue
 		}
 		own, ok := btf.As[*btf.Struct](m.Value)
-		if ok && own.Name == "sched_ext_ops" {
+		if ok && slices.Contains(opsTypes, own.Name) {
 			ops = append(ops, m.Name)
 		} else if ok {
 			others = append(others, "struct "+own.Name)
@@ -218,4 +227,4 @@ func schedulerOps(obj *object.Object) ([]string, error) {
 	return nil, fmt.Errorf("%s defines no scheduler: it has %s, and a struct sched_ext_ops in the section .struct_ops.link is wanted; say -object with the object that has one", obj.Name, defined)
 }
 
-func bootObject(rel string) string { return "ktest.Object(" + strconv.Quote(rel) + ")" }
+func bootObject(rel string) string { return fmt.Sprintf("ktest.Object(%q)", rel) }

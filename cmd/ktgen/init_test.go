@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
 
@@ -96,7 +97,8 @@ func TestInitWritesWhatTheGoldenFilesHave(t *testing.T) {
 			if *update {
 				require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 			}
-			require.Equal(t, slurp(t, path), got)
+			want := slurp(t, path)
+			require.Empty(t, string(diff.Diff("want", []byte(want), "got", []byte(got))))
 		})
 	}
 }
@@ -261,6 +263,13 @@ func TestMain(m *testing.M) { ktest.Main(m) }
 	require.Contains(t, said, "\nNext:\n")
 }
 
+func TestInitHasProgramsLoadTheObjectsInsideThem(t *testing.T) {
+	program := "program" + slurp(t, exampleObject[1:])
+	t.Chdir(plant(t, tree{"go.mod": "module example.com/tally\n", "sched": program})) // which is the object's name, too
+	ktgenInit(t, "-object", "sched")
+	require.Contains(t, slurp(t, "sched_test.go"), `Scheduler: ktest.Binary("sched")}`)
+}
+
 func TestInitMakesTheDirectory(t *testing.T) {
 	t.Chdir(plant(t, nil))
 	said := ktgenInit(t, "-module", "example.com/fifo", "-dir", "a/fifo")
@@ -299,7 +308,7 @@ func TestInitRefusesWhatItCannotCompleteAndWritesNothing(t *testing.T) {
 		{"a source that is not compiled", tree{"go.mod": "module a.b/c\n", "bpf/c.bpf.c": "int x;\n"}, nil, "bpf/c.bpf.c is not compiled"},
 		{"what is no object", tree{"go.mod": "module a.b/c\n", "c.bpf.o": "text"}, nil, "not an ELF file"},
 		{"an object without a scheduler", tree{"go.mod": "module a.b/c\n", "c.bpf.o": "@../../gen/internal/sample/testdata/sample.bpf.o"}, nil, "c.bpf.o defines no scheduler: it has no struct_ops at all"},
-		{"a program with an object inside", tree{"go.mod": "module a.b/c\n", "sched": "program" + slurp(t, exampleObject[1:])}, []string{"-object", "sched"}, "sched is a program with the BPF object sched inside"},
+		{"a directory as an object", tree{"go.mod": "module a.b/c\n", "bpf/x.go": "package x\n"}, []string{"-object", "bpf"}, "bpf"},
 		{"a path that make splits", tree{"go.mod": "module a.b/c\n", "my sched.bpf.o": exampleObject}, nil, `"my sched.bpf.o" has characters that mean something else`},
 		{"a directory that shells split", tree{"go.mod": "module a.b/c\n", "my $sched/x.go": "package x\n"}, []string{"-dir", "my $sched"}, `"my $sched" has characters that mean something else`},
 	}
@@ -327,7 +336,7 @@ func TestSchedulerOpsAreTheStructsOfSchedExt(t *testing.T) {
 	}
 	hash := object.Map{Name: "tasks", Type: uint32(runtime.MapTypeHash), Value: &btf.Struct{Name: "sched_ext_ops"}}
 
-	names, err := schedulerOps(&object.Object{Maps: []object.Map{hash, ops("cc", "tcp_congestion_ops"), ops("a", "sched_ext_ops"), ops("b", "sched_ext_ops")}})
+	names, err := schedulerOps(&object.Object{Maps: []object.Map{hash, ops("cc", "tcp_congestion_ops"), ops("a", "sched_ext_ops"), ops("b", "sched_ext_ops_cid")}})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b"}, names)
 
@@ -372,6 +381,13 @@ func TestFirstTestsReadWhatTellsMost(t *testing.T) {
 			want: []string{"snap.Cpus().Each(0)"},
 		},
 		{
+			name: "no constants of the kernel",
+			model: gen.Model{Sections: []*gen.Section{
+				{Name: "Rodata", CName: ".rodata", Vars: []gen.Field{{Name: "SCXOPSNAMELEN", Type: number}}},
+			}},
+			want: []string{"len(snap.Binding().Snapshot().Maps)"},
+		},
+		{
 			name: "no map that is bytes or huge",
 			model: gen.Model{Maps: []*gen.Map{
 				{Name: "Ring", CName: "ring", Access: gen.AccessOpaque},
@@ -383,6 +399,7 @@ func TestFirstTestsReadWhatTellsMost(t *testing.T) {
 			name: "numbers that change, at most three, counters first",
 			model: gen.Model{Sections: []*gen.Section{
 				{Name: "Rodata", CName: ".rodata", Vars: []gen.Field{{Name: "NrCpus", Type: number}}},
+				{Name: "Data", CName: ".data", Vars: []gen.Field{{Name: "SCXSLICEDFL", Type: number}}},
 				{Name: "Bss", CName: ".bss", Vars: []gen.Field{
 					{Name: "Comm", Type: gen.GoType{Kind: gen.Basic, Name: "string"}},
 					{Name: "Vtime", Type: number},
