@@ -51,7 +51,7 @@ type AmbiguousMap struct {
 }
 
 func (e *AmbiguousMap) Error() string {
-	return fmt.Sprintf("%d maps are called %q (ids %v): choose with ktrt.MapIDs", len(e.IDs), e.Requested, e.IDs)
+	return fmt.Sprintf("%d maps are called %q (ids %v): choose with ktrt.MapIDs, or with MapByID where maps are read by name", len(e.IDs), e.Requested, e.IDs)
 }
 
 // VarNotFound says that no global section has a variable of that name.
@@ -136,14 +136,25 @@ type NoMatch struct {
 	Op   string   // "Find", "MaxBy"
 	Len  int      // entries that were tried
 	Keys []string // the first of them
+
+	// Cause is the first error that the predicate met when it read, nil if it
+	// met none. Reads through generated code have none: they end the test.
+	Cause error
 }
 
 func (e *NoMatch) Error() string {
 	if e.Len == 0 {
 		return fmt.Sprintf("%s is empty", e.Map)
 	}
-	return fmt.Sprintf("none of the %s of %s matches; their keys: %s", count(e.Len, "entry", "entries"), e.Map, first(e.Keys, e.Len))
+	cause := ""
+	if e.Cause != nil {
+		cause = fmt.Sprintf("; it could not be read: %v", e.Cause)
+	}
+	return fmt.Sprintf("none of the %s of %s matches%s; their keys: %s", count(e.Len, "entry", "entries"), e.Map, cause, first(e.Keys, e.Len))
 }
+
+// Unwrap returns Cause.
+func (e *NoMatch) Unwrap() error { return e.Cause }
 
 // NoShape says that a map was created without BTF for one side, so that only
 // its bytes can be read.

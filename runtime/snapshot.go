@@ -1,6 +1,9 @@
 package runtime
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Snapshot is the state of a guest's BPF maps at one moment: raw bytes, copied
 // while no vCPU ran, with the shapes to read them by. It is complete in
@@ -20,6 +23,8 @@ type Snapshot struct {
 
 	// Maps are the captured maps, ordered by map id.
 	Maps []*Map
+
+	dynamic atomic.Pointer[reader] // of reads without generated code; nil before the first
 }
 
 // Timing says how long a guest stood still, and for what.

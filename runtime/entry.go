@@ -1,0 +1,187 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+)
+
+// Entry is an entry of a captured map, or the reason why there is none. Errors
+// stick, as those of a [Value] do.
+type Entry struct {
+	m     *mapReader // nil if the map was not found
+	entry int
+	slot  int   // notNarrowed until a CPU is chosen
+	seen  *seen // of the predicate that the entry was given to
+	err   error
+}
+
+// notNarrowed is the slot of a per-CPU map's entry before a CPU was chosen.
+const notNarrowed = -1
+
+// Get returns the value along a path that begins at the entry's value; see
+// [Value.Get]. The value of a per-CPU map is that of one CPU: it fails with a
+// [*PerCPUNotNarrowed] before CPU has chosen one.
+func (e Entry) Get(path string) Value {
+	v := e.value()
+	return v.Get(path)
+}
+
+// value is the value that the entry's paths begin at.
+func (e *Entry) value() Value {
+	v := Value{root: *e, err: e.Err()}
+	if v.err != nil {
+		return v
+	}
+	if e.slot == notNarrowed {
+		return v.failed("Get", &PerCPUNotNarrowed{Map: e.m.name, CPUs: e.m.slots})
+	}
+	shape, err := e.m.valueShape()
+	if err != nil {
+		return v.failed("Get", err)
+	}
+	data, addr, ok := e.m.source.value(e.entry, e.slot)
+	if !ok {
+		return v.failed("Get", e.m.unreadable(e.slot))
+	}
+	v.shape, v.data, v.addr = shape, data, addr
+	if shape != nil {
+		v.data = data[:shape.Size:shape.Size]
+	}
+	return v
+}
+
+// unreadable is the error for a value that the guest had no memory for.
+func (m *mapReader) unreadable(slot int) error {
+	if m.slots > 1 {
+		return &PerCPUSlot{Map: m.name, CPU: slot, Len: m.slots, Unmapped: true}
+	}
+	return &Unreadable{}
+}
+
+// Key returns the entry's key: for arrays the number of the entry, for task
+// storage the pid of the task.
+func (e Entry) Key() Value {
+	v := Value{root: e, key: true, err: e.Err()}
+	switch {
+	case v.err != nil:
+		return v
+	case e.m.isTaskStorage():
+		return e.number(pidShape, uint32(e.m.m.Owners[e.entry].PID))
+	case e.m.m.Keys == nil:
+		return e.number(indexShape, uint32(e.entry))
+	}
+	shape, err := e.m.keyShape()
+	if err != nil {
+		return v.failed("Key", err)
+	}
+	size := e.m.m.KeySize
+	v.shape, v.data = shape, e.m.m.Keys[e.entry*size:][:size:size]
+	if shape != nil {
+		v.data = v.data[:shape.Size:shape.Size]
+	}
+	return v
+}
+
+// Keys that are not in the guest's memory.
+var (
+	indexShape = &Shape{Kind: KindInt, Name: "u32", Size: 4}
+	pidShape   = &Shape{Kind: KindInt, Name: "s32", Size: 4, Signed: true}
+)
+
+// number returns a key that the snapshot does not hold as bytes.
+func (e *Entry) number(s *Shape, n uint32) Value {
+	var order binary.ByteOrder = binary.LittleEndian
+	if e.m.r.snapshot.Guest.BigEndian {
+		order = binary.BigEndian
+	}
+	data := make([]byte, s.Size)
+	order.PutUint32(data, n)
+	return Value{root: *e, key: true, shape: s, data: data}
+}
+
+// CPU returns what CPU n has of an entry of a per-CPU map. Entries of other
+// maps are the same on all CPUs.
+func (e Entry) CPU(n int) Entry {
+	if e.Err() != nil || !e.m.isPerCPU() {
+		return e
+	}
+	if err := e.m.checkCPU(n); err != nil {
+		return e.failed("CPU", err)
+	}
+	e.slot = n
+	return e
+}
+
+// Owner returns the kernel object that an entry of a storage map belongs to;
+// ok is false if the map is no storage map.
+func (e Entry) Owner() (owner Owner, ok bool) {
+	if e.Err() != nil || e.entry >= len(e.m.m.Owners) {
+		return Owner{}, false
+	}
+	return e.m.m.Owners[e.entry], true
+}
+
+// Index returns the number of the entry in the order of the capture, and -1 if
+// there is no entry.
+func (e Entry) Index() int {
+	if e.Err() != nil {
+		return -1
+	}
+	return e.entry
+}
+
+// Err returns why there is no entry, or nil.
+func (e Entry) Err() error {
+	if e.m == nil && e.err == nil {
+		return &Error{Op: "At", Err: &NoCapture{}}
+	}
+	return e.err
+}
+
+// Path names the entry as errors do: scx_per_task[cpu=1][3].
+func (e Entry) Path() string { return e.text(false, "") }
+
+// text names what a path from the entry leads to.
+func (e *Entry) text(key bool, path string) string {
+	if e.m == nil {
+		return clip(path)
+	}
+	name := e.m.name
+	switch {
+	case e.err != nil:
+	case e.slot == notNarrowed:
+		name = fmt.Sprintf("%s[%s]", name, e.m.keyText(e.entry))
+	default:
+		name = e.m.path(e.entry, e.slot)
+	}
+	if key {
+		name = "the key of " + name
+	}
+	return joinPath(name, clip(path))
+}
+
+func (e Entry) failed(op string, err error) Entry {
+	failure := &Error{Op: op, Path: e.text(false, ""), Err: err}
+	e.seen.note(failure)
+	return Entry{m: e.m, err: failure}
+}
+
+// seen keeps the first error that the reads of a predicate met, so that a
+// predicate that could not read what it asks for is not taken for one that
+// nothing satisfies.
+type seen struct{ first atomic.Pointer[Error] }
+
+func (s *seen) note(e *Error) {
+	if s != nil {
+		s.first.CompareAndSwap(nil, e)
+	}
+}
+
+// cause returns the first error, or nil.
+func (s *seen) cause() error {
+	if e := s.first.Load(); e != nil {
+		return e
+	}
+	return nil
+}

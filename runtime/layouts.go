@@ -1,0 +1,75 @@
+package runtime
+
+import (
+	"fmt"
+	"sync"
+)
+
+// layouts checks shapes and finds the members of structs, each once.
+type layouts struct {
+	checked sync.Map // *Shape to verdict
+	indexed sync.Map // *Shape to *fieldIndex
+
+	mu      sync.Mutex // guards what follows
+	settler settler
+	cached  int // members in indexed
+}
+
+// verdict is what checking a shape found.
+type verdict struct{ err error }
+
+// check checks that values of s can be read, whatever bytes they have.
+func (l *layouts) check(s *Shape) error {
+	if known, ok := l.checked.Load(s); ok {
+		return known.(verdict).err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.settler.height == nil {
+		l.settler.height = make(map[*Shape]int)
+	}
+	err := l.settler.settle(s)
+	l.checked.Store(s, verdict{err})
+	return err
+}
+
+// fieldIndex finds the members of a struct, union or section, and those of
+// anonymous members in it, by name.
+type fieldIndex struct {
+	byName map[string]Member
+	names  []string // in the order of declaration
+}
+
+// maxIndexed bounds the members of one type; BTF has at most 65,535 in one
+// struct. maxCached bounds those that are kept.
+const (
+	maxIndexed = 1 << 16
+	maxCached  = 1 << 20
+)
+
+// fields returns the index of a struct, union or section that was checked.
+func (l *layouts) fields(s *Shape) (*fieldIndex, error) {
+	if known, ok := l.indexed.Load(s); ok {
+		return known.(*fieldIndex), nil
+	}
+	w := fieldWalk{left: maxIndexed}
+	w.walk(s, 0, maxNesting)
+	if w.left < 0 {
+		return nil, fmt.Errorf("the snapshot is damaged: %s has more than %d members", CType(s), maxIndexed)
+	}
+	x := &fieldIndex{byName: make(map[string]Member, len(w.fields))}
+	for _, m := range w.fields {
+		x.byName[m.Name] = m
+		x.names = append(x.names, m.Name)
+	}
+	l.keep(s, x)
+	return x, nil
+}
+
+func (l *layouts) keep(s *Shape, x *fieldIndex) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cached += len(x.names); l.cached <= maxCached {
+		l.indexed.Store(s, x)
+	}
+}

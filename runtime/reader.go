@@ -1,0 +1,153 @@
+package runtime
+
+import (
+	"fmt"
+	"sync"
+)
+
+// reader is what the dynamic reads of a snapshot share: maps that were checked,
+// types that were indexed, memory that was found. It is made at the first of
+// them.
+type reader struct {
+	snapshot *Snapshot
+	maps     []*mapReader // as Snapshot.Maps
+	layouts  layouts
+	memory   memory
+	globals  globals
+	defined  definitions
+}
+
+// reader returns the snapshot's reader. Of two that are made at once either
+// will do. A copy of a snapshot makes its own.
+func (s *Snapshot) reader() *reader {
+	if r := s.dynamic.Load(); r != nil && r.snapshot == s {
+		return r
+	}
+	r := newReader(s)
+	s.dynamic.Store(r)
+	return r
+}
+
+func newReader(s *Snapshot) *reader {
+	r := &reader{snapshot: s}
+	for _, m := range s.Maps {
+		r.maps = append(r.maps, r.newMap(m))
+	}
+	return r
+}
+
+// mapReader is a captured map with its entries in columns that were checked.
+type mapReader struct {
+	source
+	r       *reader
+	m       *Map
+	damaged error // why there are no columns; nil if there are
+	value   checkedShape
+	key     checkedShape
+	byKey   keyBytes
+}
+
+func (r *reader) newMap(m *Map) *mapReader {
+	v := &mapReader{
+		r: r, m: m,
+		source: source{name: m.Name, slots: 1, single: m.Value != nil && m.Value.Kind == KindSection},
+	}
+	v.status = Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+	v.keys = v.keyName
+	if v.damaged = v.checkColumns(); v.damaged != nil {
+		return v
+	}
+	v.n, v.slots, v.stride, v.size = m.N, max(m.Slots, 1), m.Stride, m.ValueSize
+	v.values, v.addrs, v.base = m.Values, m.Addrs, m.Base
+	return v
+}
+
+func (m *mapReader) checkColumns() error {
+	captured := m.m
+	if captured.N == 0 {
+		return nil
+	}
+	if err := captured.check(); err != nil {
+		return err
+	}
+	if m.isTaskStorage() && len(captured.Owners) < captured.N {
+		return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", captured.Name, len(captured.Owners), captured.N)
+	}
+	return nil
+}
+
+// isTaskStorage tells whether entries are known by the pids of tasks.
+func (m *mapReader) isTaskStorage() bool { return m.m.Type == MapTypeTaskStorage }
+
+// incomplete is the error for what cannot be known from a part of the map, nil
+// if the map is whole.
+func (m *mapReader) incomplete() error {
+	if m.status.Status == Complete {
+		return nil
+	}
+	incomplete := m.status
+	return &incomplete
+}
+
+// checkedShape is the shape of one side of a map, once it was checked.
+type checkedShape struct {
+	once  sync.Once
+	shape *Shape // nil without BTF
+	err   error  // why it cannot be used
+}
+
+// check checks s at the first call. Values of it have at most size bytes.
+func (c *checkedShape) check(l *layouts, s *Shape, size int) (*Shape, error) {
+	c.once.Do(func() {
+		switch {
+		case s == nil:
+		case l.check(s) != nil:
+			c.err = fmt.Errorf("the snapshot is damaged: its type: %w", l.check(s))
+		case s.Size > size:
+			c.err = fmt.Errorf("the snapshot is damaged: it has %d bytes, and its type %d", size, s.Size)
+		default:
+			c.shape = s
+		}
+	})
+	return c.shape, c.err
+}
+
+func (m *mapReader) valueShape() (*Shape, error) {
+	return m.value.check(&m.r.layouts, m.m.Value, m.m.ValueSize)
+}
+
+func (m *mapReader) keyShape() (*Shape, error) {
+	return m.key.check(&m.r.layouts, m.m.Key, m.m.KeySize)
+}
+
+// definitions finds types by name: those that one object's BTF declares only,
+// another's can define.
+type definitions struct {
+	once   sync.Once
+	byName map[string]*Shape
+}
+
+// definition returns the struct or union that fwd declares, or nil.
+func (r *reader) definition(fwd *Shape) *Shape {
+	r.defined.once.Do(func() {
+		r.defined.byName = make(map[string]*Shape)
+		for _, p := range r.snapshot.Programs {
+			r.defined.add(p)
+		}
+	})
+	return r.defined.byName[fwd.Name]
+}
+
+func (d *definitions) add(p *Program) {
+	if p == nil {
+		return
+	}
+	for _, s := range p.Shapes {
+		if s == nil || s.Name == "" || s.Kind != KindStruct && s.Kind != KindUnion {
+			continue
+		}
+		if d.byName[s.Name] == nil {
+			d.byName[s.Name] = s
+		}
+	}
+}

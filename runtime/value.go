@@ -1,0 +1,251 @@
+package runtime
+
+import "fmt"
+
+// Value is a value in a snapshot that was found by its path, or the reason why
+// it was not. Errors stick: each method of a Value that was not found returns
+// the error of the step that failed, so that a chain is checked once, at its
+// end.
+//
+// A Value is read when it is asked for, out of the captured bytes.
+type Value struct {
+	root  Entry // which the path begins at
+	key   bool  // it begins at the entry's key
+	path  string
+	shape *Shape // nil if the guest has no BTF for it
+	data  []byte // all of it; for a bitfield the bytes that hold it
+	addr  uint64 // in the guest; 0 if unknown
+	bits  uint8  // width of a bitfield; else 0
+	first uint8  // of a bitfield: see Member.BitOffset
+	err   error
+}
+
+// maxHops bounds the pointers that one step of a path follows.
+const maxHops = 16
+
+// Get goes on along a path: members separated by dots, elements as [3], and
+// members whose names hold dots as ["a.b"]. Members of anonymous structs and
+// unions are members of what these are in. Pointers are followed, up to 16 in
+// a row, so that a path is written as the C source would with each "->" a dot.
+// An index after a pointer is the pointed-at array's, or counts objects as C
+// does. The empty path is the value itself, and Get("a").Get("b") is
+// Get("a.b").
+func (v Value) Get(path string) Value {
+	if v.err != nil || path == "" {
+		return v
+	}
+	requested := joinPath(v.path, path)
+	at := len(v.path)
+	v.path = requested
+	if len(requested) > maxPath {
+		return v.failed("Get", &PathSyntax{Requested: requested, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)})
+	}
+	for at < len(requested) {
+		s, next, err := nextStep(requested, at)
+		if err == nil {
+			err = v.take(s, requested[:at])
+		}
+		if err != nil {
+			return v.failed("Get", err)
+		}
+		at = next
+	}
+	return v
+}
+
+// take goes one step on. The path before it is for messages.
+func (v *Value) take(s step, walked string) error {
+	if v.shape == nil {
+		return v.noShape()
+	}
+	if s.name != "" {
+		return v.member(s.name, walked)
+	}
+	return v.element(s.index, walked)
+}
+
+// noShape is the error for a value without a type.
+func (v *Value) noShape() error {
+	if v.root.m == nil {
+		return &NoCapture{}
+	}
+	side := "value"
+	if v.key {
+		side = "key"
+	}
+	return &NoShape{Map: v.root.m.name, Side: side}
+}
+
+// member goes to a member, through pointers.
+func (v *Value) member(name, walked string) error {
+	u := v.shape.Underlying()
+	for hops := 0; u.Kind == KindPointer && hops < maxHops; hops++ {
+		if err := v.follow(u, 0); err != nil {
+			return err
+		}
+		u = v.shape.Underlying()
+	}
+	switch u.Kind {
+	case KindStruct, KindUnion, KindSection:
+	default:
+		return &NotAStruct{Requested: v.path, Walked: walked, Component: name, Kind: kindName(u), Type: CType(v.shape)}
+	}
+	x, err := v.root.m.r.layouts.fields(u)
+	if err != nil {
+		return err
+	}
+	m, exists := x.byName[name]
+	if !exists {
+		return &FieldNotFound{Requested: v.path, Walked: walked, Component: name, Type: CType(v.shape), Available: x.names}
+	}
+	v.enter(m)
+	return nil
+}
+
+// enter goes to a member of the struct that v is.
+func (v *Value) enter(m Member) {
+	size := m.bytes()
+	v.data = v.data[m.Offset : m.Offset+size : m.Offset+size]
+	v.shape, v.bits, v.first = m.Type, m.Bits, m.BitOffset
+	if v.addr != 0 {
+		v.addr += uint64(m.Offset)
+	}
+}
+
+// element goes to an element of an array, or of what a pointer points at.
+func (v *Value) element(i int, walked string) error {
+	u := v.shape.Underlying()
+	if u.Kind == KindPointer {
+		if elem := u.Elem.Underlying(); elem == nil || elem.Kind != KindArray {
+			return v.follow(u, i)
+		}
+		if err := v.follow(u, 0); err != nil {
+			return err
+		}
+		u = v.shape.Underlying()
+	}
+	if u.Kind != KindArray {
+		return &NotAnArray{Requested: v.path, Walked: walked, Index: i, Kind: kindName(u), Type: CType(v.shape)}
+	}
+	if i >= u.Len {
+		return &IndexOutOfRange{Map: v.root.text(v.key, walked), Index: i, Len: u.Len}
+	}
+	v.enterElement(u, i)
+	return nil
+}
+
+// enterElement goes to element i of the array that v is.
+func (v *Value) enterElement(array *Shape, i int) {
+	size := array.Elem.Size
+	v.shape, v.data = array.Elem, v.data[i*size:(i+1)*size:(i+1)*size]
+	if v.addr != 0 {
+		v.addr += uint64(i) * uint64(size)
+	}
+}
+
+// follow goes to object i of those that the pointer v points at.
+func (v *Value) follow(pointer *Shape, i int) error {
+	addr := v.load(pointer)
+	if addr == 0 {
+		return &Null{}
+	}
+	r := v.root.m.r
+	target, err := r.pointee(pointer.Elem)
+	if err != nil {
+		return err
+	}
+	r.memory.load(r.snapshot)
+	addr = r.memory.canonical(addr)
+	offset, ok := product(i, target.Size)
+	if !ok || addr+offset < addr {
+		return &NotCaptured{Addr: addr, Type: CType(target)}
+	}
+	data, captured := r.memory.read(addr+offset, target.Size)
+	if !captured {
+		return &NotCaptured{Addr: addr + offset, Type: CType(target)}
+	}
+	v.shape, v.data, v.addr = target, data, addr+offset
+	v.bits, v.first = 0, 0
+	return nil
+}
+
+// product multiplies two numbers that are not negative; ok is false if the
+// result has more than 63 bits.
+func product(a, b int) (p uint64, ok bool) {
+	const limit = 1<<63 - 1
+	return uint64(a) * uint64(b), b == 0 || uint64(a) <= limit/uint64(b)
+}
+
+// pointee returns the shape of what pointers to s lead to, after checking it.
+func (r *reader) pointee(s *Shape) (*Shape, error) {
+	if u := s.Underlying(); u != nil && u.Kind == KindFwd {
+		definition := r.definition(u)
+		if definition == nil {
+			return nil, &NotBound{Type: CType(s), Reason: "its BTF declares it and does not define it"}
+		}
+		s = definition
+	}
+	if !hasSize(s) {
+		return nil, &NotBound{Type: CType(s), Reason: "the program does not say what is there"}
+	}
+	if err := r.layouts.check(s); err != nil {
+		return nil, fmt.Errorf("the snapshot is damaged: the type %s: %w", CType(s), err)
+	}
+	return s, nil
+}
+
+// Deref follows the pointer that v is.
+func (v Value) Deref() Value {
+	u := v.underlying()
+	switch {
+	case v.err != nil:
+		return v
+	case v.shape == nil:
+		return v.failed("Deref", v.noShape())
+	case u.Kind != KindPointer:
+		return v.failed("Deref", v.mismatch("Ptr", "", ""))
+	}
+	if err := v.follow(u, 0); err != nil {
+		return v.failed("Deref", err)
+	}
+	return v
+}
+
+// Err returns why there is no value, or nil.
+func (v Value) Err() error { return v.err }
+
+// Path names the value as errors do: scx_per_task[cpu=1][3].ctx.weight.
+func (v Value) Path() string { return v.root.text(v.key, v.path) }
+
+// Addr returns the value's address in the guest, for a bitfield that of the
+// byte where it begins; 0 if the snapshot does not say.
+func (v Value) Addr() uint64 { return v.addr }
+
+// Shape returns the value's type in the guest; nil if the value was not found
+// or the guest has no BTF for it.
+func (v Value) Shape() *Shape {
+	if v.err != nil {
+		return nil
+	}
+	return v.shape
+}
+
+// failed returns v as not found.
+func (v Value) failed(op string, err error) Value {
+	return Value{root: v.root, key: v.key, path: v.path, err: v.fail(op, err)}
+}
+
+// fail is the error of an operation on v.
+func (v *Value) fail(op string, err error) error {
+	e := &Error{Op: op, Path: v.root.text(v.key, v.path), Addr: v.addr, Err: err}
+	v.root.seen.note(e)
+	return e
+}
+
+// underlying is the shape of v without typedefs; nil if there is none.
+func (v *Value) underlying() *Shape {
+	if v.shape == nil {
+		return nil
+	}
+	return v.shape.Underlying()
+}
