@@ -26,6 +26,8 @@ Usage:
 
 	ktgen -object FILE [-package NAME] [-output FILE]
 		write the Go code for a BPF object (*.bpf.o)
+	ktgen check -object FILE [-package NAME] GENERATED
+		tell whether a generated file is up to date, and what differs
 	ktgen init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]
 		start a repository that tests a scheduler: generate line, first test,
 		make rules, CI workflow, and a scheduler if there is none
@@ -85,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // commands in the order of the help.
-var commands = []string{"init", "kernel", "version", "help"}
+var commands = []string{"check", "init", "kernel", "version", "help"}
 
 func (t *tool) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -95,6 +97,8 @@ func (t *tool) dispatch(ctx context.Context, args []string) error {
 	switch command := args[0]; {
 	case strings.HasPrefix(command, "-") && command != "-h" && command != "-help" && command != "--help":
 		return t.generate(args)
+	case command == "check":
+		return t.check(args[1:])
 	case command == "init":
 		return t.initialize(args[1:])
 	case command == "kernel":

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -31,8 +34,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"truncate": truncate,
-			"exitcode": exitCode,
+			"truncate":   truncate,
+			"exitcode":   exitCode,
+			"appendline": appendLine,
 		},
 	})
 }
@@ -50,12 +54,27 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(data[:n]), 0o644))
 }
 
+// appendLine adds a line to a file: appendline FILE TEXT.
+func appendLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: appendline FILE TEXT")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(ts.ReadFile(args[0])+args[1]+"\n"), 0o644))
+}
+
 // exitCode runs ktgen and compares its exit status: exitcode N ARGS...
 func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: exitcode N ARGS...")
 	}
-	if code := run(context.Background(), args[1:], ts.Stdout(), ts.Stderr()); string(rune('0'+code)) != args[0] {
+	code := 0
+	var failed *exec.ExitError
+	if err := ts.Exec("ktgen", args[1:]...); errors.As(err, &failed) {
+		code = failed.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit status %d, want %s", code, args[0])
 	}
 }
