@@ -34,11 +34,10 @@ func nextStep(path string, at int) (s step, next int, err error) {
 	} else if at > 0 {
 		return s, at, &PathSyntax{Requested: path, Offset: at, Problem: "a dot or a bracket is missing"}
 	}
-	end := strings.IndexAny(path[start:], ".[]")
-	if end < 0 {
-		end = len(path) - start
+	end := start
+	for end < len(path) && path[end] != '.' && path[end] != '[' && path[end] != ']' {
+		end++
 	}
-	end += start
 	switch {
 	case end < len(path) && path[end] == ']':
 		return s, at, &PathSyntax{Requested: path, Offset: end, Problem: "the bracket was not opened"}

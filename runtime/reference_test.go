@@ -1,0 +1,287 @@
+package runtime_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/series"
+)
+
+// This file is the table of what reads by name and path promise: one test for
+// each sentence, named after it.
+
+// as requires an error of type E and returns it.
+func as[E error](t *testing.T, err error) E {
+	t.Helper()
+	var e E
+	require.ErrorAs(t, err, &e)
+	return e
+}
+
+func requireUint(t *testing.T, want uint64, v ktrt.Value) {
+	t.Helper()
+	n, err := v.Uint64()
+	require.NoError(t, err)
+	require.Equal(t, want, n)
+}
+
+func TestReadSide(t *testing.T) {
+	for _, sentence := range []struct {
+		name string
+		test func(*testing.T, *ktrt.Snapshot)
+	}{
+		{"a map is found by its name", func(t *testing.T, s *ktrt.Snapshot) {
+			require.Equal(t, "scx_per_task", s.Map("scx_per_task").Map().Name)
+		}},
+		{"a map is found by the name in the source, which the kernel cut short", func(t *testing.T, s *ktrt.Snapshot) {
+			require.NoError(t, s.Map("a_rather_long_name_for_a_map").Err())
+		}},
+		{"MapNotFound lists every captured map", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.MapNotFound](t, s.Map("scx_per_tsk").Err())
+			require.Equal(t, "scx_per_tsk", e.Requested)
+			require.Len(t, e.Available, len(s.Maps))
+			require.ErrorContains(t, e, `did you mean "scx_per_task"?`)
+		}},
+		{"Var walks every .bss, .data and .rodata section and returns the unique match", func(t *testing.T, s *ktrt.Snapshot) {
+			for name, want := range map[string]uint64{"nr_dispatched": 500, "slice": 2, "limit": 2, "dispatch.count": 2} {
+				requireUint(t, want, s.Var(name))
+			}
+		}},
+		{"AmbiguousVar lists where the name was seen, in capture order", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.AmbiguousVar](t, s.Var("nr_cpus_onln").Err())
+			require.Equal(t, "nr_cpus_onln", e.Requested)
+			require.Equal(t, []string{"oldsched.bss", "mysched.bss"}, e.FoundIn)
+			requireUint(t, 2, s.MapByID(e.MapIDs[1]).At(0).Get("nr_cpus_onln"))
+			requireUint(t, 2, s.Map("mysched.bss").At(0).Get("nr_cpus_onln"))
+		}},
+		{"the active scheduler's copy is preferred when asked", func(t *testing.T, s *ktrt.Snapshot) {
+			require.Equal(t, "mysched.bss.nr_cpus_onln", s.Active().Var("nr_cpus_onln").Path())
+			require.Equal(t, "mysched.bss", s.Active().Map(".bss").Map().Name)
+			as[*ktrt.AmbiguousMap](t, s.Map(".bss").Err())
+		}},
+		{"VarNotFound has the union of every section's variables", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.VarNotFound](t, s.Var("nr_dispached").Err())
+			require.Equal(t, []string{"nr_cpus_onln", "head", "nr_dispatched", "ctx", "slice", "limit", "dispatch.count"}, e.Available)
+			require.ErrorContains(t, e, `did you mean "nr_dispatched"?`)
+		}},
+		{"At returns the entry with an ordinal index", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 1236, s.Map("scx_per_task").CPU(0).At(2).Get("tid"))
+			requireUint(t, 1235, s.Map("task_ctxs").At(1).Get("tid"))
+		}},
+		{"out of range is IndexOutOfRange", func(t *testing.T, s *ktrt.Snapshot) {
+			for _, i := range []int{-1, 3, 1 << 62} {
+				e := as[*ktrt.IndexOutOfRange](t, s.Map("scx_per_task").CPU(0).At(i).Err())
+				require.Equal(t, ktrt.IndexOutOfRange{Map: "scx_per_task", Index: i, Len: 3}, *e)
+			}
+		}},
+		{"Find returns the first matching entry", func(t *testing.T, s *ktrt.Snapshot) {
+			e := s.Map("task_ctxs").Find(func(e ktrt.Entry) bool {
+				ns, err := e.Get("runtime_ns").Uint64()
+				return err == nil && ns > 1000
+			})
+			require.Equal(t, 1, e.Index())
+			require.Equal(t, "task_ctxs[1235]", e.Path())
+		}},
+		{"no match is NoMatch, with the operation and the keys", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.NoMatch](t, s.Map("task_ctxs").Find(func(ktrt.Entry) bool { return false }).Get("tid").Err())
+			require.Equal(t, ktrt.NoMatch{Map: "task_ctxs", Op: "Find", Len: 4, Keys: []string{"1234", "1235", "1236", "1237"}}, *e)
+		}},
+		{"a predicate that cannot read what it asks for is no mismatch of the entries", func(t *testing.T, s *ktrt.Snapshot) {
+			typo := func(e ktrt.Entry) bool { n, _ := e.Get("runtime").Uint64(); return n > 0 }
+			m := s.Map("task_ctxs")
+			require.Equal(t, "runtime", as[*ktrt.FieldNotFound](t, m.Find(typo).Err()).Component)
+			_, err := m.Filter(typo)
+			as[*ktrt.FieldNotFound](t, err)
+			as[*ktrt.FieldNotFound](t, m.MaxBy(func(e ktrt.Entry) uint64 { n, _ := e.Get("runtime").Uint64(); return n }).Err())
+		}},
+		{"Filter returns every matching entry", func(t *testing.T, s *ktrt.Snapshot) {
+			m := s.Map("task_ctxs")
+			active, err := m.Filter(func(e ktrt.Entry) bool { n, _ := e.Get("runtime_ns").Uint64(); return n > 2000 })
+			require.NoError(t, err)
+			require.Len(t, active, 2)
+			none, err := m.Filter(func(ktrt.Entry) bool { return false })
+			require.NoError(t, err)
+			require.Empty(t, none)
+		}},
+		{"MaxBy returns the entry whose key is largest", func(t *testing.T, s *ktrt.Snapshot) {
+			e := s.Map("task_ctxs").MaxBy(func(e ktrt.Entry) uint64 { n, _ := e.Get("runtime_ns").Uint64(); return n })
+			requireUint(t, 1237, e.Get("tid"))
+		}},
+		{"an empty map has no MaxBy", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.NoMatch](t, s.Map("empty").MaxBy(func(ktrt.Entry) uint64 { return 1 }).Err())
+			require.Equal(t, ktrt.NoMatch{Map: "empty", Op: "MaxBy"}, *e)
+		}},
+		{"a per-CPU map requires narrowing to a CPU", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 42, s.Map("scx_pcpu").CPU(1).At(0).Get(""))
+			requireUint(t, 42, s.Map("scx_pcpu").At(0).CPU(1).Get(""))
+		}},
+		{"a CPU narrows Find, too", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 42, s.Map("scx_pcpu").CPU(1).Find(func(e ktrt.Entry) bool { b, _ := e.Get("").Bool(); return b }).Get(""))
+		}},
+		{"an out-of-range CPU is PerCPUSlot", func(t *testing.T, s *ktrt.Snapshot) {
+			for _, cpu := range []int{-1, 2, 1 << 40} {
+				e := as[*ktrt.PerCPUSlot](t, s.Map("scx_pcpu").CPU(cpu).At(0).Get("").Err())
+				require.Equal(t, ktrt.PerCPUSlot{Map: "scx_pcpu", CPU: cpu, Len: 2}, *e)
+			}
+		}},
+		{"an unmapped slot is PerCPUSlot with Unmapped", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.PerCPUSlot](t, s.Map("scx_pcpu").CPU(0).At(0).Get("").Err())
+			require.Equal(t, ktrt.PerCPUSlot{Map: "scx_pcpu", CPU: 0, Len: 2, Unmapped: true}, *e)
+		}},
+		{"Get on a per-CPU entry without a CPU is PerCPUNotNarrowed", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.PerCPUNotNarrowed](t, s.Map("scx_pcpu").At(0).Get("").Err())
+			require.Equal(t, ktrt.PerCPUNotNarrowed{Map: "scx_pcpu", CPUs: 2}, *e)
+		}},
+		{"a dotted path matches members", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 100, s.Map("scx_per_task").CPU(1).At(0).Get("ctx.weight"))
+		}},
+		{"members of anonymous members belong to what these are in", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 2, s.Map("scx_per_task").CPU(1).At(0).Get("ctx.hi"))
+			requireUint(t, 0x2_0000_0001, s.Map("scx_per_task").CPU(1).At(0).Get("ctx.whole"))
+		}},
+		{"pointers are followed transparently", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 1234, s.Map("scx_per_task").CPU(1).At(2).Get("leader.tid"))
+			requireUint(t, 1234, s.Map("scx_per_task").CPU(1).At(2).Get("leader.leader.leader.tid"))
+			requireUint(t, 1234, s.Map("scx_per_task").CPU(1).At(2).Get("indirect.tid"))
+			requireUint(t, 1234, s.Var("head").Get("tid"))
+		}},
+		{"at most 16 pointers are followed in a row", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 5, pointers(16).Map("m").At(0).Get("p.x"))
+			e := as[*ktrt.NotAStruct](t, pointers(17).Map("m").At(0).Get("p.x").Err())
+			require.Equal(t, "Ptr", e.Kind)
+		}},
+		{"brackets choose elements", func(t *testing.T, s *ktrt.Snapshot) {
+			e := s.Map("scx_per_task").CPU(1).At(2)
+			requireUint(t, 32, e.Get("per_llc[3]"))
+			requireUint(t, 22, e.Get("rows[2]"))
+			requireUint(t, 1234, e.Get("leader[0].tid"))
+			requireUint(t, 1235, e.Get("leader[2].tid")) // as C counts: the next CPU's next task
+			require.Equal(t, 4, as[*ktrt.IndexOutOfRange](t, e.Get("per_llc[4]").Err()).Len)
+		}},
+		{"brackets and quotes choose members whose names hold dots", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 2, s.Map("mysched.data.tu").At(0).Get(`["dispatch.count"]`))
+			requireUint(t, 100, s.Map("task_ctxs").At(0).Get(`ctx["weight"]`))
+		}},
+		{"the empty path is the value itself", func(t *testing.T, s *ktrt.Snapshot) {
+			v := s.Map("task_ctxs").At(0).Get("ctx.weight")
+			require.Equal(t, v, v.Get(""))
+		}},
+		{"two segments are two calls of Get", func(t *testing.T, s *ktrt.Snapshot) {
+			e := s.Map("task_ctxs").At(0)
+			require.Equal(t, e.Get("ctx.weight"), e.Get("ctx").Get("weight"))
+			require.Equal(t, e.Get("per_llc[3]"), e.Get("per_llc").Get("[3]"))
+			require.Equal(t, e.Get("leader.ctx.hi"), e.Get("leader").Get("ctx.hi"))
+		}},
+		{"Var does not split", func(t *testing.T, s *ktrt.Snapshot) {
+			as[*ktrt.VarNotFound](t, s.Var("ctx.weight").Err())
+			requireUint(t, 77, s.Var("ctx").Get("weight"))
+			requireUint(t, 2, s.Var("dispatch.count"))
+		}},
+		{"errors stick to the end of a chain", func(t *testing.T, s *ktrt.Snapshot) {
+			_, err := s.Map("nosuch").CPU(9).At(9).Get("a").Get("b").Uint64()
+			as[*ktrt.MapNotFound](t, err)
+		}},
+		{"FieldNotFound has the path, what was walked, the component, and the members there", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.FieldNotFound](t, s.Map("task_ctxs").At(0).Get("leader.ctx.wieght.x").Err())
+			require.Equal(t, ktrt.FieldNotFound{
+				Requested: "leader.ctx.wieght.x", Walked: "leader.ctx", Component: "wieght", Type: "struct ctx",
+				Available: []string{"weight", "policy", "whole", "lo", "hi"},
+			}, *e)
+		}},
+		{"NotAStruct names the kind of what has no members", func(t *testing.T, s *ktrt.Snapshot) {
+			e := as[*ktrt.NotAStruct](t, s.Map("task_ctxs").At(0).Get("ctx.weight.x").Err())
+			require.Equal(t, ktrt.NotAStruct{Requested: "ctx.weight.x", Walked: "ctx.weight", Component: "x", Kind: "Uint", Type: "u32"}, *e)
+			require.Equal(t, "Array", as[*ktrt.NotAStruct](t, s.Map("task_ctxs").At(0).Get("per_llc.x").Err()).Kind)
+		}},
+		{"an index of what has no elements is NotAnArray", func(t *testing.T, s *ktrt.Snapshot) {
+			require.Equal(t, "Struct", as[*ktrt.NotAnArray](t, s.Map("task_ctxs").At(0).Get("ctx[1]").Err()).Kind)
+		}},
+		{"EmptyPathComponent is what a..b has", func(t *testing.T, s *ktrt.Snapshot) {
+			for _, path := range []string{"ctx..weight", "ctx.", ".ctx", ".", "ctx[]", `ctx[""]`, "ctx.[1]"} {
+				e := as[*ktrt.EmptyPathComponent](t, s.Map("task_ctxs").At(0).Get(path).Err())
+				require.Equal(t, path, e.Requested)
+			}
+		}},
+		{"TypeMismatch has what was expected, what is there, and the path", func(t *testing.T, s *ktrt.Snapshot) {
+			_, err := s.Map("task_ctxs").At(0).Get("ctx.weight").Str()
+			e := as[*ktrt.TypeMismatch](t, err)
+			require.Equal(t, "Enum or char[]", e.Expected)
+			require.Equal(t, "Uint", e.Actual)
+			require.Equal(t, "ctx.weight", e.Requested)
+		}},
+		{"NoShape says which side has no type, and the bytes can be read", func(t *testing.T, s *ktrt.Snapshot) {
+			e := s.Map("untyped").At(0)
+			require.Equal(t, "value", as[*ktrt.NoShape](t, e.Get("x").Err()).Side)
+			_, err := e.Get("").Uint64()
+			require.Equal(t, "value", as[*ktrt.NoShape](t, err).Side)
+			_, err = e.Key().Uint64()
+			require.Equal(t, "key", as[*ktrt.NoShape](t, err).Side)
+			key, err := e.Key().Bytes()
+			require.NoError(t, err)
+			require.Equal(t, []byte{1, 2, 3, 4}, key)
+		}},
+		{"NULL, memory that was not captured, and undefined types are told apart", func(t *testing.T, s *ktrt.Snapshot) {
+			w := writer{s.Maps[2].Values[96:]}
+			e := s.Map("scx_per_task").CPU(1).At(0)
+			w.u64(88, 0xffff_8880_0bad_0000)
+			require.Equal(t, "struct cgroup", as[*ktrt.NotBound](t, e.Get("cgroup.id").Err()).Type)
+			w.u64(48, 0xffff_8880_0bad_0000)
+			require.Equal(t, uint64(0xffff_8880_0bad_0000), as[*ktrt.NotCaptured](t, e.Get("leader.tid").Err()).Addr)
+			w.u64(48, 0)
+			as[*ktrt.Null](t, e.Get("leader.tid").Err())
+		}},
+		{"what is absent from a part of a map proves nothing", func(t *testing.T, s *ktrt.Snapshot) {
+			m := s.Map("truncated")
+			requireUint(t, 0, m.At(0).Get(""))
+			as[*ktrt.Incomplete](t, m.At(5).Err())
+			as[*ktrt.Incomplete](t, m.Find(func(ktrt.Entry) bool { return false }).Err())
+			as[*ktrt.Incomplete](t, m.Lookup(7).Err())
+			_, err := m.Filter(func(ktrt.Entry) bool { return true })
+			as[*ktrt.Incomplete](t, err)
+			_, err = m.Len()
+			as[*ktrt.Incomplete](t, err)
+			n, err := m.Partial().Len()
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+			as[*ktrt.KeyNotFound](t, m.Partial().Lookup(7).Err())
+			as[*ktrt.Incomplete](t, s.Map("unsupported").At(0).Err())
+		}},
+		{"a placeholder for a sample says why there is none", func(t *testing.T, s *ktrt.Snapshot) {
+			var none *ktrt.Snapshot
+			as[*ktrt.NoCapture](t, none.Map("x").At(0).Get("y").Err())
+			reason := errors.New("the vCPUs did not stop in time")
+			captures := []series.Capture{{Moment: series.Moment{Elapsed: time.Second}, NoSnapshot: reason, NoStatistics: reason}}
+			samples := series.Open(captures, func(s *ktrt.Snapshot, _ ...ktrt.Option) (*ktrt.Snapshot, error) { return s, nil })
+			slices := series.TryOf(samples, func(s *ktrt.Snapshot) (uint64, error) { return s.Var("slice").Uint64() })
+			as[*series.NoSnapshot](t, slices.Points()[0].Err)
+			require.ErrorIs(t, slices.Points()[0].Err, reason)
+		}},
+		{"a sample without statistics says why there are none", func(t *testing.T, s *ktrt.Snapshot) {
+			reason := errors.New("the scheduler serves no statistics")
+			samples := series.Statistics[map[string]uint64]([]series.Capture{{Snapshot: s, NoStatistics: reason}})
+			as[*series.NoStatistics](t, samples[0].Err)
+			require.ErrorIs(t, samples[0].Err, reason)
+		}},
+	} {
+		t.Run(sentence.name, func(t *testing.T) { sentence.test(t, newGuest()) })
+	}
+}
+
+// pointers has a map whose value p leads through n pointers to a struct.
+func pointers(n int) *ktrt.Snapshot {
+	const base = 0x1000
+	target := structure("target", 8, member(0, "x", u64))
+	m := columns(&ktrt.Map{Name: "m", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, Base: base}, n+1, 1)
+	t := target
+	for i := range n {
+		t = pointer(t)
+		writer{m.Values}.u64(8*i, base+8*uint64(i+1))
+	}
+	writer{m.Values}.u64(8*n, 5)
+	m.Value = structure("value", 8, member(0, "p", t))
+	return &ktrt.Snapshot{Maps: []*ktrt.Map{m}}
+}

@@ -1,0 +1,195 @@
+package runtime_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+func TestPathsThatCannotBeTakenApart(t *testing.T) {
+	for path, offset := range map[string]int{
+		"[":                             0,
+		"]":                             0,
+		"ctx]":                          3,
+		"ctx[0":                         3,
+		"per_llc[0]]":                   10,
+		"per_llc[0]x":                   10,
+		"per_llc[-1]":                   8,
+		"per_llc[0x1]":                  8,
+		"per_llc[1_0]":                  8,
+		"per_llc[ 1]":                   8,
+		"per_llc[\u0663]":               8,
+		"per_llc[18446744073709551616]": 8,
+		`ctx["weight]`:                  4,
+		`ctx["weight"`:                  3,
+		`ctx["weight"x]`:                3,
+		`ctx["\q"]`:                     4,
+	} {
+		var e *ktrt.PathSyntax
+		err := newGuest().Map("task_ctxs").At(0).Get(path).Err()
+		require.ErrorAs(t, err, &e, path)
+		require.Equal(t, offset, e.Offset, "%s: %v", path, err)
+		require.Equal(t, path, e.Requested)
+	}
+}
+
+// A path, a map's name or a variable's of a megabyte fails at once, with a
+// message that can be read.
+func TestHugeNamesFailAtOnce(t *testing.T) {
+	const huge = 4 << 20
+	s := newGuest()
+	e := s.Map("task_ctxs").At(0)
+	start := time.Now()
+	for _, err := range []error{
+		e.Get(strings.Repeat("leader.", huge/7) + "tid").Err(),
+		e.Get(strings.Repeat("a", huge)).Err(),
+		e.Get(strings.Repeat("[", huge)).Err(),
+		e.Get(`["` + strings.Repeat(`\u00e9`, huge/6)).Err(),
+		e.Get(strings.Repeat(".", huge)).Err(),
+		e.Get("\xff\xfe\u2028").Err(),
+		s.Map(strings.Repeat("a", huge)).Err(),
+		s.Var(strings.Repeat("a", huge)).Err(),
+		s.Map("a_rather_long_n").Lookup(strings.Repeat("a", huge)).Err(),
+	} {
+		var failed *ktrt.Error
+		require.ErrorAs(t, err, &failed)
+		require.Less(t, len(err.Error()), 2000)
+	}
+	require.Less(t, time.Since(start), 5*time.Second)
+}
+
+func TestPathsCanBeAsLongAsTheirLimit(t *testing.T) {
+	path := strings.Repeat("leader.", 500) + "tid"
+	requireUint(t, 1234, newGuest().Map("scx_per_task").CPU(1).At(2).Get(path))
+}
+
+// Whatever a path is, it leads to a value or to one of the errors that paths
+// have, and it leads to the same if it is taken in two parts.
+func FuzzGet(f *testing.F) {
+	for _, seed := range []string{"ctx.weight", "per_llc[3]", `["tid"]`, "leader.leader[1].comm", "a..b", "[", "]", `["`, "rows[99999999999999999999]", "ctx.\xff", ".", "indirect[1]"} {
+		f.Add(seed)
+	}
+	e := newGuest().Map("scx_per_task").CPU(1).At(0)
+	f.Fuzz(func(t *testing.T, path string) {
+		whole := e.Get(path)
+		requirePathError(t, whole.Err())
+		for at := range path {
+			rest := path[at:]
+			if rest[0] == '.' {
+				rest = rest[1:]
+			} else if rest[0] != '[' {
+				continue
+			}
+			if parts := e.Get(path[:at]).Get(rest); at > 0 && rest != "" && parts.Err() == nil && whole.Err() == nil {
+				require.Equal(t, whole.Addr(), parts.Addr())
+				require.Equal(t, whole.Shape(), parts.Shape())
+			}
+		}
+		rendered, err := whole.Rendered()
+		requirePathError(t, err)
+		_ = rendered.String()
+	})
+}
+
+func requirePathError(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	var (
+		field   *ktrt.FieldNotFound
+		kind    *ktrt.NotAStruct
+		array   *ktrt.NotAnArray
+		index   *ktrt.IndexOutOfRange
+		empty   *ktrt.EmptyPathComponent
+		syntax  *ktrt.PathSyntax
+		null    *ktrt.Null
+		memory  *ktrt.NotCaptured
+		unbound *ktrt.NotBound
+	)
+	for _, target := range []any{&field, &kind, &array, &index, &empty, &syntax, &null, &memory, &unbound} {
+		if errors.As(err, target) {
+			return
+		}
+	}
+	t.Fatalf("an error of another kind: %v", err)
+}
+
+// Shapes that contain themselves, overlap, or claim more than there is.
+func TestHostileShapesFail(t *testing.T) {
+	endless := structure("endless", 8)
+	endless.Members = []ktrt.Member{member(0, "self", endless)}
+	typedef := &ktrt.Shape{Kind: ktrt.KindTypedef, Name: "t", Size: 8}
+	typedef.Elem = typedef
+	deep := u64
+	for range 1000 {
+		deep = structure("", 8, member(0, "", deep))
+	}
+	crowd := structure("", 0)
+	for range 16 {
+		crowd = structure("", 0, member(0, "", crowd), member(0, "", crowd))
+	}
+	for name, shape := range map[string]*ktrt.Shape{
+		"a struct in itself":                {Kind: ktrt.KindStruct, Size: 8, Members: []ktrt.Member{member(0, "p", endless)}},
+		"a typedef of itself":               typedef,
+		"a member beyond the end":           structure("s", 8, member(4, "p", u64)),
+		"a member before the beginning":     structure("s", 8, member(-8, "p", u64)),
+		"a member without a type":           structure("s", 8, member(0, "p", nil)),
+		"a struct larger than its value":    structure("s", 800, member(700, "p", u64)),
+		"a bitfield of a struct":            structure("s", 8, bitfield(0, 0, 3, "p", ctx)),
+		"a bitfield wider than its type":    structure("s", 8, bitfield(0, 0, 200, "p", u64)),
+		"an array whose size is wrong":      structure("s", 8, member(0, "p", &ktrt.Shape{Kind: ktrt.KindArray, Elem: u64, Len: 1 << 40, Size: 8})),
+		"structs nested a thousand deep":    deep,
+		"more members than there can be":    structure("s", 8, member(0, "", crowd), member(0, "p", u64)),
+		"a pointer to a struct in itself":   structure("s", 8, member(0, "p", pointer(endless))),
+		"a pointer to nothing":              structure("s", 8, member(0, "p", &ktrt.Shape{Kind: ktrt.KindPointer, Size: 8})),
+		"a pointer to a huge struct":        structure("s", 8, member(0, "p", pointer(structure("huge", 1<<31, member(1<<30, "x", u64))))),
+		"an enormous array behind a number": structure("s", 8, member(0, "p", pointer(array(u64, 1<<28)))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := columns(&ktrt.Map{Name: "m", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, Value: shape, Base: 0x1000}, 4, 1)
+			for i := range 4 {
+				writer{m.Values}.u64(8*i, 0x1000)
+			}
+			e := (&ktrt.Snapshot{Maps: []*ktrt.Map{m}}).Map("m").At(0)
+			for _, path := range []string{"p.x", "p[3].x", "p.self.self"} {
+				_, err := e.Get(path).Rendered()
+				require.Error(t, err, path)
+				require.Less(t, len(err.Error()), 2000)
+			}
+			_, _ = e.Get("").Rendered()
+		})
+	}
+}
+
+func TestHostileColumnsFail(t *testing.T) {
+	for name, damage := range map[string]func(*ktrt.Map){
+		"values that are missing":      func(m *ktrt.Map) { m.Values = m.Values[:8] },
+		"keys that are missing":        func(m *ktrt.Map) { m.Keys = m.Keys[:1] },
+		"more entries than there are":  func(m *ktrt.Map) { m.N = 1 << 60 },
+		"a negative number of entries": func(m *ktrt.Map) { m.N = -1 },
+		"no slots":                     func(m *ktrt.Map) { m.Slots = 0 },
+		"values that overlap":          func(m *ktrt.Map) { m.Stride = 1 },
+		"addresses that are missing":   func(m *ktrt.Map) { m.Addrs = make([]uint64, 1) },
+		"a negative size":              func(m *ktrt.Map) { m.ValueSize = -1 },
+		"a type larger than the value": func(m *ktrt.Map) { m.ValueSize = 8 },
+		"owners that are missing":      func(m *ktrt.Map) { m.Type = ktrt.MapTypeTaskStorage },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newGuest()
+			m := s.Map("task_ctxs").Map()
+			damage(m)
+			s = &ktrt.Snapshot{Maps: s.Maps}
+			_, err := s.Map("task_ctxs").At(0).Get("ctx.weight").Uint64()
+			require.Error(t, err)
+			require.Error(t, s.Map("task_ctxs").Find(func(e ktrt.Entry) bool { return e.Get("tid").Err() == nil }).Err())
+			_ = fmt.Sprint(s.Map("task_ctxs").Lookup(1234).Err())
+		})
+	}
+}
