@@ -29,6 +29,10 @@ func Float32frombits(uint32) float32 { panic(0) }
 func Float64frombits(uint64) float64 { panic(0) }
 `
 
+const netipAPI = `package netip
+type Prefix struct{ bits uint8 }
+`
+
 // check returns the first error of a generated file.
 func check(pkg string, src []byte) error {
 	_, err := typeCheck(token.NewFileSet(), pkg, pkg+"_ktgen.go", src, apiImporter{})
@@ -51,7 +55,7 @@ func (imported apiImporter) Import(path string) (*types.Package, error) {
 	if pkg := imported[path]; pkg != nil {
 		return pkg, nil
 	}
-	sources := map[string]string{ktrt: runtimeAPI, "encoding/binary": binaryAPI, "math": mathAPI}
+	sources := map[string]string{ktrt: runtimeAPI, "encoding/binary": binaryAPI, "math": mathAPI, "net/netip": netipAPI}
 	src, known := sources[path]
 	if !known {
 		return nil, fmt.Errorf("generated code cannot import %s", path)

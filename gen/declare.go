@@ -209,7 +209,10 @@ func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
 		out.Value, out.Ref = b.codec(m.value), b.refOf(m.value)
 	}
 	if out.Access.hasKey() {
-		out.Key, out.KeyRef = b.codec(m.key), b.writer.Add(m.key)
+		out.KeyRef = b.writer.Add(m.key)
+	}
+	if out.Access == AccessHash || out.Access == AccessPerCPUHash {
+		out.Key = b.codec(m.key)
 	}
 	out.Doc = mapDoc(out, m, why)
 	return out
@@ -266,12 +269,32 @@ func access(m mapShapes) (a Access, why string) {
 		return AccessOpaque, "it is defined without the type of its values (use __type(value, ...))"
 	case a.hasKey() && m.key == nil:
 		return AccessOpaque, "it is defined without the type of its keys (use __type(key, ...))"
+	case a == AccessTrie && !isAddressPrefix(m.key):
+		return AccessHash, ""
 	}
 	return a, ""
 }
 
 // hasKey tells whether entries are found by a key of the program's.
-func (a Access) hasKey() bool { return a == AccessHash || a == AccessPerCPUHash }
+func (a Access) hasKey() bool {
+	return a == AccessHash || a == AccessPerCPUHash || a == AccessTrie
+}
+
+// isAddressPrefix tells whether the key of a trie is a prefix length and one
+// member with the size of an IPv4 or IPv6 address.
+func isAddressPrefix(key *runtime.Shape) bool {
+	const lengthSize = 4
+	fields := key.Underlying().Fields()
+	if len(fields) == 0 || fields[0].Type.Size != lengthSize {
+		return false
+	}
+	fields = slices.DeleteFunc(fields[1:], func(m runtime.Member) bool { return m.Type.Size == 0 })
+	if len(fields) != 1 || fields[0].Offset != lengthSize {
+		return false
+	}
+	size := fields[0].Type.Size
+	return (size == 4 || size == 16) && key.Size == lengthSize+size
+}
 
 var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeArray:         AccessArray,
@@ -284,6 +307,12 @@ var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeTaskStorage:   AccessTaskStorage,
 	runtime.MapTypeArena:         AccessArena,
 	runtime.MapTypeStructOps:     AccessStructOps,
+	runtime.MapTypeCgroupStorage: AccessStorage,
+	runtime.MapTypeInodeStorage:  AccessStorage,
+	runtime.MapTypeSkStorage:     AccessStorage,
+	runtime.MapTypeQueue:         AccessQueue,
+	runtime.MapTypeStack:         AccessQueue,
+	runtime.MapTypeLPMTrie:       AccessTrie,
 }
 
 // mapTypeConst is the constant of package runtime for a map type, empty for

@@ -83,6 +83,9 @@ const (
 	AccessHash        Access = "Hash"
 	AccessPerCPUHash  Access = "PerCPUHash"
 	AccessTaskStorage Access = "TaskStorage"
+	AccessStorage     Access = "Storage"
+	AccessTrie        Access = "Trie"
+	AccessQueue       Access = "Queue"
 	AccessArena       Access = "Arena"
 	AccessStructOps   Access = "StructOps" // the value itself is returned
 	AccessOpaque      Access = "Opaque"

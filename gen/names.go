@@ -113,7 +113,7 @@ func (t *typeNames) declare(u use) (d *decl, isNew bool) {
 func (b *builder) name() {
 	for _, m := range b.maps {
 		at := exported(m.Name)
-		if m.key != nil {
+		if a, _ := access(m); m.key != nil && a != AccessTrie {
 			b.types.collect(m.key, place{member: at + "Key"})
 		}
 		if m.value != nil {

@@ -52,6 +52,19 @@ func each[V any](s *source, entry int, decode Decode[V], yield func(int, *V) boo
 	}
 }
 
+// Sum adds up a number over the CPUs' values of entry i, such as a counter
+// that each CPU has a part of.
+func (p PerCPUArray[V]) Sum(i int, number func(*V) uint64) uint64 {
+	return sum(p.Each(i), number)
+}
+
+func sum[V any](values iter.Seq2[int, *V], number func(*V) uint64) (total uint64) {
+	for _, v := range values {
+		total += number(v)
+	}
+	return total
+}
+
 // Len returns the number of entries, the same on each CPU.
 func (p PerCPUArray[V]) Len() int { return p.a.Len() }
 
@@ -85,6 +98,12 @@ func (p PerCPUHash[K, V]) Each(key K) iter.Seq2[int, *V] {
 			each(&p.h.m.source, i, p.h.decode, yield)
 		}
 	}
+}
+
+// Sum adds up a number over the CPUs' values for a key, such as a counter that
+// each CPU has a part of. It fails if there is no such key.
+func (p PerCPUHash[K, V]) Sum(key K, number func(*V) uint64) uint64 {
+	return sum(p.Each(key), number)
 }
 
 // Len returns the number of keys.

@@ -140,17 +140,17 @@ func (m *boundMap) take(c *comparison, l *MapLayout, key *Shape) error {
 	return m.bindValue(c, l)
 }
 
-// bindKey compares the keys of a hash map. The keys of arrays are the numbers
+// bindKey compares the keys of a hash map or trie. The keys of arrays are the numbers
 // of their entries, and storage maps have owners instead.
 func (m *boundMap) bindKey(c *comparison, want *Shape) error {
 	captured := m.m
 	switch captured.Type.family() {
-	case MapTypeTaskStorage:
+	case MapTypeTaskStorage, MapTypeCgroupStorage, MapTypeInodeStorage, MapTypeSkStorage:
 		if len(captured.Owners) < m.n {
 			return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.name, len(captured.Owners), m.n)
 		}
 		return nil
-	case MapTypeHash, MapTypePerCPUHash:
+	case MapTypeHash, MapTypePerCPUHash, MapTypeLPMTrie:
 	default:
 		return nil
 	}

@@ -5,6 +5,18 @@ import (
 	"iter"
 )
 
+// Storage reads what the program keeps for each cgroup, inode or socket, by the
+// address of that object in the kernel.
+type Storage[V any] = Hash[Address, V]
+
+// NewStorage returns the cgroup, inode or socket storage map with index i in
+// the layout.
+func NewStorage[V any](b *Binding, i int, decode Decode[V]) Storage[V] {
+	m := b.readable(i)
+	owner := func(entry int) Address { return Address(m.m.Owners[entry].Addr) }
+	return Storage[V]{m: m, keys: indexEntries(m, owner), decode: decode}
+}
+
 // TaskStorage reads a task storage map: what the program keeps for each task.
 type TaskStorage[V any] struct {
 	h      Hash[int32, V]

@@ -93,7 +93,17 @@ func (g *guest) place(m *ktrt.Map) {
 		for i := range m.N {
 			m.Owners = append(m.Owners, ktrt.Owner{Addr: g.next, PID: int32(100 + i), TGID: 100, Comm: "worker"})
 		}
-	case ktrt.MapTypePerCPUArray:
+	case ktrt.MapTypeCgroupStorage:
+		for range m.N {
+			m.Owners = append(m.Owners, ktrt.Owner{Addr: g.next})
+			g.next += 4096
+		}
+	case ktrt.MapTypeLPMTrie:
+		for i := range m.N {
+			m.Keys = append(m.Keys, byte(8*i), 0, 0, 0)
+			m.Keys = append(m.Keys, g.bytes(m.KeySize-4)...)
+		}
+	case ktrt.MapTypePerCPUArray, ktrt.MapTypeQueue, ktrt.MapTypeStack:
 	default:
 		m.Keys = g.bytes(m.N * m.KeySize)
 	}

@@ -40,6 +40,12 @@ func readAll(snap sample.Snap) []func() {
 		func() { ktrt.Raw(snap, &snap.Bss().Counters) },
 		func() { _ = snap.Rodata().Limit + snap.Data().Slice + snap.DataTuning().Tuned },
 		func() { snap.Untyped().Len() },
+		func() { readHash(snap, snap.Routes()) },
+		func() { readHash(snap, snap.Routes6()) },
+		func() { readHash(snap, snap.Paths()) },
+		func() { readHash(snap, snap.Cgroups()) },
+		func() { readArray(snap, snap.Waiting()) },
+		func() { readArray(snap, snap.Undo()) },
 	}
 }
 

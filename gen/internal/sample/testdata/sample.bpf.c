@@ -171,7 +171,11 @@ struct task {
 #define PERCPU_HASH 5
 #define PERCPU_ARRAY 6
 #define LRU_HASH 9
+#define LPM_TRIE 11
+#define QUEUE 22
+#define STACK 23
 #define TASK_STORAGE 29
+#define CGRP_STORAGE 32
 
 MAP(scalars, ARRAY, u32, struct scalars, 8);
 MAP(bits, ARRAY, u32, struct bits, 8);
@@ -189,6 +193,38 @@ MAP(per_cpu, PERCPU_ARRAY, u32, struct node, 2);
 MAP(per_cpu_by_name, PERCPU_HASH, point_t, s64, 8);
 MAP(a_name_longer_than_the_kernel_keeps, ARRAY, u32, u64, 2);
 MAP(matrix, ARRAY, u32, typeof(u64[2][2]), 2);
+
+struct prefix4 {
+	u32 prefixlen;
+	u8 data[4];
+};
+
+struct prefix6 {
+	u32 prefixlen;
+	u32 data[4];
+};
+
+struct by_path {
+	u32 prefixlen;
+	u32 root, leaf;
+};
+
+MAP(routes, LPM_TRIE, struct prefix4, u64, 8);
+MAP(routes6, LPM_TRIE, struct prefix6, u32, 8);
+MAP(paths, LPM_TRIE, struct by_path, u32, 8);
+MAP(cgroups, CGRP_STORAGE, s32, struct node, 0);
+
+struct {
+	__uint(type, QUEUE);
+	__uint(max_entries, 8);
+	__type(value, u64);
+} waiting SEC(".maps");
+
+struct {
+	__uint(type, STACK);
+	__uint(max_entries, 8);
+	__type(value, struct key);
+} undo SEC(".maps");
 
 struct {
 	__uint(type, TASK_STORAGE);

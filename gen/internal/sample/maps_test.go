@@ -1,0 +1,115 @@
+package sample_test
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/gen/internal/sample"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+func TestTriesAreReadByAddressPrefix(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "routes")
+	copy(m.Keys, []byte{24, 0, 0, 0, 10, 1, 2, 99}) // the last byte is behind the prefix
+	routes := sample.Bind(t, s).Routes()
+	prefix := netip.MustParsePrefix("10.1.2.0/24")
+	require.Equal(t, binary.LittleEndian.Uint64(m.Values), *routes.Get(prefix))
+	require.Equal(t, prefix, routes.Keys()[0])
+	require.Equal(t, m.N, routes.Len())
+	_, exists := routes.Lookup(netip.MustParsePrefix("10.1.2.0/25"))
+	require.False(t, exists)
+}
+
+func TestTriesOfIPv6AddressesAreReadByPrefix(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "routes6")
+	copy(m.Keys, []byte{32, 0, 0, 0, 0x20, 0x01, 0x0d, 0xb8})
+	routes := sample.Bind(t, s).Routes6()
+	require.Equal(t, binary.LittleEndian.Uint32(m.Values), *routes.Get(netip.MustParsePrefix("2001:db8::/32")))
+}
+
+func TestTriesOfOtherKeysAreReadByKey(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "paths")
+	key := sample.ByPath{
+		Prefixlen: binary.LittleEndian.Uint32(m.Keys),
+		Root:      binary.LittleEndian.Uint32(m.Keys[4:]),
+		Leaf:      binary.LittleEndian.Uint32(m.Keys[8:]),
+	}
+	require.Equal(t, binary.LittleEndian.Uint32(m.Values), *sample.Bind(t, s).Paths().Get(key))
+}
+
+// Lengths beyond that of the address are what a damaged snapshot has.
+func TestTriesWithDamagedPrefixesAreRead(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	copy(find(t, s, "routes").Keys, []byte{255, 255, 255, 255, 10, 1, 2, 3})
+	require.Equal(t, netip.MustParsePrefix("10.1.2.3/32"), sample.Bind(t, s).Routes().Keys()[0])
+}
+
+func TestTriesWhoseKeysAreNoAddressesFail(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "routes")
+	m.KeySize = 12
+	m.Keys = make([]byte, 12*m.N)
+	tb := new(fakeTB)
+	snap := sample.Bind(tb, s)
+	require.Contains(t, tb.message(t, func() { snap.Routes() }), "read the keys of routes: its keys have 12 bytes, which are no prefixes of IPv4 or IPv6 addresses")
+}
+
+func TestStorageIsReadByItsOwnersAddress(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "cgroups")
+	snap := sample.Bind(t, s)
+	cgroups := snap.Cgroups()
+	require.Equal(t, m.N, cgroups.Len())
+	for i, addr := range cgroups.Keys() {
+		require.EqualValues(t, m.Owners[i].Addr, addr)
+		require.Equal(t, m.Addrs[i], ktrt.Addr(snap, cgroups.Get(addr)))
+	}
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Cgroups().Get(1) }), "Get cgroups[0x1]: ")
+}
+
+func TestStorageWithoutOwnersFails(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	find(t, s, "cgroups").Owners = nil
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Cgroups() }), "map cgroups has 0 owners for 5 entries")
+}
+
+func TestQueuesAreReadInTheirOrder(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "waiting")
+	var want, got []uint64
+	for i := range m.N {
+		want = append(want, binary.LittleEndian.Uint64(m.Values[i*m.Stride:]))
+	}
+	waiting := sample.Bind(t, s).Waiting()
+	for _, v := range waiting.All() {
+		got = append(got, v)
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, want[0], *waiting.At(0))
+	require.Equal(t, find(t, s, "undo").N, sample.Bind(t, s).Undo().Len())
+}
+
+func TestSumsAddUpOverCPUs(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "per_cpu_by_name")
+	m.Addrs[1] = 0 // a CPU without memory
+	snap := sample.Bind(t, s)
+	byName := snap.PerCpuByName()
+	want := binary.LittleEndian.Uint64(m.Values) + binary.LittleEndian.Uint64(m.Values[2*m.Stride:])
+	require.Equal(t, want, byName.Sum(byName.Keys()[0], func(v *int64) uint64 { return uint64(*v) }))
+
+	perCPU := snap.PerCpu()
+	total := uint64(0)
+	for _, v := range perCPU.Each(1) {
+		total += v.Value
+	}
+	require.Equal(t, total, perCPU.Sum(1, func(n *sample.Node) uint64 { return n.Value }))
+}

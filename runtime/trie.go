@@ -1,0 +1,51 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+)
+
+// Trie reads an LPM trie whose keys are prefixes of addresses. Get and Lookup
+// take the prefix of an entry; they do not search for the longest match.
+type Trie[V any] = Hash[netip.Prefix, V]
+
+// NewTrie returns the LPM trie with index i in the layout.
+func NewTrie[V any](b *Binding, i int, decode Decode[V]) Trie[V] {
+	m := b.readable(i)
+	if m.n > 0 && m.keySize != prefixLenSize+4 && m.keySize != prefixLenSize+16 {
+		m.fail("read the keys of", fmt.Errorf("its keys have %d bytes, which are no prefixes of IPv4 or IPv6 addresses", m.keySize))
+	}
+	return Trie[V]{m: m, keys: indexEntries(m, m.prefix), decode: decode}
+}
+
+// prefixLenSize is the size of the length that the key of a trie begins with
+// (struct bpf_lpm_trie_key_hdr, include/uapi/linux/bpf.h).
+const prefixLenSize = 4
+
+// prefix returns the key of an entry of a trie. The bits behind the prefix
+// have no meaning and are cleared.
+func (m *boundMap) prefix(entry int) netip.Prefix {
+	key := m.m.Keys[entry*m.keySize:][:m.keySize]
+	var order binary.ByteOrder = binary.LittleEndian
+	if m.b.snapshot.Guest.BigEndian {
+		order = binary.BigEndian
+	}
+	addr, _ := netip.AddrFromSlice(key[prefixLenSize:])
+	bits := min(order.Uint32(key), uint32(addr.BitLen()))
+	return netip.PrefixFrom(addr, int(bits)).Masked()
+}
+
+// indexEntries finds the keys of a map's entries at its first use.
+func indexEntries[K comparable](m *boundMap, key func(entry int) K) *keyIndex[K] {
+	m.index.once.Do(func() {
+		x := &keyIndex[K]{keys: make([]K, m.n), entries: make(map[K]int32, m.n)}
+		for i := range x.keys {
+			x.keys[i] = key(i)
+			x.add(x.keys[i], int32(i))
+		}
+		m.index.index = x
+		m.keys = func(i int) string { return fmt.Sprint(x.keys[i]) }
+	})
+	return m.index.index.(*keyIndex[K])
+}
