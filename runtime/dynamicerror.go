@@ -24,7 +24,7 @@ func (e *FieldNotFound) Error() string {
 	if len(e.Available) > 0 {
 		there = "; it has " + list(e.Available)
 	}
-	return fmt.Sprintf("%s has no member %s%s%s", leadsTo(e.Walked, e.Type), quote(e.Component), didYouMean(e.Component, e.Available), there)
+	return fmt.Sprintf("%s is a %s, which has no member %s%s%s", placeName(e.Walked), e.Type, quote(e.Component), didYouMean(e.Component, e.Available), there)
 }
 
 // NotAStruct says that a path goes on to a member of something that has no
@@ -45,7 +45,7 @@ func (e *NotAStruct) Error() string {
 	case "Void":
 		next = "the program does not say what it points at"
 	}
-	return fmt.Sprintf("%s, %s, has no members and so no %s; %s", leadsTo(e.Walked, e.Type), kindPhrase(e.Kind), quote(e.Component), next)
+	return fmt.Sprintf("%s is %s (%s), which has no members and so no %s; %s", placeName(e.Walked), kindPhrase(e.Kind), e.Type, quote(e.Component), next)
 }
 
 // NotAnArray says that a path goes on to an element of something that has no
@@ -59,7 +59,7 @@ type NotAnArray struct {
 }
 
 func (e *NotAnArray) Error() string {
-	return fmt.Sprintf("%s, %s, has no elements and so no [%d]; arrays and pointers have", leadsTo(e.Walked, e.Type), kindPhrase(e.Kind), e.Index)
+	return fmt.Sprintf("%s is %s (%s), which has no elements and so no [%d]; arrays and pointers have", placeName(e.Walked), kindPhrase(e.Kind), e.Type, e.Index)
 }
 
 // TypeMismatch says that a value cannot be read as what was asked for: because
@@ -169,16 +169,16 @@ func clip(s string) string {
 	return s[:maxQuoted/2] + "..." + s[len(s)-maxQuoted/2:]
 }
 
-// leadsTo names a place by its path and its type.
-func leadsTo(walked, ctype string) string {
+// placeName names where a path has led to.
+func placeName(walked string) string {
 	if walked == "" {
-		return "the value, " + ctype
+		return "the value"
 	}
-	return clip(walked) + ", " + ctype
+	return clip(walked)
 }
 
 func kindPhrase(kind string) string {
-	if kind != "" && strings.ContainsRune("AEIU", rune(kind[0])) {
+	if kind != "" && strings.ContainsRune("AEI", rune(kind[0])) {
 		return "an " + kind
 	}
 	return "a " + kind

@@ -23,6 +23,10 @@ type Value struct {
 // maxHops bounds the pointers that one step of a path follows.
 const maxHops = 16
 
+// maxWalked bounds the path before a call of Get that is repeated in full, in
+// bytes: a loop along a list makes paths of any length.
+const maxWalked = 512
+
 // Get goes on along a path: members separated by dots, elements as [3], and
 // members whose names hold dots as ["a.b"]. Members of anonymous structs and
 // unions are members of what these are in. Pointers are followed, up to 16 in
@@ -34,12 +38,14 @@ func (v Value) Get(path string) Value {
 	if v.err != nil || path == "" {
 		return v
 	}
-	requested := joinPath(v.path, path)
-	at := len(v.path)
-	v.path = requested
-	if len(requested) > maxPath {
-		return v.failed("Get", &PathSyntax{Requested: requested, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)})
+	if len(path) > maxPath {
+		return v.failed("Get", &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)})
 	}
+	if len(v.path) > maxWalked {
+		v.path = clip(v.path)
+	}
+	at, requested := len(v.path), joinPath(v.path, path)
+	v.path = requested
 	for at < len(requested) {
 		s, next, err := nextStep(requested, at)
 		if err == nil {
@@ -80,7 +86,7 @@ func (v *Value) noShape() error {
 func (v *Value) member(name, walked string) error {
 	u := v.shape.Underlying()
 	for hops := 0; u.Kind == KindPointer && hops < maxHops; hops++ {
-		if err := v.follow(u, 0); err != nil {
+		if err := v.hop(u, 0, walked); err != nil {
 			return err
 		}
 		u = v.shape.Underlying()
@@ -117,9 +123,9 @@ func (v *Value) element(i int, walked string) error {
 	u := v.shape.Underlying()
 	if u.Kind == KindPointer {
 		if elem := u.Elem.Underlying(); elem == nil || elem.Kind != KindArray {
-			return v.follow(u, i)
+			return v.hop(u, i, walked)
 		}
-		if err := v.follow(u, 0); err != nil {
+		if err := v.hop(u, 0, walked); err != nil {
 			return err
 		}
 		u = v.shape.Underlying()
@@ -143,7 +149,16 @@ func (v *Value) enterElement(array *Shape, i int) {
 	}
 }
 
-// follow goes to object i of those that the pointer v points at.
+// hop goes to object i of those that the pointer v points at, which walked
+// leads to.
+func (v *Value) hop(pointer *Shape, i int, walked string) error {
+	if err := v.follow(pointer, i); err != nil {
+		return &Error{Op: "follow", Path: v.root.text(v.key, walked), Err: err}
+	}
+	return nil
+}
+
+// follow is hop without the path.
 func (v *Value) follow(pointer *Shape, i int) error {
 	addr := v.load(pointer)
 	if addr == 0 {
