@@ -205,7 +205,7 @@ func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
 		b.warnf("map %s is read as bytes: %s", m.Name, why)
 	}
 	out.Access = access
-	if out.Access != AccessOpaque && out.Access != AccessArena {
+	if out.Access.hasValue() {
 		out.Value, out.Ref = b.codec(m.value), b.refOf(m.value)
 	}
 	if out.Access.hasKey() {
@@ -263,7 +263,9 @@ func access(m mapShapes) (a Access, why string) {
 	switch {
 	case !typed:
 		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", runtime.MapType(m.Type))
-	case a == AccessArena:
+	case a == AccessStackTraces && m.Flags&stackBuildID != 0:
+		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
+	case !a.hasValue():
 		return a, ""
 	case m.value == nil:
 		return AccessOpaque, "it is defined without the type of its values (use __type(value, ...))"
@@ -273,6 +275,15 @@ func access(m mapShapes) (a Access, why string) {
 		return AccessHash, ""
 	}
 	return a, ""
+}
+
+// hasValue tells whether values are of a type of the program's.
+func (a Access) hasValue() bool {
+	switch a {
+	case AccessOpaque, AccessArena, AccessStackTraces, AccessSlots:
+		return false
+	}
+	return true
 }
 
 // hasKey tells whether entries are found by a key of the program's.
@@ -296,6 +307,9 @@ func isAddressPrefix(key *runtime.Shape) bool {
 	return (size == 4 || size == 16) && key.Size == lengthSize+size
 }
 
+// stackBuildID is BPF_F_STACK_BUILD_ID (include/uapi/linux/bpf.h).
+const stackBuildID = 1 << 5
+
 var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeArray:         AccessArray,
 	runtime.MapTypePerCPUArray:   AccessPerCPUArray,
@@ -313,6 +327,9 @@ var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeQueue:         AccessQueue,
 	runtime.MapTypeStack:         AccessQueue,
 	runtime.MapTypeLPMTrie:       AccessTrie,
+	runtime.MapTypeStackTrace:    AccessStackTraces,
+	runtime.MapTypeProgArray:     AccessSlots,
+	runtime.MapTypeArrayOfMaps:   AccessSlots,
 }
 
 // mapTypeConst is the constant of package runtime for a map type, empty for

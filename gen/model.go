@@ -86,6 +86,8 @@ const (
 	AccessStorage     Access = "Storage"
 	AccessTrie        Access = "Trie"
 	AccessQueue       Access = "Queue"
+	AccessStackTraces Access = "StackTraces"
+	AccessSlots       Access = "Slots"
 	AccessArena       Access = "Arena"
 	AccessStructOps   Access = "StructOps" // the value itself is returned
 	AccessOpaque      Access = "Opaque"

@@ -113,10 +113,11 @@ func (t *typeNames) declare(u use) (d *decl, isNew bool) {
 func (b *builder) name() {
 	for _, m := range b.maps {
 		at := exported(m.Name)
-		if a, _ := access(m); m.key != nil && a != AccessTrie {
+		a, _ := access(m)
+		if m.key != nil && a != AccessTrie {
 			b.types.collect(m.key, place{member: at + "Key"})
 		}
-		if m.value != nil {
+		if m.value != nil && a.hasValue() {
 			b.types.collect(m.value, place{member: at + "Value"})
 		}
 	}

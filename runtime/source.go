@@ -150,7 +150,7 @@ func (m *boundMap) bindKey(c *comparison, want *Shape) error {
 			return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.name, len(captured.Owners), m.n)
 		}
 		return nil
-	case MapTypeHash, MapTypePerCPUHash, MapTypeLPMTrie:
+	case MapTypeHash, MapTypePerCPUHash, MapTypeLPMTrie, MapTypeStackTrace:
 	default:
 		return nil
 	}

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 )
@@ -27,12 +26,8 @@ const prefixLenSize = 4
 // have no meaning and are cleared.
 func (m *boundMap) prefix(entry int) netip.Prefix {
 	key := m.m.Keys[entry*m.keySize:][:m.keySize]
-	var order binary.ByteOrder = binary.LittleEndian
-	if m.b.snapshot.Guest.BigEndian {
-		order = binary.BigEndian
-	}
 	addr, _ := netip.AddrFromSlice(key[prefixLenSize:])
-	bits := min(order.Uint32(key), uint32(addr.BitLen()))
+	bits := min(m.order().Uint32(key), uint32(addr.BitLen()))
 	return netip.PrefixFrom(addr, int(bits)).Masked()
 }
 

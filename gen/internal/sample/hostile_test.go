@@ -46,6 +46,16 @@ func readAll(snap sample.Snap) []func() {
 		func() { readHash(snap, snap.Cgroups()) },
 		func() { readArray(snap, snap.Waiting()) },
 		func() { readArray(snap, snap.Undo()) },
+		func() {
+			for id := range snap.Stacks().Partial().All() {
+				snap.Stacks().Get(id)
+			}
+		},
+		func() {
+			for i := range snap.Programs().Partial().All() {
+				snap.Programs().ID(i)
+			}
+		},
 	}
 }
 

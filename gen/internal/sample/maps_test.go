@@ -113,3 +113,47 @@ func TestSumsAddUpOverCPUs(t *testing.T) {
 	}
 	require.Equal(t, total, perCPU.Sum(1, func(n *sample.Node) uint64 { return n.Value }))
 }
+
+func TestStacksAreReadUpToTheirLastFrame(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "stacks")
+	binary.LittleEndian.PutUint32(m.Keys, 17)
+	want := []ktrt.Address{0xffff_ffff_8100_0010, 0xffff_ffff_8100_0020}
+	clear(m.Values[:m.Stride])
+	for i, frame := range want {
+		binary.LittleEndian.PutUint64(m.Values[8*i:], uint64(frame))
+	}
+	stacks := sample.Bind(t, s).Stacks()
+	require.Equal(t, want, stacks.Get(17))
+	require.Len(t, stacks.Get(stacks.IDs()[1]), 8) // full to its end
+	require.Equal(t, m.N, stacks.Len())
+	_, exists := stacks.Lookup(18)
+	require.False(t, exists)
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Stacks().Get(18) }), "Get stacks[18]: ")
+}
+
+func TestStacksOfBuildIDsFail(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	find(t, s, "stacks").Flags = 1 << 5
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Stacks() }), "its frames are build ids and no addresses")
+}
+
+func TestSlotsAreReadWhereOccupied(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "programs")
+	clear(m.Values)
+	binary.LittleEndian.PutUint32(m.Values[4*m.Stride:], 77)
+	programs := sample.Bind(t, s).Programs()
+	require.Equal(t, 6, programs.Len())
+	occupied := make(map[int]uint32)
+	for i, id := range programs.All() {
+		occupied[i] = id
+	}
+	require.Equal(t, map[int]uint32{4: 77}, occupied)
+	_, ok := programs.ID(0)
+	require.False(t, ok)
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Programs().ID(6) }), "index 6 is out of range: programs has entries [0] to [5]")
+}

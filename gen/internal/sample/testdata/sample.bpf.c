@@ -171,6 +171,8 @@ struct task {
 #define PERCPU_HASH 5
 #define PERCPU_ARRAY 6
 #define LRU_HASH 9
+#define PROG_ARRAY 3
+#define STACK_TRACE 7
 #define LPM_TRIE 11
 #define QUEUE 22
 #define STACK 23
@@ -219,6 +221,20 @@ struct {
 	__uint(max_entries, 8);
 	__type(value, u64);
 } waiting SEC(".maps");
+
+struct {
+	__uint(type, STACK_TRACE);
+	__uint(max_entries, 8);
+	__uint(key_size, 4);
+	__uint(value_size, 64);
+} stacks SEC(".maps");
+
+struct {
+	__uint(type, PROG_ARRAY);
+	__uint(max_entries, 6);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} programs SEC(".maps");
 
 struct {
 	__uint(type, STACK);

@@ -1,0 +1,123 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// StackTraces reads a map of stack traces by their ids, which programs get from
+// bpf_get_stackid.
+type StackTraces struct {
+	m       *boundMap
+	keys    *keyIndex[uint32]
+	partial bool
+}
+
+// NewStackTraces returns the map of stack traces with index i in the layout.
+func NewStackTraces(b *Binding, i int) StackTraces {
+	m := b.readable(i)
+	const withBuildID = 1 << 5 // BPF_F_STACK_BUILD_ID
+	switch {
+	case m.m.Flags&withBuildID != 0:
+		m.fail("read", errors.New("its frames are build ids and no addresses"))
+	case m.n > 0 && m.keySize != stackIDSize:
+		m.fail("read the keys of", fmt.Errorf("its keys have %d bytes, and ids of stacks %d", m.keySize, stackIDSize))
+	}
+	id := func(entry int) uint32 { return m.order().Uint32(m.m.Keys[entry*m.keySize:]) }
+	return StackTraces{m: m, keys: indexEntries(m, id)}
+}
+
+// stackIDSize is the size of the id of a stack, in bytes.
+const stackIDSize = 4
+
+// order is the byte order of the guest.
+func (s *source) order() binary.ByteOrder {
+	if s.b.snapshot.Guest.BigEndian {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
+}
+
+// Len returns the number of stacks.
+func (s StackTraces) Len() int {
+	s.whole("Len")
+	return s.m.n
+}
+
+// IDs returns the ids of the stacks, in the order of the capture.
+func (s StackTraces) IDs() []uint32 {
+	s.whole("IDs")
+	return append([]uint32(nil), s.keys.keys...)
+}
+
+// Get returns the return addresses of a stack, innermost first, and fails if
+// there is no stack of that id.
+func (s StackTraces) Get(id uint32) []Address {
+	frames, exists := s.Lookup(id)
+	if !exists {
+		s.m.b.fail(&Error{
+			Op: "Get", Path: fmt.Sprintf("%s[%d]", s.m.name, id),
+			Err: &KeyNotFound{Map: s.m.name, Key: fmt.Sprint(id), Len: s.m.n, Keys: s.m.firstKeys()},
+		})
+	}
+	return frames
+}
+
+// Lookup returns the return addresses of a stack, innermost first, if there is
+// one of that id.
+func (s StackTraces) Lookup(id uint32) (frames []Address, ok bool) {
+	entry, exists := s.keys.entries[id]
+	switch {
+	case !exists:
+		s.whole("Lookup")
+		return nil, false
+	case entry < 0:
+		s.m.fail("Lookup", &AmbiguousKey{Map: s.m.name, Key: fmt.Sprint(id), Entries: int(-entry)})
+	}
+	return s.frames("Lookup", int(entry)), true
+}
+
+// All ranges over the stacks by id, in the order of the capture.
+func (s StackTraces) All() iter.Seq2[uint32, []Address] {
+	return func(yield func(uint32, []Address) bool) {
+		s.whole("All")
+		for i, id := range s.keys.keys {
+			if !yield(id, s.frames("All", i)) {
+				return
+			}
+		}
+	}
+}
+
+// Partial returns the map for reading what was captured of it, where its
+// capture is incomplete.
+func (s StackTraces) Partial() StackTraces {
+	s.partial = true
+	return s
+}
+
+func (s StackTraces) whole(op string) {
+	if !s.partial {
+		s.m.require(op)
+	}
+}
+
+// frames returns the addresses of an entry. Behind the last there are zeros.
+func (s StackTraces) frames(op string, entry int) []Address {
+	raw, _, ok := s.m.value(entry, 0)
+	if !ok {
+		s.m.failUnreadable(op, entry, 0)
+		return nil
+	}
+	frames := []Address{}
+	for ; len(raw) >= pointerSize; raw = raw[pointerSize:] {
+		frame := s.m.order().Uint64(raw)
+		if frame == 0 {
+			break
+		}
+		frames = append(frames, Address(frame))
+	}
+	return frames
+}
