@@ -62,6 +62,19 @@ func TestKeysThatAMapCannotHave(t *testing.T) {
 	as[*ktrt.NoShape](t, s.Map("untyped").Lookup(1).Err())
 }
 
+// Char arrays are strings up to their NUL: what is behind it can tell keys
+// apart that read the same.
+func TestStringsThatSeveralKeysReadAs(t *testing.T) {
+	s := newGuest()
+	copy(s.Map("a_rather_long_n").Map().Keys, "second\x00\x01")
+	e := as[*ktrt.AmbiguousKey](t, s.Map("a_rather_long_n").Lookup("second").Err())
+	require.Equal(t, ktrt.AmbiguousKey{Map: "a_rather_long_n", Key: "second", Entries: 2}, *e)
+}
+
+func TestMaxByReturnsTheFirstOfEquals(t *testing.T) {
+	require.Equal(t, 0, newGuest().Map("task_ctxs").MaxBy(func(ktrt.Entry) uint64 { return 7 }).Index())
+}
+
 func TestOwnersAreTheTasksOfStorage(t *testing.T) {
 	s := newGuest()
 	owner, ok := s.Map("tasks").Lookup(51).Owner()
@@ -117,6 +130,9 @@ func TestActiveSchedulerIsTheOneThatIsRegistered(t *testing.T) {
 		}
 		require.Equal(t, row.reason, as[*ktrt.NoActiveScheduler](t, err).Reason)
 	}
+	unknown := states(0, 1)
+	unknown.Map("ops").Map().Program = nil
+	require.Error(t, unknown.Active().Err())
 	err := (&ktrt.Snapshot{}).Active().Err()
 	require.Equal(t, "no captured program has a sched_ext_ops", as[*ktrt.NoActiveScheduler](t, err).Reason)
 }
@@ -129,4 +145,15 @@ func TestSelectKeepsToItsMaps(t *testing.T) {
 	as[*ktrt.MapNotFound](t, s.Select(old).MapByID(old+1).Err())
 	require.Equal(t, []string{"nr_cpus_onln"}, as[*ktrt.VarNotFound](t, s.Select(old).Var("slice").Err()).Available)
 	as[*ktrt.MapNotFound](t, s.Select().Map("oldsched.bss").Err())
+}
+
+// A section that was not captured may have had the variable.
+func TestVariablesOfSectionsThatAreNotThere(t *testing.T) {
+	s := newGuest()
+	m := s.Map("mysched.data").Map()
+	m.N, m.Status, m.Reason = 0, ktrt.Failed, "its page was swapped out"
+	s = &ktrt.Snapshot{Maps: s.Maps}
+	require.Equal(t, "mysched.data", as[*ktrt.Incomplete](t, s.Var("slice").Err()).Map)
+	requireUint(t, 500, s.Var("nr_dispatched"))
+	as[*ktrt.VarNotFound](t, s.Select(1).Var("slice").Err())
 }

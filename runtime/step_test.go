@@ -168,6 +168,33 @@ func TestHostileShapesFail(t *testing.T) {
 	}
 }
 
+// An anonymous struct that doubles itself, 16 deep, has more members than BTF
+// can say.
+func TestTooManyMembersAreAnError(t *testing.T) {
+	crowd := structure("", 0)
+	for range 17 {
+		crowd = structure("", 0, member(0, "", crowd), member(0, "", crowd))
+	}
+	m := columns(&ktrt.Map{Name: "m", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, Value: structure("s", 8, member(0, "p", u64), member(0, "", crowd))}, 1, 1)
+	e := (&ktrt.Snapshot{Maps: []*ktrt.Map{m}}).Map("m").At(0)
+	require.ErrorContains(t, e.Get("p").Err(), "the snapshot is damaged: struct s has more than 65536 members")
+	_, err := e.Get("").Rendered()
+	require.NoError(t, err)
+}
+
+// An index must not lead around the end of memory.
+func TestIndicesDoNotWrapAround(t *testing.T) {
+	m := columns(&ktrt.Map{Name: "m", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 16, Base: 0x1000}, 1, 1)
+	m.Value = structure("s", 16, member(0, "bytes", pointer(u8)), member(8, "longs", pointer(u64)))
+	writer{m.Values}.u64(0, 0xffff_ffff_ffff_f000)
+	writer{m.Values}.u64(8, 0x1000)
+	e := (&ktrt.Snapshot{Maps: []*ktrt.Map{m}}).Map("m").At(0)
+	requireUint(t, 0x1000, e.Get("longs[1]"))
+	for _, path := range []string{"bytes[8192]", "longs[2305843009213693952]", "longs[9223372036854775807]", "longs[2]"} {
+		as[*ktrt.NotCaptured](t, e.Get(path).Err())
+	}
+}
+
 func TestHostileColumnsFail(t *testing.T) {
 	for name, damage := range map[string]func(*ktrt.Map){
 		"values that are missing":      func(m *ktrt.Map) { m.Values = m.Values[:8] },

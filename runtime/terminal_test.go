@@ -136,6 +136,25 @@ func TestValuesRenderInOneLine(t *testing.T) {
 	require.Equal(t, ktrt.Rendered{Kind: "Bytes", Text: "0x61626364"}, r)
 }
 
+func TestRenderingIsBounded(t *testing.T) {
+	m := columns(&ktrt.Map{Name: "m", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 1 << 20, Value: structure("s", 1<<20, member(0, "a", array(u8, 1<<20)))}, 1, 1)
+	r, err := (&ktrt.Snapshot{Maps: []*ktrt.Map{m}}).Map("m").At(0).Get("").Rendered()
+	require.NoError(t, err)
+	a := r.Fields[0].Value
+	require.Len(t, a.Elems, 1<<16)
+	require.Equal(t, 1<<20-1<<16, a.Omitted)
+	require.Contains(t, r.String(), ", ... 983040 more]}")
+}
+
+// Packed bitfields touch nine bytes.
+func TestBitfieldsCanTouchNineBytes(t *testing.T) {
+	m := columns(&ktrt.Map{Name: "m", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 9, Value: structure("s", 9, bitfield(0, 7, 60, "x", u64))}, 1, 1)
+	for i := range 9 {
+		m.Values[i] = 0xff
+	}
+	requireUint(t, 1<<60-1, (&ktrt.Snapshot{Maps: []*ktrt.Map{m}}).Map("m").At(0).Get("x"))
+}
+
 // A big-endian guest's numbers are read the other way round, whatever their
 // width.
 func TestBigEndianGuests(t *testing.T) {

@@ -180,7 +180,6 @@ func (v *Value) follow(pointer *Shape, i int) error {
 		return &NotCaptured{Addr: addr + offset, Type: CType(target)}
 	}
 	v.shape, v.data, v.addr = target, data, addr+offset
-	v.bits, v.first = 0, 0
 	return nil
 }
 
