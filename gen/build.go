@@ -3,6 +3,7 @@ package gen
 import (
 	"errors"
 	"fmt"
+	"go/build/constraint"
 	"go/token"
 	"slices"
 
@@ -16,6 +17,7 @@ import (
 // Options are what a user decides about a generated file.
 type Options struct {
 	Package string // name of the Go package
+	Tags    string // build constraint, as a //go:build line has it; empty for none
 }
 
 // maxEager is the size in bytes from which on an array in a section is read
@@ -26,6 +28,13 @@ const maxEager = 4096
 func Build(obj *object.Object, opts Options) (*Model, error) {
 	if !token.IsIdentifier(opts.Package) || opts.Package == "_" {
 		return nil, fmt.Errorf("%q cannot be the name of a Go package", opts.Package)
+	}
+	if opts.Tags != "" {
+		expr, err := constraint.Parse("//go:build " + opts.Tags)
+		if err != nil {
+			return nil, fmt.Errorf("%q cannot be a build constraint, such as \"linux && !race\": %w", opts.Tags, err)
+		}
+		opts.Tags = expr.String()
 	}
 	b := newBuilder(obj, opts)
 	if err := b.collect(); err != nil {
@@ -73,7 +82,7 @@ type sectionShape struct {
 func newBuilder(obj *object.Object, opts Options) *builder {
 	b := &builder{
 		obj:    obj,
-		model:  &Model{Package: opts.Package, Object: obj.Name, Digest: obj.Digest()},
+		model:  &Model{Package: opts.Package, Tags: opts.Tags, Object: obj.Name, Digest: obj.Digest()},
 		shapes: ktbtf.NewShapes(obj.Types),
 		codecs: make(map[string]*Codec),
 		ids:    make(map[string]string),

@@ -3,6 +3,8 @@ package gen_test
 import (
 	"bytes"
 	"go/ast"
+	"go/build"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"os"
@@ -125,6 +127,34 @@ func TestImpossiblePackageNamesAreRefused(t *testing.T) {
 	for _, name := range []string{"", "_", "a b", "a-b", "func", "1st", "a.b"} {
 		_, err := gen.Build(obj, gen.Options{Package: name})
 		require.ErrorContains(t, err, "cannot be the name of a Go package", name)
+	}
+}
+
+// The constraint is one to the go command, and written in one way.
+func TestTagsConstrainTheFile(t *testing.T) {
+	obj, err := object.Open(checkedIn[0].object)
+	require.NoError(t, err)
+	model, err := gen.Build(obj, gen.Options{Package: "p", Tags: "never&&(linux)\n"})
+	require.NoError(t, err)
+	src, err := model.Render()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "p_ktgen.go"), src, 0o644))
+	context := build.Default
+	for _, tags := range [][]string{nil, {"never"}} {
+		context.BuildTags, context.GOOS = tags, "linux"
+		match, err := context.MatchFile(dir, "p_ktgen.go")
+		require.NoError(t, err)
+		require.Equal(t, tags != nil, match)
+	}
+	require.Contains(t, string(src), "\n//go:build never && linux\n\npackage p\n")
+	formatted, err := format.Source(src)
+	require.NoError(t, err)
+	require.Equal(t, string(formatted), string(src))
+
+	for _, tags := range []string{"linux &&", "a\nb", "a;b"} {
+		_, err := gen.Build(obj, gen.Options{Package: "p", Tags: tags})
+		require.ErrorContains(t, err, "cannot be a build constraint", tags)
 	}
 }
 

@@ -3,6 +3,7 @@ package gen
 // Model is a generated file before it is printed.
 type Model struct {
 	Package string
+	Tags    string // build constraint; empty for none
 	Object  string // file name of the object, without directories
 	Digest  string // of what can be generated from the object, hexadecimal
 

@@ -46,7 +46,8 @@ func (t *tool) check(args []string) error {
 // compare compares a generated file with what the object at path gives.
 func (t *tool) compare(file string, old []byte, was *runtime.Layout, path string) error {
 	quiet := &tool{stdout: t.stdout, stderr: io.Discard} // generating has warned
-	src, err := quiet.source(path, was.Package)
+	tags := buildConstraint(old)
+	src, err := quiet.source(path, gen.Options{Package: was.Package, Tags: tags})
 	if err != nil {
 		return err
 	}
@@ -59,6 +60,9 @@ func (t *tool) compare(file string, old []byte, was *runtime.Layout, path string
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	command := fmt.Sprintf("ktgen -object %s -package %s -output %s", path, was.Package, file)
+	if tags != "" {
+		command += fmt.Sprintf(" -tags %q", tags)
+	}
 	if len(differences) > 0 {
 		return outdated(file, path, command, differences)
 	}
@@ -66,6 +70,20 @@ func (t *tool) compare(file string, old []byte, was *runtime.Layout, path string
 		fmt.Fprintf(t.stderr, "ktgen: note: %s has the layout of %s, and this ktgen writes it differently; to have it so: %s\n", file, path, command)
 	}
 	return nil
+}
+
+// buildConstraint returns the build constraint of a Go file, empty if it has
+// none.
+func buildConstraint(src []byte) string {
+	for line := range strings.Lines(string(src)) {
+		if strings.HasPrefix(line, "package ") {
+			break
+		}
+		if expr, found := strings.CutPrefix(line, "//go:build "); found {
+			return strings.TrimSpace(expr)
+		}
+	}
+	return ""
 }
 
 // outdated is the error for a file that its object has drifted from.

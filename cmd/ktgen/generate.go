@@ -12,10 +12,11 @@ import (
 
 // generate writes the code for an object.
 func (t *tool) generate(args []string) error {
-	set := t.flags("ktgen -object FILE [-package NAME] [-output FILE]")
+	set := t.flags("ktgen -object FILE [-package NAME] [-output FILE] [-tags EXPR]")
 	path := set.String("object", "", "the BPF object `file`, as clang -target bpf -g makes it")
 	pkg := set.String("package", os.Getenv("GOPACKAGE"), "the `name` of the Go package; go generate knows it")
 	output := set.String("output", "", "the `file` to write, - for standard output (default \"NAME_ktgen.go\" in the current directory)")
+	tags := set.String("tags", "", "build the file only where this build `constraint` holds, such as \"linux && !race\"")
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
@@ -27,7 +28,7 @@ func (t *tool) generate(args []string) error {
 	case *output == "":
 		*output = *pkg + "_ktgen.go"
 	}
-	src, err := t.source(*path, *pkg)
+	src, err := t.source(*path, gen.Options{Package: *pkg, Tags: *tags})
 	if err != nil {
 		return err
 	}
@@ -39,12 +40,12 @@ func (t *tool) generate(args []string) error {
 }
 
 // source generates the code for the object at path.
-func (t *tool) source(path, pkg string) ([]byte, error) {
+func (t *tool) source(path string, opts gen.Options) ([]byte, error) {
 	obj, err := object.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	model, err := gen.Build(obj, gen.Options{Package: pkg})
+	model, err := gen.Build(obj, opts)
 	if err != nil {
 		return nil, err
 	}

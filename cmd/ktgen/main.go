@@ -24,7 +24,7 @@ const usage = `ktgen generates Go code that reads the state of sched_ext schedul
 
 Usage:
 
-	ktgen -object FILE [-package NAME] [-output FILE]
+	ktgen -object FILE [-package NAME] [-output FILE] [-tags EXPR]
 		write the Go code for a BPF object (*.bpf.o)
 	ktgen check -object FILE [-package NAME] GENERATED
 		tell whether a generated file is up to date, and what differs
