@@ -17,7 +17,15 @@
 // a value comes from is not in the value: [Addr], [Path], [Raw] and [PointerAt]
 // tell.
 //
-// A read that fails ends the test that the snapshot is bound to, with a message
-// that names the line of the read. Without a test it panics with an [*Error],
-// which [Try] returns. What is wrong is one of this package's error types.
+// Tools, and code without generated types, read by name and path:
+// [Snapshot.Map] and [Snapshot.Var] find maps and global variables,
+// [Value.Get] goes along a path, and methods such as [Value.Uint64] read what is
+// there. Errors stick along such a chain and are returned at its end. Both ways
+// read the same bytes by the same shapes; READING.md lists what the second
+// promises, with the test of each promise.
+//
+// A read through generated code that fails ends the test that the snapshot is
+// bound to, with a message that names the line of the read. Without a test it
+// panics with an [*Error], which [Try] returns. What is wrong is one of this
+// package's error types.
 package runtime

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"reflect"
 	"sync"
 	"testing"
 
@@ -106,6 +107,17 @@ func TestSnapshotsAreReadConcurrently(t *testing.T) {
 	}
 	readers.Wait()
 	requireUint(t, 101, s.Map("scx_per_task").CPU(1).At(1).Get("ctx.weight"))
+}
+
+// A test that changes a copy of a snapshot reads the copy.
+func TestCopiesOfASnapshotAreReadForThemselves(t *testing.T) {
+	var c ktrt.Snapshot
+	s := newGuest()
+	require.NoError(t, s.Map("tasks").Err())
+	reflect.ValueOf(&c).Elem().Set(reflect.ValueOf(s).Elem())
+	c.Maps = c.Maps[:1]
+	as[*ktrt.MapNotFound](t, c.Map("tasks").Err())
+	require.NoError(t, s.Map("tasks").Err())
 }
 
 func TestActiveSchedulerIsTheOneThatIsRegistered(t *testing.T) {

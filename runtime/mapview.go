@@ -154,12 +154,11 @@ func (v MapView) MaxBy(key func(Entry) uint64) Entry {
 		return v.none()
 	}
 	best, largest := -1, uint64(0)
-	all := new(seen)
+	all, errs := new(seen), new(seen)
 	for i, e := range v.All() {
-		errs := new(seen)
 		e.seen = errs
 		k := key(e)
-		if first := errs.first.Load(); first != nil {
+		if first := errs.first.Swap(nil); first != nil {
 			all.note(first)
 			continue
 		}

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // This file is the table of what reads by name and path promise: one test for
-// each sentence, named after it.
+// each sentence, named after it. READING.md has the same sentences.
 
 // as requires an error of type E and returns it.
 func as[E error](t *testing.T, err error) E {
@@ -30,6 +31,8 @@ func requireUint(t *testing.T, want uint64, v ktrt.Value) {
 }
 
 func TestReadSide(t *testing.T) {
+	documented, err := os.ReadFile("READING.md")
+	require.NoError(t, err)
 	for _, sentence := range []struct {
 		name string
 		test func(*testing.T, *ktrt.Snapshot)
@@ -234,6 +237,13 @@ func TestReadSide(t *testing.T) {
 			w.u64(48, 0)
 			as[*ktrt.Null](t, e.Get("leader.tid").Err())
 		}},
+		{"a type that one object declares is read as another defines it", func(t *testing.T, s *ktrt.Snapshot) {
+			s.Programs[0].Shapes = []*ktrt.Shape{structure("cgroup", 8, member(4, "id", u32))}
+			writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1)) // whose first 8 bytes are a tid
+			requireUint(t, 0, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id"))
+			writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1)-4+16) // whose weight comes after 4 bytes
+			requireUint(t, 101, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id"))
+		}},
 		{"what is absent from a part of a map proves nothing", func(t *testing.T, s *ktrt.Snapshot) {
 			m := s.Map("truncated")
 			requireUint(t, 0, m.At(0).Get(""))
@@ -267,7 +277,10 @@ func TestReadSide(t *testing.T) {
 			require.ErrorIs(t, samples[0].Err, reason)
 		}},
 	} {
-		t.Run(sentence.name, func(t *testing.T) { sentence.test(t, newGuest()) })
+		t.Run(sentence.name, func(t *testing.T) {
+			require.Contains(t, string(documented), "\n| "+sentence.name+" | `")
+			sentence.test(t, newGuest())
+		})
 	}
 }
 
