@@ -1,7 +1,6 @@
 package examplesched_test
 
 import (
-	"errors"
 	"testing"
 
 	examplesched "github.com/ktgen/ktgen/example_sched"
@@ -22,6 +21,8 @@ func TestSpinningTasksShareTheCPUs(t *testing.T) {
 	require.EqualValues(t, 2, snap.Bss().NrCpusOnln)
 	require.EqualValues(t, 20_000_000, snap.Data().SliceNs)
 	require.True(t, snap.Rodata().AccountKthreads)
+	require.Equal(t, "tally", snap.TallyOps().Name)
+	require.EqualValues(t, 5000, snap.TallyOps().TimeoutMs)
 
 	// What is in a map is a Go value: it can be compared, printed, ranged over.
 	normal := examplesched.Ctx{Weight: 100, Policy: examplesched.Policy_POLICY_NORMAL}
@@ -105,5 +106,4 @@ func TestWhatIsNotThereIsReportedByName(t *testing.T) {
 
 	_, ok := snap.TaskCtxs().Lookup(-1)
 	require.False(t, ok)
-	require.False(t, errors.Is(err, nil))
 }
