@@ -147,6 +147,16 @@ func (e *NoActiveScheduler) Error() string {
 	return fmt.Sprintf("no active scheduler: %s; choose maps with Select(ids...)", e.Reason)
 }
 
+// NoEntries says that a map holds memory and no entries, as an arena does.
+type NoEntries struct {
+	Map  string
+	Type MapType
+}
+
+func (e *NoEntries) Error() string {
+	return fmt.Sprintf("%s, %s, has pages and no entries: follow a pointer into it with Get, or take its pages from Map().Extents", e.Map, kindPhrase(e.Type.String()))
+}
+
 // NoCapture says that there is no snapshot to read.
 type NoCapture struct{}
 

@@ -12,7 +12,7 @@ import (
 // it failed, what there is, and what to do.
 func TestMessagesSayWhatToDo(t *testing.T) {
 	s := newGuest()
-	writer{s.Maps[2].Values[96:]}.u64(48, 0xbad) // the leader of CPU 1's first task
+	writer{s.Maps[2].Values[96:]}.u64(48, 0xffff_8880_0bad_0000) // the leader of CPU 1's first task
 	task := s.Map("scx_per_task").CPU(1).At(0)
 	hash := s.Map("task_ctxs").At(0)
 	uintError := func(v ktrt.Value) error { _, err := v.Uint64(); return err }
@@ -30,7 +30,7 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		{hash.Get("ctx..weight").Err(), `Get task_ctxs[1234].ctx..weight: path "ctx..weight" has an empty component at byte 4: write each member once between dots, as in "ctx.weight"`},
 		{hash.Get("per_llc[x]").Err(), `Get task_ctxs[1234].per_llc[x]: path "per_llc[x]" is wrong at byte 8: a bracket holds an index, such as [3], or a name in double quotes, such as ["a.b"]`},
 		{hash.Get("cgroup.id").Err(), `Get task_ctxs[1234].cgroup.id: follow task_ctxs[1234].cgroup: the pointer is NULL`},
-		{task.Get("leader.tid").Err(), `Get scx_per_task[cpu=1][0].leader.tid at 0xffff888000100090: follow scx_per_task[cpu=1][0].leader: the struct task_ctx at 0xbad was not captured: no map, section or arena page of the snapshot holds that address`},
+		{task.Get("leader.tid").Err(), `Get scx_per_task[cpu=1][0].leader.tid at 0xffff888000100090: follow scx_per_task[cpu=1][0].leader: the struct task_ctx at 0xffff88800bad0000 was not captured: no map, section or arena page of the snapshot holds that address`},
 		{uintError(hash.Get("ctx")), `Uint64 task_ctxs[1234].ctx: cannot read a Struct (struct ctx) as uint64; choose a member with Get`},
 		{strError(hash.Get("ctx.weight")), `Str task_ctxs[1234].ctx.weight: cannot read a Uint (u32) as Enum or char[]; Int64, Uint64 and Bool take it`},
 		{uintError(s.Map("scalars").At(0).Get("neg")), `Uint64 scalars[0].neg: cannot read the Int -3 (s32) as uint64; Int64 and Bytes take such numbers`},
@@ -41,10 +41,11 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		{s.Map("scx_pcpu").CPU(1).At(7).Err(), `At scx_pcpu[cpu=1]: index 7 is out of range: scx_pcpu has one entry, [0]`},
 		{s.Map("task_ctxs").Lookup(1).Err(), `Lookup task_ctxs: no entry for 1; task_ctxs has 4 entries: 1234, 1235, 1236, 1237`},
 		{s.Map("task_ctxs").Lookup("x").Err(), `Lookup task_ctxs: cannot read a Go string (x) as a key of 4 bytes, s32; other keys are found with Find and Key, or by their bytes`},
-		{s.Map("task_ctxs").Find(func(e ktrt.Entry) bool { return e.Get("tip").Err() == nil }).Err(), `Find task_ctxs: none of the 4 entries of task_ctxs matches; it could not be read: Get task_ctxs[1234].tip: the value is a struct task_ctx, which has no member "tip" (did you mean "tid"?); it has tid, runtime_ns, ctx, comm, leader, indirect, per_llc, rows, cgroup; their keys: 1234, 1235, 1236, 1237`},
+		{s.Map("task_ctxs").Find(func(e ktrt.Entry) bool { return e.Get("tip").Err() == nil }).Err(), `Find task_ctxs: none of the 4 entries of task_ctxs matches; reading them failed: Get task_ctxs[1234].tip: the value is a struct task_ctx, which has no member "tip" (did you mean "tid"?); it has tid, runtime_ns, ctx, comm, leader, indirect, per_llc, rows, cgroup; their keys: 1234, 1235, 1236, 1237`},
 		{s.Var("nr_cpus_onln").Err(), `Var nr_cpus_onln: 2 variables are called "nr_cpus_onln", in oldsched.bss (id 1), mysched.bss (id 10): choose the active scheduler's with Active().Var, or one with MapByID(id).At(0).Get`},
 		{s.Var("slize").Err(), `Var slize: no variable "slize" in any global section (did you mean "slice"?); there are nr_cpus_onln, head, nr_dispatched, ctx, slice, limit, dispatch.count`},
 		{s.Map(".bss").Err(), `Map .bss: 2 maps are called ".bss" (ids [1 10]): choose with ktrt.MapIDs, or with MapByID where maps are read by name`},
+		{s.Map("arena").At(0).Err(), `At arena: arena, an ARENA, has pages and no entries: follow a pointer into it with Get, or take its pages from Map().Extents`},
 		{s.Map("untyped").At(0).Get("x").Err(), `Get untyped[0x01020304].x: the guest has no BTF for the value of untyped: the program that created the map did not say its type; read its bytes`},
 		{(&ktrt.Snapshot{}).Active().Var("x").Err(), `Var x: no active scheduler: no captured program has a sched_ext_ops; choose maps with Select(ids...)`},
 		{(*ktrt.Snapshot)(nil).Map("x").Err(), `Map x: there is no snapshot: it is nil; ask the capture why`},

@@ -148,7 +148,7 @@ func (e *NoMatch) Error() string {
 	}
 	cause := ""
 	if e.Cause != nil {
-		cause = fmt.Sprintf("; it could not be read: %v", e.Cause)
+		cause = fmt.Sprintf("; reading them failed: %v", e.Cause)
 	}
 	return fmt.Sprintf("none of the %s of %s matches%s; their keys: %s", count(e.Len, "entry", "entries"), e.Map, cause, first(e.Keys, e.Len))
 }

@@ -152,6 +152,7 @@ func newGuest() *ktrt.Snapshot {
 		structOps("ops", mysched, 1),
 		{Name: "truncated", Type: ktrt.MapTypeHash, KeySize: 4, ValueSize: 4, Key: u32, Value: u32, N: 1, Slots: 1, Stride: 4, Total: 9, Keys: make([]byte, 4), Values: make([]byte, 4), Status: ktrt.Truncated, Reason: "a limit was reached"},
 		{Name: "unsupported", Type: ktrt.MapTypeLPMTrie, Status: ktrt.Unsupported, Reason: "tries are not read"},
+		{Name: "arena", Type: ktrt.MapTypeArena, Extents: []ktrt.Extent{{Addr: 1 << 44, Data: make([]byte, 4096)}}},
 		{Name: "empty", Type: ktrt.MapTypeHash, KeySize: 4, ValueSize: 4, Key: u32, Value: u32, Slots: 1},
 	}
 	for i, m := range s.Maps {

@@ -87,6 +87,9 @@ func (v MapView) At(i int) Entry {
 	if i >= 0 && i < v.m.n {
 		return Entry{m: v.m, entry: i, slot: v.slot}
 	}
+	if v.m.m.Type == MapTypeArena {
+		return v.failed("At", &NoEntries{Map: v.m.name, Type: v.m.m.Type}).none()
+	}
 	if i >= 0 && i < v.m.status.Total && v.m.incomplete() != nil {
 		return v.failed("At", v.m.incomplete()).none()
 	}
@@ -176,6 +179,9 @@ func (v MapView) MaxBy(key func(Entry) uint64) Entry {
 func (v MapView) noMatch(op string, errs *seen) Entry {
 	if v = v.whole(op); v.err != nil {
 		return v.none()
+	}
+	if v.m.m.Type == MapTypeArena {
+		return v.failed(op, &NoEntries{Map: v.m.name, Type: v.m.m.Type}).none()
 	}
 	no := v.m.noMatch(op, max(v.slot, 0))
 	no.Cause = errs.cause()
