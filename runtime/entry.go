@@ -24,7 +24,8 @@ const notNarrowed = -1
 // [*PerCPUNotNarrowed] before CPU has chosen one.
 func (e Entry) Get(path string) Value {
 	v := e.value()
-	return v.Get(path)
+	v.walk(path)
+	return v
 }
 
 // value is the value that the entry's paths begin at.

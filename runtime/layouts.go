@@ -36,8 +36,17 @@ func (l *layouts) check(s *Shape) error {
 // fieldIndex finds the members of a struct, union or section, and those of
 // anonymous members in it, by name.
 type fieldIndex struct {
-	byName map[string]Member
-	names  []string // in the order of declaration
+	fields []Member         // see Shape.Fields
+	byName map[string]int32 // index in fields
+}
+
+// names are the members' names in the order of declaration.
+func (x *fieldIndex) names() []string {
+	names := make([]string, len(x.fields))
+	for i := range x.fields {
+		names[i] = x.fields[i].Name
+	}
+	return names
 }
 
 // maxIndexed bounds the members of one type; BTF has at most 65,535 in one
@@ -57,10 +66,9 @@ func (l *layouts) fields(s *Shape) (*fieldIndex, error) {
 	if w.left < 0 {
 		return nil, fmt.Errorf("the snapshot is damaged: %s has more than %d members", CType(s), maxIndexed)
 	}
-	x := &fieldIndex{byName: make(map[string]Member, len(w.fields))}
-	for _, m := range w.fields {
-		x.byName[m.Name] = m
-		x.names = append(x.names, m.Name)
+	x := &fieldIndex{fields: w.fields, byName: make(map[string]int32, len(w.fields))}
+	for i := range w.fields {
+		x.byName[w.fields[i].Name] = int32(i)
 	}
 	l.keep(s, x)
 	return x, nil
@@ -69,7 +77,7 @@ func (l *layouts) fields(s *Shape) (*fieldIndex, error) {
 func (l *layouts) keep(s *Shape, x *fieldIndex) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cached += len(x.names); l.cached <= maxCached {
+	if l.cached += len(x.fields); l.cached <= maxCached {
 		l.indexed.Store(s, x)
 	}
 }

@@ -68,7 +68,8 @@ func (v *Value) renderWithin(left *int, depth int) Rendered {
 func (v *Value) renderFields(r *Rendered, u *Shape, left *int, depth int) {
 	fields := fieldWalk{left: maxIndexed}
 	fields.walk(u, 0, maxNesting)
-	for i, m := range fields.fields {
+	for i := range fields.fields {
+		m := &fields.fields[i]
 		if *left <= 0 || depth == 0 {
 			r.Omitted = len(fields.fields) - i
 			return

@@ -35,11 +35,18 @@ const maxWalked = 512
 // does. The empty path is the value itself, and Get("a").Get("b") is
 // Get("a.b").
 func (v Value) Get(path string) Value {
+	v.walk(path)
+	return v
+}
+
+// walk goes on along a path, to a value that was not found if it leads nowhere.
+func (v *Value) walk(path string) {
 	if v.err != nil || path == "" {
-		return v
+		return
 	}
 	if len(path) > maxPath {
-		return v.failed("Get", &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)})
+		*v = v.failed("Get", &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)})
+		return
 	}
 	if len(v.path) > maxWalked {
 		v.path = clip(v.path)
@@ -52,11 +59,11 @@ func (v Value) Get(path string) Value {
 			err = v.take(s, requested[:at])
 		}
 		if err != nil {
-			return v.failed("Get", err)
+			*v = v.failed("Get", err)
+			return
 		}
 		at = next
 	}
-	return v
 }
 
 // take goes one step on. The path before it is for messages.
@@ -100,16 +107,16 @@ func (v *Value) member(name, walked string) error {
 	if err != nil {
 		return err
 	}
-	m, exists := x.byName[name]
+	i, exists := x.byName[name]
 	if !exists {
-		return &FieldNotFound{Requested: v.path, Walked: walked, Component: name, Type: CType(v.shape), Available: x.names}
+		return &FieldNotFound{Requested: v.path, Walked: walked, Component: name, Type: CType(v.shape), Available: x.names()}
 	}
-	v.enter(m)
+	v.enter(&x.fields[i])
 	return nil
 }
 
 // enter goes to a member of the struct that v is.
-func (v *Value) enter(m Member) {
+func (v *Value) enter(m *Member) {
 	size := m.bytes()
 	v.data = v.data[m.Offset : m.Offset+size : m.Offset+size]
 	v.shape, v.bits, v.first = m.Type, m.Bits, m.BitOffset

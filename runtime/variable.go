@@ -141,6 +141,6 @@ func (f variable) read() Value {
 	if strings.ContainsAny(v.path, ".[]") {
 		v.path = "[" + strconv.Quote(v.path) + "]"
 	}
-	v.enter(f.member)
+	v.enter(&f.member)
 	return v
 }
