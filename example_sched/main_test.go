@@ -8,15 +8,24 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 )
 
-// readerEnv makes a process of this binary, in a guest, the reader of
-// oracle_test.go.
-const readerEnv = "EXAMPLESCHED_READER"
+// These make a process of this binary, in a guest, the reader of oracle_test.go
+// or what hangs the guest of hang_test.go.
+const (
+	readerEnv = "EXAMPLESCHED_READER"
+	hangEnv   = "EXAMPLESCHED_HANG"
+)
 
 func TestMain(m *testing.M) {
-	if os.Getenv(readerEnv) == "" {
+	var err error
+	switch {
+	case os.Getenv(readerEnv) != "":
+		err = readMaps(os.Stdin, os.Stdout)
+	case os.Getenv(hangEnv) != "":
+		err = hang(os.Stdout)
+	default:
 		ktest.Main(m)
 	}
-	if err := readMaps(os.Stdin, os.Stdout); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
