@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/vmm/initramfs"
 )
 
@@ -97,6 +98,15 @@ func TestProgramThatEnablesNothingIsGivenUp(t *testing.T) {
 	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")), "the guest is free for another")
 }
 
+func TestAFileThatIsNoObjectIsRefusedBeforeAGuestBoots(t *testing.T) {
+	_, err := ktest.Start(t.Context(), ktest.Config{
+		Kernel:    "/no/such/kernel",
+		Scheduler: ktest.Object("main_test.go"),
+	})
+	require.ErrorIs(t, err, object.ErrNotELF)
+	require.ErrorContains(t, err, "start scheduler main_test.go")
+}
+
 func TestSchedulersThatCannotBe(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{})
 	ctx := bound(t, time.Minute)
@@ -106,7 +116,7 @@ func TestSchedulersThatCannotBe(t *testing.T) {
 	require.ErrorIs(t, vm.Attach(ctx, ktest.Object("/no/such.bpf.o")), fs.ErrNotExist)
 	require.ErrorIs(t, vm.Attach(ctx, ktest.Binary("/no/such")), fs.ErrNotExist)
 	require.ErrorAs(t, vm.Attach(ctx, ktest.Binary("main_test.go")), &missing)
-	require.ErrorAs(t, vm.Attach(ctx, ktest.Object("main_test.go")), &attach)
+	require.ErrorIs(t, vm.Attach(ctx, ktest.Object("main_test.go")), object.ErrNotELF)
 	require.ErrorAs(t, vm.Attach(ctx, fault("docile").Ops("other")), &attach)
 	require.ErrorContains(t, attach, "fault_ops")
 	require.NoError(t, vm.Attach(ctx, fault("docile").Ops("fault_ops")))

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/ktgen/ktgen/ktest/internal/scx"
+	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/vmm/initramfs"
 )
 
@@ -72,11 +73,24 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	return nil
 }
 
+// check says what is wrong with a scheduler's file as far as that can be told
+// without a guest.
+func (s Scheduler) check() error {
+	if s.binary || s.path == "" {
+		return nil
+	}
+	_, err := object.Open(s.path)
+	return err
+}
+
 // prepare reads an object, or puts a program into the guest that is not there.
 func (vm *VM) prepare(ctx context.Context, s Scheduler) (scx.Source, []byte, error) {
 	if !s.binary {
-		object, err := os.ReadFile(s.path)
-		return scx.Source{Object: s.path, Ops: s.ops}, object, err
+		if err := s.check(); err != nil {
+			return scx.Source{}, nil, err
+		}
+		contents, err := os.ReadFile(s.path)
+		return scx.Source{Object: s.path, Ops: s.ops}, contents, err
 	}
 	source := scx.Source{Args: append([]string{s.programPath()}, s.args...), Env: s.env}
 	if vm.cfg.Scheduler.binary && vm.cfg.Scheduler.path == s.path {
