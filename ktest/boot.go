@@ -75,7 +75,8 @@ func inCI() bool {
 // it. ctx bounds the start only.
 //
 // The error may be one of package vmm, of package vmm/kernel, of package object
-// for a file that is no BPF object, or of a scheduler: [*RejectedError], [*LoaderError], [*ExitedError], [*AttachError].
+// for a file that is no BPF object, or of a scheduler: [*RejectedError],
+// [*LoaderError], [*ExitedError], [*AttachError].
 func Start(ctx context.Context, cfg Config) (*VM, error) {
 	if err := cfg.Scheduler.check(); err != nil {
 		return nil, fmt.Errorf("start scheduler %s: %w", cfg.Scheduler.path, err)
