@@ -62,10 +62,13 @@ func takeCPU(cpu int, pinned *sync.WaitGroup) error {
 	}
 	pinned.Done()
 	pinned.Wait()
-	err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 99}, 0)
-	for err == nil {
+	fifo := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 99}
+	if err := unix.SchedSetAttr(0, &fifo, 0); err != nil {
+		return fmt.Errorf("becoming a real-time thread: %w", err)
 	}
-	return fmt.Errorf("becoming a real-time thread: %w", err)
+	for turns := uint64(0); ; {
+		turns++
+	}
 }
 
 // A hung guest can be asked what it is doing: the vCPUs are stopped from
