@@ -43,10 +43,14 @@ func launchFast(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks)
 	if vm, err = bootWithout(ctx, cfg, accel, hooks, restoreNote(err, again)); err != nil {
 		return nil, err
 	}
-	if err := vm.keep(ctx, store, key); err != nil {
-		return nil, err
+	if err = vm.keep(store, key); err == nil {
+		return vm, nil
 	}
-	return vm, nil
+	vm.Close()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w", PhaseKeep, context.Cause(ctx))
+	}
+	return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no template: the guest did not survive the making of one: %v", err))
 }
 
 // bootWithout boots a guest without a template, for the reason that note
@@ -215,20 +219,24 @@ func (vm *VM) awake(ctx context.Context, devices []byte) error {
 	return vm.cont()
 }
 
+// keepTimeout bounds the making of a template. It takes a fraction of a second
+// on an idle machine, and as long as the disk wants on a busy one.
+const keepTimeout = time.Minute
+
 // keep makes a template of the guest. That no template could be made is noted
-// in the VM's origin. It is an error only if the guest did not survive it.
-func (vm *VM) keep(ctx context.Context, store *templateStore, key string) error {
+// in the VM's origin. It is an error only if the guest is no more.
+func (vm *VM) keep(store *templateStore, key string) error {
 	began := time.Now()
-	err := vm.within(began, vm.cfg.Timeouts.Restore, func(ctx context.Context) error {
-		return vm.save(ctx, store, key)
-	})
+	ctx, cancel := context.WithTimeoutCause(vm.alive, keepTimeout, fmt.Errorf("not done within %v: %w", keepTimeout, context.DeadlineExceeded))
+	defer cancel()
+	err := vm.save(ctx, store, key)
 	vm.timing.Keep = time.Since(began)
 	if err == nil {
 		return nil
 	}
+	vm.settle()
 	if vm.Err() != nil {
-		vm.Close()
-		return bootError(ctx, PhaseKeep, vm, err)
+		return vm.Err()
 	}
 	vm.origin.Note = fmt.Sprintf("no template was kept: %v", err)
 	return nil
@@ -245,5 +253,5 @@ func (vm *VM) save(ctx context.Context, store *templateStore, key string) (err e
 		return err
 	}
 	kept := still{state: vm.state, console: vm.Console(), devices: devices}
-	return store.put(key, func(f *os.File) error { return writeTemplate(f, vm.ram, kept) })
+	return store.put(key, func(f *os.File) error { return writeTemplate(ctx, f, vm.ram, kept) })
 }

@@ -1,6 +1,7 @@
 package vmm
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -69,16 +70,17 @@ type still struct {
 	devices []byte
 }
 
-// writeTemplate writes the template of a paused guest.
-func writeTemplate(f *os.File, ram *RAM, s still) error {
+// writeTemplate writes the template of a paused guest. It gives up when ctx
+// ends.
+func writeTemplate(ctx context.Context, f *os.File, ram *RAM, s still) error {
 	if len(s.state) > maxState {
 		return fmt.Errorf("the state from Hooks.Ready has %d bytes, more than %d", len(s.state), maxState)
 	}
 	w := &templateWriter{f: f, at: headerSize}
 	ix := index{RAMSize: ram.size}
 	var err error
-	if ix.Extents, err = w.ram(ram); err != nil {
-		return err
+	if ix.Extents, err = w.ram(ctx, ram); err != nil {
+		return fmt.Errorf("writing the guest's RAM, after %v: %w", Size(w.at).roundedMiB(), err)
 	}
 	if ix.State, err = w.section(s.state); err != nil {
 		return err
@@ -127,7 +129,7 @@ func (w *templateWriter) header(ix section) error {
 }
 
 // ram appends what is not zero of the RAM.
-func (w *templateWriter) ram(ram *RAM) ([]extent, error) {
+func (w *templateWriter) ram(ctx context.Context, ram *RAM) ([]extent, error) {
 	var extents []extent
 	for from := int64(0); ; {
 		start, end, err := nextData(ram.file, from)
@@ -135,6 +137,9 @@ func (w *templateWriter) ram(ram *RAM) ([]extent, error) {
 			return extents, err
 		}
 		for _, run := range nonZero(ram.mem, start, end) {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
 			s, err := w.section(ram.mem[run[0]:run[1]])
 			if err != nil {
 				return nil, err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,6 +87,61 @@ func TestGuestThatDoesNotAnswerAfterRestoreIsBooted(t *testing.T) {
 	require.False(t, vm.Origin().Restored)
 	require.Contains(t, vm.Origin().Note, "no answer")
 	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
+}
+
+// A QEMU that hangs is what a guest may not survive.
+func TestGuestThatDoesNotSurviveItsTemplateIsBootedAgain(t *testing.T) {
+	hooks := testHooks()
+	ready, boots := hooks.Ready, 0
+	hooks.Ready = func(ctx context.Context, vm *VM) ([]byte, error) {
+		state, err := ready(ctx, vm)
+		if boots++; boots == 1 {
+			require.NoError(t, syscall.Kill(vm.PID(), syscall.SIGSTOP))
+		}
+		return state, err
+	}
+	vm, err := Launch(t.Context(), private(t), hooks)
+	require.NoError(t, err)
+	defer vm.Close()
+	require.Equal(t, 2, boots)
+	require.Contains(t, vm.Origin().String(), "booted (no template: the guest did not survive the making of one: ")
+	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
+}
+
+func TestGuestWithoutRoomForItsTemplateRunsOn(t *testing.T) {
+	hooks := testHooks()
+	ready := hooks.Ready
+	hooks.Ready = func(ctx context.Context, vm *VM) ([]byte, error) {
+		_, err := ready(ctx, vm)
+		return make([]byte, maxState+1), err
+	}
+	cfg := private(t)
+	vm, err := Launch(t.Context(), cfg, hooks)
+	require.NoError(t, err)
+	defer vm.Close()
+	require.Contains(t, vm.Origin().String(), "booted (no template was kept: ")
+	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
+	left, err := filepath.Glob(filepath.Join(cfg.CacheDir, "templates", "[^.]*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestTemplateThatTakesTooLongIsGivenUp(t *testing.T) {
+	ram, err := newRAM(1 * MiB)
+	require.NoError(t, err)
+	defer ram.close()
+	ram.mem[0] = 1
+	store, err := openStore(t.TempDir())
+	require.NoError(t, err)
+	late := errors.New("not done within a minute")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(late)
+	err = store.put("aa", func(f *os.File) error { return writeTemplate(ctx, f, ram, still{}) })
+	require.ErrorIs(t, err, late)
+	require.ErrorContains(t, err, "writing the guest's RAM, after ")
+	entries, err := os.ReadDir(store.dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
 }
 
 func TestParallelLaunchesShareOneBoot(t *testing.T) {
@@ -183,7 +239,7 @@ func FuzzOpenTemplate(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "template")
 	out, err := os.Create(path)
 	require.NoError(f, err)
-	require.NoError(f, writeTemplate(out, ram, still{state: []byte("state"), console: []byte("console"), devices: []byte("devices")}))
+	require.NoError(f, writeTemplate(f.Context(), out, ram, still{state: []byte("state"), console: []byte("console"), devices: []byte("devices")}))
 	require.NoError(f, out.Close())
 	whole, err := os.ReadFile(path)
 	require.NoError(f, err)
@@ -222,7 +278,7 @@ func TestTemplateRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "template")
 	f, err := os.Create(path)
 	require.NoError(t, err)
-	require.NoError(t, writeTemplate(f, ram, still{state: []byte("state")}))
+	require.NoError(t, writeTemplate(t.Context(), f, ram, still{state: []byte("state")}))
 	require.NoError(t, f.Close())
 
 	opened, err := openTemplate(path, 32*MiB)
