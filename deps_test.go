@@ -30,7 +30,8 @@ var policy = map[string][]string{
 	"freeze":        {"runtime", "btf", "freeze"},
 	"vmm":           {"vmm"},
 	"series":        {"runtime"},
-	"ktest":         {"runtime", "btf", "object", "freeze", "vmm", "ktest"},
+	"capture":       {"runtime", "series"},
+	"ktest":         {"runtime", "btf", "object", "freeze", "vmm", "series", "capture", "ktest"},
 	"example_sched": {"runtime", "ktest", "example_sched"},
 }
 

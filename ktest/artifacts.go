@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -30,10 +32,11 @@ func (vm *VM) finish() {
 	if failed {
 		records = vm.kernelLog()
 	}
-	vm.Close()
+	vm.shut()
 	if failed {
 		vm.reportArtifacts(records)
 	}
+	vm.captures.Close()
 }
 
 // panicking reports whether the caller is called because of a panic. Package
@@ -131,13 +134,29 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 		{"scheduler.log", text(vm.output.String())},
 		{"exit.txt", text(vm.describeExit())},
 	}
-	for i, snap := range vm.taken.list() {
+	for i, c := range vm.latest() {
 		files = append(files, artifact{
-			name:  fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(snap.Name)),
-			write: func(w io.Writer) error { _, err := snap.WriteTo(w); return err },
+			name: fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(c.Name)),
+			write: func(w io.Writer) error {
+				snap, err := c.Read()
+				if err == nil {
+					_, err = snap.WriteTo(w)
+				}
+				return err
+			},
 		})
 	}
 	return files
+}
+
+// keptSnapshots is how many of the latest snapshots are written when a test
+// fails.
+const keptSnapshots = 8
+
+// latest returns the latest captures that have a snapshot.
+func (vm *VM) latest() []series.Capture {
+	captures := slices.DeleteFunc(vm.captures.Captures(), func(c series.Capture) bool { return c.Snapshot == nil && c.Load == nil })
+	return captures[max(0, len(captures)-keptSnapshots):]
 }
 
 func text(s string) func(io.Writer) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -106,7 +107,7 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 	if err != nil {
 		return nil, err
 	}
-	vm := &VM{cfg: cfg, image: k, output: newOutput(cfg.Output)}
+	vm := &VM{cfg: cfg, image: k, output: newOutput(cfg.Output), captures: capture.New(cfg.Captures)}
 	vm.cfg.Timeouts = cfg.Timeouts.withDefaults()
 
 	// The context of a launch bounds the life of the machine, which outlives
@@ -127,6 +128,7 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 		vm.Close()
 		return nil, fmt.Errorf("start a guest: %w", context.Cause(ctx))
 	}
+	vm.StartClock()
 	return vm, nil
 }
 

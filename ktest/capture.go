@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 )
 
@@ -43,15 +45,37 @@ func (vm *VM) Freeze(name string) *runtime.Snapshot {
 // Capture takes a snapshot of the guest's maps: all vCPUs stop while their bytes
 // are copied. Whatever fails, the guest runs on. A snapshot that comes with an
 // error holds what was copied by then.
+//
+// What becomes of it is added to [VM.Captures], also if it fails.
 func (vm *VM) Capture(ctx context.Context, name string) (*runtime.Snapshot, error) {
+	c := vm.take(ctx, series.Moment{Name: name})
+	return c.Snapshot, c.NoSnapshot
+}
+
+// Captures returns the captures that were made so far, in their order: by
+// [VM.Freeze] and [VM.Capture], and by what captures on its own. It can be read
+// and drained while the guest runs.
+func (vm *VM) Captures() *capture.Store { return vm.captures }
+
+// take makes a capture and adds it to the store. m says which and why; take
+// fills in when. A snapshot can come with an error: what was copied until then.
+func (vm *VM) take(ctx context.Context, m series.Moment) series.Capture {
+	c := series.Capture{Moment: m}
+	snap, err := vm.snapshot(ctx, m.Name)
+	c.Snapshot, c.NoSnapshot = snap, err
+	c.Elapsed, c.Phase = vm.clock.stood(snap)
+	if err := vm.captures.Add(c); err != nil && c.NoSnapshot == nil {
+		c.NoSnapshot = fmt.Errorf("keep snapshot %q: %w", m.Name, err)
+	}
+	return c
+}
+
+func (vm *VM) snapshot(ctx context.Context, name string) (*runtime.Snapshot, error) {
 	f, err := vm.freezer(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
 	}
 	snap, err := f.Capture(ctx, name)
-	if snap != nil {
-		vm.taken.add(snap) // for the artifacts, also what is left of one that failed
-	}
 	if err != nil {
 		return snap, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
 	}
@@ -83,28 +107,3 @@ func (vm *VM) freezer(ctx context.Context) (*freeze.Freezer, error) {
 
 // memory is a machine's RAM as package freeze reads it.
 type memory struct{ *vmm.RAM }
-
-// keptSnapshots is how many of the latest snapshots are written when a test
-// fails.
-const keptSnapshots = 8
-
-// taken are the latest snapshots.
-type taken struct {
-	mu     sync.Mutex
-	latest []*runtime.Snapshot
-}
-
-func (t *taken) add(s *runtime.Snapshot) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.latest = append(t.latest, s)
-	if len(t.latest) > keptSnapshots {
-		t.latest = t.latest[1:]
-	}
-}
-
-func (t *taken) list() []*runtime.Snapshot {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return append([]*runtime.Snapshot(nil), t.latest...)
-}

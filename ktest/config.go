@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -43,6 +44,9 @@ type Config struct {
 
 	// Capture limits what snapshots hold.
 	Capture freeze.Options
+
+	// Captures says how many of them are kept, and where.
+	Captures capture.Options
 
 	Timeouts Timeouts
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -29,7 +30,8 @@ type VM struct {
 	end     func()     // ends the machine, whatever it is doing
 
 	freezing freezing
-	taken    taken
+	clock    clock
+	captures *capture.Store
 
 	mu        sync.Mutex
 	scheduler *scx.Scheduler // the latest; nil before the first
@@ -45,9 +47,12 @@ func (vm *VM) Kernel() guest.Kernel { return vm.kernel }
 // Agent returns the connection with the agent in the guest.
 func (vm *VM) Agent() *guest.Client { return vm.agent }
 
-// Close ends the guest. It is for guests of [Start]; those of [Boot] end with
-// their test.
-func (vm *VM) Close() error {
+// Close ends the guest and closes its captures. It is for guests of [Start];
+// those of [Boot] end with their test.
+func (vm *VM) Close() error { return errors.Join(vm.shut(), vm.captures.Close()) }
+
+// shut ends the guest. Its captures stay.
+func (vm *VM) shut() error {
 	vm.end()
 	err := vm.machine.Close()
 	if vm.agent != nil {

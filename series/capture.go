@@ -15,6 +15,7 @@ import (
 type Moment struct {
 	Name    string        // as it was given to the capture: periodic_003
 	Elapsed time.Duration // since the scenario began, without the time that the guest stood still
+	Due     time.Duration // of a capture in a cadence: the Elapsed that it was planned for
 	Phase   Phase
 	Trigger Trigger
 }
@@ -80,10 +81,27 @@ type Capture struct {
 	Moment
 
 	Snapshot   *runtime.Snapshot
-	NoSnapshot error // why Snapshot is nil
+	Load       func() (*runtime.Snapshot, error) // reads a Snapshot that is kept elsewhere; else nil
+	NoSnapshot error                             // why there is neither
 
 	Statistics   []byte // JSON
 	NoStatistics error  // why Statistics is empty
+}
+
+// Read returns the snapshot, from where it is kept. If there is none the error
+// is a [*NoSnapshot] with the reason.
+func (c *Capture) Read() (*runtime.Snapshot, error) {
+	if c.Snapshot != nil {
+		return c.Snapshot, nil
+	}
+	if c.Load == nil {
+		return nil, &NoSnapshot{Err: c.NoSnapshot}
+	}
+	s, err := c.Load()
+	if err != nil {
+		return nil, &NoSnapshot{Err: err}
+	}
+	return s, nil
 }
 
 // Triggered returns the captures that one trigger made.
@@ -139,10 +157,11 @@ type Sample[S any] struct {
 // code, becomes a sample with an error: [*NoSnapshot] or what open returned.
 func Open[S any](captures []Capture, open func(*runtime.Snapshot, ...runtime.Option) (S, error), opts ...runtime.Option) []Sample[S] {
 	return read(captures, func(c *Capture) (s S, err error) {
-		if c.Snapshot == nil {
-			return s, &NoSnapshot{Err: c.NoSnapshot}
+		snapshot, err := c.Read()
+		if err != nil {
+			return s, err
 		}
-		return open(c.Snapshot, opts...)
+		return open(snapshot, opts...)
 	})
 }
 

@@ -1,0 +1,100 @@
+package capture
+
+import (
+	"fmt"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file moves snapshots from memory to files.
+
+// overhead stands for what a snapshot takes beside its columns, in bytes.
+const overhead = 4 << 10
+
+// footprint returns how much memory a snapshot takes. Types are not counted:
+// the snapshots of a guest share them.
+func footprint(s *runtime.Snapshot) int64 {
+	if s == nil {
+		return 0
+	}
+	n := int64(overhead)
+	for _, m := range s.Maps {
+		n += int64(len(m.Keys)) + int64(len(m.Values)) + 8*int64(len(m.Addrs)) + 64*int64(len(m.Owners))
+		for _, e := range m.Extents {
+			n += int64(len(e.Data))
+		}
+	}
+	return n
+}
+
+// spill writes snapshots to files, the oldest first, until what remains in
+// memory is within its bound. The latest stays in memory, however large it is.
+func (s *Store) spill() {
+	s.spilling.Lock()
+	defer s.spilling.Unlock()
+	for {
+		e, held := s.oldestHeld()
+		if e == nil {
+			return
+		}
+		file, err := s.write(held)
+		s.move(e, file, err)
+	}
+}
+
+// oldestHeld returns the next snapshot to go, nil if there is room for all.
+func (s *Store) oldestHeld() (*entry, *runtime.Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.memory <= s.opts.Memory || s.closed {
+		return nil, nil
+	}
+	for i, e := range s.entries {
+		if e.held != nil && i < len(s.entries)-1 {
+			return e, e.held
+		}
+	}
+	return nil, nil
+}
+
+func (s *Store) write(held *runtime.Snapshot) (file string, err error) {
+	dir, err := s.folder()
+	if err != nil {
+		return "", err
+	}
+	file = s.nextFile(dir)
+	return file, held.WriteFile(file)
+}
+
+// move notes that a snapshot is in a file, or drops it if it could not be
+// written. Then it makes room on disk.
+func (s *Store) move(e *entry, file string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.held == nil {
+		return // replaced meanwhile
+	}
+	s.drop(e)
+	if err != nil {
+		s.evict(e, fmt.Errorf("its file could not be written: %w", err))
+		return
+	}
+	e.file = file
+	s.disk += e.size
+	s.log.add(Event{Kind: Spilled, Name: e.capture.Name, Bytes: e.size, File: file})
+	for _, oldest := range s.entries {
+		if s.disk <= s.opts.Disk {
+			return
+		}
+		if oldest.file != "" {
+			s.drop(oldest)
+			s.evict(oldest, fmt.Errorf("the files of captures take more than %d bytes (capture.Options.Disk)", s.opts.Disk))
+		}
+	}
+}
+
+// evict notes that an entry has lost its snapshot.
+func (s *Store) evict(e *entry, reason error) {
+	e.capture.NoSnapshot = &Evicted{Name: e.capture.Name, Bytes: e.size, Err: reason}
+	s.log.add(Event{Kind: Dropped, Name: e.capture.Name, Bytes: e.size, Err: reason})
+}

@@ -1,0 +1,251 @@
+package capture_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/capture"
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/series"
+)
+
+// snapshot makes a snapshot whose bytes all are fill.
+func snapshot(name string, size int, fill byte) *runtime.Snapshot {
+	values := make([]byte, size)
+	for i := range values {
+		values[i] = fill
+	}
+	return &runtime.Snapshot{Name: name, Maps: []*runtime.Map{{
+		ID: 1, Name: "m", Type: runtime.MapTypeArray, KeySize: 4, ValueSize: size, MaxEntries: 1, N: 1, Slots: 1, Stride: size, Total: 1, Values: values,
+	}}}
+}
+
+// captureOf makes a capture at a second of a run.
+func captureOf(name string, second int, s *runtime.Snapshot) series.Capture {
+	return series.Capture{Moment: series.Moment{Name: name, Elapsed: time.Duration(second) * time.Second}, Snapshot: s}
+}
+
+// open is what stands for the Open of generated code.
+func open(s *runtime.Snapshot, _ ...runtime.Option) (byte, error) { return s.Maps[0].Values[0], nil }
+
+func newStore(t *testing.T, o capture.Options) *capture.Store {
+	s := capture.New(o)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+// fill adds captures 0 to n-1.
+func fill(t *testing.T, s *capture.Store, n, size int) {
+	for i := range n {
+		name := fmt.Sprintf("periodic_%03d", i)
+		require.NoError(t, s.Add(captureOf(name, i, snapshot(name, size, byte(i)))))
+	}
+}
+
+func names(captures []series.Capture) []string {
+	var names []string
+	for _, c := range captures {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func TestCapturesKeepTheirOrderAndMoment(t *testing.T) {
+	s := newStore(t, capture.Options{})
+	noStop := errors.New("the guest did not stop")
+	require.NoError(t, s.Add(captureOf("b", 2, snapshot("b", 8, 1))))
+	require.NoError(t, s.Add(captureOf("a", 1, nil)))
+	require.NoError(t, s.Add(series.Capture{Moment: series.Moment{Name: "c"}, NoSnapshot: noStop, Statistics: []byte("{}")}))
+
+	captures := s.Captures()
+	require.Equal(t, []string{"b", "a", "c"}, names(captures))
+	require.Equal(t, 2*time.Second, captures[0].Elapsed)
+	require.Equal(t, "{}", string(captures[2].Statistics))
+	_, err := s.Snapshot("c")
+	require.ErrorIs(t, err, noStop)
+	var none *series.NoSnapshot
+	require.ErrorAs(t, err, &none)
+}
+
+func TestEveryCaptureOfANameIsKeptUnlessToldOtherwise(t *testing.T) {
+	first, second := captureOf("x", 1, snapshot("x", 8, 1)), captureOf("x", 2, snapshot("x", 8, 2))
+	other := captureOf("y", 1, nil)
+
+	all := newStore(t, capture.Options{})
+	for _, c := range []series.Capture{first, other, second} {
+		require.NoError(t, all.Add(c))
+	}
+	require.Equal(t, []string{"x", "y", "x"}, names(all.Captures()))
+	latest, err := all.Get("x")
+	require.NoError(t, err)
+	require.Equal(t, second.Moment, latest.Moment)
+	require.Empty(t, all.Events())
+
+	replace := newStore(t, capture.Options{SameName: capture.Replace})
+	for _, c := range []series.Capture{first, other, second} {
+		require.NoError(t, replace.Add(c))
+	}
+	require.Equal(t, []string{"y", "x"}, names(replace.Captures()))
+	require.Equal(t, []capture.Event{{Kind: capture.Replaced, Name: "x"}}, replace.Events())
+
+	refuse := newStore(t, capture.Options{SameName: capture.Refuse})
+	require.NoError(t, refuse.Add(first))
+	var taken *capture.NameTaken
+	require.ErrorAs(t, refuse.Add(second), &taken)
+	require.Equal(t, 1, refuse.Len())
+}
+
+func TestSnapshotsBeyondTheMemoryAreReadBackFromFiles(t *testing.T) {
+	const n, size = 20, 64 << 10
+	dir := t.TempDir()
+	s := newStore(t, capture.Options{Memory: 3 * 70 << 10, Dir: dir})
+	fill(t, s, n, size)
+
+	files, err := filepath.Glob(filepath.Join(dir, "*.ktsnap"))
+	require.NoError(t, err)
+	require.Len(t, files, n-3, "as many are in files as do not fit")
+	require.Len(t, s.Events(), n-3)
+	require.Equal(t, capture.Spilled, s.Events()[0].Kind)
+
+	captures := s.Captures()
+	for i, sample := range series.Open(captures, open) {
+		require.NoError(t, sample.Err)
+		require.EqualValues(t, i, sample.Value)
+	}
+	require.Nil(t, captures[0].Snapshot, "it is read when it is asked for")
+	one, err := captures[0].Read()
+	require.NoError(t, err)
+	again, err := s.Snapshot("periodic_000")
+	require.NoError(t, err)
+	require.Same(t, one, again, "a snapshot that is in use is not read twice")
+
+	require.NoError(t, s.Close())
+	files, err = filepath.Glob(filepath.Join(dir, "*"))
+	require.NoError(t, err)
+	require.Empty(t, files)
+}
+
+func TestSnapshotsBeyondTheDiskAreDroppedAndSayIt(t *testing.T) {
+	s := newStore(t, capture.Options{Memory: 1, Disk: 150 << 10, Dir: t.TempDir()})
+	fill(t, s, 5, 64<<10)
+
+	samples := series.Open(s.Captures(), open)
+	require.Len(t, samples, 5, "captures stay")
+	for _, sample := range samples[2:] {
+		require.NoError(t, sample.Err)
+	}
+	var evicted *capture.Evicted
+	require.ErrorAs(t, samples[0].Err, &evicted)
+	require.Equal(t, "periodic_000", evicted.Name)
+	require.ErrorAs(t, samples[1].Err, &evicted)
+	dropped := 0
+	for _, e := range s.Events() {
+		if e.Kind == capture.Dropped {
+			dropped++
+		}
+	}
+	require.Equal(t, 2, dropped)
+}
+
+// A store whose files cannot be written does not grow without bound, and loses
+// nothing but the snapshots that it says.
+func TestFilesThatCannotBeWrittenCostTheirSnapshotsOnly(t *testing.T) {
+	notADirectory := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(notADirectory, nil, 0o600))
+	for name, dir := range map[string]string{"full": smallDisk(t), "no directory": notADirectory} {
+		s := capture.New(capture.Options{Memory: 1, Dir: dir})
+		fill(t, s, 3, 128<<10)
+		samples := series.Open(s.Captures(), open)
+		var evicted *capture.Evicted
+		require.ErrorAs(t, samples[0].Err, &evicted, name)
+		require.ErrorContains(t, samples[0].Err, "could not be written", name)
+		require.NoError(t, samples[2].Err, name)
+		require.NoError(t, s.Close(), name)
+	}
+}
+
+// smallDisk returns a directory on a file system with little room.
+func smallDisk(t *testing.T) string {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("mount a small tmpfs (needs root): %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, 0)) })
+	return dir
+}
+
+func TestDrainEmptiesTheStoreAndKeepsWhatItReturned(t *testing.T) {
+	s := newStore(t, capture.Options{Memory: 1, Dir: t.TempDir()})
+	fill(t, s, 3, 8)
+	captures := s.Drain()
+	require.Zero(t, s.Len())
+	for i, sample := range series.Open(captures, open) {
+		require.NoError(t, sample.Err)
+		require.EqualValues(t, i, sample.Value)
+	}
+	fill(t, s, 1, 8)
+	require.Equal(t, []string{"periodic_000"}, names(s.Captures()))
+}
+
+func TestEventsAreForgottenByCount(t *testing.T) {
+	s := newStore(t, capture.Options{SameName: capture.Replace})
+	for i := range 1500 {
+		require.NoError(t, s.Add(captureOf("x", i, nil)))
+	}
+	events := s.Events()
+	require.Len(t, events, 1025)
+	require.Equal(t, capture.Event{Kind: capture.Forgotten, Count: 1499 - 1024}, events[0])
+}
+
+func TestStoreIsReadWhileOthersAdd(t *testing.T) {
+	s := newStore(t, capture.Options{Memory: 8 << 10, Dir: t.TempDir()})
+	const writers, each = 4, 25
+	var adding sync.WaitGroup
+	for w := range writers {
+		adding.Go(func() {
+			for i := range each {
+				name := fmt.Sprintf("%d/%d", w, i)
+				if err := s.Add(captureOf(name, i, snapshot(name, 1<<10, byte(i)))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for s.Len() < writers*each {
+		next := s.Changed()
+		for _, sample := range series.Open(s.Captures(), open) {
+			require.NoError(t, sample.Err)
+			require.EqualValues(t, sample.Elapsed/time.Second, sample.Value)
+		}
+		if s.Len() < writers*each {
+			<-next
+		}
+	}
+	adding.Wait()
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	s := newStore(t, capture.Options{SameName: capture.Refuse})
+	_, err := s.Get("after_spwan")
+	require.EqualError(t, err, `no capture is called "after_spwan": nothing has been captured`)
+
+	require.NoError(t, s.Add(captureOf("before", 1, nil)))
+	require.NoError(t, s.Add(captureOf("after_spawn", 2, nil)))
+	_, err = s.Get("after_spwan")
+	require.EqualError(t, err, `no capture is called "after_spwan" (did you mean "after_spawn"?); there are ["before" "after_spawn"]`)
+	require.EqualError(t, s.Add(captureOf("before", 3, nil)),
+		`the name of a capture, "before", is taken by before (+1s): choose another one, or let the store keep both (capture.KeepAll)`)
+	require.EqualError(t, &capture.Evicted{Name: "x", Bytes: 42, Err: errors.New("the disk is full")},
+		`snapshot "x" (42 bytes) was dropped: the disk is full; raise the bound, capture less often, or less of each map (freeze.Options)`)
+
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.Add(captureOf("late", 1, nil)), capture.ErrClosed)
+}
