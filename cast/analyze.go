@@ -55,6 +55,10 @@ type Evidence struct {
 	Section  string
 	Insn     int          // from the start of the section
 	Line     *object.Line // of C, nil if not known
+	What     string       // what is stored, or what it is used as: "struct task_struct * (kernel)"
+
+	pointer bool  // it is a pointer
+	spot    int64 // bytes from r10 to where it is copied from, if it is copied from the stack
 }
 
 // Result is what an analysis found.
@@ -75,17 +79,43 @@ type Conflict struct {
 }
 
 // Analyze finds the integers of an object that hold pointers.
-func Analyze(obj *object.Object) *Result {
-	e := newEngine(obj)
+func Analyze(obj *object.Object) *Result { return Run(obj, Options{}).Result() }
+
+// Analysis is an analysis that has been run. It answers what became of a place,
+// found or not.
+type Analysis struct {
+	*engine
+	own map[btf.Type]bool
+}
+
+// Run analyses an object.
+func Run(obj *object.Object, opts Options) *Analysis {
+	e := newEngine(obj, opts)
 	e.run()
+	return &Analysis{e, ownTypes(obj, e.layouts)}
+}
+
+// inQuestion tells whether a slot is one that the analysis is about: of the
+// program's own memory.
+func (a *Analysis) inQuestion(s slot) bool {
+	return s.kind == mapSlot || s.kind == field && a.own[s.typ]
+}
+
+// Result returns what was found.
+func (a *Analysis) Result() *Result {
 	r := new(Result)
-	own := ownTypes(obj, e.layouts)
-	for s, c := range e.cells {
-		if s.kind == mapSlot || s.kind == field && own[s.typ] {
-			r.add(e, s, c)
+	for s, c := range a.cells {
+		if !a.inQuestion(s) {
+			continue
+		}
+		if c.isMixed() {
+			r.Conflicts = append(r.Conflicts, a.conflict(s, c))
+		}
+		if c.isFinding() {
+			r.Findings = append(r.Findings, a.finding(s, c))
 		}
 	}
-	for gap := range e.gaps {
+	for gap := range a.gaps {
 		r.Gaps = append(r.Gaps, gap)
 	}
 	slices.Sort(r.Gaps)
@@ -98,16 +128,14 @@ func Analyze(obj *object.Object) *Result {
 	return r
 }
 
-// add judges one slot.
-func (r *Result) add(e *engine, s slot, c *cell) {
+func (a *Analysis) finding(s slot, c *cell) Finding {
 	ptr := c.pointer()
-	if c.isMixed() {
-		r.Conflicts = append(r.Conflicts, Conflict{s.typ, s.m, s.off, s.path(), e.proof(c)})
-	}
-	if !c.isFinding() {
-		return
-	}
-	r.Findings = append(r.Findings, Finding{s.typ, s.m, s.off, s.path(), ptr.typ, ptr.space, c.class(), e.proof(c)})
+	proof := slices.DeleteFunc(a.proof(c), func(e Evidence) bool { return !e.pointer })
+	return Finding{s.typ, s.m, s.off, s.path(), ptr.typ, ptr.space, c.class(), proof}
+}
+
+func (a *Analysis) conflict(s slot, c *cell) Conflict {
+	return Conflict{s.typ, s.m, s.off, s.path(), a.proof(c)}
 }
 
 // class says how sure a finding is.
@@ -123,17 +151,13 @@ func (c *cell) class() Class {
 
 // proof is the evidence for a slot, with the lines of C.
 func (e *engine) proof(c *cell) []Evidence {
-	code := make(map[string]*object.Code)
-	for _, c := range e.obj.Code {
-		code[c.Section] = c
-	}
 	proof := make([]Evidence, 0, len(c.evidence))
 	for _, ev := range c.evidence {
-		ev.Line = code[ev.Section].Line(ev.Insn)
+		ev.Line = e.code[ev.Section].Line(ev.Insn)
 		proof = append(proof, ev)
 	}
 	slices.SortFunc(proof, func(a, b Evidence) int {
-		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Insn, b.Insn))
+		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Insn, b.Insn), cmp.Compare(a.What, b.What))
 	})
 	return proof
 }

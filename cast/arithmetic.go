@@ -32,7 +32,7 @@ func (w *walk) arithmetic(insn object.Insn) {
 	case op == opAdd:
 		w.regs[insn.Dst] = w.add(w.regs[insn.Dst], operand)
 	case op == opSub:
-		w.regs[insn.Dst] = subtract(w.regs[insn.Dst], operand)
+		w.regs[insn.Dst] = w.subtract(w.regs[insn.Dst], operand)
 	default:
 		w.regs[insn.Dst] = number(compute(op, w.regs[insn.Dst], operand))
 	}
@@ -139,10 +139,17 @@ func (w *walk) add(a, b value) value {
 		}
 		a = b
 	}
-	return shift(a, n)
+	return w.shift(a, n)
 }
 
-func subtract(a, b value) value {
+func (w *walk) shift(v value, n Number) value {
+	if w.without(Offsets) && n != (Number{}) && (v.ptr.known() && v.ptr.region != stack) {
+		return opaque()
+	}
+	return shift(v, n)
+}
+
+func (w *walk) subtract(a, b value) value {
 	n, ok := b.asNumber()
 	if !ok {
 		return number(anyNumber) // a distance
@@ -150,7 +157,7 @@ func subtract(a, b value) value {
 	if _, isConst := n.Const(); !isConst && (a.ptr.known() || a.from.state == oneOrigin) {
 		return widened(a)
 	}
-	return shift(a, Number{}.sub(n))
+	return w.shift(a, Number{}.sub(n))
 }
 
 // shift is v moved by n.

@@ -90,6 +90,10 @@ func (w *walk) subprogram(key string) {
 		return
 	}
 	w.checkArguments(prototype(f))
+	if w.without(Interprocedural) {
+		w.finishCall(w.declaredResult(f), true)
+		return
+	}
 	entry, inner := w.enter(f)
 	exit := w.call(f, entry, w.depth+1)
 	if exit == nil {
@@ -101,6 +105,14 @@ func (w *walk) subprogram(key string) {
 	}
 	r0 := w.returned(f, exit.regs[0])
 	w.finishCall(r0, false)
+}
+
+// declaredResult is what a function's prototype says of its result.
+func (w *walk) declaredResult(f *function) value {
+	if proto := prototype(f); proto != nil {
+		return w.ofType(proto.Return, AnySpace)
+	}
+	return opaque()
 }
 
 // checkArguments uses what a prototype says of the arguments.

@@ -31,10 +31,11 @@ type cell struct {
 // given up: a list that is walked backwards moves on in every pass.
 const changesBeforeWidening = 8
 
-// site is an instruction.
+// site is an instruction, and what it stores.
 type site struct {
 	section string
 	insn    int
+	what    string
 }
 
 // engine holds what the analysis of one object shares: a memory in which
@@ -43,6 +44,8 @@ type site struct {
 // in lattices of finite height.
 type engine struct {
 	obj       *object.Object
+	opts      Options
+	code      map[string]*object.Code // by section
 	layouts   *layouts
 	functions map[string]*function // by section and offset
 	roots     []*function
@@ -59,14 +62,20 @@ type engine struct {
 	values    map[value]int32 // numbers for context keys
 	callbacks map[*function]*state
 
+	touched map[slot]bool // pointers that are loaded or stored; nil unless that is asked for
+
+	notes map[instruction]*note // nil unless a listing was asked for
+
 	changed   bool
 	recording bool
 	gaps      map[string]bool
 }
 
-func newEngine(obj *object.Object) *engine {
+func newEngine(obj *object.Object, opts Options) *engine {
 	e := &engine{
 		obj:       obj,
+		opts:      opts,
+		code:      make(map[string]*object.Code),
 		layouts:   newLayouts(obj.Types),
 		functions: make(map[string]*function),
 		args:      make(map[*object.Function]*btf.FuncProto),
@@ -78,13 +87,15 @@ func newEngine(obj *object.Object) *engine {
 		callbacks: make(map[*function]*state),
 		gaps:      make(map[string]bool),
 	}
-	code := make(map[string]*object.Code)
+	if opts.Listing {
+		e.notes = make(map[instruction]*note)
+	}
 	for _, c := range obj.Code {
-		code[c.Section] = c
+		e.code[c.Section] = c
 	}
 	for i := range obj.Functions {
 		fn := &obj.Functions[i]
-		if c := code[fn.Section]; c != nil && fn.Size >= 8 {
+		if c := e.code[fn.Section]; c != nil && fn.Size >= 8 {
 			e.addFunction(fn, c)
 		}
 	}
@@ -98,7 +109,7 @@ func (e *engine) addFunction(fn *object.Function, c *object.Code) {
 		e.giveUp("%s", gap)
 	}
 	e.functions[functionKey(fn.Section, fn.Offset)] = f
-	if fn.Program() || !fn.Static {
+	if fn.Program() || !fn.Static || e.without(Interprocedural) {
 		e.roots = append(e.roots, f)
 	}
 }
@@ -108,6 +119,9 @@ func functionKey(section string, offset uint64) string { return fmt.Sprintf("%s+
 // typeStructOps finds out what the kernel calls struct_ops programs with: the
 // arguments of the member that they implement.
 func (e *engine) typeStructOps() {
+	if e.without(StructOps) {
+		return
+	}
 	for i := range e.obj.Maps {
 		m := &e.obj.Maps[i]
 		ops, ok := btf.As[*btf.Struct](m.Value)
@@ -224,6 +238,9 @@ func (e *engine) callbackOrder() []*function {
 
 // addCallback notes that the kernel, or a helper, calls f with these arguments.
 func (e *engine) addCallback(f *function, args ...value) {
+	if e.without(Callbacks) {
+		return
+	}
 	s := entryState()
 	for i := range 5 {
 		s.regs[1+i] = opaque()
@@ -384,9 +401,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		}
 		c.stored, e.changed = joined, true
 	}
-	if v.ptr.state != noPointer {
-		e.record(c, where)
-	}
+	e.record(c, where, v)
 }
 
 // copied notes that a slot gets what was loaded from others, or a pointer to
@@ -406,15 +421,17 @@ func (e *engine) use(s slot, p pointer, where Evidence) {
 	if joined := c.used.join(p); joined != c.used {
 		c.used, e.changed = joined, true
 	}
-	e.record(c, where)
+	e.record(c, where, value{ptr: p})
 }
 
-func (e *engine) record(c *cell, where Evidence) {
+// record keeps what an instruction shows of a cell, in the last pass.
+func (e *engine) record(c *cell, where Evidence, v value) {
 	if !e.recording {
 		return
 	}
+	where.What, where.pointer = v.describe(), v.ptr.state != noPointer
 	if c.evidence == nil {
 		c.evidence = make(map[site]Evidence)
 	}
-	c.evidence[site{where.Section, where.Insn}] = where
+	c.evidence[site{where.Section, where.Insn, where.What}] = where
 }

@@ -14,12 +14,18 @@ import (
 )
 
 // Ruling is what became of the pointers that were erased.
+//
+// A pointer is touched if an instruction loads it from memory or stores it
+// there, and the analysis can tell which member that is: knowing all the types
+// that BTF declares, or knowing only what it recovers. A pointer that is not
+// found because what leads to its struct was not found either is missed, thus,
+// and not untouched.
 type Ruling struct {
 	Recovered []Erased `json:"recovered"`
 	Missed    []Erased `json:"missed"`    // touched by code, and not found
 	Wrong     []Erased `json:"wrong"`     // found to be something else
 	Spurious  []Erased `json:"spurious"`  // integers, never declared as pointers, that were found
-	Untouched []Erased `json:"untouched"` // no instruction reads or writes them
+	Untouched []Erased `json:"untouched"` // no instruction loads or stores them
 }
 
 // Erased is a place of the ruling.
@@ -29,31 +35,39 @@ type Erased struct {
 	Offset    uint32 `json:"offset"`          // bytes
 	Was       string `json:"was,omitempty"`   // what BTF said it points to
 	Found     string `json:"found,omitempty"` // what the analysis says
+	Class     string `json:"class,omitempty"` // how sure it is of that
 	Why       string `json:"why,omitempty"`   // it was missed
+	Proof     string `json:"proof,omitempty"` // a line of C that shows what was found: "file.bpf.c:12: c->task = p"
 }
+
+// Touched counts the erased pointers that the code touches.
+func (r *Ruling) Touched() int { return len(r.Recovered) + len(r.Missed) + len(r.Wrong) }
 
 // Recall is the share of erased pointers that were recovered, of those that
 // the code touches; it is 1 if it touches none.
 func (r *Ruling) Recall() float64 {
-	touched := len(r.Recovered) + len(r.Missed) + len(r.Wrong)
-	if touched == 0 {
+	if r.Touched() == 0 {
 		return 1
 	}
-	return float64(len(r.Recovered)) / float64(touched)
+	return float64(len(r.Recovered)) / float64(r.Touched())
 }
 
 // Rule turns every pointer of the program's own types and globals into a u64,
 // analyses the unchanged instructions, and compares. Untyped pointers and
 // pointers to functions are left alone. It changes the object's types: read
 // it again for anything else.
-func Rule(obj *object.Object) *Ruling {
+func Rule(obj *object.Object, opts Options) *Ruling {
 	l := newLayouts(obj.Types)
 	own := ownTypes(obj, l)
+	declared := newEngine(obj, opts)
+	declared.touched = make(map[slot]bool)
+	declared.run()
 	eraser := eraser{
 		layouts: l,
 		word:    &btf.Int{Name: "unsigned long long", Size: 8},
 		was:     make(map[slot]btf.Type),
 		seen:    make(map[btf.Type]bool),
+		touched: declared.touched,
 	}
 	for t := range own {
 		if t.TypeName() != "" {
@@ -63,9 +77,9 @@ func Rule(obj *object.Object) *Ruling {
 	for i := range obj.Maps {
 		eraser.mapValue(&obj.Maps[i])
 	}
-	e := newEngine(obj)
+	e := newEngine(obj, opts)
 	e.run()
-	return eraser.compare(e, own)
+	return eraser.compare(&Analysis{e, own})
 }
 
 // eraser hides pointers and remembers them.
@@ -74,6 +88,8 @@ type eraser struct {
 	word *btf.Int
 	was  map[slot]btf.Type // canonical pointees
 	seen map[btf.Type]bool
+
+	touched map[slot]bool // while types were as declared
 }
 
 // container erases the pointers that have slots in a struct, union or section.
@@ -151,16 +167,14 @@ func (r *eraser) mapValue(m *object.Map) {
 }
 
 // compare sorts the places into a ruling.
-func (r *eraser) compare(e *engine, own map[btf.Type]bool) *Ruling {
-	ruling := new(Ruling)
+func (r *eraser) compare(a *Analysis) *Ruling {
+	ruling := &Ruling{Recovered: []Erased{}, Missed: []Erased{}, Wrong: []Erased{}, Spurious: []Erased{}, Untouched: []Erased{}}
 	for s, was := range r.was {
-		r.judge(ruling, e.cells[s], s, was)
+		r.judge(ruling, a, s, was)
 	}
-	for s, c := range e.cells {
-		if r.was[s] == nil && c.isFinding() && (s.kind == mapSlot || s.kind == field && own[s.typ]) {
-			ruling.Spurious = append(ruling.Spurious, Erased{
-				Container: s.container(), Path: s.path(), Offset: s.off, Found: ktbtf.Spell(c.pointer().typ),
-			})
+	for s, c := range a.cells {
+		if r.was[s] == nil && c.isFinding() && a.inQuestion(s) {
+			ruling.Spurious = append(ruling.Spurious, a.found(s, c))
 		}
 	}
 	for _, list := range [][]Erased{ruling.Recovered, ruling.Missed, ruling.Wrong, ruling.Spurious, ruling.Untouched} {
@@ -171,22 +185,45 @@ func (r *eraser) compare(e *engine, own map[btf.Type]bool) *Ruling {
 	return ruling
 }
 
+// found is a place with what was found of it.
+func (a *Analysis) found(s slot, c *cell) Erased {
+	place := Erased{
+		Container: s.container(), Path: s.path(), Offset: s.off,
+		Found: ktbtf.Spell(c.pointer().typ), Class: c.class().String(),
+	}
+	for _, ev := range a.finding(s, c).Evidence {
+		if ev.Line != nil {
+			place.Proof = ev.Line.String()
+			break
+		}
+	}
+	return place
+}
+
 // judge says what became of one pointer.
-func (r *eraser) judge(ruling *Ruling, c *cell, s slot, was btf.Type) {
+func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was btf.Type) {
+	c := a.cells[s]
+	if c != nil && c.isFinding() {
+		place := a.found(s, c)
+		place.Was = ktbtf.Spell(was)
+		if r.canonical(c.pointer().typ) == r.canonical(was) {
+			ruling.Recovered = append(ruling.Recovered, place)
+		} else {
+			ruling.Wrong = append(ruling.Wrong, place)
+		}
+		return
+	}
 	place := Erased{Container: s.container(), Path: s.path(), Offset: s.off, Was: ktbtf.Spell(was)}
 	switch {
-	case c == nil:
-		ruling.Untouched = append(ruling.Untouched, place)
-	case !c.isFinding():
+	case c != nil:
 		place.Why = c.whyNot()
-		ruling.Missed = append(ruling.Missed, place)
-	case r.canonical(c.pointer().typ) == r.canonical(was):
-		place.Found = ktbtf.Spell(c.pointer().typ)
-		ruling.Recovered = append(ruling.Recovered, place)
+	case r.touched[s]:
+		place.Why = "no access to it is seen: what leads to its struct was erased, too, and not recovered"
 	default:
-		place.Found = ktbtf.Spell(c.pointer().typ)
-		ruling.Wrong = append(ruling.Wrong, place)
+		ruling.Untouched = append(ruling.Untouched, place)
+		return
 	}
+	ruling.Missed = append(ruling.Missed, place)
 }
 
 // whyNot says why nothing is found of a slot.

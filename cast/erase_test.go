@@ -12,9 +12,10 @@ import (
 func TestRuleTellsRecoveredPointersFromOthers(t *testing.T) {
 	obj, err := object.Open(zoo)
 	require.NoError(t, err)
-	r := cast.Rule(obj)
+	r := cast.Rule(obj, cast.Options{})
 	require.Equal(t, []cast.Erased{
-		{Container: "struct value", Path: "task", Offset: 16, Was: "struct task_struct", Found: "struct task_struct"},
+		{Container: "struct value", Path: "task", Offset: 16, Was: "struct task_struct", Found: "struct task_struct", Class: "proven",
+			Proof: "./zoo.bpf.c:128: \tv->task = (struct task_struct *)ctx[0];"},
 	}, r.Recovered)
 	require.Equal(t, []cast.Erased{
 		{Container: "section .bss", Path: "head", Offset: 8, Was: "struct value", Why: "nothing is stored in it, and its use shows no type"},

@@ -167,7 +167,7 @@ func (w *walk) probeRead() {
 // callback handles a helper that calls a function before it returns, with
 // these arguments.
 func (w *walk) callback(fn value, args ...value) {
-	if f := w.functionOf(fn); f != nil {
+	if f := w.functionOf(fn); f != nil && !w.without(Callbacks) {
 		entry := entryState()
 		for i := range 5 {
 			entry.regs[1+i] = opaque()

@@ -40,7 +40,7 @@ func (w *walk) shows(base value) {
 		return
 	}
 	if c := w.cell(base.from.slot); c.shaped {
-		w.record(c, w.evidence(Accessed))
+		w.record(c, w.evidence(Accessed), value{ptr: c.used})
 	}
 }
 
@@ -58,7 +58,7 @@ func (w *walk) readStack(p pointer, size int) value {
 	if !ok || size != slotSize || off%slotSize != 0 {
 		return unknown(size)
 	}
-	if v, ok := w.slot(p.frame, off); ok {
+	if v, ok := w.slot(p.frame, off); ok && !w.without(Spills) {
 		return v
 	}
 	return opaque()
@@ -80,13 +80,27 @@ func (w *walk) readTyped(p pointer, size int) value {
 		return unknown(size)
 	}
 	if s, ok := slotOf(p, there); ok {
+		w.noteSlot(s)
 		v := w.load(s)
 		if _, isPointer := btf.As[*btf.Pointer](there.typ); isPointer {
 			v.flags |= isNull
 		}
 		return v
 	}
+	w.touch(p, there)
 	return w.ofType(there.typ, spaceOfMember(p.space))
+}
+
+// touch notes an access to a pointer that BTF types.
+func (w *walk) touch(p pointer, there place) {
+	if w.touched == nil {
+		return
+	}
+	if _, ok := btf.As[*btf.Pointer](there.typ); ok {
+		if s, ok := slotIn(p, there); ok {
+			w.touched[s] = true
+		}
+	}
 }
 
 // spaceOfMember is the space of what a pointer stored in an object points to,
@@ -104,6 +118,11 @@ func slotOf(p pointer, there place) (slot, bool) {
 	if !isCandidate(there.typ) {
 		return slot{}, false
 	}
+	return slotIn(p, there)
+}
+
+// slotIn returns the slot at a place, whatever its type.
+func slotIn(p pointer, there place) (slot, bool) {
 	switch c := there.container.(type) {
 	case *btf.Struct, *btf.Union, *btf.Datasec:
 		return slot{kind: field, typ: c, off: there.off}, true
@@ -161,9 +180,11 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 		return
 	}
 	if s, ok := slotOf(p, there); ok {
+		w.noteSlot(s)
 		w.store(s, w.pointee(v), w.evidence(Stored))
 		return
 	}
+	w.touch(p, there)
 	if target, tags, ok := w.layouts.pointee(there.typ); ok && target != nil {
 		w.expect(v, target, spaceOf(tags, AnySpace))
 	}
@@ -204,7 +225,7 @@ func isSection(t btf.Type) bool {
 // copyOut passes what lies on the stack at p on to an object of type t, as
 // helpers do that copy a value into a map.
 func (w *walk) copyOut(p pointer, to value) {
-	if !p.known() || p.region != stack || !to.ptr.known() || to.ptr.region != typed {
+	if w.without(Copies) || !p.known() || p.region != stack || !to.ptr.known() || to.ptr.region != typed {
 		return
 	}
 	off, ok := p.off.exact()
@@ -214,7 +235,12 @@ func (w *walk) copyOut(p pointer, to value) {
 	}
 	for at := int64(0); at+slotSize <= int64(size) && at < stackSize; at += slotSize {
 		if v, ok := w.slot(p.frame, off+at); ok {
+			w.spot = 0
+			if p.frame == 0 {
+				w.spot = off + at
+			}
 			w.write(to, at, slotSize, v)
+			w.spot = 0
 		}
 	}
 }

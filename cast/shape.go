@@ -132,6 +132,9 @@ func (e *engine) trace(like kins, off int64, size int) {
 // guess types the kin of which nothing else is known, and tells whether there
 // was any.
 func (e *engine) guess() bool {
+	if e.without(Shapes) {
+		return false
+	}
 	if e.candidates == nil {
 		e.candidates = candidates(e.obj, e.layouts)
 	}

@@ -45,6 +45,16 @@ func (s *state) widen(t *state) (changed bool) {
 	})
 }
 
+// mergeApart is join without pointers that meet: what differs is opaque.
+func (s *state) mergeApart(t *state) (changed bool) {
+	return s.merge(t, func(v, w value) value {
+		if v == w {
+			return v
+		}
+		return opaque()
+	})
+}
+
 func (s *state) merge(t *state, join func(v, w value) value) (changed bool) {
 	for i := range s.regs {
 		if s.regs[i] == t.regs[i] {

@@ -18,7 +18,8 @@ type walk struct {
 
 	state   // at the instruction that is looked at
 	at      int
-	dead    bool // control does not get past this instruction
+	spot    int64 // of the stack that is being copied elsewhere
+	dead    bool  // control does not get past this instruction
 	atExits *state
 }
 
@@ -68,6 +69,9 @@ func (w *walk) flow(in **state, visits int) bool {
 		*in = &reached
 		return true
 	}
+	if w.without(Joins) {
+		return (*in).mergeApart(&w.state)
+	}
 	if visits > visitsBeforeWidening {
 		return (*in).widen(&w.state)
 	}
@@ -78,6 +82,9 @@ func (w *walk) block(b *block) {
 	w.dead = false
 	for w.at = b.first; w.at < b.end && !w.dead; w.at += w.fn.width(w.at) {
 		w.step(w.fn.code.Insns[w.at])
+		if w.notes != nil {
+			w.noteResult(w.fn.code.Insns[w.at])
+		}
 	}
 }
 
@@ -138,7 +145,7 @@ func (w *walk) exit() {
 
 // evidence says that an instruction shows something.
 func (w *walk) evidence(kind EvidenceKind) Evidence {
-	return Evidence{Kind: kind, Function: w.fn.Name, Section: w.fn.code.Section, Insn: w.at}
+	return Evidence{Kind: kind, Function: w.fn.Name, Section: w.fn.code.Section, Insn: w.at, spot: w.spot}
 }
 
 // loadImmediate handles wide loads: constants, and addresses that a loader
@@ -258,7 +265,11 @@ const (
 
 func (w *walk) atomic(insn object.Insn) {
 	base, size, off := w.regs[insn.Dst], accessSize(insn.Op), int64(insn.Off)
-	switch insn.Imm {
+	op := insn.Imm
+	if w.without(Atomics) {
+		op = atomicFetch
+	}
+	switch op {
 	case atomicExchange:
 		old := w.read(base, off, size)
 		w.write(base, off, size, w.regs[insn.Src])
@@ -294,7 +305,7 @@ func (w *walk) relocated(reg uint8) {
 // expect is v, used where the program takes a pointer to t. What was not known
 // of v becomes known, there and where it was loaded from.
 func (w *walk) expect(v value, t btf.Type, space Space) value {
-	if t == nil {
+	if t == nil || w.without(Uses) {
 		return v
 	}
 	want := typedPointer(t, space)

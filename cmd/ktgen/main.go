@@ -28,6 +28,8 @@ Usage:
 		write the Go code for a BPF object (*.bpf.o)
 	ktgen check -object FILE [-package NAME] GENERATED
 		tell whether a generated file is up to date, and what differs
+	ktgen casts [-json] [-explain STRUCT.FIELD] [-asm] [-erase] OBJECT
+		list the integers of an object that hold pointers, and what proves it
 	ktgen init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]
 		start a repository that tests a scheduler: generate line, first test,
 		make rules, CI workflow, and a scheduler if there is none
@@ -87,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // commands in the order of the help.
-var commands = []string{"check", "init", "kernel", "version", "help"}
+var commands = []string{"casts", "check", "init", "kernel", "version", "help"}
 
 func (t *tool) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -97,6 +99,8 @@ func (t *tool) dispatch(ctx context.Context, args []string) error {
 	switch command := args[0]; {
 	case strings.HasPrefix(command, "-") && command != "-h" && command != "-help" && command != "--help":
 		return t.generate(args)
+	case command == "casts":
+		return t.casts(args[1:])
 	case command == "check":
 		return t.check(args[1:])
 	case command == "init":

@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ROOT", root)
 			env.Setenv("SAMPLE", filepath.Join(root, "gen/internal/sample/testdata/sample.bpf.o"))
 			env.Setenv("ZOO", filepath.Join(root, "object/testdata/zoo.bpf.o"))
+			env.Setenv("SCHED", filepath.Join(root, "example_sched/bpf/sched.bpf.o"))
 			env.Setenv("BIG_ENDIAN", filepath.Join(root, "object/testdata/zoo.eb.bpf.o"))
 			return nil
 		},
@@ -37,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"truncate":   truncate,
 			"exitcode":   exitCode,
 			"appendline": appendLine,
+			"embed":      embed,
 		},
 	})
 }
@@ -77,4 +79,14 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit status %d, want %s", code, args[0])
 	}
+}
+
+// embed writes a file that has another one inside, as executables carry
+// objects: embed OBJECT TO.
+func embed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: embed OBJECT TO")
+	}
+	program := "\x7fELF, or something like it: " + ts.ReadFile(args[0]) + "and more"
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(program), 0o755))
 }

@@ -1,0 +1,198 @@
+package cast
+
+// This file answers why a place was found to hold pointers, or was not.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Explanation says what became of a place.
+type Explanation struct {
+	Place    string     // "struct task_ctx.task", ".bss.head", the name of a map
+	Type     string     // of the place, as C spells it
+	Finding  *Finding   // nil if there is none
+	Why      string     // there is no finding
+	Evidence []Evidence // all that is known to be stored there and to be done with it
+}
+
+// Explain says what became of a place: "task_ctx.task", "task_ctx.in.owner",
+// "nodes[].next", ".bss.head", the name of a global variable or of a map. The
+// error names what there is instead.
+func (a *Analysis) Explain(name string) (*Explanation, error) {
+	container, path, m, err := a.find(name)
+	if err != nil {
+		return nil, err
+	}
+	s, t, err := a.slotAt(container, path, m)
+	if err != nil {
+		return nil, fmt.Errorf("explain %s: %w", name, err)
+	}
+	x := &Explanation{Place: s.name(), Type: spell(t)}
+	c := a.cells[s]
+	switch {
+	case !isCandidate(t):
+		x.Why = notInQuestion(t)
+		return x, nil
+	case !a.inQuestion(s):
+		x.Why = "the program does not lay it out: no map, section or pointer from one leads to it"
+	case c == nil:
+		x.Why = "no instruction is seen to read or write it"
+	case c.isFinding():
+		f := a.finding(s, c)
+		x.Finding = &f
+	default:
+		x.Why = c.whyNot()
+	}
+	if c != nil {
+		x.Evidence = a.proof(c)
+	}
+	return x, nil
+}
+
+// notInQuestion says why no pointer can hide in a type.
+func notInQuestion(t btf.Type) string {
+	if _, ok := btf.As[*btf.Pointer](t); ok {
+		return "its type says what it points to"
+	}
+	if n, err := btf.Sizeof(t); err == nil && n < slotSize {
+		return fmt.Sprintf("it has %d bytes, and a pointer 8", n)
+	}
+	return "it is no integer of 8 bytes"
+}
+
+// name is a slot with what it is a part of: "struct task_ctx.task",
+// ".bss.head".
+func (s slot) name() string {
+	if s.kind == mapSlot {
+		return "map " + s.m.Name
+	}
+	return strings.TrimPrefix(s.container(), "section ") + "." + s.path()
+}
+
+// find splits the name of a place into the type or map it is in, and a path.
+func (a *Analysis) find(name string) (container btf.Type, path string, m *object.Map, err error) {
+	bare := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(name, "struct "), "union "), "map ")
+	for i := range a.obj.Sections {
+		sec := &a.obj.Sections[i]
+		if path, ok := strings.CutPrefix(bare, sec.Name+"."); ok && sec.Type != nil {
+			return sec.Type, path, nil, nil
+		}
+	}
+	first, rest, nested := strings.Cut(bare, ".")
+	if m := a.obj.Map(first); m != nil && m.Value != nil {
+		return m.Value, rest, m, nil
+	}
+	if t := a.container(first); t != nil && nested {
+		return t, rest, nil, nil
+	}
+	variable, _, _ := strings.Cut(first, "[")
+	for i := range a.obj.Sections {
+		sec := &a.obj.Sections[i]
+		if sec.Type != nil && slices.ContainsFunc(sec.Vars, func(v object.Var) bool { return v.Name == variable }) {
+			return sec.Type, bare, nil, nil
+		}
+	}
+	if t := a.container(first); t != nil {
+		return nil, "", nil, fmt.Errorf("explain which member of %s? it has %s", spell(t), strings.Join(ktbtf.MemberNames(t), ", "))
+	}
+	return nil, "", nil, a.noPlace(first)
+}
+
+// container returns the program's own type of a name, or any, or nil.
+func (a *Analysis) container(name string) btf.Type {
+	types, err := a.obj.Types.AnyTypesByName(name)
+	if err != nil {
+		return nil
+	}
+	var found btf.Type
+	for _, t := range types {
+		c := a.layouts.canonical(t)
+		switch c.(type) {
+		case *btf.Struct, *btf.Union:
+			if found == nil || a.own[c] && !a.own[found] {
+				found = c
+			}
+		}
+	}
+	return found
+}
+
+// noPlace is the error for a name that nothing has.
+func (a *Analysis) noPlace(name string) error {
+	var names []string
+	for t := range a.own {
+		if n := t.TypeName(); n != "" {
+			names = append(names, n)
+		}
+	}
+	for i := range a.obj.Maps {
+		names = append(names, a.obj.Maps[i].Name)
+	}
+	for i := range a.obj.Sections {
+		for _, v := range a.obj.Sections[i].Vars {
+			names = append(names, v.Name)
+		}
+	}
+	slices.Sort(names)
+	hint := "the structs in maps and sections, their members, variables and maps have places"
+	if near := runtime.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return fmt.Errorf("explain %s: %s has no struct, variable or map of that name; %s", name, a.obj.Name, hint)
+}
+
+// slotAt returns the slot at a path, and the type there.
+func (a *Analysis) slotAt(container btf.Type, path string, m *object.Map) (slot, btf.Type, error) {
+	off, t := 0, container
+	if path != "" {
+		f, err := fieldOf(container, strings.ReplaceAll(path, "[]", "[0]"))
+		if err != nil {
+			return slot{}, nil, err
+		}
+		off, t = f.Offset, f.Type
+	}
+	for range maxNesting {
+		arr, ok := btf.As[*btf.Array](t)
+		if !ok {
+			break
+		}
+		t = arr.Type
+	}
+	canonical := a.layouts.canonical(container)
+	size := 0
+	if n, err := btf.Sizeof(t); err == nil {
+		size = n
+	}
+	there, ok := a.layouts.at(canonical, newOffset(int64(off), 0), size)
+	switch {
+	case ok && !isScalar(there.container) || ok && isSection(there.container):
+		return slot{kind: field, typ: there.container, off: there.off}, t, nil
+	case m != nil:
+		return slot{kind: mapSlot, m: m, off: uint32(off)}, t, nil
+	}
+	return slot{kind: field, typ: canonical, off: uint32(off)}, t, nil
+}
+
+// fieldOf is [ktbtf.FieldOf] for sections, too.
+func fieldOf(container btf.Type, path string) (ktbtf.Field, error) {
+	section, ok := container.(*btf.Datasec)
+	if !ok {
+		return ktbtf.FieldOf(container, path)
+	}
+	// As members of a struct, variables are found like any.
+	s := &btf.Struct{Name: section.Name, Size: section.Size}
+	for _, info := range section.Vars {
+		if v, ok := info.Type.(*btf.Var); ok {
+			s.Members = append(s.Members, btf.Member{Name: v.Name, Type: v.Type, Offset: btf.Bits(info.Offset * 8)})
+		}
+	}
+	return ktbtf.FieldOf(s, path)
+}

@@ -1,0 +1,43 @@
+package cast
+
+import (
+	"github.com/cilium/ebpf/btf"
+)
+
+// Options are what an analysis may use. The zero value is what [Analyze] does.
+type Options struct {
+	// Kernel is the BTF of the kernel that the object is for. It types the
+	// arguments of tracing and LSM programs; nil leaves these to be found out
+	// by their use.
+	Kernel *btf.Spec
+
+	// Listing keeps what is known at each instruction, for [Analysis.List].
+	Listing bool
+
+	// Without leaves ingredients out, to see what each of them is worth.
+	Without Ingredients
+}
+
+// Ingredients is a set of parts of the analysis.
+type Ingredients uint16
+
+const (
+	Joins           Ingredients = 1 << iota // pointers that meet at a merge of control flow, or around a loop, stay pointers
+	Interprocedural                         // calls are analysed with what they pass
+	StructOps                               // arguments of struct_ops programs have the types of the operation
+	Offsets                                 // pointers may be moved
+	Atomics                                 // exchanges store and load
+	Callbacks                               // helpers call functions
+	Spills                                  // the stack holds pointers
+	Copies                                  // helpers copy values from the stack into maps
+	Uses                                    // what a place is used as says what it holds
+	Shapes                                  // accesses through an untyped pointer show a struct
+)
+
+// IngredientNames are the ingredients as people call them, in order.
+var IngredientNames = []string{
+	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes",
+}
+
+// without tells whether an ingredient is left out.
+func (e *engine) without(i Ingredients) bool { return e.opts.Without&i != 0 }

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/cilium/ebpf/btf"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+const castsSynopsis = `ktgen casts [-json] [-btf FILE] [-name NAME] OBJECT
+       ktgen casts -explain STRUCT.FIELD [-json] OBJECT
+       ktgen casts -asm [-function NAME] OBJECT
+       ktgen casts -erase [-json] OBJECT
+
+Lists the integers and untyped pointers of a BPF object that hold pointers to
+something, as its instructions show. OBJECT is a .bpf.o, or an executable with
+one inside.
+
+A finding is proven if everything that the program stores there is such a
+pointer, or zero; likely if some of it cannot be followed, or only its use
+shows; guessed if only one struct has the shape that accesses show.
+
+-erase measures the analysis on the object: pointers that its types declare are
+hidden, and what comes back is compared. Touched is what an instruction loads
+or stores, in so far as the analysis can tell the member: knowing all types, or
+knowing only what it recovers.`
+
+// castsFlags are the flags of ktgen casts.
+type castsFlags struct {
+	asJSON, asm, erase *bool
+	explain, function  *string
+	kernel, name       *string
+}
+
+// casts says which integers of an object hold pointers.
+func (t *tool) casts(args []string) error {
+	set := t.flags(castsSynopsis)
+	f := castsFlags{
+		asJSON:   set.Bool("json", false, "print JSON"),
+		asm:      set.Bool("asm", false, "print the instructions, with what is known at each"),
+		erase:    set.Bool("erase", false, "hide the pointers that BTF declares, and tell which are found again"),
+		explain:  set.String("explain", "", "say why a `place` was found to hold pointers or was not: task_ctx.task, .bss.head, a variable, a map"),
+		function: set.String("function", "", "with -asm: only the function `name`"),
+		kernel:   set.String("btf", "", "the `file` with the kernel's BTF, such as /sys/kernel/btf/vmlinux: types the arguments of tracing programs"),
+		name:     set.String("name", "", "the `name` of the object, in an executable with several"),
+	}
+	switch err := set.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return errUsage // the set has said what is wrong
+	case set.NArg() == 0:
+		return t.misused("casts of which object? Say ktgen casts FILE")
+	case set.NArg() > 1:
+		return t.misused("casts takes one object after its flags, not %q too", set.Arg(1))
+	case count(*f.asm, *f.erase, *f.explain != "") > 1:
+		return t.misused("-asm, -erase and -explain exclude one another")
+	case *f.function != "" && !*f.asm:
+		return t.misused("-function NAME goes with -asm")
+	case *f.asm && *f.asJSON:
+		return t.misused("-asm prints no JSON")
+	}
+	return t.runCasts(f, set.Arg(0))
+}
+
+func count(all ...bool) (n int) {
+	for _, b := range all {
+		if b {
+			n++
+		}
+	}
+	return n
+}
+
+func (t *tool) runCasts(f castsFlags, path string) error {
+	obj, err := openObject(path, *f.name)
+	if err != nil {
+		return err
+	}
+	opts := cast.Options{Listing: *f.asm}
+	if *f.kernel != "" {
+		if opts.Kernel, err = readKernelBTF(*f.kernel); err != nil {
+			return err
+		}
+	}
+	if *f.erase {
+		return t.printRuling(obj.Name, cast.Rule(obj, opts), *f.asJSON)
+	}
+	a := cast.Run(obj, opts)
+	switch {
+	case *f.explain != "":
+		return t.explainCast(a, *f.explain, *f.asJSON)
+	case *f.asm:
+		return t.listCasts(a, *f.function)
+	case *f.asJSON:
+		return t.printJSON(castsJSON(a))
+	}
+	return t.printCasts(a)
+}
+
+func openObject(path, name string) (*object.Object, error) {
+	if name != "" {
+		return object.OpenNamed(path, name)
+	}
+	obj, err := object.Open(path)
+	if errors.Is(err, object.ErrSeveral) {
+		return nil, fmt.Errorf("%w (-name NAME)", err)
+	}
+	return obj, err
+}
+
+func readKernelBTF(path string) (*btf.Spec, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's BTF: %w", err)
+	}
+	spec, err := ktbtf.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's BTF in %s: %w; it takes raw BTF, as /sys/kernel/btf/vmlinux is", path, err)
+	}
+	return spec, nil
+}
+
+// castPlace names the place of a finding: "task_ctx.task", ".bss.head".
+func castPlace(container btf.Type, m *object.Map, path string) string {
+	if m != nil {
+		return "map " + m.Name
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(ktbtf.Spell(container), "struct "), "section ") + "." + path
+}
+
+// line is the place in C of a piece of evidence.
+func line(l *object.Line) string {
+	if l == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", l.File[strings.LastIndexByte(l.File, '/')+1:], l.Number)
+}
+
+// proofOf returns the evidence that says most: a store, if there is one.
+func proofOf(evidence []cast.Evidence) (ev cast.Evidence, ok bool) {
+	for _, e := range evidence {
+		if !ok || e.Kind < ev.Kind && e.Line != nil || ev.Line == nil && e.Line != nil {
+			ev, ok = e, true
+		}
+	}
+	return ev, ok
+}
+
+func (t *tool) printCasts(a *cast.Analysis) error {
+	r := a.Result()
+	if len(r.Findings) == 0 {
+		fmt.Fprintln(t.stdout, "no integer of the program's own types is seen to hold pointers")
+	} else {
+		w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "FIELD\tPOINTS TO\tSPACE\tCLASS\tPROOF")
+		for _, f := range r.Findings {
+			proof := ""
+			if ev, ok := proofOf(f.Evidence); ok && ev.Line != nil {
+				proof = line(ev.Line) + ": " + strings.TrimSpace(ev.Line.Text)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\n", castPlace(f.Container, f.Map, f.Path), ktbtf.Spell(f.Target), f.Space, f.Class, proof)
+		}
+		w.Flush()
+	}
+	for _, c := range r.Conflicts {
+		fmt.Fprintf(t.stdout, "\nconflict: %s holds different things:\n", castPlace(c.Container, c.Map, c.Path))
+		for _, e := range c.Evidence {
+			fmt.Fprintf(t.stdout, "\t%s\n", evidenceText(e))
+		}
+	}
+	for _, gap := range r.Gaps {
+		fmt.Fprintf(t.stderr, "ktgen: given up on: %s\n", gap)
+	}
+	return nil
+}
+
+// evidenceText is a piece of evidence on one line.
+func evidenceText(e cast.Evidence) string {
+	text := fmt.Sprintf("%v %s, in %s at instruction %d of %s", e.Kind, e.What, e.Function, e.Insn, e.Section)
+	if e.Line != nil {
+		text += fmt.Sprintf(" (%s: %s)", line(e.Line), strings.TrimSpace(e.Line.Text))
+	}
+	return text
+}
+
+func (t *tool) listCasts(a *cast.Analysis, function string) error {
+	names := a.FunctionNames()
+	if function != "" && !slices.Contains(names, function) {
+		hint := "; it has " + strings.Join(names, ", ")
+		if near := runtime.Nearest(function, names); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return fmt.Errorf("list function %s: the object has none of that name%s", function, hint)
+	}
+	return a.List(t.stdout, function)
+}
+
+func (t *tool) explainCast(a *cast.Analysis, place string, asJSON bool) error {
+	x, err := a.Explain(place)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return t.printJSON(explanationJSON(a, x))
+	}
+	if x.Finding != nil {
+		fmt.Fprintf(t.stdout, "%s (%s) holds pointers to %s (%v): %v\n", x.Place, x.Type, ktbtf.Spell(x.Finding.Target), x.Finding.Space, x.Finding.Class)
+	} else {
+		fmt.Fprintf(t.stdout, "%s (%s) is not found to hold pointers: %s\n", x.Place, x.Type, x.Why)
+	}
+	for _, e := range x.Evidence {
+		fmt.Fprintf(t.stdout, "\n%s\n", evidenceText(e))
+		for _, s := range a.Chain(e) {
+			text := fmt.Sprintf("%6d: %-44s ; %s", s.Insn, s.Text, s.What)
+			if l := line(s.Line); l != "" {
+				text += " (" + l + ")"
+			}
+			fmt.Fprintln(t.stdout, text)
+		}
+	}
+	return nil
+}
+
+func (t *tool) printRuling(name string, r *cast.Ruling, asJSON bool) error {
+	if asJSON {
+		return t.printJSON(r)
+	}
+	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "OUTCOME\tFIELD\tDECLARED\tFOUND\tWHY")
+	for _, list := range []struct {
+		outcome string
+		places  []cast.Erased
+	}{{"recovered", r.Recovered}, {"missed", r.Missed}, {"wrong", r.Wrong}, {"spurious", r.Spurious}, {"untouched", r.Untouched}} {
+		for _, p := range list.places {
+			why := p.Why
+			if p.Proof != "" {
+				why = p.Proof
+			}
+			field := strings.TrimPrefix(strings.TrimPrefix(p.Container, "struct "), "section ") + "." + p.Path
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", list.outcome, field, dash(p.Was), dash(p.Found), why)
+		}
+	}
+	w.Flush()
+	fmt.Fprintf(t.stdout, "%s: recall %.3f: %d recovered, %d missed, %d wrong of %d touched; %d untouched, %d spurious\n",
+		name, r.Recall(), len(r.Recovered), len(r.Missed), len(r.Wrong), r.Touched(), len(r.Untouched), len(r.Spurious))
+	return nil
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (t *tool) printJSON(v any) error {
+	e := json.NewEncoder(t.stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
