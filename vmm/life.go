@@ -53,6 +53,7 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 		began:     time.Now(),
 	}
 	vm.pause.init()
+	vm.watches.init()
 	vm.migration.init()
 	vm.alive, vm.die = context.WithCancelCause(context.Background())
 

@@ -79,6 +79,9 @@ func (vm *VM) stop(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	err := vm.mon.Do(bounded, "stop", nil, nil)
+	if stub := vm.stub(); err == nil && stub != nil {
+		err = vm.stubGone(vm.noticeHit(bounded, stub))
+	}
 	if err == nil {
 		return nil
 	}
@@ -137,7 +140,11 @@ func (vm *VM) cont() error {
 func (vm *VM) contOnce() error {
 	ctx, cancel := context.WithTimeout(context.Background(), contTimeout)
 	defer cancel()
-	if err := vm.mon.Do(ctx, "cont", nil, nil); err != nil {
+	if stub := vm.stub(); stub != nil {
+		if err := vm.contByStub(ctx, stub); err != nil {
+			return vm.stubGone(err)
+		}
+	} else if err := vm.mon.Do(ctx, "cont", nil, nil); err != nil {
 		return err
 	}
 	vm.pause.stopping.Store(false)
@@ -163,6 +170,8 @@ func (vm *VM) onEvent(e qmp.Event) {
 		if !vm.pause.stopping.Load() {
 			go vm.judgeStop()
 		}
+	case "RESUME":
+		signal(vm.watches.resumed)
 	case "MIGRATION":
 		vm.migration.onEvent(e)
 	}

@@ -33,6 +33,7 @@ type VM struct {
 	die   context.CancelCauseFunc
 
 	pause     pauseState
+	watches   watches
 	migration migration
 
 	mu        sync.Mutex

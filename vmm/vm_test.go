@@ -52,7 +52,7 @@ func TestKASLRMovesTheKernel(t *testing.T) {
 	texts := make(map[string]bool)
 	for range 2 {
 		vm := launchTest(t, cfg)
-		texts[mustAsk(t, vm, "text")] = true
+		texts[mustAsk(t, vm, "symbol _text")] = true
 		require.NoError(t, vm.Close())
 	}
 	t.Log(texts)

@@ -119,8 +119,12 @@ func obey(words []string) (string, error) {
 	case "cmdline":
 		text, err := os.ReadFile("/proc/cmdline")
 		return strings.TrimSpace(string(text)), err
-	case "text":
-		return kernelText()
+	case "symbol":
+		return symbol(words[1])
+	case "write":
+		return "ok", os.WriteFile(words[1], []byte(words[2]), 0)
+	case "repeat":
+		return repeat(words[1], words[2])
 	case "busy":
 		return busy(words[1])
 	case "plant":
@@ -145,19 +149,38 @@ func obey(words []string) (string, error) {
 	return "", fmt.Errorf("unknown command %q", words[0])
 }
 
-// kernelText returns the address of _text.
-func kernelText() (string, error) {
+// symbol returns the address of a symbol of the kernel.
+func symbol(name string) (string, error) {
 	f, err := os.Open("/proc/kallsyms")
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if addr, ok := strings.CutSuffix(lines.Text(), " T _text"); ok {
-			return addr, nil
+		if fields := strings.Fields(lines.Text()); len(fields) >= 3 && fields[2] == name {
+			return fields[0], nil
 		}
 	}
-	return "", fmt.Errorf("no _text")
+	return "", fmt.Errorf("no symbol %s", name)
+}
+
+// repeat writes the numbers from 1 to n into a file, one after another.
+func repeat(path, n string) (string, error) {
+	count, err := strconv.Atoi(n)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	for i := range count {
+		if _, err := f.WriteAt(strconv.AppendInt(nil, int64(i+1), 10), 0); err != nil {
+			return "", err
+		}
+	}
+	return n, nil
 }
 
 // busy keeps n CPUs busy.

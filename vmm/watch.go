@@ -1,0 +1,466 @@
+package vmm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"sync"
+
+	"github.com/ktgen/ktgen/vmm/gdb"
+)
+
+// This file stops the guest at writes to its memory, by QEMU's gdbstub. The
+// stub is attached with the first watchpoint and stays: from then on the guest
+// is let go by the stub and not by QMP, since QEMU 8.1 and later tell of a stop
+// only after that.
+//
+// A write that is watched can stop the guest under the hands of someone who is
+// about to pause it. The guest then stays stopped until the hit has been looked
+// at: VM.cont leaves that to serveHits. QEMU does not tell of a hit that it meets
+// while it carries out a stop command (pause_all_vcpus is under way, vm_stop with
+// RUN_STATE_DEBUG does nothing then), but stops the vCPU after it all the same. Such
+// a hit is told by its value, which nobody but a vCPU has changed since the guest
+// was let go. One that writes the value that was there before is missed.
+
+// Hit is a write to a watched place. The guest stands still, just after it.
+type Hit struct {
+	CPU      int    // vCPU that wrote, from 0
+	PC       uint64 // of the instruction after the one that wrote
+	Old, New uint64 // the place's value before and after, little-endian
+}
+
+// Watchpoint is a place in the guest's memory whose writes stop the guest.
+type Watchpoint struct {
+	vm    *VM
+	addr  uint64
+	size  int
+	onHit func(Hit) (keep bool)
+
+	// The fields below belong to whoever has the guest paused.
+	armed bool
+	value uint64 // when the guest was let go, or at the last hit
+}
+
+// WatchLimitError reports that no more places can be watched.
+type WatchLimitError struct {
+	Addr  uint64
+	Size  int
+	Armed int // watchpoints that there are
+	Accel Accel
+	Err   error
+}
+
+func (e *WatchLimitError) Error() string {
+	s := fmt.Sprintf("watching %d bytes at %#x: %v; %d watchpoints are armed", e.Size, e.Addr, e.Err, e.Armed)
+	if e.Accel == KVM {
+		return s + ", and the CPU's debug registers hold 4: take one back (Watchpoint.Close), or use $" + EnvAccel + "=tcg, which has no limit"
+	}
+	return s
+}
+
+func (e *WatchLimitError) Unwrap() error { return e.Err }
+
+// WatchSizeError reports a place that debug registers cannot watch.
+type WatchSizeError struct {
+	Addr uint64
+	Size int
+}
+
+func (e *WatchSizeError) Error() string {
+	return fmt.Sprintf("watching %d bytes at %#x: a watched place has 1, 2, 4 or 8 bytes and is aligned to as many", e.Size, e.Addr)
+}
+
+// WatchOverlapError reports a place that shares bytes with one that is watched
+// and is not the same. QEMU says only where a watchpoint begins that was hit, so that
+// hits of the two could not be told apart.
+type WatchOverlapError struct {
+	Addr      uint64
+	Size      int
+	OtherAddr uint64
+	OtherSize int
+}
+
+func (e *WatchOverlapError) Error() string {
+	return fmt.Sprintf("watching %d bytes at %#x: %d bytes at %#x are watched, which share some of them: watch the same place, or take that watchpoint back first",
+		e.Size, e.Addr, e.OtherSize, e.OtherAddr)
+}
+
+// watches are the watchpoints of a VM.
+type watches struct {
+	mu      sync.Mutex
+	stub    *gdb.Client // nil until the first watchpoint
+	points  []*Watchpoint
+	pending *gdb.Stop     // a hit that nobody has looked at
+	latest  gdb.Stop      // of any kind
+	wake    chan struct{} // holds a token while there may be one
+	resumed chan struct{} // holds a token after a RESUME event
+}
+
+func (w *watches) init() {
+	w.wake = make(chan struct{}, 1)
+	w.resumed = make(chan struct{}, 1)
+}
+
+// Watch stops the guest after each write of a vCPU to the size bytes at the
+// virtual address addr, calls onHit, and lets it go on. Writes of devices and of
+// the host are not seen. onHit is called by one goroutine for all watchpoints of
+// the VM; it may read and write the guest's memory, but not pause the guest, nor
+// arm or close watchpoints. If it returns false, the watchpoint is disarmed until [Watchpoint.Arm].
+//
+// A hit while the guest is paused by another is seen when that one resumes.
+//
+// The error is a [*WatchSizeError], a [*WatchOverlapError], a
+// [*WatchLimitError], or as those of [VM.Pause].
+func (vm *VM) Watch(ctx context.Context, addr uint64, size int, onHit func(Hit) (keep bool)) (*Watchpoint, error) {
+	if size < 1 || size > 8 || bits.OnesCount(uint(size)) != 1 || addr%uint64(size) != 0 {
+		return nil, &WatchSizeError{Addr: addr, Size: size}
+	}
+	w := &Watchpoint{vm: vm, addr: addr, size: size, onHit: onHit}
+	if err := w.Arm(ctx); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Arm makes a watchpoint that was disarmed stop the guest again.
+func (w *Watchpoint) Arm(ctx context.Context) error {
+	return w.vm.whilePaused(ctx, func() error { return w.arm(ctx) })
+}
+
+// Close takes the watchpoint back. After it onHit is not called, unless it is
+// being called.
+func (w *Watchpoint) Close(ctx context.Context) error {
+	return w.vm.whilePaused(ctx, func() error { return w.disarm(ctx) })
+}
+
+func (vm *VM) whilePaused(ctx context.Context, f func() error) (err error) {
+	if err := vm.Pause(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, vm.Resume()) }()
+	return f()
+}
+
+// arm is called while the guest is paused.
+func (w *Watchpoint) arm(ctx context.Context) error {
+	vm := w.vm
+	if w.armed {
+		return nil
+	}
+	if err := w.checkOverlap(); err != nil {
+		return err
+	}
+	stub, err := vm.attachStub(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := stub.Uint(ctx, w.addr, w.size); err != nil {
+		return fmt.Errorf("watching %d bytes at %#x: no vCPU can read them: %w", w.size, w.addr, vm.stubGone(err))
+	}
+	if !vm.isWatched(w.addr, w.size) {
+		if err := stub.Watch(ctx, w.addr, w.size); err != nil {
+			return &WatchLimitError{Addr: w.addr, Size: w.size, Armed: len(vm.watches.points), Accel: vm.accel.Accel, Err: vm.stubGone(err)}
+		}
+	}
+	vm.watches.mu.Lock()
+	vm.watches.points = append(vm.watches.points, w)
+	vm.watches.mu.Unlock()
+	w.armed = true
+	return nil
+}
+
+// disarm is called while the guest is paused. A hit that nobody has looked at
+// is dropped with its last watchpoint.
+func (w *Watchpoint) disarm(ctx context.Context) error {
+	vm := w.vm
+	if !w.armed {
+		return nil
+	}
+	w.armed = false
+	vm.watches.mu.Lock()
+	vm.watches.points = slices.DeleteFunc(vm.watches.points, func(p *Watchpoint) bool { return p == w })
+	stub := vm.watches.stub
+	vm.watches.mu.Unlock()
+	if vm.isWatched(w.addr, w.size) {
+		return nil
+	}
+	if err := stub.Unwatch(ctx, w.addr, w.size); err != nil {
+		return fmt.Errorf("taking back the watchpoint at %#x: %w", w.addr, vm.stubGone(err))
+	}
+	return nil
+}
+
+func (w *Watchpoint) checkOverlap() error {
+	for _, p := range w.vm.watches.list() {
+		same := p.addr == w.addr && p.size == w.size
+		if !same && p.addr < w.addr+uint64(w.size) && w.addr < p.addr+uint64(p.size) {
+			return &WatchOverlapError{Addr: w.addr, Size: w.size, OtherAddr: p.addr, OtherSize: p.size}
+		}
+	}
+	return nil
+}
+
+// isWatched reports whether a watchpoint of this very place is armed.
+func (vm *VM) isWatched(addr uint64, size int) bool {
+	return slices.ContainsFunc(vm.watches.list(), func(p *Watchpoint) bool { return p.addr == addr && p.size == size })
+}
+
+func (w *watches) list() []*Watchpoint {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.points)
+}
+
+// stubGone turns the error of a call to the stub into the VM's error, if the
+// call failed because QEMU has ended.
+func (vm *VM) stubGone(err error) error {
+	if errors.Is(err, gdb.ErrGone) {
+		vm.settle()
+		return cmp.Or(vm.Err(), err)
+	}
+	return err
+}
+
+const stubName = "ktgen-gdb"
+
+// attachStub returns the stub, attached if it was not. The guest is paused.
+func (vm *VM) attachStub(ctx context.Context) (*gdb.Client, error) {
+	if stub := vm.stub(); stub != nil {
+		return stub, nil
+	}
+	stub, err := vm.openStub(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("attaching QEMU's gdbstub: %w", vm.gone(err))
+	}
+	vm.watches.mu.Lock()
+	vm.watches.stub = stub
+	vm.watches.mu.Unlock()
+	go vm.serveHits(stub)
+	return stub, nil
+}
+
+func (vm *VM) stub() *gdb.Client {
+	vm.watches.mu.Lock()
+	defer vm.watches.mu.Unlock()
+	return vm.watches.stub
+}
+
+// openStub gives QEMU a connection and makes its gdbstub listen to it.
+func (vm *VM) openStub(ctx context.Context) (*gdb.Client, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	if err := vm.mon.SendFile(ctx, stubName, theirs); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	type address struct {
+		Type string            `json:"type"`
+		Data map[string]string `json:"data"`
+	}
+	type socket struct {
+		Addr   address `json:"addr"`
+		Server bool    `json:"server"`
+	}
+	type backend struct {
+		Type string `json:"type"`
+		Data socket `json:"data"`
+	}
+	chardev := struct {
+		ID      string  `json:"id"`
+		Backend backend `json:"backend"`
+	}{stubName, backend{"socket", socket{address{"fd", map[string]string{"str": stubName}}, false}}}
+	if err := vm.mon.Do(ctx, "chardev-add", chardev, nil); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	if said, err := vm.Monitor(ctx, "gdbserver chardev:"+stubName); err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("%w (it says %q)", err, said)
+	}
+	return gdb.New(ctx, ours, vm.onStubStop)
+}
+
+// onStubStop takes what the stub tells of a stop. It is called by the goroutine
+// that reads the stub's connection.
+func (vm *VM) onStubStop(s gdb.Stop) {
+	vm.watches.mu.Lock()
+	vm.watches.latest = s
+	vm.watches.mu.Unlock()
+	if s.Watch != 0 {
+		vm.leaveHit(s)
+	}
+}
+
+// leaveHit leaves a hit for serveHits.
+func (vm *VM) leaveHit(s gdb.Stop) {
+	vm.watches.mu.Lock()
+	vm.watches.pending = &s
+	vm.watches.mu.Unlock()
+	signal(vm.watches.wake)
+}
+
+// noticeHit looks for a hit that QEMU does not tell of. It is called after a
+// stop command.
+func (vm *VM) noticeHit(ctx context.Context, stub *gdb.Client) error {
+	if err := stub.Sync(ctx); err != nil {
+		return err
+	}
+	vm.watches.mu.Lock()
+	pending, latest := vm.watches.pending != nil, vm.watches.latest
+	vm.watches.mu.Unlock()
+	if pending || latest.Thread == 0 {
+		return nil
+	}
+	for _, w := range vm.watches.list() {
+		value, err := stub.Uint(ctx, w.addr, w.size)
+		if err != nil {
+			return err
+		}
+		if value != w.value {
+			latest.Watch = w.addr
+			vm.leaveHit(latest)
+			return nil
+		}
+	}
+	return nil
+}
+
+// signal puts a token into a channel that holds one at the most.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (vm *VM) takeHit() *gdb.Stop {
+	vm.watches.mu.Lock()
+	defer vm.watches.mu.Unlock()
+	hit := vm.watches.pending
+	vm.watches.pending = nil
+	return hit
+}
+
+// serveHits shows hits to the watchpoints that they belong to, and lets the
+// guest go, until the guest is no more.
+func (vm *VM) serveHits(stub *gdb.Client) {
+	defer stub.Close()
+	for {
+		select {
+		case <-vm.watches.wake:
+		case <-vm.Done():
+			return
+		}
+		select {
+		case vm.pause.turn <- struct{}{}:
+		case <-vm.Done():
+			return
+		}
+		if vm.ram.acquire() {
+			vm.serveHit(stub)
+			vm.ram.release()
+		}
+		<-vm.pause.turn
+	}
+}
+
+// serveHit is called by the one who has the turn to pause the guest. The guest
+// stands still if there is a hit.
+func (vm *VM) serveHit(stub *gdb.Client) {
+	stop := vm.takeHit()
+	if stop == nil {
+		return
+	}
+	vm.pause.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(vm.alive, stopTimeout)
+	defer cancel()
+	if err := vm.showHit(ctx, stub, stop); err != nil {
+		vm.fail(&InfraError{
+			What:    fmt.Sprintf("a write to %#x stopped the guest, and QEMU's gdbstub failed then: %v", stop.Watch, err),
+			Advice:  "run it again",
+			Console: vm.Console(),
+		})
+		return
+	}
+	_ = vm.cont() // which ends the guest if it fails
+}
+
+// showHit calls those whom a hit concerns.
+func (vm *VM) showHit(ctx context.Context, stub *gdb.Client, stop *gdb.Stop) error {
+	if err := stub.Select(ctx, stop.Thread); err != nil {
+		return err
+	}
+	pc, err := stub.PC(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range vm.watches.list() {
+		if w.addr != stop.Watch {
+			continue
+		}
+		hit := Hit{CPU: stop.Thread - 1, PC: pc, Old: w.value}
+		if hit.New, err = stub.Uint(ctx, w.addr, w.size); err != nil {
+			return err
+		}
+		w.value = hit.New
+		if w.tell(hit) {
+			continue
+		}
+		if err := w.disarm(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell calls onHit. One that ends its goroutine, as testing.TB.FailNow does, must
+// not leave the guest stopped: it has one of its own.
+func (w *Watchpoint) tell(hit Hit) (keep bool) {
+	answer := make(chan bool, 1)
+	go func() {
+		defer close(answer)
+		answer <- w.onHit(hit)
+	}()
+	return <-answer
+}
+
+// contByStub lets the guest go by the stub, unless there is a hit that nobody
+// has looked at.
+func (vm *VM) contByStub(ctx context.Context, stub *gdb.Client) error {
+	if err := stub.Sync(ctx); err != nil {
+		return err
+	}
+	vm.watches.mu.Lock()
+	pending := vm.watches.pending != nil
+	vm.watches.mu.Unlock()
+	if pending {
+		return nil
+	}
+	for _, w := range vm.watches.list() {
+		var err error
+		if w.value, err = stub.Uint(ctx, w.addr, w.size); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-vm.watches.resumed: // of an earlier time
+	default:
+	}
+	if err := stub.Continue(); err != nil {
+		return err
+	}
+	select {
+	case <-vm.watches.resumed:
+		return nil
+	case <-vm.Done():
+		return vm.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

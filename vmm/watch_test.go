@@ -1,0 +1,226 @@
+package vmm
+
+import (
+	"context"
+	"encoding/binary"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// panicTimeout is a kernel variable that the guest writes through a file, and
+// its guest-physical address. The kernel is loaded without KASLR.
+func panicTimeout(t testing.TB, vm *VM) (addr uint64, phys int64) {
+	t.Helper()
+	addr, err := strconv.ParseUint(mustAsk(t, vm, "symbol panic_timeout"), 16, 64)
+	require.NoError(t, err)
+	const textMapping = 0xffffffff80000000 // __START_KERNEL_map
+	return addr, int64(addr - textMapping)
+}
+
+const panicFile = "/proc/sys/kernel/panic"
+
+func readInt32(t testing.TB, vm *VM, phys int64) int32 {
+	t.Helper()
+	var b [4]byte
+	_, err := vm.RAM().ReadAt(b[:], phys)
+	require.NoError(t, err)
+	return int32(binary.LittleEndian.Uint32(b[:]))
+}
+
+func TestEveryWriteToAWatchedPlaceIsSeen(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, phys := panicTimeout(t, vm)
+	var values []int32
+	previous := uint64(uint32(readInt32(t, vm, phys)))
+	pcs := make(map[uint64]bool)
+	w, err := vm.Watch(t.Context(), addr, 4, func(h Hit) bool {
+		values = append(values, readInt32(t, vm, phys))
+		require.Equal(t, previous, h.Old)
+		require.EqualValues(t, readInt32(t, vm, phys), h.New)
+		previous = h.New
+		pcs[h.PC] = true
+		require.Contains(t, []int{0, 1}, h.CPU)
+		return true
+	})
+	require.NoError(t, err)
+	mustAsk(t, vm, "repeat %s 100", panicFile)
+	require.NoError(t, w.Close(t.Context()))
+	require.Len(t, values, 100)
+	for i, v := range values {
+		require.EqualValues(t, i+1, v)
+	}
+	require.Len(t, pcs, 1, "one instruction writes")
+	for pc := range pcs {
+		require.Greater(t, pc, uint64(0xffffffff80000000), "it is the kernel's")
+	}
+
+	mustAsk(t, vm, "repeat %s 10", panicFile)
+	require.Len(t, values, 100, "a watchpoint that was closed sees nothing")
+	previous = 10
+	require.NoError(t, w.Arm(t.Context()))
+	mustAsk(t, vm, "repeat %s 10", panicFile)
+	require.NoError(t, w.Close(t.Context()))
+	require.Len(t, values, 110)
+}
+
+func TestWatchpointEndsWhenItIsToldTo(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, _ := panicTimeout(t, vm)
+	hits := 0
+	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool { hits++; return hits < 3 })
+	require.NoError(t, err)
+	mustAsk(t, vm, "repeat %s 10", panicFile)
+	require.NoError(t, w.Close(t.Context()))
+	require.Equal(t, 3, hits)
+}
+
+// Pauses and hits meet in every order.
+func TestHitsAndPausesDoNotDisturbOneAnother(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, phys := panicTimeout(t, vm)
+	var hits, last atomic.Int32
+	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+		hits.Add(1)
+		last.Store(readInt32(t, vm, phys))
+		return true
+	})
+	require.NoError(t, err)
+	stop, pauses := make(chan struct{}), 0
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if !pauseOnce(t, vm, phys) {
+				return
+			}
+			pauses++
+		}
+	})
+	mustAsk(t, vm, "repeat %s 500", panicFile)
+	close(stop)
+	wg.Wait()
+	require.NoError(t, w.Close(t.Context()))
+	require.EqualValues(t, 500, hits.Load())
+	require.EqualValues(t, 500, last.Load())
+	require.Positive(t, pauses)
+	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
+}
+
+// pauseOnce pauses the guest and checks that it stands still.
+func pauseOnce(t *testing.T, vm *VM, phys int64) bool {
+	if err := vm.Pause(t.Context()); err != nil {
+		t.Errorf("pause: %v", err)
+		return false
+	}
+	before := readInt32(t, vm, phys)
+	status, err := vm.Status(t.Context())
+	after := readInt32(t, vm, phys)
+	if err != nil || status == "running" || before != after {
+		t.Errorf("status %q, %v; %d, then %d", status, err, before, after)
+	}
+	if err := vm.Resume(); err != nil {
+		t.Errorf("resume: %v", err)
+		return false
+	}
+	return true
+}
+
+// A callback that ends its goroutine loses its watchpoint, and nothing else.
+func TestGuestRunsOnAfterACallbackThatDoesNotReturn(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, _ := panicTimeout(t, vm)
+	hits := 0
+	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+		hits++
+		runtime.Goexit()
+		return true
+	})
+	require.NoError(t, err)
+	mustAsk(t, vm, "repeat %s 10", panicFile)
+	require.NoError(t, w.Close(t.Context()))
+	require.Equal(t, 1, hits)
+}
+
+func TestPlacesThatCannotBeWatchedAreRefused(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, _ := panicTimeout(t, vm)
+	never := func(Hit) bool { t.Error("hit"); return false }
+	for _, size := range []int{-1, 0, 3, 16} {
+		var bad *WatchSizeError
+		_, err := vm.Watch(t.Context(), addr, size, never)
+		require.ErrorAs(t, err, &bad)
+		require.ErrorContains(t, err, "has 1, 2, 4 or 8 bytes and is aligned to as many")
+	}
+	_, err := vm.Watch(t.Context(), addr+1, 4, never)
+	require.ErrorContains(t, err, "aligned")
+
+	w, err := vm.Watch(t.Context(), addr, 4, never)
+	require.NoError(t, err)
+	var overlap *WatchOverlapError
+	_, err = vm.Watch(t.Context(), addr+2, 2, never)
+	require.ErrorAs(t, err, &overlap)
+	again, err := vm.Watch(t.Context(), addr, 4, never)
+	require.NoError(t, err, "the same place may be watched twice")
+	require.NoError(t, again.Close(t.Context()))
+	require.NoError(t, w.Close(t.Context()))
+	require.NoError(t, w.Close(t.Context()), "closing twice does nothing")
+}
+
+func TestGuestThatIsKilledEndsItsWatchpoints(t *testing.T) {
+	for _, when := range []string{"in a hit", "between hits"} {
+		t.Run(when, func(t *testing.T) {
+			vm := launchTest(t, testConfig(t))
+			addr, _ := panicTimeout(t, vm)
+			w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+				if when == "in a hit" {
+					syscall.Kill(vm.PID(), syscall.SIGKILL)
+				}
+				return true
+			})
+			require.NoError(t, err)
+			if when == "in a hit" {
+				command(t, vm, "write "+panicFile+" 7")
+			} else {
+				require.NoError(t, syscall.Kill(vm.PID(), syscall.SIGKILL))
+			}
+			require.Error(t, waitDone(t, vm))
+			require.ErrorIs(t, w.Close(t.Context()), vm.Err())
+			require.NoError(t, vm.Close())
+		})
+	}
+}
+
+func TestGuestSurvivesAPlaceThatIsWrittenAllTheTime(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, err := strconv.ParseUint(mustAsk(t, vm, "symbol jiffies_64"), 16, 64)
+	require.NoError(t, err)
+	enough := make(chan struct{})
+	hits := 0
+	w, err := vm.Watch(t.Context(), addr, 8, func(Hit) bool {
+		if hits++; hits == 300 {
+			close(enough)
+		}
+		return true
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	select {
+	case <-enough:
+	case <-ctx.Done():
+		require.Fail(t, "too few hits")
+	}
+	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
+	require.NoError(t, w.Close(t.Context()))
+}
