@@ -229,6 +229,58 @@ type TaskStats struct {
 	RunBuckets [8]uint64 // +24 u64 run_buckets[8]
 }
 
+// Fixture is a state of sched.bpf.o, for tests without a guest. What is not given is
+// zero, and a map without entries is empty. Pointers can lead to entries of maps
+// and to values of their own, which are put into the arena.
+type Fixture struct {
+	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+
+	Rodata Rodata // section .rodata
+	Data   Data   // section .data
+	Bss    Bss    // section .bss
+
+	ScxPerTask [][]CpuRun                // map scx_per_task, by CPU and index
+	TaskStates map[ktrt.Owner]*TaskState // map task_states, by task
+	TaskCtxs   map[int32]*TaskCtx        // map task_ctxs
+	TallyOps   SchedExtOps               // map tally_ops
+}
+
+// Snapshot returns the fixture as a snapshot. It fails the test if a value does
+// not fit its type in C.
+func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+}
+
+// Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
+func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
+	return Bind(tb, f.Snapshot(tb), opts...)
+}
+
+// Open reads the fixture outside of tests, as Open reads a snapshot.
+func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	if err != nil {
+		return Snap{}, err
+	}
+	return Open(s, opts...)
+}
+func (f Fixture) sections() []any {
+	return []any{
+		sectionRodata: &f.Rodata,
+		sectionData:   &f.Data,
+		sectionBss:    &f.Bss,
+	}
+}
+
+func (f Fixture) maps() []any {
+	return []any{
+		mapScxPerTask: f.ScxPerTask,
+		mapTaskStates: f.TaskStates,
+		mapTaskCtxs:   f.TaskCtxs,
+		mapTallyOps:   &f.TallyOps,
+	}
+}
+
 func decodeRodata(v *Rodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	v.SliceMinNs = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
 	v.AccountKthreads = vars.Bytes(1)[0] != 0

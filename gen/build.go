@@ -90,7 +90,7 @@ func newBuilder(obj *object.Object, opts Options) *builder {
 	}
 	b.model.Warnings = slices.Clone(obj.Warnings)
 	b.prune = newPruner(kernelTypes(obj))
-	b.scope = newScope(b.warnf, "Snap", "Bind", "Open")
+	b.scope = newScope(b.warnf, "Snap", "Bind", "Open", fixtureType)
 	b.idNames = newScope(b.warnf)
 	return b
 }

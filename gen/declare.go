@@ -27,6 +27,7 @@ func (b *builder) declare() error {
 	for _, m := range b.maps {
 		b.model.Maps = append(b.model.Maps, b.declareMap(accessors, m))
 	}
+	b.declareFixture()
 	b.model.Shapes = b.writer.String()
 	slices.SortFunc(b.model.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(b.model.Codecs, func(a, b *Codec) int { return cmp.Compare(a.Name, b.Name) })

@@ -73,6 +73,7 @@ type Map struct {
 	Value     *Codec // nil where values are not decoded
 	Type      uint32 // enum bpf_map_type
 	TypeConst string // of package runtime, for Type; may be empty
+	Given     string // Go field of the fixture; empty if it has none
 }
 
 // Access is the way a map is read: the runtime type that its accessor returns.
@@ -104,6 +105,7 @@ type Section struct {
 	Doc      []string
 	Ref      string // its shape
 	Vars     []Field
+	Given    string // Go field of the fixture
 }
 
 // Codec is a decoder function.

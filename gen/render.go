@@ -38,6 +38,7 @@ func (m *Model) Render() ([]byte, error) {
 	for _, t := range m.Types {
 		renderType(f, t)
 	}
+	m.renderFixture(f)
 	m.renderDecoders(f)
 	m.renderLayout(f)
 	return m.finish(f)

@@ -64,14 +64,19 @@ func MapIDs(ids ...uint32) Option { return func(o *options) { o.mapIDs = ids } }
 func (l *Layout) Bind(tb TB, s *Snapshot, opts ...Option) *Binding {
 	b, err := l.bind(s, opts)
 	b.tb = tb
-	if _, file, _, ok := goruntime.Caller(1); ok {
-		b.generated = file
-	}
+	b.generated = generatedFile(2)
 	if err != nil {
 		b.fail(err)
 	}
 	tb.Cleanup(b.explainCleanup)
 	return b
+}
+
+// generatedFile returns the source file of a caller, that many calls up; it is
+// empty if that is not known.
+func generatedFile(skip int) string {
+	_, file, _, _ := goruntime.Caller(skip)
+	return file
 }
 
 // Open binds the layout to a snapshot outside of tests. It returns an

@@ -6,6 +6,7 @@ package sample
 import (
 	"encoding/binary"
 	"math"
+	"net/netip"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
 )
@@ -603,6 +604,98 @@ func (v Wide) String() string {
 		return "WIDE_LARGE"
 	}
 	return ktrt.Unnamed("wide", int64(v))
+}
+
+// Fixture is a state of sample.bpf.o, for tests without a guest. What is not given is
+// zero, and a map without entries is empty. Pointers can lead to entries of maps
+// and to values of their own, which are put into the arena.
+type Fixture struct {
+	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+
+	Rodata     Rodata     // section .rodata
+	Data       Data       // section .data
+	DataTuning DataTuning // section .data.tuning
+	Bss        Bss        // section .bss
+
+	Scalars                       []Scalars                // map scalars
+	Bits                          []Bits                   // map bits
+	Arrays                        []Arrays                 // map arrays
+	Tight                         []Tight                  // map tight
+	Nested                        []Nested                 // map nested
+	Names                         []Names                  // map names
+	Pointers                      []Pointers               // map pointers
+	Flexible                      []Flexible               // map flexible
+	Bench                         []Task                   // map bench
+	Nodes                         map[uint32]*Node         // map nodes
+	ByKey                         map[Key]*uint64          // map by_key
+	Recent                        map[uint64]*Policy       // map recent
+	PerCpu                        [][]Node                 // map per_cpu, by CPU and index
+	PerCpuByName                  map[PointT][]int64       // map per_cpu_by_name, by key and CPU
+	ANameLongerThanTheKernelKeeps []uint64                 // map a_name_longer_than_the_kernel_keeps
+	Matrix                        [][2][2]uint64           // map matrix
+	Routes                        map[netip.Prefix]*uint64 // map routes
+	Routes6                       map[netip.Prefix]*uint32 // map routes6
+	Paths                         map[ByPath]*uint32       // map paths
+	Cgroups                       map[ktrt.Owner]*Node     // map cgroups, by owner
+	Waiting                       []uint64                 // map waiting
+	Undo                          []Key                    // map undo
+	Tasks                         map[ktrt.Owner]*Node     // map tasks, by task
+}
+
+// Snapshot returns the fixture as a snapshot. It fails the test if a value does
+// not fit its type in C.
+func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+}
+
+// Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
+func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
+	return Bind(tb, f.Snapshot(tb), opts...)
+}
+
+// Open reads the fixture outside of tests, as Open reads a snapshot.
+func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	if err != nil {
+		return Snap{}, err
+	}
+	return Open(s, opts...)
+}
+func (f Fixture) sections() []any {
+	return []any{
+		sectionRodata:     &f.Rodata,
+		sectionData:       &f.Data,
+		sectionDataTuning: &f.DataTuning,
+		sectionBss:        &f.Bss,
+	}
+}
+
+func (f Fixture) maps() []any {
+	return []any{
+		mapScalars:                       f.Scalars,
+		mapBits:                          f.Bits,
+		mapArrays:                        f.Arrays,
+		mapTight:                         f.Tight,
+		mapNested:                        f.Nested,
+		mapNames:                         f.Names,
+		mapPointers:                      f.Pointers,
+		mapFlexible:                      f.Flexible,
+		mapBench:                         f.Bench,
+		mapNodes:                         f.Nodes,
+		mapByKey:                         f.ByKey,
+		mapRecent:                        f.Recent,
+		mapPerCpu:                        f.PerCpu,
+		mapPerCpuByName:                  f.PerCpuByName,
+		mapANameLongerThanTheKernelKeeps: f.ANameLongerThanTheKernelKeeps,
+		mapMatrix:                        f.Matrix,
+		mapRoutes:                        f.Routes,
+		mapRoutes6:                       f.Routes6,
+		mapPaths:                         f.Paths,
+		mapCgroups:                       f.Cgroups,
+		mapWaiting:                       f.Waiting,
+		mapUndo:                          f.Undo,
+		mapTasks:                         f.Tasks,
+	}
 }
 
 func decodeRodata(v *Rodata, vars *ktrt.Vars, _ *ktrt.Decoder) {

@@ -1,0 +1,138 @@
+package gen
+
+import (
+	"fmt"
+
+	"github.com/dave/jennifer/jen"
+)
+
+// This file prints the fixture: the state of the object as a Go literal, for
+// tests without a guest.
+
+// fixtureType is the Go type of fixtures.
+const fixtureType = "Fixture"
+
+// declareFixture names the fields of the fixture. They are those of the
+// accessors, as far as the fixture has no method of that name.
+func (b *builder) declareFixture() {
+	fields := newScope(b.warnf, "CPUs", "Bind", "Open", "Snapshot", "sections", "maps")
+	for _, s := range b.model.Sections {
+		s.Given = fields.claim(s.Name, "section "+s.CName+" in fixtures")
+	}
+	for _, m := range b.model.Maps {
+		if m.given() != nil {
+			m.Given = fields.claim(m.Name, "map "+m.CName+" in fixtures")
+		}
+	}
+}
+
+// given prints the type of a map's entries in a fixture, nil for maps whose
+// entries are not given. Entries that other values can point to are pointers,
+// as Go has no pointers to the values in a map.
+func (m *Map) given() *jen.Statement {
+	owner := jen.Qual(ktrt, "Owner")
+	switch m.Access {
+	case AccessArray, AccessQueue:
+		return jen.Index().Add(goType(m.Value.Type))
+	case AccessPerCPUArray:
+		return jen.Index().Index().Add(goType(m.Value.Type))
+	case AccessHash:
+		return jen.Map(goType(m.Key.Type)).Op("*").Add(goType(m.Value.Type))
+	case AccessPerCPUHash:
+		return jen.Map(goType(m.Key.Type)).Index().Add(goType(m.Value.Type))
+	case AccessTrie:
+		return jen.Map(jen.Qual("net/netip", "Prefix")).Op("*").Add(goType(m.Value.Type))
+	case AccessTaskStorage, AccessStorage:
+		return jen.Map(owner).Op("*").Add(goType(m.Value.Type))
+	case AccessStructOps:
+		return goType(m.Value.Type)
+	}
+	return nil
+}
+
+// indexed says what the entries of a fixture are found by.
+func (m *Map) indexed() string {
+	switch m.Access {
+	case AccessPerCPUArray:
+		return ", by CPU and index"
+	case AccessPerCPUHash:
+		return ", by key and CPU"
+	case AccessTaskStorage:
+		return ", by task"
+	case AccessStorage:
+		return ", by owner"
+	}
+	return ""
+}
+
+func (m *Model) renderFixture(f *jen.File) {
+	doc(f, []string{
+		fmt.Sprintf("Fixture is a state of %s, for tests without a guest. What is not given is", m.Object),
+		"zero, and a map without entries is empty. Pointers can lead to entries of maps",
+		"and to values of their own, which are put into the arena.",
+	})
+	f.Type().Id(fixtureType).StructFunc(func(g *jen.Group) {
+		g.Id("CPUs").Int().Comment("// possible CPUs; 0 is as many as entries are given for, at least 1")
+		g.Line()
+		for _, s := range m.Sections {
+			g.Id(s.Given).Id(s.TypeName).Comment("// section " + printable(s.CName))
+		}
+		if len(m.Sections) > 0 {
+			g.Line()
+		}
+		for _, a := range m.Maps {
+			if a.Given != "" {
+				g.Id(a.Given).Add(a.given()).Comment("// map " + printable(a.CName) + a.indexed())
+			}
+		}
+	})
+	m.renderFixtureMethods(f)
+}
+
+func (m *Model) renderFixtureMethods(f *jen.File) {
+	method := func(name string) *jen.Statement {
+		return f.Func().Params(jen.Id("f").Id(fixtureType)).Id(name)
+	}
+	tb := jen.Id("tb").Qual(ktrt, "TB")
+	opts := jen.Id("opts").Op("...").Qual(ktrt, "Option")
+	args := []jen.Code{jen.Id("f").Dot("CPUs"), jen.Id("f").Dot("sections").Call(), jen.Id("f").Dot("maps").Call()}
+
+	doc(f, []string{"Snapshot returns the fixture as a snapshot. It fails the test if a value does", "not fit its type in C."})
+	method("Snapshot").Params(tb).Op("*").Qual(ktrt, "Snapshot").Block(
+		jen.Return(jen.Id("layout").Dot("FixtureFor").Call(append([]jen.Code{jen.Id("tb")}, args...)...)),
+	)
+	doc(f, []string{"Bind reads the fixture on behalf of a test, as Bind reads a snapshot."})
+	method("Bind").Params(tb.Clone(), opts).Id("Snap").Block(
+		jen.Return(jen.Id("Bind").Call(jen.Id("tb"), jen.Id("f").Dot("Snapshot").Call(jen.Id("tb")), jen.Id("opts").Op("..."))),
+	)
+	doc(f, []string{"Open reads the fixture outside of tests, as Open reads a snapshot."})
+	method("Open").Params(opts.Clone()).Params(jen.Id("Snap"), jen.Error()).Block(
+		jen.List(jen.Id("s"), jen.Err()).Op(":=").Id("layout").Dot("Fixture").Call(args...),
+		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Id("Snap").Values(), jen.Err())),
+		jen.Return(jen.Id("Open").Call(jen.Id("s"), jen.Id("opts").Op("..."))),
+	)
+	method("sections").Params().Index().Any().BlockFunc(func(g *jen.Group) {
+		g.Return(jen.Index().Any().ValuesFunc(func(g *jen.Group) {
+			for _, s := range m.Sections {
+				g.Line().Id(s.ID).Op(":").Op("&").Id("f").Dot(s.Given)
+			}
+			g.Line()
+		}))
+	})
+	f.Line()
+	method("maps").Params().Index().Any().BlockFunc(func(g *jen.Group) {
+		g.Return(jen.Index().Any().ValuesFunc(func(g *jen.Group) {
+			for _, a := range m.Maps {
+				if a.Given == "" {
+					continue
+				}
+				value := jen.Id("f").Dot(a.Given)
+				if a.Access == AccessStructOps {
+					value = jen.Op("&").Add(value)
+				}
+				g.Line().Id(a.ID).Op(":").Add(value)
+			}
+			g.Line()
+		}))
+	})
+}
