@@ -112,12 +112,22 @@ func (c *conversion) element(shape *runtime.Shape, t btf.Type) (err error) {
 }
 
 func (c *conversion) fillMembers(shape *runtime.Shape, t btf.Type, size uint32, members []btf.Member) error {
+	return c.fillCastMembers(shape, t, size, members, c.castsIn(t))
+}
+
+// fillCastMembers fills in members, some of which hold pointers that they are
+// not declared to hold.
+func (c *conversion) fillCastMembers(shape *runtime.Shape, t btf.Type, size uint32, members []btf.Member, casts []runtime.Cast) error {
 	if uint64(size) > maxSize {
 		return c.broken(t, "", "its size of %d bytes is more than %d", size, uint64(maxSize))
 	}
 	shape.Members = make([]runtime.Member, len(members))
 	for i, m := range members {
-		elem, err := c.shape(m.Type)
+		inMember := casts
+		if m.BitfieldSize > 0 {
+			inMember = nil
+		}
+		elem, err := c.castMember(m.Name, m.Type, inMember)
 		if err != nil {
 			return err
 		}
@@ -142,11 +152,12 @@ func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
 		return c.broken(t, "", "its size of %d bytes is more than %d", t.Size, uint64(maxSize))
 	}
 	shape.Members = make([]runtime.Member, len(t.Vars))
+	vars := make([]*runtime.Shape, len(t.Vars))
 	for i, info := range t.Vars {
 		if end := uint64(info.Offset) + uint64(info.Size); end > uint64(t.Size) {
 			return c.broken(t, info.Type.TypeName(), "ends at byte %d of %d", end, t.Size)
 		}
-		elem, err := c.shape(info.Type)
+		elem, err := c.castMember(info.Type.TypeName(), info.Type, c.castsIn(t))
 		if err != nil {
 			return err
 		}
@@ -155,8 +166,12 @@ func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
 			m.Static = v.Linkage == btf.StaticVar
 			m.Tags = v.Tags
 		}
-		shape.Members[i] = m
+		shape.Members[i], vars[i] = m, elem
 	}
+	if c.vars == nil {
+		c.vars = make(map[*runtime.Shape][]*runtime.Shape)
+	}
+	c.vars[shape] = vars
 	slices.SortStableFunc(shape.Members, func(a, b runtime.Member) int { return cmp.Compare(a.Offset, b.Offset) })
 	return nil
 }

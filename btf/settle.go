@@ -164,11 +164,8 @@ func describe(s *runtime.Shape) string {
 }
 
 func (c *conversion) settleVars(t *btf.Datasec, shape *runtime.Shape, depth int) (height int, err error) {
-	for _, info := range t.Vars {
-		elem, err := c.shape(info.Type)
-		if err != nil {
-			return 0, err
-		}
+	for i, info := range t.Vars {
+		elem := c.vars[shape][i]
 		h, err := c.settleElem(info.Type, elem, depth)
 		if err != nil {
 			return 0, err

@@ -40,6 +40,9 @@ type Shapes struct {
 	specs []*btf.Spec
 	memo  map[btf.Type]*runtime.Shape
 	void  *runtime.Shape
+	casts castTable
+
+	declared map[string]*runtime.Shape // declarations that no BTF has
 
 	// height is how many types a converted type nests by value, itself
 	// included. Types that cannot nest are left out.
@@ -61,19 +64,25 @@ func NewShapes(specs ...*btf.Spec) *Shapes {
 // it refers to, has no valid layout.
 func (s *Shapes) Of(t btf.Type) (*runtime.Shape, error) {
 	c := conversion{Shapes: s, fresh: make(map[btf.Type]*runtime.Shape)}
-	root, err := c.run(t)
-	for t, shape := range c.fresh {
-		if err != nil {
-			delete(s.height, shape)
-			continue
-		}
-		s.memo[t] = shape
-	}
+	root, err := c.runFrom(func() (*runtime.Shape, error) { return c.shape(t) })
+	c.keep(err)
 	return root, err
 }
 
-func (c *conversion) run(t btf.Type) (*runtime.Shape, error) {
-	root, err := c.shape(t)
+// keep makes the shapes of a conversion that has not failed the Shapes' own.
+func (c *conversion) keep(err error) {
+	for t, shape := range c.fresh {
+		if err != nil {
+			delete(c.height, shape)
+			continue
+		}
+		c.memo[t] = shape
+	}
+}
+
+// runFrom converts what root returns, and everything that it refers to.
+func (c *conversion) runFrom(first func() (*runtime.Shape, error)) (*runtime.Shape, error) {
+	root, err := first()
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +138,8 @@ func isNamed(t btf.Type) bool {
 type conversion struct {
 	*Shapes
 	fresh map[btf.Type]*runtime.Shape
-	queue []btf.Type // keys of fresh, in order of discovery
+	queue []btf.Type                          // keys of fresh, in order of discovery
+	vars  map[*runtime.Shape][]*runtime.Shape // of sections, in BTF's order
 }
 
 // underway is the height of a type whose members are being settled.

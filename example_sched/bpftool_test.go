@@ -166,7 +166,7 @@ func comparePerCPU(t *testing.T, m ktrt.PerCPUArray[examplesched.CpuRun], dump [
 			run := m.CPU(v.CPU).At(e.Formatted.Key)
 			require.Equal(t, v.Value, bpftoolRun{
 				Ctx: ctxOf(run.Ctx), Tid: run.Tid, Switches: run.Switches,
-				Started_at: run.StartedAt, Runtime_ns: run.RuntimeNs, Task: run.Task,
+				Started_at: run.StartedAt, Runtime_ns: run.RuntimeNs, Task: run.Task.Addr(),
 			})
 		}
 	}
@@ -184,7 +184,7 @@ func compareTaskCtxs(t *testing.T, m ktrt.Hash[int32, examplesched.TaskCtx], dum
 	for _, e := range entries {
 		task := m.Get(e.Formatted.Key)
 		require.Equal(t, e.Formatted.Value, bpftoolTask{
-			Ctx: ctxOf(task.Ctx), Comm: task.Comm, Vtime: task.Vtime, Task: task.Task,
+			Ctx: ctxOf(task.Ctx), Comm: task.Comm, Vtime: task.Vtime, Task: task.Task.Addr(),
 			Kthread: bits(task.Kthread), On_cpu: bits(task.OnCpu), Last_cpu: bits(task.LastCpu),
 			Nice: bits(uint32(task.Nice) & 0x3f), Wakeups: task.Wakeups,
 		})

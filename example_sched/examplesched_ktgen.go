@@ -121,12 +121,12 @@ type Bss struct {
 
 // CpuRun is struct cpu_run, 40 bytes.
 type CpuRun struct {
-	Ctx       Ctx    // +0 struct ctx ctx
-	Tid       int32  // +8 s32 tid
-	Switches  uint32 // +12 u32 switches
-	StartedAt uint64 // +16 u64 started_at
-	RuntimeNs uint64 // +24 u64 runtime_ns
-	Task      uint64 // +32 u64 task
+	Ctx       Ctx                  // +0 struct ctx ctx
+	Tid       int32                // +8 s32 tid
+	Switches  uint32               // +12 u32 switches
+	StartedAt uint64               // +16 u64 started_at
+	RuntimeNs uint64               // +24 u64 runtime_ns
+	Task      ktrt.Ptr[TaskStruct] // +32 u64 task (cast: struct task_struct *)
 }
 
 // Ctx is struct ctx, 8 bytes.
@@ -197,19 +197,19 @@ type SchedExtOps struct {
 
 // TaskCtx is struct task_ctx, 64 bytes.
 type TaskCtx struct {
-	Ctx       Ctx        // +0 struct ctx ctx
-	Comm      string     // +8 char comm[16]
-	Vtime     uint64     // +24 u64 vtime
-	Task      uint64     // +32 u64 task
-	Stats     *TaskStats // +40 struct task_stats *stats
-	Kthread   uint32     // +48:0 u32 kthread : 1
-	OnCpu     uint32     // +48:1 u32 on_cpu : 1
-	LastCpu   uint32     // +48:2 u32 last_cpu : 12
-	Nice      int32      // +49:6 s32 nice : 6
-	Wakeups   uint32     // +52 u32 wakeups
-	StartedAt uint64     // +56 u64 started_at
-	LastRunUs uint32     // +56 u32 last_run_us
-	Runnable  bool       // +60 _Bool runnable
+	Ctx       Ctx                  // +0 struct ctx ctx
+	Comm      string               // +8 char comm[16]
+	Vtime     uint64               // +24 u64 vtime
+	Task      ktrt.Ptr[TaskStruct] // +32 u64 task (cast: struct task_struct *)
+	Stats     *TaskStats           // +40 struct task_stats *stats
+	Kthread   uint32               // +48:0 u32 kthread : 1
+	OnCpu     uint32               // +48:1 u32 on_cpu : 1
+	LastCpu   uint32               // +48:2 u32 last_cpu : 12
+	Nice      int32                // +49:6 s32 nice : 6
+	Wakeups   uint32               // +52 u32 wakeups
+	StartedAt uint64               // +56 u64 started_at
+	LastRunUs uint32               // +56 u32 last_run_us
+	Runnable  bool                 // +60 _Bool runnable
 }
 
 // TaskState is struct task_state, 32 bytes.
@@ -228,6 +228,10 @@ type TaskStats struct {
 	RuntimeNs  uint64    // +16 u64 runtime_ns
 	RunBuckets [8]uint64 // +24 u64 run_buckets[8]
 }
+
+// TaskStruct is struct task_struct, which is read as an address only: it belongs to the
+// kernel, or the object declares it without defining it.
+type TaskStruct struct{}
 
 // Fixture is a state of sched.bpf.o, for tests without a guest. What is not given is
 // zero, and a map without entries is empty. Pointers can lead to entries of maps
@@ -316,7 +320,7 @@ func decodeCpuRun(v *CpuRun, raw []byte, d *ktrt.Decoder) {
 	v.Switches = binary.LittleEndian.Uint32(b[12:16])
 	v.StartedAt = binary.LittleEndian.Uint64(b[16:24])
 	v.RuntimeNs = binary.LittleEndian.Uint64(b[24:32])
-	v.Task = binary.LittleEndian.Uint64(b[32:40])
+	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b[32:40]))
 }
 func decodeCtx(v *Ctx, raw []byte, _ *ktrt.Decoder) {
 	b := (*[8]byte)(raw)
@@ -351,7 +355,7 @@ func decodeTaskCtx(v *TaskCtx, raw []byte, d *ktrt.Decoder) {
 	decodeCtx(&v.Ctx, b[0:8], d)
 	v.Comm = ktrt.String(b[8:24])
 	v.Vtime = binary.LittleEndian.Uint64(b[24:32])
-	v.Task = binary.LittleEndian.Uint64(b[32:40])
+	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b[32:40]))
 	v.Stats = ktrt.Follow(d, binary.LittleEndian.Uint64(b[40:48]), typeTaskStats, decodeTaskStats)
 	v.Kthread = uint32(b[48] & 0x1)
 	v.OnCpu = uint32(b[48] >> 1 & 0x1)
@@ -482,10 +486,11 @@ struct	cpu_run	40
 	12	switches	u32
 	16	started_at	u64
 	24	runtime_ns	u64
-	32	task	u64
+	32	task	*(kernel cast "u64")fwd task_struct
 struct	ctx	8
 	0	weight	u32
 	4	policy	enum policy
+fwd	task_struct
 enum	policy	4
 	0	POLICY_NORMAL
 	1	POLICY_FIFO
@@ -503,7 +508,7 @@ struct	task_ctx	64
 	0	ctx	struct ctx
 	8	comm	[16]char
 	24	vtime	u64
-	32	task	u64
+	32	task	*(kernel cast "u64")fwd task_struct
 	40	stats	*struct task_stats
 	48:0+1	kthread	u32
 	48:1+1	on_cpu	u32

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -88,6 +89,7 @@ func newBuilder(obj *object.Object, opts Options) *builder {
 		ids:    make(map[string]string),
 		types:  newTypeNames(),
 	}
+	b.shapes.Casts(cast.Analyze(obj).Casts())
 	b.model.Warnings = slices.Clone(obj.Warnings)
 	b.prune = newPruner(kernelTypes(obj))
 	b.scope = newScope(b.warnf, "Snap", "Bind", "Open", fixtureType)
@@ -107,7 +109,7 @@ func (b *builder) collect() error {
 		if err != nil {
 			return fmt.Errorf("key of map %s: %w", m.Name, err)
 		}
-		value, err := b.shape(m.Value)
+		value, err := b.mapValue(m)
 		if err != nil {
 			return fmt.Errorf("value of map %s: %w", m.Name, err)
 		}
@@ -137,6 +139,15 @@ func (b *builder) collectSection(s *object.Section) error {
 	return nil
 }
 
+// mapValue is shape for the values of a map, which can be casts themselves.
+func (b *builder) mapValue(m *object.Map) (*runtime.Shape, error) {
+	if m.Value == nil {
+		return nil, nil
+	}
+	s, err := b.shapes.OfMap(m.Name, m.Value)
+	return b.pruned(s, err)
+}
+
 // shape converts a type and cuts off what is not followed from it. It returns
 // nil for no type.
 func (b *builder) shape(t btf.Type) (*runtime.Shape, error) {
@@ -144,6 +155,10 @@ func (b *builder) shape(t btf.Type) (*runtime.Shape, error) {
 		return nil, nil
 	}
 	s, err := b.shapes.Of(t)
+	return b.pruned(s, err)
+}
+
+func (b *builder) pruned(s *runtime.Shape, err error) (*runtime.Shape, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -134,7 +134,7 @@ func pointsThrough(s *runtime.Shape, n int) bool {
 
 // field returns a member of a struct as a Go field, without its name.
 func (b *builder) field(m runtime.Member, shared bool) Field {
-	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s", m.Offset, runtime.CDecl(m.Type, m.Name))}
+	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s", m.Offset, memberDecl(m.Type, m.Name))}
 	if m.Bits > 0 {
 		f.Comment = fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, runtime.CDecl(m.Type, m.Name), m.Bits)
 		f.Type, f.Load = b.bits(m)
@@ -145,6 +145,23 @@ func (b *builder) field(m runtime.Member, shared bool) Field {
 		f.Comment += " (flexible: its elements are not read)"
 	}
 	return f
+}
+
+// memberDecl writes a member as the program declares it, and what it is if
+// that says something else.
+func memberDecl(s *runtime.Shape, name string) string {
+	pointer, suffix := s.Underlying(), ""
+	for range maxPointers {
+		if pointer == nil || pointer.Kind != runtime.KindArray {
+			break
+		}
+		suffix += fmt.Sprintf("[%d]", pointer.Len)
+		pointer = pointer.Elem.Underlying()
+	}
+	if pointer == nil || !pointer.IsCast() {
+		return runtime.CDecl(s, name)
+	}
+	return fmt.Sprintf("%s %s%s (cast: %s)", pointer.Declared, name, suffix, runtime.CType(pointer))
 }
 
 func (b *builder) bits(m runtime.Member) (GoType, Load) {

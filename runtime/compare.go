@@ -106,6 +106,9 @@ type place struct{ dst, src int }
 // value compares values that are at a place.
 func (c *comparison) value(path string, want, have *Shape, at place) []op {
 	w, h := want.Underlying(), have.Underlying()
+	if w != nil && h != nil && castMeetsInteger(w, h) {
+		return c.bytes(path, want, have, at)
+	}
 	if w == nil || h == nil || class(w) != class(h) {
 		c.differ(path, CType(want), CType(have))
 		return nil
@@ -122,6 +125,12 @@ func (c *comparison) value(path string, want, have *Shape, at place) []op {
 		return c.bytes(path, want, have, at)
 	}
 	return c.integer(path, want, have, at)
+}
+
+// castMeetsInteger tells whether one side has found a pointer in what both
+// declare as an integer.
+func castMeetsInteger(a, b *Shape) bool {
+	return a.IsCast() && b.Kind == KindInt || b.IsCast() && a.Kind == KindInt
 }
 
 // class groups the kinds that can be converted into each other.

@@ -39,6 +39,12 @@ type Shape struct {
 	// Tags are the BTF type tags of a Pointer, outermost first, as the C
 	// source spells them: "kptr", "percpu_kptr", "user", "rcu", "arena", ...
 	Tags []string
+
+	// Declared is the type that the program declares a Pointer with, such as
+	// u64 or void *, if it is a cast that says what it leads to, and Space is
+	// where that is. It is empty for pointers that BTF declares.
+	Declared string
+	Space    Space
 }
 
 // Member is a member of a Struct, Union or Section.

@@ -27,6 +27,10 @@ import (
 // or by its key: keyword and name for structs, unions, enums, sections,
 // functions and declarations, the bare name for the rest. Types that have no
 // name, or no unique one, are numbered: "#3 struct ...".
+//
+// Behind a "*" there are, in parentheses and if there is anything to say, the
+// size of the pointer if it is not 8, how the program declares what really is
+// a pointer, as in (kernel cast "u64"), and BTF's type tags.
 
 // shapeKeywords begin a definition. Kinds without a definition have none.
 var shapeKeywords = [...]string{
@@ -138,7 +142,7 @@ func (w *ShapeWriter) ref(s *Shape) string {
 			return b.String()
 		case s.Kind == KindPointer:
 			b.WriteString("*")
-			if s.Size != pointerSize || len(s.Tags) > 0 {
+			if s.Size != pointerSize || len(s.Tags) > 0 || s.Declared != "" {
 				b.WriteString(pointerAttributes(s))
 			}
 		case s.Kind == KindArray:
@@ -159,6 +163,9 @@ func pointerAttributes(s *Shape) string {
 	attributes := make([]string, 0, len(s.Tags)+1)
 	if s.Size != pointerSize {
 		attributes = append(attributes, strconv.Itoa(s.Size))
+	}
+	if s.Declared != "" {
+		attributes = append(attributes, s.Space.String(), "cast", strconv.Quote(s.Declared))
 	}
 	for _, tag := range s.Tags {
 		attributes = append(attributes, strconv.Quote(tag))
@@ -556,6 +563,16 @@ func parseAttributes(text string) (s *Shape, rest string, err error) {
 	s = &Shape{Kind: KindPointer, Size: pointerSize}
 	for !strings.HasPrefix(text, ")") {
 		text = strings.TrimPrefix(text, " ")
+		if space, rest, ok := castAttribute(text); ok {
+			quoted, err := strconv.QuotedPrefix(rest)
+			if err != nil || quoted == `""` {
+				return nil, "", fmt.Errorf("the type that a cast is declared with, %s, is no quoted name", rest)
+			}
+			s.Space = space
+			s.Declared, _ = strconv.Unquote(quoted)
+			text = rest[len(quoted):]
+			continue
+		}
 		if !strings.HasPrefix(text, `"`) {
 			digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
 			if s.Size, err = parseSize(digits); err != nil || s.Size > pointerSize {
@@ -573,6 +590,16 @@ func parseAttributes(text string) (s *Shape, rest string, err error) {
 		text = text[len(quoted):]
 	}
 	return s, text[1:], nil
+}
+
+// castAttribute reads the space of a cast, and returns what follows it.
+func castAttribute(text string) (space Space, rest string, ok bool) {
+	for i, name := range spaceNames {
+		if rest, ok := strings.CutPrefix(text, name+" cast "); ok {
+			return Space(i), rest, true
+		}
+	}
+	return 0, text, false
 }
 
 // unsettled is the size of arrays before it has been computed.

@@ -1,0 +1,230 @@
+package btf
+
+// This file makes pointers of members that the program declares as integers,
+// where an analysis of its instructions has found out that they are.
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// castTable holds casts by what they are in.
+type castTable map[string][]runtime.Cast
+
+// Casts makes the places that casts name pointers, in what is converted from
+// then on. A place that is no integer of 8 bytes, no void * and no array of
+// them, or that leads to a type that the specs do not describe, stays as it is
+// declared. It is called before anything is converted.
+func (s *Shapes) Casts(casts []runtime.Cast) {
+	s.casts = make(castTable)
+	for _, c := range casts {
+		s.casts[c.In] = append(s.casts[c.In], c)
+	}
+}
+
+// OfMap is [Shapes.Of] for the values of the map with that name in the source,
+// which can be integers that hold pointers.
+func (s *Shapes) OfMap(name string, value btf.Type) (*runtime.Shape, error) {
+	casts := s.casts["map "+name]
+	if len(casts) == 0 || len(members(value)) > 0 {
+		return s.Of(value)
+	}
+	c := conversion{Shapes: s, fresh: make(map[btf.Type]*runtime.Shape)}
+	root, err := c.runFrom(func() (*runtime.Shape, error) { return c.castType(value, casts) })
+	c.keep(err)
+	return root, err
+}
+
+// castsIn returns the casts of places in t.
+func (c *conversion) castsIn(t btf.Type) []runtime.Cast {
+	if len(c.casts) == 0 || t.TypeName() == "" {
+		return nil
+	}
+	switch t := t.(type) {
+	case *btf.Struct:
+		return c.casts["struct "+t.Name]
+	case *btf.Union:
+		return c.casts["union "+t.Name]
+	case *btf.Datasec:
+		return c.casts["section "+t.Name]
+	}
+	return nil
+}
+
+// castMember returns the shape of a member, given the casts of places in what
+// it is a member of.
+func (c *conversion) castMember(name string, t btf.Type, casts []runtime.Cast) (*runtime.Shape, error) {
+	if len(casts) == 0 {
+		return c.shape(t)
+	}
+	var below []runtime.Cast
+	for _, cast := range casts {
+		if name == "" && slices.Contains(MemberNames(t), firstComponent(cast.Path)) {
+			below = append(below, cast)
+			continue
+		}
+		rest, ok := strings.CutPrefix(cast.Path, name)
+		if name != "" && ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			cast.Path = strings.TrimPrefix(rest, ".")
+			below = append(below, cast)
+		}
+	}
+	return c.castType(t, below)
+}
+
+func firstComponent(path string) string {
+	end := strings.IndexAny(path, ".[")
+	if end < 0 {
+		return path
+	}
+	return path[:end]
+}
+
+// castType returns a shape of its own for t, with casts at places in it. The
+// shape is made of the same kinds as t is, for settle to walk along both.
+func (c *conversion) castType(t btf.Type, casts []runtime.Cast) (*runtime.Shape, error) {
+	peeled, _, err := peel(t)
+	if err != nil || peeled == nil || len(casts) == 0 {
+		return c.shape(t)
+	}
+	switch q := peeled.(type) {
+	case *btf.Typedef:
+		elem, err := c.castType(q.Type, casts)
+		if err != nil || elem.Kind == runtime.KindPointer && elem.Declared != "" {
+			return named(elem, q.Name), err
+		}
+		return &runtime.Shape{Kind: runtime.KindTypedef, Name: q.Name, Elem: elem}, nil
+	case *btf.Array:
+		elem, err := c.castType(q.Type, inElements(casts))
+		return &runtime.Shape{Kind: runtime.KindArray, Len: int(q.Nelems), Elem: elem}, err
+	case *btf.Struct:
+		if q.Name != "" {
+			return c.shape(t)
+		}
+		s := &runtime.Shape{Kind: runtime.KindStruct, Size: int(q.Size)}
+		return s, c.fillCastMembers(s, q, q.Size, q.Members, casts)
+	case *btf.Union:
+		if q.Name != "" {
+			return c.shape(t)
+		}
+		s := &runtime.Shape{Kind: runtime.KindUnion, Size: int(q.Size)}
+		return s, c.fillCastMembers(s, q, q.Size, q.Members, casts)
+	}
+	if len(casts) != 1 || casts[0].Path != "" {
+		return c.shape(t)
+	}
+	return c.castPointer(t, peeled, casts[0])
+}
+
+// named is a cast that is declared with a typedef.
+func named(pointer *runtime.Shape, name string) *runtime.Shape {
+	if pointer == nil {
+		return nil
+	}
+	s := *pointer
+	s.Declared = name
+	return &s
+}
+
+// inElements returns the casts of places in the elements of an array.
+func inElements(casts []runtime.Cast) []runtime.Cast {
+	var below []runtime.Cast
+	for _, cast := range casts {
+		if rest, ok := strings.CutPrefix(cast.Path, "[]"); ok {
+			cast.Path = strings.TrimPrefix(rest, ".")
+			below = append(below, cast)
+		}
+	}
+	return below
+}
+
+// castPointer returns the pointer that t holds, or the shape of t if it cannot
+// hold one.
+func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*runtime.Shape, error) {
+	pointer := &runtime.Shape{Kind: runtime.KindPointer, Size: pointerSize, Space: cast.Space}
+	switch q := peeled.(type) {
+	case *btf.Int:
+		if q.Size != pointerSize || q.Encoding&btf.Bool != 0 {
+			return c.shape(t)
+		}
+		pointer.Declared = q.Name
+	case *btf.Pointer:
+		target, tags, err := peel(q.Target)
+		if err != nil || target != nil {
+			return c.shape(t)
+		}
+		pointer.Declared, pointer.Tags = "void *", tags
+	default:
+		return c.shape(t)
+	}
+	target, err := c.castTarget(cast)
+	if err != nil || target == nil {
+		return c.shape(t)
+	}
+	pointer.Elem = target
+	return pointer, nil
+}
+
+// castTarget returns the shape of what a cast leads to, nil if it is not
+// described. What belongs to the kernel is declared only: its layout is that of
+// the kernel that runs, and not in the program's BTF.
+func (c *conversion) castTarget(cast runtime.Cast) (*runtime.Shape, error) {
+	keyword, name, tagged := strings.Cut(cast.To, " ")
+	tagged = tagged && (keyword == "struct" || keyword == "union")
+	if !tagged {
+		name = cast.To
+	}
+	if cast.Space == runtime.SpaceKernel && tagged {
+		return c.declaration(name), nil
+	}
+	var found btf.Type
+	for _, spec := range c.specs {
+		types, err := spec.AnyTypesByName(name)
+		if err != nil {
+			continue
+		}
+		for _, t := range types {
+			if t.TypeName() != name || keywordOf(t) != keyword && tagged || !tagged && keywordOf(t) != "" {
+				continue
+			}
+			if found != nil {
+				return nil, nil
+			}
+			found = t
+		}
+	}
+	switch {
+	case found != nil:
+		return c.shape(found)
+	case tagged:
+		return c.declaration(name), nil
+	}
+	return nil, nil
+}
+
+func keywordOf(t btf.Type) string {
+	switch t.(type) {
+	case *btf.Struct:
+		return "struct"
+	case *btf.Union:
+		return "union"
+	case *btf.Int, *btf.Typedef, *btf.Float:
+		return ""
+	}
+	return "none that a cast names"
+}
+
+// declaration returns the shape of a struct of which only the name is known.
+func (s *Shapes) declaration(name string) *runtime.Shape {
+	if s.declared == nil {
+		s.declared = make(map[string]*runtime.Shape)
+	}
+	if s.declared[name] == nil {
+		s.declared[name] = &runtime.Shape{Kind: runtime.KindFwd, Name: name}
+	}
+	return s.declared[name]
+}

@@ -1,0 +1,101 @@
+package btf_test
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+	"github.com/stretchr/testify/require"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+var (
+	typedef = &btf.Typedef{Name: "u64", Type: u64}
+	node    = &btf.Struct{Name: "node", Size: 8, Members: []btf.Member{{Name: "next", Type: typedef}}}
+)
+
+// castsOf writes a struct with casts at places in it as text.
+func castsOf(t *testing.T, s *btf.Struct, casts ...runtime.Cast) string {
+	t.Helper()
+	spec := specOf(t, s, node)
+	shapes := ktbtf.NewShapes(spec)
+	shapes.Casts(casts)
+	var parsed *btf.Struct
+	require.NoError(t, spec.TypeByName(s.Name, &parsed))
+	shape, err := shapes.Of(parsed)
+	require.NoError(t, err)
+	var w runtime.ShapeWriter
+	w.Add(shape)
+	return w.String()
+}
+
+func TestIntegersBecomeThePointersThatCastsSayTheyAre(t *testing.T) {
+	s := &btf.Struct{Name: "ctx", Size: 56, Members: []btf.Member{
+		{Name: "task", Type: typedef},
+		{Name: "slots", Offset: 8 * 8, Type: &btf.Array{Type: typedef, Index: u32, Nelems: 2}},
+		{Name: "in", Offset: 24 * 8, Type: &btf.Struct{Size: 8, Members: []btf.Member{{Name: "owner", Type: &btf.Volatile{Type: typedef}}}}},
+		{Name: "", Offset: 32 * 8, Type: &btf.Union{Size: 8, Members: []btf.Member{{Name: "head", Type: typedef}, {Name: "count", Type: typedef}}}},
+		{Name: "priv", Offset: 40 * 8, Type: &btf.Pointer{Target: (*btf.Void)(nil)}},
+		{Name: "small", Offset: 48 * 8, Type: u32},
+		{Name: "flags", Offset: 52 * 8, Type: u32},
+	}}
+	got := castsOf(t, s,
+		runtime.Cast{In: "struct ctx", Path: "task", To: "struct task_struct", Space: runtime.SpaceKernel},
+		runtime.Cast{In: "struct ctx", Path: "slots[]", To: "struct node", Space: runtime.SpaceArena},
+		runtime.Cast{In: "struct ctx", Path: "in.owner", To: "struct node", Space: runtime.SpaceMap},
+		runtime.Cast{In: "struct ctx", Path: "head", To: "struct node", Space: runtime.SpaceGlobal},
+		runtime.Cast{In: "struct ctx", Path: "priv", To: "struct node"},
+		runtime.Cast{In: "struct ctx", Path: "small", To: "struct node"},   // no integer of 8 bytes
+		runtime.Cast{In: "struct ctx", Path: "nothing", To: "struct node"}, // no such member
+		runtime.Cast{In: "struct other", Path: "task", To: "struct node"},
+		runtime.Cast{In: "struct node", Path: "next", To: "struct node", Space: runtime.SpaceArena},
+	)
+	const want = `struct	ctx	56
+	0	task	*(kernel cast "u64")fwd task_struct
+	8	slots	[2]*(arena cast "u64")struct node
+	24	in	#1
+	32		#2
+	40	priv	*(unknown cast "void *")struct node
+	48	small	unsigned int
+	52	flags	unsigned int
+fwd	task_struct
+struct	node	8
+	0	next	*(arena cast "u64")struct node
+#1 struct		8
+	0	owner	*(map cast "u64")struct node
+#2 union		8
+	0	head	*(global cast "u64")struct node
+	0	count	u64
+int	unsigned int	4
+typedef	u64	unsigned long long
+int	unsigned long long	8
+`
+	require.Equal(t, want, got)
+
+	table, err := runtime.ParseShapes(got)
+	require.NoError(t, err)
+	read, err := table.Shape("struct ctx")
+	require.NoError(t, err)
+	var again runtime.ShapeWriter
+	again.Add(read)
+	require.Equal(t, got, again.String(), "written again after it was read")
+
+	layout := runtime.Layout{Shapes: got}
+	casts, err := layout.Casts()
+	require.NoError(t, err)
+	require.Equal(t, []runtime.Cast{
+		{In: "struct ctx", Path: "head", To: "struct node", Space: runtime.SpaceGlobal},
+		{In: "struct ctx", Path: "in.owner", To: "struct node", Space: runtime.SpaceMap},
+		{In: "struct ctx", Path: "priv", To: "struct node"},
+		{In: "struct ctx", Path: "slots[]", To: "struct node", Space: runtime.SpaceArena},
+		{In: "struct ctx", Path: "task", To: "struct task_struct", Space: runtime.SpaceKernel},
+		{In: "struct node", Path: "next", To: "struct node", Space: runtime.SpaceArena},
+	}, casts)
+}
+
+func TestAPointerThatBTFDeclaresStaysAsItIs(t *testing.T) {
+	s := &btf.Struct{Name: "ctx", Size: 8, Members: []btf.Member{{Name: "p", Type: &btf.Pointer{Target: node}}}}
+	got := castsOf(t, s, runtime.Cast{In: "struct ctx", Path: "p", To: "struct task_struct", Space: runtime.SpaceKernel})
+	require.Contains(t, got, "\t0\tp\t*struct node\n")
+}

@@ -1,0 +1,37 @@
+package cast
+
+import (
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Casts returns the findings that are sure enough to read memory by, as
+// layouts and captures take them: what is proven or likely, and leads to a type
+// with a name. Per-CPU pointers, which are offsets, are left out.
+func (r *Result) Casts() []runtime.Cast {
+	var casts []runtime.Cast
+	for _, f := range r.Findings {
+		c := runtime.Cast{Path: f.Path, Space: spaces[f.Space]}
+		switch {
+		case f.Class > Likely || f.Space == PerCPU || f.Target == nil || f.Target.TypeName() == "":
+			continue
+		case f.Map != nil && f.Offset != 0:
+			continue
+		case f.Map != nil:
+			c.In, c.Path = "map "+f.Map.Name, ""
+		default:
+			c.In = ktbtf.Spell(f.Container)
+		}
+		c.To = ktbtf.Spell(f.Target)
+		casts = append(casts, c)
+	}
+	return casts
+}
+
+var spaces = map[Space]runtime.Space{
+	AnySpace: runtime.SpaceUnknown,
+	Kernel:   runtime.SpaceKernel,
+	MapValue: runtime.SpaceMap,
+	Global:   runtime.SpaceGlobal,
+	Arena:    runtime.SpaceArena,
+}

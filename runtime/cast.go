@@ -1,0 +1,109 @@
+package runtime
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Cast says that a place in the program's data, which is declared as an
+// integer or as a void *, holds pointers, and to what: a finding of package
+// cast. Casts are part of the layout of generated code, and are given to
+// captures, which follow such pointers while the guest stands still.
+type Cast struct {
+	In    string // what the place is in: "struct task_ctx", "section .bss", "map heads"
+	Path  string // the member there, as C spells it: "task", "nodes[].next"; empty for a map's value itself
+	To    string // what it points to: "struct task_struct"
+	Space Space
+}
+
+// Space is the memory that a pointer leads to.
+type Space uint8
+
+// The spaces. A pointer that BTF declares has none: where it leads its type and
+// its address tell.
+const (
+	SpaceUnknown Space = iota
+	SpaceKernel        // an object of the kernel
+	SpaceArena         // the program's arena
+	SpaceMap           // the value of a map
+	SpaceGlobal        // a section of global variables
+)
+
+var spaceNames = [...]string{"unknown", "kernel", "arena", "map", "global"}
+
+func (s Space) String() string {
+	if int(s) < len(spaceNames) {
+		return spaceNames[s]
+	}
+	return fmt.Sprintf("space(%d)", uint8(s))
+}
+
+// IsCast tells whether s is a pointer that the program declares as an integer
+// or as a void *.
+func (s *Shape) IsCast() bool { return s.Kind == KindPointer && s.Declared != "" }
+
+// Casts lists the pointers of the layout that the program declares as
+// something else.
+func (l *Layout) Casts() ([]Cast, error) {
+	table, err := ParseShapes(l.Shapes)
+	if err != nil {
+		return nil, fmt.Errorf("the generated code of package %s is damaged: %w", l.Package, err)
+	}
+	var casts []Cast
+	for _, s := range table.All() {
+		if container(s) != "" {
+			casts = appendCasts(casts, container(s), "", s, maxNesting)
+		}
+	}
+	for _, m := range l.Maps {
+		if value, err := table.optional(m.Value); err == nil && value != nil && value.Kind != KindStruct && value.Kind != KindUnion {
+			casts = appendCasts(casts, "map "+m.Name, "", value, maxNesting)
+		}
+	}
+	slices.SortFunc(casts, compareCasts)
+	return slices.Compact(casts), nil
+}
+
+func compareCasts(a, b Cast) int {
+	return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Path, b.Path), cmp.Compare(a.To, b.To), cmp.Compare(a.Space, b.Space))
+}
+
+// container is how casts name the type that a place is in, empty if s is none.
+func container(s *Shape) string {
+	switch {
+	case s.Name == "":
+		return ""
+	case s.Kind == KindStruct, s.Kind == KindUnion:
+		return CType(s)
+	case s.Kind == KindSection:
+		return "section " + s.Name
+	}
+	return ""
+}
+
+// appendCasts adds the casts at path and below it, as far as nothing with a
+// name of its own is in between.
+func appendCasts(casts []Cast, in, path string, s *Shape, depth int) []Cast {
+	u := s.Underlying()
+	if u == nil || depth == 0 {
+		return casts
+	}
+	switch u.Kind {
+	case KindPointer:
+		if u.IsCast() {
+			casts = append(casts, Cast{In: in, Path: path, To: CType(stripTypedefs(u.Elem)), Space: u.Space})
+		}
+	case KindArray:
+		return appendCasts(casts, in, path+"[]", u.Elem, depth-1)
+	case KindStruct, KindUnion, KindSection:
+		if path != "" && u.Name != "" {
+			return casts
+		}
+		for _, m := range u.Fields() {
+			casts = appendCasts(casts, in, strings.TrimPrefix(path+"."+m.Name, "."), m.Type, depth-1)
+		}
+	}
+	return casts
+}
