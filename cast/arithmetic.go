@@ -130,7 +130,7 @@ func (w *walk) add(a, b value) value {
 		a, b = b, a
 	}
 	if b.core.role == memberOf {
-		a = w.expect(a, b.core.typ, AnySpace)
+		a = w.laidOut(w.expect(a, w.layouts.canonical(b.core.typ), AnySpace), b.core.typ)
 	}
 	n, ok := b.asNumber()
 	if !ok {
@@ -143,7 +143,7 @@ func (w *walk) add(a, b value) value {
 }
 
 func (w *walk) shift(v value, n Number) value {
-	if w.without(Offsets) && n != (Number{}) && (v.ptr.known() && v.ptr.region != stack) {
+	if w.without(Offsets) && n != (Number{}) && (v.ptr.known() && v.ptr.region != stackRegion) {
 		return opaque()
 	}
 	return shift(v, n)

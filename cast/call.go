@@ -51,7 +51,7 @@ func (w *walk) finishCall(result value, writes bool) {
 func (w *walk) writtenByCallee() {
 	for i := 1; i <= 5; i++ {
 		p := w.regs[i].ptr
-		if !p.known() || p.region != stack {
+		if !p.known() || p.region != stackRegion {
 			continue
 		}
 		from, ok := p.off.exact()
@@ -66,7 +66,7 @@ func (w *walk) writtenByCallee() {
 				}
 			}
 		}
-		w.forget(p.frame, from, to)
+		w.stack = w.stack.without(p.frame, from, to)
 	}
 }
 
@@ -75,7 +75,7 @@ func (w *walk) writtenByCallee() {
 func (w *walk) unnamed() value {
 	s := slot{kind: result, fn: w.fn.Function, off: uint32(w.at - w.fn.start)}
 	return w.related(value{
-		ptr:   w.cell(s).used,
+		ptr:   w.readCell(s).used,
 		flags: isOpaque | isNull,
 		from:  origin{state: oneOrigin, slot: s},
 	})
@@ -101,9 +101,9 @@ func (w *walk) subprogram(key string) {
 		return
 	}
 	if inner {
-		w.leave(exit)
+		w.stack = w.engine.deeper(exit.stack, -1)
 	}
-	r0 := w.returned(f, exit.regs[0])
+	r0 := w.returned(f, w.values.all[exit.regs[0]])
 	w.finishCall(r0, false)
 }
 
@@ -124,7 +124,12 @@ func (w *walk) checkArguments(proto *btf.FuncProto) {
 		if i >= 5 {
 			return
 		}
-		if target, tags, ok := w.layouts.pointee(p.Type); ok && target != nil && !isScalar(target) {
+		target, tags, ok := w.layouts.pointee(p.Type)
+		switch {
+		case !ok || target == nil:
+		case isScalar(target):
+			w.hint(w.regs[1+i], target)
+		default:
 			w.regs[1+i] = w.expect(w.regs[1+i], target, spaceOf(tags, AnySpace))
 		}
 	}
@@ -143,54 +148,21 @@ func isScalar(t btf.Type) bool {
 // enter returns the state in which f starts, and whether it can reach frames
 // of its callers.
 func (w *walk) enter(f *function) (entry *state, inner bool) {
-	entry = entryState()
-	for i := 1; i <= 5; i++ {
-		v := w.regs[i]
-		v.core = coreNumber{}
-		if p := &v.ptr; p.known() && p.region == stack {
-			p.frame++
-			inner = true
-		}
-		entry.regs[i] = v
-	}
+	args := opaqueArguments()
 	proto := prototype(f)
-	for i := 1; i <= 5; i++ {
-		if proto != nil && i > len(proto.Params) {
-			entry.regs[i] = opaque() // not an argument: left over from before
+	for i := range args {
+		if proto != nil && i >= len(proto.Params) {
+			break // not an argument: left over from before
 		}
+		v := deeper(w.regs[1+i], 1)
+		v.core = coreNumber{}
+		inner = inner || v.ptr.known() && v.ptr.region == stackRegion
+		args[i] = v
 	}
 	if !inner {
-		return entry, false
+		return w.entry(args, nil), false
 	}
-	for _, slot := range w.stack {
-		slot.frame++
-		slot.value = deeper(slot.value, 1)
-		entry.stack = append(entry.stack, slot)
-	}
-	return entry, true
-}
-
-// deeper moves a stack pointer to a frame further from, or closer to, the
-// function that is analysed.
-func deeper(v value, by int) value {
-	if v.ptr.known() && v.ptr.region == stack {
-		v.ptr.frame += by
-		if v.ptr.frame < 0 {
-			return opaque() // into a frame that is gone
-		}
-	}
-	return v
-}
-
-// leave takes over what a callee did to the frames that it could reach.
-func (w *walk) leave(exit *state) {
-	stack := make([]stackSlot, 0, len(exit.stack))
-	for _, slot := range exit.stack {
-		slot.frame--
-		slot.value = deeper(slot.value, -1)
-		stack = append(stack, slot)
-	}
-	w.stack = stack
+	return w.entry(args, w.engine.deeper(w.stack, 1)), true
 }
 
 // returned is the result of a call of f. A function that returns what an
@@ -240,13 +212,14 @@ func (w *walk) kfunc(x *object.Extern) {
 func (w *walk) untyped() value {
 	for i := 1; i <= 5; i++ {
 		id := w.regs[i].core
-		if id.role != idOf || id.typ == nil {
+		t := w.layouts.canonical(id.typ)
+		if id.role != idOf || t == nil {
 			continue
 		}
 		for j := 1; j < i; j++ {
-			w.expect(w.regs[j], id.typ, AnySpace)
+			w.expect(w.regs[j], t, AnySpace)
 		}
-		return value{ptr: typedPointer(id.typ, Kernel), flags: isNull}
+		return value{ptr: typedPointer(t, Kernel), flags: isNull}
 	}
 	return w.unnamed()
 }

@@ -48,7 +48,7 @@ func (p pointer) describe() string {
 		return "pointers to different things"
 	}
 	switch p.region {
-	case stack:
+	case stackRegion:
 		return "a pointer to the stack" + p.off.describe()
 	case context:
 		return "the program's context" + p.off.describe()

@@ -3,6 +3,7 @@ package cast
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -22,8 +23,10 @@ const (
 type cell struct {
 	stored   value   // everything that is stored there
 	used     pointer // everything that its content is used as
+	hinted   pointer // pointers to integers that it is used as
 	shaped   bool    // used is what accesses through it look like
 	changes  int     // of either
+	changed  int     // when it did last
 	evidence map[site]Evidence
 }
 
@@ -55,12 +58,13 @@ type engine struct {
 	mixed map[slot]bool // hold different things
 
 	kin        kin
-	outlines   map[int32]outline // by the root of a kin, of this pass
 	candidates []*btf.Struct
 
 	contexts  map[*function]map[string]*callContext
-	values    map[value]int32 // numbers for context keys
+	values    *values
 	callbacks map[*function]*state
+	current   *callContext // that is being analysed
+	clock     int          // of changes
 
 	touched map[slot]bool // pointers that are loaded or stored; nil unless that is asked for
 
@@ -83,7 +87,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		mixed:     make(map[slot]bool),
 		kin:       kin{number: make(map[slot]int32)},
 		contexts:  make(map[*function]map[string]*callContext),
-		values:    make(map[value]int32),
+		values:    newValues(),
 		callbacks: make(map[*function]*state),
 		gaps:      make(map[string]bool),
 	}
@@ -109,9 +113,22 @@ func (e *engine) addFunction(fn *object.Function, c *object.Code) {
 		e.giveUp("%s", gap)
 	}
 	e.functions[functionKey(fn.Section, fn.Offset)] = f
+	if refused(fn) {
+		return
+	}
 	if fn.Program() || !fn.Static || e.without(Interprocedural) {
 		e.roots = append(e.roots, f)
 	}
+}
+
+// refused tells whether a program says of itself that the verifier must refuse
+// it, as tests of the kernel do by a declaration tag. It never runs, and tends
+// to store what it must not.
+func refused(fn *object.Function) bool {
+	const tag = "test_expect_failure"
+	return fn.Type != nil && slices.ContainsFunc(fn.Type.Tags, func(t string) bool {
+		return strings.HasPrefix(t, "comment:") && strings.HasSuffix(t, ":"+tag)
+	})
 }
 
 func functionKey(section string, offset uint64) string { return fmt.Sprintf("%s+%d", section, offset) }
@@ -196,7 +213,13 @@ func (e *engine) restart() bool {
 }
 
 // pointer is where a slot's content points.
-func (c *cell) pointer() pointer { return c.stored.ptr.join(c.used) }
+func (c *cell) pointer() pointer {
+	p := c.stored.ptr.join(c.used)
+	if p.state == noPointer {
+		return c.hinted
+	}
+	return p
+}
 
 // isFinding tells whether a slot holds pointers to one type.
 func (c *cell) isFinding() bool {
@@ -212,7 +235,6 @@ func (c *cell) isMixed() bool {
 }
 
 func (e *engine) pass() {
-	e.outlines = make(map[int32]outline)
 	for _, contexts := range e.contexts {
 		for _, c := range contexts {
 			c.done = false
@@ -237,49 +259,40 @@ func (e *engine) callbackOrder() []*function {
 }
 
 // addCallback notes that the kernel, or a helper, calls f with these arguments.
-func (e *engine) addCallback(f *function, args ...value) {
+func (e *engine) addCallback(f *function, given ...value) {
 	if e.without(Callbacks) {
 		return
 	}
-	s := entryState()
-	for i := range 5 {
-		s.regs[1+i] = opaque()
-	}
-	for i, v := range args {
-		if v.ptr.known() && v.ptr.region == stack {
+	args := opaqueArguments()
+	for i, v := range given {
+		if v.ptr.known() && v.ptr.region == stackRegion {
 			v = opaque() // the frame is not there when a timer fires
 		}
-		s.regs[1+i] = v
+		args[i] = v
 	}
+	s := e.entry(args, nil)
 	old := e.callbacks[f]
 	if old == nil {
 		e.callbacks[f] = s
 		e.changed = true
 		return
 	}
-	e.changed = old.join(s) || e.changed
-}
-
-func entryState() *state {
-	s := new(state)
-	s.regs[10] = value{ptr: pointer{state: onePointer, region: stack}}
-	return s
+	e.changed = old.merge(s, e.values.join) || e.changed
 }
 
 // rootState is what the kernel calls a function with.
 func (e *engine) rootState(f *function) *state {
-	s := entryState()
-	for i := range 5 {
-		s.regs[1+i] = e.parameter(f, i)
+	var args [5]value
+	for i := range args {
+		args[i] = e.parameter(f, i)
 	}
-	if !f.Program() || !isContext(f) {
-		return s
+	if f.Program() && isContext(f) {
+		args[0] = value{ptr: pointer{state: onePointer, region: context, fn: f.Function}}
+		if proto := e.args[f.Function]; proto != nil {
+			args[0].ptr.typ = proto
+		}
 	}
-	s.regs[1] = value{ptr: pointer{state: onePointer, region: context}}
-	if proto := e.args[f.Function]; proto != nil {
-		s.regs[1].ptr.typ = proto
-	}
-	return s
+	return e.entry(args, nil)
 }
 
 // isContext tells whether a program's argument is an array of the arguments
@@ -313,11 +326,19 @@ func (e *engine) parameter(f *function, i int) value {
 	}
 	v := e.ofType(proto.Params[i].Type, AnySpace)
 	if v.flags&isOpaque != 0 {
-		v.from = origin{state: oneOrigin, slot: slot{kind: argument, fn: f.Function, off: uint32(i + 1)}}
-		v.ptr = e.cell(v.from.slot).used
-		v = e.related(v)
+		return e.undeclared(slot{kind: argument, fn: f.Function, off: uint32(i + 1)})
 	}
 	return v
+}
+
+// undeclared is a value that comes from outside, from a place of which its use
+// must tell what it holds.
+func (e *engine) undeclared(s slot) value {
+	return e.related(value{
+		ptr:   e.readCell(s).used,
+		flags: isOpaque,
+		from:  origin{state: oneOrigin, slot: s},
+	})
 }
 
 // ofType is a value that is declared to be of a type: a pointer into a space,
@@ -361,10 +382,28 @@ func (e *engine) cell(s slot) *cell {
 	return c
 }
 
+// readCell is cell, for what follows from its content.
+func (e *engine) readCell(s slot) *cell {
+	c := e.cell(s)
+	if e.current != nil {
+		e.current.reads[c] = true
+	}
+	return c
+}
+
+// shape notes that what is known of a cell is guessed.
+func (e *engine) shape(c *cell) {
+	if !c.shaped {
+		c.shaped = true
+		e.change()
+		c.changed = e.clock
+	}
+}
+
 // load is what is read from a slot: what was stored there or, where that has
 // no type, what it is used as.
 func (e *engine) load(s slot) value {
-	c := e.cell(s)
+	c := e.readCell(s)
 	v := c.stored
 	v.ptr = v.ptr.join(c.used)
 	if c.shaped {
@@ -386,11 +425,11 @@ func (e *engine) related(v value) value {
 // store adds to what a slot holds. Where the value came from learns how the
 // slot is used.
 func (e *engine) store(s slot, v value, where Evidence) {
-	c := e.cell(s)
+	c := e.readCell(s)
 	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
 		e.use(from.slot, c.used, where)
 		if c.shaped {
-			e.cell(from.slot).shaped = true
+			e.shape(e.cell(from.slot))
 		}
 	}
 	e.copied(v.like, s)
@@ -399,7 +438,9 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		if c.changes++; c.changes > changesBeforeWidening {
 			joined = widened(joined)
 		}
-		c.stored, e.changed = joined, true
+		c.stored = joined
+		e.change()
+		c.changed = e.clock
 	}
 	e.record(c, where, v)
 }
@@ -419,8 +460,17 @@ func (e *engine) use(s slot, p pointer, where Evidence) {
 	}
 	c := e.cell(s)
 	if joined := c.used.join(p); joined != c.used {
-		c.used, e.changed = joined, true
+		c.used = joined
+		e.change()
+		c.changed = e.clock
 	}
+	e.record(c, where, value{ptr: p})
+}
+
+// useWeakly notes that a slot's content is used as a pointer to integers.
+func (e *engine) useWeakly(s slot, p pointer, where Evidence) {
+	c := e.cell(s)
+	c.hinted = c.hinted.join(p)
 	e.record(c, where, value{ptr: p})
 }
 

@@ -206,7 +206,7 @@ func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was btf.Type) {
 	if c != nil && c.isFinding() {
 		place := a.found(s, c)
 		place.Was = ktbtf.Spell(was)
-		if r.canonical(c.pointer().typ) == r.canonical(was) {
+		if c.pointer().typ == a.meant(typedPointer(r.canonical(was), AnySpace)).typ {
 			ruling.Recovered = append(ruling.Recovered, place)
 		} else {
 			ruling.Wrong = append(ruling.Wrong, place)
@@ -234,7 +234,7 @@ func (c *cell) whyNot() string {
 		return "it holds pointers to different things"
 	case p.known() && c.stored.flags&isNumber != 0:
 		return "it holds pointers and numbers"
-	case p.known() && p.region == stack:
+	case p.known() && p.region == stackRegion:
 		return "it holds pointers to the stack"
 	case p.known():
 		return "it holds pointers into the middle of something"

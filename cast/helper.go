@@ -25,8 +25,39 @@ var kernelResults = map[asm.BuiltinFunc]string{
 	asm.FnSockFromFile:         "socket",
 }
 
+// kernelArguments are helpers that take a pointer to a struct of the kernel: in
+// which register, and which one.
+var kernelArguments = map[asm.BuiltinFunc]struct {
+	reg  int
+	name string
+}{
+	asm.FnTaskStorageGet:     {2, "task_struct"},
+	asm.FnTaskStorageDelete:  {2, "task_struct"},
+	asm.FnCgrpStorageGet:     {2, "cgroup"},
+	asm.FnCgrpStorageDelete:  {2, "cgroup"},
+	asm.FnInodeStorageGet:    {2, "inode"},
+	asm.FnInodeStorageDelete: {2, "inode"},
+	asm.FnTaskPtRegs:         {1, "task_struct"},
+	asm.FnGetTaskStack:       {1, "task_struct"},
+	asm.FnFindVma:            {1, "task_struct"},
+	asm.FnCopyFromUserTask:   {4, "task_struct"},
+	asm.FnSockFromFile:       {1, "file"},
+	asm.FnImaFileHash:        {1, "file"},
+	asm.FnDPath:              {1, "path"},
+	asm.FnImaInodeHash:       {1, "inode"},
+	asm.FnBprmOptsSet:        {1, "linux_binprm"},
+	asm.FnSeqPrintf:          {1, "seq_file"},
+	asm.FnSeqPrintfBtf:       {1, "seq_file"},
+	asm.FnSeqWrite:           {1, "seq_file"},
+}
+
 // helper calls a helper by its number.
 func (w *walk) helper(id int32) {
+	if arg, ok := kernelArguments[asm.BuiltinFunc(id)]; ok {
+		if t := w.layouts.named(arg.name); t != nil {
+			w.regs[arg.reg] = w.expect(w.regs[arg.reg], t, Kernel)
+		}
+	}
 	switch fn := asm.BuiltinFunc(id); fn {
 	case asm.FnMapLookupElem, asm.FnMapLookupPercpuElem, asm.FnGetLocalStorage,
 		asm.FnTaskStorageGet, asm.FnCgrpStorageGet, asm.FnInodeStorageGet, asm.FnSkStorageGet:
@@ -157,7 +188,7 @@ func (w *walk) probeRead() {
 	n, ok := w.regs[2].asNumber()
 	size, isConst := n.Const()
 	w.writtenByCallee()
-	if ok && isConst && size == slotSize && dst.ptr.known() && dst.ptr.region == stack {
+	if ok && isConst && size == slotSize && dst.ptr.known() && dst.ptr.region == stackRegion {
 		w.write(dst, 0, slotSize, w.read(src, 0, slotSize))
 	}
 	w.clobber()
@@ -166,29 +197,18 @@ func (w *walk) probeRead() {
 
 // callback handles a helper that calls a function before it returns, with
 // these arguments.
-func (w *walk) callback(fn value, args ...value) {
+func (w *walk) callback(fn value, given ...value) {
 	if f := w.functionOf(fn); f != nil && !w.without(Callbacks) {
-		entry := entryState()
-		for i := range 5 {
-			entry.regs[1+i] = opaque()
-			if i < len(args) {
-				entry.regs[1+i] = deeper(args[i], 1)
-			}
+		args := opaqueArguments()
+		for i, v := range given {
+			args[i] = deeper(v, 1)
 		}
-		for _, slot := range w.stack {
-			slot.frame++
-			slot.value = deeper(slot.value, 1)
-			entry.stack = append(entry.stack, slot)
-		}
+		entry := w.entry(args, w.engine.deeper(w.stack, 1))
 		if exit := w.call(f, entry, w.depth+1); exit != nil {
 			// It may be called not at all, or again with what it left behind.
-			after := state{regs: w.regs}
-			for _, slot := range exit.stack {
-				slot.frame--
-				slot.value = deeper(slot.value, -1)
-				after.stack = append(after.stack, slot)
-			}
-			w.state.join(&after)
+			before := &state{stack: w.stack}
+			before.mergeStack(&state{stack: w.engine.deeper(exit.stack, -1)}, w.values.join)
+			w.stack = before.stack
 		}
 	}
 	w.clobber()

@@ -47,7 +47,7 @@ func randomPointer(r *rand.Rand) pointer {
 	case 1:
 		return pointer{state: conflicting}
 	case 2:
-		return pointer{state: onePointer, region: stack, frame: r.IntN(2), off: randomOffset(r)}
+		return pointer{state: onePointer, region: stackRegion, frame: r.IntN(2), off: randomOffset(r)}
 	case 3:
 		return pointer{state: onePointer, region: mapRef, ref: aMap}
 	}

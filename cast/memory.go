@@ -17,7 +17,7 @@ func (w *walk) read(base value, off int64, size int) value {
 	w.shows(base)
 	p.off = p.off.add(constant(off))
 	switch p.region {
-	case stack:
+	case stackRegion:
 		return w.readStack(p, size)
 	case context:
 		return w.argument(p, size)
@@ -30,7 +30,7 @@ func (w *walk) read(base value, off int64, size int) value {
 // follow notes an access through something that nothing else is known of.
 func (w *walk) follow(base value, off int64, size int) {
 	if base.ptr.state == noPointer {
-		w.trace(base.like, off, size)
+		w.traceAccess(base.like, off, size)
 	}
 }
 
@@ -39,7 +39,7 @@ func (w *walk) shows(base value) {
 	if !w.recording || base.from.state != oneOrigin {
 		return
 	}
-	if c := w.cell(base.from.slot); c.shaped {
+	if c := w.readCell(base.from.slot); c.shaped {
 		w.record(c, w.evidence(Accessed), value{ptr: c.used})
 	}
 }
@@ -58,17 +58,26 @@ func (w *walk) readStack(p pointer, size int) value {
 	if !ok || size != slotSize || off%slotSize != 0 {
 		return unknown(size)
 	}
-	if v, ok := w.slot(p.frame, off); ok && !w.without(Spills) {
-		return v
+	if i, ok := w.stack.find(p.frame, off); ok && !w.without(Spills) {
+		return w.values.all[w.stack[i].value]
 	}
 	return opaque()
 }
+
+// maxArguments bounds the arguments that the kernel passes in memory.
+const maxArguments = 16
 
 // argument is what the kernel passes in 8-byte slots.
 func (w *walk) argument(p pointer, size int) value {
 	proto, _ := p.typ.(*btf.FuncProto)
 	off, ok := p.off.exact()
-	if proto == nil || !ok || size != slotSize || off < 0 || off%slotSize != 0 || off/slotSize >= int64(len(proto.Params)) {
+	if !ok || size != slotSize || off < 0 || off%slotSize != 0 || off/slotSize >= maxArguments {
+		return unknown(size)
+	}
+	if proto == nil {
+		return w.undeclared(slot{kind: kernelArgument, fn: p.fn, off: uint32(off / slotSize)})
+	}
+	if off/slotSize >= int64(len(proto.Params)) {
 		return unknown(size)
 	}
 	return w.ofType(proto.Params[off/slotSize].Type, Kernel)
@@ -155,7 +164,7 @@ func (w *walk) write(base value, off int64, size int, v value) {
 	w.shows(base)
 	p.off = p.off.add(constant(off))
 	switch p.region {
-	case stack:
+	case stackRegion:
 		w.writeStack(p, size, v)
 	case typed:
 		w.writeTyped(p, size, v)
@@ -165,12 +174,12 @@ func (w *walk) write(base value, off int64, size int, v value) {
 func (w *walk) writeStack(p pointer, size int, v value) {
 	off, ok := p.off.exact()
 	if !ok {
-		w.forget(p.frame, -stackSize, 0)
+		w.stack = w.stack.without(p.frame, -stackSize, 0)
 		return
 	}
-	w.forget(p.frame, off, off+int64(size))
+	w.stack = w.stack.without(p.frame, off, off+int64(size))
 	if size == slotSize && off%slotSize == 0 && off >= -stackSize && off < 0 {
-		w.set(p.frame, off, v)
+		w.stack = w.stack.with(p.frame, off, w.values.id(v))
 	}
 }
 
@@ -194,6 +203,12 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 // that is a whole part: what &task->ctx means once it is stored. Where a struct
 // starts with another one, either may be meant, and only its use can tell.
 func (w *walk) pointee(v value) value {
+	if v.ptr.known() && v.ptr.region == typed && isView(v.ptr.typ) {
+		if v.ptr = w.meant(v.ptr); v.ptr.state == noPointer {
+			v.flags |= isOpaque
+		}
+		return v
+	}
 	if !v.ptr.known() || v.ptr.region != typed || v.ptr.off == (offset{}) && !isSection(v.ptr.typ) {
 		return v
 	}
@@ -225,7 +240,7 @@ func isSection(t btf.Type) bool {
 // copyOut passes what lies on the stack at p on to an object of type t, as
 // helpers do that copy a value into a map.
 func (w *walk) copyOut(p pointer, to value) {
-	if w.without(Copies) || !p.known() || p.region != stack || !to.ptr.known() || to.ptr.region != typed {
+	if w.without(Copies) || !p.known() || p.region != stackRegion || !to.ptr.known() || to.ptr.region != typed {
 		return
 	}
 	off, ok := p.off.exact()
@@ -234,12 +249,12 @@ func (w *walk) copyOut(p pointer, to value) {
 		return
 	}
 	for at := int64(0); at+slotSize <= int64(size) && at < stackSize; at += slotSize {
-		if v, ok := w.slot(p.frame, off+at); ok {
+		if i, ok := w.stack.find(p.frame, off+at); ok {
 			w.spot = 0
 			if p.frame == 0 {
 				w.spot = off + at
 			}
-			w.write(to, at, slotSize, v)
+			w.write(to, at, slotSize, w.values.all[w.stack[i].value])
 			w.spot = 0
 		}
 	}

@@ -97,6 +97,12 @@ func (e *engine) unite(a, b int32) {
 // outline is what accesses show of the struct behind a pointer.
 type outline map[access]bool
 
+// trace is an access through a pointer of a kin.
+type trace struct {
+	kin int32
+	access
+}
+
 // access is a load or store through a pointer.
 type access struct {
 	off  offset
@@ -105,12 +111,12 @@ type access struct {
 
 // Bounds of an outline: more shows nothing new.
 const (
-	maxAccesses = 1024
+	maxAccesses = 4096
 	minMembers  = 3 // different ones that it takes to tell a struct, if it has as many
 )
 
-// trace records an access through a pointer of which only the origin is known.
-func (e *engine) trace(like kins, off int64, size int) {
+// traceAccess records an access through a pointer of which only the origin is known.
+func (e *engine) traceAccess(like kins, off int64, size int) {
 	if !like.known() {
 		return
 	}
@@ -119,14 +125,33 @@ func (e *engine) trace(like kins, off int64, size int) {
 	if like.offset.stride == 1 {
 		return // anywhere
 	}
-	o := e.outlines[root]
-	if o == nil {
-		o = make(outline)
-		e.outlines[root] = o
+	c := e.current
+	if c == nil {
+		return
 	}
-	if len(o) < maxAccesses {
-		o[access{like.offset, size}] = true
+	if c.outline == nil {
+		c.outline = make(map[trace]bool)
 	}
+	if len(c.outline) < maxAccesses {
+		c.outline[trace{root, access{like.offset, size}}] = true
+	}
+}
+
+// outlines adds up what all functions show, by the root of a kin.
+func (e *engine) outlines() map[int32]outline {
+	all := make(map[int32]outline)
+	for _, contexts := range e.contexts {
+		for _, c := range contexts {
+			for t := range c.outline {
+				root := e.kin.root(t.kin)
+				if all[root] == nil {
+					all[root] = make(outline)
+				}
+				all[root][t.access] = true
+			}
+		}
+	}
+	return all
 }
 
 // guess types the kin of which nothing else is known, and tells whether there
@@ -145,15 +170,18 @@ func (e *engine) guess() bool {
 		}
 	}
 	guesses := make(map[int32]btf.Type)
-	for root, o := range e.outlines {
-		if t := e.fit(o); t != nil && root == e.kin.root(root) && !typed[root] {
+	for root, o := range e.outlines() {
+		if t := e.fit(o); t != nil && !typed[root] {
 			guesses[root] = t
 		}
 	}
 	for n, s := range e.kin.slots {
 		if t := guesses[e.kin.root(int32(n))]; t != nil {
 			c := e.cell(s)
-			c.used, c.shaped = typedPointer(t, AnySpace), true
+			c.used = typedPointer(t, AnySpace)
+			c.shaped = true
+			e.change()
+			c.changed = e.clock
 		}
 	}
 	return len(guesses) > 0

@@ -2,7 +2,6 @@ package cast
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -15,10 +14,11 @@ import (
 type slotKind uint8
 
 const (
-	field    slotKind = iota // byte off of a struct, union or data section
-	mapSlot                  // byte off of the value of a map without a struct
-	result                   // what a call returns that no type describes
-	argument                 // what a function is given that no type describes
+	field          slotKind = iota // byte off of a struct, union or data section
+	mapSlot                        // byte off of the value of a map without a struct
+	result                         // what a call returns that no type describes
+	argument                       // what a function is given that no type describes
+	kernelArgument                 // what the kernel gives a program, of a kind that the object does not describe
 )
 
 // slot is a place that holds an integer, or an untyped pointer, of which the
@@ -30,7 +30,7 @@ type slot struct {
 	typ  btf.Type         // field: the innermost named struct or union, or the section
 	m    *object.Map      // mapSlot
 	fn   *object.Function // result, argument
-	off  uint32           // field, mapSlot: bytes; result: the instruction; argument: from 1
+	off  uint32           // field, mapSlot: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
 }
 
 // layouts answers questions about BTF types. It remembers the answers.
@@ -132,25 +132,48 @@ func (l *layouts) pointee(t btf.Type) (target btf.Type, tags []string, ok bool) 
 		case *btf.Volatile:
 			next = q.Type
 		default:
-			target = l.canonical(next)
-			if isView(target) {
-				target = nil
-			}
-			return target, tags, true
+			return l.canonical(next), tags, true
 		}
 	}
 	return nil, tags, true
 }
 
 // views are structs that no memory is laid out as: the verifier turns accesses
-// to their members into accesses to something else. A pointer to one leads to
-// that.
-var views = []string{
-	"__sk_buff", "bpf_cgroup_dev_ctx", "bpf_perf_event_data", "bpf_sk_lookup", "bpf_sock", "bpf_sock_addr",
-	"bpf_sock_ops", "bpf_sockopt", "bpf_sysctl", "bpf_tcp_sock", "bpf_nf_ctx", "sk_msg_md", "sk_reuseport_md", "xdp_md",
+// to their members into accesses to something else, the struct that a pointer
+// to them really leads to.
+var views = map[string]string{
+	"__sk_buff":           "sk_buff",
+	"bpf_cgroup_dev_ctx":  "",
+	"bpf_nf_ctx":          "",
+	"bpf_perf_event_data": "bpf_perf_event_data_kern",
+	"bpf_sk_lookup":       "bpf_sk_lookup_kern",
+	"bpf_sock":            "sock",
+	"bpf_sock_addr":       "bpf_sock_addr_kern",
+	"bpf_sock_ops":        "bpf_sock_ops_kern",
+	"bpf_sockopt":         "bpf_sockopt_kern",
+	"bpf_sysctl":          "bpf_sysctl_kern",
+	"bpf_tcp_sock":        "tcp_sock",
+	"sk_msg_md":           "sk_msg",
+	"sk_reuseport_md":     "sk_reuseport_kern",
+	"xdp_md":              "xdp_buff",
 }
 
-func isView(t btf.Type) bool { return slices.Contains(views, aggregateName(t)) }
+func isView(t btf.Type) bool {
+	_, ok := views[aggregateName(t)]
+	return ok
+}
+
+// meant is a pointer as it counts once it is stored: one to a view leads to
+// what is viewed, and is none if the object does not describe that.
+func (e *engine) meant(p pointer) pointer {
+	if !p.known() || p.region != typed || !isView(p.typ) {
+		return p
+	}
+	if p.typ = e.layouts.named(views[aggregateName(p.typ)]); p.typ == nil || p.off != (offset{}) {
+		return pointer{}
+	}
+	return p
+}
 
 // at returns what of `size` bytes lies at an offset of an object of type t, or
 // of an array of them. A size of 0 asks for the outermost thing that starts
@@ -348,6 +371,8 @@ func (s slot) path() string {
 		return fmt.Sprintf("%s: result of call %d", s.fn.Name, s.off)
 	case argument:
 		return fmt.Sprintf("%s: argument %d", s.fn.Name, s.off)
+	case kernelArgument:
+		return fmt.Sprintf("%s: argument %d of the kernel's", s.fn.Name, s.off)
 	}
 	return pathAt(s.typ, int64(s.off), maxNesting)
 }

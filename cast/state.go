@@ -11,75 +11,129 @@ const (
 	slotSize  = 8   // bytes of a stack slot
 )
 
+// valueID is a value in the table of an analysis. States are kept for each
+// block, and few of their values differ, so that they keep numbers. The zero
+// valueID is bottom.
+type valueID int32
+
+// values numbers values, and remembers how they are joined.
+type values struct {
+	all    []value
+	ids    map[value]valueID
+	joins  map[[2]valueID]valueID
+	widens map[[2]valueID]valueID
+}
+
+func newValues() *values {
+	return &values{
+		all:    []value{{}},
+		ids:    map[value]valueID{{}: 0},
+		joins:  make(map[[2]valueID]valueID),
+		widens: make(map[[2]valueID]valueID),
+	}
+}
+
+func (t *values) id(v value) valueID {
+	id, ok := t.ids[v]
+	if !ok {
+		id = valueID(len(t.all))
+		t.ids[v] = id
+		t.all = append(t.all, v)
+	}
+	return id
+}
+
+// combine merges two values in one of several ways.
+type combine func(a, b valueID) valueID
+
+func (t *values) join(a, b valueID) valueID {
+	switch {
+	case a == b || b == 0:
+		return a
+	case a == 0:
+		return b
+	}
+	key := [2]valueID{min(a, b), max(a, b)}
+	id, ok := t.joins[key]
+	if !ok {
+		id = t.id(t.all[a].join(t.all[b]))
+		t.joins[key] = id
+	}
+	return id
+}
+
+// widen is join, for the head of a loop that has been around often enough:
+// what still changes is not followed any further.
+func (t *values) widen(a, b valueID) valueID {
+	if a == b || b == 0 {
+		return a
+	}
+	key := [2]valueID{a, b}
+	id, ok := t.widens[key]
+	if !ok {
+		if id = t.join(a, b); id != a {
+			id = t.id(widened(t.all[id]))
+		}
+		t.widens[key] = id
+	}
+	return id
+}
+
+// apart is join without pointers that meet: what differs is opaque.
+func (t *values) apart(a, b valueID) valueID {
+	if a == b {
+		return a
+	}
+	return t.id(opaque())
+}
+
 // state is what is known at an instruction: registers, and the 8-byte slots
 // of the function's stack frame and of those callers' frames that it has
 // pointers into. Slots that are not listed are opaque.
 type state struct {
-	regs  [numRegs]value
+	regs  [numRegs]valueID
 	stack []stackSlot // ordered by frame and offset; shared between states, never changed in place
 }
 
 type stackSlot struct {
-	frame int
-	off   int64 // bytes from the frame's end, negative, a multiple of 8
-	value value
+	frame int32
+	off   int32 // bytes from the frame's end, negative, a multiple of 8
+	value valueID
 }
 
 func (s stackSlot) compare(t stackSlot) int {
 	return cmp.Or(cmp.Compare(s.frame, t.frame), cmp.Compare(s.off, t.off))
 }
 
-// join makes s what is known where both states can reach, and tells whether
+// merge makes s what is known where both states can reach, and tells whether
 // that changed it. A slot that one of them does not know stays unknown.
-func (s *state) join(t *state) (changed bool) { return s.merge(t, value.join) }
-
-// widen is join, for the head of a loop that has been around often enough:
-// what still changes is not followed any further.
-func (s *state) widen(t *state) (changed bool) {
-	return s.merge(t, func(v, w value) value {
-		joined := v.join(w)
-		if joined == v {
-			return v
-		}
-		return widened(joined)
-	})
-}
-
-// mergeApart is join without pointers that meet: what differs is opaque.
-func (s *state) mergeApart(t *state) (changed bool) {
-	return s.merge(t, func(v, w value) value {
-		if v == w {
-			return v
-		}
-		return opaque()
-	})
-}
-
-func (s *state) merge(t *state, join func(v, w value) value) (changed bool) {
+func (s *state) merge(t *state, how combine) (changed bool) {
 	for i := range s.regs {
 		if s.regs[i] == t.regs[i] {
 			continue
 		}
-		if v := join(s.regs[i], t.regs[i]); v != s.regs[i] {
+		if v := how(s.regs[i], t.regs[i]); v != s.regs[i] {
 			s.regs[i], changed = v, true
 		}
 	}
-	return s.mergeStack(t, join) || changed
+	return s.mergeStack(t, how) || changed
 }
 
-func (s *state) mergeStack(t *state, join func(v, w value) value) (changed bool) {
+func (s *state) mergeStack(t *state, how combine) (changed bool) {
 	if len(s.stack) == 0 || len(s.stack) == len(t.stack) && &s.stack[0] == &t.stack[0] {
 		return false
 	}
-	stack := make([]stackSlot, 0, len(s.stack))
+	stack, next := make([]stackSlot, 0, len(s.stack)), 0
 	for _, a := range s.stack {
-		v, ok := t.slot(a.frame, a.off)
-		if !ok {
+		for next < len(t.stack) && t.stack[next].compare(a) < 0 {
+			next++
+		}
+		if next == len(t.stack) || t.stack[next].compare(a) != 0 {
 			changed = true
 			continue
 		}
-		if v != a.value {
-			joined := join(a.value, v)
+		if v := t.stack[next].value; v != a.value {
+			joined := how(a.value, v)
 			changed = changed || joined != a.value
 			a.value = joined
 		}
@@ -91,33 +145,36 @@ func (s *state) mergeStack(t *state, join func(v, w value) value) (changed bool)
 	return changed
 }
 
-func (s *state) find(frame int, off int64) (i int, found bool) {
-	return slices.BinarySearchFunc(s.stack, stackSlot{frame: frame, off: off}, stackSlot.compare)
+// frames is the stack that a function works on.
+type frames []stackSlot
+
+func (s frames) find(frame int, off int64) (i int, found bool) {
+	return slices.BinarySearchFunc(s, stackSlot{frame: int32(frame), off: int32(off)}, stackSlot.compare)
 }
 
-func (s *state) slot(frame int, off int64) (value, bool) {
+// with is the stack with a slot written.
+func (s frames) with(frame int, off int64, v valueID) frames {
 	i, found := s.find(frame, off)
-	if !found {
-		return value{}, false
+	if found && s[i].value == v {
+		return s
 	}
-	return s.stack[i].value, true
-}
-
-// set writes a slot.
-func (s *state) set(frame int, off int64, v value) {
-	i, found := s.find(frame, off)
-	stack := slices.Clone(s.stack)
+	stack := make(frames, len(s), len(s)+1)
+	copy(stack, s)
 	if found {
 		stack[i].value = v
-	} else {
-		stack = slices.Insert(stack, i, stackSlot{frame, off, v})
+		return stack
 	}
-	s.stack = stack
+	return slices.Insert(stack, i, stackSlot{int32(frame), int32(off), v})
 }
 
-// forget makes the slots that overlap [from, to) of a frame opaque.
-func (s *state) forget(frame int, from, to int64) {
-	s.stack = slices.DeleteFunc(slices.Clone(s.stack), func(slot stackSlot) bool {
-		return slot.frame == frame && slot.off < to && slot.off+slotSize > from
-	})
+// without is the stack with the slots that overlap [from, to) of a frame
+// opaque.
+func (s frames) without(frame int, from, to int64) frames {
+	gone := func(slot stackSlot) bool {
+		return int(slot.frame) == frame && int64(slot.off) < to && int64(slot.off)+slotSize > from
+	}
+	if !slices.ContainsFunc(s, gone) {
+		return s
+	}
+	return slices.DeleteFunc(slices.Clone(s), gone)
 }

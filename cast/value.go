@@ -35,11 +35,11 @@ const (
 type region uint8
 
 const (
-	typed   region = iota // an object of a BTF type
-	stack                 // a stack frame
-	context               // what a program is called with: arguments in 8-byte slots
-	mapRef                // a map itself
-	code                  // a function
+	typed       region = iota // an object of a BTF type
+	stackRegion               // a stack frame
+	context                   // what a program is called with: arguments in 8-byte slots
+	mapRef                    // a map itself
+	code                      // a function
 )
 
 // pointer is where a value points, if it does. It is comparable.

@@ -16,7 +16,9 @@ type walk struct {
 	fn    *function
 	depth int
 
-	state   // at the instruction that is looked at
+	regs    [numRegs]value // at the instruction that is looked at
+	stack   frames
+	packed  [numRegs]valueID // regs at the start of the block
 	at      int
 	spot    int64 // of the stack that is being copied elsewhere
 	dead    bool  // control does not get past this instruction
@@ -41,13 +43,14 @@ func (w *walk) run(entry *state) *state {
 				continue
 			}
 			pending[i], work = false, true
-			w.state = *in[i]
+			w.unpack(in[i])
 			w.block(&w.fn.blocks[i])
 			if w.dead {
 				continue
 			}
+			out := w.pack()
 			for _, next := range w.fn.blocks[i].next {
-				if w.flow(&in[next], visits[next]) {
+				if w.flow(&in[next], &out, visits[next]) {
 					visits[next]++
 					pending[next] = true
 				}
@@ -57,25 +60,42 @@ func (w *walk) run(entry *state) *state {
 	return w.atExits
 }
 
+func (w *walk) unpack(s *state) {
+	for i, id := range s.regs {
+		w.regs[i] = w.values.all[id]
+	}
+	w.packed, w.stack = s.regs, s.stack
+}
+
+func (w *walk) pack() state {
+	s := state{regs: w.packed, stack: w.stack}
+	for i := range w.regs {
+		if w.regs[i] != w.values.all[s.regs[i]] {
+			s.regs[i] = w.values.id(w.regs[i])
+		}
+	}
+	return s
+}
+
 // visitsBeforeWidening is how often a loop may change what is known at its
 // head before it is cut short. Two to three settle what programs do.
 const visitsBeforeWidening = 16
 
-// flow adds the state to that at the start of a block, and tells whether that
+// flow adds a state to that at the start of a block, and tells whether that
 // changed it.
-func (w *walk) flow(in **state, visits int) bool {
+func (w *walk) flow(in **state, out *state, visits int) bool {
 	if *in == nil {
-		reached := w.state
+		reached := *out
 		*in = &reached
 		return true
 	}
-	if w.without(Joins) {
-		return (*in).mergeApart(&w.state)
+	switch {
+	case w.without(Joins):
+		return (*in).merge(out, w.values.apart)
+	case visits > visitsBeforeWidening:
+		return (*in).merge(out, w.values.widen)
 	}
-	if visits > visitsBeforeWidening {
-		return (*in).widen(&w.state)
-	}
-	return (*in).join(&w.state)
+	return (*in).merge(out, w.values.join)
 }
 
 func (w *walk) block(b *block) {
@@ -100,7 +120,6 @@ func (w *walk) step(insn object.Insn) {
 	case classLdx:
 		w.loadMemory(insn)
 	case classSt:
-		w.relocated(insn.Dst)
 		w.storeMemory(insn, number(constant(int64(insn.Imm))))
 	case classStx:
 		w.storeRegister(insn)
@@ -127,20 +146,19 @@ func (w *walk) jump(insn object.Insn) {
 // ends.
 func (w *walk) exit() {
 	w.dead = true
-	out := &state{regs: w.regs}
+	// The caller keeps or forgets its own registers.
+	out := &state{}
+	out.regs[0] = w.values.id(w.regs[0])
 	for _, slot := range w.stack {
 		if slot.frame > 0 {
 			out.stack = append(out.stack, slot)
 		}
 	}
-	for i := 1; i < numRegs; i++ {
-		out.regs[i] = value{} // the caller keeps or forgets its own
-	}
 	if w.atExits == nil {
 		w.atExits = out
 		return
 	}
-	w.atExits.join(out)
+	w.atExits.merge(out, w.values.join)
 }
 
 // evidence says that an instruction shows something.
@@ -181,7 +199,7 @@ func (w *walk) annotate(reg uint8) {
 	if !ok {
 		return
 	}
-	core := coreNumber{typ: w.layouts.canonical(relo.Type)}
+	core := coreNumber{typ: btf.UnderlyingType(relo.Type)}
 	switch relo.Kind {
 	case coreFieldOffset:
 		core.role = memberOf
@@ -231,9 +249,8 @@ var accessSizes = [...]int{4, 2, 1, 8}
 func accessSize(op uint8) int { return accessSizes[op>>3&3] }
 
 func (w *walk) loadMemory(insn object.Insn) {
-	w.relocated(insn.Src)
 	const signExtends = 0x80 // MEMSX
-	v := w.read(w.regs[insn.Src], int64(insn.Off), accessSize(insn.Op))
+	v := w.read(w.base(insn.Src), int64(insn.Off), accessSize(insn.Op))
 	if insn.Op&0xe0 == signExtends {
 		v = number(anyNumber)
 	}
@@ -246,12 +263,11 @@ func (w *walk) storeRegister(insn object.Insn) {
 		w.atomic(insn)
 		return
 	}
-	w.relocated(insn.Dst)
 	w.storeMemory(insn, w.regs[insn.Src])
 }
 
 func (w *walk) storeMemory(insn object.Insn, v value) {
-	w.write(w.regs[insn.Dst], int64(insn.Off), accessSize(insn.Op), v)
+	w.write(w.base(insn.Dst), int64(insn.Off), accessSize(insn.Op), v)
 }
 
 // Atomic operations, in the immediate of an instruction.
@@ -292,14 +308,25 @@ func (w *walk) atomic(insn object.Insn) {
 	}
 }
 
-// relocated uses the CO-RE relocation of a memory access, if it has one: the
-// register points to the relocation's type.
-func (w *walk) relocated(reg uint8) {
+// base is the pointer that an instruction accesses memory through. If the
+// access has a CO-RE relocation, the register points to the relocation's type,
+// and the offset is one into that as the object lays it out: a flavour of a
+// type has members elsewhere than the type.
+func (w *walk) base(reg uint8) value {
 	relo, ok := w.fn.code.Relos[w.at]
 	if !ok || relo.Kind != coreFieldOffset {
-		return
+		return w.regs[reg]
 	}
 	w.regs[reg] = w.expect(w.regs[reg], w.layouts.canonical(relo.Type), AnySpace)
+	return w.laidOut(w.regs[reg], btf.UnderlyingType(relo.Type))
+}
+
+// laidOut is a pointer, for an access by the layout of a CO-RE type.
+func (w *walk) laidOut(v value, layout btf.Type) value {
+	if v.ptr.known() && v.ptr.region == typed && layout != w.layouts.canonical(layout) {
+		v.ptr.typ, v.ptr.off = layout, offset{}
+	}
+	return v
 }
 
 // expect is v, used where the program takes a pointer to t. What was not known
@@ -310,10 +337,18 @@ func (w *walk) expect(v value, t btf.Type, space Space) value {
 	}
 	want := typedPointer(t, space)
 	if v.from.state == oneOrigin && v.from.off == (offset{}) {
-		w.use(v.from.slot, want, w.evidence(Used))
+		w.use(v.from.slot, w.meant(want), w.evidence(Used))
 	}
 	if v.ptr.state == noPointer {
 		v.ptr = want
 	}
 	return v
+}
+
+// hint is v, used where the program takes a pointer to integers, which most
+// pointers can be cast to: it counts where nothing else is known.
+func (w *walk) hint(v value, t btf.Type) {
+	if v.from.state == oneOrigin && v.from.off == (offset{}) && !w.without(Uses) {
+		w.useWeakly(v.from.slot, typedPointer(t, AnySpace), w.evidence(Used))
+	}
 }

@@ -1,0 +1,90 @@
+package cast_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+)
+
+// corpus returns the objects that scripts/corpus has compiled, by path.
+func corpus(t testing.TB) []string {
+	dir := os.Getenv("KTGEN_CORPUS")
+	if dir == "" {
+		t.Skip("KTGEN_CORPUS names no corpus: see scripts/corpus")
+	}
+	var paths []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".bpf.o") {
+			paths = append(paths, path)
+		}
+		return err
+	}))
+	require.NotEmpty(t, paths)
+	return paths
+}
+
+// heldOut tells whether an object is of the half that the analysis is not
+// looked at with while it is worked on.
+func heldOut(path string) bool {
+	h := fnv.New32a()
+	h.Write([]byte(filepath.Base(path)))
+	return h.Sum32()%2 == 1
+}
+
+// tally adds up rulings.
+type tally struct {
+	objects, recovered, missed, wrong, spurious, untouched int
+}
+
+func (t *tally) add(r *cast.Ruling) {
+	t.objects++
+	t.recovered += len(r.Recovered)
+	t.missed += len(r.Missed)
+	t.wrong += len(r.Wrong)
+	t.spurious += len(r.Spurious)
+	t.untouched += len(r.Untouched)
+}
+
+func (t *tally) recall() float64 {
+	return float64(t.recovered) / float64(max(1, t.recovered+t.missed+t.wrong))
+}
+
+func (t *tally) String() string {
+	return fmt.Sprintf("recall %.3f: %d recovered, %d missed, %d wrong; %d spurious, %d untouched, in %d objects",
+		t.recall(), t.recovered, t.missed, t.wrong, t.spurious, t.untouched, t.objects)
+}
+
+func TestErasedPointersOfTheCorpusComeBack(t *testing.T) {
+	var seen, unseen tally
+	for _, path := range corpus(t) {
+		obj, err := object.Open(path)
+		require.NoError(t, err)
+		r := cast.Rule(obj, cast.Options{})
+		name := filepath.Base(path)
+		if heldOut(path) {
+			unseen.add(r)
+		} else {
+			seen.add(r)
+		}
+		for _, e := range r.Missed {
+			t.Logf("missed %s: %s.%s, %s: %s", name, e.Container, e.Path, e.Was, e.Why)
+		}
+		for _, e := range r.Wrong {
+			t.Logf("wrong %s: %s.%s, %s: found %s (%s)", name, e.Container, e.Path, e.Was, e.Found, e.Class)
+		}
+		for _, e := range r.Spurious {
+			t.Logf("spurious %s: %s.%s: found %s (%s), %s", name, e.Container, e.Path, e.Found, e.Class, e.Proof)
+		}
+	}
+	t.Logf("looked at: %v", &seen)
+	t.Logf("held out:  %v", &unseen)
+}
