@@ -135,7 +135,7 @@ func (w *walk) add(a, b value) value {
 	n, ok := b.asNumber()
 	if !ok {
 		if n, ok = a.asNumber(); !ok {
-			return opaque()
+			return w.somewhere(a, b)
 		}
 		a = b
 	}
@@ -146,7 +146,23 @@ func (w *walk) shift(v value, n Number) value {
 	if w.without(Offsets) && n != (Number{}) && (v.ptr.known() && v.ptr.region != stackRegion) {
 		return opaque()
 	}
-	return shift(v, n)
+	moved := shift(v, n)
+	if v.like.known() && moved.like.offset == anyOffset {
+		return w.somewhere(v)
+	}
+	return moved
+}
+
+// somewhere is the sum of values of which at most one is an untyped pointer,
+// moved by as much as is not known: into memory that is handed out in pieces.
+// What that leads to shows in its use, here and not where the rest is used.
+func (w *walk) somewhere(parts ...value) value {
+	for _, v := range parts {
+		if v.ptr.state != noPointer {
+			return opaque()
+		}
+	}
+	return w.unnamed()
 }
 
 func (w *walk) subtract(a, b value) value {

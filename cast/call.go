@@ -139,7 +139,7 @@ func (w *walk) checkArguments(proto *btf.FuncProto) {
 // parameter takes the address of any integer.
 func isScalar(t btf.Type) bool {
 	switch t.(type) {
-	case *btf.Struct, *btf.Union:
+	case *btf.Struct, *btf.Union, *btf.Fwd:
 		return false
 	}
 	return true
@@ -169,7 +169,7 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 // untyped call gave it, such as an allocator, is one itself.
 func (w *walk) returned(f *function, v value) value {
 	v = deeper(v, -1)
-	if v.from.state == oneOrigin && v.from.slot.kind == result && v.from.off == (offset{}) {
+	if v.ptr.state == noPointer && v.from.state == oneOrigin && (v.from.slot.kind == result || v.from.off == anyOffset) {
 		outer := w.unnamed()
 		v.from, v.like, v.ptr = outer.from, outer.like, outer.ptr
 	}

@@ -42,11 +42,12 @@ func heldOut(path string) bool {
 
 // tally adds up rulings.
 type tally struct {
-	objects, recovered, missed, wrong, spurious, untouched int
+	shown, objects, recovered, missed, wrong, spurious, untouched int
 }
 
 func (t *tally) add(r *cast.Ruling) {
 	t.objects++
+	t.shown += r.Shown()
 	t.recovered += len(r.Recovered)
 	t.missed += len(r.Missed)
 	t.wrong += len(r.Wrong)
@@ -59,8 +60,8 @@ func (t *tally) recall() float64 {
 }
 
 func (t *tally) String() string {
-	return fmt.Sprintf("recall %.3f: %d recovered, %d missed, %d wrong; %d spurious, %d untouched, in %d objects",
-		t.recall(), t.recovered, t.missed, t.wrong, t.spurious, t.untouched, t.objects)
+	return fmt.Sprintf("recall %.3f (%.3f of what is shown): %d recovered, %d missed, %d wrong; %d spurious, %d untouched, in %d objects",
+		t.recall(), float64(t.recovered)/float64(max(1, t.shown)), t.recovered, t.missed, t.wrong, t.spurious, t.untouched, t.objects)
 }
 
 func TestErasedPointersOfTheCorpusComeBack(t *testing.T) {

@@ -59,6 +59,8 @@ type engine struct {
 
 	kin        kin
 	candidates []*btf.Struct
+	pointed    map[btf.Type]bool   // types that there are pointers to
+	names      map[string][]string // of members, in lines of C
 
 	contexts  map[*function]map[string]*callContext
 	values    *values
@@ -88,6 +90,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		kin:       kin{number: make(map[slot]int32)},
 		contexts:  make(map[*function]map[string]*callContext),
 		values:    newValues(),
+		names:     make(map[string][]string),
 		callbacks: make(map[*function]*state),
 		gaps:      make(map[string]bool),
 	}
@@ -104,6 +107,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		}
 	}
 	e.typeStructOps()
+	e.typeTracing()
 	return e
 }
 

@@ -5,7 +5,9 @@ package cast
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -32,12 +34,13 @@ type Ruling struct {
 type Erased struct {
 	Container string `json:"container"` // "struct task_ctx", "section .bss", a map's name
 	Path      string `json:"path"`
-	Offset    uint32 `json:"offset"`          // bytes
-	Was       string `json:"was,omitempty"`   // what BTF said it points to
-	Found     string `json:"found,omitempty"` // what the analysis says
-	Class     string `json:"class,omitempty"` // how sure it is of that
-	Why       string `json:"why,omitempty"`   // it was missed
-	Proof     string `json:"proof,omitempty"` // a line of C that shows what was found: "file.bpf.c:12: c->task = p"
+	Offset    uint32 `json:"offset"`           // bytes
+	Was       string `json:"was,omitempty"`    // what BTF said it points to
+	Found     string `json:"found,omitempty"`  // what the analysis says
+	Class     string `json:"class,omitempty"`  // how sure it is of that
+	Why       string `json:"why,omitempty"`    // it was missed
+	Silent    bool   `json:"silent,omitempty"` // missed, and no instruction depends on what it points to, or the object only declares that
+	Proof     string `json:"proof,omitempty"`  // a line of C that shows what was found: "file.bpf.c:12: c->task = p"
 }
 
 // Touched counts the erased pointers that the code touches.
@@ -50,6 +53,18 @@ func (r *Ruling) Recall() float64 {
 		return 1
 	}
 	return float64(len(r.Recovered)) / float64(r.Touched())
+}
+
+// Shown counts the touched pointers of which the object says anything but that
+// they are copied. What is only declared, or never accessed, cannot be told.
+func (r *Ruling) Shown() int {
+	shown := r.Touched()
+	for _, e := range r.Missed {
+		if e.Silent {
+			shown--
+		}
+	}
+	return shown
 }
 
 // Rule turns every pointer of the program's own types and globals into a u64,
@@ -65,7 +80,7 @@ func Rule(obj *object.Object, opts Options) *Ruling {
 	eraser := eraser{
 		layouts: l,
 		word:    &btf.Int{Name: "unsigned long long", Size: 8},
-		was:     make(map[slot]btf.Type),
+		was:     make(map[slot][]btf.Type),
 		seen:    make(map[btf.Type]bool),
 		touched: declared.touched,
 	}
@@ -86,7 +101,7 @@ func Rule(obj *object.Object, opts Options) *Ruling {
 type eraser struct {
 	*layouts
 	word *btf.Int
-	was  map[slot]btf.Type // canonical pointees
+	was  map[slot][]btf.Type // canonical pointees: several, where a union declares several pointers
 	seen map[btf.Type]bool
 
 	touched map[slot]bool // while types were as declared
@@ -147,7 +162,9 @@ func (r *eraser) pointer(s slot, t btf.Type, ptr *btf.Pointer) btf.Type {
 	if _, function := target.(*btf.FuncProto); function || target == nil {
 		return t
 	}
-	r.was[s] = target
+	if !slices.Contains(r.was[s], target) {
+		r.was[s] = append(r.was[s], target)
+	}
 	return r.word
 }
 
@@ -201,22 +218,28 @@ func (a *Analysis) found(s slot, c *cell) Erased {
 }
 
 // judge says what became of one pointer.
-func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was btf.Type) {
+func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
 	c := a.cells[s]
 	if c != nil && c.isFinding() {
 		place := a.found(s, c)
-		place.Was = ktbtf.Spell(was)
-		if c.pointer().typ == a.meant(typedPointer(r.canonical(was), AnySpace)).typ {
+		place.Was = spellAll(was)
+		if slices.ContainsFunc(was, func(t btf.Type) bool {
+			return c.pointer().typ == a.meant(typedPointer(r.canonical(t), AnySpace)).typ
+		}) {
 			ruling.Recovered = append(ruling.Recovered, place)
 		} else {
 			ruling.Wrong = append(ruling.Wrong, place)
 		}
 		return
 	}
-	place := Erased{Container: s.container(), Path: s.path(), Offset: s.off, Was: ktbtf.Spell(was)}
+	place := Erased{Container: s.container(), Path: s.path(), Offset: s.off, Was: spellAll(was)}
 	switch {
+	case c != nil && c.isMixed() && len(was) > 1:
+		place.Found = "different things"
+		ruling.Recovered = append(ruling.Recovered, place)
+		return
 	case c != nil:
-		place.Why = c.whyNot()
+		place.Why, place.Silent = a.whyMissed(s, c, was)
 	case r.touched[s]:
 		place.Why = "no access to it is seen: what leads to its struct was erased, too, and not recovered"
 	default:
@@ -224,6 +247,32 @@ func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was btf.Type) {
 		return
 	}
 	ruling.Missed = append(ruling.Missed, place)
+}
+
+// spellAll is how C spells the types that a place points to.
+func spellAll(types []btf.Type) string {
+	var names []string
+	for _, t := range types {
+		names = append(names, ktbtf.Spell(t))
+	}
+	slices.Sort(names)
+	return strings.Join(names, " or ")
+}
+
+// whyMissed says why a pointer is not found; silent is that nothing shows it.
+func (a *Analysis) whyMissed(s slot, c *cell, was []btf.Type) (why string, silent bool) {
+	why = c.whyNot()
+	if c.pointer().state != noPointer {
+		return why, false
+	}
+	accesses := len(a.outlines()[a.kin.of(s)])
+	if _, declared := was[0].(*btf.Fwd); declared {
+		return why + "; the object only declares " + ktbtf.Spell(was[0]), true
+	}
+	if accesses == 0 {
+		return why + "; nothing is accessed through it", true
+	}
+	return fmt.Sprintf("%s; %d instructions access what it points to, which fits no struct or several", why, accesses), false
 }
 
 // whyNot says why nothing is found of a slot.

@@ -115,6 +115,9 @@ func (w *walk) kernelPointer(name string) value {
 
 // named returns the struct of a name, defined or only declared.
 func (l *layouts) named(name string) btf.Type {
+	if name == "" {
+		return nil
+	}
 	types, err := l.spec.AnyTypesByName(name)
 	if err != nil {
 		return nil

@@ -94,20 +94,21 @@ func (e *engine) unite(a, b int32) {
 	}
 }
 
-// outline is what accesses show of the struct behind a pointer.
-type outline map[access]bool
-
-// trace is an access through a pointer of a kin.
-type trace struct {
-	kin int32
-	access
-}
-
 // access is a load or store through a pointer.
 type access struct {
 	off  offset
 	size int
 }
+
+// trace is an instruction that accesses something through a pointer of a kin.
+type trace struct {
+	kin int32
+	access
+	at instruction
+}
+
+// outline is what accesses show of the struct behind the pointers of a kin.
+type outline []trace
 
 // Bounds of an outline: more shows nothing new.
 const (
@@ -115,43 +116,42 @@ const (
 	minMembers  = 3 // different ones that it takes to tell a struct, if it has as many
 )
 
-// traceAccess records an access through a pointer of which only the origin is known.
-func (e *engine) traceAccess(like kins, off int64, size int) {
+// traceAccess records an access through a pointer of which only the origin is
+// known.
+func (w *walk) traceAccess(like kins, off int64, size int) {
 	if !like.known() {
 		return
 	}
 	like.offset = like.offset.add(constant(off))
-	root := e.merge(like)
+	root := w.merge(like)
 	if like.offset.stride == 1 {
 		return // anywhere
 	}
-	c := e.current
-	if c == nil {
-		return
-	}
+	c := w.current
 	if c.outline == nil {
 		c.outline = make(map[trace]bool)
 	}
 	if len(c.outline) < maxAccesses {
-		c.outline[trace{root, access{like.offset, size}}] = true
+		c.outline[trace{root, access{like.offset, size}, instruction{w.fn.code, w.at}}] = true
 	}
 }
 
 // outlines adds up what all functions show, by the root of a kin.
 func (e *engine) outlines() map[int32]outline {
-	all := make(map[int32]outline)
+	all := make(map[trace]bool)
 	for _, contexts := range e.contexts {
 		for _, c := range contexts {
 			for t := range c.outline {
-				root := e.kin.root(t.kin)
-				if all[root] == nil {
-					all[root] = make(outline)
-				}
-				all[root][t.access] = true
+				t.kin = e.kin.root(t.kin)
+				all[t] = true
 			}
 		}
 	}
-	return all
+	byKin := make(map[int32]outline)
+	for t := range all {
+		byKin[t.kin] = append(byKin[t.kin], t)
+	}
+	return byKin
 }
 
 // guess types the kin of which nothing else is known, and tells whether there
@@ -160,38 +160,59 @@ func (e *engine) guess() bool {
 	if e.without(Shapes) {
 		return false
 	}
-	if e.candidates == nil {
-		e.candidates = candidates(e.obj, e.layouts)
+	guesses := e.siblings()
+	outlines := e.outlines()
+	if len(outlines) > 0 && e.candidates == nil {
+		e.candidates, e.pointed = candidates(e.obj, e.layouts)
 	}
-	typed := make(map[int32]bool)
-	for s, c := range e.cells {
-		if c.pointer().state != noPointer {
-			typed[e.kin.of(s)] = true
+	for root, o := range outlines {
+		if _, known := guesses[root]; known {
+			continue
+		}
+		if t := e.fit(o); t != nil {
+			guesses[root] = typedPointer(t, AnySpace)
 		}
 	}
-	guesses := make(map[int32]btf.Type)
-	for root, o := range e.outlines() {
-		if t := e.fit(o); t != nil && !typed[root] {
-			guesses[root] = t
-		}
-	}
+	found := false
 	for n, s := range e.kin.slots {
-		if t := guesses[e.kin.root(int32(n))]; t != nil {
-			c := e.cell(s)
-			c.used = typedPointer(t, AnySpace)
-			c.shaped = true
+		p := guesses[e.kin.root(int32(n))]
+		if c := e.cell(s); p.known() && c.pointer().state == noPointer {
+			c.used, c.shaped, found = p, true, true
 			e.change()
 			c.changed = e.clock
 		}
 	}
-	return len(guesses) > 0
+	return found
 }
 
-// fit returns the only candidate that has an outline, or nil.
+// siblings returns what the pointers of each kin lead to, by its root, where
+// one of them has shown it.
+func (e *engine) siblings() map[int32]pointer {
+	known := make(map[int32]pointer)
+	for s, c := range e.cells {
+		if c.pointer().state == noPointer {
+			continue
+		}
+		p := c.pointer()
+		if c.isMixed() || !c.isFinding() {
+			p = pointer{state: conflicting}
+		}
+		root := e.kin.of(s)
+		known[root] = known[root].join(p)
+	}
+	return known
+}
+
+// fit returns the only candidate that an outline can be of, or nil. The lines
+// of C that the accesses come from name members; if they do not tell, what the
+// accesses look like must.
 func (e *engine) fit(o outline) btf.Type {
+	if t, told := e.named(o); told {
+		return t
+	}
 	var found btf.Type
 	for _, t := range e.candidates {
-		if n, ok := e.hits(t, o); !ok || n < min(minMembers, len(t.Members)) || n < 2 {
+		if n, ok := e.hits(t, o); !ok || !e.pointed[t] || n < min(minMembers, len(t.Members)) || n < 2 {
 			continue
 		}
 		if found != nil {
@@ -206,10 +227,10 @@ func (e *engine) fit(o outline) btf.Type {
 // if one reaches none.
 func (e *engine) hits(t btf.Type, o outline) (n int, ok bool) {
 	places := make(map[place]bool)
-	for a := range o {
-		if there, ok := e.layouts.at(t, a.off, a.size); ok {
+	for _, trace := range o {
+		if there, ok := e.layouts.at(t, trace.off, trace.size); ok {
 			places[there] = true
-		} else if !e.spans(t, a) {
+		} else if !e.spans(t, trace.access) {
 			return 0, false
 		}
 	}
@@ -230,10 +251,10 @@ func (e *engine) spans(t btf.Type, a access) bool {
 	return false
 }
 
-// candidates returns the program's own structs that it has pointers to, by
-// name: without those that the kernel's interfaces, and CO-RE relocations, lead
-// to.
-func candidates(obj *object.Object, l *layouts) []*btf.Struct {
+// candidates returns the program's own structs by name, without those that the
+// kernel's interfaces, and CO-RE relocations, lead to; and which types there
+// are pointers to.
+func candidates(obj *object.Object, l *layouts) (own []*btf.Struct, pointed map[btf.Type]bool) {
 	o := relocated(obj, l)
 	kernel := o.own
 	for i := range obj.Maps {
@@ -250,27 +271,43 @@ func candidates(obj *object.Object, l *layouts) []*btf.Struct {
 		o.claim(t)
 		o.claimSignature(t)
 	}
-	pointed := pointees(obj, l)
-	var own []*btf.Struct
 	for t, err := range obj.Types.All() {
 		s, ok := t.(*btf.Struct)
-		if err == nil && ok && s.Name != "" && pointed[s] && !kernel[s] && !isView(s) {
+		if err == nil && ok && s.Name != "" && !kernel[s] && !isView(s) && l.canonical(s) == s {
 			own = append(own, s)
 		}
 	}
 	slices.SortStableFunc(own, func(a, b *btf.Struct) int { return cmp.Compare(a.Name, b.Name) })
-	return own
+	return own, pointees(obj, l)
 }
 
-// pointees returns the types that some pointer in the object's BTF leads to. A
-// struct that the program has no pointer to by type is hardly one that it has
-// by cast: clang leaves those that only casts name out of BTF.
+// pointees returns the types that pointers in maps, sections and functions lead
+// to. A struct that the program has no pointer to by type is hardly one that it
+// has by cast: clang leaves those that only casts name out of BTF.
 func pointees(obj *object.Object, l *layouts) map[btf.Type]bool {
+	o := &owner{layouts: l, own: make(map[btf.Type]bool)}
+	for i := range obj.Maps {
+		o.claim(obj.Maps[i].Key)
+		o.claim(obj.Maps[i].Value)
+	}
+	for i := range obj.Sections {
+		for _, v := range obj.Sections[i].Vars {
+			o.claim(v.Type)
+		}
+	}
+	for i := range obj.Functions {
+		if fn := obj.Functions[i].Type; fn != nil {
+			o.claimSignature(fn)
+		}
+	}
 	pointed := make(map[btf.Type]bool)
-	for t, err := range obj.Types.All() {
-		if ptr, ok := t.(*btf.Pointer); err == nil && ok {
-			target, _, _ := l.pointee(ptr)
-			pointed[target] = true
+	for len(o.pointees) > 0 {
+		t := o.pointees[len(o.pointees)-1]
+		o.pointees = o.pointees[:len(o.pointees)-1]
+		if !pointed[t] {
+			pointed[t] = true
+			o.claim(t)
+			o.claimSignature(t)
 		}
 	}
 	return pointed

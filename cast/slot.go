@@ -210,15 +210,15 @@ type descent struct {
 // into looks at type t, which starts at byte start of the container, for what
 // lies at off in it.
 func (d descent) into(t btf.Type, off offset, start uint32, depth int) (place, bool) {
-	t = d.canonical(t)
-	if t == nil || depth == 0 {
+	t = btf.UnderlyingType(t) // a flavour has its own layout
+	if depth == 0 {
 		return place{}, false
 	}
 	n, err := btf.Sizeof(t)
 	if err != nil || off.base < 0 || off.base >= int64(n) && n > 0 && !openEnded(t) {
 		return place{}, false
 	}
-	if off == (offset{}) && (d.size == 0 || n == d.size) && !opens(t, d.size) {
+	if off == (offset{}) && (d.size == 0 || n == d.size) && !opens(t, d.size) && !isSection(t) {
 		d.place.off, d.place.typ = start, t
 		return d.place, true
 	}

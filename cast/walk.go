@@ -49,7 +49,12 @@ func (w *walk) run(entry *state) *state {
 				continue
 			}
 			out := w.pack()
-			for _, next := range w.fn.blocks[i].next {
+			refined := w.refinement(&w.fn.blocks[i])
+			for n, next := range w.fn.blocks[i].next {
+				out := out
+				if refined != nil && !refined.apply(w, &out, n == 1) {
+					continue // never taken
+				}
 				if w.flow(&in[next], &out, visits[next]) {
 					visits[next]++
 					pending[next] = true

@@ -255,6 +255,10 @@ func (t *tool) printRuling(name string, r *cast.Ruling, asJSON bool) error {
 	w.Flush()
 	fmt.Fprintf(t.stdout, "%s: recall %.3f: %d recovered, %d missed, %d wrong of %d touched; %d untouched, %d spurious\n",
 		name, r.Recall(), len(r.Recovered), len(r.Missed), len(r.Wrong), r.Touched(), len(r.Untouched), len(r.Spurious))
+	if silent := r.Touched() - r.Shown(); silent > 0 {
+		fmt.Fprintf(t.stdout, "%d of the missed are only copied, or only declared: no instruction tells what they point to; recall of the others is %.3f\n",
+			silent, float64(len(r.Recovered))/float64(max(1, r.Shown())))
+	}
 	return nil
 }
 

@@ -1,0 +1,136 @@
+package cast
+
+// This file reads the lines of C that accesses come from: "e->weight++" at an
+// access to byte 8 says that e has a member weight there. Which struct that is,
+// BTF knows. That a compiler's line information says so is no proof, but where
+// only one struct agrees with every line, it is hardly another.
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+var memberName = regexp.MustCompile(`(?:->|\.)\s*([A-Za-z_]\w*)`)
+
+// membersNamed returns the names of members in the line of C that an
+// instruction comes from.
+func (e *engine) membersNamed(at instruction) []string {
+	line := at.code.Line(at.at)
+	if line == nil {
+		return nil
+	}
+	names, ok := e.names[line.Text]
+	if !ok {
+		for _, m := range memberName.FindAllStringSubmatch(line.Text, -1) {
+			names = append(names, m[1])
+		}
+		e.names[line.Text] = names
+	}
+	return names
+}
+
+// agreement is how a struct agrees with the lines of an outline.
+type agreement struct {
+	typ     *btf.Struct
+	told    map[int]bool    // traces whose line names the member that is there
+	members map[string]bool // their names
+	fits    bool            // all accesses are to members
+}
+
+// named returns the struct whose members the lines of an outline name; told is
+// whether they name any.
+func (e *engine) named(o outline) (t btf.Type, told bool) {
+	var all []agreement
+	union := make(map[int]bool)
+	for _, s := range e.candidates {
+		a := e.agree(s, o)
+		if len(a.told) == 0 {
+			continue
+		}
+		all = append(all, a)
+		for i := range a.told {
+			union[i] = true
+		}
+	}
+	all = slices.DeleteFunc(all, func(a agreement) bool {
+		return len(a.told) < len(union) || !e.enough(a, o)
+	})
+	if len(all) > 1 && slices.ContainsFunc(all, func(a agreement) bool { return a.fits }) {
+		all = slices.DeleteFunc(all, func(a agreement) bool { return !a.fits })
+	}
+	all = slices.DeleteFunc(slices.Clone(all), func(a agreement) bool {
+		return slices.ContainsFunc(all, func(b agreement) bool { return startsWith(a.typ, b.typ) })
+	})
+	if len(all) != 1 {
+		return nil, len(union) > 0
+	}
+	return all[0].typ, true
+}
+
+// enough tells whether agreement is no coincidence: two members, or one where
+// the struct is one that there are pointers to, or that holds the pointer.
+func (e *engine) enough(a agreement, o outline) bool {
+	if len(a.members) >= 2 {
+		return true
+	}
+	holds := slices.ContainsFunc(e.kin.slots, func(s slot) bool {
+		return s.kind == field && s.typ == a.typ && e.kin.of(s) == o[0].kin
+	})
+	return a.fits && (holds || e.pointed[a.typ])
+}
+
+func (e *engine) agree(s *btf.Struct, o outline) agreement {
+	a := agreement{typ: s, told: make(map[int]bool), members: make(map[string]bool), fits: true}
+	for i, t := range o {
+		if _, ok := e.layouts.at(s, t.off, t.size); !ok && !e.spans(s, t.access) {
+			a.fits = false
+			continue
+		}
+		for _, name := range e.membersNamed(t.at) {
+			if hasMemberAt(s, name, t.off, maxNesting) {
+				a.told[i] = true
+				a.members[name] = true
+			}
+		}
+	}
+	return a
+}
+
+// hasMemberAt tells whether a member of t, or of what it holds by value, is
+// called name and holds the byte at an offset.
+func hasMemberAt(t btf.Type, name string, off offset, depth int) bool {
+	size, err := btf.Sizeof(t)
+	if err != nil || depth == 0 || off == anyOffset {
+		return false
+	}
+	at := off.base
+	if off.stride != 0 && size > 0 && off.stride%uint64(size) == 0 {
+		at = mod(at, uint64(size))
+	}
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Array:
+		n, err := btf.Sizeof(t.Type)
+		return err == nil && n > 0 && hasMemberAt(t.Type, name, offset{base: mod(at, uint64(n))}, depth-1)
+	case *btf.Struct:
+		return anyMemberAt(t.Members, name, at, depth)
+	case *btf.Union:
+		return anyMemberAt(t.Members, name, at, depth)
+	}
+	return false
+}
+
+func anyMemberAt(members []btf.Member, name string, at int64, depth int) bool {
+	for _, m := range members {
+		start := int64(m.Offset / 8)
+		n, err := btf.Sizeof(m.Type)
+		if err != nil || at < start || n > 0 && at >= start+int64(n) {
+			continue
+		}
+		if m.Name == name || hasMemberAt(m.Type, name, offset{base: at - start}, depth-1) {
+			return true
+		}
+	}
+	return false
+}
