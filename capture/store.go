@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -179,6 +180,24 @@ func (s *Store) Get(name string) (series.Capture, error) {
 		return s.export(s.entries[i]), nil
 	}
 	return series.Capture{}, &NotCaptured{Requested: name, Available: s.names()}
+}
+
+// Await returns the latest capture of a name, and waits for one if there is
+// none. The error wraps a [*NotCaptured] and the cause of ctx, which has ended
+// before.
+func (s *Store) Await(ctx context.Context, name string) (series.Capture, error) {
+	for {
+		changed := s.Changed()
+		c, err := s.Get(name)
+		if err == nil {
+			return c, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return series.Capture{}, fmt.Errorf("%w (while: waiting for it: %w)", err, context.Cause(ctx))
+		}
+	}
 }
 
 // Snapshot returns the snapshot of the latest capture of a name. The error is

@@ -28,8 +28,10 @@ func (vm *VM) finish() {
 		vm.tb.Errorf("%v", err)
 	}
 	failed := vm.tb.Failed() || panicking()
+	vm.awaitAutopsy()
 	var records []guest.Record
 	if failed {
+		vm.captureFailure()
 		records = vm.kernelLog()
 	}
 	vm.shut()

@@ -107,7 +107,7 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 	if err != nil {
 		return nil, err
 	}
-	vm := &VM{cfg: cfg, image: k, output: newOutput(cfg.Output), captures: capture.New(cfg.Captures)}
+	vm := &VM{cfg: cfg, image: k, output: newOutput(cfg.Output), captures: capture.New(cfg.Captures), attached: make(chan struct{})}
 	vm.cfg.Timeouts = cfg.Timeouts.withDefaults()
 
 	// The context of a launch bounds the life of the machine, which outlives
@@ -129,6 +129,7 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 		return nil, fmt.Errorf("start a guest: %w", context.Cause(ctx))
 	}
 	vm.StartClock()
+	vm.mourning.Go(vm.awaitDeath) // ends with the guest
 	return vm, nil
 }
 

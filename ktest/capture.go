@@ -88,21 +88,23 @@ func (vm *VM) freezer(ctx context.Context) (*freeze.Freezer, error) {
 	if vm.freezing.freezer != nil {
 		return vm.freezing.freezer, nil
 	}
+	kernel, err := vm.kernelOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vm.freezing.freezer, err = freeze.New(vm.machine, memory{vm.machine.RAM()}, kernel, vm.cfg.Capture)
+	return vm.freezing.freezer, err
+}
+
+// kernelOf describes the guest's kernel for captures. It asks the guest only
+// if the symbols of its kernel are not kept.
+func (vm *VM) kernelOf(ctx context.Context) (freeze.Kernel, error) {
 	table, err := symbols(ctx, vm.agent, vm.kernel)
 	if err != nil {
-		return nil, err
+		return freeze.Kernel{}, err
 	}
 	types, err := vm.image.BTF()
-	if err != nil {
-		return nil, err
-	}
-	vm.freezing.freezer, err = freeze.New(vm.machine, memory{vm.machine.RAM()}, freeze.Kernel{
-		Release:  vm.kernel.Release,
-		Symbols:  table,
-		BTF:      types,
-		PhysText: vm.kernel.TextPhys,
-	}, vm.cfg.Capture)
-	return vm.freezing.freezer, err
+	return freeze.Kernel{Release: vm.kernel.Release, Symbols: table, BTF: types, PhysText: vm.kernel.TextPhys}, err
 }
 
 // memory is a machine's RAM as package freeze reads it.

@@ -69,7 +69,10 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	}
 	vm.mu.Lock()
 	defer vm.mu.Unlock()
-	vm.scheduler, vm.observed = started, false
+	vm.scheduler, vm.observed, vm.autopsy = started, false, make(chan struct{})
+	close(vm.attached)
+	vm.attached = make(chan struct{})
+	go vm.awaitExit(started, vm.autopsy) // ends with the scheduler
 	return nil
 }
 

@@ -33,9 +33,13 @@ type VM struct {
 	clock    clock
 	captures *capture.Store
 
+	mourning sync.WaitGroup // of who looks at a guest that has died
+
 	mu        sync.Mutex
 	scheduler *scx.Scheduler // the latest; nil before the first
 	observed  bool           // its exit has been returned to the caller
+	autopsy   chan struct{}  // closed when its end has been captured, or is none to capture
+	attached  chan struct{}  // closed when the next scheduler is attached
 }
 
 // Machine returns the virtual machine.
@@ -54,12 +58,15 @@ func (vm *VM) Close() error { return errors.Join(vm.shut(), vm.captures.Close())
 // shut ends the guest. Its captures stay.
 func (vm *VM) shut() error {
 	vm.end()
+	<-vm.machine.Done()
+	vm.mourning.Wait()
 	err := vm.machine.Close()
 	if vm.agent != nil {
 		vm.agent.Close()
 	}
 	if s := vm.current(); s != nil {
 		<-s.Done()
+		vm.awaitAutopsy()
 	}
 	return err
 }

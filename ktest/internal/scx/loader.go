@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -18,7 +19,8 @@ type Loader struct {
 	kernelErr error
 
 	mu      sync.Mutex
-	current *run // nil if no scheduler runs
+	current *run        // nil if no scheduler runs
+	held    []*ebpf.Map // see hold
 }
 
 // run is one scheduler in the guest, from its start to its end.
@@ -81,6 +83,7 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 	}
 	defer l.leave(r)
 
+	l.release() // of the scheduler before
 	recordDump()
 	m, err := watch()
 	if err != nil {
@@ -124,6 +127,9 @@ func (l *Loader) tryEnter(ctx context.Context) (r, other *run) {
 }
 
 func (l *Loader) leave(r *run) {
+	if r.ending() {
+		l.release()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.current = nil
@@ -154,6 +160,13 @@ type performance struct {
 	run     *run
 	monitor *monitor
 	events  *json.Encoder
+}
+
+// report tells the host that the scheduler is enabled. From here on its maps
+// outlive it, until it is told to end or another one starts.
+func (p *performance) report(e enabled) error {
+	p.loader.hold()
+	return p.events.Encode(event{Enabled: &e})
 }
 
 // settleTime bounds the wait for the kernel to finish disabling a scheduler:

@@ -91,7 +91,7 @@ func (p *performance) awaitObject(attached link.Link) error {
 	defer attached.Close() // ends a scheduler that still runs
 	select {
 	case e := <-p.monitor.enabled:
-		if err := p.events.Encode(event{Enabled: &e}); err != nil {
+		if err := p.report(e); err != nil {
 			return err
 		}
 	case <-p.monitor.over:

@@ -68,7 +68,7 @@ func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exi
 		select {
 		case e := <-p.monitor.enabled:
 			scheduler = true
-			_ = p.events.Encode(event{Enabled: &e}) // a host that is gone ends the call
+			_ = p.report(e) // a host that is gone ends the call
 		case <-p.monitor.over:
 			return true, linger(ended)
 		case exit := <-ended:
