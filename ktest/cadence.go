@@ -1,0 +1,300 @@
+package ktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ktgen/ktgen/series"
+)
+
+// Cadence plans captures that are spread evenly over a time.
+type Cadence struct {
+	// Over is how long the run takes that is observed. With N its first and
+	// last tenth are left out.
+	Over time.Duration
+
+	// N is the number of captures, and divides what is left of Over in N+1
+	// parts. Of a run of 10 s the captures of N = 3 are due at 3, 5 and 7 s.
+	N int
+	// Every stands for N: a capture is due each time that it has passed,
+	// until Over has, or until [Periodic.Stop] if Over is 0.
+	Every time.Duration
+
+	// Name is what captures are called, with a number: periodic_000. It is
+	// "periodic" if it is empty.
+	Name string
+}
+
+// minSpacing is the least time between two captures of a cadence.
+const minSpacing = 100 * time.Millisecond
+
+// maxTimeouts is how many captures in a row may time out before a cadence is
+// given up.
+const maxTimeouts = 2
+
+// CadenceError says why there can be no such cadence.
+type CadenceError struct {
+	Cadence Cadence
+	Reason  string
+}
+
+func (e *CadenceError) Error() string {
+	return fmt.Sprintf("a cadence of N = %d, Every = %v over %v: %s", e.Cadence.N, e.Cadence.Every, e.Cadence.Over, e.Reason)
+}
+
+// spacing returns the time between two captures.
+func (c Cadence) spacing() time.Duration {
+	if c.Every != 0 {
+		return c.Every
+	}
+	return (c.Over - 2*(c.Over/10)) / time.Duration(c.N+1)
+}
+
+func (c Cadence) check() error {
+	fail := func(format string, args ...any) error {
+		return &CadenceError{Cadence: c, Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case c.N < 0 || c.Every < 0 || c.Over < 0:
+		return fail("none of them is negative")
+	case c.N > 0 && c.Every > 0:
+		return fail("say how many or how often, not both")
+	case c.N == 0 && c.Every == 0:
+		return fail("say how many (N) or how often (Every)")
+	case c.N > 0 && c.Over == 0:
+		return fail("say how long the run takes (Over)")
+	}
+	if got := c.spacing(); got < minSpacing {
+		most := int((c.Over - 2*(c.Over/10)) / minSpacing)
+		if c.N > 0 && most > 1 {
+			return fail("captures would be %v apart, and %v is the least: at most %d fit in that time", got, minSpacing, most-1)
+		}
+		return fail("captures would be %v apart, and %v is the least", got, minSpacing)
+	}
+	if c.Every > c.Over && c.Over > 0 {
+		return fail("no capture would be made")
+	}
+	return nil
+}
+
+// due returns when capture i is to be made, counted from the start of the
+// cadence; ok is false after the last.
+func (c Cadence) due(i int) (at time.Duration, ok bool) {
+	if c.Every > 0 {
+		at = time.Duration(i+1) * c.Every
+		return at, c.Over == 0 || at <= c.Over
+	}
+	edge := c.Over / 10
+	return edge + (c.Over-2*edge)*time.Duration(i+1)/time.Duration(c.N+1), i < c.N
+}
+
+func (c Cadence) nameOf(i int) string {
+	if c.Name == "" {
+		return fmt.Sprintf("periodic_%03d", i)
+	}
+	return fmt.Sprintf("%s_%03d", c.Name, i)
+}
+
+// NotReady says that a capture of a cadence was put off until it was too late,
+// as no scheduler was attached.
+type NotReady struct{ Waited time.Duration }
+
+func (e *NotReady) Error() string {
+	return fmt.Sprintf("no scheduler was attached when the capture was due, nor in the %v after that", e.Waited)
+}
+
+// Abandoned says that a cadence was given up before the capture was due.
+type Abandoned struct{ Err error } // of the last capture before that
+
+func (e *Abandoned) Error() string {
+	return fmt.Sprintf("the cadence was given up: %v", e.Err)
+}
+
+// Unwrap returns Err.
+func (e *Abandoned) Unwrap() error { return e.Err }
+
+// Periodic is a cadence under way.
+type Periodic struct {
+	vm      *VM
+	cadence Cadence
+	start   time.Duration // of the cadence, on the VM's clock
+	ctx     context.Context
+	stop    context.CancelCauseFunc
+	done    chan struct{} // closed when it is over; then err is set
+	err     error
+}
+
+// errStopped is why a cadence ends that is stopped.
+var errStopped = errors.New("the cadence was stopped")
+
+// Periodically captures in a cadence, beside the test that runs. The captures
+// are in [VM.Captures]; their Due says when they were to be made, on the VM's
+// clock, which stands still with the guest.
+//
+// A capture that is due while no scheduler is attached is made when one is,
+// and left out if the next one is due before. If the guest cannot be captured
+// twice in a row in the time that takes at most (Timeouts.Capture), or if it is
+// no more, the cadence is given up. Each capture that is not made is in the
+// store all the same, without a snapshot and with the reason: [*NotReady],
+// [*Abandoned], or the capture's error.
+//
+// The cadence ends with ctx, with the guest, or when it is stopped. The error
+// is a [*CadenceError].
+func (vm *VM) Periodically(ctx context.Context, c Cadence) (*Periodic, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if _, err := vm.freezer(ctx); err != nil { // not at the first capture, which it would delay
+		return nil, fmt.Errorf("begin a cadence: %w", vm.because(err))
+	}
+	p := &Periodic{vm: vm, cadence: c, start: vm.Elapsed(), done: make(chan struct{})}
+	p.ctx, p.stop = context.WithCancelCause(ctx)
+	go p.run() // ends with ctx, the guest or Stop
+	return p, nil
+}
+
+// Wait waits until the cadence is over. The error says why captures are
+// missing that were planned: a [*NotReady] or [*Abandoned], or the cause of the
+// context that ended it.
+func (p *Periodic) Wait() error {
+	<-p.done
+	return p.err
+}
+
+// Stop ends the cadence, and waits for a capture that is being made. What was
+// planned after that is not in the store.
+func (p *Periodic) Stop() {
+	p.stop(errStopped)
+	<-p.done
+}
+
+func (p *Periodic) run() {
+	defer close(p.done)
+	defer p.stop(errStopped)
+	timeouts := 0
+	for i := 0; ; i++ {
+		due, ok := p.cadence.due(i)
+		if !ok {
+			return
+		}
+		err := p.sleep(p.start + due)
+		if err != nil {
+			p.end(err)
+			return
+		}
+		err = p.capture(i)
+		if errors.Is(err, context.DeadlineExceeded) && p.ctx.Err() == nil {
+			timeouts++
+		} else {
+			timeouts = 0
+		}
+		if err != nil && p.err == nil {
+			p.err = err
+		}
+		if err != nil && (timeouts == maxTimeouts || p.vm.machine.Err() != nil) {
+			p.abandon(i+1, err)
+			return
+		}
+	}
+}
+
+// end notes that the cadence has ended before its time.
+func (p *Periodic) end(err error) {
+	if p.err == nil && !errors.Is(err, errStopped) {
+		p.err = err
+	}
+}
+
+// sleep waits until a time of the VM's clock. That clock stands still with the
+// guest, so it looks again.
+func (p *Periodic) sleep(until time.Duration) error {
+	for {
+		left := until - p.vm.Elapsed()
+		if left <= 0 {
+			return nil
+		}
+		select {
+		case <-time.After(left):
+		case <-p.ctx.Done():
+			return context.Cause(p.ctx)
+		case <-p.vm.machine.Done():
+			return nil // the capture says why it cannot be made
+		}
+	}
+}
+
+// capture makes capture i, or puts one without a snapshot into the store.
+func (p *Periodic) capture(i int) error {
+	due, _ := p.cadence.due(i)
+	m := series.Moment{Name: p.cadence.nameOf(i), Trigger: series.Cadence, Due: p.start + due}
+	if err := p.ready(p.start + due); err != nil {
+		p.miss(m, err)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.vm.cfg.Timeouts.Capture)
+	defer cancel()
+	return p.vm.take(ctx, m).NoSnapshot
+}
+
+// ready waits until a scheduler runs, as long as the next capture is not due.
+func (p *Periodic) ready(due time.Duration) error {
+	last := due + p.cadence.spacing() - minSpacing/2
+	for {
+		attached, ok := p.vm.running()
+		if ok || p.vm.machine.Err() != nil {
+			return nil
+		}
+		left := last - p.vm.Elapsed()
+		if left <= 0 {
+			return &NotReady{Waited: p.vm.Elapsed() - due}
+		}
+		select {
+		case <-attached:
+		case <-time.After(left):
+		case <-p.vm.machine.Done():
+		case <-p.ctx.Done():
+			return context.Cause(p.ctx)
+		}
+	}
+}
+
+// running tells whether a scheduler runs. attached is closed when the next one
+// does.
+func (vm *VM) running() (attached <-chan struct{}, ok bool) {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	if vm.scheduler == nil {
+		return vm.attached, false
+	}
+	select {
+	case <-vm.scheduler.Done():
+		return vm.attached, false
+	default:
+		return vm.attached, true
+	}
+}
+
+// miss adds a capture without a snapshot.
+func (p *Periodic) miss(m series.Moment, err error) {
+	c := series.Capture{Moment: m, NoSnapshot: err, NoStatistics: err}
+	c.Elapsed, c.Phase = p.vm.clock.stood(nil)
+	_ = p.vm.captures.Add(c) // closed: nobody is left to read it
+}
+
+// maxAbandoned bounds the captures that are added for a cadence without an end.
+const maxAbandoned = 1000
+
+// abandon adds what was planned from capture i on.
+func (p *Periodic) abandon(i int, reason error) {
+	abandoned := &Abandoned{Err: reason}
+	p.err = abandoned
+	for ; i < maxAbandoned && p.cadence.Over > 0; i++ {
+		due, ok := p.cadence.due(i)
+		if !ok {
+			return
+		}
+		p.miss(series.Moment{Name: p.cadence.nameOf(i), Trigger: series.Cadence, Due: p.start + due}, abandoned)
+	}
+}
