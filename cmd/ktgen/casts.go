@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -55,11 +53,10 @@ func (t *tool) casts(args []string) error {
 		kernel:   set.String("btf", "", "the `file` with the kernel's BTF, such as /sys/kernel/btf/vmlinux: types the arguments of tracing programs"),
 		name:     set.String("name", "", "the `name` of the object, in an executable with several"),
 	}
-	switch err := set.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
+	if err := t.parseFlags(set, args); err != nil {
 		return err
-	case err != nil:
-		return errUsage // the set has said what is wrong
+	}
+	switch {
 	case set.NArg() == 0:
 		return t.misused("casts of which object? Say ktgen casts FILE")
 	case set.NArg() > 1:
@@ -84,7 +81,10 @@ func count(all ...bool) (n int) {
 }
 
 func (t *tool) runCasts(f castsFlags, path string) error {
-	obj, err := openObject(path, *f.name)
+	if *f.name != "" {
+		path += ":" + *f.name
+	}
+	obj, err := openObject(path)
 	if err != nil {
 		return err
 	}
@@ -107,17 +107,6 @@ func (t *tool) runCasts(f castsFlags, path string) error {
 		return t.printJSON(castsJSON(a))
 	}
 	return t.printCasts(a)
-}
-
-func openObject(path, name string) (*object.Object, error) {
-	if name != "" {
-		return object.OpenNamed(path, name)
-	}
-	obj, err := object.Open(path)
-	if errors.Is(err, object.ErrSeveral) {
-		return nil, fmt.Errorf("%w (-name NAME)", err)
-	}
-	return obj, err
 }
 
 func readKernelBTF(path string) (*btf.Spec, error) {

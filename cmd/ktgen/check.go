@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,11 +17,10 @@ func (t *tool) check(args []string) error {
 	set := t.flags("ktgen check -object FILE [-package NAME] GENERATED")
 	path := set.String("object", "", "the BPF object `file`")
 	pkg := set.String("package", "", "the `name` of the Go package (default: that of the generated file)")
-	switch err := set.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
+	if err := t.parseFlags(set, args); err != nil {
 		return err
-	case err != nil:
-		return errUsage // the set has said what is wrong
+	}
+	switch {
 	case *path == "":
 		return t.misused("check against which object? Say -object FILE")
 	case set.NArg() != 1:

@@ -7,12 +7,13 @@ import (
 	"path/filepath"
 
 	"github.com/ktgen/ktgen/gen"
-	"github.com/ktgen/ktgen/object"
 )
+
+const generateSynopsis = "-object FILE [-package NAME] [-output FILE] [-tags EXPR]"
 
 // generate writes the code for an object.
 func (t *tool) generate(args []string) error {
-	set := t.flags("ktgen -object FILE [-package NAME] [-output FILE] [-tags EXPR]")
+	set := t.flags("ktgen " + generateSynopsis)
 	path := set.String("object", "", "the BPF object `file`, as clang -target bpf -g makes it")
 	pkg := set.String("package", os.Getenv("GOPACKAGE"), "the `name` of the Go package; go generate knows it")
 	output := set.String("output", "", "the `file` to write, - for standard output (default \"NAME_ktgen.go\" in the current directory)")
@@ -41,7 +42,7 @@ func (t *tool) generate(args []string) error {
 
 // source generates the code for the object at path.
 func (t *tool) source(path string, opts gen.Options) ([]byte, error) {
-	obj, err := object.Open(path)
+	obj, err := openObject(path)
 	if err != nil {
 		return nil, err
 	}

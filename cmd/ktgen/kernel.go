@@ -18,8 +18,8 @@ func (t *tool) kernel(ctx context.Context, args []string) error {
 		return t.kernelFetch(ctx, args[1:])
 	case args[0] == "info":
 		return t.kernelInfo(ctx, args[1:])
-	case args[0] == "-h" || args[0] == "-help" || args[0] == "--help":
-		fmt.Fprint(t.stdout, usage)
+	case isHelp(args[0]):
+		fmt.Fprint(t.stdout, usage())
 		return nil
 	}
 	return t.unknown("kernel command", args[0], kernelCommands)

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file parses the flags of commands, and says what was meant by one that
+// does not exist.
+
+// flags returns an empty set of flags for a command.
+func (t *tool) flags(synopsis string) *flag.FlagSet {
+	set := flag.NewFlagSet("ktgen", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {
+		fmt.Fprintf(set.Output(), "Usage: %s\n\n", synopsis)
+		set.PrintDefaults()
+	}
+	return set
+}
+
+// parse parses flags that no arguments may follow.
+func (t *tool) parse(set *flag.FlagSet, args []string) error {
+	if err := t.parseFlags(set, args); err != nil {
+		return err
+	}
+	if set.NArg() > 0 {
+		return t.misused("%q is not understood: flags begin with a dash", set.Arg(0))
+	}
+	return nil
+}
+
+// parseFlags parses flags, and leaves what follows them to the caller. If it
+// returns an error, what there is to say has been said.
+func (t *tool) parseFlags(set *flag.FlagSet, args []string) error {
+	if t.probe != nil {
+		t.probe(set)
+		return flag.ErrHelp
+	}
+	err := set.Parse(args)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, flag.ErrHelp):
+		set.SetOutput(t.stdout)
+		set.Usage()
+		return err
+	}
+	text := err.Error()
+	if name, undefined := strings.CutPrefix(text, "flag provided but not defined: "); undefined {
+		name = strings.TrimLeft(name, "-")
+		text += didYouMeanFlag(name, flagNames(set))
+	}
+	return t.misused("%s", text)
+}
+
+func flagNames(set *flag.FlagSet) []string {
+	var names []string
+	set.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// didYouMean is the end of a message about a word that is none of known.
+func didYouMean(word string, known []string) string {
+	if near := runtime.Nearest(word, known); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
+}
+
+func didYouMeanFlag(name string, known []string) string {
+	if near := runtime.Nearest(name, known); near != "" {
+		return "; did you mean -" + near + "?"
+	}
+	if len(known) == 0 {
+		return "; there are no flags here"
+	}
+	return "; there are -" + strings.Join(known, ", -")
+}
