@@ -58,6 +58,7 @@ type engine struct {
 	mixed map[slot]bool // hold different things
 
 	kin        kin
+	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
 	candidates []*btf.Struct
 	pointed    map[btf.Type]bool   // types that there are pointers to
 	names      map[string][]string // of members, in lines of C
@@ -91,6 +92,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		contexts:  make(map[*function]map[string]*callContext),
 		values:    newValues(),
 		names:     make(map[string][]string),
+		loads:     make(map[slot]map[instruction]bool),
 		callbacks: make(map[*function]*state),
 		gaps:      make(map[string]bool),
 	}

@@ -15,7 +15,11 @@ import (
 	"github.com/ktgen/ktgen/object"
 )
 
-// Ruling is what became of the pointers that were erased.
+// Ruling is what became of the pointers that were erased. A pointer is
+// recovered, too, if it is found to lead to the struct that the declared one
+// begins with: what is only ever passed as a struct cpumask * may be that of a
+// struct bpf_cpumask. Where a union declares several pointers, one of them, or
+// a reported conflict, will do.
 //
 // A pointer is touched if an instruction loads it from memory or stores it
 // there, and the analysis can tell which member that is: knowing all the types
@@ -224,7 +228,8 @@ func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
 		place := a.found(s, c)
 		place.Was = spellAll(was)
 		if slices.ContainsFunc(was, func(t btf.Type) bool {
-			return c.pointer().typ == a.meant(typedPointer(r.canonical(t), AnySpace)).typ
+			meant := a.meant(typedPointer(r.canonical(t), AnySpace)).typ
+			return c.pointer().typ == meant || startsWith(meant, c.pointer().typ)
 		}) {
 			ruling.Recovered = append(ruling.Recovered, place)
 		} else {

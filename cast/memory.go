@@ -91,6 +91,9 @@ func (w *walk) readTyped(p pointer, size int) value {
 	if s, ok := slotOf(p, there); ok {
 		w.noteSlot(s)
 		v := w.load(s)
+		if v.ptr.state == noPointer && v.flags&isNumber == 0 {
+			w.noteLoad(s)
+		}
 		if _, isPointer := btf.As[*btf.Pointer](there.typ); isPointer {
 			v.flags |= isNull
 		}
@@ -98,6 +101,14 @@ func (w *walk) readTyped(p pointer, size int) value {
 	}
 	w.touch(p, there)
 	return w.ofType(there.typ, spaceOfMember(p.space))
+}
+
+// noteLoad keeps where a pointer is loaded that nothing is known of.
+func (w *walk) noteLoad(s slot) {
+	if w.loads[s] == nil {
+		w.loads[s] = make(map[instruction]bool)
+	}
+	w.loads[s][instruction{w.fn.code, w.at}] = true
 }
 
 // touch notes an access to a pointer that BTF types.

@@ -165,11 +165,16 @@ func (e *engine) guess() bool {
 	if len(outlines) > 0 && e.candidates == nil {
 		e.candidates, e.pointed = candidates(e.obj, e.layouts)
 	}
-	for root, o := range outlines {
+	places := make(map[int32][]slot)
+	for n, s := range e.kin.slots {
+		root := e.kin.root(int32(n))
+		places[root] = append(places[root], s)
+	}
+	for root, slots := range places {
 		if _, known := guesses[root]; known {
 			continue
 		}
-		if t := e.fit(o); t != nil {
+		if t := e.fit(outlines[root], slots); t != nil {
 			guesses[root] = typedPointer(t, AnySpace)
 		}
 	}
@@ -203,11 +208,15 @@ func (e *engine) siblings() map[int32]pointer {
 	return known
 }
 
-// fit returns the only candidate that an outline can be of, or nil. The lines
-// of C that the accesses come from name members; if they do not tell, what the
-// accesses look like must.
-func (e *engine) fit(o outline) btf.Type {
-	if t, told := e.named(o); told {
+// fit returns the only type that an outline can be of, or nil. The lines of C
+// that the accesses come from name members; others name types; if none does,
+// what the accesses look like must tell.
+func (e *engine) fit(o outline, places []slot) btf.Type {
+	t, told := e.named(o)
+	if t != nil {
+		return t
+	}
+	if t := e.spoken(places); t != nil || told {
 		return t
 	}
 	var found btf.Type

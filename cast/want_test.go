@@ -53,7 +53,8 @@ func TestFindingsAreThoseThatTheSourceWants(t *testing.T) {
 					r := cast.Analyze(compile(t, clang, level, source))
 					require.Empty(t, r.Gaps)
 					wanted, found := wants(t, source), findings(r)
-					require.Equal(t, slices.Sorted(maps.Keys(wanted)), slices.Sorted(maps.Keys(found)))
+					require.Empty(t, missing(wanted, found), "wanted, and not found")
+					require.Empty(t, missing(found, wanted), "found, and not wanted")
 					for finding, line := range wanted {
 						require.Contains(t, found[finding], line, "evidence for %s", finding)
 					}
@@ -61,6 +62,16 @@ func TestFindingsAreThoseThatTheSourceWants(t *testing.T) {
 			}
 		}
 	}
+}
+
+// missing returns the keys of a that b does not have.
+func missing[V, W any](a map[string]V, b map[string]W) (keys []string) {
+	for _, k := range slices.Sorted(maps.Keys(a)) {
+		if _, ok := b[k]; !ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 var wantComment = regexp.MustCompile(`/\* want (.+?) \*/`)

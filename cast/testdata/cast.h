@@ -20,6 +20,7 @@ typedef long long s64;
 
 enum {
 	ARRAY = 2,
+	PERCPU_ARRAY = 6,
 	HASH = 1,
 	TASK_STORAGE = 29,
 	CGRP_STORAGE = 32,
