@@ -147,7 +147,7 @@ func (w *walk) shift(v value, n Number) value {
 		return opaque()
 	}
 	moved := shift(v, n)
-	if v.like.known() && moved.like.offset == anyOffset {
+	if v.like.known() && moved.like.offset.anywhere() {
 		return w.somewhere(v)
 	}
 	return moved

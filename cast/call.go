@@ -73,12 +73,9 @@ func (w *walk) writtenByCallee() {
 // unnamed is the result of a call that no type describes: what it points to
 // shows in what it is used as.
 func (w *walk) unnamed() value {
-	s := slot{kind: result, fn: w.fn.Function, off: uint32(w.at - w.fn.start)}
-	return w.related(value{
-		ptr:   w.readCell(s).used,
-		flags: isOpaque | isNull,
-		from:  origin{state: oneOrigin, slot: s},
-	})
+	v := w.undeclared(slot{kind: result, fn: w.fn.Function, off: uint32(w.at - w.fn.start)})
+	v.flags |= isNull
+	return v
 }
 
 // subprogram calls a function of the object.
@@ -169,7 +166,7 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 // untyped call gave it, such as an allocator, is one itself.
 func (w *walk) returned(f *function, v value) value {
 	v = deeper(v, -1)
-	if v.ptr.state == noPointer && v.from.state == oneOrigin && (v.from.slot.kind == result || v.from.off == anyOffset) {
+	if v.ptr.state == noPointer && v.from.state == oneOrigin && (v.from.slot.kind == result || v.from.off.anywhere()) {
 		outer := w.unnamed()
 		v.from, v.like, v.ptr = outer.from, outer.like, outer.ptr
 	}

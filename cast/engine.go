@@ -2,6 +2,7 @@ package cast
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -178,7 +179,7 @@ func (e *engine) run() {
 			clear(e.cells) // what is not settled is not proven
 			return
 		}
-		if !e.restart() && !e.guess() {
+		if !e.restart() && !e.enterUnreached() && !e.guess() {
 			e.recording = true
 			e.pass()
 			return
@@ -186,6 +187,20 @@ func (e *engine) run() {
 	}
 	e.giveUp("slots that hold different things turned up %d times", maxRestarts)
 	clear(e.cells)
+}
+
+// enterUnreached makes roots of the functions that nothing is seen to call: their
+// addresses are taken, and go where they cannot be followed. It tells whether
+// there are any.
+func (e *engine) enterUnreached() bool {
+	n := len(e.roots)
+	for _, key := range slices.Sorted(maps.Keys(e.functions)) {
+		f := e.functions[key]
+		if len(e.contexts[f]) == 0 && len(f.blocks) > 0 && !refused(f.Function) && !slices.Contains(e.roots, f) {
+			e.roots = append(e.roots, f)
+		}
+	}
+	return len(e.roots) > n
 }
 
 func (e *engine) settle() bool {
@@ -340,11 +355,12 @@ func (e *engine) parameter(f *function, i int) value {
 // undeclared is a value that comes from outside, from a place of which its use
 // must tell what it holds.
 func (e *engine) undeclared(s slot) value {
-	return e.related(value{
-		ptr:   e.readCell(s).used,
-		flags: isOpaque,
-		from:  origin{state: oneOrigin, slot: s},
-	})
+	c := e.readCell(s)
+	v := value{ptr: c.used, flags: isOpaque, from: origin{state: oneOrigin, slot: s}}
+	if c.shaped {
+		v.flags |= isGuess
+	}
+	return e.related(v)
 }
 
 // ofType is a value that is declared to be of a type: a pointer into a space,

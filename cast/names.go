@@ -23,20 +23,31 @@ func (e *engine) membersNamed(at instruction) []string {
 	}
 	names, ok := e.names[line.Text]
 	if !ok {
-		for _, m := range memberName.FindAllStringSubmatch(line.Text, -1) {
-			names = append(names, m[1])
-		}
+		names = namedOnce(line.Text)
 		e.names[line.Text] = names
 	}
 	return names
 }
 
+// namedOnce returns the members that a line names in one place only: which
+// pointer a->x = b->x reads through, its text does not say.
+func namedOnce(line string) (names []string) {
+	times := make(map[string]int)
+	for _, m := range memberName.FindAllStringSubmatch(line, -1) {
+		if times[m[1]]++; times[m[1]] == 1 {
+			names = append(names, m[1])
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return times[name] > 1 })
+}
+
 // agreement is how a struct agrees with the lines of an outline.
 type agreement struct {
-	typ     *btf.Struct
-	told    map[int]bool    // traces whose line names the member that is there
-	members map[string]bool // their names
-	fits    bool            // all accesses are to members
+	typ    *btf.Struct
+	told   map[int]bool   // traces whose line names the member that is there
+	places map[int64]bool // their offsets
+	denied int            // traces whose line names one member, which is another
+	fits   bool           // all accesses are to members
 }
 
 // named returns the struct whose members the lines of an outline name; told is
@@ -69,30 +80,32 @@ func (e *engine) named(o outline) (t btf.Type, told bool) {
 	return all[0].typ, true
 }
 
-// enough tells whether agreement is no coincidence: two members, or one where
-// the struct is one that there are pointers to, or that holds the pointer.
+// enough tells whether agreement is no coincidence: of two members, or of one
+// where the struct is one that there are pointers to, or that holds the
+// pointer.
 func (e *engine) enough(a agreement, o outline) bool {
-	if len(a.members) >= 2 {
-		return true
+	if len(a.places) >= 2 {
+		return a.denied < len(a.told)
 	}
 	holds := slices.ContainsFunc(e.kin.slots, func(s slot) bool {
 		return s.kind == field && s.typ == a.typ && e.kin.of(s) == o[0].kin
 	})
-	return a.fits && (holds || e.pointed[a.typ])
+	return a.fits && a.denied == 0 && (holds || e.pointed[a.typ])
 }
 
 func (e *engine) agree(s *btf.Struct, o outline) agreement {
-	a := agreement{typ: s, told: make(map[int]bool), members: make(map[string]bool), fits: true}
+	a := agreement{typ: s, told: make(map[int]bool), places: make(map[int64]bool), fits: true}
 	for i, t := range o {
+		names := e.membersNamed(t.at)
 		if _, ok := e.layouts.at(s, t.off, t.size); !ok && !e.spans(s, t.access) {
 			a.fits = false
+		} else if slices.ContainsFunc(names, func(name string) bool { return hasMemberAt(s, name, t.off, maxNesting) }) {
+			a.told[i] = true
+			a.places[t.off.base] = true
 			continue
 		}
-		for _, name := range e.membersNamed(t.at) {
-			if hasMemberAt(s, name, t.off, maxNesting) {
-				a.told[i] = true
-				a.members[name] = true
-			}
+		if len(names) == 1 {
+			a.denied++
 		}
 	}
 	return a

@@ -14,6 +14,9 @@ type offset struct {
 // anyOffset stands for offsets that are not known: no place is found there.
 var anyOffset = offset{base: -1 << 62, stride: 1}
 
+// anywhere tells whether o says nothing but, perhaps, where to begin.
+func (o offset) anywhere() bool { return o.stride == 1 }
+
 // exact returns the only member, if there is only one.
 func (o offset) exact() (n int64, ok bool) { return o.base, o.stride == 0 }
 

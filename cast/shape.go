@@ -124,7 +124,7 @@ func (w *walk) traceAccess(like kins, off int64, size int) {
 	}
 	like.offset = like.offset.add(constant(off))
 	root := w.merge(like)
-	if like.offset.stride == 1 {
+	if like.offset.anywhere() {
 		return // anywhere
 	}
 	c := w.current
@@ -219,6 +219,9 @@ func (e *engine) fit(o outline, places []slot) btf.Type {
 	if t := e.spoken(places); t != nil || told {
 		return t
 	}
+	if !o.varied() {
+		return nil
+	}
 	var found btf.Type
 	for _, t := range e.candidates {
 		if n, ok := e.hits(t, o); !ok || !e.pointed[t] || n < min(minMembers, len(t.Members)) || n < 2 {
@@ -230,6 +233,11 @@ func (e *engine) fit(o outline, places []slot) btf.Type {
 		found = t
 	}
 	return found
+}
+
+// varied tells whether accesses differ in size: a row of words may be any.
+func (o outline) varied() bool {
+	return slices.ContainsFunc(o, func(t trace) bool { return t.size != o[0].size })
 }
 
 // hits returns how many different places of t the accesses reach; ok is false

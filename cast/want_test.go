@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/require"
 
 	ktbtf "github.com/ktgen/ktgen/btf"
@@ -18,48 +18,87 @@ import (
 	"github.com/ktgen/ktgen/object"
 )
 
-// compilers are those whose code the expectations must hold for; the first one
-// has to be there.
-var compilers = []string{"clang-19", "clang-16"}
-
-// compile compiles a C file of testdata.
-func compile(t *testing.T, clang, level, source string) *object.Object {
+// compiled returns the objects of the C programs in testdata, by compiler and
+// level of optimisation: name.clang-19.O2.o. testdata/compile makes them.
+func compiled(t *testing.T, name string) []string {
 	t.Helper()
-	if _, err := exec.LookPath(clang); err != nil {
-		if os.Getenv("CI") == "true" && clang == compilers[0] {
-			t.Fatalf("%s is not installed", clang)
-		}
-		t.Skipf("%s is not installed: apt-get install %s", clang, clang)
-	}
-	out := filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(source), ".c")+".o")
-	cmd := exec.Command(clang, "-g", level, "-mcpu=v3", "-target", "bpf", "-Wno-visibility", "-c", source, "-o", out)
-	msg, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", msg)
-	obj, err := object.Open(out)
+	paths, err := filepath.Glob("testdata/objects/" + name + ".clang-*.O?.o")
 	require.NoError(t, err)
-	return obj
+	require.Len(t, paths, 4, "objects of %s: run testdata/compile", name)
+	return paths
 }
 
-// TestFindingsAreThoseThatTheSourceWants compares findings with the want
-// comments of C programs: every finding is wanted, every want is found, and the
-// line of the comment is one that the evidence names.
-func TestFindingsAreThoseThatTheSourceWants(t *testing.T) {
-	sources, err := filepath.Glob("testdata/*.bpf.c")
+// programs returns the C programs below testdata.
+func programs(t *testing.T, pattern string) (sources []string) {
+	t.Helper()
+	sources, err := filepath.Glob(pattern)
 	require.NoError(t, err)
-	for _, source := range sources {
-		for _, clang := range compilers {
-			for _, level := range []string{"-O1", "-O2"} {
-				t.Run(fmt.Sprintf("%s/%s%s", filepath.Base(source), clang, level), func(t *testing.T) {
-					r := cast.Analyze(compile(t, clang, level, source))
-					require.Empty(t, r.Gaps)
-					wanted, found := wants(t, source), findings(r)
-					require.Empty(t, missing(wanted, found), "wanted, and not found")
-					require.Empty(t, missing(found, wanted), "found, and not wanted")
-					for finding, line := range wanted {
-						require.Contains(t, found[finding], line, "evidence for %s", finding)
+	require.NotEmpty(t, sources)
+	return sources
+}
+
+func programName(source string) string { return strings.TrimSuffix(filepath.Base(source), ".bpf.c") }
+
+// TestObjectsAreOfTheirSources holds the lines that objects were compiled from
+// to those of the sources.
+func TestObjectsAreOfTheirSources(t *testing.T) {
+	for _, source := range append(programs(t, "testdata/*.bpf.c"), programs(t, "testdata/sched/*.bpf.c")...) {
+		b, err := os.ReadFile(source)
+		require.NoError(t, err)
+		lines := strings.Split(string(b), "\n")
+		for _, path := range compiled(t, programName(source)) {
+			obj, err := object.Open(path)
+			require.NoError(t, err)
+			for _, c := range obj.Code {
+				for _, l := range c.Lines {
+					if !strings.HasSuffix(l.File, filepath.Base(source)) || l.Number == 0 {
+						continue
 					}
-				})
+					require.LessOrEqual(t, l.Number, len(lines), "%s is older than its source: run testdata/compile", path)
+					require.Equal(t, lines[l.Number-1], l.Text, "%s:%d: %s is older than its source: run testdata/compile", source, l.Number, path)
+				}
 			}
+		}
+	}
+}
+
+// TestFindingsAreThoseThatTheSourceWants compares findings and conflicts with
+// the want comments of C programs: every finding is wanted, every want is
+// found, and the line of the comment is one that the evidence names. The code
+// of all compilers gives the same.
+func TestFindingsAreThoseThatTheSourceWants(t *testing.T) {
+	for _, source := range programs(t, "testdata/*.bpf.c") {
+		for _, path := range compiled(t, programName(source)) {
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				obj, err := object.Open(path)
+				require.NoError(t, err)
+				r := cast.Analyze(obj)
+				require.Empty(t, r.Gaps)
+				wanted, found := wants(t, source), findings(r)
+				require.Empty(t, missing(wanted, found), "wanted, and not found")
+				require.Empty(t, missing(found, wanted), "found, and not wanted")
+				for finding, line := range wanted {
+					require.Contains(t, found[finding], line, "evidence for %s", finding)
+				}
+			})
+		}
+	}
+}
+
+// TestPointersOfSchedulersComeBack measures recall on programs in the style of
+// sched_ext's, written with pointers that have types.
+func TestPointersOfSchedulersComeBack(t *testing.T) {
+	for _, source := range programs(t, "testdata/sched/*.bpf.c") {
+		for _, path := range compiled(t, programName(source)) {
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				obj, err := object.Open(path)
+				require.NoError(t, err)
+				r := cast.Rule(obj, cast.Options{})
+				require.Greater(t, r.Touched(), 10)
+				require.Empty(t, r.Missed)
+				require.Empty(t, r.Wrong)
+				require.Empty(t, r.Spurious)
+			})
 		}
 	}
 }
@@ -74,7 +113,7 @@ func missing[V, W any](a map[string]V, b map[string]W) (keys []string) {
 	return keys
 }
 
-var wantComment = regexp.MustCompile(`/\* want (.+?) \*/`)
+var wantComment = regexp.MustCompile(`(?:/\*|//) want (.+?)(?: \*/|$)`)
 
 // wants returns the lines of the wanted findings.
 func wants(t *testing.T, source string) map[string]int {
@@ -94,17 +133,27 @@ func wants(t *testing.T, source string) map[string]int {
 func findings(r *cast.Result) map[string][]int {
 	found := make(map[string][]int)
 	for _, f := range r.Findings {
-		name := strings.TrimPrefix(ktbtf.Spell(f.Container), "struct ") + "." + f.Path
-		if f.Map != nil {
-			name = f.Map.Name
-		}
-		text := fmt.Sprintf("%s -> %s (%v, %v)", strings.TrimPrefix(name, "section "), ktbtf.Spell(f.Target), f.Space, f.Class)
-		found[text] = nil
-		for _, e := range f.Evidence {
-			if e.Line != nil {
-				found[text] = append(found[text], e.Line.Number)
-			}
-		}
+		text := fmt.Sprintf("%s -> %s (%v, %v)", placeName(f.Container, f.Map, f.Path), ktbtf.Spell(f.Target), f.Space, f.Class)
+		found[text] = lineNumbers(f.Evidence)
+	}
+	for _, c := range r.Conflicts {
+		found["conflict "+placeName(c.Container, c.Map, c.Path)] = lineNumbers(c.Evidence)
 	}
 	return found
+}
+
+func placeName(container btf.Type, m *object.Map, path string) string {
+	if m != nil {
+		return m.Name
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(ktbtf.Spell(container), "struct "), "section ") + "." + path
+}
+
+func lineNumbers(evidence []cast.Evidence) (numbers []int) {
+	for _, e := range evidence {
+		if e.Line != nil {
+			numbers = append(numbers, e.Line.Number)
+		}
+	}
+	return numbers
 }

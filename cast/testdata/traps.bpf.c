@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Integers that a careless analysis takes for pointers. Nothing is wanted. */
+/* Integers that a careless analysis takes for pointers. What
+ * holds different things is reported, and not found. */
 #include "cast.h"
 
 struct traps {
@@ -14,9 +15,27 @@ struct traps {
 
 SINGLE(traps, struct traps);
 
+/* The address of a function that is called by nobody here. */
+struct handler {
+	u64 arg;
+};
+
+SINGLE(handlers, struct handler);
+
+static __noinline int handle(u64 v)
+{
+	struct handler *h = LOOKUP(handlers);
+
+	if (h)
+		h->arg = v; /* want conflict handler.arg */
+	return 0;
+}
+
+static long (*bpf_timer_set_callback_by)(void *timer, u64 v) = (void *)9999;
+
 static __noinline void three(struct traps *t, u64 v)
 {
-	t->three = v;
+	t->three = v; /* want conflict traps.three */
 }
 
 SEC("struct_ops/enqueue")
@@ -34,14 +53,14 @@ void enqueue(u64 *ctx)
 		v = (u64)p;
 		asm volatile("" : "+r"(v));
 	}
-	t->deadline = v;
+	t->deadline = v; /* want conflict traps.deadline */
 
 	/* Two targets, by path. */
 	x = (u64)p;
 	if (ARG(ctx, 1) & 2)
 		x = (u64)cgrp;
 	asm volatile("" : "+r"(x));
-	t->both = x;
+	t->both = x; /* want conflict traps.both */
 
 	/* Arithmetic that no pointer survives. */
 	t->sum = (u64)p * 3;
@@ -50,7 +69,12 @@ void enqueue(u64 *ctx)
 	/* One field, two uses. */
 	t->reused = (u64)p;
 	if (ARG(ctx, 1) & 4)
-		t->reused = bpf_ktime_get_ns();
+		t->reused = bpf_ktime_get_ns(); /* want conflict traps.reused */
+
+	/* By a helper that is not known, with whatever it likes. */
+	bpf_timer_set_callback_by(handle, 5);
+	handle((u64)p);
+	handle(bpf_ktime_get_ns());
 
 	/* Three callers that disagree. */
 	three(t, (u64)p);
