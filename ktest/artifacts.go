@@ -209,7 +209,8 @@ const maxOutput = 1 << 20
 
 // output keeps what the scheduler's program and the workers wrote.
 type output struct {
-	w io.Writer // a copy goes here; nil for none
+	w     io.Writer // a copy goes here; nil for none
+	lines statsLines
 
 	mu   sync.Mutex
 	kept bytes.Buffer
@@ -220,6 +221,7 @@ func newOutput(w io.Writer) *output { return &output{w: w} }
 
 // Write never fails: a program does not depend on who reads its output.
 func (o *output) Write(p []byte) (int, error) {
+	o.lines.write(p)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	room := min(len(p), maxOutput-o.kept.Len())

@@ -61,6 +61,7 @@ func (vm *VM) Captures() *capture.Store { return vm.captures }
 // fills in when. A snapshot can come with an error: what was copied until then.
 func (vm *VM) take(ctx context.Context, m series.Moment) series.Capture {
 	c := series.Capture{Moment: m}
+	c.Statistics, c.NoStatistics = vm.pair(ctx)
 	snap, err := vm.snapshot(ctx, m.Name)
 	c.Snapshot, c.NoSnapshot = snap, err
 	c.Elapsed, c.Phase = vm.clock.stood(snap)

@@ -45,6 +45,10 @@ type Config struct {
 	// Capture limits what snapshots hold.
 	Capture freeze.Options
 
+	// Statistics is where the scheduler tells its own statistics. Each capture
+	// comes with them.
+	Statistics Statistics
+
 	// Captures says how many of them are kept, and where.
 	Captures capture.Options
 

@@ -1,10 +1,12 @@
 package ktest
 
 import (
+	"maps"
 	"os"
 	"testing"
 
 	"github.com/ktgen/ktgen/ktest/internal/scx"
+	"github.com/ktgen/ktgen/ktest/internal/stats"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -24,8 +26,10 @@ func Main(m *testing.M) {
 func Init() {
 	agentReady = true
 	var loader scx.Loader
+	handlers := loader.Handlers()
+	maps.Copy(handlers, stats.Handlers())
 	guest.Main(guest.Config{
-		Handlers: loader.Handlers(),
+		Handlers: handlers,
 		Roles:    map[string]func([]string) int{roleWorker: runWorker},
 	})
 }

@@ -71,6 +71,12 @@ func runProgram(object string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 6
 	}
+	if os.Getenv(statsEnv) != "" {
+		if err := serveStats(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 7
+		}
+	}
 	<-interrupted
 	attached.Close()
 	fmt.Println("program ends")

@@ -63,6 +63,7 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if err != nil {
 		return err
 	}
+	vm.output.lines.reset()
 	started, err := scx.Start(ctx, vm.agent, source, object, vm.output)
 	if err != nil {
 		return err
