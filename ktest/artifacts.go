@@ -3,6 +3,7 @@ package ktest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/series"
+	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -70,12 +72,27 @@ func (vm *VM) kernelLog() []guest.Record {
 
 func (vm *VM) reportArtifacts(records []guest.Record) {
 	dir, names, err := vm.writeArtifacts(records)
+	vm.tb.Logf("in short:\n\t%s", strings.Join(vm.brief().lines(), "\n\t"))
 	if len(names) > 0 {
 		vm.tb.Logf("artifacts of this test are in %s: %s", dir, strings.Join(names, ", "))
 	}
 	if err != nil {
-		vm.tb.Logf("not all artifacts could be written: %v", err)
+		vm.tb.Logf("not all artifacts could be written, which changes nothing else: %v", err)
 	}
+}
+
+func (vm *VM) brief() brief {
+	b := brief{
+		complaints: vm.machine.Complaints(),
+		captures:   vm.captures.Captures(),
+		output:     vm.output.String(),
+		console:    string(vm.machine.Console()),
+	}
+	if err := vm.machine.Err(); !errors.Is(err, vmm.ErrClosed) {
+		b.guest = err
+	}
+	b.scheduler = vm.describeExit()
+	return b
 }
 
 // writeArtifacts writes the files to a new directory. What fails costs only
@@ -109,6 +126,7 @@ func (vm *VM) writeArtifacts(records []guest.Record) (dir string, written []stri
 type artifact struct {
 	name  string
 	write func(io.Writer) error
+	whole bool // a part of it is of no use
 }
 
 func (a artifact) writeTo(dir string) (written bool, err error) {
@@ -122,7 +140,7 @@ func (a artifact) writeTo(dir string) (written bool, err error) {
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if size == 0 {
+	if size == 0 || err != nil && a.whole {
 		os.Remove(path)
 		return false, err
 	}
@@ -131,14 +149,15 @@ func (a artifact) writeTo(dir string) (written bool, err error) {
 
 func (vm *VM) artifacts(records []guest.Record) []artifact {
 	files := []artifact{
-		{"console.log", text(string(vm.machine.Console()))},
-		{"kernel.log", text(formatLog(records))},
-		{"scheduler.log", text(vm.output.String())},
-		{"exit.txt", text(vm.describeExit())},
+		{name: "console.log", write: text(string(vm.machine.Console()))},
+		{name: "kernel.log", write: text(formatLog(records))},
+		{name: "scheduler.log", write: text(vm.output.String())},
+		{name: "exit.txt", write: text(vm.describeExit())},
 	}
 	for i, c := range vm.latest() {
 		files = append(files, artifact{
-			name: fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(c.Name)),
+			name:  fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(c.Name)),
+			whole: true,
 			write: func(w io.Writer) error {
 				snap, err := c.Read()
 				if err == nil {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -261,7 +262,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			requireGone(t, pid)
 
 			require.Contains(t, output.String(), "artifacts of this test are in "+artifacts)
-			for _, name := range []string{"console.log", "kernel.log", "01-the_last_one.ktsnap"} {
+			require.Contains(t, output.String(), "captures: 2, the last is test_failure (+")
+			for _, name := range []string{"console.log", "kernel.log", "01-the_last_one.ktsnap", "02-test_failure.ktsnap"} {
 				found, err := filepath.Glob(filepath.Join(artifacts, "TestVictim-*", name))
 				require.NoError(t, err)
 				require.Len(t, found, 1, name)
@@ -293,6 +295,13 @@ func TestSchedulerThatIsThrownOutFailsTheTest(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(exit), "the fault was asked for")
 	require.Contains(t, string(exit), "CPU states", "the kernel's dump")
+	require.Contains(t, output.String(), "\tscheduler \"fault\": scx_bpf_error: the fault was asked for")
+	found, err = filepath.Glob(filepath.Join(artifacts, "TestVictim-*", "*-scheduler_exit.ktsnap"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	snap, err := runtime.ReadFile(found[0])
+	require.NoError(t, err)
+	require.NotEmpty(t, snap.Maps)
 }
 
 func TestArtifactsThatCannotBeWrittenCostANoteOnly(t *testing.T) {
@@ -304,6 +313,29 @@ func TestArtifactsThatCannotBeWrittenCostANoteOnly(t *testing.T) {
 	require.Contains(t, output.String(), "not all artifacts could be written")
 	require.Contains(t, output.String(), "--- FAIL: TestVictim")
 	require.NotContains(t, output.String(), "panic")
+}
+
+// The result of the test is what it is without the disk: nothing is left of
+// files that are of no use in part.
+func TestArtifactsOnAFullDiskCostANoteOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("mount a small tmpfs (needs root): %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, 0)) })
+	cmd, output := victim(t, "fail", ktest.EnvArtifacts+"="+dir)
+	requireGone(t, qemuOf(t, output))
+	require.Error(t, cmd.Wait())
+	require.Contains(t, output.String(), "not all artifacts could be written, which changes nothing else: ")
+	require.Contains(t, output.String(), "no space left on device")
+	require.Contains(t, output.String(), "--- FAIL: TestVictim")
+	require.NotContains(t, output.String(), "panic")
+	snapshots, err := filepath.Glob(filepath.Join(dir, "TestVictim-*", "*.ktsnap"))
+	require.NoError(t, err)
+	for _, path := range snapshots {
+		_, err := runtime.ReadFile(path)
+		require.NoError(t, err, "a snapshot is there as a whole or not at all")
+	}
 }
 
 func TestNoGuestIsASkipAndInCIAFailure(t *testing.T) {
