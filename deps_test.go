@@ -26,12 +26,13 @@ var policy = map[string][]string{
 	"cast":          {"btf", "object", "runtime"},
 	"gen":           {"runtime", "btf", "object", "cast"},
 	"templates":     {},
-	"cmd/ktgen":     {"gen", "cast", "btf", "object", "templates", "runtime", "vmm/kernel"},
+	"cmd/ktgen":     {"gen", "cast", "btf", "object", "templates", "runtime", "vmm/kernel", "dump"},
 	"freeze":        {"runtime", "btf", "freeze"},
 	"vmm":           {"vmm"},
 	"series":        {"runtime"},
 	"capture":       {"runtime", "series"},
-	"ktest":         {"runtime", "btf", "object", "freeze", "vmm", "series", "capture", "ktest"},
+	"dump":          {"runtime"},
+	"ktest":         {"runtime", "btf", "object", "freeze", "vmm", "series", "capture", "dump", "ktest"},
 	"example_sched": {"runtime", "ktest", "example_sched"},
 }
 

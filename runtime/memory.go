@@ -17,6 +17,8 @@ type memory struct {
 type span struct {
 	start uint64
 	data  []byte
+	owner *Map // the map whose values it holds
+	index int  // of the first value, as Map.Values has it
 }
 
 func (s *span) end() uint64 { return s.start + uint64(len(s.data)) }
@@ -52,29 +54,29 @@ func (m *memory) addMap(captured *Map) {
 	}
 	if captured.Addrs == nil {
 		if captured.Base != 0 {
-			m.add(captured.Base, captured.Values)
+			m.add(span{captured.Base, captured.Values, captured, 0})
 		}
 		return
 	}
 	for i := range captured.N * captured.Slots {
 		if addr := captured.Addrs[i]; addr != 0 {
-			m.add(addr, captured.Values[i*captured.Stride:][:captured.ValueSize])
+			m.add(span{addr, captured.Values[i*captured.Stride:][:captured.ValueSize], captured, i})
 		}
 	}
 }
 
 func (m *memory) addArena(captured *Map) {
 	for _, e := range captured.Extents {
-		m.add(e.Addr, e.Data)
+		m.add(span{e.Addr, e.Data, captured, 0})
 	}
 	high := captured.Extents[0].Addr &^ (arenaWindow - 1)
 	m.arenas = append(m.arenas, arena{high: high, kernel: captured.Base})
 }
 
 // add adds a run of memory, unless it would wrap around.
-func (m *memory) add(addr uint64, data []byte) {
-	if len(data) > 0 && addr+uint64(len(data)) > addr {
-		m.spans = append(m.spans, span{addr, data})
+func (m *memory) add(s span) {
+	if len(s.data) > 0 && s.end() > s.start {
+		m.spans = append(m.spans, s)
 	}
 }
 
@@ -95,27 +97,37 @@ func (m *memory) canonical(addr uint64) uint64 {
 // read returns size bytes at a canonical address, in place if they lie in one
 // run and copied if they go on in the next, and whether they were captured.
 func (m *memory) read(addr uint64, size int) ([]byte, bool) {
-	if size < 0 {
-		return nil, false
-	}
-	next, _ := slices.BinarySearchFunc(m.spans, addr, func(s span, addr uint64) int {
-		if s.start <= addr {
-			return -1
-		}
-		return 1
-	})
-	if next == 0 {
+	next, ok := m.after(addr)
+	if !ok || size < 0 {
 		return nil, false
 	}
 	s := &m.spans[next-1]
-	if addr >= s.end() {
-		return nil, false
-	}
 	have := s.data[addr-s.start:]
 	if len(have) >= size {
 		return have[:size:size], true
 	}
 	return m.join(have, next, s.end(), size)
+}
+
+// span returns the run that holds the byte at a canonical address.
+func (m *memory) span(addr uint64) (s span, ok bool) {
+	next, ok := m.after(addr)
+	if !ok {
+		return span{}, false
+	}
+	return m.spans[next-1], true
+}
+
+// after returns the number of the run that follows the one with the byte at a
+// canonical address; ok is false if none has it.
+func (m *memory) after(addr uint64) (next int, ok bool) {
+	next, _ = slices.BinarySearchFunc(m.spans, addr, func(s span, addr uint64) int {
+		if s.start <= addr {
+			return -1
+		}
+		return 1
+	})
+	return next, next > 0 && addr < m.spans[next-1].end()
 }
 
 // join continues have with the runs from next on, as long as each begins where

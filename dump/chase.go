@@ -1,0 +1,149 @@
+package dump
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// chaser follows pointers. What a pointer leads to is shown once, where it is
+// first met; entries of maps are shown as such, and only named by pointers.
+type chaser struct {
+	snap  *runtime.Snapshot
+	seen  map[seenKey]bool
+	order []seenKey // of seen
+	chain []uint64  // addresses of the objects that are being shown
+}
+
+type seenKey struct {
+	addr uint64
+	typ  *runtime.Shape
+}
+
+// maxChain bounds how many pointers are followed one behind the other.
+const maxChain = 16
+
+// maxSeen bounds the objects that one dump remembers.
+const maxSeen = 1 << 20
+
+func newChaser(s *runtime.Snapshot) *chaser {
+	return &chaser{snap: s, seen: make(map[seenKey]bool)}
+}
+
+// target is what became of a pointer.
+type target struct {
+	place string        // where it leads, if that is in an entry of a map: task_ctxs[7]
+	at    runtime.Place // the same; of use if place is set
+	value runtime.Value // what is there, if it is to be shown here
+	shown bool          // value is set
+	cycle bool          // it leads to what it is in
+	note  string        // why there is nothing to show: "not captured"
+}
+
+// follow says where a pointer leads.
+func (c *chaser) follow(p *runtime.Value) target {
+	addr, err := p.Uint64()
+	if err != nil || addr == 0 {
+		return target{}
+	}
+	var t target
+	if place, ok := c.snap.Locate(addr); ok && place.Entry >= 0 {
+		t.place, t.at = c.name(place), place
+		return t
+	}
+	u := p.Shape().Underlying()
+	if elem := u.Elem.Underlying(); elem == nil || elem.Kind == runtime.KindVoid || elem.Kind == runtime.KindFunc {
+		return t
+	}
+	v := p.Deref()
+	if v.Err() != nil {
+		t.note = whyNot(v.Err())
+		return t
+	}
+	key := seenKey{v.Addr(), v.Shape()}
+	for _, outer := range c.chain {
+		if outer == key.addr {
+			t.cycle = true
+			return t
+		}
+	}
+	if c.seen[key] || len(c.chain) >= maxChain || len(c.seen) >= maxSeen {
+		t.note = "shown elsewhere"
+		if !c.seen[key] {
+			t.note = "not followed"
+		}
+		return t
+	}
+	t.value, t.shown = v, true
+	return t
+}
+
+// enter notes that a target is being shown, leave that it has been.
+func (c *chaser) enter(t *target) {
+	key := seenKey{t.value.Addr(), t.value.Shape()}
+	c.seen[key] = true
+	c.order = append(c.order, key)
+	c.chain = append(c.chain, t.value.Addr())
+}
+
+// forget undoes what was noted since order had n elements, where what was
+// written is thrown away.
+func (c *chaser) forget(n int) {
+	for _, key := range c.order[n:] {
+		delete(c.seen, key)
+	}
+	c.order = c.order[:n]
+}
+
+func (c *chaser) leave() { c.chain = c.chain[:len(c.chain)-1] }
+
+// whyNot says in a few words why a pointer was not followed.
+func whyNot(err error) string {
+	var notCaptured *runtime.NotCaptured
+	var notBound *runtime.NotBound
+	switch {
+	case errors.As(err, &notCaptured):
+		return "not captured"
+	case errors.As(err, &notBound):
+		return "type not known"
+	}
+	return "not followed"
+}
+
+// name names the place that a pointer leads to.
+func (c *chaser) name(p runtime.Place) string {
+	name := c.snap.EntryAt(p).Path()
+	if p.Offset == 0 {
+		return name
+	}
+	if p.Map.Value != nil && p.CPU < 0 {
+		if member := memberAt(p.Map.Value, p.Offset); member != "" {
+			return name + "." + member
+		}
+	}
+	return fmt.Sprintf("%s+%#x", name, p.Offset)
+}
+
+// memberAt names the member of a struct or section that begins at an offset.
+func memberAt(s *runtime.Shape, offset int) string {
+	u := s.Underlying()
+	if u == nil {
+		return ""
+	}
+	for _, m := range u.Members {
+		if m.Offset == offset && m.Name != "" {
+			return m.Name
+		}
+	}
+	return ""
+}
+
+// annotation says how it is known that a value is a pointer, if its
+// declaration does not say so.
+func annotation(p *runtime.Value) string {
+	if u := p.Shape().Underlying(); u.IsCast() {
+		return "cast→" + u.Space.String()
+	}
+	return ""
+}

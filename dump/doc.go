@@ -1,0 +1,8 @@
+// Package dump shows a snapshot to a person: as text, as JSON and as an HTML
+// page, and tells how two snapshots differ.
+//
+// It reads through the one decoder there is, [runtime.Value], and adds what
+// makes values legible: zeroes and long arrays are folded, entries that look
+// alike become tables, pointers say where they lead. Only what the types say is
+// shown; nothing is given a unit that has none.
+package dump

@@ -1,0 +1,477 @@
+package dump
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file writes what SCHEMA.md describes.
+
+// Format and Version begin every JSON document. The version changes when a
+// reader of the old one would misread a document; readers ignore members that
+// they do not know.
+const (
+	Format  = "ktgen dump"
+	Version = 1
+)
+
+// JSON writes all that a snapshot holds as one JSON document; SCHEMA.md
+// describes it. [ReadJSON] reads it.
+func JSON(w io.Writer, s *runtime.Snapshot) error {
+	views, err := choose(s, nil)
+	if err != nil {
+		return err
+	}
+	e := &encoder{chaser: newChaser(s), w: w, left: workLimit(s)}
+	e.document(views)
+	e.buf = append(e.buf, '\n')
+	e.flush()
+	return e.err
+}
+
+// JSONMap writes the member of a document that is one map.
+func JSONMap(w io.Writer, s *runtime.Snapshot, v runtime.MapView) error {
+	e := &encoder{chaser: newChaser(s), w: w, left: workLimit(s)}
+	e.mapOf(v)
+	e.buf = append(e.buf, '\n')
+	e.flush()
+	return e.err
+}
+
+// JSONValue writes one value as documents do. If it was not found the error is
+// why.
+func JSONValue(w io.Writer, s *runtime.Snapshot, v runtime.Value) error {
+	if v.Err() != nil {
+		return v.Err()
+	}
+	e := &encoder{chaser: newChaser(s), w: w, left: workLimit(s)}
+	e.value(&v, maxDepth)
+	e.buf = append(e.buf, '\n')
+	e.flush()
+	return e.err
+}
+
+// encoder writes JSON. What it has written is kept in buf until there is much
+// of it.
+type encoder struct {
+	*chaser
+	w    io.Writer
+	err  error
+	buf  []byte
+	left int // values that may still be written
+}
+
+func (e *encoder) flush() {
+	if e.err == nil && len(e.buf) > 0 {
+		_, e.err = e.w.Write(e.buf)
+	}
+	e.buf = e.buf[:0]
+}
+
+func (e *encoder) raw(text string) { e.buf = append(e.buf, text...) }
+
+// text writes a string. Markup is escaped, so that a document can stand in a
+// page.
+func (e *encoder) text(s string) {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		e.buf = append(e.buf, '"')
+		e.buf = append(e.buf, s...)
+		e.buf = append(e.buf, '"')
+		return
+	}
+	quoted, _ := json.Marshal(s) // of a string: cannot fail
+	e.buf = append(e.buf, quoted...)
+}
+
+// member writes the name of a member, with a comma if it is not the first.
+func (e *encoder) member(name string) {
+	if last := e.buf[len(e.buf)-1]; last != '{' {
+		e.buf = append(e.buf, ',')
+	}
+	e.text(name)
+	e.buf = append(e.buf, ':')
+}
+
+func (e *encoder) stringMember(name, value string) {
+	if value != "" {
+		e.member(name)
+		e.text(value)
+	}
+}
+
+func (e *encoder) intMember(name string, value int64) {
+	e.member(name)
+	e.buf = strconv.AppendInt(e.buf, value, 10)
+}
+
+func (e *encoder) hexMember(name string, value uint64) {
+	e.member(name)
+	e.raw(`"0x`)
+	e.buf = strconv.AppendUint(e.buf, value, 16)
+	e.buf = append(e.buf, '"')
+}
+
+func (e *encoder) document(views []runtime.MapView) {
+	s := e.snap
+	e.raw("{")
+	e.stringMember("format", Format)
+	e.intMember("version", Version)
+	e.stringMember("name", s.Name)
+	if !s.Taken.IsZero() {
+		e.stringMember("taken", s.Taken.Format(time.RFC3339Nano))
+	}
+	e.member("timing")
+	e.timing(s.Timing)
+	e.member("guest")
+	e.guest(s.Guest)
+	e.member("maps")
+	e.raw("[\n")
+	for i, v := range views {
+		if i > 0 {
+			e.raw(",\n")
+		}
+		e.mapOf(v)
+	}
+	e.raw("\n]}")
+}
+
+func (e *encoder) timing(t runtime.Timing) {
+	e.raw("{")
+	e.intMember("stop_ns", int64(t.Stop))
+	e.intMember("walk_ns", int64(t.Walk))
+	e.intMember("copy_ns", int64(t.Copy))
+	e.intMember("resume_ns", int64(t.Resume))
+	e.intMember("paused_ns", int64(t.Paused))
+	e.intMember("bytes", int64(t.Bytes))
+	e.raw("}")
+}
+
+func (e *encoder) guest(g runtime.Guest) {
+	e.raw("{")
+	e.stringMember("release", g.Release)
+	e.stringMember("arch", g.Arch)
+	if g.BigEndian {
+		e.member("big_endian")
+		e.raw("true")
+	}
+	e.intMember("page_size", int64(g.PageSize))
+	e.intMember("cpus", int64(g.CPUs))
+	e.member("online")
+	e.raw("[")
+	for i, cpu := range g.Online {
+		if i > 0 {
+			e.raw(",")
+		}
+		e.buf = strconv.AppendInt(e.buf, int64(cpu), 10)
+	}
+	e.raw("]}")
+}
+
+var statusNames = [...]string{"complete", "truncated", "unsupported", "failed"}
+
+func statusName(s runtime.Status) string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return "failed"
+}
+
+func (e *encoder) mapOf(v runtime.MapView) {
+	m := v.Map()
+	e.raw("{")
+	e.intMember("id", int64(m.ID))
+	e.stringMember("name", m.Name)
+	e.stringMember("type", m.Type.String())
+	if m.Key != nil {
+		e.stringMember("key_type", runtime.CType(m.Key))
+	}
+	if m.Value != nil {
+		e.stringMember("value_type", runtime.CType(m.Value))
+	}
+	e.intMember("key_size", int64(m.KeySize))
+	e.intMember("value_size", int64(m.ValueSize))
+	e.intMember("max_entries", int64(m.MaxEntries))
+	e.intMember("flags", int64(m.Flags))
+	e.hexMember("addr", m.Addr)
+	e.stringMember("status", statusName(m.Status))
+	e.stringMember("reason", m.Reason)
+	e.intMember("held", int64(m.N))
+	e.intMember("total", int64(m.Total))
+	perCPU := m.Slots > 1 || m.Type.IsPerCPU()
+	if perCPU {
+		e.intMember("cpus", int64(max(m.Slots, 1)))
+	}
+	if err := v.Err(); err != nil {
+		e.stringMember("error", err.Error())
+	} else if m.Type == runtime.MapTypeArena {
+		e.extents(m)
+	} else {
+		e.entries(v, perCPU)
+	}
+	e.raw("}")
+}
+
+func (e *encoder) extents(m *runtime.Map) {
+	e.member("extents")
+	e.raw("[")
+	for i, x := range m.Extents {
+		if i > 0 {
+			e.raw(",")
+		}
+		e.raw("{")
+		e.hexMember("addr", x.Addr)
+		e.intMember("bytes", int64(len(x.Data)))
+		e.raw("}")
+	}
+	e.raw("]")
+}
+
+func (e *encoder) entries(v runtime.MapView, perCPU bool) {
+	e.member("entries")
+	e.raw("[")
+	for i, entry := range v.All() {
+		if i > 0 {
+			e.raw(",\n")
+		}
+		if e.left < 0 {
+			e.raw(`{"$omitted":true}`)
+			break
+		}
+		e.entry(entry, v.Map(), perCPU)
+		if len(e.buf) >= flushAt {
+			last := e.buf[len(e.buf)-1]
+			e.buf = e.buf[:len(e.buf)-1]
+			e.flush()
+			e.buf = append(e.buf, last)
+		}
+	}
+	e.raw("]")
+}
+
+func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
+	e.raw("{")
+	owner, owned := entry.Owner()
+	switch {
+	case owned:
+		e.member("owner")
+		e.raw("{")
+		e.hexMember("addr", owner.Addr)
+		if m.Type == runtime.MapTypeTaskStorage {
+			e.intMember("pid", int64(owner.PID))
+			e.intMember("tgid", int64(owner.TGID))
+			e.stringMember("comm", owner.Comm)
+		}
+		e.raw("}")
+	case m.Keys != nil:
+		key := entry.Key()
+		e.member("key")
+		e.value(&key, maxDepth)
+	}
+	if !perCPU {
+		value := entry.Get("")
+		e.member("value")
+		e.value(&value, maxDepth)
+		e.raw("}")
+		return
+	}
+	e.member("cpus")
+	e.raw("[")
+	for cpu := range max(m.Slots, 1) {
+		if cpu > 0 {
+			e.raw(",")
+		}
+		value := entry.CPU(cpu).Get("")
+		var slot *runtime.PerCPUSlot
+		if errors.As(value.Err(), &slot) {
+			e.raw("null")
+			continue
+		}
+		e.value(&value, maxDepth)
+	}
+	e.raw("]}")
+}
+
+// value writes a value.
+func (e *encoder) value(v *runtime.Value, depth int) {
+	if e.left--; e.left < 0 || depth <= 0 {
+		e.raw(`{"$omitted":true}`)
+		return
+	}
+	switch v.Kind() {
+	case "":
+		e.raw(`{"$error":`)
+		e.text(v.Err().Error())
+		e.raw("}")
+	case "Struct", "Union":
+		e.members(v, depth)
+	case "Array":
+		if v.IsString() {
+			e.chars(v)
+			return
+		}
+		e.buf = append(e.buf, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				e.buf = append(e.buf, ',')
+			}
+			_, elem := v.At(i)
+			e.value(&elem, depth-1)
+		}
+		e.buf = append(e.buf, ']')
+	case "Ptr":
+		e.pointer(v, depth)
+	default:
+		e.scalar(v)
+	}
+}
+
+func (e *encoder) members(v *runtime.Value, depth int) {
+	e.buf = append(e.buf, '{')
+	for i := range v.Len() {
+		name, member := v.At(i)
+		if len(name) > 0 && name[0] == '$' {
+			name = "$" + name
+		}
+		e.member(name)
+		e.value(&member, depth-1)
+	}
+	e.buf = append(e.buf, '}')
+}
+
+// chars writes a char array as a string, and as its bytes if it is not UTF-8.
+func (e *encoder) chars(v *runtime.Value) {
+	s, err := v.Str()
+	if err != nil || !utf8.ValidString(s) {
+		e.raw(`{"$string":"`)
+		e.buf = hex.AppendEncode(e.buf, []byte(s))
+		e.raw(`"}`)
+		return
+	}
+	e.text(s)
+}
+
+func (e *encoder) scalar(v *runtime.Value) {
+	switch v.Kind() {
+	case "Uint", "Int":
+		e.integer(v)
+	case "Bool":
+		e.buf = v.AppendText(e.buf)
+	case "Char":
+		n, _ := v.Int64() // of a char: cannot fail
+		e.raw("{")
+		e.intMember("$char", n)
+		e.raw("}")
+	case "Float":
+		e.float(v)
+	case "Enum":
+		e.enum(v)
+	default:
+		e.bytes(v)
+	}
+}
+
+// maxExact is the largest integer that all readers of JSON read exactly.
+const maxExact = 1<<53 - 1
+
+func (e *encoder) integer(v *runtime.Value) {
+	if n, err := v.Int64(); err == nil && n <= maxExact && n >= -maxExact {
+		e.buf = strconv.AppendInt(e.buf, n, 10)
+		return
+	}
+	e.raw(`{"$int":"`)
+	at := len(e.buf)
+	if v.Kind() == "Enum" {
+		if n, err := v.Uint64(); err == nil {
+			e.buf = strconv.AppendUint(e.buf, n, 10)
+		} else if n, err := v.Int64(); err == nil {
+			e.buf = strconv.AppendInt(e.buf, n, 10)
+		}
+	} else {
+		e.buf = v.AppendText(e.buf)
+	}
+	if len(e.buf) == at {
+		e.buf = append(e.buf, '0')
+	}
+	e.raw(`"}`)
+}
+
+func (e *encoder) float(v *runtime.Value) {
+	f, err := v.Float64()
+	switch {
+	case err != nil:
+		e.bytes(v)
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		e.raw(`{"$float":"` + strconv.FormatFloat(f, 'g', -1, 64) + `"}`)
+	default:
+		at := len(e.buf)
+		e.buf = strconv.AppendFloat(e.buf, f, 'g', -1, 64)
+		for _, c := range e.buf[at:] {
+			if c == '.' || c == 'e' {
+				return
+			}
+		}
+		e.raw(".0")
+	}
+}
+
+func (e *encoder) enum(v *runtime.Value) {
+	e.raw("{")
+	e.member("$enum")
+	if name, err := v.Str(); err == nil {
+		e.text(name)
+	} else {
+		e.raw("null")
+	}
+	e.member("$value")
+	e.integer(v)
+	e.raw("}")
+}
+
+func (e *encoder) bytes(v *runtime.Value) {
+	b, _ := v.Bytes() // of a value that was found: cannot fail
+	e.raw(`{"$bytes":"`)
+	e.buf = hex.AppendEncode(e.buf, b)
+	e.raw(`"}`)
+}
+
+// pointer writes an address, what is known of it, and what is there if this is
+// the first pointer to it.
+func (e *encoder) pointer(v *runtime.Value, depth int) {
+	addr, _ := v.Uint64() // of a pointer: cannot fail
+	t := e.follow(v)
+	e.raw("{")
+	e.hexMember("$ptr", addr)
+	e.stringMember("$cast", annotation(v))
+	if t.place != "" {
+		e.stringMember("$at", t.place)
+		e.intMember("$map", int64(t.at.Map.ID))
+		e.intMember("$entry", int64(t.at.Entry))
+	}
+	e.stringMember("$why", t.note)
+	if t.cycle {
+		e.member("$cycle")
+		e.raw("true")
+	}
+	if t.shown {
+		e.enter(&t)
+		e.member("$to")
+		e.value(&t.value, depth-1)
+		e.leave()
+	}
+	e.raw("}")
+}

@@ -1,0 +1,349 @@
+package dump
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Options says what [Text] shows, and how. The zero value shows everything
+// that is not zero, without colours, for a terminal of 100 columns.
+type Options struct {
+	Maps  []string // show only these, by the names that [runtime.Snapshot.Map] takes
+	Width int      // columns of a line; 0 stands for 100
+	Color bool     // with the colours of ANSI terminals; see [Colored]
+	Zeros bool     // show members, elements and entries that are zero, too
+}
+
+const (
+	defaultWidth = 100
+	minWidth     = 40
+
+	maxElems  = 32 // elements of an array that are shown
+	headElems = 24 // of a longer one
+	maxBytes  = 32 // bytes of a value without a type
+	maxDepth  = 64
+)
+
+// Text writes a snapshot for a person to read. An error is one of w, or says
+// which of o.Maps the snapshot does not have.
+func Text(w io.Writer, s *runtime.Snapshot, o Options) error {
+	p := newPrinter(w, s, o)
+	views, err := choose(s, o.Maps)
+	if err != nil {
+		return err
+	}
+	if len(o.Maps) == 0 {
+		p.header(views)
+	}
+	for i, v := range views {
+		if i > 0 || len(o.Maps) == 0 {
+			p.line()
+		}
+		p.showMap(v)
+	}
+	p.flush()
+	return p.err
+}
+
+// choose returns the maps of these names, all if there are none.
+func choose(s *runtime.Snapshot, names []string) ([]runtime.MapView, error) {
+	var views []runtime.MapView
+	if len(names) == 0 {
+		for i := range s.Maps {
+			views = append(views, s.View(i))
+		}
+		return views, nil
+	}
+	for _, name := range names {
+		v := s.Map(name)
+		if v.Map() == nil {
+			return nil, v.Err()
+		}
+		views = append(views, v)
+	}
+	return views, nil
+}
+
+// printer writes text. What it has written is kept in buf until there is much
+// of it.
+type printer struct {
+	*chaser
+	w     io.Writer
+	err   error
+	buf   []byte
+	o     Options
+	width int
+	left  int // values that may still be shown: damaged types can show bytes often
+}
+
+func newPrinter(w io.Writer, s *runtime.Snapshot, o Options) *printer {
+	p := &printer{chaser: newChaser(s), w: w, o: o, width: o.Width, left: workLimit(s)}
+	if p.width <= 0 {
+		p.width = defaultWidth
+	}
+	p.width = max(p.width, minWidth)
+	return p
+}
+
+// workLimit bounds the values that a dump of a snapshot has: unions show the
+// same bytes several times, and hostile ones as often as they like.
+func workLimit(s *runtime.Snapshot) int {
+	n := 1 << 20
+	for _, m := range s.Maps {
+		n += 4 * (len(m.Values) + len(m.Keys))
+	}
+	return n
+}
+
+const flushAt = 1 << 16 // bytes
+
+// line ends a line, without spaces at its end.
+func (p *printer) line() {
+	for len(p.buf) > 0 && p.buf[len(p.buf)-1] == ' ' {
+		p.buf = p.buf[:len(p.buf)-1]
+	}
+	p.buf = append(p.buf, '\n')
+	if len(p.buf) >= flushAt {
+		p.flush()
+	}
+}
+
+func (p *printer) flush() {
+	if p.err == nil && len(p.buf) > 0 {
+		_, p.err = p.w.Write(p.buf)
+	}
+	p.buf = p.buf[:0]
+}
+
+func (p *printer) indent(n int) {
+	for ; n > len(spaces); n -= len(spaces) {
+		p.buf = append(p.buf, spaces...)
+	}
+	p.buf = append(p.buf, spaces[:n]...)
+}
+
+const spaces = "                                                                "
+
+// Colours, as ANSI terminals take them.
+type color string
+
+const (
+	bold   color = "\x1b[1m"
+	dim    color = "\x1b[2m"
+	red    color = "\x1b[31m"
+	green  color = "\x1b[32m"
+	yellow color = "\x1b[33m"
+	blue   color = "\x1b[34m"
+	cyan   color = "\x1b[36m"
+	reset  color = "\x1b[0m"
+)
+
+func (p *printer) on(c color) {
+	if p.o.Color {
+		p.buf = append(p.buf, c...)
+	}
+}
+
+func (p *printer) off() { p.on(reset) }
+
+func (p *printer) colored(c color, text string) {
+	p.on(c)
+	p.buf = append(p.buf, text...)
+	p.off()
+}
+
+// header says what was captured when, and what that cost.
+func (p *printer) header(views []runtime.MapView) {
+	s := p.snap
+	title := "snapshot"
+	if s.Name != "" {
+		title += " " + clean(s.Name)
+	}
+	p.colored(bold, title)
+	if !s.Taken.IsZero() {
+		p.buf = append(p.buf, "  "+s.Taken.UTC().Format("2006-01-02 15:04:05.000 UTC")...)
+	}
+	p.line()
+	p.fact("guest", guestText(s.Guest))
+	p.fact("paused", timingText(s.Timing))
+	p.fact("maps", countStatuses(views))
+	if !p.o.Zeros {
+		p.fact("note", "members, elements and entries that are zero are left out")
+	}
+}
+
+func (p *printer) fact(name, text string) {
+	p.colored(dim, fmt.Sprintf("%-8s ", name))
+	p.buf = append(p.buf, text...)
+	p.line()
+}
+
+// guestText describes a guest in a line.
+func guestText(g runtime.Guest) string {
+	parts := []string{fmt.Sprintf("%d possible CPUs", g.CPUs)}
+	if g.CPUs == 1 {
+		parts[0] = "1 possible CPU"
+	}
+	if g.Release != "" {
+		parts = append([]string{"Linux " + clean(g.Release)}, parts...)
+	}
+	if g.Arch != "" {
+		parts = append(parts, clean(g.Arch))
+	}
+	if len(g.Online) > 0 {
+		parts = append(parts, "online "+ranges(g.Online))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// timingText says how long a guest stood still, in a line.
+func timingText(t runtime.Timing) string {
+	if t == (runtime.Timing{}) {
+		return "not at all: the snapshot is not of a running guest"
+	}
+	return fmt.Sprintf("%s (stop %s, walk %s, copy %s, resume %s), %s copied",
+		short(t.Paused), short(t.Stop), short(t.Walk), short(t.Copy), short(t.Resume), size(t.Bytes))
+}
+
+func short(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(100 * time.Nanosecond).String()
+	case d < time.Second:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// size writes a number of bytes.
+func size(n int) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// ranges writes ascending numbers as 0-3,7.
+func ranges(numbers []int) string {
+	var b []byte
+	for i := 0; i < len(numbers); {
+		j := i
+		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
+			j++
+		}
+		if len(b) > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(numbers[i]), 10)
+		if j > i {
+			b = strconv.AppendInt(append(b, '-'), int64(numbers[j]), 10)
+		}
+		i = j + 1
+	}
+	return string(b)
+}
+
+func countStatuses(views []runtime.MapView) string {
+	var counts [4]int
+	for _, v := range views {
+		counts[v.Map().Status&3]++
+	}
+	text, separator := strconv.Itoa(len(views)), ": "
+	for i, name := range [...]string{"complete", "truncated", "unsupported", "failed"} {
+		if counts[i] > 0 && counts[i] < len(views) || i > 0 && counts[i] > 0 {
+			text += fmt.Sprintf("%s%d %s", separator, counts[i], name)
+			separator = ", "
+		}
+	}
+	return text
+}
+
+// statusText says how much of a map a snapshot holds: "complete", "truncated: 5
+// of 9 entries: a limit was reached".
+func statusText(m *runtime.Map) string {
+	text := "complete"
+	switch m.Status {
+	case runtime.Complete:
+		return text
+	case runtime.Truncated:
+		text = "truncated"
+	case runtime.Unsupported:
+		text = "unsupported"
+	default:
+		text = "failed"
+	}
+	switch {
+	case m.Reason != "":
+		text += ": " + clean(m.Reason)
+	case m.Total > 0:
+		text += fmt.Sprintf(": %d of %d entries", m.N, m.Total)
+	}
+	return text
+}
+
+// typesText says what keys and values of a map are.
+func typesText(m *runtime.Map) string {
+	if m.Type == runtime.MapTypeArena || m.ValueSize == 0 {
+		return ""
+	}
+	value := fmt.Sprintf("%d bytes without a type", m.ValueSize)
+	if m.Value != nil {
+		value = clean(runtime.CType(m.Value))
+		if m.Value.Kind == runtime.KindSection {
+			return ""
+		}
+	}
+	if m.Key == nil || m.Keys == nil {
+		return value
+	}
+	return value + " by " + clean(runtime.CType(m.Key))
+}
+
+// clean makes a text from the guest fit for a line of a terminal.
+func clean(text string) string {
+	if isClean(text) {
+		return text
+	}
+	quoted := strconv.QuoteToGraphic(text)
+	return quoted[1 : len(quoted)-1]
+}
+
+func isClean(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// visible is how many columns a text takes, colours aside.
+func visible(b []byte) int {
+	n := 0
+	for i := 0; i < len(b); {
+		switch {
+		case b[i] == '\x1b':
+			for i < len(b) && b[i] != 'm' {
+				i++
+			}
+			i++
+		case b[i] < utf8.RuneSelf:
+			n++
+			i++
+		default:
+			_, width := utf8.DecodeRune(b[i:])
+			n++
+			i += width
+		}
+	}
+	return n
+}

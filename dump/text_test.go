@@ -1,0 +1,77 @@
+package dump_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/dump"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+func text(t testing.TB, s *ktrt.Snapshot, o dump.Options) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, dump.Text(&b, s, o))
+	return b.String()
+}
+
+func TestTextShowsEverythingInItsOwnWay(t *testing.T) {
+	golden(t, "guest.txt", text(t, guest(5000), dump.Options{}))
+}
+
+func TestTextKeepsToTheWidth(t *testing.T) {
+	s := text(t, guest(5000), dump.Options{Width: 60, Maps: []string{"task_ctxs", "scx_per_task", ".bss"}})
+	golden(t, "narrow.txt", s)
+	for _, line := range strings.Split(s, "\n") {
+		if strings.Contains(line, "  ") && !strings.Contains(line, "id ") {
+			require.LessOrEqual(t, len([]rune(line)), 60, line)
+		}
+	}
+}
+
+func TestColoursAreAllThatColourAdds(t *testing.T) {
+	plain := text(t, guest(5000), dump.Options{})
+	colored := text(t, guest(5000), dump.Options{Color: true})
+	require.Contains(t, colored, "\x1b[1m")
+	for _, code := range []string{"0", "1", "2", "31", "32", "33", "34", "36"} {
+		colored = strings.ReplaceAll(colored, "\x1b["+code+"m", "")
+	}
+	require.Equal(t, plain, colored)
+}
+
+func TestTextHasNoControlCharactersOfTheGuest(t *testing.T) {
+	require.NotContains(t, text(t, guest(5000), dump.Options{}), "\x1b")
+}
+
+func TestAMapThatIsNotThereIsAnErrorWithTheNearest(t *testing.T) {
+	err := dump.Text(&bytes.Buffer{}, guest(1), dump.Options{Maps: []string{"task_ctx"}})
+	require.ErrorContains(t, err, "task_ctxs")
+}
+
+func TestJSONIsWhatTheSchemaSays(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, dump.JSON(&b, guest(5000)))
+	require.True(t, json.Valid(b.Bytes()))
+	golden(t, "guest.json", b.String())
+}

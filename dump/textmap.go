@@ -1,0 +1,514 @@
+package dump
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file writes maps: as tables where entries look alike, and else entry by
+// entry.
+
+func (p *printer) showMap(v runtime.MapView) {
+	m := v.Map()
+	p.colored(bold, clean(m.Name))
+	p.buf = append(p.buf, "  "+m.Type.String()+"  "...)
+	p.colored(dim, "id "+strconv.FormatUint(uint64(m.ID), 10))
+	if text := entriesText(m); text != "" {
+		p.buf = append(p.buf, "  "+text...)
+	}
+	c := green
+	if m.Status != runtime.Complete {
+		c = red
+	}
+	p.buf = append(p.buf, "  "...)
+	p.colored(c, statusText(m))
+	p.line()
+	if types := typesText(m); types != "" {
+		p.indent(2)
+		p.colored(dim, types)
+		p.line()
+	}
+	if err := v.Err(); err != nil {
+		if m.Status == runtime.Complete || m.Status == runtime.Truncated {
+			p.indent(2)
+			p.failure(err)
+			p.line()
+		}
+		return
+	}
+	switch {
+	case m.Type == runtime.MapTypeArena:
+		p.arena(m)
+	case isSection(m):
+		p.section(v)
+	case m.Slots > 1 || m.Type.IsPerCPU():
+		p.perCPU(v)
+	default:
+		p.entries(v)
+	}
+}
+
+func isSection(m *runtime.Map) bool { return m.Value != nil && m.Value.Kind == runtime.KindSection }
+
+func entriesText(m *runtime.Map) string {
+	if m.Type == runtime.MapTypeArena || isSection(m) {
+		return ""
+	}
+	if m.N == 1 {
+		return "1 entry"
+	}
+	return strconv.Itoa(m.N) + " entries"
+}
+
+func (p *printer) arena(m *runtime.Map) {
+	total := 0
+	for _, x := range m.Extents {
+		total += len(x.Data)
+	}
+	p.indent(2)
+	p.buf = append(p.buf, fmt.Sprintf("%s captured; what pointers lead to is shown where they are", size(total))...)
+	p.line()
+}
+
+// section writes each variable in a line.
+func (p *printer) section(v runtime.MapView) {
+	value := v.At(0).Get("")
+	if value.Err() != nil {
+		p.indent(2)
+		p.failure(value.Err())
+		p.line()
+		return
+	}
+	if p.hidden(&value) {
+		p.indent(2)
+		p.colored(dim, "zero")
+		p.line()
+		return
+	}
+	for i := range value.Len() {
+		name, member := value.At(i)
+		if p.hidden(&member) {
+			continue
+		}
+		p.indent(2)
+		p.name(name)
+		p.value(&member, 2, maxDepth)
+		p.line()
+	}
+}
+
+// label names an entry in its map: by its index, its key or its owner.
+func (p *printer) label(e runtime.Entry, room int) {
+	if owner, ok := e.Owner(); ok {
+		if owner.PID != 0 || owner.Comm != "" {
+			p.buf = append(p.buf, fmt.Sprintf("%d %s", owner.PID, clean(owner.Comm))...)
+			return
+		}
+		p.buf = append(p.buf, fmt.Sprintf("%#x", owner.Addr)...)
+		return
+	}
+	key := e.Key()
+	start := len(p.buf)
+	if !p.inline(&key, room, maxDepth) {
+		end := start
+		for end < len(p.buf) && end-start < room {
+			end++
+		}
+		p.buf = append(p.buf[:end], "..."...)
+		p.off()
+	}
+}
+
+// chunk is how many entries a table has.
+const chunk = 256
+
+// entries writes the entries of a map that has one value for each.
+func (p *printer) entries(v runtime.MapView) {
+	n, zero := v.Map().N, []int(nil)
+	indexed := v.Map().Keys == nil && len(v.Map().Owners) == 0
+	var batch []int
+	show := func() {
+		if !p.table(v, batch) {
+			for _, i := range batch {
+				p.entry(v.At(i), -1)
+			}
+		}
+		batch = batch[:0]
+	}
+	for i := range n {
+		if p.left < 0 {
+			break
+		}
+		value := v.At(i).Get("")
+		if indexed && p.hidden(&value) {
+			zero = append(zero, i)
+			continue
+		}
+		if batch = append(batch, i); len(batch) == chunk {
+			show()
+		}
+	}
+	show()
+	p.zeroEntries(zero)
+	p.exhausted()
+}
+
+func (p *printer) zeroEntries(zero []int) {
+	if len(zero) == 0 {
+		return
+	}
+	text := ranges(zero[:min(len(zero), 1<<12)])
+	if most := p.width - 12; len(text) > most || len(zero) > 1<<12 {
+		text = text[:min(len(text), most)] + "..."
+	}
+	p.indent(2)
+	p.colored(dim, "zero: "+text)
+	p.line()
+}
+
+func (p *printer) exhausted() {
+	if p.left < 0 {
+		p.indent(2)
+		p.colored(red, "!! the rest is left out: its types show the same bytes too often")
+		p.line()
+	}
+}
+
+// entry writes one entry, for a CPU if cpu is not negative.
+func (p *printer) entry(e runtime.Entry, cpu int) {
+	p.indent(2)
+	p.on(bold)
+	p.buf = append(p.buf, '[')
+	p.label(e, p.width/2)
+	p.buf = append(p.buf, ']')
+	p.off()
+	if cpu >= 0 {
+		e = e.CPU(cpu)
+		p.buf = append(p.buf, " cpu "+strconv.Itoa(cpu)...)
+	}
+	p.buf = append(p.buf, ' ')
+	value := e.Get("")
+	p.value(&value, 2, maxDepth)
+	p.line()
+}
+
+// cells are the texts of a table, row by row.
+type cells struct {
+	text []byte
+	ends []int
+}
+
+func (c *cells) cell(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = c.ends[i-1]
+	}
+	return c.text[start:c.ends[i]]
+}
+
+// Bounds of tables.
+const (
+	maxColumns = 48 // leaves of a value, those that are always zero included
+	maxCell    = 40 // columns of the terminal
+	maxRows    = 256
+)
+
+// leaf is a part of a value that is a cell of a table.
+type leaf struct {
+	name    string
+	numeric bool
+	used    bool // it is not zero somewhere
+	width   int
+}
+
+// leaves returns the parts of a value that are cells; ok is false if there are
+// more than limit, or parts that are no cells.
+func leaves(v *runtime.Value, prefix string, limit int, all []leaf) (_ []leaf, ok bool) {
+	if v.Err() != nil {
+		return all, false
+	}
+	if !isLeaf(v) && v.Kind() != "Array" {
+		for i := range v.Len() {
+			name, member := v.At(i)
+			if prefix != "" {
+				name = prefix + "." + name
+			}
+			if all, ok = leaves(&member, name, limit, all); !ok {
+				return all, false
+			}
+		}
+		return all, true
+	}
+	kind := v.Kind()
+	if prefix == "" {
+		prefix = "value"
+	}
+	l := leaf{name: clean(prefix), numeric: kind == "Uint" || kind == "Int" || kind == "Float"}
+	return append(all, l), len(all) < limit
+}
+
+// fill adds the cells of a value, one for each of its leaves; ok is false if
+// one is too wide.
+func (p *printer) fill(c *cells, v *runtime.Value, columns []leaf, at *int) (ok bool) {
+	if !isLeaf(v) && v.Kind() != "Array" {
+		for i := range v.Len() {
+			_, member := v.At(i)
+			if !p.fill(c, &member, columns, at) {
+				return false
+			}
+		}
+		return true
+	}
+	l := &columns[*at]
+	*at++
+	if !v.IsZero() {
+		l.used = true
+	}
+	return p.cellOf(c, v, l)
+}
+
+// cellOf adds a cell, which is text that inline writes.
+func (p *printer) cellOf(c *cells, v *runtime.Value, l *leaf) bool {
+	if l.numeric && p.spend() {
+		at := len(c.text)
+		c.text = v.AppendText(c.text)
+		l.width = max(l.width, len(c.text)-at)
+		c.ends = append(c.ends, len(c.text))
+		return true
+	}
+	at := len(p.buf)
+	ok := p.try(v, maxCell, maxDepth)
+	l.width = max(l.width, visible(p.buf[at:]))
+	c.text = append(c.text, p.buf[at:]...)
+	p.buf = p.buf[:at]
+	c.ends = append(c.ends, len(c.text))
+	return ok
+}
+
+// table writes entries as rows; it writes nothing and returns false if they do
+// not fit into lines.
+func (p *printer) table(v runtime.MapView, entries []int) bool {
+	if len(entries) < 2 {
+		return false
+	}
+	first := v.At(entries[0]).Get("")
+	columns, ok := leaves(&first, "", maxColumns, []leaf{{name: keyTitle(v.Map()), used: true}})
+	if !ok || first.Kind() == "Bytes" {
+		return false
+	}
+	before, left := len(p.order), p.left
+	var c cells
+	for _, i := range entries {
+		e := v.At(i)
+		at := len(p.buf)
+		p.label(e, maxCell)
+		columns[0].width = max(columns[0].width, visible(p.buf[at:]))
+		c.text = append(c.text, p.buf[at:]...)
+		p.buf = p.buf[:at]
+		c.ends = append(c.ends, len(c.text))
+		value, next := e.Get(""), 1
+		if value.Err() != nil || !p.fill(&c, &value, columns, &next) {
+			p.forget(before)
+			p.left = left
+			return false
+		}
+	}
+	if !p.fits(columns) {
+		p.forget(before)
+		p.left = left
+		return false
+	}
+	p.rows(&c, columns, len(entries))
+	return true
+}
+
+func keyTitle(m *runtime.Map) string {
+	switch {
+	case m.Type == runtime.MapTypeTaskStorage:
+		return "task"
+	case len(m.Owners) > 0:
+		return "owner"
+	case m.Keys == nil:
+		return "index"
+	}
+	return "key"
+}
+
+// fits finds out how wide columns are, and whether the screen is.
+func (p *printer) fits(columns []leaf) bool {
+	total := 2
+	for i := range columns {
+		if l := &columns[i]; l.used || p.o.Zeros {
+			l.width = max(l.width, len(l.name))
+			total += l.width + 2
+		}
+	}
+	return total-2 <= p.width
+}
+
+func (p *printer) rows(c *cells, columns []leaf, n int) {
+	var shown []int
+	for i := range columns {
+		if columns[i].used || p.o.Zeros {
+			shown = append(shown, i)
+		}
+	}
+	p.indent(2)
+	for at, i := range shown {
+		p.on(dim)
+		p.pad([]byte(columns[i].name), &columns[i], at == len(shown)-1)
+		p.off()
+	}
+	p.line()
+	for row := range n {
+		p.indent(2)
+		for at, i := range shown {
+			p.pad(c.cell(row*len(columns)+i), &columns[i], at == len(shown)-1)
+		}
+		p.line()
+	}
+}
+
+// pad writes a cell and the space to the next one.
+func (p *printer) pad(text []byte, l *leaf, last bool) {
+	space := l.width - visible(text)
+	if l.numeric {
+		p.indent(space)
+		space = 0
+	}
+	p.buf = append(p.buf, text...)
+	if !last {
+		p.indent(space + 2)
+	}
+}
+
+// perCPU writes a column for each CPU.
+func (p *printer) perCPU(v runtime.MapView) {
+	n := v.Map().N
+	var zero []int
+	for i := range n {
+		if p.left < 0 {
+			break
+		}
+		e := v.At(i)
+		if v.Map().Keys == nil && p.allZero(e, v.Map().Slots) {
+			zero = append(zero, i)
+			continue
+		}
+		if !p.cpuTable(e, v.Map().Slots) {
+			for cpu := range v.Map().Slots {
+				p.entry(e, cpu)
+			}
+		}
+	}
+	p.zeroEntries(zero)
+	p.exhausted()
+}
+
+func (p *printer) allZero(e runtime.Entry, cpus int) bool {
+	for cpu := range cpus {
+		if value := e.CPU(cpu).Get(""); value.Err() == nil && !p.hidden(&value) {
+			return false
+		}
+	}
+	return true
+}
+
+// cpuTable writes an entry with a row for each leaf and a column for each CPU.
+func (p *printer) cpuTable(e runtime.Entry, cpus int) bool {
+	var names []leaf
+	ok := false
+	for cpu := range cpus {
+		if value := e.CPU(cpu).Get(""); value.Err() == nil {
+			names, ok = leaves(&value, "", maxRows, nil)
+			ok = ok && value.Kind() != "Bytes"
+			break
+		}
+	}
+	if !ok {
+		return false
+	}
+	before, left := len(p.order), p.left
+	columns := make([]cells, cpus)
+	for cpu := range cpus {
+		value, next := e.CPU(cpu).Get(""), 0
+		if value.Err() == nil && !p.fill(&columns[cpu], &value, names, &next) {
+			p.forget(before)
+			p.left = left
+			return false
+		}
+	}
+	p.indent(2)
+	p.on(bold)
+	p.buf = append(p.buf, '[')
+	p.label(e, p.width/2)
+	p.buf = append(p.buf, ']')
+	p.off()
+	p.line()
+	p.cpuColumns(names, columns)
+	return true
+}
+
+// cpuColumns writes as many CPUs side by side as fit, and the others below.
+func (p *printer) cpuColumns(names []leaf, columns []cells) {
+	title := leaf{}
+	for _, l := range names {
+		if l.used || p.o.Zeros {
+			title.width = max(title.width, len(l.name))
+		}
+	}
+	for cpu := 0; cpu < len(columns); {
+		var shown []leaf
+		room := p.width - 4 - title.width - 2
+		for next := cpu; next < len(columns); next++ {
+			l := leaf{name: "cpu " + strconv.Itoa(next), numeric: true}
+			l.width = max(len(l.name), columns[next].widest(names, p.o.Zeros))
+			if room -= l.width + 2; room < 0 && len(shown) > 0 {
+				break
+			}
+			shown = append(shown, l)
+		}
+		p.cpuRows(names, title, columns[cpu:], shown)
+		cpu += len(shown)
+	}
+}
+
+func (c *cells) widest(names []leaf, all bool) int {
+	widest := len("-")
+	for i := range c.ends {
+		if names[i].used || all {
+			widest = max(widest, visible(c.cell(i)))
+		}
+	}
+	return widest
+}
+
+func (p *printer) cpuRows(names []leaf, title leaf, columns []cells, shown []leaf) {
+	p.indent(4)
+	p.pad(nil, &title, false)
+	for i := range shown {
+		p.on(dim)
+		p.pad([]byte(shown[i].name), &shown[i], i == len(shown)-1)
+		p.off()
+	}
+	p.line()
+	for row := range names {
+		if !names[row].used && !p.o.Zeros {
+			continue
+		}
+		p.indent(4)
+		p.on(blue)
+		p.pad([]byte(names[row].name), &title, false)
+		p.off()
+		for i := range shown {
+			text := []byte("-")
+			if row < len(columns[i].ends) {
+				text = columns[i].cell(row)
+			}
+			p.pad(text, &shown[i], i == len(shown)-1)
+		}
+		p.line()
+	}
+}

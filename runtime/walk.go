@@ -1,0 +1,180 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+)
+
+// This file goes through all that is in a value, for programs that show values
+// of types which they do not know.
+
+// Kind says what the value is, as the documentation of the terminals calls it:
+// "Uint", "Int", "Bool", "Char", "Float", "Enum", "Ptr", "Array", "Struct",
+// "Union", or "Bytes" for a value without a type. It is empty if the value was
+// not found.
+func (v *Value) Kind() string {
+	if v.err != nil {
+		return ""
+	}
+	return kindName(v.underlying())
+}
+
+// IsString tells whether the value is a char array, which Str takes.
+func (v *Value) IsString() bool { return v.err == nil && isString(v.underlying()) }
+
+// Len returns the number of elements of an array, of members of a struct, union
+// or section, those of anonymous members included, and 0 for everything else.
+func (v *Value) Len() int {
+	u := v.underlying()
+	if v.err != nil || u == nil {
+		return 0
+	}
+	switch u.Kind {
+	case KindArray:
+		return u.Len
+	case KindStruct, KindUnion, KindSection:
+		if x, err := v.root.m.r.layouts.fields(u); err == nil {
+			return len(x.fields)
+		}
+	}
+	return 0
+}
+
+// At returns member or element i, less than Len, and the member's name. Names
+// are not joined while walking: its Path is that of v.
+func (v *Value) At(i int) (name string, member Value) {
+	member = *v
+	if u := v.underlying(); u.Kind == KindArray {
+		member.enterElement(u, i)
+		return "", member
+	}
+	x, err := v.root.m.r.layouts.fields(v.underlying())
+	if err != nil {
+		return "", v.failed("At", err)
+	}
+	member.enter(&x.fields[i])
+	return x.fields[i].Name, member
+}
+
+// Size returns the value's size in bytes, for a bitfield that of the bytes that
+// hold it.
+func (v *Value) Size() int { return len(v.data) }
+
+// IsZero tells whether all bits of the value are zero.
+func (v *Value) IsZero() bool {
+	if v.bits > 0 {
+		return v.load(v.underlying()) == 0
+	}
+	for data := v.data; len(data) > 0; {
+		n := min(len(data), len(zeroes))
+		if !bytes.Equal(data[:n], zeroes[:n]) {
+			return false
+		}
+		data = data[n:]
+	}
+	return true
+}
+
+var zeroes [512]byte
+
+// SameBits tells whether two values have the same bits. The bytes that hold
+// bitfields are compared as far as they belong to them.
+func (v *Value) SameBits(w *Value) bool {
+	if v.bits > 0 && w.bits > 0 {
+		return v.bits == w.bits && v.load(v.underlying()) == w.load(w.underlying())
+	}
+	return v.bits == w.bits && bytes.Equal(v.data, w.data)
+}
+
+// AppendText appends a scalar, a string or the bytes of a value without a type
+// as [Value.Rendered] writes them. Of values that have members or elements it
+// appends nothing.
+func (v *Value) AppendText(b []byte) []byte {
+	u := v.underlying()
+	switch {
+	case v.err != nil:
+		return b
+	case u == nil:
+		return hex.AppendEncode(append(b, "0x"...), v.data)
+	}
+	switch u.Kind {
+	case KindInt:
+		return v.appendInteger(b, u)
+	case KindPointer:
+		if addr := v.load(u); addr != 0 {
+			return strconv.AppendUint(append(b, "0x"...), addr, 16)
+		}
+	case KindStruct, KindUnion, KindSection:
+		return b
+	case KindArray:
+		if !isString(u) {
+			return b
+		}
+	}
+	return append(b, v.scalarText(u)...)
+}
+
+func (v *Value) appendInteger(b []byte, u *Shape) []byte {
+	if len(v.data) > 8 {
+		return append(b, v.integer(u).String()...)
+	}
+	n := v.load(u)
+	if u.Signed {
+		return strconv.AppendInt(b, int64(n), 10)
+	}
+	return strconv.AppendUint(b, n, 10)
+}
+
+// Place is where a snapshot shows the memory at an address: in an entry of a
+// map, or in the pages of an arena.
+type Place struct {
+	Map    *Map
+	Entry  int // -1 in an arena
+	CPU    int // -1 if the map is not per CPU
+	Offset int // bytes into the value; in an arena into its 4 GiB
+}
+
+// Locate finds the captured map that an address of the guest leads into, in any
+// of the forms in which programs store pointers.
+func (s *Snapshot) Locate(addr uint64) (p Place, ok bool) {
+	r := s.reader()
+	r.memory.load(s)
+	addr = r.memory.canonical(addr)
+	at, ok := r.memory.span(addr)
+	if !ok || at.owner == nil {
+		return Place{}, false
+	}
+	p = Place{Map: at.owner, Entry: -1, CPU: -1}
+	if at.owner.Type == MapTypeArena {
+		p.Offset = int(addr & (arenaWindow - 1))
+		return p, true
+	}
+	offset := int(addr - at.start)
+	index := at.index + offset/at.owner.Stride
+	p.Entry, p.Offset = index/at.owner.Slots, offset%at.owner.Stride
+	if at.owner.Slots > 1 || at.owner.Type.IsPerCPU() {
+		p.CPU = index % at.owner.Slots
+	}
+	return p, p.Entry < at.owner.N
+}
+
+// EntryAt returns the entry of a place, for the CPU of the place; an error in
+// an arena.
+func (s *Snapshot) EntryAt(p Place) Entry {
+	for _, m := range s.reader().maps {
+		if m.m == p.Map {
+			v := m.view()
+			if p.CPU >= 0 {
+				v = v.CPU(p.CPU)
+			}
+			return v.At(p.Entry)
+		}
+	}
+	return Entry{err: &Error{Op: "EntryAt", Err: fmt.Errorf("the place is of another snapshot")}}
+}
+
+// View returns the map with its entries, whatever its name or id is: that of
+// s.Maps[i].
+func (s *Snapshot) View(i int) MapView { return s.reader().maps[i].view() }
