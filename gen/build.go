@@ -64,6 +64,7 @@ type builder struct {
 
 	scope   *scope // of the package
 	types   typeNames
+	inKeys  map[*runtime.Shape]bool // structs that keys of maps consist of: Go has to compare them
 	codecs  map[string]*Codec
 	ids     map[string]string // constants that number types, by reference
 	idNames *scope
@@ -88,6 +89,7 @@ func newBuilder(obj *object.Object, opts Options) *builder {
 		codecs: make(map[string]*Codec),
 		ids:    make(map[string]string),
 		types:  newTypeNames(),
+		inKeys: make(map[*runtime.Shape]bool),
 	}
 	b.shapes.Casts(cast.Analyze(obj).Casts())
 	b.model.Warnings = slices.Clone(obj.Warnings)
@@ -127,7 +129,7 @@ func (b *builder) collectSection(s *object.Section) error {
 	if s.Type == nil || len(s.Vars) == 0 {
 		return nil // such as string literals
 	}
-	if s.Kind == object.Arena || s.Kind == object.Kconfig {
+	if s.Kind == object.Arena {
 		b.warnf("section %s is skipped: %s variables are not read yet", s.Name, s.Kind)
 		return nil
 	}

@@ -60,6 +60,7 @@ func (b *builder) declareType(d *decl) *Type {
 	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
 	t.Doc = []string{fmt.Sprintf("%s is %s, %s.", d.name, d.inC(), bytesText(d.shape.Size))}
 	t.Fields = b.fields(d)
+	t.CPUs = cpuBitmap(d.cName, t.Fields)
 	return t
 }
 
@@ -93,8 +94,13 @@ func (b *builder) fields(d *decl) []Field {
 	shared := overlapping(members)
 	names := newScope(b.warnf)
 	fields := make([]Field, len(members))
+	flexible, isFlexible := d.shape.Flexible()
 	for i, m := range members {
-		fields[i] = b.field(m, shared[i])
+		if isFlexible && m.Name == flexible.Name && !b.inKeys[d.shape] {
+			fields[i] = b.flexible(m)
+		} else {
+			fields[i] = b.field(m, shared[i])
+		}
 		fields[i].Name = names.claim(exported(m.Name), fmt.Sprintf("%s.%s", d.describe(), m.Name))
 	}
 	return fields
@@ -142,6 +148,10 @@ func (b *builder) declareEnum(d *decl) *Type {
 		value.Name = b.scope.claim(d.name+"_"+cIdent(v.Name), "enumerator "+v.Name)
 		seen[v.Value] = true
 		t.Values = append(t.Values, value)
+	}
+	for _, flag := range d.shape.Flags() {
+		i := slices.IndexFunc(d.shape.Values, func(v runtime.EnumValue) bool { return v.Value == flag.Bit })
+		t.Flags = append(t.Flags, t.Values[i])
 	}
 	return t
 }

@@ -41,6 +41,9 @@ type Type struct {
 	CName      string // EnumType: for values without a name
 	Underlying string // EnumType: Go type
 	Values     []Value
+	Flags      []Value // EnumType: bits that other values are made of; nil if it does not have flags
+
+	CPUs string // StructType: the field with a bitmap of CPUs; empty without
 }
 
 // Field is a field of a struct, or a variable of a section.
@@ -121,7 +124,7 @@ type Codec struct {
 type GoType struct {
 	Kind GoKind
 	Name string  // Basic, Local, Runtime
-	Elem *GoType // Pointer, Array; Runtime: the type argument, if any
+	Elem *GoType // Pointer, Array, Slice; Runtime: the type argument, if any
 	Len  int     // Array
 }
 
@@ -134,6 +137,7 @@ const (
 	Runtime               // of package runtime
 	Pointer
 	Array
+	Slice
 )
 
 // Load is how a value is made of bytes.
@@ -144,7 +148,7 @@ type Load struct {
 	Type   GoType // that the bits become
 	First  int    // LoadBits
 	Bits   int    // LoadBits
-	Codec  string // LoadStruct, LoadFollow, LoadLazy: decoder
+	Codec  string // LoadStruct, LoadFollow, LoadFlexible, LoadLazy: decoder
 	ID     string // LoadFollow, LoadLazy: constant that numbers the type
 	Elem   *Load  // LoadArray
 	Len    int    // LoadArray
@@ -158,7 +162,7 @@ type LoadOp uint8
 const (
 	LoadNothing LoadOp = iota // stays zero
 	LoadInt                   // an integer or enum of 1, 2, 4 or 8 bytes
-	LoadInt128
+	LoadRuntime               // a type of package runtime that has a function to load it
 	LoadBool
 	LoadFloat
 	LoadString
@@ -166,8 +170,8 @@ const (
 	LoadBits
 	LoadStruct
 	LoadArray
-	LoadFollow // a pointer that is followed
-	LoadPtr    // a pointer that is not
-	LoadFuncPtr
-	LoadLazy // a variable that is read element by element
+	LoadFollow   // a pointer that is followed
+	LoadPtr      // a pointer that is not
+	LoadFlexible // a flexible array
+	LoadLazy     // a variable that is read element by element
 )

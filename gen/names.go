@@ -79,6 +79,9 @@ func (t *typeNames) visit(u use) []use {
 	case runtime.KindEnum, runtime.KindFwd:
 		t.declare(u)
 	case runtime.KindStruct, runtime.KindUnion:
+		if kernelStruct(s) != "" {
+			return nil
+		}
 		if d, isNew := t.declare(u); isNew {
 			return members(s, d)
 		}
@@ -116,6 +119,7 @@ func (b *builder) name() {
 		a, _ := access(m)
 		if m.key != nil && a != AccessTrie {
 			b.types.collect(m.key, place{member: at + "Key"})
+			b.noteKey(m.key)
 		}
 		if m.value != nil && a.hasValue() {
 			b.types.collect(m.value, place{member: at + "Value"})
@@ -128,6 +132,21 @@ func (b *builder) name() {
 	}
 	b.nameSections()
 	b.nameTypes()
+}
+
+// noteKey notes the structs that a key consists of.
+func (b *builder) noteKey(key *runtime.Shape) {
+	u := key.Underlying()
+	for u.Kind == runtime.KindArray {
+		u = u.Elem.Underlying()
+	}
+	if b.inKeys[u] {
+		return
+	}
+	b.inKeys[u] = true
+	for _, m := range u.Members {
+		b.noteKey(m.Type)
+	}
 }
 
 // nameSections reserves the names of section structs.

@@ -8,8 +8,12 @@ import (
 
 // exported makes an exported Go identifier of a C name: task_ctx becomes
 // TaskCtx. Letter case within words stays, and no word is an initialism, so
-// that the result depends on the name alone.
+// that the result depends on the name alone. Names in capitals stay as they
+// are: CONFIG_HZ.
 func exported(name string) string {
+	if first, _ := firstRune(name); unicode.IsUpper(first) && strings.ToUpper(name) == name {
+		return cIdent(name)
+	}
 	var b strings.Builder
 	start := true
 	for _, r := range name {

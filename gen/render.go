@@ -223,7 +223,19 @@ func renderType(f *jen.File, t *Type) {
 		renderEnum(f, t)
 	case StructType:
 		f.Type().Id(t.Name).StructFunc(func(g *jen.Group) { renderFields(g, t.Fields) })
+		renderCPUs(f, t)
 	}
+}
+
+// renderCPUs prints what a bitmap of CPUs is for.
+func renderCPUs(f *jen.File, t *Type) {
+	if t.CPUs == "" {
+		return
+	}
+	doc(f, []string{"CPUs returns the CPUs in the mask, as far as the guest can have them."})
+	f.Func().Params(jen.Id("v").Op("*").Id(t.Name)).Id("CPUs").Params(jen.Id("s").Id("Snap")).Qual(ktrt, "CPUMask").Block(
+		jen.Return(jen.Qual(ktrt, "CPUs").Call(jen.Id("s"), jen.Id("v").Dot(t.CPUs).Index(jen.Op(":")))),
+	)
 }
 
 func renderEnum(f *jen.File, t *Type) {
@@ -245,8 +257,25 @@ func renderEnum(f *jen.File, t *Type) {
 				}
 			}
 		}),
-		jen.Return(jen.Qual(ktrt, "Unnamed").Call(jen.Lit(t.CName), jen.Int64().Call(jen.Id("v")))),
+		jen.Return(unnamed(t)),
 	)
+}
+
+// unnamed prints the text of a value that is none of an enum's.
+func unnamed(t *Type) jen.Code {
+	if t.Flags == nil {
+		return jen.Qual(ktrt, "Unnamed").Call(jen.Lit(t.CName), jen.Int64().Call(jen.Id("v")))
+	}
+	return jen.Qual(ktrt, "JoinFlags").CallFunc(func(g *jen.Group) {
+		g.Lit(t.CName)
+		g.Uint64().Call(jen.Id("v"))
+		g.Index().Qual(ktrt, "Flag").ValuesFunc(func(g *jen.Group) {
+			for _, flag := range t.Flags {
+				g.Line().Values(jen.Id("Bit").Op(":").Uint64().Call(jen.Id(flag.Name)), jen.Id("Name").Op(":").Lit(flag.CName))
+			}
+			g.Line()
+		})
+	})
 }
 
 func renderDecoder(f *jen.File, t *Type) {
@@ -258,10 +287,9 @@ func renderDecoder(f *jen.File, t *Type) {
 		jen.Id("raw").Index().Byte(),
 		jen.Id(usedOrBlank("d", t.Fields)).Op("*").Qual(ktrt, "Decoder"),
 	).BlockFunc(func(g *jen.Group) {
-		if !loadsAnything(t.Fields) {
-			return
+		if loadsAnything(t.Fields) {
+			g.Id("b").Op(":=").Parens(jen.Op("*").Index(jen.Lit(t.Size)).Byte()).Parens(jen.Id("raw"))
 		}
-		g.Id("b").Op(":=").Parens(jen.Op("*").Index(jen.Lit(t.Size)).Byte()).Parens(jen.Id("raw"))
 		for _, field := range t.Fields {
 			if field.Load.Op != LoadNothing {
 				g.Add(statement(jen.Id("v").Dot(field.Name), field.Load, bytesIn("b", field.Offset), 0))
@@ -270,9 +298,10 @@ func renderDecoder(f *jen.File, t *Type) {
 	})
 }
 
+// loadsAnything tells whether any field is in the bytes that every value has.
 func loadsAnything(fields []Field) bool {
 	for _, f := range fields {
-		if f.Load.Op != LoadNothing {
+		if f.Load.Op != LoadNothing && f.Load.Op != LoadFlexible {
 			return true
 		}
 	}
@@ -305,6 +334,8 @@ func (l Load) usesDecoder() bool {
 	switch l.Op {
 	case LoadFollow:
 		return true
+	case LoadFlexible:
+		return l.Codec != ""
 	case LoadStruct:
 		return !l.NoFollow
 	case LoadArray:

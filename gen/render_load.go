@@ -87,7 +87,7 @@ func expression(l Load, from source) *jen.Statement {
 	switch l.Op {
 	case LoadInt:
 		return convertInt(l, from)
-	case LoadInt128:
+	case LoadRuntime:
 		return jen.Qual(ktrt, "Load"+l.Type.Name).Call(from.slice(l.Size))
 	case LoadBool:
 		return from.byteAt(0).Op("!=").Lit(0)
@@ -104,10 +104,19 @@ func expression(l Load, from source) *jen.Statement {
 		return jen.Qual(ktrt, "Follow").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
 	case LoadPtr:
 		return jen.Qual(ktrt, "PtrTo").Types(goType(*l.Type.Elem)).Call(loadUint(8, from))
-	case LoadFuncPtr:
-		return jen.Qual(ktrt, "LoadFuncPtr").Call(from.slice(8))
+	case LoadFlexible:
+		return flexible(l, from)
 	}
 	panic(fmt.Sprintf("gen: no expression for load %d", l.Op))
+}
+
+// flexible prints a flexible array, which goes on behind the bytes that every
+// value has.
+func flexible(l Load, from source) *jen.Statement {
+	if l.Codec == "" {
+		return jen.Qual(ktrt, "String").Call(jen.Id("raw").Index(jen.Lit(from.offset), jen.Empty()))
+	}
+	return jen.Qual(ktrt, "Flexible").Call(jen.Id("raw"), jen.Lit(from.offset), jen.Lit(l.Size), jen.Id(l.Codec), jen.Id("d"))
 }
 
 // loadUint prints an unsigned little-endian integer.
@@ -173,6 +182,8 @@ func goType(t GoType) *jen.Statement {
 		return jen.Op("*").Add(goType(*t.Elem))
 	case Array:
 		return jen.Index(jen.Lit(t.Len)).Add(goType(*t.Elem))
+	case Slice:
+		return jen.Index().Add(goType(*t.Elem))
 	}
 	return jen.Id(t.Name)
 }

@@ -56,7 +56,7 @@ func integer(s *runtime.Shape) (GoType, Load) {
 			name = "Int128"
 		}
 		t := GoType{Kind: Runtime, Name: name}
-		return t, Load{Op: LoadInt128, Size: 16, Type: t}
+		return t, Load{Op: LoadRuntime, Size: 16, Type: t}
 	}
 	return rawBytes(s.Size)
 }
@@ -70,6 +70,10 @@ func intName(s *runtime.Shape) string {
 }
 
 func (b *builder) structure(s *runtime.Shape, shared bool) (GoType, Load) {
+	if name := kernelStruct(s); name != "" {
+		t := GoType{Kind: Runtime, Name: name}
+		return t, Load{Op: LoadRuntime, Size: s.Size, Type: t}
+	}
 	t := GoType{Kind: Local, Name: b.declOf(s).name}
 	if s.Size == 0 {
 		return t, Load{}
@@ -100,7 +104,7 @@ func (b *builder) pointer(s *runtime.Shape, shared bool) (GoType, Load) {
 		return rawBytes(s.Size)
 	case target != nil && target.Kind == runtime.KindFunc:
 		t := GoType{Kind: Runtime, Name: "FuncPtr"}
-		return t, Load{Op: LoadFuncPtr, Size: 8, Type: t}
+		return t, Load{Op: LoadRuntime, Size: 8, Type: t}
 	case target != nil && target.Kind == runtime.KindFwd:
 		elem := GoType{Kind: Local, Name: b.declOf(target).name}
 		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
@@ -141,9 +145,21 @@ func (b *builder) field(m runtime.Member, shared bool) Field {
 		return f
 	}
 	f.Type, f.Load = b.value(m.Type, shared)
-	if f.Type.Kind == Array && f.Type.Len == 0 {
-		f.Comment += " (flexible: its elements are not read)"
+	return f
+}
+
+// flexible returns a flexible array as a field, without its name.
+func (b *builder) flexible(m runtime.Member) Field {
+	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s (as many as there is room for)", m.Offset, runtime.CDecl(m.Type, m.Name))}
+	elem := m.Type.Underlying().Elem
+	if elem.Underlying().Kind == runtime.KindChar {
+		f.Type = GoType{Name: "string"}
+		f.Load = Load{Op: LoadFlexible, Size: 1, Type: f.Type}
+		return f
 	}
+	codec := b.codec(elem)
+	f.Type = GoType{Kind: Slice, Elem: &codec.Type}
+	f.Load = Load{Op: LoadFlexible, Size: elem.Size, Type: f.Type, Codec: codec.Name}
 	return f
 }
 
@@ -200,6 +216,8 @@ func (t GoType) word(load Load) string {
 	switch t.Kind {
 	case Pointer:
 		return "Ref" + t.Elem.word(Load{})
+	case Slice:
+		return t.Elem.word(Load{}) + "List"
 	case Array:
 		elem := Load{}
 		if load.Elem != nil {

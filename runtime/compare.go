@@ -70,10 +70,11 @@ func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
 	}
 	before := len(c.differences)
 	ops := c.value(path, want, have, place{})
+	tail := c.tail(path, want.Underlying(), have.Underlying())
 	if len(c.differences) > before {
 		return nil, false
 	}
-	p = &plan{size: want.Size, need: have.Size, ops: merge(ops)}
+	p = &plan{size: want.Size, need: have.Size, ops: merge(ops), tail: tail}
 	if p.isIdentity() {
 		return nil, true
 	}
@@ -83,7 +84,24 @@ func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
 // isIdentity tells whether every byte stays where it is. Bytes between members
 // have no meaning and may stay too.
 func (p *plan) isIdentity() bool {
-	return p.size <= p.need && identityOps(p.ops)
+	return p.size <= p.need && identityOps(p.ops) && (p.tail == nil || identityOps([]op{*p.tail}))
+}
+
+// tail compares flexible arrays at the end of two structs.
+func (c *comparison) tail(path string, want, have *Shape) *op {
+	if want == nil || have == nil {
+		return nil
+	}
+	w, wanted := want.Flexible()
+	h, exists := have.Flexible()
+	if !wanted || !exists || w.Name != h.Name {
+		return nil
+	}
+	wantElem, haveElem := w.Type.Underlying().Elem, h.Type.Underlying().Elem
+	return &op{
+		kind: repeat, dst: w.Offset, src: h.Offset, dstStride: wantElem.Size, srcStride: haveElem.Size,
+		body: merge(c.value(typePath(path, want)+"."+w.Name+"[]", wantElem, haveElem, place{})),
+	}
 }
 
 func identityOps(ops []op) bool {

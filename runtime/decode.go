@@ -45,10 +45,11 @@ func (d *Decoder) arrange(raw []byte, p *plan) []byte {
 	if p == nil {
 		return raw
 	}
-	if cap(d.buffer) < p.size {
-		d.buffer = make([]byte, p.size)
+	size := p.sizeFor(len(raw))
+	if cap(d.buffer) < size {
+		d.buffer = make([]byte, size)
 	}
-	d.buffer = d.buffer[:p.size]
+	d.buffer = d.buffer[:size]
 	if err := p.apply(d.buffer, raw); err != nil && d.err == nil {
 		d.err = err
 	}

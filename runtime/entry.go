@@ -47,9 +47,18 @@ func (e *Entry) value() Value {
 	}
 	v.shape, v.data, v.addr = shape, data, addr
 	if shape != nil {
-		v.data = data[:shape.Size:shape.Size]
+		v.data = data[:shape.extent(data):shape.extent(data)]
 	}
 	return v
+}
+
+// extent is how many of the bytes at a value of type s belong to it: all of
+// them if it ends in a flexible array.
+func (s *Shape) extent(b []byte) int {
+	if _, ok := s.Underlying().Flexible(); ok {
+		return len(b)
+	}
+	return s.Size
 }
 
 // unreadable is the error for a value that the guest had no memory for.

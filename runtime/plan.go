@@ -12,7 +12,19 @@ type plan struct {
 	size int // bytes that apply writes
 	need int // bytes of the guest that it reads
 	ops  []op
+	tail *op // repeat, of a flexible array for as long as there are bytes; nil without one
 }
+
+// sizeFor is how many bytes apply writes for a value of n bytes.
+func (p *plan) sizeFor(n int) int {
+	if p.tail == nil {
+		return p.size
+	}
+	return max(p.size, p.tail.dst+p.tail.elements(n)*p.tail.dstStride)
+}
+
+// elements is how many elements a flexible array has in a value of n bytes.
+func (o *op) elements(n int) int { return max(0, n-o.src) / o.srcStride }
 
 // op moves one member, or the elements of an array.
 type op struct {
@@ -57,7 +69,12 @@ func (p intPlace) bytes() int { return (p.first + p.bits + 7) / 8 }
 // an [*Overflow] if a value does not fit.
 func (p *plan) apply(dst, src []byte) error {
 	clear(dst)
-	return applyOps(p.ops, dst, src)
+	if err := applyOps(p.ops, dst, src); err != nil || p.tail == nil {
+		return err
+	}
+	tail := *p.tail
+	tail.n = tail.elements(len(src))
+	return applyOps([]op{tail}, dst, src)
 }
 
 func applyOps(ops []op, dst, src []byte) error {

@@ -202,7 +202,11 @@ func (w *where) enterField(i int) bool {
 		if m.Name == fields[i].Name {
 			w.want, w.have = fields[i].Type, m.Type
 			w.offset += m.Offset
-			w.size = m.bytes()
+			if f, ok := have.Flexible(); ok && f.Name == m.Name {
+				w.size -= m.Offset
+			} else {
+				w.size = m.bytes()
+			}
 			w.steps += "." + m.Name
 			return true
 		}

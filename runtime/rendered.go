@@ -82,9 +82,10 @@ func (v *Value) renderFields(r *Rendered, u *Shape, left *int, depth int) {
 }
 
 func (v *Value) renderElems(r *Rendered, u *Shape, left *int, depth int) {
-	for i := range u.Len {
+	n := v.elements(u)
+	for i := range n {
 		if *left <= 0 || depth == 0 {
-			r.Omitted = u.Len - i
+			r.Omitted = n - i
 			return
 		}
 		elem := *v

@@ -83,3 +83,23 @@ func (s *Shape) Underlying() *Shape {
 
 // maxTypedefs bounds a typedef chain; clang nests a handful.
 const maxTypedefs = 64
+
+// Flexible returns the flexible array of a struct: an array of no length behind
+// all other members. Values that are larger than their type have elements in
+// what is left, and so have the bytes that pad a struct at its end.
+func (s *Shape) Flexible() (m Member, ok bool) {
+	if s.Kind != KindStruct || len(s.Members) == 0 {
+		return Member{}, false
+	}
+	m = s.Members[len(s.Members)-1]
+	u := m.Type.Underlying()
+	if m.Name == "" || u == nil || u.Kind != KindArray || u.Len != 0 || u.Elem.Size == 0 {
+		return Member{}, false
+	}
+	for _, other := range s.Members[:len(s.Members)-1] {
+		if int64(other.Offset)+int64(other.bytes()) > int64(m.Offset) {
+			return Member{}, false
+		}
+	}
+	return m, true
+}

@@ -13,7 +13,7 @@ import (
 //	Int64    Int, Uint and Enum up to 2^63-1, Bool, Char
 //	Bool     Bool; Int, Uint, Char, Enum and Ptr: whether they are not 0
 //	Float64  Float, Int, Uint, Enum
-//	Str      Enum whose value has a name; arrays of Char
+//	Str      Enum whose value has a name, or is made of flags that have; arrays of Char
 //	Bytes    everything
 //
 // Bitfields are what their declared type is. The number of an array's entry,
@@ -108,9 +108,9 @@ func (v *Value) float(u *Shape) (f float64, ok bool) {
 	return 0, false
 }
 
-// Str returns the name of an enum's value, or the C string in a char array. It
-// returns a [*TypeMismatch] for the rest, and for a value that its enum has no
-// name for.
+// Str returns the name of an enum's value, the names of its flags joined by "|",
+// or the C string in a char array. It returns a [*TypeMismatch] for the rest,
+// and for a value that its enum has no name for.
 func (v Value) Str() (string, error) {
 	const want = "Enum or char[]"
 	u, err := v.scalar("Str")
@@ -269,13 +269,17 @@ func (n wideInt) String() string {
 	return n.big().String()
 }
 
-// enumerator returns the first name that an enum has for its value.
+// enumerator returns the first name that an enum has for its value, or those of
+// the flags that the value is made of.
 func (v *Value) enumerator(u *Shape) (name string, ok bool) {
 	n := v.load(u)
 	for i := range u.Values {
 		if u.Values[i].Value == n {
 			return u.Values[i].Name, true
 		}
+	}
+	if flags := u.Flags(); flags != nil {
+		return joinFlags(n, flags)
 	}
 	return "", false
 }

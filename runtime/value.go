@@ -118,6 +118,9 @@ func (v *Value) member(name, walked string) error {
 // enter goes to a member of the struct that v is.
 func (v *Value) enter(m *Member) {
 	size := m.bytes()
+	if f, ok := v.shape.Underlying().Flexible(); ok && f.Name == m.Name {
+		size = len(v.data) - m.Offset
+	}
 	v.data = v.data[m.Offset : m.Offset+size : m.Offset+size]
 	v.shape, v.bits, v.first = m.Type, m.Bits, m.BitOffset
 	if v.addr != 0 {
@@ -140,11 +143,20 @@ func (v *Value) element(i int, walked string) error {
 	if u.Kind != KindArray {
 		return &NotAnArray{Requested: v.path, Walked: walked, Index: i, Kind: kindName(u), Type: CType(v.shape)}
 	}
-	if i >= u.Len {
-		return &IndexOutOfRange{Map: v.root.text(v.key, walked), Index: i, Len: u.Len}
+	if n := v.elements(u); i >= n {
+		return &IndexOutOfRange{Map: v.root.text(v.key, walked), Index: i, Len: n}
 	}
 	v.enterElement(u, i)
 	return nil
+}
+
+// elements is how many elements the array that v is has: a flexible one as many
+// as there is room for.
+func (v *Value) elements(array *Shape) int {
+	if array.Len == 0 && array.Elem.Size > 0 {
+		return len(v.data) / array.Elem.Size
+	}
+	return array.Len
 }
 
 // enterElement goes to element i of the array that v is.

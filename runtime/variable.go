@@ -34,8 +34,8 @@ func (g *globals) load(maps []*mapReader) {
 	})
 }
 
-// isGlobal tells whether a map is one of the sections .bss, .data and .rodata,
-// or one with such a name and a suffix: .data.tuning. A section without BTF is
+// isGlobal tells whether a map is one of the sections .bss, .data, .rodata and
+// .kconfig, or one with such a name and a suffix: .data.tuning. A section without BTF is
 // called by its map's name, to which libbpf adds the object's in front.
 func isGlobal(m *Map) bool {
 	if m.Type != MapTypeArray {
@@ -49,7 +49,7 @@ func isGlobal(m *Map) bool {
 	if dot < 0 {
 		return false
 	}
-	for _, section := range [...]string{".bss", ".data", ".rodata"} {
+	for _, section := range [...]string{".bss", ".data", ".rodata", ".kconfig"} {
 		if rest, ok := strings.CutPrefix(name[dot:], section); ok && (rest == "" || rest[0] == '.') {
 			return true
 		}

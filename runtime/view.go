@@ -22,9 +22,9 @@ func (s *Snapshot) Map(name string) MapView { return s.view().Map(name) }
 // MapByID returns the map with that id, for reading it without generated code.
 func (s *Snapshot) MapByID(id uint32) MapView { return s.view().MapByID(id) }
 
-// Var returns the global variable of that name, from any of the .bss, .data
-// and .rodata sections and those whose names begin so. The name is one name: it
-// is not split at dots. It has a [*VarNotFound] or an [*AmbiguousVar]
+// Var returns the global variable of that name, from any of the .bss, .data,
+// .rodata and .kconfig sections and those whose names begin so. The name is one
+// name: it is not split at dots. It has a [*VarNotFound] or an [*AmbiguousVar]
 // otherwise.
 func (s *Snapshot) Var(name string) Value { return s.view().Var(name) }
 

@@ -28,6 +28,13 @@ func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
 	u := v.Shape().Underlying()
 	switch u.Kind {
 	case ktrt.KindStruct, ktrt.KindUnion:
+		raw, err := v.Bytes()
+		require.NoError(l.t, err)
+		if want := kernelStruct(got.Interface(), raw); want != nil {
+			l.n++
+			require.Equal(l.t, want, got.Interface(), v.Path())
+			return
+		}
 		for i, f := range u.Fields() {
 			l.compare(v.Get(f.Name), got.Field(i))
 		}
@@ -50,8 +57,11 @@ func (l *leaves) compareArray(v ktrt.Value, u *ktrt.Shape, got reflect.Value) {
 		require.Equal(l.t, got.String(), text, v.Path())
 		return
 	}
-	require.Equal(l.t, u.Len, got.Len(), v.Path())
-	for i := range u.Len {
+	if u.Len > 0 {
+		require.Equal(l.t, u.Len, got.Len(), v.Path())
+	}
+	require.Error(l.t, v.Get(fmt.Sprintf("[%d]", got.Len())).Err(), v.Path())
+	for i := range got.Len() {
 		l.compare(v.Get(fmt.Sprintf("[%d]", i)), got.Index(i))
 	}
 }
@@ -163,6 +173,11 @@ func TestPathsReadWhatGeneratedCodeReads(t *testing.T) {
 		compareArrayMap(l, s, "names", snap.Names())
 		compareArrayMap(l, s, "pointers", snap.Pointers())
 		compareArrayMap(l, s, "flexible", snap.Flexible())
+		compareArrayMap(l, s, "padded", snap.Padded())
+		compareArrayMap(l, s, "messages", snap.Messages())
+		compareArrayMap(l, s, "flags", snap.Flags())
+		compareArrayMap(l, s, "masks", snap.Masks())
+		compareArrayMap(l, s, "kernel_parts", snap.KernelParts())
 		compareArrayMap(l, s, "matrix", snap.Matrix())
 		compareArrayMap(l, s, "a_name_longer_than_the_kernel_keeps", snap.ANameLongerThanTheKernelKeeps())
 		compareHash(l, s, "nodes", snap.Nodes())
@@ -184,6 +199,8 @@ func TestPathsReadWhatGeneratedCodeReads(t *testing.T) {
 		l.compare(s.Var("slice"), reflect.ValueOf(snap.Data().Slice))
 		l.compare(s.Var("tuned"), reflect.ValueOf(snap.DataTuning().Tuned))
 		l.compare(s.Var("limit"), reflect.ValueOf(snap.Rodata().Limit))
+		l.compare(s.Var("LINUX_KERNEL_VERSION"), reflect.ValueOf(snap.Kconfig().LINUX_KERNEL_VERSION))
+		l.compare(s.Var("CONFIG_PREEMPT"), reflect.ValueOf(snap.Kconfig().CONFIG_PREEMPT))
 		for i, row := range snap.Bss().Table.All() {
 			l.compare(s.Var("table").Get(fmt.Sprintf("[%d]", i)), reflect.ValueOf(row))
 		}

@@ -37,9 +37,18 @@ func requireDecoded(t *testing.T, path string, s *ktrt.Shape, b []byte, got refl
 	u := s.Underlying()
 	switch u.Kind {
 	case ktrt.KindStruct, ktrt.KindUnion:
+		if want := kernelStruct(got.Interface(), b); want != nil {
+			require.Equal(t, want, got.Interface(), path)
+			return
+		}
 		fields := u.Fields()
 		require.Equal(t, len(fields), got.NumField(), path)
+		flexible, _ := u.Flexible()
 		for i, f := range fields {
+			if f.Name == flexible.Name {
+				requireFlexible(t, path+"."+f.Name, f, b, got.Field(i))
+				continue
+			}
 			requireMember(t, path+"."+f.Name, f, b, got.Field(i))
 		}
 	case ktrt.KindArray:
@@ -75,6 +84,38 @@ func requireArray(t *testing.T, path string, s *ktrt.Shape, b []byte, got reflec
 		size := s.Elem.Size
 		requireDecoded(t, fmt.Sprintf("%s[%d]", path, i), s.Elem, b[i*size:(i+1)*size], got.Index(i))
 	}
+}
+
+// requireFlexible compares the elements that there is room for in b.
+func requireFlexible(t *testing.T, path string, m ktrt.Member, b []byte, got reflect.Value) {
+	t.Helper()
+	elem := m.Type.Underlying().Elem
+	n := (len(b) - m.Offset) / elem.Size
+	requireArray(t, path, &ktrt.Shape{Kind: ktrt.KindArray, Elem: elem, Len: n}, b[m.Offset:], got)
+}
+
+// kernelStruct returns what the kernel has in the bytes of a struct that
+// programs see as words, nil for other types.
+func kernelStruct(got any, b []byte) any {
+	word := func(i int) uint64 { return number(b, 64*i, 64, false).Uint64() }
+	address := func(i int) ktrt.Address { return ktrt.Address(word(i)) }
+	switch got.(type) {
+	case ktrt.SpinLock:
+		return ktrt.SpinLock(number(b, 0, 32, false).Uint64())
+	case ktrt.RefCount:
+		return ktrt.RefCount(number(b, 0, 32, false).Uint64())
+	case ktrt.Timer:
+		return ktrt.Timer{Callback: address(0), Lock: ktrt.SpinLock(number(b, 64, 32, false).Uint64())}
+	case ktrt.ListHead:
+		return ktrt.ListHead{Next: address(0), Prev: address(1)}
+	case ktrt.ListNode:
+		return ktrt.ListNode{Next: address(0), Prev: address(1), Owner: address(2)}
+	case ktrt.RBRoot:
+		return ktrt.RBRoot{Root: address(0), Leftmost: address(1)}
+	case ktrt.RBNode:
+		return ktrt.RBNode{Parent: address(0) &^ 3, Red: word(0)%2 == 0, Right: address(1), Left: address(2), Owner: address(3)}
+	}
+	return nil
 }
 
 func requireFloat(t *testing.T, path string, s *ktrt.Shape, b []byte, got reflect.Value) {

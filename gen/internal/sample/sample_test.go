@@ -22,6 +22,11 @@ func TestArraysReadWhatTheirBytesSay(t *testing.T) {
 		requireArrayMap(t, s, "names", snap.Names())
 		requireArrayMap(t, s, "pointers", snap.Pointers())
 		requireArrayMap(t, s, "flexible", snap.Flexible())
+		requireArrayMap(t, s, "padded", snap.Padded())
+		requireArrayMap(t, s, "messages", snap.Messages())
+		requireArrayMap(t, s, "flags", snap.Flags())
+		requireArrayMap(t, s, "masks", snap.Masks())
+		requireArrayMap(t, s, "kernel_parts", snap.KernelParts())
 		requireArrayMap(t, s, "matrix", snap.Matrix())
 		requireArrayMap(t, s, "a_name_longer_t", snap.ANameLongerThanTheKernelKeeps())
 	}

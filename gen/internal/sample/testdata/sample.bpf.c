@@ -23,6 +23,15 @@ enum policy { POLICY_NORMAL, POLICY_BATCH = 3, POLICY_OTHER = 3 };
 enum delta { DELTA_DOWN = -1, DELTA_NONE, DELTA_UP };
 enum wide { WIDE_SMALL = 1, WIDE_LARGE = 1ull << 40 };
 
+enum enqueue {
+	ENQ_WAKEUP = 1,
+	ENQ_HEAD = 1 << 4,
+	ENQ_PREEMPT = 1ull << 32,
+	ENQ_LAST = 1ull << 41,
+	ENQ_INTERNAL_MASK = 0xffull << 56,
+};
+enum slot { SLOT_NONE, SLOT_A, SLOT_B, SLOT_C, SLOT_D }; /* counts, and has no flags */
+
 typedef struct {
 	u32 x, y;
 } point_t;
@@ -134,6 +143,70 @@ struct pointers {
 struct flexible {
 	u32 n;
 	u32 items[];
+};
+
+/* Two elements fit into the padding behind the count. */
+struct padded {
+	u64 id;
+	u32 n;
+	u16 items[];
+};
+
+struct message {
+	u32 length;
+	enum policy policy;
+	char text[];
+};
+
+struct cpumask {
+	unsigned long bits[4];
+};
+typedef struct cpumask cpumask_t;
+
+struct flags {
+	enum enqueue enqueue;
+	enum slot slot;
+	u32 wakeup : 1;
+	enum enqueue narrow : 5;
+};
+
+struct masks {
+	cpumask_t allowed;
+	struct cpumask nodes[2];
+	u8 cores[3]; /* a bitmap by bytes */
+};
+
+struct bpf_spin_lock {
+	u32 val;
+};
+struct bpf_timer {
+	u64 __opaque[2];
+} __attribute__((aligned(8)));
+struct bpf_list_head {
+	u64 __opaque[2];
+} __attribute__((aligned(8)));
+struct bpf_list_node {
+	u64 __opaque[3];
+} __attribute__((aligned(8)));
+struct bpf_rb_root {
+	u64 __opaque[2];
+} __attribute__((aligned(8)));
+struct bpf_rb_node {
+	u64 __opaque[4];
+} __attribute__((aligned(8)));
+struct bpf_refcount {
+	u32 __opaque[1];
+} __attribute__((aligned(4)));
+
+/* What the kernel keeps in values on behalf of programs. */
+struct kernel_parts {
+	struct bpf_spin_lock lock;
+	struct bpf_refcount refs;
+	struct bpf_timer timer;
+	struct bpf_list_head head;
+	struct bpf_list_node link;
+	struct bpf_rb_root root;
+	struct bpf_rb_node branch;
 };
 
 struct key {
@@ -262,6 +335,15 @@ struct {
 	__uint(max_entries, 4);
 } arena SEC(".maps");
 
+MAP(padded, ARRAY, u32, struct padded, 8);
+MAP(messages, ARRAY, u32, struct message, 8);
+MAP(flags, ARRAY, u32, struct flags, 8);
+MAP(masks, ARRAY, u32, struct masks, 8);
+MAP(kernel_parts, ARRAY, u32, struct kernel_parts, 8);
+
+extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
+extern _Bool CONFIG_PREEMPT __attribute__((section(".kconfig"))) __attribute__((weak));
+
 u32 nr_online;
 u64 counters[4];
 struct node *head;
@@ -277,6 +359,7 @@ int touch(void *ctx)
 {
 	nr_online += hidden++ + limit + slice + tuned + counters[0] + grid[1][1];
 	head = 0;
+	tuned += LINUX_KERNEL_VERSION + CONFIG_PREEMPT;
 	return table[3].u32;
 }
 

@@ -1,0 +1,119 @@
+package runtime
+
+import (
+	"encoding/binary"
+	"strconv"
+)
+
+// This file has the structs of the kernel that stand in the values of maps:
+// what BPF programs declare as words without names.
+
+// SpinLock is a struct bpf_spin_lock or bpf_res_spin_lock.
+type SpinLock uint32
+
+// LoadSpinLock returns a spin lock.
+func LoadSpinLock(b []byte) SpinLock { return SpinLock(binary.LittleEndian.Uint32(b)) }
+
+// IsLocked tells whether a CPU held the lock.
+func (l SpinLock) IsLocked() bool { return l != 0 }
+
+// String returns "locked" or "unlocked".
+func (l SpinLock) String() string {
+	if l.IsLocked() {
+		return "locked"
+	}
+	return "unlocked"
+}
+
+// RefCount is a struct bpf_refcount: how many pointers there are to an object
+// that a program has allocated.
+type RefCount uint32
+
+// LoadRefCount returns a reference count.
+func LoadRefCount(b []byte) RefCount { return RefCount(binary.LittleEndian.Uint32(b)) }
+
+// String returns the number.
+func (c RefCount) String() string { return strconv.FormatUint(uint64(c), 10) }
+
+// Timer is a struct bpf_timer or bpf_wq (struct bpf_async_kern,
+// kernel/bpf/helpers.c).
+type Timer struct {
+	Callback Address  // of the kernel's struct bpf_hrtimer or bpf_work; NULL before bpf_timer_init
+	Lock     SpinLock // of Callback
+}
+
+// LoadTimer returns a timer.
+func LoadTimer(b []byte) Timer {
+	return Timer{Callback: Address(binary.LittleEndian.Uint64(b)), Lock: LoadSpinLock(b[8:])}
+}
+
+// IsSet tells whether the timer was initialised.
+func (t Timer) IsSet() bool { return t.Callback != 0 }
+
+// ListHead is a struct bpf_list_head: the kernel's struct list_head. Next and
+// Prev are the addresses of the first and the last node, and of the head itself
+// in a list that became empty.
+type ListHead struct{ Next, Prev Address }
+
+// LoadListHead returns the head of a list.
+func LoadListHead(b []byte) ListHead {
+	return ListHead{Next: Address(binary.LittleEndian.Uint64(b)), Prev: Address(binary.LittleEndian.Uint64(b[8:]))}
+}
+
+// IsEmpty tells whether there is nothing in the list, whose head must be where
+// it was read through snap.
+func (h *ListHead) IsEmpty(snap Bound) bool {
+	return h.Next == 0 || uint64(h.Next) == Addr(snap, h)
+}
+
+// ListNode is a struct bpf_list_node, which an object has for being in a list.
+type ListNode struct {
+	Next, Prev Address // of the nodes beside it, or the list's head
+	Owner      Address // of the list's head; NULL if it is in none
+}
+
+// LoadListNode returns a node of a list.
+func LoadListNode(b []byte) ListNode {
+	return ListNode{
+		Next:  Address(binary.LittleEndian.Uint64(b)),
+		Prev:  Address(binary.LittleEndian.Uint64(b[8:])),
+		Owner: Address(binary.LittleEndian.Uint64(b[16:])),
+	}
+}
+
+// IsLinked tells whether the node is in a list.
+func (n ListNode) IsLinked() bool { return n.Owner != 0 }
+
+// RBRoot is a struct bpf_rb_root: the kernel's struct rb_root_cached.
+type RBRoot struct{ Root, Leftmost Address } // of nodes; NULL in an empty tree
+
+// LoadRBRoot returns the root of a tree.
+func LoadRBRoot(b []byte) RBRoot {
+	return RBRoot{Root: Address(binary.LittleEndian.Uint64(b)), Leftmost: Address(binary.LittleEndian.Uint64(b[8:]))}
+}
+
+// IsEmpty tells whether there is nothing in the tree.
+func (r RBRoot) IsEmpty() bool { return r.Root == 0 }
+
+// RBNode is a struct bpf_rb_node, which an object has for being in a tree.
+type RBNode struct {
+	Parent, Right, Left Address // of nodes; NULL where there is none
+	Red                 bool
+	Owner               Address // of the tree's root; NULL if it is in none
+}
+
+// LoadRBNode returns a node of a tree (struct rb_node, include/linux/rbtree_types.h).
+func LoadRBNode(b []byte) RBNode {
+	const black, colorMask = 1, 3 // in the low bits of the parent
+	parent := binary.LittleEndian.Uint64(b)
+	return RBNode{
+		Parent: Address(parent &^ colorMask),
+		Right:  Address(binary.LittleEndian.Uint64(b[8:])),
+		Left:   Address(binary.LittleEndian.Uint64(b[16:])),
+		Red:    parent&black == 0,
+		Owner:  Address(binary.LittleEndian.Uint64(b[24:])),
+	}
+}
+
+// IsLinked tells whether the node is in a tree.
+func (n RBNode) IsLinked() bool { return n.Owner != 0 }
