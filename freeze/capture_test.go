@@ -341,6 +341,83 @@ func TestStacksHaveTheirIDsForKeys(t *testing.T) {
 	}
 }
 
+// ring makes a ring buffer that starts near the end of its data, for it to wrap
+// around.
+func ring(g *guest, h memimage.Map, records ...memimage.Record) {
+	h.ID, h.MaxEntries = 1, 4096
+	g.add(1, g.RingBuf(h, 5*4096-40, records))
+}
+
+func TestRingsHaveWhatWasNotConsumed(t *testing.T) {
+	for _, typ := range []uint32{27, 31} {
+		g := newGuest()
+		records := []memimage.Record{
+			{Data: random(13)}, {Data: random(1000)}, {Data: random(8), Bits: memimage.RecordBusy},
+			{Data: nil}, {Data: random(24), Bits: memimage.RecordDiscarded}, {Data: random(1)},
+		}
+		ring(g, memimage.Map{Type: typ}, records...)
+		f := g.freezer(t, freeze.Options{})
+		for range 2 { // the second time into the buffers of a rehearsal
+			snap, err := f.Capture(t.Context(), "now")
+			require.NoError(t, err)
+			m := mapOf(t, snap, 1)
+			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, len(records), m.Total)
+			require.Len(t, m.Extents, len(records))
+			for i, e := range m.Extents {
+				require.EqualValues(t, len(records[i].Data)|int(records[i].Bits), binary.LittleEndian.Uint32(e.Data))
+				require.Equal(t, string(records[i].Data), string(e.Data[8:]))
+				require.Zero(t, e.Addr%8)
+			}
+		}
+	}
+}
+
+func TestRingsThatOverwriteBeginWithWhatIsLeft(t *testing.T) {
+	g := newGuest()
+	records := []memimage.Record{{Data: random(8)}, {Data: random(16)}, {Data: random(24)}}
+	ring(g, memimage.Map{Type: 27}, records...)
+	g.Overwrite(g.maps[1], 5*4096-40+16)
+	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Len(t, m.Extents, 2)
+	require.Equal(t, records[1].Data, m.Extents[0].Data[8:])
+}
+
+func TestRingsWithinALimitHaveTheirOldestRecords(t *testing.T) {
+	g := newGuest()
+	ring(g, memimage.Map{Type: 27}, memimage.Record{Data: random(100)}, memimage.Record{Data: random(100)}, memimage.Record{Data: random(100)})
+	m := mapOf(t, g.capture(t, freeze.Options{MapBytes: 230}), 1)
+	require.Equal(t, runtime.Truncated, m.Status)
+	require.Contains(t, m.Reason, "2 records reach the limit")
+	require.Len(t, m.Extents, 2)
+}
+
+// User space writes the position of a ring's consumer, or the records.
+func TestRingsThatLieFail(t *testing.T) {
+	const start = 5*4096 - 40
+	for name, c := range map[string]struct {
+		damage func(*guest)
+		want   string
+	}{
+		"a consumer before what is there": {func(g *guest) { g.SetRing(g.maps[1], 0, start+16) }, "the consumer is at 0"},
+		"a consumer behind the producer":  {func(g *guest) { g.SetRing(g.maps[1], start+32, start+16) }, "the consumer is at"},
+		"a consumer between records":      {func(g *guest) { g.SetRing(g.maps[1], start+1, start+16) }, "the consumer is at"},
+		"a producer within a record":      {func(g *guest) { g.SetRing(g.maps[1], start, start+8) }, "a record of 8 bytes"},
+		"a size that is no power of two":  {func(g *guest) { g.Put(g.maps[1]+memimage.Offset("bpf_map", "max_entries"), 5000, 4) }, "a ring of 5000 bytes"},
+		"no ring":                         {func(g *guest) { g.Put(g.maps[1]+memimage.Offset("bpf_ringbuf_map", "rb"), 0, 8) }, "read struct bpf_ringbuf"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			ring(g, memimage.Map{Type: 27}, memimage.Record{Data: random(8)})
+			c.damage(g)
+			m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+			require.Equal(t, runtime.Failed, m.Status)
+			require.Contains(t, m.Reason, c.want)
+		})
+	}
+}
+
 func TestMapsAreFoundAtAnyDepthAndInOrder(t *testing.T) {
 	g := newGuest()
 	ids := []uint32{1, 63, 64, 4095, 4096, 300_000, 1<<31 - 1}
@@ -360,7 +437,7 @@ func TestUnreadMapTypesSayTheyAre(t *testing.T) {
 	g.add(1, g.Other(memimage.Map{ID: 1, Name: "bloom", Type: 30, KeySize: 8, ValueSize: 4, MaxEntries: 3}))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
 	require.Equal(t, runtime.Unsupported, m.Status)
-	require.Contains(t, m.Reason, "type 30")
+	require.Contains(t, m.Reason, "a bloom filter keeps bits of hashes")
 	require.Equal(t, "bloom", m.Name)
 	require.Equal(t, 3, m.MaxEntries)
 }

@@ -6,6 +6,7 @@ import (
 	"go/build/constraint"
 	"go/token"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -125,6 +126,31 @@ func (b *builder) collect() error {
 	return nil
 }
 
+// recordTag, before the name of a type, is the decl tag of a ring buffer that
+// says of which type its records are.
+const recordTag = "ktgen:record:"
+
+// valueType is the type of a map's values: of a ring buffer's records, which
+// its definition can name in a tag.
+func (b *builder) valueType(m *object.Map) btf.Type {
+	if t := runtime.MapType(m.Type); t != runtime.MapTypeRingBuf && t != runtime.MapTypeUserRingBuf {
+		return m.Value
+	}
+	for _, tag := range m.Tags {
+		name, isRecord := strings.CutPrefix(tag, recordTag)
+		if !isRecord {
+			continue
+		}
+		types, err := b.obj.Types.AnyTypesByName(name)
+		if err != nil || len(types) != 1 {
+			b.warnf("map %s is read as bytes: its tag names the type %s, and the object has %d of that name", m.Name, name, len(types))
+			return nil
+		}
+		return types[0]
+	}
+	return nil
+}
+
 func (b *builder) collectSection(s *object.Section) error {
 	if s.Type == nil || len(s.Vars) == 0 {
 		return nil // such as string literals
@@ -143,10 +169,11 @@ func (b *builder) collectSection(s *object.Section) error {
 
 // mapValue is shape for the values of a map, which can be casts themselves.
 func (b *builder) mapValue(m *object.Map) (*runtime.Shape, error) {
-	if m.Value == nil {
+	t := b.valueType(m)
+	if t == nil {
 		return nil, nil
 	}
-	s, err := b.shapes.OfMap(m.Name, m.Value)
+	s, err := b.shapes.OfMap(m.Name, t)
 	return b.pruned(s, err)
 }
 

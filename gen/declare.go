@@ -253,7 +253,9 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 	} else if m.key != nil {
 		doc = append(doc, "\tkey: "+runtime.CType(m.key))
 	}
-	if m.ValueSize > 0 && m.value == nil {
+	if out.Access == AccessRingBufOf {
+		doc = append(doc, "\trecords: "+runtime.CType(m.value))
+	} else if m.ValueSize > 0 && m.value == nil {
 		doc = append(doc, fmt.Sprintf("\tvalue: %s without a type", bytesText(int(m.ValueSize))))
 	} else if m.value != nil {
 		doc = append(doc, "\tvalue: "+runtime.CType(m.value))
@@ -272,10 +274,14 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 func access(m mapShapes) (a Access, why string) {
 	a, typed := accessOf[runtime.MapType(m.Type)]
 	switch {
+	case m.Type == uint32(runtime.MapTypeBloomFilter):
+		return AccessOpaque, "a bloom filter keeps bits of hashes, and none of its elements"
 	case !typed:
 		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", runtime.MapType(m.Type))
 	case a == AccessStackTraces && m.Flags&stackBuildID != 0:
 		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
+	case a == AccessRingBuf && m.value != nil:
+		return AccessRingBufOf, ""
 	case !a.hasValue():
 		return a, ""
 	case m.value == nil:
@@ -291,7 +297,7 @@ func access(m mapShapes) (a Access, why string) {
 // hasValue tells whether values are of a type of the program's.
 func (a Access) hasValue() bool {
 	switch a {
-	case AccessOpaque, AccessArena, AccessStackTraces, AccessSlots:
+	case AccessOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf:
 		return false
 	}
 	return true
@@ -341,6 +347,8 @@ var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeStackTrace:    AccessStackTraces,
 	runtime.MapTypeProgArray:     AccessSlots,
 	runtime.MapTypeArrayOfMaps:   AccessSlots,
+	runtime.MapTypeRingBuf:       AccessRingBuf,
+	runtime.MapTypeUserRingBuf:   AccessRingBuf,
 }
 
 // mapTypeConst is the constant of package runtime for a map type, empty for

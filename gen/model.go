@@ -93,6 +93,8 @@ const (
 	AccessQueue       Access = "Queue"
 	AccessStackTraces Access = "StackTraces"
 	AccessSlots       Access = "Slots"
+	AccessRingBuf     Access = "RingBuf"
+	AccessRingBufOf   Access = "RingBufOf"
 	AccessArena       Access = "Arena"
 	AccessStructOps   Access = "StructOps" // the value itself is returned
 	AccessOpaque      Access = "Opaque"

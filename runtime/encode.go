@@ -131,6 +131,12 @@ func (e *encoder) array(v reflect.Value, s *Shape, b []byte) error {
 
 // structure writes a generated struct, or one of this package's types.
 func (e *encoder) structure(v reflect.Value, s *Shape, b []byte) error {
+	if kernel, ok := v.Interface().(kernelStruct); ok {
+		for i, word := range kernel.words() {
+			intPlace{bits: 64}.store(b[8*i:], word)
+		}
+		return nil
+	}
 	switch s.Kind {
 	case KindPointer: // Ptr, FuncPtr
 		intPlace{bits: 64}.store(b, v.Field(0).Uint())
@@ -145,9 +151,40 @@ func (e *encoder) structure(v reflect.Value, s *Shape, b []byte) error {
 		intPlace{bits: 64}.store(b[8:], high.Uint())
 		return nil
 	case KindStruct, KindUnion, KindSection:
-		return e.members(v, s.Fields(), b)
+		if err := e.members(v, s.Fields(), b); err != nil {
+			return err
+		}
+		return e.flexible(v, s, b)
 	}
 	return &FixtureError{Err: fmt.Errorf("it is read element by element (%s), and cannot be given", v.Type())}
+}
+
+// flexible writes the flexible array of a struct into the bytes that the struct
+// has behind its other members.
+func (e *encoder) flexible(v reflect.Value, s *Shape, b []byte) error {
+	m, ok := s.Flexible()
+	if !ok {
+		return nil
+	}
+	v = v.Field(len(s.Fields()) - 1)
+	if v.Kind() != reflect.Slice && v.Kind() != reflect.String {
+		return nil // of a key
+	}
+	elem := m.Type.Underlying().Elem
+	room := (len(b) - m.Offset) / elem.Size
+	if v.Len() > room {
+		return &FixtureError{Path: "." + m.Name, Err: fmt.Errorf("it has %s, and the value room for %d", count(v.Len(), "element", "elements"), room)}
+	}
+	if v.Kind() == reflect.String {
+		copy(b[m.Offset:], v.String())
+		return nil
+	}
+	for i := range v.Len() {
+		if err := e.value(v.Index(i), elem, b[m.Offset+i*elem.Size:][:elem.Size]); err != nil {
+			return within(fmt.Sprintf(".%s[%d]", m.Name, i), err)
+		}
+	}
+	return nil
 }
 
 // members writes the fields of a struct. Those of a union share bytes: zero
@@ -155,8 +192,8 @@ func (e *encoder) structure(v reflect.Value, s *Shape, b []byte) error {
 func (e *encoder) members(v reflect.Value, fields []Member, b []byte) error {
 	var given []int
 	for i := range fields {
-		if v.Field(i).IsZero() {
-			continue
+		if kind := v.Field(i).Kind(); v.Field(i).IsZero() || kind == reflect.Slice || kind == reflect.String && fields[i].Type.Size == 0 {
+			continue // not given, or flexible
 		}
 		scratch := b
 		other := sharing(fields, given, i)

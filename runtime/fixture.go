@@ -193,7 +193,7 @@ func (f *fixture) addSection(i int, given any) {
 func (f *fixture) addMap(i int, given any) error {
 	l := &f.layout.Maps[i]
 	m := &Map{Name: kernelName(l.Name), Type: l.Type}
-	if l.Value != "" {
+	if l.Value != "" && !l.Type.isRing() {
 		m.Value = f.shapes.types[f.shapes.index[l.Value]]
 		m.ValueSize = m.Value.Size
 	}

@@ -8,6 +8,23 @@ import (
 // This file has the structs of the kernel that stand in the values of maps:
 // what BPF programs declare as words without names.
 
+// kernelStruct is one of more than a word, as the words it is made of.
+type kernelStruct interface{ words() []uint64 }
+
+func (h ListHead) words() []uint64 { return []uint64{uint64(h.Next), uint64(h.Prev)} }
+func (n ListNode) words() []uint64 {
+	return []uint64{uint64(n.Next), uint64(n.Prev), uint64(n.Owner)}
+}
+func (r RBRoot) words() []uint64 { return []uint64{uint64(r.Root), uint64(r.Leftmost)} }
+func (n RBNode) words() []uint64 {
+	parent := uint64(n.Parent)
+	if n.Black {
+		parent |= rbBlack
+	}
+	return []uint64{parent, uint64(n.Right), uint64(n.Left), uint64(n.Owner)}
+}
+func (t Timer) words() []uint64 { return []uint64{uint64(t.Callback)} }
+
 // SpinLock is a struct bpf_spin_lock or bpf_res_spin_lock.
 type SpinLock uint32
 
@@ -38,14 +55,11 @@ func (c RefCount) String() string { return strconv.FormatUint(uint64(c), 10) }
 // Timer is a struct bpf_timer or bpf_wq (struct bpf_async_kern,
 // kernel/bpf/helpers.c).
 type Timer struct {
-	Callback Address  // of the kernel's struct bpf_hrtimer or bpf_work; NULL before bpf_timer_init
-	Lock     SpinLock // of Callback
+	Callback Address // of the kernel's struct bpf_hrtimer or bpf_work; NULL before bpf_timer_init
 }
 
 // LoadTimer returns a timer.
-func LoadTimer(b []byte) Timer {
-	return Timer{Callback: Address(binary.LittleEndian.Uint64(b)), Lock: LoadSpinLock(b[8:])}
-}
+func LoadTimer(b []byte) Timer { return Timer{Callback: Address(binary.LittleEndian.Uint64(b))} }
 
 // IsSet tells whether the timer was initialised.
 func (t Timer) IsSet() bool { return t.Callback != 0 }
@@ -98,22 +112,27 @@ func (r RBRoot) IsEmpty() bool { return r.Root == 0 }
 // RBNode is a struct bpf_rb_node, which an object has for being in a tree.
 type RBNode struct {
 	Parent, Right, Left Address // of nodes; NULL where there is none
-	Red                 bool
+	Black               bool
 	Owner               Address // of the tree's root; NULL if it is in none
 }
 
 // LoadRBNode returns a node of a tree (struct rb_node, include/linux/rbtree_types.h).
 func LoadRBNode(b []byte) RBNode {
-	const black, colorMask = 1, 3 // in the low bits of the parent
 	parent := binary.LittleEndian.Uint64(b)
 	return RBNode{
-		Parent: Address(parent &^ colorMask),
+		Parent: Address(parent &^ rbColor),
 		Right:  Address(binary.LittleEndian.Uint64(b[8:])),
 		Left:   Address(binary.LittleEndian.Uint64(b[16:])),
-		Red:    parent&black == 0,
+		Black:  parent&rbBlack != 0,
 		Owner:  Address(binary.LittleEndian.Uint64(b[24:])),
 	}
 }
+
+// The color of a node is in the low bits of its parent's address.
+const (
+	rbBlack = 1
+	rbColor = 3
+)
 
 // IsLinked tells whether the node is in a tree.
 func (n RBNode) IsLinked() bool { return n.Owner != 0 }

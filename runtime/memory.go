@@ -45,6 +45,9 @@ func (m *memory) load(s *Snapshot) {
 }
 
 func (m *memory) addMap(captured *Map) {
+	if captured.Type.isRing() {
+		return // nothing points into them
+	}
 	if len(captured.Extents) > 0 {
 		m.addArena(captured)
 		return

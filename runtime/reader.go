@@ -57,6 +57,12 @@ func (r *reader) newMap(m *Map) *mapReader {
 	if v.damaged = v.checkColumns(); v.damaged != nil {
 		return v
 	}
+	if m.Type.isRing() {
+		records := r.snapshot.records(m)
+		v.hold(records)
+		v.damaged = records.err
+		return v
+	}
 	v.n, v.slots, v.stride, v.size = m.N, max(m.Slots, 1), m.Stride, m.ValueSize
 	v.values, v.addrs, v.base = m.Values, m.Addrs, m.Base
 	return v

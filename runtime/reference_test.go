@@ -49,7 +49,7 @@ func TestReadSide(t *testing.T) {
 			require.Len(t, e.Available, len(s.Maps))
 			require.ErrorContains(t, e, `did you mean "scx_per_task"?`)
 		}},
-		{"Var walks every .bss, .data and .rodata section and returns the unique match", func(t *testing.T, s *ktrt.Snapshot) {
+		{"Var walks every .bss, .data, .rodata and .kconfig section and returns the unique match", func(t *testing.T, s *ktrt.Snapshot) {
 			for name, want := range map[string]uint64{"nr_dispatched": 500, "slice": 2, "limit": 2, "dispatch.count": 2} {
 				requireUint(t, want, s.Var(name))
 			}

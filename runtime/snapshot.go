@@ -112,6 +112,10 @@ type Map struct {
 	// Extents are the pages of an arena, ascending by address and not
 	// overlapping. Their addresses are user addresses of the arena, all in the
 	// same 4 GiB. Programs store these, the kernel's, or the low halves.
+	//
+	// Of a ring buffer they are the records that were not consumed, oldest
+	// first, each with its header (struct bpf_ringbuf_hdr,
+	// kernel/bpf/ringbuf.c). N is 0 for both.
 	Extents []Extent
 }
 

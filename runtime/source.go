@@ -22,6 +22,8 @@ type source struct {
 
 	single bool // a section: its path is its name
 
+	records []Extent // of a ring buffer, with their headers: the values, instead of what is above
+
 	status Incomplete // as far as it is not Complete
 	keys   func(entry int) string
 }
@@ -29,6 +31,10 @@ type source struct {
 // value returns the bytes of a value and its address, 0 if it is unknown. ok
 // is false if the guest had no memory there.
 func (s *source) value(entry, slot int) (value []byte, addr uint64, ok bool) {
+	if s.records != nil {
+		r := &s.records[entry]
+		return r.Data[recordHeader:len(r.Data):len(r.Data)], r.Addr + recordHeader, true
+	}
 	i := entry*s.slots + slot
 	value = s.values[i*s.stride:][:s.size:s.size]
 	switch {
@@ -127,6 +133,9 @@ func (m *boundMap) take(c *comparison, l *MapLayout, key *Shape) error {
 		incomplete := m.status
 		return &incomplete
 	}
+	if captured.Type.isRing() {
+		return m.takeRecords(l)
+	}
 	if l.Value == "" && captured.N == 0 {
 		return nil
 	}
@@ -138,6 +147,17 @@ func (m *boundMap) take(c *comparison, l *MapLayout, key *Shape) error {
 		return err
 	}
 	return m.bindValue(c, l)
+}
+
+// takeRecords takes over the records of a ring buffer. Their type is bound by
+// its name: the kernel keeps none for the map.
+func (m *boundMap) takeRecords(l *MapLayout) error {
+	records := m.b.snapshot.records(m.m)
+	m.hold(records)
+	if l.Value != "" {
+		m.typ = m.b.shapes.index[l.Value]
+	}
+	return records.err
 }
 
 // bindKey compares the keys of a hash map or trie. The keys of arrays are the numbers

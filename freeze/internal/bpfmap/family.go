@@ -19,8 +19,11 @@ const (
 	typeStack         runtime.MapType = 23
 	typeSkStorage     runtime.MapType = 24
 	typeStructOps     runtime.MapType = 26
+	typeRingBuf       runtime.MapType = 27
 	typeInodeStorage  runtime.MapType = 28
 	typeTaskStorage   runtime.MapType = 29
+	typeBloomFilter   runtime.MapType = 30
+	typeUserRingBuf   runtime.MapType = 31
 	typeCgroupStorage runtime.MapType = 32 // BPF_MAP_TYPE_CGRP_STORAGE
 	typeArena         runtime.MapType = 33
 )
@@ -53,4 +56,10 @@ var families = []family{
 	{[]runtime.MapType{typeProgArray}, resolveProgArray},
 	{[]runtime.MapType{typeArrayOfMaps}, resolveArrayOfMaps},
 	{[]runtime.MapType{typeHashOfMaps}, resolveHashOfMaps},
+	{[]runtime.MapType{typeRingBuf, typeUserRingBuf}, resolveRingBuf},
+}
+
+// unreadable says why there is nothing to copy of some map types.
+var unreadable = map[runtime.MapType]string{
+	typeBloomFilter: "a bloom filter keeps bits of hashes, and none of its elements",
 }

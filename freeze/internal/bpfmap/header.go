@@ -56,7 +56,7 @@ type Map struct {
 	counter kmem.Addr // per-CPU pointer to the number of entries; 0 if there is none
 	reached bool      // its entries have been walked, or there is a reason why not
 	written []uint64  // pages of Values that may hold other bytes than zero; nil if all may
-	pages   []byte    // arena: what the extents are made of
+	pages   []byte    // arena, ring buffer: what the extents are made of
 	limit   uint64    // bytes this map may still take
 }
 

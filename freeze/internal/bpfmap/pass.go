@@ -214,6 +214,9 @@ func (p *Pass) settle(m *Map, err error) error {
 func (p *Pass) unsupported(m *Map) {
 	m.Status = runtime.Unsupported
 	m.Reason = fmt.Sprintf("maps of type %d are not read", m.Type)
+	if why, ok := unreadable[m.Type]; ok {
+		m.Reason = why
+	}
 	if why, ok := p.layout.why[m.Type]; ok {
 		m.Reason = why
 	}

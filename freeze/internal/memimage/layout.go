@@ -63,7 +63,12 @@ var structs = map[string]struct {
 	}},
 	"vm_struct":          {64, []member{{"addr", 8, 8, 0}}},
 	"bpf_struct_ops_map": {512, []member{{"kvalue", 384, 1, 128}}},
-	"bpf_queue_stack":    {280, []member{{"head", 256, 4, 0}, {"tail", 260, 4, 0}, {"size", 264, 4, 0}, {"elements", 280, 1, -1}}},
+	"bpf_ringbuf_map":    {288, []member{{"rb", 272, 8, 0}}},
+	"bpf_ringbuf": {12288, []member{
+		{"overwrite_mode", 76, 1, 0}, {"consumer_pos", 4096, 8, 0}, {"producer_pos", 8192, 8, 0},
+		{"overwrite_pos", 8208, 8, 0}, {"data", 12288, 1, -1},
+	}},
+	"bpf_queue_stack": {280, []member{{"head", 256, 4, 0}, {"tail", 260, 4, 0}, {"size", 264, 4, 0}, {"elements", 280, 1, -1}}},
 }
 
 // Offset returns where a struct keeps a member.

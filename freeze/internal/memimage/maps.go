@@ -304,6 +304,63 @@ func (m *Image) Queue(h Map, values [][]byte) uint64 {
 	return a
 }
 
+// Record is a record of a ring buffer: its bytes, and the bits that the kernel
+// sets beside the length.
+type Record struct {
+	Data []byte
+	Bits uint32
+}
+
+// Bits of records.
+const (
+	RecordBusy      = 1 << 31
+	RecordDiscarded = 1 << 30
+)
+
+// RingBuf makes a BPF_MAP_TYPE_RINGBUF whose records begin at a position. The
+// pages of its data are mapped twice, one after another.
+func (m *Image) RingBuf(h Map, start uint64, records []Record) uint64 {
+	const t = "bpf_ringbuf"
+	a := m.Alloc(sizeOf("bpf_ringbuf_map"))
+	m.header(a, h)
+	size := uint64(h.MaxEntries)
+	rb := m.Reserve(sizeOf(t) + 2*int(size))
+	for at := uint64(0); at < uint64(sizeOf(t)); at += PageSize {
+		m.Map(rb+at, m.Page())
+	}
+	data := rb + Offset(t, "data")
+	for at := uint64(0); at < size; at += PageSize {
+		page := m.Page()
+		m.Map(data+at, page)
+		m.Map(data+size+at, page)
+	}
+	m.set(a, "bpf_ringbuf_map", "rb", rb)
+	end := start
+	for _, r := range records {
+		m.Put(data+end%size, uint64(uint32(len(r.Data))|r.Bits), 4)
+		m.Write(data+end%size+8, r.Data)
+		end += (uint64(len(r.Data)) + 8 + 7) &^ 7
+	}
+	m.set(rb, t, "consumer_pos", start)
+	m.set(rb, t, "producer_pos", end)
+	return a
+}
+
+// Overwrite makes a ring buffer one that overwrites its oldest records, which
+// it has done up to a position.
+func (m *Image) Overwrite(ring, position uint64) {
+	rb := m.Get(Addr(ring, "bpf_ringbuf_map", "rb"))
+	m.set(rb, "bpf_ringbuf", "overwrite_mode", 1)
+	m.set(rb, "bpf_ringbuf", "overwrite_pos", position)
+}
+
+// SetRing sets the positions of a ring buffer.
+func (m *Image) SetRing(ring, consumer, producer uint64) {
+	rb := m.Get(Addr(ring, "bpf_ringbuf_map", "rb"))
+	m.set(rb, "bpf_ringbuf", "consumer_pos", consumer)
+	m.set(rb, "bpf_ringbuf", "producer_pos", producer)
+}
+
 // Prog makes a struct bpf_prog.
 func (m *Image) Prog(id uint32) uint64 {
 	a, aux := m.Alloc(sizeOf("bpf_prog")), m.Alloc(sizeOf("bpf_prog_aux"))

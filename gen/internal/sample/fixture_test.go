@@ -137,6 +137,13 @@ func (r *filler) value(v reflect.Value, s *ktrt.Shape) {
 				v.Index(i).SetUint(uint64(byte(r.Uint32())))
 			}
 		}
+	case reflect.Slice: // flexible: there is room in the padding only, which padded has
+		v.Set(reflect.MakeSlice(v.Type(), 0, 2))
+		if v.Type() == reflect.TypeFor[[]uint16]() {
+			v.SetLen(2)
+			r.value(v.Index(0), u.Elem)
+			r.value(v.Index(1), u.Elem)
+		}
 	case reflect.Struct:
 		r.structure(v, u)
 	default:
@@ -154,6 +161,22 @@ func (r *filler) structure(v reflect.Value, s *ktrt.Shape) {
 		return
 	case *ktrt.Int128:
 		p.Lo, p.Hi = r.Uint64(), int64(r.Uint64())
+		return
+	case *ktrt.Timer:
+		p.Callback = ktrt.Address(r.Uint64())
+		return
+	case *ktrt.ListHead:
+		p.Next, p.Prev = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
+		return
+	case *ktrt.ListNode:
+		p.Next, p.Prev, p.Owner = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
+		return
+	case *ktrt.RBRoot:
+		p.Root, p.Leftmost = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
+		return
+	case *ktrt.RBNode:
+		p.Parent, p.Black = ktrt.Address(r.Uint64()&^3), r.IntN(2) == 1
+		p.Right, p.Left, p.Owner = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
 		return
 	case interface{ IsNull() bool }: // a Ptr, whose address is its own
 		return
@@ -237,8 +260,9 @@ func read(s sample.Snap) *sample.Fixture {
 		Scalars: all(s.Scalars()), Bits: all(s.Bits()), Arrays: all(s.Arrays()), Tight: all(s.Tight()), Nested: all(s.Nested()),
 		Names: all(s.Names()), Pointers: all(s.Pointers()), Flexible: all(s.Flexible()), Bench: all(s.Bench()),
 		Nodes: entries(s.Nodes()), ByKey: entries(s.ByKey()), Recent: entries(s.Recent()),
-		PerCpuByName:                  make(map[sample.PointT][]int64),
-		ANameLongerThanTheKernelKeeps: all(s.ANameLongerThanTheKernelKeeps()), Matrix: all(s.Matrix()),
+		PerCpuByName: make(map[sample.PointT][]int64),
+		Kconfig:      *s.Kconfig(), Padded: all(s.Padded()), Messages: all(s.Messages()), Flags: all(s.Flags()), Masks: all(s.Masks()),
+		KernelParts: all(s.KernelParts()), ANameLongerThanTheKernelKeeps: all(s.ANameLongerThanTheKernelKeeps()), Matrix: all(s.Matrix()),
 		Routes: entries(s.Routes()), Routes6: entries(s.Routes6()), Paths: entries(s.Paths()),
 		Cgroups: make(map[ktrt.Owner]*sample.Node), Waiting: all(s.Waiting()), Undo: all(s.Undo()), Tasks: make(map[ktrt.Owner]*sample.Node),
 	}
@@ -368,6 +392,8 @@ func TestFixturesSayWhatDoesNotFit(t *testing.T) {
 			`fixture: nested[0].hi: it shares bytes with whole, which is given another value: give one of them`},
 		{sample.Fixture{Arrays: []sample.Arrays{{Names: [2]string{"", "too long for it"}}}},
 			`fixture: arrays[0].names[1]: "too long for it" has 15 bytes, and the array 8`},
+		{sample.Fixture{Padded: []sample.Padded{{Items: []uint16{1, 2, 3}}}},
+			`fixture: padded[0].items: it has 3 elements, and the value room for 2`},
 		{sample.Fixture{Routes: map[netip.Prefix]*uint64{netip.MustParsePrefix("2001:db8::/32"): nil}},
 			`fixture: routes: 2001:db8::/32 does not fit its keys, which are prefixes of addresses of 32 bits`},
 	} {

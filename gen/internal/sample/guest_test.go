@@ -1,6 +1,7 @@
 package sample_test
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -67,7 +68,14 @@ func (g *guest) mapOf(program *ktrt.Program, from *object.Map) *ktrt.Map {
 		m.Value, err = g.shapes.Of(from.Value)
 		require.NoError(g.t, err)
 	}
-	if m.Type == ktrt.MapTypeArena {
+	switch m.Type {
+	case ktrt.MapTypeArena:
+		return m
+	case ktrt.MapTypeRingBuf, ktrt.MapTypeUserRingBuf:
+		g.fillRing(m)
+		return m
+	case ktrt.MapTypeBloomFilter:
+		m.Status, m.Reason = ktrt.Unsupported, "a bloom filter has no elements"
 		return m
 	}
 	if m.N = m.MaxEntries; m.N == 0 {
@@ -80,6 +88,25 @@ func (g *guest) mapOf(program *ktrt.Program, from *object.Map) *ktrt.Map {
 	m.Values = g.bytes(m.N * m.Slots * m.Stride)
 	g.place(m)
 	return m
+}
+
+// fillRing gives a ring buffer records of several lengths, of which every third
+// was discarded and one is not submitted.
+func (g *guest) fillRing(m *ktrt.Map) {
+	m.KeySize, m.ValueSize = 0, 0
+	for i := range 8 {
+		header := uint32(8 + 3*i)
+		switch {
+		case i == 5:
+			header |= 1 << 31
+		case i%3 == 0:
+			header |= 1 << 30
+		}
+		record := binary.LittleEndian.AppendUint64(nil, uint64(header))
+		m.Extents = append(m.Extents, ktrt.Extent{Addr: g.next, Data: append(record, g.bytes(8+3*i)...)})
+		g.next += 64
+	}
+	m.Total = len(m.Extents)
 }
 
 // place gives a map's values addresses and its entries keys.

@@ -3,6 +3,7 @@ package sample_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -156,4 +157,52 @@ func TestSlotsAreReadWhereOccupied(t *testing.T) {
 	require.False(t, ok)
 	tb := new(fakeTB)
 	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Programs().ID(6) }), "index 6 is out of range: programs has entries [0] to [5]")
+}
+
+// submitted are the records of fillRing that a consumer gets.
+var submitted = []int{1, 2, 4, 7}
+
+func TestRingsAreReadAsBytes(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "events")
+	events := sample.Bind(t, s).Events()
+	require.Equal(t, len(submitted), events.Len())
+	require.Equal(t, 1, events.Busy())
+	require.Equal(t, 3, events.Discarded())
+	for i, record := range events.All() {
+		require.Equal(t, m.Extents[submitted[i]].Data[8:], record)
+		byPath, err := s.Map("events").At(i).Get("").Bytes()
+		require.NoError(t, err)
+		require.Equal(t, record, byPath)
+	}
+	n, err := s.Map("events").Len()
+	require.NoError(t, err)
+	require.Equal(t, events.Len(), n)
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Events().Bytes(4) }), "index 4 is out of range: events has entries [0] to [3]")
+}
+
+func TestRingsOfTaggedRecordsAreReadAsTheirType(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	m := find(t, s, "wishes")
+	snap := sample.Bind(t, s)
+	for i, wish := range snap.Wishes().All() {
+		raw := m.Extents[submitted[i]].Data[8:]
+		requireDecoded(t, "wishes", shapeNamed(t, s, "message"), raw, reflect.ValueOf(wish))
+		require.Equal(t, m.Extents[submitted[i]].Addr+8, ktrt.Addr(snap, snap.Wishes().At(i)))
+	}
+	require.Equal(t, len(submitted), snap.Wishes().Len())
+
+	m.Extents[4].Data = m.Extents[4].Data[:8+4]
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Wishes() }), "read the records of wishes: record 2 has 4 bytes, and struct message 8")
+	m.Extents[4].Data = m.Extents[4].Data[:7]
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Wishes() }), "record 4 of map wishes has 7 bytes")
+	require.Contains(t, s.Map("wishes").Err().Error(), "record 4 of map wishes has 7 bytes")
+}
+
+func TestBloomFiltersSayThatTheyHaveNoElements(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	tb := new(fakeTB)
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Seen() }), "a bloom filter has no elements")
 }

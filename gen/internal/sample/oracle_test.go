@@ -105,7 +105,7 @@ func kernelStruct(got any, b []byte) any {
 	case ktrt.RefCount:
 		return ktrt.RefCount(number(b, 0, 32, false).Uint64())
 	case ktrt.Timer:
-		return ktrt.Timer{Callback: address(0), Lock: ktrt.SpinLock(number(b, 64, 32, false).Uint64())}
+		return ktrt.Timer{Callback: address(0)}
 	case ktrt.ListHead:
 		return ktrt.ListHead{Next: address(0), Prev: address(1)}
 	case ktrt.ListNode:
@@ -113,7 +113,7 @@ func kernelStruct(got any, b []byte) any {
 	case ktrt.RBRoot:
 		return ktrt.RBRoot{Root: address(0), Leftmost: address(1)}
 	case ktrt.RBNode:
-		return ktrt.RBNode{Parent: address(0) &^ 3, Red: word(0)%2 == 0, Right: address(1), Left: address(2), Owner: address(3)}
+		return ktrt.RBNode{Parent: address(0) &^ 3, Black: word(0)%2 == 1, Right: address(1), Left: address(2), Owner: address(3)}
 	}
 	return nil
 }

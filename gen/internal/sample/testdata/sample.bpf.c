@@ -249,7 +249,10 @@ struct task {
 #define LPM_TRIE 11
 #define QUEUE 22
 #define STACK 23
+#define RINGBUF 27
 #define TASK_STORAGE 29
+#define BLOOM_FILTER 30
+#define USER_RINGBUF 31
 #define CGRP_STORAGE 32
 
 MAP(scalars, ARRAY, u32, struct scalars, 8);
@@ -343,6 +346,22 @@ MAP(kernel_parts, ARRAY, u32, struct kernel_parts, 8);
 
 extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
 extern _Bool CONFIG_PREEMPT __attribute__((section(".kconfig"))) __attribute__((weak));
+
+struct {
+	__uint(type, RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+struct {
+	__uint(type, USER_RINGBUF);
+	__uint(max_entries, 4096);
+} wishes SEC(".maps") __attribute__((btf_decl_tag("ktgen:record:message")));
+
+struct {
+	__uint(type, BLOOM_FILTER);
+	__uint(max_entries, 16);
+	__type(value, u32);
+} seen SEC(".maps");
 
 u32 nr_online;
 u64 counters[4];

@@ -1,0 +1,135 @@
+package runtime
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+)
+
+// RingBuf reads the records that a ring buffer holds and nobody has consumed,
+// as bytes: programs do not say of which type they are. Record 0 is the oldest.
+// For records of one type, the map's definition can name it, and the generated
+// accessor is a [RingBufOf]:
+//
+//	__attribute__((btf_decl_tag("ktgen:record:event")))
+type RingBuf struct {
+	m       *boundMap
+	partial bool
+}
+
+// NewRingBuf returns the ring buffer with index i in the layout.
+func NewRingBuf(b *Binding, i int) RingBuf { return RingBuf{m: b.readable(i)} }
+
+// Len returns the number of records that were submitted.
+func (r RingBuf) Len() int {
+	r.whole("Len")
+	return r.m.n
+}
+
+// Bytes returns a copy of record i. It fails if there is no such record.
+func (r RingBuf) Bytes(i int) []byte {
+	if i < 0 || i >= r.m.n {
+		r.m.failIndex("Bytes", i, 0)
+		return nil
+	}
+	data, _, _ := r.m.value(i, 0)
+	return bytes.Clone(data)
+}
+
+// All ranges over copies of the records, from the oldest on.
+func (r RingBuf) All() iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		r.whole("All")
+		for i := range r.m.n {
+			if !yield(i, r.Bytes(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Busy returns how many records were reserved and not yet submitted. A consumer
+// waits at the first of them.
+func (r RingBuf) Busy() int { return r.records().busy }
+
+// Discarded returns how many records the producer has given up.
+func (r RingBuf) Discarded() int { return r.records().discarded }
+
+func (r RingBuf) records() ringRecords { return r.m.b.snapshot.records(r.m.m) }
+
+// Partial returns the ring buffer for reading what was captured of it, where
+// its capture is incomplete.
+func (r RingBuf) Partial() RingBuf {
+	r.partial = true
+	return r
+}
+
+func (r RingBuf) whole(op string) {
+	if !r.partial {
+		r.m.require(op)
+	}
+}
+
+// RingBufOf reads the submitted records of a ring buffer whose records have one
+// type. Entry 0 is the oldest.
+type RingBufOf[V any] = Array[V]
+
+// NewRingBufOf returns the ring buffer with index i in the layout.
+func NewRingBufOf[V any](b *Binding, i int, decode Decode[V]) RingBufOf[V] {
+	m := b.readable(i)
+	bound := &b.types[m.typ]
+	if bound.shape == nil {
+		m.fail("read the records of", &NotBound{Type: CType(b.shapes.types[m.typ]), Reason: bound.why})
+	}
+	s := m.source
+	s.shape, s.plan = bound.shape, bound.plan
+	for n, record := range s.records {
+		if size := len(record.Data) - recordHeader; size < bound.shape.Size {
+			m.fail("read the records of", fmt.Errorf("record %d has %d bytes, and %s %d: without its tag ktgen:record the map is read as bytes", n, size, CType(bound.shape), bound.shape.Size))
+		}
+	}
+	return Array[V]{s: &s, decode: decode}
+}
+
+// Records are preceded by a struct bpf_ringbuf_hdr (kernel/bpf/ringbuf.c): the
+// length with two bits beside it, and an offset.
+const (
+	recordHeader    = 8 // bytes
+	recordBusy      = 1 << 31
+	recordDiscarded = 1 << 30
+)
+
+// isRing tells whether maps of the type hold records, in Extents.
+func (t MapType) isRing() bool { return t == MapTypeRingBuf || t == MapTypeUserRingBuf }
+
+// ringRecords are the records of a ring buffer.
+type ringRecords struct {
+	submitted       []Extent
+	busy, discarded int
+	err             error
+}
+
+// records sorts the records of a captured ring buffer.
+func (s *Snapshot) records(m *Map) (r ringRecords) {
+	word := intPlace{bits: 32, bigEndian: s.Guest.BigEndian}
+	for i, e := range m.Extents {
+		if len(e.Data) < recordHeader {
+			r.err = fmt.Errorf("the snapshot is damaged: record %d of map %s has %d bytes", i, m.Name, len(e.Data))
+			return r
+		}
+		switch header := word.load(e.Data); {
+		case header&recordBusy != 0:
+			r.busy++
+		case header&recordDiscarded != 0:
+			r.discarded++
+		default:
+			r.submitted = append(r.submitted, e)
+		}
+	}
+	return r
+}
+
+// hold makes the records the values of the source.
+func (s *source) hold(r ringRecords) {
+	s.n, s.slots, s.records = len(r.submitted), 1, r.submitted
+}
