@@ -1,0 +1,101 @@
+package dump
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"strings"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// The page, and uPlot 1.6.32 (MIT, uPlot.LICENSE), which draws its plots.
+//
+//go:embed page
+var page embed.FS
+
+// HTML writes snapshots, in the order in which they were taken, as one page that
+// needs nothing else: it can be searched, parts of it folded, two captures
+// compared, and numbers of several captures plotted over time.
+func HTML(w io.Writer, snaps ...*runtime.Snapshot) error {
+	if len(snaps) == 0 {
+		return errors.New("write a page: there is no snapshot to show")
+	}
+	before, rest, err := pageText(snaps)
+	if err != nil {
+		return err
+	}
+	between, after, _ := strings.Cut(rest, "{{script}}")
+	out := &pageWriter{w: w}
+	out.text(before)
+	for _, s := range snaps {
+		out.text("<script type=\"application/json\" class=\"capture\">\n")
+		if out.err == nil {
+			out.err = JSON(w, s)
+		}
+		out.text("</script>\n")
+	}
+	out.text(between)
+	if len(snaps) > 1 {
+		out.file("uPlot.iife.min.js")
+	}
+	out.file("page.js")
+	out.text(after)
+	return out.err
+}
+
+// pageText returns what comes before the captures and after them.
+func pageText(snaps []*runtime.Snapshot) (before, after string, err error) {
+	text, err := page.ReadFile("page/page.html")
+	if err != nil {
+		return "", "", err
+	}
+	style, err := page.ReadFile("page/page.css")
+	if err != nil {
+		return "", "", err
+	}
+	if len(snaps) > 1 {
+		plots, err := page.ReadFile("page/uPlot.min.css")
+		if err != nil {
+			return "", "", err
+		}
+		style = append(style, plots...)
+	}
+	before, after, _ = strings.Cut(string(text), "{{data}}")
+	head, body, _ := strings.Cut(before, "{{style}}")
+	return strings.ReplaceAll(head, "{{title}}", html.EscapeString(pageTitle(snaps))) + string(style) + body, after, nil
+}
+
+func pageTitle(snaps []*runtime.Snapshot) string {
+	name := clean(snaps[len(snaps)-1].Name)
+	switch {
+	case name == "":
+		return "snapshot"
+	case len(snaps) > 1:
+		return fmt.Sprintf("%s and %d before", name, len(snaps)-1)
+	}
+	return name
+}
+
+// pageWriter keeps the first error.
+type pageWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (p *pageWriter) text(s string) {
+	if p.err == nil {
+		_, p.err = io.WriteString(p.w, s)
+	}
+}
+
+// file writes one of the page's files.
+func (p *pageWriter) file(name string) {
+	b, err := page.ReadFile("page/" + name)
+	if p.err == nil {
+		p.err = err
+	}
+	p.text(string(b) + "\n")
+}

@@ -1,0 +1,45 @@
+package dump_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/dump"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+func page(t testing.TB, snaps ...*ktrt.Snapshot) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, dump.HTML(&b, snaps...))
+	return b.String()
+}
+
+func TestPagesEscapeWhatTheGuestSays(t *testing.T) {
+	html := page(t, guest(5000))
+	require.NotContains(t, html, "<b>worker</b>")
+	require.NotContains(t, html, "<i>spawn</i>")
+	require.Contains(t, html, `\u003cb\u003eworker`)
+	require.Contains(t, html, "&lt;i&gt;spawn")
+}
+
+func TestPagesNeedNothingElse(t *testing.T) {
+	html := page(t, guest(5000), guest(9000))
+	require.Contains(t, html, "default-src 'none'")
+	for _, reference := range []string{" src=", "<link", "@import", "url("} {
+		require.NotContains(t, html, reference)
+	}
+}
+
+func TestPagesCarryPlotsOnlyForSeveralCaptures(t *testing.T) {
+	require.NotContains(t, page(t, guest(1)), "uPlot=")
+	require.Contains(t, page(t, guest(1), guest(2)), "uPlot=")
+	require.Equal(t, 3, strings.Count(page(t, guest(1), guest(2), guest(3)), `class="capture"`))
+}
+
+func TestAPageOfNothingIsAnError(t *testing.T) {
+	require.Error(t, dump.HTML(&bytes.Buffer{}))
+}
