@@ -88,6 +88,8 @@ type Freezer struct {
 	layout  *bpfmap.Layout
 	mapIDR  kmem.Addr
 
+	peek peek
+
 	turn chan struct{} // holds a token while no capture is under way
 
 	// The fields below belong to whoever holds the token.
@@ -141,6 +143,7 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 		stopped:  kmem.NewSpace(ram, memory),
 		programs: programs{kernel: program{spec: spec, shapes: btf.NewShapes(spec)}},
 	}
+	f.peek.space = kmem.NewSpace(running, memory)
 	f.cpus, err = kmem.DiscoverCPUs(f.running, k.Symbols)
 	return f, err
 }
