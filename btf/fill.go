@@ -103,7 +103,24 @@ func (c *conversion) fillPointer(shape *runtime.Shape, t *btf.Pointer) error {
 		return c.broken(t, "", "%v", err)
 	}
 	*shape = runtime.Shape{Kind: runtime.KindPointer, Size: pointerSize, Tags: tags}
+	if name := structName(t.Target); c.shallow && name != "" {
+		shape.Elem = c.declaration(name)
+		return nil
+	}
 	return c.element(shape, t.Target)
+}
+
+// structName is the name of the struct or union that t is, if it is one.
+func structName(t btf.Type) string {
+	switch u := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		return u.Name
+	case *btf.Union:
+		return u.Name
+	case *btf.Fwd:
+		return u.Name
+	}
+	return ""
 }
 
 func (c *conversion) element(shape *runtime.Shape, t btf.Type) (err error) {

@@ -42,6 +42,9 @@ type Shapes struct {
 	void  *runtime.Shape
 	casts castTable
 
+	// shallow makes pointers to structs and unions lead to declarations.
+	shallow bool
+
 	declared map[string]*runtime.Shape // declarations that no BTF has
 
 	// height is how many types a converted type nests by value, itself
@@ -58,6 +61,15 @@ func NewShapes(specs ...*btf.Spec) *Shapes {
 		void:   &runtime.Shape{Kind: runtime.KindVoid, Name: "void"},
 		height: make(map[*runtime.Shape]int),
 	}
+}
+
+// NewShallowShapes returns a converter that does not go along pointers: those
+// to structs and unions lead to declarations of these. It is for the kernel's
+// types, all of which lead to all the others.
+func NewShallowShapes(specs ...*btf.Spec) *Shapes {
+	s := NewShapes(specs...)
+	s.shallow = true
+	return s
 }
 
 // Of returns the shape of t. It returns a [*FormatError] if t, or a type that

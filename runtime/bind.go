@@ -6,6 +6,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Binding is a snapshot that is read through generated code: the maps of one
@@ -24,9 +25,11 @@ type Binding struct {
 	sections []*boundSection
 	types    []boundType
 	memory   memory
+	kernel   kernelIndex
 
 	mu          sync.RWMutex // guards what follows
 	memo        map[objectKey]*object
+	kernelTypes map[kernelKey]*kernelLayout
 	objects     []*object // in order of decoding
 	interrupted *object   // the element of an iteration that did not end
 	limited     bool      // a read has reached options.maxObjects
@@ -37,6 +40,8 @@ type boundType struct {
 	shape *Shape // the guest's; nil if it is not described, see reason
 	plan  *plan  // from shape; nil if the bytes can stay as they are
 	why   string // why shape is nil
+
+	target atomic.Value // *target of pointers to it, for types of the kernel
 }
 
 // Option changes how a snapshot is bound.
@@ -114,6 +119,9 @@ func (b *Binding) bind() (err error) {
 	}
 	c := newComparison(b.snapshot.Guest.BigEndian)
 	b.types = make([]boundType, len(b.layout.Types))
+	for _, ref := range b.layout.Kernel {
+		b.types[b.shapes.index[ref]].why = kernelsOwn
+	}
 	for i := range b.layout.Maps {
 		b.maps = append(b.maps, b.bindMap(c, i))
 	}
@@ -154,6 +162,9 @@ func (b *Binding) checkFound() error {
 	}
 	return fmt.Errorf("none of the maps of %s is in the snapshot, which holds %s: was another object loaded when it was taken?", b.layout.Object, list(names))
 }
+
+// kernelsOwn is why types of the kernel are not bound to shapes of programs.
+const kernelsOwn = "its layout is the kernel's"
 
 // bindTypes binds what pointers lead to, and what that leads to.
 func (b *Binding) bindTypes(c *comparison) {

@@ -44,6 +44,26 @@ func (s Space) String() string {
 // or as a void *.
 func (s *Shape) IsCast() bool { return s.Kind == KindPointer && s.Declared != "" }
 
+// Annotation says how it is known that v is a pointer, if the program declares
+// it as something else: "cast→kernel" or "cast→arena", "cast→map" and
+// "cast→global" for the program's own objects elsewhere, and "cast→unknown" for
+// one that leads to either. It is empty for pointers that BTF declares, and for
+// everything else.
+func (v Value) Annotation() string {
+	u := v.underlying()
+	if v.err != nil || u == nil {
+		return ""
+	}
+	return annotation(u)
+}
+
+func annotation(u *Shape) string {
+	if !u.IsCast() {
+		return ""
+	}
+	return "cast→" + u.Space.String()
+}
+
 // Casts lists the pointers of the layout that the program declares as
 // something else.
 func (l *Layout) Casts() ([]Cast, error) {

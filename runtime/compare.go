@@ -44,6 +44,11 @@ type comparison struct {
 	differences []Difference
 	pointees    []pair // what pointers lead to
 	settler            // of the guest's shapes
+
+	// absent collects the members that the guest lacks, or has with a type that
+	// cannot be converted, where these are no differences: in the kernel's types.
+	// They become zero. It is nil elsewhere.
+	absent map[member]string
 }
 
 func newComparison(bigEndian bool) *comparison {
@@ -75,7 +80,7 @@ func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
 		return nil, false
 	}
 	p = &plan{size: want.Size, need: have.Size, ops: merge(ops), tail: tail}
-	if p.isIdentity() {
+	if p.isIdentity() && len(c.absent) == 0 {
 		return nil, true
 	}
 	return p, true
@@ -206,8 +211,14 @@ func (c *comparison) integer(path string, want, have *Shape, at place) []op {
 	}}
 }
 
+// enumeratorPrefix begins what a difference of enumerators wants.
+const enumeratorPrefix = "enumerator "
+
 // enumerators compares the values of an enum. The guest may have more.
 func (c *comparison) enumerators(want, have *Shape) {
+	if c.absent != nil {
+		return // the numbers are the kernel's, and read as such
+	}
 	values := make(map[string]uint64, len(have.Values))
 	for _, v := range have.Values {
 		values[v.Name] = v.Value
@@ -216,7 +227,7 @@ func (c *comparison) enumerators(want, have *Shape) {
 		got, exists := values[v.Name]
 		switch {
 		case !exists:
-			c.differ(CType(want), "enumerator "+v.Name, "none of that name")
+			c.differ(CType(want), enumeratorPrefix+v.Name, "none of that name")
 		case got != v.Value:
 			c.differ(CType(want), fmt.Sprintf("%s = %d", v.Name, int64(v.Value)), fmt.Sprintf("%s = %d", v.Name, int64(got)))
 		}
@@ -253,6 +264,10 @@ func (c *comparison) fields(path string, want, have *Shape, at place) []op {
 	for _, w := range want.Fields() {
 		h, exists := byName[w.Name]
 		memberPath := path + "." + w.Name
+		if why, ok := c.lacks(memberPath, w, h, exists); ok {
+			c.absent[member{want, w.Name}] = why
+			continue
+		}
 		switch {
 		case !exists:
 			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), "no such member"+didYouMean(w.Name, names))
@@ -269,6 +284,27 @@ func (c *comparison) fields(path string, want, have *Shape, at place) []op {
 		end = max(end, w.Offset+w.bytes())
 	}
 	return ops
+}
+
+// lacks tells whether a type of the kernel's lacks a member, and why so. Elsewhere
+// nothing may lack.
+func (c *comparison) lacks(path string, want, have Member, exists bool) (why string, lacks bool) {
+	switch {
+	case c.absent == nil:
+		return "", false
+	case !exists:
+		return "it has no member of that name", true
+	}
+	if w, h := want.Type.Underlying(), have.Type.Underlying(); w != nil && h != nil && class(w) == KindStruct && class(h) == KindStruct {
+		return "", false // their members are looked at one by one
+	}
+	trial := comparison{bigEndian: c.bigEndian, settler: c.settler}
+	trial.member(path, want, have, place{})
+	trial.differences = slices.DeleteFunc(trial.differences, func(d Difference) bool { return strings.HasPrefix(d.Want, enumeratorPrefix) })
+	if len(trial.differences) > 0 {
+		return fmt.Sprintf("its %s is %s", have.Name, trial.differences[0].Have), true
+	}
+	return "", false
 }
 
 // bytes is how many bytes a member touches from its offset on.

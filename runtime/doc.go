@@ -17,6 +17,10 @@
 // a value comes from is not in the value: [Addr], [Path], [Raw] and [PointerAt]
 // tell.
 //
+// Pointers to objects of the kernel are [Ptr] values, also where the program
+// keeps them as integers. Those that the maps lead to are in the snapshot, with
+// the layout of the guest's kernel; [Ptr.Deref] reads them.
+//
 // Tools, and code without generated types, read by name and path:
 // [Snapshot.Map] and [Snapshot.Var] find maps and global variables,
 // [Value.Get] goes along a path, and methods such as [Value.Uint64] read what is

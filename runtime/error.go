@@ -222,13 +222,29 @@ func (e *NotCaptured) Error() string {
 type NotFollowed struct {
 	Addr  uint64
 	Limit int // objects; 0 for pointers inside a union
+
+	Reason string // another one, if it is not empty
 }
 
 func (e *NotFollowed) Error() string {
+	if e.Reason != "" {
+		return fmt.Sprintf("the pointer to %#x was not followed: %s", e.Addr, e.Reason)
+	}
 	if e.Limit == 0 {
 		return fmt.Sprintf("the pointer to %#x was not followed: it shares its bytes with other members of a union", e.Addr)
 	}
 	return fmt.Sprintf("the pointer to %#x was not followed: the read had reached %d objects; raise the limit with ktrt.MaxObjects", e.Addr, e.Limit)
+}
+
+// FieldAbsent says that the guest's kernel lacks a member of a struct of the
+// kernel's, or has it with a type that the generated one cannot hold.
+type FieldAbsent struct {
+	Field  string // struct task_struct.scx
+	Reason string
+}
+
+func (e *FieldAbsent) Error() string {
+	return fmt.Sprintf("the guest's kernel has no %s: %s", e.Field, e.Reason)
 }
 
 // NotBound says that a pointer was left alone because the guest's BTF does not

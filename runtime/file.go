@@ -20,7 +20,9 @@ import (
 // that it takes to read and to check its bytes.
 
 // fileVersion is the version of the format. Readers take this and older ones.
-const fileVersion = 1
+//
+// Version 2 has casts in the shapes and objects of the kernel.
+const fileVersion = 2
 
 // fileMagic begins every file. Its bytes show transfers that change line ends
 // or cut bit 7, as PNG's do.
@@ -145,7 +147,7 @@ type fileEncoder struct {
 	blocks   [][]byte
 	programs map[*Program]int
 	writers  []*ShapeWriter // of the programs
-	orphans  ShapeWriter    // shapes of maps without a program
+	orphans  ShapeWriter    // shapes of maps without a program, and of the kernel's objects
 }
 
 func (e *fileEncoder) add(block []byte) int {
@@ -180,6 +182,16 @@ type (
 		Programs []fileProgram `json:"programs"`
 		Orphans  int           `json:"orphans,omitempty"` // block: shapes of maps without a program
 		Maps     []fileMap     `json:"maps"`
+		Kernel   []fileObject  `json:"kernel,omitempty"`
+		Objects  int           `json:"objects,omitempty"` // block: the bytes of Kernel
+	}
+	fileObject struct {
+		Addr   uint64 `json:"addr"`
+		Name   string `json:"name"`
+		Type   string `json:"type,omitempty"` // in Orphans
+		Fault  Fault  `json:"fault,omitempty"`
+		Reason string `json:"reason,omitempty"`
+		Size   int    `json:"size,omitempty"` // bytes
 	}
 	fileProgram struct {
 		BTFID uint32   `json:"btf_id"`
@@ -239,6 +251,18 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	}
 	for _, m := range s.Maps {
 		f.Maps = append(f.Maps, e.mapDocument(m))
+	}
+	var objects [][]byte
+	for i := range s.Kernel {
+		o := &s.Kernel[i]
+		f.Kernel = append(f.Kernel, fileObject{
+			Addr: o.Addr, Name: o.Name, Type: ref(&e.orphans, o.Type),
+			Fault: o.Fault, Reason: o.Reason, Size: len(o.Data),
+		})
+		objects = append(objects, o.Data)
+	}
+	if len(objects) > 0 {
+		f.Objects = e.add(bytes.Join(objects, nil))
 	}
 	// Maps can refer to shapes that their program does not list.
 	for i, w := range e.writers {

@@ -40,7 +40,18 @@ func sampleSnapshot() *Snapshot {
 			{ID: 4, Name: "untyped", Type: MapTypeArray, ValueSize: 1, N: 1, Slots: 1, Stride: 8, Values: []byte{1, 0, 0, 0, 0, 0, 0, 0}, Base: 16, Value: u64},
 			{ID: 5, Name: "broken", Type: MapTypeQueue, Status: Unsupported, Reason: "queues are not read"},
 		},
+		Kernel: []KernelObject{
+			{Addr: 0xffff888000001000, Name: "task_struct", Type: kernelTask(u32), Data: []byte{12, 0, 0, 0, 1, 2, 3, 4}},
+			{Addr: 0xffff888000002000, Name: "task_struct", Fault: FaultContradiction, Reason: "it was freed"},
+			{Addr: 0xffff888000003000, Name: "task_struct", Type: kernelTask(u32), Data: []byte{13, 0, 0, 0, 5, 6, 7, 8}},
+		},
 	}
+}
+
+// kernelTask is a struct task_struct with a member of the program's u32, and one
+// more.
+func kernelTask(u32 *Shape) *Shape {
+	return &Shape{Kind: KindStruct, Name: "task_struct", Size: 8, Members: []Member{{Name: "pid", Type: u32}, {Name: "flags", Offset: 4, Type: u32}}}
 }
 
 func fileOf(t testing.TB, s *Snapshot) []byte {
@@ -71,6 +82,12 @@ func TestSnapshotsSurviveFiles(t *testing.T) {
 		require.Equal(t, m, g)
 	}
 	requireSameShape(t, want.Programs[0].Shapes[0], got.Programs[0].Shapes[0])
+	for i := range want.Kernel {
+		w, g := &want.Kernel[i], &got.Kernel[i]
+		require.Equal(t, w.Type == nil, g.Type == nil, w.Reason)
+		requireSameShape(t, w.Type, g.Type)
+		w.Type, g.Type = nil, nil
+	}
 	want.Programs, got.Programs, want.Maps, got.Maps = nil, nil, nil, nil
 	require.Equal(t, want, got)
 }
@@ -110,9 +127,9 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 
 func TestNewerFilesAreRefusedByVersion(t *testing.T) {
 	file := fileOf(t, sampleSnapshot())
-	binary.LittleEndian.PutUint32(file[8:], 2)
+	binary.LittleEndian.PutUint32(file[8:], 3)
 	_, err := Read(bytes.NewReader(file))
-	require.Equal(t, &NewerVersion{Version: 2, Known: 1}, err)
+	require.Equal(t, &NewerVersion{Version: 3, Known: 2}, err)
 	require.ErrorContains(t, err, "update ktgen")
 }
 

@@ -115,7 +115,36 @@ func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 		}
 		s.Maps = append(s.Maps, m)
 	}
-	return s, nil
+	s.Kernel, err = d.kernel(f)
+	return s, err
+}
+
+// kernel returns the objects of the kernel, whose bytes follow one another.
+func (d *fileDecoder) kernel(f *fileSnapshot) ([]KernelObject, error) {
+	data, err := d.block(f.Objects)
+	if err != nil {
+		return nil, err
+	}
+	var objects []KernelObject
+	for i := range f.Kernel {
+		o := &f.Kernel[i]
+		shape, err := d.orphans.optional(o.Type)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("object %q of the kernel: %w", o.Name, err)
+		case o.Size < 0 || o.Size > len(data):
+			return nil, fmt.Errorf("an object of the kernel of %d bytes, of which the file has %d", o.Size, len(data))
+		case o.Fault == FaultNone && (shape == nil || shape.Size != o.Size):
+			return nil, fmt.Errorf("object %q of the kernel has %d bytes, and its type does not", o.Name, o.Size)
+		}
+		object := KernelObject{Addr: o.Addr, Name: o.Name, Type: shape, Fault: o.Fault, Reason: o.Reason}
+		if o.Size > 0 {
+			object.Data = data[:o.Size:o.Size]
+		}
+		data = data[o.Size:]
+		objects = append(objects, object)
+	}
+	return objects, nil
 }
 
 func (d *fileDecoder) table(block int) (*ShapeTable, error) {

@@ -13,6 +13,8 @@ type Layout struct {
 	Package  string   // of the generated code
 	Shapes   string   // definitions, as [ShapeWriter] writes them
 	Types    []string // what maps hold and pointers lead to; referred to by index
+	Kernel   []string // those of Types that belong to the kernel, whose layouts are those of the kernel that runs
+	Fields   []string // which of their members were asked for: what ktgen's -fields said
 	Maps     []MapLayout
 	Sections []string // .bss, .data, ...: references to their shapes
 
@@ -63,6 +65,11 @@ func (l *Layout) parseShapes() (*shapes, error) {
 	}
 	if p.sections, err = table.all(l.Sections); err != nil {
 		return nil, err
+	}
+	for _, ref := range l.Kernel {
+		if _, known := p.index[ref]; !known {
+			return nil, fmt.Errorf("the kernel's %q is none of its types", ref)
+		}
 	}
 	for _, m := range l.Maps {
 		if _, known := p.index[m.Value]; m.Value != "" && !known {

@@ -97,6 +97,15 @@ func (m *memory) canonical(addr uint64) uint64 {
 	return addr
 }
 
+// missing is the error for a pointer to memory at a canonical address that was
+// not captured.
+func (m *memory) missing(pointer *Shape, addr uint64, target *Shape) error {
+	if pointer.Space == SpaceArena && len(m.arenas) > 0 && !slices.ContainsFunc(m.arenas, func(a arena) bool { return addr-a.high < arenaWindow }) {
+		return &Contradiction{Addr: addr, Type: CType(target), Found: "the address is outside the arena"}
+	}
+	return &NotCaptured{Addr: addr, Type: CType(target)}
+}
+
 // read returns size bytes at a canonical address, in place if they lie in one
 // run and copied if they go on in the next, and whether they were captured.
 func (m *memory) read(addr uint64, size int) ([]byte, bool) {

@@ -15,6 +15,8 @@ type object struct {
 	shape *Shape // the guest's
 	raw   []byte // the guest's bytes
 	from  *origin
+
+	absent map[member]string // an object of the kernel: members that the kernel lacks
 }
 
 // origin is how an object was reached: it is an entry of a source, or a
@@ -24,12 +26,16 @@ type origin struct {
 	entry, slot int
 	followed    bool    // from the entry
 	parent      *object // from an object; nothing else is set
+	kernel      bool    // it is an object of the kernel, known by its address; nothing else is set
 }
 
 // root names the entry that the way to an object began at.
 func (o *origin) root() string {
 	for o.parent != nil {
 		o = o.parent.from
+	}
+	if o.kernel {
+		return "an object of the kernel"
 	}
 	return o.source.path(o.entry, o.slot)
 }

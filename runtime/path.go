@@ -16,6 +16,9 @@ func (b *Binding) path(o *object) string {
 	var steps []string // from the last to the first
 	from := o.from
 	for at := o; ; {
+		if from.kernel {
+			return fmt.Sprintf("(%s at %#x)", CType(at.shape), at.key.addr) + joinSteps(steps)
+		}
 		if from.parent == nil {
 			if from.followed {
 				steps = append(steps, b.stepTo(at.key.addr, from.source.shape, from.entryBytes()))

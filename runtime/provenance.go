@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 )
@@ -55,6 +56,7 @@ type where struct {
 	offset     int    // bytes from the start of the object, in the guest
 	size       int    // bytes, in the guest
 	steps      string // from the object: .stats[2]
+	missing    string // it is a member that the guest's kernel lacks, and why
 }
 
 func (w *where) addr() uint64 {
@@ -97,7 +99,7 @@ func (b *Binding) whyNil(addr uint64, want *Shape) error {
 			return &NotFollowed{Addr: addr, Limit: b.limitReached()}
 		}
 	}
-	return &NotCaptured{Addr: addr, Type: CType(target)}
+	return b.memory.missing(want.Underlying(), addr, target)
 }
 
 // limitReached returns the limit of objects if a read has reached it, and 0 if
@@ -115,7 +117,11 @@ func (b *Binding) limitReached() int {
 func (b *Binding) locate(op string, p any) *where {
 	v := reflect.ValueOf(p)
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
-		if w := b.search(v); w != nil {
+		w := b.search(v)
+		if w != nil && w.missing != "" && op != opAbsent {
+			b.fail(&Error{Op: op, Path: w.path(), Err: &FieldAbsent{Field: CType(w.o.shape) + w.steps, Reason: w.missing}})
+		}
+		if w != nil {
 			return w
 		}
 	}
@@ -197,6 +203,12 @@ func (w *where) enterField(i int) bool {
 	fields := want.Fields()
 	if i >= len(fields) {
 		return false
+	}
+	if why, lacks := w.o.absent[member{want, fields[i].Name}]; lacks || w.missing != "" {
+		w.want, w.have, w.size = fields[i].Type, fields[i].Type, 0
+		w.steps += "." + fields[i].Name
+		w.missing = cmp.Or(w.missing, why)
+		return true
 	}
 	for _, m := range have.Fields() {
 		if m.Name == fields[i].Name {

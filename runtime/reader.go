@@ -13,6 +13,7 @@ type reader struct {
 	maps     []*mapReader // as Snapshot.Maps
 	layouts  layouts
 	memory   memory
+	kernel   kernelIndex
 	globals  globals
 	defined  definitions
 }

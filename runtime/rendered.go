@@ -15,6 +15,8 @@ type Rendered struct {
 	Fields  []RenderedField // Struct, Union
 	Elems   []Rendered      // Array
 	Omitted int             // fields or elements that are left out
+
+	Annotation string // Ptr: how it is known to be one, see [Value.Annotation]
 }
 
 // RenderedField is a member of a struct or union.
@@ -61,7 +63,7 @@ func (v *Value) renderWithin(left *int, depth int) Rendered {
 		}
 	}
 	*left--
-	r.Text = v.scalarText(u)
+	r.Text, r.Annotation = v.scalarText(u), annotation(u)
 	return r
 }
 

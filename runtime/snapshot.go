@@ -24,6 +24,11 @@ type Snapshot struct {
 	// Maps are the captured maps, ordered by map id.
 	Maps []*Map
 
+	// Kernel are the objects of the kernel that pointers in the maps lead to, in
+	// the order in which they were found. One is there once for each type that
+	// the program takes it for.
+	Kernel []KernelObject
+
 	dynamic atomic.Pointer[reader] // of reads without generated code; nil before the first
 }
 
@@ -32,6 +37,7 @@ type Timing struct {
 	Stop   time.Duration // from the request until every vCPU had stopped
 	Walk   time.Duration // finding maps and elements in the kernel's structures
 	Copy   time.Duration // copying bytes
+	Chase  time.Duration // following pointers to objects of the kernel, and copying these
 	Resume time.Duration // from the request to resume until vCPUs ran again
 	Paused time.Duration // from the request to stop until vCPUs ran again
 	Bytes  int           // bytes copied

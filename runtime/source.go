@@ -95,7 +95,7 @@ func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 	l := &b.layout.Maps[i]
 	bound := &boundMap{source: source{b: b, name: l.Name, number: i + 1, typ: -1}}
 	if l.Type == MapTypeStructOps && l.Value != "" {
-		b.types[b.shapes.index[l.Value]].why = "its layout is the kernel's"
+		b.types[b.shapes.index[l.Value]].why = kernelsOwn
 	}
 	bound.m, bound.err = b.find(l.Name,
 		func(m *Map) bool { return m.Name == kernelName(l.Name) },

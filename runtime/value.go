@@ -183,7 +183,48 @@ func (v *Value) follow(pointer *Shape, i int) error {
 	if addr == 0 {
 		return &Null{}
 	}
+	err := v.followProgram(pointer, addr, i)
+	if err == nil || i != 0 {
+		return err
+	}
+	captured := v.root.m.r.kernel.at(v.root.m.r.snapshot, addr, targetName(pointer.Elem))
+	if captured == nil {
+		return err
+	}
+	return v.enterKernel(captured)
+}
+
+// targetName is the tag of the struct or union that a pointer leads to.
+func targetName(s *Shape) string {
+	u := s.Underlying()
+	if u == nil {
+		return ""
+	}
+	switch u.Kind {
+	case KindStruct, KindUnion, KindFwd:
+		return u.Name
+	}
+	return ""
+}
+
+// enterKernel goes to an object of the kernel.
+func (v *Value) enterKernel(o *KernelObject) error {
+	if err := o.err(); err != nil {
+		return err
+	}
+	if err := v.root.m.r.layouts.check(o.Type); err != nil {
+		return fmt.Errorf("the snapshot is damaged: the kernel's type %s: %w", CType(o.Type), err)
+	}
+	v.shape, v.data, v.addr = o.Type, o.Data[:o.Type.Size:o.Type.Size], o.Addr
+	return nil
+}
+
+// followProgram is follow for pointers to objects of the program.
+func (v *Value) followProgram(pointer *Shape, addr uint64, i int) error {
 	r := v.root.m.r
+	if pointer.Space == SpaceKernel {
+		return &NotCaptured{Addr: addr, Type: CType(pointer.Elem)}
+	}
 	target, err := r.pointee(pointer.Elem)
 	if err != nil {
 		return err
@@ -196,7 +237,7 @@ func (v *Value) follow(pointer *Shape, i int) error {
 	}
 	data, captured := r.memory.read(addr+offset, target.Size)
 	if !captured {
-		return &NotCaptured{Addr: addr + offset, Type: CType(target)}
+		return r.memory.missing(pointer, addr+offset, target)
 	}
 	v.shape, v.data, v.addr = target, data, addr+offset
 	return nil

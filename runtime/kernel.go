@@ -1,0 +1,86 @@
+package runtime
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// KernelObject is an object of the kernel that the program's data points to,
+// as it was while the guest stood still.
+type KernelObject struct {
+	Addr uint64
+	Name string // of the struct or union that the program takes it for: "task_struct"
+
+	Type *Shape // the guest kernel's; nil if there is no Data
+	Data []byte // Type.Size bytes
+
+	// Fault and Reason say why there is no Data.
+	Fault  Fault
+	Reason string
+}
+
+// Fault says why a pointer's target was not copied.
+type Fault uint8
+
+const (
+	FaultNone          Fault = iota
+	FaultUnreadable          // there is no memory at its address
+	FaultContradiction       // what is there is something else, or nothing any more
+	FaultLimit               // a limit of the capture was reached
+)
+
+// err is the error for a pointer to the object, nil if it was copied.
+func (o *KernelObject) err() error {
+	switch o.Fault {
+	case FaultNone:
+		if o.Type == nil || len(o.Data) < o.Type.Size {
+			return &NotCaptured{Addr: o.Addr, Type: "struct " + o.Name}
+		}
+		return nil
+	case FaultUnreadable:
+		return &Unreadable{Addr: o.Addr}
+	case FaultLimit:
+		return &NotFollowed{Addr: o.Addr, Reason: o.Reason}
+	}
+	return &Contradiction{Addr: o.Addr, Type: "struct " + o.Name, Found: o.Reason}
+}
+
+// Contradiction says that what a pointer leads to is not what the program takes
+// it for.
+type Contradiction struct {
+	Addr  uint64
+	Type  string // C type that is expected there
+	Found string // what is there
+}
+
+func (e *Contradiction) Error() string {
+	return fmt.Sprintf("there is no %s at %#x: %s", e.Type, e.Addr, e.Found)
+}
+
+// kernelIndex finds objects of the kernel.
+type kernelIndex struct {
+	once    sync.Once
+	objects []*KernelObject // by address and name
+}
+
+// at returns the object of that name at an address, or nil.
+func (x *kernelIndex) at(s *Snapshot, addr uint64, name string) *KernelObject {
+	x.once.Do(func() {
+		x.objects = make([]*KernelObject, len(s.Kernel))
+		for i := range s.Kernel {
+			x.objects[i] = &s.Kernel[i]
+		}
+		slices.SortStableFunc(x.objects, func(a, b *KernelObject) int {
+			return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name))
+		})
+	})
+	i, ok := slices.BinarySearchFunc(x.objects, addr, func(o *KernelObject, addr uint64) int {
+		return cmp.Or(cmp.Compare(o.Addr, addr), cmp.Compare(o.Name, name))
+	})
+	if !ok {
+		return nil
+	}
+	return x.objects[i]
+}

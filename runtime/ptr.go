@@ -1,0 +1,162 @@
+package runtime
+
+// Ptr is a pointer of the guest that is not followed by itself: to an object of
+// the kernel, which [Ptr.Deref] reads, or from within a union, where it need not
+// be a pointer at all.
+//
+// Two of them that were read through the same snapshot are equal if they lead
+// to the same address.
+type Ptr[T any] struct {
+	addr   Address
+	target *target[T] // nil where T cannot be read
+}
+
+// target is what pointers to one type of the kernel share.
+type target[T any] struct {
+	b      *Binding
+	typ    int // in Layout.Types
+	decode Decode[T]
+}
+
+// PtrTo returns a pointer with a given address, which cannot be dereferenced.
+func PtrTo[T any](addr uint64) Ptr[T] { return Ptr[T]{addr: Address(addr)} }
+
+// PtrAt returns a pointer to an object of the kernel, of type typ of the
+// layout.
+func PtrAt[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) Ptr[T] {
+	if addr == 0 || d == nil {
+		return PtrTo[T](addr)
+	}
+	known := &d.b.types[typ].target
+	t, _ := known.Load().(*target[T])
+	if t == nil {
+		known.CompareAndSwap(nil, &target[T]{d.b, typ, decode})
+		t = known.Load().(*target[T])
+	}
+	return Ptr[T]{Address(addr), t}
+}
+
+// Addr returns the address as the guest's program stored it.
+func (p Ptr[T]) Addr() uint64 { return uint64(p.addr) }
+
+// IsNull tells whether the pointer is NULL.
+func (p Ptr[T]) IsNull() bool { return p.addr == 0 }
+
+// String returns the address in hexadecimal, or "NULL".
+func (p Ptr[T]) String() string { return p.addr.String() }
+
+// Deref returns the object of the kernel that p points to, and fails as
+// [Ptr.Lookup] does. The same object is always the same Go pointer.
+//
+// Its layout is that of the guest's kernel, whichever that is: members are
+// found by name, and those that the kernel lacks are zero; see [Absent].
+func (p Ptr[T]) Deref() *T {
+	v, err := p.Lookup()
+	if err == nil {
+		return v
+	}
+	e := &Error{Op: "Deref", Addr: uint64(p.addr), Err: err}
+	if p.target == nil {
+		panic(e)
+	}
+	p.target.b.fail(e)
+	return nil
+}
+
+// Lookup is [Ptr.Deref] that returns why there is no object: a [*Null], a
+// [*NotCaptured] if the capture did not follow the pointer, an [*Unreadable] if
+// there is no memory at its address, a [*Contradiction] if something else is
+// there, a [*NotFollowed] if a limit of the capture was reached, a [*NotBound]
+// if the type is one that generated code cannot read.
+func (p Ptr[T]) Lookup() (*T, error) {
+	switch {
+	case p.addr == 0:
+		return nil, &Null{}
+	case p.target == nil:
+		return nil, &NotFollowed{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
+	}
+	return p.target.lookup(uint64(p.addr))
+}
+
+func (t *target[T]) lookup(addr uint64) (*T, error) {
+	b := t.b
+	key := objectKey{addr: addr, typ: t.typ}
+	if known := b.known(key); known != nil {
+		return known.value.(*T), nil
+	}
+	want := b.shapes.types[t.typ]
+	captured := b.kernel.at(b.snapshot, addr, stripTypedefs(want).Name)
+	if captured == nil {
+		return nil, &NotCaptured{Addr: addr, Type: CType(want)}
+	}
+	if err := captured.err(); err != nil {
+		return nil, err
+	}
+	d := newDecoder(b)
+	d.lock()
+	defer d.unlock()
+	if known := b.memo[key]; known != nil {
+		return known.value.(*T), nil
+	}
+	bound, err := b.kernelType(t.typ, captured.Type)
+	if err != nil {
+		return nil, err
+	}
+	o := &object{
+		value: new(T), key: key, shape: captured.Type, raw: captured.Data[:captured.Type.Size],
+		from: &origin{kernel: true}, absent: bound.absent,
+	}
+	b.remember(o)
+	decodeInto(d, o.value.(*T), o.raw, bound.plan, &origin{parent: o}, t.decode)
+	return o.value.(*T), d.err
+}
+
+// kernelLayout is how the guest's kernel holds one of Layout.Types.
+type kernelLayout struct {
+	plan   *plan
+	absent map[member]string // members of the generated type that the kernel lacks, and what it has instead
+}
+
+// member is a member of a struct of the layout.
+type member struct {
+	in   *Shape // underlying
+	name string
+}
+
+// kernelKey names a type of the layout and the kernel's.
+type kernelKey struct {
+	typ  int
+	have *Shape
+}
+
+// kernelType binds a type of the layout to a shape of the kernel's. The memo's
+// lock is held.
+func (b *Binding) kernelType(typ int, have *Shape) (*kernelLayout, error) {
+	key := kernelKey{typ, have}
+	if known := b.kernelTypes[key]; known != nil {
+		return known, nil
+	}
+	want := b.shapes.types[typ]
+	c := newComparison(b.snapshot.Guest.BigEndian)
+	c.absent = make(map[member]string)
+	plan, ok := c.plan(CType(want), want, have)
+	if !ok {
+		return nil, &NotBound{Type: CType(want), Reason: c.differences[0].Have}
+	}
+	bound := &kernelLayout{plan: plan, absent: c.absent}
+	if b.kernelTypes == nil {
+		b.kernelTypes = make(map[kernelKey]*kernelLayout)
+	}
+	b.kernelTypes[key] = bound
+	return bound, nil
+}
+
+// Absent tells whether the guest's kernel lacks the member of a struct of the
+// kernel that p points to, or has it with a type that the generated one cannot
+// hold. The field is zero then. It fails as [Addr] does.
+func Absent(snap Bound, p any) bool {
+	return snap.Binding().locate(opAbsent, p).missing != ""
+}
+
+// opAbsent is the one operation on members that there need not be.
+const opAbsent = "Absent"
