@@ -32,7 +32,7 @@ var policy = map[string][]string{
 	"series":        {"runtime"},
 	"capture":       {"runtime", "series"},
 	"dump":          {"runtime"},
-	"ktest":         {"runtime", "btf", "object", "freeze", "vmm", "series", "capture", "dump", "ktest"},
+	"ktest":         {"runtime", "btf", "object", "cast", "freeze", "vmm", "series", "capture", "dump", "ktest"},
 	"example_sched": {"runtime", "ktest", "example_sched"},
 }
 

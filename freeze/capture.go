@@ -3,11 +3,13 @@ package freeze
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
+	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -27,17 +29,18 @@ func (f *Freezer) Capture(ctx context.Context, name string) (*runtime.Snapshot, 
 	case <-ctx.Done():
 		return nil, &CaptureError{Name: name, Doing: "wait for another capture of the guest to end", Err: context.Cause(ctx)}
 	}
-	s := &stop{Freezer: f, warm: f.rehearse(ctx)}
+	s := &stop{Freezer: f}
+	s.warm, s.warmChase = f.rehearse(ctx)
 	s.run(ctx)
 	return f.thaw(name, s)
 }
 
 // rehearse walks the running guest, for the buffers and page faults only: what
 // is read can be torn. It returns nil if that ended badly.
-func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass) {
+func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *chase.Chase) {
 	defer func() {
 		if recover() != nil {
-			warm = nil // the walk that counts will report it
+			warm, followed = nil, nil // the walk that counts will report it
 		}
 	}()
 	pass := f.pass(f.running, nil)
@@ -46,8 +49,11 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass) {
 	_ = pass.Copy(ctx)
 	for _, m := range pass.Maps {
 		f.programs.prefetch(f.running, m.BTF)
+		f.programs.plan(m, f.planner)
 	}
-	return pass
+	f.planner.Deepen(f.options.Chase.Depth, f.options.Chase.Follow)
+	followed, _ = f.chase(ctx, f.running, pass, nil)
+	return pass, followed
 }
 
 // pass returns a walk whose time starts to run.
@@ -66,9 +72,11 @@ func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass) *bpfmap.Pass {
 // stop is one time that the guest stands still.
 type stop struct {
 	*Freezer
-	warm *bpfmap.Pass
+	warm      *bpfmap.Pass
+	warmChase *chase.Chase
 
 	pass    *bpfmap.Pass // nil if the guest did not stop
+	chased  *chase.Chase // nil if it did not come to that
 	online  []int
 	taken   time.Time
 	timing  runtime.Timing
@@ -123,7 +131,75 @@ func (s *stop) copy(ctx context.Context) error {
 	}
 	s.timing.Copy = time.Since(walked)
 	s.timing.Bytes = s.pass.Bytes()
-	return cmp.Or(walkErr, copyErr)
+	if err := cmp.Or(walkErr, copyErr); err != nil {
+		return err
+	}
+	return s.follow(ctx)
+}
+
+// follow copies the kernel's objects that the maps' values point to.
+func (s *stop) follow(ctx context.Context) (err error) {
+	began := time.Now()
+	s.doing = "follow the pointers in its BPF maps"
+	s.chased, err = s.chase(ctx, s.stopped, s.pass, s.warmChase)
+	s.timing.Chase = time.Since(began)
+	s.timing.Bytes += s.chased.Bytes()
+	return err
+}
+
+// chase follows the pointers in the maps of a pass.
+func (f *Freezer) chase(ctx context.Context, mem *kmem.Space, pass *bpfmap.Pass, warm *chase.Chase) (*chase.Chase, error) {
+	limits := chase.Limits{Depth: f.options.Chase.Depth, Objects: f.options.Chase.Objects, Bytes: f.options.Chase.Bytes}
+	c := chase.New(mem, f.claims, limits, checkEvery(ctx, f.options.MaxPause), warm)
+	if f.options.Chase.Off {
+		return c, nil
+	}
+	for _, m := range pass.Maps {
+		if len(m.Extents) > 0 {
+			const window = 1 << 32 // bytes; see runtime.Map.Extents
+			c.Arena(chase.Window{High: m.Extents[0].Addr &^ (window - 1), Kernel: m.Base})
+		}
+	}
+	for _, m := range pass.Maps {
+		if plan := f.programs.planned(m); plan != nil {
+			if err := followMap(c, m, plan); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c, nil
+}
+
+func followMap(c *chase.Chase, m *bpfmap.Map, plan *chase.Plan) error {
+	for i := range m.N * m.Slots {
+		if m.Addrs != nil && (i >= len(m.Addrs) || m.Addrs[i] == 0) {
+			continue
+		}
+		end := i*m.Stride + m.ValueSize
+		if end > len(m.Values) {
+			break
+		}
+		if err := c.Value(m.Values[end-m.ValueSize:end], plan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkEvery returns a function that fails once ctx has ended or the time is
+// up. It looks at the clock now and then only.
+func checkEvery(ctx context.Context, limit time.Duration) func() error {
+	const steps = 1 << 10
+	deadline, n := time.Now().Add(limit), 0
+	return func() error {
+		if n++; n%steps != 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("the guest stood still for too long")
+		}
+		return context.Cause(ctx)
+	}
 }
 
 // thaw makes a snapshot of what a stop has copied.
@@ -164,7 +240,12 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 		},
 	}
 	s.pass.Finish(s.err)
-	f.programs.keepOnly(s.pass.Maps)
+	if s.chased != nil {
+		snap.Kernel = s.chased.Objects
+	}
+	if f.programs.keepOnly(s.pass.Maps) {
+		f.planner.Forget()
+	}
 	for _, m := range s.pass.Maps {
 		if err := f.programs.describe(m); err != nil && m.Reason == "" {
 			m.Reason = fmt.Sprintf("its types are unknown: %v", err)

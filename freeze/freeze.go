@@ -1,14 +1,18 @@
 package freeze
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
+	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -55,6 +59,37 @@ type Options struct {
 	MapBytes   int           // limit on what is copied of one map; 0 is 256 MiB
 	TotalBytes int           // limit on what is copied of all maps; 0 is 512 MiB
 	MaxPause   time.Duration // limit on the time spent walking; 0 is 2 s
+
+	Chase Chase // of pointers to objects of the kernel
+}
+
+// Chase says how far captures follow the pointers in maps to objects of the
+// kernel: those that BTF declares, kptrs, and those that [Freezer.Casts] names,
+// in the maps and in the objects of the program that pointers in the maps lead
+// to. Each object is copied once, as large as the kernel's BTF says it is.
+type Chase struct {
+	Off     bool     // follow nothing
+	Objects int      // limit on the objects of the kernel, and on those of the program that are looked at; 0 is 16,384
+	Bytes   int      // limit on the bytes of the kernel's objects; 0 is 64 MiB
+	Follow  []string // types, such as "cgroup", that are followed from the kernel's own objects, too
+	Depth   int      // limit on the objects of the kernel in a row; 0 is 1, or 2 with Follow
+}
+
+const (
+	defaultChaseObjects = 1 << 14
+	defaultChaseBytes   = 64 << 20
+)
+
+func (c Chase) withDefaults() (Chase, error) {
+	if c.Depth < 0 || c.Objects < 0 || c.Bytes < 0 {
+		return c, errors.New("a limit of freeze.Chase is negative")
+	}
+	c.Objects = cmp.Or(c.Objects, defaultChaseObjects)
+	c.Bytes = cmp.Or(c.Bytes, defaultChaseBytes)
+	if c.Depth == 0 {
+		c.Depth = 1 + min(len(c.Follow), 1)
+	}
+	return c, nil
 }
 
 const (
@@ -76,7 +111,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MaxPause == 0 {
 		o.MaxPause = defaultMaxPause
 	}
-	return o, nil
+	var err error
+	o.Chase, err = o.Chase.withDefaults()
+	return o, err
 }
 
 // Freezer captures one guest, from its boot to its end. Captures asked for at
@@ -97,6 +134,8 @@ type Freezer struct {
 	stopped  *kmem.Space
 	cpus     *kmem.CPUs
 	programs programs
+	claims   *chase.Claims
+	planner  *chase.Planner
 }
 
 // New prepares captures of a booted guest, which may be running. It fails if
@@ -144,6 +183,36 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 		programs: programs{kernel: program{spec: spec, shapes: btf.NewShapes(spec)}},
 	}
 	f.peek.space = kmem.NewSpace(running, memory)
+	slabCaches, _ := k.Symbols.Lookup("slab_caches")
+	f.claims = chase.NewClaims(spec, f.running, kmem.Addr(slabCaches))
+	f.planner = chase.NewPlanner(spec, f.claims)
 	f.cpus, err = kmem.DiscoverCPUs(f.running, k.Symbols)
 	return f, err
 }
+
+// Casts sets the casts by which captures from then on describe the maps of the
+// guest's programs and follow the pointers in them. They apply to every program
+// in the guest that has a type or section of that name, as far as the member is
+// there, and is of a type that can hold a pointer. It waits for a capture that
+// is under way, until ctx ends.
+func (f *Freezer) Casts(ctx context.Context, casts []runtime.Cast) error {
+	select {
+	case <-f.turn:
+		defer func() { f.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a capture of the guest to end: %w", context.Cause(ctx))
+	}
+	own := slices.Clone(casts)
+	for i, c := range own {
+		if name, ok := strings.CutPrefix(c.In, "map "); ok {
+			own[i].In = "map " + name[:min(len(name), maxMapName)]
+		}
+	}
+	f.programs.use(own)
+	f.planner.Forget()
+	return nil
+}
+
+// maxMapName is the length of the names of maps that the kernel keeps
+// (BPF_OBJ_NAME_LEN less the NUL).
+const maxMapName = 15

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
+	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -22,6 +23,7 @@ import (
 type programs struct {
 	kernel program // the kernel's own BTF, for struct_ops
 	known  map[bpfmap.BTF]*program
+	casts  []runtime.Cast // by which programs are described
 }
 
 // program is one BTF object: raw once fetched, decoded once described.
@@ -29,10 +31,54 @@ type program struct {
 	raw []byte
 	err error // why there is no raw, or no decoded
 
+	plans   map[planKey]*chase.Plan // what is followed from the values of maps
 	decoded bool
 	spec    *ebtf.Spec
 	shapes  *btf.Shapes
 	program *runtime.Program
+}
+
+// planKey is what a map's values are: of a type, or if that is no struct, of
+// a map of that name.
+type planKey struct {
+	name string
+	typ  uint32
+}
+
+// use changes the casts by which programs are described.
+func (p *programs) use(casts []runtime.Cast) {
+	p.casts, p.known = casts, nil
+}
+
+// plan decides what is followed from the values of a map, from the BTF that
+// was copied before.
+func (p *programs) plan(m *bpfmap.Map, planner *chase.Planner) {
+	prog, key := p.known[m.BTF], planKey{m.Name, m.ValueType}
+	if prog == nil || m.ValueType == 0 || m.KernelValueType != 0 {
+		return
+	}
+	if _, done := prog.plans[key]; done {
+		return
+	}
+	prog.decode(m.BTF, p.casts)
+	if prog.err != nil {
+		return
+	}
+	if prog.plans == nil {
+		prog.plans = make(map[planKey]*chase.Plan)
+	}
+	prog.plans[key] = nil
+	if shape, err := prog.value(m); err == nil && shape != nil && shape.Size <= m.ValueSize {
+		prog.plans[key] = planner.Plan(shape)
+	}
+}
+
+// planned returns what is followed from the values of a map, nil for nothing.
+func (p *programs) planned(m *bpfmap.Map) *chase.Plan {
+	if prog := p.known[m.BTF]; prog != nil {
+		return prog.plans[planKey{m.Name, m.ValueType}]
+	}
+	return nil
 }
 
 // prefetch copies an object of the running guest. A failure means nothing: the
@@ -62,8 +108,9 @@ func (p *programs) add(b bpfmap.BTF, prog *program) {
 	p.known[b] = prog
 }
 
-// keepOnly forgets the objects that no map of a capture refers to.
-func (p *programs) keepOnly(maps []*bpfmap.Map) {
+// keepOnly forgets the objects that no map of a capture refers to, and tells
+// whether there were any.
+func (p *programs) keepOnly(maps []*bpfmap.Map) (forgot bool) {
 	used := make(map[bpfmap.BTF]bool)
 	for _, m := range maps {
 		used[m.BTF] = true
@@ -71,8 +118,10 @@ func (p *programs) keepOnly(maps []*bpfmap.Map) {
 	for b := range p.known {
 		if !used[b] {
 			delete(p.known, b)
+			forgot = true
 		}
 	}
+	return forgot
 }
 
 // describe sets the program and the shapes of a map.
@@ -81,7 +130,7 @@ func (p *programs) describe(m *bpfmap.Map) error {
 	if prog == nil {
 		return nil // made without BTF, or not reached
 	}
-	prog.decode(m.BTF)
+	prog.decode(m.BTF, p.casts)
 	if prog.err != nil {
 		return prog.err
 	}
@@ -93,12 +142,12 @@ func (p *programs) describe(m *bpfmap.Map) error {
 	}
 	var keyErr, valueErr error
 	m.Key, keyErr = prog.shape(m.KeyType)
-	m.Value, valueErr = prog.shape(m.ValueType)
+	m.Value, valueErr = prog.value(m)
 	return errors.Join(keyErr, valueErr)
 }
 
 // decode parses the object's BTF, the first time.
-func (p *program) decode(b bpfmap.BTF) {
+func (p *program) decode(b bpfmap.BTF, casts []runtime.Cast) {
 	if p.decoded || p.err != nil {
 		return
 	}
@@ -113,6 +162,7 @@ func (p *program) decode(b bpfmap.BTF) {
 	}
 	p.raw = nil
 	p.shapes = btf.NewShapes(p.spec)
+	p.shapes.Casts(casts)
 	p.program = &runtime.Program{BTFID: b.ID, Name: b.Name}
 	p.program.Shapes, p.err = p.shapes.Named(p.spec)
 }
@@ -128,6 +178,18 @@ func (p *program) shape(id uint32) (*runtime.Shape, error) {
 		return nil, fmt.Errorf("type %d: %w", id, err)
 	}
 	return p.shapes.Of(t)
+}
+
+// value returns the shape of a map's values, or nil if it was made without one.
+func (p *program) value(m *bpfmap.Map) (*runtime.Shape, error) {
+	if m.ValueType == 0 {
+		return nil, nil
+	}
+	t, err := p.spec.TypeByID(ebtf.TypeID(m.ValueType))
+	if err != nil {
+		return nil, fmt.Errorf("type %d: %w", m.ValueType, err)
+	}
+	return p.shapes.OfMap(m.Name, t)
 }
 
 func (p *programs) list() []*runtime.Program {

@@ -87,6 +87,10 @@ func Start(ctx context.Context, cfg Config) (*VM, error) {
 		return nil, err
 	}
 	if cfg.Scheduler.path == "" {
+		if err := vm.useCasts(ctx, cfg.Scheduler); err != nil {
+			vm.Close()
+			return nil, err
+		}
 		return vm, nil
 	}
 	if err := vm.Attach(ctx, cfg.Scheduler); err != nil {

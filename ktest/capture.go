@@ -17,6 +17,7 @@ import (
 type freezing struct {
 	mu      sync.Mutex
 	freezer *freeze.Freezer
+	casts   []runtime.Cast // of what the guest was given to run
 }
 
 // Freeze takes a snapshot of the guest's maps, and fails the test if it cannot,
@@ -94,7 +95,10 @@ func (vm *VM) freezer(ctx context.Context) (*freeze.Freezer, error) {
 		return nil, err
 	}
 	vm.freezing.freezer, err = freeze.New(vm.machine, memory{vm.machine.RAM()}, kernel, vm.cfg.Capture)
-	return vm.freezing.freezer, err
+	if err != nil {
+		return nil, err
+	}
+	return vm.freezing.freezer, vm.freezing.freezer.Casts(ctx, vm.freezing.casts)
 }
 
 // kernelOf describes the guest's kernel for captures. It asks the guest only

@@ -27,6 +27,12 @@ type Config struct {
 	// Scheduler is started once the guest is up.
 	Scheduler Scheduler
 
+	// Objects are BPF objects, or programs with some inside, that something else
+	// than ktest loads. Captures follow the pointers to objects of the kernel in
+	// their data, also those that are declared as integers, as they do for
+	// Scheduler.
+	Objects []string
+
 	// Files are put into the guest: path there to path here. Programs among
 	// them come with the shared libraries that they need.
 	Files map[string]string

@@ -78,6 +78,12 @@ func (vm *VM) dissect(ctx context.Context) (*runtime.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	vm.freezing.mu.Lock()
+	casts := vm.freezing.casts
+	vm.freezing.mu.Unlock()
+	if err := f.Casts(ctx, casts); err != nil {
+		return nil, err
+	}
 	return f.Capture(ctx, GuestPanic)
 }
 

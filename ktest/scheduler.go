@@ -64,6 +64,9 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 		return err
 	}
 	vm.output.lines.reset()
+	if err := vm.useCasts(ctx, s); err != nil {
+		return err
+	}
 	started, err := scx.Start(ctx, vm.agent, source, object, vm.output)
 	if err != nil {
 		return err

@@ -1,0 +1,267 @@
+package chase
+
+import (
+	"slices"
+
+	ebtf "github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Type is a struct or union of the kernel.
+type Type struct {
+	Name  string
+	Shape *runtime.Shape // the guest kernel's; pointers in it lead to declarations
+	plan  *Plan          // the pointers in it that are followed, nil for none
+	claim claim
+}
+
+// Plan is where the pointers in a value are. The zero Plan has none.
+type Plan struct {
+	size  int // bytes of the value
+	slots []slot
+	cut   bool // there are more pointers than maxSlots
+	live  bool // it leads to objects of the kernel
+}
+
+// slot is a pointer at an offset: to a type of the kernel, or to an object of
+// the program.
+type slot struct {
+	offset  int
+	kernel  *Type
+	program *Plan
+	certain bool // no address of the program's is to be expected
+}
+
+const (
+	maxSlots   = 1 << 16 // in one value
+	maxNesting = 64      // types within types
+)
+
+// Planner makes plans. It is for one goroutine.
+type Planner struct {
+	spec   *ebtf.Spec // of the kernel
+	shapes *btf.Shapes
+	types  map[string]*Type // nil for a name that the kernel does not have
+	plans  map[*runtime.Shape]*Plan
+	queue  []*Plan // of plan, whose pointees have no slots yet
+	todo   []*runtime.Shape
+	claims *Claims
+}
+
+// NewPlanner returns a planner for a kernel.
+func NewPlanner(kernel *ebtf.Spec, claims *Claims) *Planner {
+	return &Planner{
+		spec: kernel, shapes: btf.NewShallowShapes(kernel), claims: claims,
+		types: make(map[string]*Type), plans: make(map[*runtime.Shape]*Plan),
+	}
+}
+
+// Plan returns the plan for values of a shape of the program's, nil if there is
+// nothing to follow from them.
+func (p *Planner) Plan(s *runtime.Shape) *Plan {
+	root := p.plan(s)
+	for len(p.todo) > 0 {
+		next, plan := p.todo[0], p.queue[0]
+		p.todo, p.queue = p.todo[1:], p.queue[1:]
+		p.fill(plan, next, 0, maxNesting)
+	}
+	p.enliven()
+	if !root.live {
+		return nil
+	}
+	return root
+}
+
+// plan returns the plan of a shape, to be filled later if it is new.
+func (p *Planner) plan(s *runtime.Shape) *Plan {
+	if known := p.plans[s]; known != nil {
+		return known
+	}
+	plan := &Plan{size: s.Size}
+	p.plans[s] = plan
+	p.todo, p.queue = append(p.todo, s), append(p.queue, plan)
+	return plan
+}
+
+// fill adds the pointers of what is at an offset of the value that plan is of.
+// What is in a union need not be a pointer, and is left alone.
+func (p *Planner) fill(plan *Plan, s *runtime.Shape, offset, depth int) {
+	u := s.Underlying()
+	if u == nil || depth == 0 {
+		return
+	}
+	switch u.Kind {
+	case runtime.KindPointer:
+		p.pointer(plan, u, offset)
+	case runtime.KindArray:
+		if !holdsPointers(u.Elem, maxNesting) {
+			return
+		}
+		for i := range u.Len {
+			if plan.cut {
+				return
+			}
+			p.fill(plan, u.Elem, offset+i*u.Elem.Size, depth-1)
+		}
+	case runtime.KindStruct, runtime.KindSection:
+		for _, m := range u.Members {
+			if m.Bits == 0 {
+				p.fill(plan, m.Type, offset+m.Offset, depth-1)
+			}
+		}
+	}
+}
+
+// holdsPointers tells whether there can be pointers in a value, so that a large
+// array without any costs nothing.
+func holdsPointers(s *runtime.Shape, depth int) bool {
+	u := s.Underlying()
+	if u == nil || depth == 0 {
+		return false
+	}
+	switch u.Kind {
+	case runtime.KindPointer:
+		return true
+	case runtime.KindArray:
+		return u.Len > 0 && holdsPointers(u.Elem, depth-1)
+	case runtime.KindStruct, runtime.KindSection:
+		return slices.ContainsFunc(u.Members, func(m runtime.Member) bool { return holdsPointers(m.Type, depth-1) })
+	}
+	return false
+}
+
+func (p *Planner) pointer(plan *Plan, pointer *runtime.Shape, offset int) {
+	elem := pointer.Elem.Underlying()
+	if elem == nil || pointer.Size != 8 || slices.ContainsFunc(pointer.Tags, leadsElsewhere) {
+		return
+	}
+	s := slot{offset: offset}
+	switch elem.Kind {
+	case runtime.KindStruct, runtime.KindUnion:
+		isOwn := pointer.Space != runtime.SpaceUnknown && pointer.Space != runtime.SpaceKernel
+		if !isOwn {
+			s.kernel = p.Type(elem.Name)
+		}
+		// A type that the kernel has too is the kernel's, which programs declare
+		// to look into its objects.
+		if s.kernel == nil {
+			s.program = p.plan(elem)
+		}
+	case runtime.KindFwd:
+		s.kernel = p.Type(elem.Name)
+	default:
+		return
+	}
+	if pointer.Space == runtime.SpaceKernel || slices.ContainsFunc(pointer.Tags, isKptr) {
+		s.program, s.certain = nil, true
+	}
+	if s.kernel == nil && s.program == nil {
+		return
+	}
+	if plan.cut = len(plan.slots) == maxSlots; !plan.cut {
+		plan.slots = append(plan.slots, s)
+	}
+}
+
+// leadsElsewhere tells whether a pointer with that type tag is no address of an
+// object: of user space, or an offset of per-CPU memory
+// (include/linux/compiler_types.h, tools/lib/bpf/bpf_helpers.h).
+func leadsElsewhere(tag string) bool {
+	return tag == "user" || tag == "uptr" || tag == "percpu" || tag == "percpu_kptr"
+}
+
+func isKptr(tag string) bool {
+	return tag == "kptr" || tag == "kptr_untrusted" || tag == "kptr_ref" || tag == "rcu"
+}
+
+// enliven finds out which plans lead to objects of the kernel, through however
+// many objects of the program.
+func (p *Planner) enliven() {
+	for changed := true; changed; {
+		changed = false
+		for _, plan := range p.plans {
+			if plan.live {
+				continue
+			}
+			plan.live = slices.ContainsFunc(plan.slots, func(s slot) bool {
+				return s.kernel != nil || s.program != nil && s.program.live
+			})
+			changed = changed || plan.live
+		}
+	}
+}
+
+// maxObject bounds the size of an object of the kernel, in bytes.
+const maxObject = 1 << 20
+
+// Type returns the kernel's struct or union of that name, nil if there is none
+// or more than one.
+func (p *Planner) Type(name string) *Type {
+	if name == "" {
+		return nil
+	}
+	if known, ok := p.types[name]; ok {
+		return known
+	}
+	p.types[name] = nil
+	found := p.find(name)
+	if found == nil {
+		return nil
+	}
+	shape, err := p.shapes.Of(found)
+	if err != nil || shape.Size <= 0 || shape.Size > maxObject {
+		return nil
+	}
+	t := &Type{Name: name, Shape: shape, claim: p.claims.of(name)}
+	p.types[name] = t
+	return t
+}
+
+func (p *Planner) find(name string) ebtf.Type {
+	types, err := p.spec.AnyTypesByName(name)
+	if err != nil {
+		return nil
+	}
+	var found ebtf.Type
+	for _, t := range types {
+		switch t.(type) {
+		case *ebtf.Struct, *ebtf.Union:
+			if found != nil || t.TypeName() != name {
+				return nil
+			}
+			found = t
+		}
+	}
+	return found
+}
+
+// Forget forgets the program's shapes. Plans that were made stay as they are.
+func (p *Planner) Forget() { clear(p.plans) }
+
+// Deepen plans the pointers in the kernel's own objects, as far as depth hops
+// from those that the program points to. Only those to types that follow names
+// are followed.
+func (p *Planner) Deepen(depth int, follow []string) {
+	for range depth - 1 {
+		for _, t := range p.types {
+			if t != nil && t.plan == nil {
+				t.plan = p.kernelPlan(t, follow)
+			}
+		}
+	}
+}
+
+func (p *Planner) kernelPlan(t *Type, follow []string) *Plan {
+	plan := &Plan{size: t.Shape.Size}
+	p.fill(plan, t.Shape, 0, maxNesting)
+	p.todo, p.queue = nil, nil
+	plan.slots = slices.DeleteFunc(plan.slots, func(s slot) bool {
+		return s.kernel == nil || !slices.Contains(follow, s.kernel.Name)
+	})
+	for i := range plan.slots {
+		plan.slots[i].program = nil
+	}
+	return plan
+}

@@ -1,0 +1,77 @@
+package ktest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file finds the pointers in a scheduler's data that are declared as
+// integers, for captures to follow: it analyses the instructions of the objects
+// that the guest is given, on the host.
+
+// analysed keeps what the analysis of an object has found, by the hash of its
+// bytes: tests of one binary load the same ones again and again.
+var analysed sync.Map // [sha256.Size]byte to func() []runtime.Cast
+
+// castsIn returns the casts of all objects in a file, which can be an object or
+// a program. A program whose objects cannot be read has none: it need not be
+// one that ktest knows.
+func castsIn(path string) ([]runtime.Cast, error) {
+	contents, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	found, _ := analysed.LoadOrStore(sha256.Sum256(contents), sync.OnceValue(func() []runtime.Cast {
+		return analyse(path, contents)
+	}))
+	return found.(func() []runtime.Cast)(), nil
+}
+
+func analyse(path string, contents []byte) []runtime.Cast {
+	var casts []runtime.Cast
+	inside, err := object.Find(bytes.NewReader(contents), int64(len(contents)))
+	if err != nil {
+		return nil
+	}
+	for _, e := range inside {
+		obj, err := object.Read(io.NewSectionReader(bytes.NewReader(contents), e.Offset, e.Size), e.Size, path)
+		if err != nil {
+			continue
+		}
+		casts = append(casts, cast.Analyze(obj).Casts()...)
+	}
+	return casts
+}
+
+// useCasts makes captures follow the casts of a scheduler, if there is one, and
+// of Config.Objects.
+func (vm *VM) useCasts(ctx context.Context, s Scheduler) error {
+	var casts []runtime.Cast
+	for _, path := range append(slices.Clone(vm.cfg.Objects), s.path) {
+		if path == "" {
+			continue
+		}
+		found, err := castsIn(path)
+		if err != nil {
+			return fmt.Errorf("find the pointers in the data of %s: %w", path, err)
+		}
+		casts = append(casts, found...)
+	}
+	vm.freezing.mu.Lock()
+	defer vm.freezing.mu.Unlock()
+	vm.freezing.casts = casts
+	if vm.freezing.freezer == nil {
+		return nil
+	}
+	return vm.freezing.freezer.Casts(ctx, casts)
+}
