@@ -178,6 +178,13 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
+// SchedExtEntity is the kernel's struct sched_ext_entity, as far as it is read.
+// Members are found by name; those that the guest's kernel lacks are zero, see
+// ktrt.Absent.
+type SchedExtEntity struct {
+	Weight uint32 // u32 weight
+}
+
 // SchedExtOps is struct sched_ext_ops, 224 bytes.
 type SchedExtOps struct {
 	SelectCpu ktrt.FuncPtr // +0 (*select_cpu)()
@@ -229,9 +236,18 @@ type TaskStats struct {
 	RunBuckets [8]uint64 // +24 u64 run_buckets[8]
 }
 
-// TaskStruct is struct task_struct, which is read as an address only: it belongs to the
-// kernel, or the object declares it without defining it.
-type TaskStruct struct{}
+// TaskStruct is the kernel's struct task_struct, as far as it is read.
+// Members are found by name; those that the guest's kernel lacks are zero, see
+// ktrt.Absent.
+type TaskStruct struct {
+	Pid        int32          // s32 pid
+	Tgid       int32          // s32 tgid
+	StaticPrio int32          // s32 static_prio
+	Policy     uint32         // u32 policy
+	Flags      uint32         // u32 flags
+	Comm       string         // char comm[16]
+	Scx        SchedExtEntity // struct sched_ext_entity scx
+}
 
 // Fixture is a state of sched.bpf.o, for tests without a guest. What is not given is
 // zero, and a map without entries is empty. Pointers can lead to entries of maps
@@ -320,7 +336,7 @@ func decodeCpuRun(v *CpuRun, raw []byte, d *ktrt.Decoder) {
 	v.Switches = binary.LittleEndian.Uint32(b[12:16])
 	v.StartedAt = binary.LittleEndian.Uint64(b[16:24])
 	v.RuntimeNs = binary.LittleEndian.Uint64(b[24:32])
-	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b[32:40]))
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[32:40]), typeTaskStruct, decodeTaskStruct)
 }
 func decodeCtx(v *Ctx, raw []byte, _ *ktrt.Decoder) {
 	b := (*[8]byte)(raw)
@@ -333,6 +349,10 @@ func decodeExitRecord(v *ExitRecord, raw []byte, _ *ktrt.Decoder) {
 	v.Code = int64(binary.LittleEndian.Uint64(b[8:16]))
 	v.Reason = ktrt.String(b[16:48])
 	v.Msg = ktrt.String(b[48:176])
+}
+func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
+	b := (*[4]byte)(raw)
+	v.Weight = binary.LittleEndian.Uint32(b[0:4])
 }
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
 	b := (*[224]byte)(raw)
@@ -355,7 +375,7 @@ func decodeTaskCtx(v *TaskCtx, raw []byte, d *ktrt.Decoder) {
 	decodeCtx(&v.Ctx, b[0:8], d)
 	v.Comm = ktrt.String(b[8:24])
 	v.Vtime = binary.LittleEndian.Uint64(b[24:32])
-	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b[32:40]))
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[32:40]), typeTaskStruct, decodeTaskStruct)
 	v.Stats = ktrt.Follow(d, binary.LittleEndian.Uint64(b[40:48]), typeTaskStats, decodeTaskStats)
 	v.Kthread = uint32(b[48] & 0x1)
 	v.OnCpu = uint32(b[48] >> 1 & 0x1)
@@ -383,6 +403,16 @@ func decodeTaskStats(v *TaskStats, raw []byte, _ *ktrt.Decoder) {
 		v.RunBuckets[i] = binary.LittleEndian.Uint64(b[8*i+24 : 8*i+32])
 	}
 }
+func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
+	b := (*[40]byte)(raw)
+	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
+	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
+	v.StaticPrio = int32(binary.LittleEndian.Uint32(b[8:12]))
+	v.Policy = binary.LittleEndian.Uint32(b[12:16])
+	v.Flags = binary.LittleEndian.Uint32(b[16:20])
+	v.Comm = ktrt.String(b[20:36])
+	decodeSchedExtEntity(&v.Scx, b[36:40], d)
+}
 
 func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
 	*v = int32(binary.LittleEndian.Uint32(b[0:4]))
@@ -390,7 +420,8 @@ func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
 
 // Types, as decoders refer to them.
 const (
-	typeTaskStats = iota
+	typeTaskStruct = iota
+	typeTaskStats
 	typeCpuRun
 	typeTaskState
 	typeTaskCtx
@@ -420,12 +451,14 @@ var layout = ktrt.Layout{
 	Package: "examplesched",
 	Shapes:  shapes,
 	Types: []string{
+		typeTaskStruct:  "struct task_struct",
 		typeTaskStats:   "struct task_stats",
 		typeCpuRun:      "struct cpu_run",
 		typeTaskState:   "struct task_state",
 		typeTaskCtx:     "struct task_ctx",
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
+	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
 		mapScxPerTask: {Name: "scx_per_task", Type: ktrt.MapTypePerCPUArray, Value: "struct cpu_run"},
 		mapTaskStates: {Name: "task_states", Type: ktrt.MapTypeTaskStorage, Value: "struct task_state"},
@@ -441,17 +474,28 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
+struct	task_struct	40
+	0	pid	s32
+	4	tgid	s32
+	8	static_prio	s32
+	12	policy	u32
+	16	flags	u32
+	20	comm	[16]char
+	36	scx	struct sched_ext_entity
+typedef	s32	int
+typedef	u32	unsigned int
+char	char	1	signed
+struct	sched_ext_entity	4
+	0	weight	u32
+int	int	4	signed
+int	unsigned int	4
 struct	task_stats	88
 	0	pid	s32
 	4	generation	u32
 	8	nr_runs	u64
 	16	runtime_ns	u64
 	24	run_buckets	[8]u64
-typedef	s32	int
-typedef	u32	unsigned int
 typedef	u64	unsigned long long
-int	int	4	signed
-int	unsigned int	4
 int	unsigned long long	8
 section	.rodata	9
 	0	slice_min_ns	u64
@@ -478,7 +522,6 @@ struct	exit_record	176
 	16	reason	[32]char
 	48	msg	[128]char
 typedef	s64	long long
-char	char	1	signed
 int	long long	8	signed
 struct	cpu_run	40
 	0	ctx	struct ctx

@@ -20,6 +20,12 @@ import (
 type Options struct {
 	Package string // name of the Go package
 	Tags    string // build constraint, as a //go:build line has it; empty for none
+
+	// Fields narrows or widens what is generated of the kernel's types that the
+	// object's data points to: "task_struct:pid,comm,scx.slice" for each, with
+	// "*" for all members. A type that is not named gets all members if the object
+	// declares up to 48, and else those that its instructions read.
+	Fields []string
 }
 
 // maxEager is the size in bytes from which on an array in a section is read
@@ -45,7 +51,9 @@ func Build(obj *object.Object, opts Options) (*Model, error) {
 	if len(b.maps) == 0 && len(b.sections) == 0 {
 		return nil, fmt.Errorf("%s: the object has neither maps nor global variables to read", obj.Name)
 	}
-	b.name()
+	if err := b.name(); err != nil {
+		return nil, fmt.Errorf("%s: %w", obj.Name, err)
+	}
 	if err := b.declare(); err != nil {
 		return nil, fmt.Errorf("%s: %w", obj.Name, err)
 	}
@@ -59,6 +67,9 @@ type builder struct {
 	shapes *ktbtf.Shapes
 	prune  *pruner
 	writer runtime.ShapeWriter
+
+	fieldOptions []string
+	kernel       map[string]*runtime.Shape // types of the kernel with members, by name
 
 	maps     []mapShapes
 	sections []sectionShape
@@ -85,12 +96,14 @@ type sectionShape struct {
 func newBuilder(obj *object.Object, opts Options) *builder {
 	b := &builder{
 		obj:    obj,
-		model:  &Model{Package: opts.Package, Tags: opts.Tags, Object: obj.Name, Digest: obj.Digest()},
+		model:  &Model{Package: opts.Package, Tags: opts.Tags, Object: obj.Name, Digest: obj.Digest(), Fields: opts.Fields},
 		shapes: ktbtf.NewShapes(obj.Types),
 		codecs: make(map[string]*Codec),
 		ids:    make(map[string]string),
 		types:  newTypeNames(),
 		inKeys: make(map[*runtime.Shape]bool),
+
+		fieldOptions: opts.Fields,
 	}
 	b.shapes.Casts(cast.Analyze(obj).Casts())
 	b.model.Warnings = slices.Clone(obj.Warnings)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -61,7 +62,27 @@ func (b *builder) declareType(d *decl) *Type {
 	t.Doc = []string{fmt.Sprintf("%s is %s, %s.", d.name, d.inC(), bytesText(d.shape.Size))}
 	t.Fields = b.fields(d)
 	t.CPUs = cpuBitmap(d.cName, t.Fields)
+	if b.isKernels(d) {
+		t.Doc = []string{
+			fmt.Sprintf("%s is the kernel's %s, as far as it is read.", d.name, d.inC()),
+			"Members are found by name; those that the guest's kernel lacks are zero, see",
+			"ktrt.Absent.",
+		}
+		for i := range t.Fields {
+			_, t.Fields[i].Comment, _ = strings.Cut(t.Fields[i].Comment, " ") // no offset
+		}
+	}
 	return t
+}
+
+// isKernels tells whether d is a type of the kernel, or a part of one.
+func (b *builder) isKernels(d *decl) bool {
+	for ; d != nil; d = d.parent {
+		if d.cName != "" && b.kernel[d.cName] == d.shape {
+			return true
+		}
+	}
+	return false
 }
 
 // inC is the C name of a type, in a sentence.

@@ -30,6 +30,9 @@ func Drift(file, object *runtime.Layout) ([]runtime.Difference, error) {
 	if err := d.sections(file.Sections, object.Sections); err != nil {
 		return nil, err
 	}
+	if err := d.kernel(file.Kernel, object.Kernel); err != nil {
+		return nil, err
+	}
 	for len(d.queue) > 0 {
 		next := d.queue[0]
 		d.queue = d.queue[1:]
@@ -131,6 +134,25 @@ func (d *drift) sections(want, have []string) error {
 	for _, ref := range have {
 		if s, _ := d.have.Shape(ref); names[s.Name] != nil {
 			d.differ("section "+s.Name, absent, variables(s))
+		}
+	}
+	return nil
+}
+
+// kernel compares the types of the kernel.
+func (d *drift) kernel(want, have []string) error {
+	for _, ref := range want {
+		if !slices.Contains(have, ref) {
+			d.differ(ref+" of the kernel", "its members", "an address only")
+			continue
+		}
+		if err := d.refs(ref, ref, ref); err != nil {
+			return err
+		}
+	}
+	for _, ref := range have {
+		if !slices.Contains(want, ref) {
+			d.differ(ref+" of the kernel", "an address only", "its members")
 		}
 	}
 	return nil

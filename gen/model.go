@@ -17,6 +17,9 @@ type Model struct {
 	ValueRefs []string // runtime.Layout.Types
 	ValueIDs  []string // the constants that number them, in the same order
 
+	KernelRefs []string // runtime.Layout.Kernel
+	Fields     []string // runtime.Layout.Fields
+
 	// Warnings are decisions that a person should know about.
 	Warnings []string
 }
@@ -150,8 +153,8 @@ type Load struct {
 	Type   GoType // that the bits become
 	First  int    // LoadBits
 	Bits   int    // LoadBits
-	Codec  string // LoadStruct, LoadFollow, LoadFlexible, LoadLazy: decoder
-	ID     string // LoadFollow, LoadLazy: constant that numbers the type
+	Codec  string // LoadStruct, LoadFollow, LoadFlexible, LoadLazy, LoadPtr: decoder
+	ID     string // LoadFollow, LoadLazy, LoadPtr: constant that numbers the type
 	Elem   *Load  // LoadArray
 	Len    int    // LoadArray
 
@@ -173,7 +176,7 @@ const (
 	LoadStruct
 	LoadArray
 	LoadFollow   // a pointer that is followed
-	LoadPtr      // a pointer that is not
+	LoadPtr      // a pointer that is not; with Codec it can be dereferenced
 	LoadFlexible // a flexible array
 	LoadLazy     // a variable that is read element by element
 )

@@ -113,7 +113,7 @@ func (t *typeNames) declare(u use) (d *decl, isNew bool) {
 
 // name gives every type and accessor its name. Types with a C name come first,
 // by name, so that a name does not depend on where a type is used.
-func (b *builder) name() {
+func (b *builder) name() error {
 	for _, m := range b.maps {
 		at := exported(m.Name)
 		a, _ := access(m)
@@ -130,8 +130,12 @@ func (b *builder) name() {
 			b.types.collect(v.Type, place{member: exported(v.Name)})
 		}
 	}
+	if err := b.collectKernel(); err != nil {
+		return err
+	}
 	b.nameSections()
 	b.nameTypes()
+	return nil
 }
 
 // noteKey notes the structs that a key consists of.

@@ -66,6 +66,10 @@ func readLayout(x ast.Expr) (*runtime.Layout, error) {
 			l.Package, err = stringLiteral(value)
 		case "Types":
 			l.Types, err = stringLiterals(value)
+		case "Kernel":
+			l.Kernel, err = plainStrings(value)
+		case "Fields":
+			l.Fields, err = plainStrings(value)
 		case "Sections":
 			l.Sections, err = stringLiterals(value)
 		case "Maps":
@@ -152,6 +156,22 @@ func stringLiterals(x ast.Expr) (list []string, err error) {
 		return err
 	})
 	return list, err
+}
+
+// plainStrings reads a list of strings without keys.
+func plainStrings(x ast.Expr) (list []string, err error) {
+	literal, ok := x.(*ast.CompositeLit)
+	if !ok {
+		return nil, errors.New("it is no composite literal")
+	}
+	for _, elem := range literal.Elts {
+		s, err := stringLiteral(elem)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
 }
 
 func stringLiteral(x ast.Expr) (string, error) {

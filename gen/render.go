@@ -334,7 +334,7 @@ func (l Load) usesDecoder() bool {
 	switch l.Op {
 	case LoadFollow:
 		return true
-	case LoadFlexible:
+	case LoadFlexible, LoadPtr:
 		return l.Codec != ""
 	case LoadStruct:
 		return !l.NoFollow
@@ -363,6 +363,12 @@ func (m *Model) renderLayout(f *jen.File) {
 		if len(m.ValueRefs) > 0 {
 			g.Line().Id("Types").Op(":").Add(stringList(m.ValueIDs, m.ValueRefs))
 		}
+		if len(m.KernelRefs) > 0 {
+			g.Line().Id("Kernel").Op(":").Add(literals(m.KernelRefs))
+		}
+		if len(m.Fields) > 0 {
+			g.Line().Id("Fields").Op(":").Add(literals(m.Fields))
+		}
 		if len(m.Maps) > 0 {
 			g.Line().Id("Maps").Op(":").Add(mapList(m.Maps))
 		}
@@ -372,6 +378,15 @@ func (m *Model) renderLayout(f *jen.File) {
 		g.Line()
 	})
 	f.Const().Id("shapes").Op("=").Op("`\n" + m.Shapes + "`")
+}
+
+// literals is a list of strings.
+func literals(values []string) jen.Code {
+	codes := make([]jen.Code, len(values))
+	for i, v := range values {
+		codes[i] = jen.Lit(v)
+	}
+	return jen.Index().String().Values(codes...)
 }
 
 func (m *Model) sectionRefs() []string {

@@ -103,6 +103,9 @@ func expression(l Load, from source) *jen.Statement {
 	case LoadFollow:
 		return jen.Qual(ktrt, "Follow").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
 	case LoadPtr:
+		if l.Codec != "" {
+			return jen.Qual(ktrt, "PtrAt").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
+		}
 		return jen.Qual(ktrt, "PtrTo").Types(goType(*l.Type.Elem)).Call(loadUint(8, from))
 	case LoadFlexible:
 		return flexible(l, from)

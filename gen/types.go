@@ -108,7 +108,11 @@ func (b *builder) pointer(s *runtime.Shape, shared bool) (GoType, Load) {
 	case target != nil && target.Kind == runtime.KindFwd:
 		elem := GoType{Kind: Local, Name: b.declOf(target).name}
 		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
-		return t, Load{Op: LoadPtr, Size: 8, Type: t}
+		load := Load{Op: LoadPtr, Size: 8, Type: t}
+		if shape := b.kernel[target.Name]; shape != nil && !shared {
+			load.Codec, load.ID = "decode"+elem.Name, b.kernelID(shape, elem.Name)
+		}
+		return t, load
 	case !isFollowed(s) || target.Kind == runtime.KindChar || pointsThrough(s, maxPointers):
 		t := GoType{Kind: Runtime, Name: "Address"}
 		return t, Load{Op: LoadInt, Size: 8, Type: t}
@@ -120,6 +124,20 @@ func (b *builder) pointer(s *runtime.Shape, shared bool) (GoType, Load) {
 	}
 	codec := b.codec(s.Elem)
 	return GoType{Kind: Pointer, Elem: &elem}, Load{Op: LoadFollow, Size: 8, Codec: codec.Name, ID: b.valueID(s.Elem)}
+}
+
+// kernelID returns the constant that numbers a type of the kernel's.
+func (b *builder) kernelID(s *runtime.Shape, goName string) string {
+	ref := b.writer.Add(s)
+	if id := b.ids[ref]; id != "" {
+		return id
+	}
+	id := b.idNames.claim("type"+goName, ref)
+	b.ids[ref] = id
+	b.model.ValueRefs = append(b.model.ValueRefs, ref)
+	b.model.ValueIDs = append(b.model.ValueIDs, id)
+	b.model.KernelRefs = append(b.model.KernelRefs, ref)
+	return id
 }
 
 // maxPointers bounds how many pointers to pointers Go types follow. Damaged

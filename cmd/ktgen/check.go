@@ -45,7 +45,7 @@ func (t *tool) check(args []string) error {
 func (t *tool) compare(file string, old []byte, was *runtime.Layout, path string) error {
 	quiet := &tool{stdout: t.stdout, stderr: io.Discard} // generating has warned
 	tags := buildConstraint(old)
-	src, err := quiet.source(path, gen.Options{Package: was.Package, Tags: tags})
+	src, err := quiet.source(path, gen.Options{Package: was.Package, Tags: tags, Fields: was.Fields})
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,9 @@ func (t *tool) compare(file string, old []byte, was *runtime.Layout, path string
 	command := fmt.Sprintf("ktgen -object %s -package %s -output %s", path, was.Package, file)
 	if tags != "" {
 		command += fmt.Sprintf(" -tags %q", tags)
+	}
+	for _, fields := range was.Fields {
+		command += fmt.Sprintf(" -fields %q", fields)
 	}
 	if len(differences) > 0 {
 		return outdated(file, path, command, differences)

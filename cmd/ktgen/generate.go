@@ -9,7 +9,7 @@ import (
 	"github.com/ktgen/ktgen/gen"
 )
 
-const generateSynopsis = "-object FILE [-package NAME] [-output FILE] [-tags EXPR]"
+const generateSynopsis = "-object FILE [-package NAME] [-output FILE] [-tags EXPR] [-fields TYPE:MEMBER,...]"
 
 // generate writes the code for an object.
 func (t *tool) generate(args []string) error {
@@ -18,6 +18,11 @@ func (t *tool) generate(args []string) error {
 	pkg := set.String("package", os.Getenv("GOPACKAGE"), "the `name` of the Go package; go generate knows it")
 	output := set.String("output", "", "the `file` to write, - for standard output (default \"NAME_ktgen.go\" in the current directory)")
 	tags := set.String("tags", "", "build the file only where this build `constraint` holds, such as \"linux && !race\"")
+	var fields []string
+	set.Func("fields", "`members` of a struct of the kernel that the data points to, such as task_struct:pid,comm,scx.slice, or task_struct:* for all; once for each struct (default: all of a struct that the object declares with up to 48 members, else those that its programs read)", func(s string) error {
+		fields = append(fields, s)
+		return nil
+	})
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
@@ -29,7 +34,7 @@ func (t *tool) generate(args []string) error {
 	case *output == "":
 		*output = *pkg + "_ktgen.go"
 	}
-	src, err := t.source(*path, gen.Options{Package: *pkg, Tags: *tags})
+	src, err := t.source(*path, gen.Options{Package: *pkg, Tags: *tags, Fields: fields})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,337 @@
+package gen
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file generates the types of the kernel that the program's data points
+// to. The object's BTF describes them as the program declares them, which is
+// not where the guest's kernel has their members: these are found by name when
+// the code is bound. So it is only the names and types of members that count
+// here, and only of those that somebody reads.
+
+// maxWhole is up to how many members a struct of the kernel is generated
+// whole. Programs that declare one by hand list what they use; vmlinux.h has all
+// of it.
+const maxWhole = 48
+
+// identity are members that tell objects apart, and are generated although no
+// instruction reads them.
+var identity = map[string][]string{
+	"task_struct": {"pid", "tgid", "comm"},
+}
+
+// selection is which members of a type are generated: those it has, and of
+// each those that are selected in turn. A nil selection is all of them.
+type selection map[string]selection
+
+// add selects the member at a path.
+func (s selection) add(path []string) {
+	for i, name := range path {
+		next, exists := s[name]
+		if exists && next == nil {
+			return // all of it is selected
+		}
+		if i == len(path)-1 {
+			s[name] = nil
+			return
+		}
+		if !exists {
+			next = make(selection)
+			s[name] = next
+		}
+		s = next
+	}
+}
+
+// kernelTypes decides on the types of the kernel that get members, and names
+// them. The program's own data has been collected before.
+func (b *builder) collectKernel() error {
+	fields, err := parseFields(b.fieldOptions)
+	if err != nil {
+		return err
+	}
+	accessed := b.accessed()
+	b.kernel = make(map[string]*runtime.Shape)
+	for _, name := range slices.Sorted(maps.Keys(b.prune.fwds)) {
+		if b.types.defined[name] != nil {
+			continue // a part of the program's own data: it is read as that
+		}
+		shape, err := b.kernelType(name, fields, accessed)
+		if err != nil {
+			return err
+		}
+		if shape != nil {
+			b.kernel[name] = shape
+		}
+	}
+	for name := range fields {
+		if b.prune.fwds[name] == nil {
+			return fmt.Errorf("-fields %s: no pointer in the object's data leads to struct %s%s", name, name, didYouMean(name, slices.Sorted(maps.Keys(b.prune.fwds))))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.kernel)) {
+		b.types.collect(b.kernel[name], place{})
+	}
+	return nil
+}
+
+// kernelType returns the shape of what is generated of a type of the kernel,
+// nil if that is nothing: if the object does not describe it, or nobody reads
+// any of its members.
+func (b *builder) kernelType(name string, fields, accessed map[string]selection) (*runtime.Shape, error) {
+	t := b.definition(name)
+	if t == nil {
+		return nil, nil
+	}
+	whole, err := b.shapes.Of(t)
+	if err != nil {
+		return nil, err
+	}
+	s, chosen := fields[name]
+	if chosen {
+		if err := checkSelection(runtime.CType(whole), whole, s); err != nil {
+			return nil, err
+		}
+	} else {
+		s = b.usual(whole, accessed)
+	}
+	if s != nil && len(s) == 0 {
+		return nil, nil
+	}
+	c := kernelCopy{accessed: accessed, prune: b.prune}
+	return c.structure(whole, s, maxNesting), nil
+}
+
+// maxNesting bounds how deep types contain one another by value.
+const maxNesting = 64
+
+// definition returns the only struct or union of that name, or nil.
+func (b *builder) definition(name string) btf.Type {
+	types, err := b.obj.Types.AnyTypesByName(name)
+	if err != nil {
+		return nil
+	}
+	var found btf.Type
+	for _, t := range types {
+		switch t.(type) {
+		case *btf.Struct, *btf.Union:
+			if found != nil || t.TypeName() != name {
+				return nil
+			}
+			found = t
+		}
+	}
+	return found
+}
+
+// usual is what is selected of a type where nobody has asked for anything.
+func (b *builder) usual(s *runtime.Shape, accessed map[string]selection) selection {
+	fields := s.Fields()
+	if len(fields) <= maxWhole {
+		return nil
+	}
+	some := maps.Clone(accessed[s.Name])
+	if some == nil {
+		some = make(selection)
+	}
+	for _, name := range identity[s.Name] {
+		if slices.ContainsFunc(fields, func(m runtime.Member) bool { return m.Name == name }) {
+			some.add([]string{name})
+		}
+	}
+	return some
+}
+
+// kernelCopy copies what is selected of types of the kernel. Pointers in the
+// copy lead to declarations.
+type kernelCopy struct {
+	accessed map[string]selection
+	prune    *pruner
+}
+
+func (c *kernelCopy) structure(s *runtime.Shape, chosen selection, depth int) *runtime.Shape {
+	out := *s
+	out.Members = nil
+	for _, m := range s.Fields() {
+		sub, ok := chosen[m.Name]
+		if chosen != nil && !ok {
+			continue
+		}
+		if m.Type = c.value(m.Type, sub, depth-1); m.Type != nil {
+			out.Members = append(out.Members, m)
+		}
+	}
+	return &out
+}
+
+// value copies the type of a member, nil if nothing of it is left.
+func (c *kernelCopy) value(s *runtime.Shape, chosen selection, depth int) *runtime.Shape {
+	u := s.Underlying()
+	if u == nil || depth == 0 || u.Size == 0 {
+		return nil
+	}
+	switch u.Kind {
+	case runtime.KindStruct, runtime.KindUnion:
+		if chosen == nil && len(u.Fields()) > maxWhole {
+			if chosen = c.accessed[u.Name]; len(chosen) == 0 {
+				return nil
+			}
+		}
+		copied := c.structure(u, chosen, depth)
+		if len(copied.Members) == 0 {
+			return nil
+		}
+		return copied
+	case runtime.KindArray:
+		elem := c.value(u.Elem, chosen, depth-1)
+		if elem == nil {
+			return nil
+		}
+		out := *u
+		out.Elem = elem
+		return &out
+	case runtime.KindPointer:
+		out := *u
+		if out.Elem = u.Elem.Underlying(); out.Elem == nil {
+			return nil
+		}
+		switch out.Elem.Kind {
+		case runtime.KindStruct, runtime.KindUnion, runtime.KindFwd:
+			out.Elem = c.prune.declared(targetName(u.Elem))
+		case runtime.KindFunc:
+		default:
+			out.Elem = c.prune.declared("") // void
+		}
+		return &out
+	}
+	return c.prune.shape(s)
+}
+
+// accessed lists the members of each type that CO-RE relocations name: those
+// that instructions read.
+func (b *builder) accessed() map[string]selection {
+	all := make(map[string]selection)
+	for _, code := range b.obj.Code {
+		for _, relo := range code.Relos {
+			const lastFieldKind = 5 // BPF_CORE_FIELD_RSHIFT_U64, enum bpf_core_relo_kind
+			if relo.Kind > lastFieldKind || relo.Type == nil {
+				continue
+			}
+			t := btf.UnderlyingType(relo.Type)
+			if path := accessPath(t, relo.Access); len(path) > 0 && t.TypeName() != "" {
+				name := t.TypeName()
+				if base, _, flavored := strings.Cut(name, "___"); flavored {
+					name = base
+				}
+				if all[name] == nil {
+					all[name] = make(selection)
+				}
+				all[name].add(path)
+			}
+		}
+	}
+	return all
+}
+
+// accessPath returns the names of the members that an access such as "0:1:2"
+// goes through: the first number indexes t itself, others members or elements.
+func accessPath(t btf.Type, access string) []string {
+	var path []string
+	for i, text := range strings.Split(access, ":") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return nil
+		}
+		if i == 0 {
+			continue
+		}
+		var members []btf.Member
+		switch u := btf.UnderlyingType(t).(type) {
+		case *btf.Struct:
+			members = u.Members
+		case *btf.Union:
+			members = u.Members
+		case *btf.Array:
+			t = u.Type
+			continue
+		}
+		if n >= len(members) {
+			return path
+		}
+		if members[n].Name != "" {
+			path = append(path, members[n].Name)
+		}
+		t = members[n].Type
+	}
+	return path
+}
+
+// parseFields reads what -fields says: "task_struct:pid,comm,scx.slice" for each
+// type, "task_struct:*" for all of its members.
+func parseFields(options []string) (map[string]selection, error) {
+	all := make(map[string]selection)
+	for _, option := range options {
+		name, list, ok := strings.Cut(option, ":")
+		if !ok || name == "" || list == "" {
+			return nil, fmt.Errorf("-fields %s: want a struct of the kernel and its members, such as task_struct:pid,comm,scx.slice", option)
+		}
+		for path := range strings.SplitSeq(list, ",") {
+			if path == "*" {
+				all[name] = nil
+				continue
+			}
+			if s, exists := all[name]; exists && s == nil {
+				continue
+			}
+			if all[name] == nil {
+				all[name] = make(selection)
+			}
+			all[name].add(strings.Split(path, "."))
+		}
+	}
+	return all, nil
+}
+
+// checkSelection fails if a type has no member that is selected.
+func checkSelection(path string, s *runtime.Shape, chosen selection) error {
+	u := s.Underlying()
+	for range maxNesting {
+		if u.Kind != runtime.KindArray {
+			break
+		}
+		u = u.Elem.Underlying()
+	}
+	fields := u.Fields()
+	var names []string
+	for _, m := range fields {
+		names = append(names, m.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(chosen)) {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return fmt.Errorf("-fields: %s has no member %s in the object's BTF%s", path, name, didYouMean(name, names))
+		}
+		if err := checkSelection(path+"."+name, fields[i].Type, chosen[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// didYouMean returns "; did you mean x?" if a name is close to what was asked
+// for.
+func didYouMean(name string, names []string) string {
+	if n := runtime.Nearest(name, names); n != "" {
+		return fmt.Sprintf("; did you mean %s?", n)
+	}
+	return ""
+}
