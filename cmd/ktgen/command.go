@@ -36,6 +36,8 @@ func commands() []command {
 			{"kernel [list]", "list the kernels that tests can boot, and which one they use"},
 			{"kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]",
 				"download a Debian kernel with sched_ext into the cache"},
+			{"kernel source [-suite SUITE] [-release VERSION] [-mirror URI]",
+				"download what a kernel's BPF programs are compiled from into the cache, and print where it is"},
 			{"kernel info FILE", "say what a kernel image is, and whether tests can boot it"},
 		}, (*tool).kernel},
 		{"completion", []form{{"completion bash|zsh|fish",

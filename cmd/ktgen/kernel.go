@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 
 	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
-var kernelCommands = []string{"list", "fetch", "info"}
+var kernelCommands = []string{"list", "fetch", "info", "source"}
 
 // kernel provides the kernels that tests boot.
 func (t *tool) kernel(ctx context.Context, args []string) error {
@@ -18,6 +19,8 @@ func (t *tool) kernel(ctx context.Context, args []string) error {
 		return t.kernelFetch(ctx, args[1:])
 	case args[0] == "info":
 		return t.kernelInfo(ctx, args[1:])
+	case args[0] == "source":
+		return t.kernelSource(ctx, args[1:])
 	case isHelp(args[0]):
 		fmt.Fprint(t.stdout, usage())
 		return nil
@@ -53,10 +56,7 @@ func (t *tool) kernelList(ctx context.Context) error {
 func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]")
 	ifMissing := set.Bool("if-missing", false, "do nothing if there is a kernel to boot")
-	opts := kernel.FetchOptions{Log: t.stderr}
-	set.StringVar(&opts.Suite, "suite", "", fmt.Sprintf("the `suite` of the Debian archive (default: %v, in this order)", kernel.DefaultSuites))
-	set.StringVar(&opts.Release, "release", "", "the `version` of the kernel, or how it begins, such as 7.2 (default: the newest)")
-	set.StringVar(&opts.Mirror, "mirror", "", "the `URI` of a mirror of the Debian archive (default: the one that this system's apt uses)")
+	opts := t.fetchFlags(set)
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
@@ -66,11 +66,36 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 			return nil
 		}
 	}
-	k, err := kernel.Fetch(ctx, opts)
+	k, err := kernel.Fetch(ctx, *opts)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(t.stdout, "%s %s\n", k.Release, k.Path)
+	return err
+}
+
+// fetchFlags defines the flags that say what to download.
+func (t *tool) fetchFlags(set *flag.FlagSet) *kernel.FetchOptions {
+	opts := &kernel.FetchOptions{Log: t.stderr}
+	set.StringVar(&opts.Suite, "suite", "", fmt.Sprintf("the `suite` of the Debian archive (default: %v, in this order)", kernel.DefaultSuites))
+	set.StringVar(&opts.Release, "release", "", "the `version` of the kernel, or how it begins, such as 7.2 (default: the newest)")
+	set.StringVar(&opts.Mirror, "mirror", "", "the `URI` of a mirror of the Debian archive (default: the one that this system's apt uses)")
+	return opts
+}
+
+// kernelSource downloads what BPF programs of a kernel are compiled from, and
+// prints where it is.
+func (t *tool) kernelSource(ctx context.Context, args []string) error {
+	set := t.flags("ktgen kernel source [-suite SUITE] [-release VERSION] [-mirror URI]")
+	opts := t.fetchFlags(set)
+	if err := t.parse(set, args); err != nil {
+		return err
+	}
+	tree, err := kernel.FetchTree(ctx, *opts)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(t.stdout, tree.Dir)
 	return err
 }
 

@@ -45,14 +45,14 @@ func Fetch(ctx context.Context, opts FetchOptions) (*Kernel, error) {
 		return nil, err
 	}
 	f := &fetcher{FetchOptions: opts, kernels: filepath.Join(dir, kernelsDir), aptDir: filepath.Join(dir, "apt")}
-	kernel, err := f.fetch(ctx)
+	kernel, err := fetchFirst(ctx, f, f.fetchFrom)
 	if err == nil {
 		return kernel, nil
 	}
 	if ctx.Err() != nil {
 		return nil, err
 	}
-	failure := &FetchError{Err: err, Hint: hintFor(err)}
+	failure := &FetchError{What: "a kernel", Err: err, Hint: hintFor(err, elsewhere)}
 	if kernel := f.cachedMatch(ctx); kernel != nil {
 		f.logf("%v", failure)
 		f.logf("using kernel %s, which is in the cache: %s", kernel.Release, kernel.Path)
@@ -72,24 +72,27 @@ func (f *fetcher) logf(format string, args ...any) {
 	fmt.Fprintf(f.Log, format+"\n", args...)
 }
 
-func (f *fetcher) fetch(ctx context.Context) (*Kernel, error) {
+// fetchFirst fetches with from, from the first archive and suite that has what
+// is wanted.
+func fetchFirst[T any](ctx context.Context, f *fetcher, from func(context.Context, *apt, string) (T, error)) (T, error) {
+	var none T
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoApt, err)
+		return none, fmt.Errorf("%w: %w", errNoApt, err)
 	}
 	archives, err := f.archives(ctx)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	if err := os.MkdirAll(f.aptDir, 0o755); err != nil {
-		return nil, err
+		return none, err
 	}
 	unlock, err := cache.Lock(ctx, filepath.Join(f.aptDir, "lock"))
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	defer unlock()
 	defer os.RemoveAll(filepath.Join(f.aptDir, aptCache))
-	return f.fetchFirst(ctx, archives)
+	return fetchFrom(ctx, f, archives, from)
 }
 
 // keyrings are where Debian's keys are when a system has them, by the release
@@ -118,8 +121,9 @@ func (f *fetcher) archives(ctx context.Context) ([]source, error) {
 	return archives, err
 }
 
-// fetchFirst fetches from the first archive and suite that has what is wanted.
-func (f *fetcher) fetchFirst(ctx context.Context, archives []source) (*Kernel, error) {
+// fetchFrom is fetchFirst for archives that are known.
+func fetchFrom[T any](ctx context.Context, f *fetcher, archives []source, from func(context.Context, *apt, string) (T, error)) (T, error) {
+	var none T
 	suites := DefaultSuites
 	if f.Suite != "" {
 		suites = []string{f.Suite}
@@ -128,17 +132,17 @@ func (f *fetcher) fetchFirst(ctx context.Context, archives []source) (*Kernel, e
 	for _, archive := range archives {
 		apt, err := newApt(f.aptDir, archive)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
 		for _, suite := range suites {
-			k, err := f.fetchFrom(ctx, apt, suite)
+			got, err := from(ctx, apt, suite)
 			if err == nil || ctx.Err() != nil {
-				return k, err
+				return got, err
 			}
 			failures = append(failures, fmt.Errorf("suite %s: %w", suite, err))
 		}
 	}
-	return nil, errors.Join(failures...)
+	return none, errors.Join(failures...)
 }
 
 func (f *fetcher) fetchFrom(ctx context.Context, apt *apt, suite string) (*Kernel, error) {
@@ -151,14 +155,7 @@ func (f *fetcher) fetchFrom(ctx context.Context, apt *apt, suite string) (*Kerne
 
 // choose finds the newest package in suite that is wanted.
 func (f *fetcher) choose(ctx context.Context, apt *apt, suite string) (aptPackage, error) {
-	if err := apt.use(suite); err != nil {
-		return aptPackage{}, err
-	}
-	f.logf("reading the package list of %s from %s", suite, strings.Join(apt.archive.uris, " "))
-	if strings.EqualFold(apt.archive.options["Trusted"], "yes") {
-		f.logf("this system's sources trust that archive without signatures (Trusted: yes)")
-	}
-	if err := apt.update(ctx); err != nil {
+	if err := f.readList(ctx, apt, suite); err != nil {
 		return aptPackage{}, err
 	}
 	packages, err := apt.kernelPackages(ctx)
@@ -172,6 +169,18 @@ func (f *fetcher) choose(ctx context.Context, apt *apt, suite string) (aptPackag
 	p := packages[i]
 	p.suite = suite
 	return p, nil
+}
+
+// readList makes suite the one in use and downloads the list of its packages.
+func (f *fetcher) readList(ctx context.Context, apt *apt, suite string) error {
+	if err := apt.use(suite); err != nil {
+		return err
+	}
+	f.logf("reading the package list of %s from %s", suite, strings.Join(apt.archive.uris, " "))
+	if strings.EqualFold(apt.archive.options["Trusted"], "yes") {
+		f.logf("this system's sources trust that archive without signatures (Trusted: yes)")
+	}
+	return apt.update(ctx)
 }
 
 // wants says whether a release is what was asked for.

@@ -9,14 +9,15 @@ import (
 	"github.com/ktgen/ktgen/vmm/cache"
 )
 
-// FetchError says why there is no kernel, and what to do.
+// FetchError says why there is no kernel, or no source tree, and what to do.
 type FetchError struct {
+	What string // that was fetched
 	Err  error
 	Hint string
 }
 
 func (e *FetchError) Error() string {
-	return fmt.Sprintf("fetching a kernel: %v\n%s", e.Err, e.Hint)
+	return fmt.Sprintf("fetching %s: %v\n%s", e.What, e.Err, e.Hint)
 }
 
 func (e *FetchError) Unwrap() error { return e.Err }
@@ -45,7 +46,8 @@ var hints = []struct{ symptom, hint string }{
 	{"Failed to fetch", "see that `apt-get update` works on this system, "},
 }
 
-func hintFor(err error) string {
+// hintFor says what to do about err, or what works without fetching.
+func hintFor(err error, elsewhere string) string {
 	var (
 		failed *CommandError
 		unfit  *UnfitError
