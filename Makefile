@@ -10,6 +10,7 @@ BPF := example_sched/bpf
 help:
 	@echo "make demo      boot a guest, run the example scheduler, freeze it twice, print typed reads"
 	@echo "make test      run every test, those in virtual machines included"
+	@echo "make corpus    hold the generator to a thousand BPF objects of the kernel's"
 	@echo "make stress    boot 50 guests and capture each ten times"
 	@echo "make bench     measure boot, pause, capture and decoding"
 	@echo "make generate  rebuild the example's object and all generated code"
@@ -25,7 +26,15 @@ demo:
 test:
 	@scripts/setup test
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
+	@scripts/corpus sample >/dev/null || test -z "$$CI"
 	$(GO) test ./...
+
+# The tests of make test that read the sample of the corpus, with all of it.
+.PHONY: corpus
+corpus:
+	@scripts/setup test
+	objects=$$(scripts/corpus all) && KTGEN_CORPUS=$$objects \
+		$(GO) test -run 'Corpus|Bpftool' -timeout 3h -v ./object ./gen
 
 .PHONY: stress
 stress:

@@ -49,7 +49,7 @@ func Build(obj *object.Object, opts Options) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", obj.Name, err)
 	}
 	if len(b.maps) == 0 && len(b.sections) == 0 {
-		return nil, fmt.Errorf("%s: the object has neither maps nor global variables to read", obj.Name)
+		b.warnf("there is nothing to read: the object has no maps, and no global variables that are read")
 	}
 	if err := b.name(); err != nil {
 		return nil, fmt.Errorf("%s: %w", obj.Name, err)

@@ -2,57 +2,146 @@ package gen_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	bpf2go "github.com/cilium/ebpf/cmd/bpf2go/gen"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/vmm/cache"
 )
 
-// corpusEnv names the directory that scripts/corpus filled with objects.
+// This file holds the generator to the corpus: objects that nobody wrote for
+// it, which scripts/corpus compiles from a kernel's sources.
+
+// corpusEnv names the directory that scripts/corpus filled with objects. All
+// of them are taken, in the place of a sample from the cache.
 const corpusEnv = "KTGEN_CORPUS"
 
-func corpus(t *testing.T) []string {
-	dir := os.Getenv(corpusEnv)
-	if dir == "" {
-		t.Skipf("%s is not set; scripts/corpus compiles objects to test with", corpusEnv)
+// corpus returns the paths of the objects.
+func corpus(t testing.TB) []string {
+	t.Helper()
+	if dir := os.Getenv(corpusEnv); dir != "" {
+		paths := objectsBelow(t, dir)
+		require.NotEmpty(t, paths, "no objects below %s=%s; scripts/corpus compiles them", corpusEnv, dir)
+		return paths
 	}
+	dir, err := cache.Dir()
+	require.NoError(t, err)
+	list, err := os.ReadFile("testdata/corpus_sample.txt")
+	require.NoError(t, err)
+	sample := strings.Fields(string(list))
+	var paths []string
+	for _, path := range objectsBelow(t, filepath.Join(dir, "corpus")) {
+		if slices.Contains(sample, corpusName(path)) {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) == 0 && os.Getenv("CI") == "" {
+		t.Skip("there are no objects in the cache to test with; make test fetches and compiles them")
+	}
+	// Another kernel's sources may lack some.
+	require.Greater(t, len(paths), len(sample)*3/4, "scripts/corpus sample did not compile the sample into the cache")
+	return paths
+}
+
+// corpusName is what the list of the sample calls an object.
+func corpusName(path string) string {
+	return filepath.Base(filepath.Dir(path)) + "/" + strings.TrimSuffix(filepath.Base(path), ".bpf.o")
+}
+
+func objectsBelow(t testing.TB, dir string) []string {
+	t.Helper()
 	var paths []string
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if strings.HasSuffix(path, ".bpf.o") {
+		if err == nil && strings.HasSuffix(path, ".bpf.o") {
 			paths = append(paths, path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
 		return err
 	})
 	require.NoError(t, err)
-	require.NotEmpty(t, paths)
 	return paths
 }
 
-// Every object of the corpus gives code that compiles, twice the same. Objects
-// without maps and globals have nothing to read and are refused.
-func TestCorpusGenerates(t *testing.T) {
-	generated, nothing := 0, 0
-	for _, path := range corpus(t) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			first, err := generate(path)
-			if err != nil && strings.Contains(err.Error(), "neither maps nor global variables") {
-				nothing++
-				t.Skip(err)
-			}
-			require.NoError(t, err)
-			second, err := generate(path)
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(first, second))
-			generated++
-		})
+// Every object is accepted, twice with the same result, and the compiler and
+// vet accept what is generated.
+func TestCorpusIsAcceptedAndCompiles(t *testing.T) {
+	paths := corpus(t)
+	m := newScratchModule(t)
+	accepted := 0
+	for _, path := range paths {
+		src, err := generate(path)
+		if err != nil {
+			t.Errorf("%s: %v", corpusName(path), err)
+			continue
+		}
+		again, err := generate(path)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(src, again), "%s: generated twice, and not the same", corpusName(path))
+		m.write("corpus/"+corpusName(path)+"/corpus_ktgen.go", src)
+		accepted++
 	}
-	t.Logf("%d objects generate, %d have nothing to read", generated, nothing)
+	m.run("build", "./corpus/...")
+	m.run("vet", "./corpus/...")
+	t.Logf("of %d objects: %d ktgen, and what it writes compiles and passes vet", len(paths), accepted)
+	compareWithOthers(t, paths)
+}
+
+// compareWithOthers counts what the generators that there are accept.
+func compareWithOthers(t *testing.T, paths []string) {
+	loaded, generated, skeletons := 0, 0, 0
+	tool, noTool := exec.LookPath("bpftool")
+	for _, path := range paths {
+		spec, err := ebpf.LoadCollectionSpec(path)
+		if err == nil {
+			loaded++
+			if generateAsBpf2go(spec) == nil {
+				generated++
+			}
+		}
+		if noTool == nil && exec.Command(tool, "gen", "skeleton", path).Run() == nil {
+			skeletons++
+		}
+	}
+	t.Logf("of %d objects: %d LoadCollectionSpec of cilium/ebpf", len(paths), loaded)
+	t.Logf("of %d objects: %d bpf2go (not compiled)", len(paths), generated)
+	if noTool != nil {
+		t.Logf("no bpftool to compare with: apt-get install bpftool")
+		return
+	}
+	t.Logf("of %d objects: %d bpftool gen skeleton (not compiled)", len(paths), skeletons)
+}
+
+// generateAsBpf2go does what the command bpf2go does with an object.
+func generateAsBpf2go(spec *ebpf.CollectionSpec) error {
+	args := bpf2go.GenerateArgs{
+		Package: "p", Stem: "p", ObjectFile: "p.o", Output: io.Discard, Types: bpf2go.CollectGlobalTypes(spec),
+	}
+	for name := range spec.Maps {
+		if !strings.HasPrefix(name, ".") {
+			args.Maps = append(args.Maps, name)
+		}
+	}
+	for name := range spec.Variables {
+		args.Variables = append(args.Variables, name)
+	}
+	for name := range spec.Programs {
+		args.Programs = append(args.Programs, name)
+	}
+	return bpf2go.Generate(args)
 }
 
 func generate(path string) ([]byte, error) {
@@ -65,4 +154,48 @@ func generate(path string) ([]byte, error) {
 		return nil, err
 	}
 	return model.Render()
+}
+
+// scratchModule is a module for generated packages, with package runtime in it
+// and nothing else, so that the go command is quick.
+type scratchModule struct {
+	t   testing.TB
+	dir string
+}
+
+func newScratchModule(t testing.TB) *scratchModule {
+	m := &scratchModule{t, t.TempDir()}
+	m.write("go.mod", []byte("module github.com/ktgen/ktgen\n\ngo 1.26\n"))
+	files, err := filepath.Glob("../runtime/*.go")
+	require.NoError(t, err)
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		src, err := os.ReadFile(path)
+		require.NoError(t, err)
+		m.write("runtime/"+filepath.Base(path), src)
+	}
+	return m
+}
+
+func (m *scratchModule) write(name string, content []byte) {
+	m.t.Helper()
+	path := filepath.Join(m.dir, name)
+	require.NoError(m.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(m.t, os.WriteFile(path, content, 0o644))
+}
+
+// run runs a subcommand of go in the module, with paths that do not make each
+// run's packages new ones to the build cache.
+func (m *scratchModule) run(subcommand string, args ...string) []byte {
+	m.t.Helper()
+	cmd := exec.Command("go", append([]string{subcommand, "-trimpath"}, args...)...)
+	cmd.Dir = m.dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	var messages bytes.Buffer
+	cmd.Stderr = &messages
+	out, err := cmd.Output()
+	require.NoError(m.t, err, "go %s: %s", subcommand, messages.String())
+	return out
 }
