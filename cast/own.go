@@ -72,7 +72,8 @@ type owner struct {
 	*layouts
 	kernel   map[btf.Type]bool
 	own      map[btf.Type]bool
-	pointees []btf.Type // still to be looked at
+	passed   map[btf.Type]bool // arrays and pointers: hostile BTF has some that lead to themselves
+	pointees []btf.Type        // still to be looked at
 }
 
 // claim adds a type and what it holds by value.
@@ -92,13 +93,27 @@ func (o *owner) claim(t btf.Type) {
 			o.own[t] = true
 			pending = append(pending, memberTypes(t.Members)...)
 		case *btf.Array:
-			pending = append(pending, t.Type)
+			if o.pass(t) {
+				pending = append(pending, t.Type)
+			}
 		case *btf.Pointer:
-			if target, _, ok := o.pointee(t); ok && target != nil {
+			if target, _, ok := o.pointee(t); ok && target != nil && o.pass(t) {
 				o.pointees = append(o.pointees, target)
 			}
 		}
 	}
+}
+
+// pass tells whether a type is met for the first time.
+func (o *owner) pass(t btf.Type) bool {
+	if o.passed[t] {
+		return false
+	}
+	if o.passed == nil {
+		o.passed = make(map[btf.Type]bool)
+	}
+	o.passed[t] = true
+	return true
 }
 
 func memberTypes(members []btf.Member) []btf.Type {

@@ -318,7 +318,11 @@ func renderCodec(f *jen.File, c *Codec) {
 		jen.Id("v").Op("*").Add(goType(c.Type)),
 		jen.Id("b").Index().Byte(),
 		jen.Id(used).Op("*").Qual(ktrt, "Decoder"),
-	).Block(statement(c.target(), c.Load, bytesIn("b", 0), 0))
+	).BlockFunc(func(g *jen.Group) {
+		if c.Load.Op != LoadNothing { // values of no bytes
+			g.Add(statement(c.target(), c.Load, bytesIn("b", 0), 0))
+		}
+	})
 }
 
 func usedOrBlank(name string, fields []Field) string {
