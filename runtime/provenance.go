@@ -52,11 +52,12 @@ func PointerAt[T any](snap Bound, p **T) Pointee {
 type where struct {
 	b          *Binding
 	o          *object
-	want, have *Shape // of the value there: generated and the guest's
-	offset     int    // bytes from the start of the object, in the guest
-	size       int    // bytes, in the guest
-	steps      string // from the object: .stats[2]
-	missing    string // it is a member that the guest's kernel lacks, and why
+	want, have *Shape  // of the value there: generated and the guest's
+	offset     int     // bytes from the start of the object, in the guest
+	size       int     // bytes, in the guest
+	steps      string  // from the object: .stats[2]
+	missing    string  // it is a member that the guest's kernel lacks, and why
+	member     *Member // the guest's, if the value is one
 }
 
 func (w *where) addr() uint64 {
@@ -220,6 +221,7 @@ func (w *where) enterField(i int) bool {
 				w.size = m.bytes()
 			}
 			w.steps += "." + m.Name
+			w.member = &m
 			return true
 		}
 	}
@@ -232,7 +234,7 @@ func (w *where) enterElement(i int) bool {
 	if want.Kind != KindArray || have.Kind != KindArray {
 		return false
 	}
-	w.want, w.have, w.size = want.Elem, have.Elem, have.Elem.Size
+	w.want, w.have, w.size, w.member = want.Elem, have.Elem, have.Elem.Size, nil
 	w.offset += i * have.Elem.Size
 	w.steps += fmt.Sprintf("[%d]", i)
 	return true

@@ -1,0 +1,233 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Location is where a value of a snapshot lies in the guest: to watch what is
+// written there, or to write to it.
+type Location struct {
+	Path string // such as ".bss.nr_dispatched" or "task_ctxs[1234].ctx.weight"
+	Map  *Map   // that the value was captured of; nil if a pointer led elsewhere
+
+	Addr uint64 // the kernel's, of the first byte; of an arena's object not its user address
+	Size int    // bytes; of a bitfield those that hold it
+
+	// Bits is the width of a bitfield and 0 for anything else. BitOffset is
+	// its distance from Addr; see Member.BitOffset.
+	Bits, BitOffset int
+
+	Shape *Shape // in the guest
+}
+
+// LocationOf returns the place of the value that p points to: a value that was
+// read through snap, or a field of one. It fails as [Addr] does, and if the
+// snapshot does not say where the value was.
+func LocationOf(snap Bound, p any) Location {
+	b := snap.Binding()
+	w := b.locate("LocationOf", p)
+	path := w.path()
+	addr := w.addr()
+	if addr == 0 {
+		b.fail(&Error{Op: "LocationOf", Path: path, Err: &NoLocation{}})
+	}
+	b.memory.load(b.snapshot)
+	at := Location{Path: path, Addr: b.memory.kernel(addr), Size: w.size, Shape: w.have}
+	if shown, ok := b.snapshot.Locate(addr); ok {
+		at.Map = shown.Map
+	}
+	if m := w.member; m != nil {
+		at.Bits, at.BitOffset = int(m.Bits), int(m.BitOffset)
+	}
+	return at
+}
+
+// NoLocation reports a value of which a snapshot does not say where it was in the
+// guest's memory, such as one of a hand-made snapshot.
+type NoLocation struct{}
+
+func (*NoLocation) Error() string {
+	return "the snapshot does not say where in the guest's memory it was"
+}
+
+// kernel returns the kernel's address for one that is canonical.
+func (m *memory) kernel(addr uint64) uint64 {
+	for _, a := range m.arenas {
+		if a.kernel != 0 && addr-a.high < arenaWindow {
+			return a.kernel + (addr - a.high)
+		}
+	}
+	return addr
+}
+
+// find returns the entry and the slot of the value that has the byte at an
+// address. For arenas it tells only whether the address is in a page.
+func (m *Map) find(addr uint64) (entry, slot int, ok bool) {
+	for _, e := range m.Extents {
+		if addr-e.Addr < uint64(len(e.Data)) {
+			return 0, 0, true
+		}
+	}
+	if m.N <= 0 || m.Slots <= 0 || m.Stride <= 0 {
+		return 0, 0, false
+	}
+	if m.Addrs == nil {
+		i := (addr - m.Base) / uint64(m.Stride)
+		ok := m.Base != 0 && addr >= m.Base && i < uint64(m.N)*uint64(m.Slots) && (addr-m.Base)%uint64(m.Stride) < uint64(m.ValueSize)
+		return int(i) / m.Slots, int(i) % m.Slots, ok
+	}
+	for i, start := range m.Addrs {
+		if start != 0 && addr >= start && addr-start < uint64(m.ValueSize) {
+			return i / m.Slots, i % m.Slots, true
+		}
+	}
+	return 0, 0, false
+}
+
+// At returns the entry and the slot of the value whose bytes at the kernel's
+// address addr are in the snapshot, size of them; ok is false if they are not.
+// For arenas, whose entry is always 0, it tells whether they are in a page.
+func (m *Map) At(addr uint64, size int) (entry, slot int, ok bool) {
+	if len(m.Extents) > 0 {
+		if m.Base == 0 || addr < m.Base || addr-m.Base >= arenaWindow {
+			return 0, 0, false
+		}
+		addr = m.Extents[0].Addr&^(arenaWindow-1) | (addr - m.Base)
+	}
+	last := addr + uint64(max(size, 1)) - 1
+	entry, slot, ok = m.find(addr)
+	if !ok || last < addr {
+		return 0, 0, false
+	}
+	lastEntry, lastSlot, ok := m.find(last)
+	return entry, slot, ok && entry == lastEntry && slot == lastSlot
+}
+
+// AssignError is a value that a place of the guest cannot hold.
+type AssignError struct {
+	Path string // of the member that it does not fit into
+	Err  error
+}
+
+func (e *AssignError) Error() string { return fmt.Sprintf("set %s: %v", e.Path, e.Err) }
+
+// Unwrap returns Err.
+func (e *AssignError) Unwrap() error { return e.Err }
+
+// Assign returns the place of the value that p points to, and the bytes that
+// make it v: of a bitfield those that hold it, with a mask of its bits, which is
+// nil for all others. It fails as [LocationOf] does. The error is an [*AssignError]
+// if v does not fit, holds pointers, or is a struct that the guest lays out
+// differently than the generated code.
+func Assign[T any](snap Bound, p *T, v T) (place Location, value, mask []byte, err error) {
+	place = LocationOf(snap, p)
+	w := snap.Binding().locate("Assign", p)
+	if !w.sameLayout() {
+		return place, nil, nil, &AssignError{Path: place.Path, Err: fmt.Errorf("the guest lays out %s differently than the generated code: set its members one by one, or regenerate", CType(w.have))}
+	}
+	value, mask, err = place.encode(reflect.ValueOf(v))
+	return place, value, mask, err
+}
+
+// sameLayout tells whether the fields of the generated type are the members of
+// the guest's. Numbers may differ in size.
+func (w *where) sameLayout() bool {
+	want, have := w.want.Underlying(), w.have.Underlying()
+	if want.Kind != KindStruct && want.Kind != KindUnion && want.Kind != KindArray {
+		return true
+	}
+	return slices.Equal(leaves(want), leaves(have))
+}
+
+// leaves lists the members of a type, and theirs, by place and name.
+func leaves(s *Shape) []string {
+	var list []string
+	var walk func(s *Shape, path string, offset, depth int)
+	walk = func(s *Shape, path string, offset, depth int) {
+		u := s.Underlying()
+		switch {
+		case u == nil || depth == 0 || len(list) > maxFields:
+		case u.Kind == KindStruct || u.Kind == KindUnion:
+			for _, m := range u.Fields() {
+				walk(m.Type, path+"."+m.Name, offset+m.Offset, depth-1)
+			}
+			return
+		case u.Kind == KindArray:
+			walk(u.Elem, fmt.Sprintf("%s[%d]", path, u.Len), offset, depth-1)
+			return
+		}
+		list = append(list, fmt.Sprintf("%d%s", offset, path))
+	}
+	walk(s, "", 0, maxNesting)
+	return list
+}
+
+// AssignInt is Assign for a value that was found by its path: an integer, enum,
+// bool or pointer in the guest. The error may be that of the path, too.
+func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err error) {
+	u, err := v.scalar("AssignInt")
+	if err != nil {
+		return place, nil, nil, err
+	}
+	if v.addr == 0 {
+		return place, nil, nil, v.fail("AssignInt", &NoLocation{})
+	}
+	switch u.Kind {
+	case KindInt, KindEnum, KindBool, KindChar, KindPointer:
+	default:
+		return place, nil, nil, v.fail("AssignInt", v.mismatch("an integer", "", ""))
+	}
+	r := v.root.m.r
+	r.memory.load(r.snapshot)
+	place = Location{
+		Path: v.Path(), Addr: r.memory.kernel(v.addr),
+		Size: len(v.data), Bits: int(v.bits), BitOffset: int(v.first), Shape: v.shape,
+	}
+	if shown, ok := r.snapshot.Locate(v.addr); ok {
+		place.Map = shown.Map
+	}
+	value, mask, err = place.encode(reflect.ValueOf(number))
+	return place, value, mask, err
+}
+
+// encode returns the bytes that make the value at a place v, and the mask of a
+// bitfield.
+func (p *Location) encode(v reflect.Value) (value, mask []byte, err error) {
+	if hasPointer(v.Type(), maxNesting) {
+		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
+	}
+	value = make([]byte, p.Size)
+	e := encoder{placed: make(map[placeKey]uint64)}
+	if p.Bits > 0 {
+		mask = make([]byte, p.Size)
+		intPlace{first: p.BitOffset, bits: p.Bits}.store(mask, ^uint64(0))
+		err = e.member(v, Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}, value)
+	} else {
+		err = e.value(v, p.Shape, value)
+	}
+	if wrong := (*FixtureError)(nil); errors.As(err, &wrong) {
+		err = &AssignError{Path: p.Path + wrong.Path, Err: wrong.Err}
+	}
+	return value, mask, err
+}
+
+// hasPointer tells whether values of a type hold Go pointers.
+func hasPointer(t reflect.Type, depth int) bool {
+	switch {
+	case t.Kind() == reflect.Pointer || depth == 0:
+		return true
+	case t.Kind() == reflect.Array:
+		return hasPointer(t.Elem(), depth-1)
+	case t.Kind() != reflect.Struct:
+		return false
+	}
+	for i := range t.NumField() {
+		if hasPointer(t.Field(i).Type, depth-1) {
+			return true
+		}
+	}
+	return false
+}
