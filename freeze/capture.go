@@ -23,17 +23,40 @@ import (
 // that is nothing. Cancelling ctx ends the capture soon, also while it waits
 // for another.
 func (f *Freezer) Capture(ctx context.Context, name string) (*runtime.Snapshot, error) {
-	select {
-	case <-f.turn:
-		defer func() { f.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return nil, &CaptureError{Name: name, Doing: "wait for another capture of the guest to end", Err: context.Cause(ctx)}
+	if err := f.take(ctx); err != nil {
+		return nil, &CaptureError{Name: name, Doing: "wait for another capture of the guest to end", Err: err}
 	}
+	defer f.give()
 	s := &stop{Freezer: f}
 	s.warm, s.warmChase = f.rehearse(ctx)
-	s.run(ctx)
+	s.run(ctx, s.copy)
 	return f.thaw(name, s)
 }
+
+// CaptureStopped is Capture for a guest that stands still already, and goes on
+// standing. Its time is that of the copy alone.
+func (f *Freezer) CaptureStopped(ctx context.Context, name string) (*runtime.Snapshot, error) {
+	if err := f.take(ctx); err != nil {
+		return nil, &CaptureError{Name: name, Doing: "wait for another capture of the guest to end", Err: err}
+	}
+	defer f.give()
+	s := &stop{Freezer: f, taken: time.Now()}
+	s.guard(func() error { return s.copy(ctx) })
+	s.timing.Paused = time.Since(s.taken)
+	return f.thaw(name, s)
+}
+
+// take and give surround what only one goroutine may do at once.
+func (f *Freezer) take(ctx context.Context) error {
+	select {
+	case <-f.turn:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (f *Freezer) give() { f.turn <- struct{}{} }
 
 // rehearse walks the running guest, for the buffers and page faults only: what
 // is read can be torn. It returns nil if that ended badly.
@@ -43,7 +66,7 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 			warm, followed = nil, nil // the walk that counts will report it
 		}
 	}()
-	pass := f.pass(f.running, nil)
+	pass := f.pass(f.running, nil, f.options.Select)
 	// The guest runs, so errors are to be expected and mean nothing.
 	_ = pass.Walk(ctx, f.mapIDR)
 	_ = pass.Copy(ctx)
@@ -57,10 +80,10 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 }
 
 // pass returns a walk whose time starts to run.
-func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass) *bpfmap.Pass {
+func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*runtime.Map) bool) *bpfmap.Pass {
 	mem.Flush()
 	return bpfmap.NewPass(bpfmap.Config{
-		Mem: mem, CPUs: f.cpus, Layout: f.layout, Choose: f.options.Select,
+		Mem: mem, CPUs: f.cpus, Layout: f.layout, Choose: choose,
 		Limits: bpfmap.Limits{
 			MapBytes:   f.options.MapBytes,
 			TotalBytes: f.options.TotalBytes,
@@ -85,8 +108,8 @@ type stop struct {
 	resumed error // of Machine.Resume
 }
 
-// run stops the guest, copies, and resumes it.
-func (s *stop) run(ctx context.Context) {
+// run stops the guest, does what there is to do meanwhile, and resumes it.
+func (s *stop) run(ctx context.Context, do func(context.Context) error) {
 	start := time.Now()
 	s.doing = "stop the guest"
 	if s.err = s.machine.Pause(ctx); s.err != nil {
@@ -94,7 +117,7 @@ func (s *stop) run(ctx context.Context) {
 	}
 	s.taken = time.Now()
 	s.timing.Stop = s.taken.Sub(start)
-	s.guard(func() error { return s.copy(ctx) })
+	s.guard(func() error { return do(ctx) })
 	resume := time.Now()
 	s.resumed = s.machine.Resume()
 	end := time.Now()
@@ -114,7 +137,7 @@ func (s *stop) guard(f func() error) {
 
 // copy is everything that happens while the guest stands still.
 func (s *stop) copy(ctx context.Context) error {
-	s.pass = s.Freezer.pass(s.stopped, s.warm)
+	s.pass = s.Freezer.pass(s.stopped, s.warm, s.options.Select)
 
 	s.doing = "walk its BPF maps"
 	walkErr := s.pass.Walk(ctx, s.mapIDR)

@@ -124,6 +124,9 @@ type Freezer struct {
 	release string
 	layout  *bpfmap.Layout
 	mapIDR  kmem.Addr
+	symbols *Symbols
+	ksyms   ksymLayout
+	ram     RAM
 
 	peek peek
 
@@ -178,6 +181,7 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 	}
 	f := &Freezer{
 		release: k.Release, layout: layout, mapIDR: kmem.Addr(mapIDR),
+		symbols: k.Symbols, ksyms: newKsymLayout(spec, k.Symbols), ram: ram,
 		running:  kmem.NewSpace(running, memory),
 		stopped:  kmem.NewSpace(ram, memory),
 		programs: programs{kernel: program{spec: spec, shapes: btf.NewShapes(spec)}},

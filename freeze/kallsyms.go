@@ -3,11 +3,16 @@ package freeze
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strconv"
+	"sync"
+
+	"github.com/ktgen/ktgen/runtime"
 )
 
 // Symbols are the symbols of a running kernel.
@@ -15,6 +20,9 @@ type Symbols struct {
 	names  []byte   // "\nname\nname\n...\n"
 	starts []uint32 // where in names each name starts, ascending
 	addrs  []uint64
+
+	sorting sync.Once
+	sorted  []uint32 // indices of addrs, ascending by address
 }
 
 // Limits of /proc/kallsyms. A distribution's kernel has about 200,000 symbols
@@ -102,4 +110,38 @@ func (s *Symbols) Lookup(name string) (addr uint64, ok bool) {
 	}
 	i := sort.Search(len(s.starts), func(i int) bool { return int(s.starts[i]) > at })
 	return s.addrs[i], true
+}
+
+// Before returns the last symbol that is not after addr, and how far it is
+// away. Of several at one address it is the first. name is empty if there is
+// none.
+func (s *Symbols) Before(addr uint64) (name string, offset uint64) {
+	s.sorting.Do(func() {
+		s.sorted = make([]uint32, len(s.addrs))
+		for i := range s.sorted {
+			s.sorted[i] = uint32(i)
+		}
+		slices.SortStableFunc(s.sorted, func(a, b uint32) int { return cmp.Compare(s.addrs[a], s.addrs[b]) })
+	})
+	after := sort.Search(len(s.sorted), func(i int) bool { return s.addrs[s.sorted[i]] > addr })
+	if after == 0 {
+		return "", 0
+	}
+	at := s.addrs[s.sorted[after-1]]
+	first := sort.Search(after, func(i int) bool { return s.addrs[s.sorted[i]] >= at })
+	start := s.starts[s.sorted[first]]
+	length := bytes.IndexByte(s.names[start:], '\n')
+	return string(s.names[start : int(start)+length]), addr - at
+}
+
+// Nearest returns the symbol that name was probably meant to be, or the empty
+// string.
+func (s *Symbols) Nearest(name string) string {
+	var near []string
+	for candidate := range bytes.SplitSeq(s.names, []byte{'\n'}) {
+		if d := len(candidate) - len(name); len(candidate) > 0 && d <= len(name)/3 && -d <= len(name)/3 {
+			near = append(near, string(candidate))
+		}
+	}
+	return runtime.Nearest(name, near)
 }

@@ -95,3 +95,21 @@ func BenchmarkParseKallsyms(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+func TestSymbolBeforeAnAddress(t *testing.T) {
+	s, err := freeze.ParseKallsyms(strings.NewReader("ffff00 T later\nff00 T first\nff00 T alias\nff80 t second\n"))
+	require.NoError(t, err)
+	for _, test := range []struct {
+		addr   uint64
+		name   string
+		offset uint64
+	}{
+		{0xfeff, "", 0}, {0xff00, "first", 0}, {0xff7f, "first", 0x7f}, {0xff80, "second", 0}, {^uint64(0), "later", ^uint64(0) - 0xffff00},
+	} {
+		name, offset := s.Before(test.addr)
+		require.Equal(t, test.name, name, "%#x", test.addr)
+		require.Equal(t, test.offset, offset, "%#x", test.addr)
+	}
+	require.Equal(t, "second", s.Nearest("secnd"))
+	require.Empty(t, s.Nearest("something else"))
+}
