@@ -222,6 +222,18 @@ func (m *Image) Write(a uint64, data []byte) {
 // Put writes v at a virtual address as an integer of size bytes.
 func (m *Image) Put(a uint64, v uint64, size int) { m.Write(a, words(v)[:size]) }
 
+// WriteAt writes physical memory.
+func (m *Image) WriteAt(p []byte, pa int64) (int, error) {
+	if pa < 0 || pa > int64(len(m.RAM)) {
+		return 0, io.ErrShortWrite
+	}
+	n := copy(m.RAM[pa:], p)
+	if n < len(p) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
+}
+
 // ReadAt reads physical memory.
 func (m *Image) ReadAt(p []byte, pa int64) (int, error) {
 	if pa < 0 || pa >= int64(len(m.RAM)) {

@@ -1,0 +1,103 @@
+package freeze_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/memimage"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// readOnlyRAM can be read, and written it cannot.
+type readOnlyRAM struct{ freeze.RAM }
+
+func TestRAMThatCannotBeWrittenIsNot(t *testing.T) {
+	g := newGuest()
+	g.Publish(g.maps)
+	f, err := freeze.New(g, readOnlyRAM{g}, g.kernel(t, memimage.KernelBTF()), freeze.Options{})
+	require.NoError(t, err)
+	err = f.Write(t.Context(), freeze.Write{Path: "x", Map: &runtime.Map{}, Bytes: []byte{1}})
+	require.ErrorContains(t, err, "can only be read")
+	require.Zero(t, g.stops.Load())
+}
+
+func TestWriteIsHeldAgainstTheMap(t *testing.T) {
+	g := newGuest()
+	g.addCounters()
+	f := g.freezer(t, freeze.Options{})
+	snap, err := f.Capture(t.Context(), "before")
+	require.NoError(t, err)
+	m := snap.Maps[0]
+	at := func(entry, offset int) uint64 { return m.Base + uint64(entry*m.Stride+offset) }
+	write := func(addr uint64, b []byte, mask []byte) error {
+		return f.Write(t.Context(), freeze.Write{Path: "counters", Map: m, Addr: addr, Bytes: b, Mask: mask})
+	}
+
+	require.NoError(t, write(at(2, 8), []byte{1, 2, 3, 4}, nil))
+	require.NoError(t, write(at(2, 9), []byte{0xf0}, []byte{0x3c}))
+	after, err := f.Capture(t.Context(), "after")
+	require.NoError(t, err)
+	require.Equal(t, []byte{1, 0x32, 3, 4}, after.Maps[0].Values[2*m.Stride+8:][:4])
+	require.Equal(t, m.Values[3*m.Stride:], after.Maps[0].Values[3*m.Stride:])
+
+	for name, test := range map[string]struct {
+		err  error
+		want error
+	}{
+		"beyond a value": {write(at(2, 14), []byte{1, 2, 3, 4}, nil), freeze.ErrOutOfRange},
+		"before the map": {write(at(0, 0)-1, []byte{1, 2}, nil), freeze.ErrOutOfRange},
+		"after the map":  {write(at(4, 0), []byte{1}, nil), freeze.ErrOutOfRange},
+		"address 0":      {write(0, []byte{1}, nil), freeze.ErrOutOfRange},
+		"last address":   {write(^uint64(0), []byte{1, 2}, nil), freeze.ErrOutOfRange},
+	} {
+		var refused *freeze.WriteError
+		require.ErrorAs(t, test.err, &refused, name)
+		require.ErrorIs(t, test.err, test.want, name)
+		require.ErrorContains(t, test.err, "nothing was written", name)
+	}
+	require.Error(t, write(at(0, 0), nil, nil))
+	require.Error(t, write(at(0, 0), []byte{1}, []byte{1, 2}))
+
+	gone := *m
+	gone.ID = 8
+	err = f.Write(t.Context(), freeze.Write{Path: "counters", Map: &gone, Addr: at(0, 0), Bytes: []byte{1}})
+	require.ErrorIs(t, err, freeze.ErrMapGone)
+	require.Equal(t, g.stops.Load(), g.resumes.Load())
+	require.False(t, g.resumedUnstopped.Load())
+}
+
+func TestGuestIsResumedWhenAWriteCannotBe(t *testing.T) {
+	g := newGuest()
+	g.addCounters()
+	f := g.freezer(t, freeze.Options{})
+	snap, err := f.Capture(t.Context(), "before")
+	require.NoError(t, err)
+	write := freeze.Write{Path: "counters", Map: snap.Maps[0], Addr: snap.Maps[0].Base, Bytes: []byte{1}}
+
+	g.failStop = errors.New("no stop")
+	var failed *freeze.CaptureError
+	require.ErrorAs(t, f.Write(t.Context(), write), &failed)
+	require.ErrorIs(t, failed, g.failStop)
+	g.failStop = nil
+	g.failResume = errors.New("no resume")
+	require.ErrorIs(t, f.Write(t.Context(), write), g.failResume)
+	g.failResume = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, f.Write(ctx, write), context.Canceled)
+	require.NoError(t, f.Write(t.Context(), write))
+}
+
+// addCounters adds an array of 4 values of 16 bytes.
+func (g *guest) addCounters() {
+	var values [][]byte
+	for i := range 4 {
+		values = append(values, bytes.Repeat([]byte{byte(i)}, 16))
+	}
+	g.add(7, g.Array(memimage.Map{ID: 7, Name: "counters", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 4}, values))
+}
