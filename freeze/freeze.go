@@ -200,12 +200,10 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 // there, and is of a type that can hold a pointer. It waits for a capture that
 // is under way, until ctx ends.
 func (f *Freezer) Casts(ctx context.Context, casts []runtime.Cast) error {
-	select {
-	case <-f.turn:
-		defer func() { f.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return fmt.Errorf("wait for a capture of the guest to end: %w", context.Cause(ctx))
+	if err := f.take(ctx); err != nil {
+		return fmt.Errorf("wait for a capture of the guest to end: %w", err)
 	}
+	defer f.give()
 	own := slices.Clone(casts)
 	for i, c := range own {
 		if name, ok := strings.CutPrefix(c.In, "map "); ok {

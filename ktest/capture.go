@@ -90,15 +90,25 @@ func (vm *VM) freezer(ctx context.Context) (*freeze.Freezer, error) {
 	if vm.freezing.freezer != nil {
 		return vm.freezing.freezer, nil
 	}
+	f, err := vm.newFreezer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vm.freezing.freezer = f
+	return f, nil
+}
+
+// newFreezer is called with freezing.mu held.
+func (vm *VM) newFreezer(ctx context.Context) (*freeze.Freezer, error) {
 	kernel, err := vm.kernelOf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	vm.freezing.freezer, err = freeze.New(vm.machine, memory{vm.machine.RAM()}, kernel, vm.cfg.Capture)
+	f, err := freeze.New(vm.machine, memory{vm.machine.RAM()}, kernel, vm.cfg.Capture)
 	if err != nil {
 		return nil, err
 	}
-	return vm.freezing.freezer, vm.freezing.freezer.Casts(ctx, vm.freezing.casts)
+	return f, f.Casts(ctx, vm.freezing.casts)
 }
 
 // kernelOf describes the guest's kernel for captures. It asks the guest only

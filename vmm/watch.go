@@ -24,6 +24,12 @@ import (
 // RUN_STATE_DEBUG does nothing then), but stops the vCPU after it all the same. Such
 // a hit is told by its value, which nobody but a vCPU has changed since the guest
 // was let go. One that writes the value that was there before is missed.
+//
+// With one TCG thread for all vCPUs, another may run for some microseconds until
+// the main loop carries out the stop that a hit has asked for. If it writes, too, QEMU
+// tells of it alone, and keeps the first hit for when that vCPU next looks at the
+// page of a watchpoint (CPUState.watchpoint_hit, check_watchpoint in
+// accel/tcg/watchpoint.c): the values tell that there were two writes, and that there is none then.
 
 // Hit is a write to a watched place. The guest stands still, just after it.
 type Hit struct {

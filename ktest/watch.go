@@ -1,0 +1,459 @@
+package ktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/series"
+	"github.com/ktgen/ktgen/vmm"
+)
+
+// Target is what a watch looks at: a place of a snapshot ([Field]) or a symbol
+// of the kernel ([Symbol]).
+type Target struct {
+	name string
+	addr uint64 // of what is watched: 1, 2, 4 or 8 bytes, aligned to as many
+	size int
+
+	shift, bits int // a bitfield's place in the watched bytes; bits is 0 for all others
+
+	symbol string // of the kernel, which has addr
+	percpu bool
+	cpu    int
+	err    error
+}
+
+func (t Target) String() string { return t.name }
+
+// Field is the value that p points to, which was read through snap, or a field
+// of it, such as
+//
+//	ktest.Field(snap, &snap.Bss().NrDispatched)
+//
+// It has 1, 2, 4 or 8 bytes, or is a bitfield: of that all bytes that hold it
+// are watched.
+func Field[T any](snap runtime.Bound, p *T) Target {
+	return place(runtime.LocationOf(snap, p))
+}
+
+func place(p runtime.Location) Target {
+	t := Target{name: p.Path, addr: p.Addr, size: p.Size}
+	if p.Bits == 0 {
+		if t.size > 8 || t.size&(t.size-1) != 0 {
+			t.err = fmt.Errorf("it is a %s of %d bytes, and 1, 2, 4 or 8 can be watched: choose a member", runtime.CType(p.Shape), p.Size)
+		}
+		return t
+	}
+	for t.size = 1; t.size <= 8; t.size *= 2 {
+		t.addr = p.Addr &^ uint64(t.size-1)
+		if p.Addr+uint64(p.Size) <= t.addr+uint64(t.size) {
+			t.bits = p.Bits
+			t.shift = 8*int(p.Addr-t.addr) + p.BitOffset
+			return t
+		}
+	}
+	t.err = fmt.Errorf("it is a bitfield in %d bytes at %#x, which no 8 aligned bytes hold", p.Size, p.Addr)
+	return t
+}
+
+// value returns the target's own bits of the watched bytes.
+func (t *Target) value(raw uint64) uint64 {
+	if t.bits == 0 {
+		return raw
+	}
+	return raw >> t.shift & (1<<t.bits - 1)
+}
+
+// Symbol is a variable of the kernel by its name in kallsyms, of which size
+// bytes are watched.
+func Symbol(name string, size int) Target {
+	return Target{name: name, symbol: name, size: size}
+}
+
+// CPU makes of a per-CPU variable of the kernel its copy for one CPU.
+func (t Target) CPU(cpu int) Target {
+	if t.symbol == "" {
+		t.err = errors.New("CPU chooses the copy of a per-CPU symbol; a per-CPU map is narrowed where it is read")
+		return t
+	}
+	t.percpu, t.cpu = true, cpu
+	t.name = fmt.Sprintf("%s of CPU %d", t.symbol, cpu)
+	return t
+}
+
+// WatchOptions say which writes fire, and what a fire does. The zero value has
+// all of them fire that change the value, and keeps what they wrote.
+//
+// Under TCG, vCPUs that write at the same time, some microseconds apart, are
+// seen as one: Old and New enclose both writes, and CPU and PC are those of one of
+// them. The fire after that can have another CPU and PC than the write that it is
+// of. With one vCPU, or one that writes, every write is seen as it was.
+type WatchOptions struct {
+	// Unchanged lets writes fire, too, that leave the value as it was. Under
+	// TCG with more than one vCPU a write that was seen together with another can be
+	// followed by one such fire that is none.
+	Unchanged bool
+	// When says whether a write fires; nil is always. The guest stands still
+	// meanwhile.
+	When func(Fire) bool
+	// Every lets the nth, 2nth, ... of the writes that pass When fire.
+	Every int
+	// Interval is the least time between two fires. Writes in between only
+	// count.
+	Interval time.Duration
+	// Max disarms the watch after as many fires. Default 1000.
+	Max int
+
+	// Capture takes a snapshot at each fire, of the instant just after the
+	// write, and adds it to [VM.Captures] under this name.
+	Capture string
+	// OnFire is called at each fire, after the capture, while the guest
+	// stands still. It must not pause the guest or take snapshots.
+	OnFire func(Fire)
+
+	// Rate is how many writes a second, fired or not, are looked at, each of
+	// which costs the guest about a millisecond. When there are more the
+	// watch is blind until the second is over; see [WatchStats]. Default 1000.
+	Rate int
+}
+
+const (
+	defaultFires = 1000
+	defaultRate  = 1000
+)
+
+func (o WatchOptions) withDefaults() (WatchOptions, error) {
+	if o.Every < 0 || o.Max < 0 || o.Rate < 0 || o.Interval < 0 {
+		return o, errors.New("a limit of ktest.WatchOptions is negative")
+	}
+	if o.Every == 0 {
+		o.Every = 1
+	}
+	if o.Max == 0 {
+		o.Max = defaultFires
+	}
+	if o.Rate == 0 {
+		o.Rate = defaultRate
+	}
+	return o, nil
+}
+
+// Fire is a write to a watched place.
+type Fire struct {
+	N        int       // of the fires of this watch, from 1
+	Time     time.Time // on the host
+	CPU      int       // that wrote
+	PC       uint64    // of the instruction after the one that wrote
+	Function freeze.Function
+	Old, New uint64 // as the place holds them, not sign-extended
+
+	// Snapshot is of the instant just after the write; nil without
+	// WatchOptions.Capture, or if it failed (CaptureErr).
+	Snapshot   *runtime.Snapshot
+	CaptureErr error
+}
+
+func (f Fire) String() string {
+	return fmt.Sprintf("CPU %d, %s: %d became %d", f.CPU, f.Function, f.Old, f.New)
+}
+
+// WatchStats count what a watch has seen.
+type WatchStats struct {
+	Hits      int           // writes that stopped the guest
+	Fires     int           // of those
+	Unchanged int           // writes that left the value as it was
+	Refused   int           // by When
+	Passed    int           // over because of Every
+	Limited   int           // by Interval
+	Blind     time.Duration // for how long writes were not seen, because of Rate
+	Armed     bool
+}
+
+// Watch looks at the writes to a place. Its methods may be called from any
+// goroutine.
+type Watch struct {
+	vm     *VM
+	target Target
+	opts   WatchOptions
+	point  *vmm.Watchpoint
+	freeze *freeze.Freezer
+
+	mu      sync.Mutex // guards what follows
+	fires   []Fire
+	stats   WatchStats
+	changed chan struct{} // closed at the next fire, or when the watch ends
+	matched int           // writes that passed When
+	window  time.Time     // beginning of the second that Rate is about
+	seen    int           // writes since then
+	rearm   *time.Timer   // while the watch is blind
+	err     error
+	closed  bool
+}
+
+// SymbolNotFound reports a symbol that the guest's kernel does not have.
+type SymbolNotFound struct {
+	Requested string
+	Release   string // of the kernel
+	Nearest   string // may be empty
+}
+
+func (e *SymbolNotFound) Error() string {
+	s := fmt.Sprintf("the guest's kernel %s has no symbol %q", e.Release, e.Requested)
+	if e.Nearest != "" {
+		s += fmt.Sprintf(" (did you mean %q?)", e.Nearest)
+	}
+	return s + "; static variables can be optimised away, and members have no symbol: watch a place of a snapshot with ktest.Field, or look into /proc/kallsyms in the guest"
+}
+
+// PerCPUSymbol reports a per-CPU variable of which no copy was chosen.
+type PerCPUSymbol struct{ Symbol string }
+
+func (e *PerCPUSymbol) Error() string {
+	return fmt.Sprintf("%s is a per-CPU variable, which each CPU has a copy of: choose one with ktest.Symbol(%q, size).CPU(n)", e.Symbol, e.Symbol)
+}
+
+// Watch fires when a vCPU writes to the target. It ends with the guest, or by
+// [Watch.Close].
+//
+// The error is a [*SymbolNotFound], a [*PerCPUSymbol], or one of [vmm.VM.Watch].
+func (vm *VM) Watch(ctx context.Context, target Target, opts WatchOptions) (*Watch, error) {
+	w, err := vm.watch(ctx, target, opts)
+	if err != nil {
+		return nil, fmt.Errorf("watch %s: %w", target, vm.because(err))
+	}
+	return w, nil
+}
+
+func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Watch, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	// A capture of the test's may wait for the guest while a hit has it, so
+	// that hits need a freezer of their own.
+	vm.freezing.mu.Lock()
+	f, err := vm.newFreezer(ctx)
+	vm.freezing.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if target.addr, err = vm.locate(f, target); err != nil {
+		return nil, err
+	}
+	w := &Watch{vm: vm, target: target, opts: opts, freeze: f, changed: make(chan struct{})}
+	w.stats.Armed = true
+	if w.point, err = vm.machine.Watch(ctx, target.addr, target.size, w.onHit); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// locate returns the address of a target.
+func (vm *VM) locate(f *freeze.Freezer, t Target) (uint64, error) {
+	if t.err != nil || t.symbol == "" {
+		return t.addr, t.err
+	}
+	addr, ok := f.Symbols().Lookup(t.symbol)
+	if !ok {
+		return 0, &SymbolNotFound{Requested: t.symbol, Release: vm.kernel.Release, Nearest: f.Symbols().Nearest(t.symbol)}
+	}
+	switch percpu := f.IsPerCPU(addr); {
+	case percpu && !t.percpu:
+		return 0, &PerCPUSymbol{Symbol: t.symbol}
+	case percpu:
+		return f.OnCPU(addr, t.cpu)
+	case t.percpu:
+		return 0, fmt.Errorf("it is no per-CPU variable: leave out CPU(%d)", t.cpu)
+	}
+	return addr, nil
+}
+
+// onHit is called while the guest stands still.
+func (w *Watch) onHit(h vmm.Hit) (keep bool) {
+	fire := Fire{Time: time.Now(), CPU: h.CPU, PC: h.PC, Old: w.target.value(h.Old), New: w.target.value(h.New)}
+	ctx, cancel := context.WithTimeout(context.Background(), w.vm.cfg.Timeouts.Capture)
+	defer cancel()
+	// Code that is in no function that is known is reported as such.
+	fire.Function, _ = w.freeze.FunctionAt(ctx, h.PC-1)
+	if w.admit(&fire) {
+		w.perform(ctx, fire)
+	}
+	return w.goOn()
+}
+
+// admit counts a write and decides whether it fires.
+func (w *Watch) admit(fire *Fire) bool {
+	matches := w.opts.When == nil || w.opts.When(*fire)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Hits++
+	if fire.Time.Sub(w.window) >= time.Second {
+		w.window, w.seen = fire.Time, 0
+	}
+	w.seen++
+	switch {
+	case w.closed || w.stats.Fires == w.opts.Max:
+		return false
+	case !w.opts.Unchanged && fire.Old == fire.New:
+		w.stats.Unchanged++
+		return false
+	case !matches:
+		w.stats.Refused++
+		return false
+	}
+	if w.matched++; w.matched%w.opts.Every != 0 {
+		w.stats.Passed++
+		return false
+	}
+	if n := len(w.fires); n > 0 && fire.Time.Sub(w.fires[n-1].Time) < w.opts.Interval {
+		w.stats.Limited++
+		return false
+	}
+	w.stats.Fires++
+	fire.N = w.stats.Fires
+	return true
+}
+
+// perform does what a fire is for.
+func (w *Watch) perform(ctx context.Context, fire Fire) {
+	if name := w.opts.Capture; name != "" {
+		snap, err := w.freeze.CaptureStopped(ctx, name)
+		fire.Snapshot, fire.CaptureErr = snap, err
+		w.vm.keepWatched(name, snap, err)
+	}
+	w.mu.Lock()
+	w.fires = append(w.fires, fire)
+	close(w.changed)
+	w.changed = make(chan struct{})
+	w.mu.Unlock()
+	if w.opts.OnFire != nil {
+		w.opts.OnFire(fire)
+	}
+}
+
+// keepWatched adds the capture of a fire to the store.
+func (vm *VM) keepWatched(name string, snap *runtime.Snapshot, err error) {
+	c := series.Capture{Moment: series.Moment{Name: name, Trigger: series.Watch}, Snapshot: snap, NoSnapshot: err}
+	c.Elapsed, c.Phase = vm.clock.stood(snap)
+	_ = vm.captures.Add(c) // a name that may not be used twice, or the end of the test
+}
+
+// goOn says whether the watchpoint stays armed, and makes it blind for the rest
+// of a second in which there were too many writes.
+func (w *Watch) goOn() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || w.stats.Fires == w.opts.Max {
+		w.stats.Armed = false
+		return false
+	}
+	if w.seen < w.opts.Rate {
+		return true
+	}
+	blind := max(time.Until(w.window.Add(time.Second)), time.Millisecond)
+	w.stats.Blind += blind
+	w.stats.Armed = false
+	w.rearm = time.AfterFunc(blind, w.seeAgain)
+	return false
+}
+
+// seeAgain ends a time of being blind.
+func (w *Watch) seeAgain() {
+	w.mu.Lock()
+	closed := w.closed
+	w.mu.Unlock()
+	if closed {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), w.vm.cfg.Timeouts.Capture)
+	defer cancel()
+	err := w.point.Arm(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Armed = err == nil
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("watch %s: arm it again after too many writes: %w", w.target, err)
+	}
+}
+
+// Fires returns the fires so far.
+func (w *Watch) Fires() []Fire {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]Fire(nil), w.fires...)
+}
+
+// Stats returns what the watch has seen so far.
+func (w *Watch) Stats() WatchStats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stats
+}
+
+// Await waits until the watch has fired n times, and returns the nth fire. The
+// error names what was waited for, and what was seen instead.
+func (w *Watch) Await(ctx context.Context, n int) (Fire, error) {
+	for {
+		w.mu.Lock()
+		fires, changed, err := w.fires, w.changed, w.err
+		w.mu.Unlock()
+		if len(fires) >= n && n > 0 {
+			return fires[n-1], nil
+		}
+		if err != nil {
+			return Fire{}, err
+		}
+		select {
+		case <-changed:
+		case <-w.vm.machine.Done():
+			return Fire{}, w.missed(n, w.vm.machine.Err())
+		case <-ctx.Done():
+			return Fire{}, w.missed(n, context.Cause(ctx))
+		}
+	}
+}
+
+func (w *Watch) missed(n int, err error) error {
+	s := w.Stats()
+	var seen []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{s.Refused, "refused by When"}, {s.Passed, "passed over by Every"}, {s.Limited, "within Interval"}, {s.Unchanged, "left the value as it was"}} {
+		if part.n > 0 {
+			seen = append(seen, fmt.Sprintf("%d %s", part.n, part.what))
+		}
+	}
+	what := fmt.Sprintf("%d writes were seen", s.Hits)
+	if len(seen) > 0 {
+		what += ": " + strings.Join(seen, ", ")
+	}
+	return fmt.Errorf("wait for fire %d of the watch of %s: it has fired %d times (%s): %w", n, w.target, s.Fires, what, err)
+}
+
+// Close ends the watch. Its fires stay readable.
+func (w *Watch) Close() error {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return nil
+	}
+	w.closed = true
+	w.stats.Armed = false
+	if w.rearm != nil {
+		w.rearm.Stop()
+	}
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), w.vm.cfg.Timeouts.Capture)
+	defer cancel()
+	if err := w.point.Close(ctx); err != nil && w.vm.machine.Err() == nil {
+		return fmt.Errorf("end the watch of %s: %w", w.target, err)
+	}
+	return nil
+}
