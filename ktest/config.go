@@ -2,6 +2,7 @@ package ktest
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"time"
 
@@ -85,6 +86,7 @@ type Scheduler struct {
 	ops    string
 	args   []string
 	env    []string
+	loaded func(context.Context, *VM) error
 }
 
 // Object is a scheduler that is started from a BPF object: it is loaded and its
@@ -107,5 +109,14 @@ func (s Scheduler) Ops(name string) Scheduler {
 // Env adds "name=value" to the environment of a scheduler's program.
 func (s Scheduler) Env(env ...string) Scheduler {
 	s.env = append(s.env[:len(s.env):len(s.env)], env...)
+	return s
+}
+
+// Loaded has f called when the object's programs and maps are in the guest, and
+// before the scheduler is attached: no task has been scheduled by it. f can
+// take snapshots and write; if it returns an error the scheduler is not attached.
+// It is for schedulers that are started from an object.
+func (s Scheduler) Loaded(f func(ctx context.Context, vm *VM) error) Scheduler {
+	s.loaded = f
 	return s
 }

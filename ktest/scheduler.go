@@ -67,7 +67,11 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if err := vm.useCasts(ctx, s); err != nil {
 		return err
 	}
-	started, err := scx.Start(ctx, vm.agent, source, object, vm.output)
+	var loaded func(context.Context) error
+	if s.loaded != nil {
+		loaded = func(ctx context.Context) error { return s.loaded(ctx, vm) }
+	}
+	started, err := scx.Start(ctx, vm.agent, source, object, vm.output, loaded)
 	if err != nil {
 		return err
 	}
@@ -83,6 +87,9 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 // check says what is wrong with a scheduler's file as far as that can be told
 // without a guest.
 func (s Scheduler) check() error {
+	if s.binary && s.loaded != nil {
+		return errors.New("Scheduler.Loaded is for schedulers that are started from an object (ktest.Object): a program of its own does not tell when it has loaded")
+	}
 	if s.binary || s.path == "" {
 		return nil
 	}

@@ -29,6 +29,9 @@ type run struct {
 	stop chan struct{}   // closed to make it end
 	once sync.Once       // closes stop
 	over chan struct{}   // closed when it has ended
+
+	attach  chan struct{} // closed to let it be attached
+	release sync.Once     // closes attach
 }
 
 // ending reports whether the scheduler has been told to end.
@@ -45,7 +48,7 @@ func (r *run) ending() bool {
 
 // Handlers returns the methods of the loader, for the agent.
 func (l *Loader) Handlers() guest.Handlers {
-	return guest.Handlers{methodWarm: l.handleWarm, methodRun: l.handleRun, methodStop: l.handleStop}
+	return guest.Handlers{methodWarm: l.handleWarm, methodRun: l.handleRun, methodStop: l.handleStop, methodGo: l.handleGo}
 }
 
 // handleWarm does what takes time and can be done early. A kernel that cannot
@@ -122,7 +125,7 @@ func (l *Loader) tryEnter(ctx context.Context) (r, other *run) {
 	if l.current != nil {
 		return nil, l.current
 	}
-	l.current = &run{ctx: ctx, stop: make(chan struct{}), over: make(chan struct{})}
+	l.current = &run{ctx: ctx, stop: make(chan struct{}), over: make(chan struct{}), attach: make(chan struct{})}
 	return l.current, nil
 }
 
@@ -151,6 +154,17 @@ func (l *Loader) handleStop(ctx context.Context, _ *guest.Call) (any, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait until the scheduler has ended: %w", context.Cause(ctx))
 	}
+}
+
+// handleGo lets a scheduler be attached that waits for it.
+func (l *Loader) handleGo(context.Context, *guest.Call) (any, error) {
+	l.mu.Lock()
+	r := l.current
+	l.mu.Unlock()
+	if r != nil {
+		r.release.Do(func() { close(r.attach) })
+	}
+	return nil, nil
 }
 
 // performance is a scheduler's run as its call sees it.

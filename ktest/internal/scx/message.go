@@ -6,6 +6,7 @@ const (
 	methodWarm = "scx.warm" // does what can be done before a scheduler is known
 	methodRun  = "scx.run"  // runs a scheduler; the call lasts as long as it does
 	methodStop = "scx.stop" // ends it, and returns when it is gone
+	methodGo   = "scx.go"   // lets one that has been loaded be attached
 )
 
 // Source is what a scheduler is started from: an object, or arguments.
@@ -14,6 +15,8 @@ type Source struct {
 	// names the struct_ops map to attach; empty if it is the only one.
 	Object string
 	Ops    string
+	// Hold has the object wait, once it is loaded, for methodGo.
+	Hold bool
 
 	// Args are the scheduler's own program in the guest and its arguments.
 	Args []string
@@ -22,6 +25,7 @@ type Source struct {
 
 // event is what the guest reports while a scheduler runs.
 type event struct {
+	Loaded   bool           `json:",omitempty"` // and waits to be attached
 	Enabled  *enabled       `json:",omitempty"`
 	Rejected *RejectedError `json:",omitempty"` // an event because logs are long
 }

@@ -38,6 +38,11 @@ func (p *performance) runObject(source Source) (any, error) {
 			l.Close()
 		}
 	}()
+	if source.Hold {
+		if err := p.hold(); err != nil {
+			return nil, err
+		}
+	}
 	attached, err := coll.AttachStructOps(source.Ops)
 	if err != nil {
 		return p.explainAttach(err)
@@ -46,6 +51,21 @@ func (p *performance) runObject(source Source) (any, error) {
 		return nil, err
 	}
 	return p.exit()
+}
+
+// hold reports that the object is loaded and waits until it may be attached.
+func (p *performance) hold() error {
+	if err := p.events.Encode(event{Loaded: true}); err != nil {
+		return err
+	}
+	select {
+	case <-p.run.attach:
+		return nil
+	case <-p.run.stop:
+		return &AttachError{Reason: "it was ended before it was attached"}
+	case <-p.run.ctx.Done():
+		return context.Cause(p.run.ctx)
+	}
 }
 
 func (p *performance) load(name string, object []byte) (*bpfload.Collection, error) {

@@ -34,17 +34,38 @@ func Warm(ctx context.Context, client *guest.Client) error {
 //
 // The error is a [*RejectedError], [*LoaderError], [*ExitedError],
 // [*AttachError], [*BusyError] or [*UnsupportedError] for what those say, an
-// error of package guest, or that ctx has ended; then the scheduler is ended
-// in the guest.
-func Start(ctx context.Context, client *guest.Client, source Source, object []byte, output io.Writer) (*Scheduler, error) {
+// error of package guest, of loaded, or that ctx has ended; then the scheduler
+// is ended in the guest.
+//
+// If loaded is not nil it is called when the object has been loaded and before
+// it is attached; its error is returned.
+func Start(ctx context.Context, client *guest.Client, source Source, object []byte, output io.Writer, loaded func(context.Context) error) (*Scheduler, error) {
 	s := &Scheduler{client: client, output: &tail{w: output}, done: make(chan struct{})}
-	events := &events{enabled: make(chan enabled, 1)}
+	events := &events{enabled: make(chan enabled, 1), loaded: make(chan struct{}, 1)}
+	source.Hold = loaded != nil
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() { // ends with the scheduler, or with the guest
 		defer cancel()
 		s.perform(running, source, object, events)
 	}()
 
+	select {
+	case <-events.loaded:
+		if err := s.proceed(ctx, loaded); err != nil {
+			cancel()
+			<-s.done
+			return nil, err
+		}
+	case e := <-events.enabled:
+		s.name = e.Scheduler
+		return s, nil
+	case <-s.done:
+		return nil, s.startError()
+	case <-ctx.Done():
+		cancel()
+		<-s.done
+		return nil, fmt.Errorf("wait until the scheduler is loaded: %w", context.Cause(ctx))
+	}
 	select {
 	case e := <-events.enabled:
 		s.name = e.Scheduler
@@ -56,6 +77,15 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 		<-s.done
 		return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
 	}
+}
+
+// proceed lets a scheduler that is loaded be attached, after what is to be done
+// before.
+func (s *Scheduler) proceed(ctx context.Context, loaded func(context.Context) error) error {
+	if err := loaded(ctx); err != nil {
+		return err
+	}
+	return s.client.Call(ctx, methodGo, nil, nil, guest.Streams{})
 }
 
 // perform makes the call that lasts as long as the scheduler.
@@ -122,7 +152,8 @@ func (s *Scheduler) Stop(ctx context.Context) (Exit, error) {
 // events receives what the guest reports. rejected is set when decode has
 // returned.
 type events struct {
-	enabled  chan enabled // of capacity 1
+	loaded   chan struct{} // of capacity 1
+	enabled  chan enabled  // of capacity 1
 	rejected *RejectedError
 }
 
@@ -137,6 +168,9 @@ func (e *events) decode(r io.Reader) error {
 		}
 		if ev.Rejected != nil {
 			e.rejected = ev.Rejected
+		}
+		if ev.Loaded {
+			e.loaded <- struct{}{} // once for each run
 		}
 		if ev.Enabled != nil {
 			select {

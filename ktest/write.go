@@ -1,0 +1,130 @@
+package ktest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Assignment is a value that [VM.Write] gives to a place of the guest.
+type Assignment struct {
+	write freeze.Write
+	err   error // why it cannot be given
+}
+
+// Set makes the value that p points to, which was read through snap, v:
+//
+//	err := vm.Write(ctx, ktest.Set(snap, &snap.Bss().InjectFault, true))
+//
+// It can be a global, a value of an array, per CPU or not, of a hash map or a
+// storage map, an object in an arena, or any member of these, bitfields and
+// enums included. What is in *p does not change: it is what the snapshot holds.
+func Set[T any](snap runtime.Bound, p *T, v T) Assignment {
+	place, value, mask, err := runtime.Assign(snap, p, v)
+	return assignment(place, value, mask, err)
+}
+
+// SetValue makes an integer, enum, bool or pointer that was found by its path
+// number.
+func SetValue(v runtime.Value, number uint64) Assignment {
+	place, value, mask, err := runtime.AssignInt(v, number)
+	return assignment(place, value, mask, err)
+}
+
+func assignment(place runtime.Location, value, mask []byte, err error) Assignment {
+	return Assignment{
+		write: freeze.Write{Path: place.Path, Map: place.Map, Addr: place.Addr, Bytes: value, Mask: mask},
+		err:   err,
+	}
+}
+
+// Write stops the guest, makes all assignments, and lets it go: its programs
+// see all of them or none. Maps and entries that they are for must still be
+// there, at the place that they had.
+//
+// The error is a [*runtime.AssignError] for a value that does not fit, a
+// [*freeze.WriteError] for a place that is no more or cannot be written, or as
+// those of [VM.Capture].
+func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
+	if len(assignments) == 0 {
+		return nil
+	}
+	writes := make([]freeze.Write, len(assignments))
+	for i, a := range assignments {
+		if a.err != nil {
+			return a.err
+		}
+		writes[i] = a.write
+	}
+	f, err := vm.freezer(ctx)
+	if err == nil {
+		err = f.Write(ctx, writes...)
+	}
+	return vm.because(err)
+}
+
+// Poke writes an integer of size bytes, 1, 2, 4 or 8, at an offset into the first
+// value of the array map whose name ends in suffix, such as ".bss". It is for
+// code without generated types; see [Set] and [SetValue].
+//
+// The error is a [*runtime.MapNotFound], a [*runtime.AmbiguousMap], or one of
+// [VM.Write].
+func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number uint64) error {
+	doing := fmt.Sprintf("write %d bytes at offset %d of map *%s", size, offset, suffix)
+	if size != 1 && size != 2 && size != 4 && size != 8 || size < 8 && number>>(8*size) != 0 {
+		return fmt.Errorf("%s: %d is no integer of 1, 2, 4 or 8 bytes that fits", doing, number)
+	}
+	f, err := vm.freezer(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, vm.because(err))
+	}
+	snap, err := f.Capture(ctx, "poke")
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, vm.because(err))
+	}
+	m, err := bySuffix(snap, suffix)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if m.Type != runtime.MapTypeArray || m.Base == 0 {
+		return fmt.Errorf("%s: %s is a map of type %v, and not an array in one piece: use ktest.Set or ktest.SetValue", doing, m.Name, m.Type)
+	}
+	if offset < 0 || offset > m.ValueSize-size {
+		return fmt.Errorf("%s: a value of %s has %d bytes: %w", doing, m.Name, m.ValueSize, freeze.ErrOutOfRange)
+	}
+	write := freeze.Write{
+		Path: fmt.Sprintf("%s[0]+%d", m.Name, offset), Map: m,
+		Addr:  m.Base + uint64(offset),
+		Bytes: binary.LittleEndian.AppendUint64(nil, number)[:size],
+	}
+	return vm.because(f.Write(ctx, write))
+}
+
+// bySuffix returns the only map whose name ends in suffix. Of the maps that
+// several programs have, it is the active scheduler's.
+func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
+	var found []*runtime.Map
+	var names, matching []string
+	for _, m := range snap.Maps {
+		names = append(names, m.Name)
+		if strings.HasSuffix(m.Name, suffix) {
+			found = append(found, m)
+			matching = append(matching, m.Name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, &runtime.MapNotFound{Requested: "*" + suffix, Available: names}
+	case 1:
+		return found[0], nil
+	}
+	if m := snap.Active().Map(found[0].Name).Map(); m != nil {
+		return m, nil
+	}
+	return nil, errors.New("several maps match: " + strings.Join(matching, ", ") + "; name one of them")
+}
