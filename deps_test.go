@@ -33,7 +33,7 @@ var policy = map[string][]string{
 	"capture":       {"runtime", "series"},
 	"dump":          {"runtime"},
 	"ktest":         {"runtime", "btf", "object", "cast", "freeze", "vmm", "series", "capture", "dump", "ktest"},
-	"example_sched": {"runtime", "ktest", "example_sched"},
+	"example_sched": {"runtime", "ktest", "series", "freeze", "example_sched"},
 }
 
 func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
