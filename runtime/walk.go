@@ -147,7 +147,7 @@ func (s *Snapshot) Locate(addr uint64) (p Place, ok bool) {
 		return Place{}, false
 	}
 	p = Place{Map: at.owner, Entry: -1, CPU: -1}
-	if at.owner.Type == MapTypeArena {
+	if len(at.owner.Extents) > 0 {
 		p.Offset = int(addr & (arenaWindow - 1))
 		return p, true
 	}

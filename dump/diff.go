@@ -1,0 +1,321 @@
+package dump
+
+import (
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Change is a difference between two snapshots.
+type Change struct {
+	Path string `json:"path"` // as errors name it: task_ctxs[101].runtime_ns
+	Old  string `json:"old"`  // the value before; empty if it was not there
+	New  string `json:"new"`  // the value after; empty if it is not there
+
+	// What is "changed", or "added" or "removed" for maps, entries and members
+	// that only one snapshot has.
+	What string `json:"what"`
+}
+
+// String returns the change in a line.
+func (c Change) String() string {
+	switch c.What {
+	case "added":
+		return "+ " + c.Path + ": " + c.New
+	case "removed":
+		return "- " + c.Path + ": " + c.Old
+	}
+	return "~ " + c.Path + ": " + c.Old + " -> " + c.New
+}
+
+// Diff ranges over the differences of two snapshots: of their maps by name, of
+// entries by key, owner or index, and of values member by member. Paths that a
+// mask matches are left out; in a mask * stands for anything: "*.runtime_ns",
+// "task_ctxs[*].task". Entries that are missing from a map of which only a part
+// was captured are no differences.
+func Diff(before, after *runtime.Snapshot, masks ...string) iter.Seq[Change] {
+	return func(yield func(Change) bool) {
+		d := &differ{masks: masks, yield: yield}
+		d.snapshots(before, after)
+	}
+}
+
+type differ struct {
+	masks []string
+	yield func(Change) bool
+	done  bool
+}
+
+// report reports a change, unless it is masked.
+func (d *differ) report(c Change) {
+	if !d.done && !masked(c.Path, d.masks) && !d.yield(c) {
+		d.done = true
+	}
+}
+
+func masked(path string, masks []string) bool {
+	for _, mask := range masks {
+		if matches(path, mask) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches tells whether a path is what a mask says, which may have stars.
+func matches(path, mask string) bool {
+	first, rest, star := strings.Cut(mask, "*")
+	if !star {
+		return path == mask
+	}
+	path, ok := strings.CutPrefix(path, first)
+	if !ok {
+		return false
+	}
+	for {
+		part, more, star := strings.Cut(rest, "*")
+		if !star {
+			return strings.HasSuffix(path, part)
+		}
+		at := strings.Index(path, part)
+		if at < 0 {
+			return false
+		}
+		path, rest = path[at+len(part):], more
+	}
+}
+
+type mapKey struct {
+	name  string
+	typ   runtime.MapType
+	count int // of those before it that are called the same
+}
+
+// named lists the maps of a snapshot by what two snapshots have in common.
+func named(s *runtime.Snapshot) (keys []mapKey, views map[mapKey]runtime.MapView) {
+	views = make(map[mapKey]runtime.MapView)
+	counts := make(map[mapKey]int)
+	for i, m := range s.Maps {
+		key := mapKey{name: m.Name, typ: m.Type}
+		counts[key]++
+		key.count = counts[mapKey{name: m.Name, typ: m.Type}]
+		keys = append(keys, key)
+		views[key] = s.View(i)
+	}
+	return keys, views
+}
+
+func (d *differ) snapshots(a, b *runtime.Snapshot) {
+	keys, before := named(a)
+	more, after := named(b)
+	for _, key := range keys {
+		v, exists := after[key]
+		if !exists {
+			d.report(Change{Path: key.name, Old: entriesOrVars(before[key].Map()), What: "removed"})
+			continue
+		}
+		d.maps(before[key], v)
+	}
+	for _, key := range more {
+		if _, exists := before[key]; !exists {
+			d.report(Change{Path: key.name, New: entriesOrVars(after[key].Map()), What: "added"})
+		}
+	}
+}
+
+func entriesOrVars(m *runtime.Map) string {
+	if text := entriesText(m); text != "" {
+		return m.Type.String() + ", " + text
+	}
+	return m.Type.String()
+}
+
+func (d *differ) maps(v, w runtime.MapView) {
+	a, b := v.Map(), w.Map()
+	if a.Status != b.Status {
+		d.report(Change{Path: a.Name + " (status)", Old: statusText(a), New: statusText(b), What: "changed"})
+	}
+	if v.Err() != nil || w.Err() != nil || d.done {
+		return
+	}
+	ours, theirs := identities(a), identities(b)
+	index := make(map[entryKey]int, b.N)
+	for i, id := range theirs {
+		index[id] = i
+	}
+	for i, id := range ours {
+		if d.done {
+			return
+		}
+		at, exists := index[id]
+		if !exists {
+			if b.Status == runtime.Complete {
+				d.whole(v.At(i), "removed")
+			}
+			continue
+		}
+		delete(index, id)
+		d.entries(v.At(i), w.At(at), max(a.Slots, b.Slots), a.Slots > 1 || a.Type.IsPerCPU())
+	}
+	for i, id := range theirs {
+		if _, left := index[id]; left && a.Status == runtime.Complete {
+			d.whole(w.At(i), "added")
+		}
+	}
+}
+
+// entryKey is what an entry is found by in another snapshot. A map that
+// changed while it was read can have a key twice.
+type entryKey struct {
+	key   string
+	count int // of the entries before it with the same key
+}
+
+func identities(m *runtime.Map) []entryKey {
+	keys, counts := make([]entryKey, m.N), make(map[string]int, m.N)
+	for i := range keys {
+		key := identity(m, i)
+		keys[i] = entryKey{key, counts[key]}
+		counts[key]++
+	}
+	return keys
+}
+
+// identity is an entry's owner, key or number.
+func identity(m *runtime.Map, i int) string {
+	switch {
+	case i < len(m.Owners) && m.Type == runtime.MapTypeTaskStorage:
+		return strconv.Itoa(int(m.Owners[i].PID))
+	case i < len(m.Owners):
+		return strconv.FormatUint(m.Owners[i].Addr, 16)
+	case m.Keys != nil:
+		return string(m.Keys[i*m.KeySize:][:m.KeySize])
+	}
+	return strconv.Itoa(i)
+}
+
+// whole reports an entry that only one snapshot has.
+func (d *differ) whole(e runtime.Entry, what string) {
+	value := e.Get("")
+	text := ""
+	if value.Err() == nil {
+		text = oneLine(&value)
+	}
+	c := Change{Path: e.Path(), What: what, New: text}
+	if what == "removed" {
+		c.Old, c.New = text, ""
+	}
+	d.report(c)
+}
+
+// maxLine bounds a value in a change, in bytes.
+const maxLine = 160
+
+// oneLine is a value in a line; of a long one its beginning.
+func oneLine(v *runtime.Value) string {
+	r, err := v.Rendered()
+	if err != nil {
+		return err.Error()
+	}
+	text := clean(r.String())
+	if len(text) > maxLine {
+		return text[:maxLine] + "..."
+	}
+	return text
+}
+
+func (d *differ) entries(a, b runtime.Entry, slots int, perCPU bool) {
+	if !perCPU {
+		v, w := a.Get(""), b.Get("")
+		d.values(a.Path(), &v, &w, maxDepth)
+		return
+	}
+	for cpu := range max(slots, 1) {
+		v, w := a.CPU(cpu).Get(""), b.CPU(cpu).Get("")
+		d.values(a.CPU(cpu).Path(), &v, &w, maxDepth)
+	}
+}
+
+// values compares two values at the same path.
+func (d *differ) values(path string, v, w *runtime.Value, depth int) {
+	switch {
+	case d.done || depth == 0 || v.Err() != nil && w.Err() != nil:
+		return
+	case v.Err() != nil:
+		d.report(Change{Path: path, New: oneLine(w), What: "added"})
+		return
+	case w.Err() != nil:
+		d.report(Change{Path: path, Old: oneLine(v), What: "removed"})
+		return
+	case v.Shape() == w.Shape() && v.SameBits(w):
+		return
+	case v.Kind() != w.Kind():
+		d.report(Change{Path: path, Old: oneLine(v), New: oneLine(w), What: "changed"})
+		return
+	}
+	switch v.Kind() {
+	case "Struct", "Union":
+		d.members(path, v, w, depth)
+	case "Array":
+		if !v.IsString() && !w.IsString() {
+			d.elements(path, v, w, depth)
+			return
+		}
+		fallthrough
+	default:
+		if old, is := oneLine(v), oneLine(w); old != is || v.Size() != w.Size() {
+			d.report(Change{Path: path, Old: old, New: is, What: "changed"})
+		}
+	}
+}
+
+// members compares structs by the names of their members.
+func (d *differ) members(path string, v, w *runtime.Value, depth int) {
+	others := make(map[string]runtime.Value, w.Len())
+	for i := range w.Len() {
+		name, member := w.At(i)
+		others[name] = member
+	}
+	for i := range v.Len() {
+		name, member := v.At(i)
+		other, exists := others[name]
+		if !exists {
+			d.report(Change{Path: join(path, name), Old: oneLine(&member), What: "removed"})
+			continue
+		}
+		delete(others, name)
+		d.values(join(path, name), &member, &other, depth-1)
+	}
+	for i := range w.Len() {
+		name, member := w.At(i)
+		if _, left := others[name]; left {
+			delete(others, name)
+			d.report(Change{Path: join(path, name), New: oneLine(&member), What: "added"})
+		}
+	}
+}
+
+// join adds a member to a path.
+func join(path, name string) string {
+	if strings.ContainsAny(name, ".[]") {
+		return path + "[" + strconv.Quote(name) + "]"
+	}
+	return path + "." + clean(name)
+}
+
+func (d *differ) elements(path string, v, w *runtime.Value, depth int) {
+	for i := range min(v.Len(), w.Len()) {
+		_, a := v.At(i)
+		_, b := w.At(i)
+		d.values(path+"["+strconv.Itoa(i)+"]", &a, &b, depth-1)
+		if d.done {
+			return
+		}
+	}
+	if v.Len() != w.Len() {
+		d.report(Change{Path: path, Old: fmt.Sprintf("%d elements", v.Len()), New: fmt.Sprintf("%d elements", w.Len()), What: "changed"})
+	}
+}

@@ -1,0 +1,67 @@
+package dump
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// TB is what [Golden] needs of a test; [testing.T] has it.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// EnvUpdate names the environment variable that makes [Golden] write files.
+const EnvUpdate = "KTGEN_UPDATE"
+
+// maxListed bounds the differences that a test prints.
+const maxListed = 20
+
+// Golden compares a snapshot with the one in a snapshot file, and fails the test
+// with the differences if there are any but at paths that a mask matches; see
+// [Diff]. The file is written if $KTGEN_UPDATE is 1, or if the test was given a
+// flag -update that it defines.
+func Golden(t TB, s *runtime.Snapshot, file string, masks ...string) {
+	t.Helper()
+	if updating() {
+		if err := s.WriteFile(file); err != nil {
+			t.Fatalf("write the golden snapshot: %v", err)
+		}
+		return
+	}
+	want, err := runtime.ReadFile(file)
+	if err != nil {
+		t.Fatalf("read the golden snapshot: %v (%s=1 go test writes it)", err, EnvUpdate)
+		return
+	}
+	var changes []string
+	more := 0
+	for c := range Diff(want, s, masks...) {
+		if len(changes) < maxListed {
+			changes = append(changes, "\n\t"+c.String())
+		} else {
+			more++
+		}
+	}
+	if len(changes) == 0 {
+		return
+	}
+	rest := ""
+	if more > 0 {
+		rest = fmt.Sprintf("\n\t... and %d more", more)
+	}
+	t.Errorf("the snapshot differs from %s (mask what always does, or write it anew with %s=1):%s%s", file, EnvUpdate, strings.Join(changes, ""), rest)
+}
+
+func updating() bool {
+	if os.Getenv(EnvUpdate) == "1" {
+		return true
+	}
+	f := flag.Lookup("update")
+	return f != nil && f.Value.String() == "true"
+}

@@ -1,0 +1,191 @@
+package dump
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Find returns the value at a path through a snapshot, as errors and diffs
+// write paths:
+//
+//	scx_per_task[cpu=1][0].ctx.weight   an entry of a map, for a CPU
+//	task_ctxs[1234].comm                by its key: a number, or "text" in quotes
+//	tasks[pid=17].weight                by the task that it belongs to
+//	task_ctxs[#2]                       by its place in the capture
+//	mysched.bss.nr_dispatched           a variable of a section
+//	nr_dispatched                       a variable that only one section has
+//
+// The errors are those of [runtime.Snapshot.Map] and of the reads that follow,
+// and a [*runtime.PathSyntax] for what is no path.
+func Find(s *runtime.Snapshot, path string) (runtime.Value, error) {
+	if len(path) > maxPath {
+		return runtime.Value{}, &runtime.PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}
+	}
+	name, rest := splitMap(s, path)
+	if name == "" {
+		name, rest = splitName(path)
+		v := s.Var(name)
+		if v.Err() != nil {
+			if strings.HasPrefix(rest, "[") || len(s.Maps) > 0 && closer(s, name) {
+				return runtime.Value{}, s.Map(name).Err()
+			}
+			return runtime.Value{}, v.Err()
+		}
+		v = v.Get(rest)
+		return v, v.Err()
+	}
+	m := s.Map(name)
+	if err := m.Err(); err != nil {
+		return runtime.Value{}, err
+	}
+	if isSection(m.Map()) && !strings.HasPrefix(rest, "[") {
+		v := m.At(0).Get(rest)
+		return v, v.Err()
+	}
+	return findEntry(m, path, len(path)-len(rest))
+}
+
+// maxPath bounds a path, in bytes.
+const maxPath = 4096
+
+// splitMap returns the map that a path begins with, and what follows its name;
+// the name is empty if there is none.
+func splitMap(s *runtime.Snapshot, path string) (name, rest string) {
+	end := len(path)
+	if i := strings.IndexByte(path, '['); i >= 0 {
+		end = i
+	}
+	for end > 0 {
+		if !unknown(s.Map(path[:end]).Err()) {
+			return path[:end], strings.TrimPrefix(path[end:], ".")
+		}
+		end = max(0, strings.LastIndexByte(path[:end], '.'))
+	}
+	return "", path
+}
+
+// splitName splits a path behind its first component.
+func splitName(path string) (name, rest string) {
+	end := strings.IndexAny(path, ".[")
+	if end <= 0 {
+		return path, ""
+	}
+	return path[:end], strings.TrimPrefix(path[end:], ".")
+}
+
+// closer tells whether a name is more like that of a map than like that of any
+// variable.
+func closer(s *runtime.Snapshot, name string) bool {
+	var names []string
+	for _, m := range s.Maps {
+		names = append(names, m.Name)
+	}
+	near := runtime.Nearest(name, names)
+	return near != "" && slices.Contains(names, near)
+}
+
+// findEntry goes through the brackets that choose an entry.
+func findEntry(m runtime.MapView, path string, at int) (runtime.Value, error) {
+	var entry runtime.Entry
+	chosen, perCPU := false, m.Map().Slots > 1 || m.Map().Type.IsPerCPU()
+	for !chosen && at < len(path) && path[at] == '[' {
+		text, next, err := bracket(path, at)
+		if err != nil {
+			return runtime.Value{}, err
+		}
+		if number, isCPU := strings.CutPrefix(text, "cpu="); isCPU {
+			cpu, err := strconv.Atoi(number)
+			if err != nil {
+				return runtime.Value{}, &runtime.PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}
+			}
+			if m = m.CPU(cpu); m.Err() != nil {
+				return runtime.Value{}, m.Err()
+			}
+			at = next
+			continue
+		}
+		if entry, err = pick(m, path, at, text); err != nil {
+			return runtime.Value{}, err
+		}
+		chosen, at = true, next
+	}
+	if !chosen {
+		return runtime.Value{}, &runtime.PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}
+	}
+	v := entry.Get(strings.TrimPrefix(path[at:], "."))
+	return v, v.Err()
+}
+
+func howToChoose(m runtime.MapView, perCPU bool) string {
+	n := m.Map().N
+	if n == 0 {
+		return "the map has no entries"
+	}
+	e := m.At(0)
+	if perCPU {
+		e = e.CPU(0)
+	}
+	return fmt.Sprintf("the map has %d entries: choose one, as in %s", n, e.Path())
+}
+
+// bracket returns what is in the bracket at byte at, and where it ends.
+func bracket(path string, at int) (text string, next int, err error) {
+	if strings.HasPrefix(path[at+1:], `"`) {
+		quoted, err := strconv.QuotedPrefix(path[at+1:])
+		if err == nil && strings.HasPrefix(path[at+1+len(quoted):], "]") {
+			return quoted, at + len(quoted) + 2, nil
+		}
+	}
+	end := strings.IndexByte(path[at:], ']')
+	if end < 0 {
+		return "", at, &runtime.PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed"}
+	}
+	return path[at+1 : at+end], at + end + 1, nil
+}
+
+// pick returns the entry that a bracket names.
+func pick(m runtime.MapView, path string, at int, text string) (runtime.Entry, error) {
+	text = strings.TrimPrefix(text, "pid=")
+	var e runtime.Entry
+	if number, ok := strings.CutPrefix(text, "#"); ok {
+		i, err := strconv.Atoi(number)
+		if err != nil {
+			return e, &runtime.PathSyntax{Requested: path, Offset: at, Problem: "# goes before the number of an entry: [#2]"}
+		}
+		e = m.At(i)
+		return e, e.Err()
+	}
+	var key any = text
+	if quoted, err := strconv.Unquote(text); err == nil {
+		key = quoted
+	} else if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		key = n
+	} else if n, err := strconv.ParseUint(text, 0, 64); err == nil {
+		key = n
+	}
+	if n, isNumber := key.(int64); isNumber && m.Map().Keys == nil && len(m.Map().Owners) == 0 {
+		e = m.At(int(n))
+		return e, e.Err()
+	}
+	if e = m.Lookup(key); e.Err() == nil {
+		return e, nil
+	}
+	// Keys that are structs are written as paths write them.
+	for _, other := range m.All() {
+		k := other.Key()
+		if r, err := k.Rendered(); err == nil && r.String() == text {
+			return other, nil
+		}
+	}
+	return e, e.Err()
+}
+
+func unknown(err error) bool {
+	var notFound *runtime.MapNotFound
+	return errors.As(err, &notFound)
+}
