@@ -30,6 +30,16 @@ func commands() []command {
 			"list the BPF objects in object files and in executables"}}, plain((*tool).objects)},
 		{"casts", []form{{"casts [-json] [-explain STRUCT.FIELD] [-asm] [-erase] OBJECT",
 			"list the integers of an object that hold pointers, and what proves it"}}, plain((*tool).casts)},
+		{"dump", []form{{"dump [-o text|json|html] [-map NAME] [-width N] [-zeros] FILE...",
+			"show what a snapshot file holds, or several on one page"}}, plain((*tool).dump)},
+		{"diff", []form{{"diff [-o text|json] [-mask PATH] A B",
+			"tell how two snapshots differ; exit status 1 if they do, 2 on trouble"}}, plain((*tool).diff)},
+		{"get", []form{{"get [-o text|json] FILE PATH",
+			"print one value: ktgen get FILE 'scx_per_task[cpu=1][0].ctx.weight'"}}, plain((*tool).get)},
+		{"maps", []form{{"maps [-o text|json] FILE",
+			"list the maps of a snapshot file"}}, plain((*tool).maps)},
+		{"types", []form{{"types [-name NAME] FILE|OBJECT",
+			"print the types that a snapshot file or an object describes"}}, plain((*tool).types)},
 		{"init", []form{{"init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]",
 			"start a repository that tests a scheduler: generate line, first test,\nmake rules, CI workflow, and a scheduler if there is none"}}, plain((*tool).initialize)},
 		{"kernel", []form{
@@ -63,7 +73,7 @@ func commandNames() []string {
 // usage is the help.
 func usage() string {
 	var b strings.Builder
-	b.WriteString("ktgen generates Go code that reads the state of sched_ext schedulers.\n\nUsage:\n\n")
+	b.WriteString("ktgen generates Go code that reads the state of sched_ext schedulers, and shows\nsnapshots of it.\n\nUsage:\n\n")
 	writeForm(&b, form{generateSynopsis, "write the Go code for a BPF object (*.bpf.o), or for one in an executable"})
 	for _, c := range commands() {
 		for _, f := range c.forms {

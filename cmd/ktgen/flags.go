@@ -59,6 +59,20 @@ func (t *tool) parseFlags(set *flag.FlagSet, args []string) error {
 	return t.misused("%s", text)
 }
 
+// parseMixed parses flags that can stand before, between and behind arguments,
+// and returns the arguments.
+func (t *tool) parseMixed(set *flag.FlagSet, args []string) (words []string, err error) {
+	for {
+		if err := t.parseFlags(set, args); err != nil {
+			return nil, err
+		}
+		if args = set.Args(); len(args) == 0 {
+			return words, nil
+		}
+		words, args = append(words, args[0]), args[1:]
+	}
+}
+
 func flagNames(set *flag.FlagSet) []string {
 	var names []string
 	set.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })

@@ -5,6 +5,7 @@
 //
 // Run "ktgen help" for what it can do. It exits with 0 when it did what it was
 // asked to, with 1 when it failed, and with 2 when it was not asked correctly.
+// "ktgen diff" exits with 1 when the snapshots differ, and with 2 on any trouble.
 package main
 
 import (
@@ -53,8 +54,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	case errors.Is(err, errUsage):
 		return exitUsage
+	case errors.Is(err, errDifferent):
+		return exitFailed
 	default:
 		fmt.Fprintf(stderr, "ktgen: %v\n", err)
+		if errors.As(err, new(trouble)) {
+			return exitUsage
+		}
 		return exitFailed
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ktgen/ktgen/runtime"
 )
 
 func TestMain(m *testing.M) {
@@ -39,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"exitcode":   exitCode,
 			"appendline": appendLine,
 			"embed":      embed,
+			"snapshot":   writeSnapshot,
 		},
 	})
 }
@@ -89,4 +93,26 @@ func embed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	program := "\x7fELF, or something like it: " + ts.ReadFile(args[0]) + "and more"
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(program), 0o755))
+}
+
+// writeSnapshot writes the snapshot file of a small guest: snapshot FILE N,
+// where N is what nr_dispatched is.
+func writeSnapshot(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: snapshot FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	u32 := &runtime.Shape{Kind: runtime.KindInt, Name: "u32", Size: 4}
+	inner := &runtime.Shape{Kind: runtime.KindStruct, Name: "ctx", Size: 4, Members: []runtime.Member{{Name: "weight", Type: u32}}}
+	task := &runtime.Shape{Kind: runtime.KindStruct, Name: "task", Size: 8, Members: []runtime.Member{{Name: "ctx", Type: inner}, {Name: "tid", Offset: 4, Type: u32}}}
+	bss := &runtime.Shape{Kind: runtime.KindSection, Name: ".bss", Size: 4, Members: []runtime.Member{{Name: "nr_dispatched", Type: u32}}}
+	program := &runtime.Program{BTFID: 1, Shapes: []*runtime.Shape{inner, task, bss}}
+	s := &runtime.Snapshot{Name: "demo", Guest: runtime.Guest{CPUs: 2}, Programs: []*runtime.Program{program}, Maps: []*runtime.Map{
+		{ID: 1, Name: "demo.bss", Type: runtime.MapTypeArray, KeySize: 4, ValueSize: 4, Value: bss, N: 1, Total: 1, Slots: 1, Stride: 8,
+			Program: program, Values: binary.LittleEndian.AppendUint64(nil, uint64(n))},
+		{ID: 2, Name: "per_task", Type: runtime.MapTypePerCPUArray, KeySize: 4, ValueSize: 8, Value: task, N: 1, Total: 1, Slots: 2, Stride: 8,
+			Program: program, Values: binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, 66), 77)},
+	}}
+	ts.Check(s.WriteFile(ts.MkAbs(args[0])))
 }

@@ -1,0 +1,336 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/dump"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file has the commands that read snapshot files.
+
+// Errors of commands whose exit status says more than that they failed.
+var errDifferent = errors.New("the snapshots differ") // said by what was printed
+
+// trouble is an error of a command whose status 1 is an answer.
+type trouble struct{ error }
+
+func (t trouble) Unwrap() error { return t.error }
+
+// formats are what -o takes.
+var formats = []string{"text", "json", "html"}
+
+// names collects the values of a flag that can be repeated.
+type names []string
+
+func (n *names) String() string     { return strings.Join(*n, ",") }
+func (n *names) Set(s string) error { *n = append(*n, s); return nil }
+
+// dump shows a snapshot.
+func (t *tool) dump(args []string) error {
+	set := t.flags(`ktgen dump [-o text|json|html] [-map NAME] [-width N] [-zeros] FILE...
+
+Shows what a snapshot file holds. With -o html, several files become one page
+that compares them and plots their numbers over time.`)
+	format := set.String("o", "text", "the `format`: text, json (dump/SCHEMA.md describes it) or html (one page, which needs nothing else)")
+	width := set.Int("width", 0, "with text: the `columns` of a line (default: those of the terminal, or 100)")
+	zeros := set.Bool("zeros", false, "with text: show what is zero, too")
+	var maps names
+	set.Var(&maps, "map", "with text: show only the map of that `name`; can be repeated")
+	files, err := t.parseMixed(set, args)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(files) == 0:
+		return t.misused("dump which snapshot? Say ktgen dump FILE")
+	case *format != "text" && *format != "json" && *format != "html":
+		return t.unknown("format", *format, formats)
+	case *format != "html" && len(files) > 1:
+		return t.misused("several snapshots are shown together with -o html")
+	case *format != "text" && (len(maps) > 0 || *zeros || *width != 0):
+		return t.misused("-map, -width and -zeros go with text")
+	}
+	var snaps []*runtime.Snapshot
+	for _, file := range files {
+		s, err := t.readSnapshot(file)
+		if err != nil {
+			return err
+		}
+		snaps = append(snaps, s)
+	}
+	out := bufio.NewWriter(t.stdout)
+	switch *format {
+	case "json":
+		err = dump.JSON(out, snaps[0])
+	case "html":
+		err = dump.HTML(out, snaps...)
+	default:
+		o := dump.Options{Maps: maps, Width: *width, Zeros: *zeros}
+		if f, ok := t.stdout.(*os.File); ok {
+			o.Color = dump.Colored(f)
+			if o.Width == 0 {
+				o.Width = dump.Columns(f)
+			}
+		}
+		err = dump.Text(out, snaps[0], o)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// readSnapshot reads a snapshot file, and says on a terminal that it does if
+// that takes long.
+func (t *tool) readSnapshot(file string) (*runtime.Snapshot, error) {
+	defer t.progress("reading " + file)()
+	s, err := runtime.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read a snapshot: %w", err)
+	}
+	return s, nil
+}
+
+// progress says what is going on, if that takes more than a second and somebody
+// is watching. The function that it returns ends it.
+func (t *tool) progress(what string) (done func()) {
+	f, ok := t.stderr.(*os.File)
+	if !ok || dump.Columns(f) == 0 {
+		return func() {}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		start, shown := time.Now(), false
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprintf(f, "\r%s: %d s", what, int(time.Since(start).Seconds()))
+				shown = true
+			case <-stop:
+				if shown {
+					fmt.Fprint(f, "\r\x1b[K")
+				}
+				return
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
+}
+
+// diff compares two snapshots.
+func (t *tool) diff(args []string) error {
+	set := t.flags(`ktgen diff [-o text|json] [-mask PATH] A B
+
+Tells how snapshot B differs from A: maps by name, entries by key, values member
+by member. Exit status: 0 equal, 1 different, 2 trouble.`)
+	format := set.String("o", "text", "the `format`: text, or json with an object in each line")
+	var masks names
+	set.Var(&masks, "mask", "leave out the `path`, in which * stands for anything: '*.runtime_ns'; can be repeated")
+	files, err := t.parseMixed(set, args)
+	switch {
+	case err != nil:
+		return err
+	case len(files) != 2:
+		return t.misused("diff compares two snapshot files: say ktgen diff A B")
+	case *format != "text" && *format != "json":
+		return t.unknown("format", *format, formats[:2])
+	}
+	a, err := t.readSnapshot(files[0])
+	if err != nil {
+		return trouble{err}
+	}
+	b, err := t.readSnapshot(files[1])
+	if err != nil {
+		return trouble{err}
+	}
+	out, different := bufio.NewWriter(t.stdout), false
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	for c := range dump.Diff(a, b, masks...) {
+		different = true
+		if *format == "json" {
+			err = lines.Encode(c)
+		} else {
+			_, err = fmt.Fprintln(out, c)
+		}
+		if err != nil {
+			return trouble{err}
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return trouble{err}
+	}
+	if different {
+		return errDifferent
+	}
+	return nil
+}
+
+// get prints one value.
+func (t *tool) get(args []string) error {
+	set := t.flags(`ktgen get [-o text|json] FILE PATH
+
+Prints one value of a snapshot file:
+
+	ktgen get run.ktsnap 'scx_per_task[cpu=1][0].ctx.weight'
+	ktgen get run.ktsnap 'task_ctxs[1234].comm'       an entry by its key
+	ktgen get run.ktsnap 'task_ctxs[#0].comm'         by its place in the capture
+	ktgen get run.ktsnap nr_dispatched                a global variable
+	ktgen get run.ktsnap mysched.bss.nr_dispatched    that of one section`)
+	format := set.String("o", "text", "the `format`: text or json")
+	words, err := t.parseMixed(set, args)
+	switch {
+	case err != nil:
+		return err
+	case len(words) != 2:
+		return t.misused("get takes a snapshot file and a path: say ktgen get FILE PATH")
+	case *format != "text" && *format != "json":
+		return t.unknown("format", *format, formats[:2])
+	}
+	s, err := t.readSnapshot(words[0])
+	if err != nil {
+		return err
+	}
+	v, err := dump.Find(s, words[1])
+	if err != nil {
+		return err
+	}
+	if *format == "json" {
+		return dump.JSONValue(t.stdout, s, v)
+	}
+	if text, err := v.Str(); err == nil && v.IsString() {
+		_, err = fmt.Fprintln(t.stdout, text)
+		return err
+	}
+	r, err := v.Rendered()
+	if err == nil {
+		_, err = fmt.Fprintln(t.stdout, r)
+	}
+	return err
+}
+
+// listedMap is a line of ktgen maps, and an element of its JSON.
+type listedMap struct {
+	ID     uint32 `json:"id"`
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Key    string `json:"key_type,omitempty"`
+	Value  string `json:"value_type,omitempty"`
+	Held   int    `json:"held"`  // entries in the file
+	Total  int    `json:"total"` // entries that the guest had, if known
+	Bytes  int    `json:"bytes"` // of keys, values and pages in the file
+	Status string `json:"status"`
+}
+
+// maps lists the maps of a snapshot.
+func (t *tool) maps(args []string) error {
+	set := t.flags("ktgen maps [-o text|json] FILE\n\nLists the maps of a snapshot file, and how much of each it holds.")
+	format := set.String("o", "text", "the `format`: text or json")
+	files, err := t.parseMixed(set, args)
+	switch {
+	case err != nil:
+		return err
+	case len(files) != 1:
+		return t.misused("maps of which snapshot? Say ktgen maps FILE")
+	case *format != "text" && *format != "json":
+		return t.unknown("format", *format, formats[:2])
+	}
+	s, err := t.readSnapshot(files[0])
+	if err != nil {
+		return err
+	}
+	list := []listedMap{}
+	for _, m := range s.Maps {
+		list = append(list, describeMap(m))
+	}
+	if *format == "json" {
+		return t.printJSON(list)
+	}
+	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tNAME\tTYPE\tENTRIES\tBYTES\tVALUE\tSTATUS")
+	for _, m := range list {
+		fmt.Fprintf(w, "%d\t%q\t%s\t%d\t%d\t%s\t%s\n", m.ID, m.Name, m.Type, m.Held, m.Bytes, dash(m.Value), m.Status)
+	}
+	return w.Flush()
+}
+
+func describeMap(m *runtime.Map) listedMap {
+	l := listedMap{
+		ID: m.ID, Name: m.Name, Type: m.Type.String(), Held: m.N, Total: m.Total,
+		Bytes: len(m.Keys) + len(m.Values), Status: dump.Status(m),
+	}
+	for _, x := range m.Extents {
+		l.Bytes += len(x.Data)
+	}
+	if m.Key != nil {
+		l.Key = runtime.CType(m.Key)
+	}
+	if m.Value != nil {
+		l.Value = runtime.CType(m.Value)
+	}
+	return l
+}
+
+// types lists the types of a snapshot, or of an object.
+func (t *tool) types(args []string) error {
+	set := t.flags(`ktgen types [-name NAME] FILE|OBJECT
+
+Prints the structs, unions, enums and sections that a snapshot file or a BPF
+object describes, as C declares them, with the offset of each member in bytes.`)
+	name := set.String("name", "", "print only the type of that `name`")
+	files, err := t.parseMixed(set, args)
+	switch {
+	case err != nil:
+		return err
+	case len(files) != 1:
+		return t.misused("types of which file? Say ktgen types FILE")
+	}
+	shapes, err := t.shapesOf(files[0])
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(t.stdout)
+	var known []string
+	found := false
+	for _, s := range shapes {
+		known = append(known, s.Name)
+		if *name == "" || s.Name == *name {
+			found = true
+			dump.Type(out, s)
+		}
+	}
+	if *name != "" && !found {
+		return fmt.Errorf("print type %s: %s has none of that name%s", *name, files[0], didYouMean(*name, known))
+	}
+	return out.Flush()
+}
+
+// shapesOf returns the types in a snapshot file or an object.
+func (t *tool) shapesOf(file string) ([]*runtime.Shape, error) {
+	s, err := runtime.ReadFile(file)
+	if err == nil {
+		var all []*runtime.Shape
+		for _, p := range s.Programs {
+			all = append(all, p.Shapes...)
+		}
+		return all, nil
+	}
+	var newer *runtime.NewerVersion
+	if errors.As(err, &newer) {
+		return nil, err
+	}
+	obj, objErr := openObject(file)
+	if objErr != nil {
+		return nil, fmt.Errorf("read types: it is no snapshot (%w), and no object: %w", err, objErr)
+	}
+	return btf.NewShapes(obj.Types).Named(obj.Types)
+}
