@@ -166,8 +166,8 @@ function build() {
 		const seen = new Set();
 		(map.entries || []).forEach((e, i) => {
 			if (e.$omitted) return;
-			const id = identity(e, i), old = was ? was.get(id) : undefined;
-			seen.add(id);
+			const id = was ? identity(e, i) : "", old = was ? was.get(id) : undefined;
+			if (was) seen.add(id);
 			const differs = was && !same(content(e), old && content(old));
 			if (state.changes && was && !differs) return;
 			if (query && !nameHit && !haystack(e).includes(query)) return;
@@ -426,11 +426,7 @@ function addPlot(name, series) {
 // showPlots plots the numbers that change: the variables of sections first.
 function showPlots(only) {
 	plots.replaceChildren();
-	plots.style.top = main.scrollTop + "px";
-	plots.style.height = main.clientHeight + "px";
-	plots.style.bottom = "auto";
 	plots.classList.add("open");
-	main.classList.add("behind");
 	$("showplots").setAttribute("aria-pressed", "true");
 	if (only) { addPlot(nameOf(only), plotKey(only)); return; }
 	const note = document.createElement("p");
@@ -463,7 +459,6 @@ function nameOf(key) {
 function hidePlots() {
 	plots.classList.remove("open");
 	plots.replaceChildren();
-	main.classList.remove("behind");
 	$("showplots").setAttribute("aria-pressed", "false");
 }
 

@@ -1,0 +1,41 @@
+package dump_test
+
+import (
+	"io"
+	"testing"
+
+	"github.com/ktgen/ktgen/dump"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+// sparse is what sections are: few numbers, much room.
+func sparse() *ktrt.Snapshot {
+	s := guest(5000)
+	m := newMap(ktrt.Map{ID: 98, Name: "slots", Type: ktrt.MapTypeArray, Value: array(taskCtx, 1024)}, 64)
+	for i := range m.N {
+		bytesOf{m.Values}.at(i*m.Stride).u32(0, uint32(i)).u64(8, uint64(i)*7919)
+	}
+	s.Maps = append(s.Maps, m)
+	return s
+}
+
+func BenchmarkDump(b *testing.B) {
+	for name, s := range map[string]*ktrt.Snapshot{"dense": entries(20_000), "sparse": sparse()} {
+		b.Run("text/"+name, func(b *testing.B) {
+			b.SetBytes(int64(captured(s)))
+			for b.Loop() {
+				if err := dump.Text(io.Discard, s, dump.Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("json/"+name, func(b *testing.B) {
+			b.SetBytes(int64(captured(s)))
+			for b.Loop() {
+				if err := dump.JSON(io.Discard, s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

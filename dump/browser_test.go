@@ -1,0 +1,118 @@
+package dump_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+// browse opens a page in a headless Chromium, runs a script in it as soon as the
+// page has run its own, and returns what the script returned, decoded into
+// result. The script is code of an async function.
+func browse(t *testing.T, page, script string, result any) {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("there is no chromium, whose page this is tested in: apt-get install chromium")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "page.html")
+	probe := "<script>(async () => {" + script + "})().catch(e => ({Error: String(e)})).then(r => {" +
+		"const p = document.createElement('pre'); p.id = 'result'; p.textContent = JSON.stringify(r); document.body.append(p); });</script>"
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(page, "</body>", probe+"</body>", 1)), 0o644))
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(context.Background(), chromium, "--headless", "--no-sandbox", "--disable-gpu",
+		"--user-data-dir="+filepath.Join(dir, "profile"), "--window-size=1300,850", "--virtual-time-budget=20000", "--dump-dom", "file://"+file)
+	cmd.Stderr = &stderr
+	dom, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	found := regexp.MustCompile(`(?s)<pre id="result">(.*?)</pre>`).FindSubmatch(dom)
+	require.NotNil(t, found, "the page did not answer: %s", stderr.String())
+	text := strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(string(found[1]))
+	require.NoError(t, json.Unmarshal([]byte(text), result), text)
+}
+
+// helpers are what scripts do as a user does.
+const helpers = `
+const shown = () => [...document.querySelectorAll("#rows .row")].map(r => r.textContent);
+const press = id => document.getElementById(id).click();
+const type = text => { const s = document.getElementById("search"); s.value = text; s.dispatchEvent(new Event("input")); };
+`
+
+func TestPagesSearchFoldFollowAndPlot(t *testing.T) {
+	var got struct {
+		Error                               string
+		Start, Searched, Folded, Followed   []string
+		Count, Target, Markup, Plots, Lines string
+		Changed                             []string
+	}
+	browse(t, page(t, guest(5000), guest(9000)), helpers+`
+		const r = {Start: shown()};
+		type("WORKER"); r.Searched = shown(); r.Count = document.getElementById("count").textContent;
+		type("");
+		press("collapse"); r.Folded = shown();
+		state.open.clear(); build();
+		document.querySelector("#rows a[data-map]").click(); r.Followed = shown();
+		r.Target = document.querySelector("#rows .target").textContent;
+		r.Markup = String(document.querySelectorAll("#rows b, #rows i").length);
+		press("changes"); r.Changed = shown(); press("changes");
+		press("showplots"); r.Plots = [...document.querySelectorAll("#plots h2")].map(h => h.textContent).join(" ");
+		r.Lines = String(document.querySelectorAll("#plots canvas").length);
+		return r;`, &got)
+	require.Empty(t, got.Error)
+	start := strings.Join(got.Start, "\n")
+	for _, want := range []string{"task_ctxs", "[100]", "cpu 0cpu 1cpu 2", "(not captured)", "→ task_ctxs[101]", "truncated: 2 of 9 entries", "tries of this kernel are not read"} {
+		require.Contains(t, start, want)
+	}
+	require.Equal(t, "1 entry in 1 map", got.Count)
+	require.Contains(t, strings.Join(got.Searched, "\n"), "<b>worker</b>")
+	require.NotContains(t, strings.Join(got.Searched, "\n"), "init")
+	require.Len(t, got.Folded, 7, "a line for each map")
+	require.Contains(t, got.Target, "[10")
+	require.Equal(t, "0", got.Markup, "elements that the guest's names made")
+	require.Contains(t, strings.Join(got.Changed, "\n"), "5009")
+	require.Contains(t, got.Plots, "mysched.bss.nr_dispatched")
+	require.NotEqual(t, "0", got.Lines)
+}
+
+// entries makes a snapshot with n entries.
+func entries(n int) *ktrt.Snapshot {
+	s := guest(5000)
+	m := newMap(ktrt.Map{ID: 99, Name: "many", Type: ktrt.MapTypeHash, Key: s32, Value: taskCtx}, n)
+	for i := range n {
+		bytesOf{m.Keys}.u32(4*i, uint32(i))
+		bytesOf{m.Values}.at(i*m.Stride).u32(0, uint32(i)).u64(8, uint64(i)*7919).u32(16, 100).text(24, "worker/"+string(rune('a'+i%26)))
+	}
+	s.Maps = append(s.Maps, m)
+	return s
+}
+
+func TestPagesWith100000EntriesAreSearched(t *testing.T) {
+	var got struct {
+		Error             string
+		Open, First, Next float64 // milliseconds
+		Count             string
+		Rows              int
+	}
+	browse(t, page(t, entries(100_000)), helpers+`
+		const r = {Open: performance.now()};
+		let at = performance.now();
+		type("worker/q"); r.First = performance.now() - at; r.Count = document.getElementById("count").textContent;
+		at = performance.now(); type("77777"); r.Next = performance.now() - at;
+		type(""); r.Rows = document.querySelectorAll("#rows .row").length;
+		return r;`, &got)
+	require.Empty(t, got.Error)
+	require.Equal(t, "3846 entries in 1 map", got.Count)
+	require.Less(t, got.Rows, 200, "lines that nobody sees are not drawn")
+	t.Logf("open %.0f ms, first search %.0f ms, the next %.0f ms", got.Open, got.First, got.Next)
+}
