@@ -2,6 +2,8 @@ package capture
 
 import (
 	"fmt"
+	"os"
+	"slices"
 
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -71,8 +73,9 @@ func (s *Store) write(held *runtime.Snapshot) (file string, err error) {
 func (s *Store) move(e *entry, file string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e.held == nil {
-		return // replaced meanwhile
+	if !slices.Contains(s.entries, e) { // replaced or drained meanwhile
+		os.Remove(file)
+		return
 	}
 	s.drop(e)
 	if err != nil {

@@ -195,6 +195,45 @@ func TestDrainEmptiesTheStoreAndKeepsWhatItReturned(t *testing.T) {
 	require.Equal(t, []string{"periodic_000"}, names(s.Captures()))
 }
 
+// What is drained while its file is written is counted once.
+func TestDrainingWhileOthersAddLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, capture.Options{Memory: 20 << 10, Dir: dir})
+	var adding sync.WaitGroup
+	const writers, each = 4, 50
+	for w := range writers {
+		adding.Go(func() {
+			for i := range each {
+				name := fmt.Sprintf("%d/%d", w, i)
+				if err := s.Add(captureOf(name, i, snapshot(name, 4<<10, byte(i)))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	seen := 0
+	drain := func() {
+		for _, sample := range series.Open(s.Drain(), open) {
+			require.NoError(t, sample.Err)
+			require.EqualValues(t, sample.Elapsed/time.Second, sample.Value)
+			seen++
+		}
+	}
+	for range 100 {
+		drain()
+	}
+	adding.Wait()
+	drain()
+	require.Equal(t, writers*each, seen)
+
+	// All of the bound is there for those that follow.
+	before := len(s.Events())
+	fill(t, s, 2, 4<<10)
+	require.Len(t, s.Events(), before, "two of 8 KiB fit in 20 KiB")
+	fill(t, s, 1, 4<<10)
+	require.Len(t, s.Events(), before+1, "the third does not")
+}
+
 func TestEventsAreForgottenByCount(t *testing.T) {
 	s := newStore(t, capture.Options{SameName: capture.Replace})
 	for i := range 1500 {
