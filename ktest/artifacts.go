@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ktgen/ktgen/dump"
+	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -135,7 +137,7 @@ func (a artifact) writeTo(dir string) (written bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	err = a.write(f)
+	err = a.contents(f)
 	size, _ := f.Seek(0, io.SeekEnd)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
@@ -147,6 +149,17 @@ func (a artifact) writeTo(dir string) (written bool, err error) {
 	return true, err
 }
 
+// contents writes the contents of the file. What is wrong with a snapshot does
+// not end a test that has a result already.
+func (a artifact) contents(w io.Writer) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("write %s: panic: %v", a.name, v)
+		}
+	}()
+	return a.write(w)
+}
+
 func (vm *VM) artifacts(records []guest.Record) []artifact {
 	files := []artifact{
 		{name: "console.log", write: text(string(vm.machine.Console()))},
@@ -155,20 +168,37 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 		{name: "exit.txt", write: text(vm.describeExit())},
 	}
 	for i, c := range vm.latest() {
-		files = append(files, artifact{
-			name:  fmt.Sprintf("%02d-%s.ktsnap", i+1, fileName(c.Name)),
-			whole: true,
-			write: func(w io.Writer) error {
-				snap, err := c.Read()
-				if err == nil {
-					_, err = snap.WriteTo(w)
-				}
-				return err
-			},
-		})
+		name := fmt.Sprintf("%02d-%s", i+1, fileName(c.Name))
+		files = append(files, snapshotArtifacts(name, c)...)
 	}
 	return files
 }
+
+// snapshotArtifacts are a snapshot as a file for tools, and as text.
+func snapshotArtifacts(name string, c series.Capture) []artifact {
+	read := sync.OnceValues(c.Read)
+	write := func(how func(*runtime.Snapshot, io.Writer) error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			snap, err := read()
+			if err != nil {
+				return err
+			}
+			return how(snap, w)
+		}
+	}
+	return []artifact{
+		{name: name + ".ktsnap", whole: true, write: write(func(s *runtime.Snapshot, w io.Writer) error {
+			_, err := s.WriteTo(w)
+			return err
+		})},
+		{name: name + ".txt", write: write(func(s *runtime.Snapshot, w io.Writer) error {
+			return dump.Text(w, s, dump.Options{Width: textWidth})
+		})},
+	}
+}
+
+// textWidth is how wide the text of snapshots is, in columns.
+const textWidth = 120
 
 // keptSnapshots is how many of the latest snapshots are written when a test
 // fails.
