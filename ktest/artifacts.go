@@ -167,11 +167,40 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 		{name: "scheduler.log", write: text(vm.output.String())},
 		{name: "exit.txt", write: text(vm.describeExit())},
 	}
-	for i, c := range vm.latest() {
+	latest := vm.latest()
+	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest)})
+	for i, c := range latest {
 		name := fmt.Sprintf("%02d-%s", i+1, fileName(c.Name))
 		files = append(files, snapshotArtifacts(name, c)...)
 	}
 	return files
+}
+
+// maxPage bounds the snapshots that are shown on a page, in bytes that were
+// captured: a browser has to hold it.
+const maxPage = 16 << 20
+
+// page writes the latest of captures as one page.
+func page(captures []series.Capture) func(io.Writer) error {
+	return func(w io.Writer) error {
+		var shown []*runtime.Snapshot
+		room := maxPage
+		for _, c := range slices.Backward(captures) {
+			snap, err := c.Read()
+			if err != nil {
+				continue // its own file says so
+			}
+			if room -= snap.Timing.Bytes; room < 0 {
+				break
+			}
+			shown = append(shown, snap)
+		}
+		if len(shown) == 0 {
+			return nil
+		}
+		slices.Reverse(shown)
+		return dump.HTML(w, shown...)
+	}
 }
 
 // snapshotArtifacts are a snapshot as a file for tools, and as text.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,6 +57,15 @@ func TestSnapshotsAreWrittenForToolsAndForPeople(t *testing.T) {
 	shown, err := os.ReadFile(filepath.Join(dir, "01-x.txt"))
 	require.NoError(t, err)
 	require.Contains(t, string(shown), "counters")
+
+	var html strings.Builder
+	big := &runtime.Snapshot{Name: "too large for a browser", Timing: runtime.Timing{Bytes: 1 << 30}}
+	require.NoError(t, page([]series.Capture{{Snapshot: big}, {Snapshot: snap}})(&html))
+	require.Contains(t, html.String(), "counters")
+	require.NotContains(t, html.String(), big.Name)
+	html.Reset()
+	require.NoError(t, page([]series.Capture{{NoSnapshot: errors.New("none")}})(&html))
+	require.Empty(t, html.String())
 
 	gone := errors.New("it was dropped")
 	for _, a := range snapshotArtifacts("02-y", series.Capture{NoSnapshot: gone}) {

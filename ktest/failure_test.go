@@ -263,7 +263,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 			require.Contains(t, output.String(), "artifacts of this test are in "+artifacts)
 			require.Contains(t, output.String(), "captures: 2, the last is test_failure (+")
-			for _, name := range []string{"console.log", "kernel.log", "01-the_last_one.ktsnap", "02-test_failure.ktsnap", "02-test_failure.txt"} {
+			for _, name := range []string{"console.log", "kernel.log", "01-the_last_one.ktsnap", "02-test_failure.ktsnap", "02-test_failure.txt", "captures.html"} {
 				found, err := filepath.Glob(filepath.Join(artifacts, "TestVictim-*", name))
 				require.NoError(t, err)
 				require.Len(t, found, 1, name)
