@@ -1,0 +1,146 @@
+package ktest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/series"
+)
+
+// Number is a value that can be looked at while the guest writes to it: it is
+// one integer in memory.
+type Number interface {
+	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~bool
+}
+
+// NeverTrue says that a condition has not come true.
+type NeverTrue struct {
+	Path  string // of the value: .bss.nr_dispatched
+	Last  any    // value, as it was seen; nil if it was not
+	Looks int    // at the value
+	Err   error  // why nobody looks any more
+}
+
+func (e *NeverTrue) Error() string {
+	if e.Looks == 0 {
+		return fmt.Sprintf("the condition on %s was not looked at: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("the condition on %s has not come true; its value is %v (seen %d times): %v", e.Path, e.Last, e.Looks, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *NeverTrue) Unwrap() error { return e.Err }
+
+// Peek returns what the value that p points to is at this moment. It was read
+// through snap before, and is read again from the memory of the running guest,
+// which does not stop for that:
+//
+//	snap := examplesched.Bind(t, vm.Freeze("start"))
+//	n, err := ktest.Peek(ctx, vm, snap, &snap.Bss().NrDispatched)
+//
+// The value must still be where it was: global variables are, as long as the
+// same scheduler runs; entries of maps can be deleted.
+func Peek[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (V, error) {
+	w, err := watchNumber(ctx, vm, snap, p)
+	if err != nil {
+		return *new(V), err
+	}
+	return w.look()
+}
+
+// CaptureWhen captures as soon as a condition on a value is true. It looks at
+// the value once a millisecond, as [Peek] does, and returns when the capture is
+// made. Values that come and go between two looks are not seen.
+//
+// The error is a [*NeverTrue] if ctx or the scheduler or the guest ends before,
+// or that of the capture.
+func CaptureWhen[V Number](ctx context.Context, vm *VM, name string, snap runtime.Bound, p *V, condition func(V) bool) (series.Capture, error) {
+	w, err := watchNumber(ctx, vm, snap, p)
+	if err != nil {
+		return series.Capture{}, err
+	}
+	if err := w.await(ctx, condition); err != nil {
+		return series.Capture{}, err
+	}
+	c := vm.take(ctx, series.Moment{Name: name, Trigger: series.Event})
+	return c, c.NoSnapshot
+}
+
+// number is an integer in the memory of a running guest.
+type number[V Number] struct {
+	vm      *VM
+	freezer *freeze.Freezer
+	place   runtime.Location
+}
+
+func watchNumber[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (*number[V], error) {
+	place := runtime.LocationOf(snap, p)
+	f, err := vm.freezer(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", place.Path, vm.because(err))
+	}
+	return &number[V]{vm, f, place}, nil
+}
+
+// look reads the number.
+func (n *number[V]) look() (value V, err error) {
+	raw := make([]byte, n.place.Size)
+	if err := n.freezer.Peek(n.place.Addr, raw); err != nil {
+		return value, fmt.Errorf("look at %s: %w", n.place.Path, err)
+	}
+	bits := n.place.Bits
+	if bits == 0 {
+		bits = 8 * n.place.Size
+	}
+	v := reflect.ValueOf(&value).Elem()
+	switch {
+	case v.Kind() == reflect.Bool:
+		v.SetBool(runtime.Bits(raw, n.place.BitOffset, bits) != 0)
+	case v.CanInt():
+		v.SetInt(runtime.SignedBits(raw, n.place.BitOffset, bits))
+	default:
+		v.SetUint(runtime.Bits(raw, n.place.BitOffset, bits))
+	}
+	return value, nil
+}
+
+// lookInterval is the time between two looks at a value.
+const lookInterval = time.Millisecond
+
+// await returns when the condition is true.
+func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
+	never := &NeverTrue{Path: n.place.Path}
+	ended := n.vm.Exited()
+	ticks := time.NewTicker(lookInterval)
+	defer ticks.Stop()
+	for {
+		value, err := n.look()
+		switch {
+		case n.vm.machine.Err() != nil:
+			never.Err = n.vm.death()
+			return never
+		case err != nil:
+			never.Err = err
+			return never
+		case condition(value):
+			return nil
+		}
+		never.Last = value
+		never.Looks++
+		if never.Err != nil {
+			return never // that was the last look
+		}
+		select {
+		case <-ticks.C:
+		case <-n.vm.machine.Done():
+		case <-ended: // its maps are kept, and may have become what is waited for
+			never.Err = ErrNoScheduler
+		case <-ctx.Done():
+			never.Err = context.Cause(ctx)
+		}
+	}
+}
