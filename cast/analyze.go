@@ -32,7 +32,7 @@ type Class uint8
 const (
 	Proven  Class = iota // everything that the program stores there is such a pointer, or zero
 	Likely               // some of what is stored there cannot be followed, or nothing is and only its use shows
-	Guessed              // only one struct of the program's has the shape that accesses through it show
+	Guessed              // lines of C, or the shape of the accesses through it, name the only struct that it can be
 )
 
 func (c Class) String() string { return [...]string{"proven", "likely", "guessed"}[c] }

@@ -59,6 +59,9 @@ func (e *engine) call(f *function, s *state, depth int) *state {
 	if e.current != nil {
 		e.current.depend(c)
 	}
+	if c.open {
+		e.giveUp("%s: it calls itself", f.Name)
+	}
 	e.refresh(c, depth)
 	return c.exit
 }

@@ -48,13 +48,45 @@
 // proven; one that is also filled by something that cannot be followed, or
 // known by its use only, is likely. Two targets, or a target and a number,
 // are a [Conflict] and never a finding. Instructions that no verifier would
-// accept are given up on and listed as gaps.
+// accept are given up on and listed as gaps. Programs that a declaration tag
+// says the verifier must refuse, as tests of the kernel do, prove nothing.
 //
-// Pointers from an untyped allocator that never meet a type are guessed: if
-// the program has pointers to exactly one struct of its own with members where
-// they are accessed. Nothing proves that it is not another struct that the
-// object does not describe, so that a guess is for people, not for decoding.
+// Pointers from an untyped allocator that never meet a type are guessed, by
+// what the object shows beside its instructions. The lines of C that accesses
+// come from name members: only one struct of the program's may have those
+// members there. They name types outright where a pointer is declared, cast or
+// allocated, and that reaches structs that the object only declares, as clang
+// leaves out what only members of other structs point to. Failing that, the
+// offsets and sizes of accesses must fit exactly one struct. Nothing of that is
+// proof, so that a guess is for people, not for decoding.
 //
-// What it does not do: look at unions as tagged, or read the kernel's BTF, so
-// that the arguments of tracing programs have no types.
+// # What it does not do
+//
+// Unions are not looked at as tagged. The initial contents of sections are not
+// read. A dynptr's slices are typed by their use only.
+//
+// # What earns its keep
+//
+// With an ingredient left out ([Options].Without): the findings that the C
+// programs in testdata want, those that they do not, the recall of [Rule] on
+// the schedulers there, and recall and wrong findings over 1,046 objects
+// compiled from linux-source-7.3 (scripts/corpus). TestAblationIsAsDocumented
+// measures all of that.
+//
+//	left out        found of wanted  false  schedulers     corpus wrong
+//	nothing           296 of 296      0        1.00       0.70     0
+//	joins             292 of 296      0        0.94       0.68     0
+//	interprocedural   268 of 296      0        0.59       0.67     0
+//	struct_ops        204 of 296      4        1.00       0.70     0
+//	offsets           244 of 296      0        0.96       0.56     3
+//	atomics           240 of 296      0        1.00       0.70     0
+//	callbacks         288 of 296      0        1.00       0.70     0
+//	spills            248 of 296      0        1.00       0.65     2
+//	copies            288 of 296      0        1.00       0.70     0
+//	uses              288 of 296      0        1.00       0.61     0
+//	shapes            276 of 296      0        0.57       0.54     0
+//
+// Of the 30 % that the corpus lacks with nothing left out, most are 20 places
+// of one test, which are filled with objects of a type that user space chooses:
+// no instruction tells what they point to. [Ruling.Shown] leaves such out.
 package cast

@@ -29,28 +29,3 @@ func TestRuleTellsRecoveredPointersFromOthers(t *testing.T) {
 func TestRecallOfNothingIsPerfect(t *testing.T) {
 	require.Equal(t, 1.0, new(cast.Ruling).Recall())
 }
-
-func TestResultsDoNotDependOnChance(t *testing.T) {
-	first, err := object.Open(zoo)
-	require.NoError(t, err)
-	want := cast.Analyze(first)
-	for range 100 { // maps are iterated in a random order
-		obj, err := object.Open(zoo)
-		require.NoError(t, err)
-		got := cast.Analyze(obj)
-		require.Equal(t, len(want.Findings), len(got.Findings))
-		for i := range got.Findings {
-			require.Equal(t, want.Findings[i].Path, got.Findings[i].Path)
-			require.Equal(t, want.Findings[i].Evidence, got.Findings[i].Evidence)
-		}
-		require.Equal(t, want.Gaps, got.Gaps)
-	}
-}
-
-func BenchmarkAnalyze(b *testing.B) {
-	obj, err := object.Open(zoo)
-	require.NoError(b, err)
-	for b.Loop() {
-		cast.Analyze(obj)
-	}
-}

@@ -34,6 +34,32 @@ const (
 	pseudoKf = 2    // src of a call: a kfunc
 )
 
+// isOpcode tells whether an opcode is one that the kernel has.
+func isOpcode(op uint8) bool {
+	const (
+		modeMask   = 0xe0
+		modeAbs    = 0x20
+		modeInd    = 0x40
+		modeMem    = 0x60
+		modeMemSX  = 0x80
+		modeAtomic = 0xc0
+	)
+	mode := op & modeMask
+	switch op & classMask {
+	case classLd:
+		return op == opWide || mode == modeAbs || mode == modeInd
+	case classLdx:
+		return mode == modeMem || mode == modeMemSX
+	case classSt:
+		return mode == modeMem
+	case classStx:
+		return mode == modeMem || mode == modeAtomic
+	case classJmp, classJmp2:
+		return op&opMask <= 0xe0 // the last one is JCOND
+	}
+	return op&opMask <= 0xd0
+}
+
 // function is a function with its body.
 type function struct {
 	*object.Function

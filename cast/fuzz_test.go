@@ -2,12 +2,14 @@ package cast_test
 
 import (
 	"encoding/binary"
+	"io"
 	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
 )
 
@@ -35,10 +37,24 @@ func FuzzAnalyze(f *testing.F) {
 		obj, err := object.Open(zoo)
 		require.NoError(t, err)
 		replace(obj, b)
-		for _, finding := range cast.Analyze(obj).Findings {
+		a := cast.Run(obj, cast.Options{Listing: true})
+		for _, finding := range a.Result().Findings {
 			require.NotNil(t, finding.Target)
 			require.True(t, finding.Container != nil || finding.Map != nil)
+			for _, ev := range finding.Evidence {
+				a.Chain(ev)
+			}
 		}
+		require.NoError(t, a.List(io.Discard, ""))
+
+		// What is generated from it does not depend on the instructions being
+		// sound, either.
+		model, err := gen.Build(obj, gen.Options{Package: "zoo"})
+		if err != nil {
+			return
+		}
+		_, err = model.Render()
+		require.NoError(t, err)
 	})
 }
 

@@ -119,6 +119,11 @@ func (w *walk) step(insn object.Insn) {
 		w.dead = true
 		return
 	}
+	if !isOpcode(insn.Op) {
+		w.giveUp("%s: instruction %d has the unknown opcode %#02x", w.fn.Name, w.at-w.fn.start, insn.Op)
+		w.dead = true
+		return
+	}
 	switch insn.Op & classMask {
 	case classLd:
 		w.loadImmediate(insn)

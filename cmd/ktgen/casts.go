@@ -27,7 +27,8 @@ one inside.
 
 A finding is proven if everything that the program stores there is such a
 pointer, or zero; likely if some of it cannot be followed, or only its use
-shows; guessed if only one struct has the shape that accesses show.
+shows; guessed if lines of C or the shape of accesses name the only struct that
+it can be.
 
 -erase measures the analysis on the object: pointers that its types declare are
 hidden, and what comes back is compared. Touched is what an instruction loads
