@@ -27,6 +27,10 @@ type Command struct {
 	Args []string // program and arguments; found by $PATH
 	Env  []string // "name=value", added to the agent's environment
 	Dir  string   // working directory; "/" if empty
+
+	// Cgroup is the directory of the cgroup that the program is born in; the
+	// agent's own if empty.
+	Cgroup string
 }
 
 // Exit is how a process ended.
@@ -78,6 +82,14 @@ func Start(c Command, in io.Reader, out, errOut io.Writer) (*Process, error) {
 			return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
 		}
 		stdin = pipe
+	}
+	if c.Cgroup != "" {
+		dir, err := os.Open(c.Cgroup)
+		if err != nil {
+			return nil, fmt.Errorf("start %s in a cgroup: %w", c.Args[0], err)
+		}
+		defer dir.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	}
 	if err := spawn(cmd); err != nil {
 		return nil, explainStart(c.Args[0], err)
@@ -151,6 +163,12 @@ func (p *Process) Wait() (Exit, error) {
 		return Exit{Code: -1, Signal: unix.SignalName(status.Signal())}, nil
 	}
 	return Exit{Code: status.ExitStatus()}, nil
+}
+
+// CPUTime returns how long the process has run, with those of its children that
+// it has waited for. It may be called after Wait.
+func (p *Process) CPUTime() time.Duration {
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
 // reapOrphans waits for the processes that nobody else waits for.
