@@ -32,8 +32,9 @@ var policy = map[string][]string{
 	"series":        {"runtime"},
 	"capture":       {"runtime", "series"},
 	"dump":          {"runtime"},
-	"ktest":         {"runtime", "btf", "object", "cast", "freeze", "vmm", "series", "capture", "dump", "ktest"},
-	"example_sched": {"runtime", "ktest", "series", "freeze", "example_sched"},
+	"scenario":      {"runtime", "vmm/guest", "scenario"},
+	"ktest":         {"runtime", "btf", "object", "cast", "freeze", "vmm", "series", "capture", "dump", "scenario", "ktest"},
+	"example_sched": {"runtime", "ktest", "series", "freeze", "scenario", "example_sched"},
 }
 
 func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {

@@ -1,0 +1,213 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/ktgen/ktgen/scenario/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	rootCgroup = "/sys/fs/cgroup"
+	// ourCgroup is the parent of all cgroups of scenarios.
+	ourCgroup = rootCgroup + "/ktgen"
+)
+
+// controllers are those that scenarios have a use for.
+var controllers = []string{"cpu", "cpuset", "memory", "io", "pids"}
+
+// hierarchy is the part of the guest's cgroups that scenarios use.
+type hierarchy struct {
+	once    sync.Once
+	enabled []string
+	refused map[string]string
+	files   []string
+	err     error
+}
+
+// offer says which controllers and control files the cgroups of scenarios have.
+func (h *hierarchy) offer() (enabled []string, refused map[string]string, files []string, err error) {
+	h.once.Do(h.prepare)
+	return h.enabled, h.refused, h.files, h.err
+}
+
+// prepare makes the parent of all cgroups, with all the controllers that the
+// kernel has.
+func (h *hierarchy) prepare() {
+	h.refused = make(map[string]string)
+	if _, err := os.Stat(rootCgroup + "/cgroup.controllers"); err != nil {
+		h.err = fmt.Errorf("the guest has no cgroups (%w); boot a kernel with CONFIG_CGROUPS=y", err)
+		return
+	}
+	if h.err = os.MkdirAll(ourCgroup, 0o755); h.err != nil {
+		return
+	}
+	for _, c := range controllers {
+		if err := enable(c); err != nil {
+			h.refused[c] = err.Error()
+			continue
+		}
+		h.enabled = append(h.enabled, c)
+	}
+	h.files, h.err = trialFiles()
+}
+
+func enable(controller string) error {
+	has, err := os.ReadFile(rootCgroup + "/cgroup.controllers")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(" "+strings.TrimSpace(string(has))+" ", " "+controller+" ") {
+		return errors.New("the kernel has no such controller")
+	}
+	for _, dir := range []string{rootCgroup, ourCgroup} {
+		if err := control(dir, "cgroup.subtree_control", "+"+controller); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trialFiles makes a cgroup to see what control files it has.
+func trialFiles() ([]string, error) {
+	dir, err := os.MkdirTemp(ourCgroup, "trial")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(dir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		files = append(files, e.Name())
+	}
+	return files, nil
+}
+
+// control writes to a control file. The kernel's answers are terse.
+func control(dir, file, value string) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(value)
+		f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("write %q to %s of cgroup %q: %w", value, file, filepath.Base(dir), unwrapPath(err))
+	}
+	return nil
+}
+
+// unwrapPath leaves away a path that the message has already.
+func unwrapPath(err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func cgroupDir(name string) string {
+	if name == "" {
+		return rootCgroup
+	}
+	return filepath.Join(ourCgroup, name)
+}
+
+func (h *hierarchy) add(ctx context.Context, c wire.Cgroup) error {
+	if _, _, _, err := h.offer(); err != nil {
+		return err
+	}
+	if err := os.Mkdir(cgroupDir(c.Name), 0o755); err != nil {
+		return unwrapPath(err)
+	}
+	if err := h.set(ctx, c); err != nil {
+		return errors.Join(err, os.Remove(cgroupDir(c.Name)))
+	}
+	return nil
+}
+
+func (h *hierarchy) set(_ context.Context, c wire.Cgroup) error {
+	for _, w := range c.Writes {
+		if err := control(cgroupDir(c.Name), w.File, w.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove kills what is in a cgroup, and removes it.
+func (h *hierarchy) remove(ctx context.Context, c wire.Cgroup) error {
+	dir := cgroupDir(c.Name)
+	if err := control(dir, "cgroup.kill", "1"); err != nil {
+		return err
+	}
+	if err := awaitEvent(ctx, dir, "populated", "0"); err != nil {
+		return err
+	}
+	return unwrapPath(os.Remove(dir))
+}
+
+func (h *hierarchy) freeze(ctx context.Context, f wire.Freezing) error {
+	dir, value := cgroupDir(f.Cgroup), "0"
+	if f.Frozen {
+		value = "1"
+	}
+	if err := control(dir, "cgroup.freeze", value); err != nil {
+		return err
+	}
+	return awaitEvent(ctx, dir, "frozen", value)
+}
+
+// pollTime is how long a wait for an event takes no notice of its context.
+const pollTime = 200 // ms
+
+// awaitEvent waits until cgroup.events says that a key has a value. The kernel
+// announces changes of the file (cgroup_file_notify of kernel/cgroup/cgroup.c).
+func awaitEvent(ctx context.Context, dir, key, value string) error {
+	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var b [256]byte
+	for {
+		n, err := f.ReadAt(b[:], 0)
+		if n == 0 && err != nil {
+			return err
+		}
+		if strings.Contains("\n"+string(b[:n]), "\n"+key+" "+value+"\n") {
+			return nil
+		}
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("wait until cgroup %q says %q: %w", filepath.Base(dir), key+" "+value, err)
+		}
+		changed := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}
+		if _, err := unix.Poll(changed, pollTime); err != nil && err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// killedForMemory returns how often the OOM killer has been in a cgroup.
+func killedForMemory(cgroup string) int {
+	b, err := os.ReadFile(filepath.Join(cgroupDir(cgroup), "memory.events"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			count, _ := strconv.Atoi(strings.TrimSpace(n))
+			return count
+		}
+	}
+	return 0
+}

@@ -1,0 +1,77 @@
+// Package scenario describes what happens in a guest, and makes it happen.
+//
+// A [Scenario] is plain data: steps that follow one another. In each, cgroups
+// are made, workers are started, ops are performed in their order, and then time
+// passes. It is checked before it begins, also without a guest
+// ([Scenario.Check]): an error names step, op, cause, and what to do.
+//
+//	report := vm.Run(
+//		scenario.Step{
+//			Name: "load",
+//			Cgroups: []scenario.Cgroup{
+//				{Name: "light", Weight: 100, Workers: 2},
+//				{Name: "heavy", Weight: 400, Workers: 2, Kind: scenario.SleepWake},
+//			},
+//			Hold: 500 * time.Millisecond,
+//		},
+//		scenario.Step{
+//			Name: "one stands still",
+//			Ops:  []scenario.Op{scenario.Freeze{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}},
+//			Hold: 200 * time.Millisecond,
+//		},
+//	)
+//
+// Steps run on the host, beside the live guest, and the agent in the guest
+// performs what they ask for. So every op can be performed by itself, too, and a
+// test can read a snapshot and go on from what it finds:
+//
+//	vm.Do(ctx, scenario.Freeze{Cgroup: "heavy"})
+//	workers, err := vm.Spawn(ctx, scenario.Workers{Kind: scenario.Pipe, CPUs: []int{1}})
+//	stats, err := workers.Stats(ctx)
+//
+// # Vocabulary
+//
+//	op                what it does                                      cannot be performed if, for example
+//	Cgroup            makes a cgroup, starts its workers                the name is taken or no path component; the cpuset has no CPUs
+//	Change            writes settings of a cgroup                       there is no such cgroup; the kernel has no such controller
+//	Remove            removes a cgroup, with what runs in it            there is no such cgroup
+//	Freeze, Thaw      stops all that runs in a cgroup; lets it run on   it is frozen already, or not
+//	Workers           starts workers or a payload                       the cgroup is frozen; the affinity has an offline CPU
+//	Stop              ends workers                                      there are none of this name
+//	Move              moves workers to another cgroup                   the affinity has no CPU of its cpuset
+//	SetAffinity       changes on which CPUs workers may run             a CPU is offline, or not in the cgroup's cpuset
+//	SetNice           changes the nice value of workers                 the value is out of range
+//	SetOnline         switches a CPU on or off                          it is CPU 0; it is so already
+//	StartScheduler    starts a scheduler                                one runs; the object cannot be read
+//	StopScheduler     ends the scheduler                                none runs
+//	ReplaceScheduler  ends the scheduler, starts another                none runs; the object cannot be read
+//	Capture           takes a snapshot and keeps it                     it has no name
+//	Exec              runs a program in the guest, waits for it         it names no program
+//	Hook              calls the test: writes, watchpoints, anything     it does not say what it does
+//
+// What a step may wait for, at most one of:
+//
+//	Hold              a time, by the guest's clock, which stands still during captures
+//	HoldFraction      a part of the scenario's Duration
+//	Until             a condition that is asked about snapshots, or polled
+//
+// Kinds of workers are [Spin], [SleepWake], [Yield], [IO], [Pipe], [ForkExit],
+// [MemoryWalk] and [Mixed]; a [Payload] is a program. A worker notes what it does
+// in memory that it shares with the agent. The agent's threads are real-time
+// ones, which no BPF scheduler can starve, so that a worker that never runs is
+// measured as well.
+//
+// # Ends
+//
+// A scenario ends early if an op fails, a condition does not come true in time
+// ([NeverTrue]), a worker ends by itself ([Died]), the scheduler ends
+// ([SchedulerDied]), or its context does. The [OpError] says at which step and
+// op; the [Report] says what has happened by then, and captures are kept.
+// Whatever ends a scenario, what it has made in the guest is removed: workers,
+// cgroups, CPUs that are off; hooks are undone.
+//
+// The guest's cgroups have the controllers cpu, cpuset, memory, io and pids, as
+// far as its kernel has them. A setting that it has no control file for is an
+// [Unsupported], before anything is done: io.weight needs CONFIG_BLK_CGROUP_IOCOST,
+// for example.
+package scenario

@@ -1,0 +1,333 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/scenario/internal/wire"
+	"github.com/ktgen/ktgen/vmm/guest"
+)
+
+// Hooks are what a scenario asks of those who know more of the guest than its
+// agent: all but Output are set.
+type Hooks struct {
+	Capture  func(ctx context.Context, name string) error // take a snapshot and keep it
+	Snapshot func(ctx context.Context) (*runtime.Snapshot, error)
+
+	Start func(context.Context, Scheduler) error
+	Stop  func(context.Context) error
+	// Ended is closed when the scheduler has ended; it is nil if none of ours
+	// has been started. Why says how, once it is closed.
+	Ended func() <-chan struct{}
+	Why   func() error
+
+	// Install puts a program of this machine into the guest.
+	Install func(ctx context.Context, guest, host string) error
+
+	Begin func()                      // a scenario begins
+	Phase func(step int, name string) // a step begins; 0 when the scenario has ended
+
+	Output io.Writer // gets what payloads and programs write
+}
+
+// Guest performs ops and scenarios in a guest. Its methods may be called from
+// any goroutine; ops follow one another.
+type Guest struct {
+	client *guest.Client
+	hooks  Hooks
+
+	op sync.Mutex // held while an op is performed
+
+	mu      sync.Mutex
+	state   *state // changed while op is held, too
+	running map[string]*Running
+	stopped []*Running  // since the last step of a scenario
+	undo    []Hook      // of the scenario that runs
+	fail    func(error) // ends the scenario that runs; nil if none does
+}
+
+// NewGuest returns what performs ops through an agent that has the handlers of
+// package scenario/agent.
+func NewGuest(client *guest.Client, hooks Hooks) *Guest {
+	return &Guest{client: client, hooks: hooks, state: newState(), running: make(map[string]*Running)}
+}
+
+// performance is an op while it is performed.
+type performance struct {
+	ctx   context.Context
+	guest *Guest
+}
+
+func (g *Guest) call(ctx context.Context, method string, params any) error {
+	return typed(g.client.Call(ctx, method, params, nil, guest.Streams{}))
+}
+
+func (p *performance) call(method string, params any) error {
+	return p.guest.call(p.ctx, method, params)
+}
+
+// Do performs an op. The error is an [*OpError]; the op is checked before
+// anything is done.
+func (g *Guest) Do(ctx context.Context, op Op) error {
+	g.op.Lock()
+	defer g.op.Unlock()
+	after, err := g.now(ctx)
+	if err == nil {
+		err = checkOp(after, op)
+	}
+	if err == nil {
+		err = op.do(&performance{ctx: ctx, guest: g})
+	}
+	if err != nil {
+		return &OpError{Op: opName(op), Err: err}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.state = after
+	return nil
+}
+
+// now returns a copy of the state of the guest.
+func (g *Guest) now(ctx context.Context) (*state, error) {
+	g.mu.Lock()
+	s := g.state.clone()
+	g.mu.Unlock()
+	if s.facts == nil {
+		var facts wire.Facts
+		if err := g.client.Call(ctx, wire.Probe, nil, &facts, guest.Streams{}); err != nil {
+			return nil, fmt.Errorf("ask the guest what it offers: %w", err)
+		}
+		s.learn(&facts)
+		g.mu.Lock()
+		g.state.learn(&facts)
+		g.mu.Unlock()
+	}
+	s.scheduler = g.scheduled()
+	return s, nil
+}
+
+// scheduled reports whether a scheduler of ours runs.
+func (g *Guest) scheduled() bool {
+	ended := g.hooks.Ended()
+	if ended == nil {
+		return false
+	}
+	select {
+	case <-ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Running are workers in the guest.
+type Running struct {
+	Workers Workers
+	PIDs    []int // in the guest
+
+	guest  *Guest
+	stdin  *io.PipeWriter          // its end stops them
+	cancel context.CancelCauseFunc // kills them
+	over   chan struct{}           // closed when they have ended
+	err    error                   // then: why, if nobody had stopped them
+
+	tally tally
+}
+
+// Spawn starts workers. They end with the guest, when they are stopped, or when
+// one of them ends by itself.
+func (g *Guest) Spawn(ctx context.Context, w Workers) (*Running, error) {
+	if err := g.Do(ctx, w); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.running[w.name()]
+	if r == nil {
+		return nil, &OpError{Op: w.String(), Err: errors.New("they were stopped at once, by somebody else")}
+	}
+	return r, nil
+}
+
+// Workers returns the workers of a name that run.
+func (g *Guest) Workers(name string) (*Running, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.running[name]; r != nil {
+		return r, nil
+	}
+	_, err := g.state.crowd(name)
+	return nil, err
+}
+
+// spawn starts workers and returns when all of them are up.
+func (p *performance) spawn(w Workers) (*Running, error) {
+	if w.Payload != nil && w.Payload.Host != "" {
+		if err := p.guest.hooks.Install(p.ctx, w.Payload.Args[0], w.Payload.Host); err != nil {
+			return nil, err
+		}
+	}
+	running, cancel := context.WithCancelCause(context.WithoutCancel(p.ctx))
+	in, stdin := io.Pipe()
+	r := &Running{Workers: w, guest: p.guest, stdin: stdin, cancel: cancel, over: make(chan struct{})}
+	started := make(chan wire.Started, 1)
+	go r.perform(running, in, started) // ends with the workers, or with the guest
+	select {
+	case s := <-started:
+		r.PIDs = s.PIDs
+	case <-r.over:
+		if r.err == nil {
+			r.err = errors.New("they ended at once")
+		}
+		return nil, r.err
+	case <-p.ctx.Done():
+		cancel(context.Cause(p.ctx))
+		<-r.over
+		return nil, fmt.Errorf("wait until the workers are up: %w", context.Cause(p.ctx))
+	}
+	p.guest.mu.Lock()
+	p.guest.running[w.name()] = r
+	p.guest.mu.Unlock()
+	select {
+	case <-r.over: // when nobody could know it yet
+		p.guest.failed(r)
+	default:
+	}
+	return r, nil
+}
+
+// perform makes the call that lasts as long as the workers.
+func (r *Running) perform(ctx context.Context, in *io.PipeReader, started chan<- wire.Started) {
+	defer r.cancel(nil)
+	out, stdout := io.Pipe()
+	decoded := make(chan struct{})
+	go func() { // ends when stdout is closed
+		defer close(decoded)
+		var s wire.Started
+		if json.NewDecoder(out).Decode(&s) == nil {
+			started <- s
+		}
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	var final []wire.Stats
+	err := r.guest.client.Call(ctx, wire.Spawn, r.Workers.wire(), &final, guest.Streams{In: in, Out: stdout, Err: r.guest.hooks.Output})
+	in.Close()
+	stdout.Close()
+	<-decoded
+	if err != nil {
+		r.err = typed(err)
+		r.guest.failed(r)
+	} else {
+		r.tally.absorb(final)
+	}
+	close(r.over)
+}
+
+// failed ends the scenario that runs, as workers of it have ended.
+func (g *Guest) failed(r *Running) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.fail != nil && r.err != nil && g.running[r.Workers.name()] == r {
+		g.fail(r.err)
+	}
+}
+
+// Ended is closed when the workers have ended.
+func (r *Running) Ended() <-chan struct{} { return r.over }
+
+// Stop ends the workers and returns what they have done. The error is a
+// [*Died] in an [*OpError] if one of them had ended before.
+func (r *Running) Stop(ctx context.Context) ([]Stats, error) {
+	err := r.guest.Do(ctx, Stop{Workers: r.Workers.name()})
+	return r.tally.total(r), err
+}
+
+// Stats returns what the workers have done since their start.
+func (r *Running) Stats(ctx context.Context) ([]Stats, error) {
+	if err := r.guest.measure(ctx, r); err != nil {
+		return nil, err
+	}
+	return r.tally.total(r), nil
+}
+
+// stop ends workers. They are forgotten whatever comes.
+func (p *performance) stop(name string) error {
+	g := p.guest
+	g.mu.Lock()
+	r := g.running[name]
+	delete(g.running, name)
+	delete(g.state.workers, name)
+	if r != nil {
+		g.stopped = append(g.stopped, r)
+	}
+	g.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	r.stdin.Close()
+	select {
+	case <-r.over:
+		return r.err
+	case <-p.ctx.Done():
+		r.cancel(context.Cause(p.ctx))
+		<-r.over
+		return fmt.Errorf("wait until the workers have ended: %w", context.Cause(p.ctx))
+	}
+}
+
+// undo takes back a cgroup that could not be filled.
+func (p *performance) undo(c Cgroup, started []Workers) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), cleanupTime)
+	defer cancel()
+	q := &performance{ctx: ctx, guest: p.guest}
+	for _, w := range started {
+		_ = q.stop(w.name()) // the failure before counts
+	}
+	_ = q.call(wire.Remove, wire.Cgroup{Name: c.Name})
+}
+
+func (g *Guest) hooked(h Hook) {
+	if h.Undo == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.undo = append(g.undo, h)
+}
+
+// measure asks the agent what workers have done. It says nothing of workers that
+// have just ended: their own call does.
+func (g *Guest) measure(ctx context.Context, rs ...*Running) error {
+	for _, r := range rs {
+		var stats []wire.Stats
+		if err := g.client.Call(ctx, wire.Measure, r.Workers.name(), &stats, guest.Streams{}); err != nil {
+			return fmt.Errorf("measure workers %q: %w", r.Workers.name(), err)
+		}
+		r.tally.absorb(stats)
+	}
+	return nil
+}
+
+// crowds returns the workers that run, in the order of their names.
+func (g *Guest) crowds() []*Running {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []*Running
+	for _, r := range g.running {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *Running) int { return compare(a.Workers.name(), b.Workers.name()) })
+	return all
+}
+
+// cleanupTime bounds how long the end of a scenario may take, after whatever
+// has ended it. Workers that a scheduler does not let run end only when the
+// kernel's watchdog has thrown it out, after 30 s at most.
+const cleanupTime = 45 * time.Second

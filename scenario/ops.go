@@ -1,0 +1,188 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ktgen/ktgen/scenario/internal/wire"
+	"github.com/ktgen/ktgen/vmm/guest"
+)
+
+// This file has the ops that are not about cgroups or workers.
+
+// SetOnline switches a CPU on or off. When a scenario ends, the CPUs that it has
+// switched off are on again. A scheduler that does not follow CPUs (cpu_online
+// and cpu_offline of sched_ext_ops) is ended by the kernel.
+type SetOnline struct {
+	CPU    int
+	Online bool
+}
+
+func (o SetOnline) String() string {
+	return fmt.Sprintf("take CPU %d %s", o.CPU, o.where())
+}
+
+func (o SetOnline) where() string {
+	if o.Online {
+		return "online"
+	}
+	return "offline"
+}
+
+func (o SetOnline) check(s *state) error {
+	switch {
+	case !slices.Contains(s.cpus, o.CPU):
+		return invalid(fmt.Sprintf("there is no CPU %d", o.CPU), fmt.Sprintf("the guest has %v", s.cpus))
+	case o.CPU == 0 && !o.Online:
+		return invalid("CPU 0 cannot go offline", "choose another CPU")
+	case s.online[o.CPU] == o.Online:
+		return invalid(fmt.Sprintf("CPU %d is %s already", o.CPU, o.where()), "leave the op out")
+	}
+	s.online[o.CPU] = o.Online
+	return nil
+}
+
+func (o SetOnline) do(p *performance) error {
+	return p.call(wire.Online, wire.CPU{ID: o.CPU, Online: o.Online})
+}
+
+// Scheduler is a scheduler that can be started. Package ktest has them.
+type Scheduler interface {
+	String() string
+	// Check says what is wrong with it as far as that can be told without a
+	// guest.
+	Check() error
+}
+
+// StartScheduler starts a scheduler in a guest that runs none of ours.
+type StartScheduler struct{ Scheduler Scheduler }
+
+func (o StartScheduler) String() string { return "start scheduler " + schedulerName(o.Scheduler) }
+
+func (o StartScheduler) check(s *state) error {
+	if s.scheduler {
+		return invalid("a scheduler runs at this point", "use ReplaceScheduler, or StopScheduler before")
+	}
+	return s.start(o.Scheduler)
+}
+
+func (o StartScheduler) do(p *performance) error { return p.guest.hooks.Start(p.ctx, o.Scheduler) }
+
+// StopScheduler ends the scheduler; the kernel's own takes over.
+type StopScheduler struct{}
+
+func (StopScheduler) String() string { return "stop the scheduler" }
+
+func (StopScheduler) check(s *state) error {
+	if !s.scheduler {
+		return invalid("no scheduler runs at this point", "start one before")
+	}
+	s.scheduler = false
+	return nil
+}
+
+func (StopScheduler) do(p *performance) error { return p.guest.hooks.Stop(p.ctx) }
+
+// ReplaceScheduler stops the scheduler and starts another one, or the same anew.
+type ReplaceScheduler struct{ Scheduler Scheduler }
+
+func (o ReplaceScheduler) String() string {
+	return "replace the scheduler by " + schedulerName(o.Scheduler)
+}
+
+func (o ReplaceScheduler) check(s *state) error {
+	if !s.scheduler {
+		return invalid("no scheduler runs at this point", "use StartScheduler")
+	}
+	return s.start(o.Scheduler)
+}
+
+func (o ReplaceScheduler) do(p *performance) error {
+	if err := p.guest.hooks.Stop(p.ctx); err != nil {
+		return err
+	}
+	return p.guest.hooks.Start(p.ctx, o.Scheduler)
+}
+
+func schedulerName(s Scheduler) string {
+	if s == nil {
+		return "(none)"
+	}
+	return s.String()
+}
+
+func (s *state) start(sched Scheduler) error {
+	if sched == nil {
+		return invalid("it names no scheduler", "set Scheduler, to ktest.Object(...) for example")
+	}
+	if err := sched.Check(); err != nil {
+		return fmt.Errorf("the scheduler cannot be started: %w", err)
+	}
+	s.scheduler = true
+	return nil
+}
+
+// Capture takes a snapshot and keeps it under its name.
+type Capture struct{ Name string }
+
+func (c Capture) String() string { return fmt.Sprintf("capture %q", c.Name) }
+
+func (c Capture) check(*state) error {
+	if c.Name == "" {
+		return invalid("the capture has no name", "give one, under which the snapshot is found afterwards")
+	}
+	return nil
+}
+
+func (c Capture) do(p *performance) error { return p.guest.hooks.Capture(p.ctx, c.Name) }
+
+// Exec runs a program in the guest and waits for it. Another status than 0 is a
+// failure.
+type Exec struct{ Args []string }
+
+func (e Exec) String() string { return fmt.Sprintf("run %q", strings.Join(e.Args, " ")) }
+
+func (e Exec) check(*state) error {
+	if len(e.Args) == 0 {
+		return invalid("it names no program", "set Args")
+	}
+	return nil
+}
+
+func (e Exec) do(p *performance) error {
+	var stderr bytes.Buffer
+	exit, err := p.guest.client.Exec(p.ctx, guest.Command{Args: e.Args}, guest.Streams{Out: p.guest.hooks.Output, Err: &stderr})
+	if err == nil && exit != (guest.Exit{}) {
+		err = fmt.Errorf("it ended with %s: %s", exit, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return err
+}
+
+// Hook calls functions of the test, on the host. It is how values are written to
+// the guest, watchpoints are armed, and whatever else a test does beside the
+// guest becomes a part of a scenario.
+type Hook struct {
+	What string // what Do does, for errors and reports
+	Do   func(context.Context) error
+	Undo func(context.Context) error // called when the scenario has ended; may be nil
+}
+
+func (h Hook) String() string { return h.What }
+
+func (h Hook) check(*state) error {
+	if h.What == "" || h.Do == nil {
+		return invalid("a hook lacks What or Do", "say what it does, in both ways")
+	}
+	return nil
+}
+
+func (h Hook) do(p *performance) error {
+	if err := h.Do(p.ctx); err != nil {
+		return err
+	}
+	p.guest.hooked(h)
+	return nil
+}
