@@ -12,6 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
+	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/kernel"
@@ -230,5 +231,6 @@ func (vm *VM) connect(ctx context.Context) error {
 	if err := json.Unmarshal(vm.machine.State(), &vm.kernel); err != nil {
 		return fmt.Errorf("read what the guest said of its kernel when it booted: %w", err)
 	}
+	vm.scenario = scenario.NewGuest(vm.agent, vm.hooks())
 	return nil
 }

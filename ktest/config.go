@@ -3,7 +3,10 @@ package ktest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/ktgen/ktgen/capture"
@@ -98,6 +101,22 @@ func Object(path string) Scheduler { return Scheduler{path: path} }
 // The shared libraries that the program needs are taken from this machine.
 func Binary(path string, args ...string) Scheduler {
 	return Scheduler{path: path, binary: true, args: args}
+}
+
+// String returns the scheduler's file, with the arguments of a program.
+func (s Scheduler) String() string { return strings.Join(append([]string{s.path}, s.args...), " ") }
+
+// Check says what is wrong with the scheduler's file as far as that can be told
+// without a guest.
+func (s Scheduler) Check() error {
+	if s.path == "" {
+		return errors.New("it names no file: use ktest.Object or ktest.Binary")
+	}
+	if err := s.check(); err != nil || !s.binary {
+		return err
+	}
+	_, err := os.Stat(s.path)
+	return err
 }
 
 // Ops names the struct_ops map to attach, for an object that has several.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/ktest/internal/stats"
+	"github.com/ktgen/ktgen/scenario/agent"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -26,12 +27,11 @@ func Main(m *testing.M) {
 func Init() {
 	agentReady = true
 	var loader scx.Loader
+	var performer agent.Agent
 	handlers := loader.Handlers()
 	maps.Copy(handlers, stats.Handlers())
-	guest.Main(guest.Config{
-		Handlers: handlers,
-		Roles:    map[string]func([]string) int{roleWorker: runWorker},
-	})
+	maps.Copy(handlers, performer.Handlers())
+	guest.Main(guest.Config{Handlers: handlers, Roles: agent.Roles()})
 }
 
 // agentReady says that this program can be the agent of a guest. It is set

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
+	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/kernel"
@@ -32,6 +33,7 @@ type VM struct {
 	freezing freezing
 	clock    clock
 	captures *capture.Store
+	scenario *scenario.Guest
 
 	mourning sync.WaitGroup // of who looks at a guest that has died
 
@@ -40,6 +42,7 @@ type VM struct {
 	observed  bool           // its exit has been returned to the caller
 	autopsy   chan struct{}  // closed when its end has been captured, or is none to capture
 	attached  chan struct{}  // closed when the next scheduler is attached
+	works     map[Work]int   // calls of Work
 }
 
 // Machine returns the virtual machine.

@@ -1,0 +1,122 @@
+package ktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/scenario"
+	"github.com/ktgen/ktgen/series"
+)
+
+// Run performs the steps of a scenario and returns what has happened. It fails
+// the test if it cannot, and panics without a test; [VM.Perform] returns an
+// error. What the steps have made in the guest is gone afterwards; a snapshot of
+// it is what a [scenario.Capture] among them leaves in [VM.Captures].
+func (vm *VM) Run(steps ...scenario.Step) *scenario.Report {
+	if vm.tb != nil {
+		vm.tb.Helper()
+	}
+	ctx := context.Background()
+	if vm.tb != nil {
+		ctx = vm.tb.Context()
+	}
+	report, err := vm.Perform(ctx, scenario.Scenario{Steps: steps})
+	if err != nil && vm.tb == nil {
+		panic(err)
+	}
+	if err != nil {
+		vm.tb.Fatalf("%v", err)
+	}
+	return report
+}
+
+// Perform performs a scenario; see [scenario.Guest.Run]. Captures that are made
+// meanwhile have the number and the name of its steps, and their times count
+// from its beginning.
+//
+// If the scheduler ends, so does the scenario, with a [*scenario.SchedulerDied].
+func (vm *VM) Perform(ctx context.Context, s scenario.Scenario) (*scenario.Report, error) {
+	report, err := vm.scenario.Run(ctx, s)
+	return report, vm.because(err)
+}
+
+// Do performs a single op of those that scenarios have, at this moment. What it
+// makes in the guest stays until an op takes it away.
+func (vm *VM) Do(ctx context.Context, op scenario.Op) error {
+	return vm.because(vm.scenario.Do(ctx, op))
+}
+
+// Cgroup makes a cgroup, and starts the workers that it has.
+func (vm *VM) Cgroup(ctx context.Context, c scenario.Cgroup) error { return vm.Do(ctx, c) }
+
+// Spawn starts workers. They end with the guest, or when they are stopped.
+func (vm *VM) Spawn(ctx context.Context, w scenario.Workers) (*scenario.Running, error) {
+	running, err := vm.scenario.Spawn(ctx, w)
+	return running, vm.because(err)
+}
+
+// Workers returns the workers of a name, whether a scenario has started them or
+// [VM.Do] or [VM.Spawn].
+func (vm *VM) Workers(name string) (*scenario.Running, error) { return vm.scenario.Workers(name) }
+
+// Await waits until a condition is true.
+func (vm *VM) Await(ctx context.Context, c scenario.Condition) error {
+	return vm.because(vm.scenario.Await(ctx, c))
+}
+
+// hooks are what scenarios ask of the VM.
+func (vm *VM) hooks() scenario.Hooks {
+	return scenario.Hooks{
+		Capture: func(ctx context.Context, name string) error {
+			_, err := vm.Capture(ctx, name)
+			return err
+		},
+		Snapshot: vm.glance,
+		Start: func(ctx context.Context, s scenario.Scheduler) error {
+			ours, ok := s.(Scheduler)
+			if !ok {
+				return fmt.Errorf("the scheduler is a %T, and has to be of ktest.Object or ktest.Binary", s)
+			}
+			return vm.Attach(ctx, ours)
+		},
+		Stop:    vm.stopScheduler,
+		Ended:   vm.Exited,
+		Why:     vm.schedulerEnd,
+		Install: vm.upload,
+		Begin:   vm.StartClock,
+		Phase:   func(step int, name string) { vm.EnterPhase(series.Phase{Step: step, Name: name}) },
+		Output:  vm.output,
+	}
+}
+
+// glance takes a snapshot that is not kept.
+func (vm *VM) glance(ctx context.Context) (*runtime.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, vm.cfg.Timeouts.Capture)
+	defer cancel()
+	snap, err := vm.snapshot(ctx, "condition")
+	vm.clock.stood(snap)
+	return snap, err
+}
+
+func (vm *VM) stopScheduler(ctx context.Context) error {
+	exit, err := vm.Detach(ctx)
+	if err != nil {
+		return err
+	}
+	return exit.Err()
+}
+
+// schedulerEnd says why a scheduler that has ended did.
+func (vm *VM) schedulerEnd() error {
+	s := vm.current()
+	exit, err := s.Exit()
+	if _, err = vm.observe(s, exit, err); err != nil {
+		return err
+	}
+	if err := exit.Err(); err != nil {
+		return err
+	}
+	return errors.New(exit.String())
+}

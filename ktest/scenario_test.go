@@ -1,0 +1,371 @@
+package ktest_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/scenario"
+)
+
+// iterated is true once the workers have done n turns of their work.
+func iterated(vm *ktest.VM, workers string, n uint64) *scenario.Condition {
+	return &scenario.Condition{
+		What: fmt.Sprintf("%d iterations of %s", n, workers), Within: time.Minute,
+		Poll: func(ctx context.Context) (bool, error) {
+			running, err := vm.Workers(workers)
+			if err != nil {
+				return false, err
+			}
+			stats, err := running.Stats(ctx)
+			if err != nil {
+				return false, err
+			}
+			return !slices.ContainsFunc(stats, func(s scenario.Stats) bool { return s.Iterations < n }), nil
+		},
+	}
+}
+
+// Each kind of worker works, in a cgroup of its own, and says how it went.
+func TestEveryKindOfWorkerWorksAndIsMeasured(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2})
+	for _, kind := range []scenario.Kind{
+		scenario.Spin, scenario.SleepWake, scenario.Yield, scenario.IO, scenario.Pipe,
+		scenario.ForkExit, scenario.MemoryWalk, scenario.Mixed,
+	} {
+		name := string(kind)
+		report := vm.Run(scenario.Step{
+			Cgroups: []scenario.Cgroup{{Name: name, Workers: 1, Kind: kind}},
+			Until:   iterated(vm, name, 10),
+		})
+		require.Len(t, report.Workers, 1, name)
+		w := report.Workers[0]
+		require.GreaterOrEqual(t, w.Iterations, uint64(10), name)
+		require.Positive(t, w.Runtime, name)
+		require.Positive(t, w.LongestGap, name)
+		require.Equal(t, name+"-0", w.Name)
+		require.Equal(t, name, w.Cgroup)
+		if kind == scenario.SleepWake || kind == scenario.Pipe || kind == scenario.Mixed {
+			require.NotZero(t, w.Wakeups.Count(), name)
+		}
+	}
+	requireNothingLeft(t, vm)
+}
+
+// requireNothingLeft fails if there are cgroups or processes in the guest beside
+// those that it has always.
+func requireNothingLeft(t *testing.T, vm *ktest.VM) {
+	t.Helper()
+	stat, err := vm.ReadFile(t.Context(), "/sys/fs/cgroup/ktgen/cgroup.stat")
+	require.NoError(t, err)
+	require.Contains(t, string(stat), "nr_descendants 0\n")
+
+	pids, err := vm.ReadFile(t.Context(), "/sys/fs/cgroup/cgroup.procs")
+	require.NoError(t, err)
+	for pid := range strings.FieldsSeq(string(pids)) {
+		cmdline, err := vm.ReadFile(t.Context(), "/proc/"+pid+"/cmdline")
+		if pid != "1" && err == nil { // a kernel thread has none
+			require.Empty(t, strings.ReplaceAll(string(cmdline), "\x00", " "), "process %s is left", pid)
+		}
+	}
+}
+
+// cgroupFile returns a control file of a cgroup.
+func cgroupFile(t *testing.T, vm *ktest.VM, cgroup, file string) string {
+	t.Helper()
+	b, err := vm.ReadFile(t.Context(), "/sys/fs/cgroup/ktgen/"+cgroup+"/"+file)
+	require.NoError(t, err)
+	return strings.TrimSpace(string(b))
+}
+
+// status returns a line of /proc/PID/status.
+func status(t *testing.T, vm *ktest.VM, pid int, key string) string {
+	t.Helper()
+	b, err := vm.ReadFile(t.Context(), fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(b), "\n"+key+":\t")
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
+}
+
+// Ops do in the guest what they say, one at a time.
+func TestOpsTakeEffectInTheGuest(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2})
+	do := func(op scenario.Op) {
+		t.Helper()
+		require.NoError(t, vm.Do(t.Context(), op))
+	}
+	do(scenario.Cgroup{
+		Name: "a", CPUs: []int{1}, Mems: []int{0}, Weight: 300, Max: scenario.CPUMax{Quota: 50 * time.Millisecond},
+		MemoryMax: 256 << 20, MemoryHigh: 128 << 20, MemoryLow: 1 << 20, PIDsMax: 50, Workers: 1, Kind: scenario.SleepWake,
+	})
+	for file, want := range map[string]string{
+		"cpuset.cpus": "1", "cpuset.mems": "0", "cpu.weight": "300", "cpu.max": "50000 100000", "pids.max": "50",
+		"memory.max": "268435456", "memory.high": "134217728", "memory.low": "1048576", "cgroup.freeze": "0",
+	} {
+		require.Equal(t, want, cgroupFile(t, vm, "a", file), file)
+	}
+	running, err := vm.Workers("a")
+	require.NoError(t, err)
+	pid := running.PIDs[0]
+	require.Equal(t, strconv.Itoa(pid), cgroupFile(t, vm, "a", "cgroup.procs"))
+
+	do(scenario.Change{Cgroup: scenario.Cgroup{Name: "a", CPUs: []int{0, 1}, Weight: 50}})
+	require.Equal(t, "0-1", cgroupFile(t, vm, "a", "cpuset.cpus"))
+	require.Equal(t, "50", cgroupFile(t, vm, "a", "cpu.weight"))
+
+	do(scenario.SetAffinity{Workers: "a", CPUs: []int{0}})
+	require.Equal(t, "0", status(t, vm, pid, "Cpus_allowed_list"))
+	do(scenario.SetNice{Workers: "a", Nice: 7})
+	stat, err := vm.ReadFile(t.Context(), fmt.Sprintf("/proc/%d/stat", pid))
+	require.NoError(t, err)
+	require.Equal(t, "7", strings.Fields(string(stat))[18])
+
+	// What is frozen does nothing.
+	do(scenario.Freeze{Cgroup: "a"})
+	require.Contains(t, cgroupFile(t, vm, "a", "cgroup.events"), "frozen 1")
+	before, err := running.Stats(t.Context())
+	require.NoError(t, err)
+	vm.Run(scenario.Step{Hold: 50 * time.Millisecond})
+	after, err := running.Stats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, before[0].Iterations, after[0].Iterations)
+	require.GreaterOrEqual(t, after[0].LongestGap, 50*time.Millisecond)
+	do(scenario.Thaw{Cgroup: "a"})
+	require.NoError(t, vm.Await(t.Context(), *iterated(vm, "a", after[0].Iterations+1)))
+
+	do(scenario.Cgroup{Name: "b"})
+	do(scenario.Move{Workers: "a", Cgroup: "b"})
+	require.Empty(t, cgroupFile(t, vm, "a", "cgroup.procs"))
+	require.Equal(t, strconv.Itoa(pid), cgroupFile(t, vm, "b", "cgroup.procs"))
+	do(scenario.Remove{Cgroup: "a"})
+
+	do(scenario.SetOnline{CPU: 1})
+	online, err := vm.ReadFile(t.Context(), "/sys/devices/system/cpu/online")
+	require.NoError(t, err)
+	require.Equal(t, "0\n", string(online))
+	require.ErrorContains(t, vm.Do(t.Context(), scenario.SetAffinity{Workers: "a", CPUs: []int{1}}), "CPU 1, which is offline")
+	do(scenario.SetOnline{CPU: 1, Online: true})
+
+	for i, policy := range []scenario.Policy{scenario.Batch, scenario.Idle, scenario.RR, scenario.FIFO, scenario.Normal} {
+		w, err := vm.Spawn(t.Context(), scenario.Workers{Name: "p", Kind: scenario.SleepWake, Policy: policy})
+		require.NoError(t, err)
+		sched, err := vm.ReadFile(t.Context(), fmt.Sprintf("/proc/%d/stat", w.PIDs[0]))
+		require.NoError(t, err)
+		require.Equal(t, []string{"3", "5", "2", "1", "0"}[i], strings.Fields(string(sched))[40], policy)
+		_, err = w.Stop(t.Context())
+		require.NoError(t, err)
+	}
+
+	// A scenario removes what it has made, and nothing else.
+	vm.Run(scenario.Step{Cgroups: []scenario.Cgroup{{Name: "c", Workers: 1}}, Ops: []scenario.Op{scenario.SetOnline{CPU: 1}}})
+	online, err = vm.ReadFile(t.Context(), "/sys/devices/system/cpu/online")
+	require.NoError(t, err)
+	require.Equal(t, "0-1\n", string(online))
+	require.Equal(t, strconv.Itoa(pid), cgroupFile(t, vm, "b", "cgroup.procs"))
+	do(scenario.Stop{Workers: "a"})
+	do(scenario.Remove{Cgroup: "b"})
+	requireNothingLeft(t, vm)
+}
+
+// A failed scenario says where and why, and cleans up.
+func TestWhatGoesWrongInTheGuestEndsTheScenario(t *testing.T) {
+	var output bytes.Buffer
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Output: &output})
+	box := []scenario.Cgroup{{Name: "box", Workers: 1, Kind: scenario.SleepWake}}
+	perform := func(steps ...scenario.Step) (*scenario.Report, *scenario.OpError) {
+		t.Helper()
+		report, err := vm.Perform(t.Context(), scenario.Scenario{Steps: steps})
+		require.Error(t, err)
+		requireNothingLeft(t, vm)
+		var op *scenario.OpError
+		require.ErrorAs(t, err, &op)
+		return report, op
+	}
+
+	t.Run("a condition that never comes true", func(t *testing.T) {
+		report, err := perform(scenario.Step{Cgroups: box}, scenario.Step{Name: "wait", Until: &scenario.Condition{
+			What: "pigs fly", Within: 100 * time.Millisecond,
+			Poll: func(context.Context) (bool, error) { return false, nil },
+		}})
+		var never *scenario.NeverTrue
+		require.ErrorAs(t, err, &never)
+		require.Positive(t, never.Looks)
+		require.ErrorContains(t, err, `step 2 "wait", hold: "pigs fly" did not come true within 100ms`)
+		require.Len(t, report.Steps, 2)
+		require.Len(t, report.Workers, 1)
+	})
+	t.Run("a cgroup too small for its worker", func(t *testing.T) {
+		_, err := perform(scenario.Step{Ops: []scenario.Op{scenario.Cgroup{Name: "tiny", MemoryMax: 64 << 10, Workers: 1}}})
+		require.ErrorContains(t, err, `step 1, op 1, cgroup "tiny" with 1 spin "tiny"`)
+		require.ErrorContains(t, err, "raise MemoryMax")
+	})
+	t.Run("a cgroup that may have no processes", func(t *testing.T) {
+		_, err := perform(scenario.Step{Cgroups: []scenario.Cgroup{{Name: "few", PIDsMax: 1, Workers: 2}}})
+		require.ErrorContains(t, err, `cgroup "few"`)
+	})
+	t.Run("a payload that is not there", func(t *testing.T) {
+		_, err := perform(scenario.Step{Workers: []scenario.Workers{{Payload: &scenario.Payload{Args: []string{"/bin/missing"}}}}})
+		require.ErrorContains(t, err, "the guest has no such program")
+	})
+	t.Run("a payload that fails", func(t *testing.T) {
+		_, err := perform(scenario.Step{
+			Workers: []scenario.Workers{{Name: "payload", Payload: &scenario.Payload{Args: []string{"/init"}, Env: []string{"KTGEN_ROLE=nonsense"}}}},
+			Hold:    time.Minute,
+		})
+		require.ErrorContains(t, err, "exit status 2")
+		require.ErrorContains(t, err, `no role "nonsense"`)
+	})
+	t.Run("a program that fails", func(t *testing.T) {
+		_, err := perform(scenario.Step{Cgroups: box}, scenario.Step{Ops: []scenario.Op{scenario.Exec{Args: []string{"/missing"}}}})
+		require.ErrorContains(t, err, `step 2, op 1, run "/missing"`)
+	})
+	t.Run("a worker that is killed", func(t *testing.T) {
+		_, err := perform(scenario.Step{Cgroups: box, Hold: time.Minute, Ops: []scenario.Op{scenario.Hook{
+			What: "kill", Do: func(ctx context.Context) error {
+				running, err := vm.Workers("box")
+				if err != nil {
+					return err
+				}
+				return vm.Agent().Signal(ctx, running.PIDs[0], 9)
+			},
+		}}})
+		var died *scenario.Died
+		require.ErrorAs(t, err, &died)
+		require.Equal(t, "killed by SIGKILL", died.How)
+		require.False(t, died.OOM)
+	})
+	t.Run("a mistake, before anything is done", func(t *testing.T) {
+		report, err := perform(scenario.Step{Cgroups: box, Ops: []scenario.Op{scenario.Freeze{Cgroup: "bix"}}})
+		require.ErrorContains(t, err, `did you mean "box"?`)
+		require.Empty(t, report.Steps)
+	})
+	t.Run("hooks are undone, and its context ends a scenario", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		undone := false
+		_, err := vm.Perform(ctx, scenario.Scenario{Steps: []scenario.Step{{Cgroups: box, Hold: time.Minute, Ops: []scenario.Op{
+			scenario.Hook{
+				What: "cancel", Do: func(context.Context) error { cancel(); return nil },
+				Undo: func(ctx context.Context) error { undone = true; return ctx.Err() },
+			},
+		}}}})
+		require.ErrorIs(t, err, context.Canceled)
+		require.True(t, undone)
+		requireNothingLeft(t, vm)
+	})
+	t.Run("nothing: a payload may end", func(t *testing.T) {
+		ended := &scenario.Condition{What: "the payload has ended", Within: time.Minute, Poll: func(ctx context.Context) (bool, error) {
+			running, err := vm.Workers("ok")
+			if err != nil {
+				return false, err
+			}
+			stats, err := running.Stats(ctx)
+			return err == nil && stats[0].Ended, err
+		}}
+		report := vm.Run(scenario.Step{
+			Workers: []scenario.Workers{{Name: "ok", Payload: &scenario.Payload{Args: []string{"/init", "-test.run=^$"}}}}, Until: ended,
+		})
+		require.Positive(t, report.Workers[0].Runtime)
+		require.Contains(t, output.String(), "PASS")
+	})
+}
+
+// When the scheduler dies, so does the scenario; captures are kept.
+func TestASchedulerThatDiesEndsTheScenario(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, ExpectExit: true})
+	report, err := vm.Perform(t.Context(), scenario.Scenario{Steps: []scenario.Step{
+		{Ops: []scenario.Op{scenario.StartScheduler{Scheduler: fault("docile")}, scenario.Capture{Name: "alive"}}},
+		{Ops: []scenario.Op{scenario.StopScheduler{}, scenario.StartScheduler{Scheduler: fault("error")}}},
+		{Name: "load", Cgroups: []scenario.Cgroup{{Name: "spin", Workers: 2}}, Hold: time.Minute},
+		{Name: "never"},
+	}})
+	var died *scenario.SchedulerDied
+	require.ErrorAs(t, err, &died)
+	require.ErrorContains(t, err, "the fault was asked for")
+	var op *scenario.OpError
+	require.ErrorAs(t, err, &op)
+	require.Contains(t, []int{2, 3}, op.Step)
+	require.LessOrEqual(t, len(report.Steps), 3)
+	snap, err := vm.Captures().Snapshot("alive")
+	require.NoError(t, err)
+	require.NotEmpty(t, snap.Maps)
+	require.Equal(t, 1, vm.Captures().Captures()[0].Phase.Step)
+	requireNothingLeft(t, vm)
+}
+
+var scenarios = flag.Int("scenarios", 1, "random scenarios that TestRandomScenariosEndAndLeaveNothing runs")
+
+// randomScenario makes up a scenario of 50 steps, each of which can be performed.
+func randomScenario(seed uint64) scenario.Scenario {
+	random := rand.New(rand.NewPCG(seed, seed))
+	kinds := []scenario.Kind{
+		scenario.Spin, scenario.SleepWake, scenario.Yield, scenario.IO,
+		scenario.Pipe, scenario.ForkExit, scenario.MemoryWalk, scenario.Mixed,
+	}
+	cpus := [][]int{nil, {0}, {1}, {0, 1}}
+	pick := func(names ...string) string { return names[random.IntN(len(names))] }
+	var s scenario.Scenario
+	for len(s.Steps) < 50 {
+		cgroup, workers := pick("a", "b", "c"), pick("x", "y", "z")
+		op := []func() scenario.Op{
+			func() scenario.Op {
+				return scenario.Cgroup{Name: cgroup, CPUs: cpus[random.IntN(4)], Weight: 1 + random.IntN(10000)}
+			},
+			func() scenario.Op {
+				return scenario.Workers{Name: workers, Kind: kinds[random.IntN(len(kinds))], Cgroup: pick("", cgroup), Nice: random.IntN(20)}
+			},
+			func() scenario.Op { return scenario.Stop{Workers: workers} },
+			func() scenario.Op { return scenario.Remove{Cgroup: cgroup} },
+			func() scenario.Op { return scenario.Freeze{Cgroup: cgroup} },
+			func() scenario.Op { return scenario.Thaw{Cgroup: cgroup} },
+			func() scenario.Op { return scenario.Move{Workers: workers, Cgroup: pick("", cgroup)} },
+			func() scenario.Op { return scenario.SetAffinity{Workers: workers, CPUs: cpus[1+random.IntN(3)]} },
+			func() scenario.Op { return scenario.SetNice{Workers: workers, Nice: random.IntN(20)} },
+			func() scenario.Op {
+				return scenario.Change{Cgroup: scenario.Cgroup{Name: cgroup, Weight: 1 + random.IntN(10000), CPUs: cpus[random.IntN(4)]}}
+			},
+			func() scenario.Op { return scenario.Capture{Name: fmt.Sprintf("capture %d", len(s.Steps))} },
+			func() scenario.Op { return scenario.ReplaceScheduler{Scheduler: fault("docile")} },
+		}[random.IntN(12)]()
+		step := scenario.Step{Ops: []scenario.Op{op}}
+		if random.IntN(4) == 0 {
+			step.Hold = time.Duration(1+random.IntN(10)) * time.Millisecond
+		}
+		s.Steps = append(s.Steps, step)
+		if s.Check(scenario.Machine{CPUs: 2, Scheduler: true}) != nil {
+			s.Steps = s.Steps[:len(s.Steps)-1]
+		}
+	}
+	return s
+}
+
+func TestRandomScenariosEndAndLeaveNothing(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: fault("docile")})
+	_, err := vm.Perform(t.Context(), randomScenario(0)) // what is kept for the next one is made here
+	require.NoError(t, err)
+	ignore, before := goleak.IgnoreCurrent(), openFiles(t)
+	for seed := range uint64(*scenarios) {
+		began := time.Now()
+		first, err := vm.Perform(t.Context(), randomScenario(seed+1))
+		require.NoError(t, err, "seed %d", seed+1)
+		again, err := vm.Perform(t.Context(), randomScenario(seed+1))
+		require.NoError(t, err, "seed %d, once more", seed+1)
+		require.Len(t, first.Steps, 50)
+		require.Equal(t, first.Trace(), again.Trace(), "seed %d", seed+1)
+		requireNothingLeft(t, vm)
+		t.Logf("seed %d: twice %d ops in %v", seed+1, len(first.Trace()), time.Since(began).Round(time.Millisecond))
+	}
+	goleak.VerifyNone(t, ignore)
+	require.Equal(t, before, openFiles(t))
+}
