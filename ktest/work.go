@@ -3,6 +3,7 @@ package ktest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/ktgen/ktgen/scenario"
 )
@@ -49,9 +50,16 @@ func (vm *VM) workName(work Work) string {
 	return string(work)
 }
 
-// Stop ends the workers. It returns when they have ended, or with the guest.
+// stopTime is how long workers may take to end. Those that a scheduler does not
+// let run end when the kernel's watchdog has thrown it out.
+const stopTime = time.Minute
+
+// Stop ends the workers. It returns when they have ended, or with the guest, or
+// gives up after a minute.
 func (w *Workers) Stop() {
-	_, _ = w.running.Stop(context.Background()) // what ended before is ended, too
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	_, _ = w.running.Stop(ctx) // what ended before is ended, too
 }
 
 // Stats returns what the workers have done since their start.
