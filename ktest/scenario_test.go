@@ -351,20 +351,23 @@ func randomScenario(seed uint64) scenario.Scenario {
 }
 
 func TestRandomScenariosEndAndLeaveNothing(t *testing.T) {
-	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: fault("docile")})
-	_, err := vm.Perform(t.Context(), randomScenario(0)) // what is kept for the next one is made here
-	require.NoError(t, err)
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2})
+	perform := func(seed uint64) *scenario.Report {
+		t.Helper()
+		require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")))
+		report, err := vm.Perform(t.Context(), randomScenario(seed))
+		require.NoError(t, err, "seed %d", seed)
+		_, err = vm.Detach(t.Context())
+		require.NoError(t, err, "seed %d", seed)
+		requireNothingLeft(t, vm)
+		return report
+	}
+	perform(0) // what is kept for the next one is made here
 	ignore, before := goleak.IgnoreCurrent(), openFiles(t)
 	for seed := range uint64(*scenarios) {
-		began := time.Now()
-		first, err := vm.Perform(t.Context(), randomScenario(seed+1))
-		require.NoError(t, err, "seed %d", seed+1)
-		again, err := vm.Perform(t.Context(), randomScenario(seed+1))
-		require.NoError(t, err, "seed %d, once more", seed+1)
+		first, again := perform(seed+1), perform(seed+1)
 		require.Len(t, first.Steps, 50)
 		require.Equal(t, first.Trace(), again.Trace(), "seed %d", seed+1)
-		requireNothingLeft(t, vm)
-		t.Logf("seed %d: twice %d ops in %v", seed+1, len(first.Trace()), time.Since(began).Round(time.Millisecond))
 	}
 	goleak.VerifyNone(t, ignore)
 	require.Equal(t, before, openFiles(t))
