@@ -285,6 +285,7 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	}
 	return Open(s, opts...)
 }
+
 func (f Fixture) sections() []any {
 	return []any{
 		sectionRodata: &f.Rodata,
@@ -331,6 +332,7 @@ func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
 	v.BooksClosed = vars.Bytes(10)[0] != 0
 	v.NextFree = binary.LittleEndian.Uint32(vars.Bytes(11)[0:4])
 }
+
 func decodeCpuRun(v *CpuRun, raw []byte, d *ktrt.Decoder) {
 	b := (*[40]byte)(raw)
 	decodeCtx(&v.Ctx, b[0:8], d)
@@ -340,11 +342,13 @@ func decodeCpuRun(v *CpuRun, raw []byte, d *ktrt.Decoder) {
 	v.RuntimeNs = binary.LittleEndian.Uint64(b[24:32])
 	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[32:40]), typeTaskStruct, decodeTaskStruct)
 }
+
 func decodeCtx(v *Ctx, raw []byte, _ *ktrt.Decoder) {
 	b := (*[8]byte)(raw)
 	v.Weight = binary.LittleEndian.Uint32(b[0:4])
 	v.Policy = Policy(binary.LittleEndian.Uint32(b[4:8]))
 }
+
 func decodeExitRecord(v *ExitRecord, raw []byte, _ *ktrt.Decoder) {
 	b := (*[176]byte)(raw)
 	v.Kind = int32(binary.LittleEndian.Uint32(b[0:4]))
@@ -352,10 +356,12 @@ func decodeExitRecord(v *ExitRecord, raw []byte, _ *ktrt.Decoder) {
 	v.Reason = ktrt.String(b[16:48])
 	v.Msg = ktrt.String(b[48:176])
 }
+
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
 	b := (*[4]byte)(raw)
 	v.Weight = binary.LittleEndian.Uint32(b[0:4])
 }
+
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
 	b := (*[224]byte)(raw)
 	v.SelectCpu = ktrt.LoadFuncPtr(b[0:8])
@@ -372,6 +378,7 @@ func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
 	v.TimeoutMs = binary.LittleEndian.Uint32(b[88:92])
 	v.Name = ktrt.String(b[92:220])
 }
+
 func decodeTaskCtx(v *TaskCtx, raw []byte, d *ktrt.Decoder) {
 	b := (*[64]byte)(raw)
 	decodeCtx(&v.Ctx, b[0:8], d)
@@ -388,6 +395,7 @@ func decodeTaskCtx(v *TaskCtx, raw []byte, d *ktrt.Decoder) {
 	v.LastRunUs = binary.LittleEndian.Uint32(b[56:60])
 	v.Runnable = b[60] != 0
 }
+
 func decodeTaskState(v *TaskState, raw []byte, d *ktrt.Decoder) {
 	b := (*[32]byte)(raw)
 	v.Vtime = binary.LittleEndian.Uint64(b[0:8])
@@ -395,6 +403,7 @@ func decodeTaskState(v *TaskState, raw []byte, d *ktrt.Decoder) {
 	v.Stats = ktrt.Follow(d, binary.LittleEndian.Uint64(b[16:24]), typeTaskStats, decodeTaskStats)
 	v.Weight = binary.LittleEndian.Uint32(b[24:28])
 }
+
 func decodeTaskStats(v *TaskStats, raw []byte, _ *ktrt.Decoder) {
 	b := (*[88]byte)(raw)
 	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
@@ -405,6 +414,7 @@ func decodeTaskStats(v *TaskStats, raw []byte, _ *ktrt.Decoder) {
 		v.RunBuckets[i] = binary.LittleEndian.Uint64(b[8*i+24 : 8*i+32])
 	}
 }
+
 func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
 	b := (*[40]byte)(raw)
 	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))

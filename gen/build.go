@@ -3,15 +3,12 @@ package gen
 import (
 	"errors"
 	"fmt"
-	"go/build/constraint"
-	"go/token"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
 	ktbtf "github.com/ktgen/ktgen/btf"
-	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -26,43 +23,25 @@ type Options struct {
 	// "*" for all members. A type that is not named gets all members if the object
 	// declares up to 48, and else those that its instructions read.
 	Fields []string
+
+	// Maps and Types choose what is generated: maps and sections by name or
+	// pattern ("stats_*", ".bss"), types by name ("task_ctx", "struct task_ctx"),
+	// and what those reach. Without either, all maps and sections are.
+	Maps, Types []string
+
+	Renames []Rename
+
+	Version string // of the ktgen that generates, for the file's first line; empty for none
 }
 
 // maxEager is the size in bytes from which on an array in a section is read
 // element by element.
 const maxEager = 4096
 
-// Build decides what is generated for an object.
-func Build(obj *object.Object, opts Options) (*Model, error) {
-	if !token.IsIdentifier(opts.Package) || opts.Package == "_" {
-		return nil, fmt.Errorf("%q cannot be the name of a Go package", opts.Package)
-	}
-	if opts.Tags != "" {
-		expr, err := constraint.Parse("//go:build " + opts.Tags)
-		if err != nil {
-			return nil, fmt.Errorf("%q cannot be a build constraint, such as \"linux && !race\": %w", opts.Tags, err)
-		}
-		opts.Tags = expr.String()
-	}
-	b := newBuilder(obj, opts)
-	if err := b.collect(); err != nil {
-		return nil, fmt.Errorf("%s: %w", obj.Name, err)
-	}
-	if len(b.maps) == 0 && len(b.sections) == 0 {
-		b.warnf("there is nothing to read: the object has no maps, and no global variables that are read")
-	}
-	if err := b.name(); err != nil {
-		return nil, fmt.Errorf("%s: %w", obj.Name, err)
-	}
-	if err := b.declare(); err != nil {
-		return nil, fmt.Errorf("%s: %w", obj.Name, err)
-	}
-	return b.model, nil
-}
-
-// builder is one call of Build.
+// builder makes the model of an object.
 type builder struct {
-	obj    *object.Object
+	*part
+	opts   Options
 	model  *Model
 	shapes *ktbtf.Shapes
 	prune  *pruner
@@ -73,6 +52,12 @@ type builder struct {
 
 	maps     []mapShapes
 	sections []sectionShape
+	chosen   []chosenType // by name
+
+	renames *renamer
+	clashes []error           // of chosen names
+	missing map[string]error  // choices that the object has nothing for
+	differ  map[string]string // Go names that objects do not share, and which objects
 
 	scope   *scope // of the package
 	types   typeNames
@@ -86,6 +71,7 @@ type builder struct {
 type mapShapes struct {
 	*object.Map
 	key, value *runtime.Shape
+	unread     string // why the map is read as bytes though it has types; empty if it is not
 }
 
 type sectionShape struct {
@@ -93,23 +79,30 @@ type sectionShape struct {
 	shape *runtime.Shape
 }
 
-func newBuilder(obj *object.Object, opts Options) *builder {
+func newBuilder(p *part, opts Options, renames *renamer) *builder {
+	obj := p.obj
 	b := &builder{
-		obj:    obj,
-		model:  &Model{Package: opts.Package, Tags: opts.Tags, Object: obj.Name, Digest: obj.Digest(), Fields: opts.Fields},
-		shapes: ktbtf.NewShapes(obj.Types),
-		codecs: make(map[string]*Codec),
-		ids:    make(map[string]string),
-		types:  newTypeNames(),
-		inKeys: make(map[*runtime.Shape]bool),
+		part: p,
+		opts: opts,
+		model: &Model{
+			Package: opts.Package, Tags: opts.Tags, Choices: opts.Flags(), Version: opts.Version,
+			Object: obj.Name, Prefix: p.prefix, Digest: obj.Digest(), Fields: opts.Fields,
+		},
+		renames: renames,
+		missing: make(map[string]error),
+		shapes:  ktbtf.NewShapes(obj.Types),
+		codecs:  make(map[string]*Codec),
+		ids:     make(map[string]string),
+		types:   newTypeNames(),
+		inKeys:  make(map[*runtime.Shape]bool),
 
 		fieldOptions: opts.Fields,
 	}
-	b.shapes.Casts(cast.Analyze(obj).Casts())
+	b.shapes.Casts(p.casts)
 	b.model.Warnings = slices.Clone(obj.Warnings)
 	b.prune = newPruner(kernelTypes(obj))
-	b.scope = newScope(b.warnf, "Snap", "Bind", "Open", fixtureType)
-	b.idNames = newScope(b.warnf)
+	b.scope = b.newScope()
+	b.idNames = b.newScope()
 	return b
 }
 
@@ -119,24 +112,35 @@ func (b *builder) warnf(format string, args ...any) {
 
 // collect finds the shapes of everything that gets an accessor.
 func (b *builder) collect() error {
-	for i := range b.obj.Maps {
-		m := &b.obj.Maps[i]
-		key, err := b.shape(m.Key)
-		if err != nil {
-			return fmt.Errorf("key of map %s: %w", m.Name, err)
-		}
-		value, err := b.mapValue(m)
-		if err != nil {
-			return fmt.Errorf("value of map %s: %w", m.Name, err)
-		}
-		b.maps = append(b.maps, mapShapes{m, key, value})
+	maps, sections, err := b.selectMaps()
+	if err != nil {
+		return err
 	}
-	for i := range b.obj.Sections {
-		if err := b.collectSection(&b.obj.Sections[i]); err != nil {
+	for _, m := range maps {
+		shapes := mapShapes{Map: m}
+		var keyErr, valueErr error
+		shapes.key, keyErr = b.shape(m.Key)
+		shapes.value, valueErr = b.mapValue(m)
+		if err := damage(keyErr, valueErr); err != nil {
+			return fmt.Errorf("map %s: %w", m.Name, err)
+		}
+		switch {
+		case keyErr != nil:
+			shapes.unread = fmt.Sprintf("its keys cannot be read: %v", keyErr)
+		case valueErr != nil:
+			shapes.unread = fmt.Sprintf("its values cannot be read: %v", valueErr)
+		case shapes.value != nil && shapes.value.Size > maxGoValue:
+			shapes.unread = fmt.Sprintf("its values have %d bytes each, more than the %d that are read as one", shapes.value.Size, maxGoValue)
+		}
+		b.maps = append(b.maps, shapes)
+	}
+	for _, s := range sections {
+		if err := b.collectSection(s); err != nil {
 			return err
 		}
 	}
-	return nil
+	b.chosen, err = b.selectTypes()
+	return err
 }
 
 // recordTag, before the name of a type, is the decl tag of a ring buffer that
@@ -160,6 +164,17 @@ func (b *builder) valueType(m *object.Map) btf.Type {
 			return nil
 		}
 		return types[0]
+	}
+	return nil
+}
+
+// damage returns the first error that says that BTF is not well-formed. Other
+// types are only such as Go has no value for.
+func damage(errs ...error) error {
+	for _, err := range errs {
+		if malformed := (*ktbtf.FormatError)(nil); errors.As(err, &malformed) {
+			return err
+		}
 	}
 	return nil
 }

@@ -20,13 +20,16 @@ func (b *builder) declare() error {
 		}
 		b.model.Types = append(b.model.Types, b.declareType(d))
 	}
-	accessors := newScope(b.warnf, "Binding")
+	accessors := b.newScope("Binding")
 	for i, s := range b.sections {
 		b.model.Sections[i].Name = accessors.claim(exported(s.Name), "section "+s.Name)
 		b.declareSection(b.model.Sections[i], s)
 	}
 	for _, m := range b.maps {
 		b.model.Maps = append(b.model.Maps, b.declareMap(accessors, m))
+	}
+	if err := b.declareReaders(accessors); err != nil {
+		return err
 	}
 	b.declareFixture()
 	b.model.Shapes = b.writer.String()
@@ -60,6 +63,9 @@ func (b *builder) declareType(d *decl) *Type {
 	}
 	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
 	t.Doc = []string{fmt.Sprintf("%s is %s, %s.", d.name, d.inC(), bytesText(d.shape.Size))}
+	for _, tag := range b.declTags(d) {
+		t.Doc = append(t.Doc, "\ttag: "+tag)
+	}
 	t.Fields = b.fields(d)
 	t.CPUs = cpuBitmap(d.cName, t.Fields)
 	if b.isKernels(d) {
@@ -113,7 +119,7 @@ func bytesText(n int) string {
 func (b *builder) fields(d *decl) []Field {
 	members := d.shape.Fields()
 	shared := overlapping(members)
-	names := newScope(b.warnf)
+	names := b.newScope()
 	fields := make([]Field, len(members))
 	flexible, isFlexible := d.shape.Flexible()
 	for i, m := range members {
@@ -166,7 +172,7 @@ func (b *builder) declareEnum(d *decl) *Type {
 		if d.shape.Signed {
 			value.Literal = strconv.FormatInt(int64(v.Value), 10)
 		}
-		value.Name = b.scope.claim(d.name+"_"+cIdent(v.Name), "enumerator "+v.Name)
+		value.Name = b.scope.claim(d.name+"_"+cIdent(v.Name), d.describe()+"."+v.Name)
 		seen[v.Value] = true
 		t.Values = append(t.Values, value)
 	}
@@ -182,7 +188,7 @@ func (b *builder) declareSection(s *Section, from sectionShape) {
 	s.Doc = []string{
 		fmt.Sprintf("%s holds the %s of %s.", s.TypeName, plural(len(from.shape.Members), "variable"), from.Name),
 	}
-	names := newScope(b.warnf)
+	names := b.newScope()
 	for _, v := range from.shape.Members {
 		s.Vars = append(s.Vars, b.variable(names, from.Name, v))
 	}
@@ -205,7 +211,7 @@ func (b *builder) variable(names *scope, section string, v runtime.Member) Field
 	if v.Static {
 		f.Comment += " (static)"
 	}
-	f.Name = names.claim(exported(v.Name), section+" "+v.Name)
+	f.Name = names.claim(exported(v.Name), section+"."+v.Name)
 	f.Offset = 0 // each variable is decoded from its own bytes
 	return f
 }
@@ -231,7 +237,7 @@ func (b *builder) lazyVariable(v runtime.Member, elem *runtime.Shape) Field {
 
 func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
 	name := accessors.claim(exported(m.Name), "map "+m.Name)
-	out := &Map{Name: name, CName: m.Name, ID: "map" + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
+	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
 	access, why := access(m)
 	if why != "" {
 		b.warnf("map %s is read as bytes: %s", m.Name, why)
@@ -284,6 +290,9 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 	if m.MaxEntries > 0 {
 		doc = append(doc, fmt.Sprintf("\tmax_entries: %d", m.MaxEntries))
 	}
+	for _, tag := range m.Tags {
+		doc = append(doc, "\ttag: "+tag)
+	}
 	if why != "" {
 		doc = append(doc, "", "It is read as bytes: "+why+".")
 	}
@@ -295,6 +304,8 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 func access(m mapShapes) (a Access, why string) {
 	a, typed := accessOf[runtime.MapType(m.Type)]
 	switch {
+	case m.unread != "":
+		return AccessOpaque, m.unread
 	case m.Type == uint32(runtime.MapTypeBloomFilter):
 		return AccessOpaque, "a bloom filter keeps bits of hashes, and none of its elements"
 	case !typed:

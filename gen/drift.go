@@ -10,7 +10,7 @@ import (
 
 // Drift lists what differs between the layout that a file was generated from
 // and that of an object, field by field: what is missing, new, moved, or of
-// another type. Both are layouts of generated files; see [ReadLayout].
+// another type. Both are layouts of generated files; see [ReadLayouts].
 //
 // It is stricter than binding to a guest, which puts up with fields that
 // moved: it is for telling whether a file is up to date.

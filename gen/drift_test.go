@@ -15,9 +15,10 @@ func readCheckedIn(t testing.TB, i int) *runtime.Layout {
 	t.Helper()
 	src, err := os.ReadFile(checkedIn[i].file)
 	require.NoError(t, err)
-	l, err := gen.ReadLayout(checkedIn[i].file, src)
+	layouts, err := gen.ReadLayouts(checkedIn[i].file, src)
 	require.NoError(t, err)
-	return l
+	require.Len(t, layouts, 1)
+	return layouts[0]
 }
 
 func TestLayoutsDoNotDriftFromThemselves(t *testing.T) {
@@ -30,7 +31,7 @@ func TestLayoutsDoNotDriftFromThemselves(t *testing.T) {
 
 // What is read back of a file is what binding uses: a layout whose shapes all
 // resolve.
-func TestReadLayoutReadsEveryTable(t *testing.T) {
+func TestReadLayoutsReadsEveryTable(t *testing.T) {
 	l := readCheckedIn(t, 1)
 	require.Equal(t, "sched.bpf.o", l.Object)
 	require.Equal(t, "examplesched", l.Package)
@@ -130,20 +131,21 @@ func TestDriftNamesMapsAndSections(t *testing.T) {
 }
 
 // Files that were edited are refused, or read as layouts that can be compared.
-func FuzzReadLayout(f *testing.F) {
+func FuzzReadLayouts(f *testing.F) {
 	for _, c := range checkedIn {
 		src, err := os.ReadFile(c.file)
 		require.NoError(f, err)
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		l, err := gen.ReadLayout("fuzz.go", src)
+		layouts, err := gen.ReadLayouts("fuzz.go", src)
 		if err != nil {
 			return
 		}
-		differences, err := gen.Drift(l, l)
-		if err == nil {
-			require.Empty(t, differences)
+		for _, l := range layouts {
+			if differences, err := gen.Drift(l, l); err == nil {
+				require.Empty(t, differences)
+			}
 		}
 	})
 }

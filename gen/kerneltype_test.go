@@ -45,12 +45,12 @@ func TestFieldsNarrowWhatIsGeneratedOfKernelTypes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, structOf(usual, "TaskStruct"), structOf(whole, "TaskStruct"))
 
-	layout, err := gen.ReadLayout("x_ktgen.go", []byte(src))
+	layout, err := gen.ReadLayouts("x_ktgen.go", []byte(src))
 	require.NoError(t, err)
-	require.Equal(t, []string{"task_struct:comm,scx.weight"}, layout.Fields)
-	before, err := gen.ReadLayout("x_ktgen.go", []byte(usual))
+	require.Equal(t, []string{"task_struct:comm,scx.weight"}, layout[0].Fields)
+	before, err := gen.ReadLayouts("x_ktgen.go", []byte(usual))
 	require.NoError(t, err)
-	differences, err := gen.Drift(before, layout)
+	differences, err := gen.Drift(before[0], layout[0])
 	require.NoError(t, err)
 	require.NotEmpty(t, differences, "members were left out")
 }

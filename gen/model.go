@@ -4,12 +4,16 @@ package gen
 type Model struct {
 	Package string
 	Tags    string // build constraint; empty for none
+	Version string // of ktgen; empty for none
+	Choices string // of the user, as flags; empty for none
 	Object  string // file name of the object, without directories
+	Prefix  string // of the Go names that are the object's alone; empty if the package has no other
 	Digest  string // of what can be generated from the object, hexadecimal
 
 	Types    []*Type // structs, unions, enums and opaque types, by Go name
 	Maps     []*Map  // in the order of their definition
 	Sections []*Section
+	Readers  []*Reader
 	Codecs   []*Codec // decoders of values that are no struct, by name
 
 	// The layout table; see runtime.Layout.
@@ -114,6 +118,14 @@ type Section struct {
 	Ref      string // its shape
 	Vars     []Field
 	Given    string // Go field of the fixture
+}
+
+// Reader is an accessor for values of a type by their address.
+type Reader struct {
+	Name  string // Go method
+	CType string
+	ID    string // Go constant of the type
+	Value *Codec
 }
 
 // Codec is a decoder function.

@@ -130,6 +130,9 @@ func (b *builder) name() error {
 			b.types.collect(v.Type, place{member: exported(v.Name)})
 		}
 	}
+	for _, c := range b.chosen {
+		b.types.collect(c.shape, place{member: exported(c.name)})
+	}
 	if err := b.collectKernel(); err != nil {
 		return err
 	}
@@ -156,7 +159,15 @@ func (b *builder) noteKey(key *runtime.Shape) {
 // nameSections reserves the names of section structs.
 func (b *builder) nameSections() {
 	for _, s := range b.sections {
-		name := b.scope.claim(exported(s.Name), "section "+s.Name)
+		what := "section " + s.Name
+		name := ""
+		if b.prefix == "" {
+			name = b.scope.claim(exported(s.Name), what)
+		} else if chosen, ok := b.renames.name(what, b.ways(what)); ok {
+			name = b.scope.take(b.prefix+chosen, what)
+		} else {
+			name = b.scope.number(b.prefix+exported(s.Name), what)
+		}
 		b.model.Sections = append(b.model.Sections, &Section{TypeName: name, CName: s.Name, ID: "section" + name})
 	}
 }
@@ -176,16 +187,28 @@ func (b *builder) nameTypes() {
 	slices.SortStableFunc(named, func(a, b *decl) int {
 		return cmp.Or(cmp.Compare(a.cName, b.cName), cmp.Compare(a.shape.Kind, b.shape.Kind))
 	})
+	// Chosen names come first: nothing else is to take them.
+	slices.SortStableFunc(named, func(x, y *decl) int {
+		return cmp.Compare(b.isRenamed(y), b.isRenamed(x))
+	})
 	for _, d := range named {
-		d.name = b.scope.claim(exported(d.cName), d.describe())
+		d.name = b.scope.claim(b.own(exported(d.cName), d.describe()), d.describe())
 	}
 	for _, d := range anonymous {
 		name := d.member
 		if d.parent != nil {
 			name = d.parent.name + d.member
 		}
-		d.name = b.scope.claim(name, d.describe())
+		d.name = b.scope.claim(b.own(name, d.describe()), d.describe(), name)
 	}
+}
+
+// isRenamed returns 1 for types that the user chose a name for, else 0.
+func (b *builder) isRenamed(d *decl) int {
+	if b.renames.has(b.ways(d.describe())) {
+		return 1
+	}
+	return 0
 }
 
 // declOf returns the declaration that stands for a struct, union, enum or

@@ -53,28 +53,54 @@ func cIdent(name string) string {
 
 // scope hands out identifiers, each once.
 type scope struct {
+	b     *builder
 	taken map[string]string // by Go name: what has it
-	warn  func(format string, args ...any)
 }
 
-func newScope(warn func(string, ...any), reserved ...string) *scope {
-	s := &scope{taken: make(map[string]string), warn: warn}
+func (b *builder) newScope(reserved ...string) *scope {
+	s := &scope{b: b, taken: make(map[string]string)}
 	for _, name := range reserved {
 		s.taken[name] = "a name that every generated file has"
 	}
 	return s
 }
 
-// claim returns name, or name_2, name_3, ... if it is taken. what says what it
-// is for.
-func (s *scope) claim(name, what string) string {
+// claim returns name, or name_2, name_3, ... if it is taken. What says what it
+// is for. others are further ways in which the user can have chosen another
+// name for it; see [Rename].
+func (s *scope) claim(name, what string, others ...string) string {
+	if chosen, ok := s.b.renames.name(what, s.b.ways(what, others...)); ok {
+		return s.take(chosen, what)
+	}
+	free := s.free(name)
+	if free != name {
+		s.b.warnf("%s is called %s in Go: %s is taken by %s (-rename %q names it)", what, free, name, s.taken[name], s.b.way(what)+"=NAME")
+	}
+	s.taken[free] = what
+	return free
+}
+
+// take takes a name that the user chose, or notes that it cannot be had.
+func (s *scope) take(name, what string) string {
+	if other := s.taken[name]; other != "" {
+		s.b.clashes = append(s.b.clashes, fmt.Errorf("-rename %q: %s is taken by %s; choose another name", s.b.way(what)+"="+name, name, other))
+		name = s.free(name)
+	}
+	s.taken[name] = what
+	return name
+}
+
+func (s *scope) free(name string) string {
 	free := name
 	for n := 2; s.taken[free] != ""; n++ {
 		free = fmt.Sprintf("%s_%d", name, n)
 	}
-	if free != name {
-		s.warn("%s is called %s in Go: %s is taken by %s", what, free, name, s.taken[name])
-	}
-	s.taken[free] = what
 	return free
+}
+
+// number is claim for names that only generated code uses.
+func (s *scope) number(name, what string) string {
+	name = s.free(name)
+	s.taken[name] = what
+	return name
 }

@@ -15,13 +15,13 @@ const fixtureType = "Fixture"
 // declareFixture names the fields of the fixture. They are those of the
 // accessors, as far as the fixture has no method of that name.
 func (b *builder) declareFixture() {
-	fields := newScope(b.warnf, "CPUs", "Bind", "Open", "Snapshot", "sections", "maps")
+	fields := b.newScope("CPUs", "Bind", "Open", "Snapshot", "sections", "maps")
 	for _, s := range b.model.Sections {
-		s.Given = fields.claim(s.Name, "section "+s.CName+" in fixtures")
+		s.Given = fields.number(s.Name, "section "+s.CName)
 	}
 	for _, m := range b.model.Maps {
 		if m.given() != nil {
-			m.Given = fields.claim(m.Name, "map "+m.CName+" in fixtures")
+			m.Given = fields.number(m.Name, "map "+m.CName)
 		}
 	}
 }
@@ -66,12 +66,15 @@ func (m *Map) indexed() string {
 }
 
 func (m *Model) renderFixture(f *jen.File) {
+	if len(m.Maps) == 0 && len(m.Sections) == 0 {
+		return
+	}
 	doc(f, []string{
-		fmt.Sprintf("Fixture is a state of %s, for tests without a guest. What is not given is", m.Object),
+		fmt.Sprintf("%s is a state of %s, for tests without a guest. What is not given is", m.fixture(), m.Object),
 		"zero, and a map without entries is empty. Pointers can lead to entries of maps",
 		"and to values of their own, which are put into the arena.",
 	})
-	f.Type().Id(fixtureType).StructFunc(func(g *jen.Group) {
+	f.Type().Id(m.fixture()).StructFunc(func(g *jen.Group) {
 		g.Id("CPUs").Int().Comment("// possible CPUs; 0 is as many as entries are given for, at least 1")
 		g.Line()
 		for _, s := range m.Sections {
@@ -91,7 +94,7 @@ func (m *Model) renderFixture(f *jen.File) {
 
 func (m *Model) renderFixtureMethods(f *jen.File) {
 	method := func(name string) *jen.Statement {
-		return f.Func().Params(jen.Id("f").Id(fixtureType)).Id(name)
+		return f.Func().Params(jen.Id("f").Id(m.fixture())).Id(name)
 	}
 	tb := jen.Id("tb").Qual(ktrt, "TB")
 	opts := jen.Id("opts").Op("...").Qual(ktrt, "Option")
@@ -99,18 +102,19 @@ func (m *Model) renderFixtureMethods(f *jen.File) {
 
 	doc(f, []string{"Snapshot returns the fixture as a snapshot. It fails the test if a value does", "not fit its type in C."})
 	method("Snapshot").Params(tb).Op("*").Qual(ktrt, "Snapshot").Block(
-		jen.Return(jen.Id("layout").Dot("FixtureFor").Call(append([]jen.Code{jen.Id("tb")}, args...)...)),
+		jen.Return(jen.Id(m.layout()).Dot("FixtureFor").Call(append([]jen.Code{jen.Id("tb")}, args...)...)),
 	)
-	doc(f, []string{"Bind reads the fixture on behalf of a test, as Bind reads a snapshot."})
-	method("Bind").Params(tb.Clone(), opts).Id("Snap").Block(
-		jen.Return(jen.Id("Bind").Call(jen.Id("tb"), jen.Id("f").Dot("Snapshot").Call(jen.Id("tb")), jen.Id("opts").Op("..."))),
+	doc(f, []string{fmt.Sprintf("Bind reads the fixture on behalf of a test, as %s reads a snapshot.", m.bind())})
+	method("Bind").Params(tb.Clone(), opts).Id(m.snap()).Block(
+		jen.Return(jen.Id(m.bind()).Call(jen.Id("tb"), jen.Id("f").Dot("Snapshot").Call(jen.Id("tb")), jen.Id("opts").Op("..."))),
 	)
-	doc(f, []string{"Open reads the fixture outside of tests, as Open reads a snapshot."})
-	method("Open").Params(opts.Clone()).Params(jen.Id("Snap"), jen.Error()).Block(
-		jen.List(jen.Id("s"), jen.Err()).Op(":=").Id("layout").Dot("Fixture").Call(args...),
-		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Id("Snap").Values(), jen.Err())),
-		jen.Return(jen.Id("Open").Call(jen.Id("s"), jen.Id("opts").Op("..."))),
+	doc(f, []string{fmt.Sprintf("Open reads the fixture outside of tests, as %s reads a snapshot.", m.open())})
+	method("Open").Params(opts.Clone()).Params(jen.Id(m.snap()), jen.Error()).Block(
+		jen.List(jen.Id("s"), jen.Err()).Op(":=").Id(m.layout()).Dot("Fixture").Call(args...),
+		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Id(m.snap()).Values(), jen.Err())),
+		jen.Return(jen.Id(m.open()).Call(jen.Id("s"), jen.Id("opts").Op("..."))),
 	)
+	f.Line()
 	method("sections").Params().Index().Any().BlockFunc(func(g *jen.Group) {
 		g.Return(jen.Index().Any().ValuesFunc(func(g *jen.Group) {
 			for _, s := range m.Sections {

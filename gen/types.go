@@ -132,7 +132,7 @@ func (b *builder) kernelID(s *runtime.Shape, goName string) string {
 	if id := b.ids[ref]; id != "" {
 		return id
 	}
-	id := b.idNames.claim("type"+goName, ref)
+	id := b.idNames.number("type"+goName, ref)
 	b.ids[ref] = id
 	b.model.ValueRefs = append(b.model.ValueRefs, ref)
 	b.model.ValueIDs = append(b.model.ValueIDs, id)
@@ -156,9 +156,9 @@ func pointsThrough(s *runtime.Shape, n int) bool {
 
 // field returns a member of a struct as a Go field, without its name.
 func (b *builder) field(m runtime.Member, shared bool) Field {
-	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s", m.Offset, memberDecl(m.Type, m.Name))}
+	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s", m.Offset, memberDecl(m.Type, m.Name)) + tagText(m.Tags)}
 	if m.Bits > 0 {
-		f.Comment = fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, runtime.CDecl(m.Type, m.Name), m.Bits)
+		f.Comment = fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, runtime.CDecl(m.Type, m.Name), m.Bits) + tagText(m.Tags)
 		f.Type, f.Load = b.bits(m)
 		return f
 	}
@@ -265,7 +265,7 @@ func (b *builder) valueID(s *runtime.Shape) string {
 		return id
 	}
 	t, load := b.value(u, false)
-	id := b.idNames.claim("type"+t.word(load), ref)
+	id := b.idNames.number("type"+t.word(load), ref)
 	b.ids[ref] = id
 	b.model.ValueRefs = append(b.model.ValueRefs, ref)
 	b.model.ValueIDs = append(b.model.ValueIDs, id)

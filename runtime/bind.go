@@ -137,6 +137,9 @@ func (b *Binding) bind() (err error) {
 
 // checkFound fails if nothing of the object is in the snapshot.
 func (b *Binding) checkFound() error {
+	if len(b.maps) == 0 && len(b.sections) == 0 {
+		return nil // types only, of whichever program
+	}
 	var ambiguous *AmbiguousMap
 	for _, m := range b.maps {
 		if m.m != nil {

@@ -12,7 +12,7 @@ type Layout struct {
 	Object   string   // file name of the object, without directories
 	Package  string   // of the generated code
 	Shapes   string   // definitions, as [ShapeWriter] writes them
-	Types    []string // what maps hold and pointers lead to; referred to by index
+	Types    []string // what maps hold and pointers lead to; referred to by index; empty for those of other objects
 	Kernel   []string // those of Types that belong to the kernel, whose layouts are those of the kernel that runs
 	Fields   []string // which of their members were asked for: what ktgen's -fields said
 	Maps     []MapLayout
@@ -92,6 +92,10 @@ func (l *Layout) parseShapes() (*shapes, error) {
 func (t *ShapeTable) all(refs []string) ([]*Shape, error) {
 	shapes := make([]*Shape, len(refs))
 	for i, ref := range refs {
+		if ref == "" {
+			shapes[i] = &Shape{Kind: KindVoid} // of another object in the package
+			continue
+		}
 		s, err := t.Shape(ref)
 		if err != nil {
 			return nil, err

@@ -6,22 +6,24 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
 
-// check tells whether a generated file is what its object gives.
+// check tells whether a generated file is what its objects give.
 func (t *tool) check(args []string) error {
-	set := t.flags("ktgen check -object FILE [-package NAME] GENERATED")
-	path := set.String("object", "", "the BPF object `file`")
+	set := t.flags("ktgen check -object FILE... [-package NAME] GENERATED")
+	paths := objectFlag(set)
 	pkg := set.String("package", "", "the `name` of the Go package (default: that of the generated file)")
 	if err := t.parseFlags(set, args); err != nil {
 		return err
 	}
 	switch {
-	case *path == "":
+	case len(*paths) == 0:
 		return t.misused("check against which object? Say -object FILE")
 	case set.NArg() != 1:
 		return t.misused("check takes one generated file, such as mysched_ktgen.go, after its flags")
@@ -31,46 +33,104 @@ func (t *tool) check(args []string) error {
 	if err != nil {
 		return err
 	}
-	was, err := gen.ReadLayout(file, old)
+	was, err := gen.ReadLayouts(file, old)
 	if err != nil {
 		return err
 	}
-	if *pkg != "" && *pkg != was.Package {
-		return fmt.Errorf("%s is of package %s, not of package %s", file, was.Package, *pkg)
+	if *pkg != "" && *pkg != was[0].Package {
+		return fmt.Errorf("%s is of package %s, not of package %s", file, was[0].Package, *pkg)
 	}
-	return t.compare(file, old, was, *path)
+	return t.compare(file, old, was, *paths)
 }
 
-// compare compares a generated file with what the object at path gives.
-func (t *tool) compare(file string, old []byte, was *runtime.Layout, path string) error {
-	quiet := &tool{stdout: t.stdout, stderr: io.Discard} // generating has warned
-	tags := buildConstraint(old)
-	src, err := quiet.source(path, gen.Options{Package: was.Package, Tags: tags, Fields: was.Fields})
-	if err != nil {
-		return err
-	}
-	is, err := gen.ReadLayout(path, src)
-	if err != nil {
-		return err
-	}
-	differences, err := gen.Drift(was, is)
+// compare compares a generated file with what the objects at paths give.
+func (t *tool) compare(file string, old []byte, was []*runtime.Layout, paths []string) error {
+	opts, err := gen.ReadChoices(old)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	command := fmt.Sprintf("ktgen -object %s -package %s -output %s", path, was.Package, file)
-	if tags != "" {
-		command += fmt.Sprintf(" -tags %q", tags)
+	opts.Package, opts.Tags, opts.Fields = was[0].Package, buildConstraint(old), was[0].Fields
+	objs, paths, err := objectsOf(file, was, paths)
+	if err != nil {
+		return err
 	}
-	for _, fields := range was.Fields {
-		command += fmt.Sprintf(" -fields %q", fields)
+	quiet := &tool{stdout: t.stdout, stderr: io.Discard} // generating has warned
+	src, err := quiet.sourceOf(objs, opts)
+	if err != nil {
+		return err
 	}
-	if len(differences) > 0 {
-		return outdated(file, path, command, differences)
+	is, err := gen.ReadLayouts(file, src)
+	if err != nil {
+		return err
+	}
+	command := regenerate(file, paths, opts)
+	for i := range was {
+		differences, err := gen.Drift(was[i], is[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if len(differences) > 0 {
+			return outdated(file, paths[i], command, differences)
+		}
 	}
 	if !bytes.Equal(old, src) {
-		fmt.Fprintf(t.stderr, "ktgen: note: %s has the layout of %s, and this ktgen writes it differently; to have it so: %s\n", file, path, command)
+		fmt.Fprintf(t.stderr, "ktgen: note: %s has the layout of %s, and this ktgen writes it differently; to have it so: %s\n", file, strings.Join(paths, " and "), command)
 	}
 	return nil
+}
+
+// objectsOf reads the objects at paths, in the order in which the file has
+// them. With one on both sides its name does not matter.
+func objectsOf(file string, was []*runtime.Layout, paths []string) ([]*object.Object, []string, error) {
+	objs, order := make([]*object.Object, len(was)), make([]string, len(was))
+	for _, path := range paths {
+		obj, err := openObject(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		i := slices.IndexFunc(was, func(l *runtime.Layout) bool { return l.Object == obj.Name })
+		switch {
+		case i >= 0:
+		case len(was) == 1 && len(paths) == 1:
+			i = 0
+		default:
+			return nil, nil, fmt.Errorf("%s is generated from %s, not from %s: leave out -object %s, or regenerate", file, objectNames(was), obj.Name, path)
+		}
+		objs[i], order[i] = obj, path
+	}
+	for i, obj := range objs {
+		if obj == nil {
+			return nil, nil, fmt.Errorf("%s is generated from %s: say -object FILE for %s, too", file, objectNames(was), was[i].Object)
+		}
+	}
+	return objs, order, nil
+}
+
+func objectNames(layouts []*runtime.Layout) string {
+	all := make([]string, len(layouts))
+	for i, l := range layouts {
+		all[i] = l.Object
+	}
+	return strings.Join(all, " and ")
+}
+
+// regenerate is the command that writes the file.
+func regenerate(file string, paths []string, opts gen.Options) string {
+	command := "ktgen"
+	for _, path := range paths {
+		command += " -object " + path
+	}
+	command += fmt.Sprintf(" -package %s -output %s", opts.Package, file)
+	if opts.Tags != "" {
+		command += fmt.Sprintf(" -tags %q", opts.Tags)
+	}
+	if flags := opts.Flags(); flags != "" {
+		command += " " + flags
+	}
+	for _, fields := range opts.Fields {
+		command += fmt.Sprintf(" -fields %q", fields)
+	}
+	return command
 }
 
 // buildConstraint returns the build constraint of a Go file, empty if it has

@@ -24,7 +24,7 @@ type form struct {
 // commands are the commands in the order of the help.
 func commands() []command {
 	return []command{
-		{"check", []form{{"check -object FILE [-package NAME] GENERATED",
+		{"check", []form{{"check -object FILE... [-package NAME] GENERATED",
 			"tell whether a generated file is up to date, and what differs"}}, plain((*tool).check)},
 		{"objects", []form{{"objects [-json] FILE...",
 			"list the BPF objects in object files and in executables"}}, plain((*tool).objects)},
@@ -74,7 +74,7 @@ func commandNames() []string {
 func usage() string {
 	var b strings.Builder
 	b.WriteString("ktgen generates Go code that reads the state of sched_ext schedulers, and shows\nsnapshots of it.\n\nUsage:\n\n")
-	writeForm(&b, form{generateSynopsis, "write the Go code for a BPF object (*.bpf.o), or for one in an executable"})
+	writeForm(&b, form{generateSynopsis, "write the Go code for a BPF object (*.bpf.o), or for several in one package"})
 	for _, c := range commands() {
 		for _, f := range c.forms {
 			writeForm(&b, f)

@@ -96,3 +96,19 @@ func didYouMeanFlag(name string, known []string) string {
 	}
 	return "; there are -" + strings.Join(known, ", -")
 }
+
+// list is a flag that can be repeated, and takes several values separated by
+// commas.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+func (l *list) Set(text string) error {
+	for value := range strings.SplitSeq(text, ",") {
+		if value = strings.TrimSpace(value); value == "" {
+			return errors.New("a name is empty")
+		}
+		*l = append(*l, value)
+	}
+	return nil
+}

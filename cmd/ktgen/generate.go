@@ -2,19 +2,23 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/object"
 )
 
-const generateSynopsis = "-object FILE [-package NAME] [-output FILE] [-tags EXPR] [-fields TYPE:MEMBER,...]"
+const generateSynopsis = "-object FILE... [-package NAME] [-output FILE] [-map NAMES] [-type NAMES] [-rename OLD=NEW] [-fields TYPE:MEMBER,...] [-tags EXPR]"
 
 // generate writes the code for an object.
 func (t *tool) generate(args []string) error {
 	set := t.flags("ktgen " + generateSynopsis)
-	path := set.String("object", "", "the BPF object `file`, as clang -target bpf -g makes it")
+	paths := objectFlag(set)
 	pkg := set.String("package", os.Getenv("GOPACKAGE"), "the `name` of the Go package; go generate knows it")
 	output := set.String("output", "", "the `file` to write, - for standard output (default \"NAME_ktgen.go\" in the current directory)")
 	tags := set.String("tags", "", "build the file only where this build `constraint` holds, such as \"linux && !race\"")
@@ -23,18 +27,20 @@ func (t *tool) generate(args []string) error {
 		fields = append(fields, s)
 		return nil
 	})
+	opts := choiceFlags(set)
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
 	switch {
-	case *path == "":
+	case len(*paths) == 0:
 		return t.misused("which object? Say -object FILE")
 	case *pkg == "":
 		return t.misused("which package? Say -package NAME")
 	case *output == "":
 		*output = *pkg + "_ktgen.go"
 	}
-	src, err := t.source(*path, gen.Options{Package: *pkg, Tags: *tags, Fields: fields})
+	opts.Package, opts.Tags, opts.Fields = *pkg, *tags, fields
+	src, err := t.source(*paths, *opts)
 	if err != nil {
 		return err
 	}
@@ -45,20 +51,61 @@ func (t *tool) generate(args []string) error {
 	return replace(*output, src)
 }
 
-// source generates the code for the object at path.
-func (t *tool) source(path string, opts gen.Options) ([]byte, error) {
-	obj, err := openObject(path)
+// choiceFlags defines the flags that choose what is generated.
+func choiceFlags(set *flag.FlagSet) *gen.Options {
+	opts := new(gen.Options)
+	set.Var((*list)(&opts.Maps), "map", "generate only these maps and sections, by `names` or patterns: -map 'stats_*,.bss' (with -type: and those types)")
+	set.Var((*list)(&opts.Types), "type", "generate only these types, by `names`: -type task_ctx,'enum policy'; each gets a function that reads it at an address (with -map: and those maps)")
+	set.Func("rename", "give something the Go name NEW, as `OLD=NEW`: -rename task_ctx=Task, 'map stats=Counters', .bss=Globals, task_ctx.nr=Count", func(text string) error {
+		for one := range strings.SplitSeq(text, ",") {
+			r, err := gen.ParseRename(one)
+			if err != nil {
+				return err
+			}
+			opts.Renames = append(opts.Renames, r)
+		}
+		return nil
+	})
+	return opts
+}
+
+// objectFlag defines the flag that names objects.
+func objectFlag(set *flag.FlagSet) *list {
+	paths := new(list)
+	set.Func("object", "the BPF object `file`, as clang -target bpf -g makes it, or a program with one inside; FILE:NAME chooses one of several; repeat the flag to make one package of several objects", func(path string) error {
+		*paths = append(*paths, path)
+		return nil
+	})
+	return paths
+}
+
+// source generates the code for the objects at paths.
+func (t *tool) source(paths []string, opts gen.Options) ([]byte, error) {
+	objs := make([]*object.Object, len(paths))
+	for i, path := range paths {
+		obj, err := openObject(path)
+		if err != nil {
+			return nil, err
+		}
+		objs[i] = obj
+	}
+	return t.sourceOf(objs, opts)
+}
+
+func (t *tool) sourceOf(objs []*object.Object, opts gen.Options) ([]byte, error) {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		opts.Version = release(info)
+	}
+	p, err := gen.BuildPackage(objs, opts)
 	if err != nil {
 		return nil, err
 	}
-	model, err := gen.Build(obj, opts)
-	if err != nil {
-		return nil, err
+	for _, m := range p.Models {
+		for _, warning := range m.Warnings {
+			fmt.Fprintf(t.stderr, "ktgen: warning: %s: %s\n", m.Object, warning)
+		}
 	}
-	for _, warning := range model.Warnings {
-		fmt.Fprintf(t.stderr, "ktgen: warning: %s: %s\n", filepath.Base(path), warning)
-	}
-	return model.Render()
+	return p.Render()
 }
 
 // replace writes a file as a whole or not at all, and leaves it alone if it

@@ -14,9 +14,9 @@ import (
 // Snap is a snapshot, read as the state of sample.bpf.o.
 //
 // What differs from the object, or is left out of it:
-//   - struct names.fooBar is called FooBar_2 in Go: FooBar is taken by struct names.foo_bar
-//   - struct names.FooBar is called FooBar_3 in Go: FooBar is taken by struct names.foo_bar
-//   - struct names.pad is called Pad_2 in Go: Pad is taken by struct names._pad
+//   - struct names.fooBar is called FooBar_2 in Go: FooBar is taken by struct names.foo_bar (-rename "struct names.fooBar=NAME" names it)
+//   - struct names.FooBar is called FooBar_3 in Go: FooBar is taken by struct names.foo_bar (-rename "struct names.FooBar=NAME" names it)
+//   - struct names.pad is called Pad_2 in Go: Pad is taken by struct names._pad (-rename "struct names.pad=NAME" names it)
 //   - map untyped is read as bytes: it is defined without the type of its values (use __type(value, ...))
 //   - map seen is read as bytes: a bloom filter keeps bits of hashes, and none of its elements
 type Snap struct {
@@ -371,6 +371,7 @@ func (s Snap) Events() ktrt.RingBuf {
 //	BPF_MAP_TYPE_USER_RINGBUF
 //	records: struct message
 //	max_entries: 4096
+//	tag: ktgen:record:message
 func (s Snap) Wishes() ktrt.RingBufOf[Message] {
 	return ktrt.NewRingBufOf(s.binding, mapWishes, decodeMessage)
 }
@@ -484,7 +485,7 @@ type Cpumask struct {
 }
 
 // CPUs returns the CPUs in the mask, as far as the guest can have them.
-func (v *Cpumask) CPUs(s Snap) ktrt.CPUMask {
+func (v *Cpumask) CPUs(s ktrt.Bound) ktrt.CPUMask {
 	return ktrt.CPUs(s, v.Bits[:])
 }
 
@@ -870,6 +871,7 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	}
 	return Open(s, opts...)
 }
+
 func (f Fixture) sections() []any {
 	return []any{
 		sectionRodata:     &f.Rodata,
@@ -943,6 +945,7 @@ func decodeKconfig(v *Kconfig, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	v.LINUX_KERNEL_VERSION = int32(binary.LittleEndian.Uint32(vars.Bytes(0)[0:4]))
 	v.CONFIG_PREEMPT = vars.Bytes(1)[0] != 0
 }
+
 func decodeArrays(v *Arrays, raw []byte, d *ktrt.Decoder) {
 	b := (*[88]byte)(raw)
 	v.Name = ktrt.String(b[0:16])
@@ -966,6 +969,7 @@ func decodeArrays(v *Arrays, raw []byte, d *ktrt.Decoder) {
 	}
 	v.Empty = ktrt.Flexible(raw, 88, 8, decodeUint64, d)
 }
+
 func decodeBits(v *Bits, raw []byte, _ *ktrt.Decoder) {
 	b := (*[32]byte)(raw)
 	v.One = uint32(b[0] & 0x1)
@@ -978,18 +982,21 @@ func decodeBits(v *Bits, raw []byte, _ *ktrt.Decoder) {
 	v.First = binary.LittleEndian.Uint64(b[16:24]) & 0x7fffffffffffffff
 	v.Second = binary.LittleEndian.Uint64(b[24:32]) & 0xfffffffffffffff
 }
+
 func decodeByPath(v *ByPath, raw []byte, _ *ktrt.Decoder) {
 	b := (*[12]byte)(raw)
 	v.Prefixlen = binary.LittleEndian.Uint32(b[0:4])
 	v.Root = binary.LittleEndian.Uint32(b[4:8])
 	v.Leaf = binary.LittleEndian.Uint32(b[8:12])
 }
+
 func decodeCpumask(v *Cpumask, raw []byte, _ *ktrt.Decoder) {
 	b := (*[32]byte)(raw)
 	for i := range v.Bits {
 		v.Bits[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 	}
 }
+
 func decodeFlags(v *Flags, raw []byte, _ *ktrt.Decoder) {
 	b := (*[16]byte)(raw)
 	v.Enqueue = Enqueue(binary.LittleEndian.Uint64(b[0:8]))
@@ -997,11 +1004,13 @@ func decodeFlags(v *Flags, raw []byte, _ *ktrt.Decoder) {
 	v.Wakeup = uint32(b[12] & 0x1)
 	v.Narrow = Enqueue(b[12] >> 1 & 0x1f)
 }
+
 func decodeFlexible(v *Flexible, raw []byte, d *ktrt.Decoder) {
 	b := (*[4]byte)(raw)
 	v.N = binary.LittleEndian.Uint32(b[0:4])
 	v.Items = ktrt.Flexible(raw, 4, 4, decodeUint32, d)
 }
+
 func decodeKernelParts(v *KernelParts, raw []byte, _ *ktrt.Decoder) {
 	b := (*[112]byte)(raw)
 	v.Lock = ktrt.LoadSpinLock(b[0:4])
@@ -1012,12 +1021,14 @@ func decodeKernelParts(v *KernelParts, raw []byte, _ *ktrt.Decoder) {
 	v.Root = ktrt.LoadRBRoot(b[64:80])
 	v.Branch = ktrt.LoadRBNode(b[80:112])
 }
+
 func decodeKey(v *Key, raw []byte, _ *ktrt.Decoder) {
 	b := (*[12]byte)(raw)
 	v.Major = binary.LittleEndian.Uint16(b[0:2])
 	v.Minor = binary.LittleEndian.Uint32(b[4:8])
 	v.Bytes = [2]byte(b[8:10])
 }
+
 func decodeMasks(v *Masks, raw []byte, d *ktrt.Decoder) {
 	b := (*[104]byte)(raw)
 	decodeCpumask(&v.Allowed, b[0:32], d)
@@ -1026,12 +1037,14 @@ func decodeMasks(v *Masks, raw []byte, d *ktrt.Decoder) {
 	}
 	v.Cores = [3]byte(b[96:99])
 }
+
 func decodeMessage(v *Message, raw []byte, _ *ktrt.Decoder) {
 	b := (*[8]byte)(raw)
 	v.Length = binary.LittleEndian.Uint32(b[0:4])
 	v.Policy = Policy(binary.LittleEndian.Uint32(b[4:8]))
 	v.Text = ktrt.String(raw[8:])
 }
+
 func decodeNames(v *Names, raw []byte, _ *ktrt.Decoder) {
 	b := (*[40]byte)(raw)
 	v.Type = binary.LittleEndian.Uint32(b[0:4])
@@ -1045,6 +1058,7 @@ func decodeNames(v *Names, raw []byte, _ *ktrt.Decoder) {
 	v.X1st = binary.LittleEndian.Uint32(b[32:36])
 	v.String = binary.LittleEndian.Uint32(b[36:40])
 }
+
 func decodeNested(v *Nested, raw []byte, d *ktrt.Decoder) {
 	b := (*[48]byte)(raw)
 	v.Id = binary.LittleEndian.Uint32(b[0:4])
@@ -1056,17 +1070,20 @@ func decodeNested(v *Nested, raw []byte, d *ktrt.Decoder) {
 	decodeNestedNamed(&v.Named, b[24:40], d)
 	decodeNestedView(&v.View, b[40:48], d)
 }
+
 func decodeNestedNamed(v *NestedNamed, raw []byte, _ *ktrt.Decoder) {
 	b := (*[16]byte)(raw)
 	v.Sum = binary.LittleEndian.Uint64(b[0:8])
 	v.Mode = NestedNamedMode(binary.LittleEndian.Uint32(b[8:12]))
 }
+
 func decodeNestedView(v *NestedView, raw []byte, _ *ktrt.Decoder) {
 	b := (*[8]byte)(raw)
 	v.Raw = binary.LittleEndian.Uint64(b[0:8])
 	v.Bytes = [8]byte(b[0:8])
 	v.Real = math.Float32frombits(binary.LittleEndian.Uint32(b[0:4]))
 }
+
 func decodeNode(v *Node, raw []byte, d *ktrt.Decoder) {
 	b := (*[40]byte)(raw)
 	v.Value = binary.LittleEndian.Uint64(b[0:8])
@@ -1075,17 +1092,20 @@ func decodeNode(v *Node, raw []byte, d *ktrt.Decoder) {
 	v.At = ktrt.Follow(d, binary.LittleEndian.Uint64(b[24:32]), typePointT, decodePointT)
 	v.Count = ktrt.Follow(d, binary.LittleEndian.Uint64(b[32:40]), typeUint32, decodeUint32)
 }
+
 func decodePadded(v *Padded, raw []byte, d *ktrt.Decoder) {
 	b := (*[16]byte)(raw)
 	v.Id = binary.LittleEndian.Uint64(b[0:8])
 	v.N = binary.LittleEndian.Uint32(b[8:12])
 	v.Items = ktrt.Flexible(raw, 12, 2, decodeUint16, d)
 }
+
 func decodePointT(v *PointT, raw []byte, _ *ktrt.Decoder) {
 	b := (*[8]byte)(raw)
 	v.X = binary.LittleEndian.Uint32(b[0:4])
 	v.Y = binary.LittleEndian.Uint32(b[4:8])
 }
+
 func decodePointers(v *Pointers, raw []byte, d *ktrt.Decoder) {
 	b := (*[56]byte)(raw)
 	v.Node = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeNode, decodeNode)
@@ -1096,6 +1116,7 @@ func decodePointers(v *Pointers, raw []byte, d *ktrt.Decoder) {
 	v.Callback = ktrt.LoadFuncPtr(b[40:48])
 	v.Indirect = ktrt.Follow(d, binary.LittleEndian.Uint64(b[48:56]), typeRefNode, decodeRefNode)
 }
+
 func decodeScalars(v *Scalars, raw []byte, _ *ktrt.Decoder) {
 	b := (*[96]byte)(raw)
 	v.U8 = b[0]
@@ -1116,6 +1137,7 @@ func decodeScalars(v *Scalars, raw []byte, _ *ktrt.Decoder) {
 	v.Delta = Delta(binary.LittleEndian.Uint32(b[84:88]))
 	v.Wide = Wide(binary.LittleEndian.Uint64(b[88:96]))
 }
+
 func decodeTask(v *Task, raw []byte, d *ktrt.Decoder) {
 	b := (*[200]byte)(raw)
 	v.Vtime = binary.LittleEndian.Uint64(b[0:8])
@@ -1144,6 +1166,7 @@ func decodeTask(v *Task, raw []byte, d *ktrt.Decoder) {
 		v.Counters[i] = binary.LittleEndian.Uint64(b[8*i+160 : 8*i+168])
 	}
 }
+
 func decodeTight(v *Tight, raw []byte, d *ktrt.Decoder) {
 	b := (*[19]byte)(raw)
 	v.A = b[0]

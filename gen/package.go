@@ -1,0 +1,267 @@
+package gen
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"go/build/constraint"
+	"go/token"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file makes one package of several objects. Each has a Snap of its own.
+// Types that are the same in all of them are declared once; types that differ
+// and would have one name get the object's name in front of it.
+
+// Package is a generated package before it is printed.
+type Package struct {
+	Models []*Model // one for each object
+
+	// What they share, by Go name.
+	types    []*Type
+	codecs   []*Codec
+	valueIDs []string
+}
+
+// part is an object of a package.
+type part struct {
+	obj    *object.Object
+	casts  []runtime.Cast
+	word   string // the object in renames and messages: layered
+	prefix string // of its Go names: Layered; empty if it is the only one
+}
+
+// BuildPackage decides what is generated for several objects together.
+func BuildPackage(objs []*object.Object, opts Options) (*Package, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	parts, err := newParts(objs)
+	if err != nil {
+		return nil, err
+	}
+	differ := make(map[string]string) // Go names: which objects have them differently
+	for {
+		p, err := buildParts(parts, opts, differ)
+		if err != nil {
+			return nil, err
+		}
+		found, err := p.conflicts(parts, opts.Renames, differ)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			p.merge()
+			return p, nil
+		}
+		maps.Copy(differ, found)
+	}
+}
+
+func (o *Options) check() error {
+	if !token.IsIdentifier(o.Package) || o.Package == "_" {
+		return fmt.Errorf("%q cannot be the name of a Go package", o.Package)
+	}
+	if o.Tags != "" {
+		expr, err := constraint.Parse("//go:build " + o.Tags)
+		if err != nil {
+			return fmt.Errorf("%q cannot be a build constraint, such as \"linux && !race\": %w", o.Tags, err)
+		}
+		o.Tags = expr.String()
+	}
+	return nil
+}
+
+// newParts gives each object its name in the package.
+func newParts(objs []*object.Object) ([]*part, error) {
+	parts := make([]*part, len(objs))
+	for i, obj := range objs {
+		p := &part{obj: obj, casts: cast.Analyze(obj).Casts(), word: ObjectWord(obj.Name)}
+		if len(objs) > 1 {
+			p.prefix = exported(p.word)
+		}
+		for _, other := range parts[:i] {
+			if other.prefix == p.prefix {
+				return nil, fmt.Errorf("%s and %s would both be %s in Go: copy or link one of them to another name", other.obj.Name, obj.Name, p.prefix)
+			}
+		}
+		parts[i] = p
+	}
+	return parts, nil
+}
+
+// ObjectWord is the name of an object without what says that it is one:
+// layered for layered.bpf.o.
+func ObjectWord(name string) string {
+	for _, ending := range []string{".o", ".bpf"} {
+		name = strings.TrimSuffix(name, ending)
+	}
+	return name
+}
+
+// buildParts builds the models. differ are the names that objects do not
+// share.
+func buildParts(parts []*part, opts Options, differ map[string]string) (*Package, error) {
+	p := new(Package)
+	renames := newRenamer(opts.Renames)
+	var builders []*builder
+	for _, part := range parts {
+		b := newBuilder(part, opts, renames)
+		b.differ = differ
+		b.reserve(parts)
+		if err := b.build(); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.obj.Name, err)
+		}
+		builders = append(builders, b)
+		p.Models = append(p.Models, b.model)
+	}
+	if err := missing(builders); err != nil {
+		return nil, err
+	}
+	return p, renames.check()
+}
+
+// reserve keeps the names that objects have by their own name.
+func (b *builder) reserve(parts []*part) {
+	for _, part := range parts {
+		for _, name := range []string{part.prefix + "Snap", "Bind" + part.prefix, "Open" + part.prefix, part.prefix + fixtureType} {
+			b.scope.taken[name] = "a name that every generated file has"
+		}
+		if part.obj == b.obj {
+			continue
+		}
+		for _, s := range part.obj.Sections {
+			b.scope.taken[part.prefix+exported(s.Name)] = "section " + s.Name + " of " + part.obj.Name
+		}
+	}
+}
+
+// missing returns an error for the first choice that no object has anything
+// for.
+func missing(builders []*builder) error {
+	for _, choice := range slices.Sorted(maps.Keys(builders[0].missing)) {
+		if !slices.ContainsFunc(builders, func(b *builder) bool { return b.missing[choice] == nil }) {
+			b := builders[0]
+			if len(builders) == 1 {
+				return fmt.Errorf("%s: %w", b.obj.Name, b.missing[choice])
+			}
+			if i := slices.IndexFunc(builders, func(b *builder) bool { return strings.Contains(b.missing[choice].Error(), "did you mean") }); i >= 0 {
+				b = builders[i]
+			}
+			return fmt.Errorf("%s: %w; the other objects have none either", b.obj.Name, b.missing[choice])
+		}
+	}
+	return nil
+}
+
+// conflicts returns the Go names that several objects have for different
+// types, and which objects those are. Known ones are resolved already, unless
+// the user chose the names.
+func (p *Package) conflicts(parts []*part, renames []Rename, known map[string]string) (map[string]string, error) {
+	type owned struct {
+		*Type
+		*part
+	}
+	first := make(map[string]owned)
+	found := make(map[string]string)
+	for i, m := range p.Models {
+		for _, t := range m.Types {
+			other, exists := first[t.Name]
+			switch {
+			case !exists:
+				first[t.Name] = owned{t, parts[i]}
+			case reflect.DeepEqual(other.Type, t):
+			case known[t.Name] != "":
+				old := "OLD"
+				if k := slices.IndexFunc(renames, func(r Rename) bool { return r.Go == t.Name }); k >= 0 {
+					old = renames[k].C
+				}
+				return nil, fmt.Errorf("%s is chosen for two types that differ, one in %s and one in %s; choose for each, such as -rename %q",
+					t.Name, other.obj.Name, parts[i].obj.Name, fmt.Sprintf("%s:%s=%s,%s:%[2]s=%[5]s", other.word, old, other.prefix+t.Name, parts[i].word, parts[i].prefix+t.Name))
+			default:
+				found[t.Name] = other.obj.Name + " and " + parts[i].obj.Name
+			}
+		}
+	}
+	return found, nil
+}
+
+// merge collects what the objects share.
+func (p *Package) merge() {
+	types, codecs, ids := map[string]*Type{}, map[string]*Codec{}, map[string]bool{}
+	for _, m := range p.Models {
+		for _, t := range m.Types {
+			if types[t.Name] == nil {
+				types[t.Name] = t
+				p.types = append(p.types, t)
+			}
+		}
+		for _, c := range m.Codecs {
+			if codecs[c.Name] == nil {
+				codecs[c.Name] = c
+				p.codecs = append(p.codecs, c)
+			}
+		}
+		for _, id := range m.ValueIDs {
+			if !ids[id] {
+				ids[id] = true
+				p.valueIDs = append(p.valueIDs, id)
+			}
+		}
+	}
+	slices.SortFunc(p.types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.codecs, func(a, b *Codec) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// own returns the name of a type: with the object's in front if objects
+// differ in what it is.
+func (b *builder) own(name, what string) string {
+	objects := b.differ[name]
+	if objects == "" {
+		return name
+	}
+	own := b.prefix + name
+	if !b.renames.has(b.ways(what, name)) {
+		b.warnf("%s is called %s in Go: %s differ in what %s is (-rename %q names it)", what, own, objects, name, b.way(what)+"=NAME")
+	}
+	return own
+}
+
+// Build decides what is generated for an object.
+func Build(obj *object.Object, opts Options) (*Model, error) {
+	p, err := BuildPackage([]*object.Object{obj}, opts)
+	if err != nil {
+		return nil, err
+	}
+	return p.Models[0], nil
+}
+
+// Render prints the model as a Go file, formatted and type-checked.
+func (m *Model) Render() ([]byte, error) {
+	p := &Package{Models: []*Model{m}}
+	p.merge()
+	return p.Render()
+}
+
+func (b *builder) build() error {
+	if err := b.collect(); err != nil {
+		return err
+	}
+	if len(b.maps) == 0 && len(b.sections) == 0 && len(b.chosen) == 0 && len(b.missing) == 0 {
+		b.warnf("there is nothing to read: the object has no maps, and no global variables that are read")
+	}
+	if err := b.name(); err != nil {
+		return err
+	}
+	if err := b.declare(); err != nil {
+		return err
+	}
+	return errors.Join(b.clashes...)
+}
