@@ -72,6 +72,7 @@ type mapShapes struct {
 	*object.Map
 	key, value *runtime.Shape
 	unread     string // why the map is read as bytes though it has types; empty if it is not
+	isInner    bool   // of the map before it
 }
 
 type sectionShape struct {
@@ -117,22 +118,9 @@ func (b *builder) collect() error {
 		return err
 	}
 	for _, m := range maps {
-		shapes := mapShapes{Map: m}
-		var keyErr, valueErr error
-		shapes.key, keyErr = b.shape(m.Key)
-		shapes.value, valueErr = b.mapValue(m)
-		if err := damage(keyErr, valueErr); err != nil {
-			return fmt.Errorf("map %s: %w", m.Name, err)
+		if err := b.collectMap(m, false); err != nil {
+			return err
 		}
-		switch {
-		case keyErr != nil:
-			shapes.unread = fmt.Sprintf("its keys cannot be read: %v", keyErr)
-		case valueErr != nil:
-			shapes.unread = fmt.Sprintf("its values cannot be read: %v", valueErr)
-		case shapes.value != nil && shapes.value.Size > maxGoValue:
-			shapes.unread = fmt.Sprintf("its values have %d bytes each, more than the %d that are read as one", shapes.value.Size, maxGoValue)
-		}
-		b.maps = append(b.maps, shapes)
 	}
 	for _, s := range sections {
 		if err := b.collectSection(s); err != nil {
@@ -141,6 +129,33 @@ func (b *builder) collect() error {
 	}
 	b.chosen, err = b.selectTypes()
 	return err
+}
+
+// collectMap finds the shapes of a map, and of the maps in it.
+func (b *builder) collectMap(m *object.Map, isInner bool) error {
+	shapes := mapShapes{Map: m, isInner: isInner}
+	var keyErr, valueErr error
+	shapes.key, keyErr = b.shape(m.Key)
+	shapes.value, valueErr = b.mapValue(m)
+	if err := damage(keyErr, valueErr); err != nil {
+		return fmt.Errorf("map %s: %w", m.Name, err)
+	}
+	switch {
+	case keyErr != nil:
+		shapes.unread = fmt.Sprintf("its keys cannot be read: %v", keyErr)
+	case valueErr != nil:
+		shapes.unread = fmt.Sprintf("its values cannot be read: %v", valueErr)
+	case shapes.value != nil && shapes.value.Size > maxGoValue:
+		shapes.unread = fmt.Sprintf("its values have %d bytes each, more than the %d that are read as one", shapes.value.Size, maxGoValue)
+	}
+	b.maps = append(b.maps, shapes)
+	if isInner || m.Type != uint32(runtime.MapTypeArrayOfMaps) && m.Type != uint32(runtime.MapTypeHashOfMaps) {
+		return nil
+	}
+	if m.Inner == nil {
+		return b.collectMap(&object.Map{Name: m.Name + ".inner"}, true)
+	}
+	return b.collectMap(m.Inner, true)
 }
 
 // recordTag, before the name of a type, is the decl tag of a ring buffer that

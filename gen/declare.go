@@ -26,7 +26,16 @@ func (b *builder) declare() error {
 		b.declareSection(b.model.Sections[i], s)
 	}
 	for _, m := range b.maps {
-		b.model.Maps = append(b.model.Maps, b.declareMap(accessors, m))
+		if !m.isInner {
+			name := accessors.claim(exported(m.Name), "map "+m.Name)
+			b.model.Maps = append(b.model.Maps, b.declareMap(name, m))
+			continue
+		}
+		outer := b.model.Maps[len(b.model.Maps)-1]
+		inner := b.declareMap(outer.Name+"_Inner", m)
+		outer.Inner, inner.IsInner = inner, true
+		outer.Doc = append(outer.Doc, innerDoc(inner, m)...)
+		b.model.Maps = append(b.model.Maps, inner)
 	}
 	if err := b.declareReaders(accessors); err != nil {
 		return err
@@ -235,8 +244,7 @@ func (b *builder) lazyVariable(v runtime.Member, elem *runtime.Shape) Field {
 	}
 }
 
-func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
-	name := accessors.claim(exported(m.Name), "map "+m.Name)
+func (b *builder) declareMap(name string, m mapShapes) *Map {
 	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
 	access, why := access(m)
 	if why != "" {
@@ -249,11 +257,25 @@ func (b *builder) declareMap(accessors *scope, m mapShapes) *Map {
 	if out.Access.hasKey() {
 		out.KeyRef = b.writer.Add(m.key)
 	}
-	if out.Access == AccessHash || out.Access == AccessPerCPUHash {
+	if out.Access == AccessHash || out.Access == AccessPerCPUHash || out.Access == AccessHashOfMaps {
 		out.Key = b.codec(m.key)
 	}
 	out.Doc = mapDoc(out, m, why)
 	return out
+}
+
+// innerDoc says what the maps in a map of maps are.
+func innerDoc(inner *Map, m mapShapes) []string {
+	if m.Type == 0 {
+		return []string{"", "The maps in it are read as bytes."}
+	}
+	doc := []string{"", "The maps in it:", ""}
+	for _, line := range inner.Doc {
+		if strings.HasPrefix(line, "\t") {
+			doc = append(doc, line)
+		}
+	}
+	return doc
 }
 
 // refOf numbers a type and returns the reference to it.
@@ -282,7 +304,7 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 	}
 	if out.Access == AccessRingBufOf {
 		doc = append(doc, "\trecords: "+runtime.CType(m.value))
-	} else if m.ValueSize > 0 && m.value == nil {
+	} else if m.ValueSize > 0 && m.value == nil && out.Access != AccessArrayOfMaps && out.Access != AccessHashOfMaps {
 		doc = append(doc, fmt.Sprintf("\tvalue: %s without a type", bytesText(int(m.ValueSize))))
 	} else if m.value != nil {
 		doc = append(doc, "\tvalue: "+runtime.CType(m.value))
@@ -306,6 +328,8 @@ func access(m mapShapes) (a Access, why string) {
 	switch {
 	case m.unread != "":
 		return AccessOpaque, m.unread
+	case m.isInner && m.Type == 0:
+		return AccessOpaque, "the object does not say what is in the map that it is in"
 	case m.Type == uint32(runtime.MapTypeBloomFilter):
 		return AccessOpaque, "a bloom filter keeps bits of hashes, and none of its elements"
 	case !typed:
@@ -314,12 +338,12 @@ func access(m mapShapes) (a Access, why string) {
 		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
 	case a == AccessRingBuf && m.value != nil:
 		return AccessRingBufOf, ""
+	case a.hasKey() && m.key == nil:
+		return AccessOpaque, "it is defined without the type of its keys (use __type(key, ...))"
 	case !a.hasValue():
 		return a, ""
 	case m.value == nil:
 		return AccessOpaque, "it is defined without the type of its values (use __type(value, ...))"
-	case a.hasKey() && m.key == nil:
-		return AccessOpaque, "it is defined without the type of its keys (use __type(key, ...))"
 	case a == AccessTrie && !isAddressPrefix(m.key):
 		return AccessHash, ""
 	}
@@ -329,7 +353,7 @@ func access(m mapShapes) (a Access, why string) {
 // hasValue tells whether values are of a type of the program's.
 func (a Access) hasValue() bool {
 	switch a {
-	case AccessOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf:
+	case AccessOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf, AccessArrayOfMaps, AccessHashOfMaps:
 		return false
 	}
 	return true
@@ -337,7 +361,7 @@ func (a Access) hasValue() bool {
 
 // hasKey tells whether entries are found by a key of the program's.
 func (a Access) hasKey() bool {
-	return a == AccessHash || a == AccessPerCPUHash || a == AccessTrie
+	return a == AccessHash || a == AccessPerCPUHash || a == AccessTrie || a == AccessHashOfMaps
 }
 
 // isAddressPrefix tells whether the key of a trie is a prefix length and one
@@ -378,7 +402,8 @@ var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeLPMTrie:       AccessTrie,
 	runtime.MapTypeStackTrace:    AccessStackTraces,
 	runtime.MapTypeProgArray:     AccessSlots,
-	runtime.MapTypeArrayOfMaps:   AccessSlots,
+	runtime.MapTypeArrayOfMaps:   AccessArrayOfMaps,
+	runtime.MapTypeHashOfMaps:    AccessHashOfMaps,
 	runtime.MapTypeRingBuf:       AccessRingBuf,
 	runtime.MapTypeUserRingBuf:   AccessRingBuf,
 }

@@ -83,6 +83,8 @@ type Map struct {
 	Value     *Codec // nil where values are not decoded
 	Type      uint32 // enum bpf_map_type
 	TypeConst string // of package runtime, for Type; may be empty
+	Inner     *Map   // ArrayOfMaps, HashOfMaps: how the maps in it are read; follows it in Model.Maps
+	IsInner   bool   // it is the Inner of another, and has no accessor
 	Given     string // Go field of the fixture; empty if it has none
 }
 
@@ -100,6 +102,8 @@ const (
 	AccessQueue       Access = "Queue"
 	AccessStackTraces Access = "StackTraces"
 	AccessSlots       Access = "Slots"
+	AccessArrayOfMaps Access = "ArrayOfMaps"
+	AccessHashOfMaps  Access = "HashOfMaps"
 	AccessRingBuf     Access = "RingBuf"
 	AccessRingBufOf   Access = "RingBufOf"
 	AccessArena       Access = "Arena"

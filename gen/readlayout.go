@@ -121,6 +121,9 @@ func readMap(x ast.Expr) (m runtime.MapLayout, err error) {
 			m.Value, err = stringLiteral(value)
 		case "Type":
 			m.Type, err = readMapType(value)
+		case "Inner":
+			name, _ := value.(*ast.Ident)
+			m.Inner = name != nil && name.Name == "true"
 		default:
 			err = errors.New("it is not known")
 		}

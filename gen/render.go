@@ -48,7 +48,9 @@ func (p *Package) Render() ([]byte, error) {
 func (m *Model) renderAccessors(f *jen.File) {
 	m.renderSnap(f)
 	for _, a := range m.Maps {
-		m.renderMap(f, a)
+		if !a.IsInner {
+			m.renderMap(f, a)
+		}
 	}
 	for _, s := range m.Sections {
 		m.renderSectionAccessor(f, s)
@@ -159,23 +161,51 @@ func (m *Model) snapDoc() []string {
 
 func (m *Model) renderMap(f *jen.File, a *Map) {
 	doc(f, a.Doc)
-	args := []jen.Code{jen.Id("s").Dot("binding"), jen.Id(a.ID)}
-	var typeArgs []jen.Code
-	for _, c := range []*Codec{a.Key, a.Value} {
-		if c != nil {
-			args = append(args, jen.Id(c.Name))
-			typeArgs = append(typeArgs, goType(c.Type))
-		}
-	}
+	args := append([]jen.Code{jen.Id("s").Dot("binding"), jen.Id(a.ID)}, a.args()...)
 	if a.Access == AccessStructOps {
 		m.accessor(f, a.Name).Op("*").Add(goType(a.Value.Type)).Block(jen.Return(jen.Qual(ktrt, "LoadStructOps").Call(args...)))
 		return
 	}
-	result := jen.Qual(ktrt, string(a.Access))
+	m.accessor(f, a.Name).Add(a.result()).Block(jen.Return(jen.Qual(ktrt, "New"+string(a.Access)).Call(args...)))
+}
+
+// args are what the constructor of an accessor takes behind the binding and the
+// map's number.
+func (m *Map) args() []jen.Code {
+	var args []jen.Code
+	if m.Inner != nil {
+		args = append(args, jen.Id(m.Inner.ID))
+	}
+	for _, c := range []*Codec{m.Key, m.Value} {
+		if c != nil {
+			args = append(args, jen.Id(c.Name))
+		}
+	}
+	if m.Inner != nil {
+		open := append([]jen.Code{jen.Id("b"), jen.Id("i")}, m.Inner.args()...)
+		args = append(args, jen.Func().Params(jen.Id("b").Op("*").Qual(ktrt, "Binding"), jen.Id("i").Int()).Add(m.Inner.result()).Block(
+			jen.Return(jen.Qual(ktrt, "New"+string(m.Inner.Access)).Call(open...)),
+		))
+	}
+	return args
+}
+
+// result is the type of an accessor.
+func (m *Map) result() *jen.Statement {
+	var typeArgs []jen.Code
+	for _, c := range []*Codec{m.Key, m.Value} {
+		if c != nil {
+			typeArgs = append(typeArgs, goType(c.Type))
+		}
+	}
+	if m.Inner != nil {
+		typeArgs = append(typeArgs, m.Inner.result())
+	}
+	result := jen.Qual(ktrt, string(m.Access))
 	if len(typeArgs) > 0 {
 		result.Types(typeArgs...)
 	}
-	m.accessor(f, a.Name).Add(result).Block(jen.Return(jen.Qual(ktrt, "New"+string(a.Access)).Call(args...)))
+	return result
 }
 
 func (m *Model) accessor(f *jen.File, name string) *jen.Statement {
@@ -493,6 +523,9 @@ func mapList(maps []*Map) jen.Code {
 			}
 			if m.Ref != "" {
 				fields = append(fields, jen.Id("Value").Op(":").Lit(m.Ref))
+			}
+			if m.IsInner {
+				fields = append(fields, jen.Id("Inner").Op(":").True())
 			}
 			g.Line().Id(m.ID).Op(":").Values(fields...)
 		}

@@ -20,7 +20,7 @@ func (b *builder) declareFixture() {
 		s.Given = fields.number(s.Name, "section "+s.CName)
 	}
 	for _, m := range b.model.Maps {
-		if m.given() != nil {
+		if !m.IsInner && m.given() != nil {
 			m.Given = fields.number(m.Name, "map "+m.CName)
 		}
 	}

@@ -16,9 +16,17 @@ func NewArray[V any](b *Binding, i int, decode Decode[V]) Array[V] {
 	return Array[V]{s: &b.readable(i).source, decode: decode}
 }
 
-// readable returns map i of the layout, or fails if it cannot be read.
+// at returns map i of the layout, or behind those one in a map of maps.
+func (b *Binding) at(i int) *boundMap {
+	if i < len(b.maps) {
+		return b.maps[i]
+	}
+	return b.inner.at(i - len(b.maps))
+}
+
+// readable returns map i, or fails if it cannot be read.
 func (b *Binding) readable(i int) *boundMap {
-	m := b.maps[i]
+	m := b.at(i)
 	if m.err != nil {
 		m.fail("read", m.err)
 	}

@@ -26,6 +26,7 @@ type Binding struct {
 	types    []boundType
 	memory   memory
 	kernel   kernelIndex
+	inner    innerMaps
 
 	mu          sync.RWMutex // guards what follows
 	memo        map[objectKey]*object

@@ -92,6 +92,9 @@ func (f *fixture) snapshot(sections, maps []any) (*Snapshot, error) {
 		f.cpus = max(f.cpus, cpusOf(given))
 	}
 	for i := range f.layout.Maps {
+		if f.layout.Maps[i].Inner {
+			continue
+		}
 		if err := f.addMap(i, at(maps, i)); err != nil {
 			return nil, err
 		}

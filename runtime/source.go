@@ -94,6 +94,10 @@ type boundMap struct {
 func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 	l := &b.layout.Maps[i]
 	bound := &boundMap{source: source{b: b, name: l.Name, number: i + 1, typ: -1}}
+	if l.Inner {
+		bound.err = &MapNotFound{Requested: l.Name}
+		return bound
+	}
 	if l.Type == MapTypeStructOps && l.Value != "" {
 		b.types[b.shapes.index[l.Value]].why = kernelsOwn
 	}
@@ -170,7 +174,7 @@ func (m *boundMap) bindKey(c *comparison, want *Shape) error {
 			return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.name, len(captured.Owners), m.n)
 		}
 		return nil
-	case MapTypeHash, MapTypePerCPUHash, MapTypeLPMTrie, MapTypeStackTrace:
+	case MapTypeHash, MapTypePerCPUHash, MapTypeHashOfMaps, MapTypeLPMTrie, MapTypeStackTrace:
 	default:
 		return nil
 	}

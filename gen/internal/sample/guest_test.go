@@ -130,7 +130,7 @@ func (g *guest) place(m *ktrt.Map) {
 			m.Keys = append(m.Keys, byte(8*i), 0, 0, 0)
 			m.Keys = append(m.Keys, g.bytes(m.KeySize-4)...)
 		}
-	case ktrt.MapTypePerCPUArray, ktrt.MapTypeProgArray, ktrt.MapTypeQueue, ktrt.MapTypeStack:
+	case ktrt.MapTypePerCPUArray, ktrt.MapTypeProgArray, ktrt.MapTypeArrayOfMaps, ktrt.MapTypeQueue, ktrt.MapTypeStack:
 	default:
 		m.Keys = g.bytes(m.N * m.KeySize)
 	}

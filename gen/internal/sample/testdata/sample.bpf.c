@@ -4,6 +4,7 @@
 #define SEC(name) __attribute__((section(name), used))
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
+#define __array(name, val) typeof(val) *name[]
 #define __kptr __attribute__((btf_type_tag("kptr")))
 #define __packed __attribute__((packed))
 
@@ -247,6 +248,8 @@ struct task {
 #define PROG_ARRAY 3
 #define STACK_TRACE 7
 #define LPM_TRIE 11
+#define ARRAY_OF_MAPS 12
+#define HASH_OF_MAPS 13
 #define QUEUE 22
 #define STACK 23
 #define RINGBUF 27
@@ -346,6 +349,39 @@ MAP(kernel_parts, ARRAY, u32, struct kernel_parts, 8);
 
 extern int LINUX_KERNEL_VERSION __attribute__((section(".kconfig")));
 extern _Bool CONFIG_PREEMPT __attribute__((section(".kconfig"))) __attribute__((weak));
+
+struct per_node {
+	__uint(type, ARRAY);
+	__uint(max_entries, 4);
+	__type(key, u32);
+	__type(value, struct node);
+};
+
+struct {
+	__uint(type, ARRAY_OF_MAPS);
+	__uint(max_entries, 4);
+	__uint(key_size, 4);
+	__array(values, struct per_node);
+} per_nodes SEC(".maps");
+
+struct {
+	__uint(type, HASH_OF_MAPS);
+	__uint(max_entries, 4);
+	__type(key, point_t);
+	__array(values, struct {
+		__uint(type, HASH);
+		__uint(max_entries, 4);
+		__type(key, u32);
+		__type(value, enum policy);
+	});
+} per_point SEC(".maps");
+
+struct {
+	__uint(type, ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} unknown_maps SEC(".maps");
 
 struct {
 	__uint(type, RINGBUF);

@@ -1,0 +1,252 @@
+package runtime
+
+import (
+	"fmt"
+	"iter"
+	"sync"
+)
+
+// ArrayOfMaps reads an array of maps. M is how the maps in it are read, such as
+// Array[V].
+type ArrayOfMaps[M any] struct {
+	slots Slots
+	inner inner[M]
+}
+
+// NewArrayOfMaps returns the array of maps with index i in the layout, whose
+// maps are like map template of it.
+func NewArrayOfMaps[M any](b *Binding, i, template int, open func(b *Binding, i int) M) ArrayOfMaps[M] {
+	slots := NewSlots(b, i)
+	return ArrayOfMaps[M]{slots, inner[M]{slots.m, template, open}}
+}
+
+// Len returns the number of slots.
+func (a ArrayOfMaps[M]) Len() int { return a.slots.Len() }
+
+// ID returns the id of the map in slot i. ok is false if the slot is empty. It
+// fails if there is no such slot.
+func (a ArrayOfMaps[M]) ID(i int) (id uint32, ok bool) { return a.slots.ID(i) }
+
+// At returns the map in slot i. It fails if the slot is empty, or the map was
+// not captured; see ID.
+func (a ArrayOfMaps[M]) At(i int) M {
+	id, occupied := a.slots.ID(i)
+	if !occupied {
+		a.slots.m.b.fail(&Error{Op: "At", Path: a.slots.m.path(i, 0), Err: &EmptySlot{Map: a.slots.m.name, Index: i}})
+	}
+	return a.inner.at("At", a.slots.m.path(i, 0), id)
+}
+
+// All ranges over the maps in the occupied slots.
+func (a ArrayOfMaps[M]) All() iter.Seq2[int, M] {
+	return func(yield func(int, M) bool) {
+		for i, id := range a.slots.All() {
+			if !yield(i, a.inner.at("All", a.slots.m.path(i, 0), id)) {
+				return
+			}
+		}
+	}
+}
+
+// Partial returns the array for reading what was captured of it, where its
+// capture is incomplete.
+func (a ArrayOfMaps[M]) Partial() ArrayOfMaps[M] {
+	a.slots = a.slots.Partial()
+	return a
+}
+
+// HashOfMaps reads a hash of maps. M is how the maps in it are read, such as
+// Array[V].
+type HashOfMaps[K comparable, M any] struct {
+	ids   Hash[K, uint32]
+	inner inner[M]
+}
+
+// NewHashOfMaps returns the hash of maps with index i in the layout, whose maps
+// are like map template of it.
+func NewHashOfMaps[K comparable, M any](b *Binding, i, template int, key Decode[K], open func(b *Binding, i int) M) HashOfMaps[K, M] {
+	ids := NewHash[K, uint32](b, i, key, nil)
+	if ids.m.n > 0 && ids.m.size != slotSize {
+		ids.m.fail("read", fmt.Errorf("its values have %d bytes, and ids %d", ids.m.size, slotSize))
+	}
+	return HashOfMaps[K, M]{ids, inner[M]{ids.m, template, open}}
+}
+
+// Len returns the number of entries.
+func (h HashOfMaps[K, M]) Len() int { return h.ids.Len() }
+
+// Keys returns the keys in the order of the capture.
+func (h HashOfMaps[K, M]) Keys() []K { return h.ids.Keys() }
+
+// Get returns the map for a key. It fails if there is none, or it was not
+// captured.
+func (h HashOfMaps[K, M]) Get(key K) (m M) {
+	if i := h.ids.entry("Get", key); i >= 0 {
+		return h.at("Get", i)
+	}
+	return m
+}
+
+// Lookup returns the map for a key, if there is one. It fails if that map was
+// not captured.
+func (h HashOfMaps[K, M]) Lookup(key K) (m M, ok bool) {
+	i, exists := h.ids.keys.entries[key]
+	if !exists {
+		h.ids.whole("Lookup")
+		return m, false
+	}
+	return h.at("Lookup", h.ids.unambiguous("Lookup", key, i)), true
+}
+
+// All ranges over the maps in the order of the capture.
+func (h HashOfMaps[K, M]) All() iter.Seq2[K, M] {
+	return func(yield func(K, M) bool) {
+		h.ids.whole("All")
+		for i, key := range h.ids.keys.keys {
+			if !yield(key, h.at("All", i)) {
+				return
+			}
+		}
+	}
+}
+
+// Partial returns the hash for reading what was captured of it, where its
+// capture is incomplete.
+func (h HashOfMaps[K, M]) Partial() HashOfMaps[K, M] {
+	h.ids = h.ids.Partial()
+	return h
+}
+
+func (h HashOfMaps[K, M]) at(op string, entry int) M {
+	m := h.ids.m
+	raw, _, readable := m.value(entry, 0)
+	if !readable {
+		m.failUnreadable(op, entry, 0)
+	}
+	return h.inner.at(op, m.path(entry, 0), m.order().Uint32(raw))
+}
+
+// inner opens the maps in a map of maps.
+type inner[M any] struct {
+	outer    *boundMap
+	template int // in Layout.Maps
+	open     func(b *Binding, i int) M
+}
+
+// at opens the map with an id, which is at a path in the outer map.
+func (n inner[M]) at(op, path string, id uint32) M {
+	b := n.outer.b
+	i, err := b.inner.bind(b, n.template, path, id)
+	if err != nil {
+		b.fail(&Error{Op: op, Path: path, Err: err})
+	}
+	return n.open(b, i)
+}
+
+// innerMaps are the maps in maps of maps, bound at their first use. They are
+// numbered behind those of the layout.
+type innerMaps struct {
+	mu    sync.Mutex // guards what follows
+	maps  []*boundMap
+	known map[innerKey]int
+}
+
+type innerKey struct {
+	template int
+	id       uint32
+}
+
+func (n *innerMaps) at(i int) *boundMap {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.maps[i]
+}
+
+// bind returns the number of the map with an id.
+func (n *innerMaps) bind(b *Binding, template int, path string, id uint32) (i int, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := innerKey{template, id}
+	if i, known := n.known[key]; known {
+		return len(b.maps) + i, nil
+	}
+	m, err := b.bindInner(template, path, id)
+	if err != nil {
+		return 0, err
+	}
+	if n.known == nil {
+		n.known = make(map[innerKey]int)
+	}
+	m.number = len(b.maps) + len(n.maps) + 1
+	n.known[key] = len(n.maps)
+	n.maps = append(n.maps, m)
+	return len(b.maps) + len(n.maps) - 1, nil
+}
+
+// bindInner compares the map with an id with the map of the layout that it
+// should be like.
+func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, error) {
+	l := &b.layout.Maps[template]
+	bound := &boundMap{source: source{b: b, name: path, typ: -1}}
+	for _, m := range b.snapshot.Maps {
+		if m.ID == id {
+			bound.m = m
+		}
+	}
+	if bound.m == nil {
+		return nil, &InnerMapNotFound{ID: id}
+	}
+	c := newComparison(b.snapshot.Guest.BigEndian)
+	if l.Type != 0 && bound.m.Type.family() != l.Type.family() {
+		c.differ("map "+path, l.Type.String(), bound.m.Type.String())
+	} else {
+		bound.err = bound.take(c, l, b.shapes.keys[template])
+	}
+	if len(c.differences) > 0 {
+		return nil, &LayoutError{Object: b.layout.Object, Package: b.layout.Package, Differences: c.differences}
+	}
+	return bound, nil
+}
+
+// EmptySlot is asking for the map in a slot that has none.
+type EmptySlot struct {
+	Map   string
+	Index int
+}
+
+func (e *EmptySlot) Error() string {
+	return fmt.Sprintf("slot %d of %s is empty: ID and All tell which are not", e.Index, e.Map)
+}
+
+// InnerMapNotFound is a map that another map refers to and that the snapshot
+// does not hold.
+type InnerMapNotFound struct{ ID uint32 }
+
+func (e *InnerMapNotFound) Error() string {
+	return fmt.Sprintf("the map with id %d, which is in it, is not in the snapshot: it was freed, or left out of the capture", e.ID)
+}
+
+// Inner returns the map that an entry of a map of maps holds, for reading it
+// without generated code.
+func (e Entry) Inner() MapView {
+	v := e.value()
+	if v.err == nil && e.m.m.Type != MapTypeArrayOfMaps && e.m.m.Type != MapTypeHashOfMaps {
+		v = v.failed("Inner", &TypeMismatch{Expected: "a map of maps", Actual: e.m.m.Type.String(), Hint: "Get reads the entry"})
+	}
+	if v.err == nil && len(v.data) != slotSize {
+		v = v.failed("Inner", fmt.Errorf("the snapshot is damaged: its values have %d bytes, and ids %d", len(v.data), slotSize))
+	}
+	if v.err != nil {
+		return MapView{err: v.err}
+	}
+	id := uint32(intPlace{bits: 32, bigEndian: e.m.r.snapshot.Guest.BigEndian}.load(v.data))
+	if id == 0 {
+		return MapView{err: v.failed("Inner", &EmptySlot{Map: e.m.name, Index: e.entry}).err}
+	}
+	for _, m := range e.m.r.maps {
+		if m.m.ID == id {
+			return m.view()
+		}
+	}
+	return MapView{err: v.failed("Inner", &InnerMapNotFound{ID: id}).err}
+}
