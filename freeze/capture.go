@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
@@ -101,6 +102,7 @@ type stop struct {
 	pass    *bpfmap.Pass // nil if the guest did not stop
 	chased  *chase.Chase // nil if it did not come to that
 	online  []int
+	code    []runtime.Symbol // that the kernel has compiled, if a map can refer to it
 	taken   time.Time
 	timing  runtime.Timing
 	doing   string
@@ -151,6 +153,9 @@ func (s *stop) copy(ctx context.Context) error {
 	copyErr := s.pass.Copy(ctx)
 	for _, m := range s.pass.Maps {
 		s.programs.fetch(s.stopped, m.BTF)
+	}
+	if slices.ContainsFunc(s.pass.Maps, (*bpfmap.Map).HasCode) {
+		s.code, _ = s.compiledCode() // what is missing stays without a name
 	}
 	s.timing.Copy = time.Since(walked)
 	s.timing.Bytes = s.pass.Bytes()
@@ -276,5 +281,6 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 		snap.Maps = append(snap.Maps, &m.Map)
 	}
 	snap.Programs = f.programs.list()
+	snap.Symbols = f.symbolise(s.pass.Maps, s.code)
 	return snap
 }

@@ -418,6 +418,58 @@ func TestRingsThatLieFail(t *testing.T) {
 	}
 }
 
+// stacked makes a map with one stack of return addresses, beside functions of
+// the kernel and compiled code.
+func stacked(g *guest, frames ...uint64) {
+	for name, at := range map[string]uint64{"schedule": 0x100, "__schedule": 0x200} {
+		g.Symbols[name] = 0xffffffff9ac80000 + at
+	}
+	g.Ksyms(0x40, map[string]uint64{"bpf_prog_1_enqueue": 0xffffffffc0001000, "bpf_prog_2_stopping": 0xffffffffc0000000})
+	var stack []byte
+	for _, frame := range frames {
+		stack = binary.LittleEndian.AppendUint64(stack, frame)
+	}
+	g.add(1, g.Stacks(memimage.Map{ID: 1, Type: 7, KeySize: 4, ValueSize: 64, MaxEntries: 4}, 4, 8, map[int][]byte{3: stack}))
+}
+
+func TestStacksNameTheCodeThatTheyAreIn(t *testing.T) {
+	want := map[uint64]string{
+		0xffffffff9ac80110: "schedule+0x10", 0xffffffff9ac80200: "__schedule+0x0", 0xffffffff9ac801ff: "schedule+0xff",
+		0xffffffffc0001020: "bpf_prog_1_enqueue+0x20", 0xffffffffc0000000: "bpf_prog_2_stopping+0x0",
+		0xffffffffc0001040: "0xffffffffc0001040", 0xffffffff00000010: "0xffffffff00000010",
+	}
+	g := newGuest()
+	var frames []uint64
+	for frame := range want {
+		frames = append(frames, frame)
+	}
+	stacked(g, frames...)
+	snap := g.capture(t, freeze.Options{})
+	for frame, text := range want {
+		require.Equal(t, text, snap.Frame(runtime.Address(frame)).String())
+	}
+	require.Len(t, snap.Symbols, 4)
+}
+
+// A list that does not end, or leads nowhere, costs names and nothing else.
+func TestStacksAreReadWhereTheListOfCompiledCodeIsBroken(t *testing.T) {
+	for name, next := range map[string]func(g *guest) uint64{
+		"a cycle": func(g *guest) uint64 { return g.Get(g.Symbols["bpf_kallsyms"]) },
+		"nowhere": func(*guest) uint64 { return 0xdead000000000100 },
+		"NULL":    func(*guest) uint64 { return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			stacked(g, 0xffffffff9ac80110)
+			first := g.Get(g.Symbols["bpf_kallsyms"])
+			g.Put(first, next(g), 8)
+			snap := g.capture(t, freeze.Options{})
+			require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+			require.Equal(t, "schedule+0x10", snap.Frame(0xffffffff9ac80110).String())
+		})
+	}
+}
+
 func TestMapsAreFoundAtAnyDepthAndInOrder(t *testing.T) {
 	g := newGuest()
 	ids := []uint32{1, 63, 64, 4095, 4096, 300_000, 1<<31 - 1}

@@ -131,31 +131,41 @@ const maxKsyms = 1 << 16
 
 var bpfPrefix = regexp.MustCompile(`^bpf_prog_[0-9a-f]{16}_`)
 
-func (f *Freezer) bpfFunction(addr kmem.Addr) (Function, error) {
+func (f *Freezer) bpfFunction(addr kmem.Addr) (function Function, err error) {
+	err = f.eachKsym(func(ksym kmem.Addr, start, end uint64) (bool, error) {
+		if uint64(addr) < start || uint64(addr) >= end {
+			return true, nil
+		}
+		function, err = f.ksymFunction(ksym, uint64(addr)-start)
+		return false, err
+	})
+	return function, err
+}
+
+// eachKsym calls visit with each struct bpf_ksym and the range of its code,
+// until that returns false.
+func (f *Freezer) eachKsym(visit func(ksym kmem.Addr, start, end uint64) (bool, error)) error {
 	l := &f.ksyms
 	if !l.ok {
-		return Function{}, nil
+		return nil
 	}
 	node, err := f.stopped.Addr(l.head)
 	for range maxKsyms {
-		if err != nil {
-			return Function{}, err
-		}
-		if node == l.head {
-			return Function{}, nil
+		if err != nil || node == l.head {
+			return err
 		}
 		ksym := node - kmem.Addr(l.node)
 		start, err1 := f.stopped.Fetch(ksym, l.start)
 		end, err2 := f.stopped.Fetch(ksym, l.end)
 		if err1 != nil || err2 != nil {
-			return Function{}, fmt.Errorf("read struct bpf_ksym at %v: %w", ksym, errors.Join(err1, err2))
+			return fmt.Errorf("read struct bpf_ksym at %v: %w", ksym, errors.Join(err1, err2))
 		}
-		if uint64(addr) >= start && uint64(addr) < end {
-			return f.ksymFunction(ksym, uint64(addr)-start)
+		if more, err := visit(ksym, start, end); !more || err != nil {
+			return err
 		}
 		node, err = f.stopped.Addr(node)
 	}
-	return Function{}, fmt.Errorf("bpf_kallsyms has more than %d entries", maxKsyms)
+	return fmt.Errorf("bpf_kallsyms has more than %d entries", maxKsyms)
 }
 
 func (f *Freezer) ksymFunction(ksym kmem.Addr, offset uint64) (Function, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,6 +56,13 @@ func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
 			for name, values := range want.Queued {
 				requireQueued(t, name, values, mapNamed(t, snap, name))
 			}
+			for name, records := range want.Rings {
+				requireRecords(t, name, records, mapNamed(t, snap, name))
+			}
+			requireNamedStack(t, snap, mapNamed(t, snap, "stacks"))
+			bloom := mapNamed(t, snap, "bloom")
+			require.Equal(t, runtime.Unsupported, bloom.Status)
+			require.Contains(t, bloom.Reason, "a bloom filter keeps bits of hashes")
 		})
 	}
 }
@@ -178,6 +186,33 @@ func requireQueued(t *testing.T, name string, want [][]byte, got *runtime.Map) {
 	for i := range want {
 		require.Equal(t, want[i], got.Values[i*got.Stride:][:got.ValueSize], "%s %d", name, i)
 	}
+}
+
+func requireRecords(t *testing.T, name string, want []zooRecord, got *runtime.Map) {
+	t.Helper()
+	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	require.Len(t, got.Extents, len(want), name)
+	for i, record := range want {
+		const discarded = 1 << 30
+		raw := got.Extents[i].Data
+		require.Equal(t, record.Data, raw[8:], "%s: record %d", name, i)
+		require.Equal(t, record.Discarded, binary.LittleEndian.Uint32(raw)&discarded != 0, "%s: record %d", name, i)
+	}
+}
+
+// requireNamedStack looks for the program that kept its stack, and the system
+// call that ran it.
+func requireNamedStack(t *testing.T, snap *runtime.Snapshot, m *runtime.Map) {
+	t.Helper()
+	require.Equal(t, 1, m.N)
+	var frames []string
+	for at := 0; at+8 <= m.ValueSize; at += 8 {
+		if addr := binary.LittleEndian.Uint64(m.Values[at:]); addr != 0 {
+			frames = append(frames, snap.Frame(runtime.Address(addr)).String())
+		}
+	}
+	require.Regexp(t, `^bpf_prog_[0-9a-f]{16}_zoo_stack\+0x`, frames[0], "%v", frames)
+	require.True(t, slices.ContainsFunc(frames, func(f string) bool { return strings.HasPrefix(f, "__sys_bpf+0x") }), "%v", frames)
 }
 
 // busy boots a guest whose CPUs all work, scheduled by the example scheduler.

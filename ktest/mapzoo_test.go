@@ -18,6 +18,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
@@ -34,7 +35,14 @@ type zoo struct {
 	Owned  map[string]int    // other storage: number of entries by map name
 	Pages  map[uint64][]byte // arena pages by user address
 	Queued map[string][][]byte
+	Rings  map[string][]zooRecord // what a consumer has not consumed, from the oldest on
 	Err    string
+}
+
+// zooRecord is a record of a ring buffer.
+type zooRecord struct {
+	Data      []byte
+	Discarded bool
 }
 
 // zooMap is a map and its entries as bpf(2) returned them, a value for each
@@ -61,6 +69,7 @@ func runZoo(role string) int {
 	k := &keeper{zoo: zoo{
 		Tasks: make(map[int32][]byte), Owned: make(map[string]int),
 		Pages: make(map[uint64][]byte), Queued: make(map[string][][]byte),
+		Rings: make(map[string][]zooRecord),
 	}}
 	var object []byte
 	in := gob.NewDecoder(os.Stdin)
@@ -90,6 +99,7 @@ func (k *keeper) keep(object []byte) error {
 		k.makeMaps,
 		func() error { return k.load(object) },
 		k.fillTables, k.deleteSome, k.fillTrie, k.fillReferences, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillInodes, k.fillArena,
+		k.fillRings, k.fillUserRing, k.fillStacks,
 		k.dump,
 	} {
 		if err := step(); err != nil {
@@ -138,6 +148,10 @@ func (k *keeper) makeMaps() error {
 		"inner_1":     innerMap.Copy(),
 		"queue":       {Type: ebpf.Queue, ValueSize: valueSize, MaxEntries: 20},
 		"stack":       {Type: ebpf.Stack, ValueSize: 13, MaxEntries: 20},
+		"stacks":      {Type: ebpf.StackTrace, KeySize: 4, ValueSize: 127 * 8, MaxEntries: 64},
+		"ring":        {Type: ebpf.RingBuf, MaxEntries: ringSize},
+		"ring_user":   {Type: ebpf.UserRingbuf, MaxEntries: ringSize},
+		"bloom":       {Type: ebpf.BloomFilter, ValueSize: 4, MaxEntries: 10},
 		"zoo_tasks":   storage(ebpf.TaskStorage),
 		"zoo_cgroups": storage(ebpf.CgroupStorage),
 		"zoo_inodes":  storage(ebpf.InodeStorage),
@@ -181,7 +195,7 @@ func perCPU(t ebpf.MapType) bool {
 func lookedUp(t ebpf.MapType) bool {
 	switch t {
 	case ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash,
-		ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps:
+		ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.StackTrace:
 		return true
 	}
 	return false
@@ -189,7 +203,7 @@ func lookedUp(t ebpf.MapType) bool {
 
 // filledWithNoise says whether maps of a type take any key and value.
 func filledWithNoise(t ebpf.MapType) bool {
-	return lookedUp(t) && t != ebpf.LPMTrie && t != ebpf.ArrayOfMaps && t != ebpf.HashOfMaps
+	return lookedUp(t) && t != ebpf.LPMTrie && t != ebpf.ArrayOfMaps && t != ebpf.HashOfMaps && t != ebpf.StackTrace
 }
 
 // bufferSize is how many bytes bpf(2) takes for a value of m.
@@ -314,6 +328,25 @@ func (k *keeper) fillQueues() error {
 		k.zoo.Queued[name] = list
 	}
 	return nil
+}
+
+// fillStacks keeps the stack of a program that this process runs.
+func (k *keeper) fillStacks() error {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "zoo_stack", Type: ebpf.RawTracepoint, License: "GPL", Instructions: asm.Instructions{
+		asm.LoadMapPtr(asm.R2, k.maps["stacks"].FD()),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.FnGetStackid.Call(),
+		asm.Return(),
+	}})
+	if err != nil {
+		return fmt.Errorf("load a program that keeps its stack: %w", err)
+	}
+	k.open = append(k.open, p) // for its code to have a name
+	id, err := p.Run(&ebpf.RunOptions{})
+	if err == nil && int32(id) < 0 {
+		err = fmt.Errorf("bpf_get_stackid returned %d", int32(id))
+	}
+	return err
 }
 
 // fillTasks starts processes and gives most of them, and this one, storage.

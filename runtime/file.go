@@ -184,6 +184,7 @@ type (
 		Maps     []fileMap     `json:"maps"`
 		Kernel   []fileObject  `json:"kernel,omitempty"`
 		Objects  int           `json:"objects,omitempty"` // block: the bytes of Kernel
+		Symbols  []fileSymbol  `json:"symbols,omitempty"`
 	}
 	fileObject struct {
 		Addr   uint64 `json:"addr"`
@@ -226,6 +227,11 @@ type (
 		Extents    int         `json:"extents,omitempty"`     // block: address and length, 8 bytes each
 		ExtentData int         `json:"extent_data,omitempty"` // block
 	}
+	fileSymbol struct {
+		Addr uint64 `json:"addr"`
+		Size uint64 `json:"size"`
+		Name []byte `json:"name"` // any bytes
+	}
 	fileOwner struct {
 		Addr uint64 `json:"addr"`
 		PID  int32  `json:"pid"`
@@ -251,6 +257,9 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	}
 	for _, m := range s.Maps {
 		f.Maps = append(f.Maps, e.mapDocument(m))
+	}
+	for _, symbol := range s.Symbols {
+		f.Symbols = append(f.Symbols, fileSymbol{symbol.Addr, symbol.Size, []byte(symbol.Name)})
 	}
 	var objects [][]byte
 	for i := range s.Kernel {

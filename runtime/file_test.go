@@ -23,6 +23,7 @@ func sampleSnapshot() *Snapshot {
 		Timing:   Timing{Stop: time.Millisecond, Paused: 2 * time.Millisecond, Bytes: 4096},
 		Guest:    Guest{Release: "7.3.4", Arch: "amd64", PageSize: 4096, CPUs: 2, Online: []int{0, 1}},
 		Programs: []*Program{program},
+		Symbols:  []Symbol{{Addr: 0xffffffff81000000, Size: 16, Name: "schedule"}, {Addr: 0xffffffffc0000000, Size: 4096, Name: "bpf_prog_\xff"}},
 		Maps: []*Map{
 			{
 				ID: 1, Name: "hash", Type: MapTypeHash, KeySize: 4, ValueSize: 8, Program: program, Key: u32, Value: value,

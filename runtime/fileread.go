@@ -1,11 +1,13 @@
 package runtime
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 )
 
@@ -115,6 +117,10 @@ func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 		}
 		s.Maps = append(s.Maps, m)
 	}
+	for _, symbol := range f.Symbols {
+		s.Symbols = append(s.Symbols, Symbol{symbol.Addr, symbol.Size, string(symbol.Name)})
+	}
+	slices.SortStableFunc(s.Symbols, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
 	s.Kernel, err = d.kernel(f)
 	return s, err
 }

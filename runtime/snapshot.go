@@ -29,6 +29,10 @@ type Snapshot struct {
 	// the program takes it for.
 	Kernel []KernelObject
 
+	// Symbols are the functions that stack traces and the operations of
+	// struct_ops have addresses of, ascending by address; see Frame.
+	Symbols []Symbol
+
 	dynamic atomic.Pointer[reader] // of reads without generated code; nil before the first
 }
 

@@ -87,3 +87,9 @@ func (l *stackTrace) stack(p *Pass, m *Map, slot uint32, bucket kmem.Addr) error
 	m.N++
 	return nil
 }
+
+// HasCode tells whether the values of a map that was copied hold addresses of
+// code.
+func (m *Map) HasCode() bool {
+	return m.N > 0 && (m.Type == typeStackTrace || m.Type == typeStructOps)
+}

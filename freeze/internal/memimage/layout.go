@@ -63,6 +63,7 @@ var structs = map[string]struct {
 	}},
 	"vm_struct":          {64, []member{{"addr", 8, 8, 0}}},
 	"bpf_struct_ops_map": {512, []member{{"kvalue", 384, 1, 128}}},
+	"bpf_ksym":           {608, []member{{"start", 8, 8, 0}, {"end", 16, 8, 0}, {"name", 24, 1, 512}, {"lnode.next", 552, 8, 0}}},
 	"bpf_ringbuf_map":    {288, []member{{"rb", 272, 8, 0}}},
 	"bpf_ringbuf": {12288, []member{
 		{"overwrite_mode", 76, 1, 0}, {"consumer_pos", 4096, 8, 0}, {"producer_pos", 8192, 8, 0},

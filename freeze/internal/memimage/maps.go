@@ -426,6 +426,23 @@ func (m *Image) Stacks(h Map, slots, frameSize int, stacks map[int][]byte) uint6
 	return a
 }
 
+// Ksyms makes the list of what the kernel has compiled, with code of size bytes
+// at addresses, by name.
+func (m *Image) Ksyms(size uint64, code map[string]uint64) {
+	head := m.Alloc(16)
+	m.Symbols["bpf_kallsyms"] = head
+	next := head
+	for _, name := range slices.Sorted(maps.Keys(code)) {
+		a := m.Alloc(sizeOf("bpf_ksym"))
+		m.set(a, "bpf_ksym", "start", code[name])
+		m.set(a, "bpf_ksym", "end", code[name]+size)
+		m.Write(Addr(a, "bpf_ksym", "name"), []byte(name))
+		m.set(a, "bpf_ksym", "lnode.next", next)
+		next = Addr(a, "bpf_ksym", "lnode.next")
+	}
+	m.Put(head, next, 8)
+}
+
 // Other makes a map of which only the header is there.
 func (m *Image) Other(h Map) uint64 {
 	a := m.Alloc(sizeOf("bpf_map"))

@@ -127,6 +127,9 @@ func TestStacksAreReadUpToTheirLastFrame(t *testing.T) {
 	stacks := sample.Bind(t, s).Stacks()
 	require.Equal(t, want, stacks.Get(17))
 	require.Len(t, stacks.Get(stacks.IDs()[1]), 8) // full to its end
+	s.Symbols = []ktrt.Symbol{{Addr: 0xffff_ffff_8100_0000, Size: 0x18, Name: "schedule"}}
+	require.Equal(t, []ktrt.Frame{{Addr: want[0], Symbol: "schedule", Offset: 0x10}, {Addr: want[1]}}, stacks.Frames(17))
+	require.Equal(t, "schedule+0x10", ktrt.FrameOf(sample.Bind(t, s), want[0]).String())
 	require.Equal(t, m.N, stacks.Len())
 	_, exists := stacks.Lookup(18)
 	require.False(t, exists)
