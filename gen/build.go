@@ -198,10 +198,6 @@ func (b *builder) collectSection(s *object.Section) error {
 	if s.Type == nil || len(s.Vars) == 0 {
 		return nil // such as string literals
 	}
-	if s.Kind == object.Arena {
-		b.warnf("section %s is skipped: %s variables are not read yet", s.Name, s.Kind)
-		return nil
-	}
 	shape, err := b.shape(s.Type)
 	if err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)

@@ -22,7 +22,7 @@ func (b *builder) declare() error {
 	}
 	accessors := b.newScope("Binding")
 	for i, s := range b.sections {
-		b.model.Sections[i].Name = accessors.claim(exported(s.Name), "section "+s.Name)
+		b.model.Sections[i].Name = accessors.claim(sectionName(s.Section), "section "+s.Name)
 		b.declareSection(b.model.Sections[i], s)
 	}
 	for _, m := range b.maps {

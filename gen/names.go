@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -156,17 +157,26 @@ func (b *builder) noteKey(key *runtime.Shape) {
 	}
 }
 
+// sectionName is the Go name of a section. That of an arena's variables is not
+// called after its address space, and not like the arena.
+func sectionName(s *object.Section) string {
+	if s.Kind == object.Arena {
+		return "ArenaGlobals"
+	}
+	return exported(s.Name)
+}
+
 // nameSections reserves the names of section structs.
 func (b *builder) nameSections() {
 	for _, s := range b.sections {
 		what := "section " + s.Name
 		name := ""
 		if b.prefix == "" {
-			name = b.scope.claim(exported(s.Name), what)
+			name = b.scope.claim(sectionName(s.Section), what)
 		} else if chosen, ok := b.renames.name(what, b.ways(what)); ok {
 			name = b.scope.take(b.prefix+chosen, what)
 		} else {
-			name = b.scope.number(b.prefix+exported(s.Name), what)
+			name = b.scope.number(b.prefix+sectionName(s.Section), what)
 		}
 		b.model.Sections = append(b.model.Sections, &Section{TypeName: name, CName: s.Name, ID: "section" + name})
 	}

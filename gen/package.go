@@ -138,7 +138,7 @@ func (b *builder) reserve(parts []*part) {
 			continue
 		}
 		for _, s := range part.obj.Sections {
-			b.scope.taken[part.prefix+exported(s.Name)] = "section " + s.Name + " of " + part.obj.Name
+			b.scope.taken[part.prefix+sectionName(&s)] = "section " + s.Name + " of " + part.obj.Name
 		}
 	}
 }

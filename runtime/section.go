@@ -26,9 +26,13 @@ type boundVar struct {
 // for itself: a linker moves them as it likes.
 func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	bound := &boundSection{source: source{b: b, name: want.Name, number: -1 - i, typ: -1 - i, single: true}}
-	bound.m, bound.err = b.find(want.Name,
-		func(m *Map) bool { return isSection(m, want.Name) },
-		func(m *Map) bool { return m.Value != nil && len(m.Value.Members) == len(want.Members) })
+	if isArenaSection(want.Name) {
+		bound.m, bound.err = b.findGlobals(want)
+	} else {
+		bound.m, bound.err = b.find(want.Name,
+			func(m *Map) bool { return isSection(m, want.Name) },
+			func(m *Map) bool { return m.Value != nil && len(m.Value.Members) == len(want.Members) })
+	}
 	if bound.err != nil {
 		return bound
 	}

@@ -21,10 +21,14 @@ type variable struct {
 	member  Member
 }
 
-// load indexes the variables once.
-func (g *globals) load(maps []*mapReader) {
+// load indexes the variables of a snapshot once.
+func (g *globals) load(r *reader) {
 	g.once.Do(func() {
 		g.byName = make(map[string][]variable)
+		maps := r.maps
+		for _, m := range r.snapshot.arenaGlobals() {
+			maps = append(maps[:len(maps):len(maps)], r.newMap(m))
+		}
 		for _, m := range maps {
 			if isGlobal(m.m) {
 				g.sections = append(g.sections, m)
@@ -34,8 +38,8 @@ func (g *globals) load(maps []*mapReader) {
 	})
 }
 
-// isGlobal tells whether a map is one of the sections .bss, .data, .rodata and
-// .kconfig, or one with such a name and a suffix: .data.tuning. A section without BTF is
+// isGlobal tells whether a map is one of the sections .bss, .data, .rodata,
+// .kconfig and .addr_space, or one with such a name and a suffix: .data.tuning. A section without BTF is
 // called by its map's name, to which libbpf adds the object's in front.
 func isGlobal(m *Map) bool {
 	if m.Type != MapTypeArray {
@@ -49,7 +53,7 @@ func isGlobal(m *Map) bool {
 	if dot < 0 {
 		return false
 	}
-	for _, section := range [...]string{".bss", ".data", ".rodata", ".kconfig"} {
+	for _, section := range [...]string{".bss", ".data", ".rodata", ".kconfig", ".addr_space"} {
 		if rest, ok := strings.CutPrefix(name[dot:], section); ok && (rest == "" || rest[0] == '.') {
 			return true
 		}
@@ -75,7 +79,7 @@ func (v View) Var(name string) Value {
 	if err := v.Err(); err != nil {
 		return noVar(name, err)
 	}
-	v.r.globals.load(v.r.maps)
+	v.r.globals.load(v.r)
 	found := v.vars(name)
 	switch len(found) {
 	case 1:

@@ -23,9 +23,9 @@ func (s *Snapshot) Map(name string) MapView { return s.view().Map(name) }
 func (s *Snapshot) MapByID(id uint32) MapView { return s.view().MapByID(id) }
 
 // Var returns the global variable of that name, from any of the .bss, .data,
-// .rodata and .kconfig sections and those whose names begin so. The name is one
-// name: it is not split at dots. It has a [*VarNotFound] or an [*AmbiguousVar]
-// otherwise.
+// .rodata and .kconfig sections and those whose names begin so, or from an
+// arena. The name is one name: it is not split at dots. It has a [*VarNotFound]
+// or an [*AmbiguousVar] otherwise.
 func (s *Snapshot) Var(name string) Value { return s.view().Var(name) }
 
 // Select returns a view of the maps with these ids only.

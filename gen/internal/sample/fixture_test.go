@@ -256,7 +256,7 @@ func (k kept) require(path string, want, got reflect.Value) {
 // read makes a fixture of what a snapshot holds.
 func read(s sample.Snap) *sample.Fixture {
 	f := &sample.Fixture{
-		CPUs: s.PerCpu().CPUs(), Rodata: *s.Rodata(), Data: *s.Data(), DataTuning: *s.DataTuning(), Bss: *s.Bss(),
+		CPUs: s.PerCpu().CPUs(), Rodata: *s.Rodata(), Data: *s.Data(), DataTuning: *s.DataTuning(), Bss: *s.Bss(), ArenaGlobals: *s.ArenaGlobals(),
 		Scalars: all(s.Scalars()), Bits: all(s.Bits()), Arrays: all(s.Arrays()), Tight: all(s.Tight()), Nested: all(s.Nested()),
 		Names: all(s.Names()), Pointers: all(s.Pointers()), Flexible: all(s.Flexible()), Bench: all(s.Bench()),
 		Nodes: entries(s.Nodes()), ByKey: entries(s.ByKey()), Recent: entries(s.Recent()),

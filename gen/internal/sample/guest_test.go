@@ -44,7 +44,7 @@ func (g *guest) snapshot() *ktrt.Snapshot {
 		s.Maps = append(s.Maps, g.mapOf(program, &g.obj.Maps[i]))
 	}
 	for i := range g.obj.Sections {
-		if sec := &g.obj.Sections[i]; sec.Type != nil {
+		if sec := &g.obj.Sections[i]; sec.Type != nil && sec.Kind != object.Arena {
 			s.Maps = append(s.Maps, g.section(program, sec))
 		}
 	}

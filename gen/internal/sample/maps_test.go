@@ -209,3 +209,53 @@ func TestBloomFiltersSayThatTheyHaveNoElements(t *testing.T) {
 	tb := new(fakeTB)
 	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Seen() }), "a bloom filter has no elements")
 }
+
+// libbpf puts the variables of an arena at its start, and from v1.7 on at its
+// end.
+func TestVariablesInArenasAreRead(t *testing.T) {
+	const user = 1 << 44
+	for name, at := range map[string]uint64{"at its start": user, "at its end": user + 3*4096} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(t, "testdata/sample.bpf.o")
+			s := g.snapshot()
+			arena := find(t, s, "arena")
+			arena.Extra = user
+			arena.Extents = []ktrt.Extent{{Addr: user, Data: g.bytes(4096)}}
+			if at != user {
+				arena.Extents = append(arena.Extents, ktrt.Extent{Addr: at, Data: g.bytes(4096)})
+			}
+			data := arena.Extents[len(arena.Extents)-1].Data
+			snap := sample.Bind(t, s)
+			globals := snap.ArenaGlobals()
+			var section *ktrt.Shape
+			for _, shape := range s.Programs[0].Shapes {
+				if shape.Kind == ktrt.KindSection && shape.Name == ".addr_space.1" {
+					section = shape
+				}
+			}
+			require.Len(t, section.Members, 2)
+			for _, v := range section.Members {
+				raw := data[v.Offset:][:v.Type.Size]
+				l := &leaves{t: t}
+				switch v.Name {
+				case "shared_count":
+					requireDecoded(t, v.Name, v.Type, raw, reflect.ValueOf(globals.SharedCount))
+					l.compare(s.Var(v.Name), reflect.ValueOf(globals.SharedCount))
+					require.Equal(t, at+uint64(v.Offset), ktrt.Addr(snap, &globals.SharedCount))
+					require.Equal(t, at+uint64(v.Offset), s.Var(v.Name).Addr())
+				case "shared_points":
+					requireDecoded(t, v.Name, v.Type, raw, reflect.ValueOf(globals.SharedPoints))
+					l.compare(s.Var(v.Name), reflect.ValueOf(globals.SharedPoints))
+				}
+				require.NotZero(t, l.n)
+			}
+		})
+	}
+}
+
+func TestVariablesInArenasThatAreNotThereFail(t *testing.T) {
+	tb := new(fakeTB)
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).ArenaGlobals() }), "read .addr_space.1: no arena of the snapshot holds it")
+	require.ErrorContains(t, s.Var("shared_count").Err(), "in any global section")
+}

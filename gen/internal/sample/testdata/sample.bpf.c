@@ -6,6 +6,7 @@
 #define __type(name, val) typeof(val) *name
 #define __array(name, val) typeof(val) *name[]
 #define __kptr __attribute__((btf_type_tag("kptr")))
+#define __arena __attribute__((address_space(1)))
 #define __packed __attribute__((packed))
 
 typedef unsigned char u8;
@@ -398,6 +399,9 @@ struct {
 	__uint(max_entries, 16);
 	__type(value, u32);
 } seen SEC(".maps");
+
+u32 __arena shared_count SEC(".addr_space.1") = 7;
+point_t __arena shared_points[3] SEC(".addr_space.1");
 
 u32 nr_online;
 u64 counters[4];
