@@ -33,8 +33,11 @@ func (b *builder) declare() error {
 		}
 		outer := b.model.Maps[len(b.model.Maps)-1]
 		inner := b.declareMap(outer.Name+"_Inner", m)
-		outer.Inner, inner.IsInner = inner, true
-		outer.Doc = append(outer.Doc, innerDoc(inner, m)...)
+		inner.IsInner = true
+		if outer.Access == AccessArrayOfMaps || outer.Access == AccessHashOfMaps {
+			outer.Inner = inner
+			outer.Doc = append(outer.Doc, innerDoc(inner, m)...)
+		}
 		b.model.Maps = append(b.model.Maps, inner)
 	}
 	if err := b.declareReaders(accessors); err != nil {

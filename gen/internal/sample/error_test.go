@@ -75,7 +75,7 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 		"truncated":   {func() { snap.Recent().Lookup(5) }, &incomplete, "Lookup recent: only 8 of 100 entries of recent were captured: the limit of 8 entries was reached; .Partial() reads those"},
 		"failed":      {func() { snap.Bits() }, &incomplete, "read bits: bits could not be captured: its memory at 0xdead could not be read"},
 		"no BTF":      {func() { snap.Arrays() }, &noShape, "read arrays: the guest has no BTF for the value of arrays: the program that created the map did not say its type; read its bytes"},
-		"no such map": {func() { snap.Names() }, &mapNotFound, `read names: no map "names" in the snapshot (did you mean "naems"?); it holds scalars, bits, arrays, tight, nested, naems, pointers, flexible, bench, nodes, by_key, recent, per_cpu, per_cpu_by_name, a_name_longer_t, matrix and 27 more`},
+		"no such map": {func() { snap.Names() }, &mapNotFound, `read names: no map "names" in the snapshot (did you mean "naems"?); it holds scalars, bits, arrays, tight, nested, naems, pointers, flexible, bench, nodes, by_key, recent, per_cpu, per_cpu_by_name, a_name_longer_t, matrix and 28 more`},
 		"a copy":      {func() { e := *snap.Scalars().At(0); ktrt.Addr(snap, &e) }, &untracked, "Addr: this *sample.Scalars does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -378,6 +378,13 @@ struct {
 } per_point SEC(".maps");
 
 struct {
+	__uint(type, HASH_OF_MAPS);
+	__uint(max_entries, 4);
+	__uint(key_size, 4); /* its keys have no type */
+	__array(values, struct per_node);
+} per_unknown SEC(".maps");
+
+struct {
 	__uint(type, ARRAY_OF_MAPS);
 	__uint(max_entries, 2);
 	__uint(key_size, 4);
