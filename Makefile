@@ -27,7 +27,7 @@ test:
 	@scripts/setup test
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
 	@scripts/corpus sample >/dev/null || test -z "$$CI"
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 # The tests of make test that read the sample of the corpus, with all of it.
 .PHONY: corpus

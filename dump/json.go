@@ -24,7 +24,7 @@ const (
 )
 
 // JSON writes all that a snapshot holds as one JSON document; SCHEMA.md
-// describes it. [ReadJSON] reads it.
+// describes it.
 func JSON(w io.Writer, s *runtime.Snapshot) error {
 	views, err := choose(s, nil)
 	if err != nil {
