@@ -45,7 +45,8 @@ func TestWritesAreReadBack(t *testing.T) {
 	require.Equal(t, "written by a test", now.Bss().ExitRecord.Reason)
 	want := *task
 	want.Nice, want.LastCpu, want.Ctx = -20, 0xabc, examplesched.Ctx{Weight: 7, Policy: examplesched.Policy_POLICY_BATCH}
-	want.Stats = now.TaskCtxs().Get(pid).Stats
+	require.Equal(t, task.Task.Addr(), now.TaskCtxs().Get(pid).Task.Addr())
+	want.Stats, want.Task = now.TaskCtxs().Get(pid).Stats, now.TaskCtxs().Get(pid).Task // pointers are those of a snapshot
 	require.Equal(t, want, *now.TaskCtxs().Get(pid), "the bits beside a bitfield stay")
 	require.EqualValues(t, 12345, now.ScxPerTask().CPU(1).At(0).Switches)
 	require.Equal(t, snap.ScxPerTask().CPU(0).At(0).Switches, now.ScxPerTask().CPU(0).At(0).Switches)
