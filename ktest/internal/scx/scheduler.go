@@ -49,33 +49,24 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 		s.perform(running, source, object, events)
 	}()
 
-	select {
-	case <-events.loaded:
-		if err := s.proceed(ctx, loaded); err != nil {
-			cancel()
+	for {
+		select {
+		case <-events.loaded:
+			if err := s.proceed(ctx, loaded); err != nil {
+				cancel()
+				<-s.done
+				return nil, err
+			}
+		case e := <-events.enabled:
+			s.name = e.Scheduler
+			return s, nil
+		case <-s.done:
+			return nil, s.startError()
+		case <-ctx.Done():
+			cancel() // which ends it in the guest; who starts the next one waits for that
 			<-s.done
-			return nil, err
+			return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
 		}
-	case e := <-events.enabled:
-		s.name = e.Scheduler
-		return s, nil
-	case <-s.done:
-		return nil, s.startError()
-	case <-ctx.Done():
-		cancel()
-		<-s.done
-		return nil, fmt.Errorf("wait until the scheduler is loaded: %w", context.Cause(ctx))
-	}
-	select {
-	case e := <-events.enabled:
-		s.name = e.Scheduler
-		return s, nil
-	case <-s.done:
-		return nil, s.startError()
-	case <-ctx.Done():
-		cancel() // which ends it in the guest; who starts the next one waits for that
-		<-s.done
-		return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
 	}
 }
 
