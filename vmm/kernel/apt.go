@@ -196,6 +196,20 @@ func (a *apt) download(ctx context.Context, p aptPackage, dir string) (string, e
 	return files[0], nil
 }
 
+// withPackage downloads the package, and removes it again when use has returned.
+func (a *apt) withPackage(ctx context.Context, p aptPackage, use func(path string) error) error {
+	dir, err := os.MkdirTemp(a.dir, "download-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path, err := a.download(ctx, p, dir)
+	if err != nil {
+		return err
+	}
+	return use(path)
+}
+
 // systemArchives returns the entries for the Debian archive in the system's
 // sources, which may be none.
 func systemArchives(ctx context.Context) ([]source, error) {

@@ -231,25 +231,24 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 	if err := os.Mkdir(entry, 0o755); err != nil {
 		return err
 	}
-	downloads, err := os.MkdirTemp(apt.dir, "download-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(downloads)
-	packed, err := apt.download(ctx, p, downloads)
-	if err != nil {
-		return err
-	}
 	image := filepath.Join(entry, imageFile)
-	if err := unpackImage(packed, image); err != nil {
-		return fmt.Errorf("unpacking %s: %w", filepath.Base(packed), err)
+	var packed string
+	err := apt.withPackage(ctx, p, func(path string) error {
+		packed = filepath.Base(path)
+		if err := unpackImage(path, image); err != nil {
+			return fmt.Errorf("unpacking %s: %w", packed, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	k, err := Open(ctx, image)
 	if err != nil {
 		return err
 	}
 	if k.Fit() != nil {
-		unfit := &UnfitError{Path: filepath.Base(packed), Release: k.Release, Lacks: k.facts.Lacks}
+		unfit := &UnfitError{Path: packed, Release: k.Release, Lacks: k.facts.Lacks}
 		return errors.Join(unfit, cache.Remove(ctx, filepath.Dir(k.Vmlinux())))
 	}
 	return os.WriteFile(filepath.Join(entry, suiteFile), []byte(p.suite+"\n"), 0o644)

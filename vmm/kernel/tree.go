@@ -148,15 +148,13 @@ func (f *fetcher) downloadFile(ctx context.Context, apt *apt, p aptPackage, want
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
-	downloads, err := os.MkdirTemp(apt.dir, "download-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(downloads)
-	packed, err := apt.download(ctx, p, downloads)
-	if err != nil {
-		return err
-	}
+	return apt.withPackage(ctx, p, func(packed string) error {
+		return unpackFrom(packed, wanted, func(content io.Reader) error { return unpack(ctx, content, target) })
+	})
+}
+
+// unpackFrom unpacks the first file of a package that is wanted.
+func unpackFrom(packed string, wanted func(string) bool, unpack func(content io.Reader) error) error {
 	file, err := os.Open(packed)
 	if err != nil {
 		return err
@@ -166,7 +164,7 @@ func (f *fetcher) downloadFile(ctx context.Context, apt *apt, p aptPackage, want
 		if !wanted(name) {
 			return nil
 		}
-		if err := unpack(ctx, content, target); err != nil {
+		if err := unpack(content); err != nil {
 			return fmt.Errorf("unpacking %s of %s: %w", name, filepath.Base(packed), err)
 		}
 		return errFound
