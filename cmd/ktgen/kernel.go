@@ -55,14 +55,13 @@ func (t *tool) kernelList(ctx context.Context) error {
 
 func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]")
-	ifMissing := set.Bool("if-missing", false, "do nothing if there is a kernel to boot")
+	ifMissing := set.Bool("if-missing", false, "do nothing if there is a kernel to boot, of the -release if that is given")
 	opts := t.fetchFlags(set)
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
 	if *ifMissing {
-		if k, err := kernel.Find(ctx); err == nil {
-			fmt.Fprintf(t.stderr, "ktgen: tests boot Linux %s (%s)\n", k.Release, k.Path)
+		if t.present(ctx, opts.Release) {
 			return nil
 		}
 	}
@@ -72,6 +71,20 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 	}
 	_, err = fmt.Fprintf(t.stdout, "%s %s\n", k.Release, k.Path)
 	return err
+}
+
+// present tells whether a kernel need not be downloaded, and says which.
+func (t *tool) present(ctx context.Context, release string) bool {
+	find, what := kernel.Find, "tests boot"
+	if release != "" {
+		find, what = func(ctx context.Context) (*kernel.Kernel, error) { return kernel.FindRelease(ctx, release) }, "the cache has"
+	}
+	k, err := find(ctx)
+	if err != nil {
+		return false
+	}
+	fmt.Fprintf(t.stderr, "ktgen: %s Linux %s (%s)\n", what, k.Release, k.Path)
+	return true
 }
 
 // fetchFlags defines the flags that say what to download.

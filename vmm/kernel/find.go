@@ -54,6 +54,21 @@ func Find(ctx context.Context) (*Kernel, error) {
 	return nil, &NotFoundError{Looked: looked}
 }
 
+// FindRelease returns the newest kernel in the cache of a release, or of those
+// that begin with it as a version does: "7.2" is 7.2.12 and not 7.20. It returns
+// [ErrNoKernel] if there is none that is fit.
+func FindRelease(ctx context.Context, release string) (*Kernel, error) {
+	dir, err := cache.Dir()
+	if err != nil {
+		return nil, err
+	}
+	f := fetcher{FetchOptions: FetchOptions{Release: release}, kernels: filepath.Join(dir, kernelsDir)}
+	if k := f.cachedMatch(ctx); k != nil {
+		return k, nil
+	}
+	return nil, fmt.Errorf("%w of release %s in %s: run `ktgen kernel fetch -release %[2]s` to download one", ErrNoKernel, release, f.kernels)
+}
+
 // Survey looks at all the places that Find may look at, in its order. Find
 // returns the kernel of the first without an error.
 func Survey(ctx context.Context) ([]Look, error) {

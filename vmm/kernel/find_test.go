@@ -33,6 +33,19 @@ func TestFindTakesTheNewestInTheCache(t *testing.T) {
 	require.Equal(t, "7.10.1-a", k.Release)
 }
 
+func TestFindReleaseTakesTheNewestOfARelease(t *testing.T) {
+	unfit := fit("7.2.13-a")
+	unfit.btf = nil
+	withCache(t, fit("7.3.4-a"), fit("7.2.9-a"), fit("7.2.12-a"), fit("7.20.1-a"), unfit)
+	k, err := kernel.FindRelease(t.Context(), "7.2")
+	require.NoError(t, err)
+	require.Equal(t, "7.2.12-a", k.Release)
+
+	_, err = kernel.FindRelease(t.Context(), "7.1")
+	require.ErrorIs(t, err, kernel.ErrNoKernel)
+	require.ErrorContains(t, err, "`ktgen kernel fetch -release 7.1`")
+}
+
 func TestFindPassesOverKernelsThatDoNotFit(t *testing.T) {
 	unfit := fit("8.0.0-a")
 	unfit.btf = nil
