@@ -4,6 +4,9 @@ GO ?= go
 CLANG ?= clang-19
 STRIP ?= llvm-strip-19
 
+# A second kernel of the Debian archive, for tests that read one scheduler on two.
+OLDER ?= 7.2
+
 BPF := example_sched/bpf
 
 .PHONY: help
@@ -26,6 +29,7 @@ demo:
 test:
 	@scripts/setup test
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
+	@$(GO) run ./cmd/ktgen kernel fetch -if-missing -release $(OLDER) >/dev/null || test -z "$$CI"
 	@scripts/corpus sample >/dev/null || test -z "$$CI"
 	$(GO) test -timeout 30m ./...
 
