@@ -69,7 +69,7 @@ func (b *builder) collectKernel() error {
 		if err != nil {
 			return err
 		}
-		if shape != nil {
+		if shape != nil && kernelStruct(shape) == "" { // else package runtime has the type
 			b.kernel[name] = shape
 		}
 	}
