@@ -478,6 +478,6 @@ struct sched_ext_ops tally_ops = {
 	.exit_task = (void *)tally_exit_task,
 	.init = (void *)tally_init,
 	.exit = (void *)tally_exit,
-	.timeout_ms = 5000,
+	.timeout_ms = 20000, /* a busy host can keep a guest from running for seconds */
 	.name = "tally",
 };

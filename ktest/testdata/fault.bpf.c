@@ -15,6 +15,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define REJECT 5 /* a store that the verifier does not allow */
 
 #define SHARED_DSQ 0
+#define PATIENT_MS 20000 /* a busy host can keep a guest from running for seconds */
 
 /* As the kernel's sched_ext headers have it: the loader sets it. */
 const volatile u64 __SCX_SLICE_DFL;
@@ -101,6 +102,6 @@ struct sched_ext_ops fault_ops = {
 	.enqueue = (void *)fault_enqueue,
 	.dispatch = (void *)fault_dispatch,
 	.init = (void *)fault_init,
-	.timeout_ms = 2000,
+	.timeout_ms = FAULT == STALL ? 2000 : PATIENT_MS,
 	.name = "fault",
 };

@@ -105,6 +105,6 @@ SEC(".struct_ops.link")
 struct sched_ext_ops watcher_ops = {
 	.running = (void *)watcher_running,
 	.exit_task = (void *)watcher_exit_task,
-	.timeout_ms = 5000,
+	.timeout_ms = 20000, /* a busy host can keep a guest from running for seconds */
 	.name = "watcher",
 };
