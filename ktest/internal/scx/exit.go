@@ -72,11 +72,18 @@ type ExitedError struct{ Exit Exit }
 
 func (e *ExitedError) Error() string {
 	s := "the kernel has ended the scheduler: " + e.Exit.String()
-	if e.Stalled() {
-		s += "; tasks wait in a queue that no dispatch empties, or were never put into one"
+	switch {
+	case !e.Stalled():
+		return s
+	case strings.HasPrefix(e.Exit.Message, watchdogStarved):
+		return s + "; the kernel's own workers did not get to run, because of the scheduler or of a host that is too busy to run the guest: see the host's load, or allow for more in sched_ext_ops.timeout_ms"
 	}
-	return s
+	return s + "; tasks wait in a queue that no dispatch empties, or were never put into one"
 }
+
+// watchdogStarved is what scx_tick (kernel/sched/ext.c) says if the watchdog, a
+// work item, is late.
+const watchdogStarved = "watchdog failed to check in"
 
 // Stalled reports whether the scheduler left a runnable task waiting for
 // longer than the kernel's watchdog allows.
