@@ -13,14 +13,15 @@ import (
 
 func (w *walk) callInsn(insn object.Insn) {
 	ref, ok := w.fn.code.Refs[w.at]
+	if callee := w.fn.names(w.at); callee != "" {
+		w.subprogram(callee)
+		return
+	}
 	switch {
-	case ok && ref.Kind == object.RefFunction:
-		w.subprogram(functionKey(ref.Function.Section, ref.Function.Offset))
 	case ok && ref.Kind == object.RefExtern:
 		w.kfunc(ref.Extern)
-	case insn.Src == pseudoCl && !ok:
-		w.subprogram(functionKey(w.fn.code.Section, uint64(w.at+1+int(insn.Imm))*8))
-	case insn.Src == 0:
+	case ok && w.elsewhere(ref.Symbol):
+	case insn.Src == 0 && !ok:
 		w.helper(insn.Imm)
 	default:
 		w.giveUp("%s: instruction %d calls what the object does not describe", w.fn.Name, w.at-w.fn.start)
@@ -125,7 +126,7 @@ func (w *walk) checkArguments(proto *btf.FuncProto) {
 		switch {
 		case !ok || target == nil:
 		case isScalar(target):
-			w.hint(w.regs[1+i], target)
+			w.hint(w.regs[1+i], target, spaceOf(tags, AnySpace))
 		default:
 			w.regs[1+i] = w.expect(w.regs[1+i], target, spaceOf(tags, AnySpace))
 		}
@@ -187,16 +188,31 @@ func (w *walk) kfunc(x *object.Extern) {
 		w.finishCall(opaque(), true)
 		return
 	}
-	proto, _ := fn.Type.(*btf.FuncProto)
-	if w.knownKfunc(x.Name) {
-		return
+	if !w.knownKfunc(x.Name) {
+		w.external(fn, Kernel)
 	}
+}
+
+// elsewhere calls a function that another object defines, which this one is yet
+// to be linked with, and tells whether the object describes one of that name.
+func (w *walk) elsewhere(name string) bool {
+	var fn *btf.Func
+	if name == "" || w.obj.Types.TypeByName(name, &fn) != nil {
+		return false
+	}
+	w.external(fn, AnySpace)
+	return true
+}
+
+// external calls what is only declared, by its prototype.
+func (w *walk) external(fn *btf.Func, space Space) {
+	proto, _ := fn.Type.(*btf.FuncProto)
 	w.checkArguments(proto)
 	if proto == nil {
 		w.finishCall(opaque(), true)
 		return
 	}
-	v := w.ofType(proto.Return, Kernel)
+	v := w.ofType(proto.Return, space)
 	if v.flags&isOpaque != 0 {
 		v = w.untyped()
 	}

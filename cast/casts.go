@@ -7,13 +7,14 @@ import (
 
 // Casts returns the findings that are sure enough to read memory by, as
 // layouts and captures take them: what is proven or likely, and leads to a type
-// with a name. Per-CPU pointers, which are offsets, are left out.
+// with a name. Per-CPU pointers, which are offsets, and those to the memory of
+// user space are left out.
 func (r *Result) Casts() []runtime.Cast {
 	var casts []runtime.Cast
 	for _, f := range r.Findings {
 		c := runtime.Cast{Path: f.Path, Space: spaces[f.Space]}
 		switch {
-		case f.Class > Likely || f.Space == PerCPU || f.Target == nil || f.Target.TypeName() == "":
+		case f.Class > Likely || f.Space == PerCPU || f.Space == User || f.Target == nil || f.Target.TypeName() == "":
 			continue
 		case f.Map != nil && f.Offset != 0:
 			continue

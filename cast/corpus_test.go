@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/cast"
-	"github.com/ktgen/ktgen/object"
 )
 
 // corpus returns the objects that scripts/corpus has compiled, by path.
@@ -66,16 +65,14 @@ func (t *tally) String() string {
 }
 
 // TestErasedPointersOfTheCorpusComeBack runs the ruler over the corpus: nothing
-// is found wrong, nearly all that anything shows is found, and each integer
-// that is found though it was never declared as a pointer is in a list that
-// was checked against the C source.
+// is found wrong, nearly all that anything shows is found, and both what is
+// missed and each integer that is found though it was never declared as a
+// pointer are in lists that were checked against the C source.
 func TestErasedPointersOfTheCorpusComeBack(t *testing.T) {
 	var seen, unseen tally
-	var spurious []string
+	var missed, spurious []string
 	for _, path := range corpus(t) {
-		obj, err := object.Open(path)
-		require.NoError(t, err)
-		r := cast.Rule(obj, cast.Options{})
+		r := rule(t, path, cast.Options{})
 		name := strings.TrimSuffix(filepath.Base(path), ".bpf.o")
 		if heldOut(path) {
 			unseen.add(r)
@@ -83,6 +80,7 @@ func TestErasedPointersOfTheCorpusComeBack(t *testing.T) {
 			seen.add(r)
 		}
 		for _, e := range r.Missed {
+			missed = append(missed, fmt.Sprintf("%s: %s.%s, %s", name, e.Container, e.Path, e.Was))
 			t.Logf("missed %s: %s.%s, %s: %s", name, e.Container, e.Path, e.Was, e.Why)
 		}
 		for _, e := range r.Wrong {
@@ -96,17 +94,25 @@ func TestErasedPointersOfTheCorpusComeBack(t *testing.T) {
 	t.Logf("held out:  %v", &unseen)
 	require.Greater(t, float64(seen.recovered)/float64(seen.shown), 0.95)
 	require.Greater(t, float64(unseen.recovered)/float64(unseen.shown), 0.95)
+	requireListed(t, "testdata/missed.txt", missed)
+	requireListed(t, "testdata/spurious.txt", spurious)
+}
 
-	list, err := os.ReadFile("testdata/spurious.txt")
+// requireListed compares lines with those of a file, in any order and without
+// its comments.
+func requireListed(t *testing.T, file string, lines []string) {
+	t.Helper()
+	list, err := os.ReadFile(file)
 	require.NoError(t, err)
-	slices.Sort(spurious)
 	var checked []string
 	for line := range strings.Lines(string(list)) {
-		if !strings.HasPrefix(line, "#") {
-			checked = append(checked, strings.TrimSpace(line))
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			checked = append(checked, line)
 		}
 	}
-	require.Equal(t, checked, spurious, "testdata/spurious.txt: check the new ones against their source")
+	slices.Sort(checked)
+	slices.Sort(lines)
+	require.Equal(t, checked, lines, "%s: check what is new against its source", file)
 }
 
 // sourceLine is a line of C with its file's name, without folders.

@@ -29,7 +29,9 @@
 // the cell holds. A cell also collects what its content is used as, which
 // types places that are only ever filled from outside, or by something that
 // has no type itself, such as an allocator. An untyped call result is a place
-// of its own for that reason.
+// of its own for that reason. The kernel's own objects hold what the kernel
+// stores: how one program uses a register of a struct pt_regs says nothing of
+// what it is in another.
 //
 // # Order
 //
@@ -49,7 +51,12 @@
 // known by its use only, is likely. Two targets, or a target and a number,
 // are a [Conflict] and never a finding. Instructions that no verifier would
 // accept are given up on and listed as gaps. Programs that a declaration tag
-// says the verifier must refuse, as tests of the kernel do, prove nothing.
+// says the verifier must refuse, as tests of the kernel do, prove nothing, nor
+// do functions that only they call.
+//
+// A pointer to a struct is one to what the struct begins with. Where either may
+// be there, the smaller one is the target, also if some code takes it for the
+// larger one: it may do so for some of them only.
 //
 // Pointers from an untyped allocator that never meet a type are guessed, by
 // what the object shows beside its instructions. The lines of C that accesses
@@ -63,7 +70,8 @@
 // # What it does not do
 //
 // Unions are not looked at as tagged. The initial contents of sections are not
-// read. A dynptr's slices are typed by their use only.
+// read: loaders fill in no pointers there. A dynptr's slices are typed by their
+// use only.
 //
 // # What earns its keep
 //
@@ -74,19 +82,25 @@
 // measures all of that.
 //
 //	left out        found of wanted  false  schedulers     corpus wrong
-//	nothing           296 of 296      0        1.00       0.70     0
-//	joins             292 of 296      0        0.94       0.68     0
-//	interprocedural   268 of 296      0        0.59       0.67     0
-//	struct_ops        204 of 296      4        1.00       0.70     0
-//	offsets           244 of 296      0        0.96       0.56     3
-//	atomics           240 of 296      0        1.00       0.70     0
-//	callbacks         288 of 296      0        1.00       0.70     0
-//	spills            248 of 296      0        1.00       0.65     2
-//	copies            288 of 296      0        1.00       0.70     0
-//	uses              288 of 296      0        1.00       0.61     0
-//	shapes            276 of 296      0        0.57       0.54     0
+//	nothing           380 of 380      0        1.00       0.71     0
+//	joins             376 of 380      0        0.94       0.69     0
+//	interprocedural   348 of 380      4        0.59       0.62     2
+//	struct_ops        276 of 380      4        1.00       0.71     0
+//	offsets           320 of 380      0        0.96       0.60     3
+//	atomics           324 of 380      0        1.00       0.71     0
+//	callbacks         372 of 380      0        1.00       0.67     2
+//	spills            296 of 380      0        1.00       0.66     2
+//	copies            340 of 380      0        1.00       0.71     0
+//	uses              356 of 380      0        1.00       0.62     0
+//	shapes            360 of 380      0        0.57       0.54     0
+//	foreign           380 of 380      4        1.00       0.71     0
 //
-// Of the 30 % that the corpus lacks with nothing left out, most are 20 places
-// of one test, which are filled with objects of a type that user space chooses:
-// no instruction tells what they point to. [Ruling.Shown] leaves such out.
+// Over the corpus, 71 of the 100 pointers that an instruction touches are
+// recovered, and none wrong. Of the other 29, 20 are places of one test that are
+// filled with objects of types that user space chooses, three lead to structs
+// that the object only declares, two to single bytes, and four are only handed
+// on: testdata/missed.txt lists them. [Ruling.Shown] leaves out those of which
+// no instruction tells what they lead to; of what is shown, 0.99 is recovered.
+// Compiled by others, the 83 objects of Debian's libbpf-tools touch 10, all of
+// which are recovered; of libarena's 12 objects it is 11 of 15.
 package cast

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -54,6 +53,8 @@ type engine struct {
 	functions map[string]*function // by section and offset
 	roots     []*function
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
+
+	foreign map[btf.Type]bool // types of the kernel's objects
 
 	cells map[slot]*cell
 	mixed map[slot]bool // hold different things
@@ -111,6 +112,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 	}
 	e.typeStructOps()
 	e.typeTracing()
+	e.foreign = e.foreignTypes()
 	return e
 }
 
@@ -126,16 +128,6 @@ func (e *engine) addFunction(fn *object.Function, c *object.Code) {
 	if fn.Program() || !fn.Static || e.without(Interprocedural) {
 		e.roots = append(e.roots, f)
 	}
-}
-
-// refused tells whether a program says of itself that the verifier must refuse
-// it, as tests of the kernel do by a declaration tag. It never runs, and tends
-// to store what it must not.
-func refused(fn *object.Function) bool {
-	const tag = "test_expect_failure"
-	return fn.Type != nil && slices.ContainsFunc(fn.Type.Tags, func(t string) bool {
-		return strings.HasPrefix(t, "comment:") && strings.HasSuffix(t, ":"+tag)
-	})
 }
 
 func functionKey(section string, offset uint64) string { return fmt.Sprintf("%s+%d", section, offset) }
@@ -194,9 +186,10 @@ func (e *engine) run() {
 // there are any.
 func (e *engine) enterUnreached() bool {
 	n := len(e.roots)
+	dead := e.refusedOnly()
 	for _, key := range slices.Sorted(maps.Keys(e.functions)) {
 		f := e.functions[key]
-		if len(e.contexts[f]) == 0 && len(f.blocks) > 0 && !refused(f.Function) && !slices.Contains(e.roots, f) {
+		if len(e.contexts[f]) == 0 && len(f.blocks) > 0 && !dead[f] && !slices.Contains(e.roots, f) {
 			e.roots = append(e.roots, f)
 		}
 	}
@@ -235,7 +228,7 @@ func (e *engine) restart() bool {
 
 // pointer is where a slot's content points.
 func (c *cell) pointer() pointer {
-	p := c.stored.ptr.join(c.used)
+	p := c.stored.ptr.usedAs(c.used)
 	if p.state == noPointer {
 		return c.hinted
 	}
@@ -390,6 +383,8 @@ func spaceOf(tags []string, otherwise Space) Space {
 			return Kernel
 		case "percpu_kptr", "percpu":
 			return PerCPU
+		case "user", "uptr":
+			return User
 		}
 	}
 	return otherwise
@@ -427,7 +422,7 @@ func (e *engine) shape(c *cell) {
 func (e *engine) load(s slot) value {
 	c := e.readCell(s)
 	v := c.stored
-	v.ptr = v.ptr.join(c.used)
+	v.ptr = v.ptr.usedAs(c.used)
 	if c.shaped {
 		v.flags |= isGuess
 	}
@@ -481,7 +476,7 @@ func (e *engine) use(s slot, p pointer, where Evidence) {
 		return
 	}
 	c := e.cell(s)
-	if joined := c.used.join(p); joined != c.used {
+	if joined := c.used.joinUse(p); joined != c.used {
 		c.used = joined
 		e.change()
 		c.changed = e.clock

@@ -22,8 +22,8 @@ import (
 // a reported conflict, will do.
 //
 // A pointer is touched if an instruction loads it from memory or stores it
-// there, and the analysis can tell which member that is: knowing all the types
-// that BTF declares, or knowing only what it recovers. A pointer that is not
+// there, or a helper does, and the analysis can tell which member that is:
+// knowing all the types that BTF declares, or knowing only what it recovers. A pointer that is not
 // found because what leads to its struct was not found either is missed, thus,
 // and not untouched.
 type Ruling struct {

@@ -51,21 +51,54 @@ var kernelArguments = map[asm.BuiltinFunc]struct {
 	asm.FnSeqWrite:           {1, "seq_file"},
 }
 
+// stringArguments are helpers that take a string: in which registers, and whose
+// memory it is in.
+var stringArguments = map[asm.BuiltinFunc]struct {
+	regs  []int
+	space Space
+}{
+	asm.FnProbeReadStr:       {[]int{3}, AnySpace},
+	asm.FnProbeReadKernelStr: {[]int{3}, Kernel},
+	asm.FnProbeReadUserStr:   {[]int{3}, User},
+	asm.FnStrncmp:            {[]int{1, 3}, AnySpace},
+	asm.FnStrtol:             {[]int{1}, AnySpace},
+	asm.FnStrtoul:            {[]int{1}, AnySpace},
+}
+
+// takeStrings uses what a helper's arguments say.
+func (w *walk) takeStrings(fn asm.BuiltinFunc) {
+	var char *btf.Int
+	arg, ok := stringArguments[fn]
+	if !ok || w.obj.Types.TypeByName("char", &char) != nil {
+		return
+	}
+	for _, reg := range arg.regs {
+		w.hint(w.regs[reg], char, arg.space)
+	}
+}
+
 // helper calls a helper by its number.
 func (w *walk) helper(id int32) {
+	w.takeStrings(asm.BuiltinFunc(id))
 	if arg, ok := kernelArguments[asm.BuiltinFunc(id)]; ok {
 		if t := w.layouts.named(arg.name); t != nil {
 			w.regs[arg.reg] = w.expect(w.regs[arg.reg], t, Kernel)
 		}
 	}
 	switch fn := asm.BuiltinFunc(id); fn {
-	case asm.FnMapLookupElem, asm.FnMapLookupPercpuElem, asm.FnGetLocalStorage,
-		asm.FnTaskStorageGet, asm.FnCgrpStorageGet, asm.FnInodeStorageGet, asm.FnSkStorageGet:
+	case asm.FnMapLookupElem, asm.FnMapLookupPercpuElem, asm.FnGetLocalStorage:
+		w.finishCall(w.mapValue(), false)
+	case asm.FnTaskStorageGet, asm.FnCgrpStorageGet, asm.FnInodeStorageGet, asm.FnSkStorageGet:
+		w.copyToMap(0, 3) // what a new element starts as
 		w.finishCall(w.mapValue(), false)
 	case asm.FnMapUpdateElem:
 		w.copyToMap(2, 3)
+		w.finishCall(number(anyNumber), false)
 	case asm.FnMapPushElem:
 		w.copyToMap(0, 2)
+		w.finishCall(number(anyNumber), false)
+	case asm.FnMapPopElem, asm.FnMapPeekElem:
+		w.copyFromMap()
 	case asm.FnMapDeleteElem:
 		w.finishCall(number(anyNumber), false)
 	case asm.FnKptrXchg:
@@ -161,41 +194,11 @@ func (w *walk) valueOf(m *object.Map) pointer {
 	return p
 }
 
-// copyToMap handles a helper that copies a key (if it takes one) and a value
-// into the map in r1.
-func (w *walk) copyToMap(key, value_ int) {
-	if m := w.theMap(1); m != nil {
-		if m.Value != nil {
-			w.copyOut(w.regs[value_].ptr, value{ptr: w.valueOf(m)})
-		}
-		if key != 0 && m.Key != nil {
-			if t := w.layouts.canonical(m.Key); !isScalar(t) {
-				w.copyOut(w.regs[key].ptr, value{ptr: typedPointer(t, MapValue)})
-			}
-		}
-	}
-	w.finishCall(number(anyNumber), false)
-}
-
 // exchange handles bpf_kptr_xchg(&v->slot, p), which returns what was there.
 func (w *walk) exchange() {
 	old := w.read(w.regs[1], 0, slotSize)
 	w.write(w.regs[1], 0, slotSize, w.regs[2])
 	w.finishCall(old, false)
-}
-
-// probeRead handles bpf_probe_read_kernel(dst, size, src), which is what
-// BPF_CORE_READ makes of a member access.
-func (w *walk) probeRead() {
-	dst, src := w.regs[1], w.regs[3]
-	n, ok := w.regs[2].asNumber()
-	size, isConst := n.Const()
-	w.writtenByCallee()
-	if ok && isConst && size == slotSize && dst.ptr.known() && dst.ptr.region == stackRegion {
-		w.write(dst, 0, slotSize, w.read(src, 0, slotSize))
-	}
-	w.clobber()
-	w.regs[0] = number(anyNumber)
 }
 
 // callback handles a helper that calls a function before it returns, with

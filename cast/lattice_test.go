@@ -12,16 +12,21 @@ import (
 
 // samples are random elements of a lattice, few enough different ones that
 // equal and comparable pairs are common.
-const samples = 80
+const samples = 100
 
 var (
-	task   = &btf.Struct{Name: "task_struct", Size: 8}
-	cgroup = &btf.Struct{Name: "cgroup", Size: 8}
-	inner  = &btf.Struct{Name: "inner", Size: 8}
-	middle = &btf.Struct{Name: "middle", Size: 16, Members: []btf.Member{{Name: "in", Type: &btf.Typedef{Name: "in_t", Type: inner}}}}
-	whole  = &btf.Struct{Name: "whole", Size: 24, Members: []btf.Member{{Name: "mid", Type: middle}}}
-	other  = &btf.Struct{Name: "other", Size: 24, Members: []btf.Member{{Name: "mid", Type: middle}}}
-	aMap   = &object.Map{Name: "m"}
+	task    = &btf.Struct{Name: "task_struct", Size: 8}
+	cgroup  = &btf.Struct{Name: "cgroup", Size: 8}
+	inner   = &btf.Struct{Name: "inner", Size: 8}
+	middle  = &btf.Struct{Name: "middle", Size: 16, Members: []btf.Member{{Name: "in", Type: &btf.Typedef{Name: "in_t", Type: inner}}}}
+	whole   = &btf.Struct{Name: "whole", Size: 24, Members: []btf.Member{{Name: "mid", Type: middle}}}
+	word    = &btf.Int{Name: "u64", Size: 8}
+	unnamed = &btf.Struct{Size: 8, Members: []btf.Member{{Name: "inner", Type: inner}}}
+	first   = &btf.Struct{Name: "first", Size: 16, Members: []btf.Member{{Type: unnamed}}}
+	words   = &btf.Struct{Name: "words", Size: 16, Members: []btf.Member{{Name: "a", Type: word}, {Name: "b", Type: word}}}
+	counts  = &btf.Struct{Name: "counts", Size: 8, Members: []btf.Member{{Name: "a", Type: word}}}
+	other   = &btf.Struct{Name: "other", Size: 24, Members: []btf.Member{{Name: "mid", Type: middle}}}
+	aMap    = &object.Map{Name: "m"}
 )
 
 func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
@@ -51,7 +56,7 @@ func randomPointer(r *rand.Rand) pointer {
 	case 3:
 		return pointer{state: onePointer, region: mapRef, ref: aMap}
 	}
-	p := typedPointer(pick[btf.Type](r, task, inner, middle, whole, other), pick(r, Kernel, Arena, AnySpace))
+	p := typedPointer(pick[btf.Type](r, task, inner, middle, whole, other, unnamed, first, word, words, counts), pick(r, Kernel, Arena, AnySpace))
 	p.off = randomOffset(r)
 	return p
 }
@@ -108,6 +113,7 @@ func checkLaws[T comparable](t *testing.T, sample func(*rand.Rand) T, join func(
 func TestNumbersAreALattice(t *testing.T)     { checkLaws(t, randomNumber, Number.join) }
 func TestOffsetsAreALattice(t *testing.T)     { checkLaws(t, randomOffset, offset.join) }
 func TestPointersAreALattice(t *testing.T)    { checkLaws(t, randomPointer, pointer.join) }
+func TestUsesAreALattice(t *testing.T)        { checkLaws(t, randomPointer, pointer.joinUse) }
 func TestOriginsAreALattice(t *testing.T)     { checkLaws(t, randomOrigin, origin.join) }
 func TestCoreNumbersAreALattice(t *testing.T) { checkLaws(t, randomCore, coreNumber.join) }
 func TestValuesAreALattice(t *testing.T)      { checkLaws(t, randomValue, value.join) }

@@ -90,6 +90,9 @@ func (w *walk) readTyped(p pointer, size int) value {
 	}
 	if s, ok := slotOf(p, there); ok {
 		w.noteSlot(s)
+		if w.isForeign(s) {
+			return w.loadForeign(p, s)
+		}
 		v := w.load(s)
 		if v.ptr.state == noPointer && v.flags&isNumber == 0 {
 			w.noteLoad(s)
@@ -211,7 +214,8 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 }
 
 // pointee makes a pointer into an object one to the part that it points at, if
-// that is a whole part: what &task->ctx means once it is stored. Where a struct
+// that is a whole part: what &task->ctx means once it is stored. A pointer to
+// an array is one to its first element. Where a struct
 // starts with another one, either may be meant, and only its use can tell.
 func (w *walk) pointee(v value) value {
 	if v.ptr.known() && v.ptr.region == typed && isView(v.ptr.typ) {
@@ -224,7 +228,7 @@ func (w *walk) pointee(v value) value {
 		return v
 	}
 	there, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0)
-	part := w.layouts.canonical(there.typ)
+	part := w.layouts.element(there.typ)
 	if !ok || startsWithStruct(part) {
 		v.ptr = pointer{}
 		v.flags |= isOpaque
@@ -246,27 +250,4 @@ func startsWithStruct(t btf.Type) bool {
 func isSection(t btf.Type) bool {
 	_, ok := t.(*btf.Datasec)
 	return ok
-}
-
-// copyOut passes what lies on the stack at p on to an object of type t, as
-// helpers do that copy a value into a map.
-func (w *walk) copyOut(p pointer, to value) {
-	if w.without(Copies) || !p.known() || p.region != stackRegion || !to.ptr.known() || to.ptr.region != typed {
-		return
-	}
-	off, ok := p.off.exact()
-	size, err := btf.Sizeof(to.ptr.typ)
-	if !ok || err != nil {
-		return
-	}
-	for at := int64(0); at+slotSize <= int64(size) && at < stackSize; at += slotSize {
-		if i, ok := w.stack.find(p.frame, off+at); ok {
-			w.spot = 0
-			if p.frame == 0 {
-				w.spot = off + at
-			}
-			w.write(to, at, slotSize, w.values.all[w.stack[i].value])
-			w.spot = 0
-		}
-	}
 }

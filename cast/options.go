@@ -32,11 +32,12 @@ const (
 	Copies                                  // helpers copy values from the stack into maps
 	Uses                                    // what a place is used as says what it holds
 	Shapes                                  // accesses through an untyped pointer show a struct
+	Foreign                                 // members of the kernel's objects hold something else for each program
 )
 
 // IngredientNames are the ingredients as people call them, in order.
 var IngredientNames = []string{
-	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes",
+	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes", "foreign",
 }
 
 // without tells whether an ingredient is left out.

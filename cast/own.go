@@ -9,11 +9,12 @@ import (
 )
 
 // ownTypes returns the structs and unions that the program lays out itself:
-// those in its maps and data sections, and those that pointers there lead to.
-// A type that a CO-RE relocation refers to is the kernel's, unless a map or a
-// section holds it, as are the types that only it leads to.
+// those in its maps and data sections, those that pointers there lead to or its
+// subprograms take, and those that it allocates. A type that the kernel passes
+// or takes is the kernel's, unless a map or a section holds it, as are the types
+// that only it leads to.
 func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
-	o := owner{layouts: l, kernel: relocated(obj, l).own, own: make(map[btf.Type]bool)}
+	o := owner{layouts: l, kernel: given(obj, l), own: make(map[btf.Type]bool)}
 	for i := range obj.Maps {
 		m := &obj.Maps[i]
 		if isStructOpsMap(m) {
@@ -38,6 +39,12 @@ func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
 			o.claim(v.Type)
 		}
 	}
+	for i := range obj.Functions {
+		if fn := &obj.Functions[i]; !fn.Program() && fn.Type != nil {
+			o.claimSignature(fn.Type)
+		}
+	}
+	o.claimAllocated(obj)
 	for len(o.pointees) > 0 {
 		t := o.pointees[len(o.pointees)-1]
 		o.pointees = o.pointees[:len(o.pointees)-1]
@@ -48,6 +55,30 @@ func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
 	return o.own
 }
 
+// given returns the types that the kernel passes and takes.
+func given(obj *object.Object, l *layouts) map[btf.Type]bool {
+	o := kernelInterface(obj, l)
+	for i := range obj.Functions {
+		if fn := &obj.Functions[i]; fn.Program() && fn.Type != nil {
+			o.claimSignature(fn.Type)
+		}
+	}
+	o.claimPointees()
+	return o.own
+}
+
+// claimAllocated claims the types whose ids in its own BTF the program passes
+// to the kernel, as bpf_obj_new does.
+func (o *owner) claimAllocated(obj *object.Object) {
+	for _, c := range obj.Code {
+		for _, relo := range c.Relos {
+			if relo.Kind == coreTypeIDLocal {
+				o.claim(relo.Type)
+			}
+		}
+	}
+}
+
 // isStructOpsMap tells whether a map is a struct_ops instance, whose value is
 // the kernel's.
 func isStructOpsMap(m *object.Map) bool {
@@ -55,13 +86,15 @@ func isStructOpsMap(m *object.Map) bool {
 	return m.Type == structOps
 }
 
-// relocated claims the types that CO-RE relocations refer to, with what they
-// hold by value.
+// relocated claims the types of the kernel's that CO-RE relocations refer to,
+// with what they hold by value.
 func relocated(obj *object.Object, l *layouts) *owner {
 	o := &owner{layouts: l, own: make(map[btf.Type]bool)}
 	for _, c := range obj.Code {
 		for _, relo := range c.Relos {
-			o.claim(relo.Type)
+			if relo.Kind != coreTypeIDLocal {
+				o.claim(relo.Type)
+			}
 		}
 	}
 	return o

@@ -272,22 +272,7 @@ func (e *engine) spans(t btf.Type, a access) bool {
 // kernel's interfaces, and CO-RE relocations, lead to; and which types there
 // are pointers to.
 func candidates(obj *object.Object, l *layouts) (own []*btf.Struct, pointed map[btf.Type]bool) {
-	o := relocated(obj, l)
-	kernel := o.own
-	for i := range obj.Maps {
-		if m := &obj.Maps[i]; isStructOpsMap(m) {
-			o.claim(m.Value)
-		}
-	}
-	for _, x := range obj.Externs {
-		o.claimSignature(x.Type)
-	}
-	for len(o.pointees) > 0 {
-		t := o.pointees[len(o.pointees)-1]
-		o.pointees = o.pointees[:len(o.pointees)-1]
-		o.claim(t)
-		o.claimSignature(t)
-	}
+	kernel := kernelInterface(obj, l).own
 	for t, err := range obj.Types.All() {
 		s, ok := t.(*btf.Struct)
 		if err == nil && ok && s.Name != "" && !kernel[s] && !isView(s) && l.canonical(s) == s {

@@ -19,6 +19,7 @@ const (
 	result                         // what a call returns that no type describes
 	argument                       // what a function is given that no type describes
 	kernelArgument                 // what the kernel gives a program, of a kind that the object does not describe
+	kernelMember                   // what the kernel stores in an object of its own that a program looks at
 )
 
 // slot is a place that holds an integer, or an untyped pointer, of which the
@@ -27,10 +28,10 @@ const (
 // slots of one element. It is comparable.
 type slot struct {
 	kind slotKind
-	typ  btf.Type         // field: the innermost named struct or union, or the section
+	typ  btf.Type         // field: the innermost named struct or union, or the section; kernelMember: the object
 	m    *object.Map      // mapSlot
-	fn   *object.Function // result, argument
-	off  uint32           // field, mapSlot: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
+	fn   *object.Function // result, argument, kernelArgument, kernelMember
+	off  uint32           // field, mapSlot, kernelMember: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
 }
 
 // layouts answers questions about BTF types. It remembers the answers.
@@ -81,6 +82,20 @@ func (l *layouts) canonical(t btf.Type) btf.Type {
 	}
 	l.canon[t] = c
 	return c
+}
+
+// element returns what the elements of an array, or an array of arrays, are, and
+// the canonical type of anything else.
+func (l *layouts) element(t btf.Type) btf.Type {
+	t = l.canonical(t)
+	for range maxNesting {
+		arr, ok := t.(*btf.Array)
+		if !ok {
+			break
+		}
+		t = l.canonical(arr.Type)
+	}
+	return t
 }
 
 // aggregateName returns the name of a struct, union or declaration of one.
@@ -373,6 +388,8 @@ func (s slot) path() string {
 		return fmt.Sprintf("%s: argument %d", s.fn.Name, s.off)
 	case kernelArgument:
 		return fmt.Sprintf("%s: argument %d of the kernel's", s.fn.Name, s.off)
+	case kernelMember:
+		return fmt.Sprintf("%s: the kernel's %s.%s", s.fn.Name, s.typ.TypeName(), pathAt(s.typ, int64(s.off), maxNesting))
 	}
 	return pathAt(s.typ, int64(s.off), maxNesting)
 }

@@ -16,10 +16,11 @@ const (
 	Global                // a data section
 	Arena                 // the program's arena
 	PerCPU                // a per-CPU object of the kernel
+	User                  // memory of user space
 )
 
 func (s Space) String() string {
-	return [...]string{"unknown", "kernel", "map value", "global", "arena", "per-CPU"}[s]
+	return [...]string{"unknown", "kernel", "map value", "global", "arena", "per-CPU", "user"}[s]
 }
 
 // pointerState says how much is known of where a value points.
@@ -62,9 +63,30 @@ func (p pointer) sameObject(q pointer) bool {
 	return p == q
 }
 
-// outer returns the one of two types that the other is the first part of. A
-// pointer to a struct is one to its first member, too, and C code casts one to
-// the other.
+// common returns the type that both of two types begin with, at most one of
+// them itself: a pointer to a struct is one to its first member, too. Where
+// either may be there, that is all that is known.
+func common(a, b btf.Type) (btf.Type, bool) {
+	if a == b {
+		return a, true
+	}
+	for range maxNesting {
+		if isScalar(a) {
+			break
+		}
+		if a == b || startsWith(b, a) {
+			return a, true
+		}
+		s, ok := a.(*btf.Struct)
+		if !ok || len(s.Members) == 0 || s.Members[0].Offset != 0 {
+			break
+		}
+		a = btf.UnderlyingType(s.Members[0].Type)
+	}
+	return nil, false
+}
+
+// outer returns the one of two types that the other is the first part of.
 func outer(a, b btf.Type) (btf.Type, bool) {
 	switch {
 	case a == b || startsWith(a, b):
@@ -92,7 +114,13 @@ func startsWith(t, part btf.Type) bool {
 
 // join is the least upper bound: no pointer, below pointers into one kind of
 // object, below conflict.
-func (p pointer) join(q pointer) pointer {
+func (p pointer) join(q pointer) pointer { return p.merge(q, common) }
+
+// joinUse is join for what a place is used as. A use as a struct says more than
+// one as what the struct begins with.
+func (p pointer) joinUse(q pointer) pointer { return p.merge(q, outer) }
+
+func (p pointer) merge(q pointer, types func(a, b btf.Type) (btf.Type, bool)) pointer {
 	switch {
 	case p.state == noPointer:
 		return q
@@ -101,7 +129,7 @@ func (p pointer) join(q pointer) pointer {
 	case p.state == conflicting || q.state == conflicting || !p.sameObject(q):
 		return pointer{state: conflicting}
 	}
-	t, ok := outer(p.typ, q.typ)
+	t, ok := types(p.typ, q.typ)
 	if !ok {
 		return pointer{state: conflicting}
 	}
@@ -111,6 +139,16 @@ func (p pointer) join(q pointer) pointer {
 		p.space = AnySpace
 	}
 	return p
+}
+
+// usedAs is where a place points that pointers p are stored in, and which is
+// used as q. It is what p says, unless they differ: a cast to a larger struct,
+// which p is the start of, may be for some of them only.
+func (p pointer) usedAs(q pointer) pointer {
+	if p.known() && q.known() && startsWith(p.typ, q.typ) {
+		q.typ = p.typ
+	}
+	return p.join(q)
 }
 
 // flags is what a value may be beside a pointer.

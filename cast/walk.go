@@ -357,8 +357,8 @@ func (w *walk) expect(v value, t btf.Type, space Space) value {
 
 // hint is v, used where the program takes a pointer to integers, which most
 // pointers can be cast to: it counts where nothing else is known.
-func (w *walk) hint(v value, t btf.Type) {
-	if v.from.state == oneOrigin && v.from.off == (offset{}) && !w.without(Uses) {
-		w.useWeakly(v.from.slot, typedPointer(t, AnySpace), w.evidence(Used))
+func (w *walk) hint(v value, t btf.Type, space Space) {
+	if t != nil && v.from.state == oneOrigin && v.from.off == (offset{}) && !w.without(Uses) {
+		w.useWeakly(v.from.slot, typedPointer(t, space), w.evidence(Used))
 	}
 }

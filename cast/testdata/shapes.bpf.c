@@ -177,7 +177,7 @@ void enqueue(u64 *ctx)
 	c->agreed = (u64)n; /* want task_ctx.agreed -> struct node (unknown, likely) */
 	weigh(n);
 	((struct node __arena *)c->agreed)->key++;
-	n->owner = (u64)p;
+	n->owner = (u64)p; /* want node.owner -> struct task_struct (kernel, proven) */
 
 	pc = bpf_map_lookup_percpu_elem(&percpus, &key, 1);
 	if (pc)
