@@ -321,3 +321,27 @@ func FuzzBits(f *testing.F) {
 		require.Equal(t, int64(l.get(b)), SignedBits(b[:size], int(first), int(n)))
 	})
 }
+
+// Structs that the kernel keeps in values have no members in BTF, or one array.
+func TestWordsWithoutNamesMoveWithTheirMember(t *testing.T) {
+	u64 := &Shape{Kind: KindInt, Name: "u64", Size: 8}
+	bare := &Shape{Kind: KindStruct, Name: "bpf_timer", Size: 16}
+	opaque := &Shape{Kind: KindStruct, Name: "bpf_timer", Size: 16, Members: []Member{
+		{Name: "__opaque", Type: &Shape{Kind: KindArray, Elem: u64, Len: 2, Size: 16}},
+	}}
+	value := func(timer *Shape, at int) *Shape {
+		return &Shape{Kind: KindStruct, Name: "v", Size: 24, Members: []Member{{Name: "timer", Offset: at, Type: timer}}}
+	}
+	src := []byte("........0123456789abcdef")
+	for name, pair := range map[string][2]*Shape{
+		"on neither side": {bare, bare}, "generated": {opaque, bare}, "in the guest": {bare, opaque}, "on both": {opaque, opaque},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, ok := newComparison(false).plan("v", value(pair[0], 0), value(pair[1], 8))
+			require.True(t, ok)
+			dst := make([]byte, 24)
+			require.NoError(t, p.apply(dst, src))
+			require.Equal(t, "0123456789abcdef", string(dst[:16]))
+		})
+	}
+}
