@@ -73,6 +73,10 @@ func (p *printer) inline(v *runtime.Value, room, depth int) bool {
 	case "":
 		p.failure(v.Err())
 	case "Struct", "Union":
+		if text := linked(v); text != "" {
+			p.colored(dim, text)
+			break
+		}
 		return p.inlineStruct(v, start, room, depth)
 	case "Array":
 		if !v.IsString() {
@@ -393,9 +397,36 @@ func isLeaf(v *runtime.Value) bool {
 	switch v.Kind() {
 	case "Struct", "Union":
 		_, mask := cpuWords(v)
-		return mask
+		return mask || linked(v) != ""
 	case "Array":
 		return v.IsString()
 	}
 	return true
+}
+
+// linked says what is to be said of a node of a list or a tree: its links are
+// what the list is shown by. It is empty for other values.
+func linked(v *runtime.Value) string {
+	var owner int // in words
+	u := v.Shape().Underlying()
+	switch {
+	case u == nil || u.Kind != runtime.KindStruct:
+		return ""
+	case u.Name == "bpf_list_node" && v.Size() == 24:
+		owner = 2
+	case u.Name == "bpf_rb_node" && v.Size() == 32:
+		owner = 3
+	default:
+		return ""
+	}
+	raw, err := v.Bytes()
+	if err != nil {
+		return ""
+	}
+	for _, b := range raw[8*owner:] {
+		if b != 0 {
+			return "linked"
+		}
+	}
+	return "not linked"
 }

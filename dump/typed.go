@@ -29,9 +29,7 @@ func (d *typedDiffer) values(path string, a, b reflect.Value) {
 	}
 	switch a.Kind() {
 	case reflect.Struct:
-		for i := range a.NumField() {
-			d.values(path+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i))
-		}
+		d.structs(path, a, b)
 	case reflect.Pointer, reflect.Interface:
 		d.pointers(path, a, b)
 	case reflect.Array, reflect.Slice:
@@ -41,6 +39,23 @@ func (d *typedDiffer) values(path string, a, b reflect.Value) {
 	default:
 		if !same(a, b) {
 			d.change(path, a, b)
+		}
+	}
+}
+
+// structs compares fields, and of lists and trees the objects in them. What the
+// types of package runtime read through is no part of a value.
+func (d *typedDiffer) structs(path string, a, b reflect.Value) {
+	if a.CanInterface() {
+		if slice := a.MethodByName("Slice"); slice.IsValid() && slice.Type().NumIn() == 0 && slice.Type().NumOut() == 1 {
+			d.lists(path, slice.Call(nil)[0], b.MethodByName("Slice").Call(nil)[0])
+			return
+		}
+	}
+	for i := range a.NumField() {
+		f := a.Type().Field(i)
+		if f.IsExported() || f.Type.Kind() != reflect.Pointer {
+			d.values(path+"."+f.Name, a.Field(i), b.Field(i))
 		}
 	}
 }

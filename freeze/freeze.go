@@ -66,11 +66,13 @@ type Options struct {
 // Chase says how far captures follow the pointers in maps to objects of the
 // kernel: those that BTF declares, kptrs, and those that [Freezer.Casts] names,
 // in the maps and in the objects of the program that pointers in the maps lead
-// to. Each object is copied once, as large as the kernel's BTF says it is.
+// to. Each object is copied once, as large as the kernel's BTF says it is. So are
+// the objects that the program has allocated (bpf_obj_new) and keeps in lists,
+// trees and kptrs.
 type Chase struct {
 	Off     bool     // follow nothing
-	Objects int      // limit on the objects of the kernel, and on those of the program that are looked at; 0 is 16,384
-	Bytes   int      // limit on the bytes of the kernel's objects; 0 is 64 MiB
+	Objects int      // limit on the objects that are copied, and on those of the program that are looked at; 0 is 16,384
+	Bytes   int      // limit on the bytes of the objects that are copied; 0 is 64 MiB
 	Follow  []string // types, such as "cgroup", that are followed from the kernel's own objects, too
 	Depth   int      // limit on the objects of the kernel in a row; 0 is 1, or 2 with Follow
 }

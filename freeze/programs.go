@@ -69,7 +69,7 @@ func (p *programs) plan(m *bpfmap.Map, planner *chase.Planner) {
 	}
 	prog.plans[key] = nil
 	if shape, err := prog.value(m); err == nil && shape != nil && shape.Size <= m.ValueSize {
-		prog.plans[key] = planner.Plan(shape)
+		prog.plans[key] = planner.Plan(shape, prog.named)
 	}
 }
 
@@ -190,6 +190,19 @@ func (p *program) value(m *bpfmap.Map) (*runtime.Shape, error) {
 		return nil, fmt.Errorf("type %d: %w", m.ValueType, err)
 	}
 	return p.shapes.OfMap(m.Name, t)
+}
+
+// named returns the only struct of that name, or nil.
+func (p *program) named(name string) *runtime.Shape {
+	var s *ebtf.Struct
+	if p.spec.TypeByName(name, &s) != nil {
+		return nil
+	}
+	shape, err := p.shapes.Of(s)
+	if err != nil {
+		return nil
+	}
+	return shape
 }
 
 func (p *programs) list() []*runtime.Program {

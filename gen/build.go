@@ -52,7 +52,8 @@ type builder struct {
 
 	maps     []mapShapes
 	sections []sectionShape
-	chosen   []chosenType // by name
+	chosen   []chosenType              // by name
+	objects  map[string]*runtime.Shape // of lists and trees, by name
 
 	renames *renamer
 	clashes []error           // of chosen names
@@ -101,7 +102,7 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 	}
 	b.shapes.Casts(p.casts)
 	b.model.Warnings = slices.Clone(obj.Warnings)
-	b.prune = newPruner(kernelTypes(obj))
+	b.prune = newPruner(kernelTypes(obj), allocatedTypes(obj))
 	b.scope = b.newScope()
 	b.idNames = b.newScope()
 	return b

@@ -169,8 +169,9 @@ type Load struct {
 	Type   GoType // that the bits become
 	First  int    // LoadBits
 	Bits   int    // LoadBits
-	Codec  string // LoadStruct, LoadFollow, LoadFlexible, LoadLazy, LoadPtr: decoder
-	ID     string // LoadFollow, LoadLazy, LoadPtr: constant that numbers the type
+	Codec  string // LoadStruct, LoadFollow, LoadFlexible, LoadLazy, LoadPtr, LoadGraph: decoder
+	ID     string // LoadFollow, LoadLazy, LoadPtr, LoadGraph: constant that numbers the type
+	Node   string // LoadGraph: the member of the objects that links them
 	Elem   *Load  // LoadArray
 	Len    int    // LoadArray
 
@@ -193,6 +194,7 @@ const (
 	LoadArray
 	LoadFollow   // a pointer that is followed
 	LoadPtr      // a pointer that is not; with Codec it can be dereferenced
+	LoadGraph    // the head of a list or a tree whose objects are known
 	LoadFlexible // a flexible array
 	LoadLazy     // a variable that is read element by element
 )

@@ -134,6 +134,9 @@ func (b *builder) name() error {
 	for _, c := range b.chosen {
 		b.types.collect(c.shape, place{member: exported(c.name)})
 	}
+	if err := b.collectObjects(); err != nil {
+		return err
+	}
 	if err := b.collectKernel(); err != nil {
 		return err
 	}

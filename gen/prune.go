@@ -11,14 +11,16 @@ import (
 // is what gets Go types and what the layout table describes.
 type pruner struct {
 	kernel map[string]bool
+	own    map[string]bool // what the program allocates, so that kptrs to it are followed
 	memo   map[*runtime.Shape]*runtime.Shape
 	fwds   map[string]*runtime.Shape
 	queue  []*runtime.Shape // originals whose copies are to be filled
 }
 
-func newPruner(kernel map[string]bool) *pruner {
+func newPruner(kernel, own map[string]bool) *pruner {
 	return &pruner{
 		kernel: kernel,
+		own:    own,
 		memo:   make(map[*runtime.Shape]*runtime.Shape),
 		fwds:   make(map[string]*runtime.Shape),
 	}
@@ -68,7 +70,7 @@ func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
 	}
 	switch target.Kind {
 	case runtime.KindStruct, runtime.KindUnion:
-		if p.kernel[target.Name] || isKernelPointer(s) {
+		if p.kernel[target.Name] || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
 			return p.declared(targetName(s.Elem))
 		}
 	case runtime.KindFwd:
@@ -110,6 +112,11 @@ func isKernelPointer(s *runtime.Shape) bool {
 		}
 		return false
 	})
+}
+
+// isKptr tells whether a pointer is a reference that the kernel counts.
+func isKptr(s *runtime.Shape) bool {
+	return slices.Contains(s.Tags, "kptr") || slices.Contains(s.Tags, "kptr_ref")
 }
 
 // isFollowed tells whether a pointer of a pruned shape is followed.

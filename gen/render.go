@@ -405,7 +405,7 @@ func usedOrBlank(name string, fields []Field) string {
 
 func (l Load) usesDecoder() bool {
 	switch l.Op {
-	case LoadFollow:
+	case LoadFollow, LoadGraph:
 		return true
 	case LoadFlexible, LoadPtr:
 		return l.Codec != ""

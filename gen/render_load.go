@@ -102,6 +102,8 @@ func expression(l Load, from source) *jen.Statement {
 		return bitsExpression(l, from)
 	case LoadFollow:
 		return jen.Qual(ktrt, "Follow").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
+	case LoadGraph:
+		return jen.Qual(ktrt, l.Type.Name+"At").Call(jen.Id("d"), from.slice(l.Size), jen.Id(l.ID), jen.Lit(l.Node), jen.Id(l.Codec))
 	case LoadPtr:
 		if l.Codec != "" {
 			return jen.Qual(ktrt, "PtrAt").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))

@@ -162,6 +162,10 @@ func (b *builder) field(m runtime.Member, shared bool) Field {
 		f.Type, f.Load = b.bits(m)
 		return f
 	}
+	if objects, node := b.objectsOf(m); objects != nil && !shared {
+		f.Type, f.Load = b.graph(m.Type, objects, node)
+		return f
+	}
 	f.Type, f.Load = b.value(m.Type, shared)
 	return f
 }

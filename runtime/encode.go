@@ -16,6 +16,11 @@ type encoder struct {
 	heap   []byte              // objects that only pointers lead to, from heapAddr on
 	queue  []pending           // objects that have a place in the heap, and no bytes yet
 	root   string              // the entry or section that is encoded, or that leads to it
+
+	types []*Shape          // in which the objects of lists and trees are found
+	links map[uint64][]byte // nodes of those, by their address
+	base  uint64            // address of what is encoded
+	room  int               // capacity of its bytes
 }
 
 // placeKey names a Go value: a struct and its first field share an address.
@@ -217,6 +222,9 @@ func (e *encoder) members(v reflect.Value, fields []Member, b []byte) error {
 }
 
 func (e *encoder) member(v reflect.Value, m Member, b []byte) error {
+	if typ, node, ok := m.Contains(); ok {
+		return e.graph(v, m.Type.Underlying(), typ, node, b[m.Offset:m.Offset+m.Type.Size])
+	}
 	if m.Bits == 0 {
 		return e.value(v, m.Type, b[m.Offset:m.Offset+m.Type.Size])
 	}
@@ -295,10 +303,14 @@ func (e *encoder) finish() error {
 		// The heap can move while the object is encoded.
 		b := make([]byte, next.shape.Size)
 		e.root = next.root
+		e.at(heapAddr+uint64(next.offset), b)
 		if err := e.value(next.value, next.shape, b); err != nil {
 			return within(next.root+" -> "+CType(next.shape), err)
 		}
 		copy(e.heap[next.offset:], b)
+	}
+	for addr, link := range e.links {
+		copy(e.heap[addr-heapAddr:], link)
 	}
 	return nil
 }

@@ -189,6 +189,7 @@ type (
 	fileObject struct {
 		Addr   uint64 `json:"addr"`
 		Name   string `json:"name"`
+		Own    bool   `json:"own,omitempty"`  // KernelObject.Allocated
 		Type   string `json:"type,omitempty"` // in Orphans
 		Fault  Fault  `json:"fault,omitempty"`
 		Reason string `json:"reason,omitempty"`
@@ -265,7 +266,7 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	for i := range s.Kernel {
 		o := &s.Kernel[i]
 		f.Kernel = append(f.Kernel, fileObject{
-			Addr: o.Addr, Name: o.Name, Type: ref(&e.orphans, o.Type),
+			Addr: o.Addr, Name: o.Name, Own: o.Allocated, Type: ref(&e.orphans, o.Type),
 			Fault: o.Fault, Reason: o.Reason, Size: len(o.Data),
 		})
 		objects = append(objects, o.Data)

@@ -143,7 +143,7 @@ func (d *fileDecoder) kernel(f *fileSnapshot) ([]KernelObject, error) {
 		case o.Fault == FaultNone && (shape == nil || shape.Size != o.Size):
 			return nil, fmt.Errorf("object %q of the kernel has %d bytes, and its type does not", o.Name, o.Size)
 		}
-		object := KernelObject{Addr: o.Addr, Name: o.Name, Type: shape, Fault: o.Fault, Reason: o.Reason}
+		object := KernelObject{Addr: o.Addr, Name: o.Name, Allocated: o.Own, Type: shape, Fault: o.Fault, Reason: o.Reason}
 		if o.Size > 0 {
 			object.Data = data[:o.Size:o.Size]
 		}

@@ -34,7 +34,7 @@ func (e *FixtureError) Unwrap() error { return e.Err }
 //	struct_ops       *V
 //
 // Pointers of values can lead to entries of maps, or to any other value; then
-// it is put into the arena. cpus is the number of CPUs; if it is 0 it is what
+// it is put into the arena, as the objects of lists and trees are. cpus is the number of CPUs; if it is 0 it is what
 // the values need. An error is a [*FixtureError].
 func (l *Layout) Fixture(cpus int, sections, maps []any) (*Snapshot, error) {
 	parsed, err := l.load()
@@ -43,7 +43,7 @@ func (l *Layout) Fixture(cpus int, sections, maps []any) (*Snapshot, error) {
 	}
 	f := &fixture{
 		layout: l, shapes: parsed, cpus: cpus,
-		encoder: encoder{placed: make(map[placeKey]uint64)},
+		encoder: encoder{placed: make(map[placeKey]uint64), types: parsed.types},
 		program: &Program{BTFID: 1, Name: l.Object, Shapes: slices.Concat(parsed.types, parsed.sections)},
 		next:    fixtureAddr,
 	}
@@ -106,7 +106,9 @@ func (f *fixture) snapshot(sections, maps []any) (*Snapshot, error) {
 	for _, t := range f.tables {
 		for _, r := range t.rows {
 			f.root = r.path
-			if err := f.value(r.value, t.Value, t.Values[r.slot*t.Stride:][:t.ValueSize]); err != nil {
+			b := t.Values[r.slot*t.Stride:][:t.ValueSize]
+			f.at(t.Base+uint64(r.slot*t.Stride), b)
+			if err := f.value(r.value, t.Value, b); err != nil {
 				return nil, within(r.path, err)
 			}
 		}

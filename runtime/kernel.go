@@ -7,11 +7,16 @@ import (
 	"sync"
 )
 
-// KernelObject is an object of the kernel that the program's data points to,
-// as it was while the guest stood still.
+// KernelObject is an object in the kernel's memory that the program's data
+// points to, as it was while the guest stood still: one of the kernel, or one
+// that the program has allocated.
 type KernelObject struct {
 	Addr uint64
 	Name string // of the struct or union that the program takes it for: "task_struct"
+
+	// Allocated tells that the program has allocated it (bpf_obj_new), so that
+	// Type is the program's.
+	Allocated bool
 
 	Type *Shape // the guest kernel's; nil if there is no Data
 	Data []byte // Type.Size bytes

@@ -11,13 +11,14 @@ type memory struct {
 	once   sync.Once
 	spans  []span // ascending by start
 	arenas []arena
+	lost   map[uint64]*KernelObject // objects of the program that could not be copied
 }
 
 // span is a run of captured memory.
 type span struct {
 	start uint64
 	data  []byte
-	owner *Map // the map whose values it holds
+	owner *Map // the map whose values it holds; nil for what the program has allocated
 	index int  // of the first value, as Map.Values has it
 }
 
@@ -39,6 +40,9 @@ func (m *memory) load(s *Snapshot) {
 	m.once.Do(func() {
 		for _, captured := range s.Maps {
 			m.addMap(captured)
+		}
+		for i := range s.Kernel {
+			m.addObject(&s.Kernel[i])
 		}
 		slices.SortStableFunc(m.spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 	})
@@ -65,6 +69,20 @@ func (m *memory) addMap(captured *Map) {
 		if addr := captured.Addrs[i]; addr != 0 {
 			m.add(span{addr, captured.Values[i*captured.Stride:][:captured.ValueSize], captured, i})
 		}
+	}
+}
+
+// addObject adds an object that the program has allocated.
+func (m *memory) addObject(o *KernelObject) {
+	switch {
+	case !o.Allocated:
+	case o.Fault == FaultNone:
+		m.add(span{o.Addr, o.Data, nil, 0})
+	default:
+		if m.lost == nil {
+			m.lost = make(map[uint64]*KernelObject)
+		}
+		m.lost[o.Addr] = o
 	}
 }
 

@@ -16,6 +16,7 @@ type reader struct {
 	kernel   kernelIndex
 	globals  globals
 	defined  definitions
+	graphs   sync.Map // graphKey to *nodeList
 }
 
 // reader returns the snapshot's reader. Of two that are made at once either

@@ -91,7 +91,10 @@ func (v *Value) renderElems(r *Rendered, u *Shape, left *int, depth int) {
 			return
 		}
 		elem := *v
-		elem.enterElement(u, i)
+		if elem.enterElement(u, i); elem.err != nil {
+			r.Elems = append(r.Elems, Rendered{Kind: "Bytes", Text: "!! " + elem.err.Error()})
+			continue
+		}
 		r.Elems = append(r.Elems, elem.renderWithin(left, depth-1))
 	}
 	*left--

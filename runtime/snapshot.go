@@ -24,9 +24,9 @@ type Snapshot struct {
 	// Maps are the captured maps, ordered by map id.
 	Maps []*Map
 
-	// Kernel are the objects of the kernel that pointers in the maps lead to, in
-	// the order in which they were found. One is there once for each type that
-	// the program takes it for.
+	// Kernel are the objects of the kernel that pointers in the maps lead to, and
+	// those that programs have allocated, in the order in which they were found.
+	// One is there once for each type that the program takes it for.
 	Kernel []KernelObject
 
 	// Symbols are the functions that stack traces and the operations of

@@ -18,6 +18,9 @@ type Value struct {
 	bits  uint8  // width of a bitfield; else 0
 	first uint8  // of a bitfield: see Member.BitOffset
 	err   error
+
+	nodes *nodeList // of a list or tree; else nil
+	heads *Member   // which says what is in the lists or trees that it is an array of; else nil
 }
 
 // maxHops bounds the pointers that one step of a path follows.
@@ -122,9 +125,12 @@ func (v *Value) enter(m *Member) {
 		size = len(v.data) - m.Offset
 	}
 	v.data = v.data[m.Offset : m.Offset+size : m.Offset+size]
-	v.shape, v.bits, v.first = m.Type, m.Bits, m.BitOffset
+	v.shape, v.bits, v.first, v.heads = m.Type, m.Bits, m.BitOffset, nil
 	if v.addr != 0 {
 		v.addr += uint64(m.Offset)
+	}
+	if _, _, ok := m.Contains(); ok {
+		v.expand(m)
 	}
 }
 
@@ -146,6 +152,9 @@ func (v *Value) element(i int, walked string) error {
 	if n := v.elements(u); i >= n {
 		return &IndexOutOfRange{Map: v.root.text(v.key, walked), Index: i, Len: n}
 	}
+	if v.nodes != nil {
+		return v.enterNode(i)
+	}
 	v.enterElement(u, i)
 	return nil
 }
@@ -153,18 +162,28 @@ func (v *Value) element(i int, walked string) error {
 // elements is how many elements the array that v is has: a flexible one as many
 // as there is room for.
 func (v *Value) elements(array *Shape) int {
-	if array.Len == 0 && array.Elem.Size > 0 {
+	if array.Len == 0 && v.nodes == nil && array.Elem.Size > 0 {
 		return len(v.data) / array.Elem.Size
 	}
 	return array.Len
 }
 
-// enterElement goes to element i of the array that v is.
+// enterElement goes to element i of the array that v is. An object of a list
+// that cannot be read is a value that was not found.
 func (v *Value) enterElement(array *Shape, i int) {
+	if v.nodes != nil {
+		if err := v.enterNode(i); err != nil {
+			*v = v.failed("At", err)
+		}
+		return
+	}
 	size := array.Elem.Size
 	v.shape, v.data = array.Elem, v.data[i*size:(i+1)*size:(i+1)*size]
 	if v.addr != 0 {
 		v.addr += uint64(i) * uint64(size)
+	}
+	if v.heads != nil {
+		v.expand(v.heads)
 	}
 }
 
@@ -239,7 +258,7 @@ func (v *Value) followProgram(pointer *Shape, addr uint64, i int) error {
 	if !captured {
 		return r.memory.missing(pointer, addr+offset, target)
 	}
-	v.shape, v.data, v.addr = target, data, addr+offset
+	v.shape, v.data, v.addr, v.heads = target, data, addr+offset, nil
 	return nil
 }
 

@@ -25,7 +25,7 @@ const windowSize = 1 << 32 // bytes
 
 // Chase is one round over the maps of a stopped guest. It is for one goroutine.
 type Chase struct {
-	Objects []runtime.KernelObject
+	Objects []runtime.KernelObject // also those that programs have allocated
 
 	mem    *kmem.Space
 	limits Limits
@@ -41,6 +41,7 @@ type Chase struct {
 	chunk   int // of chunks that is being filled
 	bytes   int
 	record  []byte
+	node    []byte // links that are being looked at
 	err     error
 }
 
@@ -120,6 +121,10 @@ func (c *Chase) scan(data []byte, plan *Plan, depth int) {
 		if c.err = c.check(); c.err != nil {
 			return
 		}
+		if s.objects != nil {
+			c.objects(s, data)
+			continue
+		}
 		in, isProgram := c.arena(addr)
 		if s.program != nil && s.program.live {
 			if !isProgram {
@@ -167,12 +172,12 @@ func (c *Chase) object(t target, depth int) {
 		return
 	}
 	c.seen[t] = struct{}{}
-	o := runtime.KernelObject{Addr: uint64(t.addr), Name: t.typ.Name}
+	o := runtime.KernelObject{Addr: uint64(t.addr), Name: t.typ.Name, Allocated: t.typ.own}
 	if o.Fault, o.Reason = c.copy(&o, t); o.Fault != runtime.FaultNone {
 		o.Data, o.Type = nil, nil
 	}
 	c.Objects = append(c.Objects, o)
-	if o.Fault == runtime.FaultNone && t.typ.plan != nil && depth < c.limits.Depth {
+	if o.Fault == runtime.FaultNone && !t.typ.own && t.typ.plan != nil && depth < c.limits.Depth {
 		c.deeper = append(c.deeper, deeper{o.Data, t.typ.plan, depth + 1})
 	}
 }
@@ -188,6 +193,10 @@ func (c *Chase) copy(o *runtime.KernelObject, t target) (runtime.Fault, string) 
 	o.Type, o.Data = t.typ.Shape, c.room(size)
 	if err := c.mem.Read(t.addr, o.Data); err != nil {
 		return runtime.FaultUnreadable, err.Error()
+	}
+	if t.typ.own {
+		c.bytes += size
+		return runtime.FaultNone, ""
 	}
 	if why := c.claims.contradiction(c.mem, t.addr, t.typ, o.Data); why != "" {
 		return runtime.FaultContradiction, why

@@ -9,12 +9,14 @@ import (
 	"github.com/ktgen/ktgen/runtime"
 )
 
-// Type is a struct or union of the kernel.
+// Type is a struct or union of the kernel, or a struct of the program's that it
+// allocates.
 type Type struct {
 	Name  string
-	Shape *runtime.Shape // the guest kernel's; pointers in it lead to declarations
+	Shape *runtime.Shape // the guest kernel's, in which pointers lead to declarations, or the program's
 	plan  *Plan          // the pointers in it that are followed, nil for none
 	claim claim
+	own   bool // it is the program's
 }
 
 // Plan is where the pointers in a value are. The zero Plan has none.
@@ -22,7 +24,7 @@ type Plan struct {
 	size  int // bytes of the value
 	slots []slot
 	cut   bool // there are more pointers than maxSlots
-	live  bool // it leads to objects of the kernel
+	live  bool // it leads to objects that are copied
 }
 
 // slot is a pointer at an offset: to a type of the kernel, or to an object of
@@ -32,6 +34,10 @@ type slot struct {
 	kernel  *Type
 	program *Plan
 	certain bool // no address of the program's is to be expected
+
+	objects *Type // what the program has allocated: that is there, or is in the list or tree
+	links   links // how; 0 for a pointer
+	node    int   // of objects: where the links are in one, in bytes
 }
 
 const (
@@ -48,6 +54,9 @@ type Planner struct {
 	queue  []*Plan // of plan, whose pointees have no slots yet
 	todo   []*runtime.Shape
 	claims *Claims
+
+	allocated map[*runtime.Shape]*Type
+	named     func(string) *runtime.Shape // structs of the program that is being planned
 }
 
 // NewPlanner returns a planner for a kernel.
@@ -55,12 +64,15 @@ func NewPlanner(kernel *ebtf.Spec, claims *Claims) *Planner {
 	return &Planner{
 		spec: kernel, shapes: btf.NewShallowShapes(kernel), claims: claims,
 		types: make(map[string]*Type), plans: make(map[*runtime.Shape]*Plan),
+		allocated: make(map[*runtime.Shape]*Type),
 	}
 }
 
-// Plan returns the plan for values of a shape of the program's, nil if there is
-// nothing to follow from them.
-func (p *Planner) Plan(s *runtime.Shape) *Plan {
+// Plan returns the plan for values of a shape of a program's, nil if there is
+// nothing to follow from them. named returns the program's struct of a name, or
+// nil.
+func (p *Planner) Plan(s *runtime.Shape, named func(string) *runtime.Shape) *Plan {
+	p.named = named
 	root := p.plan(s)
 	for len(p.todo) > 0 {
 		next, plan := p.todo[0], p.queue[0]
@@ -107,7 +119,9 @@ func (p *Planner) fill(plan *Plan, s *runtime.Shape, offset, depth int) {
 		}
 	case runtime.KindStruct, runtime.KindSection:
 		for _, m := range u.Members {
-			if m.Bits == 0 {
+			switch {
+			case p.graph(plan, m, offset):
+			case m.Bits == 0:
 				p.fill(plan, m.Type, offset+m.Offset, depth-1)
 			}
 		}
@@ -127,7 +141,10 @@ func holdsPointers(s *runtime.Shape, depth int) bool {
 	case runtime.KindArray:
 		return u.Len > 0 && holdsPointers(u.Elem, depth-1)
 	case runtime.KindStruct, runtime.KindSection:
-		return slices.ContainsFunc(u.Members, func(m runtime.Member) bool { return holdsPointers(m.Type, depth-1) })
+		return slices.ContainsFunc(u.Members, func(m runtime.Member) bool {
+			_, _, isHead := m.Contains()
+			return isHead || holdsPointers(m.Type, depth-1)
+		})
 	}
 	return false
 }
@@ -156,8 +173,17 @@ func (p *Planner) pointer(plan *Plan, pointer *runtime.Shape, offset int) {
 	}
 	if pointer.Space == runtime.SpaceKernel || slices.ContainsFunc(pointer.Tags, isKptr) {
 		s.program, s.certain = nil, true
+		// As for the kernel's btf_parse_kptr, what vmlinux does not have is the
+		// program's.
+		if s.kernel == nil && elem.Kind == runtime.KindStruct {
+			s.objects = p.object(elem)
+		}
 	}
-	if s.kernel == nil && s.program == nil {
+	plan.add(s)
+}
+
+func (plan *Plan) add(s slot) {
+	if s.kernel == nil && s.program == nil && s.objects == nil {
 		return
 	}
 	if plan.cut = len(plan.slots) == maxSlots; !plan.cut {
@@ -186,7 +212,7 @@ func (p *Planner) enliven() {
 				continue
 			}
 			plan.live = slices.ContainsFunc(plan.slots, func(s slot) bool {
-				return s.kernel != nil || s.program != nil && s.program.live
+				return s.kernel != nil || s.objects != nil || s.program != nil && s.program.live
 			})
 			changed = changed || plan.live
 		}
@@ -238,7 +264,10 @@ func (p *Planner) find(name string) ebtf.Type {
 }
 
 // Forget forgets the program's shapes. Plans that were made stay as they are.
-func (p *Planner) Forget() { clear(p.plans) }
+func (p *Planner) Forget() {
+	clear(p.plans)
+	clear(p.allocated)
+}
 
 // Deepen plans the pointers in the kernel's own objects, as far as depth hops
 // from those that the program points to. Only those to types that follow names
@@ -255,6 +284,7 @@ func (p *Planner) Deepen(depth int, follow []string) {
 
 func (p *Planner) kernelPlan(t *Type, follow []string) *Plan {
 	plan := &Plan{size: t.Shape.Size}
+	p.named = func(string) *runtime.Shape { return nil }
 	p.fill(plan, t.Shape, 0, maxNesting)
 	p.todo, p.queue = nil, nil
 	plan.slots = slices.DeleteFunc(plan.slots, func(s slot) bool {

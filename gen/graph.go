@@ -1,0 +1,107 @@
+package gen
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file generates lists and trees whose objects the program says: the
+// members with a decl tag "contains:struct:member" (bpf_list_head, bpf_rb_root).
+
+// allocatedTypes returns the names of the structs that an object allocates:
+// bpf_obj_new takes the id of one in the program's BTF.
+func allocatedTypes(obj *object.Object) map[string]bool {
+	const typeIDLocal = 6 // BPF_CORE_TYPE_ID_LOCAL, enum bpf_core_relo_kind
+	names := make(map[string]bool)
+	for _, code := range obj.Code {
+		for _, relo := range code.Relos {
+			if t, ok := btf.UnderlyingType(relo.Type).(*btf.Struct); ok && relo.Kind == typeIDLocal && t.Name != "" {
+				names[t.Name] = true
+			}
+		}
+	}
+	return names
+}
+
+// collectObjects finds the types of the objects in the lists and trees of all
+// types that are declared, and those of what is in these in turn.
+func (b *builder) collectObjects() error {
+	b.objects = make(map[string]*runtime.Shape)
+	for _, s := range b.sections {
+		if err := b.objectsIn(s.shape.Members); err != nil {
+			return err
+		}
+	}
+	for i := 0; i < len(b.types.decls); i++ { // which grow meanwhile
+		if err := b.objectsIn(b.types.decls[i].shape.Members); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) objectsIn(members []runtime.Member) error {
+	for _, m := range members {
+		typ, node, ok := m.Contains()
+		if !ok {
+			continue
+		}
+		if err := b.collectObject(typ); err != nil {
+			return err
+		}
+		objects := b.objects[typ]
+		if objects == nil {
+			b.warnf("%s is read without its objects: the object has no struct %s, or several", m.Name, typ)
+		} else if _, ok := objects.NodeAt(node); !ok {
+			b.warnf("%s is read without its objects: struct %s has no member %s that links them", m.Name, typ, node)
+		}
+	}
+	return nil
+}
+
+// collectObject finds a type of objects, if the object describes it.
+func (b *builder) collectObject(name string) error {
+	t, ok := b.definition(name).(*btf.Struct)
+	if !ok || b.objects[name] != nil {
+		return nil
+	}
+	shape, err := b.shape(t)
+	if err != nil {
+		return err
+	}
+	b.objects[name] = shape
+	b.types.collect(shape, place{member: exported(name)})
+	return nil
+}
+
+// objectsOf returns the type of the objects in the lists or trees that a member
+// is, and the member that links them; nil if they cannot be read.
+func (b *builder) objectsOf(m runtime.Member) (objects *runtime.Shape, node string) {
+	typ, node, ok := m.Contains()
+	if !ok || b.objects[typ] == nil {
+		return nil, ""
+	}
+	if _, ok := b.objects[typ].NodeAt(node); !ok {
+		return nil, ""
+	}
+	return b.objects[typ], node
+}
+
+// graph returns the Go type of a head, or of an array of heads, and how it is
+// loaded.
+func (b *builder) graph(head, objects *runtime.Shape, node string) (GoType, Load) {
+	u := head.Underlying()
+	if u.Kind == runtime.KindArray {
+		elemType, elemLoad := b.graph(u.Elem, objects, node)
+		return GoType{Kind: Array, Elem: &elemType, Len: u.Len}, Load{Op: LoadArray, Size: u.Size, Elem: &elemLoad, Len: u.Len}
+	}
+	name := "List"
+	if u.Name == "bpf_rb_root" {
+		name = "Tree"
+	}
+	elem, _ := b.value(objects, false)
+	t := GoType{Kind: Runtime, Name: name, Elem: &elem}
+	return t, Load{Op: LoadGraph, Size: u.Size, Type: t, Codec: b.codec(objects).Name, ID: b.valueID(objects), Node: node}
+}

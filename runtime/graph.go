@@ -1,0 +1,337 @@
+package runtime
+
+import (
+	"fmt"
+	"iter"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// This file reads lists and trees of objects that a program has allocated
+// (bpf_obj_new, Documentation/bpf/graph_ds_impl.rst). The head of one says by a
+// decl tag what is in it:
+//
+//	struct bpf_list_head queue __contains(request, node);
+//
+//	head ──► request.node ──► request.node ──► head
+
+// containsTag, before a struct and its member, is the decl tag of heads.
+const containsTag = "contains:"
+
+// Contains returns what a list or a tree holds whose head the member is: the
+// name of the struct, and of the member of it that links them. ok is false for
+// members that are no such heads, or do not say what they hold.
+func (m Member) Contains() (typ, node string, ok bool) {
+	if len(m.Tags) == 0 || graphHead(m.Type) == nil {
+		return "", "", false
+	}
+	for _, tag := range m.Tags {
+		if rest, isContains := strings.CutPrefix(tag, containsTag); isContains {
+			typ, node, ok = strings.Cut(rest, ":")
+			return typ, node, ok && typ != "" && node != ""
+		}
+	}
+	return "", "", false
+}
+
+// Sizes of heads, in bytes, and of the nodes of lists and trees, in words.
+const (
+	headSize  = 16
+	listWords = 3
+	treeWords = 4
+)
+
+// graphHead returns the head that s is, or is an array of; nil if it is none.
+func graphHead(s *Shape) *Shape {
+	for range maxNesting {
+		u := s.Underlying()
+		switch {
+		case u == nil:
+			return nil
+		case u.Kind == KindArray:
+			s = u.Elem
+		case u.Kind == KindStruct && u.Size == headSize && (u.Name == "bpf_list_head" || u.Name == "bpf_rb_root"):
+			return u
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// NodeAt returns where in the struct s a member is that links it, in bytes.
+func (s *Shape) NodeAt(member string) (offset int, ok bool) {
+	for _, m := range s.Fields() {
+		if m.Name == member && m.Bits == 0 {
+			size := listWords * 8
+			if u := m.Type.Underlying(); u != nil && u.Name == "bpf_rb_node" {
+				size = treeWords * 8
+			}
+			return m.Offset, m.Offset >= 0 && int64(m.Offset)+int64(size) <= int64(s.Size)
+		}
+	}
+	return 0, false
+}
+
+// maxNodes bounds the nodes of one list or tree.
+const maxNodes = 1 << 20
+
+// graphWalk goes through the nodes of a list or tree.
+type graphWalk struct {
+	mem       *memory
+	bigEndian bool
+	at        int    // where in an object its node is, in bytes
+	elem      *Shape // of the objects
+	seen      map[uint64]bool
+	objects   []uint64 // canonical addresses, in order
+}
+
+// words reads the first words of what is at an address.
+func (w *graphWalk) words(addr uint64, n int) (words [treeWords]uint64, ok bool) {
+	raw, ok := w.mem.read(w.mem.canonical(addr), 8*n)
+	for i := range n {
+		if ok {
+			words[i] = intPlace{bits: 64, bigEndian: w.bigEndian}.load(raw[8*i:][:8])
+		}
+	}
+	return words, ok
+}
+
+// node reads a node, and notes the object that it is in. It fails at one that
+// was there before.
+func (w *graphWalk) node(addr uint64, n int) (words [treeWords]uint64, err error) {
+	words, ok := w.words(addr, n)
+	object := addr - uint64(w.at)
+	switch {
+	case !ok:
+		return words, w.missing(object)
+	case w.seen[addr]:
+		return words, &Contradiction{Addr: object, Type: CType(w.elem), Found: "a node that was passed before: the links go around in a circle"}
+	case len(w.seen) >= maxNodes:
+		return words, &NotFollowed{Addr: object, Reason: fmt.Sprintf("there are more than %d nodes before it", maxNodes)}
+	}
+	w.seen[addr] = true
+	return words, nil
+}
+
+// missing says why the object at an address cannot be read.
+func (w *graphWalk) missing(object uint64) error {
+	if o := w.mem.lost[object]; o != nil {
+		return o.err()
+	}
+	return &NotCaptured{Addr: object, Type: CType(w.elem)}
+}
+
+func (w *graphWalk) add(addr uint64) {
+	w.objects = append(w.objects, w.mem.canonical(addr-uint64(w.at)))
+}
+
+// list goes from the first node to the last (struct bpf_list_node_kern,
+// include/linux/bpf.h). Where the head is need not be known: the last node's
+// next is its owner, the head.
+func (w *graphWalk) list(first, last uint64) error {
+	if head, ok := w.words(first, 1); first == 0 || ok && head[0] == first {
+		return nil // first is the head itself
+	}
+	for addr := first; ; {
+		links, err := w.node(addr, listWords)
+		if err != nil {
+			return err
+		}
+		w.add(addr)
+		next, owner := links[0], links[2]
+		switch {
+		case addr == last || next == owner:
+			return nil
+		case next == 0:
+			return &Contradiction{Addr: addr - uint64(w.at), Type: CType(w.elem), Found: "a node that is in no list: it leads to NULL"}
+		}
+		addr = next
+	}
+}
+
+// tree goes through the nodes in their order (struct bpf_rb_node_kern).
+func (w *graphWalk) tree(root uint64) error {
+	type step struct{ addr, right uint64 }
+	var above []step // nodes whose left side is being looked at
+	for addr := root; addr != 0 || len(above) > 0; {
+		for addr != 0 {
+			links, err := w.node(addr, treeWords)
+			if err != nil {
+				return err
+			}
+			above = append(above, step{addr, links[1]})
+			addr = links[2]
+		}
+		last := above[len(above)-1]
+		above = above[:len(above)-1]
+		w.add(last.addr)
+		addr = last.right
+	}
+	return nil
+}
+
+// walk goes through the list or tree of a head.
+func (w *graphWalk) walk(head *Shape, first, last uint64) error {
+	w.seen = make(map[uint64]bool)
+	if head.Name == "bpf_rb_root" {
+		return w.tree(first)
+	}
+	return w.list(first, last)
+}
+
+// nodes are the objects of type T in a list or a tree.
+type nodes[T any] struct {
+	b      *Binding
+	typ    int    // in Layout.Types
+	member string // of T, which links them
+	decode Decode[T]
+	given  []*T // of a fixture; nothing else is set
+}
+
+// objects ranges over the objects, and fails where the links lead nowhere.
+func (n *nodes[T]) objects(head *Shape, first, last Address) iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		if n == nil || n.b == nil {
+			if n != nil {
+				for _, v := range n.given {
+					if !yield(v) {
+						return
+					}
+				}
+			}
+			return
+		}
+		w, err := n.walk(head, uint64(first), uint64(last))
+		for _, addr := range w.objects {
+			if !yield(LoadAt(n.b, Address(addr), n.typ, n.decode)) {
+				return
+			}
+		}
+		if err != nil {
+			n.b.fail(&Error{Op: "All", Path: "(list of " + CType(n.b.shapes.types[n.typ]) + ")", Addr: uint64(first), Err: err})
+		}
+	}
+}
+
+func (n *nodes[T]) walk(head *Shape, first, last uint64) (*graphWalk, error) {
+	b, bound := n.b, &n.b.types[n.typ]
+	w := &graphWalk{mem: &b.memory, bigEndian: b.snapshot.Guest.BigEndian, elem: b.shapes.types[n.typ]}
+	if bound.shape == nil {
+		return w, &NotBound{Type: CType(w.elem), Reason: bound.why}
+	}
+	at, ok := bound.shape.Underlying().NodeAt(n.member)
+	if !ok {
+		return w, &NotBound{Type: CType(w.elem), Reason: "it has no member " + n.member + " in the guest"}
+	}
+	w.at = at
+	b.memory.load(b.snapshot)
+	return w, w.walk(head, first, last)
+}
+
+// List is a struct bpf_list_head: a list of objects that the program has
+// allocated, from the first to the last.
+type List[T any] struct {
+	ListHead
+	nodes *nodes[T]
+}
+
+// Tree is a struct bpf_rb_root: objects that the program has allocated, in the
+// order that it keeps them in.
+type Tree[T any] struct {
+	RBRoot
+	nodes *nodes[T]
+}
+
+var (
+	listHead = &Shape{Kind: KindStruct, Name: "bpf_list_head", Size: headSize}
+	treeRoot = &Shape{Kind: KindStruct, Name: "bpf_rb_root", Size: headSize}
+)
+
+// ListAt returns a list of objects of type typ of the layout, which their
+// member links.
+func ListAt[T any](d *Decoder, b []byte, typ int, member string, decode Decode[T]) List[T] {
+	return List[T]{LoadListHead(b), boundNodes(d, typ, member, decode)}
+}
+
+// TreeAt returns a tree of objects of type typ of the layout, which their
+// member links.
+func TreeAt[T any](d *Decoder, b []byte, typ int, member string, decode Decode[T]) Tree[T] {
+	return Tree[T]{LoadRBRoot(b), boundNodes(d, typ, member, decode)}
+}
+
+func boundNodes[T any](d *Decoder, typ int, member string, decode Decode[T]) *nodes[T] {
+	if d == nil {
+		return nil
+	}
+	return &nodes[T]{b: d.b, typ: typ, member: member, decode: decode}
+}
+
+// ListOf returns a list for a fixture.
+func ListOf[T any](objects ...*T) List[T] { return List[T]{nodes: &nodes[T]{given: objects}} }
+
+// TreeOf returns a tree for a fixture, of objects in their order.
+func TreeOf[T any](objects ...*T) Tree[T] { return Tree[T]{nodes: &nodes[T]{given: objects}} }
+
+// All ranges over the objects from the first to the last. It fails, at the
+// object that it cannot reach, with a [*NotCaptured], a [*NotFollowed] or an
+// [*Unreadable] if that is not in the snapshot, and with a [*Contradiction] if the
+// links go around in a circle.
+func (l List[T]) All() iter.Seq[*T] { return l.nodes.objects(listHead, l.Next, l.Prev) }
+
+// Slice returns the objects from the first to the last. It fails as [List.All]
+// does.
+func (l List[T]) Slice() []*T { return slices.Collect(l.All()) }
+
+// Len returns the number of objects. It fails as [List.All] does.
+func (l List[T]) Len() int { return length(l.All()) }
+
+// IsEmpty tells whether there is nothing in the list. It fails as [List.All]
+// does.
+func (l List[T]) IsEmpty() bool { return isEmpty(l.All()) }
+
+// All ranges over the objects in their order. It fails as [List.All] does.
+func (t Tree[T]) All() iter.Seq[*T] { return t.nodes.objects(treeRoot, t.Root, 0) }
+
+// Slice returns the objects in their order. It fails as [List.All] does.
+func (t Tree[T]) Slice() []*T { return slices.Collect(t.All()) }
+
+// Len returns the number of objects. It fails as [List.All] does.
+func (t Tree[T]) Len() int { return length(t.All()) }
+
+// IsEmpty tells whether there is nothing in the tree.
+func (t Tree[T]) IsEmpty() bool { return isEmpty(t.All()) }
+
+func length[T any](all iter.Seq[T]) (n int) {
+	for range all {
+		n++
+	}
+	return n
+}
+
+func isEmpty[T any](all iter.Seq[T]) bool {
+	for range all {
+		return false
+	}
+	return true
+}
+
+// givenGraph is a list or tree of a fixture.
+type givenGraph interface {
+	kernelStruct
+	givenNodes() []reflect.Value // pointers
+}
+
+func (n *nodes[T]) values() (values []reflect.Value) {
+	if n == nil {
+		return nil
+	}
+	for _, v := range n.given {
+		values = append(values, reflect.ValueOf(v))
+	}
+	return values
+}
+
+func (l List[T]) givenNodes() []reflect.Value { return l.nodes.values() }
+func (t Tree[T]) givenNodes() []reflect.Value { return t.nodes.values() }
