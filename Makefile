@@ -51,7 +51,8 @@ bench:
 	@scripts/setup test
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
 	$(GO) test -run '^$$' -bench 'Boot|Restore|Start$$' -benchtime 10x ./vmm ./ktest
-	$(GO) test -run '^$$' -bench 'StopCont|Capture' -benchtime 200x ./vmm ./ktest
+	$(GO) test -run '^$$' -bench 'StopCont|Capture|WatchFire' -benchtime 200x ./vmm ./ktest ./example_sched
+	$(GO) test -run '^$$' -bench WatchArmed -benchtime 20x ./example_sched
 	$(GO) test -run '^$$' -bench . -benchmem ./gen/internal/sample ./runtime ./freeze ./series
 
 # Paths are mapped away so that every checkout builds the same bytes.

@@ -1,7 +1,6 @@
 package examplesched_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,21 +10,25 @@ import (
 	"github.com/ktgen/ktgen/series"
 )
 
+// These name fields before there is a snapshot. A typing error does not compile.
+var (
+	injectFault = ktest.SetAt(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault }, true)
+	vtime       = ktest.At(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().VtimeNow })
+)
+
 // A fault, from its cause to its consequences: it is there before the first task
 // is scheduled, a watch catches the write that is wrong, and the values over time
 // show what becomes of it.
 func TestFaultIsCaughtInTheAct(t *testing.T) {
-	vm := ktest.Boot(t, ktest.Config{CPUs: 1, Scheduler: scheduler.Loaded(injectFault(t))})
+	vm := ktest.Boot(t, ktest.Config{CPUs: 1, Scheduler: scheduler.Loaded(ktest.Writing(injectFault))})
 
 	// Tasks that sleep are behind in virtual time; those that spin are ahead.
 	_, err := vm.Work(t.Context(), ktest.Spin, 2)
 	require.NoError(t, err)
 	_, err = vm.Work(t.Context(), ktest.Sleep, 2)
 	require.NoError(t, err)
-	snap := examplesched.Bind(t, vm.Freeze("start"))
 
 	// Virtual time must not go back. Who makes it?
-	vtime := ktest.Field(snap, &snap.Bss().VtimeNow)
 	watch, err := vm.Watch(t.Context(), vtime, ktest.WatchOptions{
 		When:    func(f ktest.Fire) bool { return f.New < f.Old },
 		Capture: "went back",
@@ -61,8 +64,7 @@ func TestVirtualTimeDoesNotGoBack(t *testing.T) {
 	require.NoError(t, err)
 	_, err = vm.Work(t.Context(), ktest.Sleep, 2)
 	require.NoError(t, err)
-	snap := examplesched.Bind(t, vm.Freeze("start"))
-	watch, err := vm.Watch(t.Context(), ktest.Field(snap, &snap.Bss().VtimeNow), ktest.WatchOptions{Capture: "went on", Max: 5})
+	watch, err := vm.Watch(t.Context(), vtime, ktest.WatchOptions{Capture: "went on", Max: 5})
 	require.NoError(t, err)
 	_, err = watch.Await(soon(t), 5)
 	require.NoError(t, err)
@@ -77,16 +79,4 @@ func TestVirtualTimeDoesNotGoBack(t *testing.T) {
 func vtimeOf(vm *ktest.VM) series.Series[uint64] {
 	return series.Of(series.Open(vm.Captures().Captures(), examplesched.Open),
 		func(s examplesched.Snap) uint64 { return s.Bss().VtimeNow })
-}
-
-// injectFault sets the flag once the scheduler is loaded.
-func injectFault(t *testing.T) func(context.Context, *ktest.VM) error {
-	return func(ctx context.Context, vm *ktest.VM) error {
-		loaded, err := vm.Capture(ctx, "loaded")
-		if err != nil {
-			return err
-		}
-		snap := examplesched.Bind(t, loaded)
-		return vm.Write(ctx, ktest.Set(snap, &snap.Bss().InjectFault, true))
-	}
 }

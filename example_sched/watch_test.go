@@ -2,6 +2,7 @@ package examplesched_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	examplesched "github.com/ktgen/ktgen/example_sched"
+	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest"
+	ktrt "github.com/ktgen/ktgen/runtime"
 )
 
 // soon bounds what takes milliseconds on an idle machine.
@@ -19,15 +22,17 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
+// dispatched is named before there is a snapshot.
+var dispatched = ktest.At(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().NrDispatched })
+
 // A watch catches each write to a variable: who wrote, what was there, and the
 // state of the scheduler in that instant.
 func TestWatchCatchesEachWriteToAVariable(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 1, Scheduler: scheduler})
 	_, err := vm.Work(t.Context(), ktest.Yield, 2)
 	require.NoError(t, err)
-	snap := examplesched.Bind(t, vm.Freeze("before"))
 
-	watch, err := vm.Watch(t.Context(), ktest.Field(snap, &snap.Bss().NrDispatched), ktest.WatchOptions{
+	watch, err := vm.Watch(t.Context(), dispatched, ktest.WatchOptions{
 		Capture: "dispatched",
 		Max:     5,
 	})
@@ -174,6 +179,64 @@ func TestWatchOfTheKernelsVariables(t *testing.T) {
 		_, err := vm.Watch(t.Context(), test.target, ktest.WatchOptions{})
 		require.ErrorContains(t, err, test.want, name)
 	}
+}
+
+// A place that is named before there is a snapshot is looked for when it is
+// needed, and an error says where it was named and why it is not there.
+func TestPlacesThatCannotBeFoundSayWhy(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: scheduler})
+	nobody := func(s examplesched.Snap) *uint32 { return &s.TaskCtxs().Get(-1).Wakeups }
+	_, err := vm.Watch(t.Context(), ktest.At(examplesched.Open, nobody), ktest.WatchOptions{})
+	require.ErrorContains(t, err, "watch the value of watch_test.go:")
+	var missing *ktrt.KeyNotFound
+	require.ErrorAs(t, err, &missing)
+	err = vm.Write(t.Context(), ktest.SetAt(examplesched.Open, nobody, 1))
+	require.ErrorAs(t, err, &missing)
+	require.ErrorContains(t, err, "set the value of watch_test.go:")
+
+	record := func(s examplesched.Snap) *examplesched.ExitRecord { return &s.Bss().ExitRecord }
+	_, err = vm.Watch(t.Context(), ktest.At(examplesched.Open, record), ktest.WatchOptions{})
+	require.ErrorContains(t, err, "choose a member")
+	require.Zero(t, vm.Captures().Len(), "looking for a place captures nothing")
+}
+
+// What is watched can go away. The watch ends then, and says why; the guest
+// does not mind.
+func TestWatchEndsWithWhatItLooksAt(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: scheduler})
+	workers, err := vm.Work(t.Context(), ktest.Yield, 1)
+	require.NoError(t, err)
+	pid := int32(workers.PIDs[0])
+	switches := ktest.At(examplesched.Open, func(s examplesched.Snap) *uint32 { return &s.TaskCtxs().Get(pid).Wakeups })
+	ofTask, err := vm.Watch(t.Context(), switches, ktest.WatchOptions{})
+	require.NoError(t, err)
+	ofMap, err := vm.Watch(t.Context(), dispatched, ktest.WatchOptions{Rate: 10})
+	require.NoError(t, err)
+	_, err = ofMap.Await(soon(t), 1)
+	require.NoError(t, err)
+	workers.Stop()
+
+	_, err = vm.Detach(t.Context())
+	require.NoError(t, err)
+	_, err = ofMap.Await(soon(t), 1_000_000)
+	require.ErrorIs(t, err, freeze.ErrMapGone)
+	_, err = ofTask.Await(soon(t), 1_000_000)
+	require.Error(t, err)
+	require.True(t, errors.Is(err, freeze.ErrMapGone) || errors.Is(err, freeze.ErrEntryGone), "%v", err)
+	for _, w := range []*ktest.Watch{ofTask, ofMap} {
+		require.False(t, w.Stats().Armed)
+		require.Error(t, w.Err())
+		require.NoError(t, w.Close())
+	}
+
+	// The guest runs on, and the next scheduler is watched as the first one was.
+	require.NoError(t, vm.Attach(t.Context(), scheduler))
+	_, err = vm.Work(t.Context(), ktest.Yield, 1)
+	require.NoError(t, err)
+	again, err := vm.Watch(t.Context(), dispatched, ktest.WatchOptions{Max: 1})
+	require.NoError(t, err)
+	_, err = again.Await(soon(t), 1)
+	require.NoError(t, err)
 }
 
 func TestWatchOfAPerCPUVariable(t *testing.T) {

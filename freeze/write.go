@@ -137,26 +137,59 @@ func (w *writer) check(pass *bpfmap.Pass, to *Write) error {
 	if to.Map == nil {
 		return ErrOutOfRange
 	}
-	current := present(pass, to.Map)
-	switch {
-	case len(to.Bytes) == 0 || to.Mask != nil && len(to.Mask) != len(to.Bytes):
+	if len(to.Bytes) == 0 || to.Mask != nil && len(to.Mask) != len(to.Bytes) {
 		return fmt.Errorf("%d bytes with a mask of %d", len(to.Bytes), len(to.Mask))
-	case current == nil || current.Type != to.Map.Type || current.Name != to.Map.Name:
-		return ErrMapGone
+	}
+	current, err := held(pass, to.Map, to.Addr, len(to.Bytes))
+	switch {
+	case current == nil:
+		return err
 	case current.Type == runtime.MapTypeStructOps || current.Type == runtime.MapTypeRingBuf:
 		return ErrKernelOwned
 	case current.Flags&readOnlyForPrograms != 0:
 		return ErrReadOnly
 	}
-	old, _, ok := to.Map.At(to.Addr, len(to.Bytes))
+	return err
+}
+
+// held returns the map that the guest has for one that was captured, and why
+// the place in it is not what it was: [ErrMapGone] (without a map),
+// [ErrOutOfRange], or [ErrEntryGone].
+func held(pass *bpfmap.Pass, m *runtime.Map, addr uint64, size int) (*bpfmap.Map, error) {
+	current := present(pass, m)
+	if current == nil || current.Type != m.Type || current.Name != m.Name {
+		return nil, ErrMapGone
+	}
+	old, _, ok := m.At(addr, size)
 	if !ok {
-		return ErrOutOfRange
+		return current, ErrOutOfRange
 	}
-	entry, _, ok := current.At(to.Addr, len(to.Bytes))
-	if !ok || !sameEntry(to.Map, old, &current.Map, entry) {
-		return ErrEntryGone
+	entry, _, ok := current.At(addr, size)
+	if !ok || !sameEntry(m, old, &current.Map, entry) {
+		return current, ErrEntryGone
 	}
-	return nil
+	return current, nil
+}
+
+// HoldsStopped says whether size bytes at the kernel's address addr are still in
+// the entry of m that they were captured in, for a guest that stands still. The
+// error is [ErrMapGone], [ErrOutOfRange] or [ErrEntryGone], or that of the walk.
+func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64, size int) error {
+	if err := f.take(ctx); err != nil {
+		return err
+	}
+	defer f.give()
+	f.stopped.Flush()
+	s := &stop{Freezer: f}
+	s.guard(func() error {
+		pass := f.pass(f.stopped, nil, func(other *runtime.Map) bool { return other.ID == m.ID && other.Addr == m.Addr })
+		if err := pass.Walk(ctx, f.mapIDR); err != nil {
+			return err
+		}
+		_, err := held(pass, m, addr, size)
+		return err
+	})
+	return s.err
 }
 
 func present(pass *bpfmap.Pass, m *runtime.Map) *bpfmap.Map {

@@ -17,7 +17,8 @@ import (
 type freezing struct {
 	mu      sync.Mutex
 	freezer *freeze.Freezer
-	casts   []runtime.Cast // of what the guest was given to run
+	hits    *freeze.Freezer // of watches
+	casts   []runtime.Cast  // of what the guest was given to run
 }
 
 // Freeze takes a snapshot of the guest's maps, and fails the test if it cannot,
@@ -95,6 +96,23 @@ func (vm *VM) freezer(ctx context.Context) (*freeze.Freezer, error) {
 		return nil, err
 	}
 	vm.freezing.freezer = f
+	return f, nil
+}
+
+// hitFreezer returns the freezer of those who are called while a watchpoint has
+// the guest stopped. A capture of the test's may wait for the guest then, and
+// keep its own freezer meanwhile.
+func (vm *VM) hitFreezer(ctx context.Context) (*freeze.Freezer, error) {
+	vm.freezing.mu.Lock()
+	defer vm.freezing.mu.Unlock()
+	if vm.freezing.hits != nil {
+		return vm.freezing.hits, nil
+	}
+	f, err := vm.newFreezer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vm.freezing.hits = f
 	return f, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -70,8 +71,13 @@ func (vm *VM) useCasts(ctx context.Context, s Scheduler) error {
 	vm.freezing.mu.Lock()
 	defer vm.freezing.mu.Unlock()
 	vm.freezing.casts = casts
-	if vm.freezing.freezer == nil {
-		return nil
+	for _, f := range []*freeze.Freezer{vm.freezing.freezer, vm.freezing.hits} {
+		if f == nil {
+			continue
+		}
+		if err := f.Casts(ctx, casts); err != nil {
+			return err
+		}
 	}
-	return vm.freezing.freezer.Casts(ctx, casts)
+	return nil
 }

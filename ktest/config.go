@@ -133,7 +133,8 @@ func (s Scheduler) Env(env ...string) Scheduler {
 
 // Loaded has f called when the object's programs and maps are in the guest, and
 // before the scheduler is attached: no task has been scheduled by it. f can
-// take snapshots and write; if it returns an error the scheduler is not attached.
+// take snapshots and write ([Writing]); if it returns an error the scheduler is not
+// attached.
 // It is for schedulers that are started from an object.
 func (s Scheduler) Loaded(f func(ctx context.Context, vm *VM) error) Scheduler {
 	s.loaded = f

@@ -14,8 +14,8 @@ import (
 	"github.com/ktgen/ktgen/vmm"
 )
 
-// Target is what a watch looks at: a place of a snapshot ([Field]) or a symbol
-// of the kernel ([Symbol]).
+// Target is what a watch looks at: a place of a snapshot ([Field]), one that is
+// named before there is a snapshot ([At]), or a symbol of the kernel ([Symbol]).
 type Target struct {
 	name string
 	addr uint64 // of what is watched: 1, 2, 4 or 8 bytes, aligned to as many
@@ -23,10 +23,14 @@ type Target struct {
 
 	shift, bits int // a bitfield's place in the watched bytes; bits is 0 for all others
 
+	of *runtime.Map // that the place is in; nil if it is in none
+
 	symbol string // of the kernel, which has addr
 	percpu bool
 	cpu    int
 	err    error
+
+	find func(*runtime.Snapshot) (Target, error) // makes one with an address; nil if it has one
 }
 
 func (t Target) String() string { return t.name }
@@ -43,7 +47,7 @@ func Field[T any](snap runtime.Bound, p *T) Target {
 }
 
 func place(p runtime.Location) Target {
-	t := Target{name: p.Path, addr: p.Addr, size: p.Size}
+	t := Target{name: p.Path, addr: p.Addr, size: p.Size, of: p.Map}
 	if p.Bits == 0 {
 		if t.size > 8 || t.size&(t.size-1) != 0 {
 			t.err = fmt.Errorf("it is a %s of %d bytes, and 1, 2, 4 or 8 can be watched: choose a member", runtime.CType(p.Shape), p.Size)
@@ -194,6 +198,7 @@ type Watch struct {
 	rearm   *time.Timer   // while the watch is blind
 	err     error
 	closed  bool
+	ended   chan struct{} // closed when err is set
 }
 
 // SymbolNotFound reports a symbol that the guest's kernel does not have.
@@ -218,8 +223,8 @@ func (e *PerCPUSymbol) Error() string {
 	return fmt.Sprintf("%s is a per-CPU variable, which each CPU has a copy of: choose one with ktest.Symbol(%q, size).CPU(n)", e.Symbol, e.Symbol)
 }
 
-// Watch fires when a vCPU writes to the target. It ends with the guest, or by
-// [Watch.Close].
+// Watch fires when a vCPU writes to the target. It ends with the guest, with
+// what it looks at ([Watch.Err]), or by [Watch.Close].
 //
 // The error is a [*SymbolNotFound], a [*PerCPUSymbol], or one of [vmm.VM.Watch].
 func (vm *VM) Watch(ctx context.Context, target Target, opts WatchOptions) (*Watch, error) {
@@ -235,18 +240,17 @@ func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Wat
 	if err != nil {
 		return nil, err
 	}
-	// A capture of the test's may wait for the guest while a hit has it, so
-	// that hits need a freezer of their own.
-	vm.freezing.mu.Lock()
-	f, err := vm.newFreezer(ctx)
-	vm.freezing.mu.Unlock()
+	if target, err = vm.found(ctx, target); err != nil {
+		return nil, err
+	}
+	f, err := vm.hitFreezer(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if target.addr, err = vm.locate(f, target); err != nil {
 		return nil, err
 	}
-	w := &Watch{vm: vm, target: target, opts: opts, freeze: f, changed: make(chan struct{})}
+	w := &Watch{vm: vm, target: target, opts: opts, freeze: f, changed: make(chan struct{}), ended: make(chan struct{})}
 	w.stats.Armed = true
 	if w.point, err = vm.machine.Watch(ctx, target.addr, target.size, w.onHit); err != nil {
 		return nil, err
@@ -279,12 +283,65 @@ func (w *Watch) onHit(h vmm.Hit) (keep bool) {
 	fire := Fire{Time: time.Now(), CPU: h.CPU, PC: h.PC, Old: w.target.value(h.Old), New: w.target.value(h.New)}
 	ctx, cancel := context.WithTimeout(context.Background(), w.vm.cfg.Timeouts.Capture)
 	defer cancel()
+	if err := w.holds(ctx); err != nil {
+		w.fail(err)
+		return false
+	}
 	// Code that is in no function that is known is reported as such.
 	fire.Function, _ = w.freeze.FunctionAt(ctx, h.PC-1)
 	if w.admit(&fire) {
 		w.perform(ctx, fire)
 	}
 	return w.goOn()
+}
+
+// holds says why a write is not to what is watched: its map or its entry is no
+// more, and the memory is something else's.
+func (w *Watch) holds(ctx context.Context) error {
+	if w.target.of == nil {
+		return nil
+	}
+	return w.freeze.HoldsStopped(ctx, w.target.of, w.target.addr, w.target.size)
+}
+
+// lost is why there is no memory any more where the place was.
+func (w *Watch) lost() error {
+	err := error(&vmm.WatchLostError{Addr: w.target.addr, Size: w.target.size})
+	if w.target.of != nil {
+		return fmt.Errorf("%w (%w)", freeze.ErrMapGone, err)
+	}
+	return err
+}
+
+// Err returns why the watch has ended by itself, or nil: [freeze.ErrMapGone] or
+// [freeze.ErrEntryGone] by errors.Is, if what it looks at is no more.
+func (w *Watch) Err() error {
+	select {
+	case <-w.point.Lost():
+		w.fail(w.lost())
+	default:
+		place := make([]byte, w.target.size)
+		if w.target.of != nil && w.freeze.Peek(w.target.addr, place) != nil && w.vm.machine.Err() == nil {
+			w.fail(w.lost())
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// lostInterval is how often it is looked whether what is watched is still there.
+const lostInterval = 100 * time.Millisecond
+
+// fail ends the watch.
+func (w *Watch) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Armed = false
+	if w.err == nil {
+		w.err = err
+		close(w.ended)
+	}
 }
 
 // admit counts a write and decides whether it fires.
@@ -373,13 +430,16 @@ func (w *Watch) seeAgain() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.vm.cfg.Timeouts.Capture)
 	defer cancel()
-	err := w.point.Arm(ctx)
+	if err := w.point.Arm(ctx); err != nil {
+		if lost := (*vmm.WatchLostError)(nil); errors.As(err, &lost) {
+			err = w.lost()
+		}
+		w.fail(fmt.Errorf("arm it again after too many writes: %w", err))
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stats.Armed = err == nil
-	if err != nil && w.err == nil {
-		w.err = fmt.Errorf("watch %s: arm it again after too many writes: %w", w.target, err)
-	}
+	w.stats.Armed = true
 }
 
 // Fires returns the fires so far.
@@ -391,6 +451,7 @@ func (w *Watch) Fires() []Fire {
 
 // Stats returns what the watch has seen so far.
 func (w *Watch) Stats() WatchStats {
+	_ = w.Err() // which disarms it
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.stats
@@ -399,6 +460,8 @@ func (w *Watch) Stats() WatchStats {
 // Await waits until the watch has fired n times, and returns the nth fire. The
 // error names what was waited for, and what was seen instead.
 func (w *Watch) Await(ctx context.Context, n int) (Fire, error) {
+	looks := time.NewTicker(lostInterval)
+	defer looks.Stop()
 	for {
 		w.mu.Lock()
 		fires, changed, err := w.fires, w.changed, w.err
@@ -407,10 +470,13 @@ func (w *Watch) Await(ctx context.Context, n int) (Fire, error) {
 			return fires[n-1], nil
 		}
 		if err != nil {
-			return Fire{}, err
+			return Fire{}, w.missed(n, err)
 		}
 		select {
 		case <-changed:
+		case <-w.ended:
+		case <-looks.C:
+			_ = w.Err() // which ends the watch if it has to
 		case <-w.vm.machine.Done():
 			return Fire{}, w.missed(n, w.vm.machine.Err())
 		case <-ctx.Done():

@@ -15,6 +15,8 @@ import (
 type Assignment struct {
 	write freeze.Write
 	err   error // why it cannot be given
+
+	find func(*runtime.Snapshot) Assignment // makes one whose place is known; nil if it is
 }
 
 // Set makes the value that p points to, which was read through snap, v:
@@ -53,6 +55,10 @@ func assignment(place runtime.Location, value, mask []byte, err error) Assignmen
 func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 	if len(assignments) == 0 {
 		return nil
+	}
+	assignments, err := vm.foundAll(ctx, assignments)
+	if err != nil {
+		return err
 	}
 	writes := make([]freeze.Write, len(assignments))
 	for i, a := range assignments {

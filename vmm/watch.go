@@ -45,10 +45,27 @@ type Watchpoint struct {
 	size  int
 	onHit func(Hit) (keep bool)
 
+	lost chan struct{} // closed when the place is no more
+
 	// The fields below belong to whoever has the guest paused.
 	armed bool
 	value uint64 // when the guest was let go, or at the last hit
 }
+
+// WatchLostError reports a place that has no memory any more: the guest has freed
+// it.
+type WatchLostError struct {
+	Addr uint64
+	Size int
+}
+
+func (e *WatchLostError) Error() string {
+	return fmt.Sprintf("watching %d bytes at %#x: no vCPU can read them; the guest has freed that memory", e.Size, e.Addr)
+}
+
+// Lost is closed when the place has no memory any more. The watchpoint is
+// disarmed then.
+func (w *Watchpoint) Lost() <-chan struct{} { return w.lost }
 
 // WatchLimitError reports that no more places can be watched.
 type WatchLimitError struct {
@@ -119,12 +136,13 @@ func (w *watches) init() {
 // A hit while the guest is paused by another is seen when that one resumes.
 //
 // The error is a [*WatchSizeError], a [*WatchOverlapError], a
-// [*WatchLimitError], or as those of [VM.Pause].
+// [*WatchLostError] if there is no memory at addr, a [*WatchLimitError], or as
+// those of [VM.Pause].
 func (vm *VM) Watch(ctx context.Context, addr uint64, size int, onHit func(Hit) (keep bool)) (*Watchpoint, error) {
 	if size < 1 || size > 8 || bits.OnesCount(uint(size)) != 1 || addr%uint64(size) != 0 {
 		return nil, &WatchSizeError{Addr: addr, Size: size}
 	}
-	w := &Watchpoint{vm: vm, addr: addr, size: size, onHit: onHit}
+	w := &Watchpoint{vm: vm, addr: addr, size: size, onHit: onHit, lost: make(chan struct{})}
 	if err := w.Arm(ctx); err != nil {
 		return nil, err
 	}
@@ -163,8 +181,8 @@ func (w *Watchpoint) arm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := stub.Uint(ctx, w.addr, w.size); err != nil {
-		return fmt.Errorf("watching %d bytes at %#x: no vCPU can read them: %w", w.size, w.addr, vm.stubGone(err))
+	if _, err := w.read(ctx, stub); err != nil {
+		return vm.stubGone(err)
 	}
 	if !vm.isWatched(w.addr, w.size) {
 		if err := stub.Watch(ctx, w.addr, w.size); err != nil {
@@ -195,6 +213,33 @@ func (w *Watchpoint) disarm(ctx context.Context) error {
 	}
 	if err := stub.Unwatch(ctx, w.addr, w.size); err != nil {
 		return fmt.Errorf("taking back the watchpoint at %#x: %w", w.addr, vm.stubGone(err))
+	}
+	return nil
+}
+
+// read returns what the place holds.
+func (w *Watchpoint) read(ctx context.Context, stub *gdb.Client) (uint64, error) {
+	value, err := stub.Uint(ctx, w.addr, w.size)
+	if is[*gdb.Error](err) {
+		err = &WatchLostError{Addr: w.addr, Size: w.size}
+	}
+	return value, err
+}
+
+// note keeps what the place holds when the guest is let go. A place without
+// memory is no longer watched: other memory may be there some time.
+func (w *Watchpoint) note(ctx context.Context, stub *gdb.Client) (err error) {
+	w.value, err = w.read(ctx, stub)
+	if !is[*WatchLostError](err) {
+		return err
+	}
+	if err := w.disarm(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-w.lost:
+	default:
+		close(w.lost)
 	}
 	return nil
 }
@@ -324,7 +369,10 @@ func (vm *VM) noticeHit(ctx context.Context, stub *gdb.Client) error {
 		return nil
 	}
 	for _, w := range vm.watches.list() {
-		value, err := stub.Uint(ctx, w.addr, w.size)
+		value, err := w.read(ctx, stub)
+		if is[*WatchLostError](err) {
+			continue // which contByStub takes care of
+		}
 		if err != nil {
 			return err
 		}
@@ -411,7 +459,10 @@ func (vm *VM) showHit(ctx context.Context, stub *gdb.Client, stop *gdb.Stop) err
 			continue
 		}
 		hit := Hit{CPU: stop.Thread - 1, PC: pc, Old: w.value}
-		if hit.New, err = stub.Uint(ctx, w.addr, w.size); err != nil {
+		if hit.New, err = w.read(ctx, stub); is[*WatchLostError](err) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		w.value = hit.New
@@ -449,8 +500,7 @@ func (vm *VM) contByStub(ctx context.Context, stub *gdb.Client) error {
 		return nil
 	}
 	for _, w := range vm.watches.list() {
-		var err error
-		if w.value, err = stub.Uint(ctx, w.addr, w.size); err != nil {
+		if err := w.note(ctx, stub); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,95 @@
+package examplesched_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	examplesched "github.com/ktgen/ktgen/example_sched"
+	"github.com/ktgen/ktgen/ktest"
+)
+
+// BenchmarkWatchFire measures what a write to a watched place costs the guest:
+// its time stands still meanwhile, but not the host's. The guest does little but
+// write. The time on the CPU is that of this process, without QEMU's.
+func BenchmarkWatchFire(b *testing.B) {
+	for name, opts := range map[string]ktest.WatchOptions{
+		"count":   {},
+		"capture": {Capture: "fire"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			vm := ktest.Boot(b, ktest.Config{CPUs: 1, Scheduler: scheduler})
+			_, err := vm.Work(b.Context(), ktest.Yield, 2)
+			require.NoError(b, err)
+			opts.Max, opts.Rate = b.N, 1_000_000
+			before := cpuTime(b)
+			b.ResetTimer()
+			watch, err := vm.Watch(b.Context(), dispatched, opts)
+			require.NoError(b, err)
+			_, err = watch.Await(b.Context(), b.N)
+			require.NoError(b, err)
+			b.StopTimer()
+			b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "µs-cpu/op")
+			require.NoError(b, watch.Close())
+		})
+	}
+}
+
+// BenchmarkWatchArmed measures how much slower a guest is while a watch is armed
+// that nothing writes to: on a page that nobody uses, and beside the counters of
+// the scheduler, where QEMU's translator looks at each access. Turns with and
+// without the watch follow one another; the ratio is of their medians.
+func BenchmarkWatchArmed(b *testing.B) {
+	quiet := ktest.At(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault })
+	for name, target := range map[string]ktest.Target{
+		"elsewhere":     ktest.Symbol("panic_timeout", 4),
+		"beside-counts": quiet,
+	} {
+		b.Run(name, func(b *testing.B) {
+			vm := ktest.Boot(b, ktest.Config{CPUs: 2, Scheduler: scheduler})
+			workers, err := vm.Work(b.Context(), ktest.Yield, 4)
+			require.NoError(b, err)
+			var bare, armed []float64
+			for b.Loop() {
+				bare = append(bare, turns(b, workers))
+				watch, err := vm.Watch(b.Context(), target, ktest.WatchOptions{})
+				require.NoError(b, err)
+				armed = append(armed, turns(b, workers))
+				require.NoError(b, watch.Close())
+				require.Zero(b, watch.Stats().Hits)
+			}
+			b.ReportMetric(median(bare)/median(armed), "bare/armed")
+		})
+	}
+}
+
+// turns returns how many turns workers do in a second.
+func turns(b *testing.B, workers *ktest.Workers) float64 {
+	const window = 300 * time.Millisecond
+	count := func() (n uint64) {
+		stats, err := workers.Stats(b.Context())
+		require.NoError(b, err)
+		for _, s := range stats {
+			n += s.Iterations
+		}
+		return n
+	}
+	began, before := time.Now(), count()
+	time.Sleep(window)
+	return float64(count()-before) / time.Since(began).Seconds()
+}
+
+// cpuTime is what this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	var used unix.Rusage
+	require.NoError(b, unix.Getrusage(unix.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
