@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/vmm/gdb"
 )
 
 // panicTimeout is a kernel variable that the guest writes through a file, and
@@ -175,6 +177,14 @@ func TestPlacesThatCannotBeWatchedAreRefused(t *testing.T) {
 	require.NoError(t, again.Close(t.Context()))
 	require.NoError(t, w.Close(t.Context()))
 	require.NoError(t, w.Close(t.Context()), "closing twice does nothing")
+}
+
+func TestTooManyWatchpointsSayWhatToDo(t *testing.T) {
+	refused := &gdb.Error{Command: "Z2,8020,8", Reply: "E22"}
+	err := error(&WatchLimitError{Addr: 0x8020, Size: 8, Armed: 4, Accel: KVM, Err: refused})
+	require.EqualError(t, err, "watching 8 bytes at 0x8020: QEMU's gdbstub refused Z2,8020,8: E22; 4 watchpoints are armed, "+
+		"and the CPU's debug registers hold 4: take one back (Watchpoint.Close), or use $KTGEN_ACCEL=tcg, which has no limit")
+	require.ErrorIs(t, err, refused)
 }
 
 func TestGuestThatIsKilledEndsItsWatchpoints(t *testing.T) {
