@@ -17,8 +17,11 @@ import (
 
 // leaves counts what was compared.
 type leaves struct {
-	t *testing.T
-	n int
+	t    *testing.T
+	n    int
+	seen map[any]bool // Go pointers whose targets were compared; nil if targets are not
+
+	unions int // that the value is in, whose pointers generated code does not follow
 }
 
 // compare compares a value found by path with the Go value at the same place.
@@ -35,8 +38,15 @@ func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
 			require.Equal(l.t, want, got.Interface(), v.Path())
 			return
 		}
+		in := inUnions(u, nil, u.Kind == ktrt.KindUnion)
 		for i, f := range u.Fields() {
+			if in[f.Name] {
+				l.unions++
+			}
 			l.compare(v.Get(f.Name), got.Field(i))
+			if in[f.Name] {
+				l.unions--
+			}
 		}
 	case ktrt.KindArray:
 		l.compareArray(v, u, got)
@@ -46,6 +56,22 @@ func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
 		l.n++
 		l.compareScalar(v, u, got)
 	}
+}
+
+// inUnions returns the members that share bytes with others because they are in
+// a union, by name.
+func inUnions(s *ktrt.Shape, names map[string]bool, shared bool) map[string]bool {
+	if names == nil {
+		names = make(map[string]bool)
+	}
+	for _, m := range s.Members {
+		if u := m.Type.Underlying(); m.Name == "" {
+			inUnions(u, names, shared || u.Kind == ktrt.KindUnion)
+		} else if shared {
+			names[m.Name] = true
+		}
+	}
+	return names
 }
 
 func (l *leaves) compareArray(v ktrt.Value, u *ktrt.Shape, got reflect.Value) {
@@ -81,7 +107,21 @@ func (l *leaves) comparePointer(v ktrt.Value, got reflect.Value) {
 	case interface{ Addr() uint64 }:
 		require.Equal(l.t, p.Addr(), addr, v.Path())
 	default:
-		require.Equal(l.t, got.IsNil(), v.Deref().Err() != nil, v.Path())
+		l.compareTarget(v.Deref(), got)
+	}
+}
+
+// compareTarget compares what a pointer leads to.
+func (l *leaves) compareTarget(v ktrt.Value, got reflect.Value) {
+	l.t.Helper()
+	if l.unions > 0 {
+		require.True(l.t, got.IsNil(), v.Path())
+		return
+	}
+	require.Equal(l.t, v.Err() != nil, got.IsNil(), "%s: %v", v.Path(), v.Err())
+	if p := got.Interface(); l.seen != nil && !got.IsNil() && !l.seen[p] {
+		l.seen[p] = true
+		l.compare(v, got.Elem())
 	}
 }
 

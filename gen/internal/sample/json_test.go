@@ -21,15 +21,21 @@ import (
 
 // document is what dump/SCHEMA.md describes, as far as it is compared.
 type document struct {
-	Maps []struct {
-		Name    string
-		Entries []struct{ Key, Value any }
+	Maps []documentMap
+}
+
+type documentMap struct {
+	Name    string
+	Entries []struct {
+		Key, Value any
+		CPUs       []any
 	}
 }
 
 // jsonLeaves counts what was compared.
 type jsonLeaves struct {
 	t *testing.T
+	s *ktrt.Snapshot
 	n int
 }
 
@@ -88,6 +94,7 @@ func (l *jsonLeaves) leaf(v ktrt.Value, got any) {
 		want, err := v.Uint64()
 		require.NoError(l.t, err)
 		require.Equal(l.t, fmt.Sprintf("%#x", want), object["$ptr"], v.Path())
+		l.pointer(v, want, object)
 	case "Float":
 		l.float(v, got, object)
 	case "Array":
@@ -128,6 +135,34 @@ func (l *jsonLeaves) integer(v ktrt.Value, got any) {
 	require.Equal(l.t, want, text, v.Path())
 }
 
+// pointer compares what a pointer leads to, or why it is not shown.
+func (l *jsonLeaves) pointer(v ktrt.Value, addr uint64, object map[string]any) {
+	l.t.Helper()
+	target := v.Deref()
+	var notCaptured *ktrt.NotCaptured
+	var notBound *ktrt.NotBound
+	switch why, _ := object["$why"].(string); {
+	case addr == 0:
+		require.ErrorAs(l.t, target.Err(), new(*ktrt.Null), v.Path())
+		require.Len(l.t, object, 1, v.Path())
+	case object["$to"] != nil:
+		l.compare(target, object["$to"])
+	case object["$map"] != nil:
+		at, ok := l.s.Locate(addr)
+		require.True(l.t, ok, v.Path())
+		require.Equal(l.t, json.Number(strconv.Itoa(int(at.Map.ID))), object["$map"], v.Path())
+		require.Equal(l.t, json.Number(strconv.Itoa(at.Entry)), object["$entry"], v.Path())
+	case why == "not captured":
+		require.ErrorAs(l.t, target.Err(), &notCaptured, v.Path())
+	case why == "type not known":
+		require.ErrorAs(l.t, target.Err(), &notBound, v.Path())
+	case why == "" && object["$cycle"] == nil:
+		require.ErrorAs(l.t, target.Err(), &notBound, v.Path()) // void *, functions
+	default:
+		require.NoError(l.t, target.Err(), v.Path())
+	}
+}
+
 func (l *jsonLeaves) float(v ktrt.Value, got any, object map[string]any) {
 	l.t.Helper()
 	want, err := v.Float64()
@@ -150,7 +185,7 @@ func TestJSONHasWhatPathsRead(t *testing.T) {
 	decoder.UseNumber()
 	require.NoError(t, decoder.Decode(&d))
 	require.Len(t, d.Maps, len(s.Maps))
-	l := &jsonLeaves{t: t}
+	l := &jsonLeaves{t: t, s: s}
 	for i, m := range d.Maps {
 		view := s.View(i)
 		require.Equal(t, view.Map().Name, m.Name)

@@ -1,0 +1,8 @@
+package sample_test
+
+import ktrt "github.com/ktgen/ktgen/runtime"
+
+// randomPackages are the packages that are generated of random objects, by the
+// seed of the object. There are none but in the test binary that
+// TestThreeReadersAgree builds, where another file stands for this one.
+var randomPackages map[uint64]func(*ktrt.Snapshot, ...ktrt.Option) (any, error)
