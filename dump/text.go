@@ -80,6 +80,9 @@ type printer struct {
 	o     Options
 	width int
 	left  int // values that may still be shown: damaged types can show bytes often
+
+	// What tables are being made of; here so that they are not allocated.
+	entryValue, part, key runtime.Value
 }
 
 func newPrinter(w io.Writer, s *runtime.Snapshot, o Options) *printer {
@@ -317,7 +320,7 @@ func clean(text string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-func isClean(text string) bool {
+func isClean[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' {
 			return false

@@ -109,9 +109,9 @@ func (p *printer) label(e runtime.Entry, room int) {
 		p.buf = append(p.buf, fmt.Sprintf("%#x", owner.Addr)...)
 		return
 	}
-	key := e.Key()
+	p.key = e.Key()
 	start := len(p.buf)
-	if !p.inline(&key, room, maxDepth) {
+	if !p.inline(&p.key, room, maxDepth) {
 		end := start
 		for end < len(p.buf) && end-start < room {
 			end++
@@ -141,10 +141,11 @@ func (p *printer) entries(v runtime.MapView) {
 		if p.left < 0 {
 			break
 		}
-		value := v.At(i).Get("")
-		if indexed && p.hidden(&value) {
-			zero = append(zero, i)
-			continue
+		if indexed {
+			if p.entryValue = v.At(i).Get(""); p.hidden(&p.entryValue) {
+				zero = append(zero, i)
+				continue
+			}
 		}
 		if batch = append(batch, i); len(batch) == chunk {
 			show()
@@ -196,8 +197,19 @@ func (p *printer) entry(e runtime.Entry, cpu int) {
 
 // cells are the texts of a table, row by row.
 type cells struct {
-	text []byte
-	ends []int
+	text   []byte
+	ends   []int
+	widths []int // columns of the terminal that each takes
+}
+
+// end ends a cell, which takes the text from byte at on, and returns its width.
+func (c *cells) end(at int, plain bool) int {
+	width := len(c.text) - at
+	if !plain {
+		width = visible(c.text[at:])
+	}
+	c.ends, c.widths = append(c.ends, len(c.text)), append(c.widths, width)
+	return width
 }
 
 func (c *cells) cell(i int) []byte {
@@ -218,72 +230,77 @@ const (
 // leaf is a part of a value that is a cell of a table.
 type leaf struct {
 	name    string
+	part    runtime.Member // of the value
 	numeric bool
 	used    bool // it is not zero somewhere
 	width   int
 }
 
-// leaves returns the parts of a value that are cells; ok is false if there are
-// more than limit, or parts that are no cells.
-func leaves(v *runtime.Value, prefix string, limit int, all []leaf) (_ []leaf, ok bool) {
+// leaves returns the parts of values of v's type that are cells; ok is false if
+// there are more than limit, or parts that are no cells. The value is at an
+// offset from the one whose cells they are.
+func leaves(v *runtime.Value, prefix string, offset, limit int, all []leaf) (_ []leaf, ok bool) {
 	if v.Err() != nil {
 		return all, false
 	}
-	if !isLeaf(v) && v.Kind() != "Array" {
-		for i := range v.Len() {
-			name, member := v.At(i)
-			if prefix != "" {
-				name = prefix + "." + name
-			}
-			if all, ok = leaves(&member, name, limit, all); !ok {
-				return all, false
-			}
+	if isLeaf(v) || v.Kind() == "Array" {
+		return appendLeaf(v, prefix, runtime.Member{Type: v.Shape(), Offset: offset}, all), len(all) < limit
+	}
+	for i, m := range v.Shape().Underlying().Fields() {
+		name, member := v.At(i)
+		if prefix != "" {
+			name = prefix + "." + name
 		}
-		return all, true
+		m.Offset += offset
+		if m.Bits > 0 {
+			all, ok = appendLeaf(&member, name, m, all), len(all) < limit
+		} else {
+			all, ok = leaves(&member, name, m.Offset, limit, all)
+		}
+		if !ok {
+			return all, false
+		}
 	}
+	return all, true
+}
+
+func appendLeaf(v *runtime.Value, name string, part runtime.Member, all []leaf) []leaf {
 	kind := v.Kind()
-	if prefix == "" {
-		prefix = "value"
+	if name == "" {
+		name = "value"
 	}
-	l := leaf{name: clean(prefix), numeric: kind == "Uint" || kind == "Int" || kind == "Float"}
-	return append(all, l), len(all) < limit
+	return append(all, leaf{name: clean(name), part: part, numeric: kind == "Uint" || kind == "Int" || kind == "Float"})
 }
 
 // fill adds the cells of a value, one for each of its leaves; ok is false if
 // one is too wide.
-func (p *printer) fill(c *cells, v *runtime.Value, columns []leaf, at *int) (ok bool) {
-	if !isLeaf(v) && v.Kind() != "Array" {
-		for i := range v.Len() {
-			_, member := v.At(i)
-			if !p.fill(c, &member, columns, at) {
-				return false
-			}
+func (p *printer) fill(c *cells, v *runtime.Value, columns []leaf) (ok bool) {
+	for i := range columns {
+		l := &columns[i]
+		p.part = v.Part(&l.part)
+		if !l.used && !p.part.IsZero() {
+			l.used = true
 		}
-		return true
+		if !p.cellOf(c, &p.part, l) {
+			return false
+		}
 	}
-	l := &columns[*at]
-	*at++
-	if !v.IsZero() {
-		l.used = true
-	}
-	return p.cellOf(c, v, l)
+	return true
 }
 
 // cellOf adds a cell, which is text that inline writes.
 func (p *printer) cellOf(c *cells, v *runtime.Value, l *leaf) bool {
+	start := len(c.text)
 	if l.numeric && p.spend() {
-		at := len(c.text)
 		c.text = v.AppendText(c.text)
-		l.width = max(l.width, len(c.text)-at)
-		c.ends = append(c.ends, len(c.text))
+		l.width = max(l.width, c.end(start, true))
 		return true
 	}
 	at := len(p.buf)
 	ok := p.try(v, maxCell, maxDepth)
-	l.width = max(l.width, visible(p.buf[at:]))
 	c.text = append(c.text, p.buf[at:]...)
 	p.buf = p.buf[:at]
-	c.ends = append(c.ends, len(c.text))
+	l.width = max(l.width, c.end(start, false))
 	return ok
 }
 
@@ -294,7 +311,7 @@ func (p *printer) table(v runtime.MapView, entries []int) bool {
 		return false
 	}
 	first := v.At(entries[0]).Get("")
-	columns, ok := leaves(&first, "", maxColumns, []leaf{{name: keyTitle(v.Map()), used: true}})
+	columns, ok := leaves(&first, "", 0, maxColumns, []leaf{{name: keyTitle(v.Map()), used: true}})
 	if !ok || first.Kind() == "Bytes" {
 		return false
 	}
@@ -302,14 +319,9 @@ func (p *printer) table(v runtime.MapView, entries []int) bool {
 	var c cells
 	for _, i := range entries {
 		e := v.At(i)
-		at := len(p.buf)
-		p.label(e, maxCell)
-		columns[0].width = max(columns[0].width, visible(p.buf[at:]))
-		c.text = append(c.text, p.buf[at:]...)
-		p.buf = p.buf[:at]
-		c.ends = append(c.ends, len(c.text))
-		value, next := e.Get(""), 1
-		if value.Err() != nil || !p.fill(&c, &value, columns, &next) {
+		p.labelCell(&c, e, &columns[0])
+		p.entryValue = e.Get("")
+		if p.entryValue.Err() != nil || !p.fill(&c, &p.entryValue, columns[1:]) {
 			p.forget(before)
 			p.left = left
 			return false
@@ -322,6 +334,15 @@ func (p *printer) table(v runtime.MapView, entries []int) bool {
 	}
 	p.rows(&c, columns, len(entries))
 	return true
+}
+
+// labelCell adds the cell that names an entry.
+func (p *printer) labelCell(c *cells, e runtime.Entry, l *leaf) {
+	start, at := len(c.text), len(p.buf)
+	p.label(e, maxCell)
+	c.text = append(c.text, p.buf[at:]...)
+	p.buf = p.buf[:at]
+	l.width = max(l.width, c.end(start, false))
 }
 
 func keyTitle(m *runtime.Map) string {
@@ -358,22 +379,23 @@ func (p *printer) rows(c *cells, columns []leaf, n int) {
 	p.indent(2)
 	for at, i := range shown {
 		p.on(dim)
-		p.pad([]byte(columns[i].name), &columns[i], at == len(shown)-1)
+		p.pad([]byte(columns[i].name), len(columns[i].name), &columns[i], at == len(shown)-1)
 		p.off()
 	}
 	p.line()
 	for row := range n {
 		p.indent(2)
 		for at, i := range shown {
-			p.pad(c.cell(row*len(columns)+i), &columns[i], at == len(shown)-1)
+			cell := row*len(columns) + i
+			p.pad(c.cell(cell), c.widths[cell], &columns[i], at == len(shown)-1)
 		}
 		p.line()
 	}
 }
 
-// pad writes a cell and the space to the next one.
-func (p *printer) pad(text []byte, l *leaf, last bool) {
-	space := l.width - visible(text)
+// pad writes a cell that takes width columns and the space to the next one.
+func (p *printer) pad(text []byte, width int, l *leaf, last bool) {
+	space := l.width - width
 	if l.numeric {
 		p.indent(space)
 		space = 0
@@ -422,7 +444,7 @@ func (p *printer) cpuTable(e runtime.Entry, cpus int) bool {
 	ok := false
 	for cpu := range cpus {
 		if value := e.CPU(cpu).Get(""); value.Err() == nil {
-			names, ok = leaves(&value, "", maxRows, nil)
+			names, ok = leaves(&value, "", 0, maxRows, nil)
 			ok = ok && value.Kind() != "Bytes"
 			break
 		}
@@ -433,8 +455,8 @@ func (p *printer) cpuTable(e runtime.Entry, cpus int) bool {
 	before, left := len(p.order), p.left
 	columns := make([]cells, cpus)
 	for cpu := range cpus {
-		value, next := e.CPU(cpu).Get(""), 0
-		if value.Err() == nil && !p.fill(&columns[cpu], &value, names, &next) {
+		p.entryValue = e.CPU(cpu).Get("")
+		if p.entryValue.Err() == nil && !p.fill(&columns[cpu], &p.entryValue, names) {
 			p.forget(before)
 			p.left = left
 			return false
@@ -479,7 +501,7 @@ func (c *cells) widest(names []leaf, all bool) int {
 	widest := len("-")
 	for i := range c.ends {
 		if names[i].used || all {
-			widest = max(widest, visible(c.cell(i)))
+			widest = max(widest, c.widths[i])
 		}
 	}
 	return widest
@@ -487,10 +509,10 @@ func (c *cells) widest(names []leaf, all bool) int {
 
 func (p *printer) cpuRows(names []leaf, title leaf, columns []cells, shown []leaf) {
 	p.indent(4)
-	p.pad(nil, &title, false)
+	p.pad(nil, 0, &title, false)
 	for i := range shown {
 		p.on(dim)
-		p.pad([]byte(shown[i].name), &shown[i], i == len(shown)-1)
+		p.pad([]byte(shown[i].name), len(shown[i].name), &shown[i], i == len(shown)-1)
 		p.off()
 	}
 	p.line()
@@ -500,14 +522,14 @@ func (p *printer) cpuRows(names []leaf, title leaf, columns []cells, shown []lea
 		}
 		p.indent(4)
 		p.on(blue)
-		p.pad([]byte(names[row].name), &title, false)
+		p.pad([]byte(names[row].name), len(names[row].name), &title, false)
 		p.off()
 		for i := range shown {
-			text := []byte("-")
+			text, width := []byte("-"), 1
 			if row < len(columns[i].ends) {
-				text = columns[i].cell(row)
+				text, width = columns[i].cell(row), columns[i].widths[row]
 			}
-			p.pad(text, &shown[i], i == len(shown)-1)
+			p.pad(text, width, &shown[i], i == len(shown)-1)
 		}
 		p.line()
 	}

@@ -124,7 +124,7 @@ func (p *printer) scalar(v *runtime.Value) {
 
 // cleanFrom makes what was written from at on fit for a line.
 func (p *printer) cleanFrom(at int) {
-	if text := p.buf[at:]; !isClean(string(text)) {
+	if text := p.buf[at:]; !isClean(text) {
 		p.buf = append(p.buf[:at], clean(string(text))...)
 	}
 }

@@ -24,7 +24,8 @@ func (v *Value) Kind() string {
 // IsString tells whether the value is a char array, which Str takes.
 func (v *Value) IsString() bool { return v.err == nil && isString(v.underlying()) }
 
-// Len returns the number of elements of an array, of members of a struct, union
+// Len returns the number of elements of an array, a flexible one's as many as
+// there is room for, of members of a struct, union
 // or section, those of anonymous members included, and 0 for everything else.
 func (v *Value) Len() int {
 	u := v.underlying()
@@ -33,7 +34,7 @@ func (v *Value) Len() int {
 	}
 	switch u.Kind {
 	case KindArray:
-		return u.Len
+		return v.elements(u)
 	case KindStruct, KindUnion, KindSection:
 		if x, err := v.root.m.r.layouts.fields(u); err == nil {
 			return len(x.fields)
@@ -56,6 +57,25 @@ func (v *Value) At(i int) (name string, member Value) {
 	}
 	member.enter(&x.fields[i])
 	return x.fields[i].Name, member
+}
+
+// Part returns a part of the value by its place: m is a member of a struct that
+// the value is or holds, with its offset from the value's first byte. It is At
+// for programs that go through many values of one type. The part's Path is that
+// of v.
+func (v *Value) Part(m *Member) Value {
+	end := m.Offset + m.bytes()
+	switch {
+	case v.err != nil:
+		return *v
+	case m.Offset < 0 || end < m.Offset || end > len(v.data):
+		return v.failed("Part", fmt.Errorf("%s from byte %d on does not fit a value of %d bytes", CType(m.Type), m.Offset, len(v.data)))
+	}
+	part := Value{root: v.root, key: v.key, path: v.path, shape: m.Type, data: v.data[m.Offset:end:end], bits: m.Bits, first: m.BitOffset}
+	if v.addr != 0 {
+		part.addr = v.addr + uint64(m.Offset)
+	}
+	return part
 }
 
 // Size returns the value's size in bytes, for a bitfield that of the bytes that
@@ -106,14 +126,37 @@ func (v *Value) AppendText(b []byte) []byte {
 		if addr := v.load(u); addr != 0 {
 			return strconv.AppendUint(append(b, "0x"...), addr, 16)
 		}
+	case KindBool:
+		return strconv.AppendBool(b, v.unsigned(u) != 0)
+	case KindFloat:
+		if f, ok := v.float(u); ok {
+			return strconv.AppendFloat(b, f, 'g', -1, 64)
+		}
 	case KindStruct, KindUnion, KindSection:
 		return b
 	case KindArray:
 		if !isString(u) {
 			return b
 		}
+		return appendQuoted(b, v.data)
 	}
 	return append(b, v.scalarText(u)...)
+}
+
+// appendQuoted appends the C string in a char array, in quotes.
+func appendQuoted(b, data []byte) []byte {
+	start := len(b)
+	b = append(b, '"')
+	for _, c := range data {
+		switch {
+		case c == 0:
+			return append(b, '"')
+		case c < ' ' || c > '~' || c == '"' || c == '\\':
+			return strconv.AppendQuote(b[:start], String(data))
+		}
+		b = append(b, c)
+	}
+	return append(b, '"')
 }
 
 func (v *Value) appendInteger(b []byte, u *Shape) []byte {
