@@ -53,7 +53,7 @@ bench:
 	$(GO) test -run '^$$' -bench 'Boot|Restore|Start$$' -benchtime 10x ./vmm ./ktest
 	$(GO) test -run '^$$' -bench 'StopCont|Capture|WatchFire' -benchtime 200x ./vmm ./ktest ./example_sched
 	$(GO) test -run '^$$' -bench WatchArmed -benchtime 20x ./example_sched
-	$(GO) test -run '^$$' -bench . -benchmem ./gen/internal/sample ./runtime ./freeze ./series
+	$(GO) test -run '^$$' -bench . -benchmem ./gen/internal/sample ./runtime ./dump ./freeze ./series
 
 # Paths are mapped away so that every checkout builds the same bytes.
 .PHONY: generate

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -30,20 +31,16 @@ func JSON(w io.Writer, s *runtime.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	e := &encoder{chaser: newChaser(s), w: w, left: workLimit(s)}
+	e := newEncoder(w, s)
 	e.document(views)
-	e.buf = append(e.buf, '\n')
-	e.flush()
-	return e.err
+	return e.end()
 }
 
 // JSONMap writes the member of a document that is one map.
 func JSONMap(w io.Writer, s *runtime.Snapshot, v runtime.MapView) error {
-	e := &encoder{chaser: newChaser(s), w: w, left: workLimit(s)}
+	e := newEncoder(w, s)
 	e.mapOf(v)
-	e.buf = append(e.buf, '\n')
-	e.flush()
-	return e.err
+	return e.end()
 }
 
 // JSONValue writes one value as documents do. If it was not found the error is
@@ -52,11 +49,9 @@ func JSONValue(w io.Writer, s *runtime.Snapshot, v runtime.Value) error {
 	if v.Err() != nil {
 		return v.Err()
 	}
-	e := &encoder{chaser: newChaser(s), w: w, left: workLimit(s)}
+	e := newEncoder(w, s)
 	e.value(&v, maxDepth)
-	e.buf = append(e.buf, '\n')
-	e.flush()
-	return e.err
+	return e.end()
 }
 
 // encoder writes JSON. What it has written is kept in buf until there is much
@@ -67,6 +62,27 @@ type encoder struct {
 	err  error
 	buf  []byte
 	left int // values that may still be written
+
+	structs map[*runtime.Shape][]field
+	parts   [maxDepth + 1]runtime.Value // that are being written, by the depth that is left
+}
+
+// field is a member of a struct with its name in JSON.
+type field struct {
+	runtime.Member
+	name []byte // quoted, with a colon
+}
+
+// newEncoder returns an encoder for documents of a snapshot.
+func newEncoder(w io.Writer, s *runtime.Snapshot) *encoder {
+	return &encoder{chaser: newChaser(s), w: w, left: workLimit(s), structs: make(map[*runtime.Shape][]field)}
+}
+
+// end writes what there is.
+func (e *encoder) end() error {
+	e.buf = append(e.buf, '\n')
+	e.flush()
+	return e.err
 }
 
 func (e *encoder) flush() {
@@ -78,24 +94,21 @@ func (e *encoder) flush() {
 
 func (e *encoder) raw(text string) { e.buf = append(e.buf, text...) }
 
-// text writes a string. Markup is escaped, so that a document can stand in a
-// page.
-func (e *encoder) text(s string) {
-	plain := true
+// text writes a string.
+func (e *encoder) text(s string) { e.buf = appendText(e.buf, s) }
+
+// appendText appends a string. Markup is escaped, so that a document can stand
+// in a page.
+func appendText(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			plain = false
-			break
+			quoted, _ := json.Marshal(s) // of a string: cannot fail
+			return append(b, quoted...)
 		}
 	}
-	if plain {
-		e.buf = append(e.buf, '"')
-		e.buf = append(e.buf, s...)
-		e.buf = append(e.buf, '"')
-		return
-	}
-	quoted, _ := json.Marshal(s) // of a string: cannot fail
-	e.buf = append(e.buf, quoted...)
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 // member writes the name of a member, with a comma if it is not the first.
@@ -278,14 +291,12 @@ func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
 		}
 		e.raw("}")
 	case m.Keys != nil:
-		key := entry.Key()
 		e.member("key")
-		e.value(&key, maxDepth)
+		e.top(entry.Key())
 	}
 	if !perCPU {
-		value := entry.Get("")
 		e.member("value")
-		e.value(&value, maxDepth)
+		e.top(entry.Get(""))
 		e.raw("}")
 		return
 	}
@@ -301,9 +312,15 @@ func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
 			e.raw("null")
 			continue
 		}
-		e.value(&value, maxDepth)
+		e.top(value)
 	}
 	e.raw("]}")
+}
+
+// top writes a value that is in no other.
+func (e *encoder) top(v runtime.Value) {
+	e.parts[maxDepth] = v
+	e.value(&e.parts[maxDepth], maxDepth)
 }
 
 // value writes a value.
@@ -325,12 +342,13 @@ func (e *encoder) value(v *runtime.Value, depth int) {
 			return
 		}
 		e.buf = append(e.buf, '[')
+		elem := v.Shape().Underlying().Elem
 		for i := range v.Len() {
 			if i > 0 {
 				e.buf = append(e.buf, ',')
 			}
-			_, elem := v.At(i)
-			e.value(&elem, depth-1)
+			v.Part(&runtime.Member{Type: elem, Offset: i * elem.Size}, &e.parts[depth-1])
+			e.value(&e.parts[depth-1], depth-1)
 		}
 		e.buf = append(e.buf, ']')
 	case "Ptr":
@@ -342,15 +360,35 @@ func (e *encoder) value(v *runtime.Value, depth int) {
 
 func (e *encoder) members(v *runtime.Value, depth int) {
 	e.buf = append(e.buf, '{')
-	for i := range v.Len() {
-		name, member := v.At(i)
-		if len(name) > 0 && name[0] == '$' {
-			name = "$" + name
+	fields := e.fields(v)
+	for i := range fields {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
 		}
-		e.member(name)
-		e.value(&member, depth-1)
+		e.buf = append(e.buf, fields[i].name...)
+		v.Part(&fields[i].Member, &e.parts[depth-1])
+		e.value(&e.parts[depth-1], depth-1)
 	}
 	e.buf = append(e.buf, '}')
+}
+
+// fields returns the members of a struct, none if those of anonymous members in
+// it have no end.
+func (e *encoder) fields(v *runtime.Value) []field {
+	s := v.Shape()
+	fields, known := e.structs[s]
+	if known || v.Len() == 0 {
+		return fields
+	}
+	for _, m := range s.Underlying().Fields() {
+		name := m.Name
+		if strings.HasPrefix(name, "$") {
+			name = "$" + name
+		}
+		fields = append(fields, field{m, append(appendText(nil, name), ':')})
+	}
+	e.structs[s] = fields
+	return fields
 }
 
 // chars writes a char array as a string, and as its bytes if it is not UTF-8.

@@ -83,6 +83,7 @@ type printer struct {
 
 	// What tables are being made of; here so that they are not allocated.
 	entryValue, part, key runtime.Value
+	cells                 []cells
 }
 
 func newPrinter(w io.Writer, s *runtime.Snapshot, o Options) *printer {

@@ -75,3 +75,17 @@ func TestJSONIsWhatTheSchemaSays(t *testing.T) {
 	require.True(t, json.Valid(b.Bytes()))
 	golden(t, "guest.json", b.String())
 }
+
+// A flexible array has as many elements as the value has room for.
+func TestFlexibleArraysAreShown(t *testing.T) {
+	message := structure("message", 8, member(0, "length", u64), member(8, "words", array(u32, 0)))
+	m := newMap(ktrt.Map{ID: 1, Name: "messages", Type: ktrt.MapTypeArray, Value: message}, 1)
+	m.ValueSize, m.Stride, m.Values = 16, 16, make([]byte, 16)
+	bytesOf{m.Values}.u64(0, 2).u32(8, 7).u32(12, 9)
+	s := &ktrt.Snapshot{Maps: []*ktrt.Map{m}}
+	var text, doc bytes.Buffer
+	require.NoError(t, dump.Text(&text, s, dump.Options{}))
+	require.Contains(t, text.String(), "words: [7, 9]")
+	require.NoError(t, dump.JSON(&doc, s))
+	require.Contains(t, doc.String(), `"words":[7,9]`)
+}

@@ -202,6 +202,18 @@ type cells struct {
 	widths []int // columns of the terminal that each takes
 }
 
+// tables returns n empty tables, in the memory of those before them.
+func (p *printer) tables(n int) []cells {
+	for len(p.cells) < n {
+		p.cells = append(p.cells, cells{})
+	}
+	for i := range n {
+		c := &p.cells[i]
+		c.text, c.ends, c.widths = c.text[:0], c.ends[:0], c.widths[:0]
+	}
+	return p.cells[:n]
+}
+
 // end ends a cell, which takes the text from byte at on, and returns its width.
 func (c *cells) end(at int, plain bool) int {
 	width := len(c.text) - at
@@ -232,6 +244,7 @@ type leaf struct {
 	name    string
 	part    runtime.Member // of the value
 	numeric bool
+	scalar  bool // it has no parts, and leads nowhere
 	used    bool // it is not zero somewhere
 	width   int
 }
@@ -269,7 +282,10 @@ func appendLeaf(v *runtime.Value, name string, part runtime.Member, all []leaf) 
 	if name == "" {
 		name = "value"
 	}
-	return append(all, leaf{name: clean(name), part: part, numeric: kind == "Uint" || kind == "Int" || kind == "Float"})
+	return append(all, leaf{
+		name: clean(name), part: part, numeric: kind == "Uint" || kind == "Int" || kind == "Float",
+		scalar: kind == "Enum" || kind == "Bool" || kind == "Char" || v.IsString(),
+	})
 }
 
 // fill adds the cells of a value, one for each of its leaves; ok is false if
@@ -277,7 +293,7 @@ func appendLeaf(v *runtime.Value, name string, part runtime.Member, all []leaf) 
 func (p *printer) fill(c *cells, v *runtime.Value, columns []leaf) (ok bool) {
 	for i := range columns {
 		l := &columns[i]
-		p.part = v.Part(&l.part)
+		v.Part(&l.part, &p.part)
 		if !l.used && !p.part.IsZero() {
 			l.used = true
 		}
@@ -296,8 +312,13 @@ func (p *printer) cellOf(c *cells, v *runtime.Value, l *leaf) bool {
 		l.width = max(l.width, c.end(start, true))
 		return true
 	}
-	at := len(p.buf)
-	ok := p.try(v, maxCell, maxDepth)
+	at, ok := len(p.buf), true
+	if l.scalar && p.spend() {
+		p.scalar(v)
+		ok = !p.over(at, maxCell)
+	} else {
+		ok = p.try(v, maxCell, maxDepth)
+	}
 	c.text = append(c.text, p.buf[at:]...)
 	p.buf = p.buf[:at]
 	l.width = max(l.width, c.end(start, false))
@@ -316,12 +337,12 @@ func (p *printer) table(v runtime.MapView, entries []int) bool {
 		return false
 	}
 	before, left := len(p.order), p.left
-	var c cells
+	c := &p.tables(1)[0]
 	for _, i := range entries {
 		e := v.At(i)
-		p.labelCell(&c, e, &columns[0])
+		p.labelCell(c, e, &columns[0])
 		p.entryValue = e.Get("")
-		if p.entryValue.Err() != nil || !p.fill(&c, &p.entryValue, columns[1:]) {
+		if p.entryValue.Err() != nil || !p.fill(c, &p.entryValue, columns[1:]) {
 			p.forget(before)
 			p.left = left
 			return false
@@ -332,7 +353,7 @@ func (p *printer) table(v runtime.MapView, entries []int) bool {
 		p.left = left
 		return false
 	}
-	p.rows(&c, columns, len(entries))
+	p.rows(c, columns, len(entries))
 	return true
 }
 
@@ -453,7 +474,7 @@ func (p *printer) cpuTable(e runtime.Entry, cpus int) bool {
 		return false
 	}
 	before, left := len(p.order), p.left
-	columns := make([]cells, cpus)
+	columns := p.tables(cpus)
 	for cpu := range cpus {
 		p.entryValue = e.CPU(cpu).Get("")
 		if p.entryValue.Err() == nil && !p.fill(&columns[cpu], &p.entryValue, names) {

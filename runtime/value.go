@@ -121,7 +121,7 @@ func (v *Value) member(name, walked string) error {
 // enter goes to a member of the struct that v is.
 func (v *Value) enter(m *Member) {
 	size := m.bytes()
-	if f, ok := v.shape.Underlying().Flexible(); ok && f.Name == m.Name {
+	if size == 0 && v.isFlexible(m) {
 		size = len(v.data) - m.Offset
 	}
 	v.data = v.data[m.Offset : m.Offset+size : m.Offset+size]

@@ -59,23 +59,38 @@ func (v *Value) At(i int) (name string, member Value) {
 	return x.fields[i].Name, member
 }
 
-// Part returns a part of the value by its place: m is a member of a struct that
-// the value is or holds, with its offset from the value's first byte. It is At
-// for programs that go through many values of one type. The part's Path is that
-// of v.
-func (v *Value) Part(m *Member) Value {
+// Part makes part a part of the value by its place: m is a member of a struct
+// that the value is or holds, with its offset from the value's first byte. It is
+// At for programs that go through many values of one type. The part's Path is
+// that of v.
+func (v *Value) Part(m *Member, part *Value) {
 	end := m.Offset + m.bytes()
+	if end == m.Offset && v.isFlexible(m) {
+		end = len(v.data)
+	}
 	switch {
 	case v.err != nil:
-		return *v
+		*part = *v
+		return
 	case m.Offset < 0 || end < m.Offset || end > len(v.data):
-		return v.failed("Part", fmt.Errorf("%s from byte %d on does not fit a value of %d bytes", CType(m.Type), m.Offset, len(v.data)))
+		*part = v.failed("Part", fmt.Errorf("%s from byte %d on does not fit a value of %d bytes", CType(m.Type), m.Offset, len(v.data)))
+		return
 	}
-	part := Value{root: v.root, key: v.key, path: v.path, shape: m.Type, data: v.data[m.Offset:end:end], bits: m.Bits, first: m.BitOffset}
-	if v.addr != 0 {
-		part.addr = v.addr + uint64(m.Offset)
+	part.root, part.key, part.path, part.err = v.root, v.key, v.path, nil
+	part.shape, part.data, part.bits, part.first = m.Type, v.data[m.Offset:end:end], m.Bits, m.BitOffset
+	if part.addr = v.addr; v.addr != 0 {
+		part.addr += uint64(m.Offset)
 	}
-	return part
+}
+
+// isFlexible tells whether m is the flexible array of the struct that v is.
+func (v *Value) isFlexible(m *Member) bool {
+	u := v.underlying()
+	if v.err != nil || u == nil {
+		return false
+	}
+	f, ok := u.Flexible()
+	return ok && f.Name == m.Name
 }
 
 // Size returns the value's size in bytes, for a bitfield that of the bytes that

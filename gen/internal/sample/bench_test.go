@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -128,6 +129,47 @@ func BenchmarkRead(b *testing.B) {
 		}
 	})
 	sink = sum
+}
+
+// BenchmarkTypedAgainstPath reads the same member with generated code and by
+// path, from the entry and from the snapshot on, and says how many times faster
+// the first is.
+func BenchmarkTypedAgainstPath(b *testing.B) {
+	s := newGuest(b, "testdata/sample.bpf.o").snapshot()
+	snap := sample.Bind(b, s)
+	typed, entry := snap.Bench().At(7), s.Map("bench").At(7)
+	var sum, want uint64
+	b.Run("member", func(b *testing.B) {
+		faster(b, func() { sum += uint64(typed.Span[1].Y) }, func() {
+			n, _ := entry.Get("span[1].y").Uint64()
+			want += n
+		})
+	})
+	b.Run("chain", func(b *testing.B) {
+		faster(b, func() { sum += uint64(snap.Bench().At(7).Span[1].Y) }, func() {
+			n, _ := s.Map("bench").At(7).Get("span[1].y").Uint64()
+			want += n
+		})
+	})
+	require.Equal(b, want, sum)
+}
+
+// faster measures two ways to do the same, each b.N times.
+func faster(b *testing.B, fast, slow func()) {
+	b.ReportAllocs()
+	start := time.Now()
+	for range b.N {
+		fast()
+	}
+	middle := time.Now()
+	for range b.N {
+		slow()
+	}
+	typed, path := middle.Sub(start), time.Since(middle)
+	b.ReportMetric(float64(typed.Nanoseconds())/float64(b.N), "typed-ns/op")
+	b.ReportMetric(float64(path.Nanoseconds())/float64(b.N), "path-ns/op")
+	b.ReportMetric(float64(path)/float64(typed), "times-faster")
+	b.ReportMetric(0, "ns/op")
 }
 
 func BenchmarkBind(b *testing.B) {
