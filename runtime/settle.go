@@ -8,7 +8,8 @@ import (
 // This file checks that shapes are consistent, and computes the sizes that
 // follow from others, those of arrays and typedefs.
 
-// maxNesting bounds how deep types contain one another by value.
+// maxNesting bounds how deep types contain one another by value, as package btf
+// does. What contains nothing is not counted.
 const maxNesting = 64
 
 // settler checks shapes, each once.
@@ -22,7 +23,7 @@ const underway = -1
 
 // settle checks s and everything it contains by value. It fails if s contains
 // itself, or if what it contains does not lie within it.
-func (t *settler) settle(s *Shape) error { return t.settleWithin(s, maxNesting) }
+func (t *settler) settle(s *Shape) error { return t.settleWithin(s, maxNesting+1) }
 
 func (t *settler) settleWithin(s *Shape, depth int) error {
 	if s == nil {

@@ -135,6 +135,25 @@ func TestNestingIsBoundedInTimeAndDepth(t *testing.T) {
 	require.ErrorContains(t, err, "nested more than 64 deep")
 }
 
+// nested is a table of that many structs in one another, and a number in the
+// last of them.
+func nested(structs int) string {
+	var b strings.Builder
+	b.WriteString("int\ti\t4\nstruct\ts1\t4\n\t0\tx\ti\n")
+	for i := 2; i <= structs; i++ {
+		fmt.Fprintf(&b, "struct\ts%d\t4\n\t0\tx\tstruct s%d\n", i, i-1)
+	}
+	return b.String()
+}
+
+// Package btf counts what holds other types, and not what is in the last.
+func TestAsManyTypesAreNestedAsInBTF(t *testing.T) {
+	_, err := ParseShapes(nested(maxNesting))
+	require.NoError(t, err)
+	_, err = ParseShapes(nested(maxNesting + 1))
+	require.ErrorContains(t, err, "nested more than 64 deep")
+}
+
 func FuzzParseShapes(f *testing.F) {
 	for seed := range uint64(8) {
 		var w ShapeWriter
