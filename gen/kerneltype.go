@@ -93,7 +93,7 @@ func (b *builder) kernelType(name string, fields, accessed map[string]selection)
 		return nil, nil
 	}
 	whole, err := b.shapes.Of(t)
-	if err != nil {
+	if err != nil || whole.Size == 0 || kernelStruct(whole) != "" {
 		return nil, err
 	}
 	s, chosen := fields[name]

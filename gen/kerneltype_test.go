@@ -1,14 +1,19 @@
 package gen_test
 
 import (
+	"encoding/binary"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/require"
 
+	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
 )
 
 // generated returns what is generated of the example with these -fields.
@@ -67,4 +72,38 @@ func TestFieldsThatThereAreNotAreRefused(t *testing.T) {
 		_, err := generated(t, fields)
 		require.ErrorContains(t, err, want, fields)
 	}
+}
+
+// A kfunc's parameters say that a type is the kernel's. Some of these are in the
+// values of maps, too, and some have no bytes.
+func TestPointersToKernelTypesWithoutMembersCompile(t *testing.T) {
+	long := &btf.Int{Name: "long", Size: 8}
+	root := &btf.Struct{Name: "bpf_rb_root", Size: 16, Members: []btf.Member{{Name: "__opaque", Type: &btf.Array{Type: long, Index: long, Nelems: 2}}}}
+	empty := &btf.Struct{Name: "bpf_ws_lock"}
+	pointers := []btf.Type{&btf.Pointer{Target: root}, &btf.Pointer{Target: empty}, &btf.Pointer{Target: &btf.TypeTag{Value: "kptr", Type: root}}}
+	holder := &btf.Struct{Name: "holder", Size: 24}
+	for i, p := range pointers {
+		holder.Members = append(holder.Members, btf.Member{Name: fmt.Sprint("p", i), Type: p, Offset: btf.Bits(64 * i)})
+	}
+	proto := &btf.FuncProto{Return: &btf.Void{}, Params: []btf.FuncParam{{Name: "root", Type: pointers[0]}, {Name: "lock", Type: pointers[1]}}}
+	builder, err := btf.NewBuilder([]btf.Type{holder, proto}, nil)
+	require.NoError(t, err)
+	raw, err := builder.Marshal(nil, nil)
+	require.NoError(t, err)
+	types, err := ktbtf.Parse(raw)
+	require.NoError(t, err)
+	value, err := types.AnyTypeByName("holder")
+	require.NoError(t, err)
+	obj := &object.Object{
+		Name: "kfuncs.bpf.o", ByteOrder: binary.LittleEndian, Types: types,
+		Externs: []object.Extern{{Name: "bpf_rbtree_first", Kind: object.ExternFunc, Type: &btf.Func{Name: "bpf_rbtree_first", Type: proto}}},
+		Maps:    []object.Map{{Name: "m", Type: uint32(runtime.MapTypeArray), KeySize: 4, ValueSize: 24, Value: value, MaxEntries: 1}},
+	}
+	model, err := gen.Build(obj, gen.Options{Package: "x"})
+	require.NoError(t, err)
+	src, err := model.Render()
+	require.NoError(t, err)
+	require.Equal(t, "P0 *ktrt.RBRoot // +0 struct bpf_rb_root *p0\n"+
+		"P1 ktrt.Ptr[BpfWsLock] // +8 struct bpf_ws_lock *p1\n"+
+		"P2 ktrt.Ptr[BpfRbRoot] // +16 struct bpf_rb_root __kptr *p2\n", structOf(string(src), "Holder"))
 }

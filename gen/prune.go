@@ -70,7 +70,7 @@ func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
 	}
 	switch target.Kind {
 	case runtime.KindStruct, runtime.KindUnion:
-		if p.kernel[target.Name] || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
+		if p.kernel[target.Name] && kernelStruct(target) == "" || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
 			return p.declared(targetName(s.Elem))
 		}
 	case runtime.KindFwd:
