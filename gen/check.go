@@ -33,18 +33,21 @@ const netipAPI = `package netip
 type Prefix struct{ bits uint8 }
 `
 
+// parse parses a generated file.
+func parse(name string, src []byte) (*token.FileSet, *ast.File, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	return fset, file, err
+}
+
 // check returns the first error of a generated file.
-func check(pkg string, src []byte) error {
-	_, err := typeCheck(token.NewFileSet(), pkg, pkg+"_ktgen.go", src, apiImporter{})
+func check(pkg string, fset *token.FileSet, file *ast.File) error {
+	_, err := typeCheck(fset, pkg, file)
 	return err
 }
 
-func typeCheck(fset *token.FileSet, path, name string, src any, importer types.Importer) (*types.Package, error) {
-	file, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
-	config := types.Config{Importer: importer, Sizes: types.SizesFor("gc", "amd64")}
+func typeCheck(fset *token.FileSet, path string, file *ast.File) (*types.Package, error) {
+	config := types.Config{Importer: apiImporter{}, Sizes: types.SizesFor("gc", "amd64")}
 	return config.Check(path, fset, []*ast.File{file}, nil)
 }
 
@@ -60,7 +63,11 @@ func (imported apiImporter) Import(path string) (*types.Package, error) {
 	if !known {
 		return nil, fmt.Errorf("generated code cannot import %s", path)
 	}
-	pkg, err := typeCheck(token.NewFileSet(), path, path, src, apiImporter{})
+	fset, file, err := parse(path, []byte(src))
+	if err != nil {
+		return nil, err
+	}
+	pkg, err := typeCheck(fset, path, file)
 	if err == nil {
 		imported[path] = pkg
 	}

@@ -1,7 +1,6 @@
 package gen
 
 import (
-	"go/token"
 	"go/types"
 	"testing"
 
@@ -16,7 +15,7 @@ func TestAPIMatchesRuntime(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, pkgs, 1)
 	require.Empty(t, pkgs[0].Errors)
-	described, err := typeCheck(token.NewFileSet(), ktrt, "api.go", runtimeAPI, apiImporter{})
+	described, err := apiImporter{}.Import(ktrt)
 	require.NoError(t, err)
 
 	for _, name := range described.Scope().Names() {
@@ -79,6 +78,12 @@ func TestCodeThatDoesNotCompileIsRefused(t *testing.T) {
 		"another package":     "package p\nimport \"os\"\nvar x = os.Args",
 		"a duplicate":         "package p\ntype A int\ntype A int",
 	} {
-		t.Run(name, func(t *testing.T) { require.Error(t, check("p", []byte(src))) })
+		t.Run(name, func(t *testing.T) {
+			fset, file, err := parse("p.go", []byte(src))
+			if err == nil {
+				err = check("p", fset, file)
+			}
+			require.Error(t, err)
+		})
 	}
 }

@@ -3,13 +3,14 @@ package gen
 import (
 	"bytes"
 	"fmt"
+	"go/printer"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/dave/jennifer/jen"
-	"golang.org/x/tools/imports"
 )
 
 // ktrt is the runtime of generated code.
@@ -72,22 +73,45 @@ func (m *Model) fixture() string { return m.Prefix + fixtureType }
 func (m *Model) layout() string  { return "layout" + m.Prefix }
 func (m *Model) shapes() string  { return "shapes" + m.Prefix }
 
+// finish formats and type-checks what was printed, side by side: these take
+// most of the time that the generator does.
 func (m *Model) finish(f *jen.File) ([]byte, error) {
+	f.NoFormat = true
 	var raw bytes.Buffer
 	if err := f.Render(&raw); err != nil {
 		return nil, fmt.Errorf("printing package %s: %w", m.Package, err)
 	}
-	// jennifer writes all imports as one block.
-	src, err := imports.Process(m.Package+"_ktgen.go", raw.Bytes(), &imports.Options{
-		FormatOnly: true, Comments: true, TabIndent: true, TabWidth: 8,
-	})
+	fset, file, err := parse(m.Package+"_ktgen.go", groupImports(raw.Bytes()))
+	if err != nil {
+		return nil, fmt.Errorf("the generated code has no syntax, which is a bug of ktgen: %w", err)
+	}
+	checked := make(chan error, 1)
+	go func() { checked <- check(m.Package, fset, file) }()
+	var src bytes.Buffer
+	err = gofmt.Fprint(&src, fset, file)
+	if err := <-checked; err != nil {
+		return nil, fmt.Errorf("the generated code does not compile, which is a bug of ktgen: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("formatting package %s: %w", m.Package, err)
 	}
-	if err := check(m.Package, src); err != nil {
-		return nil, fmt.Errorf("the generated code does not compile, which is a bug of ktgen: %w", err)
+	return src.Bytes(), nil
+}
+
+// gofmt prints as package go/format does, but for sorting imports, which are
+// sorted: it would print and parse everything twice for that.
+var gofmt = printer.Config{Mode: printer.UseSpaces | printer.TabIndent, Tabwidth: 8}
+
+// groupImports puts package runtime behind the imports of the standard
+// library, as gofmt users expect it: jennifer writes one block, by path.
+func groupImports(src []byte) []byte {
+	block, rest, found := bytes.Cut(src, []byte("\n)"))
+	own := []byte("\nktrt " + strconv.Quote(ktrt))
+	if !found || !bytes.Contains(block, []byte("import (")) || !bytes.Contains(block, own) {
+		return src // the only import
 	}
-	return src, nil
+	block = bytes.Replace(block, own, nil, 1)
+	return slices.Concat(block, []byte("\n"), own, []byte("\n)"), rest)
 }
 
 // doc prints a comment above a declaration. Indented lines are preformatted.
