@@ -15,7 +15,7 @@ help:
 	@echo "make test      run every test, those in virtual machines included"
 	@echo "make corpus    hold the generator to a thousand BPF objects of the kernel's"
 	@echo "make stress    boot 50 guests and capture each ten times"
-	@echo "make bench     measure boot, pause, capture and decoding"
+	@echo "make bench     measure boot, pause, capture, decoding and generating"
 	@echo "make generate  rebuild the example's object and all generated code"
 	@echo "make lint      gofmt, go vet, staticcheck"
 
@@ -54,6 +54,8 @@ bench:
 	$(GO) test -run '^$$' -bench 'StopCont|Capture|WatchFire' -benchtime 200x ./vmm ./ktest ./example_sched
 	$(GO) test -run '^$$' -bench WatchArmed -benchtime 20x ./example_sched
 	$(GO) test -run '^$$' -bench . -benchmem ./gen/internal/sample ./runtime ./dump ./freeze ./series
+	@scripts/corpus sample >/dev/null
+	$(GO) test -run '^$$' -bench . -benchtime 5x ./gen ./cmd/ktgen
 
 # Paths are mapped away so that every checkout builds the same bytes.
 .PHONY: generate
