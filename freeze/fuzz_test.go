@@ -36,6 +36,9 @@ func FuzzCapture(f *testing.F) {
 	h.ValueSize = 4
 	g.add(11, g.References(header(11, 12), []uint64{g.maps[1], 0, g.maps[2]}))
 	g.add(12, g.References(header(12, 3), []uint64{g.Prog(7)}))
+	g.add(13, g.PointerTable(header(13, 15), "bpf_stab", "sks", []uint64{g.Object("sock", "sk_ino", 7)}))
+	g.add(14, g.DeviceHash(header(14, 25), []uint64{g.Device(1, random(4), g.Device(2, random(4), 0))}))
+	g.add(15, g.SockHash(header(15, 18), [][]byte{random(4)}, []uint64{g.Object("sock", "sk_ino", 8)}))
 	freezer := g.freezer(f, freeze.Options{MapBytes: 1 << 20, MaxPause: time.Second})
 
 	used := g.Used()

@@ -144,7 +144,7 @@ func (w *writer) check(pass *bpfmap.Pass, to *Write) error {
 	switch {
 	case current == nil:
 		return err
-	case current.Type == runtime.MapTypeStructOps || current.Type == runtime.MapTypeRingBuf:
+	case isKernelOwned(current.Type):
 		return ErrKernelOwned
 	case current.Flags&readOnlyForPrograms != 0:
 		return ErrReadOnly
@@ -190,6 +190,17 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64,
 		return err
 	})
 	return s.err
+}
+
+// isKernelOwned tells whether the kernel relies on what is in maps of a type: on
+// headers of records, on functions, and on pointers, whose targets' numbers a
+// capture has in their place.
+func isKernelOwned(t runtime.MapType) bool {
+	switch t {
+	case runtime.MapTypeStructOps, runtime.MapTypeRingBuf, runtime.MapTypeArrayOfMaps, runtime.MapTypeHashOfMaps:
+		return true
+	}
+	return t.HoldsReferences()
 }
 
 func present(pass *bpfmap.Pass, m *runtime.Map) *bpfmap.Map {

@@ -71,6 +71,32 @@ func TestWriteIsHeldAgainstTheMap(t *testing.T) {
 	require.False(t, g.resumedUnstopped.Load())
 }
 
+func TestPointersOfTheKernelAreNotWritten(t *testing.T) {
+	for name, add := range map[string]func(g *guest) uint64{
+		"programs": func(g *guest) uint64 {
+			return g.References(referencesOf(runtime.MapTypeProgArray, 4), []uint64{g.Prog(7), 0, 0, 0})
+		},
+		"maps": func(g *guest) uint64 {
+			return g.References(referencesOf(runtime.MapTypeArrayOfMaps, 4), []uint64{g.maps[2], 0, 0, 0})
+		},
+		"sockets": func(g *guest) uint64 {
+			return g.PointerTable(referencesOf(runtime.MapTypeSockMap, 4), "bpf_stab", "sks", []uint64{g.Object("sock", "sk_ino", 1), 0, 0, 0})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			g.add(2, g.Array(memimage.Map{ID: 2, Type: 2, Name: "other", KeySize: 4, ValueSize: 8, MaxEntries: 1}, [][]byte{make([]byte, 8)}))
+			g.add(1, add(g))
+			f := g.freezer(t, freeze.Options{})
+			snap, err := f.Capture(t.Context(), "before")
+			require.NoError(t, err)
+			m := mapOf(t, snap, 1)
+			err = f.Write(t.Context(), freeze.Write{Path: "slots", Map: m, Addr: m.Addrs[0], Bytes: []byte{1, 2, 3, 4}})
+			require.ErrorIs(t, err, freeze.ErrKernelOwned)
+		})
+	}
+}
+
 func TestGuestIsResumedWhenAWriteCannotBe(t *testing.T) {
 	g := newGuest()
 	g.addCounters()

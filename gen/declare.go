@@ -339,6 +339,8 @@ func access(m mapShapes) (a Access, why string) {
 		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", runtime.MapType(m.Type))
 	case a == AccessStackTraces && m.Flags&stackBuildID != 0:
 		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
+	case a == AccessSlots && m.value != nil && m.value.Underlying().Kind == runtime.KindStruct:
+		return AccessArray, "" // of such as a bpf_devmap_val
 	case a == AccessRingBuf && m.value != nil:
 		return AccessRingBufOf, ""
 	case a.hasKey() && m.key == nil:
@@ -387,28 +389,37 @@ func isAddressPrefix(key *runtime.Shape) bool {
 const stackBuildID = 1 << 5
 
 var accessOf = map[runtime.MapType]Access{
-	runtime.MapTypeArray:         AccessArray,
-	runtime.MapTypePerCPUArray:   AccessPerCPUArray,
-	runtime.MapTypeHash:          AccessHash,
-	runtime.MapTypeLRUHash:       AccessHash,
-	runtime.MapTypeRHash:         AccessHash,
-	runtime.MapTypePerCPUHash:    AccessPerCPUHash,
-	runtime.MapTypeLRUPerCPUHash: AccessPerCPUHash,
-	runtime.MapTypeTaskStorage:   AccessTaskStorage,
-	runtime.MapTypeArena:         AccessArena,
-	runtime.MapTypeStructOps:     AccessStructOps,
-	runtime.MapTypeCgroupStorage: AccessStorage,
-	runtime.MapTypeInodeStorage:  AccessStorage,
-	runtime.MapTypeSkStorage:     AccessStorage,
-	runtime.MapTypeQueue:         AccessQueue,
-	runtime.MapTypeStack:         AccessQueue,
-	runtime.MapTypeLPMTrie:       AccessTrie,
-	runtime.MapTypeStackTrace:    AccessStackTraces,
-	runtime.MapTypeProgArray:     AccessSlots,
-	runtime.MapTypeArrayOfMaps:   AccessArrayOfMaps,
-	runtime.MapTypeHashOfMaps:    AccessHashOfMaps,
-	runtime.MapTypeRingBuf:       AccessRingBuf,
-	runtime.MapTypeUserRingBuf:   AccessRingBuf,
+	runtime.MapTypeArray:          AccessArray,
+	runtime.MapTypePerCPUArray:    AccessPerCPUArray,
+	runtime.MapTypeHash:           AccessHash,
+	runtime.MapTypeLRUHash:        AccessHash,
+	runtime.MapTypeRHash:          AccessHash,
+	runtime.MapTypePerCPUHash:     AccessPerCPUHash,
+	runtime.MapTypeLRUPerCPUHash:  AccessPerCPUHash,
+	runtime.MapTypeTaskStorage:    AccessTaskStorage,
+	runtime.MapTypeArena:          AccessArena,
+	runtime.MapTypeStructOps:      AccessStructOps,
+	runtime.MapTypeCgroupStorage:  AccessStorage,
+	runtime.MapTypeInodeStorage:   AccessStorage,
+	runtime.MapTypeSkStorage:      AccessStorage,
+	runtime.MapTypeQueue:          AccessQueue,
+	runtime.MapTypeStack:          AccessQueue,
+	runtime.MapTypeLPMTrie:        AccessTrie,
+	runtime.MapTypeStackTrace:     AccessStackTraces,
+	runtime.MapTypeProgArray:      AccessSlots,
+	runtime.MapTypePerfEventArray: AccessSlots,
+	runtime.MapTypeCgroupArray:    AccessSlots,
+	runtime.MapTypeReusePortArray: AccessSlots,
+	runtime.MapTypeXSKMap:         AccessSlots,
+	runtime.MapTypeSockMap:        AccessSlots,
+	runtime.MapTypeDevMap:         AccessSlots,
+	runtime.MapTypeCPUMap:         AccessSlots,
+	runtime.MapTypeDevMapHash:     AccessHash,
+	runtime.MapTypeSockHash:       AccessHash,
+	runtime.MapTypeArrayOfMaps:    AccessArrayOfMaps,
+	runtime.MapTypeHashOfMaps:     AccessHashOfMaps,
+	runtime.MapTypeRingBuf:        AccessRingBuf,
+	runtime.MapTypeUserRingBuf:    AccessRingBuf,
 }
 
 // mapTypeConst is the constant of package runtime for a map type, empty for

@@ -59,6 +59,12 @@ func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
 			for name, records := range want.Rings {
 				requireRecords(t, name, records, mapNamed(t, snap, name))
 			}
+			if os.Getenv("CI") == "true" {
+				require.Len(t, want.Slots, len(slotZoo), "the guest made %v", want.slotNames())
+			}
+			for _, name := range want.slotNames() {
+				requireSlots(t, want.Slots[name], mapNamed(t, snap, name))
+			}
 			requireNamedStack(t, snap, mapNamed(t, snap, "stacks"))
 			bloom := mapNamed(t, snap, "bloom")
 			require.Equal(t, runtime.Unsupported, bloom.Status)
@@ -201,6 +207,25 @@ func requireRecords(t *testing.T, name string, want []zooRecord, got *runtime.Ma
 		}
 		require.Equal(t, record.Discarded, binary.LittleEndian.Uint32(raw)&discarded != 0, "%s: record %d", name, i)
 	}
+}
+
+// requireSlots holds what is in the occupied slots against what was put there.
+func requireSlots(t *testing.T, want map[uint32]uint64, got *runtime.Map) {
+	t.Helper()
+	require.Equal(t, runtime.Complete, got.Status, "%s: %s", got.Name, got.Reason)
+	occupied := make(map[uint32]uint64)
+	for i := range got.N {
+		slot := uint32(i)
+		if got.Keys != nil {
+			slot = binary.LittleEndian.Uint32(got.Keys[4*i:])
+		}
+		value := make([]byte, 8)
+		copy(value, got.Values[i*got.Stride:][:got.ValueSize])
+		if number := binary.LittleEndian.Uint64(value); number != 0 {
+			occupied[slot] = number
+		}
+	}
+	require.Equal(t, want, occupied, got.Name)
 }
 
 // requireNamedStack looks for the program that kept its stack, and the system

@@ -35,7 +35,8 @@ type zoo struct {
 	Owned  map[string]int    // other storage: number of entries by map name
 	Pages  map[uint64][]byte // arena pages by user address
 	Queued map[string][][]byte
-	Rings  map[string][]zooRecord // what a consumer has not consumed, from the oldest on
+	Rings  map[string][]zooRecord       // what a consumer has not consumed, from the oldest on
+	Slots  map[string]map[uint32]uint64 // what is in the occupied slots of arrays of references
 	Err    string
 }
 
@@ -69,7 +70,7 @@ func runZoo(role string) int {
 	k := &keeper{zoo: zoo{
 		Tasks: make(map[int32][]byte), Owned: make(map[string]int),
 		Pages: make(map[uint64][]byte), Queued: make(map[string][][]byte),
-		Rings: make(map[string][]zooRecord),
+		Rings: make(map[string][]zooRecord), Slots: make(map[string]map[uint32]uint64),
 	}}
 	var object []byte
 	in := gob.NewDecoder(os.Stdin)
@@ -99,7 +100,7 @@ func (k *keeper) keep(object []byte) error {
 		k.makeMaps,
 		func() error { return k.load(object) },
 		k.fillTables, k.deleteSome, k.fillTrie, k.fillReferences, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillInodes, k.fillArena,
-		k.fillRings, k.fillUserRing, k.fillStacks,
+		k.fillRings, k.fillUserRing, k.fillStacks, k.fillSlots,
 		k.dump,
 	} {
 		if err := step(); err != nil {

@@ -71,6 +71,17 @@ func (t MapType) IsPerCPU() bool {
 	return false
 }
 
+// HoldsReferences tells whether maps of the type have, in their occupied slots,
+// numbers of objects that the kernel points to; see [Slots].
+func (t MapType) HoldsReferences() bool {
+	switch t {
+	case MapTypeProgArray, MapTypePerfEventArray, MapTypeCgroupArray, MapTypeDevMap, MapTypeSockMap, MapTypeCPUMap,
+		MapTypeXSKMap, MapTypeSockHash, MapTypeReusePortArray, MapTypeDevMapHash:
+		return true
+	}
+	return false
+}
+
 // family is the type that stands for all that are read the same way.
 func (t MapType) family() MapType {
 	switch t {

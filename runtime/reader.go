@@ -121,7 +121,11 @@ func (c *checkedShape) check(l *layouts, s *Shape, size int) (*Shape, error) {
 }
 
 func (m *mapReader) valueShape() (*Shape, error) {
-	return m.value.check(&m.r.layouts, m.m.Value, m.m.ValueSize)
+	s := m.m.Value
+	if s == nil && m.m.Type.HoldsReferences() && m.m.ValueSize >= slotSize {
+		s = slotNumber
+	}
+	return m.value.check(&m.r.layouts, s, m.m.ValueSize)
 }
 
 func (m *mapReader) keyShape() (*Shape, error) {

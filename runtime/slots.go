@@ -5,23 +5,34 @@ import (
 	"iter"
 )
 
-// Slots reads an array of programs or maps: the ids of those in its slots.
+// Slots reads an array whose slots hold objects of the kernel, which a program
+// puts there by file descriptors or numbers of devices. What is in a slot is
+// told by
+//
+//	programs, perf events   the id
+//	cgroups, sockets        the inode number; of a socket that never had a file descriptor 1<<32 - 1
+//	devices (DEVMAP)        the interface's index
+//	CPUs (CPUMAP)           the size of the CPU's queue
 type Slots struct {
 	m       *boundMap
 	partial bool
 }
 
-// NewSlots returns the array of programs or maps with index i in the layout.
+// NewSlots returns the array with index i in the layout.
 func NewSlots(b *Binding, i int) Slots {
 	m := b.readable(i)
-	if m.n > 0 && m.size != slotSize {
-		m.fail("read", fmt.Errorf("its values have %d bytes, and ids %d", m.size, slotSize))
+	if m.n > 0 && m.size < slotSize {
+		m.fail("read", fmt.Errorf("its values have %d bytes, and the numbers of what is in its slots %d", m.size, slotSize))
 	}
 	return Slots{m: m}
 }
 
-// slotSize is the size of the id of a program or map, in bytes.
+// slotSize is the size in bytes of the number of what is in a slot. Values can be
+// larger.
 const slotSize = 4
+
+// slotNumber is what values are without BTF.
+var slotNumber = &Shape{Kind: KindInt, Name: "unsigned int", Size: slotSize}
 
 // Len returns the number of slots.
 func (s Slots) Len() int {
@@ -29,8 +40,8 @@ func (s Slots) Len() int {
 	return s.m.n
 }
 
-// ID returns the id of the program or map in slot i. ok is false if the slot
-// is empty. It fails if there is no such slot.
+// ID returns the number of what is in slot i. ok is false if the slot is empty. It
+// fails if there is no such slot.
 func (s Slots) ID(i int) (id uint32, ok bool) {
 	if i < 0 || i >= s.m.n {
 		s.m.failIndex("ID", i, 0)
@@ -45,7 +56,7 @@ func (s Slots) ID(i int) (id uint32, ok bool) {
 	return id, id != 0
 }
 
-// All ranges over the occupied slots and the ids in them.
+// All ranges over the occupied slots and the numbers of what is in them.
 func (s Slots) All() iter.Seq2[int, uint32] {
 	return func(yield func(int, uint32) bool) {
 		s.whole("All")

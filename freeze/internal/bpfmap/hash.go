@@ -223,12 +223,12 @@ func (w *hashWalk) values(e kmem.Addr, record []byte) {
 	case w.perCPU:
 		err = w.p.perCPUValues(m, pointer.Addr(record[w.value:]))
 	case w.maps != nil:
-		var id uint32
+		var id uint64
 		at := uint64(e) + uint64(w.value)
 		if id, err = w.maps.follow(w.p, pointer.Addr(record[w.value:])); err != nil {
 			at = 0
 		}
-		m.Values = kmem.AppendUint32(m.Values, id)
+		m.Values = kmem.AppendUint32(m.Values, uint32(id))
 		m.Addrs = append(m.Addrs, at)
 	default:
 		m.Values = append(m.Values, record[w.value:]...)
