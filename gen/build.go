@@ -31,6 +31,13 @@ type Options struct {
 
 	Renames []Rename
 
+	// Header is the text of a comment above everything, such as a license.
+	Header string
+
+	// Split is from how many lines on a file is divided; see [Package.Files].
+	// 0 stands for DefaultSplit, less for never.
+	Split int
+
 	Version string // of the ktgen that generates, for the file's first line; empty for none
 }
 
@@ -87,7 +94,7 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 		part: p,
 		opts: opts,
 		model: &Model{
-			Package: opts.Package, Tags: opts.Tags, Choices: opts.Flags(), Version: opts.Version,
+			Package: opts.Package, Tags: opts.Tags, Header: opts.Header, Choices: opts.Flags(), Version: opts.Version,
 			Object: obj.Name, Prefix: p.prefix, Digest: obj.Digest(), Fields: opts.Fields,
 		},
 		renames: renames,

@@ -36,19 +36,23 @@ type Prefix struct{ bits uint8 }
 // parse parses a generated file.
 func parse(name string, src []byte) (*token.FileSet, *ast.File, error) {
 	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	file, err := parseInto(fset, name, src)
 	return fset, file, err
 }
 
-// check returns the first error of a generated file.
-func check(pkg string, fset *token.FileSet, file *ast.File) error {
-	_, err := typeCheck(fset, pkg, file)
+func parseInto(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
+	return parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+}
+
+// check returns the first error of the files of a generated package.
+func check(pkg string, fset *token.FileSet, files ...*ast.File) error {
+	_, err := typeCheck(fset, pkg, files...)
 	return err
 }
 
-func typeCheck(fset *token.FileSet, path string, file *ast.File) (*types.Package, error) {
+func typeCheck(fset *token.FileSet, path string, files ...*ast.File) (*types.Package, error) {
 	config := types.Config{Importer: apiImporter{}, Sizes: types.SizesFor("gc", "amd64")}
-	return config.Check(path, fset, []*ast.File{file}, nil)
+	return config.Check(path, fset, files, nil)
 }
 
 // apiImporter imports the described packages.

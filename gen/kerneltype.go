@@ -75,7 +75,7 @@ func (b *builder) collectKernel() error {
 	}
 	for name := range fields {
 		if b.prune.fwds[name] == nil {
-			return fmt.Errorf("-fields %s: no pointer in the object's data leads to struct %s%s", name, name, didYouMean(name, slices.Sorted(maps.Keys(b.prune.fwds))))
+			b.missFields(name, fields[name], fmt.Errorf("-fields %s: no pointer in the object's data leads to struct %s%s", name, name, didYouMean(name, slices.Sorted(maps.Keys(b.prune.fwds)))))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.kernel)) {
@@ -88,19 +88,20 @@ func (b *builder) collectKernel() error {
 // nil if that is nothing: if the object does not describe it, or nobody reads
 // any of its members.
 func (b *builder) kernelType(name string, fields, accessed map[string]selection) (*runtime.Shape, error) {
+	s, chosen := fields[name]
 	t := b.definition(name)
 	if t == nil {
+		if chosen {
+			b.missFields(name, s, fmt.Errorf("-fields %s: the object's BTF declares struct %s and does not define it: read a member of it in the program", name, name))
+		}
 		return nil, nil
 	}
 	whole, err := b.shapes.Of(t)
 	if err != nil || whole.Size == 0 || kernelStruct(whole) != "" {
 		return nil, err
 	}
-	s, chosen := fields[name]
 	if chosen {
-		if err := checkSelection(runtime.CType(whole), whole, s); err != nil {
-			return nil, err
-		}
+		s = b.present(runtime.CType(whole), whole, s)
 	} else {
 		s = b.usual(whole, accessed)
 	}
@@ -301,8 +302,11 @@ func parseFields(options []string) (map[string]selection, error) {
 	return all, nil
 }
 
-// checkSelection fails if a type has no member that is selected.
-func checkSelection(path string, s *runtime.Shape, chosen selection) error {
+// present returns what of a selection a type has, and notes what it lacks.
+func (b *builder) present(path string, s *runtime.Shape, chosen selection) selection {
+	if chosen == nil {
+		return nil
+	}
 	u := s.Underlying()
 	for range maxNesting {
 		if u.Kind != runtime.KindArray {
@@ -315,16 +319,25 @@ func checkSelection(path string, s *runtime.Shape, chosen selection) error {
 	for _, m := range fields {
 		names = append(names, m.Name)
 	}
+	has := make(selection)
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		i := slices.Index(names, name)
 		if i < 0 {
-			return fmt.Errorf("-fields: %s has no member %s in the object's BTF%s", path, name, didYouMean(name, names))
+			b.missFields(path+"."+name, chosen[name], fmt.Errorf("-fields: %s has no member %s in the object's BTF%s", path, name, didYouMean(name, names)))
+			continue
 		}
-		if err := checkSelection(path+"."+name, fields[i].Type, chosen[name]); err != nil {
-			return err
-		}
+		has[name] = b.present(path+"."+name, fields[i].Type, chosen[name])
 	}
-	return nil
+	return has
+}
+
+// missFields notes that the object lacks a type or member that was chosen, and
+// what was chosen of it.
+func (b *builder) missFields(path string, chosen selection, err error) {
+	b.missing["fields "+strings.TrimPrefix(path, "struct ")] = err
+	for name, more := range chosen {
+		b.missFields(path+"."+name, more, err)
+	}
 }
 
 // didYouMean returns "; did you mean x?" if a name is close to what was asked

@@ -4,6 +4,7 @@ package gen
 type Model struct {
 	Package string
 	Tags    string // build constraint; empty for none
+	Header  string // comment above everything, with a line end; empty for none
 	Version string // of ktgen; empty for none
 	Choices string // of the user, as flags; empty for none
 	Object  string // file name of the object, without directories

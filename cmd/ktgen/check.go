@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -29,11 +28,11 @@ func (t *tool) check(args []string) error {
 		return t.misused("check takes one generated file, such as mysched_ktgen.go, after its flags")
 	}
 	file := set.Arg(0)
-	old, err := os.ReadFile(file)
+	old, err := readParts(file)
 	if err != nil {
 		return err
 	}
-	was, err := gen.ReadLayouts(file, old)
+	was, err := gen.ReadLayouts(file, old[0])
 	if err != nil {
 		return err
 	}
@@ -44,22 +43,27 @@ func (t *tool) check(args []string) error {
 }
 
 // compare compares a generated file with what the objects at paths give.
-func (t *tool) compare(file string, old []byte, was []*runtime.Layout, paths []string) error {
-	opts, err := gen.ReadChoices(old)
+func (t *tool) compare(file string, old [][]byte, was []*runtime.Layout, paths []string) error {
+	opts, err := gen.ReadChoices(old[0])
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	opts.Package, opts.Tags, opts.Fields = was[0].Package, buildConstraint(old), was[0].Fields
+	opts.Package, opts.Tags, opts.Fields = was[0].Package, buildConstraint(old[0]), was[0].Fields
+	opts.Header = gen.ReadHeader(old[0])
 	objs, paths, err := objectsOf(file, was, paths)
 	if err != nil {
 		return err
 	}
 	quiet := &tool{stdout: t.stdout, stderr: io.Discard} // generating has warned
-	src, err := quiet.sourceOf(objs, opts)
+	p, err := quiet.sourceOf(objs, opts)
 	if err != nil {
 		return err
 	}
-	is, err := gen.ReadLayouts(file, src)
+	src, err := p.Files(opts.Split)
+	if err != nil {
+		return err
+	}
+	is, err := gen.ReadLayouts(file, src[0])
 	if err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func (t *tool) compare(file string, old []byte, was []*runtime.Layout, paths []s
 			return outdated(file, paths[i], command, differences)
 		}
 	}
-	if !bytes.Equal(old, src) {
+	if !slices.EqualFunc(old, src, bytes.Equal) {
 		fmt.Fprintf(t.stderr, "ktgen: note: %s has the layout of %s, and this ktgen writes it differently; to have it so: %s\n", file, strings.Join(paths, " and "), command)
 	}
 	return nil
@@ -126,6 +130,9 @@ func regenerate(file string, paths []string, opts gen.Options) string {
 	}
 	if flags := opts.Flags(); flags != "" {
 		command += " " + flags
+	}
+	if opts.Header != "" {
+		command += " -header FILE"
 	}
 	for _, fields := range opts.Fields {
 		command += fmt.Sprintf(" -fields %q", fields)

@@ -13,7 +13,7 @@ import (
 	"github.com/ktgen/ktgen/object"
 )
 
-const generateSynopsis = "-object FILE... [-package NAME] [-output FILE] [-map NAMES] [-type NAMES] [-rename OLD=NEW] [-fields TYPE:MEMBER,...] [-tags EXPR]"
+const generateSynopsis = "-object FILE... [-package NAME] [-output FILE] [-map NAMES] [-type NAMES] [-rename OLD=NEW] [-fields TYPE:MEMBER,...] [-tags EXPR] [-header FILE] [-split LINES]"
 
 // generate writes the code for an object.
 func (t *tool) generate(args []string) error {
@@ -27,6 +27,7 @@ func (t *tool) generate(args []string) error {
 		fields = append(fields, s)
 		return nil
 	})
+	header := set.String("header", "", "the `file` with a text to put above the generated code as a comment, such as a license")
 	opts := choiceFlags(set)
 	if err := t.parse(set, args); err != nil {
 		return err
@@ -38,17 +39,44 @@ func (t *tool) generate(args []string) error {
 		return t.misused("which package? Say -package NAME")
 	case *output == "":
 		*output = *pkg + "_ktgen.go"
+	case *output == "-" && opts.Split > 0:
+		return t.misused("-split writes several files, and -output - one")
 	}
 	opts.Package, opts.Tags, opts.Fields = *pkg, *tags, fields
-	src, err := t.source(*paths, *opts)
+	if err := readHeader(opts, *header); err != nil {
+		return err
+	}
+	p, err := t.source(*paths, *opts)
 	if err != nil {
 		return err
 	}
 	if *output == "-" {
-		_, err := t.stdout.Write(src)
+		src, err := p.Render()
+		if err == nil {
+			_, err = t.stdout.Write(src)
+		}
 		return err
 	}
-	return replace(*output, src)
+	files, err := p.Files(opts.Split)
+	if err != nil {
+		return err
+	}
+	return writeParts(*output, files)
+}
+
+// readHeader reads the text that is to be above the code, if a file has one.
+func readHeader(opts *gen.Options, file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if opts.Header, err = gen.CommentHeader(string(text)); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
 }
 
 // choiceFlags defines the flags that choose what is generated.
@@ -56,6 +84,7 @@ func choiceFlags(set *flag.FlagSet) *gen.Options {
 	opts := new(gen.Options)
 	set.Var((*list)(&opts.Maps), "map", "generate only these maps and sections, by `names` or patterns: -map 'stats_*,.bss' (with -type: and those types)")
 	set.Var((*list)(&opts.Types), "type", "generate only these types, by `names`: -type task_ctx,'enum policy'; each gets a function that reads it at an address (with -map: and those maps)")
+	set.IntVar(&opts.Split, "split", 0, fmt.Sprintf("divide a file of more than that many `lines`: into NAME.go with what is for all maps, and NAME_2.go and so on with the maps in their order and the types that they need; -1 is never (default %d)", gen.DefaultSplit))
 	set.Func("rename", "give something the Go name NEW, as `OLD=NEW`: -rename task_ctx=Task, 'map stats=Counters', .bss=Globals, task_ctx.nr=Count", func(text string) error {
 		for one := range strings.SplitSeq(text, ",") {
 			r, err := gen.ParseRename(one)
@@ -79,8 +108,8 @@ func objectFlag(set *flag.FlagSet) *list {
 	return paths
 }
 
-// source generates the code for the objects at paths.
-func (t *tool) source(paths []string, opts gen.Options) ([]byte, error) {
+// source decides what is generated for the objects at paths.
+func (t *tool) source(paths []string, opts gen.Options) (*gen.Package, error) {
 	objs := make([]*object.Object, len(paths))
 	for i, path := range paths {
 		obj, err := openObject(path)
@@ -92,7 +121,7 @@ func (t *tool) source(paths []string, opts gen.Options) ([]byte, error) {
 	return t.sourceOf(objs, opts)
 }
 
-func (t *tool) sourceOf(objs []*object.Object, opts gen.Options) ([]byte, error) {
+func (t *tool) sourceOf(objs []*object.Object, opts gen.Options) (*gen.Package, error) {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		opts.Version = release(info)
 	}
@@ -105,7 +134,7 @@ func (t *tool) sourceOf(objs []*object.Object, opts gen.Options) ([]byte, error)
 			fmt.Fprintf(t.stderr, "ktgen: warning: %s: %s\n", m.Object, warning)
 		}
 	}
-	return p.Render()
+	return p, nil
 }
 
 // replace writes a file as a whole or not at all, and leaves it alone if it
