@@ -10,8 +10,7 @@ import (
 	"github.com/ktgen/ktgen/object"
 )
 
-// BenchmarkAnalyze is the analysis of an object as it is, with all of its
-// programs: BENCH_OBJECT, or the fixture.
+// BenchmarkAnalyze is the analysis of the fixture, a small object.
 func BenchmarkAnalyze(b *testing.B) {
 	obj, err := object.Open(zoo)
 	require.NoError(b, err)

@@ -60,8 +60,8 @@ func (w *walk) copyObject(to, from value) {
 	}
 }
 
-// copyMemory copies size bytes, of which the pointers count. Nothing is copied
-// from NULL.
+// copyMemory copies size bytes, of which the pointers count, over memory of which
+// nothing is known. Nothing is copied from NULL.
 func (w *walk) copyMemory(to, from value, size int) {
 	if _, number := from.asNumber(); number || w.without(Copies) || !to.ptr.known() {
 		return
@@ -70,7 +70,10 @@ func (w *walk) copyMemory(to, from value, size int) {
 		if off, ok := from.ptr.off.exact(); ok && from.ptr.known() && from.ptr.region == stackRegion && from.ptr.frame == 0 {
 			w.spot = off + at
 		}
-		w.write(to, at, slotSize, w.read(from, at, slotSize))
+		// What is not known of the stack is opaque anyway.
+		if v := w.read(from, at, slotSize); v != opaque() || to.ptr.region != stackRegion {
+			w.write(to, at, slotSize, v)
+		}
 		w.spot = 0
 	}
 }

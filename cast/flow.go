@@ -66,7 +66,6 @@ type function struct {
 	code       *object.Code
 	start, end int // instructions of code: [start, end)
 	blocks     []block
-	blockAt    map[int]int // by first instruction
 }
 
 // block is a run of instructions that only its last one leaves.
@@ -83,24 +82,29 @@ func newFunction(fn *object.Function, code *object.Code) (*function, []string) {
 		code:     code,
 		start:    int(fn.Offset / 8),
 		end:      min(int((fn.Offset+fn.Size)/8), len(code.Insns)),
-		blockAt:  make(map[int]int),
 	}
-	leaders, gaps := f.leaders()
-	for i, first := range leaders {
-		end := f.end
-		if i+1 < len(leaders) {
-			end = leaders[i+1]
+	marks, gaps := f.mark()
+	blockAt := make([]int32, len(marks)) // by first instruction
+	for i, m := range marks {
+		if m != starts|leads {
+			continue
 		}
-		f.blockAt[first] = len(f.blocks)
-		f.blocks = append(f.blocks, block{first: first, end: end})
+		if n := len(f.blocks); n > 0 {
+			f.blocks[n-1].end = f.start + i
+		}
+		blockAt[i] = int32(len(f.blocks))
+		f.blocks = append(f.blocks, block{first: f.start + i, end: f.end})
 	}
+	next := make([]int, 0, 2*len(f.blocks)) // of all blocks
 	for i := range f.blocks {
-		b := &f.blocks[i]
-		for _, target := range f.successors(f.last(b)) {
-			if to, ok := f.blockAt[target]; ok {
-				b.next = append(b.next, to)
+		b, first := &f.blocks[i], len(next)
+		targets, n := f.successors(f.last(b))
+		for _, target := range targets[:n] {
+			if at := target - f.start; at >= 0 && at < len(marks) && marks[at] == starts|leads {
+				next = append(next, int(blockAt[at]))
 			}
 		}
+		b.next = next[first:len(next):len(next)]
 	}
 	return f, gaps
 }
@@ -122,53 +126,64 @@ func (f *function) width(at int) int {
 	return 1
 }
 
-// successors returns the instructions that can follow one.
-func (f *function) successors(at int) []int {
+// successors returns the n instructions that can follow one.
+func (f *function) successors(at int) (targets [2]int, n int) {
 	insn, next := f.code.Insns[at], at+f.width(at)
 	class := insn.Op & classMask
 	switch {
 	case insn.Op == opExit:
-		return nil
+		return targets, 0
 	case insn.Op == opGoto:
-		return []int{next + int(insn.Off)}
+		return [2]int{next + int(insn.Off)}, 1
 	case insn.Op == opGotoL:
-		return []int{next + int(insn.Imm)}
+		return [2]int{next + int(insn.Imm)}, 1
 	case (class == classJmp || class == classJmp2) && insn.Op != opCall && insn.Op != opCallX:
-		return []int{next, next + int(insn.Off)}
+		return [2]int{next, next + int(insn.Off)}, 2
 	}
-	return []int{next}
+	return [2]int{next}, 1
 }
 
-// leaders returns the instructions that start blocks, ascending.
-func (f *function) leaders() (leaders []int, gaps []string) {
-	starts := map[int]bool{}
-	for at := f.start; at < f.end; at += f.width(at) {
-		starts[at] = true
+// mark is what a slot of a function is.
+type mark uint8
+
+const (
+	starts mark = 1 << iota // an instruction starts there
+	leads                   // a block would
+)
+
+// mark finds the instructions that start blocks: those with both marks.
+func (f *function) mark() (marks []mark, gaps []string) {
+	if f.start >= f.end {
+		return nil, nil
 	}
-	set := map[int]bool{f.start: true}
-	for at := range starts {
-		targets := f.successors(at)
-		if len(targets) == 1 && targets[0] == at+f.width(at) {
-			if !starts[targets[0]] {
+	marks = make([]mark, f.end-f.start)
+	for at := f.start; at < f.end; at += f.width(at) {
+		marks[at-f.start] |= starts
+	}
+	is := func(at int) bool { return at >= f.start && at < f.end && marks[at-f.start]&starts != 0 }
+	lead := func(at int) {
+		if at >= f.start && at < f.end {
+			marks[at-f.start] |= leads
+		}
+	}
+	lead(f.start)
+	for at := f.start; at < f.end; at += f.width(at) {
+		targets, n := f.successors(at)
+		if n == 1 && targets[0] == at+f.width(at) {
+			if !is(targets[0]) {
 				gaps = append(gaps, fmt.Sprintf("%s: instruction %d runs off the end of the function", f.Name, at-f.start))
 			}
 			continue
 		}
-		set[at+f.width(at)] = true
-		for _, target := range targets {
-			if !starts[target] {
+		lead(at + f.width(at))
+		for _, target := range targets[:n] {
+			if !is(target) {
 				gaps = append(gaps, fmt.Sprintf("%s: instruction %d jumps to %d, which is no instruction of the function", f.Name, at-f.start, target-f.start))
 				continue
 			}
-			set[target] = true
+			lead(target)
 		}
 	}
-	for at := range set {
-		if starts[at] {
-			leaders = append(leaders, at)
-		}
-	}
-	slices.Sort(leaders)
 	slices.Sort(gaps)
-	return leaders, gaps
+	return marks, gaps
 }

@@ -67,9 +67,12 @@ var stringArguments = map[asm.BuiltinFunc]struct {
 
 // takeStrings uses what a helper's arguments say.
 func (w *walk) takeStrings(fn asm.BuiltinFunc) {
-	var char *btf.Int
 	arg, ok := stringArguments[fn]
-	if !ok || w.obj.Types.TypeByName("char", &char) != nil {
+	if !ok {
+		return
+	}
+	var char *btf.Int
+	if w.obj.Types.TypeByName("char", &char) != nil {
 		return
 	}
 	for _, reg := range arg.regs {

@@ -102,7 +102,10 @@ type stackSlot struct {
 }
 
 func (s stackSlot) compare(t stackSlot) int {
-	return cmp.Or(cmp.Compare(s.frame, t.frame), cmp.Compare(s.off, t.off))
+	if s.frame != t.frame {
+		return cmp.Compare(s.frame, t.frame)
+	}
+	return cmp.Compare(s.off, t.off)
 }
 
 // merge makes s what is known where both states can reach, and tells whether
