@@ -1,11 +1,13 @@
 package freeze_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
@@ -18,6 +20,7 @@ var weightIsATask = []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struc
 
 // taskAt makes a task of a pid at an address.
 func (g *guest) taskAt(a uint64, pid uint64) uint64 {
+	g.Put(memimage.Addr(a, "task_struct", "usage.refs.counter"), 1, 4)
 	g.Put(memimage.Addr(a, "task_struct", "pid"), pid, 4)
 	g.Write(memimage.Addr(a, "task_struct", "comm"), fmt.Appendf(nil, "task-%d", pid))
 	return a
@@ -123,4 +126,117 @@ func TestIntegersAreNotFollowedWithoutACast(t *testing.T) {
 	snap := g.followed(t, freeze.Options{}, nil, g.taskAt(g.Alloc(2048), 7))
 	require.Empty(t, snap.Kernel)
 	require.Equal(t, runtime.KindInt, mapOf(t, snap, 1).Value.Members[0].Type.Kind)
+}
+
+func TestClaimsThatTheKernelContradictsAreNotBelieved(t *testing.T) {
+	const size = 2048 // of a task_struct, two in a page
+	for name, row := range map[string]struct {
+		pointer func(g *guest, tasks uint64) uint64
+		found   string // empty if it is believed
+	}{
+		"an object of the type's cache": {func(g *guest, tasks uint64) uint64 {
+			return g.taskAt(g.Slab(tasks)+size, 7)
+		}, ""},
+		"a freed object": {func(g *guest, tasks uint64) uint64 {
+			a := g.taskAt(g.Slab(tasks), 7)
+			g.Put(memimage.Addr(a, "task_struct", "usage.refs.counter"), 0, 4)
+			return a
+		}, "it was freed: nothing refers to it any more"},
+		"an object of another cache": {func(g *guest, tasks uint64) uint64 {
+			return g.taskAt(g.Slab(g.SlabCache("kmalloc-2k", size)), 7)
+		}, `the object there is of the slab cache "kmalloc-2k"`},
+		"the middle of an object": {func(g *guest, tasks uint64) uint64 {
+			return g.taskAt(g.Slab(tasks)+64, 7)
+		}, "it is 64 bytes into an object of its slab cache"},
+		"a page that is no slab": {func(g *guest, tasks uint64) uint64 {
+			return g.taskAt(g.Slab(0), 7)
+		}, "the kernel allocates these from their slab cache, and the page there is in no slab"},
+		"memory that is not mapped one to one": {func(g *guest, tasks uint64) uint64 {
+			return g.taskAt(g.Vmalloc(size), 7)
+		}, "the kernel allocates these from their slab cache, and this is in no slab"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			p := row.pointer(g, g.SlabCache("task_struct", size))
+			snap := g.followed(t, freeze.Options{}, weightIsATask, p)
+			if row.found == "" {
+				requirePID(t, snap, 0, 7)
+				return
+			}
+			var wrong *runtime.Contradiction
+			require.ErrorAs(t, snap.Map("tasks").At(0).Get("weight.pid").Err(), &wrong)
+			require.Equal(t, &runtime.Contradiction{Addr: p, Type: "struct task_struct", Found: row.found}, wrong)
+		})
+	}
+}
+
+func TestCgroupsLeadBackToThemselves(t *testing.T) {
+	g := newGuest()
+	cgroup := func(self uint64) uint64 {
+		a := g.Alloc(512)
+		g.Put(memimage.Addr(a, "cgroup", "self.cgroup"), a+self, 8)
+		g.Put(memimage.Addr(a, "cgroup", "level"), 3, 4)
+		return a
+	}
+	live, stale := cgroup(0), cgroup(64)
+	casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: runtime.SpaceKernel}}
+	snap := g.followed(t, freeze.Options{}, casts, live, stale)
+
+	level, err := snap.Map("tasks").At(0).Get("weight.level").Int64()
+	require.NoError(t, err)
+	require.EqualValues(t, 3, level)
+	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.level").Err(), new(*runtime.Contradiction))
+}
+
+// stash makes the BTF of a program that keeps nodes which it has allocated
+// (bpf_obj_new): struct stash { struct node __kptr *node; }, and struct node
+// { u64 id; struct node __kptr *next; }.
+func stash(t *testing.T) (raw []byte, id uint32) {
+	t.Helper()
+	node := &btf.Struct{Name: "node", Size: 16}
+	kptr := &btf.Pointer{Target: &btf.TypeTag{Value: "kptr", Type: node}}
+	node.Members = []btf.Member{{Name: "id", Type: &btf.Int{Name: "u64", Size: 8}}, {Name: "next", Type: kptr, Offset: 64}}
+	b, err := btf.NewBuilder(nil, nil)
+	require.NoError(t, err)
+	typeID, err := b.Add(&btf.Struct{Name: "stash", Size: 8, Members: []btf.Member{{Name: "node", Type: kptr}}})
+	require.NoError(t, err)
+	raw, err = b.Marshal(nil, nil)
+	require.NoError(t, err)
+	return raw, uint32(typeID)
+}
+
+func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
+	g := newGuest()
+	slab := g.Slab(g.SlabCache("kmalloc-32", 32))
+	node := func(a, id, next uint64) uint64 {
+		g.Put(a, id, 8)
+		g.Put(a+8, next, 8)
+		return a
+	}
+	gone := node(g.Slab(0), 9, 0) // its slab was given back
+	first := node(slab+8, 7, node(slab+40, 8, gone))
+	raw, id := stash(t)
+	g.add(1, g.Array(memimage.Map{
+		ID: 1, Type: 2, Name: "stashes", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(12, "sched", raw), ValueType: id,
+	}, [][]byte{binary.LittleEndian.AppendUint64(nil, first)}))
+	captured := g.capture(t, freeze.Options{})
+	require.Len(t, captured.Kernel, 3, "each once")
+
+	file := new(bytes.Buffer)
+	_, err := captured.WriteTo(file)
+	require.NoError(t, err)
+	reread, err := runtime.Read(file)
+	require.NoError(t, err)
+	for _, snap := range []*runtime.Snapshot{captured, reread} {
+		for path, want := range map[string]uint64{"node.id": 7, "node.next.id": 8} {
+			got, err := snap.Map("stashes").At(0).Get(path).Uint64()
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
+		var wrong *runtime.Contradiction
+		require.ErrorAs(t, snap.Map("stashes").At(0).Get("node.next.next.id").Err(), &wrong)
+		require.Equal(t, &runtime.Contradiction{
+			Addr: gone, Type: "struct node", Found: "the kernel allocates these from slabs, and the page there is in no slab",
+		}, wrong)
+	}
 }

@@ -194,10 +194,6 @@ func (c *Chase) copy(o *runtime.KernelObject, t target) (runtime.Fault, string) 
 	if err := c.mem.Read(t.addr, o.Data); err != nil {
 		return runtime.FaultUnreadable, err.Error()
 	}
-	if t.typ.own {
-		c.bytes += size
-		return runtime.FaultNone, ""
-	}
 	if why := c.claims.contradiction(c.mem, t.addr, t.typ, o.Data); why != "" {
 		return runtime.FaultContradiction, why
 	}

@@ -211,10 +211,7 @@ func (c *Claims) contradiction(mem *kmem.Space, a kmem.Addr, t *Type, data []byt
 		return ""
 	}
 	if !c.mem.Direct.Contains(a) {
-		if t.claim.dedicated {
-			return "the kernel allocates these from their slab cache, and this is in no slab"
-		}
-		return ""
+		return t.elsewhere("this is in no slab")
 	}
 	return c.inSlab(mem, a, t)
 }
@@ -226,10 +223,7 @@ func (c *Claims) inSlab(mem *kmem.Space, a kmem.Addr, t *Type) string {
 		return "" // what cannot be read speaks neither for nor against it
 	}
 	if c.typ.Uint(page)>>(8*(c.typ.Size-1)) != c.slab {
-		if t.claim.dedicated {
-			return "the kernel allocates these from their slab cache, and the page there is in no slab"
-		}
-		return ""
+		return t.elsewhere("the page there is in no slab")
 	}
 	info := c.info(mem, c.cache.Addr(page))
 	switch {
@@ -239,6 +233,18 @@ func (c *Claims) inSlab(mem *kmem.Space, a kmem.Addr, t *Type) string {
 		return fmt.Sprintf("the object there is of the slab cache %q", info.name)
 	case info.size > 0 && uint64(a-first)%info.size != info.pad%info.size:
 		return fmt.Sprintf("it is %d bytes into an object of its slab cache", (uint64(a-first)-info.pad)%info.size)
+	}
+	return ""
+}
+
+// elsewhere says what contradicts that there is a t outside of slabs; empty if
+// there can be. bpf_obj_new takes memory from slabs (kernel/bpf/memalloc.c).
+func (t *Type) elsewhere(found string) string {
+	switch {
+	case t.claim.dedicated:
+		return "the kernel allocates these from their slab cache, and " + found
+	case t.own:
+		return "the kernel allocates these from slabs, and " + found
 	}
 	return ""
 }

@@ -24,7 +24,12 @@ var structs = map[string]struct {
 }{
 	"idr":     {40, []member{{"idr_base", 4, 4, 0}, {"idr_rt.xa_head", 16, 8, 0}}},
 	"xa_node": {576, []member{{"shift", 3, 1, 0}, {"slots", 40, 8, 64}}},
-	"page":    {PageStructSize, []member{{"flags", 0, 8, 0}}},
+	"page":    {PageStructSize, []member{{"flags", 0, 8, 0}, {"compound_head", 16, 8, 0}, {"page_type", 52, 4, 0}}},
+	"slab":    {PageStructSize, []member{{"flags", 0, 8, 0}, {"slab_cache", 8, 8, 0}}},
+	"kmem_cache": {192, []member{
+		{"size", 28, 4, 0}, {"name", 96, 8, 0}, {"list.next", 112, 8, 0},
+	}},
+	"cgroup": {512, []member{{"self.cgroup", 64, 8, 0}, {"level", 200, 4, 0}}},
 	"bpf_map": {256, []member{
 		{"map_type", 8, 4, 0}, {"key_size", 12, 4, 0}, {"value_size", 20, 4, 0}, {"max_entries", 24, 4, 0},
 		{"map_flags", 28, 4, 0}, {"map_extra", 32, 8, 0}, {"id", 44, 4, 0}, {"btf", 48, 8, 0},
@@ -73,7 +78,7 @@ var structs = map[string]struct {
 		{"map_node.next", 16, 8, 0}, {"local_storage", 32, 8, 0}, {"state.counter", 40, 4, 0}, {"sdata.data", 72, 1, -1},
 	}},
 	"bpf_local_storage": {64, []member{{"owner", 24, 8, 0}}},
-	"task_struct":       {2048, []member{{"pid", 1000, 4, 0}, {"tgid", 1004, 4, 0}, {"comm", 1500, 1, 16}}},
+	"task_struct":       {2048, []member{{"usage.refs.counter", 48, 4, 0}, {"pid", 1000, 4, 0}, {"tgid", 1004, 4, 0}, {"comm", 1500, 1, 16}}},
 	"bpf_arena": {320, []member{
 		{"user_vm_start", 256, 8, 0}, {"kern_vm", 272, 8, 0}, {"scratch_page", 280, 8, 0}, {"nr_pages", 288, 8, 0},
 	}},
@@ -125,6 +130,11 @@ func KernelBTF(without ...string) []byte {
 			panic(err)
 		}
 	}
+	if !missing["pagetype"] {
+		if _, err := b.Add(&btf.Enum{Name: "pagetype", Size: 4, Values: []btf.EnumValue{{Name: "PGTY_buddy", Value: 0xf0}, {Name: "PGTY_slab", Value: pgtySlab}}}); err != nil {
+			panic(err)
+		}
+	}
 	return marshal(b)
 }
 
@@ -136,18 +146,19 @@ func marshal(b *btf.Builder) []byte {
 	return bytes.Clone(raw)
 }
 
-// addMember adds a member, in a struct of its own if its path has two parts.
+// addMember adds a member, in structs of its own if its path has several parts.
 func addMember(t *btf.Struct, m member) {
 	var typ btf.Type = &btf.Int{Name: fmt.Sprintf("u%d", 8*m.size), Size: uint32(m.size)}
 	if m.count != 0 {
 		typ = &btf.Array{Type: typ, Index: &btf.Int{Name: "u32", Size: 4}, Nelems: uint32(max(m.count, 0))}
 	}
-	outer, inner, nested := strings.Cut(m.path, ".")
-	if nested {
-		typ = &btf.Struct{Name: outer + "_t", Size: uint32(m.size * max(m.count, 1)), Members: []btf.Member{{Name: inner, Type: typ}}}
+	path := strings.Split(m.path, ".")
+	for i := len(path) - 1; i > 0; i-- {
+		s := &btf.Struct{Name: path[i-1] + "_t", Size: uint32(m.size * max(m.count, 1)), Members: []btf.Member{{Name: path[i], Type: typ}}}
 		if m.count < 0 {
-			typ.(*btf.Struct).Size = 0
+			s.Size = 0
 		}
+		typ = s
 	}
-	t.Members = append(t.Members, btf.Member{Name: outer, Type: typ, Offset: btf.Bits(m.offset * 8)})
+	t.Members = append(t.Members, btf.Member{Name: path[0], Type: typ, Offset: btf.Bits(m.offset * 8)})
 }

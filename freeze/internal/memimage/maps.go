@@ -242,6 +242,7 @@ func (m *Image) StorageElement(storage uint64) uint64 {
 // Task makes a struct task_struct.
 func (m *Image) Task(pid, tgid int32, comm string) uint64 {
 	a := m.Alloc(sizeOf("task_struct"))
+	m.set(a, "task_struct", "usage.refs.counter", 1)
 	m.set(a, "task_struct", "pid", uint64(uint32(pid)))
 	m.set(a, "task_struct", "tgid", uint64(uint32(tgid)))
 	m.Write(Addr(a, "task_struct", "comm"), []byte(comm))
