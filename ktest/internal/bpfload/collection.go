@@ -108,6 +108,7 @@ type loader struct {
 	programs []*program // in the order of their names
 	maps     []*mapDef  // in the order of their names
 	btf      *btf.Handle
+	arena    *arenaData // nil if the object has no variables in an arena
 	coll     *Collection
 }
 

@@ -11,9 +11,11 @@
 //     ambiguous, here the exact name wins;
 //   - one BTF object for the programs and all maps, as libbpf makes it, where
 //     cilium/ebpf makes one for each map: whoever looks at a map in the kernel
-//     finds the types of the whole object.
+//     finds the types of the whole object;
+//   - weak maps, hidden functions, and the variables of an arena, which are
+//     handled as libbpf does; see [Read].
 //
 // Not loaded, and refused by name: .kconfig variables, pinned maps, and what
-// ebpf.LoadCollectionSpec rejects. Schedulers with those are started as their
+// cilium/ebpf rejects beside. Schedulers with those are started as their
 // own binaries.
 package bpfload

@@ -37,7 +37,11 @@ func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error)
 	if spec.Value == nil {
 		return def, nil
 	}
-	if def.value, err = b.Add(spec.Value); err != nil {
+	value := spec.Value
+	if spec.Name == arenaAsData {
+		value = renameArenaSection(value)
+	}
+	if def.value, err = b.Add(value); err != nil {
 		return nil, fmt.Errorf("encoding its value type: %w", err)
 	}
 	// A data section has a value and no key: void, whose id is 0.
@@ -52,6 +56,9 @@ func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error)
 
 func (l *loader) createMaps() error {
 	for _, def := range l.maps {
+		if def.spec.Name == arenaAsData {
+			continue // it has no map of its own
+		}
 		m, err := l.createMap(def)
 		if err != nil {
 			return fmt.Errorf("creating map %s (%v): %w", def.spec.Name, def.spec.Type, err)
@@ -65,6 +72,13 @@ func (l *loader) createMaps() error {
 		}
 		if err := fillMap(m, def.spec); err != nil {
 			return fmt.Errorf("filling map %s (%v): %w", def.spec.Name, def.spec.Type, err)
+		}
+	}
+	for _, def := range l.maps {
+		if def.spec.Name == arenaAsData {
+			if err := l.fillArena(def); err != nil {
+				return fmt.Errorf("filling section %s: %w", arenaSection, err)
+			}
 		}
 	}
 	return nil

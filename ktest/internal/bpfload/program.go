@@ -229,6 +229,12 @@ func (l *loader) resolveReferences(insns asm.Instructions) error {
 		if name == "" {
 			continue
 		}
+		if name == arenaAsData && l.arena != nil && ins.IsLoadFromMap() {
+			if err := l.arena.refer(ins); err != nil {
+				return fmt.Errorf("section %s: %w", arenaSection, err)
+			}
+			continue
+		}
 		if m, ok := l.coll.Maps[name]; ok && ins.IsLoadFromMap() {
 			if err := ins.AssociateMap(m); err != nil {
 				return fmt.Errorf("map %s: %w", name, err)

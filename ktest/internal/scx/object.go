@@ -1,13 +1,11 @@
 package scx
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 )
@@ -69,7 +67,7 @@ func (p *performance) hold() error {
 }
 
 func (p *performance) load(name string, object []byte) (*bpfload.Collection, error) {
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	spec, err := bpfload.Read(object)
 	if err != nil {
 		return nil, &AttachError{Reason: fmt.Sprintf("read %s: %v; a scheduler with such an object can be started as its own binary", name, err)}
 	}
