@@ -29,7 +29,7 @@ var structs = map[string]struct {
 	"kmem_cache": {192, []member{
 		{"size", 28, 4, 0}, {"name", 96, 8, 0}, {"list.next", 112, 8, 0},
 	}},
-	"cgroup": {512, []member{{"self.cgroup", 64, 8, 0}, {"level", 200, 4, 0}}},
+	"cgroup": {512, []member{{"kn", 40, 8, 0}, {"self.cgroup", 64, 8, 0}, {"level", 200, 4, 0}}},
 	"bpf_map": {256, []member{
 		{"map_type", 8, 4, 0}, {"key_size", 12, 4, 0}, {"value_size", 20, 4, 0}, {"max_entries", 24, 4, 0},
 		{"map_flags", 28, 4, 0}, {"map_extra", 32, 8, 0}, {"id", 44, 4, 0}, {"btf", 48, 8, 0},
@@ -46,7 +46,6 @@ var structs = map[string]struct {
 	"bpf_prog_aux":       {64, []member{{"id", 36, 4, 0}}},
 	"bpf_event_entry":    {32, []member{{"event", 8, 8, 0}}},
 	"perf_event":         {128, []member{{"id", 72, 8, 0}}},
-	"cgroup":             {256, []member{{"kn", 40, 8, 0}}},
 	"kernfs_node":        {96, []member{{"id", 56, 8, 0}}},
 	"sock":               {512, []member{{"sk_ino", 320, 8, 0}}},
 	"xsk_map":            {288, []member{{"xsk_map", 280, 8, -1}}},
