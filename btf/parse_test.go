@@ -2,6 +2,7 @@ package btf_test
 
 import (
 	"encoding/binary"
+	"runtime"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -74,6 +75,7 @@ func TestParseRefusesBrokenRecords(t *testing.T) {
 		"header beyond the end": {with(4, 1<<31), "header"},
 		"types beyond the end":  {with(12, 1<<31), "(at byte 8)"},
 		"strings beyond end":    {with(20, 1<<31), "(at byte 16)"},
+		"strings in the types":  {with(16, 12), "5 bytes of strings at 12 behind the header and 16 bytes of types at 0 overlap (at byte 16)"},
 		"unterminated strings":  {with(20, 4), "does not start and end with a NUL"},
 		"unknown kind":          {with(28, 31<<24), "type 1: kind 31 is not known (at byte 24)"},
 		"name in a name":        {with(24, 2), "type 1: name at 2 is not the start"},
@@ -109,12 +111,25 @@ func TestParseBoundsTypesAndRecursion(t *testing.T) {
 	_, err = ktbtf.Parse(chain(200_000))
 	require.ErrorContains(t, err, "types refer to one another in chains of up to 200000, more than 32768")
 
-	many := make([]uint32, 3*(1<<20+1))
-	for i := 1; i < len(many); i += 3 {
-		many[i] = kindPtr
+}
+
+func TestTenMillionTypesAreRefusedAtTheFirstTooMany(t *testing.T) {
+	const types, headerSize, recordSize = 10_000_000, 24, 12
+	many := make([]byte, headerSize+types*recordSize+1) // one byte of strings
+	copy(many, rawBTF(binary.LittleEndian, ""))
+	for _, field := range []int{12, 16} { // length of types, offset of strings
+		binary.LittleEndian.PutUint32(many[field:], types*recordSize)
 	}
-	_, err = ktbtf.Parse(rawBTF(binary.LittleEndian, "\x00", many...))
-	require.ErrorContains(t, err, "more than 1048576 types")
+	binary.LittleEndian.PutUint32(many[20:], 1)
+	for i := range types {
+		binary.LittleEndian.PutUint32(many[headerSize+i*recordSize+4:], kindPtr)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := ktbtf.Parse(many)
+	runtime.ReadMemStats(&after)
+	require.EqualError(t, err, "malformed BTF: type 1048577: more than 1048576 types (at byte 12582936)")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 }
 
 func TestParseAcceptsManyTypesThatAreNotDeep(t *testing.T) {

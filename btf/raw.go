@@ -78,6 +78,10 @@ func openRaw(b []byte) (*raw, error) {
 	if err != nil {
 		return nil, err
 	}
+	typesAt, stringsAt := uint64(order.Uint32(b[8:])), uint64(order.Uint32(b[16:]))
+	if typesAt < stringsAt+uint64(len(strings)) && stringsAt < typesAt+uint64(len(types)) {
+		return nil, headerError(16, "%d bytes of strings at %d behind the header and %d bytes of types at %d overlap", len(strings), stringsAt, len(types), typesAt)
+	}
 	if len(strings) == 0 || strings[0] != 0 || strings[len(strings)-1] != 0 {
 		return nil, headerError(20, "string section does not start and end with a NUL")
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 )
@@ -86,6 +87,7 @@ func isCode(sec *elf.Section) bool {
 
 // readCode reads instructions and relocations.
 func (o *Object) readCode(f *file) error {
+	f.placed = o.places()
 	for i, sec := range f.elf.Sections {
 		if !isCode(sec) {
 			continue
@@ -139,10 +141,7 @@ const relSize = 16
 // relocations returns those of section number target, by offset.
 func (f *file) relocations(target int) ([]rel, error) {
 	var rels []rel
-	for _, sec := range f.elf.Sections {
-		if sec.Type != elf.SHT_REL || int(sec.Info) != target {
-			continue
-		}
+	for _, sec := range f.relocates[target] {
 		raw, err := f.contents(sec, maxCode*relSize/insnSize)
 		if err != nil {
 			return nil, err
@@ -198,17 +197,39 @@ func (o *Object) resolve(f *file, sym *elf.Symbol, insn Insn) Ref {
 	if isCode(sec) {
 		return o.functionAt(sec.Name, name, offset)
 	}
+	if m := f.placed.maps[place{sec.Name, sym.Value}]; m != nil {
+		return Ref{Kind: RefMap, Symbol: m.Name, Map: m}
+	}
+	if s := f.placed.sections[int(sym.Section)]; s != nil {
+		return Ref{Kind: RefData, Symbol: name, Data: s, Offset: offset}
+	}
+	return Ref{Kind: RefUnknown, Symbol: name, Offset: offset}
+}
+
+// placed finds what relocations refer to.
+type placed struct {
+	maps     map[place]*Map
+	sections map[int]*Section // by number
+}
+
+type place struct {
+	section string
+	offset  uint64
+}
+
+func (o *Object) places() placed {
+	p := placed{make(map[place]*Map), make(map[int]*Section)}
 	for i := range o.Maps {
-		if m := &o.Maps[i]; m.Section == sec.Name && int64(m.Offset) == int64(sym.Value) && !isStructOps(sec.Name) {
-			return Ref{Kind: RefMap, Symbol: m.Name, Map: m}
+		m := &o.Maps[i]
+		at := place{m.Section, uint64(m.Offset)}
+		if p.maps[at] == nil && !isStructOps(m.Section) {
+			p.maps[at] = m
 		}
 	}
 	for i := range o.Sections {
-		if s := &o.Sections[i]; s.index == int(sym.Section) {
-			return Ref{Kind: RefData, Symbol: name, Data: s, Offset: offset}
-		}
+		p.sections[o.Sections[i].index] = &o.Sections[i]
 	}
-	return Ref{Kind: RefUnknown, Symbol: name, Offset: offset}
+	return p
 }
 
 func (o *Object) external(name string) Ref {
@@ -222,14 +243,20 @@ func (o *Object) external(name string) Ref {
 // functionAt returns a reference to the function that holds a byte of a
 // section.
 func (o *Object) functionAt(section, symbol string, offset int64) Ref {
-	var found *Function
-	for i := range o.Functions {
-		fn := &o.Functions[i]
-		if fn.Section == section && int64(fn.Offset) <= offset && offset < int64(fn.Offset+max(fn.Size, insnSize)) {
-			found = fn
+	next, _ := slices.BinarySearchFunc(o.Functions, offset, func(fn Function, offset int64) int {
+		if c := strings.Compare(fn.Section, section); c != 0 {
+			return c
 		}
+		if fn.Offset <= uint64(max(offset, 0)) {
+			return -1
+		}
+		return 1
+	})
+	if next == 0 || offset < 0 {
+		return Ref{Kind: RefUnknown, Symbol: symbol, Offset: offset}
 	}
-	if found == nil {
+	found := &o.Functions[next-1]
+	if found.Section != section || uint64(offset)-found.Offset >= max(found.Size, insnSize) {
 		return Ref{Kind: RefUnknown, Symbol: symbol, Offset: offset}
 	}
 	return Ref{Kind: RefFunction, Symbol: found.Name, Function: found, Offset: offset - int64(found.Offset)}

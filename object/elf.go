@@ -4,11 +4,13 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +25,8 @@ type file struct {
 	ext     *extInfo
 
 	bySection map[elf.SectionIndex]map[string][]*elf.Symbol
+	relocates map[int][]*elf.Section // the sections of relocations, by the one that they are for
+	placed    placed                 // once maps and sections are read
 }
 
 func (f *file) fail(err error, advice string) error {
@@ -57,7 +61,7 @@ func openELF(r io.ReaderAt, size int64, name string) (*file, error) {
 	if err != nil {
 		return nil, f.fail(elfError(err), "")
 	}
-	return f, f.indexSymbols()
+	return f, f.index()
 }
 
 // elfError tells a short file from one that is wrong.
@@ -76,17 +80,42 @@ func (f *file) checkHeader() error {
 	if h.Class != elf.ELFCLASS64 || h.Type != elf.ET_REL {
 		return f.fail(fmt.Errorf("malformed ELF: %v %v, want a 64-bit relocatable object", h.Class, h.Type), "")
 	}
+	return f.checkSections()
+}
+
+// checkSections checks that sections lie in the file, and apart.
+func (f *file) checkSections() error {
+	var inFile []*elf.Section
 	for _, sec := range f.elf.Sections {
 		end := sec.Offset + sec.FileSize
-		if sec.Type != elf.SHT_NOBITS && (end < sec.Offset || end > uint64(f.size)) {
+		if sec.Type == elf.SHT_NOBITS || sec.Type == elf.SHT_NULL {
+			continue
+		}
+		if end < sec.Offset || end > uint64(f.size) {
 			return &Error{File: f.name, Section: sec.Name, Offset: -1,
 				Err: fmt.Errorf("%w: it ends at byte %#x of %#x", ErrTruncated, end, f.size)}
+		}
+		if sec.FileSize > 0 {
+			inFile = append(inFile, sec)
+		}
+	}
+	slices.SortStableFunc(inFile, func(a, b *elf.Section) int { return cmp.Compare(a.Offset, b.Offset) })
+	for i := 1; i < len(inFile); i++ {
+		sec, before := inFile[i], inFile[i-1]
+		if end := before.Offset + before.FileSize; end > sec.Offset {
+			return f.failAt(sec, 0, "malformed ELF: it begins at byte %#x of the file, inside section %s, which ends at %#x", sec.Offset, before.Name, end)
 		}
 	}
 	return nil
 }
 
-func (f *file) indexSymbols() error {
+func (f *file) index() error {
+	f.relocates = make(map[int][]*elf.Section)
+	for _, sec := range f.elf.Sections {
+		if sec.Type == elf.SHT_REL {
+			f.relocates[int(sec.Info)] = append(f.relocates[int(sec.Info)], sec)
+		}
+	}
 	f.bySection = make(map[elf.SectionIndex]map[string][]*elf.Symbol)
 	for i := range f.symbols {
 		sym := &f.symbols[i]

@@ -29,12 +29,13 @@ type records struct {
 
 func (r records) len() int { return len(r.data) / max(r.size, 1) }
 
-// concat appends the records of b, if they are of the same size.
+// concat appends the records of b, if they are of the same size. r is not used
+// after that.
 func (r records) concat(b records) (records, bool) {
 	if r.data == nil {
 		return b, true
 	}
-	return records{r.size, append(bytes.Clone(r.data), b.data...)}, r.size == b.size
+	return records{r.size, append(r.data, b.data...)}, r.size == b.size
 }
 
 // record is one of them.
@@ -123,7 +124,7 @@ func (e *extInfo) table(b []byte, header uint32, field, least int) (map[string]r
 		if n > uint64(len(rest)) {
 			return nil, fmt.Errorf("section %s: %d records in %d bytes", name, count, len(rest))
 		}
-		all, ok := bySection[name].concat(records{int(size), rest[:n]})
+		all, ok := bySection[name].concat(records{int(size), rest[:n:n]})
 		if !ok {
 			return nil, fmt.Errorf("section %s: records of two sizes", name)
 		}

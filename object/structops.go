@@ -1,7 +1,10 @@
 package object
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -62,6 +65,7 @@ func structOpsMap(section string, v Var) (*Map, error) {
 
 // readStructOpsMembers finds the functions that struct_ops instances point at.
 func (o *Object) readStructOpsMembers(f *file) error {
+	members := make(map[*btf.Struct]map[btf.Bits]string)
 	for i, sec := range f.elf.Sections {
 		if !isStructOps(sec.Name) {
 			continue
@@ -70,34 +74,58 @@ func (o *Object) readStructOpsMembers(f *file) error {
 		if err != nil {
 			return err
 		}
+		instances := o.instancesIn(sec.Name)
 		for _, r := range rels {
-			o.implement(f, sec.Name, r)
+			o.implement(f, instances, members, r)
 		}
 	}
 	return nil
 }
 
+// instancesIn returns the maps that a section defines, by offset.
+func (o *Object) instancesIn(section string) (maps []*Map) {
+	for i := range o.Maps {
+		if o.Maps[i].Section == section {
+			maps = append(maps, &o.Maps[i])
+		}
+	}
+	slices.SortStableFunc(maps, func(a, b *Map) int { return cmp.Compare(a.Offset, b.Offset) })
+	return maps
+}
+
 // implement notes that the member at a relocation is the function that the
-// relocation names.
-func (o *Object) implement(f *file, section string, r rel) {
+// relocation names. members are those of structs that were met, by offset.
+func (o *Object) implement(f *file, instances []*Map, members map[*btf.Struct]map[btf.Bits]string, r rel) {
 	if int(r.symbol.Section) >= len(f.elf.Sections) || !isCode(f.elf.Sections[r.symbol.Section]) {
 		return
 	}
 	ref := o.functionAt(f.elf.Sections[r.symbol.Section].Name, r.symbol.Name, int64(r.symbol.Value))
-	for i := range o.Maps {
-		m := &o.Maps[i]
-		if m.Section != section || ref.Function == nil || r.offset < uint64(m.Offset) {
-			continue
+	next, _ := slices.BinarySearchFunc(instances, r.offset, func(m *Map, offset uint64) int {
+		if uint64(m.Offset) <= offset {
+			return -1
 		}
-		ops, _ := btf.As[*btf.Struct](m.Value)
+		return 1
+	})
+	if next == 0 || ref.Function == nil {
+		return
+	}
+	m := instances[next-1]
+	ops, ok := btf.As[*btf.Struct](m.Value)
+	if !ok {
+		return
+	}
+	if members[ops] == nil {
+		members[ops] = make(map[btf.Bits]string, len(ops.Members))
 		for _, member := range ops.Members {
-			if uint64(m.Offset)+uint64(member.Offset/8) != r.offset {
-				continue
-			}
-			if m.Programs == nil {
-				m.Programs = make(map[string]*Function)
-			}
-			m.Programs[member.Name] = ref.Function
+			members[ops][member.Offset] = member.Name
 		}
 	}
+	name, exists := members[ops][btf.Bits(8*(r.offset-uint64(m.Offset)))]
+	if !exists || r.offset-uint64(m.Offset) > math.MaxUint32/8 {
+		return
+	}
+	if m.Programs == nil {
+		m.Programs = make(map[string]*Function)
+	}
+	m.Programs[name] = ref.Function
 }
