@@ -80,6 +80,24 @@ func objectOf(tb testing.TB, n int) (obj *object.Object, types int) {
 	return obj, types
 }
 
+// BenchmarkClashes generates an enum all of whose enumerators have one name, and
+// have to be told apart.
+func BenchmarkClashes(b *testing.B) {
+	for _, n := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprintf("names=%d", n), func(b *testing.B) {
+			words := []uint32{1, kindEnum | uint32(n), 4}
+			for i := range n {
+				words = append(words, 3, uint32(i))
+			}
+			raw := btfOf("\x00e\x00A\x00", words...)
+			for b.Loop() {
+				require.NoError(b, generateTypes(raw))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/name")
+		})
+	}
+}
+
 // BenchmarkCompile compiles what is generated of the corpus' largest scheduler,
 // which the go command has not seen before, beside a package without code. It
 // reports what the generated package adds to a test that calls each of its

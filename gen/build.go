@@ -63,7 +63,8 @@ type builder struct {
 	objects  map[string]*runtime.Shape // of lists and trees, by name
 
 	renames *renamer
-	clashes []error           // of chosen names
+	clashes []error // of chosen names
+	tags    map[tagged][]string
 	missing map[string]error  // choices that the object has nothing for
 	differ  map[string]string // Go names that objects do not share, and which objects
 
@@ -99,6 +100,7 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 		},
 		renames: renames,
 		missing: make(map[string]error),
+		tags:    make(map[tagged][]string),
 		shapes:  ktbtf.NewShapes(obj.Types),
 		codecs:  make(map[string]*Codec),
 		ids:     make(map[string]string),

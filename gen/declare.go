@@ -93,14 +93,11 @@ func (b *builder) declareType(d *decl) *Type {
 	return t
 }
 
-// isKernels tells whether d is a type of the kernel, or a part of one.
+// isKernels tells whether d is a type of the kernel, or a part of one. It was
+// asked of d's parent before.
 func (b *builder) isKernels(d *decl) bool {
-	for ; d != nil; d = d.parent {
-		if d.cName != "" && b.kernel[d.cName] == d.shape {
-			return true
-		}
-	}
-	return false
+	d.kernels = d.cName != "" && b.kernel[d.cName] == d.shape || d.parent != nil && d.parent.kernels
+	return d.kernels
 }
 
 // inC is the C name of a type, in a sentence.

@@ -17,6 +17,8 @@ type decl struct {
 	parent *decl          // anonymous: the struct it is a member of; nil for a map or variable
 	member string         // anonymous: exported name of the member, map or variable
 	name   string         // Go
+
+	kernels bool // see isKernels
 }
 
 // describe says in C what d is, for messages.
@@ -54,10 +56,12 @@ type place struct {
 
 // collect finds everything below s that needs a declaration.
 func (t *typeNames) collect(s *runtime.Shape, at place) {
-	queue := []use{{s, at, ""}}
-	for len(queue) > 0 {
-		u := queue[0]
-		queue = append(t.visit(u), queue[1:]...)
+	left := []use{{s, at, ""}} // the next one is the last
+	for len(left) > 0 {
+		last := len(left) - 1
+		uses := t.visit(left[last])
+		slices.Reverse(uses)
+		left = append(left[:last], uses...)
 	}
 }
 

@@ -55,10 +55,11 @@ func cIdent(name string) string {
 type scope struct {
 	b     *builder
 	taken map[string]string // by Go name: what has it
+	last  map[string]int    // by Go name: the number that was last put behind it
 }
 
 func (b *builder) newScope(reserved ...string) *scope {
-	s := &scope{b: b, taken: make(map[string]string)}
+	s := &scope{b: b, taken: make(map[string]string), last: make(map[string]int)}
 	for _, name := range reserved {
 		s.taken[name] = "a name that every generated file has"
 	}
@@ -91,9 +92,11 @@ func (s *scope) take(name, what string) string {
 }
 
 func (s *scope) free(name string) string {
-	free := name
-	for n := 2; s.taken[free] != ""; n++ {
+	free, n := name, max(s.last[name], 1)
+	for s.taken[free] != "" {
+		n++
 		free = fmt.Sprintf("%s_%d", name, n)
+		s.last[name] = n
 	}
 	return free
 }
