@@ -9,11 +9,15 @@ OLDER ?= 7.2
 
 BPF := example_sched/bpf
 
+# How long "make fuzz" runs each target.
+FUZZTIME ?= 3m
+
 .PHONY: help
 help:
 	@echo "make demo      boot a guest, run the example scheduler, freeze it twice, print typed reads"
 	@echo "make test      run every test, those in virtual machines included"
 	@echo "make corpus    hold the generator to a thousand BPF objects of the kernel's"
+	@echo "make fuzz      run every fuzz target, each for FUZZTIME ($(FUZZTIME))"
 	@echo "make stress    boot 50 guests and capture each ten times"
 	@echo "make bench     measure boot, pause, capture, decoding and generating"
 	@echo "make generate  rebuild the example's object and all generated code"
@@ -39,6 +43,10 @@ corpus:
 	@scripts/setup test
 	objects=$$(scripts/corpus all) && KTGEN_CORPUS=$$objects \
 		$(GO) test -run 'Corpus|Bpftool' -timeout 3h -v ./object ./gen
+
+.PHONY: fuzz
+fuzz:
+	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: stress
 stress:
