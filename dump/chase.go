@@ -141,9 +141,4 @@ func memberAt(s *runtime.Shape, offset int) string {
 
 // annotation says how it is known that a value is a pointer, if its
 // declaration does not say so.
-func annotation(p *runtime.Value) string {
-	if u := p.Shape().Underlying(); u.IsCast() {
-		return "cast→" + u.Space.String()
-	}
-	return ""
-}
+func annotation(p *runtime.Value) string { return p.Annotation() }

@@ -47,14 +47,23 @@ func (s *Shape) IsCast() bool { return s.Kind == KindPointer && s.Declared != ""
 // Annotation says how it is known that v is a pointer, if the program declares
 // it as something else: "cast→kernel" or "cast→arena", "cast→map" and
 // "cast→global" for the program's own objects elsewhere, and "cast→unknown" for
-// one that leads to either. It is empty for pointers that BTF declares, and for
-// everything else.
+// one that leads to either. "sdt_alloc", behind that and in parentheses if there
+// is both, is what the target was taken for by: it is an object of an
+// [Allocator], and the program declares its type and does not define it. It is
+// empty for other pointers that BTF declares, and for everything else.
 func (v Value) Annotation() string {
 	u := v.underlying()
 	if v.err != nil || u == nil {
 		return ""
 	}
-	return annotation(u)
+	how := annotation(u)
+	if u.Kind != KindPointer || v.root.m.r.asAllocated(u.Elem, v.load(u)) == nil {
+		return how
+	}
+	if how == "" {
+		return "sdt_alloc"
+	}
+	return how + " (sdt_alloc)"
 }
 
 func annotation(u *Shape) string {

@@ -17,6 +17,8 @@ type reader struct {
 	globals  globals
 	defined  definitions
 	graphs   sync.Map // graphKey to *nodeList
+
+	allocated allocators
 }
 
 // reader returns the snapshot's reader. Of two that are made at once either

@@ -63,7 +63,7 @@ func (v *Value) renderWithin(left *int, depth int) Rendered {
 		}
 	}
 	*left--
-	r.Text, r.Annotation = v.scalarText(u), annotation(u)
+	r.Text, r.Annotation = v.scalarText(u), v.Annotation()
 	return r
 }
 

@@ -244,9 +244,12 @@ func (v *Value) followProgram(pointer *Shape, addr uint64, i int) error {
 	if pointer.Space == SpaceKernel {
 		return &NotCaptured{Addr: addr, Type: CType(pointer.Elem)}
 	}
-	target, err := r.pointee(pointer.Elem)
-	if err != nil {
-		return err
+	target := r.asAllocated(pointer.Elem, addr)
+	if target == nil {
+		var err error
+		if target, err = r.pointee(pointer.Elem); err != nil {
+			return err
+		}
 	}
 	r.memory.load(r.snapshot)
 	addr = r.memory.canonical(addr)
