@@ -71,8 +71,15 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 	// The guest runs, so errors are to be expected and mean nothing.
 	_ = pass.Walk(ctx, f.mapIDR)
 	_ = pass.Copy(ctx)
+	known := len(f.programs.known)
 	for _, m := range pass.Maps {
 		f.programs.prefetch(f.running, m.BTF)
+	}
+	if len(f.programs.known) > known {
+		f.programs.forgetPlans() // they can define what others declare
+		f.planner.Forget()
+	}
+	for _, m := range pass.Maps {
 		f.programs.plan(m, f.planner)
 	}
 	f.planner.Deepen(f.options.Chase.Depth, f.options.Chase.Follow)

@@ -240,3 +240,35 @@ func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
 		}, wrong)
 	}
 }
+
+// TestWhatOneProgramDeclaresIsFollowedAsAnotherDefinesIt: a map of one program
+// has a pointer to a struct that only the other one's BTF has the members of, in
+// the arena, and from there to a task.
+func TestWhatOneProgramDeclaresIsFollowedAsAnotherDefinesIt(t *testing.T) {
+	marshal := func(typ btf.Type) ([]byte, uint32) {
+		b, err := btf.NewBuilder(nil, nil)
+		require.NoError(t, err)
+		id, err := b.Add(typ)
+		require.NoError(t, err)
+		raw, err := b.Marshal(nil, nil)
+		require.NoError(t, err)
+		return bytes.Clone(raw), uint32(id)
+	}
+	task := &btf.Pointer{Target: &btf.Fwd{Name: "task_struct"}}
+	defines, definesID := marshal(&btf.Struct{Name: "held", Size: 8, Members: []btf.Member{{Name: "task", Type: task}}})
+	declares, declaresID := marshal(&btf.Struct{Name: "holder", Size: 8, Members: []btf.Member{{Name: "held", Type: &btf.Pointer{Target: &btf.Fwd{Name: "held"}}}}})
+
+	g := newGuest()
+	p := g.taskAt(g.Alloc(2048), 7)
+	const start = 1 << 44
+	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "holders", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(12, "declares", declares), ValueType: declaresID},
+		[][]byte{binary.LittleEndian.AppendUint64(nil, start)}))
+	g.add(2, g.Arena(memimage.Map{ID: 2, Type: 33, Name: "arena", MaxEntries: 100}, start, map[int][]byte{0: binary.LittleEndian.AppendUint64(nil, p)}))
+	g.add(3, g.Array(memimage.Map{ID: 3, Type: 2, Name: "others", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(13, "defines", defines), ValueType: definesID},
+		[][]byte{make([]byte, 8)}))
+	snap := g.capture(t, freeze.Options{})
+	require.Len(t, snap.Kernel, 1)
+	pid, err := snap.Map("holders").At(0).Get("held.task.pid").Int64()
+	require.NoError(t, err)
+	require.EqualValues(t, 7, pid)
+}

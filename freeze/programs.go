@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	ebtf "github.com/cilium/ebpf/btf"
@@ -69,7 +70,33 @@ func (p *programs) plan(m *bpfmap.Map, planner *chase.Planner) {
 	}
 	prog.plans[key] = nil
 	if shape, err := prog.value(m); err == nil && shape != nil && shape.Size <= m.ValueSize {
-		prog.plans[key] = planner.Plan(shape, prog.named)
+		prog.plans[key] = planner.Plan(shape, func(name string) *runtime.Shape { return p.named(prog, name) })
+	}
+}
+
+// named returns a struct of a name: the program's or, if that has none, the
+// first one of another program's, as reads resolve declarations.
+func (p *programs) named(prog *program, name string) *runtime.Shape {
+	if s := prog.named(name); s != nil {
+		return s
+	}
+	others := slices.SortedFunc(maps.Keys(p.known), func(a, b bpfmap.BTF) int { return cmp.Compare(a.ID, b.ID) })
+	for _, b := range others {
+		other := p.known[b]
+		if other.decode(b, p.casts); other.err != nil {
+			continue
+		}
+		if s := other.named(name); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// forgetPlans has what is followed be decided again.
+func (p *programs) forgetPlans() {
+	for _, prog := range p.known {
+		prog.plans = nil
 	}
 }
 

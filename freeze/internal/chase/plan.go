@@ -70,7 +70,7 @@ func NewPlanner(kernel *ebtf.Spec, claims *Claims) *Planner {
 
 // Plan returns the plan for values of a shape of a program's, nil if there is
 // nothing to follow from them. named returns the program's struct of a name, or
-// nil.
+// if it has none another program's, or nil.
 func (p *Planner) Plan(s *runtime.Shape, named func(string) *runtime.Shape) *Plan {
 	p.named = named
 	root := p.plan(s)
@@ -167,7 +167,12 @@ func (p *Planner) pointer(plan *Plan, pointer *runtime.Shape, offset int) {
 			s.program = p.plan(elem)
 		}
 	case runtime.KindFwd:
-		s.kernel = p.Type(elem.Name)
+		if s.kernel = p.Type(elem.Name); s.kernel == nil {
+			elem = p.defined(elem)
+		}
+		if elem != nil && elem.Kind == runtime.KindStruct {
+			s.program = p.plan(elem)
+		}
 	default:
 		return
 	}
@@ -175,11 +180,19 @@ func (p *Planner) pointer(plan *Plan, pointer *runtime.Shape, offset int) {
 		s.program, s.certain = nil, true
 		// As for the kernel's btf_parse_kptr, what vmlinux does not have is the
 		// program's.
-		if s.kernel == nil && elem.Kind == runtime.KindStruct {
+		if s.kernel == nil && elem != nil && elem.Kind == runtime.KindStruct {
 			s.objects = p.object(elem)
 		}
 	}
 	plan.add(s)
+}
+
+// defined returns what a program declares as another one defines it, or nil.
+func (p *Planner) defined(declared *runtime.Shape) *runtime.Shape {
+	if p.named == nil {
+		return nil
+	}
+	return p.named(declared.Name).Underlying()
 }
 
 func (plan *Plan) add(s slot) {
