@@ -53,6 +53,41 @@ func TestRecoveredPointersLeadToLiveObjects(t *testing.T) {
 	}
 }
 
+// TestObjectsOfAPublicAllocatorAreListed holds the objects of scx_sdt's allocator
+// against its own count of them, and the tasks' pointers to them against their
+// headers.
+func TestObjectsOfAPublicAllocatorAreListed(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	ctx := bound(t, 3*time.Minute)
+	require.NoError(t, vm.Attach(ctx, ktest.Object(configured(t, public(t, "scx_sdt"), nil))))
+	_, err := vm.Work(ctx, ktest.Spin, 3)
+	require.NoError(t, err)
+	snap := vm.Freeze("running")
+
+	found := snap.Allocators()
+	require.Len(t, found, 1)
+	require.NoError(t, found[0].Err)
+	active, err := snap.Map("scx_sdt.bss").At(0).Get("alloc_stats.active_allocs").Uint64()
+	require.NoError(t, err)
+	require.Len(t, found[0].Objects, int(active))
+	tasks := snap.Map("scx_task_map")
+	n, err := tasks.Len()
+	require.NoError(t, err)
+	require.Positive(t, n)
+	for i := range n {
+		data := tasks.At(i).Get("data")
+		require.Equal(t, "sdt_alloc", data.Annotation())
+		for _, half := range []string{"idx", "genn"} {
+			want, err := tasks.At(i).Get("tid." + half).Int64()
+			require.NoError(t, err)
+			got, err := data.Get("tid." + half).Int64()
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
+	}
+	t.Logf("%d objects of %d bytes, %d tasks that point to one", active, found[0].Size, n)
+}
+
 // recovered returns what the places of an object that are found to hold
 // pointers lead to, as C spells it, by the place.
 func recovered(t *testing.T, path string) map[string]string {
