@@ -33,7 +33,7 @@ func escapeScheduler() error {
 		if err != nil {
 			continue
 		}
-		if err := setPolicy(tid, unix.SCHED_FIFO, 1); err != nil {
+		if err := setPolicy(tid, unix.SCHED_RR, 1); err != nil {
 			return fmt.Errorf("make the agent's threads real-time ones: %w", err)
 		}
 	}
