@@ -145,6 +145,19 @@ func TestOpsTakeEffectInTheGuest(t *testing.T) {
 	do(scenario.Thaw{Cgroup: "a"})
 	require.NoError(t, vm.Await(t.Context(), *iterated(vm, "a", after[0].Iterations+1)))
 
+	// A cgroup in another has at most what that one has, and stands still with it.
+	do(scenario.Cgroup{Name: "outer", CPUs: []int{1}, Weight: 200})
+	do(scenario.Cgroup{Name: "outer/inner", Weight: 20, PIDsMax: 30, Workers: 1, Kind: scenario.SleepWake})
+	require.Equal(t, "1", cgroupFile(t, vm, "outer/inner", "cpuset.cpus.effective"))
+	require.Equal(t, "20", cgroupFile(t, vm, "outer/inner", "cpu.weight"))
+	do(scenario.Freeze{Cgroup: "outer"})
+	require.Contains(t, cgroupFile(t, vm, "outer/inner", "cgroup.events"), "frozen 1")
+	do(scenario.Thaw{Cgroup: "outer"})
+	require.ErrorContains(t, vm.Do(t.Context(), scenario.Move{Workers: "a", Cgroup: "outer"}), `has the child "outer/inner"`)
+	do(scenario.Remove{Cgroup: "outer"})
+	_, err = vm.Workers("inner")
+	require.ErrorContains(t, err, "no group of workers")
+
 	do(scenario.Cgroup{Name: "b"})
 	do(scenario.Move{Workers: "a", Cgroup: "b"})
 	require.Empty(t, cgroupFile(t, vm, "a", "cgroup.procs"))
@@ -317,7 +330,7 @@ func randomScenario(seed uint64) scenario.Scenario {
 	pick := func(names ...string) string { return names[random.IntN(len(names))] }
 	var s scenario.Scenario
 	for len(s.Steps) < 50 {
-		cgroup, workers := pick("a", "b", "c"), pick("x", "y", "z")
+		cgroup, workers := pick("a", "b", "c", "a/d", "a/e", "a/d/f"), pick("x", "y", "z")
 		op := []func() scenario.Op{
 			func() scenario.Op {
 				return scenario.Cgroup{Name: cgroup, CPUs: cpus[random.IntN(4)], Weight: 1 + random.IntN(10000)}
@@ -337,7 +350,8 @@ func randomScenario(seed uint64) scenario.Scenario {
 			},
 			func() scenario.Op { return scenario.Capture{Name: fmt.Sprintf("capture %d", len(s.Steps))} },
 			func() scenario.Op { return scenario.ReplaceScheduler{Scheduler: fault("docile")} },
-		}[random.IntN(12)]()
+			func() scenario.Op { return scenario.SetOnline{CPU: 1, Online: random.IntN(2) == 0} },
+		}[random.IntN(13)]()
 		step := scenario.Step{Ops: []scenario.Op{op}}
 		if random.IntN(4) == 0 {
 			step.Hold = time.Duration(1+random.IntN(10)) * time.Millisecond
@@ -355,7 +369,7 @@ func TestRandomScenariosEndAndLeaveNothing(t *testing.T) {
 	perform := func(seed uint64) *scenario.Report {
 		t.Helper()
 		require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")))
-		report, err := vm.Perform(t.Context(), randomScenario(seed))
+		report, err := vm.Perform(bound(t, 2*time.Minute), randomScenario(seed))
 		require.NoError(t, err, "seed %d", seed)
 		_, err = vm.Detach(t.Context())
 		require.NoError(t, err, "seed %d", seed)

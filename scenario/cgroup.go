@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // Cgroup is a cgroup v2 of the guest. As an op it makes the cgroup and starts
 // its workers. Fields that are zero leave the kernel's setting.
 type Cgroup struct {
-	Name string // a path component; cgroups are not nested
+	Name string // "a", or "a/b" for a child of cgroup "a", which is made before
 
 	CPUs   []int  // cpuset.cpus; nil for all
 	Mems   []int  // cpuset.mems: NUMA nodes
@@ -26,7 +27,7 @@ type Cgroup struct {
 	PIDsMax                          int   // pids.max: processes and threads; a worker has about 6
 
 	// Workers is how many workers of a Kind run in it, [Spin] if it has none.
-	// They are called like the cgroup.
+	// They are called like the cgroup, those of "a/b" are "b".
 	Workers int
 	Kind    Kind
 	// Load are further workers. Their field Cgroup is filled in.
@@ -59,7 +60,7 @@ func (c Cgroup) load() []Workers {
 		if kind == "" {
 			kind = Spin
 		}
-		all = append(all, Workers{Name: c.Name, Kind: kind, Count: c.Workers})
+		all = append(all, Workers{Name: path.Base(c.Name), Kind: kind, Count: c.Workers})
 	}
 	all = append(all, c.Load...)
 	for i := range all {
@@ -69,7 +70,7 @@ func (c Cgroup) load() []Workers {
 }
 
 func (c Cgroup) check(s *state) error {
-	if err := checkName("cgroup", c.Name); err != nil {
+	if err := s.checkPath(c.Name); err != nil {
 		return err
 	}
 	if _, taken := s.cgroups[c.Name]; taken {
@@ -79,6 +80,9 @@ func (c Cgroup) check(s *state) error {
 		return invalid(fmt.Sprintf("it has %d workers of kind %q", c.Workers, c.Kind), "say how many; Load is for those of other kinds")
 	}
 	if err := c.checkSettings(s); err != nil {
+		return err
+	}
+	if err := s.checkNested(c.Name, c.CPUs); err != nil {
 		return err
 	}
 	s.cgroups[c.Name] = box{cpus: c.CPUs}
@@ -213,6 +217,9 @@ func (c Change) check(s *state) error {
 		return invalid("it changes nothing", "set a field of the cgroup")
 	}
 	if c.Cgroup.CPUs != nil {
+		if err := s.checkNested(c.Cgroup.Name, c.Cgroup.CPUs); err != nil {
+			return err
+		}
 		b.cpus = c.Cgroup.CPUs
 	}
 	s.cgroups[c.Cgroup.Name] = b
@@ -223,7 +230,7 @@ func (c Change) do(p *performance) error {
 	return p.call(wire.SetCgroup, wire.Cgroup{Name: c.Cgroup.Name, Writes: c.Cgroup.writes()})
 }
 
-// Remove removes a cgroup, with the workers that are in it.
+// Remove removes a cgroup, with its children and the workers that are in them.
 type Remove struct{ Cgroup string }
 
 func (r Remove) String() string { return fmt.Sprintf("remove cgroup %q", r.Cgroup) }
@@ -232,35 +239,30 @@ func (r Remove) check(s *state) error {
 	if _, err := s.cgroup(r.Cgroup); err != nil {
 		return err
 	}
-	for _, name := range s.inside(r.Cgroup) {
-		delete(s.workers, name)
+	for _, cgroup := range s.family(r.Cgroup) {
+		for _, name := range s.inside(cgroup) {
+			delete(s.workers, name)
+		}
+		delete(s.cgroups, cgroup)
 	}
-	delete(s.cgroups, r.Cgroup)
 	return nil
 }
 
-// inside returns the names of the workers in a cgroup, sorted.
-func (s *state) inside(cgroup string) []string {
-	var names []string
-	for name, c := range s.workers {
-		if c.cgroup == cgroup {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 func (r Remove) do(p *performance) error {
-	for _, name := range p.guest.state.inside(r.Cgroup) {
-		if err := (Stop{Workers: name}).do(p); err != nil {
+	for _, cgroup := range p.guest.state.family(r.Cgroup) {
+		for _, name := range p.guest.state.inside(cgroup) {
+			if err := (Stop{Workers: name}).do(p); err != nil {
+				return err
+			}
+		}
+		if err := p.call(wire.Remove, wire.Cgroup{Name: cgroup}); err != nil {
 			return err
 		}
 	}
-	return p.call(wire.Remove, wire.Cgroup{Name: r.Cgroup})
+	return nil
 }
 
-// Freeze freezes a cgroup: nothing in it runs until [Thaw].
+// Freeze freezes a cgroup: nothing in it and its children runs until [Thaw].
 type Freeze struct{ Cgroup string }
 
 func (f Freeze) String() string { return fmt.Sprintf("freeze cgroup %q", f.Cgroup) }

@@ -229,7 +229,7 @@ func (r *run) tidy(ctx context.Context) error {
 			do(Stop{Workers: name})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(now.cgroups)) {
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(now.cgroups))) { // children first
 		if _, was := r.before.cgroups[name]; !was {
 			do(Remove{Cgroup: name})
 		}

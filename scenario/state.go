@@ -67,18 +67,6 @@ func (s *state) crowd(name string) (crowd, error) {
 	return c, nil
 }
 
-// enterable says why no worker can be put into a cgroup. The root is "".
-func (s *state) enterable(name string) (box, error) {
-	if name == "" {
-		return box{}, nil
-	}
-	b, err := s.cgroup(name)
-	if err == nil && b.frozen {
-		err = invalid(fmt.Sprintf("cgroup %q is frozen, where nothing can start", name), "thaw it before")
-	}
-	return b, err
-}
-
 // usable says what is wrong with a set of CPUs.
 func (s *state) usable(cpus []int, what string) error {
 	if cpus == nil {
@@ -107,7 +95,7 @@ func overlap(affinity, cpuset []int, cgroup string) error {
 	if affinity == nil || cpuset == nil {
 		return nil
 	}
-	if slices.ContainsFunc(affinity, func(cpu int) bool { return slices.Contains(cpuset, cpu) }) {
+	if intersect(affinity, cpuset) {
 		return nil
 	}
 	return invalid(fmt.Sprintf("the affinity %v has no CPU of cgroup %q, whose cpuset is %v", affinity, cgroup, cpuset), "let them overlap")

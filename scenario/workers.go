@@ -113,6 +113,9 @@ func (w Workers) check(s *state) error {
 	if err != nil {
 		return err
 	}
+	if b.frozen {
+		return invalid(fmt.Sprintf("%s is frozen, where nothing can start", boxName(w.Cgroup)), "thaw it before")
+	}
 	if err := overlap(w.CPUs, b.cpus, w.Cgroup); err != nil {
 		return err
 	}
@@ -280,11 +283,9 @@ func (m Move) check(s *state) error {
 	if m.Cgroup == c.cgroup {
 		return invalid("they are there already", "leave the op out")
 	}
-	b := box{}
-	if m.Cgroup != "" {
-		if b, err = s.cgroup(m.Cgroup); err != nil {
-			return err
-		}
+	b, err := s.enterable(m.Cgroup)
+	if err != nil {
+		return err
 	}
 	if err := overlap(c.cpus, b.cpus, m.Cgroup); err != nil {
 		return err
@@ -319,7 +320,7 @@ func (a SetAffinity) check(s *state) error {
 	if err := s.usable(a.CPUs, "the affinity"); err != nil {
 		return err
 	}
-	if err := overlap(a.CPUs, s.cgroups[c.cgroup].cpus, c.cgroup); err != nil {
+	if err := overlap(a.CPUs, s.within(c.cgroup).cpus, c.cgroup); err != nil {
 		return err
 	}
 	c.cpus = a.CPUs

@@ -3,11 +3,27 @@
  * Schedulers that do one thing wrong each, for the tests of how that is told.
  * Built once per fault, with -DFAULT=NAME; see build.
  */
+#define DOCILE 0 /* nothing is wrong; it follows CPUs that come and go, too */
+
+#if FAULT == DOCILE
+#define sched_ext_ops sched_ext_ops_without_cpus
+#endif
 #include "../../example_sched/bpf/bpf.h"
+#if FAULT == DOCILE
+#undef sched_ext_ops
+struct sched_ext_ops {
+	void (*enqueue)(struct task_struct *p, u64 enq_flags);
+	void (*dispatch)(s32 cpu, struct task_struct *prev);
+	void (*cpu_online)(s32 cpu);
+	void (*cpu_offline)(s32 cpu);
+	s32 (*init)(void);
+	u32 timeout_ms;
+	char name[128];
+};
+#endif
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define DOCILE 0 /* nothing is wrong */
 #define STALL 1 /* user tasks are never dispatched */
 #define ERROR 2 /* scx_bpf_error() when a worker is enqueued */
 #define QUIT 3 /* scx_bpf_exit() when a worker is enqueued */
@@ -88,6 +104,19 @@ void fault_dispatch(u64 *args)
 	scx_bpf_dsq_move_to_local(SHARED_DSQ);
 }
 
+#if FAULT == DOCILE
+/* The kernel ends a scheduler that does not have these when a CPU comes or goes. */
+SEC("struct_ops.s/cpu_online")
+void fault_cpu_online(u64 *args)
+{
+}
+
+SEC("struct_ops.s/cpu_offline")
+void fault_cpu_offline(u64 *args)
+{
+}
+#endif
+
 SEC("struct_ops.s/init")
 s32 fault_init(u64 *args)
 {
@@ -101,6 +130,10 @@ SEC(".struct_ops.link")
 struct sched_ext_ops fault_ops = {
 	.enqueue = (void *)fault_enqueue,
 	.dispatch = (void *)fault_dispatch,
+#if FAULT == DOCILE
+	.cpu_online = (void *)fault_cpu_online,
+	.cpu_offline = (void *)fault_cpu_offline,
+#endif
 	.init = (void *)fault_init,
 	.timeout_ms = FAULT == STALL ? 2000 : PATIENT_MS,
 	.name = "fault",

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,11 +127,14 @@ func (h *hierarchy) add(ctx context.Context, c wire.Cgroup) error {
 	if _, _, _, err := h.offer(); err != nil {
 		return err
 	}
+	if err := h.becomeParent(filepath.Dir(cgroupDir(c.Name))); err != nil {
+		return err
+	}
 	if err := os.Mkdir(cgroupDir(c.Name), 0o755); err != nil {
 		return unwrapPath(err)
 	}
 	if err := h.set(ctx, c); err != nil {
-		return errors.Join(err, os.Remove(cgroupDir(c.Name)))
+		return errors.Join(err, os.Remove(cgroupDir(c.Name)), h.unbecomeParent(filepath.Dir(cgroupDir(c.Name))))
 	}
 	return nil
 }
@@ -153,7 +157,39 @@ func (h *hierarchy) remove(ctx context.Context, c wire.Cgroup) error {
 	if err := awaitEvent(ctx, dir, "populated", "0"); err != nil {
 		return err
 	}
-	return unwrapPath(os.Remove(dir))
+	if err := os.Remove(dir); err != nil {
+		return unwrapPath(err)
+	}
+	return h.unbecomeParent(filepath.Dir(dir))
+}
+
+// becomeParent lets a cgroup have children with all controllers. Processes
+// cannot be in it then.
+func (h *hierarchy) becomeParent(dir string) error {
+	return h.handOnAll(dir, "+")
+}
+
+// unbecomeParent lets a cgroup without children have processes again.
+func (h *hierarchy) unbecomeParent(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil || slices.ContainsFunc(entries, fs.DirEntry.IsDir) {
+		return err
+	}
+	return h.handOnAll(dir, "-")
+}
+
+// handOnAll turns the controllers of a cgroup's children on ("+") or off ("-").
+// That of all cgroups of scenarios has them on.
+func (h *hierarchy) handOnAll(dir, how string) error {
+	if dir == ourCgroup {
+		return nil
+	}
+	for _, controller := range h.enabled {
+		if err := control(dir, "cgroup.subtree_control", how+controller); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *hierarchy) freeze(ctx context.Context, f wire.Freezing) error {
