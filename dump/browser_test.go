@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ktgen/ktgen/dump"
 	ktrt "github.com/ktgen/ktgen/runtime"
 )
 
@@ -83,6 +86,37 @@ func TestPagesSearchFoldFollowAndPlot(t *testing.T) {
 	require.Contains(t, strings.Join(got.Changed, "\n"), "5009")
 	require.Contains(t, got.Plots, "mysched.bss.nr_dispatched")
 	require.NotEqual(t, "0", got.Lines)
+}
+
+func TestPagesOpenWithTheSeriesThatWereJudged(t *testing.T) {
+	line := dump.PlotLine{Name: "Bss().VtimeNow"}
+	for i, v := range []float64{1, 2, math.NaN(), 1.5, 4} {
+		line.Points = append(line.Points, dump.PlotPoint{At: time.Duration(i) * time.Second, Name: "at", Value: v, Marked: v == 1.5})
+	}
+	judged := dump.Plot{Title: "Bss().VtimeNow: NonDecreasing fail", Text: "1.5 is less than 2 </script><b>", Lines: []dump.PlotLine{line}}
+	var b bytes.Buffer
+	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{guest(5000)}, []dump.Plot{judged}))
+	var got struct {
+		Error, Text, Title, Plots string
+		Markup, Red               int
+		Rows                      []string
+	}
+	browse(t, b.String(), helpers+`
+		const box = document.querySelector("#plots .judged"), canvas = box.querySelector("canvas");
+		const r = {Text: box.querySelector("pre").textContent, Title: box.querySelector("h2").textContent, Markup: box.querySelectorAll("b").length, Red: 0};
+		await null; await null; await null;
+		const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+		for (let i = 0; i < pixels.length; i += 4) if (pixels[i] === 0xcf && pixels[i+1] === 0x22 && pixels[i+2] === 0x2e && pixels[i+3] === 255) r.Red++;
+		press("showplots"); r.Plots = getComputedStyle(document.getElementById("plots")).display; r.Rows = shown();
+		return r;`, &got)
+	require.Empty(t, got.Error)
+	require.Equal(t, judged.Title, got.Title)
+	require.Equal(t, judged.Text, got.Text)
+	require.Zero(t, got.Markup)
+	require.Greater(t, got.Red, 50, "the violation is a red dot")
+	require.Less(t, got.Red, 500, "it is one")
+	require.Equal(t, "none", got.Plots, "what was captured is behind it")
+	require.NotEmpty(t, got.Rows)
 }
 
 // entries makes a snapshot with n entries.

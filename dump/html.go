@@ -19,11 +19,15 @@ var page embed.FS
 // HTML writes snapshots, in the order in which they were taken, as one page that
 // needs nothing else: it can be searched, parts of it folded, two captures
 // compared, and numbers of several captures plotted over time.
-func HTML(w io.Writer, snaps ...*runtime.Snapshot) error {
+func HTML(w io.Writer, snaps ...*runtime.Snapshot) error { return Page(w, snaps, nil) }
+
+// Page is [HTML] with further plots, which the page opens with.
+func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot) error {
 	if len(snaps) == 0 {
 		return errors.New("write a page: there is no snapshot to show")
 	}
-	before, rest, err := pageText(snaps)
+	draws := len(snaps)+len(plots) > 1
+	before, rest, err := pageText(snaps, draws)
 	if err != nil {
 		return err
 	}
@@ -37,8 +41,11 @@ func HTML(w io.Writer, snaps ...*runtime.Snapshot) error {
 		}
 		out.text("</script>\n")
 	}
+	for _, p := range plots {
+		out.plot(p)
+	}
 	out.text(between)
-	if len(snaps) > 1 {
+	if draws {
 		out.file("uPlot.iife.min.js")
 	}
 	out.file("page.js")
@@ -47,7 +54,7 @@ func HTML(w io.Writer, snaps ...*runtime.Snapshot) error {
 }
 
 // pageText returns what comes before the captures and after them.
-func pageText(snaps []*runtime.Snapshot) (before, after string, err error) {
+func pageText(snaps []*runtime.Snapshot, draws bool) (before, after string, err error) {
 	text, err := page.ReadFile("page/page.html")
 	if err != nil {
 		return "", "", err
@@ -56,7 +63,7 @@ func pageText(snaps []*runtime.Snapshot) (before, after string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	if len(snaps) > 1 {
+	if draws {
 		plots, err := page.ReadFile("page/uPlot.min.css")
 		if err != nil {
 			return "", "", err

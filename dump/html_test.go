@@ -2,6 +2,7 @@ package dump_test
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -38,6 +39,14 @@ func TestPagesCarryPlotsOnlyForSeveralCaptures(t *testing.T) {
 	require.NotContains(t, page(t, guest(1)), "uPlot=")
 	require.Contains(t, page(t, guest(1), guest(2)), "uPlot=")
 	require.Equal(t, 3, strings.Count(page(t, guest(1), guest(2), guest(3)), `class="capture"`))
+}
+
+func TestSeriesAreDrawnBesideOneCapture(t *testing.T) {
+	var b bytes.Buffer
+	plots := []dump.Plot{{Title: "a", Lines: []dump.PlotLine{{Points: []dump.PlotPoint{{Value: math.NaN()}, {Value: 2, Marked: true}}}}}}
+	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{guest(1)}, plots))
+	require.Contains(t, b.String(), "uPlot=")
+	require.Contains(t, b.String(), `"values":[null,2],"marked":[null,2]`)
 }
 
 func TestAPageOfNothingIsAnError(t *testing.T) {

@@ -1,6 +1,8 @@
 package examplesched_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,6 +57,13 @@ func TestFaultIsCaughtInTheAct(t *testing.T) {
 	verdict := series.NonDecreasing(vtimeOf(vm))
 	require.Equal(t, series.Fail, verdict.Outcome)
 	t.Log(verdict)
+
+	// The same on a page, with the captures beside it. A test that fails, by
+	// vm.Judge(verdict) for example, leaves one behind.
+	page, err := os.Create(filepath.Join(t.ArtifactDir(), "fault.html")) // go test -artifacts keeps it
+	require.NoError(t, err)
+	require.NoError(t, vm.WritePage(page, verdict))
+	require.NoError(t, page.Close())
 }
 
 // The same scheduler without the fault passes.

@@ -168,7 +168,7 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 		{name: "exit.txt", write: text(vm.describeExit())},
 	}
 	latest := vm.latest()
-	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest)})
+	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest, vm.judged())})
 	for i, c := range latest {
 		name := fmt.Sprintf("%02d-%s", i+1, fileName(c.Name))
 		files = append(files, snapshotArtifacts(name, c)...)
@@ -180,8 +180,8 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 // captured: a browser has to hold it.
 const maxPage = 16 << 20
 
-// page writes the latest of captures as one page.
-func page(captures []series.Capture) func(io.Writer) error {
+// page writes the latest of captures as one page, with the series of verdicts.
+func page(captures []series.Capture, verdicts []series.Verdict) func(io.Writer) error {
 	return func(w io.Writer) error {
 		var shown []*runtime.Snapshot
 		room := maxPage
@@ -199,7 +199,7 @@ func page(captures []series.Capture) func(io.Writer) error {
 			return nil
 		}
 		slices.Reverse(shown)
-		return dump.HTML(w, shown...)
+		return dump.Page(w, shown, plotsOf(verdicts))
 	}
 }
 

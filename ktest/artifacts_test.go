@@ -60,11 +60,11 @@ func TestSnapshotsAreWrittenForToolsAndForPeople(t *testing.T) {
 
 	var html strings.Builder
 	big := &runtime.Snapshot{Name: "too large for a browser", Timing: runtime.Timing{Bytes: 1 << 30}}
-	require.NoError(t, page([]series.Capture{{Snapshot: big}, {Snapshot: snap}})(&html))
+	require.NoError(t, page([]series.Capture{{Snapshot: big}, {Snapshot: snap}}, nil)(&html))
 	require.Contains(t, html.String(), "counters")
 	require.NotContains(t, html.String(), big.Name)
 	html.Reset()
-	require.NoError(t, page([]series.Capture{{NoSnapshot: errors.New("none")}})(&html))
+	require.NoError(t, page([]series.Capture{{NoSnapshot: errors.New("none")}}, nil)(&html))
 	require.Empty(t, html.String())
 
 	gone := errors.New("it was dropped")

@@ -14,6 +14,7 @@ import (
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/scenario"
+	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/kernel"
@@ -43,6 +44,7 @@ type VM struct {
 	autopsy   chan struct{}  // closed when its end has been captured, or is none to capture
 	attached  chan struct{}  // closed when the next scheduler is attached
 	works     map[Work]int   // calls of Work
+	verdicts  []series.Verdict
 }
 
 // Machine returns the virtual machine.

@@ -4,6 +4,7 @@
 
 const ROW = 22; // height of a line in pixels
 const captures = [...document.querySelectorAll("script.capture")].map(s => JSON.parse(s.textContent));
+const judged = [...document.querySelectorAll("script.series")].map(s => JSON.parse(s.textContent));
 const $ = id => document.getElementById(id);
 const main = $("main"), rows = $("rows"), sizer = $("sizer"), plots = $("plots");
 
@@ -406,29 +407,58 @@ function plotKey(key) {
 const colors = ["#0969da", "#cf222e", "#1a7f37", "#8250df", "#bf8700", "#1b7c83", "#bc4c00", "#6e7781"];
 
 function addPlot(name, series) {
+	const xLabel = captures[0].taken ? "seconds" : "capture";
+	drawPlot(plotBox(name), xLabel, seconds, series.map((s, i) => ({ label: s.name || "value", stroke: colors[i % colors.length], width: 2, points: { show: true, size: 6 }, values: s.values })));
+}
+
+// addJudged plots a series that was judged, with what is wrong marked.
+function addJudged(p) {
+	const box = plotBox(p.title);
+	box.classList.add("judged");
+	const lines = [];
+	p.lines.forEach((l, i) => {
+		lines.push({ label: l.name || "value", stroke: colors[2 * i % colors.length], width: 2, points: { show: p.x.length < 200, size: 6 }, values: l.values });
+		if (l.marked) lines.push({ label: "violation", stroke: colors[1], width: 0, points: { show: true, size: 12, fill: colors[1] }, values: l.marked });
+	});
+	drawPlot(box, "seconds", p.x, lines);
+	const text = document.createElement("pre");
+	text.textContent = p.text;
+	box.append(text);
+}
+
+function plotBox(name) {
 	const box = document.createElement("div");
 	box.className = "plot";
 	const h = document.createElement("h2");
 	h.textContent = name;
 	box.append(h);
 	plots.append(box);
+	return box;
+}
+
+function drawPlot(box, xLabel, x, lines) {
 	const dim = getComputedStyle(document.body).getPropertyValue("--dim"), line = getComputedStyle(document.body).getPropertyValue("--line");
 	const axis = { stroke: dim, grid: { stroke: line }, ticks: { stroke: line } };
 	const big = n => Math.abs(n) >= 1e6 ? n.toExponential(2).replace("e+", "e") : String(n);
 	new uPlot({
 		width: Math.max(380, box.clientWidth - 16), height: 190, scales: { x: { time: false } },
-		axes: [{ ...axis, label: captures[0].taken ? "seconds" : "capture", labelSize: 18, size: 34 }, { ...axis, size: 74, values: (_, ticks) => ticks.map(big) }],
-		series: [{ label: captures[0].taken ? "s" : "capture" }, ...series.map((s, i) => ({ label: s.name || "value", stroke: colors[i % colors.length], width: 2, points: { show: true, size: 6 } }))],
+		axes: [{ ...axis, label: xLabel, labelSize: 18, size: 34 }, { ...axis, size: 74, values: (_, ticks) => ticks.map(big) }],
+		series: [{ label: xLabel }, ...lines.map(({ values, ...l }) => l)],
 		legend: { show: true },
-	}, [seconds, ...series.map(s => s.values)], box);
+	}, [x, ...lines.map(l => l.values)], box);
+}
+
+function openPlots() {
+	plots.replaceChildren();
+	plots.classList.add("open");
+	$("showplots").setAttribute("aria-pressed", "true");
 }
 
 // showPlots plots the numbers that change: the variables of sections first.
 function showPlots(only) {
-	plots.replaceChildren();
-	plots.classList.add("open");
-	$("showplots").setAttribute("aria-pressed", "true");
+	openPlots();
 	if (only) { addPlot(nameOf(only), plotKey(only)); return; }
+	judged.forEach(addJudged);
 	const note = document.createElement("p");
 	plots.append(note);
 	let n = 0, all = 0;
@@ -548,5 +578,8 @@ options($("capture"), state.capture);
 options($("base"), state.base, true);
 $("capture").onchange = () => { state.capture = +$("capture").value; state.open.clear(); choose(); };
 $("base").onchange = () => { state.base = +$("base").value; build(); };
-for (const id of ["pick", "against", "changes", "showplots"]) if (captures.length < 2) $(id).hidden = true, $(id).style.display = "none";
+const hide = id => { $(id).hidden = true; $(id).style.display = "none"; };
+if (captures.length < 2) ["pick", "against", "changes"].forEach(hide);
+if (captures.length < 2 && !judged.length) hide("showplots");
 choose();
+if (judged.length) { openPlots(); judged.forEach(addJudged); }
