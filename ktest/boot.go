@@ -77,11 +77,14 @@ func inCI() bool {
 // it. ctx bounds the start only.
 //
 // The error may be one of package vmm, of package vmm/kernel, of package object
-// for a file that is no BPF object, or of a scheduler: [*RejectedError],
+// for a file that is no BPF object, of package scenario, or of a scheduler: [*RejectedError],
 // [*LoaderError], [*ExitedError], [*AttachError].
 func Start(ctx context.Context, cfg Config) (*VM, error) {
 	if err := cfg.Scheduler.check(); err != nil {
 		return nil, fmt.Errorf("start scheduler %s: %w", cfg.Scheduler.path, err)
+	}
+	if err := cfg.checkScenarios(); err != nil {
+		return nil, err
 	}
 	vm, err := launch(ctx, cfg)
 	if err != nil {

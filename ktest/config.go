@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/vmm"
 )
 
@@ -30,6 +32,10 @@ type Config struct {
 
 	// Scheduler is started once the guest is up.
 	Scheduler Scheduler
+
+	// Scenarios are what the test is going to perform. They are checked before
+	// the boot, so that a mistake in them costs no guest; [VM.Perform] performs them.
+	Scenarios []scenario.Scenario
 
 	// Objects are BPF objects, or programs with some inside, that something else
 	// than ktest loads. Captures follow the pointers to objects of the kernel in
@@ -63,6 +69,18 @@ type Config struct {
 	Captures capture.Options
 
 	Timeouts Timeouts
+}
+
+// checkScenarios says what is wrong with the scenarios, as far as that can be
+// told without a guest.
+func (c Config) checkScenarios() error {
+	machine := scenario.Machine{CPUs: cmp.Or(c.CPUs, vmm.DefaultCPUs), Scheduler: c.Scheduler.path != ""}
+	for i, s := range c.Scenarios {
+		if err := s.Check(machine); err != nil {
+			return fmt.Errorf("scenario %d of %d cannot be performed, and no guest was booted: %w", i+1, len(c.Scenarios), err)
+		}
+	}
+	return nil
 }
 
 // Timeouts bound what takes time. Zero values stand for the defaults.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/scenario"
 )
 
 func TestFilesForTheGuestAreChecked(t *testing.T) {
@@ -69,6 +71,18 @@ func TestWithoutMainTheErrorSaysWhatToAdd(t *testing.T) {
 	defer func() { agentReady = true }()
 	_, err := Start(t.Context(), Config{})
 	require.ErrorContains(t, err, "ktest.Main(m)")
+}
+
+func TestScenariosAreCheckedBeforeTheBoot(t *testing.T) {
+	good := scenario.Scenario{Steps: []scenario.Step{{Ops: []scenario.Op{scenario.SetOnline{CPU: 1}}}}}
+	bad := scenario.Scenario{Steps: []scenario.Step{{Ops: []scenario.Op{scenario.Freeze{Cgroup: "bix"}}}}}
+	// There is no such kernel, which a boot would find out.
+	_, err := Start(t.Context(), Config{Kernel: "no-such-kernel", Scenarios: []scenario.Scenario{good, bad}})
+	require.ErrorContains(t, err, `scenario 2 of 2 cannot be performed, and no guest was booted: step 1, op 1, freeze cgroup "bix"`)
+	_, err = Start(t.Context(), Config{Kernel: "no-such-kernel", CPUs: 1, Scenarios: []scenario.Scenario{good}})
+	require.ErrorContains(t, err, "there is no CPU 1: the guest has [0]")
+	_, err = Start(t.Context(), Config{Kernel: "no-such-kernel", Scenarios: []scenario.Scenario{good}})
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
 func TestKernelThatIsNotThere(t *testing.T) {
