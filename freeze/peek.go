@@ -11,6 +11,8 @@ import (
 type peek struct {
 	mu    sync.Mutex
 	space *kmem.Space
+
+	waiting *waitingLayout // nil until it is asked for
 }
 
 // Peek reads the guest's memory at an address of its kernel, such as that of a

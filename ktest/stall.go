@@ -1,0 +1,62 @@
+package ktest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/series"
+)
+
+// BeforeStall is the name of the captures of [VM.CaptureBeforeStall].
+const BeforeStall = "before_stall"
+
+// stallPart is the part of the watchdog's time after which a task that is
+// runnable and does not run is captured.
+const stallPart = 0.5
+
+// CaptureBeforeStall captures as soon as a task of the BPF scheduler has been
+// runnable for half as long, without running, as the kernel's watchdog allows: the
+// state that leads to the stall, of which [SchedulerExit] is the end. It says which
+// task that is. The guest does not stop before that.
+//
+// The error says that ctx, the scheduler or the guest has ended before, and what was
+// seen last, or is that of the capture.
+func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Waiting, error) {
+	f, err := vm.freezer(ctx)
+	if err != nil {
+		return series.Capture{}, freeze.Waiting{}, fmt.Errorf("look for tasks that wait: %w", vm.because(err))
+	}
+	ticks := time.NewTicker(stallInterval)
+	defer ticks.Stop()
+	var longest freeze.Waiting
+	never := func(err error) (series.Capture, freeze.Waiting, error) {
+		return series.Capture{}, longest, fmt.Errorf("wait for a task that is about to stall (at most, %s): %w", longest, err)
+	}
+	for {
+		w, err := f.LongestWaiting()
+		if err != nil {
+			return never(vm.because(err))
+		}
+		if w.Limit > 0 && float64(w.For) >= stallPart*float64(w.Limit) {
+			c := vm.take(ctx, series.Moment{Name: BeforeStall, Trigger: series.Event})
+			return c, w, c.NoSnapshot
+		}
+		if w.For > longest.For {
+			longest = w
+		}
+		select {
+		case <-ticks.C:
+		case <-vm.machine.Done():
+			return never(vm.death())
+		case <-vm.Exited():
+			return never(ErrNoScheduler)
+		case <-ctx.Done():
+			return never(context.Cause(ctx))
+		}
+	}
+}
+
+// stallInterval is the time between two looks. Watchdogs allow for seconds.
+const stallInterval = 20 * time.Millisecond
