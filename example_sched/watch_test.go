@@ -13,6 +13,7 @@ import (
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/scenario"
 )
 
 // soon bounds what takes milliseconds on an idle machine.
@@ -58,6 +59,30 @@ func TestWatchCatchesEachWriteToAVariable(t *testing.T) {
 	require.False(t, watch.Stats().Armed, "Max ends it")
 	require.NoError(t, watch.Close())
 	require.NotNil(t, vm.Freeze("after"))
+}
+
+// Of 100 writes in a row none is missed and none invented, and each is told with
+// the CPU and the function that it was made by.
+func TestWatchCatches100Of100Writes(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: scheduler})
+	_, err := vm.Spawn(t.Context(), scenario.Workers{Kind: scenario.Yield, Count: 2, CPUs: []int{1}})
+	require.NoError(t, err)
+	switches := ktest.At(examplesched.Open, func(s examplesched.Snap) *uint32 { return &s.ScxPerTask().CPU(1).At(0).Switches })
+	watch, err := vm.Watch(t.Context(), switches, ktest.WatchOptions{Max: 100, Unchanged: true})
+	require.NoError(t, err)
+	_, err = watch.Await(soon(t), 100)
+	require.NoError(t, err)
+	require.NoError(t, watch.Close())
+	fires := watch.Fires()
+	require.Len(t, fires, 100)
+	for i, fire := range fires {
+		require.Equal(t, fires[0].Old+uint64(i), fire.Old)
+		require.Equal(t, fire.Old+1, fire.New)
+		require.Equal(t, 1, fire.CPU)
+		require.Equal(t, "tally_running", fire.Function.Source)
+	}
+	after := examplesched.Bind(t, vm.Freeze("after")).ScxPerTask().CPU(1).At(0).Switches
+	require.GreaterOrEqual(t, uint64(after), fires[99].New)
 }
 
 // CPUs that write at the same time are one hit to QEMU, and which of them it is

@@ -89,6 +89,7 @@ func TestWritesThatCannotBeAreRefused(t *testing.T) {
 	var missing *ktrt.MapNotFound
 	require.ErrorAs(t, vm.Poke(t.Context(), ".bsz", 0, 4, 1), &missing)
 	require.ErrorContains(t, vm.Poke(t.Context(), ".bss", 0, 1, 256), "fits")
+	require.ErrorContains(t, vm.Poke(t.Context(), "task_ctxs", 0, 4, 1), "and not an array in one piece")
 
 	workers.Stop()
 	require.Eventually(t, func() bool {

@@ -32,7 +32,7 @@
 // # Vocabulary
 //
 //	op                what it does                                      cannot be performed if, for example
-//	Cgroup            makes a cgroup, starts its workers                the name is taken or no path component; the cpuset has no CPUs
+//	Cgroup            makes a cgroup, starts its workers                the name is taken, its parent missing; the cpuset has no CPUs
 //	Change            writes settings of a cgroup                       there is no such cgroup; the kernel has no such controller
 //	Remove            removes a cgroup, with what runs in it            there is no such cgroup
 //	Freeze, Thaw      stops all that runs in a cgroup; lets it run on   it is frozen already, or not
@@ -69,6 +69,10 @@
 // op; the [Report] says what has happened by then, and captures are kept.
 // Whatever ends a scenario, what it has made in the guest is removed: workers,
 // cgroups, CPUs that are off; hooks are undone.
+//
+// Cgroups can be in one another: "a/b" is a child of "a". As in the kernel, a
+// cgroup with children has no workers of its own, and its children have at most the
+// CPUs that it has.
 //
 // The guest's cgroups have the controllers cpu, cpuset, memory, io and pids, as
 // far as its kernel has them. A setting that it has no control file for is an
