@@ -62,6 +62,8 @@ type builder struct {
 	chosen   []chosenType              // by name
 	objects  map[string]*runtime.Shape // of lists and trees, by name
 
+	siblings []*part // all objects of the package
+
 	renames *renamer
 	clashes []error // of chosen names
 	tags    map[tagged][]string
@@ -145,7 +147,7 @@ func (b *builder) collect() error {
 func (b *builder) collectMap(m *object.Map, isInner bool) error {
 	shapes := mapShapes{Map: m, isInner: isInner}
 	var keyErr, valueErr error
-	shapes.key, keyErr = b.shape(m.Key)
+	shapes.key, keyErr = b.shape(b.defined(m.Key))
 	shapes.value, valueErr = b.mapValue(m)
 	if err := damage(keyErr, valueErr); err != nil {
 		return fmt.Errorf("map %s: %w", m.Name, err)
@@ -218,12 +220,23 @@ func (b *builder) collectSection(s *object.Section) error {
 
 // mapValue is shape for the values of a map, which can be casts themselves.
 func (b *builder) mapValue(m *object.Map) (*runtime.Shape, error) {
-	t := b.valueType(m)
+	t := b.defined(b.valueType(m))
 	if t == nil {
 		return nil, nil
 	}
 	s, err := b.shapes.OfMap(m.Name, t)
 	return b.pruned(s, err)
+}
+
+// defined returns the definition of a type that the object only declares, if an
+// object of the package has one.
+func (b *builder) defined(t btf.Type) btf.Type {
+	if fwd, ok := t.(*btf.Fwd); ok {
+		if found := b.definition(fwd.Name); found != nil {
+			return found
+		}
+	}
+	return t
 }
 
 // shape converts a type and cuts off what is not followed from it. It returns

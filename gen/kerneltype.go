@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -115,23 +116,35 @@ func (b *builder) kernelType(name string, fields, accessed map[string]selection)
 // maxNesting bounds how deep types contain one another by value.
 const maxNesting = 64
 
-// definition returns the only struct or union of that name, or nil.
+// definition returns the only struct or union of that name, or nil: the
+// object's, or that of another object in the package.
 func (b *builder) definition(name string) btf.Type {
-	types, err := b.obj.Types.AnyTypesByName(name)
-	if err != nil {
-		return nil
-	}
-	var found btf.Type
-	for _, t := range types {
-		switch t.(type) {
-		case *btf.Struct, *btf.Union:
-			if found != nil || t.TypeName() != name {
-				return nil
-			}
-			found = t
+	found := definitionsIn(b.obj, name)
+	for _, other := range b.siblings {
+		if len(found) == 0 {
+			found = definitionsIn(other.obj, name)
 		}
 	}
-	return found
+	if len(found) != 1 || found[0].TypeName() != name {
+		return nil
+	}
+	return found[0]
+}
+
+// definitionsIn returns the structs and unions of that name, and of those that
+// are flavors of it, in an object.
+func definitionsIn(obj *object.Object, name string) []btf.Type {
+	types, err := obj.Types.AnyTypesByName(name)
+	if err != nil {
+		return nil // there is none
+	}
+	return slices.DeleteFunc(types, func(t btf.Type) bool {
+		switch t.(type) {
+		case *btf.Struct, *btf.Union:
+			return false
+		}
+		return true
+	})
 }
 
 // usual is what is selected of a type where nobody has asked for anything.

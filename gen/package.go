@@ -114,7 +114,7 @@ func buildParts(parts []*part, opts Options, differ map[string]string) (*Package
 	var builders []*builder
 	for _, part := range parts {
 		b := newBuilder(part, opts, renames)
-		b.differ = differ
+		b.differ, b.siblings = differ, parts
 		b.reserve(parts)
 		if err := b.build(); err != nil {
 			return nil, fmt.Errorf("%s: %w", part.obj.Name, err)

@@ -32,7 +32,9 @@ func (b *builder) declareFixture() {
 func (m *Map) given() *jen.Statement {
 	owner := jen.Qual(ktrt, "Owner")
 	switch m.Access {
-	case AccessArray, AccessQueue:
+	case AccessRingBuf:
+		return jen.Index().Index().Byte()
+	case AccessArray, AccessQueue, AccessRingBufOf:
 		return jen.Index().Add(goType(m.Value.Type))
 	case AccessPerCPUArray:
 		return jen.Index().Index().Add(goType(m.Value.Type))
@@ -55,6 +57,8 @@ func (m *Map) indexed() string {
 	switch m.Access {
 	case AccessPerCPUArray:
 		return ", by CPU and index"
+	case AccessRingBuf, AccessRingBufOf:
+		return ", records that wait to be consumed"
 	case AccessPerCPUHash:
 		return ", by key and CPU"
 	case AccessTaskStorage:

@@ -105,9 +105,9 @@ func (d definition) read(m btf.Member) error {
 	case "value_size":
 		return setSize(&d.ValueSize, m.Type)
 	case "key":
-		return setType(&d.Key, &d.KeySize, m.Type)
+		return d.setType(&d.Key, &d.KeySize, m)
 	case "value":
-		return setType(&d.Value, &d.ValueSize, m.Type)
+		return d.setType(&d.Value, &d.ValueSize, m)
 	case "values":
 		return d.readValues(m.Type)
 	}
@@ -187,11 +187,18 @@ func setSize(size *uint32, t btf.Type) error {
 	return nil
 }
 
-// setType sets a type given as a pointer to it, and its size.
-func setType(field *btf.Type, size *uint32, t btf.Type) error {
+// setType sets a type given as a pointer to it, and its size. Of a type that is
+// only declared no size is known.
+func (d definition) setType(field *btf.Type, size *uint32, m btf.Member) error {
+	t := m.Type
 	ptr, ok := btf.As[*btf.Pointer](t)
 	if !ok {
 		return fmt.Errorf("is a %s, want the pointer that __type makes", ktbtf.Spell(t))
+	}
+	if _, isDeclared := btf.UnderlyingType(ptr.Target).(*btf.Fwd); isDeclared {
+		*field = ptr.Target
+		d.obj.warnf("map %s: its %s is %s, which the object declares and does not define", d.Name, m.Name, ktbtf.Spell(ptr.Target))
+		return nil
 	}
 	n, err := btf.Sizeof(ptr.Target)
 	if err != nil {

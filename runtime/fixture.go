@@ -31,6 +31,7 @@ func (e *FixtureError) Unwrap() error { return e.Err }
 //	hash maps        map[K]*V, tries map[netip.Prefix]*V
 //	per-CPU hashes   map[K][]V by CPU
 //	storage          map[Owner]*V
+//	ring buffers     []V or [][]byte
 //	struct_ops       *V
 //
 // Pointers of values can lead to entries of maps, or to any other value; then
@@ -71,6 +72,7 @@ type fixture struct {
 	cpus    int
 	next    uint64 // address of the next map's values
 	tables  []*table
+	records []record
 }
 
 // table is a map of a fixture, and the values that go into it.
@@ -88,8 +90,10 @@ type row struct {
 
 func (f *fixture) snapshot(sections, maps []any) (*Snapshot, error) {
 	f.cpus = max(f.cpus, 1)
-	for _, given := range maps {
-		f.cpus = max(f.cpus, cpusOf(given))
+	for i, given := range maps {
+		if i < len(f.layout.Maps) && !f.layout.Maps[i].Type.isRing() {
+			f.cpus = max(f.cpus, cpusOf(given))
+		}
 	}
 	for i := range f.layout.Maps {
 		if f.layout.Maps[i].Inner {
@@ -112,6 +116,9 @@ func (f *fixture) snapshot(sections, maps []any) (*Snapshot, error) {
 				return nil, within(r.path, err)
 			}
 		}
+	}
+	if err := f.encodeRecords(); err != nil {
+		return nil, err
 	}
 	if err := f.finish(); err != nil {
 		return nil, err
@@ -207,6 +214,8 @@ func (f *fixture) addMap(i int, given any) error {
 	}
 	v := reflect.ValueOf(given)
 	switch {
+	case l.Type.isRing():
+		f.addRing(m, l, v)
 	case l.Type == MapTypeStructOps && m.Value != nil:
 		return f.addStructOps(m, v)
 	case m.Value == nil:

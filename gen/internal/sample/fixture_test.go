@@ -35,6 +35,11 @@ func (r *filler) fixture(t *testing.T) *sample.Fixture {
 			sections = append(sections, m.Value)
 		case m.Value != nil:
 			maps, keys = append(maps, m.Value), append(keys, m.Key)
+		case m.Name == "events":
+			maps, keys = append(maps, nil), append(keys, nil)
+		case m.Name == "wishes":
+			message := slices.IndexFunc(m.Program.Shapes, func(s *ktrt.Shape) bool { return s.Name == "message" })
+			maps, keys = append(maps, m.Program.Shapes[message]), append(keys, nil)
 		}
 		if m.Name == "nodes" {
 			for _, n := range r.nodes {
@@ -59,6 +64,12 @@ func (r *filler) entries(v reflect.Value, key, value *ktrt.Shape) {
 	const n = 4
 	elem := v.Type().Elem()
 	switch {
+	case value == nil: // records without a type
+		records := [][]byte{{}, make([]byte, r.IntN(100)), make([]byte, 3)}
+		for i := range records[1] {
+			records[1][i] = byte(r.Uint32())
+		}
+		v.Set(reflect.ValueOf(records))
 	case v.Kind() == reflect.Slice && elem.Kind() == reflect.Slice: // per CPU
 		v.Set(reflect.MakeSlice(v.Type(), 3, 3))
 		for cpu := range 3 {
@@ -272,6 +283,10 @@ func read(s sample.Snap) *sample.Fixture {
 			f.PerCpuByName[key] = append(f.PerCpuByName[key], v)
 		}
 	}
+	for _, record := range s.Events().All() {
+		f.Events = append(f.Events, record)
+	}
+	f.Wishes = all(s.Wishes())
 	for owner := range s.Tasks().All() {
 		f.Tasks[owner] = s.Tasks().Get(owner.PID)
 	}
@@ -320,6 +335,7 @@ func TestFixturesAreDeterministic(t *testing.T) {
 	for i := range a.Maps {
 		require.Equal(t, a.Maps[i].Keys, b.Maps[i].Keys, a.Maps[i].Name)
 		require.Equal(t, a.Maps[i].Values, b.Maps[i].Values, a.Maps[i].Name)
+		require.Equal(t, a.Maps[i].Extents, b.Maps[i].Extents, a.Maps[i].Name)
 	}
 }
 
@@ -406,4 +422,27 @@ func TestFixturesSayWhatDoesNotFit(t *testing.T) {
 	}
 	f := sample.Fixture{Nested: []sample.Nested{{Whole: 1<<32 | 5, Hi: 1, Lo: 5}}}
 	require.EqualValues(t, 1, f.Bind(t).Nested().At(0).Hi, "members of a union may be given alike")
+}
+
+func TestFixturesHaveRecordsOfRingBuffers(t *testing.T) {
+	fixture := sample.Fixture{
+		Events: [][]byte{[]byte("first"), {}, []byte("the third")},
+		Wishes: []sample.Message{{Length: 1}, {Length: 2}},
+	}
+	frozen := fixture.Snapshot(t)
+	require.Equal(t, 1, frozen.Guest.CPUs, "records are not values of CPUs")
+	snap := sample.Bind(t, frozen)
+	var events []string
+	for _, e := range snap.Events().All() {
+		events = append(events, string(e))
+	}
+	require.Equal(t, []string{"first", "", "the third"}, events)
+	require.Zero(t, snap.Events().Busy()+snap.Events().Discarded())
+	require.Equal(t, 2, snap.Wishes().Len())
+	require.EqualValues(t, 2, snap.Wishes().At(1).Length)
+	got, err := frozen.Map("wishes").At(1).Get("").Bytes()
+	require.NoError(t, err)
+	require.NotEmpty(t, got)
+
+	require.Zero(t, sample.Fixture{}.Bind(t).Wishes().Len())
 }

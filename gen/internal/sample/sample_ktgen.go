@@ -925,6 +925,8 @@ type Fixture struct {
 	Flags                         []Flags                  // map flags
 	Masks                         []Masks                  // map masks
 	KernelParts                   []KernelParts            // map kernel_parts
+	Events                        [][]byte                 // map events, records that wait to be consumed
+	Wishes                        []Message                // map wishes, records that wait to be consumed
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -988,6 +990,8 @@ func (f Fixture) maps() []any {
 		mapFlags:                         f.Flags,
 		mapMasks:                         f.Masks,
 		mapKernelParts:                   f.KernelParts,
+		mapEvents:                        f.Events,
+		mapWishes:                        f.Wishes,
 	}
 }
 
