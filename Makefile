@@ -42,7 +42,7 @@ test:
 corpus:
 	@scripts/setup test
 	objects=$$(scripts/corpus all) && KTGEN_CORPUS=$$objects \
-		$(GO) test -run 'Corpus|Bpftool' -timeout 3h -v ./object ./gen
+		$(GO) test -run 'Corpus|Bpftool' -timeout 3h -v ./object ./cast ./gen
 
 .PHONY: fuzz
 fuzz:

@@ -45,8 +45,11 @@ func (l *loader) fillArena(def *mapDef) error {
 			arena = other
 		}
 	}
-	if arena == nil {
+	switch {
+	case arena == nil:
 		return errors.New("the object has variables of an arena, and no arena")
+	case len(def.spec.Contents) != 1:
+		return errors.New("the section has no contents")
 	}
 	data, ok := def.spec.Contents[0].Value.([]byte)
 	page := uint64(os.Getpagesize())
