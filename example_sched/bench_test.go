@@ -1,7 +1,10 @@
 package examplesched_test
 
 import (
-	"slices"
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -41,7 +44,8 @@ func BenchmarkWatchFire(b *testing.B) {
 // BenchmarkWatchArmed measures how much slower a guest is while a watch is armed
 // that nothing writes to: on a page that nobody uses, and beside the counters of
 // the scheduler, where QEMU's translator looks at each access. Turns with and
-// without the watch follow one another; the ratio is of their medians.
+// without the watch follow one another; the ratio is of what workers do in a second
+// of QEMU's CPU time.
 func BenchmarkWatchArmed(b *testing.B) {
 	quiet := ktest.At(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault })
 	for name, target := range map[string]ktest.Target{
@@ -52,34 +56,59 @@ func BenchmarkWatchArmed(b *testing.B) {
 			vm := ktest.Boot(b, ktest.Config{CPUs: 2, Scheduler: scheduler})
 			workers, err := vm.Work(b.Context(), ktest.Yield, 4)
 			require.NoError(b, err)
-			var bare, armed []float64
+			var bare, armed pace
 			for b.Loop() {
-				bare = append(bare, turns(b, workers))
+				bare.measure(b, vm, workers)
 				watch, err := vm.Watch(b.Context(), target, ktest.WatchOptions{})
 				require.NoError(b, err)
-				armed = append(armed, turns(b, workers))
+				armed.measure(b, vm, workers)
 				require.NoError(b, watch.Close())
 				require.Zero(b, watch.Stats().Hits)
 			}
-			b.ReportMetric(median(bare)/median(armed), "bare/armed")
+			b.ReportMetric(bare.speed()/armed.speed(), "bare/armed")
 		})
 	}
 }
 
-// turns returns how many turns workers do in a second.
-func turns(b *testing.B, workers *ktest.Workers) float64 {
-	const window = 300 * time.Millisecond
-	count := func() (n uint64) {
+// pace is what workers have done in QEMU's CPU time.
+type pace struct {
+	turns uint64
+	used  time.Duration
+}
+
+func (p *pace) speed() float64 { return float64(p.turns) / p.used.Seconds() }
+
+// measure watches the workers for some time.
+func (p *pace) measure(b *testing.B, vm *ktest.VM, workers *ktest.Workers) {
+	count := func() (n uint64, used time.Duration) {
 		stats, err := workers.Stats(b.Context())
 		require.NoError(b, err)
 		for _, s := range stats {
 			n += s.Iterations
 		}
-		return n
+		return n, qemuTime(b, vm.Machine().PID())
 	}
-	began, before := time.Now(), count()
-	time.Sleep(window)
-	return float64(count()-before) / time.Since(began).Seconds()
+	turns, used := count()
+	time.Sleep(300 * time.Millisecond)
+	turns2, used2 := count()
+	p.turns += turns2 - turns
+	p.used += used2 - used
+}
+
+// qemuTime is what a process has used, to 10 ms.
+func qemuTime(b *testing.B, pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	require.NoError(b, err)
+	_, rest, _ := bytes.Cut(stat, []byte(") "))
+	fields := bytes.Fields(rest)
+	var ticks int
+	for _, field := range fields[11:13] { // utime and stime
+		n, err := strconv.Atoi(string(field))
+		require.NoError(b, err)
+		ticks += n
+	}
+	const userHZ = 100
+	return time.Duration(ticks) * time.Second / userHZ
 }
 
 // cpuTime is what this process has used.
@@ -87,9 +116,4 @@ func cpuTime(b *testing.B) time.Duration {
 	var used unix.Rusage
 	require.NoError(b, unix.Getrusage(unix.RUSAGE_SELF, &used))
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-}
-
-func median(values []float64) float64 {
-	slices.Sort(values)
-	return values[len(values)/2]
 }
