@@ -265,7 +265,7 @@ func leaves(v *runtime.Value, prefix string, offset, limit int, all []leaf) (_ [
 			name = prefix + "." + name
 		}
 		m.Offset += offset
-		if m.Bits > 0 {
+		if _, _, isList := m.Contains(); isList || m.Bits > 0 {
 			all, ok = appendLeaf(&member, name, m, all), len(all) < limit
 		} else {
 			all, ok = leaves(&member, name, m.Offset, limit, all)

@@ -78,8 +78,12 @@ func (v *Value) Part(m *Member, part *Value) {
 	}
 	part.root, part.key, part.path, part.err = v.root, v.key, v.path, nil
 	part.shape, part.data, part.bits, part.first = m.Type, v.data[m.Offset:end:end], m.Bits, m.BitOffset
+	part.nodes, part.heads = nil, nil
 	if part.addr = v.addr; v.addr != 0 {
 		part.addr += uint64(m.Offset)
+	}
+	if _, _, ok := m.Contains(); ok {
+		part.expand(m)
 	}
 }
 
