@@ -140,6 +140,9 @@ func (b *builder) collect() error {
 		}
 	}
 	b.chosen, err = b.selectTypes()
+	for _, name := range b.prune.large {
+		b.warnf("pointers to %s are not followed: it has more than the %d bytes that are read as one value", name, maxGoValue)
+	}
 	return err
 }
 
@@ -157,6 +160,8 @@ func (b *builder) collectMap(m *object.Map, isInner bool) error {
 		shapes.unread = fmt.Sprintf("its keys cannot be read: %v", keyErr)
 	case valueErr != nil:
 		shapes.unread = fmt.Sprintf("its values cannot be read: %v", valueErr)
+	case shapes.key != nil && shapes.key.Size > maxGoValue:
+		shapes.unread = fmt.Sprintf("its keys have %d bytes each, more than the %d that are read as one", shapes.key.Size, maxGoValue)
 	case shapes.value != nil && shapes.value.Size > maxGoValue:
 		shapes.unread = fmt.Sprintf("its values have %d bytes each, more than the %d that are read as one", shapes.value.Size, maxGoValue)
 	}
@@ -214,8 +219,30 @@ func (b *builder) collectSection(s *object.Section) error {
 	if err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
-	b.sections = append(b.sections, sectionShape{s, shape})
+	if shape = b.withoutLarge(shape); len(shape.Members) > 0 {
+		b.sections = append(b.sections, sectionShape{s, shape})
+	}
 	return nil
+}
+
+// withoutLarge leaves out the variables of a section that are too large to be
+// read, as a whole or by element.
+func (b *builder) withoutLarge(section *runtime.Shape) *runtime.Shape {
+	out := *section
+	out.Members = slices.DeleteFunc(slices.Clone(section.Members), func(v runtime.Member) bool {
+		size := v.Type.Size
+		if elem := lazyElem(v.Type); elem != nil {
+			size = elem.Size
+		}
+		if size > maxGoValue {
+			b.warnf("variable %s of %s is left out: it has %d bytes, more than the %d that are read as one value", v.Name, section.Name, size, maxGoValue)
+		}
+		return size > maxGoValue
+	})
+	if len(out.Members) == len(section.Members) {
+		return section
+	}
+	return &out
 }
 
 // mapValue is shape for the values of a map, which can be casts themselves.

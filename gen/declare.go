@@ -68,10 +68,7 @@ func (b *builder) declareType(d *decl) *Type {
 	case runtime.KindEnum:
 		return b.declareEnum(d)
 	case runtime.KindFwd:
-		return &Type{Kind: OpaqueType, Name: d.name, Doc: []string{
-			fmt.Sprintf("%s is struct %s, which is read as an address only: it belongs to the", d.name, d.cName),
-			"kernel, or the object declares it without defining it.",
-		}}
+		return &Type{Kind: OpaqueType, Name: d.name, Doc: b.opaqueDoc(d)}
 	}
 	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
 	t.Doc = []string{fmt.Sprintf("%s is %s, %s.", d.name, d.inC(), bytesText(d.shape.Size))}
@@ -91,6 +88,19 @@ func (b *builder) declareType(d *decl) *Type {
 		}
 	}
 	return t
+}
+
+func (b *builder) opaqueDoc(d *decl) []string {
+	if slices.ContainsFunc(b.prune.large, func(name string) bool { return name == "struct "+d.cName || name == "union "+d.cName }) {
+		return []string{
+			fmt.Sprintf("%s is struct %s, which is read as an address only: it is too large to", d.name, d.cName),
+			"be one value.",
+		}
+	}
+	return []string{
+		fmt.Sprintf("%s is struct %s, which is read as an address only: it belongs to the", d.name, d.cName),
+		"kernel, or the object declares it without defining it.",
+	}
 }
 
 // isKernels tells whether d is a type of the kernel, or a part of one. It was

@@ -98,7 +98,7 @@ func (b *builder) kernelType(name string, fields, accessed map[string]selection)
 		return nil, nil
 	}
 	whole, err := b.shapes.Of(t)
-	if err != nil || whole.Size == 0 || kernelStruct(whole) != "" {
+	if err != nil || whole.Size == 0 || whole.Size > maxGoValue || kernelStruct(whole) != "" {
 		return nil, err
 	}
 	if chosen {

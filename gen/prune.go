@@ -14,6 +14,7 @@ type pruner struct {
 	own    map[string]bool // what the program allocates, so that kptrs to it are followed
 	memo   map[*runtime.Shape]*runtime.Shape
 	fwds   map[string]*runtime.Shape
+	large  []string         // types that pointers lead to and that are too large to be read, each once
 	queue  []*runtime.Shape // originals whose copies are to be filled
 }
 
@@ -67,6 +68,12 @@ func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
 	target := s.Elem.Underlying()
 	if target == nil {
 		return p.declared("")
+	}
+	if target.Size > maxGoValue {
+		if name := runtime.CType(target); !slices.Contains(p.large, name) {
+			p.large = append(p.large, name)
+		}
+		return p.declared(targetName(s.Elem))
 	}
 	switch target.Kind {
 	case runtime.KindStruct, runtime.KindUnion:
