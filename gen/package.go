@@ -38,7 +38,8 @@ type part struct {
 	prefix string // of its Go names: Layered; empty if it is the only one
 }
 
-// BuildPackage decides what is generated for several objects together.
+// BuildPackage decides what is generated for several objects together. Choices
+// that cannot be had are a [*ChoiceError].
 func BuildPackage(objs []*object.Object, opts Options) (*Package, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
@@ -143,20 +144,23 @@ func (b *builder) reserve(parts []*part) {
 	}
 }
 
-// missing returns an error for the first choice that no object has anything
+// missing returns a [*ChoiceError] for the first choice that no object has anything
 // for.
 func missing(builders []*builder) error {
 	for _, choice := range slices.Sorted(maps.Keys(builders[0].missing)) {
-		if !slices.ContainsFunc(builders, func(b *builder) bool { return b.missing[choice] == nil }) {
-			b := builders[0]
-			if len(builders) == 1 {
-				return fmt.Errorf("%s: %w", b.obj.Name, b.missing[choice])
-			}
-			if i := slices.IndexFunc(builders, func(b *builder) bool { return strings.Contains(b.missing[choice].Error(), "did you mean") }); i >= 0 {
-				b = builders[i]
-			}
-			return fmt.Errorf("%s: %w; the other objects have none either", b.obj.Name, b.missing[choice])
+		if slices.ContainsFunc(builders, func(b *builder) bool { return b.missing[choice] == nil }) {
+			continue
 		}
+		flag, value, _ := strings.Cut(choice, " ")
+		b := builders[0]
+		if len(builders) == 1 {
+			return fmt.Errorf("%s: %w", b.obj.Name, &ChoiceError{flag, value, b.missing[choice]})
+		}
+		if i := slices.IndexFunc(builders, func(b *builder) bool { return strings.Contains(b.missing[choice].Error(), "did you mean") }); i >= 0 {
+			b = builders[i]
+		}
+		err := fmt.Errorf("%w; the other objects have none either", b.missing[choice])
+		return fmt.Errorf("%s: %w", b.obj.Name, &ChoiceError{flag, value, err})
 	}
 	return nil
 }

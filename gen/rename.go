@@ -93,8 +93,8 @@ func (r *renamer) has(ways []string) bool {
 	return slices.ContainsFunc(r.chosen, func(c Rename) bool { return slices.Contains(ways, c.C) })
 }
 
-// check returns an error if a name was chosen for nothing, or for several
-// things.
+// check returns a [*ChoiceError] if a name was chosen for nothing, or for
+// several things.
 func (r *renamer) check() error {
 	for i, c := range r.chosen {
 		switch meant := r.meant[i]; {
@@ -103,9 +103,10 @@ func (r *renamer) check() error {
 			if near := runtime.Nearest(c.C, r.known); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
-			return fmt.Errorf("-rename %q: %s has no name to change; %s", c, c.C, hint)
+			return &ChoiceError{"rename", c.String(), fmt.Errorf("-rename %q: %s has no name to change; %s", c, c.C, hint)}
 		case len(meant) > 1:
-			return fmt.Errorf("-rename %q: %s can be %s; say which, such as -rename %q", c, c.C, strings.Join(meant, " or "), meant[0]+"="+c.Go)
+			err := fmt.Errorf("-rename %q: %s can be %s; say which, such as -rename %q", c, c.C, strings.Join(meant, " or "), meant[0]+"="+c.Go)
+			return &ChoiceError{"rename", c.String(), err}
 		}
 	}
 	return nil

@@ -54,10 +54,13 @@ func (t *tool) compare(file string, old [][]byte, was []*runtime.Layout, paths [
 	if err != nil {
 		return err
 	}
-	quiet := &tool{stdout: t.stdout, stderr: io.Discard} // generating has warned
-	p, err := quiet.sourceOf(objs, opts)
-	if err != nil {
+	command := regenerate(file, paths, opts)
+	p, refused, err := t.rebuild(objs, opts)
+	switch {
+	case err != nil:
 		return err
+	case p == nil:
+		return outdated(file, strings.Join(paths, " and "), command, refused, nil)
 	}
 	src, err := p.Files(opts.Split)
 	if err != nil {
@@ -67,15 +70,17 @@ func (t *tool) compare(file string, old [][]byte, was []*runtime.Layout, paths [
 	if err != nil {
 		return err
 	}
-	command := regenerate(file, paths, opts)
 	for i := range was {
 		differences, err := gen.Drift(was[i], is[i])
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 		if len(differences) > 0 {
-			return outdated(file, paths[i], command, differences)
+			return outdated(file, paths[i], command, refused, differences)
 		}
+	}
+	if len(refused) > 0 {
+		return outdated(file, strings.Join(paths, " and "), command, refused, nil)
 	}
 	if !slices.EqualFunc(old, src, bytes.Equal) {
 		fmt.Fprintf(t.stderr, "ktgen: note: %s has the layout of %s, and this ktgen writes it differently; to have it so: %s\n", file, strings.Join(paths, " and "), command)
@@ -154,13 +159,42 @@ func buildConstraint(src []byte) string {
 	return ""
 }
 
-// outdated is the error for a file that its object has drifted from.
-func outdated(file, object, command string, differences []runtime.Difference) error {
+// rebuild generates with those of a file's choices that the objects still
+// have something for, and returns why the others are refused. The package is
+// nil if that leaves nothing to compare with.
+func (t *tool) rebuild(objs []*object.Object, opts gen.Options) (p *gen.Package, refused []string, err error) {
+	quiet := &tool{stdout: t.stdout, stderr: io.Discard} // generating has warned
+	for {
+		p, err = quiet.sourceOf(objs, opts)
+		var choice *gen.ChoiceError
+		if !errors.As(err, &choice) {
+			return p, refused, err
+		}
+		refused = append(refused, choice.Error())
+		rest, ok := opts.Without(choice)
+		if !ok {
+			return nil, refused, nil
+		}
+		opts = rest
+	}
+}
+
+// outdated is the error for a file that its object has drifted from. refused
+// says which of its choices cannot be had any more.
+func outdated(file, object, command string, refused []string, differences []runtime.Difference) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s was not generated from %s as it is:", file, object)
+	for _, r := range refused {
+		fmt.Fprintf(&b, "\n\t%s", r)
+	}
 	for _, d := range differences {
 		fmt.Fprintf(&b, "\n\t%s: generated %s, the object has %s", d.Path, d.Want, d.Have)
 	}
-	fmt.Fprintf(&b, "\nregenerate it: go generate (%s)", command)
+	if len(refused) > 0 {
+		b.WriteString("\nchoose what there is, and ")
+	} else {
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "regenerate it: go generate (%s)", command)
 	return errors.New(b.String())
 }

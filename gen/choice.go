@@ -1,0 +1,38 @@
+package gen
+
+import "slices"
+
+// ChoiceError is a choice of the user that the objects have nothing for, or
+// several things: such as one that a generated file was made with, before the
+// object was rebuilt.
+type ChoiceError struct {
+	Flag  string // map, type, rename or fields
+	Value string // of the flag; of fields the path of what there is not
+	Err   error
+}
+
+func (e *ChoiceError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *ChoiceError) Unwrap() error { return e.Err }
+
+// Without returns the options without a choice that cannot be had. It returns
+// false if that would choose something else than the rest of them.
+func (o Options) Without(choice *ChoiceError) (rest Options, ok bool) {
+	drop := func(values []string) []string {
+		return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == choice.Value })
+	}
+	switch choice.Flag {
+	case "map":
+		o.Maps = drop(o.Maps)
+		return o, !o.selectsAll()
+	case "type":
+		o.Types = drop(o.Types)
+		return o, !o.selectsAll()
+	case "rename":
+		n := len(o.Renames)
+		o.Renames = slices.DeleteFunc(slices.Clone(o.Renames), func(r Rename) bool { return r.String() == choice.Value })
+		return o, len(o.Renames) < n
+	}
+	return o, false
+}
