@@ -2,7 +2,6 @@ package dump
 
 import (
 	"math/bits"
-	"strconv"
 
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -35,42 +34,23 @@ func cpuWords(v *runtime.Value) (words runtime.Value, ok bool) {
 	return words, false
 }
 
-// appendCPUs writes the CPUs of a mask as the kernel does: 0-3,7.
-func appendCPUs(b []byte, words *runtime.Value, limit int) []byte {
-	first, last, start := -1, -2, len(b)
-	flush := func() {
-		if first < 0 {
-			return
-		}
-		if len(b) > start {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(first), 10)
-		if last > first {
-			b = strconv.AppendInt(append(b, '-'), int64(last), 10)
-		}
-	}
+// cpuSet returns the CPUs in the words of a mask, of those that the guest can
+// have.
+func cpuSet(words *runtime.Value, guest runtime.Guest) runtime.CPUMask {
+	var cpus []int
 	for i := range words.Len() {
 		_, word := words.At(i)
 		n, err := word.Uint64()
 		if err != nil {
-			return b
+			break
 		}
 		for ; n != 0; n &= n - 1 {
-			cpu := i*8*word.Size() + bits.TrailingZeros64(n)
-			if limit > 0 && cpu >= limit {
-				break
-			}
-			if cpu != last+1 {
-				flush()
-				first = cpu
-			}
-			last = cpu
+			cpus = append(cpus, i*8*word.Size()+bits.TrailingZeros64(n))
 		}
 	}
-	flush()
-	if len(b) == start {
-		b = append(b, "none"...)
+	set := runtime.CPUMaskOf(cpus...)
+	if guest.CPUs > 0 {
+		set = set.Below(guest.CPUs)
 	}
-	return b
+	return set
 }

@@ -369,6 +369,10 @@ func (e *encoder) members(v *runtime.Value, depth int) {
 		v.Part(&fields[i].Member, &e.parts[depth-1])
 		e.value(&e.parts[depth-1], depth-1)
 	}
+	if words, ok := cpuWords(v); ok {
+		e.member("$cpus")
+		e.text(cpuSet(&words, e.snap.Guest).String())
+	}
 	e.buf = append(e.buf, '}')
 }
 

@@ -201,7 +201,7 @@ func guestText(g runtime.Guest) string {
 		parts = append(parts, clean(g.Arch))
 	}
 	if len(g.Online) > 0 {
-		parts = append(parts, "online "+ranges(g.Online))
+		parts = append(parts, "online "+runtime.CPUMaskOf(g.Online...).String())
 	}
 	return strings.Join(parts, ", ")
 }
@@ -234,26 +234,6 @@ func size(n int) string {
 		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-}
-
-// ranges writes ascending numbers as 0-3,7.
-func ranges(numbers []int) string {
-	var b []byte
-	for i := 0; i < len(numbers); {
-		j := i
-		for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
-			j++
-		}
-		if len(b) > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(numbers[i]), 10)
-		if j > i {
-			b = strconv.AppendInt(append(b, '-'), int64(numbers[j]), 10)
-		}
-		i = j + 1
-	}
-	return string(b)
 }
 
 func countStatuses(views []runtime.MapView) string {

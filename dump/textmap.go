@@ -160,7 +160,7 @@ func (p *printer) zeroEntries(zero []int) {
 	if len(zero) == 0 {
 		return
 	}
-	text := ranges(zero[:min(len(zero), 1<<12)])
+	text := runtime.CPUMaskOf(zero[:min(len(zero), 1<<12)]...).String()
 	if most := p.width - 12; len(text) > most || len(zero) > 1<<12 {
 		text = text[:min(len(text), most)] + "..."
 	}

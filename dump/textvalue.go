@@ -92,10 +92,11 @@ func (p *printer) inline(v *runtime.Value, room, depth int) bool {
 }
 
 func (p *printer) cpus(words *runtime.Value) {
-	p.on(cyan)
-	p.buf = append(p.buf, "CPUs "...)
-	p.buf = appendCPUs(p.buf, words, p.snap.Guest.CPUs)
-	p.off()
+	text := cpuSet(words, p.snap.Guest).String()
+	if text == "" {
+		text = "none"
+	}
+	p.colored(cyan, "CPUs "+text)
 }
 
 func (p *printer) failure(err error) {

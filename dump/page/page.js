@@ -19,7 +19,7 @@ let lines = []; // what there is to show, from top to bottom
 // Values.
 
 const isObject = v => v !== null && typeof v === "object" && !Array.isArray(v);
-const special = v => isObject(v) && ["$int", "$char", "$float", "$string", "$enum", "$ptr", "$bytes", "$omitted", "$error"].some(k => k in v);
+const special = v => isObject(v) && ["$int", "$char", "$float", "$string", "$enum", "$ptr", "$bytes", "$cpus", "$omitted", "$error"].some(k => k in v);
 const composite = v => Array.isArray(v) || isObject(v) && !special(v);
 const label = name => name.startsWith("$$") ? name.slice(1) : name;
 
@@ -39,6 +39,7 @@ function isZero(v) {
 	if ("$enum" in v) return v.$value === 0;
 	if ("$char" in v) return v.$char === 0;
 	if ("$bytes" in v) return /^0*$/.test(v.$bytes);
+	if ("$cpus" in v) return v.$cpus === "";
 	if (special(v)) return false;
 	return Object.values(v).every(isZero);
 }
@@ -64,6 +65,7 @@ function text(v) {
 	if ("$enum" in v) return v.$enum === null ? text(v.$value) : v.$enum;
 	if ("$ptr" in v) return v.$ptr === "0x0" ? "NULL" : v.$ptr;
 	if ("$bytes" in v) return "0x" + v.$bytes;
+	if ("$cpus" in v) return "CPUs " + (v.$cpus || "none");
 	if ("$error" in v) return v.$error;
 	return "...";
 }
@@ -79,13 +81,28 @@ function style(v) {
 // brief is a value in one line of about room characters.
 function brief(v, room) {
 	if (!composite(v)) return text(v);
-	let s = Array.isArray(v) ? "[" : "{", n = 0;
+	if (Array.isArray(v)) return briefList(v, room);
+	let s = "{", n = 0;
 	for (const k in v) {
-		if (!Array.isArray(v) && !state.zeros && isZero(v[k])) continue;
-		s += (n++ ? ", " : "") + (Array.isArray(v) ? "" : label(k) + ": ") + brief(v[k], room - s.length);
+		if (!state.zeros && isZero(v[k])) continue;
+		s += (n++ ? ", " : "") + label(k) + ": " + brief(v[k], room - s.length);
 		if (s.length > room) return s.slice(0, room) + "…";
 	}
-	return s + (Array.isArray(v) ? "]" : n || !Object.keys(v).length ? "}" : "0}");
+	return s + (n || !Object.keys(v).length ? "}" : "0}");
+}
+
+const RUN = 4; // from how many equal elements on only one is written
+
+function briefList(v, room) {
+	let s = "[";
+	for (let i = 0, n; i < v.length; i += n) {
+		for (n = 1; i + n < v.length && same(v[i], v[i + n]);) n++;
+		const repeated = n >= RUN;
+		if (!repeated) n = 1;
+		s += (i ? ", " : "") + brief(v[i], room - s.length) + (repeated ? " ×" + n : "");
+		if (s.length > room) return s.slice(0, room) + "…";
+	}
+	return s + "]";
 }
 
 // words is all that a search finds in a value, in lower case.
@@ -215,14 +232,16 @@ function addCPUs(map, e, i, key, was, query) {
 	}));
 	const old = new Map();
 	if (was && was.v) was.v.forEach((v, cpu) => flatten(v, "", (name, leaf) => old.set(name + "@" + cpu, leaf)));
-	const wanted = [...parts].filter(([name, cells]) => state.zeros || !cells.every(isZero) || cells.some((c, cpu) => old.has(name + "@" + cpu) && !same(c, old.get(name + "@" + cpu))));
+	const before = (name, cpu) => old.has(name + "@" + cpu) ? old.get(name + "@" + cpu) : null;
+	const differs = (name, cells) => cells.some((c, cpu) => !same(c, before(name, cpu)));
+	const wanted = [...parts].filter(([name, cells]) => was && differs(name, cells) || !(was && state.changes) && (state.zeros || !cells.every(isZero)));
 	const width = Math.max(7, ...wanted.map(([, cells]) => Math.max(...cells.map(c => Math.min(40, text(c).length)))));
 	const left = Math.max(4, ...wanted.map(([name]) => name.length));
 	lines.push({ key: key + "h", depth: 2, kind: "cells", name: "", left, width, cells: e.cpus.map((_, cpu) => "cpu " + cpu), head: true });
 	for (const [name, cells] of wanted) {
 		lines.push({
 			key: key + "." + name, depth: 2, kind: "cells", name, left, width, cells,
-			old: was ? cells.map((_, cpu) => old.get(name + "@" + cpu)) : null, path: [map, e, i, name],
+			old: was ? cells.map((_, cpu) => before(name, cpu)) : null, path: [map, e, i, name],
 		});
 	}
 }
@@ -362,7 +381,7 @@ function cells(row, l) {
 		const changed = l.old && !same(c, l.old[cpu]);
 		const cell = span(row, "cell " + (l.head ? "head" : style(c)) + (changed ? " changed" : ""), l.head ? c : text(c));
 		cell.style.width = l.width + 3 + "ch";
-		if (!l.head) cell.title = (changed && l.old[cpu] !== undefined ? text(l.old[cpu]) + " → " : "") + text(c);
+		if (!l.head) cell.title = (changed && l.old[cpu] !== null ? text(l.old[cpu]) + " → " : "") + text(c);
 	});
 	if (captures.length > 1 && !l.head && l.cells.some(c => !Number.isNaN(number(c)))) plotLink(row, l);
 	return row;
@@ -370,7 +389,11 @@ function cells(row, l) {
 
 // Plots.
 
-const seconds = captures.map((c, i) => c.taken && captures[0].taken ? (Date.parse(c.taken) - Date.parse(captures[0].taken)) / 1000 : i);
+// Captures are placed by when they were taken, and by their number if that does
+// not tell them apart.
+const times = captures.map(c => (Date.parse(c.taken) - Date.parse(captures[0].taken)) / 1000);
+const timed = times.every((t, i) => i === 0 ? t === 0 : t > times[i - 1]);
+const seconds = timed ? times : captures.map((_, i) => i + 1);
 
 function plotLink(row, l) {
 	const a = document.createElement("a");
@@ -407,7 +430,7 @@ function plotKey(key) {
 const colors = ["#0969da", "#cf222e", "#1a7f37", "#8250df", "#bf8700", "#1b7c83", "#bc4c00", "#6e7781"];
 
 function addPlot(name, series) {
-	const xLabel = captures[0].taken ? "seconds" : "capture";
+	const xLabel = timed ? "seconds" : "capture";
 	drawPlot(plotBox(name), xLabel, seconds, series.map((s, i) => ({ label: s.name || "value", stroke: colors[i % colors.length], width: 2, points: { show: true, size: 6 }, values: s.values })));
 }
 
