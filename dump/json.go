@@ -342,12 +342,11 @@ func (e *encoder) value(v *runtime.Value, depth int) {
 			return
 		}
 		e.buf = append(e.buf, '[')
-		elem := v.Shape().Underlying().Elem
 		for i := range v.Len() {
 			if i > 0 {
 				e.buf = append(e.buf, ',')
 			}
-			v.Part(&runtime.Member{Type: elem, Offset: i * elem.Size}, &e.parts[depth-1])
+			_, e.parts[depth-1] = v.At(i)
 			e.value(&e.parts[depth-1], depth-1)
 		}
 		e.buf = append(e.buf, ']')

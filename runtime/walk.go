@@ -25,8 +25,8 @@ func (v *Value) Kind() string {
 func (v *Value) IsString() bool { return v.err == nil && isString(v.underlying()) }
 
 // Len returns the number of elements of an array, a flexible one's as many as
-// there is room for, of members of a struct, union
-// or section, those of anonymous members included, and 0 for everything else.
+// there is room for, of members of a struct, union or section, those of
+// anonymous members included, and 0 for everything else.
 func (v *Value) Len() int {
 	u := v.underlying()
 	if v.err != nil || u == nil {
