@@ -39,6 +39,8 @@ type target struct {
 	shown bool          // value is set
 	cycle bool          // it leads to what it is in
 	note  string        // why there is nothing to show: "not captured"
+
+	reason string // more of that; may be empty
 }
 
 // follow says where a pointer leads.
@@ -58,7 +60,7 @@ func (c *chaser) follow(p *runtime.Value) target {
 	}
 	v := p.Deref()
 	if v.Err() != nil {
-		t.note = whyNot(v.Err())
+		t.note, t.reason = whyNot(v.Err())
 		return t
 	}
 	key := seenKey{v.Addr(), v.Shape()}
@@ -98,17 +100,27 @@ func (c *chaser) forget(n int) {
 
 func (c *chaser) leave() { c.chain = c.chain[:len(c.chain)-1] }
 
-// whyNot says in a few words why a pointer was not followed.
-func whyNot(err error) string {
+// whyNot says in a few words why a pointer was not followed, and what more is
+// known of that.
+func whyNot(err error) (note, reason string) {
 	var notCaptured *runtime.NotCaptured
 	var notBound *runtime.NotBound
+	var contradiction *runtime.Contradiction
+	var unreadable *runtime.Unreadable
+	var notFollowed *runtime.NotFollowed
 	switch {
 	case errors.As(err, &notCaptured):
-		return "not captured"
+		return "not captured", ""
 	case errors.As(err, &notBound):
-		return "type not known"
+		return "type not known", ""
+	case errors.As(err, &contradiction):
+		return "something else is there", contradiction.Found
+	case errors.As(err, &unreadable):
+		return "no memory there", ""
+	case errors.As(err, &notFollowed):
+		return "not followed", notFollowed.Reason
 	}
-	return "not followed"
+	return "cannot be read", err.Error()
 }
 
 // name names the place that a pointer leads to.

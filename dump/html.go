@@ -37,7 +37,7 @@ func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot) error {
 	for _, s := range snaps {
 		out.text("<script type=\"application/json\" class=\"capture\">\n")
 		if out.err == nil {
-			out.err = JSON(w, s)
+			out.err = writeDocument(w, s, nil)
 		}
 		out.text("</script>\n")
 	}

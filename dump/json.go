@@ -25,13 +25,20 @@ const (
 )
 
 // JSON writes all that a snapshot holds as one JSON document; SCHEMA.md
-// describes it.
+// describes it, and [ReadJSON] reads it.
 func JSON(w io.Writer, s *runtime.Snapshot) error {
+	return writeDocument(w, s, newLayouts(s))
+}
+
+// writeDocument writes a document, without what only reading it back needs if
+// layouts is nil.
+func writeDocument(w io.Writer, s *runtime.Snapshot, layouts *layouts) error {
 	views, err := choose(s, nil)
 	if err != nil {
 		return err
 	}
 	e := newEncoder(w, s)
+	e.layouts = layouts
 	e.document(views)
 	return e.end()
 }
@@ -63,6 +70,7 @@ type encoder struct {
 	buf  []byte
 	left int // values that may still be written
 
+	layouts *layouts // nil without
 	structs map[*runtime.Shape][]field
 	parts   [maxDepth + 1]runtime.Value // that are being written, by the depth that is left
 }
@@ -134,6 +142,11 @@ func (e *encoder) intMember(name string, value int64) {
 
 func (e *encoder) hexMember(name string, value uint64) {
 	e.member(name)
+	e.hex(value)
+}
+
+// hex writes an address.
+func (e *encoder) hex(value uint64) {
 	e.raw(`"0x`)
 	e.buf = strconv.AppendUint(e.buf, value, 16)
 	e.buf = append(e.buf, '"')
@@ -152,6 +165,9 @@ func (e *encoder) document(views []runtime.MapView) {
 	e.timing(s.Timing)
 	e.member("guest")
 	e.guest(s.Guest)
+	if e.layouts != nil {
+		e.layoutMembers()
+	}
 	e.member("maps")
 	e.raw("[\n")
 	for i, v := range views {
@@ -168,6 +184,7 @@ func (e *encoder) timing(t runtime.Timing) {
 	e.intMember("stop_ns", int64(t.Stop))
 	e.intMember("walk_ns", int64(t.Walk))
 	e.intMember("copy_ns", int64(t.Copy))
+	e.intMember("chase_ns", int64(t.Chase))
 	e.intMember("resume_ns", int64(t.Resume))
 	e.intMember("paused_ns", int64(t.Paused))
 	e.intMember("bytes", int64(t.Bytes))
@@ -223,11 +240,15 @@ func (e *encoder) mapOf(v runtime.MapView) {
 	e.hexMember("addr", m.Addr)
 	e.stringMember("status", statusName(m.Status))
 	e.stringMember("reason", m.Reason)
-	e.intMember("held", int64(m.N))
+	held, _ := v.Partial().Len()
+	e.intMember("held", int64(held))
 	e.intMember("total", int64(m.Total))
 	perCPU := m.Slots > 1 || m.Type.IsPerCPU()
 	if perCPU {
 		e.intMember("cpus", int64(max(m.Slots, 1)))
+	}
+	if e.layouts != nil {
+		e.mapLayout(m)
 	}
 	if err := v.Err(); err != nil {
 		e.stringMember("error", err.Error())
@@ -293,6 +314,9 @@ func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
 	case m.Keys != nil:
 		e.member("key")
 		e.top(entry.Key())
+	}
+	if e.layouts != nil {
+		e.entryAddr(entry, m, perCPU)
 	}
 	if !perCPU {
 		e.member("value")
@@ -371,6 +395,9 @@ func (e *encoder) members(v *runtime.Value, depth int) {
 	if words, ok := cpuWords(v); ok {
 		e.member("$cpus")
 		e.text(cpuSet(&words, e.snap.Guest).String())
+	}
+	if e.layouts != nil {
+		e.heads(v, fields)
 	}
 	e.buf = append(e.buf, '}')
 }
@@ -508,8 +535,12 @@ func (e *encoder) pointer(v *runtime.Value, depth int) {
 		e.member("$cycle")
 		e.raw("true")
 	}
+	e.stringMember("$reason", t.reason)
 	if t.shown {
 		e.enter(&t)
+		if e.layouts != nil {
+			e.targetLayout(v, addr, &t.value)
+		}
 		e.member("$to")
 		e.value(&t.value, depth-1)
 		e.leave()

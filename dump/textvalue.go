@@ -259,7 +259,11 @@ func (p *printer) address(v *runtime.Value, t *target) {
 	case t.cycle:
 		p.colored(dim, " (cycle)")
 	case t.note != "":
-		p.colored(dim, " ("+t.note+")")
+		note := t.note
+		if t.reason != "" {
+			note += ": " + clean(t.reason)
+		}
+		p.colored(dim, " ("+note+")")
 	}
 }
 

@@ -1,6 +1,11 @@
 package runtime
 
-import "strconv"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // The map types there are (enum bpf_map_type, include/uapi/linux/bpf.h).
 const (
@@ -91,4 +96,17 @@ func (t MapType) family() MapType {
 		return MapTypePerCPUHash
 	}
 	return t
+}
+
+// ParseMapType returns the type that has String's text.
+func ParseMapType(text string) (MapType, error) {
+	if i := slices.Index(mapTypeNames[:], text); i >= 0 {
+		return MapType(i), nil
+	}
+	number, _ := strings.CutPrefix(text, "map type ")
+	n, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("there is no map type %q%s", clip(text), didYouMean(text, mapTypeNames[:]))
+	}
+	return MapType(n), nil
 }
