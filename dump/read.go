@@ -31,7 +31,7 @@ func ReadJSON(r io.Reader) (*runtime.Snapshot, error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	d := &documentReader{budget: 1<<20 + min(maxPerByte*len(text), maxValues)}
+	d := &documentReader{unions: make(map[*runtime.Shape]bool), budget: 1<<20 + min(maxPerByte*len(text), maxValues)}
 	if err := decoder.Decode(&d.document); err != nil {
 		return nil, &DocumentError{Err: err}
 	}
@@ -178,6 +178,9 @@ type documentReader struct {
 	table  *runtime.ShapeTable
 	budget int // bytes that values may still take
 
+	writing precision
+	unions  map[*runtime.Shape]bool // whether types have unions in them
+
 	arenas  []arenaPages
 	targets []pointee          // that are still to be read
 	objects map[objectKey]bool // that the snapshot has
@@ -317,7 +320,7 @@ func (d *documentReader) readTargets() error {
 		if err != nil {
 			return err
 		}
-		if err := d.value(t.path, t.shape, b, t.value); err != nil {
+		if err := d.fill(t.path, t.shape, b, t.value); err != nil {
 			return err
 		}
 		if arena := d.arenaOf(t.addr); arena != nil {
@@ -364,7 +367,10 @@ func (a *arenaPages) join() {
 		}
 		e := &a.m.Extents[last]
 		at := int(p.Addr - e.Addr)
-		n := copy(e.Data[at:], p.Data)
+		n := min(len(e.Data)-at, len(p.Data))
+		for i, c := range p.Data[:n] { // what one does not say is zero in it
+			e.Data[at+i] |= c
+		}
 		e.Data = append(e.Data, p.Data[n:]...)
 	}
 	if len(a.m.Extents) == 0 {

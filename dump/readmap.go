@@ -176,7 +176,7 @@ func (d *documentReader) top(path string, s *runtime.Shape, b []byte, v any) err
 	if s.Size > len(b) {
 		return &DocumentError{Path: path, Err: fmt.Errorf("it has %d bytes, and its type %d", len(b), s.Size)}
 	}
-	return d.value(path, s, b, v)
+	return d.fill(path, s, b, v)
 }
 
 // hexMember returns the bytes that an object has as a member.

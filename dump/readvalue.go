@@ -15,6 +15,56 @@ import (
 
 // This file makes bytes of the values of a document, by their types.
 
+// precision is how much a document says of the bits of a value. Members of a
+// union are written in the order of it: what one of them does not say another
+// may.
+type precision uint8
+
+const (
+	anyPrecision precision = iota // all are written, in any order
+	truths                        // bools: whether they are 0
+	floats                        // of a NaN not which one
+	texts                         // up to their NUL
+	exact
+)
+
+// fill writes a value into its bytes.
+func (d *documentReader) fill(path string, s *runtime.Shape, b []byte, v any) error {
+	if !d.hasUnion(s) {
+		d.writing = anyPrecision
+		return d.value(path, s, b, v)
+	}
+	for d.writing = truths; d.writing <= exact; d.writing++ {
+		if err := d.value(path, s, b, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skips tells whether values of a precision are not being written.
+func (d *documentReader) skips(p precision) bool { return d.writing != anyPrecision && d.writing != p }
+
+// hasUnion tells whether a type has a union in it.
+func (d *documentReader) hasUnion(s *runtime.Shape) bool {
+	if known, ok := d.unions[s]; ok {
+		return known
+	}
+	u, has := s.Underlying(), false
+	switch u.Kind {
+	case runtime.KindUnion:
+		has = true
+	case runtime.KindArray:
+		has = d.hasUnion(u.Elem)
+	case runtime.KindStruct, runtime.KindSection:
+		for _, m := range u.Members {
+			has = has || d.hasUnion(m.Type)
+		}
+	}
+	d.unions[s] = has
+	return has
+}
+
 // value writes a value into its bytes, all of them for one that ends in a
 // flexible array. It is as deep as its type, which is checked.
 func (d *documentReader) value(path string, s *runtime.Shape, b []byte, v any) error {
@@ -95,7 +145,7 @@ func head(path string, b []byte, v any) error {
 
 func (d *documentReader) elements(path string, u *runtime.Shape, b []byte, v any) error {
 	if elem := u.Elem.Underlying(); elem.Kind == runtime.KindChar {
-		return chars(path, b, v)
+		return d.chars(path, b, v)
 	}
 	list, ok := v.([]any)
 	if !ok {
@@ -113,8 +163,8 @@ func (d *documentReader) elements(path string, u *runtime.Shape, b []byte, v any
 	return nil
 }
 
-// chars writes a char array.
-func chars(path string, b []byte, v any) error {
+// chars writes a char array up to its NUL.
+func (d *documentReader) chars(path string, b []byte, v any) error {
 	text, ok := v.(string)
 	if !ok {
 		raw, err := hexMember(v, "$string")
@@ -126,7 +176,12 @@ func chars(path string, b []byte, v any) error {
 	if len(text) > len(b) {
 		return wrong(path, "it has %d bytes, and the document a string of %d", len(b), len(text))
 	}
-	copy(b, text)
+	if d.skips(texts) {
+		return nil
+	}
+	if copy(b, text); len(text) < len(b) {
+		b[len(text)] = 0
+	}
 	return nil
 }
 
@@ -144,17 +199,15 @@ func (d *documentReader) scalar(path string, m *runtime.Member, b []byte, v any)
 		if !ok {
 			return wrong(path, "it is %s, not true or false", quoted(v))
 		}
-		if truth {
+		if truth && !d.skips(truths) {
 			store(1)
-		} else {
-			store(0)
 		}
 		return nil
 	case runtime.KindPointer:
 		return d.pointer(path, u, object, store)
 	case runtime.KindFloat:
 		if u.Size == 4 || u.Size == 8 {
-			return float(path, u, v, store)
+			return d.float(path, u, v, store)
 		}
 	case runtime.KindChar:
 		return d.integer(path, m, b, object["$char"])
@@ -167,7 +220,9 @@ func (d *documentReader) scalar(path string, m *runtime.Member, b []byte, v any)
 	if err != nil || len(raw) > len(b) {
 		return wrong(path, "it is %s, not the %d bytes of its type", quoted(v), u.Size)
 	}
-	copy(b, raw)
+	if !d.skips(exact) {
+		copy(b, raw)
+	}
 	return nil
 }
 
@@ -193,6 +248,9 @@ func (d *documentReader) integer(path string, m *runtime.Member, b []byte, v any
 	}
 	if !fitsBits(n, bits, u.Signed || u.Kind == runtime.KindChar) {
 		return wrong(path, "%s does not fit its %d bits", text, bits)
+	}
+	if d.skips(exact) {
+		return nil
 	}
 	if n.Sign() < 0 {
 		n.Add(n, new(big.Int).Lsh(big.NewInt(1), uint(bits)))
@@ -225,7 +283,7 @@ func fitsBits(n *big.Int, bits int, signed bool) bool {
 	return n.BitLen() <= bits
 }
 
-func float(path string, u *runtime.Shape, v any, store func(uint64)) error {
+func (d *documentReader) float(path string, u *runtime.Shape, v any, store func(uint64)) error {
 	text := ""
 	switch v := v.(type) {
 	case json.Number:
@@ -237,11 +295,15 @@ func float(path string, u *runtime.Shape, v any, store func(uint64)) error {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return wrong(path, "it is %s, not a floating-point number", quoted(v))
 	}
-	if u.Size == 4 {
+	switch {
+	case d.skips(floats):
+	case f != f: // with all bits set, so that it stays a NaN whichever of them another member says
+		store(math.MaxUint64)
+	case u.Size == 4:
 		store(uint64(math.Float32bits(float32(f))))
-		return nil
+	default:
+		store(math.Float64bits(f))
 	}
-	store(math.Float64bits(f))
 	return nil
 }
 
@@ -251,6 +313,9 @@ func (d *documentReader) pointer(path string, u *runtime.Shape, object map[strin
 	addr, err := parseAddress(text)
 	if err != nil {
 		return wrong(path, "%w", err)
+	}
+	if d.skips(exact) {
+		return nil
 	}
 	store(addr)
 	to, shown := object["$to"]

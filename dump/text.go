@@ -3,6 +3,7 @@ package dump
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -200,11 +201,14 @@ func guestText(g runtime.Guest) string {
 	if g.Arch != "" {
 		parts = append(parts, clean(g.Arch))
 	}
-	if len(g.Online) > 0 {
-		parts = append(parts, "online "+runtime.CPUMaskOf(g.Online...).String())
+	if online := runtime.CPUMaskOf(slices.DeleteFunc(slices.Clone(g.Online), impossible)...); !online.IsEmpty() {
+		parts = append(parts, "online "+online.String())
 	}
 	return strings.Join(parts, ", ")
 }
+
+// impossible tells whether no CPU has an id.
+func impossible(id int) bool { return id < 0 || id >= maxCPUs }
 
 // timingText says how long a guest stood still, in a line.
 func timingText(t runtime.Timing) string {

@@ -90,9 +90,27 @@ that compares them and plots their numbers over time.`)
 // that takes long.
 func (t *tool) readSnapshot(file string) (*runtime.Snapshot, error) {
 	defer t.progress("reading " + file)()
-	s, err := runtime.ReadFile(file)
+	s, err := openSnapshot(file)
 	if err != nil {
 		return nil, fmt.Errorf("read a snapshot: %w", err)
+	}
+	return s, nil
+}
+
+// openSnapshot reads a snapshot file, or the JSON of one.
+func openSnapshot(file string) (*runtime.Snapshot, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	in := bufio.NewReader(f)
+	if first, err := in.Peek(1); err != nil || first[0] != '{' {
+		return runtime.ReadFile(file)
+	}
+	s, err := dump.ReadJSON(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return s, nil
 }
@@ -316,7 +334,7 @@ object describes, as C declares them, with the offset of each member in bytes.`)
 
 // shapesOf returns the types in a snapshot file or an object.
 func (t *tool) shapesOf(file string) ([]*runtime.Shape, error) {
-	s, err := runtime.ReadFile(file)
+	s, err := openSnapshot(file)
 	if err == nil {
 		var all []*runtime.Shape
 		for _, p := range s.Programs {
