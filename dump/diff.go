@@ -114,23 +114,23 @@ func (d *differ) snapshots(a, b *runtime.Snapshot) {
 	for _, key := range keys {
 		v, exists := after[key]
 		if !exists {
-			d.report(Change{Path: key.name, Old: entriesOrVars(before[key].Map()), What: "removed"})
+			d.report(Change{Path: key.name, Old: entriesOrVars(before[key]), What: "removed"})
 			continue
 		}
 		d.maps(before[key], v)
 	}
 	for _, key := range more {
 		if _, exists := before[key]; !exists {
-			d.report(Change{Path: key.name, New: entriesOrVars(after[key].Map()), What: "added"})
+			d.report(Change{Path: key.name, New: entriesOrVars(after[key]), What: "added"})
 		}
 	}
 }
 
-func entriesOrVars(m *runtime.Map) string {
-	if text := entriesText(m); text != "" {
-		return m.Type.String() + ", " + text
+func entriesOrVars(v runtime.MapView) string {
+	if text := entriesText(v); text != "" {
+		return v.Map().Type.String() + ", " + text
 	}
-	return m.Type.String()
+	return v.Map().Type.String()
 }
 
 func (d *differ) maps(v, w runtime.MapView) {

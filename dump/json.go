@@ -240,8 +240,7 @@ func (e *encoder) mapOf(v runtime.MapView) {
 	e.hexMember("addr", m.Addr)
 	e.stringMember("status", statusName(m.Status))
 	e.stringMember("reason", m.Reason)
-	held, _ := v.Partial().Len()
-	e.intMember("held", int64(held))
+	e.intMember("held", int64(held(v)))
 	e.intMember("total", int64(m.Total))
 	perCPU := m.Slots > 1 || m.Type.IsPerCPU()
 	if perCPU {

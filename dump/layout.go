@@ -49,7 +49,8 @@ func (l *layouts) ref(s *runtime.Shape) string {
 // layoutMembers writes the members of a document.
 func (e *encoder) layoutMembers() {
 	s := e.snap
-	e.stringMember("layouts", e.layouts.writer.String())
+	e.member("layouts")
+	e.text(e.layouts.writer.String())
 	e.list("programs", len(s.Programs), func(i int) {
 		p := s.Programs[i]
 		e.raw("{")

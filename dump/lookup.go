@@ -122,7 +122,7 @@ func findEntry(m runtime.MapView, path string, at int) (runtime.Value, error) {
 }
 
 func howToChoose(m runtime.MapView, perCPU bool) string {
-	n := m.Map().N
+	n := held(m)
 	if n == 0 {
 		return "the map has no entries"
 	}

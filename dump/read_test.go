@@ -101,6 +101,28 @@ func TestListsAreReadBack(t *testing.T) {
 	require.Equal(t, doc, asJSON(t, read))
 }
 
+// The records of a ring buffer are its entries.
+func TestRecordsAreShownAndReadBack(t *testing.T) {
+	record := func(addr uint64, text string) ktrt.Extent {
+		data := append(make([]byte, 8), text...)
+		bytesOf{data}.u32(0, uint32(len(text)))
+		return ktrt.Extent{Addr: addr, Data: data}
+	}
+	s := &ktrt.Snapshot{Maps: []*ktrt.Map{{ID: 1, Name: "events", Type: ktrt.MapTypeRingBuf, Slots: 1, Total: 2, Extents: []ktrt.Extent{record(1<<40, "ab"), record(1<<40+16, "cdefgh")}}}}
+	var text bytes.Buffer
+	require.NoError(t, dump.Text(&text, s, dump.Options{}))
+	require.Contains(t, text.String(), "events  RINGBUF  id 1  2 entries")
+	require.Contains(t, text.String(), "0x636465666768")
+	read, err := dump.ReadJSON(strings.NewReader(asJSON(t, s)))
+	require.NoError(t, err)
+	require.Equal(t, s.Maps[0].Extents, read.Maps[0].Extents)
+	raw, err := dump.Find(read, "events[1]")
+	require.NoError(t, err)
+	data, err := raw.Bytes()
+	require.NoError(t, err)
+	require.Equal(t, "cdefgh", string(data))
+}
+
 func FuzzReadJSON(f *testing.F) {
 	f.Add([]byte(asJSON(f, guest(5000))))
 	f.Add([]byte(`{"format":"ktgen dump","version":1,"layouts":"","maps":[{"type":"ARENA","status":"complete","extents":[{"addr":"0x10"}]}]}`))

@@ -15,7 +15,7 @@ func (p *printer) showMap(v runtime.MapView) {
 	p.colored(bold, clean(m.Name))
 	p.buf = append(p.buf, "  "+m.Type.String()+"  "...)
 	p.colored(dim, "id "+strconv.FormatUint(uint64(m.ID), 10))
-	if text := entriesText(m); text != "" {
+	if text := entriesText(v); text != "" {
 		p.buf = append(p.buf, "  "+text...)
 	}
 	c := green
@@ -52,14 +52,23 @@ func (p *printer) showMap(v runtime.MapView) {
 
 func isSection(m *runtime.Map) bool { return m.Value != nil && m.Value.Kind == runtime.KindSection }
 
-func entriesText(m *runtime.Map) string {
+func entriesText(v runtime.MapView) string {
+	m := v.Map()
 	if m.Type == runtime.MapTypeArena || isSection(m) {
 		return ""
 	}
-	if m.N == 1 {
+	n := held(v)
+	if n == 1 {
 		return "1 entry"
 	}
-	return strconv.Itoa(m.N) + " entries"
+	return strconv.Itoa(n) + " entries"
+}
+
+// held is how many entries of a map a snapshot holds, the records of a ring
+// buffer among them.
+func held(v runtime.MapView) int {
+	n, _ := v.Partial().Len() // none if the map cannot be read
+	return n
 }
 
 func (p *printer) arena(m *runtime.Map) {
@@ -126,7 +135,7 @@ const chunk = 256
 
 // entries writes the entries of a map that has one value for each.
 func (p *printer) entries(v runtime.MapView) {
-	n, zero := v.Map().N, []int(nil)
+	n, zero := held(v), []int(nil)
 	indexed := v.Map().Keys == nil && len(v.Map().Owners) == 0
 	var batch []int
 	show := func() {
@@ -429,7 +438,7 @@ func (p *printer) pad(text []byte, width int, l *leaf, last bool) {
 
 // perCPU writes a column for each CPU.
 func (p *printer) perCPU(v runtime.MapView) {
-	n := v.Map().N
+	n := held(v)
 	var zero []int
 	for i := range n {
 		if p.left < 0 {
