@@ -39,6 +39,9 @@ func FuzzCapture(f *testing.F) {
 	g.add(13, g.PointerTable(header(13, 15), "bpf_stab", "sks", []uint64{g.Object("sock", "sk_ino", 7)}))
 	g.add(14, g.DeviceHash(header(14, 25), []uint64{g.Device(1, random(4), g.Device(2, random(4), 0))}))
 	g.add(15, g.SockHash(header(15, 18), [][]byte{random(4)}, []uint64{g.Object("sock", "sk_ino", 8)}))
+	h.ValueSize = 8
+	list := entries(20, 4, 8, 1)
+	g.add(16, g.RHash(header(16, 35), memimage.RTable{Buckets: [][]memimage.Entry{list[:6], list[6:9]}}, rtable(1024, 1, list[9:])))
 	freezer := g.freezer(f, freeze.Options{MapBytes: 1 << 20, MaxPause: time.Second})
 
 	used := g.Used()
@@ -51,6 +54,11 @@ func FuzzCapture(f *testing.F) {
 	}
 	f.Add(damage(uint32(g.Phys(g.maps[3]+memimage.Offset("bpf_htab", "n_buckets"))), 1<<31, 3),
 		damage(uint32(g.Phys(g.maps[3]+memimage.Offset("bpf_htab", "buckets"))), g.maps[3], 7))
+
+	table := g.Get(memimage.Addr(g.maps[16], "bpf_rhtab", "ht.tbl"))
+	for field, v := range map[string]uint64{"future_tbl": table, "nest": 1<<32 | 1<<31, "size": 1 << 31} {
+		f.Add(damage(uint32(g.Phys(memimage.Addr(table, "bucket_table", field))), v, 7), []byte(nil))
+	}
 
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		undo := apply(g, used, append(first, second...))

@@ -37,6 +37,7 @@ type zoo struct {
 	Queued map[string][][]byte
 	Rings  map[string][]zooRecord       // what a consumer has not consumed, from the oldest on
 	Slots  map[string]map[uint32]uint64 // what is in the occupied slots of arrays of references
+	Newer  []string                     // names of maps whose type the kernel does not have yet
 	Err    string
 }
 
@@ -114,6 +115,8 @@ const (
 	arenaBase  = 1 << 44
 	arenaPages = 1 << 20 // 4 GiB
 	valueSize  = 28
+
+	rhash ebpf.MapType = 35 // BPF_MAP_TYPE_RHASH
 )
 
 // makeMaps makes the maps that need no object.
@@ -137,6 +140,8 @@ func (k *keeper) makeMaps() error {
 		"hash_big":    {Type: ebpf.Hash, KeySize: 4, ValueSize: 9000, MaxEntries: 30},
 		"hash_lazy":   {Type: ebpf.Hash, KeySize: 12, ValueSize: 13, MaxEntries: 20000, Flags: unix.BPF_F_NO_PREALLOC},
 		"hash_empty":  {Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10},
+		"rhash":       {Type: rhash, KeySize: 11, ValueSize: valueSize, MaxEntries: 5000, Flags: unix.BPF_F_NO_PREALLOC},
+		"rhash_small": {Type: rhash, KeySize: 4, ValueSize: 13, MaxEntries: 3, Flags: unix.BPF_F_NO_PREALLOC},
 		"lru":         {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500},
 		"lru_split":   {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500, Flags: unix.BPF_F_NO_COMMON_LRU},
 		"phash":       {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 13, MaxEntries: 400},
@@ -162,6 +167,10 @@ func (k *keeper) makeMaps() error {
 		m, err := ebpf.NewMap(spec)
 		if name == "zoo_inodes" && err != nil {
 			continue // needs the BPF LSM
+		}
+		if spec.Type == rhash && errors.Is(err, unix.EINVAL) {
+			k.zoo.Newer = append(k.zoo.Newer, name)
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("make map %s: %w", name, err)
@@ -195,7 +204,7 @@ func perCPU(t ebpf.MapType) bool {
 // lookedUp says whether bpf(2) can list the entries of maps of a type.
 func lookedUp(t ebpf.MapType) bool {
 	switch t {
-	case ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash,
+	case ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, rhash,
 		ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.StackTrace:
 		return true
 	}
@@ -246,7 +255,7 @@ func (k *keeper) fillTables() error {
 		}
 		n := int(m.MaxEntries())
 		switch m.Type() {
-		case ebpf.Hash, ebpf.PerCPUHash:
+		case ebpf.Hash, ebpf.PerCPUHash, rhash:
 			n = min(n*4/5, 15000)
 		case ebpf.LRUHash, ebpf.LRUCPUHash:
 			n = n * 3 / 2
@@ -266,8 +275,11 @@ func (k *keeper) fillTables() error {
 
 // deleteSome makes holes in hashes and updates elements in place of others.
 func (k *keeper) deleteSome() error {
-	for _, name := range []string{"hash", "hash_lazy", "phash_lazy"} {
+	for _, name := range []string{"hash", "hash_lazy", "phash_lazy", "rhash"} {
 		m := k.maps[name]
+		if m == nil {
+			continue
+		}
 		for i := 0; i < 300; i += 3 {
 			if err := m.Delete(key(m, i)); err != nil {
 				return fmt.Errorf("delete from %s: %w", name, err)

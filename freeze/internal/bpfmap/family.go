@@ -35,6 +35,7 @@ const (
 	typeUserRingBuf    runtime.MapType = 31
 	typeCgroupStorage  runtime.MapType = 32 // BPF_MAP_TYPE_CGRP_STORAGE
 	typeArena          runtime.MapType = 33
+	typeRHash          runtime.MapType = 35
 )
 
 // copier copies the entries of a map into its columns. It returns an error if
@@ -54,6 +55,7 @@ var families = []family{
 	{[]runtime.MapType{typeArray}, resolveArray},
 	{[]runtime.MapType{typePerCPUArray}, resolvePerCPUArray},
 	{[]runtime.MapType{typeHash, typeLRUHash}, resolveHash},
+	{[]runtime.MapType{typeRHash}, resolveRHash},
 	{[]runtime.MapType{typePerCPUHash, typeLRUPerCPUHash}, resolvePerCPUHash},
 	{[]runtime.MapType{typeTaskStorage}, resolveTaskStorage},
 	{[]runtime.MapType{typeCgroupStorage, typeInodeStorage, typeSkStorage}, resolveStorage},

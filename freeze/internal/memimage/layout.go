@@ -67,8 +67,11 @@ var structs = map[string]struct {
 	"bpf_htab": {320, []member{
 		{"buckets", 264, 8, 0}, {"n_buckets", 280, 4, 0},
 	}},
-	"bucket":    {24, []member{{"head.first", 8, 8, 0}}},
-	"htab_elem": {48, []member{{"hash_node.next", 8, 8, 0}, {"key", 48, 1, -1}}},
+	"bucket":       {24, []member{{"head.first", 8, 8, 0}}},
+	"htab_elem":    {48, []member{{"hash_node.next", 8, 8, 0}, {"key", 48, 1, -1}}},
+	"bpf_rhtab":    {384, []member{{"ht.tbl", 264, 8, 0}, {"ht.nelems.counter", 300, 4, 0}}},
+	"bucket_table": {64, []member{{"size", 4, 4, 0}, {"nest", 8, 4, 0}, {"future_tbl", 24, 8, 0}, {"buckets", 56, 8, -1}}},
+	"rhtab_elem":   {16, []member{{"node.next", 8, 8, 0}, {"data", 16, 1, -1}}},
 	"bpf_local_storage_map": {288, []member{
 		{"buckets", 256, 8, 0}, {"bucket_log", 264, 4, 0},
 	}},
@@ -146,18 +149,28 @@ func marshal(b *btf.Builder) []byte {
 }
 
 // addMember adds a member, in structs of its own if its path has several parts.
+// Members that follow one another in a struct of one name are in one.
 func addMember(t *btf.Struct, m member) {
-	var typ btf.Type = &btf.Int{Name: fmt.Sprintf("u%d", 8*m.size), Size: uint32(m.size)}
-	if m.count != 0 {
-		typ = &btf.Array{Type: typ, Index: &btf.Int{Name: "u32", Size: 4}, Nelems: uint32(max(m.count, 0))}
-	}
-	path := strings.Split(m.path, ".")
-	for i := len(path) - 1; i > 0; i-- {
-		s := &btf.Struct{Name: path[i-1] + "_t", Size: uint32(m.size * max(m.count, 1)), Members: []btf.Member{{Name: path[i], Type: typ}}}
-		if m.count < 0 {
-			s.Size = 0
+	first, rest, nested := strings.Cut(m.path, ".")
+	if !nested {
+		var typ btf.Type = &btf.Int{Name: fmt.Sprintf("u%d", 8*m.size), Size: uint32(m.size)}
+		if m.count != 0 {
+			typ = &btf.Array{Type: typ, Index: &btf.Int{Name: "u32", Size: 4}, Nelems: uint32(max(m.count, 0))}
 		}
-		typ = s
+		t.Members = append(t.Members, btf.Member{Name: first, Type: typ, Offset: btf.Bits(m.offset * 8)})
+		return
 	}
-	t.Members = append(t.Members, btf.Member{Name: path[0], Type: typ, Offset: btf.Bits(m.offset * 8)})
+	last := len(t.Members) - 1
+	if last < 0 || t.Members[last].Name != first {
+		inner := &btf.Struct{Name: first + "_t"}
+		t.Members = append(t.Members, btf.Member{Name: first, Type: inner, Offset: btf.Bits(m.offset * 8)})
+		last++
+	}
+	inner := t.Members[last].Type.(*btf.Struct)
+	m.path, m.offset = rest, m.offset-int(t.Members[last].Offset.Bytes())
+	inner.Size = uint32(m.offset + m.size*max(m.count, 0))
+	if m.count == 0 {
+		inner.Size = uint32(m.offset + m.size)
+	}
+	addMember(inner, m)
 }
