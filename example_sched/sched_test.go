@@ -22,7 +22,7 @@ func TestSpinningTasksShareTheCPUs(t *testing.T) {
 	require.EqualValues(t, 20_000_000, snap.Data().SliceNs)
 	require.True(t, snap.Rodata().AccountKthreads)
 	require.Equal(t, "tally", snap.TallyOps().Name)
-	require.EqualValues(t, 5000, snap.TallyOps().TimeoutMs)
+	require.EqualValues(t, 20_000, snap.TallyOps().TimeoutMs)
 
 	// What is in a map is a Go value: it can be compared, printed, ranged over.
 	normal := examplesched.Ctx{Weight: 100, Policy: examplesched.Policy_POLICY_NORMAL}
