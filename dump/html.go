@@ -21,10 +21,16 @@ var page embed.FS
 // compared, and numbers of several captures plotted over time.
 func HTML(w io.Writer, snaps ...*runtime.Snapshot) error { return Page(w, snaps, nil) }
 
-// Page is [HTML] with further plots, which the page opens with.
-func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot) error {
+// Page is [HTML] with further plots, which the page opens with. If maps are
+// named the page has only those: of each snapshot the ones that it has. A name
+// that none of them has is an error of [runtime.Snapshot.Map].
+func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot, maps ...string) error {
 	if len(snaps) == 0 {
 		return errors.New("write a page: there is no snapshot to show")
+	}
+	views, err := chooseOfEach(snaps, maps)
+	if err != nil {
+		return err
 	}
 	draws := len(snaps)+len(plots) > 1
 	before, rest, err := pageText(snaps, draws)
@@ -34,10 +40,10 @@ func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot) error {
 	between, after, _ := strings.Cut(rest, "{{script}}")
 	out := &pageWriter{w: w}
 	out.text(before)
-	for _, s := range snaps {
+	for i, s := range snaps {
 		out.text("<script type=\"application/json\" class=\"capture\">\n")
 		if out.err == nil {
-			out.err = writeDocument(w, s, nil)
+			out.err = writeDocument(w, s, views[i], nil)
 		}
 		out.text("</script>\n")
 	}
@@ -51,6 +57,41 @@ func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot) error {
 	out.file("page.js")
 	out.text(after)
 	return out.err
+}
+
+// chooseOfEach returns the maps of these names that each snapshot has, all if
+// there are no names.
+func chooseOfEach(snaps []*runtime.Snapshot, names []string) ([][]runtime.MapView, error) {
+	chosen, missing := make([][]string, len(snaps)), error(nil)
+	for _, name := range names {
+		found := false
+		for i, s := range snaps {
+			v := s.Map(name)
+			var absent *runtime.MapNotFound
+			switch {
+			case v.Map() != nil:
+				chosen[i], found = append(chosen[i], name), true
+			case errors.As(v.Err(), &absent):
+				missing = v.Err()
+			default:
+				return nil, v.Err()
+			}
+		}
+		if !found {
+			return nil, missing
+		}
+	}
+	views := make([][]runtime.MapView, len(snaps))
+	for i, s := range snaps {
+		if len(names) > 0 && len(chosen[i]) == 0 {
+			continue
+		}
+		var err error
+		if views[i], err = choose(s, chosen[i]); err != nil {
+			return nil, err
+		}
+	}
+	return views, nil
 }
 
 // pageText returns what comes before the captures and after them.

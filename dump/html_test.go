@@ -3,6 +3,7 @@ package dump_test
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,19 @@ func TestPagesEscapeWhatTheGuestSays(t *testing.T) {
 	require.NotContains(t, html, "<i>spawn</i>")
 	require.Contains(t, html, `\u003cb\u003eworker`)
 	require.Contains(t, html, "&lt;i&gt;spawn")
+}
+
+func TestPagesOfChosenMapsHaveThoseThatACaptureHas(t *testing.T) {
+	earlier, later := guest(5000), guest(9000)
+	earlier.Maps = slices.Delete(earlier.Maps, 4, 5) // big
+	var b bytes.Buffer
+	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{earlier, later}, nil, "big", "mysched.bss"))
+	require.Equal(t, 1, strings.Count(b.String(), `"name":"big"`))
+	require.Equal(t, 2, strings.Count(b.String(), `"name":"mysched.bss"`))
+	require.NotContains(t, b.String(), `"name":"untyped"`)
+	err := dump.Page(&b, []*ktrt.Snapshot{earlier, later}, nil, "bigg")
+	require.ErrorAs(t, err, new(*ktrt.MapNotFound))
+	require.ErrorContains(t, err, `did you mean "big"?`)
 }
 
 func TestPagesNeedNothingElse(t *testing.T) {

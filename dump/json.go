@@ -24,19 +24,20 @@ const (
 	Version = 1
 )
 
-// JSON writes all that a snapshot holds as one JSON document; SCHEMA.md
-// describes it, and [ReadJSON] reads it.
-func JSON(w io.Writer, s *runtime.Snapshot) error {
-	return writeDocument(w, s, newLayouts(s))
-}
-
-// writeDocument writes a document, without what only reading it back needs if
-// layouts is nil.
-func writeDocument(w io.Writer, s *runtime.Snapshot, layouts *layouts) error {
-	views, err := choose(s, nil)
+// JSON writes what a snapshot holds as one JSON document; SCHEMA.md describes
+// it, and [ReadJSON] reads it. If maps are named the document has only those. It
+// fails with an error of [runtime.Snapshot.Map] if there is none of a name.
+func JSON(w io.Writer, s *runtime.Snapshot, maps ...string) error {
+	views, err := choose(s, maps)
 	if err != nil {
 		return err
 	}
+	return writeDocument(w, s, views, newLayouts(s))
+}
+
+// writeDocument writes a document of some maps, without what only reading it
+// back needs if layouts is nil.
+func writeDocument(w io.Writer, s *runtime.Snapshot, views []runtime.MapView, layouts *layouts) error {
 	e := newEncoder(w, s)
 	e.layouts = layouts
 	e.document(views)

@@ -101,14 +101,22 @@ func TestListsAreReadBack(t *testing.T) {
 	require.Equal(t, doc, asJSON(t, read))
 }
 
-// The records of a ring buffer are its entries.
-func TestRecordsAreShownAndReadBack(t *testing.T) {
-	record := func(addr uint64, text string) ktrt.Extent {
+// ring is a snapshot of a ring buffer with these records.
+func ring(records ...string) *ktrt.Snapshot {
+	m := &ktrt.Map{ID: 1, Name: "events", Type: ktrt.MapTypeRingBuf, Slots: 1, Total: len(records)}
+	addr := uint64(1 << 40)
+	for _, text := range records {
 		data := append(make([]byte, 8), text...)
 		bytesOf{data}.u32(0, uint32(len(text)))
-		return ktrt.Extent{Addr: addr, Data: data}
+		m.Extents = append(m.Extents, ktrt.Extent{Addr: addr, Data: data})
+		addr += uint64(len(data)+7) &^ 7
 	}
-	s := &ktrt.Snapshot{Maps: []*ktrt.Map{{ID: 1, Name: "events", Type: ktrt.MapTypeRingBuf, Slots: 1, Total: 2, Extents: []ktrt.Extent{record(1<<40, "ab"), record(1<<40+16, "cdefgh")}}}}
+	return &ktrt.Snapshot{Maps: []*ktrt.Map{m}}
+}
+
+// The records of a ring buffer are its entries.
+func TestRecordsAreShownAndReadBack(t *testing.T) {
+	s := ring("ab", "cdefgh")
 	var text bytes.Buffer
 	require.NoError(t, dump.Text(&text, s, dump.Options{}))
 	require.Contains(t, text.String(), "events  RINGBUF  id 1  2 entries")
@@ -121,6 +129,26 @@ func TestRecordsAreShownAndReadBack(t *testing.T) {
 	data, err := raw.Bytes()
 	require.NoError(t, err)
 	require.Equal(t, "cdefgh", string(data))
+}
+
+// What is left out is only where pointers say that it was.
+func TestDocumentsOfChosenMapsAreReadBack(t *testing.T) {
+	s := guest(5000)
+	var b bytes.Buffer
+	require.NoError(t, dump.JSON(&b, s, "mysched.bss", "big", "mysched.bss"))
+	read, err := dump.ReadJSON(&b)
+	require.NoError(t, err)
+	require.Len(t, read.Maps, 2)
+	require.Equal(t, "mysched.bss", read.Maps[0].Name)
+	n, err := read.Var("nr_dispatched").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, 500, n)
+	addr, err := read.Var("current").Uint64()
+	require.NoError(t, err)
+	require.Equal(t, uint64(tasksAddr+56), addr)
+	var absent *ktrt.NotCaptured
+	require.ErrorAs(t, read.Var("current").Get("tid").Err(), &absent)
+	require.ErrorAs(t, dump.JSON(&b, s, "mysched.bs"), new(*ktrt.MapNotFound))
 }
 
 func FuzzReadJSON(f *testing.F) {

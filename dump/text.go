@@ -66,7 +66,10 @@ func choose(s *runtime.Snapshot, names []string) ([]runtime.MapView, error) {
 		if v.Map() == nil {
 			return nil, v.Err()
 		}
-		views = append(views, v)
+		chosen := func(other runtime.MapView) bool { return other.Map() == v.Map() }
+		if !slices.ContainsFunc(views, chosen) {
+			views = append(views, v)
+		}
 	}
 	return views, nil
 }

@@ -44,7 +44,7 @@ that compares them and plots their numbers over time.`)
 	width := set.Int("width", 0, "with text: the `columns` of a line (default: those of the terminal, or 100)")
 	zeros := set.Bool("zeros", false, "with text: show what is zero, too")
 	var maps names
-	set.Var(&maps, "map", "with text: show only the map of that `name`; can be repeated")
+	set.Var(&maps, "map", "show only the map of that `name`; can be repeated")
 	files, err := t.parseMixed(set, args)
 	if err != nil {
 		return err
@@ -56,8 +56,8 @@ that compares them and plots their numbers over time.`)
 		return t.unknown("format", *format, formats)
 	case *format != "html" && len(files) > 1:
 		return t.misused("several snapshots are shown together with -o html")
-	case *format != "text" && (len(maps) > 0 || *zeros || *width != 0):
-		return t.misused("-map, -width and -zeros go with text")
+	case *format != "text" && (*zeros || *width != 0):
+		return t.misused("-width and -zeros go with text")
 	}
 	var snaps []*runtime.Snapshot
 	for _, file := range files {
@@ -70,9 +70,9 @@ that compares them and plots their numbers over time.`)
 	out := bufio.NewWriter(t.stdout)
 	switch *format {
 	case "json":
-		err = dump.JSON(out, snaps[0])
+		err = dump.JSON(out, snaps[0], maps...)
 	case "html":
-		err = dump.HTML(out, snaps...)
+		err = dump.Page(out, snaps, nil, maps...)
 	default:
 		o := dump.Options{Maps: maps, Width: *width, Zeros: *zeros}
 		if f, ok := t.stdout.(*os.File); ok {

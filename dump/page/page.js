@@ -348,7 +348,8 @@ function value(row, l) {
 	span(row, style(v), text(v).slice(0, 4000));
 	if (!isObject(v) || !("$ptr" in v)) return;
 	if (v.$cast) span(row, "dim", " (" + v.$cast + ")");
-	if (v.$at) {
+	if (v.$at && !captures[state.capture].maps.some(m => m.id === v.$map)) span(row, "dim", " → " + v.$at);
+	else if (v.$at) {
 		span(row, "dim", " → ");
 		const a = document.createElement("a");
 		marked(a, v.$at);
