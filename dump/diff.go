@@ -141,8 +141,8 @@ func (d *differ) maps(v, w runtime.MapView) {
 	if v.Err() != nil || w.Err() != nil || d.done {
 		return
 	}
-	ours, theirs := identities(a), identities(b)
-	index := make(map[entryKey]int, b.N)
+	ours, theirs := identities(v), identities(w)
+	index := make(map[entryKey]int, len(theirs))
 	for i, id := range theirs {
 		index[id] = i
 	}
@@ -174,10 +174,11 @@ type entryKey struct {
 	count int // of the entries before it with the same key
 }
 
-func identities(m *runtime.Map) []entryKey {
-	keys, counts := make([]entryKey, m.N), make(map[string]int, m.N)
+func identities(v runtime.MapView) []entryKey {
+	n := held(v)
+	keys, counts := make([]entryKey, n), make(map[string]int, n)
 	for i := range keys {
-		key := identity(m, i)
+		key := identity(v.Map(), i)
 		keys[i] = entryKey{key, counts[key]}
 		counts[key]++
 	}
@@ -266,7 +267,7 @@ func (d *differ) values(path string, v, w *runtime.Value, depth int) {
 		}
 		fallthrough
 	default:
-		if old, is := oneLine(v), oneLine(w); old != is || v.Size() != w.Size() {
+		if old, is := oneLine(v), oneLine(w); old != is || v.Size() != w.Size() || v.Kind() == "Bytes" {
 			d.report(Change{Path: path, Old: old, New: is, What: "changed"})
 		}
 	}

@@ -52,6 +52,15 @@ func TestAPartOfAMapProvesNothingAboutTheRest(t *testing.T) {
 	require.Empty(t, lines(a, b))
 }
 
+func TestRecordsDifferByTheirPlace(t *testing.T) {
+	require.Empty(t, lines(ring("ab", "cd"), ring("ab", "cd")))
+	require.Equal(t, "~ events[1]: 0x6364 -> 0x6365\n", lines(ring("ab", "cd"), ring("ab", "ce")))
+	require.Equal(t, "+ events[1]: 0x6364\n", lines(ring("ab"), ring("ab", "cd")))
+	require.Equal(t, "- events[1]: 0x6364\n", lines(ring("ab", "cd"), ring("ab")))
+	long := strings.Repeat("x", 200)
+	require.Equal(t, 1, strings.Count(lines(ring(long+"a"), ring(long+"b")), "~ events[0]"), "behind what a line has room for")
+}
+
 func TestMapsThatOnlyOneSnapshotHasAreNamed(t *testing.T) {
 	a, b := guest(5000), guest(5000)
 	b.Maps = b.Maps[:6]
