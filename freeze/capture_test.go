@@ -70,6 +70,39 @@ func TestArrays(t *testing.T) {
 	}
 }
 
+func TestArraysOfInstructions(t *testing.T) {
+	values := [][]byte{random(16), random(16), random(16)}
+	header := memimage.Map{ID: 7, Name: "insns", Type: 34, KeySize: 4, ValueSize: 16, MaxEntries: 3}
+	for name, c := range map[string]struct {
+		damage func(h *memimage.Map)
+		held   int
+		want   string
+	}{
+		"all":                      {func(*memimage.Map) {}, 3, ""},
+		"values of another size":   {func(h *memimage.Map) { h.ValueSize = 8 }, 0, "key_size is 4 and value_size 8"},
+		"four billion of them":     {func(h *memimage.Map) { h.MaxEntries = 1<<32 - 1 }, -1, "of 4294967295"},
+		"keys that are no indices": {func(h *memimage.Map) { h.KeySize = 8 }, 0, "key_size is 8 and value_size 16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, h := newGuest(), header
+			c.damage(&h)
+			g.add(7, g.InsnArray(h, values))
+			m := mapOf(t, g.capture(t, freeze.Options{}), 7)
+			require.Contains(t, m.Reason, c.want)
+			require.Equal(t, c.want == "", m.Status == runtime.Complete, m.Reason)
+			if c.held >= 0 {
+				require.Equal(t, c.held, m.N)
+			}
+			if m.N > 0 {
+				require.Equal(t, "bpf_insn_array_value", m.Value.Name)
+			}
+			for i := range min(m.N, len(values)) {
+				require.Equal(t, values[i], value(m, i, 0))
+			}
+		})
+	}
+}
+
 func TestPerCPUArrays(t *testing.T) {
 	g := newGuest()
 	var values [][][]byte

@@ -42,6 +42,8 @@ func FuzzCapture(f *testing.F) {
 	h.ValueSize = 8
 	list := entries(20, 4, 8, 1)
 	g.add(16, g.RHash(header(16, 35), memimage.RTable{Buckets: [][]memimage.Entry{list[:6], list[6:9]}}, rtable(1024, 1, list[9:])))
+	h.ValueSize = 16
+	g.add(17, g.InsnArray(header(17, 34), [][]byte{random(16), random(16)}))
 	freezer := g.freezer(f, freeze.Options{MapBytes: 1 << 20, MaxPause: time.Second})
 
 	used := g.Used()

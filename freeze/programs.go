@@ -22,7 +22,7 @@ import (
 // changes while a map refers to it, so what was copied before a stop is right
 // if the map still refers to the same object during it.
 type programs struct {
-	kernel program // the kernel's own BTF, for struct_ops
+	kernel program // the kernel's own BTF, for values of its types
 	known  map[bpfmap.BTF]*program
 	casts  []runtime.Cast // by which programs are described
 }
@@ -154,8 +154,8 @@ func (p *programs) keepOnly(maps []*bpfmap.Map) (forgot bool) {
 // describe sets the program and the shapes of a map.
 func (p *programs) describe(m *bpfmap.Map) error {
 	prog := p.known[m.BTF]
-	if prog == nil {
-		return nil // made without BTF, or not reached
+	if prog == nil { // made without BTF, or not reached
+		return p.describeByKernel(m)
 	}
 	prog.decode(m.BTF, p.casts)
 	if prog.err != nil {
@@ -163,14 +163,18 @@ func (p *programs) describe(m *bpfmap.Map) error {
 	}
 	m.Program = prog.program
 	if m.KernelValueType != 0 {
-		var err error
-		m.Value, err = p.kernel.shape(m.KernelValueType)
-		return err
+		return p.describeByKernel(m)
 	}
 	var keyErr, valueErr error
 	m.Key, keyErr = prog.shape(m.KeyType)
 	m.Value, valueErr = prog.value(m)
 	return errors.Join(keyErr, valueErr)
+}
+
+// describeByKernel sets the shape of values whose type is the kernel's.
+func (p *programs) describeByKernel(m *bpfmap.Map) (err error) {
+	m.Value, err = p.kernel.shape(m.KernelValueType)
+	return err
 }
 
 // decode parses the object's BTF, the first time.

@@ -197,7 +197,8 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64,
 // capture has in their place.
 func isKernelOwned(t runtime.MapType) bool {
 	switch t {
-	case runtime.MapTypeStructOps, runtime.MapTypeRingBuf, runtime.MapTypeArrayOfMaps, runtime.MapTypeHashOfMaps:
+	case runtime.MapTypeStructOps, runtime.MapTypeRingBuf, runtime.MapTypeArrayOfMaps, runtime.MapTypeHashOfMaps,
+		runtime.MapTypeInsnArray:
 		return true
 	}
 	return t.HoldsReferences()

@@ -398,6 +398,7 @@ const stackBuildID = 1 << 5
 var accessOf = map[runtime.MapType]Access{
 	runtime.MapTypeArray:          AccessArray,
 	runtime.MapTypePerCPUArray:    AccessPerCPUArray,
+	runtime.MapTypeInsnArray:      AccessArray,
 	runtime.MapTypeHash:           AccessHash,
 	runtime.MapTypeLRUHash:        AccessHash,
 	runtime.MapTypeRHash:          AccessHash,

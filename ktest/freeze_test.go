@@ -66,6 +66,7 @@ func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
 			for _, name := range want.slotNames() {
 				requireSlots(t, want.Slots[name], mapNamed(t, snap, name))
 			}
+			requireFollowed(t, snap, want)
 			requireNamedStack(t, snap, mapNamed(t, snap, "stacks"))
 			bloom := mapNamed(t, snap, "bloom")
 			require.Equal(t, runtime.Unsupported, bloom.Status)
@@ -227,6 +228,24 @@ func requireSlots(t *testing.T, want map[uint32]uint64, got *runtime.Map) {
 		}
 	}
 	require.Equal(t, want, occupied, got.Name)
+}
+
+// requireFollowed looks for where the instructions of a program went: the jump
+// is gone, and the call that follows it has become several.
+func requireFollowed(t *testing.T, snap *runtime.Snapshot, want zoo) {
+	t.Helper()
+	if slices.Contains(want.Newer, "insns") {
+		return
+	}
+	m := mapNamed(t, snap, "insns")
+	require.NotNil(t, m.Value)
+	require.Equal(t, "bpf_insn_array_value", m.Value.Name)
+	var translated []int32
+	for i := range m.N {
+		translated = append(translated, int32(binary.LittleEndian.Uint32(m.Values[i*m.Stride+4:])))
+	}
+	require.Equal(t, []int32{0, -1, 1}, translated[:3])
+	require.Greater(t, translated[3], int32(2))
 }
 
 // requireNamedStack looks for the program that kept its stack, and the system

@@ -100,7 +100,7 @@ func (k *keeper) keep(object []byte) error {
 	for _, step := range []func() error{
 		k.makeMaps,
 		func() error { return k.load(object) },
-		k.fillTables, k.deleteSome, k.fillTrie, k.fillReferences, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillInodes, k.fillArena,
+		k.fillTables, k.deleteSome, k.fillTrie, k.fillInsns, k.fillReferences, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillInodes, k.fillArena,
 		k.fillRings, k.fillUserRing, k.fillStacks, k.fillSlots,
 		k.dump,
 	} {
@@ -116,7 +116,8 @@ const (
 	arenaPages = 1 << 20 // 4 GiB
 	valueSize  = 28
 
-	rhash ebpf.MapType = 35 // BPF_MAP_TYPE_RHASH
+	insnArray ebpf.MapType = 34 // BPF_MAP_TYPE_INSN_ARRAY
+	rhash     ebpf.MapType = 35 // BPF_MAP_TYPE_RHASH
 )
 
 // makeMaps makes the maps that need no object.
@@ -142,6 +143,7 @@ func (k *keeper) makeMaps() error {
 		"hash_empty":  {Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10},
 		"rhash":       {Type: rhash, KeySize: 11, ValueSize: valueSize, MaxEntries: 5000, Flags: unix.BPF_F_NO_PREALLOC},
 		"rhash_small": {Type: rhash, KeySize: 4, ValueSize: 13, MaxEntries: 3, Flags: unix.BPF_F_NO_PREALLOC},
+		"insns":       {Type: insnArray, KeySize: 4, ValueSize: 16, MaxEntries: insnCount, Key: u32, Value: insnValue()},
 		"lru":         {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500},
 		"lru_split":   {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500, Flags: unix.BPF_F_NO_COMMON_LRU},
 		"phash":       {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 13, MaxEntries: 400},
@@ -168,7 +170,7 @@ func (k *keeper) makeMaps() error {
 		if name == "zoo_inodes" && err != nil {
 			continue // needs the BPF LSM
 		}
-		if spec.Type == rhash && errors.Is(err, unix.EINVAL) {
+		if spec.Type >= insnArray && errors.Is(err, unix.EINVAL) {
 			k.zoo.Newer = append(k.zoo.Newer, name)
 			continue
 		}
@@ -205,7 +207,7 @@ func perCPU(t ebpf.MapType) bool {
 func lookedUp(t ebpf.MapType) bool {
 	switch t {
 	case ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, rhash,
-		ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.StackTrace:
+		insnArray, ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.StackTrace:
 		return true
 	}
 	return false
@@ -213,7 +215,7 @@ func lookedUp(t ebpf.MapType) bool {
 
 // filledWithNoise says whether maps of a type take any key and value.
 func filledWithNoise(t ebpf.MapType) bool {
-	return lookedUp(t) && t != ebpf.LPMTrie && t != ebpf.ArrayOfMaps && t != ebpf.HashOfMaps && t != ebpf.StackTrace
+	return lookedUp(t) && t != insnArray && t != ebpf.LPMTrie && t != ebpf.ArrayOfMaps && t != ebpf.HashOfMaps && t != ebpf.StackTrace
 }
 
 // bufferSize is how many bytes bpf(2) takes for a value of m.

@@ -36,16 +36,42 @@ func (l *array) copy(p *Pass, m *Map) error {
 	if elemSize != (uint64(m.ValueSize)+7)&^7 || elemSize == 0 {
 		return corrupt("elem_size is %d for values of %d bytes", elemSize, m.ValueSize)
 	}
-	m.Total, m.Stride = m.MaxEntries, int(elemSize)
-	m.Base = uint64(m.addr) + uint64(l.value)
+	return p.table(m, m.addr+kmem.Addr(l.value), elemSize)
+}
+
+// table copies the values of a map that stand one after another from a, each in
+// elemSize bytes.
+func (p *Pass) table(m *Map, a kmem.Addr, elemSize uint64) error {
+	m.Total, m.Stride, m.Base = m.MaxEntries, int(elemSize), uint64(a)
 	n := m.affordable(uint64(m.MaxEntries), elemSize)
-	found, err := p.span(m, kmem.Addr(m.Base), int(n*elemSize))
+	found, err := p.span(m, a, int(n*elemSize))
 	m.N = found / m.Stride
 	m.Values = m.Values[:m.N*m.Stride]
 	if err != nil {
 		return fmt.Errorf("read value %d of %d: %w", m.N, m.MaxEntries, err)
 	}
 	return nil
+}
+
+// insnArray copies BPF_MAP_TYPE_INSN_ARRAY, where instructions of a program went
+// when it was translated: struct bpf_insn_array.values[index]
+// (kernel/bpf/bpf_insn_array.c). Such maps are made without BTF.
+type insnArray struct {
+	values, size int
+	typ          uint32 // id of struct bpf_insn_array_value in the kernel's BTF
+}
+
+func resolveInsnArray(r *resolver) copier {
+	const value = "bpf_insn_array_value"
+	return &insnArray{values: r.at("bpf_insn_array", "values"), size: r.size(value), typ: r.id(value)}
+}
+
+func (l *insnArray) copy(p *Pass, m *Map) error {
+	if m.KeySize != arrayKey || m.ValueSize != l.size {
+		return corrupt("key_size is %d and value_size %d", m.KeySize, m.ValueSize)
+	}
+	m.KernelValueType = l.typ
+	return p.table(m, m.addr+kmem.Addr(l.values), uint64(l.size))
 }
 
 // arrayKey is the size of an array's key, a u32 index.

@@ -35,6 +35,7 @@ const (
 	typeUserRingBuf    runtime.MapType = 31
 	typeCgroupStorage  runtime.MapType = 32 // BPF_MAP_TYPE_CGRP_STORAGE
 	typeArena          runtime.MapType = 33
+	typeInsnArray      runtime.MapType = 34
 	typeRHash          runtime.MapType = 35
 )
 
@@ -53,6 +54,7 @@ type family struct {
 
 var families = []family{
 	{[]runtime.MapType{typeArray}, resolveArray},
+	{[]runtime.MapType{typeInsnArray}, resolveInsnArray},
 	{[]runtime.MapType{typePerCPUArray}, resolvePerCPUArray},
 	{[]runtime.MapType{typeHash, typeLRUHash}, resolveHash},
 	{[]runtime.MapType{typeRHash}, resolveRHash},

@@ -49,7 +49,7 @@ type Map struct {
 	BTF             BTF // zero if the map was made without BTF
 	KeyType         uint32
 	ValueType       uint32
-	KernelValueType uint32 // struct_ops: id of the value's type in the kernel's BTF
+	KernelValueType uint32 // id of the value's type in the kernel's BTF, if it is the kernel's: of struct_ops, of instructions
 
 	addr    kmem.Addr
 	btfAddr kmem.Addr

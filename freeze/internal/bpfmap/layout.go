@@ -86,6 +86,20 @@ func (r *resolver) size(typeName string) int {
 	return size
 }
 
+// id returns the id of a kernel struct.
+func (r *resolver) id(typeName string) uint32 {
+	var t *ebtf.Struct
+	if err := r.spec.TypeByName(typeName, &t); err != nil {
+		r.missing = append(r.missing, typeName)
+		return 0
+	}
+	id, err := r.spec.TypeID(t)
+	if err != nil {
+		r.missing = append(r.missing, typeName)
+	}
+	return uint32(id)
+}
+
 // maxStruct bounds the size of the kernel structs that are read whole.
 const maxStruct = 1 << 16
 

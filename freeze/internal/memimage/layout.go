@@ -67,11 +67,13 @@ var structs = map[string]struct {
 	"bpf_htab": {320, []member{
 		{"buckets", 264, 8, 0}, {"n_buckets", 280, 4, 0},
 	}},
-	"bucket":       {24, []member{{"head.first", 8, 8, 0}}},
-	"htab_elem":    {48, []member{{"hash_node.next", 8, 8, 0}, {"key", 48, 1, -1}}},
-	"bpf_rhtab":    {384, []member{{"ht.tbl", 264, 8, 0}, {"ht.nelems.counter", 300, 4, 0}}},
-	"bucket_table": {64, []member{{"size", 4, 4, 0}, {"nest", 8, 4, 0}, {"future_tbl", 24, 8, 0}, {"buckets", 56, 8, -1}}},
-	"rhtab_elem":   {16, []member{{"node.next", 8, 8, 0}, {"data", 16, 1, -1}}},
+	"bucket":               {24, []member{{"head.first", 8, 8, 0}}},
+	"htab_elem":            {48, []member{{"hash_node.next", 8, 8, 0}, {"key", 48, 1, -1}}},
+	"bpf_rhtab":            {384, []member{{"ht.tbl", 264, 8, 0}, {"ht.nelems.counter", 300, 4, 0}}},
+	"bucket_table":         {64, []member{{"size", 4, 4, 0}, {"nest", 8, 4, 0}, {"future_tbl", 24, 8, 0}, {"buckets", 56, 8, -1}}},
+	"rhtab_elem":           {16, []member{{"node.next", 8, 8, 0}, {"data", 16, 1, -1}}},
+	"bpf_insn_array":       {272, []member{{"values", 272, 1, -1}}},
+	"bpf_insn_array_value": {16, nil},
 	"bpf_local_storage_map": {288, []member{
 		{"buckets", 256, 8, 0}, {"bucket_log", 264, 4, 0},
 	}},

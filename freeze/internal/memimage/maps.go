@@ -106,6 +106,14 @@ func (m *Image) Array(h Map, values [][]byte) uint64 {
 	return a
 }
 
+// InsnArray makes a BPF_MAP_TYPE_INSN_ARRAY.
+func (m *Image) InsnArray(h Map, values [][]byte) uint64 {
+	a := m.Vmalloc(sizeOf("bpf_insn_array") + int(h.ValueSize)*len(values))
+	m.header(a, h)
+	m.Write(Addr(a, "bpf_insn_array", "values"), bytes.Join(values, nil))
+	return a
+}
+
 // PerCPUArray makes a BPF_MAP_TYPE_PERCPU_ARRAY, values[index][cpu].
 func (m *Image) PerCPUArray(h Map, values [][][]byte) uint64 {
 	a := m.Vmalloc(sizeOf("bpf_array") + 8*len(values))
