@@ -32,10 +32,16 @@ func newLayouts(s *runtime.Snapshot) *layouts {
 	for i := range s.Kernel {
 		l.ref(s.Kernel[i].Type)
 	}
-	if _, err := runtime.ParseShapes(l.writer.String()); err != nil {
+	if !l.consistent() {
 		return nil
 	}
 	return l
+}
+
+// consistent tells whether the types can be read back.
+func (l *layouts) consistent() bool {
+	_, err := runtime.ParseShapes(l.writer.String())
+	return err == nil
 }
 
 // ref returns the text that refers to a type, which it adds if it is new.

@@ -48,14 +48,9 @@ func writeMembers(w io.Writer, s *runtime.Shape, depth, base int, n *int) {
 			fmt.Fprintln(w, "\t...")
 			return
 		}
-		u := m.Type.Underlying()
 		at := base + m.Offset
-		if m.Name == "" && u != nil && (u.Kind == runtime.KindStruct || u.Kind == runtime.KindUnion) {
-			keyword := "struct"
-			if u.Kind == runtime.KindUnion {
-				keyword = "union"
-			}
-			fmt.Fprintf(w, "%s%s {\n", tabs(depth), keyword)
+		if u := anonymous(m); u != nil {
+			fmt.Fprintf(w, "%s%s {\n", tabs(depth), kindNames[u.Kind])
 			writeMembers(w, u, depth+1, at, n)
 			fmt.Fprintf(w, "%s};\n", tabs(depth))
 			continue

@@ -38,7 +38,7 @@ func commands() []command {
 			"print one value: ktgen get FILE 'scx_per_task[cpu=1][0].ctx.weight'"}}, plain((*tool).get)},
 		{"maps", []form{{"maps [-o text|json] FILE",
 			"list the maps of a snapshot file"}}, plain((*tool).maps)},
-		{"types", []form{{"types [-name NAME] FILE|OBJECT",
+		{"types", []form{{"types [-o text|json] [-name NAME] FILE|OBJECT",
 			"print the types that a snapshot file or an object describes"}}, plain((*tool).types)},
 		{"init", []form{{"init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]",
 			"start a repository that tests a scheduler: generate line, first test,\nmake rules, CI workflow, and a scheduler if there is none"}}, plain((*tool).initialize)},

@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -296,59 +295,4 @@ func describeMap(m *runtime.Map) listedMap {
 		l.Value = runtime.CType(m.Value)
 	}
 	return l
-}
-
-// types lists the types of a snapshot, or of an object.
-func (t *tool) types(args []string) error {
-	set := t.flags(`ktgen types [-name NAME] FILE|OBJECT
-
-Prints the structs, unions, enums and sections that a snapshot file or a BPF
-object describes, as C declares them, with the offset of each member in bytes.`)
-	name := set.String("name", "", "print only the type of that `name`")
-	files, err := t.parseMixed(set, args)
-	switch {
-	case err != nil:
-		return err
-	case len(files) != 1:
-		return t.misused("types of which file? Say ktgen types FILE")
-	}
-	shapes, err := t.shapesOf(files[0])
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(t.stdout)
-	var known []string
-	found := false
-	for _, s := range shapes {
-		known = append(known, s.Name)
-		if *name == "" || s.Name == *name {
-			found = true
-			dump.Type(out, s)
-		}
-	}
-	if *name != "" && !found {
-		return fmt.Errorf("print type %s: %s has none of that name%s", *name, files[0], didYouMean(*name, known))
-	}
-	return out.Flush()
-}
-
-// shapesOf returns the types in a snapshot file or an object.
-func (t *tool) shapesOf(file string) ([]*runtime.Shape, error) {
-	s, err := openSnapshot(file)
-	if err == nil {
-		var all []*runtime.Shape
-		for _, p := range s.Programs {
-			all = append(all, p.Shapes...)
-		}
-		return all, nil
-	}
-	var newer *runtime.NewerVersion
-	if errors.As(err, &newer) {
-		return nil, err
-	}
-	obj, objErr := openObject(file)
-	if objErr != nil {
-		return nil, fmt.Errorf("read types: it is no snapshot (%w), and no object: %w", err, objErr)
-	}
-	return btf.NewShapes(obj.Types).Named(obj.Types)
 }
