@@ -44,6 +44,9 @@ func FuzzCapture(f *testing.F) {
 	g.add(16, g.RHash(header(16, 35), memimage.RTable{Buckets: [][]memimage.Entry{list[:6], list[6:9]}}, rtable(1024, 1, list[9:])))
 	h.ValueSize = 16
 	g.add(17, g.InsnArray(header(17, 34), [][]byte{random(16), random(16)}))
+	h.KeySize = 16
+	g.add(18, g.CgroupStorage(header(18, 19), attached(3, 16, 1)))
+	g.add(19, g.CgroupStorage(header(19, 21), attached(3, 16, memimage.CPUs)))
 	freezer := g.freezer(f, freeze.Options{MapBytes: 1 << 20, MaxPause: time.Second})
 
 	used := g.Used()

@@ -66,6 +66,9 @@ func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
 			for _, name := range want.slotNames() {
 				requireSlots(t, want.Slots[name], mapNamed(t, snap, name))
 			}
+			for _, name := range []string{"attached", "attached_cpu"} {
+				require.Equal(t, 5, mapNamed(t, snap, name).N, name)
+			}
 			requireFollowed(t, snap, want)
 			requireNamedStack(t, snap, mapNamed(t, snap, "stacks"))
 			bloom := mapNamed(t, snap, "bloom")

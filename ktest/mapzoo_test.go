@@ -100,7 +100,7 @@ func (k *keeper) keep(object []byte) error {
 	for _, step := range []func() error{
 		k.makeMaps,
 		func() error { return k.load(object) },
-		k.fillTables, k.deleteSome, k.fillTrie, k.fillInsns, k.fillReferences, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillInodes, k.fillArena,
+		k.fillTables, k.deleteSome, k.fillTrie, k.fillInsns, k.fillReferences, k.fillQueues, k.fillTasks, k.fillCgroups, k.fillAttached, k.fillInodes, k.fillArena,
 		k.fillRings, k.fillUserRing, k.fillStacks, k.fillSlots,
 		k.dump,
 	} {
@@ -132,38 +132,40 @@ func (k *keeper) makeMaps() error {
 	innerMap := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 4}
 	k.maps = make(map[string]*ebpf.Map)
 	for name, spec := range map[string]*ebpf.MapSpec{
-		"array":       {Type: ebpf.Array, KeySize: 4, ValueSize: valueSize, MaxEntries: 1000},
-		"array_odd":   {Type: ebpf.Array, KeySize: 4, ValueSize: 13, MaxEntries: 777},
-		"array_huge":  {Type: ebpf.Array, KeySize: 4, ValueSize: 5 << 20, MaxEntries: 1},
-		"array_mmap":  {Type: ebpf.Array, KeySize: 4, ValueSize: valueSize, MaxEntries: 5000, Flags: unix.BPF_F_MMAPABLE},
-		"percpu":      {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: valueSize, MaxEntries: 300},
-		"hash":        {Type: ebpf.Hash, KeySize: 11, ValueSize: valueSize, MaxEntries: 2000},
-		"hash_big":    {Type: ebpf.Hash, KeySize: 4, ValueSize: 9000, MaxEntries: 30},
-		"hash_lazy":   {Type: ebpf.Hash, KeySize: 12, ValueSize: 13, MaxEntries: 20000, Flags: unix.BPF_F_NO_PREALLOC},
-		"hash_empty":  {Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10},
-		"rhash":       {Type: rhash, KeySize: 11, ValueSize: valueSize, MaxEntries: 5000, Flags: unix.BPF_F_NO_PREALLOC},
-		"rhash_small": {Type: rhash, KeySize: 4, ValueSize: 13, MaxEntries: 3, Flags: unix.BPF_F_NO_PREALLOC},
-		"insns":       {Type: insnArray, KeySize: 4, ValueSize: 16, MaxEntries: insnCount, Key: u32, Value: insnValue()},
-		"lru":         {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500},
-		"lru_split":   {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500, Flags: unix.BPF_F_NO_COMMON_LRU},
-		"phash":       {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 13, MaxEntries: 400},
-		"phash_lazy":  {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 400, Flags: unix.BPF_F_NO_PREALLOC},
-		"plru":        {Type: ebpf.LRUCPUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 400},
-		"trie":        {Type: ebpf.LPMTrie, KeySize: 8, ValueSize: valueSize, MaxEntries: 100, Flags: unix.BPF_F_NO_PREALLOC},
-		"outer":       {Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 5, InnerMap: innerMap},
-		"outer_hash":  {Type: ebpf.HashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 5, InnerMap: innerMap},
-		"inner_0":     innerMap.Copy(),
-		"inner_1":     innerMap.Copy(),
-		"queue":       {Type: ebpf.Queue, ValueSize: valueSize, MaxEntries: 20},
-		"stack":       {Type: ebpf.Stack, ValueSize: 13, MaxEntries: 20},
-		"stacks":      {Type: ebpf.StackTrace, KeySize: 4, ValueSize: 127 * 8, MaxEntries: 64},
-		"ring":        {Type: ebpf.RingBuf, MaxEntries: ringSize},
-		"ring_user":   {Type: ebpf.UserRingbuf, MaxEntries: ringSize},
-		"bloom":       {Type: ebpf.BloomFilter, ValueSize: 4, MaxEntries: 10},
-		"zoo_tasks":   storage(ebpf.TaskStorage),
-		"zoo_cgroups": storage(ebpf.CgroupStorage),
-		"zoo_inodes":  storage(ebpf.InodeStorage),
-		"zoo_arena":   {Type: ebpf.Arena, MaxEntries: arenaPages, Flags: unix.BPF_F_MMAPABLE, MapExtra: arenaBase},
+		"array":        {Type: ebpf.Array, KeySize: 4, ValueSize: valueSize, MaxEntries: 1000},
+		"array_odd":    {Type: ebpf.Array, KeySize: 4, ValueSize: 13, MaxEntries: 777},
+		"array_huge":   {Type: ebpf.Array, KeySize: 4, ValueSize: 5 << 20, MaxEntries: 1},
+		"array_mmap":   {Type: ebpf.Array, KeySize: 4, ValueSize: valueSize, MaxEntries: 5000, Flags: unix.BPF_F_MMAPABLE},
+		"percpu":       {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: valueSize, MaxEntries: 300},
+		"hash":         {Type: ebpf.Hash, KeySize: 11, ValueSize: valueSize, MaxEntries: 2000},
+		"hash_big":     {Type: ebpf.Hash, KeySize: 4, ValueSize: 9000, MaxEntries: 30},
+		"hash_lazy":    {Type: ebpf.Hash, KeySize: 12, ValueSize: 13, MaxEntries: 20000, Flags: unix.BPF_F_NO_PREALLOC},
+		"hash_empty":   {Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10},
+		"rhash":        {Type: rhash, KeySize: 11, ValueSize: valueSize, MaxEntries: 5000, Flags: unix.BPF_F_NO_PREALLOC},
+		"rhash_small":  {Type: rhash, KeySize: 4, ValueSize: 13, MaxEntries: 3, Flags: unix.BPF_F_NO_PREALLOC},
+		"insns":        {Type: insnArray, KeySize: 4, ValueSize: 16, MaxEntries: insnCount, Key: u32, Value: insnValue()},
+		"attached":     {Type: ebpf.CGroupStorage, KeySize: 16, ValueSize: valueSize, Key: attachedKey(), Value: value},
+		"attached_cpu": {Type: ebpf.PerCPUCGroupStorage, KeySize: 8, ValueSize: 13},
+		"lru":          {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500},
+		"lru_split":    {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500, Flags: unix.BPF_F_NO_COMMON_LRU},
+		"phash":        {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 13, MaxEntries: 400},
+		"phash_lazy":   {Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 400, Flags: unix.BPF_F_NO_PREALLOC},
+		"plru":         {Type: ebpf.LRUCPUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 400},
+		"trie":         {Type: ebpf.LPMTrie, KeySize: 8, ValueSize: valueSize, MaxEntries: 100, Flags: unix.BPF_F_NO_PREALLOC},
+		"outer":        {Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 5, InnerMap: innerMap},
+		"outer_hash":   {Type: ebpf.HashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 5, InnerMap: innerMap},
+		"inner_0":      innerMap.Copy(),
+		"inner_1":      innerMap.Copy(),
+		"queue":        {Type: ebpf.Queue, ValueSize: valueSize, MaxEntries: 20},
+		"stack":        {Type: ebpf.Stack, ValueSize: 13, MaxEntries: 20},
+		"stacks":       {Type: ebpf.StackTrace, KeySize: 4, ValueSize: 127 * 8, MaxEntries: 64},
+		"ring":         {Type: ebpf.RingBuf, MaxEntries: ringSize},
+		"ring_user":    {Type: ebpf.UserRingbuf, MaxEntries: ringSize},
+		"bloom":        {Type: ebpf.BloomFilter, ValueSize: 4, MaxEntries: 10},
+		"zoo_tasks":    storage(ebpf.TaskStorage),
+		"zoo_cgroups":  storage(ebpf.CgroupStorage),
+		"zoo_inodes":   storage(ebpf.InodeStorage),
+		"zoo_arena":    {Type: ebpf.Arena, MaxEntries: arenaPages, Flags: unix.BPF_F_MMAPABLE, MapExtra: arenaBase},
 	} {
 		spec.Name = name
 		m, err := ebpf.NewMap(spec)
@@ -200,14 +202,14 @@ func (k *keeper) load(object []byte) error {
 
 // perCPU says whether maps of a type have a value for each CPU.
 func perCPU(t ebpf.MapType) bool {
-	return t == ebpf.PerCPUArray || t == ebpf.PerCPUHash || t == ebpf.LRUCPUHash
+	return t == ebpf.PerCPUArray || t == ebpf.PerCPUHash || t == ebpf.LRUCPUHash || t == ebpf.PerCPUCGroupStorage
 }
 
 // lookedUp says whether bpf(2) can list the entries of maps of a type.
 func lookedUp(t ebpf.MapType) bool {
 	switch t {
 	case ebpf.Array, ebpf.PerCPUArray, ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, rhash,
-		insnArray, ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.StackTrace:
+		insnArray, ebpf.CGroupStorage, ebpf.PerCPUCGroupStorage, ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.StackTrace:
 		return true
 	}
 	return false
@@ -215,7 +217,11 @@ func lookedUp(t ebpf.MapType) bool {
 
 // filledWithNoise says whether maps of a type take any key and value.
 func filledWithNoise(t ebpf.MapType) bool {
-	return lookedUp(t) && t != insnArray && t != ebpf.LPMTrie && t != ebpf.ArrayOfMaps && t != ebpf.HashOfMaps && t != ebpf.StackTrace
+	switch t {
+	case insnArray, ebpf.CGroupStorage, ebpf.PerCPUCGroupStorage, ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.StackTrace:
+		return false
+	}
+	return lookedUp(t)
 }
 
 // bufferSize is how many bytes bpf(2) takes for a value of m.

@@ -90,9 +90,9 @@ func (t MapType) HoldsReferences() bool {
 // family is the type that stands for all that are read the same way.
 func (t MapType) family() MapType {
 	switch t {
-	case MapTypeLRUHash, MapTypeRHash:
+	case MapTypeLRUHash, MapTypeRHash, MapTypeCgroupStorageOld:
 		return MapTypeHash
-	case MapTypeLRUPerCPUHash:
+	case MapTypeLRUPerCPUHash, MapTypePerCPUCgroupStore:
 		return MapTypePerCPUHash
 	}
 	return t

@@ -22,7 +22,9 @@ const (
 	typeCPUMap         runtime.MapType = 16
 	typeXSKMap         runtime.MapType = 17
 	typeSockHash       runtime.MapType = 18
+	typeCgroupStoreOld runtime.MapType = 19 // BPF_MAP_TYPE_CGROUP_STORAGE_DEPRECATED
 	typeReusePortArray runtime.MapType = 20
+	typePerCPUCgroup   runtime.MapType = 21 // BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE_DEPRECATED
 	typeQueue          runtime.MapType = 22
 	typeStack          runtime.MapType = 23
 	typeSkStorage      runtime.MapType = 24
@@ -61,6 +63,8 @@ var families = []family{
 	{[]runtime.MapType{typePerCPUHash, typeLRUPerCPUHash}, resolvePerCPUHash},
 	{[]runtime.MapType{typeTaskStorage}, resolveTaskStorage},
 	{[]runtime.MapType{typeCgroupStorage, typeInodeStorage, typeSkStorage}, resolveStorage},
+	{[]runtime.MapType{typeCgroupStoreOld}, resolveCgroupStorage},
+	{[]runtime.MapType{typePerCPUCgroup}, resolvePerCPUCgroupStorage},
 	{[]runtime.MapType{typeArena}, resolveArena},
 	{[]runtime.MapType{typeStructOps}, resolveStructOps},
 	{[]runtime.MapType{typeQueue, typeStack}, resolveQueue},

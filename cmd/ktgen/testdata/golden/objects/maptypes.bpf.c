@@ -28,4 +28,21 @@ struct {
 	__type(value, struct bpf_insn_array_value);
 } instructions SEC(".maps");
 
+struct bpf_cgroup_storage_key {
+	u64 cgroup_inode_id;
+	u32 attach_type;
+};
+
+struct {
+	__uint(type, 19); /* BPF_MAP_TYPE_CGROUP_STORAGE_DEPRECATED */
+	__type(key, struct bpf_cgroup_storage_key);
+	__type(value, struct job);
+} by_attachment SEC(".maps");
+
+struct {
+	__uint(type, 21); /* BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE_DEPRECATED */
+	__type(key, u64);
+	__type(value, struct job);
+} by_cgroup SEC(".maps");
+
 char LICENSE[] SEC("license") = "GPL";
