@@ -43,7 +43,7 @@ func (e *NotAStruct) Error() string {
 	case "Array":
 		next = "choose an element first, as in [0]"
 	case "Void":
-		next = "the program does not say what it points at"
+		next = "the program does not say what it points at: end the path at the pointer, whose address Uint64 reads"
 	}
 	return fmt.Sprintf("%s is %s (%s), which has no members and so no %s; %s", placeName(e.Walked), kindPhrase(e.Kind), e.Type, quote(e.Component), next)
 }
@@ -59,7 +59,11 @@ type NotAnArray struct {
 }
 
 func (e *NotAnArray) Error() string {
-	return fmt.Sprintf("%s is %s (%s), which has no elements and so no [%d]; arrays and pointers have", placeName(e.Walked), kindPhrase(e.Kind), e.Type, e.Index)
+	next := "end the path there"
+	if e.Kind == "Struct" || e.Kind == "Union" {
+		next = "choose a member by its name"
+	}
+	return fmt.Sprintf("%s is %s (%s), which has no elements and so no [%d]; %s", placeName(e.Walked), kindPhrase(e.Kind), e.Type, e.Index, next)
 }
 
 // TypeMismatch says that a value cannot be read as what was asked for: because

@@ -66,6 +66,9 @@ func (e *VarNotFound) Error() string {
 	if e.Section != "" {
 		where = "in " + e.Section
 	}
+	if len(e.Available) == 0 {
+		return fmt.Sprintf("no variable %q %s: the snapshot holds none at all; was a scheduler loaded when it was taken?", e.Requested, where)
+	}
 	return fmt.Sprintf("no variable %q %s%s; there are %s", e.Requested, where, didYouMean(e.Requested, e.Available), list(e.Available))
 }
 
@@ -97,7 +100,7 @@ type PerCPUSlot struct {
 
 func (e *PerCPUSlot) Error() string {
 	if e.Unmapped {
-		return fmt.Sprintf("%s has no memory for CPU %d: it is possible and was never brought up", e.Map, e.CPU)
+		return fmt.Sprintf("%s has no memory for CPU %d: it is possible and was never brought up; Guest.Online has those that were", e.Map, e.CPU)
 	}
 	return fmt.Sprintf("no CPU %d: %s has a value for each of the CPUs 0 to %d", e.CPU, e.Map, e.Len-1)
 }
@@ -150,7 +153,10 @@ func (e *NoMatch) Error() string {
 	if e.Cause != nil {
 		cause = fmt.Sprintf("; reading them failed: %v", e.Cause)
 	}
-	return fmt.Sprintf("none of the %s of %s matches%s; their keys: %s", count(e.Len, "entry", "entries"), e.Map, cause, first(e.Keys, e.Len))
+	if e.Len == 1 {
+		return fmt.Sprintf("the one entry of %s does not match%s; its key: %s", e.Map, cause, first(e.Keys, e.Len))
+	}
+	return fmt.Sprintf("none of the %d entries of %s matches%s; their keys: %s", e.Len, e.Map, cause, first(e.Keys, e.Len))
 }
 
 // Unwrap returns Cause.
@@ -164,7 +170,7 @@ type NoShape struct {
 }
 
 func (e *NoShape) Error() string {
-	return fmt.Sprintf("the guest has no BTF for the %s of %s: the program that created the map did not say its type; read its bytes", e.Side, e.Map)
+	return fmt.Sprintf("the guest has no BTF for the %s of %s: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(%[1]s, ...)", e.Side, e.Map)
 }
 
 // Incomplete says that the snapshot holds a part of a map only, or nothing of
@@ -195,15 +201,15 @@ type Unreadable struct{ Addr uint64 }
 
 func (e *Unreadable) Error() string {
 	if e.Addr == 0 {
-		return "the value could not be read out of the guest"
+		return "the guest had no memory for the value when the snapshot was taken; capture again"
 	}
-	return fmt.Sprintf("the guest's memory at %#x could not be read", e.Addr)
+	return fmt.Sprintf("the guest had no memory at %#x when the snapshot was taken: the pointer is stale, or no pointer", e.Addr)
 }
 
 // Null says that a pointer of the guest is NULL.
 type Null struct{}
 
-func (*Null) Error() string { return "the pointer is NULL" }
+func (*Null) Error() string { return "the pointer is NULL; test it before what it leads to is read" }
 
 // NotCaptured says that a pointer leads to memory that the snapshot does not
 // hold: it is neither in a captured map or section nor in a captured arena.
@@ -231,7 +237,7 @@ func (e *NotFollowed) Error() string {
 		return fmt.Sprintf("the pointer to %#x was not followed: %s", e.Addr, e.Reason)
 	}
 	if e.Limit == 0 {
-		return fmt.Sprintf("the pointer to %#x was not followed: it shares its bytes with other members of a union", e.Addr)
+		return fmt.Sprintf("the pointer to %#x was not followed: it shares its bytes with other members of a union; if it is the one in use, read what it leads to by its address", e.Addr)
 	}
 	return fmt.Sprintf("the pointer to %#x was not followed: the read had reached %d objects; raise the limit with ktrt.MaxObjects", e.Addr, e.Limit)
 }
@@ -244,7 +250,7 @@ type FieldAbsent struct {
 }
 
 func (e *FieldAbsent) Error() string {
-	return fmt.Sprintf("the guest's kernel has no %s: %s", e.Field, e.Reason)
+	return fmt.Sprintf("the guest's kernel has no %s: %s; ktrt.Absent tells before it is read", e.Field, e.Reason)
 }
 
 // NotBound says that a pointer was left alone because the guest's BTF does not

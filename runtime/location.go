@@ -50,7 +50,7 @@ func LocationOf(snap Bound, p any) Location {
 type NoLocation struct{}
 
 func (*NoLocation) Error() string {
-	return "the snapshot does not say where in the guest's memory it was"
+	return "the snapshot does not say where in the guest's memory it was, as those of fixtures do not: writes and watches need a value that was read out of a guest"
 }
 
 // kernel returns the kernel's address for one that is canonical.

@@ -66,7 +66,7 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 		"negative":    {func() { snap.Scalars().At(-1) }, &indexOutOfRange, "At scalars[-1]: index -1 is out of range: scalars has entries [0] to [7]"},
 		"empty":       {func() { snap.Flexible().At(0) }, &indexOutOfRange, "At flexible[0]: index 0 is out of range: flexible is empty"},
 		"CPU":         {func() { snap.PerCpu().CPU(3).At(0) }, &perCPUSlot, "CPU per_cpu: no CPU 3: per_cpu has a value for each of the CPUs 0 to 2"},
-		"no memory":   {func() { snap.PerCpu().CPU(2).At(0) }, &perCPUSlot, "At per_cpu[cpu=2][0]: per_cpu has no memory for CPU 2: it is possible and was never brought up"},
+		"no memory":   {func() { snap.PerCpu().CPU(2).At(0) }, &perCPUSlot, "At per_cpu[cpu=2][0]: per_cpu has no memory for CPU 2: it is possible and was never brought up; Guest.Online has those that were"},
 		"key":         {func() { snap.Nodes().Get(1000) }, &keyNotFound, "Get nodes[1000]: no entry for 1000; nodes has 64 entries: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 and 48 more"},
 		"padding":     {func() { snap.ByKey().Get(sample.Key{}) }, &ambiguousKey, "Get by_key: 8 entries of by_key have the key {0 0 [0 0]}: they differ in padding bytes only, which the program leaves uninitialised; range over All instead"},
 		"find":        {func() { snap.Scalars().Find(never) }, &noMatch, "Find scalars: none of the 8 entries of scalars matches; their keys: 0, 1, 2, 3, 4, 5, 6, 7"},
@@ -74,7 +74,7 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 		"max":         {func() { snap.Flexible().MaxBy(func(v *sample.Flexible) uint64 { return 0 }) }, &noMatch, "MaxBy flexible: flexible is empty"},
 		"truncated":   {func() { snap.Recent().Lookup(5) }, &incomplete, "Lookup recent: only 8 of 100 entries of recent were captured: the limit of 8 entries was reached; .Partial() reads those"},
 		"failed":      {func() { snap.Bits() }, &incomplete, "read bits: bits could not be captured: its memory at 0xdead could not be read"},
-		"no BTF":      {func() { snap.Arrays() }, &noShape, "read arrays: the guest has no BTF for the value of arrays: the program that created the map did not say its type; read its bytes"},
+		"no BTF":      {func() { snap.Arrays() }, &noShape, "read arrays: the guest has no BTF for the value of arrays: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(value, ...)"},
 		"no such map": {func() { snap.Names() }, &mapNotFound, `read names: no map "names" in the snapshot (did you mean "naems"?); it holds scalars, bits, arrays, tight, nested, naems, pointers, flexible, bench, nodes, by_key, recent, per_cpu, per_cpu_by_name, a_name_longer_t, matrix and 28 more`},
 		"a copy":      {func() { e := *snap.Scalars().At(0); ktrt.Addr(snap, &e) }, &untracked, "Addr: this *sample.Scalars does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest"},
 	} {

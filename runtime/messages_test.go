@@ -1,0 +1,150 @@
+package runtime_test
+
+import (
+	"errors"
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/series"
+)
+
+var update = flag.Bool("update", false, "write the texts in testdata")
+
+// messages are the errors of reads, each as it comes about.
+var messages = []error{
+	&ktrt.Error{Op: "Get", Path: "scx_per_task[cpu=1][3].ctx", Addr: 0xffff_8880_0010_0000, Err: &ktrt.Null{}},
+	&ktrt.MapNotFound{Requested: "task_ctx", Available: []string{"task_ctxs", "stats"}},
+	&ktrt.MapNotFound{Requested: "task_ctx"},
+	&ktrt.AmbiguousMap{Requested: "stats", IDs: []uint32{3, 9}},
+	&ktrt.VarNotFound{Requested: "nr_dispached", Available: []string{"nr_dispatched", "slice"}},
+	&ktrt.VarNotFound{Requested: "slise", Section: "mysched.rodata", Available: []string{"slice"}},
+	&ktrt.VarNotFound{Requested: "slice"},
+	&ktrt.AmbiguousVar{Requested: "slice", FoundIn: []string{"old.bss", "new.bss"}, MapIDs: []uint32{3, 9}},
+	&ktrt.NoActiveScheduler{Reason: "no captured program has a sched_ext_ops"},
+	&ktrt.FieldNotFound{Requested: "ctx.wieght", Walked: "ctx", Component: "wieght", Type: "struct ctx", Available: []string{"weight", "policy"}},
+	&ktrt.FieldNotFound{Requested: "x", Component: "x", Type: "struct opaque"},
+	&ktrt.NotAStruct{Requested: "ctx.weight.x", Walked: "ctx.weight", Component: "x", Kind: "Uint", Type: "u32"},
+	&ktrt.NotAStruct{Requested: "per_llc.x", Walked: "per_llc", Component: "x", Kind: "Array", Type: "u32[4]"},
+	&ktrt.NotAStruct{Requested: "any.x", Walked: "any", Component: "x", Kind: "Void", Type: "void"},
+	&ktrt.NotAnArray{Requested: "ctx[2]", Walked: "ctx", Index: 2, Kind: "Struct", Type: "struct ctx"},
+	&ktrt.NotAnArray{Requested: "tid[2]", Walked: "tid", Index: 2, Kind: "Int", Type: "s32"},
+	&ktrt.TypeMismatch{Expected: "Enum or char[]", Actual: "Uint", Requested: "ctx.weight", Type: "u32", Hint: "Int64, Uint64 and Bool take it"},
+	&ktrt.TypeMismatch{Expected: "uint64", Actual: "Int", Requested: "nice", Type: "s32", Value: "-3", Hint: "Int64 and Bytes take such numbers"},
+	&ktrt.EmptyPathComponent{Requested: "a..b", Offset: 2},
+	&ktrt.PathSyntax{Requested: "rows[2", Offset: 4, Problem: "the bracket is not closed"},
+	&ktrt.IndexOutOfRange{Map: "tasks", Index: 7, Len: 4},
+	&ktrt.IndexOutOfRange{Map: "stats", Index: 1, Len: 1},
+	&ktrt.IndexOutOfRange{Map: "queue", Index: 0},
+	&ktrt.PerCPUSlot{Map: "scx_pcpu", CPU: 7, Len: 2},
+	&ktrt.PerCPUSlot{Map: "scx_pcpu", CPU: 1, Len: 2, Unmapped: true},
+	&ktrt.PerCPUNotNarrowed{Map: "scx_pcpu", CPUs: 2},
+	&ktrt.KeyNotFound{Map: "tasks", Key: "7", Len: 2, Keys: []string{"41", "42"}},
+	&ktrt.KeyNotFound{Map: "tasks", Key: "7"},
+	&ktrt.AmbiguousKey{Map: "by_key", Key: "{0 0}", Entries: 8},
+	&ktrt.NoMatch{Map: "tasks", Op: "Find", Len: 2, Keys: []string{"41", "42"}},
+	&ktrt.NoMatch{Map: "tasks", Op: "Find", Len: 1, Keys: []string{"41"}, Cause: &ktrt.FieldNotFound{Requested: "tip", Component: "tip", Type: "struct task_ctx", Available: []string{"tid"}}},
+	&ktrt.NoMatch{Map: "tasks", Op: "MaxBy"},
+	&ktrt.NoShape{Map: "raw", Side: "key"},
+	&ktrt.NoEntries{Map: "arena", Type: ktrt.MapTypeArena},
+	&ktrt.NoCapture{},
+	&ktrt.EmptySlot{Map: "per_llc", Index: 3},
+	&ktrt.InnerMapNotFound{ID: 12},
+	&ktrt.Incomplete{Map: "tries", Status: ktrt.Unsupported, Reason: "tries of this kernel are not read"},
+	&ktrt.Incomplete{Map: "tasks", Status: ktrt.Failed, Reason: "a bucket's chain is longer than the map"},
+	&ktrt.Incomplete{Map: "tasks", Status: ktrt.Truncated, Held: 2, Total: 9, Reason: "2 of 9 entries fit into MapBytes"},
+	&ktrt.Incomplete{Map: "tasks", Status: ktrt.Failed, Held: 1, Reason: "a bucket's chain is longer than the map"},
+	&ktrt.Unreadable{},
+	&ktrt.Unreadable{Addr: 0xffff_8880_0bad_0000},
+	&ktrt.Null{},
+	&ktrt.NotCaptured{Addr: 0xffff_8880_0bad_0000, Type: "struct task_ctx"},
+	&ktrt.NotFollowed{Addr: 0xffff_8880_0bad_0000},
+	&ktrt.NotFollowed{Addr: 0xffff_8880_0bad_0000, Limit: 65536},
+	&ktrt.NotFollowed{Addr: 0xffff_8880_0bad_0000, Reason: "the limit of 4096 objects was reached"},
+	&ktrt.Contradiction{Addr: 0xffff_8880_0bad_0000, Type: "struct task_struct", Found: "a free object of the cache task_struct"},
+	&ktrt.NotBound{Type: "struct cgroup", Reason: "its BTF declares it and does not define it"},
+	&ktrt.NilHop{Field: "task_ctxs[12].stats", Others: 1, Err: &ktrt.Null{}},
+	&ktrt.FieldAbsent{Field: "struct task_struct.scx", Reason: "it was built without CONFIG_SCHED_CLASS_EXT"},
+	&ktrt.Overflow{Field: "struct ctx.weight", Value: "4294967296", Want: "u32"},
+	&ktrt.Untracked{Type: "*mysched.TaskCtx"},
+	&ktrt.NoLocation{},
+	&ktrt.AssignError{Path: "task_ctxs[12].nice", Err: errors.New("300 does not fit its 8 bits, which are signed")},
+	&ktrt.FixtureError{Path: "task_ctxs[7].comm", Err: errors.New(`"a name that is too long" has 23 bytes, and the array 16`)},
+	&ktrt.LayoutError{Object: "sched.bpf.o", Package: "mysched", Differences: []ktrt.Difference{{Path: "struct task_ctx.weight", Want: "u32", Have: "no such member"}}},
+	&ktrt.ShapeError{Line: 3, Err: errors.New("there is no type struct ctx")},
+	&ktrt.FormatError{Offset: 64, Err: errors.New("its checksum does not match")},
+	&ktrt.FormatError{Offset: -1, Err: errors.New("it has no maps")},
+	&ktrt.NewerVersion{Version: 9, Known: 2},
+	&series.NoSnapshot{Err: errors.New("the vCPUs did not stop in 2s")},
+	&series.NoStatistics{Err: errors.New("ktest.Config names no source of statistics")},
+}
+
+// TestMessagesAreReadAsAWhole keeps the texts in one file, where they are read
+// side by side.
+func TestMessagesAreReadAsAWhole(t *testing.T) {
+	var b strings.Builder
+	for _, err := range messages {
+		b.WriteString(errorName(err) + "\n\t" + strings.ReplaceAll(err.Error(), "\n", "\n\t") + "\n")
+	}
+	const file = "testdata/messages.txt"
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), b.String(), "go test -run %s -update writes the file", t.Name())
+}
+
+func errorName(err error) string {
+	return strings.TrimPrefix(reflect.TypeOf(err).String(), "*")
+}
+
+// TestEveryErrorHasItsMessageRead holds the list to the package's types.
+func TestEveryErrorHasItsMessageRead(t *testing.T) {
+	read := make(map[string]bool)
+	for _, err := range messages {
+		read[errorName(err)] = true
+	}
+	types := errorTypes(t)
+	require.Greater(t, len(types), 30)
+	for _, name := range types {
+		require.True(t, read["runtime."+name], "%s is not in messages", name)
+	}
+}
+
+// errorTypes are the exported types of the package that are errors.
+func errorTypes(t *testing.T) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv == nil || f.Name.Name != "Error" {
+				continue
+			}
+			receiver := f.Recv.List[0].Type
+			if pointer, ok := receiver.(*ast.StarExpr); ok {
+				receiver = pointer.X
+			}
+			if id, ok := receiver.(*ast.Ident); ok && id.IsExported() {
+				names = append(names, id.Name)
+			}
+		}
+	}
+	return names
+}
