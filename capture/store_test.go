@@ -75,6 +75,15 @@ func TestCapturesKeepTheirOrderAndMoment(t *testing.T) {
 	require.ErrorAs(t, err, &none)
 }
 
+func TestStoresShareNothing(t *testing.T) {
+	outer, inner := newStore(t, capture.Options{}), newStore(t, capture.Options{SameName: capture.Refuse})
+	require.NoError(t, outer.Add(captureOf("x", 1, snapshot("x", 8, 1))))
+	require.NoError(t, inner.Add(captureOf("x", 2, snapshot("x", 8, 2))))
+	require.Len(t, inner.Drain(), 1)
+	require.Equal(t, []string{"x"}, names(outer.Captures()))
+	require.NoError(t, outer.Add(captureOf("x", 3, snapshot("x", 8, 3))), "outer keeps all of a name")
+}
+
 func TestEveryCaptureOfANameIsKeptUnlessToldOtherwise(t *testing.T) {
 	first, second := captureOf("x", 1, snapshot("x", 8, 1)), captureOf("x", 2, snapshot("x", 8, 2))
 	other := captureOf("y", 1, nil)

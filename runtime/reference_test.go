@@ -2,7 +2,9 @@ package runtime_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -139,6 +141,15 @@ func TestReadSide(t *testing.T) {
 			e := as[*ktrt.PerCPUNotNarrowed](t, s.Map("scx_pcpu").At(0).Get("").Err())
 			require.Equal(t, ktrt.PerCPUNotNarrowed{Map: "scx_pcpu", CPUs: 2}, *e)
 		}},
+		{"arrays, hashes and LRU hashes that are per CPU are narrowed alike", func(t *testing.T, s *ktrt.Snapshot) {
+			for _, typ := range []ktrt.MapType{ktrt.MapTypePerCPUArray, ktrt.MapTypePerCPUHash, ktrt.MapTypeLRUPerCPUHash} {
+				s := newGuest()
+				m := s.Map("scx_pcpu").Map()
+				m.Type, m.Key, m.Keys = typ, u32, []byte{9, 0, 0, 0}
+				as[*ktrt.PerCPUNotNarrowed](t, s.Map("scx_pcpu").At(0).Get("").Err())
+				requireUint(t, 42, s.Map("scx_pcpu").CPU(1).At(0).Get(""))
+			}
+		}},
 		{"a dotted path matches members", func(t *testing.T, s *ktrt.Snapshot) {
 			requireUint(t, 100, s.Map("scx_per_task").CPU(1).At(0).Get("ctx.weight"))
 		}},
@@ -184,6 +195,29 @@ func TestReadSide(t *testing.T) {
 			requireUint(t, 77, s.Var("ctx").Get("weight"))
 			requireUint(t, 2, s.Var("dispatch.count"))
 		}},
+		{"views copy nothing", func(t *testing.T, s *ktrt.Snapshot) {
+			weight := s.Map("task_ctxs").At(0).Get("ctx.weight")
+			writer{s.Map("task_ctxs").Map().Values}.u32(16, 7)
+			requireUint(t, 7, weight)
+		}},
+		{"an integer that holds a pointer reads as the address", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, taskAt(1), held(s, castOf(ktrt.SpaceKernel, taskCtx), taskAt(1)).Get("task"))
+		}},
+		{"a path goes on behind an integer that holds a pointer", func(t *testing.T, s *ktrt.Snapshot) {
+			requireUint(t, 101, held(s, castOf(ktrt.SpaceMap, taskCtx), taskAt(1)).Get("task.ctx.weight"))
+		}},
+		{"Annotation says how a pointer was recovered", func(t *testing.T, s *ktrt.Snapshot) {
+			for space, want := range map[ktrt.Space]string{ktrt.SpaceKernel: "cast→kernel", ktrt.SpaceArena: "cast→arena", ktrt.SpaceMap: "cast→map", ktrt.SpaceGlobal: "cast→global", ktrt.SpaceUnknown: "cast→unknown"} {
+				require.Equal(t, want, held(newGuest(), castOf(space, taskCtx), taskAt(1)).Get("task").Annotation())
+			}
+			require.Empty(t, s.Map("task_ctxs").At(0).Get("leader").Annotation(), "BTF declares it")
+		}},
+		{"a type that another object defines adds no annotation", func(t *testing.T, s *ktrt.Snapshot) {
+			s.Programs[0].Shapes = []*ktrt.Shape{structure("cgroup", 8, member(4, "id", u32))}
+			declared := &ktrt.Shape{Kind: ktrt.KindFwd, Name: "cgroup"}
+			require.Empty(t, held(s, pointer(declared), taskAt(1)).Get("task").Annotation())
+			require.Equal(t, "cast→kernel", held(s, castOf(ktrt.SpaceKernel, declared), taskAt(1)).Get("task").Annotation())
+		}},
 		{"errors stick to the end of a chain", func(t *testing.T, s *ktrt.Snapshot) {
 			_, err := s.Map("nosuch").CPU(9).At(9).Get("a").Get("b").Uint64()
 			as[*ktrt.MapNotFound](t, err)
@@ -215,6 +249,16 @@ func TestReadSide(t *testing.T) {
 			require.Equal(t, "Enum or char[]", e.Expected)
 			require.Equal(t, "Uint", e.Actual)
 			require.Equal(t, "ctx.weight", e.Requested)
+		}},
+		{"TypeMismatch of a value that no path led to has no path", func(t *testing.T, s *ktrt.Snapshot) {
+			_, err := s.Map("scx_pcpu").CPU(1).At(0).Get("").Str()
+			require.Empty(t, as[*ktrt.TypeMismatch](t, err).Requested)
+		}},
+		{"an error is found with errors.As, and says what was read", func(t *testing.T, s *ktrt.Snapshot) {
+			err := fmt.Errorf("judge the leader: %w", s.Map("task_ctxs").At(0).Get("leader.tip").Err())
+			require.Equal(t, "Get", as[*ktrt.Error](t, err).Op)
+			require.Equal(t, "task_ctxs[1234].leader.tip", as[*ktrt.Error](t, err).Path)
+			require.Equal(t, "tip", as[*ktrt.FieldNotFound](t, err).Component)
 		}},
 		{"NoShape says which side has no type, and the bytes can be read", func(t *testing.T, s *ktrt.Snapshot) {
 			e := s.Map("untyped").At(0)
@@ -270,6 +314,30 @@ func TestReadSide(t *testing.T) {
 			as[*series.NoSnapshot](t, slices.Points()[0].Err)
 			require.ErrorIs(t, slices.Points()[0].Err, reason)
 		}},
+		{"a placeholder never counts as zero", func(t *testing.T, s *ktrt.Snapshot) {
+			judge := func(last uint64) series.Verdict {
+				values := []uint64{5, 0, last}
+				captures := make([]series.Capture, len(values))
+				for i, n := range values {
+					captures[i].Elapsed = time.Duration(i) * time.Second
+					captures[i].NoSnapshot = errors.New("the vCPUs did not stop in time")
+					if n > 0 {
+						snapshot := newGuest()
+						writer{snapshot.Map("mysched.data").Map().Values}.u64(0, n)
+						captures[i].Snapshot, captures[i].NoSnapshot = snapshot, nil
+					}
+				}
+				samples := series.Open(captures, func(s *ktrt.Snapshot, _ ...ktrt.Option) (*ktrt.Snapshot, error) { return s, nil })
+				return series.NonDecreasing(series.TryOf(samples, func(s *ktrt.Snapshot) (uint64, error) { return s.Var("slice").Uint64() }))
+			}
+			require.Equal(t, series.Pass, judge(6).Outcome)
+			require.Equal(t, series.Fail, judge(4).Outcome)
+		}},
+		{"statistics without what is asked for are another error than none", func(t *testing.T, s *ktrt.Snapshot) {
+			samples := series.Statistics[map[string]uint64]([]series.Capture{{Snapshot: s, Statistics: []byte(`{"enqueued":"many"}`)}})
+			require.Error(t, samples[0].Err)
+			require.NotErrorAs(t, samples[0].Err, new(*series.NoStatistics))
+		}},
 		{"a sample without statistics says why there are none", func(t *testing.T, s *ktrt.Snapshot) {
 			reason := errors.New("the scheduler serves no statistics")
 			samples := series.Statistics[map[string]uint64]([]series.Capture{{Snapshot: s, NoStatistics: reason}})
@@ -282,6 +350,21 @@ func TestReadSide(t *testing.T) {
 			sentence.test(t, newGuest())
 		})
 	}
+}
+
+// castOf is a u64 that is known to hold a pointer.
+func castOf(space ktrt.Space, target *ktrt.Shape) *ktrt.Shape {
+	s := pointer(target)
+	s.Declared, s.Space = "u64", space
+	return s
+}
+
+// held returns an entry of s whose member task has the type t.
+func held(s *ktrt.Snapshot, t *ktrt.Shape, addr uint64) ktrt.Entry {
+	m := columns(&ktrt.Map{Name: "held", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, Value: structure("holder", 8, member(0, "task", t)), Program: s.Programs[1]}, 1, 1)
+	m.ID = 99
+	writer{m.Values}.u64(0, addr)
+	return (&ktrt.Snapshot{Guest: s.Guest, Programs: s.Programs, Maps: append(slices.Clone(s.Maps), m)}).Map("held").At(0)
 }
 
 // pointers has a map whose value p leads through n pointers to a struct.
