@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,28 @@ func TestPagesSearchFoldFollowAndPlot(t *testing.T) {
 	require.Contains(t, strings.Join(got.Changed, "\n"), "5009")
 	require.Contains(t, got.Plots, "mysched.bss.nr_dispatched")
 	require.NotEqual(t, "0", got.Lines)
+}
+
+// Pointers lead to maps that the page does not have, and a capture has none.
+func TestPagesOfChosenMapsShowWhatTheyHave(t *testing.T) {
+	earlier, later := guest(5000), guest(9000)
+	earlier.Maps = slices.Delete(earlier.Maps, 2, 3) // mysched.bss
+	var b bytes.Buffer
+	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{earlier, later}, nil, "mysched.bss"))
+	var got struct {
+		Error, Links, Plots string
+		Rows, Earlier       []string
+	}
+	browse(t, b.String(), helpers+`
+		const r = {Rows: shown(), Links: String(document.querySelectorAll("#rows a[data-map]").length)};
+		press("showplots"); r.Plots = document.getElementById("plots").textContent; press("showplots");
+		const choice = document.querySelector("select");
+		choice.value = "0"; choice.dispatchEvent(new Event("change")); r.Earlier = shown();
+		return r;`, &got)
+	require.Empty(t, got.Error)
+	require.Contains(t, strings.Join(got.Rows, "\n"), "→ task_ctxs[101]")
+	require.Equal(t, "0", got.Links)
+	require.Empty(t, got.Earlier)
 }
 
 func TestPagesOpenWithTheSeriesThatWereJudged(t *testing.T) {
