@@ -30,7 +30,7 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		{hash.Get("ctx..weight").Err(), `Get task_ctxs[1234].ctx..weight: path "ctx..weight" has an empty component at byte 4: write each member once between dots, as in "ctx.weight"`},
 		{hash.Get("per_llc[x]").Err(), `Get task_ctxs[1234].per_llc[x]: path "per_llc[x]" is wrong at byte 8: a bracket holds an index, such as [3], or a name in double quotes, such as ["a.b"]`},
 		{hash.Get("cgroup.id").Err(), `Get task_ctxs[1234].cgroup.id: follow task_ctxs[1234].cgroup: the pointer is NULL; test it before what it leads to is read`},
-		{task.Get("leader.tid").Err(), `Get scx_per_task[cpu=1][0].leader.tid at 0xffff888000100090: follow scx_per_task[cpu=1][0].leader: the struct task_ctx at 0xffff88800bad0000 was not captured: no map, section or arena page of the snapshot holds that address`},
+		{task.Get("leader.tid").Err(), `Get scx_per_task[cpu=1][0].leader.tid at 0xffff888000100090: follow scx_per_task[cpu=1][0].leader: the struct task_ctx at 0xffff88800bad0000 was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or what is there was left out: Status says of which maps something was`},
 		{uintError(hash.Get("ctx")), `Uint64 task_ctxs[1234].ctx: cannot read a Struct (struct ctx) as uint64; choose a member with Get`},
 		{strError(hash.Get("ctx.weight")), `Str task_ctxs[1234].ctx.weight: cannot read a Uint (u32) as Enum or char[]; Int64, Uint64 and Bool take it`},
 		{uintError(s.Map("scalars").At(0).Get("neg")), `Uint64 scalars[0].neg: cannot read the Int -3 (s32) as uint64; Int64 and Bytes take such numbers`},

@@ -188,7 +188,7 @@ func (e *Incomplete) Error() string {
 	case e.Status == Unsupported:
 		return fmt.Sprintf("%s was not captured: %s", e.Map, e.Reason)
 	case e.Held == 0:
-		return fmt.Sprintf("%s could not be captured: %s", e.Map, e.Reason)
+		return fmt.Sprintf("%s could not be captured: %s; another capture may hold it", e.Map, e.Reason)
 	case e.Total > e.Held:
 		return fmt.Sprintf("only %d of %d entries of %s were captured: %s; .Partial() reads those", e.Held, e.Total, e.Map, e.Reason)
 	}
@@ -219,7 +219,7 @@ type NotCaptured struct {
 }
 
 func (e *NotCaptured) Error() string {
-	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address", e.Type, e.Addr)
+	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or what is there was left out: Status says of which maps something was", e.Type, e.Addr)
 }
 
 // NotFollowed says that a pointer was left alone, although what it leads to

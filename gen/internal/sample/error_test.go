@@ -73,7 +73,7 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 		"task":        {func() { snap.Tasks().Get(7) }, &keyNotFound, "Get tasks[7]: no entry for 7; tasks has 5 entries: pid=100, pid=101, pid=102, pid=103, pid=104"},
 		"max":         {func() { snap.Flexible().MaxBy(func(v *sample.Flexible) uint64 { return 0 }) }, &noMatch, "MaxBy flexible: flexible is empty"},
 		"truncated":   {func() { snap.Recent().Lookup(5) }, &incomplete, "Lookup recent: only 8 of 100 entries of recent were captured: the limit of 8 entries was reached; .Partial() reads those"},
-		"failed":      {func() { snap.Bits() }, &incomplete, "read bits: bits could not be captured: its memory at 0xdead could not be read"},
+		"failed":      {func() { snap.Bits() }, &incomplete, "read bits: bits could not be captured: its memory at 0xdead could not be read; another capture may hold it"},
 		"no BTF":      {func() { snap.Arrays() }, &noShape, "read arrays: the guest has no BTF for the value of arrays: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(value, ...)"},
 		"no such map": {func() { snap.Names() }, &mapNotFound, `read names: no map "names" in the snapshot (did you mean "naems"?); it holds scalars, bits, arrays, tight, nested, naems, pointers, flexible, bench, nodes, by_key, recent, per_cpu, per_cpu_by_name, a_name_longer_t, matrix and 28 more`},
 		"a copy":      {func() { e := *snap.Scalars().At(0); ktrt.Addr(snap, &e) }, &untracked, "Addr: this *sample.Scalars does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest"},
