@@ -20,7 +20,7 @@ import (
 // BenchmarkProcess runs ktgen, the whole process, on an object of about 1,500
 // BTF types and 2 MB that clang compiles of made-up C: maps reach all of its
 // types, so that all of them are generated. bpftool, which prints the same
-// types as C, is the comparison.
+// types as C, is the comparison; ktgen casts, the analysis by itself.
 func BenchmarkProcess(b *testing.B) {
 	tool, err := exec.LookPath("bpftool")
 	if err != nil {
@@ -32,10 +32,11 @@ func BenchmarkProcess(b *testing.B) {
 	require.NoError(b, err, "%s", out)
 	path := largeObject(b, dir)
 
-	var ours, theirs use
+	var ours, theirs, casts use
 	for b.Loop() {
 		ours.add(b, ktgen, "-object", path, "-package", "large", "-output", filepath.Join(dir, "large_ktgen.go"))
 		theirs.add(b, tool, "btf", "dump", "file", path, "format", "c")
+		casts.add(b, ktgen, "casts", path)
 	}
 	info, err := os.Stat(path)
 	require.NoError(b, err)
@@ -44,6 +45,7 @@ func BenchmarkProcess(b *testing.B) {
 	b.ReportMetric(float64(ours.wall.Milliseconds())/float64(b.N), "ms-wall")
 	b.ReportMetric(float64(ours.cpu.Milliseconds())/float64(b.N), "ms-cpu")
 	b.ReportMetric(float64(ours.memory)/1e6, "MB-memory")
+	b.ReportMetric(float64(casts.wall.Milliseconds())/float64(b.N), "ms-wall-casts")
 	b.ReportMetric(float64(theirs.cpu.Milliseconds())/float64(b.N), "ms-cpu-bpftool")
 	b.ReportMetric(float64(ours.wall)/float64(theirs.wall), "times-bpftool")
 }
