@@ -97,6 +97,17 @@ func TestPointersOfTheKernelAreNotWritten(t *testing.T) {
 	}
 }
 
+func TestWritesToWhereInstructionsWentAreRefused(t *testing.T) {
+	g := newGuest()
+	g.add(1, g.InsnArray(memimage.Map{ID: 1, Type: 34, KeySize: 4, ValueSize: 16, MaxEntries: 2}, [][]byte{random(16), random(16)}))
+	f := g.freezer(t, freeze.Options{})
+	snap, err := f.Capture(t.Context(), "before")
+	require.NoError(t, err)
+	m := mapOf(t, snap, 1)
+	err = f.Write(t.Context(), freeze.Write{Path: "insns", Map: m, Addr: m.Base, Bytes: []byte{1, 2, 3, 4}})
+	require.ErrorIs(t, err, freeze.ErrKernelOwned)
+}
+
 func TestGuestIsResumedWhenAWriteCannotBe(t *testing.T) {
 	g := newGuest()
 	g.addCounters()

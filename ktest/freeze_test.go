@@ -95,10 +95,22 @@ func keepZoo(t *testing.T, vm *ktest.VM) zoo {
 	t.Helper()
 	object, err := os.ReadFile(exampleObject)
 	require.NoError(t, err)
+	in, out := runKeeper(t, vm, "keeper")
+	go func() { _ = gob.NewEncoder(in).Encode(object) }() // ends with in
+	var z zoo
+	require.NoError(t, gob.NewDecoder(out).Decode(&z))
+	require.Empty(t, z.Err)
+	return z
+}
+
+// runKeeper runs this binary in the guest in a role of [runZoo], until the test
+// ends, and returns its standard input and output.
+func runKeeper(t *testing.T, vm *ktest.VM, role string) (io.Writer, io.Reader) {
+	t.Helper()
 	in, out := pipe(t), pipe(t)
 	exited := make(chan error, 1)
 	go func() {
-		_, err := vm.Agent().Exec(t.Context(), guest.Command{Args: []string{"/proc/self/exe"}, Env: []string{zooEnv + "=keeper"}},
+		_, err := vm.Agent().Exec(t.Context(), guest.Command{Args: []string{"/proc/self/exe"}, Env: []string{zooEnv + "=" + role}},
 			guest.Streams{In: in.PipeReader, Out: out.PipeWriter, Err: os.Stderr})
 		out.PipeWriter.CloseWithError(io.ErrUnexpectedEOF)
 		exited <- err
@@ -107,11 +119,7 @@ func keepZoo(t *testing.T, vm *ktest.VM) zoo {
 		in.PipeWriter.Close()
 		<-exited
 	})
-	go func() { _ = gob.NewEncoder(in.PipeWriter).Encode(object) }() // ends with in
-	var z zoo
-	require.NoError(t, gob.NewDecoder(out.PipeReader).Decode(&z))
-	require.Empty(t, z.Err)
-	return z
+	return in.PipeWriter, out.PipeReader
 }
 
 type pipeEnds struct {

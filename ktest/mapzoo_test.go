@@ -62,9 +62,13 @@ type zooEntry struct {
 
 // runZoo makes maps, writes a zoo to standard output and keeps the maps until
 // standard input ends. Standard input begins with a BPF object, whose maps are
-// filled as well. In the role "idle" it only waits.
+// filled as well. In the role "idle" it only waits, and in the role "churn" it
+// resizes a map.
 func runZoo(role string) int {
-	if role == "idle" {
+	switch role {
+	case "churn":
+		return runChurn()
+	case "idle":
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 0
 	}
