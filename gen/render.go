@@ -3,7 +3,9 @@ package gen
 import (
 	"bytes"
 	"fmt"
+	"go/ast"
 	"go/printer"
+	"go/token"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,15 @@ const ktrt = "github.com/ktgen/ktgen/runtime"
 
 // Render prints the package as a Go file, formatted and type-checked.
 func (p *Package) Render() ([]byte, error) {
+	raw, err := p.print()
+	if err != nil {
+		return nil, err
+	}
+	return p.Models[0].finish(raw)
+}
+
+// print prints the package as a Go file that is not formatted.
+func (p *Package) print() ([]byte, error) {
 	first := p.Models[0]
 	f := jen.NewFile(first.Package)
 	f.ImportAlias(ktrt, "ktrt")
@@ -42,7 +53,12 @@ func (p *Package) Render() ([]byte, error) {
 	}
 	p.renderDecoders(f)
 	p.renderLayouts(f)
-	return first.finish(f)
+	f.NoFormat = true
+	var raw bytes.Buffer
+	if err := f.Render(&raw); err != nil {
+		return nil, fmt.Errorf("printing package %s: %w", first.Package, err)
+	}
+	return groupImports(raw.Bytes()), nil
 }
 
 // renderAccessors prints the Snap of an object, and what it returns.
@@ -75,15 +91,10 @@ func (m *Model) shapes() string  { return "shapes" + m.Prefix }
 
 // finish formats and type-checks what was printed, side by side: these take
 // most of the time that the generator does.
-func (m *Model) finish(f *jen.File) ([]byte, error) {
-	f.NoFormat = true
-	var raw bytes.Buffer
-	if err := f.Render(&raw); err != nil {
-		return nil, fmt.Errorf("printing package %s: %w", m.Package, err)
-	}
-	fset, file, err := parse(m.Package+"_ktgen.go", groupImports(raw.Bytes()))
+func (m *Model) finish(raw []byte) ([]byte, error) {
+	fset, file, err := m.parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the generated code has no syntax, which is a bug of ktgen: %w", err)
+		return nil, err
 	}
 	checked := make(chan error, 1)
 	go func() { checked <- check(m.Package, fset, file) }()
@@ -95,10 +106,23 @@ func (m *Model) finish(f *jen.File) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("formatting package %s: %w", m.Package, err)
 	}
-	if m.Header != "" {
-		return append([]byte(m.Header+"\n"), src.Bytes()...), nil
+	return m.withHeader(src.Bytes()), nil
+}
+
+func (m *Model) parse(raw []byte) (*token.FileSet, *ast.File, error) {
+	fset, file, err := parse(m.Package+"_ktgen.go", raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the generated code has no syntax, which is a bug of ktgen: %w", err)
 	}
-	return src.Bytes(), nil
+	return fset, file, nil
+}
+
+// withHeader puts the user's header above a file.
+func (m *Model) withHeader(src []byte) []byte {
+	if m.Header == "" {
+		return src
+	}
+	return append([]byte(m.Header+"\n"), src...)
 }
 
 // gofmt prints as package go/format does, but for sorting imports, which are

@@ -9,6 +9,8 @@ import (
 	"go/token"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // This file divides a generated file that is too long. The first part keeps
@@ -31,27 +33,36 @@ const (
 // limit of 0 stands for DefaultSplit, and one below for none.
 func (p *Package) Files(limit int) ([][]byte, error) {
 	limit = cmp.Or(limit, DefaultSplit)
-	whole, err := p.Render()
-	if err != nil || limit < 0 || bytes.Count(whole, []byte("\n")) <= limit {
-		return [][]byte{whole}, err
-	}
-	s, err := p.newSplit(whole)
+	raw, err := p.print()
 	if err != nil {
-		return nil, fmt.Errorf("dividing package %s: %w", p.Models[0].Package, err)
+		return nil, err
 	}
-	parts := s.pack(limit)
-	if len(parts) == 1 {
-		return [][]byte{whole}, nil
+	var parts [][]*unit
+	var s *split
+	if limit > 0 && bytes.Count(raw, []byte("\n")) > limit {
+		if s, err = p.newSplit(raw); err != nil {
+			return nil, err
+		}
+		parts = s.pack(limit)
+	}
+	if len(parts) <= 1 {
+		whole, err := p.Models[0].finish(raw)
+		return [][]byte{whole}, err
 	}
 	files := make([][]byte, len(parts))
 	fset, parsed := token.NewFileSet(), make([]*ast.File, len(parts))
+	var printing errgroup.Group
 	for i, part := range parts {
-		if files[i], err = s.print(part, i+1, len(parts)); err != nil {
-			return nil, err
-		}
-		if parsed[i], err = parseInto(fset, fmt.Sprintf("part %d", i+1), files[i]); err != nil {
-			return nil, err
-		}
+		printing.Go(func() (err error) {
+			if files[i], err = s.print(part, i+1, len(parts)); err != nil {
+				return err
+			}
+			parsed[i], err = parseInto(fset, fmt.Sprintf("part %d", i+1), files[i])
+			return err
+		})
+	}
+	if err := printing.Wait(); err != nil {
+		return nil, err
 	}
 	if err := check(p.Models[0].Package, fset, parsed...); err != nil {
 		return nil, fmt.Errorf("the parts of the generated code do not compile, which is a bug of ktgen: %w", err)
@@ -61,7 +72,7 @@ func (p *Package) Files(limit int) ([][]byte, error) {
 
 // split is a generated file that is being divided.
 type split struct {
-	src   []byte
+	src   []byte // not formatted
 	file  *ast.File
 	base  token.Pos // of the first byte
 	units []*unit   // in the order of the file
@@ -80,8 +91,9 @@ type unit struct {
 
 func (u *unit) lines() int { return bytes.Count(u.text, []byte("\n")) }
 
-func (p *Package) newSplit(src []byte) (*split, error) {
-	fset, file, err := parse("", src)
+func (p *Package) newSplit(raw []byte) (*split, error) {
+	src := p.Models[0].withHeader(raw)
+	fset, file, err := p.Models[0].parse(src)
 	if err != nil {
 		return nil, err
 	}
