@@ -14,6 +14,7 @@ type chaser struct {
 	seen  map[seenKey]bool
 	order []seenKey // of seen
 	chain []uint64  // addresses of the objects that are being shown
+	brief bool      // objects of the kernel are shown by what tells them apart
 }
 
 type seenKey struct {
@@ -33,12 +34,13 @@ func newChaser(s *runtime.Snapshot) *chaser {
 
 // target is what became of a pointer.
 type target struct {
-	place string        // where it leads, if that is in an entry of a map: task_ctxs[7]
-	at    runtime.Place // the same; of use if place is set
-	value runtime.Value // what is there, if it is to be shown here
-	shown bool          // value is set
-	cycle bool          // it leads to what it is in
-	note  string        // why there is nothing to show: "not captured"
+	place    string        // where it leads, if that is in an entry of a map: task_ctxs[7]
+	at       runtime.Place // the same; of use if place is set
+	value    runtime.Value // what is there, if it is to be shown here
+	shown    bool          // value is set
+	identity []string      // if not nil, the members of value to show, which is not entered
+	cycle    bool          // it leads to what it is in
+	note     string        // why there is nothing to show: "not captured"
 
 	reason string // more of that; may be empty
 }
@@ -61,6 +63,10 @@ func (c *chaser) follow(p *runtime.Value) target {
 	v := p.Deref()
 	if v.Err() != nil {
 		t.note, t.reason = whyNot(v.Err())
+		return t
+	}
+	if t.identity = c.identity(&v); t.identity != nil {
+		t.value = v
 		return t
 	}
 	key := seenKey{v.Addr(), v.Shape()}

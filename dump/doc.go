@@ -3,6 +3,7 @@
 //
 // It reads through the one decoder there is, [runtime.Value], and adds what
 // makes values legible: zeroes and long arrays are folded, entries that look
-// alike become tables, pointers say where they lead. Only what the types say is
-// shown; nothing is given a unit that has none.
+// alike become tables, pointers say where they lead, and of a task of the kernel's
+// text shows what tells it apart. Only what the types say is shown; nothing is
+// given a unit that has none.
 package dump

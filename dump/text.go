@@ -15,10 +15,11 @@ import (
 // Options says what [Text] shows, and how. The zero value shows everything
 // that is not zero, without colours, for a terminal of 100 columns.
 type Options struct {
-	Maps  []string // show only these, by the names that [runtime.Snapshot.Map] takes
-	Width int      // columns of a line; 0 stands for 100
-	Color bool     // with the colours of ANSI terminals; see [Colored]
-	Zeros bool     // show members, elements and entries that are zero, too
+	Maps   []string // show only these, by the names that [runtime.Snapshot.Map] takes
+	Width  int      // columns of a line; 0 stands for 100
+	Color  bool     // with the colours of ANSI terminals; see [Colored]
+	Zeros  bool     // show members, elements and entries that are zero, too
+	Kernel bool     // show all members of the kernel's objects, not only what tells them apart ([runtime.KernelIdentity])
 }
 
 const (
@@ -92,6 +93,7 @@ type printer struct {
 
 func newPrinter(w io.Writer, s *runtime.Snapshot, o Options) *printer {
 	p := &printer{chaser: newChaser(s), w: w, o: o, width: o.Width, left: workLimit(s)}
+	p.chaser.brief = !o.Kernel
 	if p.width <= 0 {
 		p.width = defaultWidth
 	}
@@ -183,6 +185,9 @@ func (p *printer) header(views []runtime.MapView) {
 	p.fact("maps", countStatuses(views))
 	if !p.o.Zeros {
 		p.fact("note", "members, elements and entries that are zero are left out")
+	}
+	if p.chaser.brief && slices.ContainsFunc(s.Kernel, func(o runtime.KernelObject) bool { return runtime.KernelIdentity(o.Name) != nil }) {
+		p.fact("note", "of the kernel's tasks what tells them apart is shown; ktgen dump -kernel shows all of them")
 	}
 }
 

@@ -230,6 +230,9 @@ func (p *printer) times(n int) {
 func (p *printer) inlinePointer(v *runtime.Value, start, room, depth int) bool {
 	t := p.follow(v)
 	p.address(v, &t)
+	if t.identity != nil {
+		p.brief(&t, depth)
+	}
 	if !t.shown {
 		return !p.over(start, room)
 	}
@@ -252,7 +255,7 @@ func (p *printer) address(v *runtime.Value, t *target) {
 	case t.place != "":
 		p.buf = append(p.buf, " → "...)
 		p.buf = append(p.buf, clean(t.place)...)
-	case t.shown:
+	case t.shown || t.identity != nil:
 		p.buf = append(p.buf, " →"...)
 	}
 	switch {
@@ -277,6 +280,9 @@ func (p *printer) block(v *runtime.Value, indent, depth int) {
 	case v.Kind() == "Ptr":
 		t := p.follow(v)
 		p.address(v, &t)
+		if t.identity != nil {
+			p.brief(&t, depth)
+		}
 		if t.shown {
 			p.enter(&t)
 			p.block(&t.value, indent, depth-1)

@@ -24,12 +24,6 @@ import (
 // of it.
 const maxWhole = 48
 
-// identity are members that tell objects apart, and are generated although no
-// instruction reads them.
-var identity = map[string][]string{
-	"task_struct": {"pid", "tgid", "comm"},
-}
-
 // selection is which members of a type are generated: those it has, and of
 // each those that are selected in turn. A nil selection is all of them.
 type selection map[string]selection
@@ -157,7 +151,7 @@ func (b *builder) usual(s *runtime.Shape, accessed map[string]selection) selecti
 	if some == nil {
 		some = make(selection)
 	}
-	for _, name := range identity[s.Name] {
+	for _, name := range runtime.KernelIdentity(s.Name) {
 		if slices.ContainsFunc(fields, func(m runtime.Member) bool { return m.Name == name }) {
 			some.add([]string{name})
 		}

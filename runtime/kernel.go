@@ -64,6 +64,16 @@ func (e *Contradiction) Error() string {
 	return fmt.Sprintf("there is no %s at %#x: %s", e.Type, e.Addr, e.Found)
 }
 
+// KernelIdentity returns the members of a struct of the kernel by which people tell
+// its objects apart, nil for structs that are not known. They are generated although
+// no instruction reads them, and stand for the object in text.
+func KernelIdentity(name string) []string {
+	if name == "task_struct" {
+		return []string{"pid", "tgid", "comm"}
+	}
+	return nil
+}
+
 // kernelIndex finds objects of the kernel.
 type kernelIndex struct {
 	once    sync.Once

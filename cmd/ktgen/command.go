@@ -30,7 +30,7 @@ func commands() []command {
 			"list the BPF objects in object files and in executables"}}, plain((*tool).objects)},
 		{"casts", []form{{"casts [-json] [-explain STRUCT.FIELD] [-asm] [-erase] OBJECT",
 			"list the integers of an object that hold pointers, and what proves it"}}, plain((*tool).casts)},
-		{"dump", []form{{"dump [-o text|json|html] [-map NAME] [-width N] [-zeros] FILE...",
+		{"dump", []form{{"dump [-o text|json|html] [-map NAME] [-width N] [-zeros] [-kernel] FILE...",
 			"show what a snapshot file holds, or several on one page"}}, plain((*tool).dump)},
 		{"diff", []form{{"diff [-o text|json] [-mask PATH] A B",
 			"tell how two snapshots differ; exit status 1 if they do, 2 on trouble"}}, plain((*tool).diff)},

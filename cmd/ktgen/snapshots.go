@@ -35,13 +35,14 @@ func (n *names) Set(s string) error { *n = append(*n, s); return nil }
 
 // dump shows a snapshot.
 func (t *tool) dump(args []string) error {
-	set := t.flags(`ktgen dump [-o text|json|html] [-map NAME] [-width N] [-zeros] FILE...
+	set := t.flags(`ktgen dump [-o text|json|html] [-map NAME] [-width N] [-zeros] [-kernel] FILE...
 
 Shows what a snapshot file holds. With -o html, several files become one page
 that compares them and plots their numbers over time.`)
 	format := set.String("o", "text", "the `format`: text, json (dump/SCHEMA.md describes it) or html (one page, which needs nothing else)")
 	width := set.Int("width", 0, "with text: the `columns` of a line (default: those of the terminal, or 100)")
 	zeros := set.Bool("zeros", false, "with text: show what is zero, too")
+	kernel := set.Bool("kernel", false, "with text: show all members of the kernel's objects, not only\nwhat tells them apart: pid, tgid and comm of a task")
 	var maps names
 	set.Var(&maps, "map", "show only the map of that `name`; can be repeated")
 	files, err := t.parseMixed(set, args)
@@ -55,8 +56,8 @@ that compares them and plots their numbers over time.`)
 		return t.unknown("format", *format, formats)
 	case *format != "html" && len(files) > 1:
 		return t.misused("several snapshots are shown together with -o html")
-	case *format != "text" && (*zeros || *width != 0):
-		return t.misused("-width and -zeros go with text")
+	case *format != "text" && (*zeros || *kernel || *width != 0):
+		return t.misused("-width, -zeros and -kernel go with text")
 	}
 	var snaps []*runtime.Snapshot
 	for _, file := range files {
@@ -73,7 +74,7 @@ that compares them and plots their numbers over time.`)
 	case "html":
 		err = dump.Page(out, snaps, nil, maps...)
 	default:
-		o := dump.Options{Maps: maps, Width: *width, Zeros: *zeros}
+		o := dump.Options{Maps: maps, Width: *width, Zeros: *zeros, Kernel: *kernel}
 		if f, ok := t.stdout.(*os.File); ok {
 			o.Color = dump.Colored(f)
 			if o.Width == 0 {
