@@ -406,7 +406,6 @@ func (r *reader) asAllocated(s *Shape, addr uint64) *Shape {
 	if u == nil || u.Kind != KindFwd || r.definition(u) != nil {
 		return nil
 	}
-	r.memory.load(r.snapshot)
 	index := r.allocators()
 	a := index.at[r.memory.canonical(addr)]
 	if a == nil {

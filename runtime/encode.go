@@ -228,7 +228,7 @@ func (e *encoder) member(v reflect.Value, m Member, b []byte) error {
 	if m.Bits == 0 {
 		return e.value(v, m.Type, b[m.Offset:m.Offset+m.Type.Size])
 	}
-	at := intPlace{first: int(m.BitOffset), bits: int(m.Bits), signed: m.Type.Underlying().Signed}
+	at := m.intPlace(false)
 	switch {
 	case v.Kind() == reflect.Bool:
 		return e.integer(1, false, at, b[m.Offset:])

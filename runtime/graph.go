@@ -23,7 +23,7 @@ const containsTag = "contains:"
 // name of the struct, and of the member of it that links them. ok is false for
 // members that are no such heads, or do not say what they hold.
 func (m Member) Contains() (typ, node string, ok bool) {
-	if len(m.Tags) == 0 || graphHead(m.Type) == nil {
+	if len(m.Tags) == 0 || GraphHead(m.Type) == nil {
 		return "", "", false
 	}
 	for _, tag := range m.Tags {
@@ -42,8 +42,9 @@ const (
 	treeWords = 4
 )
 
-// graphHead returns the head that s is, or is an array of; nil if it is none.
-func graphHead(s *Shape) *Shape {
+// GraphHead returns the head that s is, or is an array of: a struct bpf_list_head
+// or bpf_rb_root. It is nil if s is none.
+func GraphHead(s *Shape) *Shape {
 	for range maxNesting {
 		u := s.Underlying()
 		switch {
@@ -193,14 +194,11 @@ type nodes[T any] struct {
 // objects ranges over the objects, and fails where the links lead nowhere.
 func (n *nodes[T]) objects(head *Shape, first, last Address) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
-		if n == nil || n.b == nil {
-			if n != nil {
-				for _, v := range n.given {
-					if !yield(v) {
-						return
-					}
-				}
-			}
+		if n == nil {
+			return
+		}
+		if n.b == nil {
+			slices.Values(n.given)(yield)
 			return
 		}
 		w, err := n.walk(head, uint64(first), uint64(last))

@@ -46,20 +46,5 @@ func isAnonymous(m Member) bool {
 // Store writes a number where m, an integer or a bitfield of up to 64 bits, is in
 // the bytes of the struct that has it, as a guest of that byte order holds it.
 func (m *Member) Store(b []byte, n uint64, bigEndian bool) {
-	width := int(m.Bits)
-	if width == 0 {
-		width = 8 * m.Type.Size
-	}
-	b = b[m.Offset:]
-	for i := range width {
-		at := int(m.BitOffset) + i
-		bit := byte(1) << (at % 8)
-		if bigEndian {
-			at = int(m.BitOffset) + width - 1 - i
-			bit = 0x80 >> (at % 8)
-		}
-		if b[at/8] &^= bit; n>>i&1 != 0 {
-			b[at/8] |= bit
-		}
-	}
+	m.intPlace(bigEndian).store(b[m.Offset:], n)
 }

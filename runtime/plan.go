@@ -136,13 +136,17 @@ func (p intPlace) fits(v uint64, signed bool) bool {
 	return !negative && bits.Len64(v) <= p.bits
 }
 
-// store writes the low bits of v into p, little-endian, and keeps the bits
-// around it.
+// store writes the low bits of v into p, and keeps the bits around it.
 func (p intPlace) store(b []byte, v uint64) {
 	for i := range p.bits {
-		if v>>i&1 != 0 {
-			at := p.first + i
-			b[at/8] |= 1 << (at % 8)
+		at := p.first + i
+		bit := byte(1) << (at % 8)
+		if p.bigEndian {
+			at = p.first + p.bits - 1 - i
+			bit = 0x80 >> (at % 8)
+		}
+		if b[at/8] &^= bit; v>>i&1 != 0 {
+			b[at/8] |= bit
 		}
 	}
 }

@@ -19,7 +19,6 @@ const (
 )
 
 const (
-	headSize     = 16 // struct bpf_list_head, struct bpf_rb_root
 	listNodeSize = 16 // of what is read of a struct bpf_list_node_kern
 	treeNodeSize = 24 // of what is read of a struct bpf_rb_node_kern
 )
@@ -40,18 +39,12 @@ func (p *Planner) graph(plan *Plan, m runtime.Member, offset int) bool {
 		return false
 	}
 	kind := listLinks
-	head := m.Type.Underlying()
-	for range maxNesting {
-		if head.Kind != runtime.KindArray {
-			break
-		}
-		head = head.Elem.Underlying()
-	}
+	head := runtime.GraphHead(m.Type)
 	if head.Name == "bpf_rb_root" {
 		kind = treeLinks
 	}
 	objects := p.object(elem)
-	for i := 0; objects != nil && i+headSize <= m.Type.Size && !plan.cut; i += headSize {
+	for i := 0; objects != nil && i+head.Size <= m.Type.Size && !plan.cut; i += head.Size {
 		plan.add(slot{offset: offset + m.Offset + i, objects: objects, links: kind, node: at})
 	}
 	return true
