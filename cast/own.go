@@ -72,7 +72,7 @@ func given(obj *object.Object, l *layouts) map[btf.Type]bool {
 func (o *owner) claimAllocated(obj *object.Object) {
 	for _, c := range obj.Code {
 		for _, relo := range c.Relos {
-			if relo.Kind == coreTypeIDLocal {
+			if relo.Kind == object.CORETypeIDLocal {
 				o.claim(relo.Type)
 			}
 		}
@@ -92,7 +92,7 @@ func relocated(obj *object.Object, l *layouts) *owner {
 	o := &owner{layouts: l, own: make(map[btf.Type]bool)}
 	for _, c := range obj.Code {
 		for _, relo := range c.Relos {
-			if relo.Kind != coreTypeIDLocal {
+			if relo.Kind != object.CORETypeIDLocal {
 				o.claim(relo.Type)
 			}
 		}

@@ -196,13 +196,6 @@ func (w *walk) loadImmediate(insn object.Insn) {
 	w.annotate(insn.Dst)
 }
 
-// Kinds of CO-RE relocations (enum bpf_core_relo_kind).
-const (
-	coreFieldOffset  = 0
-	coreTypeIDLocal  = 6
-	coreTypeIDTarget = 7
-)
-
 // annotate notes what a CO-RE relocation makes of a constant.
 func (w *walk) annotate(reg uint8) {
 	relo, ok := w.fn.code.Relos[w.at]
@@ -211,9 +204,9 @@ func (w *walk) annotate(reg uint8) {
 	}
 	core := coreNumber{typ: btf.UnderlyingType(relo.Type)}
 	switch relo.Kind {
-	case coreFieldOffset:
+	case object.COREFieldByteOffset:
 		core.role = memberOf
-	case coreTypeIDLocal, coreTypeIDTarget:
+	case object.CORETypeIDLocal, object.CORETypeIDTarget:
 		core.role = idOf
 	default:
 		return
@@ -324,7 +317,7 @@ func (w *walk) atomic(insn object.Insn) {
 // type has members elsewhere than the type.
 func (w *walk) base(reg uint8) value {
 	relo, ok := w.fn.code.Relos[w.at]
-	if !ok || relo.Kind != coreFieldOffset {
+	if !ok || relo.Kind != object.COREFieldByteOffset {
 		return w.regs[reg]
 	}
 	w.regs[reg] = w.expect(w.regs[reg], w.layouts.canonical(relo.Type), AnySpace)

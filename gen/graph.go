@@ -13,11 +13,10 @@ import (
 // allocatedTypes returns the names of the structs that an object allocates:
 // bpf_obj_new takes the id of one in the program's BTF.
 func allocatedTypes(obj *object.Object) map[string]bool {
-	const typeIDLocal = 6 // BPF_CORE_TYPE_ID_LOCAL, enum bpf_core_relo_kind
 	names := make(map[string]bool)
 	for _, code := range obj.Code {
 		for _, relo := range code.Relos {
-			if t, ok := btf.UnderlyingType(relo.Type).(*btf.Struct); ok && relo.Kind == typeIDLocal && t.Name != "" {
+			if t, ok := btf.UnderlyingType(relo.Type).(*btf.Struct); ok && relo.Kind == object.CORETypeIDLocal && t.Name != "" {
 				names[t.Name] = true
 			}
 		}

@@ -230,8 +230,7 @@ func (b *builder) accessed() map[string]selection {
 	all := make(map[string]selection)
 	for _, code := range b.obj.Code {
 		for _, relo := range code.Relos {
-			const lastFieldKind = 5 // BPF_CORE_FIELD_RSHIFT_U64, enum bpf_core_relo_kind
-			if relo.Kind > lastFieldKind || relo.Type == nil {
+			if !relo.IsField() || relo.Type == nil {
 				continue
 			}
 			t := btf.UnderlyingType(relo.Type)

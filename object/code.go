@@ -67,6 +67,18 @@ type CORERelo struct {
 	Access string // "0:1:2": index, then members
 }
 
+// Kinds of CO-RE relocations, as enum bpf_core_relo_kind of include/uapi/linux/bpf.h
+// has them. Those of members come first.
+const (
+	COREFieldByteOffset = 0
+	COREFieldRshiftU64  = 5 // the last one of a member
+	CORETypeIDLocal     = 6 // the id of a type in the program's BTF
+	CORETypeIDTarget    = 7 // in the kernel's
+)
+
+// IsField tells whether the relocation is that of a member.
+func (r CORERelo) IsField() bool { return r.Kind <= COREFieldRshiftU64 }
+
 // Line is a line of C that instructions come from.
 type Line struct {
 	Insn   int // the first instruction
