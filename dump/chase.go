@@ -156,7 +156,3 @@ func memberAt(s *runtime.Shape, offset int) string {
 	}
 	return ""
 }
-
-// annotation says how it is known that a value is a pointer, if its
-// declaration does not say so.
-func annotation(p *runtime.Value) string { return p.Annotation() }

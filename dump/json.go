@@ -524,7 +524,7 @@ func (e *encoder) pointer(v *runtime.Value, depth int) {
 	t := e.follow(v)
 	e.raw("{")
 	e.hexMember("$ptr", addr)
-	e.stringMember("$cast", annotation(v))
+	e.stringMember("$cast", v.Annotation())
 	if t.place != "" {
 		e.stringMember("$at", t.place)
 		e.intMember("$map", int64(t.at.Map.ID))

@@ -229,10 +229,7 @@ func (p *printer) times(n int) {
 // inlinePointer writes an address, where it leads, and in braces what is there.
 func (p *printer) inlinePointer(v *runtime.Value, start, room, depth int) bool {
 	t := p.follow(v)
-	p.address(v, &t)
-	if t.identity != nil {
-		p.brief(&t, depth)
-	}
+	p.address(v, &t, depth)
 	if !t.shown {
 		return !p.over(start, room)
 	}
@@ -243,19 +240,22 @@ func (p *printer) inlinePointer(v *runtime.Value, start, room, depth int) bool {
 	return ok && !p.over(start, room)
 }
 
-// address writes a pointer, without what is there.
-func (p *printer) address(v *runtime.Value, t *target) {
+// address writes a pointer, without what is there that is entered.
+func (p *printer) address(v *runtime.Value, t *target, depth int) {
 	p.on(cyan)
 	p.buf = v.AppendText(p.buf)
 	p.off()
-	if how := annotation(v); how != "" {
+	if how := v.Annotation(); how != "" {
 		p.colored(dim, " ("+how+")")
 	}
 	switch {
 	case t.place != "":
 		p.buf = append(p.buf, " → "...)
 		p.buf = append(p.buf, clean(t.place)...)
-	case t.shown || t.identity != nil:
+	case t.identity != nil:
+		p.buf = append(p.buf, " →"...)
+		p.brief(t, depth)
+	case t.shown:
 		p.buf = append(p.buf, " →"...)
 	}
 	switch {
@@ -279,10 +279,7 @@ func (p *printer) block(v *runtime.Value, indent, depth int) {
 	switch {
 	case v.Kind() == "Ptr":
 		t := p.follow(v)
-		p.address(v, &t)
-		if t.identity != nil {
-			p.brief(&t, depth)
-		}
+		p.address(v, &t, depth)
 		if t.shown {
 			p.enter(&t)
 			p.block(&t.value, indent, depth-1)

@@ -155,7 +155,7 @@ func (w *Watchpoint) read(ctx context.Context, stub *gdb.Client) (uint64, error)
 }
 
 // note keeps what the place holds when the guest is let go. A place without
-// memory is no longer watched: other memory may be there some time.
+// memory is let go of: the next that is there is something else.
 func (w *Watchpoint) note(ctx context.Context, stub *gdb.Client) (err error) {
 	w.value, err = w.read(ctx, stub)
 	if !is[*WatchLostError](err) {

@@ -1,6 +1,7 @@
 package bpfmap
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
@@ -94,12 +95,9 @@ func (r reference) occupant(p *Pass, object kmem.Addr, b []byte) error {
 	if err != nil {
 		return err
 	}
-	for i := range b {
-		if i == 8 {
-			break
-		}
-		b[i] = byte(id >> (8 * i))
-	}
+	var number [8]byte
+	binary.LittleEndian.PutUint64(number[:], id)
+	copy(b, number[:])
 	return nil
 }
 
