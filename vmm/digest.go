@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 // digestFile returns the SHA-256 of a file's content. It is remembered in dir
@@ -89,25 +91,14 @@ func hashText(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// writeFileAtomic writes a file that others see whole or not at all.
+// writeFileAtomic writes a file that others see whole or not at all, in a
+// directory that need not exist.
 func writeFileAtomic(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), tempPattern)
-	if err != nil {
+	return cache.WriteFile(path, func(f *os.File) error {
+		_, err := f.Write(data)
 		return err
-	}
-	defer os.Remove(f.Name()) // fails once it is renamed
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	})
 }
-
-// tempPattern names files that are being written.
-const tempPattern = ".new-*"

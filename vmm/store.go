@@ -3,7 +3,6 @@ package vmm
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,6 +45,7 @@ func openStore(cacheDir string) (*templateStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // templates hold kernel memory
 		return nil, err
 	}
+	_ = cache.Sweep(dir) // whoever cannot remove what others left runs on
 	return &templateStore{dir: dir, limit: limit}, nil
 }
 
@@ -68,24 +68,15 @@ func (s *templateStore) remove(key string) { os.Remove(s.path(key)) }
 
 // put adds a template that write writes. Others see it whole or not at all.
 func (s *templateStore) put(key string, write func(*os.File) error) error {
-	f, err := os.CreateTemp(s.dir, tempPattern)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once it is renamed
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), s.path(key)); err != nil {
+	if err := cache.WriteFile(s.path(key), write); err != nil {
 		return err
 	}
 	s.shrink(key)
 	return nil
 }
 
-// shrink removes templates, all but the one to keep, until they fit into the limit,
-// and files that others have begun and not finished. A template that is being
-// read stays readable.
+// shrink removes templates, all but the one to keep, until they fit into the limit.
+// A template that is being read stays readable.
 func (s *templateStore) shrink(keep string) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -103,13 +94,9 @@ func (s *templateStore) shrink(keep string) {
 		if err != nil {
 			continue // removed by another process
 		}
-		path := filepath.Join(s.dir, entry.Name())
-		switch {
-		case strings.HasSuffix(entry.Name(), templateSuffix):
-			total += Size(info.Size())
-			files = append(files, file{path, Size(info.Size()), info.ModTime()})
-		case strings.HasPrefix(entry.Name(), ".new-") && time.Since(info.ModTime()) > time.Hour:
-			os.Remove(path)
+		total += Size(info.Size()) // those that are being written, too
+		if strings.HasSuffix(entry.Name(), templateSuffix) {
+			files = append(files, file{filepath.Join(s.dir, entry.Name()), Size(info.Size()), info.ModTime()})
 		}
 	}
 	slices.SortFunc(files, func(a, b file) int {

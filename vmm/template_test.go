@@ -216,7 +216,7 @@ func TestStoreForgetsWhatWasNotUsedForLongest(t *testing.T) {
 	for _, key := range []string{"aa", "cc", "dd"} {
 		require.FileExists(t, store.path(key))
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "templates", tempPattern))
+	left, err := filepath.Glob(filepath.Join(dir, "templates", ".new-*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
