@@ -26,7 +26,7 @@ var policy = map[string][]string{
 	"cast":          {"btf", "object", "runtime"},
 	"gen":           {"runtime", "btf", "object", "cast"},
 	"templates":     {},
-	"cmd/ktgen":     {"gen", "cast", "btf", "object", "templates", "runtime", "vmm/kernel", "dump"},
+	"cmd/ktgen":     {"gen", "cast", "btf", "object", "templates", "runtime", "vmm/kernel", "vmm/cache", "dump"},
 	"freeze":        {"runtime", "btf", "freeze"},
 	"vmm":           {"vmm"},
 	"series":        {"runtime"},

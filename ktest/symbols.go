@@ -68,7 +68,7 @@ func keptSymbols(ctx context.Context, client *guest.Client, k guest.Kernel) (str
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "kallsyms", hex.EncodeToString(k.BuildID)+".zst")
+	path := filepath.Join(dir, cache.Kallsyms, hex.EncodeToString(k.BuildID)+".zst")
 	return path, cache.Ensure(ctx, path, func(partial string) error {
 		text, err := ownSymbols(ctx, client)
 		if err != nil {

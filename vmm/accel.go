@@ -60,7 +60,7 @@ func withAccel(ctx context.Context, cfg Config, launch func(Config, Accelerator)
 	if err := openKVM(); err != nil {
 		return launch(cfg, Accelerator{TCG, fmt.Sprintf("no KVM: %v", err)})
 	}
-	memo := filepath.Join(cfg.CacheDir, "accel", accelKey(cfg))
+	memo := filepath.Join(cfg.CacheDir, cache.Accels, accelKey(cfg))
 	if known, ok := readAccel(memo); ok {
 		return launchKnown(cfg, known, memo, launch)
 	}

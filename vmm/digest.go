@@ -22,7 +22,7 @@ func digestFile(dir, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	memo := filepath.Join(dir, "digest", hashText(identity))
+	memo := filepath.Join(dir, cache.Digests, hashText(identity))
 	if sum, err := os.ReadFile(memo); err == nil && len(sum) == sha256.Size*2 {
 		return string(sum), nil
 	}

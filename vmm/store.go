@@ -3,24 +3,14 @@ package vmm
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ktgen/ktgen/vmm/cache"
 )
-
-// EnvTemplates is the environment variable with the number of MiB that the
-// templates in a cache directory may take together.
-const EnvTemplates = "KTGEN_TEMPLATES_MIB"
-
-// DefaultTemplates is what templates may take without $KTGEN_TEMPLATES_MIB. One
-// takes 100 to 200 MiB, and becomes useless when the initramfs changes.
-const DefaultTemplates = 4 * GiB
 
 // templateStore is the directory that keeps templates, for all processes of a
 // user. When it gets too large the templates that were not used for longest are
@@ -33,20 +23,16 @@ type templateStore struct {
 const templateSuffix = ".vm"
 
 func openStore(cacheDir string) (*templateStore, error) {
-	limit := DefaultTemplates
-	if text := os.Getenv(EnvTemplates); text != "" {
-		mib, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || mib < 0 {
-			return nil, fmt.Errorf("$%s is %q, not a number of MiB", EnvTemplates, text)
-		}
-		limit = Size(mib) * MiB
+	limit, err := cache.TemplateLimit()
+	if err != nil {
+		return nil, err
 	}
-	dir := filepath.Join(cacheDir, "templates")
+	dir := filepath.Join(cacheDir, cache.Templates)
 	if err := os.MkdirAll(dir, 0o700); err != nil { // templates hold kernel memory
 		return nil, err
 	}
 	_ = cache.Sweep(dir) // whoever cannot remove what others left runs on
-	return &templateStore{dir: dir, limit: limit}, nil
+	return &templateStore{dir: dir, limit: Size(limit)}, nil
 }
 
 func (s *templateStore) path(key string) string {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 // onlyTemplate returns the path of the one template in a cache.
@@ -200,7 +202,7 @@ func TestEverythingThatMattersChangesTheTemplateKey(t *testing.T) {
 
 func TestStoreForgetsWhatWasNotUsedForLongest(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv(EnvTemplates, "3")
+	t.Setenv(cache.TemplatesEnv, "3")
 	store, err := openStore(dir)
 	require.NoError(t, err)
 	put := func(key string, used time.Time) {

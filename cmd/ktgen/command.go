@@ -50,6 +50,10 @@ func commands() []command {
 				"download what a kernel's BPF programs are compiled from into the cache, and print where it is"},
 			{"kernel info FILE", "say what a kernel image is, and whether tests can boot it"},
 		}, (*tool).kernel},
+		{"cache", []form{
+			{"cache [list]", "say where the cache is, what it holds and how large it may get"},
+			{"cache clean", "empty the cache"},
+		}, plain((*tool).cache)},
 		{"completion", []form{{"completion bash|zsh|fish",
 			"print a script that makes a shell complete commands and flags"}}, plain((*tool).completion)},
 		{"version", []form{{"version", ""}}, func(t *tool, _ context.Context, _ []string) error { return t.version() }},

@@ -91,6 +91,8 @@ func answers(ctx context.Context, words []string) []string {
 		switch before[0] {
 		case "kernel":
 			return kernelCommands
+		case "cache":
+			return cacheCommands
 		case "completion":
 			return []string{"bash", "fish", "zsh"}
 		case "help":

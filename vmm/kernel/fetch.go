@@ -44,7 +44,7 @@ func Fetch(ctx context.Context, opts FetchOptions) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{FetchOptions: opts, kernels: filepath.Join(dir, kernelsDir), aptDir: filepath.Join(dir, "apt")}
+	f := &fetcher{FetchOptions: opts, kernels: filepath.Join(dir, kernelsDir), aptDir: filepath.Join(dir, cache.Apt)}
 	kernel, err := fetchFirst(ctx, f, f.fetchFrom)
 	if err == nil {
 		return kernel, nil

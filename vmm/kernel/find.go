@@ -122,7 +122,7 @@ func places() ([]Look, error) {
 // kernelsDir and imageFile name, below the cache directory, a fetched kernel:
 // kernels/RELEASE/vmlinuz.
 const (
-	kernelsDir = "kernels"
+	kernelsDir = cache.Kernels
 	imageFile  = "vmlinuz"
 )
 

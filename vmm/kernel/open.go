@@ -181,7 +181,7 @@ func hashOf(r io.Reader) (string, error) {
 // a directory named by the image's hash; the number before it changes whenever
 // the content of entries does.
 const (
-	inspectedDir = "images/1"
+	inspectedDir = cache.Images + "/1"
 	vmlinuxFile  = "vmlinux"
 	factsFile    = "facts.json"
 )

@@ -31,7 +31,7 @@ type Tree struct {
 }
 
 const (
-	treesDir     = "corpus"
+	treesDir     = cache.Corpus
 	sourceDir    = "source"
 	vmlinuxHFile = "vmlinux.h"
 )
