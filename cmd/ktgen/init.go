@@ -87,9 +87,18 @@ func (s *site) farewell(sched *scheduler, files []*initFile) string {
 	for _, command := range s.commands() {
 		fmt.Fprintf(&b, "\t%s\n", command)
 	}
+	if s.replacement() != "" {
+		b.WriteString(unpublished)
+	}
 	fmt.Fprintf(&b, "\n%s\n", sched.commit())
 	return b.String()
 }
+
+// unpublished says what a replaced module means for others.
+const unpublished = `
+ktgen has no published version: go.mod takes it from that checkout. Whoever builds
+the repository elsewhere, such as its CI, needs a checkout and the same line.
+`
 
 // commit says what belongs into the repository.
 func (sched *scheduler) commit() string {
@@ -109,13 +118,13 @@ const (
 func (s *site) commands() []string {
 	var commands []string
 	if dir := shown(s.dir); dir != "." {
-		if !plainPath.MatchString(dir) {
-			dir = strconv.Quote(dir)
-		}
-		commands = append(commands, "cd "+dir)
+		commands = append(commands, "cd "+quoted(dir))
 	}
 	if missing := missingPackages(); len(missing) > 0 {
 		commands = append(commands, "apt-get install "+strings.Join(missing, " "))
+	}
+	if from := s.replacement(); from != "" {
+		commands = append(commands, "go mod edit -replace "+ourModule+"="+quoted(from))
 	}
 	if !s.module.hasTool {
 		commands = append(commands, "go get -tool "+toolPackage)
@@ -125,6 +134,23 @@ func (s *site) commands() []string {
 		commands = append(commands, fmt.Sprintf("echo 'include %s' >> %s", s.make.file, s.make.existing))
 	}
 	return append(commands, "make "+s.make.prefix+"test")
+}
+
+// replacement returns the checkout that the module is to take ktgen from, and
+// nothing if its go.mod says already, or a published version is to be had.
+func (s *site) replacement() string {
+	if s.module.hasOurs {
+		return ""
+	}
+	return replacement()
+}
+
+// quoted is how a shell reads a path.
+func quoted(path string) string {
+	if plainPath.MatchString(path) {
+		return path
+	}
+	return strconv.Quote(path)
 }
 
 // programs are what the make targets run, and the Debian packages that have

@@ -44,6 +44,7 @@ type goModule struct {
 	file    string // its go.mod, absolute
 	exists  bool
 	hasTool bool // its go.mod has ktgen as a tool
+	hasOurs bool // its go.mod says where ktgen comes from
 }
 
 func surveySite(opts initOptions) (*site, error) {
@@ -132,6 +133,9 @@ func readModule(file string, text []byte, wanted string) (goModule, error) {
 		return goModule{}, fmt.Errorf("%s is of module %s: leave out -module %s", shown(file), found.path, wanted)
 	}
 	found.hasTool = slices.ContainsFunc(mod.Tool, func(t *modfile.Tool) bool { return t.Path == toolPackage })
+	found.hasOurs = found.hasTool ||
+		slices.ContainsFunc(mod.Replace, func(r *modfile.Replace) bool { return r.Old.Path == ourModule }) ||
+		slices.ContainsFunc(mod.Require, func(r *modfile.Require) bool { return r.Mod.Path == ourModule })
 	return found, nil
 }
 

@@ -442,3 +442,20 @@ func TestFirstTestsReadWhatTellsMost(t *testing.T) {
 		})
 	}
 }
+
+func TestInitTakesKtgenFromTheCheckoutItWasBuiltIn(t *testing.T) {
+	here, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	t.Chdir(plant(t, nil))
+	said := ktgenInit(t, "-module", "example.com/fifo")
+	require.Contains(t, said, "\tgo mod edit -replace github.com/ktgen/ktgen="+here+"\n\tgo get -tool ")
+	require.Contains(t, said, "ktgen has no published version")
+
+	require.Equal(t, unknownCheckout, checkoutOf("github.com/ktgen/ktgen/cmd/ktgen/init_checkout.go"), "built with -trimpath")
+	require.Equal(t, unknownCheckout, checkoutOf(filepath.Join(t.TempDir(), "cmd/ktgen/init_checkout.go")), "gone")
+
+	t.Chdir(plant(t, tree{"go.mod": "module example.com/fifo\n\nreplace " + ourModule + " => ../ktgen\n"}))
+	said = ktgenInit(t)
+	require.NotContains(t, said, "-replace")
+	require.NotContains(t, said, "published")
+}
