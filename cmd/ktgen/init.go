@@ -123,17 +123,28 @@ func (s *site) commands() []string {
 	if missing := missingPackages(); len(missing) > 0 {
 		commands = append(commands, "apt-get install "+strings.Join(missing, " "))
 	}
-	if from := s.replacement(); from != "" {
-		commands = append(commands, "go mod edit -replace "+ourModule+"="+quoted(from))
-	}
-	if !s.module.hasTool {
-		commands = append(commands, "go get -tool "+toolPackage)
-	}
-	commands = append(commands, "go get "+testPackage)
+	commands = append(commands, s.getCommands()...)
 	if s.make.include {
 		commands = append(commands, fmt.Sprintf("echo 'include %s' >> %s", s.make.file, s.make.existing))
 	}
 	return append(commands, "make "+s.make.prefix+"test")
+}
+
+// getCommands are what makes the module use ktgen. "go get" of a package asks the
+// proxy even for a module that is replaced, and fails where it answers that there
+// is none; "go mod tidy" takes what go.mod requires.
+func (s *site) getCommands() []string {
+	if from := s.replacement(); from != "" {
+		return []string{
+			"go mod edit -replace " + ourModule + "=" + quoted(from) + " -require " + ourModule + "@v0.0.0 -tool " + toolPackage,
+			"go mod tidy",
+		}
+	}
+	get := "go get " + testPackage
+	if s.module.hasTool {
+		return []string{get}
+	}
+	return []string{"go get -tool " + toolPackage, get}
 }
 
 // replacement returns the checkout that the module is to take ktgen from, and

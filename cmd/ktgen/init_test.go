@@ -448,7 +448,7 @@ func TestInitTakesKtgenFromTheCheckoutItWasBuiltIn(t *testing.T) {
 	require.NoError(t, err)
 	t.Chdir(plant(t, nil))
 	said := ktgenInit(t, "-module", "example.com/fifo")
-	require.Contains(t, said, "\tgo mod edit -replace github.com/ktgen/ktgen="+here+"\n\tgo get -tool ")
+	require.Contains(t, said, "\tgo mod edit -replace github.com/ktgen/ktgen="+here+" -require github.com/ktgen/ktgen@v0.0.0 -tool github.com/ktgen/ktgen/cmd/ktgen\n\tgo mod tidy\n")
 	require.Contains(t, said, "ktgen has no published version")
 
 	require.Equal(t, unknownCheckout, checkoutOf("github.com/ktgen/ktgen/cmd/ktgen/init_checkout.go"), "built with -trimpath")
