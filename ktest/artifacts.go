@@ -1,7 +1,6 @@
 package ktest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/dump"
+	"github.com/ktgen/ktgen/ktest/internal/excerpt"
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
@@ -282,17 +282,13 @@ func fileName(name string) string {
 	return strings.TrimLeft(safe[:min(len(safe), longest)], ".")
 }
 
-// maxOutput is how much of the programs' output is kept, in bytes.
-const maxOutput = 1 << 20
-
 // output keeps what the scheduler's program and the workers wrote.
 type output struct {
-	w     io.Writer // a copy goes here; nil for none
 	lines statsLines
+	kept  excerpt.Buffer
 
-	mu   sync.Mutex
-	kept bytes.Buffer
-	lost int // bytes beyond maxOutput
+	mu sync.Mutex // held while w is written to
+	w  io.Writer  // a copy goes here; nil for none
 }
 
 func newOutput(w io.Writer) *output { return &output{w: w} }
@@ -300,22 +296,14 @@ func newOutput(w io.Writer) *output { return &output{w: w} }
 // Write never fails: a program does not depend on who reads its output.
 func (o *output) Write(p []byte) (int, error) {
 	o.lines.write(p)
+	_, _ = o.kept.Write(p)
+	if o.w == nil {
+		return len(p), nil
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	room := min(len(p), maxOutput-o.kept.Len())
-	o.kept.Write(p[:room])
-	o.lost += len(p) - room
-	if o.w != nil {
-		_, _ = o.w.Write(p)
-	}
+	_, _ = o.w.Write(p)
 	return len(p), nil
 }
 
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.lost == 0 {
-		return o.kept.String()
-	}
-	return fmt.Sprintf("%s\n(%d bytes more)\n", o.kept.String(), o.lost)
-}
+func (o *output) String() string { return o.kept.String() }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ktgen/ktgen/ktest/internal/excerpt"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -95,7 +96,7 @@ type LoaderError struct {
 	Args    []string
 	Exit    guest.Exit
 	Enabled bool   // it was enabled before
-	Output  string // the end of what it wrote
+	Output  string // what it wrote; of more than 1 MiB the beginning and the end
 }
 
 func (e *LoaderError) Error() string {
@@ -110,7 +111,7 @@ func (e *LoaderError) Error() string {
 	if strings.Contains(e.Output, "failed to open system Kconfig") {
 		s += "; it needs the kernel's configuration, which can be put into the guest as /boot/config-RELEASE"
 	}
-	return s + "; it wrote:\n" + lastLines(e.Output, shownLines)
+	return s + "; it wrote:\n" + excerpt.Lines(e.Output, shownFirst, shownLines-shownFirst)
 }
 
 // UnsupportedError is a guest whose kernel has no sched_ext.

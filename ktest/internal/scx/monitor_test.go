@@ -97,17 +97,13 @@ func TestLongVerifierLogsAreCutInMessagesOnly(t *testing.T) {
 	require.Contains(t, e.Error(), "the complaint")
 }
 
-func TestTailKeepsTheEnd(t *testing.T) {
-	var all strings.Builder
-	kept := &tail{w: &all}
-	for i := range 3 * tailSize {
-		_, err := kept.Write([]byte{byte('a' + i%26)})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	require.Len(t, kept.String(), tailSize)
-	require.True(t, strings.HasSuffix(all.String(), kept.String()))
+func TestBeginningAndEndOfALongOutputAreShown(t *testing.T) {
+	output := "it was asked for this\n" + strings.Repeat("line\n", 1000) + strings.Repeat("x", 1<<20) + "\nthe reason"
+	e := &LoaderError{Args: []string{"/prog"}, Output: output}
+	require.Less(t, len(e.Error()), 2000)
+	require.Contains(t, e.Error(), "it wrote:\nit was asked for this\n")
+	require.Contains(t, e.Error(), "\n(953 lines, 4765 bytes, are left out here)\n")
+	require.True(t, strings.HasSuffix(e.Error(), "\nthe reason"))
 }
 
 func TestRejectionIsFoundInTheOutputOfALibbpfProgram(t *testing.T) {

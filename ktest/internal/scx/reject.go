@@ -32,8 +32,12 @@ func complaint(log string) string {
 	return "it does not say why"
 }
 
-// shownLines is how much of a log is part of an error's message.
-const shownLines = 50
+// shownLines is how much of a log is part of an error's message. shownFirst of
+// them are those that a program wrote first.
+const (
+	shownLines = 50
+	shownFirst = 12
+)
 
 // lastLines returns the last lines of a text, and says how many are left out.
 func lastLines(text string, n int) string {

@@ -111,7 +111,8 @@ func (s *Scheduler) startError() error {
 // Name returns the scheduler's name, sched_ext_ops.name.
 func (s *Scheduler) Name() string { return s.name }
 
-// Output returns the end of what the scheduler's own binary has written.
+// Output returns what the scheduler's own binary has written; of a long output the
+// beginning and the end.
 func (s *Scheduler) Output() string { return s.output.String() }
 
 // Done is closed when the scheduler has ended.
