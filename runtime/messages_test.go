@@ -85,7 +85,7 @@ var messages = []error{
 	&ktrt.FormatError{Offset: -1, Err: errors.New("it has no maps")},
 	&ktrt.NewerVersion{Version: 9, Known: 2},
 	&series.NoSnapshot{Err: errors.New("the vCPUs did not stop in 2s")},
-	&series.NoStatistics{Err: errors.New("ktest.Config names no source of statistics")},
+	&series.NoStatistics{Capture: "periodic_003", Err: errors.New("ktest.Config names no source of statistics")},
 }
 
 // TestMessagesAreReadAsAWhole keeps the texts in one file, where they are read

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -167,14 +168,21 @@ func Open[S any](captures []Capture, open func(*runtime.Snapshot, ...runtime.Opt
 
 // Statistics decodes the statistics of captures, from JSON into T. A capture
 // without statistics, or with other ones, becomes a sample with an error:
-// [*NoStatistics] or one of encoding/json.
+// [*NoStatistics], [*AbsentStatistic], or one of encoding/json. A map has the
+// members that there are: read it with the comma-ok form, or decode into a
+// struct.
 func Statistics[T any](captures []Capture) []Sample[T] {
 	return read(captures, func(c *Capture) (v T, err error) {
 		if len(c.Statistics) == 0 {
-			return v, &NoStatistics{Err: c.NoStatistics}
+			return v, &NoStatistics{Capture: c.Name, Err: c.NoStatistics}
 		}
 		if err := json.Unmarshal(c.Statistics, &v); err != nil {
-			return v, fmt.Errorf("decode the statistics as %T: %w", v, err)
+			return v, fmt.Errorf("decode the statistics of %q as %T: %w", c.Name, v, err)
+		}
+		if lacks := absentValue(c.Statistics, reflect.TypeFor[T](), ""); lacks != nil {
+			lacks.Capture = c.Name
+			var zero T
+			return zero, lacks
 		}
 		return v, nil
 	})

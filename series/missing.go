@@ -12,9 +12,14 @@ func (e *NoSnapshot) Error() string { return because("there is no snapshot", e.E
 func (e *NoSnapshot) Unwrap() error { return e.Err }
 
 // NoStatistics says that a capture has no statistics of the scheduler.
-type NoStatistics struct{ Err error } // nil if the reason is not known
+type NoStatistics struct {
+	Capture string // its name, such as "periodic_003"
+	Err     error  // nil if the reason is not known
+}
 
-func (e *NoStatistics) Error() string { return because("there are no statistics", e.Err) }
+func (e *NoStatistics) Error() string {
+	return because(fmt.Sprintf("there are no statistics with %q", e.Capture), e.Err)
+}
 
 // Unwrap returns the reason.
 func (e *NoStatistics) Unwrap() error { return e.Err }
