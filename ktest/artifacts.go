@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest/internal/excerpt"
@@ -36,6 +37,7 @@ func (vm *VM) finish() {
 	var records []guest.Record
 	if failed {
 		vm.captureFailure()
+		vm.endScheduler()
 		records = vm.kernelLog()
 	}
 	vm.shut()
@@ -43,6 +45,29 @@ func (vm *VM) finish() {
 		vm.reportArtifacts(records)
 	}
 	vm.captures.Close()
+}
+
+// endScheduler ends a scheduler that runs when its test has failed: what it and
+// the kernel say at the end is known before the guest is gone, which says nothing.
+func (vm *VM) endScheduler() {
+	s := vm.current()
+	if s == nil || vm.machine.Err() != nil {
+		return
+	}
+	select {
+	case <-s.Done():
+		return
+	default:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)
+	defer cancel()
+	_, err := s.Stop(ctx)
+	vm.mu.Lock()
+	vm.dismissed = err == nil
+	vm.mu.Unlock()
+	if err := vm.unexpectedExit(); err != nil {
+		vm.tb.Errorf("%v", err)
+	}
 }
 
 // panicking reports whether the caller is called because of a panic. Package
@@ -63,6 +88,9 @@ func panicking() bool {
 
 // kernelLog returns the guest's kernel log, if the guest can still tell.
 func (vm *VM) kernelLog() []guest.Record {
+	if vm.agent == nil {
+		return nil // the console has what there is
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)
 	defer cancel()
 	records, err := vm.agent.Log(ctx)
@@ -73,14 +101,43 @@ func (vm *VM) kernelLog() []guest.Record {
 }
 
 func (vm *VM) reportArtifacts(records []guest.Record) {
-	dir, names, err := vm.writeArtifacts(records)
+	files := vm.artifacts(records)
+	dir, names, err := writeArtifacts(vm.tb, files)
 	vm.tb.Logf("in short:\n\t%s", strings.Join(vm.brief().lines(), "\n\t"))
+	sayArtifacts(vm.tb, dir, names, err)
+}
+
+func sayArtifacts(tb testing.TB, dir string, names []string, err error) {
 	if len(names) > 0 {
-		vm.tb.Logf("artifacts of this test are in %s: %s", dir, strings.Join(names, ", "))
+		tb.Logf("artifacts of this test are in %s: %s", dir, strings.Join(names, ", "))
 	}
 	if err != nil {
-		vm.tb.Logf("not all artifacts could be written, which changes nothing else: %v", err)
+		tb.Logf("not all artifacts could be written, which changes nothing else: %v", err)
 	}
+}
+
+// reportLaunch writes what is left of a guest that did not come up: its console,
+// and the whole error.
+func reportLaunch(tb testing.TB, err error) {
+	var console []byte
+	var boot *vmm.BootError
+	var panicked *vmm.GuestPanicError
+	var infra *vmm.InfraError
+	switch {
+	case errors.As(err, &boot):
+		console = boot.Console
+	case errors.As(err, &panicked):
+		console = panicked.Console
+	case errors.As(err, &infra):
+		console = infra.Console
+	default:
+		return // there was no guest
+	}
+	dir, names, err := writeArtifacts(tb, []artifact{
+		{name: "console.log", write: text(string(console))},
+		{name: "exit.txt", write: text(err.Error() + "\n")},
+	})
+	sayArtifacts(tb, dir, names, err)
 }
 
 func (vm *VM) brief() brief {
@@ -99,7 +156,7 @@ func (vm *VM) brief() brief {
 
 // writeArtifacts writes the files to a new directory. What fails costs only
 // itself.
-func (vm *VM) writeArtifacts(records []guest.Record) (dir string, written []string, err error) {
+func writeArtifacts(tb testing.TB, files []artifact) (dir string, written []string, err error) {
 	base := os.Getenv(EnvArtifacts)
 	if base == "" {
 		base = filepath.Join(os.TempDir(), "ktgen-artifacts")
@@ -107,12 +164,12 @@ func (vm *VM) writeArtifacts(records []guest.Record) (dir string, written []stri
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", nil, fmt.Errorf("%w (set $%s to a directory that can be written to)", err, EnvArtifacts)
 	}
-	if dir, err = os.MkdirTemp(base, fileName(vm.tb.Name())+"-*"); err != nil {
+	if dir, err = os.MkdirTemp(base, fileName(tb.Name())+"-*"); err != nil {
 		return "", nil, fmt.Errorf("%w (set $%s to a directory that can be written to)", err, EnvArtifacts)
 	}
 
 	var firstErr error
-	for _, a := range vm.artifacts(records) {
+	for _, a := range files {
 		ok, err := a.writeTo(dir)
 		if ok {
 			written = append(written, a.name)
@@ -166,6 +223,7 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 		{name: "kernel.log", write: text(formatLog(records))},
 		{name: "scheduler.log", write: text(vm.output.String())},
 		{name: "exit.txt", write: text(vm.describeExit())},
+		{name: "verifier.log", write: text(vm.verifierLog())},
 	}
 	latest := vm.latest()
 	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest, vm.judged())})
@@ -257,17 +315,37 @@ func formatLog(records []guest.Record) string {
 	return b.String()
 }
 
-// describeExit says how the scheduler ended, with the kernel's dump.
+// describeExit says why a scheduler could not be started, and how the latest ended
+// by itself, with the kernel's dump.
 func (vm *VM) describeExit() string {
-	s := vm.current()
+	vm.mu.Lock()
+	s, failed, dismissed := vm.scheduler, vm.failed, vm.dismissed
+	vm.mu.Unlock()
+	var b strings.Builder
+	if failed != nil {
+		fmt.Fprintf(&b, "%v\n", failed)
+	}
 	if s == nil {
-		return ""
+		return b.String()
 	}
 	exit, err := s.Exit() // Close has waited for its end
-	if err != nil {
-		return err.Error() + "\n"
+	switch {
+	case err != nil:
+		fmt.Fprintf(&b, "%v\n", err)
+	case !dismissed || exit.Err() != nil:
+		fmt.Fprintf(&b, "%s\n\n%s", exit, exit.Dump)
 	}
-	return fmt.Sprintf("%s\n\n%s", exit, exit.Dump)
+	return b.String()
+}
+
+// verifierLog is what the verifier says of a scheduler that it has rejected.
+func (vm *VM) verifierLog() string {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	if rejected := (*RejectedError)(nil); errors.As(vm.failed, &rejected) {
+		return rejected.Log
+	}
+	return ""
 }
 
 // fileName turns a test's name into one that any file system takes.

@@ -29,15 +29,20 @@ func Boot(t testing.TB, cfg Config) *VM {
 	t.Helper()
 	ctx, cancel := startContext(t)
 	defer cancel()
-	vm, err := Start(ctx, cfg)
+	vm, err := start(ctx, cfg)
 	if unable(err) && !inCI() {
 		t.Skipf("no guest can boot here: %v", err)
+	}
+	if vm != nil {
+		vm.tb = t
+		t.Cleanup(vm.finish)
+	}
+	if err != nil && vm == nil {
+		reportLaunch(t, err)
 	}
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	vm.tb = t
-	t.Cleanup(vm.finish)
 	return vm
 }
 
@@ -80,6 +85,17 @@ func inCI() bool {
 // for a file that is no BPF object, of package scenario, or of a scheduler: [*RejectedError],
 // [*LoaderError], [*ExitedError], [*AttachError].
 func Start(ctx context.Context, cfg Config) (*VM, error) {
+	vm, err := start(ctx, cfg)
+	if err != nil && vm != nil {
+		vm.Close()
+		return nil, err
+	}
+	return vm, err
+}
+
+// start is Start, but for a guest that was booted in vain: it comes with the
+// error, as it can tell more of the reason.
+func start(ctx context.Context, cfg Config) (*VM, error) {
 	if err := cfg.Scheduler.check(); err != nil {
 		return nil, fmt.Errorf("start scheduler %s: %w", cfg.Scheduler.path, err)
 	}
@@ -88,25 +104,18 @@ func Start(ctx context.Context, cfg Config) (*VM, error) {
 	}
 	vm, err := launch(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return vm, err
 	}
 	if cfg.Scheduler.path == "" {
-		if err := vm.useCasts(ctx, cfg.Scheduler); err != nil {
-			vm.Close()
-			return nil, err
-		}
-		return vm, nil
+		return vm, vm.useCasts(ctx, cfg.Scheduler)
 	}
-	if err := vm.Attach(ctx, cfg.Scheduler); err != nil {
-		vm.Close()
-		return nil, err
-	}
-	return vm, nil
+	return vm, vm.Attach(ctx, cfg.Scheduler)
 }
 
 // errNoAgent says what is missing in a program that wants to boot guests.
 var errNoAgent = errors.New("this program cannot be a guest's init: add `func TestMain(m *testing.M) { ktest.Main(m) }` to the tests of this package, or `ktest.Init()` as the first line of main")
 
+// launch boots a guest. One that boots, and cannot be used, comes with the error.
 func launch(ctx context.Context, cfg Config) (*VM, error) {
 	if !agentReady {
 		return nil, errNoAgent
@@ -129,12 +138,10 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 	}
 	vm.end = func() { end(vmm.ErrClosed) }
 	if err := vm.connect(ctx); err != nil {
-		vm.Close()
-		return nil, err
+		return vm, err
 	}
 	if !stop() {
-		vm.Close()
-		return nil, fmt.Errorf("start a guest: %w", context.Cause(ctx))
+		return vm, fmt.Errorf("start a guest: %w", context.Cause(ctx))
 	}
 	vm.StartClock()
 	vm.mourning.Go(vm.awaitDeath) // ends with the guest

@@ -111,7 +111,7 @@ func (r *remains) Resume() error {
 
 // captureFailure captures the guest of a test that has failed, if it still can.
 func (vm *VM) captureFailure() {
-	if vm.machine.Err() != nil {
+	if vm.machine.Err() != nil || vm.agent == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)

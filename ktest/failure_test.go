@@ -195,6 +195,10 @@ func TestVictim(t *testing.T) {
 	if deed == "" {
 		t.Skip("runs as a part of other tests")
 	}
+	if cfg, ok := vain[deed]; ok {
+		ktest.Boot(t, cfg)
+		t.Fatal("it was to fail")
+	}
 	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile")})
 	vm.Freeze("the last one")
 	fmt.Printf("qemu=%d\n", vm.Machine().PID())
@@ -213,6 +217,65 @@ func TestVictim(t *testing.T) {
 		require.NoError(t, err)
 		defer workers.Stop()
 		<-vm.Exited()
+	}
+}
+
+// vain are boots that fail, each with its own last words.
+var vain = map[string]ktest.Config{
+	"loud": {
+		Files:     map[string]string{"/bin/sh": "/bin/sh", "/bin/seq": "/bin/seq"},
+		Scheduler: ktest.Binary("/bin/sh", "-c", "echo it begins; seq 400000; echo no such knob >&2; exit 1"),
+	},
+	"isolated": {KernelArgs: []string{"isolcpus=1"}, Scheduler: fault("docile")},
+	"rejected": {Scheduler: fault("reject")},
+	"panicked": {KernelArgs: []string{"init=/no/such", "rdinit=/no/such"}, NoTemplate: true},
+}
+
+// What a boot in vain leaves is read to its end before the guest is gone, and kept.
+func TestBootThatFailsLeavesItsLastWords(t *testing.T) {
+	for deed, want := range map[string]struct {
+		message []string
+		files   map[string][]string
+	}{
+		"loud": {
+			[]string{"ended before it had enabled a scheduler (exit status 1); it wrote:\n", "it begins\n", "lines, ", "bytes, are left out here)\n", "400000\n", "no such knob\n"},
+			map[string][]string{"scheduler.log": {"it begins\n1\n2\n", "bytes are left out here)", "400000\nno such knob\n"}, "exit.txt": {"no such knob"}, "kernel.log": {"Linux version"}, "console.log": nil},
+		},
+		"isolated": {
+			[]string{"the kernel wrote meanwhile:\n", "Not compatible with \"isolcpus=\""},
+			map[string][]string{"exit.txt": {"Not compatible with"}, "kernel.log": {"Not compatible with"}},
+		},
+		"rejected": {
+			[]string{"the guest's verifier rejects program fault_enqueue"},
+			map[string][]string{"exit.txt": {"rejects program fault_enqueue"}, "verifier.log": {"cannot write into"}},
+		},
+		"panicked": {
+			[]string{"panic"},
+			map[string][]string{"exit.txt": {"panic"}, "console.log": {"panic"}},
+		},
+	} {
+		t.Run(deed, func(t *testing.T) {
+			artifacts := t.TempDir()
+			cmd, output := victim(t, deed, ktest.EnvArtifacts+"="+artifacts)
+			require.Error(t, cmd.Wait())
+			if strings.Contains(output.String(), "--- SKIP") {
+				t.Skip("no guest can boot here")
+			}
+			for _, text := range want.message {
+				require.Contains(t, output.String(), strings.ReplaceAll(text, "\n", ""))
+			}
+			require.Contains(t, output.String(), "artifacts of this test are in "+artifacts)
+			for name, texts := range want.files {
+				found, err := filepath.Glob(filepath.Join(artifacts, "TestVictim-*", name))
+				require.NoError(t, err)
+				require.Len(t, found, 1, name)
+				contents, err := os.ReadFile(found[0])
+				require.NoError(t, err)
+				for _, text := range texts {
+					require.Contains(t, string(contents), text, name)
+				}
+			}
+		})
 	}
 }
 

@@ -50,10 +50,14 @@ var ErrNoScheduler = errors.New("no scheduler is attached")
 // Attach starts a scheduler in the guest, and returns when the kernel says that
 // it is enabled. There can be one at a time.
 func (vm *VM) Attach(ctx context.Context, s Scheduler) error {
-	if err := vm.attach(ctx, s); err != nil {
-		return fmt.Errorf("start scheduler %s: %w", s.path, vm.because(err))
+	err := vm.attach(ctx, s)
+	if err != nil {
+		err = fmt.Errorf("start scheduler %s: %w", s.path, vm.because(err))
 	}
-	return nil
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	vm.failed = err
+	return err
 }
 
 func (vm *VM) attach(ctx context.Context, s Scheduler) error {

@@ -97,6 +97,7 @@ type LoaderError struct {
 	Exit    guest.Exit
 	Enabled bool   // it was enabled before
 	Output  string // what it wrote; of more than 1 MiB the beginning and the end
+	Kernel  string // what the kernel wrote to its log meanwhile
 }
 
 func (e *LoaderError) Error() string {
@@ -106,12 +107,12 @@ func (e *LoaderError) Error() string {
 	}
 	s := fmt.Sprintf("the scheduler's program %s ended %s (%s)", strings.Join(e.Args, " "), when, e.Exit)
 	if e.Output == "" {
-		return s + ", and wrote nothing"
+		return meanwhile(s+", and wrote nothing", e.Kernel)
 	}
 	if strings.Contains(e.Output, "failed to open system Kconfig") {
 		s += "; it needs the kernel's configuration, which can be put into the guest as /boot/config-RELEASE"
 	}
-	return s + "; it wrote:\n" + excerpt.Lines(e.Output, shownFirst, shownLines-shownFirst)
+	return meanwhile(s+"; it wrote:\n"+excerpt.Lines(e.Output, shownFirst, shownLines-shownFirst), e.Kernel)
 }
 
 // UnsupportedError is a guest whose kernel has no sched_ext.
@@ -132,6 +133,9 @@ func (e *BusyError) Error() string {
 // AttachError is a scheduler that could be loaded, and not be enabled.
 type AttachError struct {
 	Reason string
+	Kernel string // what the kernel wrote to its log meanwhile
 }
 
-func (e *AttachError) Error() string { return "attach the scheduler: " + e.Reason }
+func (e *AttachError) Error() string {
+	return meanwhile("attach the scheduler: "+e.Reason, e.Kernel)
+}

@@ -94,6 +94,11 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 	}
 	defer m.stop()
 	p := &performance{loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out)}
+	result, err := p.perform(source)
+	return result, m.testify(err)
+}
+
+func (p *performance) perform(source Source) (any, error) {
 	if len(source.Args) > 0 {
 		return p.runBinary(guest.Command{Args: source.Args, Env: source.Env})
 	}

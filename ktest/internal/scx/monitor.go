@@ -29,6 +29,7 @@ var (
 // monitor watches the kernel's log for one scheduler.
 type monitor struct {
 	log     *guest.Log
+	words   *words
 	enabled chan enabled  // of capacity 1
 	over    chan struct{} // closed when the kernel says that the scheduler is disabled
 	stopped chan struct{} // closed when the goroutine has ended
@@ -48,7 +49,7 @@ func watch() (*monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &monitor{log: log, enabled: make(chan enabled, 1), over: make(chan struct{}), stopped: make(chan struct{})}
+	m := &monitor{log: log, words: newWords(), enabled: make(chan enabled, 1), over: make(chan struct{}), stopped: make(chan struct{})}
 	go m.follow() // ends with stop
 	return m, nil
 }
@@ -86,8 +87,14 @@ func (m *monitor) follow() {
 		if err != nil {
 			return // interrupted by stop
 		}
-		m.take(r.Text)
+		m.hear(r)
 	}
+}
+
+// hear looks at one record of the log.
+func (m *monitor) hear(r guest.Record) {
+	m.words.hear(r)
+	m.take(r.Text)
 }
 
 // take looks at one line of the log.
@@ -150,7 +157,7 @@ func (m *monitor) stop() {
 	m.end.Do(func() {
 		m.log.Interrupt()
 		<-m.stopped
-		_ = m.log.Drain(func(r guest.Record) error { m.take(r.Text); return nil })
+		_ = m.log.Drain(func(r guest.Record) error { m.hear(r); return nil })
 		m.log.Close()
 	})
 }
