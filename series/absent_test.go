@@ -21,8 +21,7 @@ type queueStats struct {
 	Layers map[string]int `json:"layers"`
 	Taken  time.Time      `json:"taken"`
 	Note   any            `json:"note"`
-	hidden int
-	Skip   int `json:"-"`
+	Skip   int            `json:"-"`
 }
 
 type Common struct{ Version int }
