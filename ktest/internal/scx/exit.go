@@ -12,7 +12,8 @@ import (
 // (kernel/sched/ext/internal.h).
 type ExitKind uint32
 
-// Kinds of exits. From ExitError on, the scheduler did something wrong.
+// Kinds of exits. From ExitError on the scheduler did something wrong; of the others
+// the scheduler's own code or program has chosen ExitUnreg and ExitUnregBPF.
 const (
 	ExitNone       ExitKind = 0
 	ExitUnreg      ExitKind = 64 // unregistered by user space: its link was closed
@@ -46,14 +47,15 @@ type Exit struct {
 	Dump      string   // the state of CPUs and tasks, as the kernel dumps it for an error
 
 	// Process is how the scheduler's own binary ended; nil if there is none,
-	// or if it had to be killed after the scheduler had ended.
+	// or if it lived on when the kernel had ended the scheduler.
 	Process *guest.Exit
 }
 
-// Err returns an [*ExitedError] if the scheduler did something wrong, and nil
-// if it was told to end, or ended itself without an error.
+// Err returns an [*ExitedError] if the kernel has thrown the scheduler out, for an
+// error, for a CPU that came or went, or by SysRq, and nil if it was told to end, or
+// ended itself without an error.
 func (e Exit) Err() error {
-	if e.Kind < ExitError {
+	if e.Kind <= ExitUnregBPF {
 		return nil
 	}
 	return &ExitedError{Exit: e}
@@ -68,12 +70,21 @@ func (e Exit) String() string {
 	return b.String()
 }
 
-// ExitedError is a scheduler that the kernel threw out.
+// ExitedError is a scheduler that the kernel threw out, or one that ended itself
+// although nobody had asked it to.
 type ExitedError struct{ Exit Exit }
 
 func (e *ExitedError) Error() string {
 	s := "the kernel has ended the scheduler: " + e.Exit.String()
 	switch {
+	case e.Exit.Kind == ExitUnreg && e.Exit.Process != nil:
+		return fmt.Sprintf("the scheduler's program has ended by itself (%s), and the scheduler with it: %s; %s", e.Exit.Process, e.Exit, unasked)
+	case e.Exit.Kind == ExitUnreg:
+		return fmt.Sprintf("the scheduler has been detached in the guest: %s; %s", e.Exit, unasked)
+	case e.Exit.Kind == ExitUnregBPF:
+		return fmt.Sprintf("the scheduler has ended itself, by scx_bpf_exit: %s; %s", e.Exit, unasked)
+	case e.Exit.Kind == ExitUnregKern:
+		return s + "; the kernel does that when a CPU comes or goes and the scheduler has neither cpu_online nor cpu_offline (sched_ext_ops): its program is to start it again; " + unasked
 	case !e.Stalled():
 		return s
 	case strings.HasPrefix(e.Exit.Message, watchdogStarved):
@@ -81,6 +92,9 @@ func (e *ExitedError) Error() string {
 	}
 	return s + "; tasks wait in a queue that no dispatch empties, or were never put into one"
 }
+
+// unasked is what a test can do that wants an end that is no error.
+const unasked = "a test that wants that waits for it (VM.AwaitExit) or says so (Config.ExpectExit)"
 
 // watchdogStarved is what scx_tick (kernel/sched/ext.c) says if the watchdog, a
 // work item, is late.

@@ -28,11 +28,15 @@ type run struct {
 	ctx  context.Context // of its call, whose end makes it end
 	stop chan struct{}   // closed to make it end
 	once sync.Once       // closes stop
-	over chan struct{}   // closed when it has ended
+	over chan struct{}   // closed when it has ended, with its program
+	done chan struct{}   // closed when the kernel has ended it, and its program lives on
 
 	attach  chan struct{} // closed to let it be attached
 	release sync.Once     // closes attach
 }
+
+// end makes the scheduler end.
+func (r *run) end() { r.once.Do(func() { close(r.stop) }) }
 
 // ending reports whether the scheduler has been told to end.
 func (r *run) ending() bool {
@@ -48,7 +52,10 @@ func (r *run) ending() bool {
 
 // Handlers returns the methods of the loader, for the agent.
 func (l *Loader) Handlers() guest.Handlers {
-	return guest.Handlers{methodWarm: l.handleWarm, methodRun: l.handleRun, methodStop: l.handleStop, methodGo: l.handleGo}
+	return guest.Handlers{
+		methodWarm: l.handleWarm, methodRun: l.handleRun, methodStop: l.handleStop, methodGo: l.handleGo,
+		methodState: func(context.Context, *guest.Call) (any, error) { return state() },
+	}
 }
 
 // handleWarm does what takes time and can be done early. A kernel that cannot
@@ -94,23 +101,37 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 	}
 	defer m.stop()
 	p := &performance{loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out)}
-	result, err := p.perform(source)
-	return result, m.testify(err)
+	exit, err := p.perform(source)
+	if err != nil {
+		return nil, m.testify(err)
+	}
+	if err := p.events.Encode(event{Dump: exit.Dump}); err != nil {
+		return nil, err
+	}
+	exit.Dump = ""
+	return exit, nil
 }
 
-func (p *performance) perform(source Source) (any, error) {
+// perform runs a scheduler from its start to its end.
+func (p *performance) perform(source Source) (Exit, error) {
 	if len(source.Args) > 0 {
 		return p.runBinary(guest.Command{Args: source.Args, Env: source.Env})
 	}
 	return p.runObject(source)
 }
 
-// enter makes room for a scheduler. It waits for one that is about to end.
+// enter makes room for a scheduler. It waits for one that is about to end, and
+// ends the program of one that the kernel has ended.
 func (l *Loader) enter(ctx context.Context) (*run, error) {
 	for {
 		r, other := l.tryEnter(ctx)
 		if r != nil {
 			return r, nil
+		}
+		select {
+		case <-other.done:
+			other.end()
+		default:
 		}
 		if !other.ending() {
 			return nil, &BusyError{Scheduler: enabledName()}
@@ -130,7 +151,9 @@ func (l *Loader) tryEnter(ctx context.Context) (r, other *run) {
 	if l.current != nil {
 		return nil, l.current
 	}
-	l.current = &run{ctx: ctx, stop: make(chan struct{}), over: make(chan struct{}), attach: make(chan struct{})}
+	l.current = &run{
+		ctx: ctx, stop: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}), attach: make(chan struct{}),
+	}
 	return l.current, nil
 }
 
@@ -152,7 +175,7 @@ func (l *Loader) handleStop(ctx context.Context, _ *guest.Call) (any, error) {
 	if r == nil {
 		return nil, nil
 	}
-	r.once.Do(func() { close(r.stop) })
+	r.end()
 	select {
 	case <-r.over:
 		return nil, nil
@@ -186,6 +209,12 @@ type performance struct {
 func (p *performance) report(e enabled) error {
 	p.loader.hold()
 	return p.events.Encode(event{Enabled: &e})
+}
+
+// tell tells the host how the kernel has ended a scheduler whose program lives on.
+func (p *performance) tell(e Exit) error {
+	close(p.run.done)
+	return p.events.Encode(event{Ended: &e})
 }
 
 // settleTime bounds the wait for the kernel to finish disabling a scheduler:

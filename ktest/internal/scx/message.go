@@ -7,6 +7,8 @@ const (
 	methodRun  = "scx.run"  // runs a scheduler; the call lasts as long as it does
 	methodStop = "scx.stop" // ends it, and returns when it is gone
 	methodGo   = "scx.go"   // lets one that has been loaded be attached
+
+	methodState = "scx.state" // returns the state of sched_ext, as sysfs has it
 )
 
 // Source is what a scheduler is started from: an object, or arguments.
@@ -27,6 +29,8 @@ type Source struct {
 type event struct {
 	Loaded   bool           `json:",omitempty"` // and waits to be attached
 	Enabled  *enabled       `json:",omitempty"`
+	Ended    *Exit          `json:",omitempty"` // while its program lives on
+	Dump     string         `json:",omitempty"` // of the exit that is the call's result, which it can be too long for
 	Rejected *RejectedError `json:",omitempty"` // an event because logs are long
 }
 

@@ -15,9 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file follows a scheduler's life in the guest by what the kernel writes
-// to its log: one line when it is enabled, one when it is disabled, and for
-// errors a second with the message.
+// This file follows a scheduler's life in the guest, whoever has started it, by
+// what the kernel writes to its log: one line when it is enabled, one when it is
+// disabled, and for errors a second with the message. A log that is flooded loses
+// lines; what sysfs says is looked at from time to time, so that nothing depends on them.
 
 const sysfs = "/sys/kernel/sched_ext"
 
@@ -26,17 +27,28 @@ var (
 	disabledLine = regexp.MustCompile(`^sched_ext: BPF scheduler "(.*)" disabled \((.*)\)$`)
 )
 
-// monitor watches the kernel's log for one scheduler.
+// monitor watches one scheduler.
 type monitor struct {
-	log     *guest.Log
-	words   *words
-	enabled chan enabled  // of capacity 1
-	over    chan struct{} // closed when the kernel says that the scheduler is disabled
-	stopped chan struct{} // closed when the goroutine has ended
-	end     sync.Once     // ends it
+	log      *guest.Log
+	words    *words
+	enabled  chan enabled  // of capacity 1
+	over     chan struct{} // closed when the kernel has the scheduler disabled, or is about to
+	stopped  chan struct{} // closed when the goroutine that reads the log has ended
+	stopping chan struct{} // closed to end the one that looks at sysfs
+	end      sync.Once     // ends both
 
-	mu   sync.Mutex
-	exit Exit // complete once stopped is closed
+	mu     sync.Mutex
+	seen   enabled // that was told; its Scheduler is empty before
+	isOver bool    // over is closed
+	again  bool    // it was enabled once more after that
+	exit   Exit    // complete once stopped is closed
+}
+
+func newMonitor(log *guest.Log) *monitor {
+	return &monitor{
+		log: log, words: newWords(), enabled: make(chan enabled, 1), over: make(chan struct{}),
+		stopped: make(chan struct{}), stopping: make(chan struct{}),
+	}
 }
 
 // watch begins to watch. It comes before the scheduler's start, so that no
@@ -49,14 +61,15 @@ func watch() (*monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &monitor{log: log, words: newWords(), enabled: make(chan enabled, 1), over: make(chan struct{}), stopped: make(chan struct{})}
-	go m.follow() // ends with stop
+	m := newMonitor(log)
+	go m.follow()    // ends with stop
+	go m.look(state) // ends with stop
 	return m, nil
 }
 
 // checkFree says whether a scheduler can be started.
 func checkFree() error {
-	state, err := os.ReadFile(filepath.Join(sysfs, "state"))
+	s, err := state()
 	if errors.Is(err, os.ErrNotExist) {
 		var uts unix.Utsname
 		_ = unix.Uname(&uts) // fails for a bad address only
@@ -65,10 +78,29 @@ func checkFree() error {
 	if err != nil {
 		return err
 	}
-	if s := strings.TrimSpace(string(state)); s != "disabled" {
+	if s != disabled {
 		return &BusyError{Scheduler: enabledName()}
 	}
 	return nil
+}
+
+// States of sched_ext that matter here (scx_enable_state_str, kernel/sched/ext).
+const (
+	isEnabled = "enabled"
+	disabled  = "disabled"
+)
+
+// state returns what the kernel says of sched_ext.
+func state() (string, error) {
+	s, err := os.ReadFile(filepath.Join(sysfs, "state"))
+	return strings.TrimSpace(string(s)), err
+}
+
+// isPartial tells whether the scheduler that is enabled has only the tasks that
+// have asked for it.
+func isPartial() bool {
+	all, err := os.ReadFile(filepath.Join(sysfs, "switch_all"))
+	return err == nil && strings.TrimSpace(string(all)) == "0"
 }
 
 // enabledName returns the name of the scheduler that is enabled.
@@ -97,21 +129,81 @@ func (m *monitor) hear(r guest.Record) {
 	m.take(r.Text)
 }
 
+// lookInterval is the time between two looks at sysfs.
+const lookInterval = 250 * time.Millisecond
+
+// look does what follow does, later and without reasons, where the log has lost
+// the lines. An end that is seen twice in a row is one that the log does not tell of.
+func (m *monitor) look(state func() (string, error)) {
+	looks := time.NewTicker(lookInterval)
+	defer looks.Stop()
+	gone := 0
+	for {
+		select {
+		case <-looks.C:
+		case <-m.stopping:
+			return
+		}
+		s, err := state()
+		switch {
+		case err == nil && s == isEnabled:
+			gone = 0
+			m.tellEnabled(enabled{Scheduler: enabledName(), Partial: isPartial()})
+		case err == nil && s == disabled && m.wasEnabled():
+			if gone++; gone > 1 {
+				m.tellOver()
+			}
+		}
+	}
+}
+
+func (m *monitor) wasEnabled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen.Scheduler != ""
+}
+
+func (m *monitor) tellEnabled(e enabled) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.noteEnabled(e)
+}
+
+// noteEnabled is called with mu held.
+func (m *monitor) noteEnabled(e enabled) {
+	m.again = m.isOver
+	if m.seen.Scheduler == "" {
+		m.seen = e
+		m.enabled <- e // which has room for one
+	}
+}
+
+func (m *monitor) tellOver() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.noteOver()
+}
+
+// noteOver is called with mu held.
+func (m *monitor) noteOver() {
+	if !m.isOver {
+		m.isOver = true
+		close(m.over)
+	}
+}
+
 // take looks at one line of the log.
 func (m *monitor) take(line string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if at := enabledLine.FindStringSubmatch(line); at != nil {
-		select {
-		case m.enabled <- enabled{Scheduler: at[1], Partial: at[2] != ""}:
-		default: // it has restarted itself
-		}
+		m.noteEnabled(enabled{Scheduler: at[1], Partial: at[2] != ""})
 		return
 	}
 	if at := disabledLine.FindStringSubmatch(line); at != nil && m.exit.Kind == ExitNone {
 		m.exit.Scheduler, m.exit.Reason = at[1], at[2]
 		m.exit.Kind = kindOf(at[2])
-		close(m.over)
+		m.noteOver()
 		return
 	}
 	if message, ok := strings.CutPrefix(line, "sched_ext: "+m.exit.Scheduler+": "); ok && m.exit.Kind != ExitNone && m.exit.Message == "" {
@@ -130,31 +222,52 @@ func kindOf(reason string) ExitKind {
 
 // settle waits until the kernel has finished disabling the scheduler, and
 // returns how it ended. Between the log's line and that moment lie
-// milliseconds, and no event.
+// milliseconds, and no event. One whose program has started it again has ended, too.
 func (m *monitor) settle(ctx context.Context) (Exit, error) {
 	for {
-		state, err := os.ReadFile(filepath.Join(sysfs, "state"))
+		s, err := state()
 		if err != nil {
 			return Exit{}, err
 		}
-		if strings.TrimSpace(string(state)) == "disabled" {
+		if s == disabled || m.restarted() {
 			break
 		}
 		select {
 		case <-time.After(2 * time.Millisecond):
 		case <-ctx.Done():
-			return Exit{}, fmt.Errorf("wait until sched_ext is disabled (it is %s): %w", strings.TrimSpace(string(state)), context.Cause(ctx))
+			return Exit{}, fmt.Errorf("wait until sched_ext is disabled (it is %s): %w", s, context.Cause(ctx))
 		}
 	}
 	m.stop()
 	m.exit.Dump = readDump()
+	if m.exit.Kind == ExitNone && m.wasEnabled() {
+		m.exit.Scheduler, m.exit.Kind, m.exit.Reason = m.seen.Scheduler, ExitErrorOther, lostReason
+	}
 	return m.exit, nil
+}
+
+// lostReason stands for the kernel's words where they were lost.
+const lostReason = "for a reason that the kernel's log does not have any more"
+
+// hasEnded tells whether the kernel has ended the scheduler.
+func (m *monitor) hasEnded() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.isOver
+}
+
+// restarted tells whether it was enabled once more after it had ended.
+func (m *monitor) restarted() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.again
 }
 
 // stop ends the watching; lines that are in the log already are looked at
 // first.
 func (m *monitor) stop() {
 	m.end.Do(func() {
+		close(m.stopping)
 		m.log.Interrupt()
 		<-m.stopped
 		_ = m.log.Drain(func(r guest.Record) error { m.hear(r); return nil })

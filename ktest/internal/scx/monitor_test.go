@@ -40,7 +40,7 @@ func TestKernelLogTellsHowASchedulerEnded(t *testing.T) {
 		"nothing": {lines: []string{"random: crng init done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &monitor{enabled: make(chan enabled, 1), over: make(chan struct{})}
+			m := newMonitor(nil)
 			for _, line := range row.lines {
 				m.take(line)
 			}
@@ -50,7 +50,7 @@ func TestKernelLogTellsHowASchedulerEnded(t *testing.T) {
 }
 
 func TestKernelLogTellsThatASchedulerIsEnabled(t *testing.T) {
-	m := &monitor{enabled: make(chan enabled, 1), over: make(chan struct{})}
+	m := newMonitor(nil)
 	m.take(`sched_ext: BPF scheduler "part" enabled (partial)`)
 	m.take(`sched_ext: BPF scheduler "part" enabled (partial)`) // it has restarted itself
 	require.Equal(t, enabled{Scheduler: "part", Partial: true}, <-m.enabled)

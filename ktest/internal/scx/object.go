@@ -16,20 +16,20 @@ import (
 const maxObject = 256 << 20
 
 // runObject loads and attaches an object, and waits for its end.
-func (p *performance) runObject(source Source) (any, error) {
+func (p *performance) runObject(source Source) (Exit, error) {
 	object, err := io.ReadAll(io.LimitReader(p.call.In, maxObject))
 	if err != nil {
-		return nil, fmt.Errorf("receive %s: %w", source.Object, err)
+		return Exit{}, fmt.Errorf("receive %s: %w", source.Object, err)
 	}
 	coll, err := p.load(source.Object, object)
 	if err != nil {
-		return nil, err
+		return Exit{}, err
 	}
 	defer coll.Close()
 
 	tracing, err := coll.AttachTracing()
 	if err != nil {
-		return nil, &AttachError{Reason: err.Error()}
+		return Exit{}, &AttachError{Reason: err.Error()}
 	}
 	defer func() {
 		for _, l := range tracing {
@@ -38,7 +38,7 @@ func (p *performance) runObject(source Source) (any, error) {
 	}()
 	if source.Hold {
 		if err := p.hold(); err != nil {
-			return nil, err
+			return Exit{}, err
 		}
 	}
 	attached, err := coll.AttachStructOps(source.Ops)
@@ -46,7 +46,7 @@ func (p *performance) runObject(source Source) (any, error) {
 		return p.explainAttach(err)
 	}
 	if err := p.awaitObject(attached); err != nil {
-		return nil, err
+		return Exit{}, err
 	}
 	return p.exit()
 }
@@ -95,12 +95,12 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 
 // explainAttach says why a scheduler could not be enabled: if it was thrown
 // out while it started, that is its exit.
-func (p *performance) explainAttach(err error) (any, error) {
+func (p *performance) explainAttach(err error) (Exit, error) {
 	exit, settleErr := p.exit()
-	if settleErr == nil && exit.Kind >= ExitError {
+	if settleErr == nil && exit.Kind > ExitUnreg {
 		return exit, nil
 	}
-	return nil, &AttachError{Reason: err.Error()}
+	return Exit{}, &AttachError{Reason: err.Error()}
 }
 
 // awaitObject reports that the scheduler is enabled, which it is when it has

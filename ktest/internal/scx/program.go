@@ -18,11 +18,11 @@ const (
 )
 
 // runBinary runs a scheduler's own program, and waits for the end of both.
-func (p *performance) runBinary(c guest.Command) (any, error) {
+func (p *performance) runBinary(c guest.Command) (Exit, error) {
 	output := &tail{w: p.call.Err}
 	process, err := guest.Start(c, nil, output, output)
 	if err != nil {
-		return nil, err
+		return Exit{}, err
 	}
 	ended := make(chan guest.Exit, 1)
 	go func() { // ends with the process
@@ -31,18 +31,23 @@ func (p *performance) runBinary(c guest.Command) (any, error) {
 	}()
 
 	scheduler, last := p.awaitBinary(process, ended)
+	if last == nil && p.monitor.hasEnded() {
+		if last, err = p.outlive(ended); err != nil {
+			return Exit{}, err
+		}
+	}
 	if last == nil {
 		exited := end(process, ended)
 		last = &exited
 	}
 	exit, err := p.exit()
 	if err != nil {
-		return nil, err
+		return Exit{}, err
 	}
 	exit.Process = last
 	failed := *last != guest.Exit{} && exit.Kind == ExitUnreg // it took its scheduler with it
 	if !p.run.ending() && (failed || exit.Kind == ExitNone) {
-		return nil, p.explainEnd(&LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler || failed, Output: output.String()})
+		return Exit{}, p.explainEnd(&LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler || failed, Output: output.String()})
 	}
 	return exit, nil
 }
@@ -60,6 +65,26 @@ func (p *performance) explainEnd(e *LoaderError) error {
 	return e
 }
 
+// outlive tells the host of the end of a scheduler whose program lives on, and
+// returns how the program ends if it soon does. If the program itself has let
+// go of its scheduler it is about to end as a rule, and says why by that.
+func (p *performance) outlive(ended <-chan guest.Exit) (last *guest.Exit, err error) {
+	exit, err := p.exit()
+	if err != nil {
+		return nil, err
+	}
+	if exit.Kind != ExitUnreg {
+		if err := p.tell(exit); err != nil {
+			return nil, err
+		}
+		return p.linger(ended), nil
+	}
+	if last = p.linger(ended); last != nil {
+		return last, nil
+	}
+	return nil, p.tell(exit)
+}
+
 // awaitBinary waits until the scheduler is over, its program has ended or both
 // are to end. It says whether there has been a scheduler, and how the program
 // ended if it has.
@@ -70,7 +95,7 @@ func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exi
 			scheduler = true
 			_ = p.report(e) // a host that is gone ends the call
 		case <-p.monitor.over:
-			return true, linger(ended)
+			return true, nil
 		case exit := <-ended:
 			return scheduler, &exit
 		case <-p.run.stop:
@@ -82,13 +107,15 @@ func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exi
 }
 
 // linger waits a while for the program whose scheduler has ended.
-func linger(ended <-chan guest.Exit) *guest.Exit {
+func (p *performance) linger(ended <-chan guest.Exit) *guest.Exit {
 	select {
 	case exit := <-ended:
 		return &exit
 	case <-time.After(lingerTime):
-		return nil
+	case <-p.run.stop:
+	case <-p.run.ctx.Done():
 	}
+	return nil
 }
 
 // end makes a program end: it is interrupted, as by Ctrl-C, which schedulers

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -17,9 +19,14 @@ type Scheduler struct {
 	name   string
 	output *tail
 
+	stopping atomic.Bool // it has been asked to end, before it had
+
+	once sync.Once     // sets exit and err, and closes done
 	done chan struct{} // closed when it has ended; then exit and err are set
 	exit Exit
 	err  error
+
+	gone chan struct{} // closed when its program has ended, too
 }
 
 // Warm prepares a guest for schedulers that are started later, maybe in guests
@@ -40,8 +47,8 @@ func Warm(ctx context.Context, client *guest.Client) error {
 // If loaded is not nil it is called when the object has been loaded and before
 // it is attached; its error is returned.
 func Start(ctx context.Context, client *guest.Client, source Source, object []byte, output io.Writer, loaded func(context.Context) error) (*Scheduler, error) {
-	s := &Scheduler{client: client, output: &tail{w: output}, done: make(chan struct{})}
-	events := &events{enabled: make(chan enabled, 1), loaded: make(chan struct{}, 1)}
+	s := &Scheduler{client: client, output: &tail{w: output}, done: make(chan struct{}), gone: make(chan struct{})}
+	events := &events{enabled: make(chan enabled, 1), loaded: make(chan struct{}, 1), ended: func(e Exit) { s.finish(e, nil) }}
 	source.Hold = loaded != nil
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() { // ends with the scheduler, or with the guest
@@ -54,7 +61,7 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 		case <-events.loaded:
 			if err := s.proceed(ctx, loaded); err != nil {
 				cancel()
-				<-s.done
+				<-s.gone
 				return nil, err
 			}
 		case e := <-events.enabled:
@@ -64,7 +71,7 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 			return nil, s.startError()
 		case <-ctx.Done():
 			cancel() // which ends it in the guest; who starts the next one waits for that
-			<-s.done
+			<-s.gone
 			return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
 		}
 	}
@@ -79,22 +86,33 @@ func (s *Scheduler) proceed(ctx context.Context, loaded func(context.Context) er
 	return s.client.Call(ctx, methodGo, nil, nil, guest.Streams{})
 }
 
-// perform makes the call that lasts as long as the scheduler.
+// finish sets how the scheduler has ended. The first time is what counts.
+func (s *Scheduler) finish(exit Exit, err error) {
+	s.once.Do(func() {
+		s.exit, s.err = exit, err
+		close(s.done)
+	})
+}
+
+// perform makes the call that lasts as long as the scheduler and its program.
 func (s *Scheduler) perform(ctx context.Context, source Source, object []byte, events *events) {
-	defer close(s.done)
+	defer close(s.gone)
 	r, w := io.Pipe()
 	decoded := make(chan struct{})
 	go func() { // ends when w is closed
 		defer close(decoded)
 		r.CloseWithError(events.decode(r))
 	}()
-	err := s.client.Call(ctx, methodRun, source, &s.exit, guest.Streams{In: bytes.NewReader(object), Out: w, Err: s.output})
+	var exit Exit
+	err := s.client.Call(ctx, methodRun, source, &exit, guest.Streams{In: bytes.NewReader(object), Out: w, Err: s.output})
 	w.Close()
 	<-decoded
-	s.err = typed(err, events.rejected)
-	if ended := (*LoaderError)(nil); errors.As(s.err, &ended) {
+	exit.Dump = events.dump
+	err = typed(err, events.rejected)
+	if ended := (*LoaderError)(nil); errors.As(err, &ended) {
 		ended.Output = s.output.String()
 	}
+	s.finish(exit, err)
 }
 
 // startError says why there is no scheduler.
@@ -118,35 +136,59 @@ func (s *Scheduler) Output() string { return s.output.String() }
 // Done is closed when the scheduler has ended.
 func (s *Scheduler) Done() <-chan struct{} { return s.done }
 
+// Gone is closed when the scheduler's program has ended, too, and everything that
+// it wrote is known. It is closed soon after Done.
+func (s *Scheduler) Gone() <-chan struct{} { return s.gone }
+
+// Asked reports whether the scheduler was asked to end, by Stop, and did for that.
+// It may be called once Done is closed.
+func (s *Scheduler) Asked() bool {
+	return s.stopping.Load() && s.err == nil && (s.exit.Kind == ExitUnreg || s.exit.Kind == ExitNone)
+}
+
+// Runs asks the guest's kernel whether the scheduler is enabled. Whoever is told
+// that it is not can wait for Done.
+func (s *Scheduler) Runs(ctx context.Context) (bool, error) {
+	var state string
+	if err := s.client.Call(ctx, methodState, nil, &state, guest.Streams{}); err != nil {
+		return false, fmt.Errorf("ask whether scheduler %q is enabled: %w", s.name, err)
+	}
+	return state == isEnabled, nil
+}
+
 // Exit returns how the scheduler ended. It may be called once Done is closed.
 // The error says why that is not known, or is a [*LoaderError].
 func (s *Scheduler) Exit() (Exit, error) { return s.exit, s.err }
 
-// Stop ends the scheduler and returns how it ended. If it had ended before,
-// that is what counts.
+// Stop ends the scheduler and its program, and returns how the scheduler ended. If
+// it had ended before, that is what counts.
 func (s *Scheduler) Stop(ctx context.Context) (Exit, error) {
 	select {
-	case <-s.done:
+	case <-s.gone:
 		return s.exit, s.err
+	case <-s.done:
 	default:
+		s.stopping.Store(true)
 	}
 	if err := s.client.Call(ctx, methodStop, nil, nil, guest.Streams{}); err != nil {
 		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.name, err)
 	}
 	select {
-	case <-s.done:
+	case <-s.gone:
 		return s.exit, s.err
 	case <-ctx.Done():
 		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.name, context.Cause(ctx))
 	}
 }
 
-// events receives what the guest reports. rejected is set when decode has
-// returned.
+// events receives what the guest reports. rejected and dump are set when decode
+// has returned.
 type events struct {
 	loaded   chan struct{} // of capacity 1
 	enabled  chan enabled  // of capacity 1
+	ended    func(Exit)
 	rejected *RejectedError
+	dump     string
 }
 
 func (e *events) decode(r io.Reader) error {
@@ -160,6 +202,12 @@ func (e *events) decode(r io.Reader) error {
 		}
 		if ev.Rejected != nil {
 			e.rejected = ev.Rejected
+		}
+		if ev.Dump != "" {
+			e.dump = ev.Dump
+		}
+		if ev.Ended != nil {
+			e.ended(*ev.Ended)
 		}
 		if ev.Loaded {
 			e.loaded <- struct{}{} // once for each run
