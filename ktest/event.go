@@ -10,6 +10,7 @@ import (
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
+	"github.com/ktgen/ktgen/vmm/guest"
 )
 
 // Names of the captures that are made without being asked for, if they can be:
@@ -21,14 +22,13 @@ const (
 	TestFailure   = "test_failure"
 )
 
-// awaitExit captures the state that a scheduler leaves behind when it ends by
-// itself: because of an error, a stall, or a program that dies. The agent keeps
-// its maps for that.
+// awaitExit captures the state that a scheduler leaves behind when it ends without
+// having been asked to: because of an error, a stall, or a program that dies. The
+// agent keeps its maps for that.
 func (vm *VM) awaitExit(s *scx.Scheduler, done chan struct{}) {
 	defer close(done)
 	<-s.Done()
-	exit, err := s.Exit()
-	if err == nil && exit.Err() == nil || vm.machine.Err() != nil {
+	if _, err := s.Exit(); s.Asked() || errors.Is(err, guest.ErrLost) || vm.machine.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Capture)
