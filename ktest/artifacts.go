@@ -29,6 +29,7 @@ const EnvArtifacts = "KTGEN_ARTIFACTS"
 // finish ends a test's guest. If the test has failed, it writes what helps to
 // find out why.
 func (vm *VM) finish() {
+	vm.awaitVerdict()
 	if err := vm.unexpectedExit(); err != nil {
 		vm.tb.Errorf("%v", err)
 	}
@@ -47,23 +48,18 @@ func (vm *VM) finish() {
 	vm.captures.Close()
 }
 
-// endScheduler ends a scheduler that runs when its test has failed: what it and
+// endScheduler ends a scheduler, or its program, that runs when its test has failed: what it and
 // the kernel say at the end is known before the guest is gone, which says nothing.
 func (vm *VM) endScheduler() {
 	s := vm.current()
 	if s == nil || vm.machine.Err() != nil {
 		return
 	}
-	select {
-	case <-s.Done():
-		return
-	default:
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)
 	defer cancel()
-	_, err := s.Stop(ctx)
+	_, err := s.Stop(ctx) // also for what the program of one that has ended still writes
 	vm.mu.Lock()
-	vm.dismissed = err == nil
+	vm.dismissed = err == nil && s.Asked()
 	vm.mu.Unlock()
 	if err := vm.unexpectedExit(); err != nil {
 		vm.tb.Errorf("%v", err)
@@ -86,10 +82,11 @@ func panicking() bool {
 	}
 }
 
-// kernelLog returns the guest's kernel log, if the guest can still tell.
+// kernelLog returns the guest's kernel log, if the guest can still tell. The console
+// has what there is of one that is no more.
 func (vm *VM) kernelLog() []guest.Record {
-	if vm.agent == nil {
-		return nil // the console has what there is
+	if vm.agent == nil || vm.machine.Err() != nil {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)
 	defer cancel()
@@ -330,9 +327,11 @@ func (vm *VM) describeExit() string {
 	}
 	exit, err := s.Exit() // Close has waited for its end
 	switch {
+	case errors.Is(err, guest.ErrLost):
+		fmt.Fprintf(&b, "scheduler %q: enabled until the guest's end\n", s.Name())
 	case err != nil:
 		fmt.Fprintf(&b, "%v\n", err)
-	case !dismissed || exit.Err() != nil:
+	case !dismissed:
 		fmt.Fprintf(&b, "%s\n\n%s", exit, exit.Dump)
 	}
 	return b.String()

@@ -106,7 +106,7 @@ func (e *NotReady) Error() string {
 }
 
 // Abandoned says that a cadence was given up before the capture was due.
-type Abandoned struct{ Err error } // of the last capture before that
+type Abandoned struct{ Err error } // of the last capture before that, or how the scheduler ended
 
 func (e *Abandoned) Error() string {
 	return fmt.Sprintf("the cadence was given up: %v", e.Err)
@@ -136,7 +136,8 @@ var errStopped = errors.New("the cadence was stopped")
 // A capture that is due while no scheduler is attached is made when one is,
 // and left out if the next one is due before. If the guest cannot be captured
 // twice in a row in the time that takes at most (Timeouts.Capture), or if it is
-// no more, the cadence is given up. Each capture that is not made is in the
+// no more, the cadence is given up. So it is when the scheduler ends without having
+// been asked to ([VM.Detach]). Each capture that is not made is in the
 // store all the same, without a snapshot and with the reason: [*NotReady],
 // [*Abandoned], or the capture's error.
 //
@@ -184,6 +185,10 @@ func (p *Periodic) run() {
 			p.end(err)
 			return
 		}
+		if p.vm.died() {
+			p.abandon(i, p.vm.endReason())
+			return
+		}
 		err = p.capture(i)
 		if errors.Is(err, context.DeadlineExceeded) && p.ctx.Err() == nil {
 			timeouts++
@@ -215,8 +220,14 @@ func (p *Periodic) sleep(until time.Duration) error {
 		if left <= 0 {
 			return nil
 		}
+		attached, ended := p.vm.change()
+		if p.vm.died() {
+			return nil // which ends the cadence
+		}
 		select {
 		case <-time.After(left):
+		case <-ended:
+		case <-attached:
 		case <-p.ctx.Done():
 			return context.Cause(p.ctx)
 		case <-p.vm.machine.Done():
@@ -246,6 +257,9 @@ func (p *Periodic) ready(due time.Duration) error {
 		if ok || p.vm.machine.Err() != nil {
 			return nil
 		}
+		if p.vm.died() {
+			return p.vm.endReason()
+		}
 		left := last - p.vm.Elapsed()
 		if left <= 0 {
 			return &NotReady{Waited: p.vm.Elapsed() - due}
@@ -257,6 +271,22 @@ func (p *Periodic) ready(due time.Duration) error {
 		case <-p.ctx.Done():
 			return context.Cause(p.ctx)
 		}
+	}
+}
+
+// change returns channels that are closed when the next scheduler is attached, and
+// when the one that runs ends; nil without one.
+func (vm *VM) change() (attached, ended <-chan struct{}) {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	if vm.scheduler == nil {
+		return vm.attached, nil
+	}
+	select {
+	case <-vm.scheduler.Done():
+		return vm.attached, nil // which says nothing any more
+	default:
+		return vm.attached, vm.scheduler.Done()
 	}
 }
 

@@ -138,7 +138,7 @@ func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
 		case <-ticks.C:
 		case <-n.vm.machine.Done():
 		case <-ended: // its maps are kept, and may have become what is waited for
-			never.Err = ErrNoScheduler
+			never.Err = n.vm.endReason()
 		case <-ctx.Done():
 			never.Err = context.Cause(ctx)
 		}

@@ -51,8 +51,10 @@ type Config struct {
 	// is restored in a fraction of the time.
 	NoTemplate bool
 
-	// ExpectExit says that the test makes its scheduler fail. Otherwise a
-	// scheduler that the kernel throws out fails the test.
+	// ExpectExit says that the test makes its scheduler end. Otherwise each end
+	// that the test has not asked for, by [VM.Detach] or [VM.AwaitExit], fails it:
+	// a scheduler that the kernel throws out, one that ends itself, a program
+	// that ends.
 	ExpectExit bool
 
 	// Output gets what a scheduler's own binary writes, as it is written.

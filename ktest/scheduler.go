@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/initramfs"
 )
 
@@ -18,7 +20,7 @@ type (
 	// ExitKind is why the kernel ended a scheduler.
 	ExitKind = scx.ExitKind
 	// ExitedError is a scheduler that the kernel threw out, for a stall
-	// among other reasons.
+	// among other reasons, or that ended although nobody had asked it to.
 	ExitedError = scx.ExitedError
 	// RejectedError is a scheduler that the verifier rejects; it has the log.
 	RejectedError = scx.RejectedError
@@ -42,6 +44,7 @@ const (
 	ExitError      = scx.ExitError
 	ExitErrorBPF   = scx.ExitErrorBPF
 	ExitErrorStall = scx.ExitErrorStall
+	ExitErrorOther = scx.ExitErrorOther
 )
 
 // ErrNoScheduler says that the guest runs no scheduler of ours.
@@ -79,8 +82,13 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if err != nil {
 		return err
 	}
+	if before := vm.current(); before != nil {
+		vm.awaitReport(before)
+	}
+	unnoticed := vm.unexpectedExit() // of the scheduler before
 	vm.mu.Lock()
 	defer vm.mu.Unlock()
+	vm.unnoticed = unnoticed
 	vm.scheduler, vm.observed, vm.autopsy = started, false, make(chan struct{})
 	close(vm.attached)
 	vm.attached = make(chan struct{})
@@ -141,17 +149,19 @@ func (vm *VM) upload(ctx context.Context, path, host string) error {
 }
 
 // Detach ends the scheduler and says how it ended. Whatever made it end before
-// is what counts. The error is [ErrNoScheduler] if none has been attached.
+// is what counts, and fails the test all the same. The error is [ErrNoScheduler] if
+// none has been attached.
 func (vm *VM) Detach(ctx context.Context) (Exit, error) {
 	s := vm.current()
 	if s == nil {
 		return Exit{}, ErrNoScheduler
 	}
 	exit, err := s.Stop(ctx)
-	return vm.observe(s, exit, err)
+	return exit, vm.because(err)
 }
 
-// AwaitExit waits until the scheduler ends by itself and says how.
+// AwaitExit waits until the scheduler ends by itself and says how. Such an end is
+// one that the test has asked for.
 func (vm *VM) AwaitExit(ctx context.Context) (Exit, error) {
 	s := vm.current()
 	if s == nil {
@@ -192,24 +202,105 @@ func (vm *VM) observe(s *scx.Scheduler, exit Exit, err error) (Exit, error) {
 	return exit, vm.because(err)
 }
 
-// unexpectedExit returns why the scheduler has ended, if it did by itself, in
-// a way that nobody has asked about. It tells so once.
+// unexpectedExit returns why a scheduler has ended that nobody has asked to. It
+// tells so once.
 func (vm *VM) unexpectedExit() error {
+	s, err := vm.ended()
+	if s == nil {
+		return err
+	}
+	exit, err := s.Exit()
+	switch {
+	case err != nil:
+		return vm.because(err)
+	case s.Asked():
+		return nil
+	}
+	return &ExitedError{Exit: exit}
+}
+
+// ended returns the scheduler if it has ended and that was not told yet, or else
+// what was found of one before it.
+func (vm *VM) ended() (*scx.Scheduler, error) {
 	vm.mu.Lock()
 	defer vm.mu.Unlock()
-	s := vm.scheduler
-	if s == nil || vm.observed || vm.cfg.ExpectExit {
-		return nil
+	if err := vm.unnoticed; err != nil {
+		vm.unnoticed = nil
+		return nil, err
+	}
+	if vm.scheduler == nil || vm.observed || vm.cfg.ExpectExit {
+		return nil, nil
+	}
+	select {
+	case <-vm.scheduler.Done():
+		vm.observed = true
+		return vm.scheduler, nil
+	default:
+		return nil, nil
+	}
+}
+
+// endReason returns why there is no scheduler any more: an error that is
+// [ErrNoScheduler] and, if the last one was not asked to end, how it ended.
+func (vm *VM) endReason() error {
+	s := vm.current()
+	if s == nil {
+		return ErrNoScheduler
 	}
 	select {
 	case <-s.Done():
 	default:
-		return nil
+		return ErrNoScheduler
 	}
-	vm.observed = true
 	exit, err := s.Exit()
-	if err != nil {
-		return vm.because(err)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrNoScheduler, vm.because(err))
+	case s.Asked():
+		return ErrNoScheduler
 	}
-	return exit.Err()
+	return fmt.Errorf("%w: %w", ErrNoScheduler, &ExitedError{Exit: exit})
+}
+
+// died reports whether the scheduler has ended without having been asked to, in a
+// guest that lives on.
+func (vm *VM) died() bool {
+	s := vm.current()
+	if s == nil {
+		return false
+	}
+	select {
+	case <-s.Done():
+	default:
+		return false
+	}
+	_, err := s.Exit()
+	return !s.Asked() && !errors.Is(err, guest.ErrLost)
+}
+
+// awaitVerdict waits for the report of a scheduler that the kernel does not have
+// enabled any more: it comes a moment after that.
+func (vm *VM) awaitVerdict() {
+	s := vm.current()
+	if s == nil || vm.machine.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)
+	defer cancel()
+	if runs, err := s.Runs(ctx); err != nil || runs {
+		return
+	}
+	vm.awaitReport(s)
+}
+
+// reportTime bounds the wait for a report. The agent gives a program that has let
+// go of its scheduler some seconds to end.
+const reportTime = 30 * time.Second
+
+func (vm *VM) awaitReport(s *scx.Scheduler) {
+	select {
+	case <-s.Done():
+	case <-vm.machine.Done():
+	case <-time.After(reportTime):
+	}
 }

@@ -51,7 +51,7 @@ func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Wa
 		case <-vm.machine.Done():
 			return never(vm.death())
 		case <-vm.Exited():
-			return never(ErrNoScheduler)
+			return never(vm.endReason())
 		case <-ctx.Done():
 			return never(context.Cause(ctx))
 		}

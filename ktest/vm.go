@@ -42,7 +42,8 @@ type VM struct {
 	scheduler *scx.Scheduler // the latest; nil before the first
 	failed    error          // why the latest attempt to start one failed; nil if it did not
 	dismissed bool           // the latest was ended because the test had failed
-	observed  bool           // its exit has been returned to the caller
+	observed  bool           // its exit has been returned to the caller, or told
+	unnoticed error          // why one before it has ended; nil if that was told
 	autopsy   chan struct{}  // closed when its end has been captured, or is none to capture
 	attached  chan struct{}  // closed when the next scheduler is attached
 	works     map[Work]int   // calls of Work
