@@ -86,7 +86,7 @@ type Map struct {
 	ValueSize  int // bytes
 	MaxEntries int
 	Flags      uint32 // BPF_F_*
-	Extra      uint64 // map_extra
+	Extra      uint64 // map_extra; of an arena the user address that it begins at
 	Addr       uint64 // of the struct bpf_map
 
 	Program    *Program // whose BTF describes Key and Value; nil if none does

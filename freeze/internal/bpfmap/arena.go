@@ -60,7 +60,7 @@ func (l *arena) copy(p *Pass, m *Map) error {
 	if err != nil {
 		return err
 	}
-	m.Base = uint64(r.kernel.Start) - r.user&(maxArena-1)
+	m.Base, m.Extra = uint64(r.kernel.Start)-r.user&(maxArena-1), r.user
 	w := arenaWalk{p: p, m: m, arenaRange: r}
 	err = w.find(p.warmed[identity{m.addr, m.ID}])
 	w.extents()
