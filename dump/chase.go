@@ -143,15 +143,23 @@ func (c *chaser) name(p runtime.Place) string {
 	return fmt.Sprintf("%s+%#x", name, p.Offset)
 }
 
-// memberAt names the member of a struct or section that begins at an offset.
+// memberAt names the member of a struct or section that begins at an offset, or
+// the element of an array that is one.
 func memberAt(s *runtime.Shape, offset int) string {
 	u := s.Underlying()
 	if u == nil {
 		return ""
 	}
 	for _, m := range u.Members {
-		if m.Offset == offset && m.Name != "" {
+		if m.Name == "" || offset < m.Offset {
+			continue
+		}
+		if m.Offset == offset {
 			return m.Name
+		}
+		a := m.Type.Underlying()
+		if in := offset - m.Offset; a != nil && a.Kind == runtime.KindArray && in < a.Size && a.Elem.Size > 0 && in%a.Elem.Size == 0 {
+			return fmt.Sprintf("%s[%d]", m.Name, in/a.Elem.Size)
 		}
 	}
 	return ""

@@ -98,12 +98,13 @@ type mapKey struct {
 func named(s *runtime.Snapshot) (keys []mapKey, views map[mapKey]runtime.MapView) {
 	views = make(map[mapKey]runtime.MapView)
 	counts := make(map[mapKey]int)
-	for i, m := range s.Maps {
+	for _, v := range s.Views() {
+		m := v.Map()
 		key := mapKey{name: m.Name, typ: m.Type}
 		counts[key]++
 		key.count = counts[mapKey{name: m.Name, typ: m.Type}]
 		keys = append(keys, key)
-		views[key] = s.View(i)
+		views[key] = v
 	}
 	return keys, views
 }

@@ -226,6 +226,9 @@ func (e *encoder) mapOf(v runtime.MapView) {
 	m := v.Map()
 	e.raw("{")
 	e.intMember("id", int64(m.ID))
+	if arena := v.Arena(); arena != nil {
+		e.intMember("arena", int64(arena.ID))
+	}
 	e.stringMember("name", m.Name)
 	e.stringMember("type", m.Type.String())
 	if m.Key != nil {

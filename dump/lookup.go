@@ -82,8 +82,8 @@ func splitName(path string) (name, rest string) {
 // variable.
 func closer(s *runtime.Snapshot, name string) bool {
 	var names []string
-	for _, m := range s.Maps {
-		names = append(names, m.Name)
+	for _, v := range s.Views() {
+		names = append(names, v.Map().Name)
 	}
 	near := runtime.Nearest(name, names)
 	return near != "" && slices.Contains(names, near)

@@ -138,6 +138,7 @@ type documentObject struct {
 
 type documentMap struct {
 	ID          uint32
+	Arena       uint32 // that it is a section of variables of; 0 if it is a map
 	Name, Type  string
 	KeySize     int `json:"key_size"`
 	ValueSize   int `json:"value_size"`
@@ -181,14 +182,16 @@ type documentReader struct {
 	writing precision
 	unions  map[*runtime.Shape]bool // whether types have unions in them
 
-	arenas  []arenaPages
-	targets []pointee          // that are still to be read
-	objects map[objectKey]bool // that the snapshot has
+	arenas   []arenaPages
+	sections []*documentMap     // of variables in them
+	targets  []pointee          // that are still to be read
+	objects  map[objectKey]bool // that the snapshot has
 }
 
 // arenaPages is what pointers into an arena were seen to lead to.
 type arenaPages struct {
 	m      *runtime.Map
+	first  uint64 // address of the first page that was captured
 	high   uint64 // upper half of its addresses
 	pieces []runtime.Extent
 }
@@ -358,10 +361,10 @@ func (d *documentReader) take(path string, size int) ([]byte, error) {
 // another.
 func (a *arenaPages) join() {
 	slices.SortStableFunc(a.pieces, func(x, y runtime.Extent) int { return cmp.Compare(x.Addr, y.Addr) })
-	a.m.Extents = nil
+	a.m.Extents = []runtime.Extent{{Addr: a.first}}
 	for _, p := range a.pieces {
 		last := len(a.m.Extents) - 1
-		if last < 0 || p.Addr-a.m.Extents[last].Addr > uint64(len(a.m.Extents[last].Data)) {
+		if p.Addr-a.m.Extents[last].Addr > uint64(len(a.m.Extents[last].Data)) {
 			a.m.Extents = append(a.m.Extents, p)
 			continue
 		}
@@ -372,8 +375,5 @@ func (a *arenaPages) join() {
 			e.Data[at+i] |= c
 		}
 		e.Data = append(e.Data, p.Data[n:]...)
-	}
-	if len(a.m.Extents) == 0 {
-		a.m.Extents = []runtime.Extent{{Addr: a.high}}
 	}
 }

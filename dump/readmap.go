@@ -12,61 +12,102 @@ import (
 // This file reads the maps of a document.
 
 func (d *documentReader) readMaps() error {
+	arenas := d.arenaIDs()
 	for i := range d.Maps {
 		from := &d.Maps[i]
-		if err := d.readMap(from); err != nil {
-			if known := (*DocumentError)(nil); errors.As(err, &known) {
-				return err
-			}
-			return &DocumentError{Path: from.Name, Err: err}
+		if arenas[from.Arena] {
+			d.sections = append(d.sections, from)
+			continue
 		}
+		m, err := d.readMap(from)
+		if err != nil {
+			return ofMap(from, err)
+		}
+		d.s.Maps = append(d.s.Maps, m)
 		from.Entries = nil
+	}
+	return d.readSections()
+}
+
+// ofMap says of which map an error is.
+func ofMap(from *documentMap, err error) error {
+	if known := (*DocumentError)(nil); errors.As(err, &known) {
+		return err
+	}
+	return &DocumentError{Path: from.Name, Err: err}
+}
+
+// arenaIDs are the ids of the document's arenas. A section of variables whose
+// arena is not in it is read as a map.
+func (d *documentReader) arenaIDs() map[uint32]bool {
+	ids := make(map[uint32]bool)
+	for i := range d.Maps {
+		if m := &d.Maps[i]; m.ID != 0 && m.Type == runtime.MapTypeArena.String() {
+			ids[m.ID] = true
+		}
+	}
+	return ids
+}
+
+// readSections reads sections of variables into the pages of their arenas.
+func (d *documentReader) readSections() error {
+	for _, from := range d.sections {
+		m, err := d.readMap(from)
+		if err != nil {
+			return ofMap(from, err)
+		}
+		arena := d.arenaOf(m.Base)
+		if arena == nil && m.N > 0 {
+			return ofMap(from, fmt.Errorf("it is at %#x, in no arena", m.Base))
+		}
+		if m.N > 0 {
+			arena.pieces = append(arena.pieces, runtime.Extent{Addr: m.Base, Data: m.Values})
+		}
 	}
 	return nil
 }
 
-func (d *documentReader) readMap(from *documentMap) (err error) {
-	m := &runtime.Map{
+func (d *documentReader) readMap(from *documentMap) (m *runtime.Map, err error) {
+	m = &runtime.Map{
 		ID: from.ID, Name: from.Name, KeySize: from.KeySize, ValueSize: from.ValueSize, MaxEntries: from.MaxEntries,
 		Flags: from.Flags, Extra: uint64(from.Extra), Addr: uint64(from.Addr), Reason: from.Reason, Total: from.Total,
 		Slots: max(from.CPUs, 1), Stride: from.Stride, Base: uint64(from.Base),
 	}
-	d.s.Maps = append(d.s.Maps, m)
 	if m.Type, err = runtime.ParseMapType(from.Type); err != nil {
-		return err
+		return nil, err
 	}
 	status := slices.Index(statusNames[:], from.Status)
 	if status < 0 {
-		return fmt.Errorf("there is no status %q", clip(from.Status))
+		return nil, fmt.Errorf("there is no status %q", clip(from.Status))
 	}
 	m.Status = runtime.Status(status)
 	switch {
 	case from.Program < 0 || from.Program > len(d.s.Programs):
-		return fmt.Errorf("there is no program %d", from.Program)
+		return nil, fmt.Errorf("there is no program %d", from.Program)
 	case from.Program > 0:
 		m.Program = d.s.Programs[from.Program-1]
 	}
 	if m.Key, err = d.optional(from.KeyLayout); err != nil {
-		return err
+		return nil, err
 	}
 	if m.Value, err = d.optional(from.ValueLayout); err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case m.Type == runtime.MapTypeArena:
-		return d.readArena(m, from)
+		return m, d.readArena(m, from)
 	case m.Type == runtime.MapTypeRingBuf || m.Type == runtime.MapTypeUserRingBuf:
-		return d.readRecords(m, from)
+		return m, d.readRecords(m, from)
 	}
-	return d.readEntries(m, from)
+	return m, d.readEntries(m, from)
 }
 
 func (d *documentReader) readArena(m *runtime.Map, from *documentMap) error {
 	if len(from.Extents) == 0 {
 		return nil
 	}
-	high := uint64(from.Extents[0].Addr) &^ (arenaWindow - 1)
-	d.arenas = append(d.arenas, arenaPages{m: m, high: high})
+	first := uint64(from.Extents[0].Addr)
+	d.arenas = append(d.arenas, arenaPages{m: m, first: first, high: first &^ (arenaWindow - 1)})
 	return nil
 }
 

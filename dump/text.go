@@ -55,13 +55,10 @@ func Text(w io.Writer, s *runtime.Snapshot, o Options) error {
 
 // choose returns the maps of these names, all if there are none.
 func choose(s *runtime.Snapshot, names []string) ([]runtime.MapView, error) {
-	var views []runtime.MapView
 	if len(names) == 0 {
-		for i := range s.Maps {
-			views = append(views, s.View(i))
-		}
-		return views, nil
+		return s.Views(), nil
 	}
+	var views []runtime.MapView
 	for _, name := range names {
 		v := s.Map(name)
 		if v.Map() == nil {
@@ -105,8 +102,8 @@ func newPrinter(w io.Writer, s *runtime.Snapshot, o Options) *printer {
 // same bytes several times, and hostile ones as often as they like.
 func workLimit(s *runtime.Snapshot) int {
 	n := 1 << 20
-	for _, m := range s.Maps {
-		n += 4 * (len(m.Values) + len(m.Keys))
+	for _, v := range s.Views() {
+		n += 4 * (len(v.Map().Values) + len(v.Map().Keys))
 	}
 	return n
 }

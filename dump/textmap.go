@@ -14,7 +14,7 @@ func (p *printer) showMap(v runtime.MapView) {
 	m := v.Map()
 	p.colored(bold, clean(m.Name))
 	p.buf = append(p.buf, "  "+m.Type.String()+"  "...)
-	p.colored(dim, "id "+strconv.FormatUint(uint64(m.ID), 10))
+	p.colored(dim, idText(v))
 	if text := entriesText(v); text != "" {
 		p.buf = append(p.buf, "  "+text...)
 	}
@@ -48,6 +48,14 @@ func (p *printer) showMap(v runtime.MapView) {
 	default:
 		p.entries(v)
 	}
+}
+
+// idText says by which id the kernel has a map.
+func idText(v runtime.MapView) string {
+	if arena := v.Arena(); arena != nil {
+		return "in arena id " + strconv.FormatUint(uint64(arena.ID), 10)
+	}
+	return "id " + strconv.FormatUint(uint64(v.Map().ID), 10)
 }
 
 func isSection(m *runtime.Map) bool { return m.Value != nil && m.Value.Kind == runtime.KindSection }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -11,35 +12,61 @@ import (
 // calls it after their address space.
 func isArenaSection(name string) bool { return strings.HasPrefix(name, ".addr_space.") }
 
-// arenaGlobals returns maps that stand for the sections of variables in the
-// snapshot's arena, as other sections have maps of their own. There is none if
-// it has several arenas, as it does not say which is whose.
-func (s *Snapshot) arenaGlobals() []*Map {
+// arenaSection is a section of variables that lies in an arena.
+type arenaSection struct {
+	m     *Map // stands for it, as other sections have maps of their own
+	arena *Map
+}
+
+// firstSectionID is the id of the first map that stands for a section of an
+// arena. The kernel's ids are below (map_idr, kernel/bpf/syscall.c).
+const firstSectionID = 1 << 31
+
+// maxArenaSections bounds the sections of arenas that a snapshot has; those of a
+// damaged one may each claim all of the arena.
+const maxArenaSections = 16
+
+// arenaGlobals returns the sections of variables in the snapshot's arena, as
+// each program's BTF describes them. One that is not there as a whole has the
+// reason. There are none without an arena, and none of those that have maps.
+func (s *Snapshot) arenaGlobals() []arenaSection {
 	var arenas []*Map
 	for _, m := range s.Maps {
-		if m.Type == MapTypeArena && len(m.Extents) > 0 {
+		if m.Type == MapTypeArena {
 			arenas = append(arenas, m)
 		}
 	}
-	if len(arenas) != 1 {
-		return nil
+	var sections []arenaSection
+	for _, shape := range s.arenaShapes() {
+		if len(arenas) == 0 || len(sections) == maxArenaSections || s.hasSection(shape.Name) {
+			continue
+		}
+		m := s.sectionIn(arenas, shape.Shape)
+		m.ID, m.Program = uint32(firstSectionID+len(sections)), shape.program
+		sections = append(sections, arenaSection{m, arenas[0]})
 	}
-	var sections []*Map
+	return sections
+}
+
+// programShape is a shape of a program's BTF.
+type programShape struct {
+	*Shape
+	program *Program
+}
+
+// arenaShapes are the sections of arenas that programs have.
+func (s *Snapshot) arenaShapes() (all []programShape) {
 	for _, p := range s.Programs {
 		if p == nil {
 			continue
 		}
 		for _, shape := range p.Shapes {
-			if shape == nil || shape.Kind != KindSection || !isArenaSection(shape.Name) || s.hasSection(shape.Name) {
-				continue
-			}
-			if m := s.sectionIn(arenas[0], shape); m != nil {
-				m.Program = p
-				sections = append(sections, m)
+			if shape != nil && shape.Kind == KindSection && isArenaSection(shape.Name) && shape.Size > 0 {
+				all = append(all, programShape{shape, p})
 			}
 		}
 	}
-	return sections
+	return all
 }
 
 // hasSection tells whether a section has a map, as it has in fixtures.
@@ -49,12 +76,32 @@ func (s *Snapshot) hasSection(name string) bool {
 	})
 }
 
-// sectionIn returns a map that stands for a section in an arena, nil if its
-// pages are not there. libbpf puts it at the start of the arena, and from v1.7
-// on at its end, which nobody else fills.
-func (s *Snapshot) sectionIn(arena *Map, shape *Shape) *Map {
-	if shape.Size <= 0 {
-		return nil
+// sectionIn returns a map that stands for a section in an arena. It is Failed if
+// it cannot be told where that is: a snapshot of several arenas does not say
+// which is whose.
+func (s *Snapshot) sectionIn(arenas []*Map, shape *Shape) *Map {
+	m := &Map{
+		Name: shape.Name, Type: MapTypeArray, KeySize: 4, ValueSize: shape.Size, MaxEntries: 1,
+		Value: shape, Total: 1, Slots: 1, Stride: shape.Size, Status: Failed,
+	}
+	if len(arenas) > 1 {
+		m.Reason = fmt.Sprintf("there are %d arenas, and it is not known in which it is", len(arenas))
+		return m
+	}
+	if m.Values, m.Base = s.placeIn(arenas[0], shape); m.Values == nil {
+		m.Reason = fmt.Sprintf("its pages, of arena %s, were not captured", arenas[0].Name)
+		return m
+	}
+	m.N, m.Status = 1, Complete
+	return m
+}
+
+// placeIn returns the bytes of a section in an arena, and where they are; nil if
+// its pages are not there. libbpf puts it at the start of the arena, and from
+// v1.7 on at its end, which nobody else fills.
+func (s *Snapshot) placeIn(arena *Map, shape *Shape) (data []byte, addr uint64) {
+	if len(arena.Extents) == 0 {
+		return nil, 0
 	}
 	var pages memory
 	pages.addArena(arena)
@@ -62,25 +109,29 @@ func (s *Snapshot) sectionIn(arena *Map, shape *Shape) *Map {
 	page := uint64(cmp.Or(s.Guest.PageSize, 4096))
 	start := cmp.Or(arena.Extra, arena.Extents[0].Addr)
 	size := (uint64(shape.Size) + page - 1) / page * page
-	places := []uint64{start + uint64(arena.MaxEntries)*page - size, start}
-	for _, addr := range places {
+	for _, addr := range [...]uint64{start + uint64(arena.MaxEntries)*page - size, start} {
 		if data, captured := pages.read(addr, shape.Size); captured {
-			return &Map{
-				ID: arena.ID, Name: shape.Name, Type: MapTypeArray, KeySize: 4, ValueSize: shape.Size, MaxEntries: 1,
-				Value: shape, Total: 1, N: 1, Slots: 1, Stride: shape.Size, Values: data, Base: addr,
-			}
+			return data, addr
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 // findGlobals returns the map that stands for a section of variables in the
 // arena.
 func (b *Binding) findGlobals(want *Shape) (*Map, error) {
 	var found []*Map
-	for _, m := range slices.Concat(b.snapshot.Maps, b.snapshot.arenaGlobals()) {
-		if m.Value != nil && isSection(m, want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, m.ID)) {
+	chosen := func(m *Map, id uint32) bool {
+		return m.Value != nil && isSection(m, want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))
+	}
+	for _, m := range b.snapshot.Maps {
+		if chosen(m, m.ID) {
 			found = append(found, m)
+		}
+	}
+	for _, section := range b.snapshot.arenaGlobals() {
+		if chosen(section.m, section.arena.ID) {
+			found = append(found, section.m)
 		}
 	}
 	if len(found) > 1 {
@@ -90,7 +141,17 @@ func (b *Binding) findGlobals(want *Shape) (*Map, error) {
 	case 0:
 		return nil, errors.New("no arena of the snapshot holds it: there must be one, whose pages were captured, and a program whose BTF describes the section")
 	case 1:
+		if found[0].Status == Failed {
+			return nil, found[0].checkSection()
+		}
 		return found[0], nil
 	}
-	return nil, &AmbiguousMap{Requested: want.Name, IDs: []uint32{found[0].ID}}
+	return nil, &AmbiguousMap{Requested: want.Name, IDs: mapIDs(found)}
+}
+
+func mapIDs(maps []*Map) (ids []uint32) {
+	for _, m := range maps {
+		ids = append(ids, m.ID)
+	}
+	return ids
 }

@@ -36,7 +36,7 @@ func LocationOf(snap Bound, p any) Location {
 	}
 	b.memory.load(b.snapshot)
 	at := Location{Path: path, Addr: b.memory.kernel(addr), Size: w.size, Shape: w.have}
-	if shown, ok := b.snapshot.Locate(addr); ok {
+	if shown, ok := b.memory.locate(b.memory.canonical(addr)); ok {
 		at.Map = shown.Map
 	}
 	if m := w.member; m != nil {
@@ -186,7 +186,7 @@ func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err 
 		Path: v.Path(), Addr: r.memory.kernel(v.addr),
 		Size: len(v.data), Bits: int(v.bits), BitOffset: int(v.first), Shape: v.shape,
 	}
-	if shown, ok := r.snapshot.Locate(v.addr); ok {
+	if shown, ok := r.memory.locate(r.memory.canonical(v.addr)); ok {
 		place.Map = shown.Map
 	}
 	value, mask, err = place.encode(reflect.ValueOf(number))

@@ -43,6 +43,16 @@ func (v MapView) Map() *Map {
 	return v.m.m
 }
 
+// Arena returns the captured arena that the view is a section of variables of;
+// nil for the snapshot's maps. Map returns a map that stands for the section: its
+// id is 2^31 or more, which no map of a kernel has.
+func (v MapView) Arena() *Map {
+	if v.m == nil {
+		return nil
+	}
+	return v.m.arena
+}
+
 // Err returns why the map cannot be read, or nil.
 func (v MapView) Err() error { return v.none().err }
 

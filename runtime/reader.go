@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -11,6 +12,7 @@ import (
 type reader struct {
 	snapshot *Snapshot
 	maps     []*mapReader // as Snapshot.Maps
+	sections []*mapReader // of variables in the arena
 	layouts  layouts
 	memory   memory
 	kernel   kernelIndex
@@ -37,14 +39,23 @@ func newReader(s *Snapshot) *reader {
 	for _, m := range s.Maps {
 		r.maps = append(r.maps, r.newMap(m))
 	}
+	for _, section := range s.arenaGlobals() {
+		m := r.newMap(section.m)
+		m.arena = section.arena
+		r.sections = append(r.sections, m)
+	}
 	return r
 }
+
+// all are the maps, and the sections of variables in the arena, which have none.
+func (r *reader) all() []*mapReader { return slices.Concat(r.maps, r.sections) }
 
 // mapReader is a captured map with its entries in columns that were checked.
 type mapReader struct {
 	source
 	r       *reader
 	m       *Map
+	arena   *Map  // in which m is a section of variables; nil for the snapshot's maps
 	damaged error // why there are no columns; nil if there are
 	value   checkedShape
 	key     checkedShape
@@ -70,6 +81,14 @@ func (r *reader) newMap(m *Map) *mapReader {
 	v.n, v.slots, v.stride, v.size = m.N, max(m.Slots, 1), m.Stride, m.ValueSize
 	v.values, v.addrs, v.base = m.Values, m.Addrs, m.Base
 	return v
+}
+
+// id is the id of the map that the guest has it in.
+func (m *mapReader) id() uint32 {
+	if m.arena != nil {
+		return m.arena.ID
+	}
+	return m.m.ID
 }
 
 func (m *mapReader) checkColumns() error {

@@ -25,11 +25,7 @@ type variable struct {
 func (g *globals) load(r *reader) {
 	g.once.Do(func() {
 		g.byName = make(map[string][]variable)
-		maps := r.maps
-		for _, m := range r.snapshot.arenaGlobals() {
-			maps = append(maps[:len(maps):len(maps)], r.newMap(m))
-		}
-		for _, m := range maps {
+		for _, m := range r.all() {
 			if isGlobal(m.m) {
 				g.sections = append(g.sections, m)
 				g.add(m)
@@ -90,7 +86,7 @@ func (v View) Var(name string) Value {
 	ambiguous := &AmbiguousVar{Requested: name}
 	for _, f := range found {
 		ambiguous.FoundIn = append(ambiguous.FoundIn, f.section.name)
-		ambiguous.MapIDs = append(ambiguous.MapIDs, f.section.m.ID)
+		ambiguous.MapIDs = append(ambiguous.MapIDs, f.section.id())
 	}
 	return noVar(name, ambiguous)
 }
@@ -119,7 +115,7 @@ func noVar(name string, err error) Value {
 func (v View) noVariable(name string) error {
 	var available []string
 	for _, section := range v.r.globals.sections {
-		if err := section.incomplete(); err != nil && v.has(section) {
+		if err := section.incomplete(); err != nil && v.has(section) && section.mayHold(name) {
 			return err
 		}
 	}
@@ -131,8 +127,14 @@ func (v View) noVariable(name string) error {
 	return &VarNotFound{Requested: clip(name), Available: available}
 }
 
+// mayHold tells whether a section has a variable, as far as its type is known.
+func (m *mapReader) mayHold(name string) bool {
+	s := m.m.Value
+	return s == nil || s.Kind != KindSection || slices.ContainsFunc(s.Members, func(m Member) bool { return m.Name == name })
+}
+
 // has tells whether a map is part of the view.
-func (v View) has(m *mapReader) bool { return v.ids == nil || slices.Contains(v.ids, m.m.ID) }
+func (v View) has(m *mapReader) bool { return v.ids == nil || slices.Contains(v.ids, m.id()) }
 
 // read returns the variable.
 func (f variable) read() Value {

@@ -16,7 +16,7 @@ type View struct {
 // Map returns the map of that name, for reading it without generated code. The
 // name can be the kernel's, which has at most 15 bytes, or the longer one in
 // the program's source; sections are called by the section's name, too, such
-// as ".bss". It has a [*MapNotFound] or an [*AmbiguousMap] otherwise.
+// as ".bss", and the variables of an arena by theirs, ".addr_space.1". It has a [*MapNotFound] or an [*AmbiguousMap] otherwise.
 func (s *Snapshot) Map(name string) MapView { return s.view().Map(name) }
 
 // MapByID returns the map with that id, for reading it without generated code.
@@ -53,13 +53,13 @@ func (v View) Err() error {
 	return v.err
 }
 
-// maps are the maps of the view.
+// maps are the maps of the view, and the sections of variables in its arena.
 func (v View) maps() []*mapReader {
-	if v.ids == nil {
+	if v.ids == nil && len(v.r.sections) == 0 {
 		return v.r.maps
 	}
 	var chosen []*mapReader
-	for _, m := range v.r.maps {
+	for _, m := range v.r.all() {
 		if v.has(m) {
 			chosen = append(chosen, m)
 		}

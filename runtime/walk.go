@@ -199,12 +199,23 @@ type Place struct {
 }
 
 // Locate finds the captured map that an address of the guest leads into, in any
-// of the forms in which programs store pointers.
+// of the forms in which programs store pointers. For a variable of an arena that
+// is the section that it is in; see [Snapshot.Views].
 func (s *Snapshot) Locate(addr uint64) (p Place, ok bool) {
 	r := s.reader()
 	r.memory.load(s)
 	addr = r.memory.canonical(addr)
-	at, ok := r.memory.span(addr)
+	for _, section := range r.sections {
+		if section.n == 1 && addr-section.base < uint64(section.size) {
+			return Place{Map: section.m, CPU: -1, Offset: int(addr - section.base)}, true
+		}
+	}
+	return r.memory.locate(addr)
+}
+
+// locate finds the map that was captured of a canonical address.
+func (m *memory) locate(addr uint64) (p Place, ok bool) {
+	at, ok := m.span(addr)
 	if !ok || at.owner == nil {
 		return Place{}, false
 	}
@@ -225,7 +236,7 @@ func (s *Snapshot) Locate(addr uint64) (p Place, ok bool) {
 // EntryAt returns the entry of a place, for the CPU of the place; an error in
 // an arena.
 func (s *Snapshot) EntryAt(p Place) Entry {
-	for _, m := range s.reader().maps {
+	for _, m := range s.reader().all() {
 		if m.m == p.Map {
 			v := m.view()
 			if p.CPU >= 0 {
@@ -240,3 +251,20 @@ func (s *Snapshot) EntryAt(p Place) Entry {
 // View returns the map with its entries, whatever its name or id is: that of
 // s.Maps[i].
 func (s *Snapshot) View(i int) MapView { return s.reader().maps[i].view() }
+
+// Views returns what there is to read in the order of s.Maps: each map with its
+// entries, and behind an arena the sections of variables in it, which read as
+// maps of their own; see [MapView.Arena].
+func (s *Snapshot) Views() []MapView {
+	var views []MapView
+	r := s.reader()
+	for _, m := range r.maps {
+		views = append(views, m.view())
+		for _, section := range r.sections {
+			if section.arena == m.m {
+				views = append(views, section.view())
+			}
+		}
+	}
+	return views
+}

@@ -267,8 +267,8 @@ func (t *tool) maps(args []string) error {
 		return err
 	}
 	list := []listedMap{}
-	for _, m := range s.Maps {
-		list = append(list, describeMap(m))
+	for _, v := range s.Views() {
+		list = append(list, describeMap(v.Map()))
 	}
 	if *format == "json" {
 		return t.printJSON(list)

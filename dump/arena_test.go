@@ -1,0 +1,112 @@
+package dump_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/dump"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+// queue is what the variables of an arena are about: as scx_qmap has them.
+var queue = structure("queue", 24, member(0, "head", pointer(u64)), member(8, "len", u64), member(16, "idx", u32))
+
+// arenaGuest is a snapshot of a program whose state is in its arena, of 4 pages
+// of which the second was never touched. libbpf has put the variables at its end.
+func arenaGuest(n uint64) *ktrt.Snapshot {
+	variables := &ktrt.Shape{Kind: ktrt.KindSection, Name: ".addr_space.1", Size: 80, Members: []ktrt.Member{
+		member(0, "nr_queued", u64), member(8, "queues", array(queue, 2)), member(56, "first", pointer(queue)), member(64, "idle", u64),
+	}}
+	page := func() []byte { return make([]byte, 4096) }
+	arena := &ktrt.Map{
+		ID: 5, Name: "arena", Type: ktrt.MapTypeArena, MaxEntries: 4, Slots: 1, Extra: arenaAddr,
+		Extents: []ktrt.Extent{{Addr: arenaAddr + 2*4096, Data: page()}, {Addr: arenaAddr + 3*4096, Data: page()}},
+	}
+	at := uint64(arenaAddr + 3*4096)
+	bytesOf{arena.Extents[1].Data}.u64(0, n).u64(8, arenaAddr+2*4096).u64(16, 1).u32(48, 1).u64(56, at+32)
+	bytesOf{arena.Extents[0].Data}.u64(0, 77)
+	program := &ktrt.Program{BTFID: 1, Name: "qmap", Shapes: []*ktrt.Shape{queue, variables}}
+	return &ktrt.Snapshot{
+		Guest: ktrt.Guest{Arch: "amd64", PageSize: 4096, CPUs: 1}, Programs: []*ktrt.Program{program}, Maps: []*ktrt.Map{arena},
+	}
+}
+
+func asText(t testing.TB, s *ktrt.Snapshot, o dump.Options) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, dump.Text(&b, s, o))
+	return b.String()
+}
+
+func TestVariablesOfArenasAreShown(t *testing.T) {
+	s := arenaGuest(41)
+	text := asText(t, s, dump.Options{})
+	require.Contains(t, text, ".addr_space.1  ARRAY  in arena id 5  complete")
+	require.Contains(t, text, "nr_queued: 41")
+	require.Contains(t, text, ".addr_space.1.queues[1]", "a pointer to a variable says which")
+	require.Contains(t, text, "77", "what variables point to is shown, too")
+	require.NotContains(t, text, "idle")
+	require.Contains(t, asText(t, s, dump.Options{Zeros: true}), "idle: 0")
+	require.NotContains(t, asText(t, s, dump.Options{Maps: []string{".addr_space.1"}}), "ARENA")
+	require.Contains(t, asJSON(t, s), `"arena":5,"name":".addr_space.1"`)
+	require.Contains(t, asJSON(t, s), `"nr_queued":41`)
+	var page bytes.Buffer
+	require.NoError(t, dump.HTML(&page, s))
+	require.Contains(t, page.String(), `"nr_queued":41`)
+}
+
+func TestVariablesOfArenasAreCompared(t *testing.T) {
+	require.Equal(t, []string{"~ .addr_space.1.nr_queued: 41 -> 42"}, differences(arenaGuest(41), arenaGuest(42)))
+	require.Empty(t, differences(arenaGuest(41), arenaGuest(41)))
+}
+
+func TestVariablesOfArenasAreFoundByPath(t *testing.T) {
+	s := arenaGuest(41)
+	for path, want := range map[string]uint64{
+		".addr_space.1.nr_queued": 41, "nr_queued": 41, ".addr_space.1.queues[1].idx": 1, "queues[0].len": 1, "first.idx": 1,
+	} {
+		v, err := dump.Find(s, path)
+		require.NoError(t, err, path)
+		n, err := v.Uint64()
+		require.NoError(t, err, path)
+		require.Equal(t, want, n, path)
+	}
+}
+
+func TestVariablesOfArenasAreReadBack(t *testing.T) {
+	s := arenaGuest(41)
+	first := asJSON(t, s)
+	read, err := dump.ReadJSON(strings.NewReader(first))
+	require.NoError(t, err)
+	require.Empty(t, differences(s, read))
+	require.Equal(t, pages.ReplaceAllString(first, ""), pages.ReplaceAllString(asJSON(t, read), ""))
+	n, err := read.Var("first").Get("idx").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n)
+
+	var b bytes.Buffer
+	require.NoError(t, dump.JSON(&b, s, ".addr_space.1"))
+	read, err = dump.ReadJSON(&b)
+	require.NoError(t, err)
+	n, err = read.Var("nr_queued").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, 41, n, "without its arena")
+}
+
+// What cannot be shown says why, and does not compare as equal in silence.
+func TestVariablesOfArenasThatAreNotThereSayWhy(t *testing.T) {
+	s := arenaGuest(41)
+	s.Maps[0].Extents = s.Maps[0].Extents[:1]
+	require.Contains(t, asText(t, s, dump.Options{}), ".addr_space.1  ARRAY  in arena id 5  failed: its pages, of arena arena, were not captured")
+	require.NotEmpty(t, differences(arenaGuest(41), s))
+	require.ErrorContains(t, s.Var("nr_queued").Err(), "were not captured")
+	var unknown *ktrt.VarNotFound
+	require.ErrorAs(t, s.Var("nr_quoted").Err(), &unknown)
+
+	s = arenaGuest(41)
+	s.Maps = append(s.Maps, &ktrt.Map{ID: 6, Name: "other", Type: ktrt.MapTypeArena, Slots: 1})
+	require.Contains(t, asText(t, s, dump.Options{}), "there are 2 arenas, and it is not known in which it is")
+}
