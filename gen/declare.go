@@ -334,6 +334,15 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 // access returns how a map is read. Maps that have no typed accessor are read
 // as bytes; why says so.
 func access(m mapShapes) (a Access, why string) {
+	a, why = typedAccess(m)
+	if a == AccessOpaque && runtime.MapType(m.Type).IsPerCPU() {
+		return AccessPerCPUOpaque, why
+	}
+	return a, why
+}
+
+// typedAccess is access, which does not tell apart what is read as bytes.
+func typedAccess(m mapShapes) (a Access, why string) {
 	a, typed := accessOf[runtime.MapType(m.Type)]
 	switch {
 	case m.unread != "":
@@ -365,7 +374,7 @@ func access(m mapShapes) (a Access, why string) {
 // hasValue tells whether values are of a type of the program's.
 func (a Access) hasValue() bool {
 	switch a {
-	case AccessOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf, AccessArrayOfMaps, AccessHashOfMaps:
+	case AccessOpaque, AccessPerCPUOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf, AccessArrayOfMaps, AccessHashOfMaps:
 		return false
 	}
 	return true

@@ -93,23 +93,24 @@ type Map struct {
 type Access string
 
 const (
-	AccessArray       Access = "Array"
-	AccessPerCPUArray Access = "PerCPUArray"
-	AccessHash        Access = "Hash"
-	AccessPerCPUHash  Access = "PerCPUHash"
-	AccessTaskStorage Access = "TaskStorage"
-	AccessStorage     Access = "Storage"
-	AccessTrie        Access = "Trie"
-	AccessQueue       Access = "Queue"
-	AccessStackTraces Access = "StackTraces"
-	AccessSlots       Access = "Slots"
-	AccessArrayOfMaps Access = "ArrayOfMaps"
-	AccessHashOfMaps  Access = "HashOfMaps"
-	AccessRingBuf     Access = "RingBuf"
-	AccessRingBufOf   Access = "RingBufOf"
-	AccessArena       Access = "Arena"
-	AccessStructOps   Access = "StructOps" // the value itself is returned
-	AccessOpaque      Access = "Opaque"
+	AccessArray        Access = "Array"
+	AccessPerCPUArray  Access = "PerCPUArray"
+	AccessHash         Access = "Hash"
+	AccessPerCPUHash   Access = "PerCPUHash"
+	AccessTaskStorage  Access = "TaskStorage"
+	AccessStorage      Access = "Storage"
+	AccessTrie         Access = "Trie"
+	AccessQueue        Access = "Queue"
+	AccessStackTraces  Access = "StackTraces"
+	AccessSlots        Access = "Slots"
+	AccessArrayOfMaps  Access = "ArrayOfMaps"
+	AccessHashOfMaps   Access = "HashOfMaps"
+	AccessRingBuf      Access = "RingBuf"
+	AccessRingBufOf    Access = "RingBufOf"
+	AccessArena        Access = "Arena"
+	AccessStructOps    Access = "StructOps" // the value itself is returned
+	AccessOpaque       Access = "Opaque"
+	AccessPerCPUOpaque Access = "PerCPUOpaque"
 )
 
 // Section is an accessor for a section of global variables, and the struct it

@@ -62,9 +62,9 @@ func (s *Shape) extent(b []byte) int {
 }
 
 // unreadable is the error for a value that the guest had no memory for.
-func (m *mapReader) unreadable(slot int) error {
-	if m.slots > 1 {
-		return &PerCPUSlot{Map: m.name, CPU: slot, Len: m.slots, Unmapped: true}
+func (s *source) unreadable(slot int) error {
+	if s.slots > 1 {
+		return &PerCPUSlot{Map: s.name, CPU: slot, Len: s.slots, Unmapped: true}
 	}
 	return &Unreadable{}
 }

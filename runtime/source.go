@@ -141,6 +141,7 @@ func (m *boundMap) take(c *comparison, l *MapLayout, key *Shape) error {
 		return m.takeRecords(l)
 	}
 	if l.Value == "" && captured.N == 0 {
+		m.slots = max(captured.Slots, 1)
 		return nil
 	}
 	if err := captured.check(); err != nil {

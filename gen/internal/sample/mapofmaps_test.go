@@ -119,3 +119,18 @@ func TestMapsOfMapsSayWhatIsMissing(t *testing.T) {
 	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(3).Len() }), "not selected")
 	require.ErrorContains(t, s.Map("scalars").At(0).Inner().Err(), "a map of maps")
 }
+
+// Only the capture tells what is in a map of maps that does not say so.
+func TestPerCPUMapsOfUnknownTypeAreNarrowed(t *testing.T) {
+	s, _, _ := nested(t)
+	m := find(t, s, "per_cpu")
+	put(find(t, s, "unknown_maps"), 0, m.ID)
+	inner := sample.Bind(t, s).UnknownMaps().At(0)
+	snap, err := sample.Open(s)
+	require.NoError(t, err)
+	var notNarrowed *ktrt.PerCPUNotNarrowed
+	require.ErrorAs(t, ktrt.Try(func() { snap.UnknownMaps().At(0).Value(1) }), &notNarrowed)
+	for cpu := range m.Slots {
+		require.Equal(t, m.Values[(m.Slots+cpu)*m.Stride:][:m.ValueSize], inner.CPU(cpu).Value(1))
+	}
+}
