@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/scenario/internal/wire"
-	"github.com/ktgen/ktgen/vmm/guest"
 )
 
 // Cgroup is a cgroup v2 of the guest. As an op it makes the cgroup and starts
@@ -299,7 +298,7 @@ func (s *state) freeze(cgroup string, frozen bool) error {
 }
 
 // lost reports whether the guest is no more, which is the end of all cgroups.
-func lost(client *guest.Client) bool {
+func lost(client caller) bool {
 	select {
 	case <-client.Lost():
 		return true

@@ -45,9 +45,9 @@
 //	StartScheduler    starts a scheduler                                one runs; the object cannot be read
 //	StopScheduler     ends the scheduler                                none runs
 //	ReplaceScheduler  ends the scheduler, starts another                none runs; the object cannot be read
-//	Capture           takes a snapshot and keeps it                     it has no name
+//	Capture           takes a snapshot and keeps it (a warning if not)  it has no name
 //	Exec              runs a program in the guest, waits for it         it names no program
-//	Hook              calls the test: writes, watchpoints, anything     it does not say what it does
+//	Hook              calls the test: ops, writes, watchpoints, more    it does not say what it does
 //
 // What a step may wait for, at most one of:
 //
@@ -69,6 +69,13 @@
 // op; the [Report] says what has happened by then, and captures are kept.
 // Whatever ends a scenario, what it has made in the guest is removed: workers,
 // cgroups, CPUs that are off; hooks are undone.
+//
+// # Without a guest
+//
+// [NewRehearsal] performs scenarios where there is no guest: what they ask for has
+// happened at once. With snapshots that are made by hand, ktest.Rehearse is shorter.
+//
+// # Cgroups
 //
 // Cgroups can be in one another: "a/b" is a child of "a". As in the kernel, a
 // cgroup with children has no workers of its own, and its children have at most the

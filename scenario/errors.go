@@ -77,6 +77,19 @@ func (e *SchedulerDied) Error() string { return "the scheduler has ended: " + e.
 // Unwrap returns Err.
 func (e *SchedulerDied) Unwrap() error { return e.Err }
 
+// NotCaptured is a snapshot that a [Capture] did not get.
+type NotCaptured struct {
+	Name string
+	Err  error // why
+}
+
+func (e *NotCaptured) Error() string {
+	return fmt.Sprintf("no snapshot: %v", e.Err)
+}
+
+// Unwrap returns Err.
+func (e *NotCaptured) Unwrap() error { return e.Err }
+
 // NeverTrue is a condition that did not come true in time.
 type NeverTrue struct {
 	What   string

@@ -16,9 +16,11 @@ import (
 )
 
 // Hooks are what a scenario asks of those who know more of the guest than its
-// agent: all but Output are set.
+// agent. Any may be nil: what needs it fails, or does nothing if it only tells.
 type Hooks struct {
-	Capture  func(ctx context.Context, name string) error // take a snapshot and keep it
+	// Capture takes a snapshot and keeps it. Without it, and when it fails, a
+	// scenario goes on; see [Capture].
+	Capture  func(ctx context.Context, name string) error
 	Snapshot func(ctx context.Context) (*runtime.Snapshot, error)
 
 	Start func(context.Context, Scheduler) error
@@ -33,6 +35,9 @@ type Hooks struct {
 
 	Begin func()                      // a scenario begins
 	Phase func(step int, name string) // a step begins; 0 when the scenario has ended
+	Warn  func(error)                 // something is missing, and the scenario goes on
+
+	Passed func(time.Duration) // time has passed that takes none; see [NewRehearsal]
 
 	Output io.Writer // gets what payloads and programs write
 }
@@ -40,13 +45,13 @@ type Hooks struct {
 // Guest performs ops and scenarios in a guest. Its methods may be called from
 // any goroutine; ops follow one another.
 type Guest struct {
-	client *guest.Client
+	client caller
 	hooks  Hooks
 
-	op sync.Mutex // held while an op is performed
+	turn chan struct{} // of capacity 1; full while an op is performed
 
 	mu      sync.Mutex
-	state   *state // changed while op is held, too
+	state   *state // changed in an op's turn, too
 	running map[string]*Running
 	stopped []*Running  // since the last step of a scenario
 	undo    []Hook      // of the scenario that runs
@@ -55,8 +60,51 @@ type Guest struct {
 
 // NewGuest returns what performs ops through an agent that has the handlers of
 // package scenario/agent.
-func NewGuest(client *guest.Client, hooks Hooks) *Guest {
-	return &Guest{client: client, hooks: hooks, state: newState(), running: make(map[string]*Running)}
+func NewGuest(client *guest.Client, hooks Hooks) *Guest { return newGuest(client, hooks) }
+
+func newGuest(client caller, hooks Hooks) *Guest {
+	return &Guest{
+		client: client, hooks: hooks.complete(), turn: make(chan struct{}, 1),
+		state: newState(), running: make(map[string]*Running),
+	}
+}
+
+// complete returns the hooks without any that are nil, but for Output.
+func (h Hooks) complete() Hooks {
+	lacks := func(what string) error {
+		return fmt.Errorf("whoever performs this scenario has set no scenario.Hooks.%s", what)
+	}
+	if h.Capture == nil {
+		h.Capture = func(context.Context, string) error { return lacks("Capture") }
+	}
+	if h.Snapshot == nil {
+		h.Snapshot = func(context.Context) (*runtime.Snapshot, error) { return nil, lacks("Snapshot") }
+	}
+	if h.Start == nil {
+		h.Start = func(context.Context, Scheduler) error { return lacks("Start") }
+	}
+	if h.Stop == nil {
+		h.Stop = func(context.Context) error { return lacks("Stop") }
+	}
+	if h.Ended == nil {
+		h.Ended = func() <-chan struct{} { return nil }
+	}
+	if h.Why == nil {
+		h.Why = func() error { return lacks("Why") }
+	}
+	if h.Install == nil {
+		h.Install = func(context.Context, string, string) error { return lacks("Install") }
+	}
+	if h.Begin == nil {
+		h.Begin = func() {}
+	}
+	if h.Phase == nil {
+		h.Phase = func(int, string) {}
+	}
+	if h.Warn == nil {
+		h.Warn = func(error) {}
+	}
+	return h
 }
 
 // performance is an op while it is performed.
@@ -75,24 +123,56 @@ func (p *performance) call(method string, params any) error {
 
 // Do performs an op. The error is an [*OpError]; the op is checked before
 // anything is done.
+//
+// Ops follow one another: Do waits for the one before, as long as ctx lasts. While
+// an op calls the test, as [Hook] does and [StartScheduler] can, the test performs
+// further ones.
 func (g *Guest) Do(ctx context.Context, op Op) error {
-	g.op.Lock()
-	defer g.op.Unlock()
+	if err := g.perform(ctx, op); err != nil {
+		return &OpError{Op: opName(op), Err: err}
+	}
+	return nil
+}
+
+func (g *Guest) perform(ctx context.Context, op Op) error {
+	if err := g.enter(ctx); err != nil {
+		return err
+	}
+	leave := sync.OnceFunc(func() { <-g.turn })
+	defer leave()
 	after, err := g.now(ctx)
 	if err == nil {
 		err = checkOp(after, op)
 	}
-	if err == nil {
-		err = op.do(&performance{ctx: ctx, guest: g})
-	}
 	if err != nil {
-		return &OpError{Op: opName(op), Err: err}
+		return err
+	}
+	_, calls := op.(callsTest)
+	if calls {
+		leave()
+	}
+	if err := op.do(&performance{ctx: ctx, guest: g}); err != nil || calls {
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.state = after
 	return nil
 }
+
+// enter waits for the turn of an op.
+func (g *Guest) enter(ctx context.Context) error {
+	select {
+	case g.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the op before, which is still performed: %w", context.Cause(ctx))
+	}
+}
+
+// callsTest are ops that call functions of the test, which may perform ops. They
+// change nothing that a [state] keeps.
+type callsTest interface{ callsTest() }
 
 // now returns a copy of the state of the guest.
 func (g *Guest) now(ctx context.Context) (*state, error) {

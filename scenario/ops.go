@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,6 +72,8 @@ func (o StartScheduler) check(s *state) error {
 
 func (o StartScheduler) do(p *performance) error { return p.guest.hooks.Start(p.ctx, o.Scheduler) }
 
+func (StartScheduler) callsTest() {} // ktest.Scheduler.Loaded
+
 // StopScheduler ends the scheduler; the kernel's own takes over.
 type StopScheduler struct{}
 
@@ -107,6 +110,8 @@ func (o ReplaceScheduler) do(p *performance) error {
 	return p.guest.hooks.Start(p.ctx, o.Scheduler)
 }
 
+func (ReplaceScheduler) callsTest() {}
+
 func schedulerName(s Scheduler) string {
 	if s == nil {
 		return "(none)"
@@ -125,8 +130,14 @@ func (s *state) start(sched Scheduler) error {
 	return nil
 }
 
-// Capture takes a snapshot and keeps it under its name.
-type Capture struct{ Name string }
+// Capture takes a snapshot and keeps it under its name. If that fails, or nobody
+// takes snapshots, a scenario goes on: the report says what is missing
+// ([Report.Warnings]), and so does the series of captures. A Capture that is performed
+// by itself fails.
+type Capture struct {
+	Name string
+	Must bool // a scenario is to end if there is no snapshot
+}
 
 func (c Capture) String() string { return fmt.Sprintf("capture %q", c.Name) }
 
@@ -137,7 +148,20 @@ func (c Capture) check(*state) error {
 	return nil
 }
 
-func (c Capture) do(p *performance) error { return p.guest.hooks.Capture(p.ctx, c.Name) }
+func (c Capture) do(p *performance) error {
+	err := p.guest.hooks.Capture(p.ctx, c.Name)
+	if err == nil {
+		return nil
+	}
+	return &NotCaptured{Name: c.Name, Err: err}
+}
+
+// bearable returns whether a scenario goes on though an op has failed with err.
+func bearable(op Op, err error) bool {
+	c, is := op.(Capture)
+	missing := (*NotCaptured)(nil)
+	return is && !c.Must && errors.As(err, &missing)
+}
 
 // Exec runs a program in the guest and waits for it. Another status than 0 is a
 // failure.
@@ -163,7 +187,8 @@ func (e Exec) do(p *performance) error {
 
 // Hook calls functions of the test, on the host. It is how values are written to
 // the guest, watchpoints are armed, and whatever else a test does beside the
-// guest becomes a part of a scenario.
+// guest becomes a part of a scenario. Do can perform further ops itself
+// ([Guest.Do]); what they make in the guest is removed with the scenario.
 type Hook struct {
 	What string // what Do does, for errors and reports
 	Do   func(context.Context) error
@@ -186,3 +211,5 @@ func (h Hook) do(p *performance) error {
 	p.guest.hooked(h)
 	return nil
 }
+
+func (Hook) callsTest() {}

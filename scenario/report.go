@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +18,13 @@ type Report struct {
 	Steps   []StepReport
 	Workers []Stats // of all workers, from their start to their end
 	Lasted  time.Duration
+
+	missing []error
 }
+
+// Warnings are the failures that the scenario has gone on after, as [*OpError]s: of
+// captures without a snapshot.
+func (r *Report) Warnings() []error { return slices.Clone(r.missing) }
 
 // StepReport is what happened in a step.
 type StepReport struct {
@@ -57,6 +64,9 @@ func (r *Report) String() string {
 		for _, w := range s.Workers {
 			fmt.Fprintf(&b, "  %s\n", w)
 		}
+	}
+	for _, err := range r.missing {
+		fmt.Fprintf(&b, "warning: %v\n", err)
 	}
 	return b.String()
 }

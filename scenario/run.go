@@ -37,6 +37,7 @@ type run struct {
 	began    time.Time
 	before   *state // of the guest
 	report   *Report
+	past     <-chan struct{} // Hooks.Ended of a scheduler whose end is no fault
 }
 
 // begin checks the scenario, and keeps others from running.
@@ -55,6 +56,9 @@ func (r *run) begin(ctx context.Context, fail func(error)) error {
 		return ErrBusy
 	}
 	g.fail, g.stopped = fail, nil
+	if !r.before.scheduler {
+		r.past = g.hooks.Ended()
+	}
 	g.hooks.Begin()
 	return nil
 }
@@ -80,9 +84,15 @@ func (r *run) step(ctx context.Context, n int, step *Step, report *StepReport) e
 		done.Err = r.op(ctx, op)
 		done.Took = time.Since(r.began) - done.Began
 		report.Ops = append(report.Ops, done)
-		if done.Err != nil {
-			return &OpError{Step: n, StepName: step.Name, N: i + 1, Op: done.Op, Err: done.Err}
+		if done.Err == nil {
+			continue
 		}
+		failed := &OpError{Step: n, StepName: step.Name, N: i + 1, Op: done.Op, Err: done.Err}
+		if !bearable(op, done.Err) || lost(r.guest.client) {
+			return failed
+		}
+		r.report.missing = append(r.report.missing, failed)
+		r.guest.hooks.Warn(failed)
 	}
 	began := time.Now()
 	err := r.hold(ctx, step, report)
@@ -103,8 +113,12 @@ func (r *run) op(ctx context.Context, op Op) error {
 		return err
 	}
 	switch op.(type) {
-	case StartScheduler, StopScheduler, ReplaceScheduler:
+	case StartScheduler, ReplaceScheduler:
 		return orCause(ctx, perform(ctx))
+	case StopScheduler:
+		err := orCause(ctx, perform(ctx))
+		r.past = r.guest.hooks.Ended()
+		return err
 	}
 	return r.scheduled(ctx, perform)
 }
@@ -122,13 +136,14 @@ func (r *run) hold(ctx context.Context, step *Step, report *StepReport) error {
 	})
 }
 
-// scheduled does something as long as the scheduler runs, if one does. It ends
+// scheduled does something as long as the scheduler runs, if one does: none that
+// the scenario has ended, or found at its end. It ends
 // with a [*SchedulerDied] if the scheduler does.
 func (r *run) scheduled(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ended := r.guest.hooks.Ended()
-	if ended == nil {
+	if ended == nil || ended == r.past {
 		return orCause(ctx, do(ctx))
 	}
 	watched := make(chan struct{})

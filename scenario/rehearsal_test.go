@@ -1,0 +1,172 @@
+package scenario_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/scenario"
+)
+
+var machine = scenario.Machine{CPUs: 2}
+
+// of returns the scenario of these steps.
+func of(steps ...scenario.Step) scenario.Scenario { return scenario.Scenario{Steps: steps} }
+
+func TestARehearsalPerformsEveryOp(t *testing.T) {
+	var passed time.Duration
+	var captured []string
+	g := scenario.NewRehearsal(machine, scenario.Hooks{
+		Capture: func(_ context.Context, name string) error { captured = append(captured, name); return nil },
+		Passed:  func(d time.Duration) { passed += d },
+	})
+	hooked, undone := 0, 0
+	report, err := g.Run(t.Context(), of(
+		scenario.Step{
+			Cgroups: []scenario.Cgroup{{Name: "a", CPUs: []int{0}, Weight: 300, Workers: 2}, {Name: "b"}, {Name: "b/c", PIDsMax: 9}},
+			Workers: []scenario.Workers{{Kind: scenario.Pipe}},
+			Ops:     []scenario.Op{scenario.StartScheduler{Scheduler: scheduler{}}, scenario.Freeze{Cgroup: "b"}, scenario.Capture{Name: "one"}},
+			Hold:    time.Hour,
+		},
+		scenario.Step{
+			Ops: []scenario.Op{
+				scenario.Thaw{Cgroup: "b"}, scenario.Move{Workers: "pipe", Cgroup: "b/c"}, scenario.SetNice{Workers: "pipe", Nice: 5},
+				scenario.SetAffinity{Workers: "pipe", CPUs: []int{1}}, scenario.Change{Cgroup: scenario.Cgroup{Name: "a", Weight: 5}},
+				scenario.Stop{Workers: "pipe"}, scenario.Remove{Cgroup: "b"}, scenario.SetOnline{CPU: 1},
+				scenario.ReplaceScheduler{Scheduler: scheduler{}}, scenario.Exec{Args: []string{"/bin/true"}},
+				scenario.Hook{What: "call", Do: func(context.Context) error { hooked++; return nil }, Undo: func(context.Context) error { undone++; return nil }},
+				scenario.StopScheduler{}, scenario.Capture{Name: "two"},
+			},
+			Hold: time.Minute,
+		},
+	))
+	require.NoError(t, err)
+	require.Equal(t, time.Hour+time.Minute, passed)
+	require.Equal(t, []string{"one", "two"}, captured)
+	require.Equal(t, []int{1, 1}, []int{hooked, undone})
+	require.Empty(t, report.Warnings())
+	require.Len(t, report.Workers, 3)
+	require.Equal(t, "pipe-0", report.Workers[0].Name)
+	require.Equal(t, time.Hour, report.Workers[0].Elapsed)
+	require.Equal(t, "a-1", report.Workers[2].Name)
+	require.Equal(t, time.Hour+time.Minute, report.Workers[2].Elapsed)
+	require.Len(t, report.Trace(), 20)
+	_, err = g.Workers("a")
+	require.Error(t, err, "what a scenario has made is gone with it")
+
+	_, err = g.Run(t.Context(), of(scenario.Step{Ops: []scenario.Op{scenario.Capture{Name: "three"}}, Hold: time.Second}))
+	require.NoError(t, err, "a scheduler that has ended before is none that dies")
+	_, err = g.Run(t.Context(), of(scenario.Step{Ops: []scenario.Op{scenario.StopScheduler{}}}))
+	require.ErrorContains(t, err, "no scheduler runs at this point")
+	_, err = g.Run(t.Context(), of(scenario.Step{Workers: []scenario.Workers{{Kind: scenario.Spin, CPUs: []int{2}}}}))
+	require.ErrorContains(t, err, "CPU 2, which does not exist")
+}
+
+func TestCapturesThatFailAreWarnings(t *testing.T) {
+	broken := errors.New("the guest cannot be stopped")
+	var warned []error
+	hooks := scenario.Hooks{
+		Capture: func(_ context.Context, name string) error {
+			if name == "bad" {
+				return broken
+			}
+			return nil
+		},
+		Warn: func(err error) { warned = append(warned, err) },
+	}
+	steps := of(
+		scenario.Step{Name: "first", Ops: []scenario.Op{scenario.Capture{Name: "bad"}, scenario.Capture{Name: "good"}}},
+		scenario.Step{Ops: []scenario.Op{scenario.Capture{Name: "good"}}},
+	)
+	report, err := scenario.NewRehearsal(machine, hooks).Run(t.Context(), steps)
+	require.NoError(t, err)
+	require.Len(t, report.Trace(), 3, "the scenario goes on")
+	require.Len(t, report.Warnings(), 1)
+	require.Equal(t, report.Warnings(), warned)
+	require.ErrorIs(t, warned[0], broken)
+	missing := new(scenario.NotCaptured)
+	require.ErrorAs(t, warned[0], &missing)
+	require.Equal(t, "bad", missing.Name)
+	require.EqualError(t, warned[0], `step 1 "first", op 1, capture "bad": no snapshot: the guest cannot be stopped`)
+	require.ErrorIs(t, report.Steps[0].Ops[0].Err, broken)
+	require.Contains(t, report.String(), "warning: "+warned[0].Error())
+
+	steps.Steps[0].Ops[0] = scenario.Capture{Name: "bad", Must: true}
+	report, err = scenario.NewRehearsal(machine, hooks).Run(t.Context(), steps)
+	require.ErrorIs(t, err, broken)
+	require.Len(t, report.Trace(), 1)
+	require.Empty(t, report.Warnings())
+	require.ErrorIs(t, scenario.NewRehearsal(machine, hooks).Do(t.Context(), scenario.Capture{Name: "bad"}), broken, "who asks for this alone is told")
+
+	report, err = scenario.NewRehearsal(machine, scenario.Hooks{}).Run(t.Context(), steps)
+	require.ErrorContains(t, err, "scenario.Hooks.Capture", "nobody captures, and this one must be")
+	require.NotNil(t, report)
+	steps.Steps[0].Ops = nil
+	report, err = scenario.NewRehearsal(machine, scenario.Hooks{}).Run(t.Context(), steps)
+	require.NoError(t, err)
+	require.ErrorContains(t, report.Warnings()[0], "scenario.Hooks.Capture")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	hooks.Capture = func(context.Context, string) error { cancel(); return broken }
+	_, err = scenario.NewRehearsal(machine, hooks).Run(ctx, steps)
+	require.ErrorIs(t, err, context.Canceled, "a scenario that is ended does not go on")
+}
+
+// Functions of the test that an op calls perform ops, with whatever context.
+func TestHooksPerformOps(t *testing.T) {
+	var g *scenario.Guest
+	ops := func(ctx context.Context) error {
+		running, err := g.Spawn(t.Context(), scenario.Workers{Name: "inner", Kind: scenario.Spin})
+		if err != nil {
+			return err
+		}
+		if err := g.Do(ctx, scenario.SetNice{Workers: "inner", Nice: 3}); err != nil {
+			return err
+		}
+		if _, err = running.Stop(ctx); err != nil {
+			return err
+		}
+		if _, err := g.Run(ctx, of(scenario.Step{Hold: time.Second})); !errors.Is(err, scenario.ErrBusy) {
+			return errors.New("a scenario in a scenario is to be refused")
+		}
+		return g.Do(ctx, scenario.Hook{What: "inner", Do: func(ctx context.Context) error { return g.Do(ctx, scenario.Cgroup{Name: "made"}) }})
+	}
+	g = scenario.NewRehearsal(machine, scenario.Hooks{
+		Start: func(ctx context.Context, _ scenario.Scheduler) error {
+			return g.Do(ctx, scenario.Cgroup{Name: "early"})
+		},
+	})
+	report, err := g.Run(t.Context(), of(
+		scenario.Step{Ops: []scenario.Op{scenario.Hook{What: "outer", Do: ops}, scenario.StartScheduler{Scheduler: scheduler{}}}},
+		scenario.Step{Ops: []scenario.Op{scenario.Cgroup{Name: "after"}}},
+	))
+	require.NoError(t, err)
+	require.Equal(t, []string{"1: outer", "1: start scheduler fake", `2: cgroup "after"`}, report.Trace())
+	require.Len(t, report.Workers, 1, "workers of a hook are the scenario's")
+	require.ErrorContains(t, g.Do(t.Context(), scenario.Remove{Cgroup: "made"}), "there is none at all", "so are cgroups")
+	require.NoError(t, g.Do(t.Context(), scenario.Hook{What: "alone", Do: func(ctx context.Context) error {
+		return g.Do(ctx, scenario.Cgroup{Name: "stays"})
+	}}))
+	require.NoError(t, g.Do(t.Context(), scenario.Remove{Cgroup: "stays"}), "the state after a hook has what it made")
+}
+
+// An op that waits for another does not outlast its context.
+func TestOpsThatWaitForATurnEndWithTheirContext(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	g := scenario.NewRehearsal(machine, scenario.Hooks{
+		Capture: func(context.Context, string) error { close(begun); <-end; return nil },
+	})
+	ended := make(chan error)
+	go func() { ended <- g.Do(t.Context(), scenario.Capture{Name: "slow"}) }()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := g.Do(ctx, scenario.Cgroup{Name: "a"})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "the op before")
+	close(end)
+	require.NoError(t, <-ended)
+}
