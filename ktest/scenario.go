@@ -87,7 +87,15 @@ func (vm *VM) hooks() scenario.Hooks {
 		Install: vm.upload,
 		Begin:   vm.StartClock,
 		Phase:   func(step int, name string) { vm.EnterPhase(series.Phase{Step: step, Name: name}) },
+		Warn:    vm.warn,
 		Output:  vm.output,
+	}
+}
+
+// warn logs what is missing, and fails nothing.
+func (vm *VM) warn(err error) {
+	if vm.tb != nil {
+		vm.tb.Logf("warning: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/scenario"
 )
@@ -314,6 +315,39 @@ func TestASchedulerThatDiesEndsTheScenario(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, snap.Maps)
 	require.Equal(t, 1, vm.Captures().Captures()[0].Phase.Step)
+	requireNothingLeft(t, vm)
+}
+
+// Functions of the test that an op calls perform ops, and a capture that cannot be
+// kept is a warning.
+func TestHooksOfAScenarioPerformOps(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Captures: capture.Options{SameName: capture.Refuse}})
+	inHook := func(ctx context.Context) error {
+		running, err := vm.Spawn(t.Context(), scenario.Workers{Name: "inner", Kind: scenario.SleepWake})
+		if err != nil {
+			return err
+		}
+		if err := vm.Do(ctx, scenario.SetNice{Workers: "inner", Nice: 3}); err != nil {
+			return err
+		}
+		stats, err := running.Stop(ctx)
+		if err == nil && len(stats) != 1 {
+			err = fmt.Errorf("%d workers have stopped", len(stats))
+		}
+		return err
+	}
+	early := func(ctx context.Context, vm *ktest.VM) error { return vm.Cgroup(ctx, scenario.Cgroup{Name: "early"}) }
+	report, err := vm.Perform(bound(t, time.Minute), scenario.Scenario{Steps: []scenario.Step{
+		{Ops: []scenario.Op{scenario.Hook{What: "perform ops", Do: inHook}, scenario.StartScheduler{Scheduler: fault("docile").Loaded(early)}}},
+		{Ops: []scenario.Op{scenario.Capture{Name: "same"}, scenario.Capture{Name: "same"}, scenario.StopScheduler{}}, Hold: 10 * time.Millisecond},
+		{Name: "end", Ops: []scenario.Op{scenario.Capture{Name: "other"}}},
+	}})
+	require.NoError(t, err)
+	require.Len(t, report.Trace(), 6)
+	require.Len(t, report.Warnings(), 1)
+	var taken *capture.NameTaken
+	require.ErrorAs(t, report.Warnings()[0], &taken)
+	require.Len(t, vm.Captures().Captures(), 2)
 	requireNothingLeft(t, vm)
 }
 
