@@ -255,7 +255,7 @@ func TestArenasHaveTheirPopulatedPages(t *testing.T) {
 	}
 	g.add(5, g.Arena(memimage.Map{ID: 5, Type: 33, MaxEntries: 786_432}, user, pages))
 	f := g.freezer(t, freeze.Options{})
-	for range 2 { // the second time with a hint where pages are
+	for range 2 { // the second time with the buffers of the first
 		snap, err := f.Capture(t.Context(), "x")
 		require.NoError(t, err)
 		m := mapOf(t, snap, 5)
@@ -271,6 +271,39 @@ func TestArenasHaveTheirPopulatedPages(t *testing.T) {
 		require.Equal(t, want, m.Extents)
 		area := g.Get(memimage.Addr(g.Get(memimage.Addr(g.maps[5], "bpf_arena", "kern_vm")), "vm_struct", "addr"))
 		require.Equal(t, area+1<<15, m.Base, "the kernel's address for a user address whose low 32 bits are 0")
+	}
+}
+
+// The kernel changes its page table and its count one after another.
+func TestArenasAreHeldAgainstTheKernelsCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		count  uint64
+		status runtime.Status
+		reason string
+	}{
+		"as many are mapped":            {3, runtime.Complete, ""},
+		"one more is mapped":            {2, runtime.Complete, ""},
+		"nothing is counted":            {0, runtime.Complete, ""},
+		"one that is counted is absent": {4, runtime.Truncated, "the kernel counts 4 pages, and 3 are mapped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			pages := map[int][]byte{0: random(4096), 1000: random(4096), 1<<20 - 1: random(4096)}
+			g.add(5, g.Arena(memimage.Map{ID: 5, Type: 33, MaxEntries: 1 << 20}, 1<<44, pages))
+			g.Put(memimage.Addr(g.maps[5], "bpf_arena", "nr_pages"), c.count, 8)
+			f := g.freezer(t, freeze.Options{})
+			for range 2 { // the second time with what the first one has found
+				snap, err := f.Capture(t.Context(), "x")
+				require.NoError(t, err)
+				m := mapOf(t, snap, 5)
+				require.Equal(t, c.status, m.Status, m.Reason)
+				require.Contains(t, m.Reason, c.reason)
+				require.Equal(t, len(pages), len(m.Extents))
+				for i, number := range []int{0, 1000, 1<<20 - 1} {
+					require.Equal(t, runtime.Extent{Addr: 1<<44 + uint64(number)*4096, Data: pages[number]}, m.Extents[i])
+				}
+			}
+		})
 	}
 }
 

@@ -14,8 +14,10 @@ import (
 //
 // where user addresses start at user_vm_start and do not cross 4 GiB. Kernels
 // that allocate pages in any context keep all PTE tables of that range, 2048
-// of them, whether or not there is a page (populate_pgtable_except_pte). Those
-// that count the pages let the walk end when it has found them all.
+// of them, whether or not there is a page (populate_pgtable_except_pte). What is
+// mapped is what programs can reach. The kernel's count of pages is not always
+// that: it is changed before or after the page table, and the guest can have been
+// stopped in between.
 type arena struct {
 	userStart, area, scratch kmem.Field // of struct bpf_arena
 	pages                    kmem.Field // nr_pages
@@ -62,11 +64,12 @@ func (l *arena) copy(p *Pass, m *Map) error {
 	}
 	m.Base, m.Extra = uint64(r.kernel.Start)-r.user&(maxArena-1), r.user
 	w := arenaWalk{p: p, m: m, arenaRange: r}
-	err = w.find(p.warmed[identity{m.addr, m.ID}])
+	err = w.find()
 	w.extents()
 	if err != nil {
 		return fmt.Errorf("find the pages of the arena at %v: %w", r.kernel.Start, err)
 	}
+	w.compare()
 	return nil
 }
 
@@ -114,7 +117,7 @@ type arenaWalk struct {
 	firstJob int
 	runs     []arenaRun
 	found    int  // pages
-	done     bool // there are no more, or no more may be copied
+	full     bool // there are more, and no more may be copied
 }
 
 // arenaRun is populated pages that follow one another in the arena.
@@ -125,68 +128,35 @@ type arenaRun struct {
 
 func (r arenaRun) end() kmem.Addr { return r.start + kmem.Addr(r.pages*kmem.PageSize) }
 
-// find lists the populated pages. Where the kernel counts them, looking where
-// an earlier pass found some can be enough.
-func (w *arenaWalk) find(earlier *Map) error {
+// find lists the populated pages.
+func (w *arenaWalk) find() error {
 	w.firstJob = len(w.p.jobs)
-	if !w.counted {
-		return w.within(w.kernel)
-	}
-	if w.pages == 0 {
-		return nil
-	}
-	if earlier != nil {
-		limit := w.m.limit
-		for _, r := range w.tables(earlier) {
-			if err := w.within(r); err != nil || w.done {
-				return err
-			}
-		}
-		w.p.jobs, w.runs, w.found, w.m.limit = w.p.jobs[:w.firstJob], nil, 0, limit
-	}
-	return w.within(w.kernel)
-}
-
-// tables returns what the page tables map that an earlier pass found pages in.
-func (w *arenaWalk) tables(earlier *Map) []kmem.Range {
-	var tables []kmem.Range
-	for _, e := range earlier.Extents {
-		at := w.kernel.Start + kmem.Addr(e.Addr-w.user)
-		for start := at &^ (kmem.TableSize - 1); start < at+kmem.Addr(len(e.Data)); start += kmem.TableSize {
-			r := kmem.Range{Start: max(start, w.kernel.Start), End: min(start+kmem.TableSize, w.kernel.End)}
-			if last := len(tables) - 1; r.Start < r.End && (last < 0 || tables[last].End <= r.Start) {
-				tables = append(tables, r)
-			}
-		}
-	}
-	return tables
-}
-
-// within lists the populated pages of a range. It sets done when there can be
-// no more of them.
-func (w *arenaWalk) within(r kmem.Range) error {
-	return w.p.mem.MappedPages(r, w.p.check, func(page kmem.Page) bool {
+	return w.p.mem.MappedPages(w.kernel, w.p.check, func(page kmem.Page) bool {
 		if w.hasScratch && page.Phys == w.scratch {
 			return true
 		}
-		if w.m.limit < kmem.PageSize {
-			w.truncate()
-			w.done = true
+		if w.full = w.m.limit < kmem.PageSize; w.full {
 			return false
 		}
 		w.m.limit -= kmem.PageSize
 		w.add(page)
-		w.done = w.counted && uint64(w.found) >= w.pages
-		return !w.done
+		return true
 	})
 }
 
-func (w *arenaWalk) truncate() {
-	of := ""
-	if w.counted {
-		of = fmt.Sprintf(" of %d", w.pages)
+// compare holds the pages that were found against the kernel's count. More than
+// it counts are all that are mapped. Of fewer it is unknown what the others are.
+func (w *arenaWalk) compare() {
+	switch {
+	case w.full && w.counted:
+		of := max(w.pages, uint64(w.found)+1)
+		w.m.truncate(fmt.Sprintf("%d of %d pages reach the limit on bytes copied", w.found, of))
+	case w.full:
+		w.m.truncate(fmt.Sprintf("%d pages reach the limit on bytes copied", w.found))
+	case w.counted && uint64(w.found) < w.pages:
+		w.m.truncate(fmt.Sprintf("the kernel counts %d pages, and %d are mapped: "+
+			"it was allocating or freeing the others, or its page table is damaged", w.pages, w.found))
 	}
-	w.m.truncate(fmt.Sprintf("%d%s pages reach the limit on bytes copied", w.found, of))
 }
 
 func (w *arenaWalk) add(page kmem.Page) {
