@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -236,13 +237,60 @@ func TestTaskStorageNamesItsOwners(t *testing.T) {
 func TestOtherStorageHasItsOwnersAddress(t *testing.T) {
 	for _, typ := range []uint32{24, 28, 32} {
 		g := newGuest()
-		owner, v := g.Alloc(64), random(13)
+		owner, v := g.Alloc(1024), random(13)
 		g.add(4, g.Storage(memimage.Map{ID: 4, Type: typ, KeySize: 4, ValueSize: 13}, 3,
 			[]memimage.Stored{{Owner: owner, Value: v}}))
 		m := mapOf(t, g.capture(t, freeze.Options{}), 4)
 		require.Equal(t, runtime.Complete, m.Status, m.Reason)
 		require.Equal(t, []runtime.Owner{{Addr: owner}}, m.Owners)
 		require.Equal(t, v, value(m, 0, 0))
+	}
+}
+
+// Elements are listed in the reverse order of those of the image.
+func TestAnOwnerIsOnceInAStorage(t *testing.T) {
+	wrong, right := random(24), random(24)
+	for _, typ := range []uint32{24, 28, 29, 32} {
+		for name, c := range map[string]struct {
+			elements func(owner uint64) []memimage.Stored
+			unknown  bool // which storage is the owner's, for inodes
+		}{
+			"replaced": {elements: func(owner uint64) []memimage.Stored {
+				return []memimage.Stored{{Owner: owner, Value: wrong}, {Owner: owner, Value: right, Again: true}}
+			}},
+			"about to be replaced": {elements: func(owner uint64) []memimage.Stored {
+				return []memimage.Stored{{Owner: owner, Value: right}, {Owner: owner, Value: wrong, Again: true, Pending: true}}
+			}},
+			"made twice, one listed first": {elements: func(owner uint64) []memimage.Stored {
+				return []memimage.Stored{{Owner: owner, Value: right}, {Owner: owner, Value: wrong, Rejected: true}}
+			}, unknown: true},
+			"made twice, one listed last": {elements: func(owner uint64) []memimage.Stored {
+				return []memimage.Stored{{Owner: owner, Value: wrong, Rejected: true}, {Owner: owner, Value: right}}
+			}, unknown: true},
+		} {
+			for log := range 3 {
+				t.Run(fmt.Sprintf("%d/%s/%d", typ, name, log), func(t *testing.T) {
+					g := newGuest()
+					owner, other := g.Task(1, 1, "a"), g.Task(2, 2, "b")
+					elements := append(c.elements(owner), memimage.Stored{Owner: other, Value: random(24)})
+					g.add(4, g.Storage(memimage.Map{ID: 4, Type: typ, KeySize: 4, ValueSize: 24}, log, elements))
+					m := mapOf(t, g.capture(t, freeze.Options{}), 4)
+					require.Equal(t, runtime.Complete, m.Status, m.Reason)
+					require.Equal(t, 2, m.N)
+					at := slices.IndexFunc(m.Owners, func(o runtime.Owner) bool { return o.Addr == owner })
+					require.GreaterOrEqual(t, at, 0)
+					require.NotEqual(t, m.Owners[0].Addr, m.Owners[1].Addr)
+					if typ == 28 && c.unknown {
+						return
+					}
+					require.Equal(t, right, value(m, at, 0))
+					held := make([]byte, 24)
+					_, err := g.ReadAt(held, int64(g.Phys(m.Addrs[at])))
+					require.NoError(t, err)
+					require.Equal(t, right, held, "the address is that of the value")
+				})
+			}
+		}
 	}
 }
 

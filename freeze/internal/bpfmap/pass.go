@@ -39,6 +39,7 @@ type Pass struct {
 	btfs  map[kmem.Addr]BTF
 
 	record []byte // for Peek
+	owners map[kmem.Addr]ownerEntry
 }
 
 // identity tells a map from one that reuses its id or its memory.
@@ -67,7 +68,7 @@ func NewPass(c Config, warm *Pass) *Pass {
 	p.warmed = make(map[identity]*Map)
 	if warm != nil {
 		p.jobs = warm.jobs[:0]
-		p.record = warm.record
+		p.record, p.owners = warm.record, warm.owners
 		for _, m := range warm.Maps {
 			p.warmed[identity{m.addr, m.ID}] = m
 		}

@@ -15,6 +15,12 @@ import (
 //	                                                   .map_node ──► the next
 //	                                                   .sdata.data   the value
 //	                                                   .local_storage ──► .owner
+//
+// An update puts the new element into the map, then into the owner's storage, and
+// then removes the old one from both. Where two tasks make the first storage of an
+// owner, both are in the map until one of them has published its own
+// (kernel/bpf/bpf_local_storage.c: bpf_local_storage_update,
+// bpf_local_storage_alloc). The guest can have been stopped in between.
 type storage struct {
 	buckets, log kmem.Field // of struct bpf_local_storage_map
 	bucketSize   int
@@ -26,9 +32,21 @@ type storage struct {
 	data        int
 	state       kmem.Field // kernels that unlink an element in two steps
 	hasState    bool
+	stored      kmem.Field // snode.pprev: NULL while it is not in its owner's storage
+	hasStored   bool
 
-	owner kmem.Field  // of struct bpf_local_storage
-	task  *taskLayout // nil if the owners are not tasks
+	owner        kmem.Field // of struct bpf_local_storage
+	published    kmem.Field // of the owner, where that is known: its storage
+	hasPublished bool
+	task         *taskLayout // nil if the owners are not tasks
+}
+
+// publishers are the members by which owners lead to their storage. Those of
+// inodes are in a part of i_security that depends on the boot.
+var publishers = map[runtime.MapType][2]string{
+	typeTaskStorage:   {"task_struct", "bpf_storage"},
+	typeCgroupStorage: {"cgroup", "bpf_cgrp_storage"},
+	typeSkStorage:     {"sock", "sk_bpf_storage"},
 }
 
 // taskLayout is where struct task_struct keeps its names.
@@ -38,7 +56,7 @@ type taskLayout struct {
 }
 
 func resolveTaskStorage(r *resolver) copier {
-	l := newStorage(r)
+	l := newStorage(r, typeTaskStorage)
 	l.task = &taskLayout{
 		pid:  r.field("task_struct", "pid"),
 		tgid: r.field("task_struct", "tgid"),
@@ -47,9 +65,12 @@ func resolveTaskStorage(r *resolver) copier {
 	return l
 }
 
-func resolveStorage(r *resolver) copier { return newStorage(r) }
+// resolveStorage returns how the storage of other owners than tasks is resolved.
+func resolveStorage(of runtime.MapType) func(*resolver) copier {
+	return func(r *resolver) copier { return newStorage(r, of) }
+}
 
-func newStorage(r *resolver) *storage {
+func newStorage(r *resolver, of runtime.MapType) *storage {
 	const m, e = "bpf_local_storage_map", "bpf_local_storage_elem"
 	l := &storage{
 		buckets:    r.field(m, "buckets"),
@@ -64,6 +85,10 @@ func newStorage(r *resolver) *storage {
 	}
 	l.elemSize = r.size(e)
 	l.state, l.hasState = r.optional(e, "state.counter")
+	l.stored, l.hasStored = r.optional(e, "snode.pprev")
+	if at, ok := publishers[of]; ok {
+		l.published, l.hasPublished = r.optional(at[0], at[1])
+	}
 	return l
 }
 
@@ -87,6 +112,7 @@ func (l *storage) copy(p *Pass, m *Map) error {
 		return corrupt("bucket_log is %d", log)
 	}
 	m.KeySize = 0 // bpf(2) takes a file descriptor for a key, the map holds none
+	p.startOwners()
 	bucket := 0
 	err = p.mem.Records(kmem.Addr(buckets), 1<<log, l.bucketSize, func(record []byte) error {
 		if err := l.list(p, m, l.first.Addr(record)); err != nil {
@@ -119,15 +145,22 @@ func (l *storage) list(p *Pass, m *Map, node kmem.Addr) error {
 		if err != nil {
 			return fmt.Errorf("read struct bpf_local_storage_elem at %v: %w", e, err)
 		}
-		next, local := l.next.Addr(record), l.local.Addr(record)
-		if l.linked(record) && local != 0 {
-			if err := l.element(p, m, e, local); err != nil {
+		found := found{elem: e, local: l.local.Addr(record), stored: !l.hasStored || l.stored.Uint(record) != 0}
+		next := l.next.Addr(record)
+		if l.linked(record) && found.local != 0 {
+			if err := l.element(p, m, found); err != nil {
 				return err
 			}
 		}
 		node = next
 	}
 	return nil
+}
+
+// found is an element that a map lists.
+type found struct {
+	elem, local kmem.Addr
+	stored      bool // its owner's storage lists it, too
 }
 
 // linked says whether an owner still has the element. It is SELEM_MAP_UNLINKED
@@ -137,33 +170,83 @@ func (l *storage) linked(record []byte) bool {
 	return !l.hasState || l.state.Uint(record)&unlinked == 0
 }
 
-// element copies the value of the element at e and names its owner.
-func (l *storage) element(p *Pass, m *Map, e, local kmem.Addr) error {
+// element copies the value of an element and names its owner. Of the elements
+// of one owner the first one is taken that the owner leads to: it is the latest.
+func (l *storage) element(p *Pass, m *Map, f found) error {
+	a, err := p.mem.Fetch(f.local, l.owner)
+	if err != nil {
+		return fmt.Errorf("read bpf_local_storage.owner at %v: %w", f.local, err)
+	}
+	owner := kmem.Addr(a)
+	earlier, again := p.owners[owner]
+	if again && earlier.reached {
+		return nil
+	}
+	reached := f.stored && l.publishes(p, owner, f.local)
+	if again {
+		if !reached {
+			return nil
+		}
+		p.owners[owner] = ownerEntry{earlier.index, true}
+		return l.replace(p, m, earlier.index, f.elem)
+	}
+	if err := l.add(p, m, owner, f.elem); err != nil {
+		return err
+	}
+	p.owners[owner] = ownerEntry{m.N - 1, reached}
+	return nil
+}
+
+// publishes says whether a storage is its owner's, as far as that can be known.
+func (l *storage) publishes(p *Pass, owner, local kmem.Addr) bool {
+	if !l.hasPublished {
+		return true
+	}
+	a, err := p.mem.Fetch(owner, l.published)
+	return err == nil && kmem.Addr(a) == local
+}
+
+// add appends an entry.
+func (l *storage) add(p *Pass, m *Map, owner, elem kmem.Addr) error {
 	if !m.take(m.entryBytes()) {
 		return errFull
 	}
-	owner, err := l.ownerOf(p, local)
-	if err != nil {
+	name := runtime.Owner{Addr: uint64(owner)}
+	if l.task != nil {
+		if err := l.task.describe(p, &name); err != nil {
+			return err
+		}
+	}
+	if err := p.value(m, elem+kmem.Addr(l.data)); err != nil {
 		return err
 	}
-	if err := p.value(m, e+kmem.Addr(l.data)); err != nil {
-		return err
-	}
-	m.Owners = append(m.Owners, owner)
+	m.Owners = append(m.Owners, name)
 	m.N++
 	return nil
 }
 
-func (l *storage) ownerOf(p *Pass, local kmem.Addr) (runtime.Owner, error) {
-	a, err := p.mem.Fetch(local, l.owner)
-	if err != nil {
-		return runtime.Owner{}, fmt.Errorf("read bpf_local_storage.owner at %v: %w", local, err)
+// replace puts the value of another element into an entry.
+func (l *storage) replace(p *Pass, m *Map, entry int, elem kmem.Addr) error {
+	a := elem + kmem.Addr(l.data)
+	if err := p.mem.Read(a, m.Values[entry*m.Stride:][:m.ValueSize]); err != nil {
+		return fmt.Errorf("read value at %v: %w", a, err)
 	}
-	owner := runtime.Owner{Addr: a}
-	if l.task == nil {
-		return owner, nil
+	m.Addrs[entry] = uint64(a)
+	return nil
+}
+
+// ownerEntry is the entry of an owner in the map that is being walked.
+type ownerEntry struct {
+	index   int
+	reached bool // the owner leads to the element that was copied
+}
+
+// startOwners forgets the owners of the last map.
+func (p *Pass) startOwners() {
+	if p.owners == nil {
+		p.owners = make(map[kmem.Addr]ownerEntry)
 	}
-	return owner, l.task.describe(p, &owner)
+	clear(p.owners)
 }
 
 // describe fills in what names the task at owner.Addr.

@@ -29,7 +29,7 @@ var structs = map[string]struct {
 	"kmem_cache": {192, []member{
 		{"size", 28, 4, 0}, {"name", 96, 8, 0}, {"list.next", 112, 8, 0},
 	}},
-	"cgroup": {512, []member{{"kn", 40, 8, 0}, {"self.cgroup", 64, 8, 0}, {"level", 200, 4, 0}}},
+	"cgroup": {512, []member{{"kn", 40, 8, 0}, {"self.cgroup", 64, 8, 0}, {"bpf_cgrp_storage", 88, 8, 0}, {"level", 200, 4, 0}}},
 	"bpf_map": {256, []member{
 		{"map_type", 8, 4, 0}, {"key_size", 12, 4, 0}, {"value_size", 20, 4, 0}, {"max_entries", 24, 4, 0},
 		{"map_flags", 28, 4, 0}, {"map_extra", 32, 8, 0}, {"id", 44, 4, 0}, {"btf", 48, 8, 0},
@@ -47,7 +47,7 @@ var structs = map[string]struct {
 	"bpf_event_entry":    {32, []member{{"event", 8, 8, 0}}},
 	"perf_event":         {128, []member{{"id", 72, 8, 0}}},
 	"kernfs_node":        {96, []member{{"id", 56, 8, 0}}},
-	"sock":               {512, []member{{"sk_ino", 320, 8, 0}}},
+	"sock":               {512, []member{{"sk_bpf_storage", 64, 8, 0}, {"sk_ino", 320, 8, 0}}},
 	"xsk_map":            {288, []member{{"xsk_map", 280, 8, -1}}},
 	"reuseport_array":    {272, []member{{"ptrs", 264, 8, -1}}},
 	"bpf_stab":           {288, []member{{"sks", 272, 8, 0}}},
@@ -85,10 +85,10 @@ var structs = map[string]struct {
 	}},
 	"bpf_local_storage_map_bucket": {16, []member{{"list.first", 0, 8, 0}}},
 	"bpf_local_storage_elem": {80, []member{
-		{"map_node.next", 16, 8, 0}, {"local_storage", 32, 8, 0}, {"state.counter", 40, 4, 0}, {"sdata.data", 72, 1, -1},
+		{"snode.pprev", 8, 8, 0}, {"map_node.next", 16, 8, 0}, {"local_storage", 32, 8, 0}, {"state.counter", 40, 4, 0}, {"sdata.data", 72, 1, -1},
 	}},
 	"bpf_local_storage": {64, []member{{"owner", 24, 8, 0}}},
-	"task_struct":       {2048, []member{{"usage.refs.counter", 48, 4, 0}, {"pid", 1000, 4, 0}, {"tgid", 1004, 4, 0}, {"comm", 1500, 1, 16}}},
+	"task_struct":       {2048, []member{{"bpf_storage", 56, 8, 0}, {"usage.refs.counter", 48, 4, 0}, {"pid", 1000, 4, 0}, {"tgid", 1004, 4, 0}, {"comm", 1500, 1, 16}}},
 	"bpf_arena": {320, []member{
 		{"user_vm_start", 256, 8, 0}, {"kern_vm", 272, 8, 0}, {"scratch_page", 280, 8, 0}, {"nr_pages", 288, 8, 0},
 	}},

@@ -209,6 +209,9 @@ type Stored struct {
 	Owner    uint64
 	Value    []byte
 	Unlinked bool // is being freed
+	Pending  bool // is in the map only, and not yet in its owner's storage
+	Rejected bool // is in a storage that its owner does not lead to
+	Again    bool // is in the storage of the element before it, which is the same owner's
 }
 
 // Storage makes a local storage map.
@@ -219,18 +222,42 @@ func (m *Image) Storage(h Map, bucketLog int, elements []Stored) uint64 {
 	table := m.Alloc(sizeOf(b) << bucketLog)
 	m.set(a, t, "buckets", table)
 	m.set(a, t, "bucket_log", uint64(bucketLog))
-	for i, e := range elements {
-		head := Addr(table+uint64(i%(1<<bucketLog)*sizeOf(b)), b, "list.first")
-		m.Put(head, Addr(m.storageElement(e, m.Get(head)), "bpf_local_storage_elem", "map_node.next"), 8)
+	bucket, local := -1, uint64(0)
+	for _, e := range elements {
+		if !e.Again {
+			bucket++
+			local = m.localStorage(h.Type, e)
+		}
+		head := Addr(table+uint64(bucket%(1<<bucketLog)*sizeOf(b)), b, "list.first")
+		m.Put(head, Addr(m.storageElement(e, local, m.Get(head)), "bpf_local_storage_elem", "map_node.next"), 8)
 	}
 	return a
 }
 
-func (m *Image) storageElement(e Stored, next uint64) uint64 {
-	const t = "bpf_local_storage_elem"
+// localStorage makes a struct bpf_local_storage, to which its owner leads.
+func (m *Image) localStorage(of uint32, e Stored) uint64 {
 	local := m.Alloc(sizeOf("bpf_local_storage"))
 	m.set(local, "bpf_local_storage", "owner", e.Owner)
+	if e.Rejected {
+		return local
+	}
+	switch of {
+	case 24:
+		m.set(e.Owner, "sock", "sk_bpf_storage", local)
+	case 29:
+		m.set(e.Owner, "task_struct", "bpf_storage", local)
+	case 32:
+		m.set(e.Owner, "cgroup", "bpf_cgrp_storage", local)
+	}
+	return local
+}
+
+func (m *Image) storageElement(e Stored, local, next uint64) uint64 {
+	const t = "bpf_local_storage_elem"
 	a := m.Alloc(int(Offset(t, "sdata.data")) + len(e.Value))
+	if !e.Pending {
+		m.set(a, t, "snode.pprev", local)
+	}
 	m.set(a, t, "map_node.next", next)
 	m.set(a, t, "local_storage", local)
 	m.Write(Addr(a, t, "sdata.data"), e.Value)
