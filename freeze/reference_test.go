@@ -91,6 +91,18 @@ func TestHashesOfReferencesAreReadByKey(t *testing.T) {
 	require.Equal(t, "abcdefghijkl", string(m.Keys))
 }
 
+// An update puts the new element before the old one, then removes that.
+func TestSocketThatIsBeingReplacedIsTakenOnce(t *testing.T) {
+	g := newGuest()
+	h := referencesOf(runtime.MapTypeSockHash, 8)
+	replacing, other, old := g.Object("sock", "sk_ino", 7), g.Object("sock", "sk_ino", 6), g.Object("sock", "sk_ino", 5)
+	g.add(1, g.SockHash(h, [][]byte{{1, 0, 0, 0}, {2, 0, 0, 0}, {1, 0, 0, 0}}, []uint64{replacing, other, old}))
+	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
+	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, []uint64{7, 6}, numbers(m))
+	require.Equal(t, []byte{1, 0, 0, 0, 2, 0, 0, 0}, m.Keys)
+}
+
 func TestDamagedReferencesCostTheirMapOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		make   func(g *guest) uint64

@@ -195,7 +195,7 @@ func (w *hashWalk) element(e kmem.Addr, first int) (next kmem.Addr, err error) {
 	}
 	next = w.next.Addr(record)
 	key := record[w.key : w.key+m.KeySize]
-	if w.superseded(key, first) {
+	if m.superseded(key, first) {
 		return next, nil
 	}
 	if !m.take(m.entryBytes()) {
@@ -207,11 +207,11 @@ func (w *hashWalk) element(e kmem.Addr, first int) (next kmem.Addr, err error) {
 	return next, nil
 }
 
-// superseded says whether a later update replaced this element. An update puts
-// the new element at the head of the list before it removes the old one, and
-// the guest can have been stopped in between.
-func (w *hashWalk) superseded(key []byte, first int) bool {
-	m := w.m
+// superseded says whether a later update replaced the element with a key. first is
+// the number of its bucket's first entry: an update puts the new element at the
+// head of the list before it removes the old one, and the guest can have been
+// stopped in between.
+func (m *Map) superseded(key []byte, first int) bool {
 	return m.N > first && bytes.Equal(key, m.Keys[first*m.KeySize:(first+1)*m.KeySize])
 }
 

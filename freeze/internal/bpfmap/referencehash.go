@@ -9,6 +9,9 @@ import (
 // referenceHash copies BPF_MAP_TYPE_DEVMAP_HASH and BPF_MAP_TYPE_SOCKHASH:
 //
 //	buckets[i].first ──► element ──► ... ──► NULL
+//
+// An update of a socket hash puts the new element at the head of the list before
+// it removes the old one (net/core/sock_map.c: sock_hash_update_common).
 type referenceHash struct {
 	buckets, count kmem.Field // of the map
 	bucketSize     int
@@ -81,7 +84,7 @@ func (l *referenceHash) bucket(p *Pass, m *Map, node kmem.Addr) error {
 		return err
 	}
 	var seen chain
-	for node != 0 {
+	for first := m.N; node != 0; {
 		if err := seen.next(node); err != nil {
 			return err
 		}
@@ -93,12 +96,16 @@ func (l *referenceHash) bucket(p *Pass, m *Map, node kmem.Addr) error {
 		if err != nil {
 			return fmt.Errorf("read the element at %v: %w", e, err)
 		}
+		node = l.next.Addr(record)
+		key := record[l.key : l.key+m.KeySize]
+		if m.superseded(key, first) {
+			continue
+		}
 		if !m.take(m.entryBytes()) {
 			return errFull
 		}
 		keys := len(m.Keys)
-		m.Keys = append(m.Keys, record[l.key:l.key+m.KeySize]...)
-		node = l.next.Addr(record)
+		m.Keys = append(m.Keys, key...)
 		if err := m.occupied(p, l.occupant, e, uint64(e)); err != nil {
 			m.Keys = m.Keys[:keys]
 			return err
