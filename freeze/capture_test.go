@@ -389,6 +389,47 @@ func TestQueuesAndStacksAreInTheOrderOfPopping(t *testing.T) {
 	}
 }
 
+// Values 0 to 3 are in slots 0 to 3 of 4, in that order. The kernel increments an
+// index before it wraps it around.
+func TestQueuesThatAreBeingChanged(t *testing.T) {
+	for name, c := range map[string]struct {
+		head, tail uint64
+		want       []byte // by age
+		corrupt    bool
+	}{
+		"at rest":                       {head: 0, tail: 1, want: []byte{1, 2, 3}},
+		"pushed":                        {head: 4, tail: 1, want: []byte{1, 2, 3}},
+		"popped":                        {head: 2, tail: 4, want: []byte{0, 1}},
+		"popped the last":               {head: 0, tail: 4},
+		"pushed one more than there is": {head: 4, tail: 0, corrupt: true},
+		"both":                          {head: 4, tail: 4, corrupt: true},
+		"head beyond":                   {head: 5, tail: 1, corrupt: true},
+		"tail beyond":                   {head: 1, tail: 5, corrupt: true},
+	} {
+		for typ, reverse := range map[uint32]bool{22: false, 23: true} {
+			t.Run(fmt.Sprintf("%s/%d", name, typ), func(t *testing.T) {
+				g := newGuest()
+				queue := g.Queue(memimage.Map{ID: 8, Type: typ, ValueSize: 1, MaxEntries: 3}, [][]byte{{2}, {3}, {0}, {1}})
+				g.SetQueue(queue, c.head, c.tail)
+				g.add(8, queue)
+				m := mapOf(t, g.capture(t, freeze.Options{}), 8)
+				if c.corrupt {
+					require.Equal(t, runtime.Failed, m.Status)
+					require.Contains(t, m.Reason, "of 4 slots: the guest's memory is corrupted")
+					return
+				}
+				require.Equal(t, runtime.Complete, m.Status, m.Reason)
+				want := slices.Clone(c.want)
+				if reverse {
+					slices.Reverse(want)
+				}
+				require.Equal(t, string(want), string(m.Values))
+				require.Equal(t, len(want), m.Total)
+			})
+		}
+	}
+}
+
 func TestTriesHoldPrefixesWithTheirLength(t *testing.T) {
 	prefix := func(bits int, data string, children ...*memimage.Prefix) *memimage.Prefix {
 		p := &memimage.Prefix{Bits: bits, Data: []byte(data), Value: random(5)}

@@ -9,7 +9,8 @@ import (
 // queue copies BPF_MAP_TYPE_QUEUE and BPF_MAP_TYPE_STACK, a ring of values in
 // struct bpf_queue_stack.elements[size]: tail is the oldest, head the slot
 // after the newest (kernel/bpf/queue_stack_maps.c). Entries are in the order
-// in which they would be popped.
+// in which they would be popped. The kernel stores an index that it has
+// incremented before it wraps it around: one of them is size for a moment.
 type queue struct {
 	head, tail, size kmem.Field
 	elements         int
@@ -38,9 +39,10 @@ func (l *queue) copy(p *Pass, m *Map) error {
 		at[i] = v
 	}
 	head, tail, size := at[0], at[1], at[2]
-	if size == 0 || head >= size || tail >= size {
+	if !possible(head, tail, size) {
 		return corrupt("head %d and tail %d of %d slots", head, tail, size)
 	}
+	head, tail = head%size, tail%size
 	used := (head + size - tail) % size
 	m.Total = int(used)
 	for i := range used {
@@ -60,4 +62,11 @@ func (l *queue) copy(p *Pass, m *Map) error {
 		m.N++
 	}
 	return nil
+}
+
+// possible says whether the kernel can leave a ring like that. It changes one
+// index at a time, and a push makes room first, so that no push fills all slots.
+func possible(head, tail, size uint64) bool {
+	filled := head == size && tail == 0
+	return size > 0 && head <= size && tail <= size && head+tail < 2*size && !filled
 }

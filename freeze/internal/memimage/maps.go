@@ -340,6 +340,12 @@ func (m *Image) Queue(h Map, values [][]byte) uint64 {
 	return a
 }
 
+// SetQueue sets the indices of a queue or stack.
+func (m *Image) SetQueue(queue, head, tail uint64) {
+	m.set(queue, "bpf_queue_stack", "head", head)
+	m.set(queue, "bpf_queue_stack", "tail", tail)
+}
+
 // Record is a record of a ring buffer: its bytes, and the bits that the kernel
 // sets beside the length.
 type Record struct {
