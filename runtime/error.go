@@ -122,14 +122,18 @@ func (e *KeyNotFound) Error() string {
 
 // AmbiguousKey says that several entries decode to the same key. Their bytes
 // differ where the key's type has no member: the program does not clear the
-// padding of its keys.
+// padding of its keys. In task storage several tasks have had the same pid.
 type AmbiguousKey struct {
 	Map     string
 	Key     string
 	Entries int
+	Tasks   bool // the map is task storage
 }
 
 func (e *AmbiguousKey) Error() string {
+	if e.Tasks {
+		return fmt.Sprintf("%d tasks with pid %s have storage in %s: one that has ended keeps it until its task_struct is freed, and its pid can be another's by then; range over All, whose Owner has the task_struct's address", e.Entries, e.Key, e.Map)
+	}
 	return fmt.Sprintf("%d entries of %s have the key %s: they differ in padding bytes only, which the program leaves uninitialised; range over All instead", e.Entries, e.Map, e.Key)
 }
 

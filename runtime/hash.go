@@ -102,7 +102,7 @@ func (h Hash[K, V]) entry(op string, key K) int {
 
 func (h Hash[K, V]) unambiguous(op string, key K, i int32) int {
 	if i < 0 {
-		h.m.fail(op, &AmbiguousKey{Map: h.m.name, Key: fmt.Sprint(key), Entries: int(-i)})
+		h.m.fail(op, &AmbiguousKey{Map: h.m.name, Key: fmt.Sprint(key), Entries: int(-i), Tasks: h.m.m.Type == MapTypeTaskStorage})
 	}
 	return int(i)
 }

@@ -51,6 +51,7 @@ var messages = []error{
 	&ktrt.KeyNotFound{Map: "tasks", Key: "7", Len: 2, Keys: []string{"41", "42"}},
 	&ktrt.KeyNotFound{Map: "tasks", Key: "7"},
 	&ktrt.AmbiguousKey{Map: "by_key", Key: "{0 0}", Entries: 8},
+	&ktrt.AmbiguousKey{Map: "tasks", Key: "41", Entries: 2, Tasks: true},
 	&ktrt.NoMatch{Map: "tasks", Op: "Find", Len: 2, Keys: []string{"41", "42"}},
 	&ktrt.NoMatch{Map: "tasks", Op: "Find", Len: 1, Keys: []string{"41"}, Cause: &ktrt.FieldNotFound{Requested: "tip", Component: "tip", Type: "struct task_ctx", Available: []string{"tid"}}},
 	&ktrt.NoMatch{Map: "tasks", Op: "MaxBy"},
