@@ -162,6 +162,10 @@ func (e *encoder) document(views []runtime.MapView) {
 	if !s.Taken.IsZero() {
 		e.stringMember("taken", s.Taken.Format(time.RFC3339Nano))
 	}
+	if s.Scheduler.State != "" {
+		e.member("scheduler")
+		e.scheduler(s.Scheduler)
+	}
 	e.member("timing")
 	e.timing(s.Timing)
 	e.member("guest")
@@ -178,6 +182,15 @@ func (e *encoder) document(views []runtime.MapView) {
 		e.mapOf(v)
 	}
 	e.raw("\n]}")
+}
+
+func (e *encoder) scheduler(s runtime.Scheduler) {
+	e.raw("{")
+	e.stringMember("state", s.State)
+	e.stringMember("name", s.Name)
+	e.stringMember("reason", s.Reason)
+	e.stringMember("message", s.Message)
+	e.raw("}")
 }
 
 func (e *encoder) timing(t runtime.Timing) {

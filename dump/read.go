@@ -94,11 +94,12 @@ func parseAddress(text string) (uint64, error) {
 
 // document is what SCHEMA.md describes.
 type document struct {
-	Format  string
-	Version int
-	Name    string
-	Taken   string
-	Timing  struct {
+	Format    string
+	Version   int
+	Name      string
+	Taken     string
+	Scheduler struct{ State, Name, Reason, Message string }
+	Timing    struct {
 		Stop   time.Duration `json:"stop_ns"`
 		Walk   time.Duration `json:"walk_ns"`
 		Copy   time.Duration `json:"copy_ns"`
@@ -220,7 +221,7 @@ func (d *documentReader) snapshot() (*runtime.Snapshot, error) {
 		return nil, &DocumentError{Err: errors.New("it has no layouts, as those in pages and of older versions have none: write it again with ktgen dump -o json")}
 	}
 	d.s = &runtime.Snapshot{
-		Name: d.Name,
+		Name: d.Name, Scheduler: runtime.Scheduler(d.Scheduler),
 		Timing: runtime.Timing{
 			Stop: d.Timing.Stop, Walk: d.Timing.Walk, Copy: d.Timing.Copy, Chase: d.Timing.Chase,
 			Resume: d.Timing.Resume, Paused: d.Timing.Paused, Bytes: d.Timing.Bytes,

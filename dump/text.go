@@ -176,6 +176,9 @@ func (p *printer) header(views []runtime.MapView) {
 	if !s.Taken.IsZero() {
 		p.buf = append(p.buf, "  "+s.Taken.UTC().Format("2006-01-02 15:04:05.000 UTC")...)
 	}
+	if s.Scheduler.State != "" {
+		p.buf = append(p.buf, "  "+clean(s.Scheduler.String())...)
+	}
 	p.line()
 	p.fact("guest", guestText(s.Guest))
 	p.fact("paused", timingText(s.Timing))

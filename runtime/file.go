@@ -175,16 +175,23 @@ func (e *fileEncoder) header() []byte {
 // stands for none.
 type (
 	fileSnapshot struct {
-		Name     string        `json:"name"`
-		Taken    string        `json:"taken,omitempty"` // RFC 3339
-		Timing   Timing        `json:"timing"`
-		Guest    Guest         `json:"guest"`
-		Programs []fileProgram `json:"programs"`
-		Orphans  int           `json:"orphans,omitempty"` // block: shapes of maps without a program
-		Maps     []fileMap     `json:"maps"`
-		Kernel   []fileObject  `json:"kernel,omitempty"`
-		Objects  int           `json:"objects,omitempty"` // block: the bytes of Kernel
-		Symbols  []fileSymbol  `json:"symbols,omitempty"`
+		Name      string         `json:"name"`
+		Taken     string         `json:"taken,omitempty"` // RFC 3339
+		Timing    Timing         `json:"timing"`
+		Guest     Guest          `json:"guest"`
+		Scheduler *fileScheduler `json:"scheduler,omitempty"`
+		Programs  []fileProgram  `json:"programs"`
+		Orphans   int            `json:"orphans,omitempty"` // block: shapes of maps without a program
+		Maps      []fileMap      `json:"maps"`
+		Kernel    []fileObject   `json:"kernel,omitempty"`
+		Objects   int            `json:"objects,omitempty"` // block: the bytes of Kernel
+		Symbols   []fileSymbol   `json:"symbols,omitempty"`
+	}
+	fileScheduler struct { // any bytes
+		State   []byte `json:"state"`
+		Name    []byte `json:"name,omitempty"`
+		Reason  []byte `json:"reason,omitempty"`
+		Message []byte `json:"message,omitempty"`
 	}
 	fileObject struct {
 		Addr   uint64 `json:"addr"`
@@ -245,6 +252,9 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	f := &fileSnapshot{Name: s.Name, Timing: s.Timing, Guest: s.Guest}
 	if !s.Taken.IsZero() {
 		f.Taken = s.Taken.Format(time.RFC3339Nano)
+	}
+	if c := s.Scheduler; c != (Scheduler{}) {
+		f.Scheduler = &fileScheduler{[]byte(c.State), []byte(c.Name), []byte(c.Reason), []byte(c.Message)}
 	}
 	for i, p := range s.Programs {
 		e.programs[p] = i + 1

@@ -92,6 +92,9 @@ func (d *fileDecoder) block(n int) ([]byte, error) {
 
 func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 	s := &Snapshot{Name: f.Name, Timing: f.Timing, Guest: f.Guest}
+	if c := f.Scheduler; c != nil {
+		s.Scheduler = Scheduler{State: string(c.State), Name: string(c.Name), Reason: string(c.Reason), Message: string(c.Message)}
+	}
 	if f.Taken != "" {
 		taken, err := time.Parse(time.RFC3339Nano, f.Taken)
 		if err != nil {

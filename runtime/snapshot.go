@@ -17,6 +17,9 @@ type Snapshot struct {
 	Timing Timing
 	Guest  Guest
 
+	// Scheduler is the state of the guest's sched_ext scheduler.
+	Scheduler Scheduler
+
 	// Programs are the BTF objects of the guest that describe captured maps,
 	// one for each loaded BPF object, ordered by BTF id.
 	Programs []*Program

@@ -567,10 +567,19 @@ button("showplots", on => on ? showPlots() : hidePlots());
 
 const ms = ns => (ns / 1e6).toFixed(2) + " ms";
 
+// schedulerText is runtime.Scheduler.String.
+function schedulerText(s) {
+	if (s.state === "disabled" && !s.name && !s.reason) return "no scheduler";
+	const why = [s.reason, s.message].map(w => (w || "").trim()).filter(w => w);
+	const ending = s.reason && s.state !== "disabled" ? ", about to end" : "";
+	return ["scheduler " + (s.name ? JSON.stringify(s.name) + " " : "") + s.state + ending, ...why].join(": ");
+}
+
 function choose() {
 	const c = captures[state.capture];
 	$("title").textContent = c.name || "snapshot";
-	const g = c.guest, t = c.timing, facts = [];
+	const g = c.guest, t = c.timing, facts = [], s = c.scheduler;
+	if (s) facts.push(schedulerText(s));
 	if (c.taken) facts.push(c.taken.replace("T", " ").replace(/(\.\d{3})\d*/, "$1"));
 	facts.push((g.release ? "Linux " + g.release + ", " : "") + g.cpus + (g.cpus === 1 ? " CPU" : " CPUs") + (g.arch ? ", " + g.arch : ""));
 	if (t.paused_ns) facts.push("paused " + ms(t.paused_ns) + " (stop " + ms(t.stop_ns) + ", walk " + ms(t.walk_ns) + ", copy " + ms(t.copy_ns) + ", resume " + ms(t.resume_ns) + ")");
