@@ -106,15 +106,16 @@ type stop struct {
 	warm      *bpfmap.Pass
 	warmChase *chase.Chase
 
-	pass    *bpfmap.Pass // nil if the guest did not stop
-	chased  *chase.Chase // nil if it did not come to that
-	online  []int
-	code    []runtime.Symbol // that the kernel has compiled, if a map can refer to it
-	taken   time.Time
-	timing  runtime.Timing
-	doing   string
-	err     error
-	resumed error // of Machine.Resume
+	pass      *bpfmap.Pass // nil if the guest did not stop
+	chased    *chase.Chase // nil if it did not come to that
+	online    []int
+	scheduler runtime.Scheduler
+	code      []runtime.Symbol // that the kernel has compiled, if a map can refer to it
+	taken     time.Time
+	timing    runtime.Timing
+	doing     string
+	err       error
+	resumed   error // of Machine.Resume
 }
 
 // run stops the guest, does what there is to do meanwhile, and resumes it.
@@ -150,6 +151,7 @@ func (s *stop) copy(ctx context.Context) error {
 
 	s.doing = "walk its BPF maps"
 	walkErr := s.pass.Walk(ctx, s.mapIDR)
+	s.scheduler = s.sched.read(s.stopped)
 	s.online, _ = s.cpus.Online(s.stopped) // unknown where it cannot be read
 	walked := time.Now()
 	s.timing.Walk = walked.Sub(s.taken)
@@ -263,9 +265,10 @@ func (f *Freezer) thaw(name string, s *stop) (*runtime.Snapshot, error) {
 
 func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 	snap := &runtime.Snapshot{
-		Name:   name,
-		Taken:  s.taken,
-		Timing: s.timing,
+		Name:      name,
+		Taken:     s.taken,
+		Timing:    s.timing,
+		Scheduler: s.scheduler,
 		Guest: runtime.Guest{
 			Release:  f.release,
 			Arch:     "amd64",

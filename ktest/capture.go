@@ -33,7 +33,7 @@ func (vm *VM) Freeze(name string) *runtime.Snapshot {
 	defer cancel()
 	snap, err := vm.Capture(ctx, name)
 	if err == nil {
-		err = vm.unexpectedExit()
+		err = vm.endedBy(snap)
 	}
 	if err != nil && vm.tb == nil {
 		panic(err)
@@ -79,10 +79,40 @@ func (vm *VM) snapshot(ctx context.Context, name string) (*runtime.Snapshot, err
 		return nil, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
 	}
 	snap, err := f.Capture(ctx, name)
+	if snap != nil {
+		snap.Scheduler = vm.explained(snap.Scheduler)
+	}
 	if err != nil {
 		return snap, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
 	}
 	return snap, nil
+}
+
+// explained adds to what the kernel knows of a scheduler why it has ended, which
+// the kernel forgets with it.
+func (vm *VM) explained(c runtime.Scheduler) runtime.Scheduler {
+	s := vm.current()
+	if s == nil || !c.Ends() {
+		return c
+	}
+	select {
+	case <-s.Done():
+	default:
+		return c
+	}
+	if exit, err := s.Exit(); err == nil && exit.Kind != ExitNone {
+		c.Name, c.Reason, c.Message = exit.Scheduler, exit.Reason, exit.Message
+	}
+	return c
+}
+
+// endedBy returns why the scheduler has ended that nobody has asked to, if it had by
+// the time of a snapshot.
+func (vm *VM) endedBy(snap *runtime.Snapshot) error {
+	if s := vm.current(); s != nil && snap.Scheduler.Ends() {
+		vm.awaitReport(s)
+	}
+	return vm.unexpectedExit()
 }
 
 func (vm *VM) freezer(ctx context.Context) (*freeze.Freezer, error) {

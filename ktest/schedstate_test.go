@@ -1,0 +1,40 @@
+package ktest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+func TestSnapshotsSayInWhichStateTheSchedulerWas(t *testing.T) {
+	asObjectAndProgram(t, "error", func(t *testing.T, vm *ktest.VM) {
+		snap, err := vm.Capture(t.Context(), "enabled")
+		require.NoError(t, err)
+		require.Equal(t, runtime.Scheduler{State: "enabled", Name: "fault"}, snap.Scheduler)
+		_, err = vm.Work(bound(t, time.Minute), ktest.Spin, 1)
+		require.NoError(t, err)
+		<-vm.Exited()
+		ended := runtime.Scheduler{State: "disabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for"}
+		snap, err = vm.Capture(t.Context(), "ended")
+		require.NoError(t, err)
+		require.Equal(t, ended, snap.Scheduler)
+		c, err := vm.Captures().Await(bound(t, time.Minute), ktest.SchedulerExit)
+		require.NoError(t, err)
+		snap, err = c.Read()
+		require.NoError(t, err)
+		require.Equal(t, ended, snap.Scheduler)
+	})
+}
+
+func TestSnapshotsOfAGuestWithoutASchedulerSaySo(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	require.Equal(t, runtime.Scheduler{State: "disabled"}, vm.Freeze("none").Scheduler)
+	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")))
+	_, err := vm.Detach(bound(t, time.Minute))
+	require.NoError(t, err)
+	require.Equal(t, runtime.Scheduler{State: "disabled", Name: "fault", Reason: "unregistered from user space"}, vm.Freeze("detached").Scheduler)
+}
