@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -246,11 +247,44 @@ func TestDrainingWhileOthersAddLosesNothing(t *testing.T) {
 func TestEventsAreForgottenByCount(t *testing.T) {
 	s := newStore(t, capture.Options{SameName: capture.Replace})
 	for i := range 1500 {
-		require.NoError(t, s.Add(captureOf("x", i, nil)))
+		require.NoError(t, s.Add(captureOf(fmt.Sprint(i), i, nil)))
+		require.NoError(t, s.Add(captureOf(fmt.Sprint(i), i, nil)))
 	}
 	events := s.Events()
 	require.Len(t, events, 1025)
-	require.Equal(t, capture.Event{Kind: capture.Forgotten, Count: 1499 - 1024}, events[0])
+	require.Equal(t, capture.Event{Kind: capture.Forgotten, Count: 1500 - 1024}, events[0])
+	require.Equal(t, "476 events before these are forgotten", events[0].String())
+	for i, e := range events[1:] {
+		require.Equal(t, fmt.Sprintf(`capture "%d" was replaced by another one of its name`, 476+i), e.String())
+	}
+	require.Equal(t, "EventKind(4)", (capture.Forgotten + 1).String())
+}
+
+func TestAwaitWaitsForTheFirstCaptureOfAName(t *testing.T) {
+	s := newStore(t, capture.Options{})
+	require.NoError(t, s.Add(captureOf("other", 1, nil)))
+	ended := errors.New("the test has ended")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(ended)
+	_, err := s.Await(ctx, "late")
+	require.ErrorIs(t, err, ended)
+	var missing *capture.NotCaptured
+	require.ErrorAs(t, err, &missing)
+	require.Equal(t, []string{"other"}, missing.Available)
+
+	var adding sync.WaitGroup
+	adding.Go(func() {
+		if err := s.Add(captureOf("late", 2, nil)); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := s.Await(t.Context(), "late")
+	adding.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 2*time.Second, c.Elapsed)
+	c, err = s.Await(ctx, "late")
+	require.NoError(t, err, "one that is there is not waited for")
+	require.Equal(t, "late", c.Name)
 }
 
 func TestStoreIsReadWhileOthersAdd(t *testing.T) {
@@ -294,6 +328,13 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	require.EqualError(t, &capture.Evicted{Name: "x", Bytes: 42, Err: errors.New("the disk is full")},
 		`snapshot "x" (42 bytes) was dropped: the disk is full; raise the bound, capture less often, or less of each map (freeze.Options)`)
 
+	for i := range 12 {
+		require.NoError(t, s.Add(captureOf(fmt.Sprint(i), 1, nil)))
+	}
+	_, err = s.Get("spawn")
+	require.ErrorContains(t, err, `there are ["before" "after_spawn" "0" "1" "2" "3" "4" "5" "6" "7" "8" "9"] and 2 more`)
+
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, s.Add(captureOf("late", 1, nil)), capture.ErrClosed)
+	require.NoError(t, s.Close(), "a second time")
 }
