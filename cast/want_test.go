@@ -49,6 +49,7 @@ func TestObjectsAreOfTheirSources(t *testing.T) {
 		for _, path := range compiled(t, programName(source)) {
 			obj, err := object.Open(path)
 			require.NoError(t, err)
+			compared := 0
 			for _, c := range obj.Code {
 				for _, l := range c.Lines {
 					if !strings.HasSuffix(l.File, filepath.Base(source)) || l.Number == 0 {
@@ -56,8 +57,10 @@ func TestObjectsAreOfTheirSources(t *testing.T) {
 					}
 					require.LessOrEqual(t, l.Number, len(lines), "%s is older than its source: run testdata/compile", path)
 					require.Equal(t, lines[l.Number-1], l.Text, "%s:%d: %s is older than its source: run testdata/compile", source, l.Number, path)
+					compared++
 				}
 			}
+			require.Positive(t, compared, "%s has no line of %s", path, source)
 		}
 	}
 }

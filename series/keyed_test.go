@@ -108,6 +108,7 @@ func TestAFailedReadLosesTheWholeSample(t *testing.T) {
 		}
 		add(2, s[2])
 	})
+	require.Len(t, e.Members(), 2)
 	for _, m := range e.Members() {
 		require.Equal(t, 1, m.Life)
 		require.ErrorIs(t, m.Series.Points()[1].Err, half)

@@ -67,6 +67,7 @@ func TestEveryTemplateIsAWholeTextFile(t *testing.T) {
 func TestTemplatesDecideNothing(t *testing.T) {
 	paths, err := filepath.Glob("*.tmpl")
 	require.NoError(t, err)
+	require.NotEmpty(t, paths)
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)

@@ -95,6 +95,8 @@ func TestThreeReadersAgreeWithin(t *testing.T) {
 			r.compareSections(model)
 		}
 	}
+	require.Positive(t, typed.n)
+	require.Positive(t, text.n)
 	t.Logf("%d random types: %d values are the same typed and by path, %d by path and in JSON", types, typed.n, text.n)
 }
 
