@@ -68,6 +68,8 @@ func runZoo(role string) int {
 	switch role {
 	case "churn":
 		return runChurn()
+	case "refuse":
+		return refuse()
 	case "idle":
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 0

@@ -134,7 +134,7 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, refused(attr, err, makeAndDrop)
 	}
 	return ebpf.NewMapFromFD(fd)
 }

@@ -84,7 +84,7 @@ func (l *loader) fillStructOps() error {
 			return fmt.Errorf("struct_ops map %s: %w", def.spec.Name, err)
 		}
 		if err := l.coll.Maps[def.spec.Name].Put(uint32(0), value); err != nil {
-			return fmt.Errorf("filling struct_ops map %s: %w (the kernel log says more)", def.spec.Name, err)
+			return fmt.Errorf("filling struct_ops map %s: %w", def.spec.Name, l.refusedOps(def, value, err))
 		}
 	}
 	return nil
