@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,9 +47,29 @@ func Main(cfg Config) {
 	powerOff()
 }
 
-// Role returns the command that runs a role of the agent's program in the guest.
+// Role returns the command that runs a role of the agent's program in the guest. The
+// kernel calls its threads "ktest-NAME", cut to 15 bytes.
 func Role(name string, args ...string) Command {
-	return Command{Args: append([]string{"/proc/self/exe"}, args...), Env: []string{roleEnv + "=" + name}}
+	return Command{Args: append([]string{roleProgram(name)}, args...), Env: []string{roleEnv + "=" + name}}
+}
+
+// roleDir has a link to the agent's program for each role: a process is called as
+// the file is that it was started from (begin_new_exec, fs/exec.c).
+const roleDir = "/ktgen/role"
+
+func roleProgram(name string) string { return filepath.Join(roleDir, "ktest-"+name) }
+
+// linkRoles makes the programs of the roles.
+func (cfg Config) linkRoles() error {
+	if err := os.MkdirAll(roleDir, 0o755); err != nil {
+		return fmt.Errorf("make programs of the agent's roles: %w", err)
+	}
+	for name := range cfg.Roles {
+		if err := os.Symlink("/proc/self/exe", roleProgram(name)); err != nil {
+			return fmt.Errorf("make the program of the agent's role %q: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func (cfg Config) perform(role string, args []string) int {
@@ -67,6 +88,9 @@ func serve(cfg Config) error {
 		fmt.Fprintf(os.Stderr, "ktgen agent: %s\n", note)
 	}
 	go reapOrphans() // ends with the guest
+	if err := cfg.linkRoles(); err != nil {
+		return err
+	}
 
 	port, err := openPort(Port)
 	if err != nil {
