@@ -140,14 +140,25 @@ func (e *InfraError) Error() string {
 type ExitError struct {
 	State  string // such as "exit status 1" or "signal: killed"
 	Output string // what QEMU wrote to its stderr
+	Advice string // what to do; may be empty
+	Err    error  // an [*OutOfMemoryError] if that was why; nil if it is not known
 }
 
 func (e *ExitError) Error() string {
-	if e.Output == "" {
-		return "QEMU ended: " + e.State
+	s := "QEMU ended: " + e.State
+	if e.Output != "" {
+		s += ": " + e.Output
 	}
-	return fmt.Sprintf("QEMU ended: %s: %s", e.State, e.Output)
+	if e.Err != nil {
+		s += "; " + e.Err.Error()
+	}
+	if e.Advice != "" {
+		s += "; " + e.Advice
+	}
+	return s
 }
+
+func (e *ExitError) Unwrap() error { return e.Err }
 
 // RestoreError reports that a template could not be started from.
 type RestoreError struct {

@@ -4,8 +4,14 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+)
+
+const (
+	cgroupRoot = "/sys/fs/cgroup"
+	ownCgroup  = "/proc/self/cgroup"
 )
 
 // checkHostMemory returns a [*MemoryError] if a guest with want bytes of RAM does
@@ -14,7 +20,7 @@ func checkHostMemory(want Size) error {
 	if free, ok := availableMemory("/proc/meminfo"); ok && free < want {
 		return &MemoryError{Want: want, Available: free, Limit: "the host's free memory"}
 	}
-	if free, ok := cgroupMemory("/sys/fs/cgroup", "/proc/self/cgroup"); ok && free < want {
+	if free, ok := cgroupMemory(cgroupRoot, ownCgroup); ok && free < want {
 		return &MemoryError{Want: want, Available: free, Limit: "the cgroup's memory.max"}
 	}
 	return nil
@@ -42,13 +48,13 @@ func availableMemory(meminfo string) (Size, bool) {
 // it, may still allocate. Page cache counts as used there; it is taken off, since
 // the kernel drops it first.
 func cgroupMemory(root, self string) (Size, bool) {
-	path, ok := cgroupPath(self)
+	path, ok := cgroupPath(self, "")
 	if !ok {
 		return 0, false
 	}
 	var least Size
 	found := false
-	for dir := filepath.Join(root, path); strings.HasPrefix(dir, root); dir = filepath.Dir(dir) {
+	for _, dir := range cgroupsUpwards(root, path) {
 		limit, limited := readSize(filepath.Join(dir, "memory.max"))
 		used, ok := readSize(filepath.Join(dir, "memory.current"))
 		if !limited || !ok {
@@ -62,15 +68,17 @@ func cgroupMemory(root, self string) (Size, bool) {
 	return least, found
 }
 
-// cgroupPath returns the cgroup v2 path from a /proc/PID/cgroup file, whose
-// line for v2 is "0::/path".
-func cgroupPath(self string) (string, bool) {
+// cgroupPath returns the path of a cgroup from a /proc/PID/cgroup file, whose lines
+// are "ID:CONTROLLERS:PATH". That of v2 has no controllers.
+func cgroupPath(self, controller string) (string, bool) {
 	text, err := os.ReadFile(self)
 	if err != nil {
 		return "", false
 	}
 	for line := range strings.Lines(string(text)) {
-		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, path, ok := strings.Cut(rest, ":")
+		if ok && slices.Contains(strings.Split(controllers, ","), controller) {
 			return path, true
 		}
 	}
@@ -89,15 +97,21 @@ func readSize(path string) (Size, bool) {
 
 // statSize returns a value of a file of "name value" lines, or 0.
 func statSize(path, name string) Size {
+	n, _ := statValue(path, name)
+	return Size(n)
+}
+
+// statValue returns a value of a file of "name value" lines.
+func statValue(path, name string) (int64, bool) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return 0
+		return 0, false
 	}
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-			return Size(n)
+			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			return n, err == nil
 		}
 	}
-	return 0
+	return 0, false
 }

@@ -27,6 +27,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(orphanEnv) != "" {
 		orphanMain()
 	}
+	if victim := victims[os.Getenv(victimEnv)]; victim != nil {
+		victim()
+		os.Exit(0)
+	}
+	if os.Getpid() == 1 && os.Getenv(hostArg) != "" {
+		hostMain()
+	}
 	scratch, err := os.MkdirTemp("", "vmm-test-")
 	if err != nil {
 		panic(err)

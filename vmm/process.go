@@ -16,7 +16,8 @@ import (
 // a goroutine of its own.
 type process struct {
 	cmd    *exec.Cmd
-	output *tail // what QEMU wrote to its stdout and stderr
+	output *tail        // what QEMU wrote to its stdout and stderr
+	memory memoryCounts // before its start
 
 	exited chan struct{} // closed once QEMU is reaped
 	err    error         // of exec.Cmd.Wait; readable once exited is closed
@@ -28,6 +29,7 @@ func startProcess(path string, args []string, files []*os.File) (*process, error
 	p := &process{
 		cmd:    exec.Command(path, args...),
 		output: newTail(16 << 10),
+		memory: countMemory(cgroupRoot, ownCgroup),
 		exited: make(chan struct{}),
 	}
 	p.cmd.Stdout = p.output
@@ -73,7 +75,25 @@ func (p *process) kill() {
 
 // exitError describes how QEMU ended. It may be called once exited is closed.
 func (p *process) exitError() *ExitError {
-	return &ExitError{State: p.cmd.ProcessState.String(), Output: strings.TrimSpace(p.output.String())}
+	e := &ExitError{State: p.cmd.ProcessState.String(), Output: strings.TrimSpace(p.output.String())}
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+		p.explainKill(e)
+	}
+	return e
+}
+
+// explainKill says why QEMU was killed, which it could not say itself.
+func (p *process) explainKill(e *ExitError) {
+	after := countMemory(cgroupRoot, ownCgroup)
+	const look = "see the kernel's log (dmesg), and what ends processes here, such as a time limit"
+	e.Err = p.memory.outOfMemory(after)
+	switch {
+	case e.Err != nil: // which says what to do
+	case len(after) == 0:
+		e.Advice = "no cgroup here counts kills for memory: " + look
+	default:
+		e.Advice = "its cgroup has counted no kill for memory: " + look
+	}
 }
 
 // tail keeps the last bytes that were written to it.
