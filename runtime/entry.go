@@ -3,7 +3,6 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
-	"sync/atomic"
 )
 
 // Entry is an entry of a captured map, or the reason why there is none. Errors
@@ -175,23 +174,4 @@ func (e Entry) failed(op string, err error) Entry {
 	failure := &Error{Op: op, Path: e.text(false, ""), Err: err}
 	e.seen.note(failure)
 	return Entry{m: e.m, err: failure}
-}
-
-// seen keeps the first error that the reads of a predicate met, so that a
-// predicate that could not read what it asks for is not taken for one that
-// nothing satisfies.
-type seen struct{ first atomic.Pointer[Error] }
-
-func (s *seen) note(e *Error) {
-	if s != nil {
-		s.first.CompareAndSwap(nil, e)
-	}
-}
-
-// cause returns the first error, or nil.
-func (s *seen) cause() error {
-	if e := s.first.Load(); e != nil {
-		return e
-	}
-	return nil
 }

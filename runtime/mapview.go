@@ -141,8 +141,9 @@ func (v MapView) try(e Entry, errs *seen, match func(Entry) bool) bool {
 	return match(e)
 }
 
-// Filter returns the entries that match. It fails if none does and match could
-// not read what it asked for.
+// Filter returns the entries that match. It fails with a [*NoMatch] if none does
+// and match met an error that left open whether one does, such as a member that
+// there is not; NULL and other facts of the guest do not.
 func (v MapView) Filter(match func(Entry) bool) ([]Entry, error) {
 	if v = v.whole("Filter"); v.err != nil {
 		return nil, v.err
@@ -154,33 +155,30 @@ func (v MapView) Filter(match func(Entry) bool) ([]Entry, error) {
 			matches = append(matches, e)
 		}
 	}
-	if len(matches) == 0 && errs.cause() != nil {
+	if len(matches) == 0 && errs.failed() != nil {
 		return nil, v.noMatch("Filter", errs).err
 	}
 	return matches, nil
 }
 
-// MaxBy returns the first of the entries whose key is largest. There is a
-// [*NoMatch] instead if there is no entry, or none whose key could be read.
+// MaxBy returns the first of the entries whose key is largest. What key returns
+// counts, also if it met an error that it handled. There is a [*NoMatch] instead
+// if there is no entry, or if no key is above 0 and key met an error that left
+// open what it is, such as a member that there is not.
 func (v MapView) MaxBy(key func(Entry) uint64) Entry {
 	if v = v.whole("MaxBy"); v.err != nil {
 		return v.none()
 	}
 	best, largest := -1, uint64(0)
-	all, errs := new(seen), new(seen)
+	errs := new(seen)
 	for i, e := range v.All() {
 		e.seen = errs
-		k := key(e)
-		if first := errs.first.Swap(nil); first != nil {
-			all.note(first)
-			continue
-		}
-		if best < 0 || k > largest {
+		if k := key(e); best < 0 || k > largest {
 			best, largest = i, k
 		}
 	}
-	if best < 0 {
-		return v.noMatch("MaxBy", all)
+	if best < 0 || largest == 0 && errs.failed() != nil {
+		return v.noMatch("MaxBy", errs)
 	}
 	return v.At(best)
 }

@@ -32,6 +32,14 @@ func requireUint(t *testing.T, want uint64, v ktrt.Value) {
 	require.Equal(t, want, n)
 }
 
+// noLeaders makes the leader of all tasks of scx_per_task NULL.
+func noLeaders(s *ktrt.Snapshot) {
+	m := s.Maps[2]
+	for at := 0; at < len(m.Values); at += m.Stride {
+		writer{m.Values[at:]}.u64(48, 0)
+	}
+}
+
 func TestReadSide(t *testing.T) {
 	documented, err := os.ReadFile("READING.md")
 	require.NoError(t, err)
@@ -115,6 +123,36 @@ func TestReadSide(t *testing.T) {
 		{"MaxBy returns the entry whose key is largest", func(t *testing.T, s *ktrt.Snapshot) {
 			e := s.Map("task_ctxs").MaxBy(func(e ktrt.Entry) uint64 { n, _ := e.Get("runtime_ns").Uint64(); return n })
 			requireUint(t, 1237, e.Get("tid"))
+		}},
+		{"what a key function returns counts, also after an error", func(t *testing.T, s *ktrt.Snapshot) {
+			noLeaders(s)
+			for _, path := range []string{"runtime", "leader.tid"} { // no such member, and NULL
+				require.Equal(t, 0, s.Map("scx_per_task").CPU(1).MaxBy(func(e ktrt.Entry) uint64 {
+					if _, err := e.Get(path).Uint64(); err != nil && e.Index() == 0 {
+						return 1 << 40
+					}
+					n, _ := e.Get("runtime_ns").Uint64()
+					return n
+				}).Index(), path)
+			}
+		}},
+		{"a NULL that a predicate meets is an answer", func(t *testing.T, s *ktrt.Snapshot) {
+			noLeaders(s)
+			m := s.Map("scx_per_task").CPU(1)
+			led := func(e ktrt.Entry) bool { n, err := e.Get("leader.tid").Uint64(); return err == nil && n > 0 }
+			none, err := m.Filter(led)
+			require.NoError(t, err)
+			require.Empty(t, none)
+			require.Equal(t, 0, m.MaxBy(func(e ktrt.Entry) uint64 { n, _ := e.Get("leader.tid").Uint64(); return n }).Index())
+			as[*ktrt.Null](t, m.Find(led).Err())
+		}},
+		{"memory that was not captured is no answer", func(t *testing.T, s *ktrt.Snapshot) {
+			noLeaders(s)
+			writer{s.Maps[2].Values[96:]}.u64(48, 0xffff_8880_0bad_0000)
+			m := s.Map("scx_per_task").CPU(1)
+			_, err := m.Filter(func(e ktrt.Entry) bool { n, err := e.Get("leader.tid").Uint64(); return err == nil && n > 0 })
+			as[*ktrt.NotCaptured](t, err)
+			as[*ktrt.NotCaptured](t, m.MaxBy(func(e ktrt.Entry) uint64 { n, _ := e.Get("leader.tid").Uint64(); return n }).Err())
 		}},
 		{"an empty map has no MaxBy", func(t *testing.T, s *ktrt.Snapshot) {
 			e := as[*ktrt.NoMatch](t, s.Map("empty").MaxBy(func(ktrt.Entry) uint64 { return 1 }).Err())

@@ -183,3 +183,24 @@ func TestAnObjectThatIsLoadedTwiceIsAmbiguous(t *testing.T) {
 
 	require.Equal(t, 64, sample.Bind(t, s, ktrt.MapIDs(ids...)).Nodes().Len())
 }
+
+// A key function that handles what it cannot read counts with what it returns.
+func TestKeyFunctionsMayHandleErrors(t *testing.T) {
+	snap, err := sample.Open(newGuest(t, "testdata/sample.bpf.o").snapshot())
+	require.NoError(t, err)
+	scalars := snap.Scalars()
+	last := scalars.At(scalars.Len() - 1)
+	unread := func(v *sample.Scalars) bool {
+		return *v == *last && ktrt.Try(func() { scalars.At(scalars.Len()) }) != nil
+	}
+	require.Same(t, last, scalars.MaxBy(func(v *sample.Scalars) uint64 {
+		if unread(v) {
+			return 1000
+		}
+		return 0
+	}))
+	require.Same(t, last, scalars.Find(unread))
+	for _, v := range scalars.Filter(unread) {
+		require.Same(t, last, v)
+	}
+}
