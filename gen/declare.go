@@ -195,11 +195,19 @@ func (b *builder) declareEnum(d *decl) *Type {
 		seen[v.Value] = true
 		t.Values = append(t.Values, value)
 	}
-	for _, flag := range d.shape.Flags() {
-		i := slices.IndexFunc(d.shape.Values, func(v runtime.EnumValue) bool { return v.Value == flag.Bit })
-		t.Flags = append(t.Flags, t.Values[i])
+	if t.Flags = t.valuesOf(d.shape, d.shape.Flags()); t.Flags == nil {
+		t.Tags = t.valuesOf(d.shape, d.shape.TopFlags())
 	}
 	return t
+}
+
+// valuesOf returns the enumerators that flags are.
+func (t *Type) valuesOf(enum *runtime.Shape, flags []runtime.Flag) (values []Value) {
+	for _, flag := range flags {
+		i := slices.IndexFunc(enum.Values, func(v runtime.EnumValue) bool { return v.Value == flag.Bit })
+		values = append(values, t.Values[i])
+	}
+	return values
 }
 
 func (b *builder) declareSection(s *Section, from sectionShape) {

@@ -50,6 +50,7 @@ type Type struct {
 	Underlying string // EnumType: Go type
 	Values     []Value
 	Flags      []Value // EnumType: bits that other values are made of; nil if it does not have flags
+	Tags       []Value // EnumType: kinds of values by their topmost bits; nil if it does not have any
 
 	CPUs string // StructType: the field with a bitmap of CPUs; empty without
 }

@@ -382,14 +382,24 @@ func renderEnum(f *jen.File, t *Type) {
 
 // unnamed prints the text of a value that is none of an enum's.
 func unnamed(t *Type) jen.Code {
-	if t.Flags == nil {
-		return jen.Qual(ktrt, "Unnamed").Call(jen.Lit(t.CName), jen.Int64().Call(jen.Id("v")))
+	switch {
+	case t.Flags != nil:
+		return joined("JoinFlags", t, t.Flags)
+	case t.Tags != nil:
+		return joined("JoinTags", t, t.Tags)
+	case t.Underlying == "uint64":
+		return jen.Qual(ktrt, "Unnamed").Call(jen.Lit(t.CName), jen.Uint64().Call(jen.Id("v")))
 	}
-	return jen.Qual(ktrt, "JoinFlags").CallFunc(func(g *jen.Group) {
+	return jen.Qual(ktrt, "Unnamed").Call(jen.Lit(t.CName), jen.Int64().Call(jen.Id("v")))
+}
+
+// joined prints a call of a function that makes the text of a value's parts.
+func joined(function string, t *Type, flags []Value) jen.Code {
+	return jen.Qual(ktrt, function).CallFunc(func(g *jen.Group) {
 		g.Lit(t.CName)
 		g.Uint64().Call(jen.Id("v"))
 		g.Index().Qual(ktrt, "Flag").ValuesFunc(func(g *jen.Group) {
-			for _, flag := range t.Flags {
+			for _, flag := range flags {
 				g.Line().Values(jen.Id("Bit").Op(":").Uint64().Call(jen.Id(flag.Name)), jen.Id("Name").Op(":").Lit(flag.CName))
 			}
 			g.Line()

@@ -232,7 +232,7 @@ func (c *comparison) enumerators(want, have *Shape) {
 		case !exists:
 			c.differ(CType(want), enumeratorPrefix+v.Name, "none of that name")
 		case got != v.Value:
-			c.differ(CType(want), fmt.Sprintf("%s = %d", v.Name, int64(v.Value)), fmt.Sprintf("%s = %d", v.Name, int64(got)))
+			c.differ(CType(want), v.Name+" = "+want.number(v.Value), v.Name+" = "+have.number(got))
 		}
 	}
 }

@@ -31,6 +31,9 @@ func LoadFuncPtr(b []byte) FuncPtr {
 
 // Unnamed is the String of a value that its enum has no name for:
 // "policy(17)".
-func Unnamed(enum string, value int64) string {
-	return enum + "(" + strconv.FormatInt(value, 10) + ")"
+func Unnamed[T int64 | uint64](enum string, value T) string {
+	if value < 0 {
+		return enum + "(" + strconv.FormatInt(int64(value), 10) + ")"
+	}
+	return enum + "(" + strconv.FormatUint(uint64(value), 10) + ")"
 }

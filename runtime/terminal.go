@@ -108,8 +108,8 @@ func (v *Value) float(u *Shape) (f float64, ok bool) {
 	return 0, false
 }
 
-// Str returns the name of an enum's value, the names of its flags joined by "|",
-// or the C string in a char array. It returns a [*TypeMismatch] for the rest,
+// Str returns the name of an enum's value, the names of its flags or tags joined by
+// "|", or the C string in a char array. It returns a [*TypeMismatch] for the rest,
 // and for a value that its enum has no name for.
 func (v Value) Str() (string, error) {
 	const want = "Enum or char[]"
@@ -281,7 +281,7 @@ func (v *Value) enumerator(u *Shape) (name string, ok bool) {
 	if flags := u.Flags(); flags != nil {
 		return joinFlags(n, flags)
 	}
-	return "", false
+	return joinTags(n, u.TopFlags())
 }
 
 // isString tells whether a type is a char array.

@@ -881,7 +881,7 @@ func (v Wide) String() string {
 	case Wide_WIDE_LARGE:
 		return "WIDE_LARGE"
 	}
-	return ktrt.Unnamed("wide", int64(v))
+	return ktrt.Unnamed("wide", uint64(v))
 }
 
 // Fixture is a state of sample.bpf.o, for tests without a guest. What is not given is

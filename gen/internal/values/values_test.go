@@ -3,6 +3,7 @@ package values_test
 import (
 	"bytes"
 	"encoding/binary"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,6 +19,7 @@ func TestMain(m *testing.M) { ktest.Main(m) }
 func TestValuesOfAGuestAreWhatItsProgramSays(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: ktest.Object("testdata/values.bpf.o")})
 	frozen := vm.Freeze("loaded")
+	t.Run("enums", func(t *testing.T) { requireEnums(t, frozen) })
 	t.Run("per CPU, without a type", func(t *testing.T) { requireRawCounts(t, frozen) })
 }
 
@@ -53,4 +55,42 @@ func mustOpen(t *testing.T, s *ktrt.Snapshot) values.Snap {
 	snap, err := values.Open(s)
 	require.NoError(t, err)
 	return snap
+}
+
+// requireEnums holds the text of values that have no name of their own.
+func requireEnums(t *testing.T, frozen *ktrt.Snapshot) {
+	data := values.Bind(t, frozen).Data()
+	for path, want := range map[string]struct{ generated, text string }{
+		"last[0]": {data.Last[0].String(), "Q_LOCAL_ON|3"},
+		"last[1]": {data.Last[1].String(), "Q_GLOBAL"},
+		"last[2]": {data.Last[2].String(), "Q_BUILTIN|77"},
+		"last[3]": {data.Last[3].String(), "5"},
+		"last[4]": {data.Last[4].String(), "Q_ON|1"},
+		"wf[0]":   {data.Wf[0].String(), "W_A|W_TOP"},
+		"wf[1]":   {data.Wf[1].String(), "W_TOP|0x100"},
+		"wide[0]": {data.Wide[0].String(), "WIDE_LARGE"},
+		"wide[1]": {data.Wide[1].String(), "18446744073709551614"},
+		"number":  {data.Number.String(), "2147483649"},
+	} {
+		v, err := dump.Find(frozen, path)
+		require.NoError(t, err)
+		r, err := v.Rendered()
+		require.NoError(t, err)
+		require.Equal(t, want.text, r.String(), path)
+		unnamed := want.text[0] >= '0' && want.text[0] <= '9'
+		if unnamed {
+			require.Regexp(t, `^\w+\(`+want.text+`\)$`, want.generated, path)
+		} else {
+			require.Equal(t, want.text, want.generated, path)
+		}
+		var doc bytes.Buffer
+		require.NoError(t, dump.JSONValue(&doc, frozen, v))
+		require.Equal(t, !unnamed, bytes.Contains(doc.Bytes(), []byte(`"$enum":"`+want.text+`"`)), "%s: %s", path, &doc)
+		n, err := v.Uint64()
+		require.NoError(t, err)
+		require.Contains(t, doc.String(), strconv.FormatUint(n, 10), path)
+	}
+	var text bytes.Buffer
+	require.NoError(t, dump.Text(&text, frozen, dump.Options{}))
+	require.Contains(t, text.String(), "[Q_LOCAL_ON|3, Q_GLOBAL, Q_BUILTIN|77, 5, Q_ON|1]")
 }

@@ -27,6 +27,29 @@ struct {
 	__uint(value_size, 8);
 } raw_counts SEC(".maps");
 
+/* as the kernel makes ids of dispatch queues */
+enum queue {
+	Q_BUILTIN = 1ULL << 63,
+	Q_ON = 1ULL << 62,
+	Q_NONE = Q_BUILTIN,
+	Q_GLOBAL = Q_BUILTIN | 1,
+	Q_LOCAL = Q_BUILTIN | 2,
+	Q_LOCAL_ON = Q_BUILTIN | Q_ON,
+	Q_CPUS = 0xffffffffULL,
+};
+enum queue last[5] = { Q_LOCAL_ON | 3, Q_GLOBAL, Q_BUILTIN | 77, 5, Q_ON | 1 };
+
+enum wide_flags { W_A = 1, W_B = 2, W_TOP = 1ULL << 63 };
+enum wide_flags wf[2] = { W_A | W_TOP, W_TOP | 0x100 };
+
+/* no part of a value says which kind it is of */
+enum wide { WIDE_SMALL = 3, WIDE_LARGE = ~0ULL };
+enum wide wide[2] = { ~0ULL, ~0ULL - 1 };
+
+/* numbers, one of which is a bit */
+enum number { N_ONE = 1, N_LAST = 0x80000000, N_SIX = 6 };
+enum number number = 0x80000001;
+
 SEC("struct_ops.s/init")
 s32 values_init(void)
 {
