@@ -83,6 +83,7 @@ type memberDocument struct {
 	Tags      []string         `json:"tags,omitempty"`
 	Kind      string           `json:"kind,omitempty"`
 	Members   []memberDocument `json:"members,omitempty"`
+	Values    []valueDocument  `json:"values,omitempty"`
 	Omitted   bool             `json:"$omitted,omitempty"`
 }
 
@@ -104,11 +105,28 @@ func (l *layouts) describe(s *runtime.Shape) typeDocument {
 	if s.Kind == runtime.KindTypedef {
 		t.Type = runtime.CType(s.Elem)
 	}
-	t.Members = l.members(s, 1, 0, new(int))
-	for _, v := range s.Values {
-		t.Values = append(t.Values, valueDocument{v.Name, enumerator(v.Value, s.Signed)})
+	if s.Kind == runtime.KindTypedef {
+		t.Values, t.Members = l.inside(s.Elem, 1, 0, new(int))
+		return t
 	}
+	t.Values, t.Members = values(s), l.members(s, 1, 0, new(int))
 	return t
+}
+
+func values(s *runtime.Shape) (list []valueDocument) {
+	for _, v := range s.Values {
+		list = append(list, valueDocument{v.Name, enumerator(v.Value, s.Signed)})
+	}
+	return list
+}
+
+// inside describes what is in the type without a name that a type is made of.
+func (l *layouts) inside(s *runtime.Shape, depth, base int, n *int) ([]valueDocument, []memberDocument) {
+	inner := nameless(s)
+	if inner == nil {
+		return nil, nil
+	}
+	return values(inner), l.members(inner, depth, within(s, base), n)
 }
 
 // members describes members, those of anonymous structs and unions below these.
@@ -126,6 +144,7 @@ func (l *layouts) members(s *runtime.Shape, depth, base int, n *int) (list []mem
 			d.Kind, d.Members = kindNames[u.Kind], l.members(u, depth+1, d.Offset, n)
 		} else {
 			d.Type, d.Layout = runtime.CType(m.Type), l.ref(m.Type)
+			d.Values, d.Members = l.inside(m.Type, depth+1, d.Offset, n)
 		}
 		list = append(list, d)
 	}

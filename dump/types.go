@@ -3,6 +3,7 @@ package dump
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -25,17 +26,72 @@ func Type(w io.Writer, s *runtime.Shape) {
 		fmt.Fprint(w, "};\n\n")
 	case runtime.KindEnum:
 		fmt.Fprintf(w, "%s {\t/* %d bytes */\n", clean(runtime.CType(s)), s.Size)
-		for _, v := range s.Values {
-			if s.Signed {
-				fmt.Fprintf(w, "\t%s = %d,\n", clean(v.Name), int64(v.Value))
-			} else {
-				fmt.Fprintf(w, "\t%s = %d,\n", clean(v.Name), v.Value)
-			}
-		}
+		writeValues(w, s, 1)
 		fmt.Fprint(w, "};\n\n")
 	case runtime.KindTypedef:
-		fmt.Fprintf(w, "typedef %s;\n\n", clean(runtime.CDecl(s.Elem, s.Name)))
+		fmt.Fprint(w, "typedef ")
+		after := writeDecl(w, s.Elem, s.Name, 0, 0, new(int))
+		fmt.Fprintf(w, "%s;\n\n", after)
 	}
+}
+
+func writeValues(w io.Writer, s *runtime.Shape, depth int) {
+	for _, v := range s.Values {
+		if s.Signed {
+			fmt.Fprintf(w, "%s%s = %d,\n", tabs(depth), clean(v.Name), int64(v.Value))
+		} else {
+			fmt.Fprintf(w, "%s%s = %d,\n", tabs(depth), clean(v.Name), v.Value)
+		}
+	}
+}
+
+// nameless returns the struct, union or enum without a name that a type is or is
+// made of, as its element or behind a pointer; nil if the type has a name.
+func nameless(s *runtime.Shape) *runtime.Shape {
+	for range maxDepth {
+		if s == nil || s.Name != "" {
+			return nil
+		}
+		switch s.Kind {
+		case runtime.KindStruct, runtime.KindUnion, runtime.KindEnum:
+			return s
+		case runtime.KindPointer, runtime.KindArray:
+			s = s.Elem
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// within is where the first of the nameless structs is that a type is made of:
+// base for what is not behind a pointer, whose members count from there.
+func within(s *runtime.Shape, base int) int {
+	for range maxDepth {
+		switch {
+		case s != nil && s.Kind == runtime.KindPointer:
+			return 0
+		case s == nil || s.Kind != runtime.KindArray:
+			return base
+		}
+		s = s.Elem
+	}
+	return base
+}
+
+// writeDecl writes the declaration of a name but for its end, which it returns:
+// what comes behind the members of a type without a name, or all of it.
+func writeDecl(w io.Writer, s *runtime.Shape, name string, depth, base int, n *int) (end string) {
+	text := runtime.CDecl(s, name)
+	inner := nameless(s)
+	if inner == nil {
+		return clean(text)
+	}
+	before, after, _ := strings.Cut(text, "{...}")
+	fmt.Fprintf(w, "%s{\n", before)
+	writeValues(w, inner, depth+1)
+	writeMembers(w, inner, depth+1, within(s, base), n)
+	return tabs(depth) + "}" + clean(after)
 }
 
 // maxPrinted bounds the members that one type is printed with.
@@ -55,12 +111,13 @@ func writeMembers(w io.Writer, s *runtime.Shape, depth, base int, n *int) {
 			fmt.Fprintf(w, "%s};\n", tabs(depth))
 			continue
 		}
-		decl := clean(runtime.CDecl(m.Type, m.Name))
+		fmt.Fprint(w, tabs(depth))
+		decl := writeDecl(w, m.Type, m.Name, depth, at, n)
 		if m.Bits > 0 {
-			fmt.Fprintf(w, "%s%s : %d;\t/* %d.%d */\n", tabs(depth), decl, m.Bits, at, m.BitOffset)
+			fmt.Fprintf(w, "%s : %d;\t/* %d.%d */\n", decl, m.Bits, at, m.BitOffset)
 			continue
 		}
-		fmt.Fprintf(w, "%s%s;\t/* %d */\n", tabs(depth), decl, at)
+		fmt.Fprintf(w, "%s;\t/* %d */\n", decl, at)
 	}
 }
 

@@ -80,3 +80,38 @@ func TestEnumeratorsThatReadersOfJSONWouldRoundAreText(t *testing.T) {
 	require.Equal(t, "-1", string(d.Types[1].Values[0].Value))
 	require.JSONEq(t, `{"$int":"-9223372036854775808"}`, string(d.Types[1].Values[1].Value))
 }
+
+// Types that only a typedef or a member has a name for are printed where they are.
+func TestTypesWithoutANamePrintTheirMembers(t *testing.T) {
+	u16 := integer("u16", 2, false)
+	typedef := func(name string, s *ktrt.Shape) *ktrt.Shape {
+		return &ktrt.Shape{Kind: ktrt.KindTypedef, Name: name, Elem: s, Size: s.Size}
+	}
+	task := typedef("task_ctx_t", structure("", 16, member(0, "pid", u32), member(8, "vtime", u64)))
+	both := typedef("both_t", &ktrt.Shape{Kind: ktrt.KindUnion, Size: 4, Members: []ktrt.Member{member(0, "a", u32), member(0, "b", array(u16, 2))}})
+	state := typedef("state_t", &ktrt.Shape{Kind: ktrt.KindEnum, Size: 4, Values: []ktrt.EnumValue{{Name: "OFF"}, {Name: "ON", Value: 5}}})
+	in := structure("", 4, member(0, "x", u32))
+	pair := typedef("pair_t", array(in, 2))
+	holder := structure("holder", 32, member(0, "t", task), member(16, "in", in), member(24, "out", pointer(in)))
+	for want, s := range map[string]*ktrt.Shape{
+		"typedef struct {\n\tu32 pid;\t/* 0 */\n\tu64 vtime;\t/* 8 */\n} task_ctx_t;\n\n": task,
+		"typedef union {\n\tu32 a;\t/* 0 */\n\tu16 b[2];\t/* 0 */\n} both_t;\n\n":         both,
+		"typedef enum {\n\tOFF = 0,\n\tON = 5,\n} state_t;\n\n":                           state,
+		"typedef struct {\n\tu32 x;\t/* 0 */\n} pair_t[2];\n\n":                           pair,
+		"struct holder {\t/* 32 bytes */\n\ttask_ctx_t t;\t/* 0 */\n\tstruct {\n\t\tu32 x;\t/* 16 */\n\t} in;\t/* 16 */\n" +
+			"\tstruct {\n\t\tu32 x;\t/* 0 */\n\t} *out;\t/* 24 */\n};\n\n": holder,
+	} {
+		var b bytes.Buffer
+		dump.Type(&b, s)
+		require.Equal(t, want, b.String())
+	}
+	d := typesOf(t, task, both, state, pair, holder)
+	require.Equal(t, "vtime", d.Types[0].Members[1].Name)
+	require.Equal(t, 8, d.Types[0].Members[1].Offset)
+	require.Equal(t, "u16[2]", d.Types[1].Members[1].Type)
+	require.Equal(t, "ON", d.Types[2].Values[1].Name)
+	require.Equal(t, "x", d.Types[3].Members[0].Name)
+	require.Equal(t, 16, d.Types[4].Members[1].Members[0].Offset)
+	require.Equal(t, 0, d.Types[4].Members[2].Members[0].Offset)
+	require.Empty(t, d.Types[4].Members[0].Members, "its type has a name")
+}
