@@ -10,8 +10,12 @@ import (
 // themselves, so that they compare with literals: it is found by the address
 // of the Go value among the objects that a binding has handed out.
 
-// Bound is what a snapshot is read through: the Snap of a generated package.
+// Bound is what a snapshot is read through: the Snap of a generated package, or its
+// [Binding].
 type Bound interface{ Binding() *Binding }
+
+// Binding returns b, so that a binding is as good as the Snap that has it.
+func (b *Binding) Binding() *Binding { return b }
 
 // Addr returns the address in the guest of the value that p points to: a
 // value that was read through snap, or a field of one. It is 0 if the snapshot

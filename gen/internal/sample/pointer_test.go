@@ -328,3 +328,12 @@ func TestNilHopsAreExplainedWithoutCatch(t *testing.T) {
 	require.Contains(t, string(out), ".bss.head.next.next is nil: the pointer is NULL")
 	require.Equal(t, 1, bytes.Count(out, []byte("is nil:")), string(out))
 }
+
+// What generated code says of Binding holds.
+func TestABindingIsReadThroughLikeItsSnap(t *testing.T) {
+	snap := sample.Bind(t, newGuest(t, "testdata/sample.bpf.o").snapshot())
+	v := snap.Scalars().At(1)
+	require.NotZero(t, ktrt.Addr(snap, v))
+	require.Equal(t, ktrt.Addr(snap, v), ktrt.Addr(snap.Binding(), v))
+	require.Equal(t, "scalars[1]", ktrt.Path(snap.Binding(), v))
+}
