@@ -44,9 +44,15 @@ func (e *NotAStruct) Error() string {
 		next = "choose an element first, as in [0]"
 	case "Void":
 		next = "the program does not say what it points at: end the path at the pointer, whose address Uint64 reads"
+	case "Ptr":
+		next = manyHops
 	}
 	return fmt.Sprintf("%s is %s (%s), which has no members and so no %s; %s", placeName(e.Walked), kindPhrase(e.Kind), e.Type, quote(e.Component), next)
 }
+
+// manyHops is what to do where a path has met more pointers in a row than are
+// followed.
+var manyHops = fmt.Sprintf("it is behind %d pointers in a row, and a path follows no more: go on with Deref from there", maxHops)
 
 // NotAnArray says that a path goes on to an element of something that has no
 // elements.
@@ -62,6 +68,8 @@ func (e *NotAnArray) Error() string {
 	next := "end the path there"
 	if e.Kind == "Struct" || e.Kind == "Union" {
 		next = "choose a member by its name"
+	} else if e.Kind == "Ptr" {
+		next = manyHops
 	}
 	return fmt.Sprintf("%s is %s (%s), which has no elements and so no [%d]; %s", placeName(e.Walked), kindPhrase(e.Kind), e.Type, e.Index, next)
 }

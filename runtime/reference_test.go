@@ -205,6 +205,12 @@ func TestReadSide(t *testing.T) {
 			requireUint(t, 5, pointers(16).Map("m").At(0).Get("p.x"))
 			e := as[*ktrt.NotAStruct](t, pointers(17).Map("m").At(0).Get("p.x").Err())
 			require.Equal(t, "Ptr", e.Kind)
+			require.ErrorContains(t, e, "it is behind 16 pointers in a row, and a path follows no more: go on with Deref from there")
+			last := pointers(17).Map("m").At(0).Get("p")
+			for range 17 {
+				last = last.Deref()
+			}
+			requireUint(t, 5, last.Get("x"))
 		}},
 		{"brackets choose elements", func(t *testing.T, s *ktrt.Snapshot) {
 			e := s.Map("scx_per_task").CPU(1).At(2)
