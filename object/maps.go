@@ -29,6 +29,10 @@ func (o *Object) readMaps(f *file) error {
 	}
 	for _, v := range s.Vars {
 		m, err := o.readMap(v)
+		if errors.Is(err, errUnsized) {
+			o.warnf("map %s is left out: %v", v.Name, err)
+			continue
+		}
 		if err != nil {
 			return &Error{File: f.name, Section: mapsSection, Offset: int64(v.Offset), Err: fmt.Errorf("map %s: %w", v.Name, err)}
 		}
@@ -199,6 +203,9 @@ func (d definition) setType(field *btf.Type, size *uint32, m btf.Member) error {
 		*field = ptr.Target
 		d.obj.warnf("map %s: its %s is %s, which the object declares and does not define", d.Name, m.Name, ktbtf.Spell(ptr.Target))
 		return nil
+	}
+	if isVoid(ptr.Target) {
+		return errUnsized
 	}
 	n, err := btf.Sizeof(ptr.Target)
 	if err != nil {

@@ -1,0 +1,85 @@
+package object
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+)
+
+// This file leaves out what BTF gives no size: clang describes _Atomic types as
+// void. The kernel refuses such BTF (btf_var_resolve and btf_struct_check_member,
+// kernel/bpf/btf.c), and libbpf such maps; the rest of the object is as good as any.
+
+// dropUnsized removes variables and members that have no size from the object's
+// types, and says which.
+func (o *Object) dropUnsized(*file) error {
+	for t, err := range o.Types.All() {
+		if err != nil {
+			return nil // readTypes has parsed them: such a type is refused where it is used
+		}
+		switch t := t.(type) {
+		case *btf.Datasec:
+			if _, data := sectionKind(t.Name); !data {
+				continue // variables of .ksyms may be void
+			}
+			t.Vars = slices.DeleteFunc(t.Vars, func(v btf.VarSecinfo) bool {
+				return o.leaveOut(varType(v), "variable %s of %s", v.Type.TypeName(), t.Name)
+			})
+		case *btf.Struct:
+			t.Members = o.sized(t, t.Members)
+		case *btf.Union:
+			t.Members = o.sized(t, t.Members)
+		}
+	}
+	return nil
+}
+
+func varType(info btf.VarSecinfo) btf.Type {
+	if v, ok := info.Type.(*btf.Var); ok {
+		return v.Type
+	}
+	return nil // which layOut leaves out
+}
+
+// sized returns the members that have a size. The list is copied only if it
+// changes, since most have nothing to leave out.
+func (o *Object) sized(t btf.Type, members []btf.Member) []btf.Member {
+	return slices.DeleteFunc(members, func(m btf.Member) bool {
+		return o.leaveOut(m.Type, "member %s of %s", m.Name, ktbtf.Spell(t))
+	})
+}
+
+// leaveOut tells whether t has no size, and warns if so.
+func (o *Object) leaveOut(t btf.Type, format string, args ...any) bool {
+	if t == nil || !isVoid(t) {
+		return false
+	}
+	o.warnf(format+" is left out: "+unsizedReason, args...)
+	return true
+}
+
+const unsizedReason = "its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add"
+
+var errUnsized = errors.New(unsizedReason)
+
+// isVoid tells whether a type is void, or an array of it, behind typedefs and
+// qualifiers.
+func isVoid(t btf.Type) bool {
+	for range maxNesting {
+		switch u := btf.UnderlyingType(t).(type) {
+		case *btf.Void:
+			return true
+		case *btf.Array:
+			t = u.Type
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// maxNesting bounds arrays of arrays.
+const maxNesting = 32

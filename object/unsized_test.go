@@ -1,0 +1,38 @@
+package object_test
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+func TestWhatHasNoSizeInBTFIsLeftOutByName(t *testing.T) {
+	obj, err := object.Open("../cmd/ktgen/testdata/golden/objects/atomic.bpf.o")
+	require.NoError(t, err)
+
+	const reason = " is left out: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add"
+	require.ElementsMatch(t, []string{
+		"member hits of struct counters" + reason,
+		"member atomic of union either" + reason,
+		"variable live of .data" + reason,
+		"variable many of .rodata" + reason,
+		"map atoms is left out: value: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add",
+	}, obj.Warnings)
+
+	var vars []string
+	for _, s := range obj.Sections {
+		for _, v := range s.Vars {
+			vars = append(vars, s.Name+"."+v.Name)
+		}
+	}
+	require.ElementsMatch(t, []string{".data.other", ".data.either", ".bss.pointer"}, vars)
+	require.Len(t, obj.Maps, 1)
+	counters, ok := btf.As[*btf.Struct](obj.Maps[0].Value)
+	require.True(t, ok)
+	require.EqualValues(t, 16, counters.Size)
+	require.Len(t, counters.Members, 2)
+	require.EqualValues(t, 64, counters.Members[1].Offset, "the rest stays where it is")
+}
