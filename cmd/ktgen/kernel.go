@@ -61,8 +61,12 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 		return err
 	}
 	if *ifMissing {
-		if t.present(ctx, opts.Release) {
+		k := t.present(ctx, opts.Release)
+		if k != nil && k.Whole() {
 			return nil
+		}
+		if k != nil {
+			opts.Release = k.Release
 		}
 	}
 	k, err := kernel.Fetch(ctx, *opts)
@@ -73,18 +77,18 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 	return err
 }
 
-// present tells whether a kernel need not be downloaded, and says which.
-func (t *tool) present(ctx context.Context, release string) bool {
+// present returns the kernel that need not be downloaded, and says which, or nil.
+func (t *tool) present(ctx context.Context, release string) *kernel.Kernel {
 	find, what := kernel.Find, "tests boot"
 	if release != "" {
 		find, what = func(ctx context.Context) (*kernel.Kernel, error) { return kernel.FindRelease(ctx, release) }, "the cache has"
 	}
 	k, err := find(ctx)
 	if err != nil {
-		return false
+		return nil
 	}
 	fmt.Fprintf(t.stderr, "ktgen: %s Linux %s (%s)\n", what, k.Release, k.Path)
-	return true
+	return k
 }
 
 // fetchFlags defines the flags that say what to download.

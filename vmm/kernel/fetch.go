@@ -209,6 +209,8 @@ func (f *fetcher) get(ctx context.Context, apt *apt, p aptPackage) (*Kernel, err
 	image := filepath.Join(entry, imageFile)
 	if k, err := Open(ctx, image); err == nil {
 		f.logf("kernel %s is in the cache: %s", p.release, image)
+		f.addConfig(ctx, apt, p, entry)
+		k.Config = configOf(image, k.Release)
 		return k, k.Fit()
 	}
 	p, err := apt.describe(ctx, p)
@@ -235,7 +237,11 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 	var packed string
 	err := apt.withPackage(ctx, p, func(path string) error {
 		packed = filepath.Base(path)
-		if err := unpackImage(path, image); err != nil {
+		found, err := unpack(path, map[string]string{imageFile: image, configFile: filepath.Join(entry, configFile)})
+		if err == nil && !found[imageFile] {
+			err = errors.New("it has no kernel image (boot/vmlinuz-* or usr/lib/modules/*/vmlinuz)")
+		}
+		if err != nil {
 			return fmt.Errorf("unpacking %s: %w", packed, err)
 		}
 		return nil
@@ -251,6 +257,7 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 		unfit := &UnfitError{Path: packed, Release: k.Release, Lacks: k.facts.Lacks}
 		return errors.Join(unfit, cache.Remove(ctx, filepath.Dir(k.Vmlinux())))
 	}
+	f.addConfig(ctx, apt, p, entry)
 	return os.WriteFile(filepath.Join(entry, suiteFile), []byte(p.suite+"\n"), 0o644)
 }
 

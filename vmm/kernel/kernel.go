@@ -10,6 +10,7 @@ type Kernel struct {
 	Release string // as uname -r prints it in the guest
 	Path    string // absolute, of the image as it was found: a bzImage or an ELF vmlinux
 	Hash    string // SHA-256, in hexadecimal, of the bzImage or of what of the ELF file is loaded
+	Config  string // absolute, of the configuration it was built with; "" if none is beside it
 
 	extracted string // path of the ELF file
 	boot      bool   // Path is a bzImage

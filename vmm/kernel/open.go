@@ -77,10 +77,19 @@ func open(ctx context.Context, path string) (*Kernel, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it is not a regular file")
 	}
-	if isBootImage(f) {
-		return openBootImage(ctx, path, f, info.Size())
+	k, err := openAs(ctx, path, f, info.Size())
+	if err != nil {
+		return nil, err
 	}
-	return openELF(ctx, path, f, info.Size())
+	k.Config = configOf(path, k.Release)
+	return k, nil
+}
+
+func openAs(ctx context.Context, path string, f *os.File, size int64) (*Kernel, error) {
+	if isBootImage(f) {
+		return openBootImage(ctx, path, f, size)
+	}
+	return openELF(ctx, path, f, size)
 }
 
 func openBootImage(ctx context.Context, path string, f *os.File, size int64) (*Kernel, error) {

@@ -15,32 +15,50 @@ const maxImage = 256 << 20
 
 var errFound = errors.New("found")
 
-// unpackImage writes the kernel image in a package to target.
-func unpackImage(packed, target string) error {
+// unpack writes the kernel image and the configuration in a package to where
+// targets, by imageFile and configFile, want them. It tells which were there.
+func unpack(packed string, targets map[string]string) (found map[string]bool, err error) {
 	f, err := os.Open(packed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
+	found = make(map[string]bool)
 	err = deb.Walk(f, func(name string, size int64, content io.Reader) error {
-		if !isImageName(name) {
+		kind, limit := kindOf(name)
+		if targets[kind] == "" || found[kind] {
 			return nil
 		}
-		if size > maxImage {
-			return fmt.Errorf("%s has %d bytes, at most %d are allowed", name, size, maxImage)
+		if size > limit {
+			return fmt.Errorf("%s has %d bytes, at most %d are allowed", name, size, limit)
 		}
-		if err := writeFile(target, content); err != nil {
+		if err := writeFile(targets[kind], content); err != nil {
 			return err
 		}
-		return errFound
-	})
-	if err == nil {
-		return errors.New("it has no kernel image (boot/vmlinuz-* or usr/lib/modules/*/vmlinuz)")
-	}
-	if errors.Is(err, errFound) {
+		found[kind] = true
+		if len(found) == len(targets) {
+			return errFound
+		}
 		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
 	}
-	return err
+	return found, err
+}
+
+// kindOf says which of what is kept a package's file is, and how large that may
+// be.
+func kindOf(name string) (kind string, limit int64) {
+	if isImageName(name) {
+		return imageFile, maxImage
+	}
+	for _, pattern := range []string{"boot/config-*", "lib/modules/*/config", "usr/lib/modules/*/config"} {
+		if matched, _ := path.Match(pattern, name); matched {
+			return configFile, maxConfig
+		}
+	}
+	return "", 0
 }
 
 // isImageName says whether a package's file is a kernel image: since 7.x
