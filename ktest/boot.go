@@ -160,7 +160,7 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 			return vmm.Config{}, nil, err
 		}
 	}
-	files, err := c.guestFiles()
+	files, err := c.guestFiles(k)
 	if err != nil {
 		return vmm.Config{}, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/scenario"
+	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
 func TestFilesForTheGuestAreChecked(t *testing.T) {
@@ -24,7 +25,7 @@ func TestFilesForTheGuestAreChecked(t *testing.T) {
 		"nothing named": {guest: "/data", host: "", want: "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files, err := Config{Files: map[string]string{row.guest: row.host}}.guestFiles()
+			files, err := Config{Files: map[string]string{row.guest: row.host}}.guestFiles(&kernel.Kernel{})
 			if err == nil {
 				_, err = image(files)
 			}

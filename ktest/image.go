@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/vmm/initramfs"
+	"github.com/ktgen/ktgen/vmm/kernel"
 	"golang.org/x/sys/unix"
 )
 
@@ -137,9 +138,13 @@ func (s Scheduler) programPath() string {
 	return programDir + "/" + filepath.Base(s.path)
 }
 
-// guestFiles returns what to put into the guest, checked.
-func (c Config) guestFiles() (map[string]string, error) {
-	files := make(map[string]string, len(c.Files)+1)
+// guestFiles returns what to put into a guest with kernel k, checked. The kernel's
+// configuration is where programs on libbpf look for it.
+func (c Config) guestFiles(k *kernel.Kernel) (map[string]string, error) {
+	files := make(map[string]string, len(c.Files)+2)
+	if k.Config != "" {
+		files["/boot/config-"+k.Release] = k.Config
+	}
 	for guest, host := range c.Files {
 		if !strings.HasPrefix(guest, "/") || filepath.Clean(guest) == "/init" {
 			return nil, fmt.Errorf("ktest.Config.Files: %q is no path for a file in the guest: it must be absolute, and /init is this program", guest)
