@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
@@ -51,12 +50,12 @@ func runProgram(object string) int {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, unix.SIGINT)
 	fmt.Println("program starts with", os.Args[1:])
-	f, err := os.Open(object)
+	contents, err := os.ReadFile(object)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 3
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(f)
+	spec, err := bpfload.Read(contents)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 4

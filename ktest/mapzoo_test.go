@@ -4,7 +4,6 @@ package ktest_test
 // reads, fills them, and reports what bpf(2) says is in them.
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/gob"
 	"errors"
@@ -192,7 +191,7 @@ func (k *keeper) makeMaps() error {
 
 // load loads an object, and takes its maps over.
 func (k *keeper) load(object []byte) error {
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	spec, err := bpfload.Read(object)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func refuse() int {
 	for name, row := range refusals {
 		spec := row.spec
 		spec.Name = name
-		_, err := bpfload.Load(&ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{name: &spec}}, name)
+		_, err := bpfload.Load(&bpfload.Spec{CollectionSpec: &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{name: &spec}}}, name)
 		said[name] = fmt.Sprint(err)
 	}
 	if gob.NewEncoder(os.Stdout).Encode(said) != nil {

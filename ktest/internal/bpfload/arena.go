@@ -12,7 +12,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,17 +19,6 @@ import (
 type arenaData struct {
 	arena  *ebpf.Map
 	offset uint32 // bytes from the start of the arena
-}
-
-// renameArenaSection gives a section's type the name that it has in the object.
-func renameArenaSection(t btf.Type) btf.Type {
-	section, ok := t.(*btf.Datasec)
-	if !ok {
-		return t
-	}
-	renamed := *section
-	renamed.Name = arenaSection
-	return &renamed
 }
 
 // fillArena copies the initial values of the variables into the arena. Writing

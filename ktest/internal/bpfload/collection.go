@@ -1,6 +1,7 @@
 package bpfload
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Collection struct {
 // sections are made.
 //
 // A program that the verifier rejects is reported as a *[VerifierError].
-func Load(spec *ebpf.CollectionSpec, name string) (*Collection, error) {
+func Load(spec *Spec, name string) (*Collection, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return nil, fmt.Errorf("reading the kernel's BTF: %w (CONFIG_DEBUG_INFO_BTF=y is needed)", err)
@@ -34,7 +35,7 @@ func Load(spec *ebpf.CollectionSpec, name string) (*Collection, error) {
 
 // LoadFor is Load with the types of the running kernel, for those who load more
 // than once: reading them takes longer than all the rest.
-func LoadFor(kernel *btf.Spec, spec *ebpf.CollectionSpec, name string) (_ *Collection, err error) {
+func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err error) {
 	l := loader{
 		spec:   spec,
 		object: name,
@@ -50,7 +51,7 @@ func LoadFor(kernel *btf.Spec, spec *ebpf.CollectionSpec, name string) (_ *Colle
 		}
 	}()
 
-	steps := []func() error{l.prepare, l.createMaps, l.loadPrograms, l.fillStructOps}
+	steps := []func() error{l.prepare, l.createMaps, l.fillMapsOfMaps, l.loadPrograms, l.fillProgramArrays, l.fillStructOps}
 	defer func() { l.btf.Close() }()
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -101,12 +102,12 @@ func (c *Collection) AttachStructOps(name string) (link.Link, error) {
 
 // loader holds what the steps of Load hand to one another.
 type loader struct {
-	spec   *ebpf.CollectionSpec
+	spec   *Spec
 	object string
 	kernel *btf.Spec
 
 	programs []*program // in the order of their names
-	maps     []*mapDef  // in the order of their names
+	maps     []*mapDef  // in the order of their definitions, then those of data sections
 	btf      *btf.Handle
 	arena    *arenaData // nil if the object has no variables in an arena
 	coll     *Collection
@@ -126,7 +127,13 @@ func (l *loader) prepare() error {
 		}
 		l.programs = append(l.programs, p)
 	}
-	for _, name := range sortedKeys(l.spec.Maps) {
+	if err := l.addDefinitions(&b); err != nil {
+		return err
+	}
+	if err := l.resolveKconfig(); err != nil {
+		return err
+	}
+	for _, name := range l.mapNames() {
 		m, err := l.prepareMap(l.spec.Maps[name], &b)
 		if err != nil {
 			return fmt.Errorf("map %s: %w", name, err)
@@ -140,6 +147,34 @@ func (l *loader) prepare() error {
 	}
 	l.btf = handle
 	return nil
+}
+
+// addDefinitions adds the definitions of maps to the object's BTF, as libbpf
+// does: they have the names of maps in full, and the types of what those hold
+// whose types the kernel does not keep.
+func (l *loader) addDefinitions(b *btf.Builder) error {
+	if l.spec.defs == nil {
+		return nil
+	}
+	if _, err := b.Add(sectionType(l.spec.defs, mapsSection)); err != nil {
+		return fmt.Errorf("encoding the types of the maps: %w", err)
+	}
+	return nil
+}
+
+// mapNames lists the maps in the order in which libbpf makes them, so that their
+// ids are in that order, too: those that the object defines, then data sections.
+func (l *loader) mapNames() []string {
+	names := sortedKeys(l.spec.Maps)
+	last := len(l.spec.order)
+	place := func(name string) int {
+		if i, ok := l.spec.order[name]; ok {
+			return i
+		}
+		return last
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
+	return names
 }
 
 // optional reports whether a program is loaded only when it is asked for, as the

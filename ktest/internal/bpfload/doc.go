@@ -12,10 +12,17 @@
 //   - one BTF object for the programs and all maps, as libbpf makes it, where
 //     cilium/ebpf makes one for each map: whoever looks at a map in the kernel
 //     finds the types of the whole object;
-//   - weak maps, hidden functions, and the variables of an arena, which are
-//     handled as libbpf does; see [Read].
+//   - weak maps, hidden functions, variables of one name in linked objects, and
+//     the variables of an arena, which are handled as libbpf does; see [Read];
+//   - .kconfig variables of all types, weak ones included, from /boot/config-RELEASE
+//     or /proc/config.gz;
+//   - variables of the kernel (__ksym), by BTF or, if they have no type, by address;
+//   - maps of maps and program arrays that a definition fills.
 //
-// Not loaded, and refused by name: .kconfig variables, pinned maps, and what
-// cilium/ebpf rejects beside. Schedulers with those are started as their
-// own binaries.
+// The BTF has the definitions of the maps (.maps), and maps are made in the
+// order of these, as libbpf does: captures tell maps apart by both.
+//
+// Not loaded, and refused by name: pinned maps, variables and functions of
+// modules, and what cilium/ebpf rejects beside. Schedulers with those are started
+// as their own binaries.
 package bpfload

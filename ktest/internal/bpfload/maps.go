@@ -23,9 +23,6 @@ func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error)
 	if spec.Pinning != ebpf.PinNone {
 		return nil, errors.New("pinned maps are not loaded")
 	}
-	if spec.Name == ".kconfig" {
-		return nil, errors.New("kconfig variables are not resolved: start the scheduler as its own binary")
-	}
 
 	def := &mapDef{spec: spec}
 	var err error
@@ -38,8 +35,12 @@ func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error)
 		return def, nil
 	}
 	value := spec.Value
-	if spec.Name == arenaAsData {
-		value = renameArenaSection(value)
+	if section, ok := value.(*btf.Datasec); ok {
+		name := section.Name
+		if name == arenaAsData {
+			name = arenaSection
+		}
+		value = sectionType(section, name)
 	}
 	if def.value, err = b.Add(value); err != nil {
 		return nil, fmt.Errorf("encoding its value type: %w", err)
@@ -157,15 +158,14 @@ func setMaxEntries(attr *mapCreateAttr) error {
 func isDataSection(name string) bool { return strings.HasPrefix(name, ".") }
 
 // mapName is the name of a map in the kernel: that of a data section follows
-// libbpf, "sched.bss" for the .bss of sched.bpf.o.
+// libbpf, "sched.bss" for the .bss of sched.bpf.o, and the name alone for one
+// with two dots (internal_map_name in tools/lib/bpf/libbpf.c).
 func (l *loader) mapName(name string) string {
-	if !isDataSection(name) {
+	if !isDataSection(name) || strings.Contains(name[1:], ".") {
 		return name
 	}
 	object, _, _ := strings.Cut(filepath.Base(l.object), ".")
-	section := "." + strings.Split(name[1:], ".")[0]
-	room := max(0, len(objName{})-1-len(section))
-	return object[:min(len(object), room, 8)] + name
+	return object[:min(len(object), len(objName{})-1-max(7, len(name)))] + name
 }
 
 // setVariables writes the values of variables, which may have been set since the
@@ -195,11 +195,14 @@ func (l *loader) setVariables(spec *ebpf.MapSpec) error {
 // fillMap writes the initial contents, and freezes what is constant.
 func fillMap(m *ebpf.Map, spec *ebpf.MapSpec) error {
 	for _, kv := range spec.Contents {
+		if _, named := kv.Value.(string); named {
+			continue // a map or a program; see fill.go
+		}
 		if err := m.Put(kv.Key, kv.Value); err != nil {
 			return err
 		}
 	}
-	if strings.HasPrefix(spec.Name, ".rodata") {
+	if strings.HasPrefix(spec.Name, ".rodata") || spec.Name == kconfigSection {
 		return m.Freeze()
 	}
 	return nil

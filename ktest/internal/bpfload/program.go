@@ -235,6 +235,13 @@ func (l *loader) resolveReferences(insns asm.Instructions) error {
 			}
 			continue
 		}
+		if offset, ok := l.kconfigOffset(name); ok && ins.OpCode.IsDWordLoad() {
+			ins.Src, ins.Constant = asm.PseudoMapValue, int64(offset)<<32
+			if err := ins.AssociateMap(l.coll.Maps[kconfigSection]); err != nil {
+				return fmt.Errorf("variable %s of %s: %w", name, kconfigSection, err)
+			}
+			continue
+		}
 		if m, ok := l.coll.Maps[name]; ok && ins.IsLoadFromMap() {
 			if err := ins.AssociateMap(m); err != nil {
 				return fmt.Errorf("map %s: %w", name, err)
@@ -248,43 +255,11 @@ func (l *loader) resolveReferences(insns asm.Instructions) error {
 			return fmt.Errorf("it refers to %q, which is no map, function or kfunc: "+
 				"start such a scheduler as its own binary", name)
 		}
-		if *ins, err = l.symbolAddress(*ins, name); err != nil {
+		if *ins, err = l.referToKernel(*ins, name); err != nil {
 			return fmt.Errorf("kernel symbol %s: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// pseudoBTFID marks a load of the address of what a BTF id stands for
-// (BPF_PSEUDO_BTF_ID, include/uapi/linux/bpf.h).
-const pseudoBTFID = 3
-
-// symbolAddress returns ins as a load of the address of a kernel symbol. Of one
-// that the kernel lacks it is 0, as for libbpf: this is how programs ask whether
-// there is a kfunc.
-func (l *loader) symbolAddress(ins asm.Instruction, name string) (asm.Instruction, error) {
-	id, err := l.kernelSymbol(name)
-	if err != nil && !errors.Is(err, btf.ErrNotFound) {
-		return ins, err
-	}
-	load := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Constant: int64(id)}
-	if err == nil {
-		load.Src = pseudoBTFID
-	}
-	load = load.WithSource(ins.Source()).WithSymbol(ins.Symbol())
-	if f := btf.FuncMetadata(&ins); f != nil {
-		load = btf.WithFuncMetadata(load, f)
-	}
-	return load, nil
-}
-
-// kernelSymbol finds the BTF id of a variable or function of vmlinux.
-func (l *loader) kernelSymbol(name string) (btf.TypeID, error) {
-	var v *btf.Var
-	if err := l.kernel.TypeByName(name, &v); err == nil {
-		return l.kernel.TypeID(v)
-	}
-	return l.kfunc(name)
 }
 
 // marshal encodes insns for bpf(2).

@@ -75,7 +75,7 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 	if err != nil {
 		return nil, &AttachError{Reason: err.Error()}
 	}
-	if err := setEnums(spec, kernel); err != nil {
+	if err := setEnums(spec.CollectionSpec, kernel); err != nil {
 		return nil, &AttachError{Reason: fmt.Sprintf("load %s: %v", name, err)}
 	}
 	coll, err := bpfload.LoadFor(kernel, spec, name)
