@@ -284,10 +284,12 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 	if f.programs.keepOnly(s.pass.Maps) {
 		f.planner.Forget()
 	}
+	f.programs.declare(s.pass.Maps)
 	for _, m := range s.pass.Maps {
-		if err := f.programs.describe(m); err != nil && m.Reason == "" {
+		if err := errors.Join(f.programs.describe(m), f.programs.complete(m)); err != nil && m.Reason == "" {
 			m.Reason = fmt.Sprintf("its types are unknown: %v", err)
 		}
+		nameSection(&m.Map)
 		snap.Maps = append(snap.Maps, &m.Map)
 	}
 	snap.Programs = f.programs.list()

@@ -25,6 +25,8 @@ type programs struct {
 	kernel program // the kernel's own BTF, for values of its types
 	known  map[bpfmap.BTF]*program
 	casts  []runtime.Cast // by which programs are described
+
+	defined map[*bpfmap.Map]defined // of the last capture
 }
 
 // program is one BTF object: raw once fetched, decoded once described.
@@ -37,6 +39,8 @@ type program struct {
 	spec    *ebtf.Spec
 	shapes  *btf.Shapes
 	program *runtime.Program
+
+	definitions []*definition // of maps, in their order
 }
 
 // planKey is what a map's values are: of a type, or if that is no struct, of
@@ -196,6 +200,7 @@ func (p *program) decode(b bpfmap.BTF, casts []runtime.Cast) {
 	p.shapes.Casts(casts)
 	p.program = &runtime.Program{BTFID: b.ID, Name: b.Name}
 	p.program.Shapes, p.err = p.shapes.Named(p.spec)
+	p.definitions = definitions(p.spec)
 }
 
 // shape returns the shape of the type with an id, or nil for id 0: a key or

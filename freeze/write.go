@@ -157,7 +157,7 @@ func (w *writer) check(pass *bpfmap.Pass, to *Write) error {
 // [ErrOutOfRange], or [ErrEntryGone].
 func held(pass *bpfmap.Pass, m *runtime.Map, addr uint64, size int) (*bpfmap.Map, error) {
 	current := present(pass, m)
-	if current == nil || current.Type != m.Type || current.Name != m.Name {
+	if current == nil || current.Type != m.Type || current.Name != cut(m.Name) {
 		return nil, ErrMapGone
 	}
 	old, _, ok := m.At(addr, size)

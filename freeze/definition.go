@@ -1,0 +1,141 @@
+package freeze
+
+// This file finds the definitions of maps in a program's BTF: the variables of
+// .maps, as libbpf's macros make them and its loader leaves them in the BTF that
+// the kernel keeps. They have the names in full, and the types of what the kernel
+// keeps no types for.
+
+import (
+	ebtf "github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// maxName is the length of the names that the kernel keeps: BPF_OBJ_NAME_LEN
+// less the NUL.
+const maxName = 15
+
+// definition is a map as the source has it.
+type definition struct {
+	name               string
+	typ                runtime.MapType
+	keySize, valueSize int       // bytes; 0 if it does not say
+	key, value         ebtf.Type // nil if it does not say
+	inner              *definition
+}
+
+// definitions lists the maps that a program defines, in their order.
+func definitions(spec *ebtf.Spec) []*definition {
+	var section *ebtf.Datasec
+	if spec.TypeByName(".maps", &section) != nil {
+		return nil
+	}
+	var all []*definition
+	for _, info := range section.Vars {
+		v, ok := info.Type.(*ebtf.Var)
+		if !ok {
+			continue
+		}
+		if d := define(v.Type, true); d != nil {
+			d.name = v.Name
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// define reads a definition; it is nil if t is none. What contradicts itself is
+// left out: the loader has refused it, or the kernel knows better.
+func define(t ebtf.Type, outer bool) *definition {
+	s, ok := ebtf.As[*ebtf.Struct](t)
+	if !ok {
+		return nil
+	}
+	d := &definition{}
+	for _, m := range s.Members {
+		switch m.Name {
+		case "type":
+			d.typ = runtime.MapType(number(m.Type))
+		case "key_size":
+			d.keySize = number(m.Type)
+		case "value_size":
+			d.valueSize = number(m.Type)
+		case "key":
+			d.key, d.keySize = pointee(m.Type)
+		case "value":
+			d.value, d.valueSize = pointee(m.Type)
+		case "values":
+			d.valueSize = 4 // a descriptor
+			if outer {
+				d.inner = defineInner(m.Type)
+			}
+		}
+	}
+	return d
+}
+
+func defineInner(t ebtf.Type) *definition {
+	array, ok := ebtf.As[*ebtf.Array](t)
+	if !ok {
+		return nil
+	}
+	p, ok := ebtf.As[*ebtf.Pointer](array.Type)
+	if !ok {
+		return nil
+	}
+	return define(p.Target, false)
+}
+
+// number returns n of int (*member)[n], which __uint makes.
+func number(t ebtf.Type) int {
+	p, ok := ebtf.As[*ebtf.Pointer](t)
+	if !ok {
+		return 0
+	}
+	array, ok := ebtf.As[*ebtf.Array](p.Target)
+	if !ok {
+		return 0
+	}
+	return int(array.Nelems)
+}
+
+func pointee(t ebtf.Type) (target ebtf.Type, size int) {
+	p, ok := ebtf.As[*ebtf.Pointer](t)
+	if !ok {
+		return nil, 0
+	}
+	size, err := ebtf.Sizeof(p.Target)
+	if err != nil || size <= 0 {
+		return nil, 0
+	}
+	return p.Target, size
+}
+
+// fits tells whether a map can be the one that is defined. User space may have
+// changed its number of entries, and the size of its values.
+func (d *definition) fits(m *bpfmap.Map) bool {
+	switch {
+	case d.typ != m.Type, d.keySize != 0 && d.keySize != m.KeySize:
+		return false
+	case m.ValueType == 0:
+		return d.valueSize == 0 || d.valueSize == m.ValueSize
+	}
+	return true
+}
+
+// describe sets the types of what the kernel keeps none for: of keys, and of the
+// values of queues and stacks (map_check_btf in kernel/bpf/syscall.c).
+func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
+	if m.Key == nil && d.key != nil && d.keySize == m.KeySize {
+		if m.Key, err = shapes.Of(d.key); err != nil {
+			return err
+		}
+	}
+	untyped := m.Type == runtime.MapTypeQueue || m.Type == runtime.MapTypeStack
+	if untyped && m.Value == nil && d.value != nil && d.valueSize == m.ValueSize {
+		m.Value, err = shapes.OfMap(d.name, d.value)
+	}
+	return err
+}
