@@ -260,8 +260,8 @@ func isScalar(s *Shape) bool {
 }
 
 // find returns the captured map that fits, and an error if there is none or
-// more than one. Names are cut short by the kernel, so that maps of one object
-// can share one; likely decides between those.
+// more than one. Names that the kernel has cut short can be those of several maps
+// of one object; likely decides between those.
 func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) {
 	var candidates []*Map
 	var names []string
@@ -276,6 +276,9 @@ func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) 
 	}
 	if len(candidates) == 0 {
 		return nil, &MapNotFound{Requested: name, Available: names}
+	}
+	if len(candidates) > 1 {
+		candidates = preferred(candidates, func(m *Map) bool { return m.Name == name })
 	}
 	if len(candidates) > 1 {
 		candidates = preferred(candidates, likely)

@@ -196,7 +196,7 @@ func (f *fixture) set(t *table, slot int, path string, v reflect.Value) {
 
 func (f *fixture) addSection(i int, given any) {
 	shape := f.shapes.sections[i]
-	t := f.add(&Map{Name: kernelName(shape.Name), Type: MapTypeArray, KeySize: 4, ValueSize: shape.Size, Value: shape}, 1)
+	t := f.add(&Map{Name: shape.Name, Type: MapTypeArray, KeySize: 4, ValueSize: shape.Size, Value: shape}, 1)
 	if given != nil {
 		f.set(t, 0, shape.Name, reflect.ValueOf(given).Elem())
 	}
@@ -204,7 +204,7 @@ func (f *fixture) addSection(i int, given any) {
 
 func (f *fixture) addMap(i int, given any) error {
 	l := &f.layout.Maps[i]
-	m := &Map{Name: kernelName(l.Name), Type: l.Type}
+	m := &Map{Name: l.Name, Type: l.Type}
 	if l.Value != "" && !l.Type.isRing() {
 		m.Value = f.shapes.types[f.shapes.index[l.Value]]
 		m.ValueSize = m.Value.Size

@@ -110,3 +110,10 @@ func ParseMapType(text string) (MapType, error) {
 	}
 	return MapType(n), nil
 }
+
+// untypedValues tells whether the kernel keeps no type of the values of maps of
+// a type, whatever their definition says (map_check_btf, kernel/bpf/syscall.c).
+func (t MapType) untypedValues() bool { return t == MapTypeQueue || t == MapTypeStack }
+
+// untypedKeys is untypedValues for keys.
+func (t MapType) untypedKeys() bool { return t == MapTypeHashOfMaps || t == MapTypeStackTrace }

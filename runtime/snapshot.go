@@ -83,7 +83,7 @@ const (
 // Map is one captured BPF map: its header and its entries, in columns.
 type Map struct {
 	ID         uint32
-	Name       string // bpf_map.name, at most 15 bytes (BPF_OBJ_NAME_LEN)
+	Name       string // as in the source where the program's BTF has it, else bpf_map.name, cut after 15 bytes
 	Type       MapType
 	KeySize    int // bytes
 	ValueSize  int // bytes

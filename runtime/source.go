@@ -102,7 +102,7 @@ func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 		b.types[b.shapes.index[l.Value]].why = kernelsOwn
 	}
 	bound.m, bound.err = b.find(l.Name,
-		func(m *Map) bool { return m.Name == kernelName(l.Name) },
+		func(m *Map) bool { return m.Name == l.Name || m.Name == kernelName(l.Name) },
 		func(m *Map) bool { return b.resembles(m, i) })
 	if bound.m == nil {
 		return bound
@@ -185,12 +185,16 @@ func (m *boundMap) bindKey(c *comparison, want *Shape) error {
 	if want == nil {
 		return nil
 	}
-	if captured.Key == nil {
+	have := captured.Key
+	if have == nil && captured.Type.untypedKeys() && want.Size == m.keySize {
+		have = want
+	}
+	if have == nil {
 		return &NoShape{Map: m.name, Side: "key"}
 	}
-	m.key, _ = c.plan("key of "+m.name, want, captured.Key)
-	if captured.Key.Size > m.keySize {
-		return fmt.Errorf("its keys have %d bytes, and their type %d", m.keySize, captured.Key.Size)
+	m.key, _ = c.plan("key of "+m.name, want, have)
+	if have.Size > m.keySize {
+		return fmt.Errorf("its keys have %d bytes, and their type %d", m.keySize, have.Size)
 	}
 	return nil
 }
@@ -205,17 +209,21 @@ func (m *boundMap) bindValue(c *comparison, l *MapLayout) error {
 	if l.Value == "" {
 		return nil
 	}
-	if captured.Value == nil {
+	have := captured.Value
+	if own := m.b.shapes.types[m.b.shapes.index[l.Value]]; have == nil && captured.Type.untypedValues() && own.Size == captured.ValueSize {
+		have = own
+	}
+	if have == nil {
 		return &NoShape{Map: l.Name, Side: "value"}
 	}
 	if captured.Type == MapTypeStructOps {
 		return m.bindStructOps(c.bigEndian, l)
 	}
-	m.typ, m.shape = m.b.shapes.index[l.Value], captured.Value
-	m.plan, _ = c.plan("value of "+l.Name, m.b.shapes.types[m.typ], captured.Value)
-	m.b.bindType(c, m.typ, captured.Value)
-	if captured.Value.Size > captured.ValueSize {
-		return fmt.Errorf("its values have %d bytes, and their type %d", captured.ValueSize, captured.Value.Size)
+	m.typ, m.shape = m.b.shapes.index[l.Value], have
+	m.plan, _ = c.plan("value of "+l.Name, m.b.shapes.types[m.typ], have)
+	m.b.bindType(c, m.typ, have)
+	if have.Size > captured.ValueSize {
+		return fmt.Errorf("its values have %d bytes, and their type %d", captured.ValueSize, have.Size)
 	}
 	return nil
 }

@@ -88,6 +88,7 @@ func (v View) called(name string) []*mapReader {
 		case m.name == name:
 			exact = append(exact, m)
 		case len(name) > maxMapName && m.name == kernelName(name),
+			len(name) == maxMapName && kernelName(m.name) == name,
 			len(name) > 1 && name[0] == '.' && isSection(m.m, name):
 			likely = append(likely, m)
 		}
