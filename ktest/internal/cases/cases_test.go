@@ -1,0 +1,231 @@
+package cases_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/ktest/internal/cases"
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/vmm/cache"
+)
+
+func TestMain(m *testing.M) { ktest.Main(m) }
+
+// row is a case: a scheduler, and what its state has to be once tasks have run.
+type row struct {
+	object string
+	args   []string // of the program on libbpf, behind the object
+	only   string   // how it is loaded, "" for both ways
+	check  func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot)
+}
+
+var rows = []row{
+	{object: "kconfig", check: func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+		s := cases.BindKconfig(t, snap)
+		require.Equal(t, kernelVersion(t, vm), s.Bss().Version)
+		require.EqualValues(t, kernelVersion(t, vm), s.Kconfig().LINUX_KERNEL_VERSION)
+	}},
+	{object: "kconfig_weak", check: func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+		text := option(t, vm, "CONFIG_CC_VERSION_TEXT")
+		require.EqualValues(t, text[1], cases.BindKconfigWeak(t, snap).Bss().First)
+	}},
+	{object: "kconfig_types", check: checkKconfigTypes},
+	{object: "queue_stack", check: checkQueueStack},
+	{object: "maps_of_queues", check: checkMapsOfQueues},
+	{object: "long_names", check: checkLongNames},
+}
+
+// TestSchedulersHaveTheirRightValues runs each case as ktest loads it and as
+// libbpf does.
+func TestSchedulersHaveTheirRightValues(t *testing.T) {
+	loader := compileLoader(t)
+	for _, r := range rows {
+		object := filepath.Join("testdata", r.object+".bpf.o")
+		for how, scheduler := range map[string]ktest.Scheduler{
+			"object": ktest.Object(object),
+			"libbpf": ktest.Binary(loader, append([]string{guestObject}, r.args...)...),
+		} {
+			if r.only != "" && r.only != how {
+				continue
+			}
+			t.Run(r.object+"/"+how, func(t *testing.T) {
+				vm := ktest.Boot(t, ktest.Config{CPUs: 2})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				contents, err := os.ReadFile(object)
+				require.NoError(t, err)
+				require.NoError(t, vm.WriteFile(ctx, guestObject, contents, 0o644))
+				require.NoError(t, vm.Attach(ctx, scheduler))
+				workers, err := vm.Work(ctx, ktest.Sleep, 3)
+				require.NoError(t, err)
+				defer workers.Stop()
+				r.check(t, vm, vm.Freeze("running"))
+			})
+		}
+	}
+}
+
+// guestObject is where the program on libbpf finds the scheduler. Data sections
+// are called by the first part of its name.
+const guestObject = "/case.bpf.o"
+
+// compileLoader compiles testdata/loader.c for the guest, with the libbpf of the
+// kernel whose sources are in the cache: that of a distribution can be older than
+// what schedulers need.
+func compileLoader(t *testing.T) string {
+	dir, err := cache.Dir()
+	require.NoError(t, err)
+	trees, err := filepath.Glob(filepath.Join(dir, cache.Corpus, "*", "source", "tools"))
+	require.NoError(t, err)
+	if len(trees) == 0 && os.Getenv("CI") == "" {
+		t.Skip("no sources of libbpf in the cache: make test, or `ktgen kernel source`, fetches them")
+	}
+	require.NotEmpty(t, trees, "`ktgen kernel source` fetches libbpf")
+	tools := slices.Max(trees)
+	sources, err := filepath.Glob(filepath.Join(tools, "lib", "bpf", "*.c"))
+	require.NoError(t, err)
+
+	loader := filepath.Join(t.TempDir(), "loader")
+	args := []string{
+		"-O1", "-w", "-D_GNU_SOURCE", "-D_LARGEFILE64_SOURCE", "-D_FILE_OFFSET_BITS=64", "-Itestdata/include",
+		"-I" + tools + "/lib", "-I" + tools + "/include", "-I" + tools + "/include/uapi", "-o", loader, "testdata/loader.c",
+	}
+	clang := cmp.Or(os.Getenv("CLANG"), "clang-19")
+	out, err := exec.Command(clang, append(append(args, sources...), "-lelf", "-lz")...).CombinedOutput()
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("libbpf cannot be compiled: apt-get install clang-19 libbpf-dev\n%v\n%s", err, out)
+	}
+	require.NoError(t, err, "%s", out)
+	return loader
+}
+
+// kernelVersion is KERNEL_VERSION of the guest.
+func kernelVersion(t *testing.T, vm *ktest.VM) uint64 {
+	release, err := vm.ReadFile(t.Context(), "/proc/sys/kernel/osrelease")
+	require.NoError(t, err)
+	parts := regexp.MustCompile(`^(\d+)\.(\d+)\.(\d+)`).FindStringSubmatch(string(release))
+	require.NotNil(t, parts, "%s", release)
+	var version uint64
+	for _, part := range parts[1:] {
+		n, err := strconv.ParseUint(part, 10, 8)
+		require.NoError(t, err)
+		version = version<<8 | n
+	}
+	return version
+}
+
+// option is what the guest's kernel was configured with.
+func option(t *testing.T, vm *ktest.VM, name string) string {
+	release, err := vm.ReadFile(t.Context(), "/proc/sys/kernel/osrelease")
+	require.NoError(t, err)
+	config, err := vm.ReadFile(t.Context(), "/boot/config-"+string(release[:len(release)-1]))
+	require.NoError(t, err)
+	found := regexp.MustCompile(`(?m)^` + name + `=(.*)$`).FindSubmatch(config)
+	require.NotNil(t, found, name)
+	return string(found[1])
+}
+
+func number(t *testing.T, vm *ktest.VM, name string) uint64 {
+	n, err := strconv.ParseUint(option(t, vm, name), 0, 64)
+	require.NoError(t, err)
+	return n
+}
+
+func checkKconfigTypes(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+	seen := cases.BindKconfigTypes(t, snap).Bss().Seen
+	require.EqualValues(t, kernelVersion(t, vm), seen.Version)
+	require.True(t, seen.Cookie)
+	require.True(t, seen.Wrapper)
+	require.True(t, seen.Smp)
+	require.EqualValues(t, 'y', seen.Syscall)
+	tristates := map[string]cases.LibbpfTristate{"n": cases.LibbpfTristate_TRI_NO, "y": cases.LibbpfTristate_TRI_YES, "m": cases.LibbpfTristate_TRI_MODULE}
+	require.Equal(t, tristates[option(t, vm, "CONFIG_SCHED_CLASS_EXT")], seen.Ext)
+	require.Equal(t, tristates[option(t, vm, "CONFIG_VIRTIO_NET")], seen.Net)
+	require.EqualValues(t, number(t, vm, "CONFIG_LOG_BUF_SHIFT"), seen.Shift)
+	require.EqualValues(t, number(t, vm, "CONFIG_HZ"), seen.Hz)
+	require.EqualValues(t, number(t, vm, "CONFIG_NR_CPUS"), seen.Cpus)
+	require.EqualValues(t, number(t, vm, "CONFIG_PHYSICAL_ALIGN"), seen.Align)
+	require.EqualValues(t, number(t, vm, "CONFIG_DEFAULT_MMAP_MIN_ADDR"), seen.Least)
+	require.Equal(t, option(t, vm, "CONFIG_CC_VERSION_TEXT")[1:8], string(seen.Text), "cut where the array ends, with a NUL")
+	require.False(t, seen.Absent)
+	require.Zero(t, seen.AbsentToo)
+}
+
+// checkQueueStack compares the typed values with the bytes in the guest's memory,
+// which the kernel keeps without a type.
+func checkQueueStack(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+	s := cases.BindQueueStack(t, snap)
+	raw := mapOfType(t, snap, runtime.MapTypeQueue)
+	require.Positive(t, s.Waiting().Len())
+	require.Equal(t, raw.N, s.Waiting().Len())
+	for i, who := range s.Waiting().All() {
+		require.Equal(t, binary.LittleEndian.Uint32(raw.Values[i*8:]), who.Pid)
+		require.Less(t, who.Cpu, uint32(2))
+	}
+	require.Positive(t, s.Recent().Len())
+	for _, v := range s.Recent().All() {
+		require.GreaterOrEqual(t, *s.Recent().At(0), uint64(1000))
+		require.GreaterOrEqual(t, v, uint64(1000))
+	}
+
+	pid, err := snap.Map("waiting").At(0).Get("pid").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, s.Waiting().At(0).Pid, pid)
+	top, err := snap.Map("recent").At(0).Get("").Uint64()
+	require.NoError(t, err)
+	require.Equal(t, *s.Recent().At(0), top)
+}
+
+func mapOfType(t *testing.T, snap *runtime.Snapshot, typ runtime.MapType) *runtime.Map {
+	i := slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.Type == typ })
+	require.GreaterOrEqual(t, i, 0, "no %v among the maps", typ)
+	return snap.Maps[i]
+}
+
+func checkMapsOfQueues(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+	s := cases.BindMapsOfQueues(t, snap)
+	require.Zero(t, s.Bss().Lost)
+	entries := 0
+	for i, own := range []runtime.Queue[uint32]{s.Queue0(), s.Queue1()} {
+		inner := s.Queues().At(i)
+		require.Equal(t, own.Len(), inner.Len())
+		for j, pid := range inner.All() {
+			entries++
+			require.Less(t, pid, uint32(1<<22), "PID_MAX_LIMIT")
+			require.Equal(t, *own.At(j), pid)
+			byPath, err := snap.Map("queues").At(i).Inner().At(j).Get("").Uint64()
+			require.NoError(t, err)
+			require.EqualValues(t, pid, byPath)
+		}
+	}
+	require.Positive(t, entries)
+}
+
+func checkLongNames(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+	s := cases.BindLongNames(t, snap)
+	require.EqualValues(t, 11, *s.TasksPerDomainSum().At(0))
+	require.EqualValues(t, 22, *s.TasksPerDomainMax().At(0))
+	require.EqualValues(t, 3, *s.TasksPerDomainSeen().At(0))
+	require.EqualValues(t, 4, *s.TasksPerDomainKept().At(0))
+	require.EqualValues(t, 11, s.DataStatisticsOfDomains().FirstOnes)
+	require.EqualValues(t, 22, s.DataStatisticsOfTasks().SecondOnes)
+	for name, want := range map[string]uint64{
+		"tasks_per_domain_sum": 11, "tasks_per_domain_max": 22, "tasks_per_domain_seen": 3, "tasks_per_domain_kept": 4,
+	} {
+		got, err := snap.Map(name).At(0).Get("").Uint64()
+		require.NoError(t, err, name)
+		require.Equal(t, want, got, name)
+	}
+}

@@ -1,0 +1,8 @@
+// Package cases is code that ktgen generates for small schedulers, each of which
+// shows one thing that tools of this kind have had wrong. Its test runs them in a
+// guest, loaded by [ktest.Object] and by a program on libbpf, and compares what
+// generated code and paths read with what is right.
+package cases
+
+//go:generate testdata/build
+//go:generate go run github.com/ktgen/ktgen/cmd/ktgen -object testdata/kconfig.bpf.o -object testdata/kconfig_types.bpf.o -object testdata/kconfig_weak.bpf.o -object testdata/long_names.bpf.o -object testdata/maps_of_queues.bpf.o -object testdata/queue_stack.bpf.o -object testdata/resized_data.bpf.o -package cases
