@@ -23,6 +23,7 @@ type definition struct {
 	typ                runtime.MapType
 	keySize, valueSize int       // bytes; 0 if it does not say
 	key, value         ebtf.Type // nil if it does not say
+	valueID            ebtf.TypeID
 	inner              *definition
 }
 
@@ -32,6 +33,16 @@ func definitions(spec *ebtf.Spec) []*definition {
 	if spec.TypeByName(".maps", &section) != nil {
 		return nil
 	}
+	all := definitionsIn(section)
+	for _, d := range all {
+		if id, err := spec.TypeID(d.value); d.value != nil && err == nil {
+			d.valueID = id
+		}
+	}
+	return all
+}
+
+func definitionsIn(section *ebtf.Datasec) []*definition {
 	var all []*definition
 	for _, info := range section.Vars {
 		v, ok := info.Type.(*ebtf.Var)
@@ -122,7 +133,7 @@ func (d *definition) fits(m *bpfmap.Map) bool {
 	case m.ValueType == 0:
 		return d.valueSize == 0 || d.valueSize == m.ValueSize
 	}
-	return true
+	return d.valueID == 0 || uint32(d.valueID) == m.ValueType
 }
 
 // describe sets the types of what the kernel keeps none for: of keys, and of the

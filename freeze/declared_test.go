@@ -1,0 +1,73 @@
+package freeze
+
+import (
+	"testing"
+
+	ebtf "github.com/cilium/ebpf/btf"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// made is a map as the kernel has it.
+func made(id uint32, name string, typ runtime.MapType, valueSize int) *bpfmap.Map {
+	return &bpfmap.Map{Map: runtime.Map{ID: id, Name: name, Type: typ, KeySize: 4, ValueSize: valueSize}}
+}
+
+func TestMapsOfOneNameAreToldApart(t *testing.T) {
+	const short = "tasks_per_domai"
+	define := func(end string, typ runtime.MapType, valueSize int) *definition {
+		return &definition{name: short + end, typ: typ, keySize: 4, valueSize: valueSize}
+	}
+	sum, most := define("n_sum", runtime.MapTypeArray, 8), define("n_max", runtime.MapTypeArray, 8)
+	seen, kept := define("n_seen", runtime.MapTypeHash, 8), define("n_kept", runtime.MapTypeArray, 4)
+	array := func(id uint32) *bpfmap.Map { return made(id, short, runtime.MapTypeArray, 8) }
+	for name, row := range map[string]struct {
+		defs []*definition
+		maps []*bpfmap.Map
+		want map[uint32]string
+	}{
+		"in the order of their ids": {
+			[]*definition{sum, most}, []*bpfmap.Map{array(9), array(3)},
+			map[uint32]string{3: sum.name, 9: most.name},
+		},
+		"by type, when one was not made": {
+			[]*definition{sum, most, seen}, []*bpfmap.Map{made(5, short, runtime.MapTypeHash, 8)},
+			map[uint32]string{5: seen.name},
+		},
+		"by size, in another order": {
+			[]*definition{sum, kept}, []*bpfmap.Map{made(5, short, runtime.MapTypeArray, 4), array(6)},
+			map[uint32]string{5: kept.name, 6: sum.name},
+		},
+		"not, when one of two that are alike was not made": {
+			[]*definition{sum, most}, []*bpfmap.Map{array(5)}, map[uint32]string{},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := make(map[uint32]string)
+			p := &program{definitions: row.defs}
+			p.match(row.maps, func(m *bpfmap.Map, d *definition) { got[m.ID] = d.name })
+			require.Equal(t, row.want, got)
+		})
+	}
+}
+
+func TestDefinitionsThatAreNoneAreLeftOut(t *testing.T) {
+	integer := &ebtf.Int{Name: "int", Size: 4}
+	spell := func(n uint32) ebtf.Type {
+		return &ebtf.Pointer{Target: &ebtf.Array{Type: integer, Index: integer, Nelems: n}}
+	}
+	section := &ebtf.Datasec{Name: ".maps", Vars: []ebtf.VarSecinfo{
+		{Type: &ebtf.Var{Name: "number", Type: integer}},
+		{Type: &ebtf.Func{Name: "function"}},
+		{Type: &ebtf.Var{Name: "odd", Type: &ebtf.Struct{Members: []ebtf.Member{{Name: "type", Type: integer}, {Name: "value", Type: integer}, {Name: "values", Type: integer}}}}},
+		{Type: &ebtf.Var{Name: "queue", Type: &ebtf.Struct{Members: []ebtf.Member{{Name: "type", Type: spell(22)}, {Name: "value", Type: &ebtf.Pointer{Target: integer}}}}}},
+	}}
+	var got []*definition
+	require.NotPanics(t, func() { got = definitionsIn(section) })
+	require.Equal(t, []*definition{
+		{name: "odd", valueSize: 4},
+		{name: "queue", typ: runtime.MapTypeQueue, value: integer, valueSize: 4},
+	}, got)
+}

@@ -1,0 +1,56 @@
+package cases_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest/internal/cases"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+func queues(t *testing.T) *runtime.Snapshot {
+	snap := cases.QueueStackFixture{Waiting: []cases.Who{{Pid: 7, Cpu: 1}}, Recent: []uint64{1007}}.Snapshot(t)
+	for _, m := range snap.Maps {
+		if m.Type == runtime.MapTypeQueue || m.Type == runtime.MapTypeStack {
+			m.Value, m.Program = nil, nil // as the kernel keeps them
+		}
+	}
+	return snap
+}
+
+func TestQueuesAreReadByTheTypeOfGeneratedCode(t *testing.T) {
+	s := cases.BindQueueStack(t, queues(t))
+	require.Equal(t, cases.Who{Pid: 7, Cpu: 1}, *s.Waiting().At(0))
+	require.EqualValues(t, 1007, *s.Recent().At(0))
+}
+
+func TestQueueWithValuesOfAnotherSizeIsNotReadByThatType(t *testing.T) {
+	snap := queues(t)
+	m := mapOfType(t, snap, runtime.MapTypeQueue)
+	m.ValueSize, m.Stride, m.Values = 4, 4, m.Values[:4]
+	s, err := cases.OpenQueueStack(snap)
+	require.NoError(t, err)
+	var untyped *runtime.NoShape
+	require.ErrorAs(t, runtime.Try(func() { s.Waiting().At(0) }), &untyped)
+	require.Equal(t, "waiting", untyped.Map)
+}
+
+// Files of earlier versions, and guests whose loader leaves out the definitions,
+// have names that are cut.
+func TestNamesThatAreCutStillBind(t *testing.T) {
+	whole := cases.LongNamesFixture{TasksPerDomainSum: []uint64{11}}.Snapshot(t)
+	for _, m := range whole.Maps {
+		if m.Name == "tasks_per_domain_sum" {
+			m.Name = m.Name[:15]
+			whole.Maps = []*runtime.Map{m}
+			break
+		}
+	}
+	s, err := cases.OpenLongNames(whole)
+	require.NoError(t, err)
+	require.EqualValues(t, 11, *s.TasksPerDomainSum().At(0))
+	got, err := whole.Map("tasks_per_domain_sum").At(0).Get("").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, 11, got)
+}
