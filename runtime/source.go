@@ -102,7 +102,7 @@ func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 		b.types[b.shapes.index[l.Value]].why = kernelsOwn
 	}
 	bound.m, bound.err = b.find(l.Name,
-		func(m *Map) bool { return m.Name == l.Name || m.Name == kernelName(l.Name) },
+		func(m *Map) bool { return l.fits(m) },
 		func(m *Map) bool { return b.resembles(m, i) })
 	if bound.m == nil {
 		return bound
@@ -113,6 +113,15 @@ func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 	}
 	bound.err = bound.take(c, l, b.shapes.keys[i])
 	return bound
+}
+
+// fits tells whether a map can be the one of the layout by its name. One that the
+// kernel has cut short can be another's, and says nothing of a map of another type.
+func (l *MapLayout) fits(m *Map) bool {
+	if m.Name == l.Name {
+		return true
+	}
+	return m.Name == kernelName(l.Name) && m.Type.family() == l.Type.family()
 }
 
 // resembles tells whether a map has the type of map i of the layout, and a
