@@ -42,7 +42,7 @@ func (s *Snapshot) arenaGlobals() []arenaSection {
 			continue
 		}
 		m := s.sectionIn(arenas, shape.Shape)
-		m.ID, m.Program = uint32(firstSectionID+len(sections)), shape.program
+		m.ID, m.Program = firstSectionID+uint32(len(sections)), shape.program
 		sections = append(sections, arenaSection{m, arenas[0]})
 	}
 	return sections
