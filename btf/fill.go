@@ -170,15 +170,16 @@ func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
 	}
 	shape.Members = make([]runtime.Member, len(t.Vars))
 	vars := make([]*runtime.Shape, len(t.Vars))
+	names := VarNames(t)
 	for i, info := range t.Vars {
 		if end := uint64(info.Offset) + uint64(info.Size); end > uint64(t.Size) {
 			return c.broken(t, info.Type.TypeName(), "ends at byte %d of %d", end, t.Size)
 		}
-		elem, err := c.castMember(info.Type.TypeName(), info.Type, c.castsIn(t))
+		elem, err := c.castMember(names[i], info.Type, c.castsIn(t))
 		if err != nil {
 			return err
 		}
-		m := runtime.Member{Name: info.Type.TypeName(), Offset: int(info.Offset), Type: elem}
+		m := runtime.Member{Name: names[i], Offset: int(info.Offset), Type: elem}
 		if v, ok := info.Type.(*btf.Var); ok {
 			m.Static = v.Linkage == btf.StaticVar
 			m.Tags = v.Tags
@@ -191,4 +192,25 @@ func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
 	c.vars[shape] = vars
 	slices.SortStableFunc(shape.Members, func(a, b runtime.Member) int { return cmp.Compare(a.Offset, b.Offset) })
 	return nil
+}
+
+// VarNames returns how the variables of a section are called in shapes, in the
+// order of t.Vars: those that share a name are numbered in the order of their
+// offsets, as [runtime.Shape.TellApart] does.
+func VarNames(t *btf.Datasec) []string {
+	order := make([]int, len(t.Vars))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(t.Vars[i].Offset, t.Vars[j].Offset) })
+	section := runtime.Shape{Kind: runtime.KindSection, Members: make([]runtime.Member, len(order))}
+	for k, i := range order {
+		section.Members[k].Name = t.Vars[i].Type.TypeName()
+	}
+	section.TellApart()
+	names := make([]string, len(order))
+	for k, i := range order {
+		names[i] = section.Members[k].Name
+	}
+	return names
 }

@@ -189,9 +189,10 @@ func fieldOf(container btf.Type, path string) (ktbtf.Field, error) {
 	}
 	// As members of a struct, variables are found like any.
 	s := &btf.Struct{Name: section.Name, Size: section.Size}
-	for _, info := range section.Vars {
+	names := ktbtf.VarNames(section)
+	for i, info := range section.Vars {
 		if v, ok := info.Type.(*btf.Var); ok {
-			s.Members = append(s.Members, btf.Member{Name: v.Name, Type: v.Type, Offset: btf.Bits(info.Offset * 8)})
+			s.Members = append(s.Members, btf.Member{Name: names[i], Type: v.Type, Offset: btf.Bits(info.Offset * 8)})
 		}
 	}
 	return ktbtf.FieldOf(s, path)

@@ -405,9 +405,9 @@ func pathAt(t btf.Type, off int64, depth int) string {
 	case *btf.Union:
 		return memberPath(t.Members, off, depth)
 	case *btf.Datasec:
-		for _, info := range t.Vars {
+		for i, info := range t.Vars {
 			if v, ok := info.Type.(*btf.Var); ok && off >= int64(info.Offset) && off < int64(info.Offset)+int64(info.Size) {
-				return join(v.Name, pathAt(v.Type, off-int64(info.Offset), depth-1))
+				return join(ktbtf.VarNames(t)[i], pathAt(v.Type, off-int64(info.Offset), depth-1))
 			}
 		}
 	case *btf.Array:

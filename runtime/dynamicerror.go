@@ -21,6 +21,10 @@ type FieldNotFound struct {
 
 func (e *FieldNotFound) Error() string {
 	there := "; it has no members at all"
+	if same := sameNamed(e.Component, e.Available); len(same) > 0 {
+		return fmt.Sprintf("%s is a %s, which has %s called %s, as static variables of objects that were linked can be: say which, %s",
+			placeName(e.Walked), e.Type, count(len(same), "variable", "variables"), quote(e.Component), list(same))
+	}
 	if len(e.Available) > 0 {
 		there = "; it has " + list(e.Available)
 	}
@@ -136,17 +140,28 @@ func (e *PerCPUNotNarrowed) Error() string {
 	return fmt.Sprintf("%s has a value for each of %s: choose one with CPU(n) first", e.Map, count(e.CPUs, "CPU", "CPUs"))
 }
 
-// AmbiguousVar says that several global sections have a variable of that name.
+// AmbiguousVar says that several variables have that name: of several global
+// sections, or static ones of objects that were linked.
 type AmbiguousVar struct {
 	Requested string
-	FoundIn   []string // the sections' maps, in the order of the capture
-	MapIDs    []uint32 // their ids
+	FoundIn   []string // the section's map of each, in the order of the capture
+	MapIDs    []uint32 // its id
+	Names     []string // what each is called in the section: calls#1; nil if as was requested
 }
 
 func (e *AmbiguousVar) Error() string {
 	places := make([]string, len(e.FoundIn))
+	numbered := ""
 	for i, name := range e.FoundIn {
 		places[i] = fmt.Sprintf("%s (id %d)", name, e.MapIDs[i])
+		if i < len(e.Names) && e.Names[i] != e.Requested {
+			places[i] = e.Names[i] + " in " + places[i]
+			numbered = e.Names[i]
+		}
+	}
+	if numbered != "" {
+		return fmt.Sprintf("%s are called %q, as static variables of objects that were linked can be: %s: say which, such as %q, or read one with MapByID(id).At(0).Get",
+			count(len(places), "variable", "variables"), e.Requested, list(places), numbered)
 	}
 	return fmt.Sprintf("%s are called %q, in %s: choose the active scheduler's with Active().Var, or one with MapByID(id).At(0).Get", count(len(places), "variable", "variables"), e.Requested, list(places))
 }

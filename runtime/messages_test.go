@@ -30,6 +30,7 @@ var messages = []error{
 	&ktrt.VarNotFound{Requested: "slise", Section: "mysched.rodata", Available: []string{"slice"}},
 	&ktrt.VarNotFound{Requested: "slice"},
 	&ktrt.AmbiguousVar{Requested: "slice", FoundIn: []string{"old.bss", "new.bss"}, MapIDs: []uint32{3, 9}},
+	&ktrt.AmbiguousVar{Requested: "calls", FoundIn: []string{"my.data", "my.data"}, MapIDs: []uint32{3, 3}, Names: []string{"calls#1", "calls#2"}},
 	&ktrt.NoActiveScheduler{Reason: "no captured program has a sched_ext_ops"},
 	&ktrt.FieldNotFound{Requested: "ctx.wieght", Walked: "ctx", Component: "wieght", Type: "struct ctx", Available: []string{"weight", "policy"}},
 	&ktrt.FieldNotFound{Requested: "x", Component: "x", Type: "struct opaque"},

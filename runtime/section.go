@@ -48,14 +48,18 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	bound.values, bound.addrs, bound.base = m.Values, m.Addrs, m.Base
 	bound.shape = m.Value
 	members := make(map[string]Member, len(m.Value.Members))
-	names := make([]string, len(m.Value.Members))
+	names, same := make([]string, len(m.Value.Members)), make(map[string]int)
 	for i, member := range m.Value.Members {
 		members[member.Name], names[i] = member, member.Name
+		same[PlainName(member.Name)]++
 	}
 	for _, w := range want.Members {
 		h, exists := members[w.Name]
 		if !exists {
 			c.differ(want.Name+"."+w.Name, CType(w.Type), "no such variable"+didYouMean(w.Name, names))
+		} else if plain := PlainName(w.Name); plain != w.Name && same[plain] != want.sameNamed(plain) {
+			// Which of them has which number cannot be told any more.
+			c.differ(want.Name+"."+w.Name, CType(w.Type), fmt.Sprintf("%s of that name", count(same[plain], "variable", "variables")))
 		}
 		bound.vars = append(bound.vars, bound.bindVar(c, w, h))
 	}

@@ -254,6 +254,7 @@ func ParseShapes(text string) (*ShapeTable, error) {
 		return nil, &ShapeError{Line: p.line, Err: err}
 	}
 	for i, s := range p.table.shapes {
+		s.TellApart()
 		if err := p.table.settle(s); err != nil {
 			return nil, &ShapeError{Line: p.starts[i], Err: err}
 		}

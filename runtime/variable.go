@@ -67,6 +67,9 @@ func (g *globals) add(section *mapReader) {
 			g.names = append(g.names, m.Name)
 		}
 		g.byName[m.Name] = append(g.byName[m.Name], variable{section, m})
+		if plain := PlainName(m.Name); plain != m.Name {
+			g.byName[plain] = append(g.byName[plain], variable{section, m})
+		}
 	}
 }
 
@@ -87,6 +90,7 @@ func (v View) Var(name string) Value {
 	for _, f := range found {
 		ambiguous.FoundIn = append(ambiguous.FoundIn, f.section.name)
 		ambiguous.MapIDs = append(ambiguous.MapIDs, f.section.id())
+		ambiguous.Names = append(ambiguous.Names, f.member.Name)
 	}
 	return noVar(name, ambiguous)
 }
@@ -130,7 +134,7 @@ func (v View) noVariable(name string) error {
 // mayHold tells whether a section has a variable, as far as its type is known.
 func (m *mapReader) mayHold(name string) bool {
 	s := m.m.Value
-	return s == nil || s.Kind != KindSection || slices.ContainsFunc(s.Members, func(m Member) bool { return m.Name == name })
+	return s == nil || s.Kind != KindSection || slices.ContainsFunc(s.Members, func(m Member) bool { return m.Name == name || PlainName(m.Name) == name })
 }
 
 // has tells whether a map is part of the view.
