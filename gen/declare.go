@@ -215,9 +215,20 @@ func (b *builder) declareSection(s *Section, from sectionShape) {
 	s.Doc = []string{
 		fmt.Sprintf("%s holds the %s of %s.", s.TypeName, plural(len(from.shape.Members), "variable"), from.Name),
 	}
-	names := b.newScope()
+	names, same := b.newScope(), from.sameNamed()
 	for _, v := range from.shape.Members {
-		s.Vars = append(s.Vars, b.variable(names, from.Name, v))
+		path, goName, others := from.Name+"."+v.Name, exported(v.Name), []string(nil)
+		one, shared := same[v.Name]
+		if shared {
+			v.Name, goName = one.plain, one.name
+			others = []string{from.Name + "." + one.plain, one.unit + ":" + from.Name + "." + one.plain}
+		}
+		f := b.variable(v)
+		if shared {
+			f.Comment += fmt.Sprintf("; %s%s", strings.TrimPrefix(path, from.Name+"."), ofUnit(one.unit))
+		}
+		f.Name = names.claim(goName, path, others...)
+		s.Vars = append(s.Vars, f)
 	}
 }
 
@@ -228,7 +239,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-func (b *builder) variable(names *scope, section string, v runtime.Member) Field {
+func (b *builder) variable(v runtime.Member) Field {
 	var f Field
 	if elem := lazyElem(v.Type); elem != nil {
 		f = b.lazyVariable(v, elem)
@@ -238,7 +249,6 @@ func (b *builder) variable(names *scope, section string, v runtime.Member) Field
 	if v.Static {
 		f.Comment += " (static)"
 	}
-	f.Name = names.claim(exported(v.Name), section+"."+v.Name)
 	f.Offset = 0 // each variable is decoded from its own bytes
 	return f
 }

@@ -267,5 +267,11 @@ func (b *builder) build() error {
 	if err := b.declare(); err != nil {
 		return err
 	}
+	if len(b.clashes) == 0 {
+		return nil
+	}
+	if err := b.renames.ambiguous(); err != nil {
+		return err // which is why they clash
+	}
 	return errors.Join(b.clashes...)
 }

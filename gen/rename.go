@@ -16,7 +16,8 @@ type Rename struct {
 	// C says what gets the name: "task_ctx" or "struct task_ctx", "map stats",
 	// ".bss", a member "task_ctx.weight", a variable ".bss.nr_tasks", an
 	// enumerator "policy.POLICY_EXT", or the Go name that a type without a name
-	// has otherwise. Of several objects all are meant, or one: "layered:task_ctx".
+	// has otherwise. Of the static variables of linked files that share a name it
+	// is ".data.calls#2" or "lib.bpf.c:.data.calls". Of several objects all are meant, or one: "layered:task_ctx".
 	C  string
 	Go string
 }
@@ -104,7 +105,15 @@ func (r *renamer) check() error {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			return &ChoiceError{"rename", c.String(), fmt.Errorf("-rename %q: %s has no name to change; %s", c, c.C, hint)}
-		case len(meant) > 1:
+		}
+	}
+	return r.ambiguous()
+}
+
+// ambiguous returns a [*ChoiceError] if one name was chosen for several things.
+func (r *renamer) ambiguous() error {
+	for i, c := range r.chosen {
+		if meant := r.meant[i]; len(meant) > 1 {
 			err := fmt.Errorf("-rename %q: %s can be %s; say which, such as -rename %q", c, c.C, strings.Join(meant, " or "), meant[0]+"="+c.Go)
 			return &ChoiceError{"rename", c.String(), err}
 		}

@@ -25,6 +25,7 @@ type file struct {
 	ext     *extInfo
 
 	bySection map[elf.SectionIndex]map[string][]*elf.Symbol
+	units     map[*elf.Symbol]string // of local symbols: the C file
 	relocates map[int][]*elf.Section // the sections of relocations, by the one that they are for
 	placed    placed                 // once maps and sections are read
 }
@@ -117,8 +118,15 @@ func (f *file) index() error {
 		}
 	}
 	f.bySection = make(map[elf.SectionIndex]map[string][]*elf.Symbol)
+	f.units = make(map[*elf.Symbol]string)
+	unit := "" // whose local symbols follow (System V ABI, symbol table, STT_FILE)
 	for i := range f.symbols {
 		sym := &f.symbols[i]
+		if elf.ST_TYPE(sym.Info) == elf.STT_FILE {
+			unit = path.Base(sym.Name)
+		} else if elf.ST_BIND(sym.Info) == elf.STB_LOCAL && unit != "" {
+			f.units[sym] = unit
+		}
 		if sym.Section == elf.SHN_UNDEF || sym.Section >= elf.SHN_LORESERVE {
 			continue
 		}

@@ -100,6 +100,7 @@ type Var struct {
 	Type   btf.Type
 	Tags   []string // BTF decl tags
 	Static bool     // internal linkage: one file, or one function, can name it
+	Unit   string   // Static: the C file, of several that were linked; empty if the object does not say
 	Hidden bool     // visible to the objects it is linked with only
 	Weak   bool
 }

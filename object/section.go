@@ -71,6 +71,7 @@ func (o *Object) layOut(f *file, s *Section) {
 		}
 		vars = append(vars, info)
 		s.Vars = append(s.Vars, variable(v, info, sym))
+		s.Vars[len(s.Vars)-1].Unit = f.units[sym]
 	}
 	s.Type.Vars = vars
 	s.Type.Size = uint32(s.Size)
