@@ -25,6 +25,10 @@ func HTML(w io.Writer, snaps ...*runtime.Snapshot) error { return Page(w, snaps,
 // named the page has only those: of each snapshot the ones that it has. A name
 // that none of them has is an error of [runtime.Snapshot.Map].
 func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot, maps ...string) error {
+	return writePage(w, snaps, Story{Plots: plots}, maps)
+}
+
+func writePage(w io.Writer, snaps []*runtime.Snapshot, story Story, maps []string) error {
 	if len(snaps) == 0 {
 		return errors.New("write a page: there is no snapshot to show")
 	}
@@ -32,8 +36,8 @@ func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot, maps ...string) 
 	if err != nil {
 		return err
 	}
-	draws := len(snaps)+len(plots) > 1
-	before, rest, err := pageText(snaps, draws)
+	draws := len(snaps)+len(story.Plots) > 1
+	before, rest, err := pageText(story, snaps, draws)
 	if err != nil {
 		return err
 	}
@@ -47,9 +51,10 @@ func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot, maps ...string) 
 		}
 		out.text("</script>\n")
 	}
-	for _, p := range plots {
+	for _, p := range story.Plots {
 		out.plot(p)
 	}
+	out.text(story.end())
 	out.text(between)
 	if draws {
 		out.file("uPlot.iife.min.js")
@@ -95,7 +100,7 @@ func chooseOfEach(snaps []*runtime.Snapshot, names []string) ([][]runtime.MapVie
 }
 
 // pageText returns what comes before the captures and after them.
-func pageText(snaps []*runtime.Snapshot, draws bool) (before, after string, err error) {
+func pageText(story Story, snaps []*runtime.Snapshot, draws bool) (before, after string, err error) {
 	text, err := page.ReadFile("page/page.html")
 	if err != nil {
 		return "", "", err
@@ -113,7 +118,8 @@ func pageText(snaps []*runtime.Snapshot, draws bool) (before, after string, err 
 	}
 	before, after, _ = strings.Cut(string(text), "{{data}}")
 	head, body, _ := strings.Cut(before, "{{style}}")
-	return strings.ReplaceAll(head, "{{title}}", html.EscapeString(pageTitle(snaps))) + string(style) + body, after, nil
+	head = strings.ReplaceAll(head, "{{title}}", html.EscapeString(story.title(snaps)))
+	return head + string(style) + strings.Replace(body, "{{opening}}\n", story.opening(), 1), after, nil
 }
 
 func pageTitle(snaps []*runtime.Snapshot) string {

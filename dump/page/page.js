@@ -396,6 +396,30 @@ const times = captures.map(c => (Date.parse(c.taken) - Date.parse(captures[0].ta
 const timed = times.every((t, i) => i === 0 ? t === 0 : t > times[i - 1]);
 const seconds = timed ? times : captures.map((_, i) => i + 1);
 
+// The end of the scheduler: the first capture that knows why it ends, and when that
+// was by the clock of what was judged.
+const ends = c => c.scheduler && c.scheduler.reason ? c.scheduler.state === "disabled" ? "ended" : "about to end" : "";
+const endOf = captures.findIndex(ends);
+const endTitle = endOf < 0 ? "" : schedulerText(captures[endOf].scheduler);
+const judgedEnd = $("end") ? JSON.parse($("end").textContent) : null;
+
+// endMark is a plugin of uPlot that draws a line there, and keeps it in view.
+function endMark(at) {
+	const mark = document.createElement("div");
+	mark.className = "end";
+	mark.textContent = "end";
+	mark.title = endTitle;
+	return { hooks: {
+		init: u => u.over.append(mark),
+		draw: u => {
+			const x = u.valToPos(at, "x"), width = u.over.clientWidth;
+			mark.style.left = x + "px";
+			mark.classList.toggle("left", x > width / 2);
+			mark.hidden = x < 0 || x > width + 1;
+		},
+	} };
+}
+
 function plotLink(row, l) {
 	const a = document.createElement("a");
 	a.className = "plotlink";
@@ -432,7 +456,7 @@ const colors = ["#0969da", "#cf222e", "#1a7f37", "#8250df", "#bf8700", "#1b7c83"
 
 function addPlot(name, series) {
 	const xLabel = timed ? "seconds" : "capture";
-	drawPlot(plotBox(name), xLabel, seconds, series.map((s, i) => ({ label: s.name || "value", stroke: colors[i % colors.length], width: 2, points: { show: true, size: 6 }, values: s.values })));
+	drawPlot(plotBox(name), xLabel, seconds, series.map((s, i) => ({ label: s.name || "value", stroke: colors[i % colors.length], width: 2, points: { show: true, size: 6 }, values: s.values })), endOf < 0 ? null : seconds[endOf]);
 }
 
 // addJudged plots a series that was judged, with what is wrong marked.
@@ -444,7 +468,7 @@ function addJudged(p) {
 		lines.push({ label: l.name || "value", stroke: colors[2 * i % colors.length], width: 2, points: { show: p.x.length < 200, size: 6 }, values: l.values });
 		if (l.marked) lines.push({ label: "violation", stroke: colors[1], width: 0, points: { show: true, size: 12, fill: colors[1] }, values: l.marked });
 	});
-	drawPlot(box, "seconds", p.x, lines);
+	drawPlot(box, "seconds", p.x, lines, judgedEnd);
 	const text = document.createElement("pre");
 	text.textContent = p.text;
 	box.append(text);
@@ -460,12 +484,15 @@ function plotBox(name) {
 	return box;
 }
 
-function drawPlot(box, xLabel, x, lines) {
+// drawPlot draws lines, and the end of the scheduler unless end is null.
+function drawPlot(box, xLabel, x, lines, end) {
 	const dim = getComputedStyle(document.body).getPropertyValue("--dim"), line = getComputedStyle(document.body).getPropertyValue("--line");
 	const axis = { stroke: dim, grid: { stroke: line }, ticks: { stroke: line } };
 	const big = n => Math.abs(n) >= 1e6 ? n.toExponential(2).replace("e+", "e") : String(n);
 	new uPlot({
-		width: Math.max(380, box.clientWidth - 16), height: 190, scales: { x: { time: false } },
+		width: Math.max(380, box.clientWidth - 16), height: 190,
+		scales: { x: { time: false, ...(end === null ? {} : { range: (_, min, max) => [Math.min(min, end), Math.max(max, end)] }) } },
+		plugins: end === null ? [] : [endMark(end)],
 		axes: [{ ...axis, label: xLabel, labelSize: 18, size: 34 }, { ...axis, size: 74, values: (_, ticks) => ticks.map(big) }],
 		series: [{ label: xLabel }, ...lines.map(({ values, ...l }) => l)],
 		legend: { show: true },
@@ -601,7 +628,7 @@ function choose() {
 }
 
 function options(select, chosen, none) {
-	const all = captures.map((c, i) => new Option((i + 1) + ": " + (c.name || "snapshot"), i));
+	const all = captures.map((c, i) => new Option((i + 1) + ": " + (c.name || "snapshot") + (ends(c) ? " (" + ends(c) + ")" : ""), i));
 	if (none) all.unshift(new Option("nothing", -1));
 	select.replaceChildren(...all);
 	select.value = chosen;
