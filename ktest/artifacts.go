@@ -1,6 +1,7 @@
 package ktest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -223,7 +224,7 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 		{name: "verifier.log", write: text(vm.verifierLog())},
 	}
 	latest := vm.latest()
-	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest, vm.judged())})
+	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest, vm.story(vm.judged()))})
 	for i, c := range latest {
 		name := fmt.Sprintf("%02d-%s", i+1, fileName(c.Name))
 		files = append(files, snapshotArtifacts(name, c)...)
@@ -235,8 +236,9 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 // captured: a browser has to hold it.
 const maxPage = 16 << 20
 
-// page writes the latest of captures as one page, with the series of verdicts.
-func page(captures []series.Capture, verdicts []series.Verdict) func(io.Writer) error {
+// page writes the latest of captures as one page, with the story of their run. When
+// the scheduler ended is told by the first capture that knows why.
+func page(captures []series.Capture, story dump.Story) func(io.Writer) error {
 	return func(w io.Writer) error {
 		var shown []*runtime.Snapshot
 		room := maxPage
@@ -249,13 +251,45 @@ func page(captures []series.Capture, verdicts []series.Verdict) func(io.Writer) 
 				break
 			}
 			shown = append(shown, snap)
+			if snap.Scheduler.Reason != "" {
+				story.Ended, story.End = true, c.Elapsed
+			}
 		}
 		if len(shown) == 0 {
 			return nil
 		}
 		slices.Reverse(shown)
-		return dump.Page(w, shown, plotsOf(verdicts))
+		return dump.PageOf(w, shown, story)
 	}
+}
+
+// story is what the page of a test says beside its captures.
+func (vm *VM) story(verdicts []series.Verdict) dump.Story {
+	s := dump.Story{Reason: vm.reason(verdicts), Plots: plotsOf(verdicts)}
+	if vm.tb != nil {
+		s.Test = vm.tb.Name()
+	}
+	return s
+}
+
+// reason says in a line why the test has failed, as far as the guest, its scheduler
+// and the verdicts tell; it is empty for a failure of the test's own.
+func (vm *VM) reason(verdicts []series.Verdict) string {
+	if err := vm.machine.Err(); err != nil && !errors.Is(err, vmm.ErrClosed) {
+		return firstLine(err.Error())
+	}
+	vm.mu.Lock()
+	err := cmp.Or(vm.unasked, vm.failed)
+	vm.mu.Unlock()
+	if err != nil {
+		return firstLine(err.Error())
+	}
+	for _, v := range verdicts {
+		if !v.Passed() {
+			return firstLine(v.String())
+		}
+	}
+	return ""
 }
 
 // snapshotArtifacts are a snapshot as a file for tools, and as text.

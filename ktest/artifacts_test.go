@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/series"
 )
@@ -60,11 +61,11 @@ func TestSnapshotsAreWrittenForToolsAndForPeople(t *testing.T) {
 
 	var html strings.Builder
 	big := &runtime.Snapshot{Name: "too large for a browser", Timing: runtime.Timing{Bytes: 1 << 30}}
-	require.NoError(t, page([]series.Capture{{Snapshot: big}, {Snapshot: snap}}, nil)(&html))
+	require.NoError(t, page([]series.Capture{{Snapshot: big}, {Snapshot: snap}}, dump.Story{})(&html))
 	require.Contains(t, html.String(), "counters")
 	require.NotContains(t, html.String(), big.Name)
 	html.Reset()
-	require.NoError(t, page([]series.Capture{{NoSnapshot: errors.New("none")}}, nil)(&html))
+	require.NoError(t, page([]series.Capture{{NoSnapshot: errors.New("none")}}, dump.Story{})(&html))
 	require.Empty(t, html.String())
 
 	gone := errors.New("it was dropped")

@@ -25,11 +25,11 @@ func (vm *VM) Judge(verdicts ...series.Verdict) {
 	}
 }
 
-// WritePage writes the latest captures as one page, with the series of verdicts:
-// what a failed test leaves behind as captures.html. Without captures it
-// writes nothing.
+// WritePage writes the latest captures as one page, which begins with why the
+// test fails, names it, and draws the series of verdicts: what a failed test leaves
+// behind as captures.html. Without captures it writes nothing.
 func (vm *VM) WritePage(w io.Writer, verdicts ...series.Verdict) error {
-	return page(vm.latest(), verdicts)(w)
+	return page(vm.latest(), vm.story(verdicts))(w)
 }
 
 func (vm *VM) judged() []series.Verdict {

@@ -1,6 +1,7 @@
 package ktest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -205,6 +206,16 @@ func (vm *VM) observe(s *scx.Scheduler, exit Exit, err error) (Exit, error) {
 // unexpectedExit returns why a scheduler has ended that nobody has asked to. It
 // tells so once.
 func (vm *VM) unexpectedExit() error {
+	err := vm.untoldExit()
+	if err != nil {
+		vm.mu.Lock()
+		vm.unasked = cmp.Or(vm.unasked, err)
+		vm.mu.Unlock()
+	}
+	return err
+}
+
+func (vm *VM) untoldExit() error {
 	s, err := vm.ended()
 	if s == nil {
 		return err

@@ -44,6 +44,7 @@ type VM struct {
 	dismissed bool           // the latest was ended because the test had failed
 	observed  bool           // its exit has been returned to the caller, or told
 	unnoticed error          // why one before it has ended; nil if that was told
+	unasked   error          // the first end that fails the test; nil if none does
 	autopsy   chan struct{}  // closed when its end has been captured, or is none to capture
 	attached  chan struct{}  // closed when the next scheduler is attached
 	works     map[Work]int   // calls of Work
