@@ -6,6 +6,7 @@
 // source: maps_of_queues.bpf.o digest: sha256:b5a8c4e55a80684c780a189f8dbaabec3fbe1dc10b740445b2dffb1f98603775
 // source: queue_stack.bpf.o digest: sha256:eba066fa49cfb586e776b2267c87128b9733e62baadffd59a9663ff397779041
 // source: resized_data.bpf.o digest: sha256:8acf5c9a1a9985fd2aec07400878f6b34eba705223fb7971c0474779f541dd90
+// source: statics_sched.bpf.o digest: sha256:47b504f7d5936fdda3b449aac788d46f4c86b67aa0392593cc187ec3667c3cfe
 
 package cases
 
@@ -467,6 +468,50 @@ type ResizedDataBss struct {
 	Total uint64 // +0 u64 total
 }
 
+// StaticsSchedSnap is a snapshot, read as the state of statics_sched.bpf.o.
+type StaticsSchedSnap struct {
+	binding *ktrt.Binding
+}
+
+// BindStaticsSched reads a snapshot on behalf of a test. The test fails at once if the guest
+// runs another statics_sched.bpf.o than this file was generated from, and whenever a read
+// through what is returned fails, with a message that names the line of the read.
+func BindStaticsSched(tb ktrt.TB, s *ktrt.Snapshot, opts ...ktrt.Option) StaticsSchedSnap {
+	return StaticsSchedSnap{layoutStaticsSched.Bind(tb, s, opts...)}
+}
+
+// OpenStaticsSched reads a snapshot outside of tests. Reads that fail panic with a
+// *ktrt.Error, which ktrt.Try returns.
+func OpenStaticsSched(s *ktrt.Snapshot, opts ...ktrt.Option) (StaticsSchedSnap, error) {
+	binding, err := layoutStaticsSched.Open(s, opts...)
+	return StaticsSchedSnap{binding}, err
+}
+
+// Binding returns what s reads through, for functions such as ktrt.Addr.
+func (s StaticsSchedSnap) Binding() *ktrt.Binding {
+	return s.binding
+}
+
+// N3Ops returns the operations of the struct_ops map n3_ops, as the
+// kernel has them registered: functions have the addresses of trampolines, and
+// members that the guest's kernel lacks are zero.
+func (s StaticsSchedSnap) N3Ops() *SchedExtOps {
+	return ktrt.LoadStructOps(s.binding, mapStaticsSchedN3Ops, decodeSchedExtOps)
+}
+
+// Data returns the global variables of .data.
+func (s StaticsSchedSnap) Data() *StaticsSchedData {
+	return ktrt.LoadSection(s.binding, sectionStaticsSchedData, decodeStaticsSchedData)
+}
+
+// StaticsSchedData holds the 4 variables of .data.
+type StaticsSchedData struct {
+	Calls_StaticsSchedA uint32 // +0 u32 calls (static); calls#1 of statics_sched_a.c
+	Deep_StaticsSchedA  uint64 // +8 u64 deep (static); deep#1 of statics_sched_a.c
+	Calls_StaticsSchedB uint32 // +16 u32 calls (static); calls#2 of statics_sched_b.c
+	Deep_StaticsSchedB  uint16 // +20 u16 deep (static); deep#2 of statics_sched_b.c
+}
+
 // LibbpfTristate is enum libbpf_tristate.
 type LibbpfTristate uint32
 
@@ -868,6 +913,49 @@ func (f ResizedDataFixture) maps() []any {
 	}
 }
 
+// StaticsSchedFixture is a state of statics_sched.bpf.o, for tests without a guest. What is not given is
+// zero, and a map without entries is empty. Pointers can lead to entries of maps
+// and to values of their own, which are put into the arena.
+type StaticsSchedFixture struct {
+	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+
+	Data StaticsSchedData // section .data
+
+	N3Ops SchedExtOps // map n3_ops
+}
+
+// Snapshot returns the fixture as a snapshot. It fails the test if a value does
+// not fit its type in C.
+func (f StaticsSchedFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
+	return layoutStaticsSched.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+}
+
+// Bind reads the fixture on behalf of a test, as BindStaticsSched reads a snapshot.
+func (f StaticsSchedFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) StaticsSchedSnap {
+	return BindStaticsSched(tb, f.Snapshot(tb), opts...)
+}
+
+// Open reads the fixture outside of tests, as OpenStaticsSched reads a snapshot.
+func (f StaticsSchedFixture) Open(opts ...ktrt.Option) (StaticsSchedSnap, error) {
+	s, err := layoutStaticsSched.Fixture(f.CPUs, f.sections(), f.maps())
+	if err != nil {
+		return StaticsSchedSnap{}, err
+	}
+	return OpenStaticsSched(s, opts...)
+}
+
+func (f StaticsSchedFixture) sections() []any {
+	return []any{
+		sectionStaticsSchedData: &f.Data,
+	}
+}
+
+func (f StaticsSchedFixture) maps() []any {
+	return []any{
+		mapStaticsSchedN3Ops: &f.N3Ops,
+	}
+}
+
 func decodeKconfigBss(v *KconfigBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	v.Version = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
 }
@@ -937,6 +1025,13 @@ func decodeResizedDataDataRecs(v *ResizedDataDataRecs, vars *ktrt.Vars, d *ktrt.
 
 func decodeResizedDataBss(v *ResizedDataBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	v.Total = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+}
+
+func decodeStaticsSchedData(v *StaticsSchedData, vars *ktrt.Vars, _ *ktrt.Decoder) {
+	v.Calls_StaticsSchedA = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
+	v.Deep_StaticsSchedA = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
+	v.Calls_StaticsSchedB = binary.LittleEndian.Uint32(vars.Bytes(2)[0:4])
+	v.Deep_StaticsSchedB = binary.LittleEndian.Uint16(vars.Bytes(3)[0:2])
 }
 
 func decodeRec(v *Rec, raw []byte, _ *ktrt.Decoder) {
@@ -1514,6 +1609,74 @@ typedef	u64	unsigned long long
 int	unsigned long long	8
 section	.bss	8
 	0	total	u64
+struct	sched_ext_ops	232
+	0	select_cpu	*#1
+	8	enqueue	*#2
+	16	dispatch	*#3
+	24	running	*#4
+	32	stopping	*#5
+	40	set_weight	*#6
+	48	init_task	*#7
+	56	cgroup_init	*#8
+	64	cgroup_set_weight	*#9
+	72	init	*#10
+	80	exit	*#11
+	88	flags	u64
+	96	timeout_ms	u32
+	100	name	[128]char
+#1 func	
+#2 func	
+#3 func	
+#4 func	
+#5 func	
+#6 func	
+#7 func	
+#8 func	
+#9 func	
+#10 func	
+#11 func	
+char	char	1	signed
+`
+
+// Maps of statics_sched.bpf.o, as accessors refer to them.
+const (
+	mapStaticsSchedN3Ops = iota
+)
+
+// Sections of statics_sched.bpf.o, as accessors refer to them.
+const (
+	sectionStaticsSchedData = iota
+)
+
+// layoutStaticsSched is what statics_sched.bpf.o was when this file was generated;
+// BindStaticsSched compares it with the guest.
+var layoutStaticsSched = ktrt.Layout{
+	Object:  "statics_sched.bpf.o",
+	Package: "cases",
+	Shapes:  shapesStaticsSched,
+	Types: []string{
+		typeSchedExtOps: "struct sched_ext_ops",
+	},
+	Maps: []ktrt.MapLayout{
+		mapStaticsSchedN3Ops: {Name: "n3_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+	},
+	Sections: []string{
+		sectionStaticsSchedData: "section .data",
+	},
+}
+
+const shapesStaticsSched = `
+section	.data	22
+	0 static	"calls#1"	u32
+	8 static	"deep#1"	u64
+	16 static	"calls#2"	u32
+	20 static	"deep#2"	u16
+typedef	u32	unsigned int
+typedef	u64	unsigned long long
+typedef	u16	unsigned short
+int	unsigned int	4
+int	unsigned long long	8
+int	unsigned short	2
 struct	sched_ext_ops	232
 	0	select_cpu	*#1
 	8	enqueue	*#2

@@ -45,6 +45,7 @@ var rows = []row{
 	{object: "queue_stack", check: checkQueueStack},
 	{object: "maps_of_queues", check: checkMapsOfQueues},
 	{object: "long_names", check: checkLongNames},
+	{object: "statics_sched", check: checkStatics},
 }
 
 // TestSchedulersHaveTheirRightValues runs each case as ktest loads it and as
@@ -211,6 +212,27 @@ func checkMapsOfQueues(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
 		}
 	}
 	require.Positive(t, entries)
+}
+
+// checkStatics reads the variables of one name that two linked units have, and
+// writes to one of them.
+func checkStatics(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+	requireStatics(t, cases.BindStaticsSched(t, snap).Data())
+	s := cases.BindStaticsSched(t, snap)
+	before := s.Data().Calls_StaticsSchedB
+	require.NoError(t, vm.Write(t.Context(), ktest.Set(s, &s.Data().Calls_StaticsSchedA, 0x20000000)))
+
+	written := cases.BindStaticsSched(t, vm.Freeze("written")).Data()
+	require.GreaterOrEqual(t, written.Calls_StaticsSchedA, uint32(0x20000000))
+	require.Equal(t, before, written.Calls_StaticsSchedB, "a write to one leaves the other")
+}
+
+func requireStatics(t *testing.T, d *cases.StaticsSchedData) {
+	require.Greater(t, d.Calls_StaticsSchedA, uint32(0x11))
+	require.Less(t, d.Calls_StaticsSchedA, uint32(0x10000000))
+	require.Greater(t, d.Calls_StaticsSchedB, uint32(0x10000000))
+	require.EqualValues(t, 6, d.Deep_StaticsSchedA)
+	require.EqualValues(t, 8, d.Deep_StaticsSchedB)
 }
 
 func checkLongNames(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
