@@ -45,32 +45,63 @@ func (s Space) String() string {
 func (s *Shape) IsCast() bool { return s.Kind == KindPointer && s.Declared != "" }
 
 // Annotation says how it is known that v is a pointer, if the program declares
-// it as something else: "cast→kernel" or "cast→arena", "cast→map" and
-// "cast→global" for the program's own objects elsewhere, and "cast→unknown" for
-// one that leads to either. "sdt_alloc", behind that and in parentheses if there
-// is both, is what the target was taken for by: it is an object of an
-// [Allocator], and the program declares its type and does not define it. It is
-// empty for other pointers that BTF declares, and for everything else.
+// it as something else, and where its address leads: "cast→kernel" or
+// "cast→arena", "cast→map" and "cast→global" for the program's own objects
+// elsewhere. NULL, and an address that nothing was captured at, are annotated
+// with what package cast has found, "cast→unknown" if that is several of these.
+// "sdt_alloc", behind "cast→arena" in parentheses if there is both, is what the
+// target was taken for by: it is an object of an [Allocator], and the program
+// declares its type and does not define it. It is empty for other pointers that
+// BTF declares, and for everything else.
 func (v Value) Annotation() string {
 	u := v.underlying()
-	if v.err != nil || u == nil {
+	if v.err != nil || u == nil || u.Kind != KindPointer {
 		return ""
 	}
-	how := annotation(u)
-	if u.Kind != KindPointer || v.root.m.r.asAllocated(u.Elem, v.load(u)) == nil {
-		return how
-	}
-	if how == "" {
+	r, addr := v.root.m.r, v.load(u)
+	allocated := r.asAllocated(u.Elem, addr) != nil
+	switch {
+	case u.IsCast() && allocated:
+		return "cast→arena (sdt_alloc)"
+	case u.IsCast():
+		return "cast→" + r.spaceOf(u, addr).String()
+	case allocated:
 		return "sdt_alloc"
 	}
-	return how + " (sdt_alloc)"
+	return ""
 }
 
-func annotation(u *Shape) string {
-	if !u.IsCast() {
-		return ""
+// spaceOf is the space that a cast's address is in; the cast's own if nothing
+// was captured there.
+func (r *reader) spaceOf(cast *Shape, addr uint64) Space {
+	if addr == 0 {
+		return cast.Space // also where it is an offset into the arena
 	}
-	return "cast→" + u.Space.String()
+	r.memory.load(r.snapshot)
+	canonical := r.memory.canonical(addr)
+	if at, ok := r.memory.span(canonical); ok {
+		return at.space()
+	}
+	switch {
+	case r.memory.inArena(canonical):
+		return SpaceArena
+	case r.kernel.any(r.snapshot, addr):
+		return SpaceKernel
+	}
+	return cast.Space
+}
+
+// space is where the memory of a span is.
+func (s *span) space() Space {
+	switch {
+	case s.owner == nil:
+		return SpaceKernel
+	case len(s.owner.Extents) > 0:
+		return SpaceArena
+	case s.owner.Value != nil && s.owner.Value.Kind == KindSection:
+		return SpaceGlobal
+	}
+	return SpaceMap
 }
 
 // Casts lists the pointers of the layout that the program declares as

@@ -82,6 +82,30 @@ type kernelIndex struct {
 
 // at returns the object of that name at an address, or nil.
 func (x *kernelIndex) at(s *Snapshot, addr uint64, name string) *KernelObject {
+	x.load(s)
+	i, ok := slices.BinarySearchFunc(x.objects, addr, func(o *KernelObject, addr uint64) int {
+		return cmp.Or(cmp.Compare(o.Addr, addr), cmp.Compare(o.Name, name))
+	})
+	if !ok {
+		return nil
+	}
+	return x.objects[i]
+}
+
+// any tells whether an object of any name that could be read is at an address.
+func (x *kernelIndex) any(s *Snapshot, addr uint64) bool {
+	x.load(s)
+	i, _ := slices.BinarySearchFunc(x.objects, addr, func(o *KernelObject, addr uint64) int { return cmp.Compare(o.Addr, addr) })
+	for ; i < len(x.objects) && x.objects[i].Addr == addr; i++ {
+		if x.objects[i].Fault == FaultNone {
+			return true
+		}
+	}
+	return false
+}
+
+// load indexes a snapshot's objects once.
+func (x *kernelIndex) load(s *Snapshot) {
 	x.once.Do(func() {
 		x.objects = make([]*KernelObject, len(s.Kernel))
 		for i := range s.Kernel {
@@ -91,11 +115,4 @@ func (x *kernelIndex) at(s *Snapshot, addr uint64, name string) *KernelObject {
 			return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name))
 		})
 	})
-	i, ok := slices.BinarySearchFunc(x.objects, addr, func(o *KernelObject, addr uint64) int {
-		return cmp.Or(cmp.Compare(o.Addr, addr), cmp.Compare(o.Name, name))
-	})
-	if !ok {
-		return nil
-	}
-	return x.objects[i]
 }

@@ -115,10 +115,15 @@ func (m *memory) canonical(addr uint64) uint64 {
 	return addr
 }
 
+// inArena tells whether a canonical address is in an arena, captured or not.
+func (m *memory) inArena(addr uint64) bool {
+	return slices.ContainsFunc(m.arenas, func(a arena) bool { return addr-a.high < arenaWindow })
+}
+
 // missing is the error for a pointer to memory at a canonical address that was
 // not captured.
 func (m *memory) missing(pointer *Shape, addr uint64, target *Shape) error {
-	if pointer.Space == SpaceArena && len(m.arenas) > 0 && !slices.ContainsFunc(m.arenas, func(a arena) bool { return addr-a.high < arenaWindow }) {
+	if pointer.Space == SpaceArena && len(m.arenas) > 0 && !m.inArena(addr) {
 		return &Contradiction{Addr: addr, Type: CType(target), Found: "the address is outside the arena"}
 	}
 	return &NotCaptured{Addr: addr, Type: CType(target)}

@@ -252,15 +252,29 @@ func TestReadSide(t *testing.T) {
 		}},
 		{"Annotation says how a pointer was recovered", func(t *testing.T, s *ktrt.Snapshot) {
 			for space, want := range map[ktrt.Space]string{ktrt.SpaceKernel: "cast→kernel", ktrt.SpaceArena: "cast→arena", ktrt.SpaceMap: "cast→map", ktrt.SpaceGlobal: "cast→global", ktrt.SpaceUnknown: "cast→unknown"} {
-				require.Equal(t, want, held(newGuest(), castOf(space, taskCtx), taskAt(1)).Get("task").Annotation())
+				require.Equal(t, want, held(newGuest(), castOf(space, taskCtx), 0).Get("task").Annotation(), "NULL leads nowhere")
 			}
 			require.Empty(t, s.Map("task_ctxs").At(0).Get("leader").Annotation(), "BTF declares it")
+		}},
+		{"Annotation says where the address leads, whatever was expected", func(t *testing.T, s *ktrt.Snapshot) {
+			const global, object, arena = 0xffff_c900_0005_0000, 0xffff_8881_0000_0000, 1 << 44
+			at := slices.IndexFunc(s.Maps, func(m *ktrt.Map) bool { return m.Name == "mysched.data" })
+			s.Maps[at].Base = global
+			s.Kernel = []ktrt.KernelObject{{Addr: object, Name: "task_ctx", Data: make([]byte, 8)}}
+			for addr, want := range map[uint64]string{
+				taskAt(1): "cast→map", global: "cast→global", object: "cast→kernel", arena + 8: "cast→arena", arena + 1<<20: "cast→arena", 8: "cast→arena",
+			} {
+				for _, expected := range []ktrt.Space{ktrt.SpaceUnknown, ktrt.SpaceKernel, ktrt.SpaceArena} {
+					require.Equal(t, want, held(s, castOf(expected, taskCtx), addr).Get("task").Annotation(), "%#x", addr)
+				}
+			}
+			require.Equal(t, "cast→unknown", held(s, castOf(ktrt.SpaceUnknown, taskCtx), object+8).Get("task").Annotation(), "nothing was captured there")
 		}},
 		{"a type that another object defines adds no annotation", func(t *testing.T, s *ktrt.Snapshot) {
 			s.Programs[0].Shapes = []*ktrt.Shape{structure("cgroup", 8, member(4, "id", u32))}
 			declared := &ktrt.Shape{Kind: ktrt.KindFwd, Name: "cgroup"}
 			require.Empty(t, held(s, pointer(declared), taskAt(1)).Get("task").Annotation())
-			require.Equal(t, "cast→kernel", held(s, castOf(ktrt.SpaceKernel, declared), taskAt(1)).Get("task").Annotation())
+			require.Equal(t, "cast→map", held(s, castOf(ktrt.SpaceMap, declared), taskAt(1)).Get("task").Annotation())
 		}},
 		{"errors stick to the end of a chain", func(t *testing.T, s *ktrt.Snapshot) {
 			_, err := s.Map("nosuch").CPU(9).At(9).Get("a").Get("b").Uint64()
@@ -408,7 +422,7 @@ func held(s *ktrt.Snapshot, t *ktrt.Shape, addr uint64) ktrt.Entry {
 	m := columns(&ktrt.Map{Name: "held", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, Value: structure("holder", 8, member(0, "task", t)), Program: s.Programs[1]}, 1, 1)
 	m.ID = 99
 	writer{m.Values}.u64(0, addr)
-	return (&ktrt.Snapshot{Guest: s.Guest, Programs: s.Programs, Maps: append(slices.Clone(s.Maps), m)}).Map("held").At(0)
+	return (&ktrt.Snapshot{Guest: s.Guest, Programs: s.Programs, Maps: append(slices.Clone(s.Maps), m), Kernel: s.Kernel}).Map("held").At(0)
 }
 
 // pointers has a map whose value p leads through n pointers to a struct.
