@@ -403,7 +403,7 @@ func (r *reader) eachPointer(data []byte, s *Shape, depth int, see func(pointer 
 // header and the payload. It is nil for anything else.
 func (r *reader) asAllocated(s *Shape, addr uint64) *Shape {
 	u := s.Underlying()
-	if u == nil || u.Kind != KindFwd || r.definition(u) != nil {
+	if u == nil || u.Kind != KindFwd || r.defined.of(r.snapshot, u.Name).shape != nil {
 		return nil
 	}
 	index := r.allocators()

@@ -92,7 +92,7 @@ func (r *reader) named(p *Program, name string) *Shape {
 			}
 		}
 	}
-	if s := r.definition(&Shape{Kind: KindFwd, Name: name}); s != nil && s.Kind == KindStruct {
+	if s, err := r.definition(&Shape{Kind: KindFwd, Name: name}); err == nil && s.Kind == KindStruct {
 		return s
 	}
 	return nil

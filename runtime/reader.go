@@ -157,30 +157,78 @@ func (m *mapReader) keyShape() (*Shape, error) {
 // another's can define.
 type definitions struct {
 	once   sync.Once
-	byName map[string]*Shape
+	byName map[string][]*Shape
+	found  sync.Map // name to definition, of those that were asked for
 }
 
-// definition returns the struct or union that fwd declares, or nil.
-func (r *reader) definition(fwd *Shape) *Shape {
-	r.defined.once.Do(func() {
-		r.defined.byName = make(map[string]*Shape)
-		for _, p := range r.snapshot.Programs {
-			r.defined.add(p)
+// definition is what the programs say of a struct or union.
+type definition struct {
+	shape   *Shape
+	differs bool // from program to program
+}
+
+// definition returns the struct or union that fwd declares. The error is a
+// [*NotBound] if there is none, or if programs define it differently.
+func (r *reader) definition(fwd *Shape) (*Shape, error) {
+	switch d := r.defined.of(r.snapshot, fwd.Name); {
+	case d.differs:
+		return nil, &NotBound{Type: CType(fwd), Reason: "its BTF declares it, and the programs that define it do so differently"}
+	case d.shape == nil:
+		return nil, &NotBound{Type: CType(fwd), Reason: "its BTF declares it and does not define it"}
+	default:
+		return d.shape, nil
+	}
+}
+
+func (x *definitions) of(s *Snapshot, name string) definition {
+	x.once.Do(func() {
+		x.byName = make(map[string][]*Shape)
+		for _, p := range s.Programs {
+			x.add(p)
 		}
 	})
-	return r.defined.byName[fwd.Name]
+	if known, ok := x.found.Load(name); ok {
+		return known.(definition)
+	}
+	var d definition
+	for _, s := range x.byName[name] {
+		if d.shape == nil {
+			d.shape = s
+		}
+		d.differs = d.differs || !sameDefinition(d.shape, s)
+	}
+	x.found.Store(name, d)
+	return d
 }
 
-func (d *definitions) add(p *Program) {
+func (x *definitions) add(p *Program) {
 	if p == nil {
 		return
 	}
 	for _, s := range p.Shapes {
-		if s == nil || s.Name == "" || s.Kind != KindStruct && s.Kind != KindUnion {
-			continue
-		}
-		if d.byName[s.Name] == nil {
-			d.byName[s.Name] = s
+		if s != nil && s.Name != "" && (s.Kind == KindStruct || s.Kind == KindUnion) {
+			x.byName[s.Name] = append(x.byName[s.Name], s)
 		}
 	}
+}
+
+// sameDefinition tells whether two structs have the same members, of the same C
+// types at the same places.
+func sameDefinition(a, b *Shape) bool {
+	if a == b {
+		return true
+	}
+	there, back := newComparison(false), newComparison(false)
+	if there.settle(a) != nil || back.settle(b) != nil {
+		return false
+	}
+	same := func(v, w Member) bool {
+		return v.Name == w.Name && v.Offset == w.Offset && v.Bits == w.Bits && v.BitOffset == w.BitOffset && CType(v.Type) == CType(w.Type)
+	}
+	if a.Kind != b.Kind || a.Size != b.Size || !slices.EqualFunc(a.Fields(), b.Fields(), same) {
+		return false
+	}
+	p, ok := there.plan("", a, b)
+	q, fits := back.plan("", b, a)
+	return ok && fits && p == nil && q == nil
 }

@@ -346,6 +346,18 @@ func TestReadSide(t *testing.T) {
 			writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1)-4+16) // whose weight comes after 4 bytes
 			requireUint(t, 101, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id"))
 		}},
+		{"a type that others define differently is not read", func(t *testing.T, s *ktrt.Snapshot) {
+			writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1))
+			one, same, moved := structure("cgroup", 8, member(4, "id", u32)), structure("cgroup", 8, member(4, "id", u32)), structure("cgroup", 8, member(0, "id", u32))
+			for _, other := range []*ktrt.Shape{moved, structure("cgroup", 8, member(4, "id", s32)), structure("cgroup", 8, member(4, "nr", u32)), structure("cgroup", 8)} {
+				s := newGuest()
+				writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1))
+				s.Programs[0].Shapes, s.Programs[1].Shapes = []*ktrt.Shape{one}, append(s.Programs[1].Shapes, other)
+				require.ErrorContains(t, as[*ktrt.NotBound](t, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id").Err()), "the programs that define it do so differently")
+			}
+			s.Programs[0].Shapes, s.Programs[1].Shapes = []*ktrt.Shape{one}, append(s.Programs[1].Shapes, same)
+			requireUint(t, 0, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id"))
+		}},
 		{"what is absent from a part of a map proves nothing", func(t *testing.T, s *ktrt.Snapshot) {
 			m := s.Map("truncated")
 			requireUint(t, 0, m.At(0).Get(""))

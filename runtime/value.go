@@ -275,9 +275,9 @@ func product(a, b int) (p uint64, ok bool) {
 // pointee returns the shape of what pointers to s lead to, after checking it.
 func (r *reader) pointee(s *Shape) (*Shape, error) {
 	if u := s.Underlying(); u != nil && u.Kind == KindFwd {
-		definition := r.definition(u)
-		if definition == nil {
-			return nil, &NotBound{Type: CType(s), Reason: "its BTF declares it and does not define it"}
+		definition, err := r.definition(u)
+		if err != nil {
+			return nil, err
 		}
 		s = definition
 	}
