@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
+	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -111,18 +112,67 @@ func (b *builder) kernelType(name string, fields, accessed map[string]selection)
 const maxNesting = 64
 
 // definition returns the only struct or union of that name, or nil: the
-// object's, or that of another object in the package.
+// object's, or that of the other objects in the package, if these agree.
 func (b *builder) definition(name string) btf.Type {
 	found := definitionsIn(b.obj, name)
-	for _, other := range b.siblings {
-		if len(found) == 0 {
-			found = definitionsIn(other.obj, name)
-		}
+	if len(found) == 0 {
+		return b.siblingDefinition(name)
 	}
+	return only(found, name)
+}
+
+// only returns the definition of that name if there is no other, and none of a
+// flavor; else nil.
+func only(found []btf.Type, name string) btf.Type {
 	if len(found) != 1 || found[0].TypeName() != name {
 		return nil
 	}
 	return found[0]
+}
+
+// siblingDefinition returns what the other objects of the package define as
+// name. Of the kernel's types each object knows members of its own, which are
+// found by name: the first will do. It is nil if others differ.
+func (b *builder) siblingDefinition(name string) btf.Type {
+	var first *part
+	var found btf.Type
+	for _, other := range b.siblings {
+		t := only(definitionsIn(other.obj, name), name)
+		switch {
+		case t == nil || found != nil && b.isOfKernel(name):
+			continue
+		case found == nil:
+			first, found = other, t
+		case definitionText(first, found) != definitionText(other, t):
+			b.warnOnce("struct %s is declared and not read: %s and %s define it differently (rename it in one of them, or generate a package for each)", name, first.obj.Name, other.obj.Name)
+			return nil
+		}
+	}
+	return found
+}
+
+// isOfKernel tells whether any object of the package takes a type for the
+// kernel's.
+func (b *builder) isOfKernel(name string) bool {
+	return b.prune.kernel[name] || slices.ContainsFunc(b.siblings, func(p *part) bool { return kernelTypes(p.obj)[name] })
+}
+
+// definitionText describes a type with all that it holds by value.
+func definitionText(p *part, t btf.Type) string {
+	shape, err := ktbtf.NewShallowShapes(p.obj.Types).Of(t)
+	if err != nil {
+		return err.Error()
+	}
+	var w runtime.ShapeWriter
+	w.Add(shape)
+	return w.String()
+}
+
+// warnOnce is warnf for what can be met several times.
+func (b *builder) warnOnce(format string, args ...any) {
+	if w := fmt.Sprintf(format, args...); !slices.Contains(b.model.Warnings, w) {
+		b.model.Warnings = append(b.model.Warnings, w)
+	}
 }
 
 // definitionsIn returns the structs and unions of that name, and of those that
