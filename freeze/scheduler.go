@@ -81,6 +81,24 @@ func enumerators(spec *ebtf.Spec, name string) map[uint64]string {
 	return names
 }
 
+// ExitKind returns where the kernel notes, in struct scx_sched of the scheduler that
+// runs, that it has to end and why: size bytes that are 0 before. ok is false without
+// a scheduler, and for a kernel that does not tell.
+func (f *Freezer) ExitKind() (addr uint64, size int, ok bool) {
+	if f.sched == nil || f.sched.root == 0 {
+		return 0, 0, false
+	}
+	f.peek.mu.Lock()
+	defer f.peek.mu.Unlock()
+	f.peek.space.Flush()
+	sched, err := f.peek.space.Addr(f.sched.root)
+	if err != nil || sched == 0 {
+		return 0, 0, false
+	}
+	at, ok := sched.Add(uint64(f.sched.exitKind.Offset))
+	return uint64(at), f.sched.exitKind.Size, ok
+}
+
 // read returns what is known of the scheduler. What cannot be read is not known.
 func (l *schedulerLayout) read(space *kmem.Space) (s runtime.Scheduler) {
 	if l == nil {

@@ -25,9 +25,10 @@ const (
 // awaitExit captures the state that a scheduler leaves behind when it ends without
 // having been asked to: because of an error, a stall, or a program that dies. The
 // agent keeps its maps for that.
-func (vm *VM) awaitExit(s *scx.Scheduler, done chan struct{}) {
+func (vm *VM) awaitExit(s *scx.Scheduler, last *lastMoment, done chan struct{}) {
 	defer close(done)
 	<-s.Done()
+	last.keep()
 	if _, err := s.Exit(); s.Asked() || errors.Is(err, guest.ErrLost) || vm.machine.Err() != nil {
 		return
 	}

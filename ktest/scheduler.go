@@ -86,6 +86,7 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if before := vm.current(); before != nil {
 		vm.awaitReport(before)
 	}
+	last := vm.awaitLastMoment(started)
 	unnoticed := vm.unexpectedExit() // of the scheduler before
 	vm.mu.Lock()
 	defer vm.mu.Unlock()
@@ -93,7 +94,8 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	vm.scheduler, vm.observed, vm.autopsy = started, false, make(chan struct{})
 	close(vm.attached)
 	vm.attached = make(chan struct{})
-	go vm.awaitExit(started, vm.autopsy) // ends with the scheduler
+	vm.last = last
+	go vm.awaitExit(started, last, vm.autopsy) // ends with the scheduler
 	return nil
 }
 

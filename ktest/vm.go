@@ -45,6 +45,7 @@ type VM struct {
 	observed  bool           // its exit has been returned to the caller, or told
 	unnoticed error          // why one before it has ended; nil if that was told
 	unasked   error          // the first end that fails the test; nil if none does
+	last      *lastMoment    // of the scheduler
 	autopsy   chan struct{}  // closed when its end has been captured, or is none to capture
 	attached  chan struct{}  // closed when the next scheduler is attached
 	works     map[Work]int   // calls of Work

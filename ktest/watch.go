@@ -153,10 +153,22 @@ func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Wat
 	}
 	w := &Watch{vm: vm, target: target, opts: opts, freeze: f, changed: make(chan struct{}), ended: make(chan struct{})}
 	w.stats.Armed = true
-	if w.point, err = vm.machine.Watch(ctx, target.addr, target.size, w.onHit); err != nil {
+	w.point, err = vm.machine.Watch(ctx, target.addr, target.size, w.onHit)
+	if full := (*vmm.WatchLimitError)(nil); errors.As(err, &full) && vm.yieldLastMoment() {
+		w.point, err = vm.machine.Watch(ctx, target.addr, target.size, w.onHit)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// yieldLastMoment makes room for a watch that the test has asked for.
+func (vm *VM) yieldLastMoment() bool {
+	vm.mu.Lock()
+	last := vm.last
+	vm.mu.Unlock()
+	return last != nil && last.yield()
 }
 
 // onHit is called while the guest stands still.

@@ -14,6 +14,7 @@
 struct sched_ext_ops {
 	void (*enqueue)(struct task_struct *p, u64 enq_flags);
 	void (*dispatch)(s32 cpu, struct task_struct *prev);
+	void (*exit_task)(struct task_struct *p, struct scx_exit_task_args *args);
 	void (*cpu_online)(s32 cpu);
 	void (*cpu_offline)(s32 cpu);
 	s32 (*init)(void);
@@ -41,6 +42,10 @@ void scx_bpf_exit_bstr(s64 exit_code, char *fmt, unsigned long long *data, u32 d
 
 static char fault_message[] = "the fault was asked for";
 static unsigned long long no_data[1];
+
+#if FAULT == STALL
+u32 nr_stuck; /* tasks that are never dispatched; forgotten when they exit, as a queue would be emptied */
+#endif
 
 static __always_inline bool is_worker(const struct task_struct *p)
 {
@@ -84,8 +89,10 @@ void fault_enqueue(u64 *args)
 	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
 
 #if FAULT == STALL
-	if (!(p->flags & PF_KTHREAD))
+	if (!(p->flags & PF_KTHREAD)) {
+		__sync_fetch_and_add(&nr_stuck, 1);
 		return;
+	}
 #elif FAULT == ERROR
 	if (is_worker(p))
 		scx_bpf_error_bstr(fault_message, no_data, 0);
@@ -117,6 +124,14 @@ void fault_cpu_offline(u64 *args)
 }
 #endif
 
+#if FAULT == STALL
+SEC("struct_ops/exit_task")
+void fault_exit_task(u64 *args)
+{
+	nr_stuck = 0;
+}
+#endif
+
 SEC("struct_ops.s/init")
 s32 fault_init(u64 *args)
 {
@@ -133,6 +148,9 @@ struct sched_ext_ops fault_ops = {
 #if FAULT == DOCILE
 	.cpu_online = (void *)fault_cpu_online,
 	.cpu_offline = (void *)fault_cpu_offline,
+#endif
+#if FAULT == STALL
+	.exit_task = (void *)fault_exit_task,
 #endif
 	.init = (void *)fault_init,
 	.timeout_ms = FAULT == STALL ? 2000 : PATIENT_MS,

@@ -146,6 +146,9 @@ func (s *Scheduler) Asked() bool {
 	return s.stopping.Load() && s.err == nil && (s.exit.Kind == ExitUnreg || s.exit.Kind == ExitNone)
 }
 
+// Stopping reports whether the scheduler was asked to end before it had.
+func (s *Scheduler) Stopping() bool { return s.stopping.Load() }
+
 // Runs asks the guest's kernel whether the scheduler is enabled. Whoever is told
 // that it is not can wait for Done.
 func (s *Scheduler) Runs(ctx context.Context) (bool, error) {
