@@ -84,6 +84,7 @@ func (vm *VM) hooks() scenario.Hooks {
 		Stop:    vm.stopScheduler,
 		Ended:   vm.Exited,
 		Why:     vm.schedulerEnd,
+		Died:    vm.schedulerDied,
 		Install: vm.upload,
 		Begin:   vm.StartClock,
 		Phase:   func(step int, name string) { vm.EnterPhase(series.Phase{Step: step, Name: name}) },
@@ -114,6 +115,25 @@ func (vm *VM) stopScheduler(ctx context.Context) error {
 		return err
 	}
 	return exit.Err()
+}
+
+// schedulerDied says why a scheduler has ended by itself, if the kernel says that it
+// has.
+func (vm *VM) schedulerDied() error {
+	vm.awaitVerdict()
+	s := vm.current()
+	if s == nil {
+		return nil
+	}
+	select {
+	case <-s.Done():
+	default:
+		return nil
+	}
+	if s.Asked() {
+		return nil
+	}
+	return vm.schedulerEnd()
 }
 
 // schedulerEnd says why a scheduler that has ended did.

@@ -318,6 +318,28 @@ func TestASchedulerThatDiesEndsTheScenario(t *testing.T) {
 	requireNothingLeft(t, vm)
 }
 
+// An op that fails because the scheduler dies of it says what that died of.
+func TestOpsThatASchedulerDiesOfSayWhy(t *testing.T) {
+	for name, sched := range map[string]ktest.Scheduler{"object": fault("cgroup-error"), "program": program()} {
+		t.Run(name, func(t *testing.T) {
+			vm := ktest.Boot(t, ktest.Config{Files: withObject("cgroup-error"), ExpectExit: true})
+			ctx := bound(t, time.Minute)
+			require.NoError(t, vm.Cgroup(ctx, scenario.Cgroup{Name: "before"}))
+			require.NoError(t, vm.Attach(ctx, sched))
+			_, err := vm.Exec(ctx, "/init", "-test.run=^$") // a task that is enqueued
+			require.NoError(t, err)
+			err = vm.Cgroup(ctx, scenario.Cgroup{Name: "a"})
+			var died *scenario.SchedulerDied
+			require.ErrorAs(t, err, &died)
+			var exited *ktest.ExitedError
+			require.ErrorAs(t, err, &exited)
+			require.Equal(t, "unexpected stash", exited.Exit.Message)
+			require.ErrorContains(t, err, `cgroup "a": the scheduler has ended: `)
+			require.ErrorContains(t, err, "device or resource busy")
+		})
+	}
+}
+
 // Functions of the test that an op calls perform ops, and a capture that cannot be
 // kept is a warning.
 func TestHooksOfAScenarioPerformOps(t *testing.T) {

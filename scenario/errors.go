@@ -69,13 +69,27 @@ func (e *Unsupported) Error() string {
 // Died is a worker that ended though nothing had told it to.
 type Died struct{ wire.Died }
 
-// SchedulerDied is a scheduler that ended while a scenario ran.
-type SchedulerDied struct{ Err error }
+// SchedulerDied is a scheduler that ended while a scenario ran, or an op did.
+type SchedulerDied struct {
+	Err   error // how it ended
+	While error // what an op failed with meanwhile, which is its effect as a rule; may be nil
+}
 
-func (e *SchedulerDied) Error() string { return "the scheduler has ended: " + e.Err.Error() }
+func (e *SchedulerDied) Error() string {
+	s := "the scheduler has ended: " + e.Err.Error()
+	if e.While != nil {
+		s += fmt.Sprintf(" (while: %v)", e.While)
+	}
+	return s
+}
 
-// Unwrap returns Err.
-func (e *SchedulerDied) Unwrap() error { return e.Err }
+// Unwrap returns Err and While.
+func (e *SchedulerDied) Unwrap() []error {
+	if e.While == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.While}
+}
 
 // NotCaptured is a snapshot that a [Capture] did not get.
 type NotCaptured struct {

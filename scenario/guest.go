@@ -29,6 +29,9 @@ type Hooks struct {
 	// has been started. Why says how, once it is closed.
 	Ended func() <-chan struct{}
 	Why   func() error
+	// Died asks the kernel whether the scheduler has ended by itself, and returns
+	// why: it knows so before Ended tells. It is asked when an op has failed.
+	Died func() error
 
 	// Install puts a program of this machine into the guest.
 	Install func(ctx context.Context, guest, host string) error
@@ -92,6 +95,9 @@ func (h Hooks) complete() Hooks {
 	if h.Why == nil {
 		h.Why = func() error { return lacks("Why") }
 	}
+	if h.Died == nil {
+		h.Died = func() error { return nil }
+	}
 	if h.Install == nil {
 		h.Install = func(context.Context, string, string) error { return lacks("Install") }
 	}
@@ -152,12 +158,26 @@ func (g *Guest) perform(ctx context.Context, op Op) error {
 		leave()
 	}
 	if err := op.do(&performance{ctx: ctx, guest: g}); err != nil || calls {
-		return err
+		return g.orDeath(err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.state = after
 	return nil
+}
+
+// orDeath returns how the scheduler has ended, if it has, in place of what an op has
+// failed with: making a cgroup, for example, fails by the number that the dying
+// scheduler returned, and only its last words say why.
+func (g *Guest) orDeath(err error) error {
+	died := (*SchedulerDied)(nil)
+	if err == nil || errors.As(err, &died) {
+		return err
+	}
+	if why := g.hooks.Died(); why != nil {
+		return &SchedulerDied{Err: why, While: err}
+	}
+	return err
 }
 
 // enter waits for the turn of an op.
