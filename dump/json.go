@@ -170,6 +170,10 @@ func (e *encoder) document(views []runtime.MapView) {
 	e.timing(s.Timing)
 	e.member("guest")
 	e.guest(s.Guest)
+	if s.KernelReason != "" {
+		e.stringMember("kernel_status", statusName(s.KernelStatus))
+		e.stringMember("kernel_reason", s.KernelReason)
+	}
 	if e.layouts != nil {
 		e.layoutMembers()
 	}

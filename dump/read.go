@@ -108,7 +108,9 @@ type document struct {
 		Paused time.Duration `json:"paused_ns"`
 		Bytes  int
 	}
-	Guest struct {
+	KernelStatus string `json:"kernel_status"`
+	KernelReason string `json:"kernel_reason"`
+	Guest        struct {
 		Release, Arch string
 		BigEndian     bool `json:"big_endian"`
 		PageSize      int  `json:"page_size"`
@@ -230,6 +232,10 @@ func (d *documentReader) snapshot() (*runtime.Snapshot, error) {
 			Release: d.Guest.Release, Arch: d.Guest.Arch, BigEndian: d.Guest.BigEndian,
 			PageSize: d.Guest.PageSize, CPUs: d.Guest.CPUs, Online: d.Guest.Online,
 		},
+	}
+	if d.KernelReason != "" {
+		d.s.KernelStatus = runtime.Status(max(int(runtime.Truncated), slices.Index(statusNames[:], d.KernelStatus)))
+		d.s.KernelReason = d.KernelReason
 	}
 	for _, step := range []func() error{d.readTaken, d.readTypes, d.readKernel, d.readMaps, d.readTargets} {
 		if err := step(); err != nil {

@@ -26,12 +26,15 @@ var pages = regexp.MustCompile(`"extents":\[[^]]*\]`)
 func TestDocumentsAreReadBack(t *testing.T) {
 	s := guest(5000)
 	s.Maps[2].Base = 0xffff_8880_0020_0000
+	s.KernelStatus, s.KernelReason = ktrt.Truncated, "3 objects reach the limit"
 	first := asJSON(t, s)
 	read, err := dump.ReadJSON(strings.NewReader(first))
 	require.NoError(t, err)
 	require.Equal(t, pages.ReplaceAllString(first, ""), pages.ReplaceAllString(asJSON(t, read), ""))
 	require.Equal(t, s.Guest, read.Guest)
 	require.Equal(t, s.Timing, read.Timing)
+	require.Equal(t, s.KernelStatus, read.KernelStatus)
+	require.Equal(t, s.KernelReason, read.KernelReason)
 	require.True(t, s.Taken.Equal(read.Taken))
 	load, err := read.Var("head").Get("next.next.load").Uint64()
 	require.NoError(t, err)

@@ -183,6 +183,9 @@ func (p *printer) header(views []runtime.MapView) {
 	p.fact("guest", guestText(s.Guest))
 	p.fact("paused", timingText(s.Timing))
 	p.fact("maps", countStatuses(views))
+	if s.KernelReason != "" {
+		p.fact("kernel", clean(s.KernelReason))
+	}
 	if !p.o.Zeros {
 		p.fact("note", "members, elements and entries that are zero are left out")
 	}

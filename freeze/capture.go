@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
@@ -67,7 +68,8 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 			warm, followed = nil, nil // the walk that counts will report it
 		}
 	}()
-	pass := f.pass(f.running, nil, f.options.Select)
+	deadline := time.Now().Add(f.options.MaxPause)
+	pass := f.pass(f.running, nil, f.options.Select, deadline)
 	// The guest runs, so errors are to be expected and mean nothing.
 	_ = pass.Walk(ctx, f.mapIDR)
 	_ = pass.Copy(ctx)
@@ -83,19 +85,19 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 		f.programs.plan(m, f.planner)
 	}
 	f.planner.Deepen(f.options.Chase.Depth, f.options.Chase.Follow)
-	followed, _ = f.chase(ctx, f.running, pass, nil)
+	followed, _ = f.chase(ctx, f.running, pass, nil, deadline)
 	return pass, followed
 }
 
-// pass returns a walk whose time starts to run.
-func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*runtime.Map) bool) *bpfmap.Pass {
+// pass returns a walk that ends at a deadline.
+func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*runtime.Map) bool, deadline time.Time) *bpfmap.Pass {
 	mem.Flush()
 	return bpfmap.NewPass(bpfmap.Config{
 		Mem: mem, CPUs: f.cpus, Layout: f.layout, Choose: choose,
 		Limits: bpfmap.Limits{
 			MapBytes:   f.options.MapBytes,
 			TotalBytes: f.options.TotalBytes,
-			Deadline:   time.Now().Add(f.options.MaxPause),
+			Deadline:   deadline,
 		},
 	}, warm)
 }
@@ -108,6 +110,7 @@ type stop struct {
 
 	pass      *bpfmap.Pass // nil if the guest did not stop
 	chased    *chase.Chase // nil if it did not come to that
+	late      bool         // the chase was cut off
 	online    []int
 	scheduler runtime.Scheduler
 	code      []runtime.Symbol // that the kernel has compiled, if a map can refer to it
@@ -147,7 +150,7 @@ func (s *stop) guard(f func() error) {
 
 // copy is everything that happens while the guest stands still.
 func (s *stop) copy(ctx context.Context) error {
-	s.pass = s.Freezer.pass(s.stopped, s.warm, s.options.Select)
+	s.pass = s.Freezer.pass(s.stopped, s.warm, s.options.Select, s.deadline())
 
 	s.doing = "walk its BPF maps"
 	walkErr := s.pass.Walk(ctx, s.mapIDR)
@@ -163,7 +166,7 @@ func (s *stop) copy(ctx context.Context) error {
 	for _, m := range s.pass.Maps {
 		s.programs.fetch(s.stopped, m.BTF)
 	}
-	if slices.ContainsFunc(s.pass.Maps, (*bpfmap.Map).HasCode) {
+	if !s.pass.Late() && slices.ContainsFunc(s.pass.Maps, (*bpfmap.Map).HasCode) {
 		s.code, _ = s.compiledCode() // what is missing stays without a name
 	}
 	s.timing.Copy = time.Since(walked)
@@ -178,16 +181,35 @@ func (s *stop) copy(ctx context.Context) error {
 func (s *stop) follow(ctx context.Context) (err error) {
 	began := time.Now()
 	s.doing = "follow the pointers in its BPF maps"
-	s.chased, err = s.chase(ctx, s.stopped, s.pass, s.warmChase)
+	s.chased, err = s.chase(ctx, s.stopped, s.pass, s.warmChase, s.deadline())
 	s.timing.Chase = time.Since(began)
 	s.timing.Bytes += s.chased.Bytes()
+	if s.late = errors.Is(err, errLate); s.late {
+		return nil
+	}
 	return err
 }
 
-// chase follows the pointers in the maps of a pass.
-func (f *Freezer) chase(ctx context.Context, mem *kmem.Space, pass *bpfmap.Pass, warm *chase.Chase) (*chase.Chase, error) {
+// deadline is when the guest has stood still for as long as it may.
+func (s *stop) deadline() time.Time { return s.taken.Add(s.options.MaxPause) }
+
+// missing says why not all that pointers lead to is in the capture, and what is.
+func (s *stop) missing() string {
+	var reasons []string
+	if s.late {
+		reasons = append(reasons, fmt.Sprintf("the guest had stood still for as long as it may (freeze.Options.MaxPause is %v): %d objects by then", s.options.MaxPause, len(s.chased.Objects)))
+	}
+	if left := s.chased.Left(); left != "" {
+		reasons = append(reasons, left)
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// chase follows the pointers in the maps of a pass. The error wraps errLate if the
+// time is up before the end; what was copied by then is there.
+func (f *Freezer) chase(ctx context.Context, mem *kmem.Space, pass *bpfmap.Pass, warm *chase.Chase, deadline time.Time) (*chase.Chase, error) {
 	limits := chase.Limits{Depth: f.options.Chase.Depth, Objects: f.options.Chase.Objects, Bytes: f.options.Chase.Bytes}
-	c := chase.New(mem, f.claims, limits, checkEvery(ctx, f.options.MaxPause), warm)
+	c := chase.New(mem, f.claims, limits, checkEvery(ctx, deadline), warm)
 	if f.options.Chase.Off {
 		return c, nil
 	}
@@ -199,6 +221,9 @@ func (f *Freezer) chase(ctx context.Context, mem *kmem.Space, pass *bpfmap.Pass,
 	}
 	for _, m := range pass.Maps {
 		if plan := f.programs.planned(m); plan != nil {
+			if pass.Late() {
+				return c, errLate
+			}
 			if err := followMap(c, m, plan); err != nil {
 				return c, err
 			}
@@ -223,17 +248,20 @@ func followMap(c *chase.Chase, m *bpfmap.Map, plan *chase.Plan) error {
 	return nil
 }
 
+// errLate ends a chase whose time is up.
+var errLate = errors.New("the guest stood still for too long")
+
 // checkEvery returns a function that fails once ctx has ended or the time is
-// up. It looks at the clock now and then only.
-func checkEvery(ctx context.Context, limit time.Duration) func() error {
-	const steps = 1 << 10
-	deadline, n := time.Now().Add(limit), 0
+// up, with errLate. It looks at the clock now and then only.
+func checkEvery(ctx context.Context, deadline time.Time) func() error {
+	const steps = 1 << 6 // in each of which an object of some kilobytes can be copied
+	n := 0
 	return func() error {
 		if n++; n%steps != 0 {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errors.New("the guest stood still for too long")
+			return errLate
 		}
 		return context.Cause(ctx)
 	}
@@ -280,6 +308,9 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 	s.pass.Finish(s.err)
 	if s.chased != nil {
 		snap.Kernel = s.chased.Objects
+		if snap.KernelReason = s.missing(); snap.KernelReason != "" {
+			snap.KernelStatus = runtime.Truncated
+		}
 	}
 	if f.programs.keepOnly(s.pass.Maps) {
 		f.planner.Forget()

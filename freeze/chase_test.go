@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/require"
@@ -97,11 +98,13 @@ func TestChasesEndAtTheirLimits(t *testing.T) {
 		chase  freeze.Chase
 		whole  int
 		faulty int
+		reason string
 	}{
-		"none":    {freeze.Chase{}, 5, 0},
-		"objects": {freeze.Chase{Objects: 2}, 2, 0},
-		"bytes":   {freeze.Chase{Bytes: 3*2048 + 1}, 3, 2},
-		"off":     {freeze.Chase{Off: true}, 0, 0},
+		"none":    {freeze.Chase{}, 5, 0, ""},
+		"exact":   {freeze.Chase{Objects: 5}, 5, 0, ""},
+		"objects": {freeze.Chase{Objects: 2}, 2, 0, "2 objects reach the limit (freeze.Chase.Objects)"},
+		"bytes":   {freeze.Chase{Bytes: 3*2048 + 1}, 3, 2, "2 objects are beyond the limit of 6145 bytes (freeze.Chase.Bytes)"},
+		"off":     {freeze.Chase{Off: true}, 0, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest()
@@ -117,8 +120,38 @@ func TestChasesEndAtTheirLimits(t *testing.T) {
 			}
 			require.Equal(t, tc.whole, whole)
 			require.Equal(t, tc.faulty, faulty)
+			require.Equal(t, tc.reason, snap.KernelReason)
+			require.Equal(t, tc.reason != "", snap.KernelStatus == runtime.Truncated)
+			if name == "objects" {
+				_, err := snap.Map("tasks").At(4).Get("weight.pid").Int64()
+				require.ErrorContains(t, err, "was not followed: the capture was cut off: "+tc.reason)
+			}
 		})
 	}
+}
+
+// slowRAM takes its time to read a task while the guest stands still.
+type slowRAM struct{ g *guest }
+
+func (r slowRAM) ReadAt(p []byte, pa int64) (int, error) {
+	if len(p) == 2048 && r.g.paused.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	return r.g.ReadAt(p, pa)
+}
+
+// 400 tasks take 400 ms.
+func TestPauseIsBoundedWhilePointersAreFollowed(t *testing.T) {
+	g := newGuest()
+	var pointers []uint64
+	for pid := range uint64(400) {
+		pointers = append(pointers, g.taskAt(g.Alloc(2048), pid+1))
+	}
+	g.ram = slowRAM{g}
+	snap := g.followed(t, freeze.Options{MaxPause: 100 * time.Millisecond}, weightIsATask, pointers...)
+	require.Less(t, len(snap.Kernel), len(pointers))
+	require.Equal(t, runtime.Truncated, snap.KernelStatus)
+	require.Equal(t, fmt.Sprintf("the guest had stood still for as long as it may (freeze.Options.MaxPause is 100ms): %d objects by then", len(snap.Kernel)), snap.KernelReason)
 }
 
 func TestIntegersAreNotFollowedWithoutACast(t *testing.T) {

@@ -1,6 +1,7 @@
 package freeze_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -402,6 +403,38 @@ func TestPauseIsBounded(t *testing.T) {
 	m := mapOf(t, g.capture(t, freeze.Options{MaxPause: time.Nanosecond}), 1)
 	require.Equal(t, runtime.Truncated, m.Status)
 	require.Contains(t, m.Reason, "stood still for as long as it may")
+	require.Equal(t, 20_000, m.Total, "the kernel counts its elements")
+}
+
+// A guest that is slow to read is let go after MaxPause, whatever is being done by
+// then, and that is no error.
+func TestPauseIsBoundedWhileLargePiecesAreCopied(t *testing.T) {
+	const size, pieces, pause = 256 << 10, 32, 20 * time.Millisecond
+	g := newGuest()
+	var values [][]byte
+	for range pieces {
+		values = append(values, random(size))
+	}
+	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, KeySize: 4, ValueSize: size, MaxEntries: pieces}, values))
+	g.Publish(g.maps)
+	slow := &watchedRAM{guest: g, onSlice: func(int) {
+		if g.paused.Load() > 0 {
+			time.Sleep(pause)
+		}
+	}}
+	f, err := freeze.New(g, slow, g.kernel(t, memimage.KernelBTF()), freeze.Options{MaxPause: pause / 2})
+	require.NoError(t, err)
+	snap, err := f.Capture(t.Context(), "x")
+	require.NoError(t, err)
+	m := mapOf(t, snap, 1)
+	require.Equal(t, runtime.Truncated, m.Status)
+	require.Contains(t, m.Reason, "the guest had stood still for as long as it may: ")
+	require.Less(t, m.N, pieces)
+	require.Len(t, m.Values, m.N*m.Stride)
+	for i := range m.N {
+		require.True(t, bytes.Equal(values[i], value(m, i, 0)), "value %d", i)
+	}
+	g.requireResumed(t)
 }
 
 func TestConcurrentCapturesTakeTurns(t *testing.T) {

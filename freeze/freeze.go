@@ -56,9 +56,13 @@ type Options struct {
 	// quick and must not keep or change the map.
 	Select func(*runtime.Map) bool
 
-	MapBytes   int           // limit on what is copied of one map; 0 is 256 MiB
-	TotalBytes int           // limit on what is copied of all maps; 0 is 512 MiB
-	MaxPause   time.Duration // limit on the time spent walking; 0 is 2 s
+	MapBytes   int // limit on what is copied of one map; 0 is 256 MiB
+	TotalBytes int // limit on what is copied of all maps; 0 is 512 MiB
+
+	// MaxPause bounds the time from when the guest stands still until all is
+	// copied; 0 is 2 s. What there is no time for is left out: the map, or
+	// Snapshot.KernelStatus, says so, and how much is there.
+	MaxPause time.Duration
 
 	Chase Chase // of pointers to objects of the kernel
 }

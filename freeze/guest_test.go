@@ -19,6 +19,7 @@ import (
 type guest struct {
 	*memimage.Image
 	maps map[uint32]uint64 // addresses by id
+	ram  freeze.RAM        // through which it is read; nil is the image
 
 	paused           atomic.Int32
 	stops, resumes   atomic.Int32
@@ -75,7 +76,11 @@ func (g *guest) kernel(t testing.TB, btf []byte) freeze.Kernel {
 func (g *guest) freezer(t testing.TB, o freeze.Options) *freeze.Freezer {
 	t.Helper()
 	g.Publish(g.maps)
-	f, err := freeze.New(g, g, g.kernel(t, memimage.KernelBTF()), o)
+	ram := freeze.RAM(g)
+	if g.ram != nil {
+		ram = g.ram
+	}
+	f, err := freeze.New(g, ram, g.kernel(t, memimage.KernelBTF()), o)
 	require.NoError(t, err)
 	return f
 }

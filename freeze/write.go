@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
@@ -94,7 +95,7 @@ type writer struct {
 }
 
 func (w *writer) run(ctx context.Context) error {
-	pass := w.pass(w.stopped, nil, w.concerns)
+	pass := w.pass(w.stopped, nil, w.concerns, time.Now().Add(w.options.MaxPause))
 	if err := pass.Walk(ctx, w.mapIDR); err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64,
 	f.stopped.Flush()
 	s := &stop{Freezer: f}
 	s.guard(func() error {
-		pass := f.pass(f.stopped, nil, func(other *runtime.Map) bool { return other.ID == m.ID && other.Addr == m.Addr })
+		pass := f.pass(f.stopped, nil, func(other *runtime.Map) bool { return other.ID == m.ID && other.Addr == m.Addr }, time.Now().Add(f.options.MaxPause))
 		if err := pass.Walk(ctx, f.mapIDR); err != nil {
 			return err
 		}

@@ -184,6 +184,8 @@ type (
 		Orphans   int            `json:"orphans,omitempty"` // block: shapes of maps without a program
 		Maps      []fileMap      `json:"maps"`
 		Kernel    []fileObject   `json:"kernel,omitempty"`
+		Status    Status         `json:"kernel_status,omitempty"`
+		KernelWhy string         `json:"kernel_reason,omitempty"`
 		Objects   int            `json:"objects,omitempty"` // block: the bytes of Kernel
 		Symbols   []fileSymbol   `json:"symbols,omitempty"`
 	}
@@ -249,7 +251,7 @@ type (
 )
 
 func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
-	f := &fileSnapshot{Name: s.Name, Timing: s.Timing, Guest: s.Guest}
+	f := &fileSnapshot{Name: s.Name, Timing: s.Timing, Guest: s.Guest, Status: s.KernelStatus, KernelWhy: s.KernelReason}
 	if !s.Taken.IsZero() {
 		f.Taken = s.Taken.Format(time.RFC3339Nano)
 	}

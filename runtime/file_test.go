@@ -41,6 +41,7 @@ func sampleSnapshot() *Snapshot {
 			{ID: 4, Name: "untyped", Type: MapTypeArray, ValueSize: 1, N: 1, Slots: 1, Stride: 8, Values: []byte{1, 0, 0, 0, 0, 0, 0, 0}, Base: 16, Value: u64},
 			{ID: 5, Name: "broken", Type: MapTypeQueue, Status: Unsupported, Reason: "queues are not read"},
 		},
+		KernelStatus: Truncated, KernelReason: "3 objects reach the limit",
 		Kernel: []KernelObject{
 			{Addr: 0xffff888000001000, Name: "task_struct", Type: kernelTask(u32), Data: []byte{12, 0, 0, 0, 1, 2, 3, 4}},
 			{Addr: 0xffff888000002000, Name: "task_struct", Fault: FaultContradiction, Reason: "it was freed"},

@@ -52,6 +52,15 @@ func (o *KernelObject) err() error {
 	return &Contradiction{Addr: o.Addr, Type: "struct " + o.Name, Found: o.Reason}
 }
 
+// notCopied is the error for a pointer to an object of the kernel that is not in
+// the snapshot.
+func (s *Snapshot) notCopied(addr uint64, typ string) error {
+	if s.KernelStatus != Complete {
+		return &NotFollowed{Addr: addr, Reason: "the capture was cut off: " + s.KernelReason}
+	}
+	return &NotCaptured{Addr: addr, Type: typ}
+}
+
 // Contradiction says that what a pointer leads to is not what the program takes
 // it for.
 type Contradiction struct {

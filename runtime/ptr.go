@@ -87,7 +87,7 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 	want := b.shapes.types[t.typ]
 	captured := b.kernel.at(b.snapshot, addr, stripTypedefs(want).Name)
 	if captured == nil {
-		return nil, &NotCaptured{Addr: addr, Type: CType(want)}
+		return nil, b.snapshot.notCopied(addr, CType(want))
 	}
 	if err := captured.err(); err != nil {
 		return nil, err

@@ -32,6 +32,11 @@ type Snapshot struct {
 	// One is there once for each type that the program takes it for.
 	Kernel []KernelObject
 
+	// KernelStatus is Truncated if a limit has left objects out of Kernel, or the
+	// bytes of some. KernelReason says which limit, for a person, with counts.
+	KernelStatus Status
+	KernelReason string
+
 	// Symbols are the functions that stack traces and the operations of
 	// struct_ops have addresses of, ascending by address; see Frame.
 	Symbols []Symbol

@@ -242,7 +242,7 @@ func (v *Value) enterKernel(o *KernelObject) error {
 func (v *Value) followProgram(pointer *Shape, addr uint64, i int) error {
 	r := v.root.m.r
 	if pointer.Space == SpaceKernel {
-		return &NotCaptured{Addr: addr, Type: CType(pointer.Elem)}
+		return r.snapshot.notCopied(addr, CType(pointer.Elem))
 	}
 	target := r.asAllocated(pointer.Elem, addr)
 	if target == nil {

@@ -609,6 +609,7 @@ function choose() {
 	if (s) facts.push(schedulerText(s));
 	if (c.taken) facts.push(c.taken.replace("T", " ").replace(/(\.\d{3})\d*/, "$1"));
 	facts.push((g.release ? "Linux " + g.release + ", " : "") + g.cpus + (g.cpus === 1 ? " CPU" : " CPUs") + (g.arch ? ", " + g.arch : ""));
+	if (c.kernel_reason) facts.push("of the kernel's objects: " + c.kernel_reason);
 	if (t.paused_ns) facts.push("paused " + ms(t.paused_ns) + " (stop " + ms(t.stop_ns) + ", walk " + ms(t.walk_ns) + ", copy " + ms(t.copy_ns) + ", resume " + ms(t.resume_ns) + ")");
 	facts.push((t.bytes / 1024).toFixed(1) + " KiB copied");
 	$("facts").textContent = facts.join("  ·  ");

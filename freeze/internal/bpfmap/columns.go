@@ -84,6 +84,7 @@ func grow(column *[]byte, n int) []byte {
 func (p *Pass) value(m *Map, a kmem.Addr) error {
 	dst := grow(&m.Values, m.Stride)
 	clear(dst[m.ValueSize:])
+	p.worked(m.Stride)
 	if err := p.mem.Read(a, dst[:m.ValueSize]); err != nil {
 		m.Values = m.Values[:len(m.Values)-m.Stride]
 		return fmt.Errorf("read value at %v: %w", a, err)
@@ -98,6 +99,7 @@ func (p *Pass) perCPUValues(m *Map, pointer kmem.Addr) (failed error) {
 	for cpu := range m.Slots {
 		a, ok := p.cpus.PerCPU(pointer, cpu)
 		dst := grow(&m.Values, m.Stride)
+		p.worked(m.Stride + stepBytes)
 		if ok {
 			if err := p.mem.Read(a, dst); err != nil {
 				failed = fmt.Errorf("read value of CPU %d at %v: %w", cpu, a, err)

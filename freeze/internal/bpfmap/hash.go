@@ -202,6 +202,7 @@ func (w *hashWalk) element(e kmem.Addr, first int) (next kmem.Addr, err error) {
 		return 0, errFull
 	}
 	m.Keys = append(m.Keys, key...)
+	p.worked(len(record))
 	w.values(e, record)
 	m.N++
 	return next, nil

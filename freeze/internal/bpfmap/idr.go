@@ -1,6 +1,7 @@
 package bpfmap
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
@@ -79,8 +80,10 @@ func (w *xarrayWalk) node(a kmem.Addr, index, above uint64) error {
 	if w.nodes++; w.nodes > maxNodes {
 		return corrupt("xarray has more than %d nodes", maxNodes)
 	}
-	if err := w.pass.check(); err != nil {
-		return err
+	if w.nodes%checkEvery == 0 {
+		if err := context.Cause(w.pass.ctx); err != nil {
+			return err
+		}
 	}
 	buf := make([]byte, w.nodeSize)
 	if err := w.pass.mem.Read(a, buf); err != nil {

@@ -132,9 +132,9 @@ func (p *Pass) addJob(first int, j job) {
 	p.jobs = append(p.jobs, j)
 }
 
-// Copy does what the walk has left to do, on several CPUs where that pays. A
-// piece that cannot be read makes its map Failed. It returns an error only if
-// ctx ends.
+// Copy does what the walk has left to do, on several CPUs where that pays, until
+// the time is up. A piece that cannot be read makes its map Failed. It returns an
+// error only if ctx ends.
 func (p *Pass) Copy(ctx context.Context) error {
 	c := copying{Pass: p, ctx: ctx}
 	var others sync.WaitGroup
@@ -161,7 +161,7 @@ type copying struct {
 // work does jobs until there are no more.
 func (c *copying) work() {
 	var buf []byte
-	for c.ctx.Err() == nil {
+	for c.ctx.Err() == nil && !c.over() {
 		i := int(c.begun.Add(1)) - 1
 		if i >= len(c.jobs) {
 			return
@@ -170,6 +170,15 @@ func (c *copying) work() {
 			c.fail(&c.jobs[i], err)
 		}
 	}
+}
+
+// over says whether no more jobs are to be begun.
+func (c *copying) over() bool {
+	if !c.Late() || int(c.begun.Load()) >= len(c.jobs) {
+		return false
+	}
+	c.late.Store(true)
+	return true
 }
 
 // try does a job. A panic is an error, and is kept for the goroutine that

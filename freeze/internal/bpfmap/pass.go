@@ -31,10 +31,11 @@ type Pass struct {
 	warmed map[identity]*Map       // of an earlier pass, whose buffers to use
 
 	ctx   context.Context
-	ticks int
+	ticks int    // of work since the last look at the clock
 	left  uint64 // bytes that all maps may still take
 	jobs  []job
 	begun atomic.Int64 // jobs
+	late  atomic.Bool  // the time was up before all jobs were begun
 	bytes int          // copied so far, without jobs
 	btfs  map[kmem.Addr]BTF
 
@@ -79,7 +80,8 @@ func NewPass(c Config, warm *Pass) *Pass {
 // Walk finds the maps below map_idr, the address of that struct idr, and
 // copies their entries, but for the large pieces it leaves to [Pass.Copy]. It
 // fails only if the maps could not all be found, or ctx ends; the maps found
-// by then are in p.Maps.
+// by then are in p.Maps. When the time is up the maps that are left are truncated;
+// their headers are read all the same.
 func (p *Pass) Walk(ctx context.Context, mapIDR kmem.Addr) error {
 	p.ctx = ctx
 	findErr := p.find(mapIDR)
@@ -107,24 +109,41 @@ func (p *Pass) Finish(err error) {
 			m.fail(fmt.Errorf("not reached: %w", err))
 		}
 	}
-	for i := min(int(p.begun.Load()), len(p.jobs)); i < len(p.jobs); i++ {
-		j := &p.jobs[i]
-		j.m.fail(fmt.Errorf("not copied to its end: %w", err))
-		j.m.cut(j.off)
-	}
+	p.abandon(p.jobs[min(int(p.begun.Load()), len(p.jobs)):], err)
 	for _, m := range p.Maps {
 		m.Values = m.Values[:min(len(m.Values), m.N*m.Slots*m.Stride)]
 		m.Total = max(m.Total, m.N)
 	}
 }
 
+// abandon cuts off the maps of jobs that were not begun. Those of one map follow
+// one another, by offset.
+func (p *Pass) abandon(jobs []job, err error) {
+	var last *Map
+	for i := range jobs {
+		j := &jobs[i]
+		if j.m == last {
+			continue
+		}
+		last = j.m
+		all := len(j.m.bulk())
+		j.m.cut(j.off)
+		if p.late.Load() {
+			j.m.truncate(fmt.Sprintf("%s: %d of %d bytes were copied by then", stoodStill, j.off, all))
+			continue
+		}
+		j.m.fail(fmt.Errorf("not copied to its end: %w", err))
+	}
+}
+
 // Bytes is how many bytes were copied, jobs included.
 func (p *Pass) Bytes() int {
-	n := p.bytes
-	for i := range p.jobs {
-		n += p.jobs[i].n
-	}
-	return n
+	return p.bytes + jobBytes(p.jobs[:min(int(p.begun.Load()), len(p.jobs))])
+}
+
+// Late says whether the time is up.
+func (p *Pass) Late() bool {
+	return !p.limits.Deadline.IsZero() && time.Now().After(p.limits.Deadline)
 }
 
 // find reads the headers of all maps.
@@ -198,11 +217,14 @@ func (p *Pass) fill(m *Map) error {
 
 // settle records how copying a map ended.
 func (p *Pass) settle(m *Map, err error) error {
+	if err != nil {
+		m.Total = max(m.Total, p.elements(m))
+	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, errDeadline):
-		m.truncate(fmt.Sprintf("the guest had stood still for as long as it may: %d entries by then", m.N))
+		m.truncate(stoodStill + ": " + m.progress() + " by then")
 		return nil
 	case p.ctx.Err() != nil:
 		m.fail(err)
@@ -225,23 +247,42 @@ func (p *Pass) unsupported(m *Map) {
 
 var errDeadline = errors.New("the guest stood still for too long")
 
-// checkEvery is how many steps of a walk go between two looks at the clock.
-const checkEvery = 1 << 12
+// stoodStill is why maps are truncated when the time is up.
+const stoodStill = "the guest had stood still for as long as it may"
+
+// progress says how far a walk has come, with the total if that is known.
+func (m *Map) progress() string {
+	if m.Total > m.N {
+		return fmt.Sprintf("%d of %d entries", m.N, m.Total)
+	}
+	return fmt.Sprintf("%d entries", m.N)
+}
+
+// A look at the clock takes as long as a step of a walk, or copying a kilobyte or
+// two. These bound what happens between two of them: about 0.1 ms.
+const (
+	checkEvery = 1 << 8  // steps
+	stepBytes  = 1 << 12 // that count as a step
+)
 
 // check ends a walk whose time is up or whose caller has gone. Loops over
 // guest memory call it once per step.
 func (p *Pass) check() error {
-	if p.ticks++; p.ticks%checkEvery != 0 {
+	if p.ticks++; p.ticks < checkEvery {
 		return nil
 	}
+	p.ticks = 0
 	return p.checkNow()
 }
+
+// worked notes that a step copies n bytes.
+func (p *Pass) worked(n int) { p.ticks += n / stepBytes }
 
 func (p *Pass) checkNow() error {
 	if err := context.Cause(p.ctx); err != nil {
 		return err
 	}
-	if !p.limits.Deadline.IsZero() && time.Now().After(p.limits.Deadline) {
+	if p.Late() {
 		return errDeadline
 	}
 	return nil

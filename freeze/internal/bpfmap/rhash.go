@@ -60,8 +60,10 @@ func (l *rhash) copy(p *Pass, m *Map) error {
 	}
 	w := rhashWalk{rhash: l, p: p, m: m, value: l.data + (m.KeySize+7)&^7}
 	err = w.tables(kmem.Addr(table))
-	if err == errFull {
+	if err != nil {
 		m.Total = int(min(count, uint64(m.MaxEntries)))
+	}
+	if err == errFull {
 		return nil
 	}
 	return err
@@ -237,6 +239,7 @@ func (w *rhashWalk) element(e kmem.Addr) (next kmem.Addr, err error) {
 	if w.copied != nil {
 		w.copied[e] = struct{}{}
 	}
+	p.worked(len(record))
 	m.Keys = append(m.Keys, record[w.data:w.data+m.KeySize]...)
 	m.Values = append(m.Values, record[w.value:]...)
 	m.Addrs = append(m.Addrs, uint64(e)+uint64(w.value))

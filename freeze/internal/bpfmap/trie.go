@@ -95,6 +95,7 @@ func (l *trie) node(p *Pass, m *Map, n trieNode) (children [2]trieNode, err erro
 	if !m.take(m.entryBytes()) {
 		return children, errFull
 	}
+	p.worked(len(record))
 	m.Keys = kmem.AppendUint32(m.Keys, uint32(length))
 	m.Keys = append(m.Keys, record[l.data:l.data+dataSize]...)
 	m.Values = append(m.Values, record[l.data+dataSize:]...)

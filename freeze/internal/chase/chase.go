@@ -3,6 +3,7 @@ package chase
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/runtime"
@@ -43,6 +44,14 @@ type Chase struct {
 	record  []byte
 	node    []byte // links that are being looked at
 	err     error
+	left    left
+}
+
+// left is what was not copied because of limits.
+type left struct {
+	objects bool // more objects than Limits.Objects
+	visits  bool // more objects of the program than Limits.Objects
+	bytes   int  // objects that are beyond Limits.Bytes
 }
 
 type target struct {
@@ -84,6 +93,22 @@ func (c *Chase) Arena(w Window) { c.windows = append(c.windows, w) }
 
 // Bytes is how many bytes were copied.
 func (c *Chase) Bytes() int { return c.bytes }
+
+// Left says which limits were reached, and what was copied by then; it is empty if
+// none was.
+func (c *Chase) Left() string {
+	var reasons []string
+	if c.left.objects {
+		reasons = append(reasons, fmt.Sprintf("%d objects reach the limit (freeze.Chase.Objects)", len(c.Objects)))
+	}
+	if c.left.visits {
+		reasons = append(reasons, fmt.Sprintf("the pointers in %d objects of the program reach the limit (freeze.Chase.Objects)", len(c.visited)))
+	}
+	if c.left.bytes > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d objects are beyond the limit of %d bytes (freeze.Chase.Bytes)", c.left.bytes, c.limits.Bytes))
+	}
+	return strings.Join(reasons, "; ")
+}
 
 // Value follows the pointers of a captured value. It returns an error only if
 // check does, or has done before.
@@ -159,7 +184,10 @@ func (c *Chase) arena(addr kmem.Addr) (in kmem.Addr, ok bool) {
 
 // visit notes that an object of the program is to be looked at.
 func (c *Chase) visit(v visit) {
-	if _, known := c.visited[v]; known || len(c.visited) >= c.limits.Objects {
+	if _, known := c.visited[v]; known {
+		return
+	}
+	if c.left.visits = len(c.visited) >= c.limits.Objects; c.left.visits {
 		return
 	}
 	c.visited[v] = struct{}{}
@@ -168,7 +196,10 @@ func (c *Chase) visit(v visit) {
 
 // object copies an object of the kernel, or notes why it is not.
 func (c *Chase) object(t target, depth int) {
-	if _, known := c.seen[t]; known || len(c.Objects) >= c.limits.Objects {
+	if _, known := c.seen[t]; known {
+		return
+	}
+	if c.left.objects = len(c.Objects) >= c.limits.Objects; c.left.objects {
 		return
 	}
 	c.seen[t] = struct{}{}
@@ -188,6 +219,7 @@ func (c *Chase) copy(o *runtime.KernelObject, t target) (runtime.Fault, string) 
 		return runtime.FaultContradiction, "it is no address of the kernel"
 	}
 	if c.bytes+size > c.limits.Bytes {
+		c.left.bytes++
 		return runtime.FaultLimit, fmt.Sprintf("the objects of the kernel reach %d bytes", c.limits.Bytes)
 	}
 	o.Type, o.Data = t.typ.Shape, c.room(size)
