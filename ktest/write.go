@@ -3,8 +3,8 @@ package ktest
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ktgen/ktgen/freeze"
@@ -111,8 +111,8 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 	return vm.because(f.Write(ctx, write))
 }
 
-// bySuffix returns the only map whose name ends in suffix. Of the maps that
-// several programs have, it is the active scheduler's.
+// bySuffix returns the only map whose name ends in suffix, or the only one of the
+// active scheduler's.
 func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
 	var found []*runtime.Map
 	var names, matching []string
@@ -129,8 +129,14 @@ func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
 	case 1:
 		return found[0], nil
 	}
-	if m := snap.Active().Map(found[0].Name).Map(); m != nil {
-		return m, nil
+	active := snap.Active()
+	own := slices.DeleteFunc(slices.Clone(found), func(m *runtime.Map) bool { return active.Map(m.Name).Map() != m })
+	if len(own) == 1 {
+		return own[0], nil
 	}
-	return nil, errors.New("several maps match: " + strings.Join(matching, ", ") + "; name one of them")
+	ambiguous := &runtime.AmbiguousMap{Requested: "*" + suffix}
+	for _, m := range found {
+		ambiguous.IDs = append(ambiguous.IDs, m.ID)
+	}
+	return nil, fmt.Errorf("%w; they are %s: say more of the name", ambiguous, strings.Join(matching, ", "))
 }

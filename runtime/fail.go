@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 )
 
@@ -55,11 +56,13 @@ func (b *Binding) internal(frame goruntime.Frame) bool {
 	if frame.File == b.generated {
 		return true
 	}
-	return strings.HasPrefix(frame.Function, packagePath+".") && !strings.HasSuffix(frame.File, "_test.go")
+	return !strings.HasSuffix(frame.File, "_test.go") &&
+		slices.ContainsFunc(readers, func(pkg string) bool { return strings.HasPrefix(frame.Function, pkg) })
 }
 
-// packagePath is this package's, for recognising its functions on a stack.
-const packagePath = "github.com/ktgen/ktgen/runtime"
+// readers begin the names of functions that read on behalf of a test: those of
+// this package, and of those that are called with places in snapshots.
+var readers = []string{"github.com/ktgen/ktgen/runtime.", "github.com/ktgen/ktgen/ktest."}
 
 // Try calls f and returns the error that a read in it failed with: reads of a
 // snapshot that is bound to no test panic with [*Error]. Other panics pass.

@@ -1,0 +1,80 @@
+package ktest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	examplesched "github.com/ktgen/ktgen/example_sched"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// registered is the map that registers a program's scheduler with the kernel.
+func registered(p *runtime.Program) *runtime.Map {
+	state := &runtime.Shape{Kind: runtime.KindEnum, Name: "bpf_struct_ops_state", Size: 4, Values: []runtime.EnumValue{{Name: "BPF_STRUCT_OPS_STATE_INUSE", Value: 1}}}
+	common := &runtime.Shape{Kind: runtime.KindStruct, Name: "bpf_struct_ops_common_value", Size: 8, Members: []runtime.Member{{Name: "state", Offset: 4, Type: state}}}
+	value := &runtime.Shape{Kind: runtime.KindStruct, Name: "bpf_struct_ops_sched_ext_ops", Size: 8, Members: []runtime.Member{{Name: "common", Type: common}}}
+	return &runtime.Map{
+		ID: 9, Name: "ops", Type: runtime.MapTypeStructOps, KeySize: 4, ValueSize: 8, Value: value, Program: p,
+		MaxEntries: 1, N: 1, Slots: 1, Stride: 8, Total: 1, Values: []byte{0, 0, 0, 0, 1, 0, 0, 0},
+	}
+}
+
+func TestMapsAreNamedByTheirEnds(t *testing.T) {
+	sched, tracer := &runtime.Program{Name: "sched"}, &runtime.Program{Name: "tracer"}
+	array := func(id uint32, name string, p *runtime.Program) *runtime.Map {
+		return &runtime.Map{
+			ID: id, Name: name, Type: runtime.MapTypeArray, KeySize: 4, ValueSize: 4, Program: p,
+			MaxEntries: 1, N: 1, Slots: 1, Stride: 4, Total: 1, Values: make([]byte, 4),
+		}
+	}
+	tracers, own, data := array(1, "tracer.bss", tracer), array(2, "sched.bss", sched), array(3, "sched.data", sched)
+	one, two := array(4, "a_stats", sched), array(5, "b_stats", sched)
+	snap := &runtime.Snapshot{Programs: []*runtime.Program{sched, tracer}, Maps: []*runtime.Map{tracers, own, data, one, two, registered(sched)}}
+
+	for suffix, want := range map[string]*runtime.Map{".bss": own, "r.bss": tracers, ".data": data, "a_stats": one} {
+		m, err := bySuffix(snap, suffix)
+		require.NoError(t, err, suffix)
+		require.Same(t, want, m, suffix)
+	}
+	_, err := bySuffix(snap, "_stats")
+	var ambiguous *runtime.AmbiguousMap
+	require.ErrorAs(t, err, &ambiguous)
+	require.Equal(t, []uint32{4, 5}, ambiguous.IDs)
+	require.ErrorContains(t, err, "they are a_stats, b_stats: say more of the name")
+	_, err = bySuffix(snap, ".rodata")
+	var none *runtime.MapNotFound
+	require.ErrorAs(t, err, &none)
+
+	unregistered := &runtime.Snapshot{Programs: snap.Programs, Maps: snap.Maps[:5]}
+	_, err = bySuffix(unregistered, ".bss")
+	require.ErrorAs(t, err, &ambiguous)
+	require.Equal(t, []uint32{1, 2}, ambiguous.IDs)
+}
+
+// failed is a test that keeps what it fails with.
+type failed struct{ out bytes.Buffer }
+
+func (f *failed) Output() io.Writer { return &f.out }
+func (f *failed) FailNow()          { panic(errFailed) }
+func (f *failed) Cleanup(func())    {}
+
+var errFailed = errors.New("failed")
+
+func TestPointersThatWereNotReadFailWhereTheyAreUsed(t *testing.T) {
+	foreign := uint64(7)
+	for name, use := range map[string]func(examplesched.Snap){
+		"Set":   func(s examplesched.Snap) { Set(s, &foreign, 1) },
+		"Field": func(s examplesched.Snap) { Field(s, &foreign) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tb := new(failed)
+			s := examplesched.Fixture{}.Bind(tb)
+			require.PanicsWithError(t, errFailed.Error(), func() { use(s) })
+			require.Regexp(t, `^suffix_test\.go:\d+: `, tb.out.String())
+		})
+	}
+}
