@@ -276,7 +276,7 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	}
 	var objects [][]byte
 	for i := range s.Kernel {
-		o := &s.Kernel[i]
+		o := s.Kernel[i].whole()
 		f.Kernel = append(f.Kernel, fileObject{
 			Addr: o.Addr, Name: o.Name, Own: o.Allocated, Type: ref(&e.orphans, o.Type),
 			Fault: o.Fault, Reason: o.Reason, Size: len(o.Data),
@@ -294,7 +294,34 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	return f
 }
 
+// whole returns a map as a file may hold it: one whose columns are not as long as
+// its header says is one that could not be captured, with the reason, since Read
+// refuses a file with such columns.
+func (m *Map) whole() *Map {
+	err := m.check()
+	if m.N == 0 || err == nil {
+		return m
+	}
+	damaged := *m
+	damaged.Status, damaged.Reason = Failed, err.Error()
+	damaged.N, damaged.Keys, damaged.Values, damaged.Addrs, damaged.Owners = 0, nil, nil, nil, nil
+	return &damaged
+}
+
+// whole returns an object as a file may hold it: with as many bytes as its type
+// has, or with the reason why there are none.
+func (o *KernelObject) whole() KernelObject {
+	if o.Fault != FaultNone || o.Type != nil && o.Type.Size == len(o.Data) {
+		return *o
+	}
+	return KernelObject{
+		Addr: o.Addr, Name: o.Name, Allocated: o.Allocated, Fault: FaultUnreadable,
+		Reason: fmt.Sprintf("the snapshot is damaged: the object has %d bytes, and its type does not", len(o.Data)),
+	}
+}
+
 func (e *fileEncoder) mapDocument(m *Map) fileMap {
+	m = m.whole()
 	f := fileMap{
 		ID: m.ID, Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize,
 		MaxEntries: m.MaxEntries, Flags: m.Flags, Extra: m.Extra, Addr: m.Addr,

@@ -212,3 +212,49 @@ func BenchmarkRead64MiB(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// A file is as good as its snapshot: what is damaged in memory costs itself only,
+// and says so.
+func TestOneDamagedMapDoesNotCostTheFile(t *testing.T) {
+	for name, damage := range map[string]func(m *Map){
+		"value_size 0":       func(m *Map) { m.ValueSize = 0 },
+		"stride 0":           func(m *Map) { m.Stride = 0 },
+		"no slots":           func(m *Map) { m.Slots = 0 },
+		"a negative key":     func(m *Map) { m.KeySize = -1 },
+		"a negative number":  func(m *Map) { m.N = -1 },
+		"too many entries":   func(m *Map) { m.N = 1 << 40 },
+		"too few values":     func(m *Map) { m.Values = m.Values[:3] },
+		"no values":          func(m *Map) { m.Values = nil },
+		"too few keys":       func(m *Map) { m.Keys = m.Keys[:5] },
+		"too few addresses":  func(m *Map) { m.Addrs = m.Addrs[:1] },
+		"values far between": func(m *Map) { m.Stride = 1 << 40 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sampleSnapshot()
+			damage(s.Maps[0])
+			got, err := Read(bytes.NewReader(fileOf(t, s)))
+			require.NoError(t, err)
+			require.Equal(t, Failed, got.Maps[0].Status)
+			require.Contains(t, got.Maps[0].Reason, "the snapshot is damaged: map hash has ")
+			_, err = got.Map("hash").At(0).Get("weight").Uint64()
+			require.Error(t, err)
+
+			whole, err := Read(bytes.NewReader(fileOf(t, sampleSnapshot())))
+			require.NoError(t, err)
+			for i, m := range whole.Maps[1:] {
+				require.Equal(t, m.Values, got.Maps[i+1].Values, m.Name)
+				require.Equal(t, m.Status, got.Maps[i+1].Status, m.Name)
+			}
+		})
+	}
+}
+
+func TestOneDamagedObjectDoesNotCostTheFile(t *testing.T) {
+	s := sampleSnapshot()
+	s.Kernel[0].Data = s.Kernel[0].Data[:5]
+	got, err := Read(bytes.NewReader(fileOf(t, s)))
+	require.NoError(t, err)
+	require.Equal(t, FaultUnreadable, got.Kernel[0].Fault)
+	require.Equal(t, "the snapshot is damaged: the object has 5 bytes, and its type does not", got.Kernel[0].Reason)
+	require.Equal(t, s.Kernel[2].Data, got.Kernel[2].Data, "the next one is where it is")
+}
