@@ -35,7 +35,8 @@ type Options struct {
 	// dropped; their captures stay, with an [*Evicted] in place of a snapshot.
 	Disk int64
 	// Dir is where files are written. If it is empty a directory for
-	// temporary files is made when it is first needed, and Close removes it.
+	// temporary files is made when it is first needed, and Close removes it, or the
+	// next store of the user that makes one if the process was killed.
 	Dir string
 }
 
@@ -56,7 +57,8 @@ type Store struct {
 	memory  int64 // bytes of snapshots in memory
 	disk    int64 // bytes of files
 	dir     string
-	files   int // written so far, for their names
+	lock    *os.File // of dir, if it is a temporary one
+	files   int      // written so far, for their names
 	log     eventLog
 	changed chan struct{} // closed when a capture is added
 	closed  bool
@@ -296,7 +298,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	if s.opts.Dir == "" && s.dir != "" {
-		return os.RemoveAll(s.dir)
+		return errors.Join(os.RemoveAll(s.dir), s.lock.Close())
 	}
 	var errs []error
 	for _, e := range s.entries {
@@ -321,11 +323,13 @@ func (s *Store) folder() (string, error) {
 		s.dir = s.opts.Dir
 		return s.dir, nil
 	}
-	dir, err := os.MkdirTemp("", "ktgen-captures-*")
-	if err == nil {
-		s.dir = dir
+	sweep(os.TempDir())
+	lock, err := lockedDir(os.TempDir())
+	if err != nil {
+		return "", err
 	}
-	return dir, err
+	s.dir, s.lock = lock.Name(), lock
+	return s.dir, nil
 }
 
 // nextFile returns the path of the next file.

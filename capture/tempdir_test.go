@@ -1,0 +1,68 @@
+package capture_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/capture"
+)
+
+// spillerEnv makes the test binary a process whose store has spilled, and which
+// never gets done.
+const spillerEnv = "KTGEN_TEST_SPILLER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(spillerEnv) != "" {
+		s := capture.New(capture.Options{Memory: 1})
+		for i := range 2 {
+			if err := s.Add(captureOf(fmt.Sprint(i), i, snapshot("x", 4<<10, 1))); err != nil {
+				panic(err)
+			}
+		}
+		fmt.Println("spilled")
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+func TestFilesOfAKilledProcessAreRemovedByTheNext(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	spiller := exec.Command(os.Args[0])
+	spiller.Env = append(os.Environ(), spillerEnv+"=1")
+	out, err := spiller.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, spiller.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "spilled\n", line)
+	files := func() []string {
+		found, err := filepath.Glob(filepath.Join(temp, "ktgen-captures-*", "*.ktsnap"))
+		require.NoError(t, err)
+		return found
+	}
+	of := files()
+	require.Len(t, of, 1)
+
+	spill := func() {
+		s := capture.New(capture.Options{Memory: 1})
+		fill(t, s, 2, 4<<10)
+		require.Contains(t, fmt.Sprint(s.Events()), "was written to")
+		require.NoError(t, s.Close())
+	}
+	spill()
+	require.Equal(t, of, files(), "those of a process that runs stay")
+	require.NoError(t, spiller.Process.Kill())
+	spiller.Wait()
+	require.Equal(t, of, files(), "a killed process removes nothing")
+	spill()
+	left, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
