@@ -26,7 +26,30 @@ func footprint(s *runtime.Snapshot) int64 {
 			n += int64(len(e.Data))
 		}
 	}
-	return n
+	for _, symbol := range s.Symbols {
+		n += symbolSize + int64(len(symbol.Name))
+	}
+	return n + footprintOfObjects(s.Kernel)
+}
+
+const (
+	symbolSize = 32  // bytes of a runtime.Symbol
+	objectSize = 128 // of a runtime.KernelObject with its names, about
+
+	// objectChunk is the size of the pieces that captures copy the kernel's objects
+	// into. A piece is there as long as any object in it.
+	objectChunk = 1 << 20
+)
+
+// footprintOfObjects returns how much memory the kernel's objects of a snapshot
+// take.
+func footprintOfObjects(objects []runtime.KernelObject) int64 {
+	var bytes int64
+	for i := range objects {
+		bytes += int64(len(objects[i].Data))
+	}
+	chunks := (bytes + objectChunk - 1) / objectChunk
+	return chunks*objectChunk + objectSize*int64(len(objects))
 }
 
 // spill writes snapshots to files, the oldest first, until what remains in

@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/capture"
+	"github.com/ktgen/ktgen/runtime"
 )
 
 // spillerEnv makes the test binary a process whose store has spilled, and which
@@ -65,4 +67,36 @@ func TestFilesOfAKilledProcessAreRemovedByTheNext(t *testing.T) {
 	left, err := os.ReadDir(temp)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// A store is bounded by what its snapshots really take, the kernel's objects and
+// symbols included.
+func TestStoresAreBoundedByAllThatSnapshotsHold(t *testing.T) {
+	const bound, each, captures = 16 << 20, 4 << 20, 20
+	s := newStore(t, capture.Options{Memory: bound, Dir: t.TempDir()})
+	before := heap()
+	for i := range captures {
+		snap := snapshot(fmt.Sprint(i), 1, byte(i))
+		for range 1000 {
+			snap.Kernel = append(snap.Kernel, runtime.KernelObject{
+				Addr: 1 << 40, Name: "task_struct", Type: &runtime.Shape{Kind: runtime.KindStruct, Name: "task_struct", Size: each / 1000}, Data: make([]byte, each/1000),
+			})
+		}
+		require.NoError(t, s.Add(captureOf(fmt.Sprint(i), i, snap)))
+	}
+	require.GreaterOrEqual(t, len(s.Events()), captures-bound/each, "as many went to files as do not fit")
+	require.Less(t, heap()-before, int64(2*bound))
+	for _, c := range s.Captures() {
+		snap, err := c.Read()
+		require.NoError(t, err)
+		require.Len(t, snap.Kernel, 1000, c.Name)
+	}
+}
+
+// heap returns the bytes that are in use.
+func heap() int64 {
+	goruntime.GC()
+	var stats goruntime.MemStats
+	goruntime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
