@@ -204,3 +204,31 @@ func TestKeyFunctionsMayHandleErrors(t *testing.T) {
 		require.Same(t, last, v)
 	}
 }
+
+func TestMaxByTakesTheFirstOfTheLargest(t *testing.T) {
+	snap, err := sample.Open(newGuest(t, "testdata/sample.bpf.o").snapshot())
+	require.NoError(t, err)
+	scalars := snap.Scalars()
+	require.Greater(t, scalars.Len(), 2)
+	last := scalars.Len() - 1
+	for name, tc := range map[string]struct {
+		key  func(i int) int
+		want int
+	}{
+		"falling": {func(i int) int { return last - i }, 0},
+		"rising":  {func(i int) int { return i }, last},
+		"equal":   {func(int) int { return 7 }, 0},
+		"zero":    {func(int) int { return 0 }, 0},
+		"peak":    {func(i int) int { return max(i, 1) % last }, last - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := -1
+			got := scalars.MaxBy(func(*sample.Scalars) uint64 {
+				asked++
+				return uint64(tc.key(asked))
+			})
+			require.Equal(t, last, asked, "each entry is asked once")
+			require.Same(t, scalars.At(tc.want), got)
+		})
+	}
+}
