@@ -286,7 +286,10 @@ func busy(t testing.TB) *ktest.VM {
 func TestManyCapturesOfABusyGuestInARow(t *testing.T) {
 	const captures = 500
 	vm := busy(t)
-	vm.Freeze("first")
+	for n := 0; len(vm.Captures().Events()) == 0; n++ { // until the store has its directory open
+		require.Less(t, n, captures, "no snapshot goes to a file")
+		vm.Freeze("first")
+	}
 	goroutines, files := goruntime.NumGoroutine(), openFiles(t)
 	var dispatched []uint64
 	for range captures {
