@@ -25,7 +25,7 @@ type lastMoment struct {
 	scheduler *scx.Scheduler
 
 	mu      sync.Mutex
-	point   *vmm.Watchpoint // nil if there is none, or no longer
+	point   *vmm.Watchpoint // nil while nothing is watched
 	capture *series.Capture // nil if none was made
 }
 
