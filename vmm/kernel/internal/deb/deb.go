@@ -15,7 +15,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/ktgen/ktgen/vmm/kernel/internal/xz"
+	"github.com/mikelolasagasti/xz"
 )
 
 // ErrFormat is wrapped by the error for a file that is no whole Debian package.
@@ -143,7 +143,7 @@ func decompress(name string, r io.Reader) (*data, error) {
 	case ".gz":
 		return opened(gzip.NewReader(r))
 	case ".xz":
-		return opened(xz.NewReader(r))
+		return opened(xz.NewReader(r, xz.DefaultDictMax))
 	case ".zst":
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdHistory), zstd.WithDecoderLowmem(true))
 		if err != nil {

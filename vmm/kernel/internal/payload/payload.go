@@ -15,9 +15,9 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/mikelolasagasti/xz"
+	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz/lzma"
-
-	"github.com/ktgen/ktgen/vmm/kernel/internal/xz"
 )
 
 // maxWindow bounds, in bytes, the history a decompressor may keep. The
@@ -113,7 +113,21 @@ func openBzip2(r io.Reader) (io.Reader, error) {
 	return bzip2.NewReader(r), nil
 }
 
-func openXZ(r io.Reader) (io.Reader, error) { return xz.NewReader(r) }
+func openXZ(r io.Reader) (io.Reader, error) {
+	z, err := xz.NewReader(r, maxWindow)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return z, nil
+}
+
+// openLZ4 reads the legacy frame, the one that "lz4 -l" writes and the kernel's
+// build uses (lib/decompress_unlz4.c).
+func openLZ4(r io.Reader) (io.Reader, error) {
+	z := lz4.NewReader(r)
+	return z, z.Apply(lz4.ConcurrencyOption(1))
+}
 
 func openLZMA(r io.Reader) (io.Reader, error) {
 	return lzma.ReaderConfig{DictCap: maxWindow}.NewReader(r)
