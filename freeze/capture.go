@@ -69,18 +69,10 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 		}
 	}()
 	deadline := time.Now().Add(f.options.MaxPause)
-	pass := f.pass(f.running, nil, f.options.Select, deadline)
+	pass := f.pass(f.running, nil, f.options.Select, f.learnNames, deadline)
 	// The guest runs, so errors are to be expected and mean nothing.
 	_ = pass.Walk(ctx, f.mapIDR)
 	_ = pass.Copy(ctx)
-	known := len(f.programs.known)
-	for _, m := range pass.Maps {
-		f.programs.prefetch(f.running, m.BTF)
-	}
-	if len(f.programs.known) > known {
-		f.programs.forgetPlans() // they can define what others declare
-		f.planner.Forget()
-	}
 	for _, m := range pass.Maps {
 		f.programs.plan(m, f.planner)
 	}
@@ -89,11 +81,37 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 	return pass, followed
 }
 
+// learnNames copies the BTF of the running guest's maps, and gives them the names
+// that they have there.
+func (f *Freezer) learnNames(found []*bpfmap.Map) {
+	known := len(f.programs.known)
+	for _, m := range found {
+		f.programs.prefetch(f.running, m.BTF)
+	}
+	if len(f.programs.known) > known {
+		f.programs.forgetPlans() // they can define what others declare
+		f.planner.Forget()
+	}
+	f.programs.nameMaps(found)
+}
+
+// recallNames gives maps of the stopped guest the names that were learned before.
+// Only for Options.Select it takes the time to learn those of new maps.
+func (s *stop) recallNames(found []*bpfmap.Map) {
+	if s.programs.recall(found) || s.options.Select == nil {
+		return
+	}
+	for _, m := range found {
+		s.programs.fetch(s.stopped, m.BTF)
+	}
+	s.programs.nameMaps(found)
+}
+
 // pass returns a walk that ends at a deadline.
-func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*runtime.Map) bool, deadline time.Time) *bpfmap.Pass {
+func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*runtime.Map) bool, name func([]*bpfmap.Map), deadline time.Time) *bpfmap.Pass {
 	mem.Flush()
 	return bpfmap.NewPass(bpfmap.Config{
-		Mem: mem, CPUs: f.cpus, Layout: f.layout, Choose: choose,
+		Mem: mem, CPUs: f.cpus, Layout: f.layout, Choose: choose, Name: name,
 		Limits: bpfmap.Limits{
 			MapBytes:   f.options.MapBytes,
 			TotalBytes: f.options.TotalBytes,
@@ -150,7 +168,7 @@ func (s *stop) guard(f func() error) {
 
 // copy is everything that happens while the guest stands still.
 func (s *stop) copy(ctx context.Context) error {
-	s.pass = s.Freezer.pass(s.stopped, s.warm, s.options.Select, s.deadline())
+	s.pass = s.Freezer.pass(s.stopped, s.warm, s.options.Select, s.recallNames, s.deadline())
 
 	s.doing = "walk its BPF maps"
 	walkErr := s.pass.Walk(ctx, s.mapIDR)
@@ -320,7 +338,6 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 		if err := errors.Join(f.programs.describe(m), f.programs.complete(m)); err != nil && m.Reason == "" {
 			m.Reason = fmt.Sprintf("its types are unknown: %v", err)
 		}
-		nameSection(&m.Map)
 		snap.Maps = append(snap.Maps, &m.Map)
 	}
 	snap.Programs = f.programs.list()

@@ -6,15 +6,23 @@ import (
 	"maps"
 	"slices"
 
+	ebtf "github.com/cilium/ebpf/btf"
+
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
-	"github.com/ktgen/ktgen/runtime"
 )
 
 // This file tells which map is which of those that a program defines, where the
 // kernel has cut their names or keeps no BTF of theirs.
 
-// declare finds the definitions of maps, and gives maps their names in full.
+// declare finds the definitions of maps that are copied, and gives maps their
+// names in full.
 func (p *programs) declare(all []*bpfmap.Map) {
+	p.nameMaps(all)
+	p.declareInner(all)
+}
+
+// nameMaps gives maps their names in full, and notes them for later captures.
+func (p *programs) nameMaps(all []*bpfmap.Map) {
 	p.defined = make(map[*bpfmap.Map]defined)
 	owned := make(map[*program][]*bpfmap.Map)
 	programs := p.inOrder()
@@ -31,7 +39,33 @@ func (p *programs) declare(all []*bpfmap.Map) {
 			}
 		})
 	}
-	p.declareInner(all)
+	p.names = make(map[identity]string, len(all))
+	for _, m := range all {
+		p.nameSection(m)
+		p.names[identity{m.Addr, m.BTF, m.ID}] = m.Name
+	}
+}
+
+// identity tells a map from one that reuses its id or its memory.
+type identity struct {
+	addr uint64
+	btf  bpfmap.BTF
+	id   uint32
+}
+
+// recall gives maps the names that were noted, and tells whether it had those of
+// all whose names the kernel can have cut.
+func (p *programs) recall(all []*bpfmap.Map) bool {
+	whole := true
+	for _, m := range all {
+		name, known := p.names[identity{m.Addr, m.BTF, m.ID}]
+		if known && cut(name) == m.Name {
+			m.Name = name
+			continue
+		}
+		whole = whole && len(m.Name) < maxName
+	}
+	return whole
 }
 
 // defined is a definition, and the program that has it.
@@ -62,7 +96,7 @@ func (p *programs) owner(m *bpfmap.Map, programs []*program, all []*bpfmap.Map) 
 	var best *program
 	var nearest uint32
 	for _, prog := range programs {
-		if !slices.ContainsFunc(prog.definitions, func(d *definition) bool { return cut(d.name) == m.Name && d.fits(m) }) {
+		if !slices.ContainsFunc(prog.definitions, func(d *definition) bool { return cut(d.name) == cut(m.Name) && d.fits(m) }) {
 			continue
 		}
 		if d := p.distance(prog, m, all); best == nil || d < nearest {
@@ -91,7 +125,7 @@ func (p *program) match(all []*bpfmap.Map, found func(*bpfmap.Map, *definition))
 	slices.SortFunc(all, func(a, b *bpfmap.Map) int { return cmp.Compare(a.ID, b.ID) })
 	named := make(map[string][]*bpfmap.Map)
 	for _, m := range all {
-		named[m.Name] = append(named[m.Name], m)
+		named[cut(m.Name)] = append(named[cut(m.Name)], m)
 	}
 	for name, alike := range named {
 		var defs []*definition
@@ -165,8 +199,13 @@ func (p *programs) complete(m *bpfmap.Map) error {
 
 // nameSection gives a section whose name the kernel has cut the one that its
 // type has.
-func nameSection(m *runtime.Map) {
-	if v := m.Value; v != nil && v.Kind == runtime.KindSection && len(v.Name) > maxName && m.Name == cut(v.Name) {
+func (p *programs) nameSection(m *bpfmap.Map) {
+	prog := p.known[m.BTF]
+	if prog == nil || prog.err != nil || m.KernelValueType != 0 {
+		return
+	}
+	t, err := prog.spec.TypeByID(ebtf.TypeID(m.ValueType))
+	if v, ok := t.(*ebtf.Datasec); err == nil && ok && len(v.Name) > maxName && m.Name == cut(v.Name) {
 		m.Name = v.Name
 	}
 }

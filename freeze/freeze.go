@@ -51,7 +51,8 @@ type Kernel struct {
 // Options say what captures copy. The zero value copies all maps, up to the
 // default limits.
 type Options struct {
-	// Select says whether to copy the entries of a map, judging by its header;
+	// Select says whether to copy the entries of a map, judging by its header and
+	// by its name, which is the one in the source where the program's BTF has that;
 	// nil is all maps. It runs while the guest stands still, so it must be
 	// quick and must not keep or change the map.
 	Select func(*runtime.Map) bool

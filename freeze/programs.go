@@ -27,6 +27,7 @@ type programs struct {
 	casts  []runtime.Cast // by which programs are described
 
 	defined map[*bpfmap.Map]defined // of the last capture
+	names   map[identity]string     // of the maps that were met last
 }
 
 // program is one BTF object: raw once fetched, decoded once described.

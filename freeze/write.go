@@ -95,7 +95,7 @@ type writer struct {
 }
 
 func (w *writer) run(ctx context.Context) error {
-	pass := w.pass(w.stopped, nil, w.concerns, time.Now().Add(w.options.MaxPause))
+	pass := w.pass(w.stopped, nil, w.concerns, nil, time.Now().Add(w.options.MaxPause))
 	if err := pass.Walk(ctx, w.mapIDR); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64,
 	f.stopped.Flush()
 	s := &stop{Freezer: f}
 	s.guard(func() error {
-		pass := f.pass(f.stopped, nil, func(other *runtime.Map) bool { return other.ID == m.ID && other.Addr == m.Addr }, time.Now().Add(f.options.MaxPause))
+		pass := f.pass(f.stopped, nil, func(other *runtime.Map) bool { return other.ID == m.ID && other.Addr == m.Addr }, nil, time.Now().Add(f.options.MaxPause))
 		if err := pass.Walk(ctx, f.mapIDR); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ type Pass struct {
 	layout *Layout
 	limits Limits
 	chosen func(*runtime.Map) bool // nil chooses every map
+	name   func([]*Map)            // nil leaves the kernel's names
 	warmed map[identity]*Map       // of an earlier pass, whose buffers to use
 
 	ctx   context.Context
@@ -56,13 +57,14 @@ type Config struct {
 	Layout *Layout
 	Limits Limits
 	Choose func(*runtime.Map) bool // says by its header whether to copy a map; nil is all
+	Name   func([]*Map)            // gives maps their names in full, before Choose is asked; nil is none
 }
 
 // NewPass returns a pass that uses up the buffers of an earlier one, whose
 // maps must not be used afterwards; warm may be nil.
 func NewPass(c Config, warm *Pass) *Pass {
 	p := &Pass{
-		mem: c.Mem, cpus: c.CPUs, layout: c.Layout, limits: c.Limits, chosen: c.Choose,
+		mem: c.Mem, cpus: c.CPUs, layout: c.Layout, limits: c.Limits, chosen: c.Choose, name: c.Name,
 		left: uint64(c.Limits.TotalBytes),
 		btfs: make(map[kmem.Addr]BTF),
 	}
@@ -85,6 +87,9 @@ func NewPass(c Config, warm *Pass) *Pass {
 func (p *Pass) Walk(ctx context.Context, mapIDR kmem.Addr) error {
 	p.ctx = ctx
 	findErr := p.find(mapIDR)
+	if p.name != nil {
+		p.name(p.Maps)
+	}
 	for _, m := range p.Maps {
 		if err := p.fill(m); err != nil {
 			return err

@@ -1,0 +1,92 @@
+package freeze_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/memimage"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// definer makes the BTF of a program with array maps of u64 values, as libbpf's
+// macros define them, and returns it with the id of the u64.
+func definer(t testing.TB, names ...string) (raw []byte, u64 uint32) {
+	t.Helper()
+	integer, value := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}, &btf.Int{Name: "u64", Size: 8}
+	spell := func(n uint32) btf.Type {
+		return &btf.Pointer{Target: &btf.Array{Type: integer, Index: integer, Nelems: n}}
+	}
+	section := &btf.Datasec{Name: ".maps", Size: uint32(24 * len(names))}
+	for i, name := range names {
+		section.Vars = append(section.Vars, btf.VarSecinfo{Offset: uint32(24 * i), Size: 24, Type: &btf.Var{
+			Name: name, Linkage: btf.GlobalVar,
+			Type: &btf.Struct{Size: 24, Members: []btf.Member{
+				{Name: "type", Type: spell(2)}, {Name: "key_size", Type: spell(4), Offset: 64}, {Name: "value", Type: &btf.Pointer{Target: value}, Offset: 128},
+			}},
+		}})
+	}
+	b, err := btf.NewBuilder(nil, nil)
+	require.NoError(t, err)
+	_, err = b.Add(section)
+	require.NoError(t, err)
+	id, err := b.Add(value)
+	require.NoError(t, err)
+	raw, err = b.Marshal(nil, nil)
+	require.NoError(t, err)
+	return bytes.Clone(raw), uint32(id)
+}
+
+// Names whose first 15 letters agree: the kernel keeps no more.
+const tasksSum, tasksMax = "tasks_per_domain_sum", "tasks_per_domain_max"
+
+// twoLongNames makes maps of these names with one value each.
+func (g *guest) twoLongNames(t testing.TB, sum, most uint64) {
+	raw, u64 := definer(t, tasksSum, tasksMax)
+	at := g.BTF(12, "sched", raw)
+	for i, v := range []uint64{sum, most} {
+		id := uint32(i + 1)
+		g.add(id, g.Array(memimage.Map{
+			ID: id, Type: 2, Name: tasksSum[:15], KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: at, ValueType: u64,
+		}, [][]byte{binary.LittleEndian.AppendUint64(nil, v)}))
+	}
+}
+
+func selectMax(m *runtime.Map) bool { return m.Name == tasksMax }
+
+func TestSelectTellsLongNamesApart(t *testing.T) {
+	for name, capture := range map[string]func(*freeze.Freezer) (*runtime.Snapshot, error){
+		"a guest that runs":         func(f *freeze.Freezer) (*runtime.Snapshot, error) { return f.Capture(t.Context(), "now") },
+		"a guest that stands still": func(f *freeze.Freezer) (*runtime.Snapshot, error) { return f.CaptureStopped(t.Context(), "now") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			g.twoLongNames(t, 11, 22)
+			snap, err := capture(g.freezer(t, freeze.Options{Select: selectMax}))
+			require.NoError(t, err)
+			require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
+			require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+			most, err := snap.Map(tasksMax).At(0).Get("").Uint64()
+			require.NoError(t, err)
+			require.EqualValues(t, 22, most)
+		})
+	}
+}
+
+// A map that is made while a capture rehearses is selected by its name, too.
+func TestSelectKnowsTheNameOfAMapThatIsNew(t *testing.T) {
+	g := newGuest()
+	g.twoLongNames(t, 11, 22)
+	all := g.maps
+	g.maps = map[uint32]uint64{}
+	f := g.freezer(t, freeze.Options{Select: selectMax})
+	g.whilePaused = func() { g.Publish(all) }
+	snap, err := f.Capture(t.Context(), "now")
+	require.NoError(t, err)
+	require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
+	require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+}
