@@ -212,17 +212,29 @@ func (f *Freezer) Casts(ctx context.Context, casts []runtime.Cast) error {
 		return fmt.Errorf("wait for a capture of the guest to end: %w", err)
 	}
 	defer f.give()
-	own := slices.Clone(casts)
-	for i, c := range own {
-		if name, ok := strings.CutPrefix(c.In, "map "); ok {
-			own[i].In = "map " + name[:min(len(name), maxMapName)]
-		}
-	}
-	f.programs.use(own)
+	f.programs.use(withCutNames(casts))
 	f.planner.Forget()
 	return nil
 }
 
-// maxMapName is the length of the names of maps that the kernel keeps
-// (BPF_OBJ_NAME_LEN less the NUL).
-const maxMapName = 15
+// withCutNames adds to the casts in maps those for the maps' names as the kernel
+// keeps them, where they can be of one map only: a loader can have left out what
+// has the names in full.
+func withCutNames(casts []runtime.Cast) []runtime.Cast {
+	names := make(map[string][]string) // in full, by what is kept
+	for _, c := range casts {
+		name, ok := strings.CutPrefix(c.In, "map ")
+		if ok && !slices.Contains(names[cut(name)], name) {
+			names[cut(name)] = append(names[cut(name)], name)
+		}
+	}
+	own := slices.Clone(casts)
+	for _, c := range casts {
+		name, ok := strings.CutPrefix(c.In, "map ")
+		if ok && len(name) > maxName && len(names[cut(name)]) == 1 {
+			c.In = "map " + cut(name)
+			own = append(own, c)
+		}
+	}
+	return own
+}

@@ -90,3 +90,50 @@ func TestSelectKnowsTheNameOfAMapThatIsNew(t *testing.T) {
 	require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
 	require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
 }
+
+func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
+	g := newGuest()
+	first, second := g.taskAt(g.Alloc(2048), 7), g.taskAt(g.Alloc(2048), 8)
+	g.twoLongNames(t, first, second)
+	f := g.freezer(t, freeze.Options{})
+	require.NoError(t, f.Casts(t.Context(), []runtime.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: runtime.SpaceKernel}}))
+	snap, err := f.Capture(t.Context(), "now")
+	require.NoError(t, err)
+
+	pid, err := snap.Map(tasksMax).At(0).Get("pid").Int64()
+	require.NoError(t, err)
+	require.EqualValues(t, 8, pid)
+	sum, err := snap.Map(tasksSum).At(0).Get("").Uint64()
+	require.NoError(t, err, "an integer")
+	require.Equal(t, first, sum)
+	require.Len(t, snap.Kernel, 1)
+}
+
+// A loader that leaves the definitions out leaves the kernel's names: what a
+// cast says of a longer one counts for it, if it can be no other's.
+func TestMapsWhoseNamesStayCutAreFollowedByTheOnlyCastThatFits(t *testing.T) {
+	cast := func(name, to string) runtime.Cast {
+		return runtime.Cast{In: "map " + name, To: "struct " + to, Space: runtime.SpaceKernel}
+	}
+	for name, row := range map[string]struct {
+		casts []runtime.Cast
+		found int
+	}{
+		"one":  {[]runtime.Cast{cast(tasksMax, "task_struct")}, 1},
+		"two":  {[]runtime.Cast{cast(tasksMax, "task_struct"), cast(tasksSum, "cgroup")}, 0},
+		"none": {nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			raw, u64 := definer(t)
+			g.add(1, g.Array(memimage.Map{
+				ID: 1, Type: 2, Name: tasksSum[:15], KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(12, "sched", raw), ValueType: u64,
+			}, [][]byte{binary.LittleEndian.AppendUint64(nil, g.taskAt(g.Alloc(2048), 7))}))
+			f := g.freezer(t, freeze.Options{})
+			require.NoError(t, f.Casts(t.Context(), row.casts))
+			snap, err := f.Capture(t.Context(), "now")
+			require.NoError(t, err)
+			require.Len(t, snap.Kernel, row.found)
+		})
+	}
+}
