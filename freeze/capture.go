@@ -84,11 +84,11 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 // learnNames copies the BTF of the running guest's maps, and gives them the names
 // that they have there.
 func (f *Freezer) learnNames(found []*bpfmap.Map) {
-	known := len(f.programs.known)
+	fresh := false
 	for _, m := range found {
-		f.programs.prefetch(f.running, m.BTF)
+		fresh = f.programs.prefetch(f.running, m.BTF) || fresh
 	}
-	if len(f.programs.known) > known {
+	if fresh {
 		f.programs.forgetPlans() // they can define what others declare
 		f.planner.Forget()
 	}

@@ -3,6 +3,7 @@ package freeze_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -136,4 +137,37 @@ func TestMapsWhoseNamesStayCutAreFollowedByTheOnlyCastThatFits(t *testing.T) {
 			require.Len(t, snap.Kernel, row.found)
 		})
 	}
+}
+
+// tornRAM has no memory for a while where the BTF of maps is.
+type tornRAM struct {
+	*guest
+	size int // of the BTF in bytes, by which its reads are known
+	torn bool
+}
+
+func (r *tornRAM) ReadAt(p []byte, pa int64) (int, error) {
+	if r.torn && len(p) == r.size {
+		return 0, errors.New("torn")
+	}
+	return r.guest.ReadAt(p, pa)
+}
+
+func TestTypesThatCouldNotBeReadOnceAreReadTheNextTime(t *testing.T) {
+	g := newGuest()
+	g.twoLongNames(t, 11, 22)
+	raw, _ := definer(t, tasksSum, tasksMax)
+	ram := &tornRAM{guest: g, size: len(raw), torn: true}
+	g.ram = struct{ freeze.RAM }{ram} // no Slicer
+	f := g.freezer(t, freeze.Options{})
+	snap, err := f.Capture(t.Context(), "torn")
+	require.NoError(t, err)
+	require.Contains(t, mapOf(t, snap, 1).Reason, "its types are unknown: read")
+	require.Nil(t, mapOf(t, snap, 1).Value)
+
+	ram.torn = false
+	snap, err = f.Capture(t.Context(), "whole")
+	require.NoError(t, err)
+	require.Empty(t, mapOf(t, snap, 1).Reason)
+	require.Equal(t, tasksSum, mapOf(t, snap, 1).Name)
 }

@@ -32,8 +32,9 @@ type programs struct {
 
 // program is one BTF object: raw once fetched, decoded once described.
 type program struct {
-	raw []byte
-	err error // why there is no raw, or no decoded
+	raw    []byte
+	err    error // why there is no raw, or no decoded
+	unread bool  // err is of reading the guest's memory: the next capture tries again
 
 	plans   map[planKey]*chase.Plan // what is followed from the values of maps
 	decoded bool
@@ -113,24 +114,33 @@ func (p *programs) planned(m *bpfmap.Map) *chase.Plan {
 	return nil
 }
 
-// prefetch copies an object of the running guest. A failure means nothing: the
-// object may be gone.
-func (p *programs) prefetch(mem *kmem.Space, b bpfmap.BTF) {
-	if _, ok := p.known[b]; ok || b.Addr == 0 {
-		return
+// prefetch copies an object of the running guest, and tells whether it is a new
+// one. A failure means nothing: the object may be gone.
+func (p *programs) prefetch(mem *kmem.Space, b bpfmap.BTF) (fresh bool) {
+	if p.has(b) || b.Addr == 0 {
+		return false
 	}
-	if raw, err := bpfmap.ReadBTF(mem, b); err == nil {
-		p.add(b, &program{raw: raw})
+	raw, err := bpfmap.ReadBTF(mem, b)
+	if err != nil {
+		return false
 	}
+	p.add(b, &program{raw: raw})
+	return true
 }
 
 // fetch copies an object of the stopped guest unless it is known.
 func (p *programs) fetch(mem *kmem.Space, b bpfmap.BTF) {
-	if _, ok := p.known[b]; ok || b.Addr == 0 {
+	if p.has(b) || b.Addr == 0 {
 		return
 	}
 	raw, err := bpfmap.ReadBTF(mem, b)
-	p.add(b, &program{raw: raw, err: err})
+	p.add(b, &program{raw: raw, err: err, unread: err != nil})
+}
+
+// has tells whether an object has been read, whatever was in it.
+func (p *programs) has(b bpfmap.BTF) bool {
+	prog := p.known[b]
+	return prog != nil && !prog.unread
 }
 
 func (p *programs) add(b bpfmap.BTF, prog *program) {
