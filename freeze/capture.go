@@ -84,6 +84,7 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 // learnNames copies the BTF of the running guest's maps, and gives them the names
 // that they have there.
 func (f *Freezer) learnNames(found []*bpfmap.Map) {
+	f.programs.forgetUnread()
 	fresh := false
 	for _, m := range found {
 		fresh = f.programs.prefetch(f.running, m.BTF) || fresh
@@ -98,6 +99,7 @@ func (f *Freezer) learnNames(found []*bpfmap.Map) {
 // recallNames gives maps of the stopped guest the names that were learned before.
 // Only for Options.Select it takes the time to learn those of new maps.
 func (s *stop) recallNames(found []*bpfmap.Map) {
+	s.programs.forgetUnread()
 	if s.programs.recall(found) || s.options.Select == nil {
 		return
 	}

@@ -117,7 +117,7 @@ func (p *programs) planned(m *bpfmap.Map) *chase.Plan {
 // prefetch copies an object of the running guest, and tells whether it is a new
 // one. A failure means nothing: the object may be gone.
 func (p *programs) prefetch(mem *kmem.Space, b bpfmap.BTF) (fresh bool) {
-	if p.has(b) || b.Addr == 0 {
+	if _, ok := p.known[b]; ok || b.Addr == 0 {
 		return false
 	}
 	raw, err := bpfmap.ReadBTF(mem, b)
@@ -130,17 +130,16 @@ func (p *programs) prefetch(mem *kmem.Space, b bpfmap.BTF) (fresh bool) {
 
 // fetch copies an object of the stopped guest unless it is known.
 func (p *programs) fetch(mem *kmem.Space, b bpfmap.BTF) {
-	if p.has(b) || b.Addr == 0 {
+	if _, ok := p.known[b]; ok || b.Addr == 0 {
 		return
 	}
 	raw, err := bpfmap.ReadBTF(mem, b)
 	p.add(b, &program{raw: raw, err: err, unread: err != nil})
 }
 
-// has tells whether an object has been read, whatever was in it.
-func (p *programs) has(b bpfmap.BTF) bool {
-	prog := p.known[b]
-	return prog != nil && !prog.unread
+// forgetUnread has objects read again that could not be read.
+func (p *programs) forgetUnread() {
+	maps.DeleteFunc(p.known, func(_ bpfmap.BTF, prog *program) bool { return prog.unread })
 }
 
 func (p *programs) add(b bpfmap.BTF, prog *program) {
