@@ -121,9 +121,7 @@ func (vm *VM) serveHit(stub *gdb.Client) {
 		return
 	}
 	vm.pause.stopping.Store(true)
-	ctx, cancel := context.WithTimeout(vm.alive, stopTimeout)
-	defer cancel()
-	if err := vm.showHit(ctx, stub, stop); err != nil {
+	if err := vm.showHit(stub, stop); err != nil {
 		vm.fail(&InfraError{
 			What:    fmt.Sprintf("a write to %#x stopped the guest, and QEMU's gdbstub failed then: %v", stop.Watch, err),
 			Advice:  "run it again",
@@ -135,7 +133,9 @@ func (vm *VM) serveHit(stub *gdb.Client) {
 }
 
 // showHit calls those whom a hit concerns.
-func (vm *VM) showHit(ctx context.Context, stub *gdb.Client, stop *gdb.Stop) error {
+func (vm *VM) showHit(stub *gdb.Client, stop *gdb.Stop) error {
+	ctx, cancel := vm.stubTime()
+	defer cancel()
 	if err := stub.Select(ctx, stop.Thread); err != nil {
 		return err
 	}
@@ -147,22 +147,38 @@ func (vm *VM) showHit(ctx context.Context, stub *gdb.Client, stop *gdb.Stop) err
 		if w.addr != stop.Watch {
 			continue
 		}
-		hit := Hit{CPU: stop.Thread - 1, PC: pc, Old: w.value}
-		if hit.New, err = w.read(ctx, stub); is[*WatchLostError](err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		w.value = hit.New
-		if w.tell(hit) {
-			continue
-		}
-		if err := w.disarm(ctx); err != nil {
+		if err := w.show(stub, Hit{CPU: stop.Thread - 1, PC: pc}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// show completes a hit, calls onHit, and disarms the watchpoint if it says so. The
+// time that onHit takes, a capture maybe, is not the stub's.
+func (w *Watchpoint) show(stub *gdb.Client, hit Hit) (err error) {
+	ctx, cancel := w.vm.stubTime()
+	defer cancel()
+	hit.Old = w.value
+	if hit.New, err = w.read(ctx, stub); is[*WatchLostError](err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.value = hit.New
+	if w.tell(hit) {
+		return nil
+	}
+	after, cancel := w.vm.stubTime()
+	defer cancel()
+	return w.disarm(after)
+}
+
+// stubTime bounds some commands to the stub. It depends on no context of a caller's,
+// since a stub that is left in the middle of something cannot be used again.
+func (vm *VM) stubTime() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(vm.alive, stopTimeout)
 }
 
 // tell calls onHit. One that ends its goroutine, as testing.TB.FailNow does, must

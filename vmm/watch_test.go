@@ -119,6 +119,19 @@ func TestHitsAndPausesDoNotDisturbOneAnother(t *testing.T) {
 	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
 }
 
+// A capture in a callback can take long on a busy host.
+func TestGuestSurvivesACallbackThatTakesItsTime(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, _ := panicTimeout(t, vm)
+	_, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+		<-time.After(stopTimeout + time.Second)
+		return false
+	})
+	require.NoError(t, err)
+	mustAsk(t, vm, "repeat %s 1", panicFile)
+	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
+}
+
 // pauseOnce pauses the guest and checks that it stands still.
 func pauseOnce(t *testing.T, vm *VM, phys int64) bool {
 	if err := vm.Pause(t.Context()); err != nil {
