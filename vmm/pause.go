@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ktgen/ktgen/vmm/gdb"
 	"github.com/ktgen/ktgen/vmm/qmp"
 )
 
@@ -79,8 +80,8 @@ func (vm *VM) stop(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	err := vm.mon.Do(bounded, "stop", nil, nil)
-	if stub := vm.stub(); err == nil && stub != nil {
-		err = vm.stubGone(vm.noticeHit(bounded, stub))
+	if stub := vm.stub(); stub != nil && !errors.Is(err, qmp.ErrGone) {
+		err = errors.Join(err, vm.standStill(stub, err != nil))
 	}
 	if err == nil {
 		return nil
@@ -90,6 +91,20 @@ func (vm *VM) stop(ctx context.Context) error {
 	}
 	// The command may be carried out yet.
 	return errors.Join(err, vm.cont())
+}
+
+// standStill readies the stub after a stop command, or after one that was given up: a
+// stub is spoken to only while the guest stands still. QEMU carries out commands in
+// their order, so that the reply to another stop is late enough.
+func (vm *VM) standStill(stub *gdb.Client, again bool) error {
+	ctx, cancel := vm.stubTime()
+	defer cancel()
+	if again {
+		if err := vm.mon.Do(ctx, "stop", nil, nil); err != nil {
+			return err
+		}
+	}
+	return vm.stubGone(vm.noticeHit(ctx, stub))
 }
 
 // Resume lets a paused guest go on. It depends on no context: it is tried

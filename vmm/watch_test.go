@@ -3,6 +3,7 @@ package vmm
 import (
 	"context"
 	"encoding/binary"
+	"math/rand/v2"
 	"runtime"
 	"strconv"
 	"sync"
@@ -117,6 +118,30 @@ func TestHitsAndPausesDoNotDisturbOneAnother(t *testing.T) {
 	require.EqualValues(t, 500, last.Load())
 	require.Positive(t, pauses)
 	require.Equal(t, "pong", mustAsk(t, vm, "ping"))
+}
+
+// A stub that is spoken to while vCPUs run, or not heard out, cannot be spoken to again.
+func TestCancelledPausesOfAWatchedGuestLeaveItRunning(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, _ := panicTimeout(t, vm)
+	counter := counterAddr(t, vm)
+	hits := 0
+	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool { hits++; return true })
+	require.NoError(t, err)
+	for range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(800))*time.Microsecond)
+		if err := vm.Pause(ctx); err == nil {
+			require.NoError(t, vm.Resume())
+		} else {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		cancel()
+	}
+	before := readWord(t, vm, counter)
+	require.Eventually(t, func() bool { return readWord(t, vm, counter) != before }, 10*time.Second, time.Millisecond)
+	mustAsk(t, vm, "repeat %s 10", panicFile)
+	require.NoError(t, w.Close(t.Context()))
+	require.Equal(t, 10, hits)
 }
 
 // A capture in a callback can take long on a busy host.
