@@ -79,21 +79,24 @@ func (vm *VM) Watch(ctx context.Context, addr uint64, size int, onHit func(Hit) 
 
 // Arm makes a watchpoint that was disarmed stop the guest again.
 func (w *Watchpoint) Arm(ctx context.Context) error {
-	return w.vm.whilePaused(ctx, func() error { return w.arm(ctx) })
+	return w.vm.whilePaused(ctx, w.arm)
 }
 
 // Close takes the watchpoint back. After it onHit is not called, unless it is
 // being called.
 func (w *Watchpoint) Close(ctx context.Context) error {
-	return w.vm.whilePaused(ctx, func() error { return w.disarm(ctx) })
+	return w.vm.whilePaused(ctx, w.disarm)
 }
 
-func (vm *VM) whilePaused(ctx context.Context, f func() error) (err error) {
+// whilePaused calls f while the guest stands still. ctx bounds the wait for that only.
+func (vm *VM) whilePaused(ctx context.Context, f func(context.Context) error) (err error) {
 	if err := vm.Pause(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, vm.Resume()) }()
-	return f()
+	bounded, cancel := vm.stubTime()
+	defer cancel()
+	return f(bounded)
 }
 
 // arm is called while the guest is paused.

@@ -144,6 +144,28 @@ func TestCancelledPausesOfAWatchedGuestLeaveItRunning(t *testing.T) {
 	require.Equal(t, 10, hits)
 }
 
+func TestWatchpointsThatAreCancelledCanBeArmedAgain(t *testing.T) {
+	vm := launchTest(t, testConfig(t))
+	addr, _ := panicTimeout(t, vm)
+	hits := 0
+	onHit := func(Hit) bool { hits++; return true }
+	for range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(3000))*time.Microsecond)
+		w, err := vm.Watch(ctx, addr, 4, onHit)
+		if err == nil {
+			require.NoError(t, w.Close(t.Context()))
+		} else {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		cancel()
+	}
+	w, err := vm.Watch(t.Context(), addr, 4, onHit)
+	require.NoError(t, err)
+	mustAsk(t, vm, "repeat %s 10", panicFile)
+	require.NoError(t, w.Close(t.Context()))
+	require.Equal(t, 10, hits)
+}
+
 // A capture in a callback can take long on a busy host.
 func TestGuestSurvivesACallbackThatTakesItsTime(t *testing.T) {
 	vm := launchTest(t, testConfig(t))
