@@ -32,7 +32,8 @@ func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
 // enums, for the indices of arrays and for the pids of task storage; a string
 // for keys that are char arrays, or the name of an enumerator; the key's bytes
 // in the guest as []byte for any. There is a [*KeyNotFound] if the map has no
-// such key, and a [*TypeMismatch] if it can have none.
+// such key, an [*AmbiguousKey] if several entries read as that key, as those of
+// two tasks with one pid do, and a [*TypeMismatch] if it can have none.
 func (v MapView) Lookup(key any) Entry {
 	if v.broken() {
 		return v.none()
@@ -83,7 +84,7 @@ func (m *mapReader) lookupBytes(raw []byte) (entry int, err error) {
 // negative is set.
 func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err error) {
 	if m.isTaskStorage() {
-		return m.lookupPID(n), nil
+		return m.lookupPID(n)
 	}
 	if m.m.Keys == nil {
 		if !negative && n < uint64(m.n) {
@@ -117,13 +118,19 @@ func (r *reader) encode(n uint64, size int) []byte {
 	return binary.LittleEndian.AppendUint64(nil, n)[:size]
 }
 
-func (m *mapReader) lookupPID(pid uint64) (entry int) {
+// lookupPID looks for the storage of a task. Two tasks can have one pid.
+func (m *mapReader) lookupPID(pid uint64) (entry int, err error) {
+	found, matches := -1, 0
 	for i, owner := range m.m.Owners[:m.n] {
-		if uint64(owner.PID) == pid {
-			return i
+		if owner.PID >= 0 && uint64(owner.PID) == pid {
+			found = i
+			matches++
 		}
 	}
-	return -1
+	if matches > 1 {
+		return -1, &AmbiguousKey{Map: m.name, Key: fmt.Sprint(pid), Entries: matches, Tasks: true}
+	}
+	return found, nil
 }
 
 // lookupString looks for a string, or for the name of an enumerator.

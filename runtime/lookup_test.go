@@ -72,6 +72,16 @@ func TestStringsThatSeveralKeysReadAs(t *testing.T) {
 	require.Equal(t, ktrt.AmbiguousKey{Map: "a_rather_long_n", Key: "second", Entries: 2}, *e)
 }
 
+// Storage of a task that has ended stays until its task_struct is freed, and its
+// pid can be another's by then. Generated code says the same.
+func TestPidsThatTwoTasksHave(t *testing.T) {
+	s := newGuest()
+	owners := s.Map("tasks").Map().Owners
+	owners[1].PID = owners[0].PID
+	e := as[*ktrt.AmbiguousKey](t, s.Map("tasks").Lookup(owners[0].PID).Err())
+	require.Equal(t, ktrt.AmbiguousKey{Map: "tasks", Key: "50", Entries: 2, Tasks: true}, *e)
+}
+
 func TestMaxByReturnsTheFirstOfEquals(t *testing.T) {
 	require.Equal(t, 0, newGuest().Map("task_ctxs").MaxBy(func(ktrt.Entry) uint64 { return 7 }).Index())
 }
