@@ -47,7 +47,7 @@ func writePage(w io.Writer, snaps []*runtime.Snapshot, story Story, maps []strin
 	for i, s := range snaps {
 		out.text("<script type=\"application/json\" class=\"capture\">\n")
 		if out.err == nil {
-			out.err = writeDocument(w, s, views[i], nil)
+			out.err = writeDocument(w, s, views[i])
 		}
 		out.text("</script>\n")
 	}

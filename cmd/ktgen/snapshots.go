@@ -90,27 +90,9 @@ that compares them and plots their numbers over time.`)
 // that takes long.
 func (t *tool) readSnapshot(file string) (*runtime.Snapshot, error) {
 	defer t.progress("reading " + file)()
-	s, err := openSnapshot(file)
+	s, err := runtime.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read a snapshot: %w", err)
-	}
-	return s, nil
-}
-
-// openSnapshot reads a snapshot file, or the JSON of one.
-func openSnapshot(file string) (*runtime.Snapshot, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	in := bufio.NewReader(f)
-	if first, err := in.Peek(1); err != nil || first[0] != '{' {
-		return runtime.ReadFile(file)
-	}
-	s, err := dump.ReadJSON(in)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return s, nil
 }

@@ -62,7 +62,7 @@ func called(name string, shapes []*runtime.Shape, file string) ([]*runtime.Shape
 
 // shapesOf returns the types in a snapshot file or an object.
 func (t *tool) shapesOf(file string) ([]*runtime.Shape, error) {
-	s, err := openSnapshot(file)
+	s, err := runtime.ReadFile(file)
 	if err == nil {
 		var all []*runtime.Shape
 		for _, p := range s.Programs {

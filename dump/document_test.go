@@ -1,0 +1,106 @@
+package dump_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/dump"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+func asJSON(t testing.TB, s *ktrt.Snapshot) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, dump.JSON(&b, s))
+	return b.String()
+}
+
+func differences(a, b *ktrt.Snapshot) (list []string) {
+	for c := range dump.Diff(a, b) {
+		list = append(list, c.String())
+	}
+	return list
+}
+
+// Lists and trees are shown as what is in them.
+func TestListsAreShownByWhatIsInThem(t *testing.T) {
+	link := structure("bpf_list_node", 24, member(0, "__opaque", array(u64, 3)))
+	request := structure("request", 32, member(0, "cost", u64), member(8, "node", link))
+	head := structure("bpf_list_head", 16, member(0, "__opaque", array(u64, 2)))
+	queue := member(8, "queue", head)
+	queue.Tags = []string{"contains:request:node"}
+	const base, first, second = 0xffff_8880_0000_1000, 0xffff_8880_0000_2000, 0xffff_8880_0000_3000
+	m := newMap(ktrt.Map{ID: 1, Name: "queues", Type: ktrt.MapTypeArray, Value: structure("q", 24, member(0, "n", u64), queue), Base: base}, 1)
+	bytesOf{m.Values}.u64(0, 2).u64(8, first+8).u64(16, second+8)
+	one, two := make([]byte, 32), make([]byte, 32)
+	bytesOf{one}.u64(0, 5).u64(8, second+8).u64(16, base+8).u64(24, base+8)
+	bytesOf{two}.u64(0, 6).u64(8, base+8).u64(16, first+8).u64(24, base+8)
+	program := &ktrt.Program{Shapes: []*ktrt.Shape{request, link, head}}
+	m.Program = program
+	s := &ktrt.Snapshot{Programs: []*ktrt.Program{program}, Maps: []*ktrt.Map{m}, Kernel: []ktrt.KernelObject{
+		{Addr: first, Name: "request", Allocated: true, Type: request, Data: one},
+		{Addr: second, Name: "request", Allocated: true, Type: request, Data: two},
+	}}
+	var text bytes.Buffer
+	require.NoError(t, dump.Text(&text, s, dump.Options{}))
+	require.Contains(t, text.String(), "cost: 5")
+	doc := asJSON(t, s)
+	require.Contains(t, doc, `"queue":[{"cost":5`)
+}
+
+// ring is a snapshot of a ring buffer with these records.
+func ring(records ...string) *ktrt.Snapshot {
+	m := &ktrt.Map{ID: 1, Name: "events", Type: ktrt.MapTypeRingBuf, Slots: 1, Total: len(records)}
+	addr := uint64(1 << 40)
+	for _, text := range records {
+		data := append(make([]byte, 8), text...)
+		bytesOf{data}.u32(0, uint32(len(text)))
+		m.Extents = append(m.Extents, ktrt.Extent{Addr: addr, Data: data})
+		addr += uint64(len(data)+7) &^ 7
+	}
+	return &ktrt.Snapshot{Maps: []*ktrt.Map{m}}
+}
+
+// The records of a ring buffer are its entries.
+func TestRecordsAreShown(t *testing.T) {
+	s := ring("ab", "cdefgh")
+	var text bytes.Buffer
+	require.NoError(t, dump.Text(&text, s, dump.Options{}))
+	require.Contains(t, text.String(), "events  RINGBUF  id 1  2 entries")
+	require.Contains(t, text.String(), "0x636465666768")
+	raw, err := dump.Find(s, "events[1]")
+	require.NoError(t, err)
+	data, err := raw.Bytes()
+	require.NoError(t, err)
+	require.Equal(t, "cdefgh", string(data))
+}
+
+// What is left out is only where pointers say that it was.
+func TestDocumentsOfChosenMapsHaveNoOthers(t *testing.T) {
+	s := guest(5000)
+	var b bytes.Buffer
+	require.NoError(t, dump.JSON(&b, s, "mysched.bss", "big", "mysched.bss"))
+	var doc struct {
+		Maps []struct {
+			Name    string
+			Entries []struct{ Value json.RawMessage }
+		}
+	}
+	require.NoError(t, json.Unmarshal(b.Bytes(), &doc))
+	require.Len(t, doc.Maps, 2)
+	require.Equal(t, "mysched.bss", doc.Maps[0].Name)
+	var bss struct {
+		Dispatched uint64 `json:"nr_dispatched"`
+		Current    map[string]any
+	}
+	require.NoError(t, json.Unmarshal(doc.Maps[0].Entries[0].Value, &bss))
+	require.EqualValues(t, 500, bss.Dispatched)
+	require.Equal(t, fmt.Sprintf("0x%x", uint64(tasksAddr+56)), bss.Current["$ptr"])
+	require.Contains(t, bss.Current, "$map")
+	require.NotContains(t, bss.Current, "$to")
+	require.ErrorAs(t, dump.JSON(&b, s, "mysched.bs"), new(*ktrt.MapNotFound))
+}
