@@ -235,6 +235,10 @@ func (t *boundType) sameLayout(have *Shape, plan *plan) bool {
 // declared there, and another loaded object may describe it.
 func (b *Binding) bindByName(c *comparison, t int) {
 	want := b.shapes.types[t].Underlying()
+	if want.Kind == KindStruct || want.Kind == KindUnion {
+		b.bindDefinition(c, t, want)
+		return
+	}
 	for _, program := range b.snapshot.Programs {
 		for _, s := range program.Shapes {
 			if s.Name == want.Name && s.Kind == want.Kind && s.Name != "" {
@@ -247,7 +251,25 @@ func (b *Binding) bindByName(c *comparison, t int) {
 		b.bindType(c, t, want)
 		return
 	}
-	b.types[t].why = "its BTF declares it and does not define it"
+	b.types[t].why = notDefined
+}
+
+// notDefined is why types that the guest has no definition of are not bound.
+const notDefined = "its BTF declares it and does not define it"
+
+// bindDefinition binds a struct or union to what the guest's programs define by
+// its name, if they agree.
+func (b *Binding) bindDefinition(c *comparison, t int, want *Shape) {
+	have, err := b.snapshot.reader().definition(want)
+	var notBound *NotBound
+	switch {
+	case errors.As(err, &notBound):
+		b.types[t].why = notBound.Reason
+	case have.Kind != want.Kind:
+		b.types[t].why = notDefined
+	default:
+		b.bindType(c, t, have)
+	}
 }
 
 // isScalar tells whether a shape's name alone says its layout.

@@ -174,7 +174,7 @@ func (r *reader) definition(fwd *Shape) (*Shape, error) {
 	case d.differs:
 		return nil, &NotBound{Type: CType(fwd), Reason: "its BTF declares it, and the programs that define it do so differently"}
 	case d.shape == nil:
-		return nil, &NotBound{Type: CType(fwd), Reason: "its BTF declares it and does not define it"}
+		return nil, &NotBound{Type: CType(fwd), Reason: notDefined}
 	default:
 		return d.shape, nil
 	}
