@@ -50,7 +50,6 @@ type builder struct {
 	*part
 	opts   Options
 	model  *Model
-	shapes *ktbtf.Shapes
 	prune  *pruner
 	writer runtime.ShapeWriter
 
@@ -103,7 +102,6 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 		renames: renames,
 		missing: make(map[string]error),
 		tags:    make(map[tagged][]string),
-		shapes:  ktbtf.NewShapes(obj.Types),
 		codecs:  make(map[string]*Codec),
 		ids:     make(map[string]string),
 		types:   newTypeNames(),
@@ -111,9 +109,8 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 
 		fieldOptions: opts.Fields,
 	}
-	b.shapes.Casts(p.casts)
 	b.model.Warnings = slices.Clone(obj.Warnings)
-	b.prune = newPruner(kernelTypes(obj), allocatedTypes(obj))
+	b.prune = newPruner(p.kernels, allocatedTypes(obj), b.siblingShape)
 	b.scope = b.newScope()
 	b.idNames = b.newScope()
 	return b
@@ -150,7 +147,7 @@ func (b *builder) collect() error {
 func (b *builder) collectMap(m *object.Map, isInner bool) error {
 	shapes := mapShapes{Map: m, isInner: isInner}
 	var keyErr, valueErr error
-	shapes.key, keyErr = b.shape(b.defined(m.Key))
+	shapes.key, keyErr = b.shape(m.Key)
 	shapes.value, valueErr = b.mapValue(m)
 	if err := damage(keyErr, valueErr); err != nil {
 		return fmt.Errorf("map %s: %w", m.Name, err)
@@ -247,23 +244,21 @@ func (b *builder) withoutLarge(section *runtime.Shape) *runtime.Shape {
 
 // mapValue is shape for the values of a map, which can be casts themselves.
 func (b *builder) mapValue(m *object.Map) (*runtime.Shape, error) {
-	t := b.defined(b.valueType(m))
-	if t == nil {
-		return nil, nil
+	t := b.valueType(m)
+	if d := b.declared(t); t == nil || d != nil {
+		return b.shape(t)
 	}
 	s, err := b.shapes.OfMap(m.Name, t)
 	return b.pruned(s, err)
 }
 
-// defined returns the definition of a type that the object only declares, if an
-// object of the package has one.
-func (b *builder) defined(t btf.Type) btf.Type {
+// declared returns the definition of a type that the object only declares, nil
+// for other types, and if no object of the package has one.
+func (b *builder) declared(t btf.Type) *definition {
 	if fwd, ok := t.(*btf.Fwd); ok {
-		if found := b.definition(fwd.Name); found != nil {
-			return found
-		}
+		return b.definition(fwd.Name)
 	}
-	return t
+	return nil
 }
 
 // shape converts a type and cuts off what is not followed from it. It returns
@@ -272,8 +267,11 @@ func (b *builder) shape(t btf.Type) (*runtime.Shape, error) {
 	if t == nil {
 		return nil, nil
 	}
-	s, err := b.shapes.Of(t)
-	return b.pruned(s, err)
+	d := b.declared(t)
+	if d == nil {
+		d = &definition{b.part, t}
+	}
+	return b.pruned(d.shape())
 }
 
 func (b *builder) pruned(s *runtime.Shape, err error) (*runtime.Shape, error) {

@@ -62,11 +62,14 @@ func (b *builder) objectsIn(members []runtime.Member) error {
 
 // collectObject finds a type of objects, if the object describes it.
 func (b *builder) collectObject(name string) error {
-	t, ok := b.definition(name).(*btf.Struct)
-	if !ok || b.objects[name] != nil {
+	d := b.definition(name)
+	if d == nil || b.objects[name] != nil {
 		return nil
 	}
-	shape, err := b.shape(t)
+	if _, ok := d.typ.(*btf.Struct); !ok {
+		return nil
+	}
+	shape, err := b.pruned(d.shape())
 	if err != nil {
 		return err
 	}

@@ -85,14 +85,14 @@ func (b *builder) collectKernel() error {
 // any of its members.
 func (b *builder) kernelType(name string, fields, accessed map[string]selection) (*runtime.Shape, error) {
 	s, chosen := fields[name]
-	t := b.definition(name)
-	if t == nil {
+	d := b.definition(name)
+	if d == nil {
 		if chosen {
 			b.missFields(name, s, fmt.Errorf("-fields %s: the object's BTF declares struct %s and does not define it: read a member of it in the program", name, name))
 		}
 		return nil, nil
 	}
-	whole, err := b.shapes.Of(t)
+	whole, err := d.shape()
 	if err != nil || whole.Size == 0 || whole.Size > maxGoValue || kernelStruct(whole) != "" {
 		return nil, err
 	}
@@ -111,55 +111,97 @@ func (b *builder) kernelType(name string, fields, accessed map[string]selection)
 // maxNesting bounds how deep types contain one another by value.
 const maxNesting = 64
 
+// definition is a struct or union, and the object of the package that defines it.
+type definition struct {
+	*part
+	typ btf.Type
+}
+
+// shape is the definition's, with the casts of its object.
+func (d *definition) shape() (*runtime.Shape, error) { return d.shapes.Of(d.typ) }
+
 // definition returns the only struct or union of that name, or nil: the
 // object's, or that of the other objects in the package, if these agree.
-func (b *builder) definition(name string) btf.Type {
-	found := definitionsIn(b.obj, name)
-	if len(found) == 0 {
-		return b.siblingDefinition(name)
+func (b *builder) definition(name string) *definition {
+	if found := definitionsIn(b.obj, name); len(found) > 0 {
+		return b.only(found, name)
 	}
-	return only(found, name)
+	return b.siblingDefinition(name)
 }
 
 // only returns the definition of that name if there is no other, and none of a
 // flavor; else nil.
-func only(found []btf.Type, name string) btf.Type {
+func (p *part) only(found []btf.Type, name string) *definition {
 	if len(found) != 1 || found[0].TypeName() != name {
 		return nil
 	}
-	return found[0]
+	return &definition{p, found[0]}
 }
 
 // siblingDefinition returns what the other objects of the package define as
-// name. Of the kernel's types each object knows members of its own, which are
-// found by name: the first will do. It is nil if others differ.
-func (b *builder) siblingDefinition(name string) btf.Type {
-	var first *part
-	var found btf.Type
-	for _, other := range b.siblings {
-		t := only(definitionsIn(other.obj, name), name)
-		switch {
-		case t == nil || found != nil && b.isOfKernel(name):
-			continue
-		case found == nil:
-			first, found = other, t
-		case definitionText(first, found) != definitionText(other, t):
-			b.warnOnce("struct %s is declared and not read: %s and %s define it differently (rename it in one of them, or generate a package for each)", name, first.obj.Name, other.obj.Name)
+// name. It is nil if they differ.
+func (b *builder) siblingDefinition(name string) *definition {
+	all := b.siblingDefinitions(name)
+	if len(all) == 0 {
+		return nil
+	}
+	for _, other := range all[1:] {
+		if all[0].text() != other.text() {
+			b.warnOnce("struct %s is declared and not read: %s and %s define it differently (rename it in one of them, or generate a package for each)", name, all[0].obj.Name, other.obj.Name)
 			return nil
 		}
 	}
-	return found
+	return all[0]
+}
+
+func (b *builder) siblingDefinitions(name string) (all []*definition) {
+	for _, other := range b.siblings {
+		if d := other.only(definitionsIn(other.obj, name), name); d != nil && other != b.part {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// siblingShape returns the shape of a struct of the program's that this object
+// only declares and another one defines, nil if there is none.
+func (b *builder) siblingShape(name string) *runtime.Shape {
+	if len(b.siblings) < 2 || b.isOfKernel(name) || len(definitionsIn(b.obj, name)) > 0 {
+		return nil
+	}
+	d := b.siblingDefinition(name)
+	if d == nil {
+		return nil
+	}
+	shape, err := d.shape()
+	if err != nil {
+		return nil // the object that defines it says why
+	}
+	return shape
 }
 
 // isOfKernel tells whether any object of the package takes a type for the
-// kernel's.
+// kernel's, or reads members of it by CO-RE.
 func (b *builder) isOfKernel(name string) bool {
-	return b.prune.kernel[name] || slices.ContainsFunc(b.siblings, func(p *part) bool { return kernelTypes(p.obj)[name] })
+	return slices.ContainsFunc(b.siblings, func(p *part) bool { return p.kernels[name] || isRelocated(p.obj, name) })
 }
 
-// definitionText describes a type with all that it holds by value.
-func definitionText(p *part, t btf.Type) string {
-	shape, err := ktbtf.NewShallowShapes(p.obj.Types).Of(t)
+// isRelocated tells whether instructions of an object find a type, or members of
+// it, in the BTF of the kernel.
+func isRelocated(obj *object.Object, name string) bool {
+	for _, code := range obj.Code {
+		for _, relo := range code.Relos {
+			if relo.Kind != object.CORETypeIDLocal && relo.Type != nil && btf.UnderlyingType(relo.Type).TypeName() == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// text describes a type with all that it holds by value.
+func (d *definition) text() string {
+	shape, err := ktbtf.NewShallowShapes(d.obj.Types).Of(d.typ)
 	if err != nil {
 		return err.Error()
 	}

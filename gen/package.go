@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
@@ -32,10 +33,12 @@ type Package struct {
 
 // part is an object of a package.
 type part struct {
-	obj    *object.Object
-	casts  []runtime.Cast
-	word   string // the object in renames and messages: layered
-	prefix string // of its Go names: Layered; empty if it is the only one
+	obj     *object.Object
+	casts   []runtime.Cast
+	shapes  *ktbtf.Shapes   // of obj.Types, with casts
+	kernels map[string]bool // structs that belong to the kernel
+	word    string          // the object in renames and messages: layered
+	prefix  string          // of its Go names: Layered; empty if it is the only one
 }
 
 // BuildPackage decides what is generated for several objects together. Choices
@@ -84,7 +87,8 @@ func (o *Options) check() error {
 func newParts(objs []*object.Object) ([]*part, error) {
 	parts := make([]*part, len(objs))
 	for i, obj := range objs {
-		p := &part{obj: obj, casts: cast.Analyze(obj).Casts(), word: ObjectWord(obj.Name)}
+		p := &part{obj: obj, casts: cast.Analyze(obj).Casts(), shapes: ktbtf.NewShapes(obj.Types), kernels: kernelTypes(obj), word: ObjectWord(obj.Name)}
+		p.shapes.Casts(p.casts)
 		if len(objs) > 1 {
 			p.prefix = exported(p.word)
 		}

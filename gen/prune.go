@@ -12,18 +12,24 @@ import (
 type pruner struct {
 	kernel map[string]bool
 	own    map[string]bool // what the program allocates, so that kptrs to it are followed
-	memo   map[*runtime.Shape]*runtime.Shape
-	fwds   map[string]*runtime.Shape
-	large  []string         // types that pointers lead to and that are too large to be read, each once
-	queue  []*runtime.Shape // originals whose copies are to be filled
+
+	// sibling returns the shape of a struct that the object declares and another
+	// one of the package defines, or nil.
+	sibling func(name string) *runtime.Shape
+
+	memo  map[*runtime.Shape]*runtime.Shape
+	fwds  map[string]*runtime.Shape
+	large []string         // types that pointers lead to and that are too large to be read, each once
+	queue []*runtime.Shape // originals whose copies are to be filled
 }
 
-func newPruner(kernel, own map[string]bool) *pruner {
+func newPruner(kernel, own map[string]bool, sibling func(name string) *runtime.Shape) *pruner {
 	return &pruner{
-		kernel: kernel,
-		own:    own,
-		memo:   make(map[*runtime.Shape]*runtime.Shape),
-		fwds:   make(map[string]*runtime.Shape),
+		kernel:  kernel,
+		own:     own,
+		sibling: sibling,
+		memo:    make(map[*runtime.Shape]*runtime.Shape),
+		fwds:    make(map[string]*runtime.Shape),
 	}
 }
 
@@ -65,7 +71,13 @@ func (p *pruner) fill(s, c *runtime.Shape) {
 // pointee returns what a pointer leads to: the whole type if the pointer is
 // followed, its name if not.
 func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
-	target := s.Elem.Underlying()
+	elem := s.Elem
+	if u := elem.Underlying(); u != nil && u.Kind == runtime.KindFwd {
+		if own := p.sibling(u.Name); own != nil {
+			elem = own
+		}
+	}
+	target := elem.Underlying()
 	if target == nil {
 		return p.declared("")
 	}
@@ -73,19 +85,19 @@ func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
 		if name := runtime.CType(target); !slices.Contains(p.large, name) {
 			p.large = append(p.large, name)
 		}
-		return p.declared(targetName(s.Elem))
+		return p.declared(targetName(elem))
 	}
 	switch target.Kind {
 	case runtime.KindStruct, runtime.KindUnion:
 		if p.kernel[target.Name] && kernelStruct(target) == "" || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
-			return p.declared(targetName(s.Elem))
+			return p.declared(targetName(elem))
 		}
 	case runtime.KindFwd:
 		return p.declared(target.Name)
 	case runtime.KindVoid, runtime.KindFunc, runtime.KindSection:
 		return target
 	}
-	return p.copy(s.Elem)
+	return p.copy(elem)
 }
 
 // targetName is the name of a type that a pointer leads to: its tag, or the
