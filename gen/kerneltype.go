@@ -55,7 +55,7 @@ func (b *builder) collectKernel() error {
 	if err != nil {
 		return err
 	}
-	accessed := b.accessed()
+	accessed := accessedBy(b.obj)
 	b.kernel = make(map[string]*runtime.Shape)
 	for _, name := range slices.Sorted(maps.Keys(b.prune.fwds)) {
 		if b.types.defined[name] != nil {
@@ -81,11 +81,56 @@ func (b *builder) collectKernel() error {
 }
 
 // kernelType returns the shape of what is generated of a type of the kernel,
-// nil if that is nothing: if the object does not describe it, or nobody reads
-// any of its members.
+// nil if that is nothing: if no object describes it, or nobody reads any of its
+// members. Where the object only declares it, that is the most that another one
+// of the package reads: members are found by name, so that any will do.
 func (b *builder) kernelType(name string, fields, accessed map[string]selection) (*runtime.Shape, error) {
+	if own := definitionsIn(b.obj, name); len(own) > 0 {
+		return b.kernelShape(b.only(own, name), name, fields, accessed)
+	}
+	all := b.siblingDefinitions(name)
+	if len(all) == 0 {
+		return b.kernelShape(nil, name, fields, accessed)
+	}
+	shapes := make([]*runtime.Shape, len(all))
+	best := 0
+	for i, d := range all {
+		shape, err := b.kernelShape(d, name, fields, accessedBy(d.obj))
+		if err != nil {
+			return nil, err
+		}
+		if shapes[i] = shape; shape != nil && (shapes[best] == nil || len(shape.Members) > len(shapes[best].Members)) {
+			best = i
+		}
+	}
+	for i, other := range shapes {
+		if left := leftOut(shapes[best], other); len(left) > 0 {
+			b.warnf("struct %s is read as %s declares it, without what %s has: %s (declare the struct in this object, with what is to be read of it)", name, all[best].obj.Name, all[i].obj.Name, strings.Join(left, ", "))
+		}
+	}
+	return shapes[best], nil
+}
+
+// leftOut lists the members of a struct of the kernel that another declaration of
+// it lacks, or has with another type.
+func leftOut(chosen, other *runtime.Shape) (left []string) {
+	if other == nil {
+		return nil
+	}
+	for _, m := range other.Members {
+		same := func(c runtime.Member) bool {
+			return c.Name == m.Name && runtime.CType(c.Type) == runtime.CType(m.Type)
+		}
+		if !slices.ContainsFunc(chosen.Members, same) {
+			left = append(left, runtime.CDecl(m.Type, m.Name))
+		}
+	}
+	return left
+}
+
+// kernelShape is kernelType for one definition, nil for none.
+func (b *builder) kernelShape(d *definition, name string, fields, accessed map[string]selection) (*runtime.Shape, error) {
 	s, chosen := fields[name]
-	d := b.definition(name)
 	if d == nil {
 		if chosen {
 			b.missFields(name, s, fmt.Errorf("-fields %s: the object's BTF declares struct %s and does not define it: read a member of it in the program", name, name))
@@ -316,11 +361,11 @@ func (c *kernelCopy) value(s *runtime.Shape, chosen selection, depth int) *runti
 	return c.prune.shape(s)
 }
 
-// accessed lists the members of each type that CO-RE relocations name: those
-// that instructions read.
-func (b *builder) accessed() map[string]selection {
+// accessedBy lists the members of each type that CO-RE relocations of an object
+// name: those that instructions read.
+func accessedBy(obj *object.Object) map[string]selection {
 	all := make(map[string]selection)
-	for _, code := range b.obj.Code {
+	for _, code := range obj.Code {
 		for _, relo := range code.Relos {
 			if !relo.IsField() || relo.Type == nil {
 				continue
