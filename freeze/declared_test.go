@@ -1,6 +1,7 @@
 package freeze
 
 import (
+	"bytes"
 	"testing"
 
 	ebtf "github.com/cilium/ebpf/btf"
@@ -70,4 +71,33 @@ func TestDefinitionsThatAreNoneAreLeftOut(t *testing.T) {
 		{name: "odd", valueSize: 4},
 		{name: "queue", typ: runtime.MapTypeQueue, value: integer, valueSize: 4},
 	}, got)
+}
+
+func TestStructOpsAreDefinedByTheirVariables(t *testing.T) {
+	ops := &ebtf.Struct{Name: "sched_ext_ops", Size: 8, Members: []ebtf.Member{{Name: "flags", Type: &ebtf.Int{Name: "u64", Size: 8}}}}
+	section := func(name string, vars ...string) *ebtf.Datasec {
+		s := &ebtf.Datasec{Name: name, Size: uint32(8 * len(vars))}
+		for i, v := range vars {
+			s.Vars = append(s.Vars, ebtf.VarSecinfo{Offset: uint32(8 * i), Size: 8, Type: &ebtf.Var{Name: v, Type: ops, Linkage: ebtf.GlobalVar}})
+		}
+		return s
+	}
+	b, err := ebtf.NewBuilder([]ebtf.Type{
+		section(".struct_ops.link", "operations_of_one", "operations_of_two"), section("?.struct_ops", "operations_of_three"),
+	}, nil)
+	require.NoError(t, err)
+	raw, err := b.Marshal(nil, nil)
+	require.NoError(t, err)
+	spec, err := ebtf.LoadSpecFromReader(bytes.NewReader(raw))
+	require.NoError(t, err)
+
+	got := make(map[uint32]string)
+	p := &program{definitions: definitions(spec)}
+	made := func(id uint32) *bpfmap.Map {
+		return &bpfmap.Map{Map: runtime.Map{ID: id, Name: "operations_of_o", Type: runtime.MapTypeStructOps, KeySize: 4, ValueSize: 512}}
+	}
+	two := made(8)
+	two.Name = "operations_of_t"
+	p.match([]*bpfmap.Map{made(7), two}, func(m *bpfmap.Map, d *definition) { got[m.ID] = d.name })
+	require.Equal(t, map[uint32]string{7: "operations_of_one"}, got, "of two and three, one was not made")
 }

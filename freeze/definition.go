@@ -2,7 +2,7 @@ package freeze
 
 // This file finds the definitions of maps in a program's BTF: the variables of
 // .maps, as libbpf's macros make them and its loader leaves them in the BTF that
-// the kernel keeps. They have the names in full, and the types of what the kernel
+// the kernel keeps, and those of .struct_ops and its like, which are the values. They have the names in full, and the types of what the kernel
 // keeps no types for.
 
 import (
@@ -30,10 +30,15 @@ type definition struct {
 // definitions lists the maps that a program defines, in their order.
 func definitions(spec *ebtf.Spec) []*definition {
 	var section *ebtf.Datasec
-	if spec.TypeByName(".maps", &section) != nil {
-		return nil
+	var all []*definition
+	if spec.TypeByName(".maps", &section) == nil {
+		all = definitionsIn(section)
 	}
-	all := definitionsIn(section)
+	for _, name := range []string{".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"} {
+		if spec.TypeByName(name, &section) == nil {
+			all = append(all, structOpsIn(section)...)
+		}
+	}
 	for _, d := range all {
 		if id, err := spec.TypeID(d.value); d.value != nil && err == nil {
 			d.valueID = id
@@ -52,6 +57,18 @@ func definitionsIn(section *ebtf.Datasec) []*definition {
 		if d := define(v.Type, true); d != nil {
 			d.name = v.Name
 			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// structOpsIn lists the struct_ops maps that a section defines. The types of their
+// values are the kernel's.
+func structOpsIn(section *ebtf.Datasec) []*definition {
+	var all []*definition
+	for _, info := range section.Vars {
+		if v, ok := info.Type.(*ebtf.Var); ok {
+			all = append(all, &definition{name: v.Name, typ: runtime.MapTypeStructOps})
 		}
 	}
 	return all

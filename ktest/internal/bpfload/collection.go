@@ -153,11 +153,10 @@ func (l *loader) prepare() error {
 // does: they have the names of maps in full, and the types of what those hold
 // whose types the kernel does not keep.
 func (l *loader) addDefinitions(b *btf.Builder) error {
-	if l.spec.defs == nil {
-		return nil
-	}
-	if _, err := b.Add(sectionType(l.spec.defs, mapsSection)); err != nil {
-		return fmt.Errorf("encoding the types of the maps: %w", err)
+	for _, defs := range l.spec.defs {
+		if _, err := b.Add(sectionType(defs, defs.Name)); err != nil {
+			return fmt.Errorf("encoding the types of the maps in %s: %w", defs.Name, err)
+		}
 	}
 	return nil
 }

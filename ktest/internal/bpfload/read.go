@@ -37,7 +37,7 @@ type Spec struct {
 	kconfig *object.Section          // nil if the object has no such variables
 	externs map[string]object.Extern // what the kernel or the loader has to provide, by name
 	order   map[string]int           // of maps, as the object defines them
-	defs    *btf.Datasec             // of the definitions of maps; nil if there are none
+	defs    []*btf.Datasec           // of the definitions of maps
 }
 
 // Read reads an object.
@@ -68,13 +68,17 @@ func Read(contents []byte) (*Spec, error) {
 	for i, m := range obj.Maps {
 		s.order[m.Name] = i
 	}
-	if spec.Types.TypeByName(mapsSection, &s.defs) != nil {
-		s.defs = nil
+	for _, name := range definingSections {
+		var defs *btf.Datasec
+		if spec.Types.TypeByName(name, &defs) == nil {
+			s.defs = append(s.defs, defs)
+		}
 	}
 	return s, s.listVariables(obj)
 }
 
-const mapsSection = ".maps"
+// definingSections have a variable for each map that the program defines.
+var definingSections = []string{".maps", ".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"}
 
 // listVariables makes the variables of data sections known, except those that
 // only one unit of a linked object can name.
@@ -179,7 +183,7 @@ func binding(f *elf.File, sym elf.Sym64) (bind elf.SymBind, changed bool) {
 	}
 	section, bind := f.Sections[sym.Shndx].Name, elf.ST_BIND(sym.Info)
 	switch {
-	case section == mapsSection:
+	case section == ".maps":
 		return elf.STB_GLOBAL, bind == elf.STB_WEAK
 	case section == ".bss" || strings.HasPrefix(section, ".data") || strings.HasPrefix(section, ".rodata") || section == arenaSection:
 		return elf.STB_LOCAL, elf.ST_TYPE(sym.Info) == elf.STT_OBJECT && bind != elf.STB_LOCAL

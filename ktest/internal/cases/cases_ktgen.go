@@ -2,7 +2,7 @@
 // source: kconfig.bpf.o digest: sha256:14b7ca9582e35b79b3f95b71b2b70fb5551b687dd8802bc87273f1e58a1b2f59
 // source: kconfig_types.bpf.o digest: sha256:e1badaf7b60d263cabade249675ec916c2c4d3e2d5e21114874f0cbbb4a0a33a
 // source: kconfig_weak.bpf.o digest: sha256:19bb6f2a408054e74b377467d7b6c54b27c2840b4fb913de72f156abb8f8a458
-// source: long_names.bpf.o digest: sha256:c858f620b7e56b00546b078384f6b23a2bdf8ffea91121829712f0c2c8fd9d96
+// source: long_names.bpf.o digest: sha256:6c9146354ec9969fb61982736739bde26ecf74865ca8876fae69dd9ceef119ac
 // source: maps_of_queues.bpf.o digest: sha256:b5a8c4e55a80684c780a189f8dbaabec3fbe1dc10b740445b2dffb1f98603775
 // source: queue_stack.bpf.o digest: sha256:eba066fa49cfb586e776b2267c87128b9733e62baadffd59a9663ff397779041
 // source: resized_data.bpf.o digest: sha256:8acf5c9a1a9985fd2aec07400878f6b34eba705223fb7971c0474779f541dd90
@@ -245,11 +245,11 @@ func (s LongNamesSnap) TasksPerDomainKept() ktrt.Queue[uint32] {
 	return ktrt.NewQueue(s.binding, mapLongNamesTasksPerDomainKept, decodeUint32)
 }
 
-// LnOps returns the operations of the struct_ops map ln_ops, as the
+// LongNamesOfOps returns the operations of the struct_ops map long_names_of_ops, as the
 // kernel has them registered: functions have the addresses of trampolines, and
 // members that the guest's kernel lacks are zero.
-func (s LongNamesSnap) LnOps() *SchedExtOps {
-	return ktrt.LoadStructOps(s.binding, mapLongNamesLnOps, decodeSchedExtOps)
+func (s LongNamesSnap) LongNamesOfOps() *SchedExtOps {
+	return ktrt.LoadStructOps(s.binding, mapLongNamesLongNamesOfOps, decodeSchedExtOps)
 }
 
 // DataStatisticsOfDomains returns the global variables of .data.statistics_of_domains.
@@ -732,7 +732,7 @@ type LongNamesFixture struct {
 	TasksPerDomainMax  []uint64    // map tasks_per_domain_max
 	TasksPerDomainSeen []uint32    // map tasks_per_domain_seen
 	TasksPerDomainKept []uint32    // map tasks_per_domain_kept
-	LnOps              SchedExtOps // map ln_ops
+	LongNamesOfOps     SchedExtOps // map long_names_of_ops
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -768,7 +768,7 @@ func (f LongNamesFixture) maps() []any {
 		mapLongNamesTasksPerDomainMax:  f.TasksPerDomainMax,
 		mapLongNamesTasksPerDomainSeen: f.TasksPerDomainSeen,
 		mapLongNamesTasksPerDomainKept: f.TasksPerDomainKept,
-		mapLongNamesLnOps:              &f.LnOps,
+		mapLongNamesLongNamesOfOps:     &f.LongNamesOfOps,
 	}
 }
 
@@ -1349,7 +1349,7 @@ const (
 	mapLongNamesTasksPerDomainMax
 	mapLongNamesTasksPerDomainSeen
 	mapLongNamesTasksPerDomainKept
-	mapLongNamesLnOps
+	mapLongNamesLongNamesOfOps
 )
 
 // Sections of long_names.bpf.o, as accessors refer to them.
@@ -1374,7 +1374,7 @@ var layoutLongNames = ktrt.Layout{
 		mapLongNamesTasksPerDomainMax:  {Name: "tasks_per_domain_max", Type: ktrt.MapTypeArray, Value: "unsigned long long"},
 		mapLongNamesTasksPerDomainSeen: {Name: "tasks_per_domain_seen", Type: ktrt.MapTypeQueue, Value: "unsigned int"},
 		mapLongNamesTasksPerDomainKept: {Name: "tasks_per_domain_kept", Type: ktrt.MapTypeQueue, Value: "unsigned int"},
-		mapLongNamesLnOps:              {Name: "ln_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapLongNamesLongNamesOfOps:     {Name: "long_names_of_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionLongNamesDataStatisticsOfDomains: "section .data.statistics_of_domains",

@@ -1,9 +1,11 @@
 package cases_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/ktest/internal/cases"
 	"github.com/ktgen/ktgen/runtime"
@@ -249,5 +252,31 @@ func checkLongNames(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
 		got, err := snap.Map(name).At(0).Get("").Uint64()
 		require.NoError(t, err, name)
 		require.Equal(t, want, got, name)
+	}
+	require.Equal(t, "long_names", s.LongNamesOfOps().Name)
+	requireWholeNames(t, snap)
+}
+
+// requireWholeNames holds all that a person or a program reads of a snapshot to
+// the names in the source.
+func requireWholeNames(t *testing.T, snap *runtime.Snapshot) {
+	var text, json, page, diff bytes.Buffer
+	require.NoError(t, dump.Text(&text, snap, dump.Options{}))
+	require.NoError(t, dump.JSON(&json, snap))
+	require.NoError(t, dump.HTML(&page, snap))
+	for change := range dump.Diff(&runtime.Snapshot{}, snap) {
+		fmt.Fprintln(&diff, change)
+	}
+	cut := regexp.MustCompile(`(tasks_per_domai|\.data\.statistic|long_names_of_o)\b`)
+	for surface, shown := range map[string]string{
+		"text": text.String(), "JSON": json.String(), "page": page.String(), "diff": diff.String(), "error": snap.Map("misspelt").Err().Error(),
+	} {
+		for _, name := range []string{
+			"tasks_per_domain_sum", "tasks_per_domain_max", "tasks_per_domain_seen", "tasks_per_domain_kept",
+			".data.statistics_of_domains", ".data.statistics_of_tasks", "long_names_of_ops",
+		} {
+			require.Contains(t, shown, name, surface)
+		}
+		require.NotRegexp(t, cut, shown, surface)
 	}
 }

@@ -15,4 +15,4 @@ SEC("struct_ops.s/ln_init") s32 ln_init(u64 *ctx) {
   first_ones += 10; second_ones += 20;
   return 0;
 }
-SEC(".struct_ops.link") struct sched_ext_ops ln_ops = { .enqueue = (void *)enq, .init = (void *)ln_init, .name = "long_names" };
+SEC(".struct_ops.link") struct sched_ext_ops long_names_of_ops = { .enqueue = (void *)enq, .init = (void *)ln_init, .name = "long_names" };
