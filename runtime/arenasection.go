@@ -146,12 +146,5 @@ func (b *Binding) findGlobals(want *Shape) (*Map, error) {
 		}
 		return found[0], nil
 	}
-	return nil, &AmbiguousMap{Requested: want.Name, IDs: mapIDs(found)}
-}
-
-func mapIDs(maps []*Map) (ids []uint32) {
-	for _, m := range maps {
-		ids = append(ids, m.ID)
-	}
-	return ids
+	return nil, ambiguousMap(want.Name, found)
 }

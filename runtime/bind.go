@@ -308,11 +308,7 @@ func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) 
 	if len(candidates) == 1 {
 		return candidates[0], nil
 	}
-	ids := make([]uint32, len(candidates))
-	for i, m := range candidates {
-		ids[i] = m.ID
-	}
-	return nil, &AmbiguousMap{Requested: name, IDs: ids}
+	return nil, ambiguousMap(name, candidates)
 }
 
 // preferred returns the likely ones of maps, or all of them if none is.

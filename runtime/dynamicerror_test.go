@@ -44,7 +44,7 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		{s.Map("task_ctxs").Find(func(e ktrt.Entry) bool { return e.Get("tip").Err() == nil }).Err(), `Find task_ctxs: none of the 4 entries of task_ctxs matches; reading them failed: Get task_ctxs[1234].tip: the value is a struct task_ctx, which has no member "tip" (did you mean "tid"?); it has tid, runtime_ns, ctx, comm, leader, indirect, per_llc, rows, cgroup; their keys: 1234, 1235, 1236, 1237`},
 		{s.Var("nr_cpus_onln").Err(), `Var nr_cpus_onln: 2 variables are called "nr_cpus_onln", in oldsched.bss (id 1), mysched.bss (id 10): choose the active scheduler's with Active().Var, or one with MapByID(id).At(0).Get`},
 		{s.Var("slize").Err(), `Var slize: no variable "slize" in any global section (did you mean "slice"?); there are nr_cpus_onln, head, nr_dispatched, ctx, slice, limit, dispatch.count`},
-		{s.Map(".bss").Err(), `Map .bss: 2 maps are called ".bss" (ids [1 10]): choose with ktrt.MapIDs, or with MapByID where maps are read by name`},
+		{s.Map(".bss").Err(), `Map .bss: 2 maps answer to ".bss": oldsched.bss (id 1), mysched.bss (id 10): choose with ktrt.MapIDs, or by the whole name where maps are read by name`},
 		{s.Map("arena").At(0).Err(), `At arena: arena, an ARENA, has pages and no entries: follow a pointer into it with Get, or take its pages from Map().Extents`},
 		{s.Map("untyped").At(0).Get("x").Err(), `Get untyped[0x01020304].x: the guest has no BTF for the value of untyped: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(value, ...)`},
 		{(&ktrt.Snapshot{}).Active().Var("x").Err(), `Var x: no active scheduler: no captured program has a sched_ext_ops; choose maps with Select(ids...)`},

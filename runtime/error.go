@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,14 +45,35 @@ func (e *MapNotFound) Error() string {
 }
 
 // AmbiguousMap says that several captured maps answer to one name, as they do
-// when an object is loaded twice.
+// when an object is loaded twice, or when the name is a part of theirs.
 type AmbiguousMap struct {
 	Requested string
 	IDs       []uint32 // map ids, ascending
+	Names     []string // of the maps with these ids
+}
+
+func ambiguousMap(requested string, found []*Map) *AmbiguousMap {
+	e := &AmbiguousMap{Requested: requested}
+	for _, m := range found {
+		e.IDs, e.Names = append(e.IDs, m.ID), append(e.Names, m.Name)
+	}
+	return e
 }
 
 func (e *AmbiguousMap) Error() string {
+	if len(e.Names) == len(e.IDs) && distinct(e.Names) {
+		they := make([]string, len(e.IDs))
+		for i, id := range e.IDs {
+			they[i] = fmt.Sprintf("%s (id %d)", clip(e.Names[i]), id)
+		}
+		return fmt.Sprintf("%d maps answer to %q: %s: choose with ktrt.MapIDs, or by the whole name where maps are read by name", len(e.IDs), e.Requested, list(they))
+	}
 	return fmt.Sprintf("%d maps are called %q (ids %v): choose with ktrt.MapIDs, or with MapByID where maps are read by name", len(e.IDs), e.Requested, e.IDs)
+}
+
+func distinct(names []string) bool {
+	sorted := slices.Sorted(slices.Values(names))
+	return len(slices.Compact(sorted)) == len(names)
 }
 
 // VarNotFound says that no global section has a variable of that name.

@@ -103,11 +103,11 @@ func (v View) notOne(name string, found []*mapReader) error {
 	if len(found) == 0 {
 		return &MapNotFound{Requested: clip(name), Available: v.names()}
 	}
-	ambiguous := &AmbiguousMap{Requested: name}
-	for _, m := range found {
-		ambiguous.IDs = append(ambiguous.IDs, m.m.ID)
+	maps := make([]*Map, len(found))
+	for i, m := range found {
+		maps[i] = m.m
 	}
-	return ambiguous
+	return ambiguousMap(name, maps)
 }
 
 func (v View) names() []string {
