@@ -140,9 +140,8 @@ func (b *builder) fields(d *decl) []Field {
 	shared := overlapping(members)
 	names := b.newScope()
 	fields := make([]Field, len(members))
-	flexible, isFlexible := d.shape.Flexible()
 	for i, m := range members {
-		if isFlexible && m.Name == flexible.Name && !b.inKeys[d.shape] {
+		if _, ok := m.Tail(); ok && m.Type.IsFlexible() && !b.inKeys[d.shape] {
 			fields[i] = b.flexible(m)
 		} else {
 			fields[i] = b.field(m, shared[i])
@@ -245,6 +244,10 @@ func (b *builder) variable(v runtime.Member) Field {
 		f = b.lazyVariable(v, elem)
 	} else {
 		f = b.field(v, false)
+		f.Load.Tail = v.Type.OpenEnded()
+	}
+	if v.Size > 0 {
+		f.Comment += fmt.Sprintf(" (%d bytes)", v.Size)
 	}
 	if v.Static {
 		f.Comment += " (static)"

@@ -179,6 +179,11 @@ type Load struct {
 	Len    int    // LoadArray
 
 	NoFollow bool // LoadStruct: pointers in it are not followed
+
+	// Tail tells that the value goes on to byte End of what it is in, and to the end
+	// of the bytes there are if that is 0.
+	Tail bool
+	End  int
 }
 
 // LoadOp is a way to make a value of bytes.

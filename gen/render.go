@@ -323,7 +323,8 @@ func renderVar(g *jen.Group, i int, v Field) {
 			statement(target, v.Load, bytesIn("b", 0), 0),
 		)
 	default:
-		g.Add(statement(target, v.Load, source{expr: jen.Id("vars").Dot("Bytes").Call(jen.Lit(i))}, 0))
+		all := jen.Id("vars").Dot("Bytes").Call(jen.Lit(i))
+		g.Add(statement(target, v.Load, source{expr: all, all: all}, 0))
 	}
 }
 
@@ -417,12 +418,15 @@ func renderDecoder(f *jen.File, t *Type) {
 		jen.Id("raw").Index().Byte(),
 		jen.Id(usedOrBlank("d", t.Fields)).Op("*").Qual(ktrt, "Decoder"),
 	).BlockFunc(func(g *jen.Group) {
+		raw := jen.Id("raw")
 		if loadsAnything(t.Fields) {
 			g.Id("b").Op(":=").Parens(jen.Op("*").Index(jen.Lit(t.Size)).Byte()).Parens(jen.Id("raw"))
 		}
 		for _, field := range t.Fields {
 			if field.Load.Op != LoadNothing {
-				g.Add(statement(jen.Id("v").Dot(field.Name), field.Load, bytesIn("b", field.Offset), 0))
+				from := bytesIn("b", field.Offset)
+				from.all = raw
+				g.Add(statement(jen.Id("v").Dot(field.Name), field.Load, from, 0))
 			}
 		}
 	})
@@ -431,7 +435,7 @@ func renderDecoder(f *jen.File, t *Type) {
 // loadsAnything tells whether any field is in the bytes that every value has.
 func loadsAnything(fields []Field) bool {
 	for _, f := range fields {
-		if f.Load.Op != LoadNothing && f.Load.Op != LoadFlexible {
+		if f.Load.Op != LoadNothing && !f.Load.Tail {
 			return true
 		}
 	}

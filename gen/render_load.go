@@ -12,8 +12,9 @@ import (
 // result of an expression.
 type source struct {
 	expr   *jen.Statement
-	offset int    // of the value, in bytes
-	steps  []step // further offsets: loop variable times stride
+	all    *jen.Statement // also those that only some values have; nil if no value is larger
+	offset int            // of the value, in bytes
+	steps  []step         // further offsets: loop variable times stride
 }
 
 type step struct {
@@ -29,6 +30,18 @@ func (s source) byteAt(i int) *jen.Statement { return s.expr.Clone().Index(s.at(
 // slice is an expression for n bytes of the value.
 func (s source) slice(n int) *jen.Statement {
 	return s.expr.Clone().Index(s.at(0), s.at(n))
+}
+
+// rest is an expression for the bytes from the value on, as far as it goes.
+func (s source) rest(l Load) *jen.Statement {
+	if s.offset == 0 && l.End == 0 {
+		return s.all.Clone()
+	}
+	end := jen.Empty()
+	if l.End > 0 {
+		end = jen.Lit(l.End)
+	}
+	return s.all.Clone().Index(jen.Lit(s.offset), end)
 }
 
 // at is an expression for the offset of byte i of the value.
@@ -64,6 +77,9 @@ func statement(target *jen.Statement, l Load, from source, depth int) *jen.State
 		d := jen.Id("d")
 		if l.NoFollow {
 			d = jen.Nil()
+		}
+		if l.Tail && from.all != nil {
+			return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.rest(l), d)
 		}
 		return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.slice(l.Size), d)
 	case LoadArray:
@@ -119,9 +135,13 @@ func expression(l Load, from source) *jen.Statement {
 // value has.
 func flexible(l Load, from source) *jen.Statement {
 	if l.Codec == "" {
-		return jen.Qual(ktrt, "String").Call(jen.Id("raw").Index(jen.Lit(from.offset), jen.Empty()))
+		return jen.Qual(ktrt, "String").Call(from.rest(l))
 	}
-	return jen.Qual(ktrt, "Flexible").Call(jen.Id("raw"), jen.Lit(from.offset), jen.Lit(l.Size), jen.Id(l.Codec), jen.Id("d"))
+	all := from.all.Clone()
+	if l.End > 0 {
+		all.Index(jen.Empty(), jen.Lit(l.End))
+	}
+	return jen.Qual(ktrt, "Flexible").Call(all, jen.Lit(from.offset), jen.Lit(l.Size), jen.Id(l.Codec), jen.Id("d"))
 }
 
 // loadUint prints an unsigned little-endian integer.

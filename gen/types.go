@@ -167,22 +167,27 @@ func (b *builder) field(m runtime.Member, shared bool) Field {
 		return f
 	}
 	f.Type, f.Load = b.value(m.Type, shared)
+	f.Load.End, f.Load.Tail = m.Tail()
 	return f
 }
 
 // flexible returns a flexible array as a field, without its name.
 func (b *builder) flexible(m runtime.Member) Field {
 	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s (as many as there is room for)", m.Offset, runtime.CDecl(m.Type, m.Name))}
-	elem := m.Type.Underlying().Elem
+	f.Type, f.Load = b.elements(m.Type.Underlying().Elem)
+	f.Load.End, f.Load.Tail = m.Tail()
+	return f
+}
+
+// elements returns the Go type of as many elements as there are bytes for.
+func (b *builder) elements(elem *runtime.Shape) (GoType, Load) {
 	if elem.Underlying().Kind == runtime.KindChar {
-		f.Type = GoType{Name: "string"}
-		f.Load = Load{Op: LoadFlexible, Size: 1, Type: f.Type}
-		return f
+		t := GoType{Name: "string"}
+		return t, Load{Op: LoadFlexible, Size: 1, Type: t}
 	}
 	codec := b.codec(elem)
-	f.Type = GoType{Kind: Slice, Elem: &codec.Type}
-	f.Load = Load{Op: LoadFlexible, Size: elem.Size, Type: f.Type, Codec: codec.Name}
-	return f
+	t := GoType{Kind: Slice, Elem: &codec.Type}
+	return t, Load{Op: LoadFlexible, Size: elem.Size, Type: t, Codec: codec.Name}
 }
 
 // memberDecl writes a member as the program declares it, and what it is if

@@ -75,11 +75,11 @@ func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
 	}
 	before := len(c.differences)
 	ops := c.value(path, want, have, place{})
-	tail := c.tail(path, want.Underlying(), have.Underlying())
+	tails := c.tails(path, want, have, place{}, openEnd, openEnd, ops)
 	if len(c.differences) > before {
 		return nil, false
 	}
-	p = &plan{size: want.Size, need: have.Size, ops: merge(ops), tail: tail}
+	p = &plan{size: want.Size, need: have.Size, ops: merge(ops), tails: tails}
 	if p.isIdentity() && len(c.absent) == 0 {
 		return nil, true
 	}
@@ -89,24 +89,61 @@ func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
 // isIdentity tells whether every byte stays where it is. Bytes between members
 // have no meaning and may stay too.
 func (p *plan) isIdentity() bool {
-	return p.size <= p.need && identityOps(p.ops) && (p.tail == nil || identityOps([]op{*p.tail}))
+	for _, t := range p.tails {
+		if !identityOps([]op{t.op}) || t.dstEnd < t.srcEnd {
+			return false
+		}
+	}
+	return p.size <= p.need && identityOps(p.ops)
 }
 
-// tail compares flexible arrays at the end of two structs.
-func (c *comparison) tail(path string, want, have *Shape) *op {
-	if want == nil || have == nil {
+// tails compares the flexible arrays of two values at a place, whose room goes up
+// to dstEnd and srcEnd. ops are those of what else is in them.
+func (c *comparison) tails(path string, want, have *Shape, at place, dstEnd, srcEnd int, ops []op) (tails []tail) {
+	w, h := want.Underlying(), have.Underlying()
+	switch {
+	case w == nil || h == nil || class(w) != class(h) || !want.OpenEnded() || !have.OpenEnded():
 		return nil
+	case w.Kind == KindArray:
+		return c.flexible(path, w.Elem, h.Elem, at, dstEnd, srcEnd, ops)
 	}
-	w, wanted := want.Flexible()
-	h, exists := have.Flexible()
-	if !wanted || !exists || w.Name != h.Name {
-		return nil
+	byName := make(map[string]Member)
+	for _, m := range h.Fields() {
+		byName[m.Name] = m
 	}
-	wantElem, haveElem := w.Type.Underlying().Elem, h.Type.Underlying().Elem
-	return &op{
-		kind: repeat, dst: w.Offset, src: h.Offset, dstStride: wantElem.Size, srcStride: haveElem.Size,
-		body: merge(c.value(typePath(path, want)+"."+w.Name+"[]", wantElem, haveElem, place{})),
+	for _, wm := range w.Fields() {
+		if hm := byName[wm.Name]; wm.end > 0 && hm.end > 0 {
+			in := place{at.dst + wm.Offset, at.src + hm.Offset}
+			tails = append(tails, c.tails(typePath(path, want)+"."+wm.Name, wm.Type, hm.Type, in, endFrom(at.dst, wm.end, dstEnd), endFrom(at.src, hm.end, srcEnd), ops)...)
+		}
 	}
+	return tails
+}
+
+// endFrom is where the room of a member ends, if that is end from the start of what
+// has it, which begins at a place and has room up to limit.
+func endFrom(start, end, limit int) int {
+	if end == openEnd {
+		return limit
+	}
+	return min(start+end, limit)
+}
+
+// flexible compares the elements of flexible arrays. Of a union they share bytes
+// with others.
+func (c *comparison) flexible(path string, want, have *Shape, at place, dstEnd, srcEnd int, ops []op) []tail {
+	t := tail{dstEnd: dstEnd, srcEnd: srcEnd, op: op{
+		kind: repeat, dst: at.dst, src: at.src, dstStride: want.Size, srcStride: have.Size,
+		body: merge(c.value(path+"[]", want, have, place{})),
+	}}
+	for i := range ops {
+		_, end := ops[i].extent()
+		t.n = max(t.n, (end-t.dst)/t.dstStride)
+	}
+	if conflict(ops, []op{t.op}) {
+		c.differ(path, CType(want)+" []", "a layout in which members of a union would have to be rearranged differently")
+	}
+	return []tail{t}
 }
 
 func identityOps(ops []op) bool {
@@ -312,8 +349,11 @@ func (c *comparison) lacks(path string, want, have Member, exists bool) (why str
 
 // bytes is how many bytes a member touches from its offset on.
 func (m Member) bytes() int {
-	if m.Bits > 0 {
+	switch {
+	case m.Bits > 0:
 		return (int(m.BitOffset) + int(m.Bits) + 7) / 8
+	case m.Size > 0:
+		return m.Size
 	}
 	return m.Type.Size
 }

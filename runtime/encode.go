@@ -156,37 +156,52 @@ func (e *encoder) structure(v reflect.Value, s *Shape, b []byte) error {
 		intPlace{bits: 64}.store(b[8:], high.Uint())
 		return nil
 	case KindStruct, KindUnion, KindSection:
-		if err := e.members(v, s.Fields(), b); err != nil {
+		fields := s.Fields()
+		if err := e.members(v, fields, b); err != nil {
 			return err
 		}
-		return e.flexible(v, s, b)
+		for i := range fields {
+			if err := e.flexible(v.Field(i), &fields[i], b); err != nil {
+				return within("."+fields[i].Name, err)
+			}
+		}
+		return nil
 	}
 	return &FixtureError{Err: fmt.Errorf("it is read element by element (%s), and cannot be given", v.Type())}
 }
 
-// flexible writes the flexible array of a struct into the bytes that the struct
-// has behind its other members.
-func (e *encoder) flexible(v reflect.Value, s *Shape, b []byte) error {
-	m, ok := s.Flexible()
-	if !ok {
-		return nil
+// flexible writes a flexible array into the room that the struct has for it. Of a
+// union other members share that.
+func (e *encoder) flexible(v reflect.Value, m *Member, b []byte) error {
+	if !m.Type.IsFlexible() || v.Kind() != reflect.Slice && v.Kind() != reflect.String || v.Len() == 0 {
+		return nil // not given, or of a key
 	}
-	v = v.Field(len(s.Fields()) - 1)
-	if v.Kind() != reflect.Slice && v.Kind() != reflect.String {
-		return nil // of a key
+	elem, room := m.Type.Underlying().Elem, m.Bytes(b)
+	if v.Len() > len(room)/elem.Size {
+		return &FixtureError{Err: fmt.Errorf("it has %s, and the value room for %d", count(v.Len(), "element", "elements"), len(room)/elem.Size)}
 	}
-	elem := m.Type.Underlying().Elem
-	room := (len(b) - m.Offset) / elem.Size
-	if v.Len() > room {
-		return &FixtureError{Path: "." + m.Name, Err: fmt.Errorf("it has %s, and the value room for %d", count(v.Len(), "element", "elements"), room)}
+	scratch := make([]byte, v.Len()*elem.Size)
+	if err := e.elements(v, elem, scratch); err != nil {
+		return err
 	}
+	for i, given := range room[:len(scratch)] {
+		if given != 0 && given != scratch[i] {
+			return &FixtureError{Err: fmt.Errorf("it shares bytes with a member that is given another value: give one of them")}
+		}
+	}
+	copy(room, scratch)
+	return nil
+}
+
+// elements writes the elements of a slice, or the bytes of a string.
+func (e *encoder) elements(v reflect.Value, elem *Shape, b []byte) error {
 	if v.Kind() == reflect.String {
-		copy(b[m.Offset:], v.String())
+		copy(b, v.String())
 		return nil
 	}
 	for i := range v.Len() {
-		if err := e.value(v.Index(i), elem, b[m.Offset+i*elem.Size:][:elem.Size]); err != nil {
-			return within(fmt.Sprintf(".%s[%d]", m.Name, i), err)
+		if err := e.value(v.Index(i), elem, b[i*elem.Size:][:elem.Size]); err != nil {
+			return within(fmt.Sprintf("[%d]", i), err)
 		}
 	}
 	return nil
@@ -226,7 +241,7 @@ func (e *encoder) member(v reflect.Value, m Member, b []byte) error {
 		return e.graph(v, m.Type.Underlying(), typ, node, b[m.Offset:m.Offset+m.Type.Size])
 	}
 	if m.Bits == 0 {
-		return e.value(v, m.Type, b[m.Offset:m.Offset+m.Type.Size])
+		return e.value(v, m.Type, m.Bytes(b))
 	}
 	at := m.intPlace(false)
 	switch {

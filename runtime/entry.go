@@ -52,9 +52,9 @@ func (e *Entry) value() Value {
 }
 
 // extent is how many of the bytes at a value of type s belong to it: all of
-// them if it ends in a flexible array.
+// them if it is open-ended.
 func (s *Shape) extent(b []byte) int {
-	if _, ok := s.Underlying().Flexible(); ok {
+	if s.OpenEnded() {
 		return len(b)
 	}
 	return s.Size

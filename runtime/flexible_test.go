@@ -48,14 +48,58 @@ func TestFlexibleArraysOfTheSameLayoutStay(t *testing.T) {
 	require.Nil(t, p)
 }
 
-func TestFlexibleArraysAreWhatEndsAStruct(t *testing.T) {
-	s := flexibleShape(4, 4, 8)
-	_, ok := s.Flexible()
-	require.True(t, ok)
-	s.Members = append(s.Members, Member{Name: "behind", Offset: 4, Type: s.Members[0].Type})
-	_, ok = s.Flexible()
-	require.False(t, ok)
-	overlapped := flexibleShape(8, 2, 1) // within the count
-	_, ok = overlapped.Flexible()
-	require.False(t, ok)
+func TestOpenEndedIsWhatEndsInAFlexibleArray(t *testing.T) {
+	u32 := &Shape{Kind: KindInt, Name: "u32", Size: 4}
+	flex := flexibleShape(4, 4, 8)
+	structOf := func(members ...Member) *Shape { return &Shape{Kind: KindStruct, Size: 12, Members: members} }
+	for name, tt := range map[string]struct {
+		shape *Shape
+		want  bool
+	}{
+		"last":                       {flex, true},
+		"something behind":           {structOf(append(flex.Members[:2:2], Member{Name: "behind", Offset: 4, Type: u32})...), false},
+		"within another":             {flexibleShape(8, 2, 1), false},
+		"in the last member":         {structOf(Member{Name: "a", Type: u32}, Member{Name: "b", Offset: 4, Type: flex}), true},
+		"in the first":               {structOf(Member{Name: "a", Type: flex}, Member{Name: "b", Offset: 4, Type: u32}), false},
+		"in a union":                 {&Shape{Kind: KindUnion, Size: 4, Members: []Member{{Name: "a", Type: flex}, {Name: "b", Type: u32}}}, true},
+		"a typedef":                  {&Shape{Kind: KindTypedef, Elem: flex, Size: 4}, true},
+		"an array of open-ended":     {&Shape{Kind: KindArray, Elem: flex, Len: 2, Size: 8}, false},
+		"a union that has no end":    {endless(), false},
+		"elements without any bytes": {flexibleShape(4, 4, 0), false},
+	} {
+		require.Equal(t, tt.want, tt.shape.OpenEnded(), name)
+	}
+}
+
+// endless returns a union that would take forever to look through.
+func endless() *Shape {
+	s := &Shape{Kind: KindInt, Size: 4}
+	for range 64 {
+		s = &Shape{Kind: KindUnion, Size: 4, Members: []Member{{Name: "a", Type: s}, {Name: "b", Type: s}}}
+	}
+	return s
+}
+
+// A member of a union has the room of the union, and goes on as far as that does.
+func TestRoomOfFlexibleArraysInUnions(t *testing.T) {
+	u32 := &Shape{Kind: KindInt, Name: "u32", Size: 4}
+	words := &Shape{Kind: KindArray, Elem: u32}
+	union := &Shape{Kind: KindUnion, Size: 8, Members: []Member{
+		{Name: "fixed", Type: &Shape{Kind: KindArray, Elem: u32, Len: 2, Size: 8}}, {Name: "words", Type: words},
+	}}
+	last := &Shape{Kind: KindStruct, Size: 12, Members: []Member{{Name: "n", Type: u32}, {Type: union, Offset: 4}}}
+	first := &Shape{Kind: KindStruct, Size: 12, Members: []Member{{Type: union}, {Name: "n", Type: u32, Offset: 8}}}
+	raw := make([]byte, 20)
+	for name, tt := range map[string]struct {
+		shape *Shape
+		field int
+		want  int
+	}{
+		"of the value":      {last, 2, 16},
+		"of the union":      {first, 1, 8},
+		"of what is behind": {first, 2, 4},
+	} {
+		fields := tt.shape.Fields()
+		require.Len(t, fields[tt.field].Bytes(raw), tt.want, name)
+	}
 }

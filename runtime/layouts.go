@@ -62,7 +62,7 @@ func (l *layouts) fields(s *Shape) (*fieldIndex, error) {
 		return known.(*fieldIndex), nil
 	}
 	w := fieldWalk{left: maxIndexed}
-	w.walk(s, 0, maxNesting)
+	w.walk(s, 0, openEnd, maxNesting)
 	if w.left < 0 {
 		return nil, fmt.Errorf("the snapshot is damaged: %s has more than %d members", CType(s), maxIndexed)
 	}

@@ -6,7 +6,7 @@ package runtime
 // this order.
 func (s *Shape) Fields() []Member {
 	w := fieldWalk{left: maxFields}
-	w.walk(s, 0, maxNesting)
+	w.walk(s, 0, openEnd, maxNesting)
 	return w.fields
 }
 
@@ -19,16 +19,20 @@ type fieldWalk struct {
 	left   int
 }
 
-func (w *fieldWalk) walk(s *Shape, offset, depth int) {
-	for _, m := range s.Members {
+// walk adds the members of s, which begins at offset and has room up to end.
+func (w *fieldWalk) walk(s *Shape, offset, end, depth int) {
+	for i, m := range s.Members {
 		if w.left--; w.left < 0 {
 			return
 		}
 		m.Offset += offset
 		switch {
 		case isAnonymous(m) && depth > 0:
-			w.walk(m.Type.Underlying(), m.Offset, depth-1)
+			w.walk(m.Type.Underlying(), m.Offset, s.room(i, offset, end), depth-1)
 		case m.Name != "":
+			if m.end = 0; m.Bits == 0 && m.Type.OpenEnded() {
+				m.end = s.room(i, offset, end)
+			}
 			w.fields = append(w.fields, m)
 		}
 	}

@@ -9,22 +9,32 @@ import (
 // plan rearranges the bytes of a value of the guest as the generated code
 // expects them: its layout, little-endian. A nil plan changes nothing.
 type plan struct {
-	size int // bytes that apply writes
-	need int // bytes of the guest that it reads
-	ops  []op
-	tail *op // repeat, of a flexible array for as long as there are bytes; nil without one
+	size  int // bytes that apply writes
+	need  int // bytes of the guest that it reads
+	ops   []op
+	tails []tail
+}
+
+// tail rearranges a flexible array, for as long as there are bytes.
+type tail struct {
+	op                 // repeat
+	dstEnd, srcEnd int // where its room ends in both layouts
 }
 
 // sizeFor is how many bytes apply writes for a value of n bytes.
 func (p *plan) sizeFor(n int) int {
-	if p.tail == nil {
-		return p.size
+	size := p.size
+	for i := range p.tails {
+		t := &p.tails[i]
+		size = max(size, t.dst+t.elements(n)*t.dstStride)
 	}
-	return max(p.size, p.tail.dst+p.tail.elements(n)*p.tail.dstStride)
+	return size
 }
 
-// elements is how many elements a flexible array has in a value of n bytes.
-func (o *op) elements(n int) int { return max(0, n-o.src) / o.srcStride }
+// elements is how many elements the array has in a value of n bytes.
+func (t *tail) elements(n int) int {
+	return min(max(0, min(n, t.srcEnd)-t.src)/t.srcStride, max(0, t.dstEnd-t.dst)/t.dstStride)
+}
 
 // op moves one member, or the elements of an array.
 type op struct {
@@ -69,12 +79,16 @@ func (p intPlace) bytes() int { return (p.first + p.bits + 7) / 8 }
 // an [*Overflow] if a value does not fit.
 func (p *plan) apply(dst, src []byte) error {
 	clear(dst)
-	if err := applyOps(p.ops, dst, src); err != nil || p.tail == nil {
+	if err := applyOps(p.ops, dst, src); err != nil {
 		return err
 	}
-	tail := *p.tail
-	tail.n = tail.elements(len(src))
-	return applyOps([]op{tail}, dst, src)
+	for _, t := range p.tails {
+		t.n = t.elements(len(src))
+		if err := applyOps([]op{t.op}, dst, src); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func applyOps(ops []op, dst, src []byte) error {

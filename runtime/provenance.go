@@ -219,11 +219,7 @@ func (w *where) enterField(i int) bool {
 		if m.Name == fields[i].Name {
 			w.want, w.have = fields[i].Type, m.Type
 			w.offset += m.Offset
-			if f, ok := have.Flexible(); ok && f.Name == m.Name {
-				w.size -= m.Offset
-			} else {
-				w.size = m.bytes()
-			}
+			w.size = m.endIn(w.size) - m.Offset
 			w.steps += "." + m.Name
 			w.member = &m
 			return true

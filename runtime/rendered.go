@@ -69,7 +69,7 @@ func (v *Value) renderWithin(left *int, depth int) Rendered {
 
 func (v *Value) renderFields(r *Rendered, u *Shape, left *int, depth int) {
 	fields := fieldWalk{left: maxIndexed}
-	fields.walk(u, 0, maxNesting)
+	fields.walk(u, 0, openEnd, maxNesting)
 	for i := range fields.fields {
 		m := &fields.fields[i]
 		if *left <= 0 || depth == 0 {

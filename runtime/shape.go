@@ -59,6 +59,15 @@ type Member struct {
 	// significant on big-endian ones.
 	Bits, BitOffset uint8
 
+	// Size is how many bytes a variable of a Section takes, where that is not what
+	// its type has: more if it ends in a flexible array that is initialised. It is 0
+	// otherwise.
+	Size int
+
+	// end is where the room of a member ends that has no size of its own, from the
+	// start of the struct whose Fields it is among; 0 for others. See tail.go.
+	end int
+
 	Static bool     // Section: a variable with internal linkage
 	Tags   []string // BTF decl tags of the member or variable
 }
@@ -83,23 +92,3 @@ func (s *Shape) Underlying() *Shape {
 
 // maxTypedefs bounds a typedef chain; clang nests a handful.
 const maxTypedefs = 64
-
-// Flexible returns the flexible array of a struct: an array of no length behind
-// all other members. Values that are larger than their type have elements in
-// what is left, and so have the bytes that pad a struct at its end.
-func (s *Shape) Flexible() (m Member, ok bool) {
-	if s.Kind != KindStruct || len(s.Members) == 0 {
-		return Member{}, false
-	}
-	m = s.Members[len(s.Members)-1]
-	u := m.Type.Underlying()
-	if m.Name == "" || u == nil || u.Kind != KindArray || u.Len != 0 || u.Elem.Size == 0 {
-		return Member{}, false
-	}
-	for _, other := range s.Members[:len(s.Members)-1] {
-		if int64(other.Offset)+int64(other.bytes()) > int64(m.Offset) {
-			return Member{}, false
-		}
-	}
-	return m, true
-}

@@ -120,11 +120,7 @@ func (v *Value) member(name, walked string) error {
 
 // enter goes to a member of the struct that v is.
 func (v *Value) enter(m *Member) {
-	size := m.bytes()
-	if size == 0 && v.isFlexible(m) {
-		size = len(v.data) - m.Offset
-	}
-	v.data = v.data[m.Offset : m.Offset+size : m.Offset+size]
+	v.data = m.Bytes(v.data)
 	v.shape, v.bits, v.first, v.heads = m.Type, m.Bits, m.BitOffset, nil
 	if v.addr != 0 {
 		v.addr += uint64(m.Offset)

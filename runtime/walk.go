@@ -64,10 +64,7 @@ func (v *Value) At(i int) (name string, member Value) {
 // At for programs that go through many values of one type. The part's Path is
 // that of v.
 func (v *Value) Part(m *Member, part *Value) {
-	end := m.Offset + m.bytes()
-	if end == m.Offset && v.isFlexible(m) {
-		end = len(v.data)
-	}
+	end := m.endIn(len(v.data))
 	switch {
 	case v.err != nil:
 		*part = *v
@@ -85,16 +82,6 @@ func (v *Value) Part(m *Member, part *Value) {
 	if _, _, ok := m.Contains(); ok {
 		part.expand(m)
 	}
-}
-
-// isFlexible tells whether m is the flexible array of the struct that v is.
-func (v *Value) isFlexible(m *Member) bool {
-	u := v.underlying()
-	if v.err != nil || u == nil {
-		return false
-	}
-	f, ok := u.Flexible()
-	return ok && f.Name == m.Name
 }
 
 // Size returns the value's size in bytes, for a bitfield that of the bytes that

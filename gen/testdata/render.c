@@ -136,7 +136,7 @@ static bool is_byte(const struct btf_type *t)
 	return btf_is_int(t) && t->size == 1 && !(btf_int_encoding(t) & BTF_INT_BOOL);
 }
 
-static void print_value(__u32 id, const unsigned char *b, int depth);
+static void print_value(__u32 id, const unsigned char *b, const unsigned char *end, int depth);
 
 static void print_elements(__u32 elem, long long n, const unsigned char *b, int depth)
 {
@@ -153,52 +153,50 @@ static void print_elements(__u32 elem, long long n, const unsigned char *b, int 
 	}
 	printf("[ ");
 	for (long long i = 0; i < n; i++)
-		print_value(elem, b + i * size, depth + 1);
+		print_value(elem, b + i * size, b + (i + 1) * size, depth + 1);
 	printf("] ");
 }
 
-// flexible returns how many elements there is room for behind the last member
-// of a struct, -1 if that is no flexible array.
-static long long flexible(const struct btf_type *t, int i)
+// room returns where the room of member i of a value ends, whose own is up to end:
+// all of that in unions and at the end of structs.
+static const unsigned char *room(const struct btf_type *t, int i, const unsigned char *b, const unsigned char *end)
 {
 	const struct btf_member *m = btf_members(t);
-	const struct btf_type *array;
 	unsigned long long start = btf_member_bit_offset(t, i) / 8;
+	bool last = i == btf_vlen(t) - 1;
 
-	if (!btf_is_struct(t) || i != btf_vlen(t) - 1 || !*name_of(m[i].name_off))
-		return -1;
-	array = type_of(m[i].type);
-	if (!btf_is_array(array) || btf_array(array)->nelems || !size_of(btf_array(array)->type))
-		return -1;
 	for (int j = 0; j < i; j++) {
 		int width = btf_member_bitfield_size(t, j);
-		unsigned long long end = btf_member_bit_offset(t, j) + (width ? width : 8 * size_of(m[j].type));
 
-		if (end > 8 * start)
-			return -1;
+		if (btf_member_bit_offset(t, j) + (width ? width : 8 * size_of(m[j].type)) > 8 * start)
+			last = false;
 	}
-	return ((long long)t->size - (long long)start) / size_of(btf_array(array)->type);
+	return btf_is_union(t) || last ? end : b + start + size_of(m[i].type);
 }
 
-static void print_member(const struct btf_type *t, int i, const unsigned char *b, int depth)
+static bool is_flexible(const struct btf_type *t)
+{
+	return btf_is_array(t) && !btf_array(t)->nelems && size_of(btf_array(t)->type);
+}
+
+static void print_member(const struct btf_type *t, int i, const unsigned char *b, const unsigned char *end, int depth)
 {
 	const struct btf_member *m = btf_members(t) + i;
 	unsigned long long first = btf_member_bit_offset(t, i);
 	int width = btf_member_bitfield_size(t, i);
 	const struct btf_type *type = type_of(m->type);
-	long long room;
 
 	if (width && btf_is_int(type) && btf_int_encoding(type) & BTF_INT_BOOL)
 		printf("%d ", bits(b, first, width) != 0);
 	else if (width)
 		print_number(bits(b, first, width), width, is_signed(type));
-	else if ((room = flexible(t, i)) >= 0)
-		print_elements(btf_array(type)->type, room, b + first / 8, depth);
+	else if (is_flexible(type))
+		print_elements(btf_array(type)->type, (room(t, i, b, end) - b - (long long)first / 8) / (long long)size_of(btf_array(type)->type), b + first / 8, depth);
 	else
-		print_value(m->type, b + first / 8, depth);
+		print_value(m->type, b + first / 8, room(t, i, b, end), depth);
 }
 
-static void print_members(const struct btf_type *t, const unsigned char *b, int depth)
+static void print_members(const struct btf_type *t, const unsigned char *b, const unsigned char *end, int depth)
 {
 	const struct btf_member *m = btf_members(t);
 
@@ -207,9 +205,9 @@ static void print_members(const struct btf_type *t, const unsigned char *b, int 
 		const struct btf_type *type = type_of(m[i].type);
 
 		if (!*name_of(m[i].name_off) && btf_is_composite(type))
-			print_members(type, b + btf_member_bit_offset(t, i) / 8, depth + 1);
+			print_members(type, b + btf_member_bit_offset(t, i) / 8, room(t, i, b, end), depth + 1);
 		else
-			print_member(t, i, b, depth);
+			print_member(t, i, b, end, depth);
 	}
 	unions -= btf_is_union(t);
 }
@@ -227,7 +225,7 @@ static bool is_kernels(const struct btf_type *t)
 	return false;
 }
 
-static void print_value(__u32 id, const unsigned char *b, int depth)
+static void print_value(__u32 id, const unsigned char *b, const unsigned char *end, int depth)
 {
 	const struct btf_type *t = type_of(id);
 
@@ -261,7 +259,7 @@ static void print_value(__u32 id, const unsigned char *b, int depth)
 		// fall through
 	case BTF_KIND_UNION:
 		printf("{ ");
-		print_members(t, b, depth + 1);
+		print_members(t, b, end, depth + 1);
 		printf("} ");
 		return;
 	}
@@ -318,7 +316,7 @@ static void print_layout(__u32 id)
 static void print_values(__u32 id, const unsigned char *b, unsigned long long count, unsigned long long step, bool names)
 {
 	for (unsigned long long i = 0; i < count; i++) {
-		print_value(id, b + i * step, 0);
+		print_value(id, b + i * step, b + i * step + size_of(id), 0);
 		if (names)
 			print_name(type_of(id), b + i * step);
 		printf("\n");

@@ -1,0 +1,94 @@
+package runtime
+
+import "math"
+
+// This file says how far values go that are larger than their type. Such a value
+// ends in a flexible array: a global that initialises it, the value of a map, an
+// object that was allocated with room for it.
+
+// IsFlexible tells whether s is an array without a length of its own.
+func (s *Shape) IsFlexible() bool {
+	u := s.Underlying()
+	return u != nil && u.Kind == KindArray && u.Len == 0 && u.Elem != nil && u.Elem.Size > 0
+}
+
+// OpenEnded tells whether values of s can go on behind its size: if it is a
+// flexible array, a struct that ends in one, or a union that has one.
+func (s *Shape) OpenEnded() bool {
+	left := maxTailSteps
+	return s.openEnded(&left)
+}
+
+// maxTailSteps bounds the types that are looked at to find out whether one is
+// open-ended: unions can nest one another many times in few bytes of BTF.
+const maxTailSteps = 1 << 12
+
+func (s *Shape) openEnded(left *int) bool {
+	if *left--; *left < 0 {
+		return false
+	}
+	u := s.Underlying()
+	if u == nil || len(u.Members) == 0 {
+		return s.IsFlexible()
+	}
+	switch u.Kind {
+	case KindStruct:
+		last := &u.Members[len(u.Members)-1]
+		return last.Type.openEnded(left) && u.endsIn(len(u.Members)-1)
+	case KindUnion:
+		for i := range u.Members {
+			if u.Members[i].Type.openEnded(left) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// endsIn tells whether member i of a struct is behind all others.
+func (s *Shape) endsIn(i int) bool {
+	if i != len(s.Members)-1 {
+		return false
+	}
+	for j := range s.Members {
+		if other := &s.Members[j]; i != j && int64(other.Offset)+int64(other.bytes()) > int64(s.Members[i].Offset) {
+			return false
+		}
+	}
+	return true
+}
+
+// openEnd is where the room of a member ends that goes on to the end of the value,
+// however large that is.
+const openEnd = math.MaxInt
+
+// room is where the room of member i of s ends, if s has room up to end: members
+// of a union have all of it, of a struct the last one. offset is where s begins.
+func (s *Shape) room(i, offset, end int) int {
+	m := &s.Members[i]
+	if s.Kind == KindUnion || s.Kind == KindStruct && s.endsIn(i) {
+		return end
+	}
+	return offset + m.Offset + m.bytes()
+}
+
+// Tail tells whether a member has no size of its own, but goes on as far as there is
+// room: a flexible array, or a struct or union that ends in one. It is asked of
+// members that [Shape.Fields] returns. end is where the room ends, in bytes from the
+// start of the struct, and 0 if that is the end of the value.
+func (m *Member) Tail() (end int, ok bool) {
+	if m.end == openEnd {
+		return 0, true
+	}
+	return m.end, m.end > 0
+}
+
+// Bytes returns the bytes of a member that [Shape.Fields] returned, in those of a
+// value that has it, for a bitfield those that hold it.
+func (m *Member) Bytes(b []byte) []byte {
+	end := m.endIn(len(b))
+	return b[m.Offset:end:end]
+}
+
+// endIn is where a member ends in a value of n bytes.
+func (m *Member) endIn(n int) int { return max(m.Offset+m.bytes(), min(m.end, n)) }
