@@ -141,11 +141,14 @@ func (b *Binding) search(p reflect.Value) *where {
 	defer b.mu.RUnlock()
 	for _, o := range b.objects {
 		value := reflect.ValueOf(o.value)
+		w := &where{b: b, o: o, want: b.shapeOf(o.key.typ), have: o.shape, size: len(o.raw)}
 		offset := p.Pointer() - value.Pointer()
 		if offset != 0 && offset >= value.Type().Elem().Size() {
+			if found := w.inSlices(value.Elem(), p); found != nil {
+				return found
+			}
 			continue
 		}
-		w := &where{b: b, o: o, want: b.shapeOf(o.key.typ), have: o.shape, size: len(o.raw)}
 		if w.descend(value.Type().Elem(), p.Type().Elem(), offset) {
 			return w
 		}
