@@ -179,7 +179,7 @@ func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
 		if err != nil {
 			return err
 		}
-		m := runtime.Member{Name: names[i], Offset: int(info.Offset), Type: elem}
+		m := runtime.Member{Name: names[i], Offset: int(info.Offset), Type: elem, Size: int(info.Size)} // see settleVars
 		if v, ok := info.Type.(*btf.Var); ok {
 			m.Static = v.Linkage == btf.StaticVar
 			m.Tags = v.Tags

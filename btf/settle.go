@@ -175,6 +175,11 @@ func (c *conversion) settleVars(t *btf.Datasec, shape *runtime.Shape, depth int)
 			return 0, c.broken(t, info.Type.TypeName(), "ends at byte %d of %d", end, t.Size)
 		}
 	}
+	for i := range shape.Members {
+		if m := &shape.Members[i]; m.Size <= m.Type.Size || !m.Type.OpenEnded() {
+			m.Size = 0
+		}
+	}
 	return height, nil
 }
 

@@ -156,7 +156,7 @@ func (l *layouts) members(s *runtime.Shape, depth, base int, n *int) (list []mem
 		}
 		d := memberDocument{
 			Name: m.Name, Offset: base + m.Offset, Bits: int(m.Bits), BitOffset: int(m.BitOffset),
-			Size: m.Type.Size, Static: m.Static, Tags: m.Tags,
+			Size: max(m.Type.Size, m.Size), Static: m.Static, Tags: m.Tags,
 		}
 		if u := anonymous(m); u != nil {
 			d.Kind, d.Members = kindNames[u.Kind], l.members(u, depth+1, d.Offset, n)

@@ -19,6 +19,7 @@ type boundVar struct {
 	want   *Shape
 	have   *Shape
 	offset int   // bytes, in the guest's section
+	size   int   // bytes, in the guest
 	plan   *plan // nil if the bytes can stay as they are
 }
 
@@ -71,13 +72,14 @@ func (s *boundSection) bindVar(c *comparison, want, have Member) boundVar {
 	if have.Type == nil {
 		return v
 	}
+	v.size = have.bytes()
 	path := s.name + "." + want.Name
 	var ok bool
 	if v.plan, ok = c.plan(path, want.Type, have.Type); ok && isArray(want.Type) {
 		// Its elements may be read one by one; see VarArray.
 		c.pointees = append(c.pointees, pair{want.Type.Underlying().Elem, have.Type.Underlying().Elem})
 	}
-	if int64(have.Offset)+int64(have.Type.Size) > int64(s.size) {
+	if int64(have.Offset)+int64(v.size) > int64(s.size) {
 		c.differ(path, CType(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
 	}
 	return v
@@ -120,7 +122,7 @@ type Vars struct {
 // is valid until the next call.
 func (v *Vars) Bytes(i int) []byte {
 	bound := &v.s.vars[i]
-	return v.d.arrange(v.b[bound.offset:][:bound.have.Size:bound.have.Size], bound.plan)
+	return v.d.arrange(v.b[bound.offset:][:bound.size:bound.size], bound.plan)
 }
 
 // LoadSection returns the section with index i in the layout, decoded at its
@@ -171,7 +173,7 @@ func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
 		b: v.s.b, name: v.s.name + "." + bound.name, typ: typ, shape: have.Elem, plan: v.s.b.types[typ].plan,
 		number: v.s.number<<16 - i, // apart from those of maps and sections
 		n:      have.Len, slots: 1, stride: have.Elem.Size, size: have.Elem.Size,
-		values: v.b[bound.offset:][:bound.have.Size],
+		values: v.b[bound.offset:][:bound.size],
 	}
 	if _, addr, _ := v.s.value(0, 0); addr != 0 {
 		a.base = addr + uint64(bound.offset)

@@ -110,6 +110,12 @@ func (t *settler) size(s *Shape, size int) error {
 // checkPlace checks that a member lies within s.
 func checkPlace(s *Shape, m Member) error {
 	size := m.Type.Size
+	if m.Size != 0 {
+		if s.Kind != KindSection || m.Size < size || m.Bits > 0 || !m.Type.OpenEnded() {
+			return fmt.Errorf("it takes %d bytes, and its type has %d", m.Size, size)
+		}
+		size = m.Size
+	}
 	if m.Bits > 0 {
 		if !isIntegral(m.Type) {
 			return errors.New("a bitfield that is no integer")

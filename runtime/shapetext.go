@@ -18,6 +18,8 @@ import (
 //		8       comm    [16]char
 //		40      stats   *struct task_stats
 //		48:0+1  kthread u32
+//	section .data     24
+//		0 size 10  first  struct flex
 //	enum    policy    4
 //		0  POLICY_NORMAL
 //	typedef u32       unsigned int
@@ -210,13 +212,20 @@ func (w *ShapeWriter) define(b *strings.Builder, s *Shape) {
 	}
 }
 
-// staticSuffix marks the place of a variable with internal linkage.
-const staticSuffix = " static"
+// staticSuffix marks the place of a variable with internal linkage, and
+// sizeInfix is in front of its size if that is not its type's.
+const (
+	staticSuffix = " static"
+	sizeInfix    = " size "
+)
 
 func (w *ShapeWriter) defineMember(b *strings.Builder, m Member) {
 	fmt.Fprintf(b, "\t%d", m.Offset)
 	if m.Bits > 0 {
 		fmt.Fprintf(b, ":%d+%d", m.BitOffset, m.Bits)
+	}
+	if m.Size > 0 {
+		fmt.Fprintf(b, "%s%d", sizeInfix, m.Size)
 	}
 	if m.Static {
 		b.WriteString(staticSuffix)
@@ -481,12 +490,18 @@ func (p *shapeParser) parseMember(s *Shape, columns []string) error {
 	return nil
 }
 
-// parsePlace reads "48", for bitfields "48:0+1", for static variables
-// "48 static".
+// parsePlace reads "48", for bitfields "48:0+1", for variables that are larger than
+// their type "48 size 10", for static variables "48 static".
 func (m *Member) parsePlace(text string) error {
 	text, m.Static = strings.CutSuffix(text, staticSuffix)
-	offset, bits, isBitfield := strings.Cut(text, ":")
+	text, size, sized := strings.Cut(text, sizeInfix)
 	var err error
+	if sized {
+		if m.Size, err = parseSize(size); err != nil {
+			return err
+		}
+	}
+	offset, bits, isBitfield := strings.Cut(text, ":")
 	if m.Offset, err = parseSize(offset); err != nil || !isBitfield {
 		return err
 	}

@@ -20,6 +20,7 @@ func TestValuesOfAGuestAreWhatItsProgramSays(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: ktest.Object("testdata/values.bpf.o")})
 	frozen := vm.Freeze("loaded")
 	t.Run("enums", func(t *testing.T) { requireEnums(t, frozen) })
+	t.Run("flexible arrays", func(t *testing.T) { requireFlexible(t, vm, frozen) })
 	t.Run("per CPU, without a type", func(t *testing.T) { requireRawCounts(t, frozen) })
 }
 

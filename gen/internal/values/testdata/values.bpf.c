@@ -50,6 +50,18 @@ enum wide wide[2] = { ~0ULL, ~0ULL - 1 };
 enum number { N_ONE = 1, N_LAST = 0x80000000, N_SIX = 6 };
 enum number number = 0x80000001;
 
+/* globals that are larger than their type */
+struct flex { u32 n; u16 tail[]; };
+struct flex first = { 3, { 11, 12, 13 } };
+u64 between = 99;
+struct flex second = { 2, { 21, 22 } };
+union either { u32 one; u32 all[]; } either = { .all = { 31, 32, 33 } };
+
+/* flexible arrays that have the room of what they share */
+struct bitmap { u32 n; union { u64 fixed[2]; u64 words[0]; }; u32 behind; } bitmap = { 2, { { 5, 6 } }, 7 };
+union padded { u8 bytes[8]; struct flex flex; } padded = { { 2, 0, 0, 0, 41, 0, 42 } };
+struct nested { u32 n; union { u32 one[2]; struct flex flex; } u; } nested = { 1, { { 1, 51 } } };
+
 SEC("struct_ops.s/init")
 s32 values_init(void)
 {

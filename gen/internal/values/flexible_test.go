@@ -1,0 +1,107 @@
+package values_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/dump"
+	"github.com/ktgen/ktgen/gen/internal/values"
+	"github.com/ktgen/ktgen/ktest"
+	ktrt "github.com/ktgen/ktgen/runtime"
+)
+
+// requireFlexible reads flexible arrays of globals, which have the elements that
+// they are initialised with, and of unions, which have those of their siblings.
+func requireFlexible(t *testing.T, vm *ktest.VM, frozen *ktrt.Snapshot) {
+	requireFlexibleTyped(t, frozen)
+	requireFlexibleByPath(t, frozen)
+	requireFlexibleDumped(t, frozen)
+
+	snap := values.Bind(t, frozen)
+	require.NoError(t, vm.Write(t.Context(), ktest.Set(snap, &snap.Data().First.Tail[2], 77), ktest.Set(snap, &snap.Data().Bitmap.Words[1], 78)))
+	written := values.Bind(t, vm.Freeze("written")).Data()
+	require.Equal(t, []uint16{11, 12, 77}, written.First.Tail)
+	require.Equal(t, [2]uint64{5, 78}, written.Bitmap.Fixed)
+}
+
+func requireFlexibleTyped(t *testing.T, s *ktrt.Snapshot) {
+	t.Helper()
+	data := values.Bind(t, s).Data()
+	require.Equal(t, values.Flex{N: 3, Tail: []uint16{11, 12, 13}}, data.First)
+	require.EqualValues(t, 99, data.Between)
+	require.Equal(t, values.Flex{N: 2, Tail: []uint16{21, 22}}, data.Second)
+	require.Equal(t, values.Either{One: 31, All: []uint32{31, 32, 33}}, data.Either)
+	require.Equal(t, values.Bitmap{N: 2, Fixed: [2]uint64{5, 6}, Words: []uint64{5, 6}, Behind: 7}, data.Bitmap)
+	require.Equal(t, values.Flex{N: 2, Tail: []uint16{41, 42}}, data.Padded.Flex)
+	require.Equal(t, values.Flex{N: 1, Tail: []uint16{51, 0}}, data.Nested.U.Flex)
+}
+
+func requireFlexibleByPath(t *testing.T, s *ktrt.Snapshot) {
+	t.Helper()
+	for path, want := range map[string]uint64{
+		"first.tail[2]": 13, "second.tail[1]": 22, "either.all[2]": 33, "bitmap.words[1]": 6,
+		"padded.flex.tail[1]": 42, "nested.u.flex.tail[0]": 51,
+	} {
+		v, err := dump.Find(s, path)
+		require.NoError(t, err)
+		n, err := v.Uint64()
+		require.NoError(t, err, path)
+		require.Equal(t, want, n, path)
+	}
+	var outside *ktrt.IndexOutOfRange
+	require.ErrorAs(t, s.Var("first").Get("tail[3]").Err(), &outside)
+	require.Equal(t, 3, outside.Len)
+	require.ErrorAs(t, s.Var("bitmap").Get("words[2]").Err(), &outside)
+}
+
+func requireFlexibleDumped(t *testing.T, s *ktrt.Snapshot) {
+	t.Helper()
+	var text, doc, page bytes.Buffer
+	require.NoError(t, dump.Text(&text, s, dump.Options{Maps: []string{".data"}}))
+	require.Contains(t, text.String(), "tail: [11, 12, 13]")
+	require.NoError(t, dump.HTML(&page, s))
+	require.Contains(t, page.String(), `"first":{"n":3,"tail":[11,12,13]}`)
+
+	require.NoError(t, dump.JSON(&doc, s, ".data"))
+	require.Contains(t, doc.String(), `"first":{"n":3,"tail":[11,12,13]}`)
+	require.Contains(t, doc.String(), `"fixed":[5,6],"words":[5,6]`)
+	var file bytes.Buffer
+	_, err := s.WriteTo(&file)
+	require.NoError(t, err)
+	read, err := ktrt.Read(&file)
+	require.NoError(t, err)
+	requireFlexibleTyped(t, read)
+	requireFlexibleByPath(t, read)
+}
+
+func TestFlexibleArraysOfFixtures(t *testing.T) {
+	snapshot := values.Fixture{Data: values.Data{
+		First:   values.Flex{N: 3, Tail: []uint16{11, 12, 13}},
+		Between: 99,
+		Second:  values.Flex{N: 2, Tail: []uint16{21, 22}},
+		Either:  values.Either{All: []uint32{31, 32, 33}},
+		Bitmap:  values.Bitmap{N: 2, Words: []uint64{5, 6}, Behind: 7},
+		Padded:  values.Padded{Flex: values.Flex{N: 2, Tail: []uint16{41, 42}}},
+		Nested:  values.Nested{N: 1, U: values.NestedU{One: [2]uint32{1, 51}}},
+	}}.Snapshot(t)
+	requireFlexibleTyped(t, snapshot)
+	requireFlexibleByPath(t, snapshot)
+	requireFlexibleDumped(t, snapshot)
+
+	snap := values.Bind(t, snapshot)
+	third := &snap.Data().First.Tail[2]
+	require.Equal(t, ".data.first.tail[2]", ktrt.Path(snap, third))
+	require.Equal(t, ktrt.Addr(snap, &snap.Data().First)+8, ktrt.Addr(snap, third))
+	require.Equal(t, []byte{13, 0}, ktrt.Raw(snap, third))
+	require.Equal(t, ktrt.Addr(snap, &snap.Data().Padded)+6, ktrt.Addr(snap, &snap.Data().Padded.Flex.Tail[1]))
+
+	for name, data := range map[string]values.Data{
+		".data.first.tail: it has 4 elements, and the value room for 3": {First: values.Flex{Tail: make([]uint16, 4)}},
+		"shares bytes with": {Bitmap: values.Bitmap{Fixed: [2]uint64{1}, Words: []uint64{2}}},
+	} {
+		_, err := values.Fixture{Data: data}.Open()
+		require.ErrorContains(t, err, name)
+	}
+}
