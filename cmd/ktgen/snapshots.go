@@ -220,14 +220,15 @@ Prints one value of a snapshot file:
 
 // listedMap is a line of ktgen maps, and an element of its JSON.
 type listedMap struct {
-	ID     uint32 `json:"id"`
+	ID     uint32 `json:"id,omitempty"`    // absent of variables of an arena, which are no map
+	Arena  uint32 `json:"arena,omitempty"` // whose variables they are: its id
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Key    string `json:"key_type,omitempty"`
 	Value  string `json:"value_type,omitempty"`
 	Held   int    `json:"held"`  // entries in the file
 	Total  int    `json:"total"` // entries that the guest had, if known
-	Bytes  int    `json:"bytes"` // of keys, values and pages in the file
+	Bytes  int    `json:"bytes"` // of keys, values and pages in the file; those of variables of an arena are the arena's
 	Status string `json:"status"`
 }
 
@@ -248,19 +249,36 @@ func (t *tool) maps(args []string) error {
 	if err != nil {
 		return err
 	}
-	list := []listedMap{}
-	for _, v := range s.Views() {
-		list = append(list, describeMap(v.Map()))
-	}
+	list := listMaps(s)
 	if *format == "json" {
 		return t.printJSON(list)
 	}
 	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tNAME\tTYPE\tENTRIES\tBYTES\tVALUE\tSTATUS")
 	for _, m := range list {
-		fmt.Fprintf(w, "%d\t%q\t%s\t%d\t%d\t%s\t%s\n", m.ID, m.Name, m.Type, m.Held, m.Bytes, dash(m.Value), m.Status)
+		fmt.Fprintf(w, "%s\t%q\t%s\t%d\t%d\t%s\t%s\n", m.id(), m.Name, m.Type, m.Held, m.Bytes, dash(m.Value), m.Status)
 	}
 	return w.Flush()
+}
+
+// id says by which id the kernel has a map.
+func (m *listedMap) id() string {
+	if m.Arena != 0 {
+		return fmt.Sprintf("in %d", m.Arena)
+	}
+	return fmt.Sprint(m.ID)
+}
+
+func listMaps(s *runtime.Snapshot) []listedMap {
+	list := []listedMap{}
+	for _, v := range s.Views() {
+		l := describeMap(v.Map())
+		if arena := v.Arena(); arena != nil {
+			l.ID, l.Arena, l.Bytes = 0, arena.ID, 0
+		}
+		list = append(list, l)
+	}
+	return list
 }
 
 func describeMap(m *runtime.Map) listedMap {
