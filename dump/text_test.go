@@ -89,3 +89,16 @@ func TestFlexibleArraysAreShown(t *testing.T) {
 	require.NoError(t, dump.JSON(&doc, s))
 	require.Contains(t, doc.String(), `"words":[7,9]`)
 }
+
+func TestSectionThatWasNotSelectedIsSaidOnce(t *testing.T) {
+	section := &ktrt.Shape{Kind: ktrt.KindSection, Name: ".bss", Size: 8, Members: []ktrt.Member{member(0, "nr", u64)}}
+	s := &ktrt.Snapshot{Maps: []*ktrt.Map{{
+		ID: 3, Name: "demo.bss", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, MaxEntries: 1, Value: section,
+		Slots: 1, Stride: 8, Total: 1, Status: ktrt.Truncated, Reason: "not selected",
+	}}}
+	text := asText(t, s, dump.Options{})
+	require.Contains(t, text, "demo.bss  ARRAY  id 3  truncated: not selected\n")
+	require.NotContains(t, text, "!!", "its absence is no fault")
+	s.Maps[0].Status = ktrt.Complete
+	require.Contains(t, asText(t, s, dump.Options{}), "!!")
+}

@@ -91,6 +91,9 @@ func (p *printer) arena(m *runtime.Map) {
 
 // section writes each variable in a line.
 func (p *printer) section(v runtime.MapView) {
+	if m := v.Map(); m.N == 0 && m.Status != runtime.Complete {
+		return // the line above says why
+	}
 	value := v.At(0).Get("")
 	if value.Err() != nil {
 		p.indent(2)
