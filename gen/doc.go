@@ -3,8 +3,7 @@
 //
 // It works in two steps. [Build] decides everything, and its result, a
 // [Model], is plain data: names, types, offsets, comments. [Model.Render]
-// prints it. What Render returns has been type-checked against the API of
-// package runtime; code that does not compile is an error.
+// prints it.
 //
 // The same object gives the same bytes, on any machine and in any directory.
 //

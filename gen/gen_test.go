@@ -176,6 +176,7 @@ func TestAnyObjectsMakeOnePackage(t *testing.T) {
 			first = src
 		}
 		require.True(t, bytes.Equal(first, src))
+		require.NoError(t, compiles(src))
 		layouts, err := gen.ReadLayouts("p_ktgen.go", src)
 		require.NoError(t, err)
 		require.Len(t, layouts, len(objs))
@@ -208,8 +209,7 @@ func TestGeneratingIsDeterministic(t *testing.T) {
 	}
 }
 
-// Damaged objects are refused or give code that compiles; Render checks that
-// itself.
+// Damaged objects are refused or give code that compiles.
 func FuzzGenerate(f *testing.F) {
 	for _, path := range []string{"../object/testdata/zoo.bpf.o", "../object/testdata/zoo.eb.bpf.o"} {
 		data, err := os.ReadFile(path)
@@ -225,8 +225,9 @@ func FuzzGenerate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, err = model.Render()
+		src, err := model.Render()
 		require.NoError(t, err)
+		require.NoError(t, compiles(src))
 	})
 }
 

@@ -120,7 +120,11 @@ func generateTypes(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := model.Render(); err != nil {
+	src, err := model.Render()
+	if err != nil {
+		return fmt.Errorf("rendering: %w", err)
+	}
+	if err := compiles(src); err != nil {
 		return fmt.Errorf("rendering: %w", err)
 	}
 	return nil

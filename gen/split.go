@@ -50,22 +50,15 @@ func (p *Package) Files(limit int) ([][]byte, error) {
 		return [][]byte{whole}, err
 	}
 	files := make([][]byte, len(parts))
-	fset, parsed := token.NewFileSet(), make([]*ast.File, len(parts))
 	var printing errgroup.Group
 	for i, part := range parts {
 		printing.Go(func() (err error) {
-			if files[i], err = s.print(part, i+1, len(parts)); err != nil {
-				return err
-			}
-			parsed[i], err = parseInto(fset, fmt.Sprintf("part %d", i+1), files[i])
+			files[i], err = s.print(part, i+1, len(parts))
 			return err
 		})
 	}
 	if err := printing.Wait(); err != nil {
 		return nil, err
-	}
-	if err := check(p.Models[0].Package, fset, parsed...); err != nil {
-		return nil, fmt.Errorf("the parts of the generated code do not compile, which is a bug of ktgen: %w", err)
 	}
 	return files, nil
 }

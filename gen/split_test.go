@@ -41,6 +41,7 @@ func TestPartsDeclareWhatTheWholeFileDoes(t *testing.T) {
 				}
 				slices.Sort(got)
 				require.Equal(t, want, got)
+				require.NoError(t, compiles(files...))
 				again, err := p.Files(limit)
 				require.NoError(t, err)
 				require.Equal(t, files, again)
