@@ -3,7 +3,17 @@
  * Schedulers that do one thing wrong each, for the tests of how that is told.
  * Built once per fault, with -DFAULT=NAME; see build.
  */
-#define DOCILE 0 /* nothing is wrong; it follows CPUs that come and go, too */
+#define DOCILE 1 /* nothing is wrong; it follows CPUs that come and go, too */
+#define STALL 2 /* user tasks are never dispatched */
+#define ERROR 3 /* scx_bpf_error() when a worker is enqueued */
+#define QUIT 4 /* scx_bpf_exit() when a worker is enqueued */
+#define INIT_ERROR 5 /* scx_bpf_error() in init */
+#define REJECT 6 /* a store that the verifier does not allow */
+
+/* To the preprocessor a name that is not defined is 0. */
+#if FAULT < DOCILE || FAULT > REJECT
+#error "build with -DFAULT=NAME, of one of the faults above"
+#endif
 
 #if FAULT == DOCILE
 #define sched_ext_ops sched_ext_ops_without_cpus
@@ -24,12 +34,6 @@ struct sched_ext_ops {
 #endif
 
 char LICENSE[] SEC("license") = "GPL";
-
-#define STALL 1 /* user tasks are never dispatched */
-#define ERROR 2 /* scx_bpf_error() when a worker is enqueued */
-#define QUIT 3 /* scx_bpf_exit() when a worker is enqueued */
-#define INIT_ERROR 4 /* scx_bpf_error() in init */
-#define REJECT 5 /* a store that the verifier does not allow */
 
 #define SHARED_DSQ 0
 #define PATIENT_MS 20000 /* a busy host can keep a guest from running for seconds */
