@@ -34,3 +34,8 @@ func TestPeekReadsARunningGuest(t *testing.T) {
 	require.Error(t, f.Peek(1<<63, got[:8]))
 	require.Error(t, f.Peek(^uint64(0)-3, got[:8]))
 }
+
+func TestKernelThatDoesNotTellOfASchedulersEndIsTold(t *testing.T) {
+	_, _, err := newGuest().freezer(t, freeze.Options{}).ExitKind()
+	require.ErrorIs(t, err, freeze.ErrExitKindUnknown)
+}

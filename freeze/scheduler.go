@@ -2,6 +2,8 @@ package freeze
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"strings"
 
 	ebtf "github.com/cilium/ebpf/btf"
@@ -81,22 +83,34 @@ func enumerators(spec *ebtf.Spec, name string) map[uint64]string {
 	return names
 }
 
+// What there is no [Freezer.ExitKind] for.
+var (
+	// ErrExitKindUnknown says that the types and symbols of the guest's kernel do not
+	// tell where it notes the end of a scheduler.
+	ErrExitKindUnknown = errors.New("the guest's kernel does not tell where it notes the end of a scheduler (scx_root and scx_sched.exit_kind, which Linux has from 6.16 on)")
+	// ErrNoScheduler says that no scheduler is enabled.
+	ErrNoScheduler = errors.New("the guest's kernel has no sched_ext scheduler (scx_root is NULL)")
+)
+
 // ExitKind returns where the kernel notes, in struct scx_sched of the scheduler that
-// runs, that it has to end and why: size bytes that are 0 before. ok is false without
-// a scheduler, and for a kernel that does not tell.
-func (f *Freezer) ExitKind() (addr uint64, size int, ok bool) {
+// runs, that it has to end and why: size bytes that are 0 before. The error is
+// [ErrExitKindUnknown], [ErrNoScheduler], or that memory cannot be read.
+func (f *Freezer) ExitKind() (addr uint64, size int, err error) {
 	if f.sched == nil || f.sched.root == 0 {
-		return 0, 0, false
+		return 0, 0, ErrExitKindUnknown
 	}
 	f.peek.mu.Lock()
 	defer f.peek.mu.Unlock()
 	f.peek.space.Flush()
 	sched, err := f.peek.space.Addr(f.sched.root)
-	if err != nil || sched == 0 {
-		return 0, 0, false
+	if err != nil {
+		return 0, 0, fmt.Errorf("read scx_root of the guest's kernel: %w", err)
 	}
 	at, ok := sched.Add(uint64(f.sched.exitKind.Offset))
-	return uint64(at), f.sched.exitKind.Size, ok
+	if sched == 0 || !ok {
+		return 0, 0, ErrNoScheduler
+	}
+	return uint64(at), f.sched.exitKind.Size, nil
 }
 
 // read returns what is known of the scheduler. What cannot be read is not known.
