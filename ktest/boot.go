@@ -36,6 +36,9 @@ func Boot(t testing.TB, cfg Config) *VM {
 	if vm != nil {
 		vm.tb = t
 		t.Cleanup(vm.finish)
+		for _, err := range vm.unsaid {
+			vm.warn(err)
+		}
 	}
 	if err != nil && vm == nil {
 		reportLaunch(t, err)

@@ -57,10 +57,11 @@ type Config struct {
 	// that ends.
 	ExpectExit bool
 
-	// BeforeExit captures the moment in which the kernel decides to end a
-	// scheduler ([BeforeExit]): its queues are as they were. That takes a
-	// watchpoint, with which each capture has the guest stand still for longer.
-	BeforeExit bool
+	// NoBeforeExit does without the capture of the moment in which the kernel
+	// decides to end a scheduler ([BeforeExit]), for which a watchpoint is armed
+	// while the scheduler runs. With it each capture stops the guest through QEMU's
+	// gdbstub, which takes a little longer.
+	NoBeforeExit bool
 
 	// Output gets what a scheduler's own binary writes, as it is written.
 	Output io.Writer

@@ -28,8 +28,10 @@ const (
 func (vm *VM) awaitExit(s *scx.Scheduler, last *lastMoment, done chan struct{}) {
 	defer close(done)
 	<-s.Done()
-	last.keep()
-	if _, err := s.Exit(); s.Asked() || errors.Is(err, guest.ErrLost) || vm.machine.Err() != nil {
+	_, err := s.Exit()
+	byItself := !s.Asked() && !errors.Is(err, guest.ErrLost) && vm.machine.Err() == nil
+	last.keep(byItself)
+	if !byItself {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Capture)

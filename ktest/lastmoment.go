@@ -1,11 +1,15 @@
 package ktest
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
@@ -27,31 +31,81 @@ type lastMoment struct {
 	mu      sync.Mutex
 	point   *vmm.Watchpoint // nil while nothing is watched
 	capture *series.Capture // nil if none was made
+	missed  error           // why there is none; nil while it is awaited
 }
 
-// awaitLastMoment begins to wait. A guest in which that cannot be done is captured
-// after the end only.
+// awaitLastMoment begins to wait. Where that cannot be done the scheduler is captured
+// after its end only, and the test's log says so, once for a guest.
 func (vm *VM) awaitLastMoment(s *scx.Scheduler) *lastMoment {
 	l := &lastMoment{vm: vm, scheduler: s}
-	if !vm.cfg.BeforeExit {
+	if vm.cfg.NoBeforeExit {
+		l.missed = errNotWanted
 		return l
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Capture)
-	defer cancel()
-	f, err := vm.hitFreezer(ctx)
-	if err != nil {
-		return l
-	}
-	addr, size, ok := f.ExitKind()
-	if !ok {
-		return l
-	}
-	if point, err := vm.machine.Watch(ctx, addr, size, l.onHit); err == nil {
-		l.mu.Lock()
-		l.point = point
-		l.mu.Unlock()
+	l.missed = l.arm()
+	if l.missed != nil && !errors.Is(l.missed, errTooLate) && vm.machine.Err() == nil {
+		vm.unwatched.Do(func() { vm.warn(&LastMomentError{Err: l.missed}) })
 	}
 	return l
+}
+
+// LastMomentError says why there will be no capture of the moment in which the kernel
+// decides to end a scheduler ([BeforeExit]).
+type LastMomentError struct {
+	Err error // [freeze.ErrExitKindUnknown], [vmm.WatchLimitError], or what else there is
+}
+
+func (e *LastMomentError) Error() string {
+	return fmt.Sprintf("no capture %q will be made, and if the scheduler ends by itself %q shows its queues after the kernel has emptied them: %v (ktest.Config.NoBeforeExit does without, and without this message)", BeforeExit, SchedulerExit, e.Err)
+}
+
+func (e *LastMomentError) Unwrap() error { return e.Err }
+
+// Reasons for which there is no such capture.
+var (
+	errNotWanted = errors.New("ktest.Config.NoBeforeExit is set")
+	errTooLate   = errors.New("the kernel had decided to end the scheduler before it could be watched")
+	errYielded   = errors.New("its watchpoint was given to a watch of the test (VM.Watch), as no more could be had")
+	errUnseen    = errors.New("the kernel's decision to end the scheduler was not seen")
+)
+
+// arm watches the place in which the kernel notes an end.
+func (l *lastMoment) arm() error {
+	ctx, cancel := context.WithTimeout(context.Background(), l.vm.cfg.Timeouts.Capture)
+	defer cancel()
+	f, err := l.vm.hitFreezer(ctx)
+	if err != nil {
+		return err
+	}
+	addr, size, err := f.ExitKind()
+	if errors.Is(err, freeze.ErrNoScheduler) {
+		return errTooLate
+	}
+	if err != nil {
+		return err
+	}
+	point, err := l.vm.machine.Watch(ctx, addr, size, l.onHit)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.point = point
+	l.mu.Unlock()
+	return l.early(f, addr, size)
+}
+
+// early returns an error if the kernel has noted the end before that was watched.
+func (l *lastMoment) early(f *freeze.Freezer, addr uint64, size int) error {
+	kind := make([]byte, size)
+	if err := f.Peek(addr, kind); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.capture == nil && slices.Max(kind) != 0 {
+		return errTooLate
+	}
+	return nil
 }
 
 // onHit is called while the guest stands still.
@@ -64,7 +118,7 @@ func (l *lastMoment) onHit(h vmm.Hit) (keep bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), l.vm.cfg.Timeouts.Capture)
 	defer cancel()
-	c := series.Capture{Moment: series.Moment{Name: BeforeExit, Trigger: series.Event}, NoStatistics: errStands}
+	c := series.Capture{Moment: moment, NoStatistics: errStands}
 	f, err := l.vm.hitFreezer(ctx)
 	if err == nil {
 		c.Snapshot, err = f.CaptureStopped(ctx, BeforeExit)
@@ -77,18 +131,26 @@ func (l *lastMoment) onHit(h vmm.Hit) (keep bool) {
 	return false
 }
 
+// moment is what the capture is of.
+var moment = series.Moment{Name: BeforeExit, Trigger: series.Event}
+
 // errStands is why there are no statistics of that moment.
 var errStands = errors.New("the guest stood still, and could not be asked for statistics")
 
 // keep adds the capture to the store, with how the scheduler ended, which the
-// kernel did not know by then.
-func (l *lastMoment) keep() {
+// kernel did not know by then. If a scheduler that has ended by itself has none it adds
+// why, unless nobody wants it.
+func (l *lastMoment) keep(byItself bool) {
 	l.mu.Lock()
-	c := l.capture
+	c, missed := l.capture, l.missed
 	l.capture = nil
 	l.mu.Unlock()
-	if c == nil {
+	if c == nil && (!byItself || errors.Is(missed, errNotWanted)) {
 		return
+	}
+	if c == nil {
+		c = &series.Capture{Moment: moment, NoStatistics: errStands, NoSnapshot: cmp.Or(missed, errUnseen)}
+		c.Elapsed, c.Phase = l.vm.clock.stood(nil)
 	}
 	if c.Snapshot != nil {
 		c.Snapshot.Scheduler = l.vm.explained(c.Snapshot.Scheduler)
@@ -102,6 +164,9 @@ func (l *lastMoment) yield() bool {
 	l.mu.Lock()
 	point := l.point
 	l.point = nil
+	if point != nil {
+		l.missed = errYielded
+	}
 	l.mu.Unlock()
 	if point == nil {
 		return false

@@ -2,8 +2,10 @@ package ktest_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,50 +59,99 @@ func TestStalledTasksAreCapturedBeforeTheKernelTakesThemAway(t *testing.T) {
 }
 
 func TestSchedulerThatIsAskedToEndIsNotCaptured(t *testing.T) {
-	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile"), BeforeExit: true})
+	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile")})
 	_, err := vm.Detach(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, vm.Captures().Len())
 }
 
-// BenchmarkBeforeExit is what the watchpoint for the last moment of a scheduler costs
-// one that does not end: when it is attached, while it schedules, and in captures.
+// listener is a test whose log can be read.
+type listener struct {
+	testing.TB
+	mu   sync.Mutex
+	said []string
+}
+
+func (l *listener) Logf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said, fmt.Sprintf(format, args...))
+}
+
+func TestMomentBeforeTheEndThatCannotBeWatchedIsSaidOnce(t *testing.T) {
+	ears := &listener{TB: t}
+	noTime := ktest.Timeouts{Capture: time.Nanosecond}
+	vm := ktest.Boot(ears, ktest.Config{Scheduler: fault("docile"), ExpectExit: true, Timeouts: noTime})
+	_, err := vm.Detach(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("error")))
+	_, err = vm.Work(bound(t, time.Minute), ktest.Spin, 1)
+	require.NoError(t, err)
+	_, err = vm.Captures().Await(bound(t, time.Minute), ktest.SchedulerExit)
+	require.NoError(t, err)
+
+	require.Len(t, ears.said, 1)
+	require.Contains(t, ears.said[0], `warning: no capture "before_exit" will be made`)
+	require.Contains(t, ears.said[0], "context deadline exceeded")
+	require.Contains(t, ears.said[0], "NoBeforeExit")
+	c, err := vm.Captures().Get(ktest.BeforeExit)
+	require.NoError(t, err)
+	require.ErrorIs(t, c.NoSnapshot, context.DeadlineExceeded)
+}
+
+func TestMomentBeforeTheEndIsNotCapturedIfNobodyWantsIt(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("error"), ExpectExit: true, NoBeforeExit: true})
+	_, err := vm.Work(bound(t, time.Minute), ktest.Spin, 1)
+	require.NoError(t, err)
+	_, err = vm.Captures().Await(bound(t, time.Minute), ktest.SchedulerExit)
+	require.NoError(t, err)
+	require.Equal(t, 1, vm.Captures().Len())
+}
+
+// BenchmarkBeforeExit is what waiting for the last moment of a scheduler costs one that
+// does not end: in Boot, while it schedules, and in captures. Both ways take turns, so
+// that what else the host does is in both.
 func BenchmarkBeforeExit(b *testing.B) {
-	for name, with := range map[string]bool{"with": true, "without": false} {
-		b.Run(name, func(b *testing.B) {
-			vm := ktest.Boot(b, ktest.Config{Scheduler: fault("docile"), BeforeExit: with})
-			workers, err := vm.Work(b.Context(), ktest.Yield, 4)
-			require.NoError(b, err)
-			defer workers.Stop()
-			var switches, seconds float64
-			var paused time.Duration
-			for b.Loop() {
-				before, err := vm.ReadFile(context.Background(), "/proc/stat")
-				require.NoError(b, err)
-				began := time.Now()
-				<-time.After(2 * time.Second)
-				after, err := vm.ReadFile(context.Background(), "/proc/stat")
-				require.NoError(b, err)
-				switches += ctxt(b, after) - ctxt(b, before)
-				seconds += time.Since(began).Seconds()
-				for range 10 {
-					snap, err := vm.Capture(b.Context(), "x")
-					require.NoError(b, err)
-					paused += snap.Timing.Paused
-				}
-				vm.Captures().Drain()
-			}
-			b.ReportMetric(switches/seconds, "switches/s")
-			b.ReportMetric(float64(paused.Microseconds())/10/float64(b.N), "paused-us")
-			workers.Stop()
-			began := time.Now()
-			for range 5 {
-				_, err := vm.Detach(b.Context())
-				require.NoError(b, err)
-				require.NoError(b, vm.Attach(b.Context(), fault("docile")))
-			}
-			b.ReportMetric(float64(time.Since(began).Milliseconds())/5, "attach-ms")
-		})
+	sums := map[bool]*beforeExitCost{true: {}, false: {}}
+	for b.Loop() {
+		for with, sum := range sums {
+			sum.add(b, with)
+		}
+	}
+	with, without := sums[true], sums[false]
+	n := time.Duration(b.N)
+	b.ReportMetric(float64((with.boot / n).Milliseconds()), "boot-ms")
+	b.ReportMetric(float64(with.boot)/float64(without.boot), "boot-ratio")
+	b.ReportMetric(float64((with.paused / n / 10).Microseconds()), "paused-us")
+	b.ReportMetric(float64(with.paused)/float64(without.paused), "paused-ratio")
+	b.ReportMetric(with.switches/float64(b.N), "switches/s")
+	b.ReportMetric(with.switches/without.switches, "switches-ratio")
+}
+
+type beforeExitCost struct {
+	boot, paused time.Duration // paused in 10 captures
+	switches     float64       // a second
+}
+
+func (c *beforeExitCost) add(b *testing.B, with bool) {
+	began := time.Now()
+	vm, err := ktest.Start(b.Context(), ktest.Config{Scheduler: fault("docile"), NoBeforeExit: !with})
+	require.NoError(b, err)
+	defer vm.Close()
+	c.boot += time.Since(began)
+	_, err = vm.Work(b.Context(), ktest.Yield, 4)
+	require.NoError(b, err)
+	before, err := vm.ReadFile(b.Context(), "/proc/stat")
+	require.NoError(b, err)
+	began = time.Now()
+	<-time.After(2 * time.Second)
+	after, err := vm.ReadFile(b.Context(), "/proc/stat")
+	require.NoError(b, err)
+	c.switches += (ctxt(b, after) - ctxt(b, before)) / time.Since(began).Seconds()
+	for range 10 {
+		snap, err := vm.Capture(b.Context(), "x")
+		require.NoError(b, err)
+		c.paused += snap.Timing.Paused
 	}
 }
 

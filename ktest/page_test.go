@@ -38,6 +38,12 @@ func TestThatFailsAfterAStall(t *testing.T) {
 // stallPage returns the page of a test that has failed.
 func stallPage(t *testing.T, how string) string {
 	t.Helper()
+	return stallArtifact(t, how, "captures.html")
+}
+
+// stallArtifact returns an artifact of a test that has failed.
+func stallArtifact(t *testing.T, how, name string) string {
+	t.Helper()
 	artifacts := t.TempDir()
 	cmd := exec.CommandContext(bound(t, 2*time.Minute), os.Args[0], "-test.run=^TestThatFailsAfterAStall$", "-test.v")
 	cmd.Env = append(os.Environ(), stallEnv+"="+how, ktest.EnvArtifacts+"="+artifacts)
@@ -46,10 +52,10 @@ func stallPage(t *testing.T, how string) string {
 		t.Skip("no guest can boot here")
 	}
 	require.Error(t, err, "%s", output)
-	pages, err := filepath.Glob(filepath.Join(artifacts, "*", "captures.html"))
+	files, err := filepath.Glob(filepath.Join(artifacts, "*", name))
 	require.NoError(t, err)
-	require.Len(t, pages, 1, "%s", output)
-	text, err := os.ReadFile(pages[0])
+	require.Len(t, files, 1, "%s", output)
+	text, err := os.ReadFile(files[0])
 	require.NoError(t, err)
 	return string(text)
 }
@@ -61,6 +67,12 @@ func TestPageOfAStallBeginsWithTheReason(t *testing.T) {
 	require.Contains(t, html.UnescapeString(opening[1]), `the kernel has ended the scheduler: scheduler "fault": runnable task stall: `)
 	require.Equal(t, "TestThatFailsAfterAStall", opening[2])
 	require.Regexp(t, `<script type="application/json" id="end">[0-9.]+</script>`, page)
+}
+
+func TestArtifactsOfAStallShowTheTasksThatWaited(t *testing.T) {
+	early := stallArtifact(t, "unexpected", "*-before_exit.txt")
+	require.Regexp(t, `nr_stuck: [1-9]`, early)
+	require.Contains(t, early, "runnable task stall")
 }
 
 func TestPageOfAnEndThatIsExpectedDoesNotBlameIt(t *testing.T) {

@@ -93,11 +93,14 @@ func (vm *VM) hooks() scenario.Hooks {
 	}
 }
 
-// warn logs what is missing, and fails nothing.
+// warn logs what is missing, and fails nothing. What there is to say before the test
+// has its guest is said then.
 func (vm *VM) warn(err error) {
-	if vm.tb != nil {
-		vm.tb.Logf("warning: %v", err)
+	if vm.tb == nil {
+		vm.unsaid = append(vm.unsaid, err)
+		return
 	}
+	vm.tb.Logf("warning: %v", err)
 }
 
 // glance takes a snapshot that is not kept.

@@ -29,7 +29,7 @@ func asObjectAndProgram(t *testing.T, name string, f func(t *testing.T, vm *ktes
 		"program": {Scheduler: program(), Files: withObject(name)},
 	} {
 		t.Run(how, func(t *testing.T) {
-			cfg.ExpectExit, cfg.BeforeExit = true, strings.Contains(t.Name(), "BeforeThe")
+			cfg.ExpectExit = true
 			f(t, ktest.Boot(t, cfg))
 		})
 	}

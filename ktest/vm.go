@@ -29,6 +29,7 @@ type VM struct {
 	agent   *guest.Client
 	output  *output
 	tb      testing.TB // nil without a test
+	unsaid  []error    // warnings before the test had its guest
 	end     func()     // ends the machine, whatever it is doing
 
 	freezing freezing
@@ -36,7 +37,8 @@ type VM struct {
 	captures *capture.Store
 	scenario *scenario.Guest
 
-	mourning sync.WaitGroup // of who looks at a guest that has died
+	mourning  sync.WaitGroup // of who looks at a guest that has died
+	unwatched sync.Once      // says that the moment before an end cannot be captured
 
 	mu        sync.Mutex
 	scheduler *scx.Scheduler // the latest; nil before the first
