@@ -482,6 +482,23 @@ func TestMapsOfReferencesHoldIDs(t *testing.T) {
 	}, captured(m))
 }
 
+func TestAMapOfAHashThatCannotBeReadIsNone(t *testing.T) {
+	g := newGuest()
+	inner := []uint64{g.Reserve(memimage.PageSize), g.Other(memimage.Map{ID: 11, Type: 200})}
+	h := memimage.Map{ID: 3, Type: 13, KeySize: 4, ValueSize: 4, MaxEntries: 4}
+	g.add(3, g.Hash(h, 2, []memimage.Entry{{Key: u32(5), Values: [][]byte{u32(1)}}, {Key: u32(6), Values: [][]byte{u32(0)}}}))
+	g.LinkMaps(g.maps[3], 4, inner)
+
+	m := mapOf(t, g.capture(t, freeze.Options{}), 3)
+	require.Equal(t, runtime.Failed, m.Status)
+	require.Contains(t, m.Reason, "1 entries have a value that cannot be read; the last: read the id of struct bpf_map at 0x")
+	require.Equal(t, []memimage.Entry{
+		{Key: u32(5), Values: [][]byte{u32(11)}}, {Key: u32(6), Values: [][]byte{u32(0)}},
+	}, captured(m))
+	require.NotZero(t, m.Addrs[0])
+	require.Zero(t, m.Addrs[1])
+}
+
 func TestStacksHaveTheirIDsForKeys(t *testing.T) {
 	for frameSize, flags := range map[int]uint32{8: 0, 32: 1 << 5} {
 		g := newGuest()

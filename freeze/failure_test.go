@@ -81,6 +81,24 @@ func TestBrokenMapCostsOnlyItself(t *testing.T) {
 			g.Put(memimage.Addr(hash, "bpf_arena", "user_vm_start"), 0x1000, 8)
 			g.Put(memimage.Addr(hash, "bpf_arena", "kern_vm"), hash, 8)
 		}, "user address 0x1000"},
+		"array with room for larger values": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 2, 4)
+			g.Put(memimage.Addr(hash, "bpf_array", "elem_size"), 16, 4)
+		}, "elem_size is 16 for values of 8 bytes"},
+		"array of values without bytes": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 2, 4)
+			g.Put(memimage.Addr(hash, "bpf_map", "value_size"), 0, 4)
+			g.Put(memimage.Addr(hash, "bpf_array", "elem_size"), 0, 4)
+		}, "elem_size is 0 for values of 0 bytes"},
+		"arena that begins inside a page": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 33, 4)
+			g.Put(memimage.Addr(hash, "bpf_arena", "user_vm_start"), 1<<44+1, 8)
+			g.Put(memimage.Addr(hash, "bpf_arena", "kern_vm"), hash, 8)
+		}, "user address 0x100000000001"},
+		"arena whose pages are nowhere": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 33, 4)
+			g.Put(memimage.Addr(hash, "bpf_arena", "kern_vm"), 16, 8)
+		}, "read struct bpf_arena: "},
 		"storage with 2^31 buckets": {func(g *guest, hash uint64) {
 			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 29, 4)
 			g.Put(memimage.Addr(hash, "bpf_local_storage_map", "bucket_log"), 31, 4)

@@ -195,7 +195,7 @@ func (w *rhashWalk) bucket(a, bucket kmem.Addr) error {
 	if err := w.p.check(); err != nil {
 		return err
 	}
-	const lock, marker = 1 << 0, 1 << 0
+	const lock, marker = 1, 1 // bit 0
 	node := bucket &^ lock
 	if node == 0 {
 		return nil
