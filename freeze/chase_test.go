@@ -130,6 +130,43 @@ func TestChasesEndAtTheirLimits(t *testing.T) {
 	}
 }
 
+// Each task leads to the next, and the last to one that was freed.
+func TestObjectsOfTheKernelLeadAsFarAsIsAskedFor(t *testing.T) {
+	follow := []string{"task_struct"}
+	for name, tc := range map[string]struct {
+		chase freeze.Chase
+		found int
+	}{
+		"not at all":        {freeze.Chase{}, 1},
+		"one hop":           {freeze.Chase{Follow: follow}, 2},
+		"two hops":          {freeze.Chase{Follow: follow, Depth: 3}, 3},
+		"to the end":        {freeze.Chase{Follow: follow, Depth: 9}, 5},
+		"types that differ": {freeze.Chase{Follow: []string{"cgroup"}, Depth: 9}, 1},
+		"nothing to follow": {freeze.Chase{Depth: 9}, 1},
+		"within a limit":    {freeze.Chase{Follow: follow, Depth: 9, Objects: 2}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			next := g.Alloc(2048)
+			for pid := range uint64(4) {
+				a := g.taskAt(g.Alloc(2048), pid+1)
+				g.Put(memimage.Addr(a, "task_struct", "group_leader"), next, 8)
+				next = a
+			}
+			snap := g.followed(t, freeze.Options{Chase: tc.chase}, weightIsATask, next)
+			require.Len(t, snap.Kernel, tc.found)
+			for i, o := range snap.Kernel {
+				if i == 4 {
+					require.Equal(t, runtime.FaultContradiction, o.Fault)
+					continue
+				}
+				require.Equal(t, runtime.FaultNone, o.Fault, o.Reason)
+				require.EqualValues(t, 4-i, binary.LittleEndian.Uint32(o.Data[memimage.Offset("task_struct", "pid"):]))
+			}
+		})
+	}
+}
+
 // slowRAM takes its time to read a task while the guest stands still.
 type slowRAM struct{ g *guest }
 

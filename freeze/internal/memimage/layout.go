@@ -88,7 +88,7 @@ var structs = map[string]struct {
 		{"snode.pprev", 8, 8, 0}, {"map_node.next", 16, 8, 0}, {"local_storage", 32, 8, 0}, {"state.counter", 40, 4, 0}, {"sdata.data", 72, 1, -1},
 	}},
 	"bpf_local_storage": {64, []member{{"owner", 24, 8, 0}}},
-	"task_struct":       {2048, []member{{"bpf_storage", 56, 8, 0}, {"usage.refs.counter", 48, 4, 0}, {"pid", 1000, 4, 0}, {"tgid", 1004, 4, 0}, {"comm", 1500, 1, 16}}},
+	"task_struct":       {2048, []member{{"bpf_storage", 56, 8, 0}, {"usage.refs.counter", 48, 4, 0}, {"pid", 1000, 4, 0}, {"tgid", 1004, 4, 0}, {"group_leader", 1016, 8, 0}, {"comm", 1500, 1, 16}}},
 	"bpf_arena": {320, []member{
 		{"user_vm_start", 256, 8, 0}, {"kern_vm", 272, 8, 0}, {"scratch_page", 280, 8, 0}, {"nr_pages", 288, 8, 0},
 	}},
@@ -102,6 +102,9 @@ var structs = map[string]struct {
 	}},
 	"bpf_queue_stack": {280, []member{{"head", 256, 4, 0}, {"tail", 260, 4, 0}, {"size", 264, 4, 0}, {"elements", 280, 1, -1}}},
 }
+
+// pointees are what members point to that are no mere integers in BTF.
+var pointees = map[string]string{"task_struct.group_leader": "task_struct"}
 
 // Offset returns where a struct keeps a member.
 func Offset(typeName, path string) uint64 {
@@ -126,14 +129,21 @@ func KernelBTF(without ...string) []byte {
 	if err != nil {
 		panic(err)
 	}
+	types := make(map[string]*btf.Struct)
 	for name, s := range structs {
+		types[name] = &btf.Struct{Name: name, Size: uint32(s.size)}
+	}
+	for name, t := range types {
 		if missing[name] {
 			continue
 		}
-		t := &btf.Struct{Name: name, Size: uint32(s.size)}
-		for _, m := range s.members {
-			if !missing[name+"."+m.path] {
-				addMember(t, m)
+		for _, m := range structs[name].members {
+			if missing[name+"."+m.path] {
+				continue
+			}
+			addMember(t, m)
+			if to := pointees[name+"."+m.path]; to != "" {
+				t.Members[len(t.Members)-1].Type = &btf.Pointer{Target: types[to]}
 			}
 		}
 		if _, err := b.Add(t); err != nil {
