@@ -167,6 +167,40 @@ func TestObjectsOfTheKernelLeadAsFarAsIsAskedFor(t *testing.T) {
 	}
 }
 
+// countingRAM counts the reads of a byte while the guest stands still.
+type countingRAM struct {
+	g     *guest
+	at    int64
+	reads int
+}
+
+func (r *countingRAM) ReadAt(p []byte, pa int64) (int, error) {
+	if r.g.paused.Load() > 0 && pa <= r.at && r.at < pa+int64(len(p)) {
+		r.reads++
+	}
+	return r.g.ReadAt(p, pa)
+}
+
+func TestSlabCachesAreReadOnce(t *testing.T) {
+	const size = 256
+	g := newGuest()
+	cache := g.SlabCache("task_struct", size)
+	var pointers []uint64
+	for range 10 {
+		slab := g.Slab(cache)
+		for at := uint64(0); at < memimage.PageSize; at += size {
+			g.Put(memimage.Addr(slab+at, "task_struct", "usage.refs.counter"), 1, 4)
+			pointers = append(pointers, slab+at)
+		}
+	}
+	ram := &countingRAM{g: g, at: int64(g.Phys(memimage.Addr(cache, "kmem_cache", "name")))}
+	g.ram = ram
+	snap := g.followed(t, freeze.Options{}, weightIsATask, pointers...)
+	require.Len(t, snap.Kernel, len(pointers))
+	require.Equal(t, runtime.FaultNone, snap.Kernel[len(pointers)-1].Fault, snap.Kernel[len(pointers)-1].Reason)
+	require.Zero(t, ram.reads, "it was read while the guest ran")
+}
+
 // slowRAM takes its time to read a task while the guest stands still.
 type slowRAM struct{ g *guest }
 
