@@ -57,6 +57,9 @@ func TestWhatNoGuestCouldPerformIsSaidBefore(t *testing.T) {
 		"weight":                       {ops(scenario.Cgroup{Name: "a", Weight: 10001}), "weights are 1 to 10000"},
 		"negative limit":               {ops(scenario.Cgroup{Name: "a", MemoryMax: -1}), "negative"},
 		"quota":                        {ops(scenario.Cgroup{Name: "a", Max: scenario.CPUMax{Quota: 1}}), "at least 1 ms"},
+		"short period":                 {ops(scenario.Cgroup{Name: "a", Max: scenario.CPUMax{Quota: time.Second, Period: 1}}), "the period 1 ms to 1 s"},
+		"long period":                  {ops(scenario.Cgroup{Name: "a", Max: scenario.CPUMax{Quota: time.Second, Period: time.Minute}}), "the period 1 ms to 1 s"},
+		"node below 0":                 {ops(scenario.Cgroup{Name: "a", Mems: []int{0, -1}}), "NUMA nodes count from 0"},
 		"load of a cgroup":             {ops(scenario.Cgroup{Name: "a", Workers: 1, Kind: "spim"}), `did you mean "spin"?`},
 		"kind without number":          {ops(scenario.Cgroup{Name: "a", Kind: scenario.Spin}), "say how many"},
 		"change of nothing":            {ops(box, scenario.Change{Cgroup: scenario.Cgroup{Name: "box"}}), "changes nothing"},
@@ -69,6 +72,10 @@ func TestWhatNoGuestCouldPerformIsSaidBefore(t *testing.T) {
 		"workers go with it":           {ops(scenario.Cgroup{Name: "a", Workers: 1}, scenario.Remove{Cgroup: "a"}, scenario.Stop{Workers: "a"}), `no group of workers called "a"`},
 
 		"affinity beside the cpuset": {ops(box, scenario.Workers{Kind: scenario.Spin, Cgroup: "box", CPUs: []int{0}}), "has no CPU of cgroup"},
+		"affinity to what the parent takes away": {ops(scenario.Cgroup{Name: "a", CPUs: []int{0}}, scenario.Cgroup{Name: "a/b", CPUs: []int{0, 1}},
+			scenario.Workers{Kind: scenario.Spin, Cgroup: "a/b", CPUs: []int{1}}), "has no CPU of cgroup"},
+		"child beside workers": {ops(scenario.Cgroup{Name: "a"}, scenario.Workers{Name: "z", Kind: scenario.Spin, Cgroup: "a"}, scenario.Workers{Name: "b", Kind: scenario.Spin, Cgroup: "a"},
+			scenario.Workers{Name: "x", Kind: scenario.Spin, Cgroup: "a"}, scenario.Workers{Name: "c", Kind: scenario.Spin, Cgroup: "a"}, scenario.Cgroup{Name: "a/b"}), `workers ["b" "c" "x" "z"] run in`},
 		"affinity to offline CPU":    {ops(scenario.SetOnline{CPU: 1}, scenario.Workers{Kind: scenario.Spin, CPUs: []int{1}}), "CPU 1, which is offline at this point"},
 		"affinity to no CPU":         {ops(spin, scenario.SetAffinity{Workers: "spin"}), "without CPUs"},
 		"move beside the affinity":   {ops(box, scenario.Workers{Kind: scenario.Spin, CPUs: []int{0}}, scenario.Move{Workers: "spin", Cgroup: "box"}), "has no CPU of cgroup"},
@@ -78,6 +85,12 @@ func TestWhatNoGuestCouldPerformIsSaidBefore(t *testing.T) {
 		"worker's name":              {ops(scenario.Workers{Name: "a/b", Kind: scenario.Spin}), "no path component"},
 		"too many":                   {ops(scenario.Workers{Kind: scenario.Spin, Count: 10_000}), "1 to 256"},
 		"nice":                       {ops(scenario.Workers{Kind: scenario.Spin, Nice: 20}), "-20 to 19"},
+		"one too many":               {ops(scenario.Workers{Kind: scenario.Spin, Count: 257}), "1 to 256"},
+		"fewer than none":            {ops(scenario.Workers{Kind: scenario.Spin, Count: -1}), "1 to 256"},
+		"nice to a fault":            {ops(scenario.Workers{Kind: scenario.Spin, Nice: -21}), "-20 to 19"},
+		"nice and RR":                {ops(scenario.Workers{Kind: scenario.Spin, Policy: scenario.RR, Nice: 1}), "knows no nice value"},
+		"nice and FIFO":              {ops(scenario.Workers{Kind: scenario.SleepWake, Policy: scenario.FIFO, Nice: 1}), "knows no nice value"},
+		"memory":                     {ops(scenario.Workers{Kind: scenario.MemoryWalk, Memory: 1<<40 + 1}), "let it fit the guest"},
 		"policy":                     {ops(scenario.Workers{Kind: scenario.Spin, Policy: "fast"}), `no scheduling policy is called "fast"`},
 		"FIFO that never sleeps":     {ops(scenario.Workers{Kind: scenario.Spin, Policy: scenario.FIFO}), "use RR"},
 		"two kinds of work":          {ops(scenario.Workers{Kind: scenario.Spin, Payload: &scenario.Payload{Args: []string{"/x"}}}), "choose one"},
@@ -89,6 +102,7 @@ func TestWhatNoGuestCouldPerformIsSaidBefore(t *testing.T) {
 		"online already":        {ops(scenario.SetOnline{CPU: 1, Online: true}), "online already"},
 		"no such CPU":           {ops(scenario.SetOnline{CPU: 2}), "there is no CPU 2"},
 		"a second scheduler":    {ops(scenario.StartScheduler{Scheduler: scheduler{}}, scenario.StartScheduler{Scheduler: scheduler{}}), "op 2, start scheduler fake: a scheduler runs"},
+		"stopped before":        {ops(scenario.StartScheduler{Scheduler: scheduler{}}, scenario.StopScheduler{}, scenario.StopScheduler{}), "op 3, stop the scheduler: no scheduler runs"},
 		"no scheduler to stop":  {ops(scenario.StopScheduler{}), "no scheduler runs"},
 		"none to replace":       {ops(scenario.ReplaceScheduler{Scheduler: scheduler{}}), "use StartScheduler"},
 		"unreadable scheduler":  {ops(scenario.StartScheduler{Scheduler: scheduler{err: errors.New("no ELF")}}), "no ELF"},
@@ -108,6 +122,7 @@ func TestWhatNoGuestCouldPerformIsSaidBefore(t *testing.T) {
 		"no question":      {until(scenario.Condition{What: "x", Within: 1}), "one of Snapshot and Poll"},
 		"two questions":    {until(scenario.Condition{What: "x", Within: 1, Poll: yes, Snapshot: func(*runtime.Snapshot) (bool, error) { return true, nil }}), "one of Snapshot and Poll"},
 		"no bound":         {until(scenario.Condition{What: "x", Poll: yes}), "no time within which"},
+		"asked before":     {until(scenario.Condition{What: "x", Poll: yes, Within: time.Second, Every: -1}), "ask more often"},
 		"asked too seldom": {until(scenario.Condition{What: "x", Poll: yes, Within: time.Second, Every: time.Minute}), "ask more often"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,4 +169,40 @@ func TestACheckChangesNothing(t *testing.T) {
 		require.NoError(t, s.Check(scenario.Machine{CPUs: 1, Scheduler: true}))
 	}
 	require.Empty(t, s.Steps[0].Cgroups[0].Load[0].Cgroup, "the check has written to the scenario")
+}
+
+// What is just allowed stands beside what is just refused, above.
+func TestWhatAGuestCanPerformIsAllowed(t *testing.T) {
+	yes := func(context.Context) (bool, error) { return true, nil }
+	for name, step := range map[string]scenario.Step{
+		"quota of the usual period": ops(scenario.Cgroup{Name: "a", Max: scenario.CPUMax{Quota: time.Millisecond}}),
+		"shortest period":           ops(scenario.Cgroup{Name: "a", Max: scenario.CPUMax{Quota: time.Second, Period: time.Millisecond}}),
+		"longest period":            ops(scenario.Cgroup{Name: "a", Max: scenario.CPUMax{Quota: time.Millisecond, Period: time.Second}}),
+		"first node":                ops(scenario.Cgroup{Name: "a", Mems: []int{0}}),
+		"most workers":              ops(scenario.Workers{Kind: scenario.Spin, Count: 256}),
+		"nicest":                    ops(scenario.Workers{Kind: scenario.Spin, Nice: 19}),
+		"least nice":                ops(scenario.Workers{Kind: scenario.Spin, Nice: -20}),
+		"nice batch":                ops(scenario.Workers{Kind: scenario.Spin, Policy: scenario.Batch, Nice: 1}),
+		"most memory":               ops(scenario.Workers{Kind: scenario.MemoryWalk, Memory: 1 << 40}),
+		"asked once":                until(scenario.Condition{What: "x", Poll: yes, Within: time.Second, Every: time.Second}),
+		"asked as usual":            until(scenario.Condition{What: "x", Poll: yes, Within: time.Second}),
+		"in a cpuset below none":    ops(scenario.Cgroup{Name: "a"}, scenario.Cgroup{Name: "a/b", CPUs: []int{1}}, scenario.Workers{Kind: scenario.Spin, Cgroup: "a/b", CPUs: []int{1}}),
+		"cpuset around a child's": ops(scenario.Cgroup{Name: "a"}, scenario.Cgroup{Name: "a/b", CPUs: []int{0}},
+			scenario.Change{Cgroup: scenario.Cgroup{Name: "a", CPUs: []int{0, 1}}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, of(step).Check(scenario.Machine{CPUs: 2}))
+		})
+	}
+	var deep scenario.Step
+	for n := range 16 {
+		deep.Cgroups = append(deep.Cgroups, scenario.Cgroup{Name: strings.Repeat("a/", n) + "a"})
+	}
+	require.NoError(t, of(deep).Check(scenario.Machine{CPUs: 2}))
+}
+
+func TestOneMistakeMoreThanIsToldIsCounted(t *testing.T) {
+	bad := make([]scenario.Op, 21)
+	require.ErrorContains(t, of(ops(bad...)).Check(machine), "and 1 more")
+	require.NotContains(t, of(ops(bad[:20]...)).Check(machine).Error(), "more")
 }
