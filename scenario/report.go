@@ -140,11 +140,7 @@ func (l Latencies) Count() uint64 {
 // Percentile returns a time that p percent of all times do not exceed, the
 // largest of its bucket. It is 0 for an empty histogram.
 func (l Latencies) Percentile(p float64) time.Duration {
-	total := l.Count()
-	if total == 0 {
-		return 0
-	}
-	need := min(max(p/100, 0), 1) * float64(total)
+	need := min(max(p/100, 0), 1) * float64(l.Count())
 	var n uint64
 	last := 0
 	for i, c := range l.counts {

@@ -50,6 +50,9 @@ func TestStepsDivideWhatWorkersHaveDone(t *testing.T) {
 	require.EqualValues(t, 2, second.Wakeups.Count())
 	require.InDelta(t, 0.8, second.Share(), 1e-9)
 
+	require.Zero(t, r.tally.step(r)[0].LongestGap, "each gap is told once")
+
+	r.tally.absorb(nil) // from an agent that has nothing to tell any more
 	total := r.tally.total(r)[0]
 	require.EqualValues(t, 1100, total.Elapsed)
 	require.EqualValues(t, 50, total.LongestGap)
@@ -60,4 +63,10 @@ func TestSharesAreOfTheTimeThatAnyWorkerRan(t *testing.T) {
 	stats := []Stats{{Cgroup: "a", Runtime: 10}, {Cgroup: "b", Runtime: 20}, {Cgroup: "a", Runtime: 10}}
 	require.Equal(t, map[string]float64{"a": 0.5, "b": 0.5}, Shares(stats, func(s Stats) string { return s.Cgroup }))
 	require.Equal(t, map[string]float64{"a": 0}, Shares([]Stats{{Cgroup: "a"}}, func(s Stats) string { return s.Cgroup }))
+}
+
+func TestReportsSayWhatWorkersDid(t *testing.T) {
+	s := Stats{Name: "spin-0", Elapsed: 200, Runtime: 100, Iterations: 7, Waited: 3 * time.Microsecond, LongestGap: 9 * time.Microsecond}
+	require.Contains(t, s.String(), "spin-0           50.0 % of a CPU, 7 iterations, waited 3µs, longest gap 9µs, wakeups ")
+	require.Zero(t, (&Stats{Runtime: 5}).Share())
 }
