@@ -3,11 +3,14 @@ package scenario_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -169,4 +172,70 @@ func TestOpsThatWaitForATurnEndWithTheirContext(t *testing.T) {
 	require.ErrorContains(t, err, "the op before")
 	close(end)
 	require.NoError(t, <-ended)
+}
+
+func TestWhatAScenarioHasMadeIsTakenBack(t *testing.T) {
+	failed := errors.New("it is not there any more")
+	g := scenario.NewRehearsal(machine, scenario.Hooks{})
+	_, err := g.Run(t.Context(), of(scenario.Step{
+		Workers: []scenario.Workers{{Kind: scenario.Spin}},
+		Ops: []scenario.Op{scenario.Hook{
+			What: "write", Do: func(context.Context) error { return nil }, Undo: func(context.Context) error { return failed },
+		}},
+	}))
+	require.ErrorIs(t, err, failed)
+	require.ErrorContains(t, err, "undo write: ")
+	_, err = g.Workers("spin")
+	require.Error(t, err, "workers of no cgroup end, too")
+}
+
+// The end of a scheduler that ended before the scenario does not end what it does.
+func TestASchedulerThatHasEndedBeforeIsNoneThatDies(t *testing.T) {
+	g := scenario.NewRehearsal(scenario.Machine{CPUs: 2, Scheduler: true}, scenario.Hooks{})
+	require.NoError(t, g.Do(t.Context(), scenario.StopScheduler{}), "a scheduler that was there")
+	_, err := g.Run(t.Context(), of(scenario.Step{Ops: []scenario.Op{scenario.Hook{What: "wait", Do: func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond): // in which it would be noticed
+			return nil
+		}
+	}}}}))
+	require.NoError(t, err)
+}
+
+func TestARehearsalInstallsNoPayload(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(program, nil, 0o700))
+	payload := scenario.Workers{Payload: &scenario.Payload{Args: []string{"/bin/program"}, Host: program}}
+	report, err := scenario.NewRehearsal(machine, scenario.Hooks{}).Run(t.Context(), of(scenario.Step{Workers: []scenario.Workers{payload}}))
+	require.NoError(t, err)
+	require.Equal(t, "program", report.Workers[0].Workers)
+}
+
+func TestAnOpThatFailsAsTheSchedulerDiesSaysSo(t *testing.T) {
+	broken, died := errors.New("no such number"), errors.New("runtime error")
+	var fails error
+	g := scenario.NewRehearsal(machine, scenario.Hooks{
+		Capture: func(context.Context, string) error { return fails },
+		Died:    func() error { return died },
+	})
+	require.NoError(t, g.Do(t.Context(), scenario.Capture{Name: "now"}), "what has not failed has not")
+	fails = broken
+	var end *scenario.SchedulerDied
+	require.ErrorAs(t, g.Do(t.Context(), scenario.Capture{Name: "now"}), &end)
+	require.Equal(t, died, end.Err)
+	require.ErrorIs(t, end.While, broken)
+}
+
+func TestAConditionEndsWithASnapshotThatCannotBe(t *testing.T) {
+	broken := errors.New("the guest cannot be stopped")
+	g := scenario.NewRehearsal(machine, scenario.Hooks{
+		Snapshot: func(context.Context) (*runtime.Snapshot, error) { return nil, broken },
+	})
+	err := g.Await(t.Context(), scenario.Condition{What: "x", Within: time.Minute, Snapshot: func(snap *runtime.Snapshot) (bool, error) {
+		return snap == nil, nil
+	}})
+	require.ErrorIs(t, err, broken)
+	require.False(t, errors.As(err, new(*scenario.NeverTrue)), "it is not asked again: %v", err)
 }
