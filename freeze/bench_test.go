@@ -31,6 +31,8 @@ func BenchmarkPause(b *testing.B) {
 		"hash of 20000": func(g *guest) {
 			g.add(1, g.Hash(memimage.Map{ID: 1, Type: 1, KeySize: 4, ValueSize: 48, MaxEntries: 1 << 15}, 1<<15, entries(20_000, 4, 48, 1)))
 		},
+		"arena of 4 GiB, 2048 tables, 1 page used": func(g *guest) { addTables(g, 1) },
+		"arena of 4 GiB, 1 table, 1 page used":     func(g *guest) { addTables(g, 2048) },
 		"10 maps of 100": func(g *guest) {
 			for id := range uint32(10) {
 				g.add(id+1, g.Hash(memimage.Map{ID: id + 1, Type: 1, KeySize: 4, ValueSize: 48, MaxEntries: 128}, 128, entries(100, 4, 48, 1)))
@@ -60,5 +62,19 @@ func BenchmarkPause(b *testing.B) {
 				b.ReportMetric(float64(times[len(times)/2])/1e6, phase+"-ms")
 			}
 		})
+	}
+}
+
+// addTables adds an arena with one page, and an empty page table for each so many
+// of the 2048 that its range has.
+func addTables(g *guest, every int) {
+	const tables, entries = 2048, 512
+	g.add(1, g.Arena(memimage.Map{ID: 1, Type: 33, MaxEntries: tables * entries}, 1<<44, map[int][]byte{0: random(memimage.PageSize)}))
+	area := g.Get(memimage.Addr(g.maps[1], "bpf_arena", "kern_vm"))
+	first := g.Get(memimage.Addr(area, "vm_struct", "addr")) + 1<<15
+	for n := every; n < tables; n += every {
+		at := first + uint64(n*entries*memimage.PageSize)
+		g.Map(at, 0)
+		g.Unmap(at)
 	}
 }
