@@ -35,6 +35,12 @@ type row struct {
 }
 
 var rows = []row{
+	{object: "flexible_global", check: func(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+		data := cases.BindFlexibleGlobal(t, snap).Data()
+		require.Equal(t, cases.Flex{N: 3, Tail: []uint16{11, 12, 13}}, data.First)
+		require.EqualValues(t, 99, data.Between)
+		require.Equal(t, cases.Flex{N: 2, Tail: []uint16{21, 22}}, data.Second)
+	}},
 	{object: "kconfig", check: func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
 		s := cases.BindKconfig(t, snap)
 		require.Equal(t, kernelVersion(t, vm), s.Bss().Version)
