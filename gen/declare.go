@@ -215,14 +215,15 @@ func (b *builder) declareSection(s *Section, from sectionShape) {
 		fmt.Sprintf("%s holds the %s of %s.", s.TypeName, plural(len(from.shape.Members), "variable"), from.Name),
 	}
 	names, same := b.newScope(), from.sameNamed()
-	for _, v := range from.shape.Members {
+	last, resizable := from.shape.Resizable()
+	for i, v := range from.shape.Members {
 		path, goName, others := from.Name+"."+v.Name, exported(v.Name), []string(nil)
 		one, shared := same[v.Name]
 		if shared {
 			v.Name, goName = one.plain, one.name
 			others = []string{from.Name + "." + one.plain, one.unit + ":" + from.Name + "." + one.plain}
 		}
-		f := b.variable(v)
+		f := b.variable(v, resizable && i == last)
 		if shared {
 			f.Comment += fmt.Sprintf("; %s%s", strings.TrimPrefix(path, from.Name+"."), ofUnit(one.unit))
 		}
@@ -238,13 +239,19 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-func (b *builder) variable(v runtime.Member) Field {
+// variable returns a variable as a Go field. One that is resizable has as many
+// elements as there are.
+func (b *builder) variable(v runtime.Member, resizable bool) Field {
 	var f Field
 	if elem := lazyElem(v.Type); elem != nil {
 		f = b.lazyVariable(v, elem)
 	} else {
 		f = b.field(v, false)
 		f.Load.Tail = v.Type.OpenEnded()
+		if resizable {
+			f.Type, f.Load = b.elements(v.Type.Underlying().Elem)
+			f.Comment += " (as many as the guest has)"
+		}
 	}
 	if v.Size > 0 {
 		f.Comment += fmt.Sprintf(" (%d bytes)", v.Size)

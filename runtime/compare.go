@@ -86,6 +86,29 @@ func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
 	return p, true
 }
 
+// planElements is plan for two arrays that need not have the same length: of the
+// elements there are, each is rearranged.
+func (c *comparison) planElements(path string, want, have *Shape) (p *plan, ok bool) {
+	before := len(c.differences)
+	err := c.settle(have)
+	w, h := want.Underlying().Elem, have.Underlying().Elem
+	switch {
+	case err != nil:
+		c.differ(path, CType(want), fmt.Sprintf("a damaged type: %v", err))
+	case h.Size == 0:
+		c.differ(path, CType(want), CType(have))
+	default:
+		p = &plan{tails: c.flexible(path, w, h, place{}, openEnd, openEnd, nil)}
+	}
+	if len(c.differences) > before {
+		return nil, false
+	}
+	if p.isIdentity() {
+		return nil, true
+	}
+	return p, true
+}
+
 // isIdentity tells whether every byte stays where it is. Bytes between members
 // have no meaning and may stay too.
 func (p *plan) isIdentity() bool {

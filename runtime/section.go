@@ -54,7 +54,8 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 		members[member.Name], names[i] = member, member.Name
 		same[PlainName(member.Name)]++
 	}
-	for _, w := range want.Members {
+	last, resizable := want.Resizable()
+	for i, w := range want.Members {
 		h, exists := members[w.Name]
 		if !exists {
 			c.differ(want.Name+"."+w.Name, CType(w.Type), "no such variable"+didYouMean(w.Name, names))
@@ -62,12 +63,13 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 			// Which of them has which number cannot be told any more.
 			c.differ(want.Name+"."+w.Name, CType(w.Type), fmt.Sprintf("%s of that name", count(same[plain], "variable", "variables")))
 		}
-		bound.vars = append(bound.vars, bound.bindVar(c, w, h))
+		bound.vars = append(bound.vars, bound.bindVar(c, w, h, resizable && i == last))
 	}
 	return bound
 }
 
-func (s *boundSection) bindVar(c *comparison, want, have Member) boundVar {
+// bindVar compares a variable. One that is resizable has any length.
+func (s *boundSection) bindVar(c *comparison, want, have Member, resizable bool) boundVar {
 	v := boundVar{name: want.Name, want: want.Type, have: have.Type, offset: have.Offset}
 	if have.Type == nil {
 		return v
@@ -75,7 +77,11 @@ func (s *boundSection) bindVar(c *comparison, want, have Member) boundVar {
 	v.size = have.bytes()
 	path := s.name + "." + want.Name
 	var ok bool
-	if v.plan, ok = c.plan(path, want.Type, have.Type); ok && isArray(want.Type) {
+	compare := c.plan
+	if resizable && isArray(have.Type) {
+		compare = c.planElements
+	}
+	if v.plan, ok = compare(path, want.Type, have.Type); ok && isArray(want.Type) {
 		// Its elements may be read one by one; see VarArray.
 		c.pointees = append(c.pointees, pair{want.Type.Underlying().Elem, have.Type.Underlying().Elem})
 	}

@@ -45,7 +45,7 @@ func (s *Shape) openEnded(left *int) bool {
 	return false
 }
 
-// endsIn tells whether member i of a struct is behind all others.
+// endsIn tells whether member i of a struct or section is behind all others.
 func (s *Shape) endsIn(i int) bool {
 	if i != len(s.Members)-1 {
 		return false

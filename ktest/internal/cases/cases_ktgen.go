@@ -504,7 +504,7 @@ type ResizedDataRodata struct {
 
 // ResizedDataDataRecs holds the variable of .data.recs.
 type ResizedDataDataRecs struct {
-	Recs [1]Rec // +0 struct rec recs[1]
+	Recs []Rec // +0 struct rec recs[1] (as many as the guest has)
 }
 
 // ResizedDataBss holds the variable of .bss.
@@ -1114,12 +1114,7 @@ func decodeResizedDataRodata(v *ResizedDataRodata, vars *ktrt.Vars, _ *ktrt.Deco
 }
 
 func decodeResizedDataDataRecs(v *ResizedDataDataRecs, vars *ktrt.Vars, d *ktrt.Decoder) {
-	{
-		b := vars.Bytes(0)
-		for i := range v.Recs {
-			decodeRec(&v.Recs[i], b[16*i:16*i+16], d)
-		}
-	}
+	v.Recs = ktrt.Flexible(vars.Bytes(0), 0, 16, decodeRec, d)
 }
 
 func decodeResizedDataBss(v *ResizedDataBss, vars *ktrt.Vars, _ *ktrt.Decoder) {

@@ -1,0 +1,26 @@
+package runtime
+
+import "strings"
+
+// Resizable returns the number of the variable of a section that a loader can make
+// as long as it likes (bpf_map__set_value_size of libbpf): the last one, if it is an
+// array. The guest's BTF says how long it is there.
+func (s *Shape) Resizable() (i int, ok bool) {
+	i = len(s.Members) - 1
+	if s.Kind != KindSection || i < 0 || isFixedSection(s.Name) {
+		return 0, false
+	}
+	m := &s.Members[i]
+	u := m.Type.Underlying()
+	if u == nil || u.Kind != KindArray || u.Len == 0 || u.Elem.Size == 0 {
+		return 0, false
+	}
+	_, _, isGraph := m.Contains()
+	return i, !isGraph && s.endsIn(i)
+}
+
+// isFixedSection tells whether the variables of a section have no map of their own,
+// or one that is the loader's.
+func isFixedSection(name string) bool {
+	return name == ".kconfig" || isArenaSection(name) || strings.HasPrefix(name, ".arena")
+}
