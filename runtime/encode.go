@@ -170,10 +170,10 @@ func (e *encoder) structure(v reflect.Value, s *Shape, b []byte) error {
 	return &FixtureError{Err: fmt.Errorf("it is read element by element (%s), and cannot be given", v.Type())}
 }
 
-// flexible writes a flexible array into the room that the struct has for it. Of a
-// union other members share that.
+// flexible writes a flexible array, or the one of a section that can have any length,
+// into the room that there is for it. Of a union other members share that.
 func (e *encoder) flexible(v reflect.Value, m *Member, b []byte) error {
-	if !m.Type.IsFlexible() || v.Kind() != reflect.Slice && v.Kind() != reflect.String || v.Len() == 0 {
+	if v.Kind() != reflect.Slice && (v.Kind() != reflect.String || !m.Type.IsFlexible()) || v.Len() == 0 {
 		return nil // not given, or of a key
 	}
 	elem, room := m.Type.Underlying().Elem, m.Bytes(b)

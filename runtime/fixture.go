@@ -196,6 +196,12 @@ func (f *fixture) set(t *table, slot int, path string, v reflect.Value) {
 
 func (f *fixture) addSection(i int, given any) {
 	shape := f.shapes.sections[i]
+	if last, ok := shape.Resizable(); ok && given != nil {
+		if v := reflect.ValueOf(given).Elem().Field(last); v.Kind() == reflect.Slice || v.Kind() == reflect.String {
+			shape = shape.lengthened(v.Len())
+			f.program.Shapes[len(f.shapes.types)+i] = shape
+		}
+	}
 	t := f.add(&Map{Name: shape.Name, Type: MapTypeArray, KeySize: 4, ValueSize: shape.Size, Value: shape}, 1)
 	if given != nil {
 		f.set(t, 0, shape.Name, reflect.ValueOf(given).Elem())

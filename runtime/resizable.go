@@ -24,3 +24,18 @@ func (s *Shape) Resizable() (i int, ok bool) {
 func isFixedSection(name string) bool {
 	return name == ".kconfig" || isArenaSection(name) || strings.HasPrefix(name, ".arena")
 }
+
+// lengthened returns a section whose resizable variable has n elements, if those
+// are more than it has.
+func (s *Shape) lengthened(n int) *Shape {
+	i, ok := s.Resizable()
+	if !ok || n <= s.Members[i].Type.Underlying().Len {
+		return s
+	}
+	elem := s.Members[i].Type.Underlying().Elem
+	long := *s
+	long.Members = append([]Member(nil), s.Members...)
+	long.Members[i].Type = &Shape{Kind: KindArray, Elem: elem, Len: n, Size: n * elem.Size}
+	long.Size = long.Members[i].Offset + n*elem.Size
+	return &long
+}
