@@ -55,6 +55,8 @@ var rows = []row{
 	{object: "maps_of_queues", check: checkMapsOfQueues},
 	{object: "long_names", check: checkLongNames},
 	{object: "statics_sched", check: checkStatics},
+	{object: "resized_data", only: "object", check: checkResized(1)},
+	{object: "resized_data", only: "libbpf", args: []string{"3"}, check: checkResized(3)},
 }
 
 // TestSchedulersHaveTheirRightValues runs each case as ktest loads it and as
