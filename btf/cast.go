@@ -146,6 +146,7 @@ func inElements(casts []runtime.Cast) []runtime.Cast {
 // hold one.
 func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*runtime.Shape, error) {
 	pointer := &runtime.Shape{Kind: runtime.KindPointer, Size: pointerSize, Space: cast.Space}
+	var header btf.Type
 	switch q := peeled.(type) {
 	case *btf.Int:
 		if q.Size != pointerSize || q.Encoding&btf.Bool != 0 {
@@ -154,14 +155,19 @@ func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*runtim
 		pointer.Declared = q.Name
 	case *btf.Pointer:
 		target, tags, err := peel(q.Target)
-		if err != nil || target != nil {
+		header, pointer.Tags = btf.UnderlyingType(target), tags
+		switch {
+		case err != nil || target != nil && (cast.Behind == 0 || structName(header) == ""):
 			return c.shape(t)
+		case target == nil:
+			pointer.Declared, header = "void *", nil
+		default:
+			pointer.Space = runtime.SpaceUnknown // as of all pointers that BTF declares
 		}
-		pointer.Declared, pointer.Tags = "void *", tags
 	default:
 		return c.shape(t)
 	}
-	target, err := c.castTarget(cast)
+	target, err := c.castTarget(cast, header)
 	if err != nil || target == nil {
 		return c.shape(t)
 	}
@@ -172,38 +178,52 @@ func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*runtim
 // castTarget returns the shape of what a cast leads to, nil if it is not
 // described. What belongs to the kernel is declared only: its layout is that of
 // the kernel that runs, and not in the program's BTF.
-func (c *conversion) castTarget(cast runtime.Cast) (*runtime.Shape, error) {
+func (c *conversion) castTarget(cast runtime.Cast, header btf.Type) (*runtime.Shape, error) {
 	keyword, name, tagged := strings.Cut(cast.To, " ")
 	tagged = tagged && (keyword == "struct" || keyword == "union")
-	if !tagged {
-		name = cast.To
-	}
 	if cast.Space == runtime.SpaceKernel && tagged {
 		return c.declaration(name), nil
 	}
-	var found btf.Type
-	for _, spec := range c.specs {
+	found := c.named(cast.To)
+	switch {
+	case cast.Behind > 0:
+		return c.headed(header, found, cast.Behind)
+	case found != nil:
+		return c.shape(found)
+	case tagged && !c.ambiguous(cast.To):
+		return c.declaration(name), nil
+	}
+	return nil, nil
+}
+
+// named returns the only type that C spells like that, or nil.
+func (s *Shapes) named(spelled string) btf.Type {
+	if all := s.spelled(spelled); len(all) == 1 {
+		return all[0]
+	}
+	return nil
+}
+
+func (s *Shapes) ambiguous(spelled string) bool { return len(s.spelled(spelled)) > 1 }
+
+// spelled returns the types that C spells like that.
+func (s *Shapes) spelled(spelled string) (found []btf.Type) {
+	keyword, name, tagged := strings.Cut(spelled, " ")
+	if tagged = tagged && (keyword == "struct" || keyword == "union"); !tagged {
+		keyword, name = "", spelled
+	}
+	for _, spec := range s.specs {
 		types, err := spec.AnyTypesByName(name)
 		if err != nil {
 			continue
 		}
 		for _, t := range types {
-			if t.TypeName() != name || keywordOf(t) != keyword && tagged || !tagged && keywordOf(t) != "" {
-				continue
+			if t.TypeName() == name && keywordOf(t) == keyword {
+				found = append(found, t)
 			}
-			if found != nil {
-				return nil, nil
-			}
-			found = t
 		}
 	}
-	switch {
-	case found != nil:
-		return c.shape(found)
-	case tagged:
-		return c.declaration(name), nil
-	}
-	return nil, nil
+	return found
 }
 
 func keywordOf(t btf.Type) string {

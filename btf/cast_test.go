@@ -1,6 +1,7 @@
 package btf_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -98,4 +99,66 @@ func TestAPointerThatBTFDeclaresStaysAsItIs(t *testing.T) {
 	s := &btf.Struct{Name: "ctx", Size: 8, Members: []btf.Member{{Name: "p", Type: &btf.Pointer{Target: node}}}}
 	got := castsOf(t, s, runtime.Cast{In: "struct ctx", Path: "p", To: "struct task_struct", Space: runtime.SpaceKernel})
 	require.Contains(t, got, "\t0\tp\t*struct node\n")
+}
+
+// What is behind a header is a member of the allocation that its pointer leads to.
+func TestPointersToHeadersLeadToAllocations(t *testing.T) {
+	id := &btf.Union{Name: "sdt_id", Size: 8, Members: []btf.Member{{Name: "val", Type: u64}}}
+	head := &btf.Struct{Name: "head", Size: 4, Members: []btf.Member{
+		{Name: "gen", Type: u32}, {Name: "rest", Offset: 4 * 8, Type: &btf.Array{Type: u32, Index: u32}},
+	}}
+	s := &btf.Struct{Name: "ctx", Size: 64, Members: []btf.Member{
+		{Name: "id", Type: id},
+		{Name: "data", Offset: 8 * 8, Type: &btf.Pointer{Target: &btf.Fwd{Name: "sdt_data"}}},
+		{Name: "far", Offset: 16 * 8, Type: &btf.Pointer{Target: &btf.Fwd{Name: "sdt_data"}}},
+		{Name: "heads", Offset: 24 * 8, Type: &btf.Array{Type: &btf.Pointer{Target: head}, Index: u32, Nelems: 2}},
+		{Name: "reached", Offset: 40 * 8, Type: &btf.Pointer{Target: head}},
+		{Name: "unknown", Offset: 48 * 8, Type: &btf.Pointer{Target: &btf.Fwd{Name: "sdt_data"}}},
+		{Name: "hidden", Offset: 56 * 8, Type: typedef},
+	}}
+	got := castsOf(t, s,
+		runtime.Cast{In: "struct ctx", Path: "data", To: "struct node", Behind: 8},
+		runtime.Cast{In: "struct ctx", Path: "far", To: "struct node", Behind: 16},
+		runtime.Cast{In: "struct ctx", Path: "heads[]", To: "struct node", Behind: 4},
+		runtime.Cast{In: "struct ctx", Path: "reached", To: "struct node", Behind: 2}, // within a member of the header
+		runtime.Cast{In: "struct ctx", Path: "unknown", To: "struct nothing", Behind: 8},
+		runtime.Cast{In: "struct ctx", Path: "hidden", To: "struct node", Behind: 8, Space: runtime.SpaceArena},
+	)
+	const want = `struct	ctx	64
+	0	id	union sdt_id
+	8	data	*struct sdt_data
+	16	far	*#1
+	24	heads	[2]*struct head
+	40	reached	*#2
+	48	unknown	*fwd sdt_data
+	56	hidden	*(arena cast "u64")struct allocation
+union	sdt_id	8
+	0	val	unsigned long long
+struct	sdt_data	16
+	0	tid	union sdt_id
+	8	payload	struct node	"ktgen:payload"
+#1 struct	sdt_data	24
+	0	header	[16]unsigned char
+	16	payload	struct node	"ktgen:payload"
+struct	head	12
+	0	gen	unsigned int
+	4	payload	struct node	"ktgen:payload"
+#2 struct	head	4
+	0	gen	unsigned int
+	4	rest	[0]unsigned int
+fwd	sdt_data
+struct	allocation	16
+	0	tid	union sdt_id
+	8	payload	struct node	"ktgen:payload"
+`
+	require.True(t, strings.HasPrefix(got, want), got)
+
+	casts, err := (&runtime.Layout{Shapes: got}).Casts()
+	require.NoError(t, err)
+	require.Equal(t, []runtime.Cast{
+		{In: "struct ctx", Path: "data", To: "struct node", Behind: 8},
+		{In: "struct ctx", Path: "far", To: "struct node", Behind: 16},
+		{In: "struct ctx", Path: "heads[]", To: "struct node", Behind: 4},
+		{In: "struct ctx", Path: "hidden", To: "struct node", Space: runtime.SpaceArena, Behind: 8},
+	}, casts)
 }

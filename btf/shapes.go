@@ -45,7 +45,8 @@ type Shapes struct {
 	// shallow makes pointers to structs and unions lead to declarations.
 	shallow bool
 
-	declared map[string]*runtime.Shape // declarations that no BTF has
+	declared    map[string]*runtime.Shape // declarations that no BTF has
+	allocations map[allocation]*btf.Struct
 
 	// height is how many types a converted type nests by value, itself
 	// included. Types that cannot nest are left out.

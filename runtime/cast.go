@@ -16,6 +16,11 @@ type Cast struct {
 	Path  string // the member there, as C spells it: "task", "nodes[].next"; empty for a map's value itself
 	To    string // what it points to: "struct task_struct"
 	Space Space
+
+	// Behind is how many bytes of a header are in front of To, if it points to
+	// those: a "struct sdt_data" of which the program says no more. The place can
+	// be declared as a pointer to the header then.
+	Behind int
 }
 
 // Space is the memory that a pointer leads to.
@@ -127,7 +132,7 @@ func (l *Layout) Casts() ([]Cast, error) {
 }
 
 func compareCasts(a, b Cast) int {
-	return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Path, b.Path), cmp.Compare(a.To, b.To), cmp.Compare(a.Space, b.Space))
+	return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Path, b.Path), cmp.Compare(a.To, b.To), cmp.Compare(a.Space, b.Space), cmp.Compare(a.Behind, b.Behind))
 }
 
 // container is how casts name the type that a place is in, empty if s is none.
@@ -152,8 +157,11 @@ func appendCasts(casts []Cast, in, path string, s *Shape, depth int) []Cast {
 	}
 	switch u.Kind {
 	case KindPointer:
-		if u.IsCast() {
-			casts = append(casts, Cast{In: in, Path: path, To: CType(stripTypedefs(u.Elem)), Space: u.Space})
+		target := stripTypedefs(u.Elem)
+		if payload, ok := target.Payload(); ok {
+			casts = append(casts, Cast{In: in, Path: path, To: CType(payload.Type), Space: u.Space, Behind: payload.Offset})
+		} else if u.IsCast() {
+			casts = append(casts, Cast{In: in, Path: path, To: CType(target), Space: u.Space})
 		}
 	case KindArray:
 		return appendCasts(casts, in, path+"[]", u.Elem, depth-1)

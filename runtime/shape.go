@@ -1,5 +1,7 @@
 package runtime
 
+import "slices"
+
 // Kind says what a [Shape] is, after BTF's kinds.
 type Kind uint8
 
@@ -92,3 +94,18 @@ func (s *Shape) Underlying() *Shape {
 
 // maxTypedefs bounds a typedef chain; clang nests a handful.
 const maxTypedefs = 64
+
+// PayloadTag is the tag of the member of an allocation that its header is in
+// front of; see [Shape.Payload].
+const PayloadTag = "ktgen:payload"
+
+// Payload returns the last member of the struct that an allocation is, behind the
+// header that a program declares, if what the program takes it for was found or
+// said; see [Cast].Behind.
+func (s *Shape) Payload() (m Member, ok bool) {
+	if s.Kind != KindStruct || len(s.Members) == 0 {
+		return Member{}, false
+	}
+	m = s.Members[len(s.Members)-1]
+	return m, slices.Contains(m.Tags, PayloadTag)
+}
