@@ -142,7 +142,7 @@ struct	sdt_data	16
 	16	payload	struct node	"ktgen:payload"
 struct	head	12
 	0	gen	unsigned int
-	4	payload	struct node	"ktgen:payload"
+	4	rest	struct node	"ktgen:payload"
 #2 struct	head	4
 	0	gen	unsigned int
 	4	rest	[0]unsigned int

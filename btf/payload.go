@@ -49,10 +49,24 @@ func (s *Shapes) allocate(a allocation) *btf.Struct {
 	if !ok {
 		return nil
 	}
+	payload := btf.Member{Name: payloadName(a), Type: a.payload, Offset: btf.Bits(8 * a.behind), Tags: []string{runtime.PayloadTag}}
 	return &btf.Struct{
 		Name: cmp.Or(structName(a.header), "allocation"), Size: uint32(a.behind + size),
-		Members: append(members, btf.Member{Name: "payload", Type: a.payload, Offset: btf.Bits(8 * a.behind), Tags: []string{runtime.PayloadTag}}),
+		Members: append(members, payload),
 	}
+}
+
+// payloadName is the name of the array that a header ends in, and what
+// tools/sched_ext/scx_sdt.h calls it for others.
+func payloadName(a allocation) string {
+	if header, ok := a.header.(*btf.Struct); ok {
+		for _, m := range header.Members {
+			if int(m.Offset/8) == a.behind && m.Name != "" {
+				return m.Name
+			}
+		}
+	}
+	return "payload"
 }
 
 // headerMembers returns what of a header is in front of the payload; ok is false
