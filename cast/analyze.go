@@ -19,6 +19,10 @@ type Finding struct {
 	Offset    uint32 // bytes into Container, or the map's value; of the first element of arrays
 	Path      string // member path as C spells it: "task", "nodes[].next"
 
+	// Behind is how many bytes of a header are in front of the target, if the
+	// slot is one that holds pointers to such a header.
+	Behind uint32
+
 	Target   btf.Type // what it points to, without qualifiers and typedefs
 	Space    Space
 	Class    Class
@@ -115,6 +119,7 @@ func (a *Analysis) Result() *Result {
 			r.Findings = append(r.Findings, a.finding(s, c))
 		}
 	}
+	r.Findings = append(r.Findings, a.payloads()...)
 	for gap := range a.gaps {
 		r.Gaps = append(r.Gaps, gap)
 	}
@@ -131,7 +136,10 @@ func (a *Analysis) Result() *Result {
 func (a *Analysis) finding(s slot, c *cell) Finding {
 	ptr := c.pointer()
 	proof := slices.DeleteFunc(a.proof(c), func(e Evidence) bool { return !e.pointer })
-	return Finding{s.typ, s.m, s.off, s.path(), ptr.typ, ptr.space, c.class(), proof}
+	return Finding{
+		Container: s.typ, Map: s.m, Offset: s.off, Path: s.path(),
+		Target: ptr.typ, Space: ptr.space, Class: c.class(), Evidence: proof,
+	}
 }
 
 func (a *Analysis) conflict(s slot, c *cell) Conflict {

@@ -146,6 +146,9 @@ func (w *walk) shift(v value, n Number) value {
 	if w.without(Offsets) && n != (Number{}) && (v.ptr.known() && v.ptr.region != stackRegion) {
 		return opaque()
 	}
+	if payload, ok := w.behind(v, n, true); ok {
+		return payload
+	}
 	moved := shift(v, n)
 	if v.like.known() && moved.like.offset.anywhere() {
 		return w.somewhere(v)

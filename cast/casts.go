@@ -12,7 +12,7 @@ import (
 func (r *Result) Casts() []runtime.Cast {
 	var casts []runtime.Cast
 	for _, f := range r.Findings {
-		c := runtime.Cast{Path: f.Path, Space: spaces[f.Space]}
+		c := runtime.Cast{Path: f.Path, Space: spaces[f.Space], Behind: int(f.Behind)}
 		switch {
 		case f.Class > Likely || f.Space == PerCPU || f.Space == User || f.Target == nil || f.Target.TypeName() == "":
 			continue

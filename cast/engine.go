@@ -25,6 +25,7 @@ type cell struct {
 	used     pointer // everything that its content is used as
 	hinted   pointer // pointers to integers that it is used as
 	shaped   bool    // used is what accesses through it look like
+	told     bool    // by the names of members in lines of C
 	changes  int     // of either
 	changed  int     // when it did last
 	evidence map[site]Evidence
@@ -54,7 +55,8 @@ type engine struct {
 	roots     []*function
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
 
-	foreign map[btf.Type]bool // types of the kernel's objects
+	foreign map[btf.Type]bool  // types of the kernel's objects
+	headers map[btf.Type]int64 // that are only declared: where they end
 
 	cells map[slot]*cell
 	mixed map[slot]bool // hold different things
@@ -94,6 +96,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		contexts:  make(map[*function]map[string]*callContext),
 		values:    newValues(),
 		names:     make(map[string][]string),
+		headers:   make(map[btf.Type]int64),
 		loads:     make(map[slot]map[instruction]bool),
 		callbacks: make(map[*function]*state),
 		gaps:      make(map[string]bool),

@@ -14,6 +14,9 @@ func (w *walk) read(base value, off int64, size int) value {
 		w.follow(base, off, size)
 		return unknown(size)
 	}
+	if payload, ok := w.behind(base, constant(off), false); ok {
+		return w.read(payload, 0, size)
+	}
 	w.shows(base)
 	p.off = p.off.add(constant(off))
 	switch p.region {
@@ -103,7 +106,7 @@ func (w *walk) readTyped(p pointer, size int) value {
 		return v
 	}
 	w.touch(p, there)
-	return w.ofType(there.typ, spaceOfMember(p.space))
+	return toHeader(w.ofType(there.typ, spaceOfMember(p.space)), p, there)
 }
 
 // noteLoad keeps where a pointer is loaded that nothing is known of.
@@ -175,6 +178,10 @@ func (w *walk) write(base value, off int64, size int, v value) {
 		w.follow(base, off, size)
 		return
 	}
+	if payload, ok := w.behind(base, constant(off), false); ok {
+		w.write(payload, 0, size, v)
+		return
+	}
 	w.shows(base)
 	p.off = p.off.add(constant(off))
 	switch p.region {
@@ -210,6 +217,9 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 	w.touch(p, there)
 	if target, tags, ok := w.layouts.pointee(there.typ); ok && target != nil {
 		w.expect(v, target, spaceOf(tags, AnySpace))
+		if insn := w.fn.code.Insns[w.at]; storesRegister(insn) {
+			w.storedHeader(p, there, insn.Src)
+		}
 	}
 }
 

@@ -165,6 +165,7 @@ func (e *engine) guess() bool {
 	if len(outlines) > 0 && e.candidates == nil {
 		e.candidates, e.pointed = candidates(e.obj, e.layouts)
 	}
+	told := make(map[int32]bool) // by the names of members
 	places := make(map[int32][]slot)
 	for n, s := range e.kin.slots {
 		root := e.kin.root(int32(n))
@@ -176,6 +177,8 @@ func (e *engine) guess() bool {
 		}
 		if t := e.fit(outlines[root], slots); t != nil {
 			guesses[root] = typedPointer(t, AnySpace)
+			named, _ := e.named(outlines[root])
+			told[root] = named == t
 		}
 	}
 	found := false
@@ -183,6 +186,7 @@ func (e *engine) guess() bool {
 		p := guesses[e.kin.root(int32(n))]
 		if c := e.cell(s); p.known() && c.pointer().state == noPointer {
 			c.used, c.shaped, found = p, true, true
+			c.told = told[e.kin.root(int32(n))]
 			e.change()
 			c.changed = e.clock
 		}

@@ -20,6 +20,8 @@ const (
 	argument                       // what a function is given that no type describes
 	kernelArgument                 // what the kernel gives a program, of a kind that the object does not describe
 	kernelMember                   // what the kernel stores in an object of its own that a program looks at
+	headerSlot                     // a place, as field and mapSlot, that is declared to hold pointers to headers
+	payloadSlot                    // what is behind such a header
 )
 
 // slot is a place that holds an integer, or an untyped pointer, of which the
@@ -27,11 +29,12 @@ const (
 // type, not of an object: every task_ctx has the same slots. Arrays have the
 // slots of one element. It is comparable.
 type slot struct {
-	kind slotKind
-	typ  btf.Type         // field: the innermost named struct or union, or the section; kernelMember: the object
-	m    *object.Map      // mapSlot
-	fn   *object.Function // result, argument, kernelArgument, kernelMember
-	off  uint32           // field, mapSlot, kernelMember: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
+	kind   slotKind
+	typ    btf.Type         // field: the innermost named struct or union, or the section; kernelMember: the object
+	m      *object.Map      // mapSlot
+	fn     *object.Function // result, argument, kernelArgument, kernelMember
+	behind uint32           // payloadSlot: bytes from the start of the header
+	off    uint32           // field, mapSlot, kernelMember: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
 }
 
 // layouts answers questions about BTF types. It remembers the answers.
@@ -373,15 +376,21 @@ func (s slot) container() string {
 		return "map " + s.m.Name
 	case field:
 		return ktbtf.Spell(s.typ)
+	case headerSlot, payloadSlot:
+		if s.m != nil {
+			return "map " + s.m.Name
+		}
+		return ktbtf.Spell(s.typ)
 	}
 	return s.fn.Name
 }
 
 // path returns the C path of a slot: "task_ctx.task", "nodes[].next".
 func (s slot) path() string {
-	switch s.kind {
-	case mapSlot:
+	if s.m != nil {
 		return s.m.Name
+	}
+	switch s.kind {
 	case result:
 		return fmt.Sprintf("%s: result of call %d", s.fn.Name, s.off)
 	case argument:

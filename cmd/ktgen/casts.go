@@ -130,6 +130,16 @@ func castPlace(container btf.Type, m *object.Map, path string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(ktbtf.Spell(container), "struct "), "section ") + "." + path
 }
 
+// findingPlace is castPlace, and how far behind a header the target is:
+// "task_slot.data+8".
+func findingPlace(f cast.Finding) string {
+	place := castPlace(f.Container, f.Map, f.Path)
+	if f.Behind > 0 {
+		return fmt.Sprintf("%s+%d", place, f.Behind)
+	}
+	return place
+}
+
 // line is the place in C of a piece of evidence.
 func line(l *object.Line) string {
 	if l == nil {
@@ -160,7 +170,7 @@ func (t *tool) printCasts(a *cast.Analysis) error {
 			if ev, ok := proofOf(f.Evidence); ok && ev.Line != nil {
 				proof = line(ev.Line) + ": " + strings.TrimSpace(ev.Line.Text)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\n", castPlace(f.Container, f.Map, f.Path), ktbtf.Spell(f.Target), f.Space, f.Class, proof)
+			fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\n", findingPlace(f), ktbtf.Spell(f.Target), f.Space, f.Class, proof)
 		}
 		w.Flush()
 	}

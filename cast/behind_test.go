@@ -1,0 +1,23 @@
+package cast_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// Of the two allocators that the scheduler is linked with, one has a header that
+// BTF only declares.
+func TestWhatIsBehindHeadersShowsInItsUse(t *testing.T) {
+	obj, err := object.Open("../gen/internal/payloads/testdata/payloads.bpf.o")
+	require.NoError(t, err)
+	require.Equal(t, []runtime.Cast{
+		{In: "struct cpu_slot", Path: "head", To: "struct cpu_ctx", Behind: 16},
+		{In: "struct task_slot", Path: "tptr", To: "struct task_struct"},
+		{In: "struct task_slot", Path: "data", To: "struct task_ctx", Behind: 8},
+	}, cast.Analyze(obj).Casts())
+}
