@@ -72,6 +72,9 @@ func (b *builder) declareType(d *decl) *Type {
 	}
 	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
 	t.Doc = []string{fmt.Sprintf("%s is %s, %s.", d.name, d.inC(), bytesText(d.shape.Size))}
+	if d.payload != "" {
+		t.Doc = []string{fmt.Sprintf("%s is %s, with %s behind it.", d.name, d.inC(), d.payload)}
+	}
 	for _, tag := range b.declTags(d) {
 		t.Doc = append(t.Doc, "\ttag: "+tag)
 	}

@@ -3,6 +3,7 @@ package gen
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
@@ -18,6 +19,8 @@ type decl struct {
 	member string         // anonymous: exported name of the member, map or variable
 	name   string         // Go
 
+	payload string // what is behind the header that it is, as C spells it; empty if it is none
+
 	kernels bool // see isKernels
 }
 
@@ -29,7 +32,19 @@ func (d *decl) describe() string {
 	if d.shape.Name == "" {
 		return d.cName
 	}
+	if d.payload != "" {
+		return runtime.CType(d.shape) + " of " + d.payload
+	}
 	return runtime.CType(d.shape)
+}
+
+// goName is the name that d has unless the user chose another one. Allocations of
+// one header differ in what is behind it.
+func (d *decl) goName() string {
+	if d.payload == "" {
+		return exported(d.cName)
+	}
+	return exported(d.cName) + "Of" + exported(d.payload[strings.LastIndexByte(d.payload, ' ')+1:])
 }
 
 // typeNames collects declarations in the order in which they are met.
@@ -110,6 +125,10 @@ func (t *typeNames) declare(u use) (d *decl, isNew bool) {
 	d = &decl{shape: u.shape, cName: cmp.Or(u.shape.Name, u.typedef), parent: u.at.parent, member: u.at.member}
 	t.byShape[u.shape] = d
 	t.decls = append(t.decls, d)
+	if payload, ok := u.shape.Payload(); ok {
+		d.payload = runtime.CType(payload.Type)
+		return d, true // nothing that is only declared
+	}
 	if u.shape.Kind == runtime.KindStruct || u.shape.Kind == runtime.KindUnion {
 		t.defined[u.shape.Name] = d
 	}
@@ -202,14 +221,14 @@ func (b *builder) nameTypes() {
 		}
 	}
 	slices.SortStableFunc(named, func(a, b *decl) int {
-		return cmp.Or(cmp.Compare(a.cName, b.cName), cmp.Compare(a.shape.Kind, b.shape.Kind))
+		return cmp.Or(cmp.Compare(a.cName, b.cName), cmp.Compare(a.shape.Kind, b.shape.Kind), cmp.Compare(a.payload, b.payload))
 	})
 	// Chosen names come first: nothing else is to take them.
 	slices.SortStableFunc(named, func(x, y *decl) int {
 		return cmp.Compare(b.isRenamed(y), b.isRenamed(x))
 	})
 	for _, d := range named {
-		d.name = b.scope.claim(b.own(exported(d.cName), d.describe()), d.describe())
+		d.name = b.scope.claim(b.own(d.goName(), d.describe()), d.describe())
 	}
 	for _, d := range anonymous {
 		name := d.member

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -12,7 +13,7 @@ import (
 
 // tagText is what a comment says of decl tags, empty without any.
 func tagText(tags []string) string {
-	if len(tags) == 0 {
+	if len(tags) == 0 || slices.Contains(tags, runtime.PayloadTag) {
 		return ""
 	}
 	return " [" + strings.Join(tags, "; ") + "]"

@@ -201,10 +201,29 @@ func memberDecl(s *runtime.Shape, name string) string {
 		suffix += fmt.Sprintf("[%d]", pointer.Len)
 		pointer = pointer.Elem.Underlying()
 	}
-	if pointer == nil || !pointer.IsCast() {
+	if pointer == nil || pointer.Kind != runtime.KindPointer {
+		return runtime.CDecl(s, name)
+	}
+	if what := payloadText(pointer); what != "" && !pointer.IsCast() {
+		return fmt.Sprintf("%s (%s)", runtime.CDecl(s, name), what)
+	}
+	if !pointer.IsCast() {
 		return runtime.CDecl(s, name)
 	}
 	return fmt.Sprintf("%s %s%s (cast: %s)", pointer.Declared, name, suffix, runtime.CType(pointer))
+}
+
+// payloadText says what is behind the header that a pointer leads to.
+func payloadText(pointer *runtime.Shape) string {
+	target := pointer.Elem.Underlying()
+	if target == nil {
+		return ""
+	}
+	payload, ok := target.Payload()
+	if !ok {
+		return ""
+	}
+	return "payload: " + runtime.CType(payload.Type)
 }
 
 func (b *builder) bits(m runtime.Member) (GoType, Load) {

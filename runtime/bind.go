@@ -191,6 +191,9 @@ func (b *Binding) bindTypes(c *comparison) {
 func (b *Binding) bindPointees(c *comparison, index map[*Shape]int, done map[pair]bool) {
 	for ; len(c.pointees) > 0; c.pointees = c.pointees[1:] {
 		p := c.pointees[0]
+		if payloadOf(p.want) != payloadOf(p.have) {
+			continue // only one side knows what is behind the header, or was told something else
+		}
 		t, wanted := index[stripTypedefs(p.want)]
 		if wanted && !done[p] {
 			done[p] = true
@@ -260,6 +263,10 @@ const notDefined = "its BTF declares it and does not define it"
 // bindDefinition binds a struct or union to what the guest's programs define by
 // its name, if they agree.
 func (b *Binding) bindDefinition(c *comparison, t int, want *Shape) {
+	if payload, ok := want.Payload(); ok {
+		b.bindType(c, t, b.allocation(want, payload))
+		return
+	}
 	have, err := b.snapshot.reader().definition(want)
 	var notBound *NotBound
 	switch {
@@ -270,6 +277,30 @@ func (b *Binding) bindDefinition(c *comparison, t int, want *Shape) {
 	default:
 		b.bindType(c, t, have)
 	}
+}
+
+// payloadOf is what is behind the header that s is, empty if it is none.
+func payloadOf(s *Shape) string {
+	payload, ok := stripTypedefs(s).Payload()
+	if !ok {
+		return ""
+	}
+	return CType(payload.Type)
+}
+
+// allocation is a header with its payload, of which the guest's BTF says no more
+// than what the payload's type is, if that.
+func (b *Binding) allocation(want *Shape, payload Member) *Shape {
+	name := stripTypedefs(payload.Type).Name
+	have, err := b.snapshot.reader().definition(&Shape{Kind: KindFwd, Name: name})
+	if err != nil {
+		return want
+	}
+	s := *want
+	s.Members = slices.Clone(want.Members)
+	s.Members[len(s.Members)-1].Type = have
+	s.Size = payload.Offset + have.Size
+	return &s
 }
 
 // isScalar tells whether a shape's name alone says its layout.
