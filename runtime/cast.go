@@ -23,32 +23,6 @@ type Cast struct {
 	Behind int
 }
 
-// Space is the memory that a pointer leads to.
-type Space uint8
-
-// The spaces. A pointer that BTF declares has none: where it leads its type and
-// its address tell.
-const (
-	SpaceUnknown Space = iota
-	SpaceKernel        // an object of the kernel
-	SpaceArena         // the program's arena
-	SpaceMap           // the value of a map
-	SpaceGlobal        // a section of global variables
-)
-
-var spaceNames = [...]string{"unknown", "kernel", "arena", "map", "global"}
-
-func (s Space) String() string {
-	if int(s) < len(spaceNames) {
-		return spaceNames[s]
-	}
-	return fmt.Sprintf("space(%d)", uint8(s))
-}
-
-// IsCast tells whether s is a pointer that the program declares as an integer
-// or as a void *.
-func (s *Shape) IsCast() bool { return s.Kind == KindPointer && s.Declared != "" }
-
 // Annotation says how it is known that v is a pointer, if the program declares
 // it as something else, and where its address leads: "cast→kernel" or
 // "cast→arena", "cast→map" and "cast→global" for the program's own objects

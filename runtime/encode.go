@@ -253,16 +253,6 @@ func (e *encoder) member(v reflect.Value, m Member, b []byte) error {
 	return e.integer(v.Uint(), false, at, b[m.Offset:])
 }
 
-// extent returns the bits that a member takes, counted from the start of its
-// struct.
-func (m Member) extent() (first, end int) {
-	first = 8*m.Offset + int(m.BitOffset)
-	if m.Bits > 0 {
-		return first, first + int(m.Bits)
-	}
-	return first, first + 8*m.Type.Size
-}
-
 // sharing returns which of the given members shares bits with member i, or -1.
 func sharing(fields []Member, given []int, i int) int {
 	first, end := fields[i].extent()

@@ -51,15 +51,6 @@ func (e *Entry) value() Value {
 	return v
 }
 
-// extent is how many of the bytes at a value of type s belong to it: all of
-// them if it is open-ended.
-func (s *Shape) extent(b []byte) int {
-	if s.OpenEnded() {
-		return len(b)
-	}
-	return s.Size
-}
-
 // unreadable is the error for a value that the guest had no memory for.
 func (s *source) unreadable(slot int) error {
 	if s.slots > 1 {

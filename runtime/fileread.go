@@ -228,14 +228,6 @@ func (d *fileDecoder) columns(m *Map, f *fileMap, table *ShapeTable) (err error)
 	return err
 }
 
-// optional returns the shape of a reference, nil for none.
-func (t *ShapeTable) optional(ref string) (*Shape, error) {
-	if ref == "" {
-		return nil, nil
-	}
-	return t.Shape(ref)
-}
-
 func (d *fileDecoder) extents(f *fileMap) ([]Extent, error) {
 	places, err := d.block(f.Extents)
 	if err != nil {

@@ -88,20 +88,3 @@ func (l *Layout) parseShapes() (*shapes, error) {
 	}
 	return p, nil
 }
-
-// all returns the shapes that refs refer to.
-func (t *ShapeTable) all(refs []string) ([]*Shape, error) {
-	shapes := make([]*Shape, len(refs))
-	for i, ref := range refs {
-		if ref == "" {
-			shapes[i] = &Shape{Kind: KindVoid} // of another object in the package
-			continue
-		}
-		s, err := t.Shape(ref)
-		if err != nil {
-			return nil, err
-		}
-		shapes[i] = s
-	}
-	return shapes, nil
-}

@@ -52,3 +52,13 @@ func isAnonymous(m Member) bool {
 func (m *Member) Store(b []byte, n uint64, bigEndian bool) {
 	m.intPlace(bigEndian).store(b[m.Offset:], n)
 }
+
+// extent returns the bits that a member takes, counted from the start of its
+// struct.
+func (m Member) extent() (first, end int) {
+	first = 8*m.Offset + int(m.BitOffset)
+	if m.Bits > 0 {
+		return first, first + int(m.Bits)
+	}
+	return first, first + 8*m.Type.Size
+}

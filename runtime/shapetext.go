@@ -620,3 +620,28 @@ func castAttribute(text string) (space Space, rest string, ok bool) {
 
 // unsettled is the size of arrays before it has been computed.
 const unsettled = -1
+
+// optional returns the shape of a reference, nil for none.
+func (t *ShapeTable) optional(ref string) (*Shape, error) {
+	if ref == "" {
+		return nil, nil
+	}
+	return t.Shape(ref)
+}
+
+// all returns the shapes that refs refer to.
+func (t *ShapeTable) all(refs []string) ([]*Shape, error) {
+	shapes := make([]*Shape, len(refs))
+	for i, ref := range refs {
+		if ref == "" {
+			shapes[i] = &Shape{Kind: KindVoid} // of another object in the package
+			continue
+		}
+		s, err := t.Shape(ref)
+		if err != nil {
+			return nil, err
+		}
+		shapes[i] = s
+	}
+	return shapes, nil
+}

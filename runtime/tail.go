@@ -92,3 +92,12 @@ func (m *Member) Bytes(b []byte) []byte {
 
 // endIn is where a member ends in a value of n bytes.
 func (m *Member) endIn(n int) int { return max(m.Offset+m.bytes(), min(m.end, n)) }
+
+// extent is how many of the bytes at a value of type s belong to it: all of
+// them if it is open-ended.
+func (s *Shape) extent(b []byte) int {
+	if s.OpenEnded() {
+		return len(b)
+	}
+	return s.Size
+}
