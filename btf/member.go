@@ -9,7 +9,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // Field is a member as seen from the struct it was looked up in.
@@ -310,7 +310,7 @@ func sizeof(t btf.Type) (int, error) {
 // didYouMean returns "; did you mean x?" if a name is close to what was asked
 // for.
 func didYouMean(name string, names []string) string {
-	if n := runtime.Nearest(name, names); n != "" {
+	if n := nearest.Name(name, names); n != "" {
 		return fmt.Sprintf("; did you mean %s?", n)
 	}
 	return ""

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -93,7 +93,7 @@ func (e *NotCaptured) Error() string {
 		return fmt.Sprintf("no capture is called %q: nothing has been captured", e.Requested)
 	}
 	s := fmt.Sprintf("no capture is called %q", e.Requested)
-	if near := runtime.Nearest(e.Requested, e.Available); near != "" {
+	if near := nearest.Name(e.Requested, e.Available); near != "" {
 		s += fmt.Sprintf(" (did you mean %q?)", near)
 	}
 	const shown = 12

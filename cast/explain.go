@@ -11,7 +11,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // Explanation says what became of a place.
@@ -143,7 +143,7 @@ func (a *Analysis) noPlace(name string) error {
 	}
 	slices.Sort(names)
 	hint := "the structs in maps and sections, their members, variables and maps have places"
-	if near := runtime.Nearest(name, names); near != "" {
+	if near := nearest.Name(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return fmt.Errorf("explain %s: %s has no struct, variable or map of that name; %s", name, a.obj.Name, hint)

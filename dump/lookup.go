@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // Find returns the value at a path through a snapshot, as errors and diffs
@@ -85,7 +86,7 @@ func closer(s *runtime.Snapshot, name string) bool {
 	for _, v := range s.Views() {
 		names = append(names, v.Map().Name)
 	}
-	near := runtime.Nearest(name, names)
+	near := nearest.Name(name, names)
 	return near != "" && slices.Contains(names, near)
 }
 

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // Symbols are the symbols of a running kernel.
@@ -143,5 +143,5 @@ func (s *Symbols) Nearest(name string) string {
 			near = append(near, string(candidate))
 		}
 	}
-	return runtime.Nearest(name, near)
+	return nearest.Name(name, near)
 }

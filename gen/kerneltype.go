@@ -12,6 +12,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file generates the types of the kernel that the program's data points
@@ -486,7 +487,7 @@ func (b *builder) missFields(path string, chosen selection, err error) {
 // didYouMean returns "; did you mean x?" if a name is close to what was asked
 // for.
 func didYouMean(name string, names []string) string {
-	if n := runtime.Nearest(name, names); n != "" {
+	if n := nearest.Name(name, names); n != "" {
 		return fmt.Sprintf("; did you mean %s?", n)
 	}
 	return ""

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file gives things the Go names that the user chose.
@@ -101,7 +101,7 @@ func (r *renamer) check() error {
 		switch meant := r.meant[i]; {
 		case len(meant) == 0:
 			hint := "it is nothing that is generated: name a type, \"map NAME\", a section, or \"TYPE.MEMBER\""
-			if near := runtime.Nearest(c.C, r.known); near != "" {
+			if near := nearest.Name(c.C, r.known); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			return &ChoiceError{"rename", c.String(), fmt.Errorf("-rename %q: %s has no name to change; %s", c, c.C, hint)}

@@ -11,6 +11,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file finds what the user chose to have generated. Without a choice that
@@ -73,7 +74,7 @@ func matches(pattern string) func(name string) bool {
 
 // near is the end of a message about a name that is none of names.
 func near(name string, names []string) string {
-	switch n := runtime.Nearest(name, names); {
+	switch n := nearest.Name(name, names); {
 	case n != "":
 		return fmt.Sprintf("; did you mean %q?", n)
 	case len(names) == 0:
@@ -167,7 +168,7 @@ func (b *builder) nearType(name string) string {
 			names = append(names, t.TypeName())
 		}
 	}
-	if n := runtime.Nearest(name, names); n != "" {
+	if n := nearest.Name(name, names); n != "" {
 		return fmt.Sprintf("; did you mean %q?", n)
 	}
 	return fmt.Sprintf("; it defines %d types (bpftool btf dump file %s lists them)", len(names), b.obj.Name)

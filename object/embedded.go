@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // Embedded is a BPF object inside another file.
@@ -226,7 +226,7 @@ func readEmbedded(r io.ReaderAt, size int64, path, name string) (*Object, error)
 		fail.Err, fail.Advice = fmt.Errorf("%w inside: %s", ErrSeveral, list), "choose one by its name"
 	default:
 		fail.Err, fail.Advice = fmt.Errorf("%w: %s", ErrNoSuch, name), "it has "+list
-		if near := runtime.Nearest(name, names); near != "" {
+		if near := nearest.Name(name, names); near != "" {
 			fail.Advice = "did you mean " + near + "? " + fail.Advice
 		}
 	}

@@ -1,6 +1,10 @@
 package runtime
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+)
 
 // Array reads a BPF array map, one CPU's part of a per-CPU array, or a large
 // array in a global section. Entries are numbered from 0.
@@ -150,7 +154,7 @@ func (s *source) noMatch(op string, slot int) *NoMatch {
 // firstKeys names the first entries.
 func (s *source) firstKeys() []string {
 	var keys []string
-	for i := range min(s.n, maxListed) {
+	for i := range min(s.n, errtext.MaxListed) {
 		keys = append(keys, s.keyText(i))
 	}
 	return keys

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
 // Binding is a snapshot that is read through generated code: the maps of one
@@ -164,7 +166,7 @@ func (b *Binding) checkFound() error {
 	if len(names) == 0 {
 		return fmt.Errorf("the snapshot holds no maps: was %s loaded when it was taken?", b.layout.Object)
 	}
-	return fmt.Errorf("none of the maps of %s is in the snapshot, which holds %s: was another object loaded when it was taken?", b.layout.Object, list(names))
+	return fmt.Errorf("none of the maps of %s is in the snapshot, which holds %s: was another object loaded when it was taken?", b.layout.Object, errtext.List(names))
 }
 
 // kernelsOwn is why types of the kernel are not bound to shapes of programs.

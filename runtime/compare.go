@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file compares the shapes that code was generated for with those of the
@@ -28,7 +31,7 @@ func (e *LayoutError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the program in the guest is not the %s that package %s was generated from:", e.Object, e.Package)
 	for i, d := range e.Differences {
-		if i == maxListed {
+		if i == errtext.MaxListed {
 			fmt.Fprintf(&b, "\n\tand %d more", len(e.Differences)-i)
 			break
 		}
@@ -333,7 +336,7 @@ func (c *comparison) fields(path string, want, have *Shape, at place) []op {
 		}
 		switch {
 		case !exists:
-			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), "no such member"+didYouMean(w.Name, names))
+			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), "no such member"+nearest.Hint(w.Name, names))
 		case int64(h.Offset)+int64(h.bytes()) > int64(have.Size):
 			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), fmt.Sprintf("it at +%d, beyond the %d bytes of its struct", h.Offset, have.Size))
 		default:
@@ -483,5 +486,5 @@ func merge(ops []op) []op {
 
 // sized is the C type of a shape, with its size.
 func sized(s *Shape) string {
-	return fmt.Sprintf("%s of %s", CType(s), count(s.Size, "byte", "bytes"))
+	return fmt.Sprintf("%s of %s", CType(s), errtext.Count(s.Size, "byte", "bytes"))
 }

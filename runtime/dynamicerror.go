@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file has the errors of reads by name and path. Paths in them are what
@@ -23,12 +26,12 @@ func (e *FieldNotFound) Error() string {
 	there := "; it has no members at all"
 	if same := sameNamed(e.Component, e.Available); len(same) > 0 {
 		return fmt.Sprintf("%s is a %s, which has %s called %s, as static variables of objects that were linked can be: say which, %s",
-			placeName(e.Walked), e.Type, count(len(same), "variable", "variables"), quote(e.Component), list(same))
+			placeName(e.Walked), e.Type, errtext.Count(len(same), "variable", "variables"), quote(e.Component), errtext.List(same))
 	}
 	if len(e.Available) > 0 {
-		there = "; it has " + list(e.Available)
+		there = "; it has " + errtext.List(e.Available)
 	}
-	return fmt.Sprintf("%s is a %s, which has no member %s%s%s", placeName(e.Walked), e.Type, quote(e.Component), didYouMean(e.Component, e.Available), there)
+	return fmt.Sprintf("%s is a %s, which has no member %s%s%s", placeName(e.Walked), e.Type, quote(e.Component), nearest.Hint(e.Component, e.Available), there)
 }
 
 // NotAStruct says that a path goes on to a member of something that has no
@@ -114,7 +117,7 @@ func (e *EmptyPathComponent) Error() string {
 
 // withoutEmpty is a path without its empty components.
 func withoutEmpty(path string) string {
-	names := strings.FieldsFunc(clip(path), func(r rune) bool { return r == '.' })
+	names := strings.FieldsFunc(errtext.Clip(path), func(r rune) bool { return r == '.' })
 	return strings.ReplaceAll(strings.Join(names, "."), "[]", "[0]")
 }
 
@@ -137,7 +140,7 @@ type PerCPUNotNarrowed struct {
 }
 
 func (e *PerCPUNotNarrowed) Error() string {
-	return fmt.Sprintf("%s has a value for each of %s: choose one with CPU(n) first", e.Map, count(e.CPUs, "CPU", "CPUs"))
+	return fmt.Sprintf("%s has a value for each of %s: choose one with CPU(n) first", e.Map, errtext.Count(e.CPUs, "CPU", "CPUs"))
 }
 
 // AmbiguousVar says that several variables have that name: of several global
@@ -161,9 +164,9 @@ func (e *AmbiguousVar) Error() string {
 	}
 	if numbered != "" {
 		return fmt.Sprintf("%s are called %q, as static variables of objects that were linked can be: %s: say which, such as %q, or read one with MapByID(id).At(0).Get",
-			count(len(places), "variable", "variables"), e.Requested, list(places), numbered)
+			errtext.Count(len(places), "variable", "variables"), e.Requested, errtext.List(places), numbered)
 	}
-	return fmt.Sprintf("%s are called %q, in %s: choose the active scheduler's with Active().Var, or one with MapByID(id).At(0).Get", count(len(places), "variable", "variables"), e.Requested, list(places))
+	return fmt.Sprintf("%s are called %q, in %s: choose the active scheduler's with Active().Var, or one with MapByID(id).At(0).Get", errtext.Count(len(places), "variable", "variables"), e.Requested, errtext.List(places))
 }
 
 // NoActiveScheduler says that it cannot be told which of the captured programs
@@ -192,26 +195,14 @@ func (*NoCapture) Error() string {
 }
 
 // quote quotes what a caller wrote, cut short.
-func quote(s string) string { return strconv.Quote(clip(s)) }
-
-// maxQuoted bounds what messages repeat of a caller's names and paths, in
-// bytes.
-const maxQuoted = 128
-
-// clip cuts the middle out of what is too long for a message.
-func clip(s string) string {
-	if len(s) <= maxQuoted {
-		return s
-	}
-	return s[:maxQuoted/2] + "..." + s[len(s)-maxQuoted/2:]
-}
+func quote(s string) string { return strconv.Quote(errtext.Clip(s)) }
 
 // placeName names where a path has led to.
 func placeName(walked string) string {
 	if walked == "" {
 		return "the value"
 	}
-	return clip(walked)
+	return errtext.Clip(walked)
 }
 
 func kindPhrase(kind string) string {

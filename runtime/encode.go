@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
 // This file makes bytes of the values of generated code, as a little-endian
@@ -178,7 +180,7 @@ func (e *encoder) flexible(v reflect.Value, m *Member, b []byte) error {
 	}
 	elem, room := m.Type.Underlying().Elem, m.Bytes(b)
 	if v.Len() > len(room)/elem.Size {
-		return &FixtureError{Err: fmt.Errorf("it has %s, and the value room for %d", count(v.Len(), "element", "elements"), len(room)/elem.Size)}
+		return &FixtureError{Err: fmt.Errorf("it has %s, and the value room for %d", errtext.Count(v.Len(), "element", "elements"), len(room)/elem.Size)}
 	}
 	scratch := make([]byte, v.Len()*elem.Size)
 	if err := e.elements(v, elem, scratch); err != nil {

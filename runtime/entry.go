@@ -3,6 +3,8 @@ package runtime
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
 // Entry is an entry of a captured map, or the reason why there is none. Errors
@@ -145,7 +147,7 @@ func (e Entry) Path() string { return e.text(false, "") }
 // text names what a path from the entry leads to.
 func (e *Entry) text(key bool, path string) string {
 	if e.m == nil {
-		return clip(path)
+		return errtext.Clip(path)
 	}
 	name := e.m.name
 	switch {
@@ -158,7 +160,7 @@ func (e *Entry) text(key bool, path string) string {
 	if key {
 		name = "the key of " + name
 	}
-	return joinPath(name, clip(path))
+	return joinPath(name, errtext.Clip(path))
 }
 
 func (e Entry) failed(op string, err error) Entry {

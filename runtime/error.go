@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // Error is what a failed read reports: what was being done, to what, and why
@@ -41,7 +44,7 @@ func (e *MapNotFound) Error() string {
 	if len(e.Available) == 0 {
 		return fmt.Sprintf("no map %q: the snapshot holds no maps at all; was a scheduler loaded when it was taken?", e.Requested)
 	}
-	return fmt.Sprintf("no map %q in the snapshot%s; it holds %s", e.Requested, didYouMean(e.Requested, e.Available), list(e.Available))
+	return fmt.Sprintf("no map %q in the snapshot%s; it holds %s", e.Requested, nearest.Hint(e.Requested, e.Available), errtext.List(e.Available))
 }
 
 // AmbiguousMap says that several captured maps answer to one name, as they do
@@ -64,9 +67,9 @@ func (e *AmbiguousMap) Error() string {
 	if len(e.Names) == len(e.IDs) && distinct(e.Names) {
 		they := make([]string, len(e.IDs))
 		for i, id := range e.IDs {
-			they[i] = fmt.Sprintf("%s (id %d)", clip(e.Names[i]), id)
+			they[i] = fmt.Sprintf("%s (id %d)", errtext.Clip(e.Names[i]), id)
 		}
-		return fmt.Sprintf("%d maps answer to %q: %s: choose with ktrt.MapIDs, or by the whole name where maps are read by name", len(e.IDs), e.Requested, list(they))
+		return fmt.Sprintf("%d maps answer to %q: %s: choose with ktrt.MapIDs, or by the whole name where maps are read by name", len(e.IDs), e.Requested, errtext.List(they))
 	}
 	return fmt.Sprintf("%d maps are called %q (ids %v): choose with ktrt.MapIDs, or with MapByID where maps are read by name", len(e.IDs), e.Requested, e.IDs)
 }
@@ -91,7 +94,7 @@ func (e *VarNotFound) Error() string {
 	if len(e.Available) == 0 {
 		return fmt.Sprintf("no variable %q %s: the snapshot holds none at all; was a scheduler loaded when it was taken?", e.Requested, where)
 	}
-	return fmt.Sprintf("no variable %q %s%s; there are %s", e.Requested, where, didYouMean(e.Requested, e.Available), list(e.Available))
+	return fmt.Sprintf("no variable %q %s%s; there are %s", e.Requested, where, nearest.Hint(e.Requested, e.Available), errtext.List(e.Available))
 }
 
 // IndexOutOfRange says that an array was read past its end.
@@ -139,7 +142,7 @@ func (e *KeyNotFound) Error() string {
 	if e.Len == 0 {
 		return fmt.Sprintf("no entry for %s: %s is empty", e.Key, e.Map)
 	}
-	return fmt.Sprintf("no entry for %s; %s has %s: %s", e.Key, e.Map, count(e.Len, "entry", "entries"), first(e.Keys, e.Len))
+	return fmt.Sprintf("no entry for %s; %s has %s: %s", e.Key, e.Map, errtext.Count(e.Len, "entry", "entries"), errtext.First(e.Keys, e.Len))
 }
 
 // AmbiguousKey says that several entries decode to the same key. Their bytes
@@ -180,9 +183,9 @@ func (e *NoMatch) Error() string {
 		cause = fmt.Sprintf("; reading them failed: %v", e.Cause)
 	}
 	if e.Len == 1 {
-		return fmt.Sprintf("the one entry of %s does not match%s; its key: %s", e.Map, cause, first(e.Keys, e.Len))
+		return fmt.Sprintf("the one entry of %s does not match%s; its key: %s", e.Map, cause, errtext.First(e.Keys, e.Len))
 	}
-	return fmt.Sprintf("none of the %d entries of %s matches%s; their keys: %s", e.Len, e.Map, cause, first(e.Keys, e.Len))
+	return fmt.Sprintf("none of the %d entries of %s matches%s; their keys: %s", e.Len, e.Map, cause, errtext.First(e.Keys, e.Len))
 }
 
 // Unwrap returns Cause.
@@ -218,7 +221,7 @@ func (e *Incomplete) Error() string {
 	case e.Total > e.Held:
 		return fmt.Sprintf("only %d of %d entries of %s were captured: %s; .Partial() reads those", e.Held, e.Total, e.Map, e.Reason)
 	}
-	return fmt.Sprintf("%s was captured in part, %s: %s; .Partial() reads those", e.Map, count(e.Held, "entry", "entries"), e.Reason)
+	return fmt.Sprintf("%s was captured in part, %s: %s; .Partial() reads those", e.Map, errtext.Count(e.Held, "entry", "entries"), e.Reason)
 }
 
 // Unreadable says that the guest had no memory at an address when the
@@ -308,37 +311,4 @@ type Untracked struct{ Type string }
 
 func (e *Untracked) Error() string {
 	return fmt.Sprintf("this %s does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest", e.Type)
-}
-
-// count says n of something.
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-// maxListed bounds the alternatives that a message lists.
-const maxListed = 16
-
-// list names what there is.
-func list(names []string) string { return first(names, len(names)) }
-
-// first names the first of n things.
-func first(names []string, n int) string {
-	if len(names) > maxListed {
-		names = names[:maxListed]
-	}
-	s := strings.Join(names, ", ")
-	if more := n - len(names); more > 0 {
-		s += fmt.Sprintf(" and %d more", more)
-	}
-	return s
-}
-
-func didYouMean(name string, names []string) string {
-	if near := Nearest(name, names); near != "" {
-		return fmt.Sprintf(" (did you mean %q?)", near)
-	}
-	return ""
 }

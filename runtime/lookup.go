@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
 // keyBytes finds entries by the bytes of their keys.
@@ -48,7 +50,7 @@ func (v MapView) Lookup(key any) Entry {
 	if v = v.whole("Lookup"); v.err != nil {
 		return v.none()
 	}
-	return v.failed("Lookup", &KeyNotFound{Map: v.m.name, Key: clip(fmt.Sprint(key)), Len: v.m.n, Keys: v.m.firstKeys()}).none()
+	return v.failed("Lookup", &KeyNotFound{Map: v.m.name, Key: errtext.Clip(fmt.Sprint(key)), Len: v.m.n, Keys: v.m.firstKeys()}).none()
 }
 
 // lookup returns the entry for a key, negative if there is none.
@@ -175,7 +177,7 @@ func (m *mapReader) keyMismatch(key any) error {
 		}
 	}
 	return &TypeMismatch{
-		Expected: want, Actual: fmt.Sprintf("Go %T", key), Type: clip(fmt.Sprint(key)),
+		Expected: want, Actual: fmt.Sprintf("Go %T", key), Type: errtext.Clip(fmt.Sprint(key)),
 		Hint: "other keys are found with Find and Key, or by their bytes",
 	}
 }
@@ -194,5 +196,5 @@ func (m *mapReader) keyName(entry int) string {
 		return fmt.Sprintf("%#x", key)
 	}
 	v := Value{root: Entry{m: m}, shape: shape, data: key[:shape.Size]}
-	return v.render(maxListed).String()
+	return v.render(errtext.MaxListed).String()
 }

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // The map types there are (enum bpf_map_type, include/uapi/linux/bpf.h).
@@ -106,7 +109,7 @@ func ParseMapType(text string) (MapType, error) {
 	number, _ := strings.CutPrefix(text, "map type ")
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("there is no map type %q%s", clip(text), didYouMean(text, mapTypeNames[:]))
+		return 0, fmt.Errorf("there is no map type %q%s", errtext.Clip(text), nearest.Hint(text, mapTypeNames[:]))
 	}
 	return MapType(n), nil
 }

@@ -3,6 +3,9 @@ package runtime
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // boundSection is a global section of the layout in the snapshot.
@@ -58,10 +61,10 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	for i, w := range want.Members {
 		h, exists := members[w.Name]
 		if !exists {
-			c.differ(want.Name+"."+w.Name, CType(w.Type), "no such variable"+didYouMean(w.Name, names))
+			c.differ(want.Name+"."+w.Name, CType(w.Type), "no such variable"+nearest.Hint(w.Name, names))
 		} else if plain := PlainName(w.Name); plain != w.Name && same[plain] != want.sameNamed(plain) {
 			// Which of them has which number cannot be told any more.
-			c.differ(want.Name+"."+w.Name, CType(w.Type), fmt.Sprintf("%s of that name", count(same[plain], "variable", "variables")))
+			c.differ(want.Name+"."+w.Name, CType(w.Type), fmt.Sprintf("%s of that name", errtext.Count(same[plain], "variable", "variables")))
 		}
 		bound.vars = append(bound.vars, bound.bindVar(c, w, h, resizable && i == last))
 	}

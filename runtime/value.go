@@ -1,6 +1,10 @@
 package runtime
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+)
 
 // Value is a value in a snapshot that was found by its path, or the reason why
 // it was not. Errors stick: each method of a Value that was not found returns
@@ -52,7 +56,7 @@ func (v *Value) walk(path string) {
 		return
 	}
 	if len(v.path) > maxWalked {
-		v.path = clip(v.path)
+		v.path = errtext.Clip(v.path)
 	}
 	at, requested := len(v.path), joinPath(v.path, path)
 	v.path = requested

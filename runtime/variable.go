@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
 // globals finds the variables of all global sections by name.
@@ -111,7 +113,7 @@ func (v View) vars(name string) []variable {
 }
 
 func noVar(name string, err error) Value {
-	return Value{path: clip(name), err: &Error{Op: "Var", Path: clip(name), Err: err}}
+	return Value{path: errtext.Clip(name), err: &Error{Op: "Var", Path: errtext.Clip(name), Err: err}}
 }
 
 // noVariable says why there is no variable: if a section is not there as a
@@ -128,7 +130,7 @@ func (v View) noVariable(name string) error {
 			available = append(available, other)
 		}
 	}
-	return &VarNotFound{Requested: clip(name), Available: available}
+	return &VarNotFound{Requested: errtext.Clip(name), Available: available}
 }
 
 // mayHold tells whether a section has a variable, as far as its type is known.

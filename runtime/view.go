@@ -3,6 +3,8 @@ package runtime
 import (
 	"fmt"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
 // View is a choice of a snapshot's maps, for reading without generated code:
@@ -70,13 +72,13 @@ func (v View) maps() []*mapReader {
 // Map returns the map of that name; see [Snapshot.Map].
 func (v View) Map(name string) MapView {
 	if err := v.Err(); err != nil {
-		return MapView{err: &Error{Op: "Map", Path: clip(name), Err: err}}
+		return MapView{err: &Error{Op: "Map", Path: errtext.Clip(name), Err: err}}
 	}
 	found := v.called(name)
 	if len(found) == 1 {
 		return found[0].view()
 	}
-	return MapView{err: &Error{Op: "Map", Path: clip(name), Err: v.notOne(name, found)}}
+	return MapView{err: &Error{Op: "Map", Path: errtext.Clip(name), Err: v.notOne(name, found)}}
 }
 
 // called returns the maps that answer to a name: those whose name it is before
@@ -101,7 +103,7 @@ func (v View) called(name string) []*mapReader {
 
 func (v View) notOne(name string, found []*mapReader) error {
 	if len(found) == 0 {
-		return &MapNotFound{Requested: clip(name), Available: v.names()}
+		return &MapNotFound{Requested: errtext.Clip(name), Available: v.names()}
 	}
 	maps := make([]*Map, len(found))
 	for i, m := range found {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 	"github.com/ktgen/ktgen/scenario/internal/wire"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -150,7 +150,7 @@ func (p *problems) join() error {
 func unknown(what, name string, there []string) error {
 	slices.Sort(there)
 	cause := fmt.Sprintf("there is no %s called %q at this point", what, name)
-	if near := runtime.Nearest(name, there); near != "" {
+	if near := nearest.Name(name, there); near != "" {
 		return invalid(cause, fmt.Sprintf("did you mean %q?", near))
 	}
 	if len(there) == 0 {

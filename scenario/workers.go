@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 	"github.com/ktgen/ktgen/scenario/internal/wire"
 )
 
@@ -131,7 +131,7 @@ func (w Workers) checkWork() error {
 		return w.Payload.check()
 	case !slices.Contains(kinds, w.Kind):
 		fix := fmt.Sprintf("there are %q", kinds)
-		if near := runtime.Nearest(string(w.Kind), texts(kinds)); near != "" {
+		if near := nearest.Name(string(w.Kind), texts(kinds)); near != "" {
 			fix = fmt.Sprintf("did you mean %q?", near)
 		}
 		return invalid(fmt.Sprintf("no kind of work is called %q", w.Kind), fix)

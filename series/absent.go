@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file finds what statistics lack: encoding/json leaves a member that is
@@ -37,7 +37,7 @@ func (e *AbsentStatistic) Error() string {
 	if len(e.Have) > 0 {
 		have = "there are " + strings.Join(e.Have, ", ")
 	}
-	if near := runtime.Nearest(e.member(), e.Have); near != "" {
+	if near := nearest.Name(e.member(), e.Have); near != "" {
 		have += "; did you mean " + near + "?"
 	}
 	return fmt.Sprintf("%s have no member %s: %s (tag the field omitempty if it may be absent)", where, e.Path, have)

@@ -13,7 +13,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 const castsSynopsis = `ktgen casts [-json] [-btf FILE] [-name NAME] OBJECT
@@ -199,7 +199,7 @@ func (t *tool) listCasts(a *cast.Analysis, function string) error {
 	names := a.FunctionNames()
 	if function != "" && !slices.Contains(names, function) {
 		hint := "; it has " + strings.Join(names, ", ")
-		if near := runtime.Nearest(function, names); near != "" {
+		if near := nearest.Name(function, names); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		return fmt.Errorf("list function %s: the object has none of that name%s", function, hint)

@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file parses the flags of commands, and says what was meant by one that
@@ -81,14 +81,14 @@ func flagNames(set *flag.FlagSet) []string {
 
 // didYouMean is the end of a message about a word that is none of known.
 func didYouMean(word string, known []string) string {
-	if near := runtime.Nearest(word, known); near != "" {
+	if near := nearest.Name(word, known); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""
 }
 
 func didYouMeanFlag(name string, known []string) string {
-	if near := runtime.Nearest(name, known); near != "" {
+	if near := nearest.Name(name, known); near != "" {
 		return "; did you mean -" + near + "?"
 	}
 	if len(known) == 0 {

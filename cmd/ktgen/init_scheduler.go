@@ -16,6 +16,7 @@ import (
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/nearest"
 	"github.com/ktgen/ktgen/templates"
 )
 
@@ -141,7 +142,7 @@ func (s *site) noObject(chosen, rel string) error {
 	advice := "build it first, or leave out -object to get a starter scheduler"
 	if found, err := s.glob("*.bpf.o"); err == nil && len(found) > 0 {
 		advice = "there is " + strings.Join(found, ", ")
-		if near := runtime.Nearest(rel, found); near != "" {
+		if near := nearest.Name(rel, found); near != "" {
 			advice += fmt.Sprintf("; did you mean %s?", near)
 		}
 	}

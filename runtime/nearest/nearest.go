@@ -1,15 +1,19 @@
-package runtime
+// Package nearest finds the name that a misspelt one was meant to be.
+package nearest
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // maxNameForDistance bounds the names that Nearest compares, in bytes: the
 // time it takes grows with the square.
 const maxNameForDistance = 128
 
-// Nearest returns the name among names that name was probably meant to be, or
+// Name returns the name among names that name was probably meant to be, or
 // the empty string if none is near: the one with the fewest typing errors, at
 // most a third of the name, letter case counting as none.
-func Nearest(name string, names []string) string {
+func Name(name string, names []string) string {
 	if len(name) > maxNameForDistance {
 		return ""
 	}
@@ -48,4 +52,13 @@ func distance(a, b string) int {
 		before, last, row = last, row, before
 	}
 	return last[len(b)]
+}
+
+// Hint is the end of a message about a name that is not among names: " (did
+// you mean \"weight\"?)", and empty if none is near.
+func Hint(name string, names []string) string {
+	if near := Name(name, names); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return ""
 }
