@@ -340,6 +340,27 @@ func TestOpsThatASchedulerDiesOfSayWhy(t *testing.T) {
 	}
 }
 
+// The first op that needs cgroups enables their controllers, which shows them to the
+// scheduler: what that one does not take is there once it has ended.
+func TestControllersThatASchedulerRefusesAreThereWithoutIt(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{ExpectExit: true})
+	ctx := bound(t, time.Minute)
+	require.NoError(t, vm.Attach(ctx, fault("cgroup-error")))
+	_, err := vm.Exec(ctx, "/init", "-test.run=^$") // a task that is enqueued
+	require.NoError(t, err)
+	cgroup := scenario.Cgroup{Name: "a", Weight: 200}
+	err = vm.Cgroup(ctx, cgroup)
+	var died *scenario.SchedulerDied
+	require.ErrorAs(t, err, &died, "%v", err)
+	require.ErrorContains(t, err, "enable the controller cpu")
+	require.ErrorContains(t, err, "device or resource busy")
+
+	require.NoError(t, vm.Cgroup(ctx, cgroup))
+	weight, err := vm.ReadFile(ctx, "/sys/fs/cgroup/ktgen/a/cpu.weight")
+	require.NoError(t, err)
+	require.Equal(t, "200\n", string(weight))
+}
+
 // Functions of the test that an op calls perform ops, and a capture that cannot be
 // kept is a warning.
 func TestHooksOfAScenarioPerformOps(t *testing.T) {

@@ -202,7 +202,7 @@ func (g *Guest) now(ctx context.Context) (*state, error) {
 	if s.facts == nil {
 		var facts wire.Facts
 		if err := g.client.Call(ctx, wire.Probe, nil, &facts, guest.Streams{}); err != nil {
-			return nil, fmt.Errorf("ask the guest what it offers: %w", err)
+			return nil, g.orDeath(fmt.Errorf("ask the guest what it offers: %w", typed(err)))
 		}
 		s.learn(&facts)
 		g.mu.Lock()

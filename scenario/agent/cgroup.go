@@ -27,38 +27,70 @@ var controllers = []string{"cpu", "cpuset", "memory", "io", "pids"}
 
 // hierarchy is the part of the guest's cgroups that scenarios use.
 type hierarchy struct {
-	once    sync.Once
+	mu      sync.Mutex
+	ready   bool // the rest is known
 	enabled []string
 	refused map[string]string
 	files   []string
-	err     error
 }
 
 // offer says which controllers and control files the cgroups of scenarios have.
+// What it fails for can pass: it is tried again the next time.
 func (h *hierarchy) offer() (enabled []string, refused map[string]string, files []string, err error) {
-	h.once.Do(h.prepare)
-	return h.enabled, h.refused, h.files, h.err
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.ready {
+		if err := h.prepare(); err != nil {
+			return nil, nil, nil, err
+		}
+		h.ready = true
+	}
+	return h.enabled, h.refused, h.files, nil
 }
 
 // prepare makes the parent of all cgroups, with all the controllers that the
 // kernel has.
-func (h *hierarchy) prepare() {
-	h.refused = make(map[string]string)
+func (h *hierarchy) prepare() (err error) {
+	h.enabled, h.refused = nil, make(map[string]string)
 	if _, err := os.Stat(rootCgroup + "/cgroup.controllers"); err != nil {
-		h.err = fmt.Errorf("the guest has no cgroups (%w); boot a kernel with CONFIG_CGROUPS=y", err)
-		return
+		return fmt.Errorf("the guest has no cgroups (%w); boot a kernel with CONFIG_CGROUPS=y", err)
 	}
-	if h.err = os.MkdirAll(ourCgroup, 0o755); h.err != nil {
-		return
+	if err := os.MkdirAll(ourCgroup, 0o755); err != nil {
+		return err
 	}
+	scheduled := schedulerEnabled() // it can have ended by the time that a write has failed
 	for _, c := range controllers {
-		if err := enable(c); err != nil {
+		switch err := enable(c); {
+		case err == nil:
+			h.enabled = append(h.enabled, c)
+		case isRefusal(err, scheduled && c == "cpu"):
 			h.refused[c] = err.Error()
-			continue
+		default:
+			return fmt.Errorf("enable the controller %s: %w", c, err)
 		}
-		h.enabled = append(h.enabled, c)
 	}
-	h.files, h.err = trialFiles()
+	h.files, err = trialFiles()
+	return err
+}
+
+var errNoController = errors.New("the kernel has no such controller")
+
+// isRefusal tells whether an error of enabling a controller is the kernel's last
+// word, which is so of what it does not have or does not allow. That of a scheduler
+// that is asked is not: to enable the cpu controller is to show it cgroups, and what
+// its cgroup_init returns is what the write fails with (scx_tg_online in kernel/sched/ext).
+func isRefusal(err error, schedulerAsked bool) bool {
+	if errors.Is(err, errNoController) || schedulerAsked {
+		return errors.Is(err, errNoController)
+	}
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// schedulerEnabled tells whether there is a sched_ext scheduler, or one that is
+// about to end.
+func schedulerEnabled() bool {
+	state, err := os.ReadFile("/sys/kernel/sched_ext/state")
+	return err == nil && strings.TrimSpace(string(state)) != "disabled"
 }
 
 func enable(controller string) error {
@@ -67,7 +99,7 @@ func enable(controller string) error {
 		return err
 	}
 	if !strings.Contains(" "+strings.TrimSpace(string(has))+" ", " "+controller+" ") {
-		return errors.New("the kernel has no such controller")
+		return errNoController
 	}
 	for _, dir := range []string{rootCgroup, ourCgroup} {
 		if err := control(dir, "cgroup.subtree_control", "+"+controller); err != nil {
