@@ -20,8 +20,8 @@ func checkHostMemory(want Size) error {
 	if free, ok := availableMemory("/proc/meminfo"); ok && free < want {
 		return &MemoryError{Want: want, Available: free, Limit: "the host's free memory"}
 	}
-	if free, ok := cgroupMemory(cgroupRoot, ownCgroup); ok && free < want {
-		return &MemoryError{Want: want, Available: free, Limit: "the cgroup's memory.max"}
+	if free, limit, ok := cgroupMemory(cgroupRoot, ownCgroup); ok && free < want {
+		return &MemoryError{Want: want, Available: free, Limit: "the cgroup's " + limit}
 	}
 	return nil
 }
@@ -44,23 +44,33 @@ func availableMemory(meminfo string) (Size, bool) {
 	return 0, false
 }
 
-// cgroupMemory returns how much the cgroup v2 of this process, and those above
-// it, may still allocate. Page cache counts as used there; it is taken off, since
-// the kernel drops it first.
-func cgroupMemory(root, self string) (Size, bool) {
-	path, ok := cgroupPath(self, "")
-	if !ok {
-		return 0, false
+// cgroupMemory returns how much the cgroup of this process, and those above it,
+// may still allocate, and the file that has the limit. root is where cgroups are
+// mounted, self a /proc/PID/cgroup file.
+func cgroupMemory(root, self string) (free Size, limit string, ok bool) {
+	if path, found := cgroupPath(self, ""); found {
+		if free, ok := leftUpwards(root, path, memoryFilesV2); ok {
+			return free, memoryFilesV2.limit, true
+		}
 	}
-	var least Size
-	found := false
+	path, found := cgroupPath(self, "memory")
+	if !found {
+		return 0, "", false
+	}
+	free, ok = leftUpwards(filepath.Join(root, "memory"), path, memoryFilesV1)
+	return free, memoryFilesV1.limit, ok
+}
+
+// leftUpwards returns the least that a cgroup and those above it have left. Page
+// cache counts as used there; it is taken off, since the kernel drops it first.
+func leftUpwards(root, path string, files memoryFiles) (least Size, found bool) {
 	for _, dir := range cgroupsUpwards(root, path) {
-		limit, limited := readSize(filepath.Join(dir, "memory.max"))
-		used, ok := readSize(filepath.Join(dir, "memory.current"))
+		limit, limited := readSize(filepath.Join(dir, files.limit))
+		used, ok := readSize(filepath.Join(dir, files.used))
 		if !limited || !ok {
 			continue
 		}
-		free := limit - used + statSize(filepath.Join(dir, "memory.stat"), "inactive_file")
+		free := limit - used + statSize(filepath.Join(dir, "memory.stat"), files.cache)
 		if !found || free < least {
 			least, found = max(free, 0), true
 		}

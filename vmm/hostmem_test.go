@@ -22,12 +22,43 @@ func TestTightestCgroupLimitsMemory(t *testing.T) {
 	write("cgroup/ci/job/memory.max", "max\n")
 	write("cgroup/ci/job/memory.current", "4096\n")
 
-	free, ok := cgroupMemory(filepath.Join(root, "cgroup"), filepath.Join(root, "self"))
+	free, limit, ok := cgroupMemory(filepath.Join(root, "cgroup"), filepath.Join(root, "self"))
 	require.True(t, ok)
 	require.Equal(t, 356*MiB, free)
+	require.Equal(t, "memory.max", limit)
 
-	_, ok = cgroupMemory(filepath.Join(root, "nothing"), filepath.Join(root, "self"))
+	_, _, ok = cgroupMemory(filepath.Join(root, "nothing"), filepath.Join(root, "self"))
 	require.False(t, ok)
+}
+
+// On a host with cgroup v1, or with both, memory is a hierarchy of its own.
+func TestTightestCgroupOfTheFirstVersionLimitsMemory(t *testing.T) {
+	for name, self := range map[string]string{
+		"v1":   "4:memory:/ci/job\n3:cpu,cpuacct:/elsewhere\n",
+		"both": "4:memory:/ci/job\n0::/user.slice\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			write := func(path, text string) {
+				path = filepath.Join(root, path)
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+			}
+			write("self", self)
+			write("cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n") // none
+			write("cgroup/memory/memory.usage_in_bytes", "8053063680\n")
+			write("cgroup/memory/ci/memory.limit_in_bytes", "1073741824\n")
+			write("cgroup/memory/ci/memory.usage_in_bytes", "805306368\n")
+			write("cgroup/memory/ci/memory.stat", "inactive_file 4096\ntotal_inactive_file 104857600\n")
+			write("cgroup/memory/ci/job/memory.limit_in_bytes", "9223372036854771712\n")
+			write("cgroup/memory/ci/job/memory.usage_in_bytes", "4096\n")
+
+			free, limit, ok := cgroupMemory(filepath.Join(root, "cgroup"), filepath.Join(root, "self"))
+			require.True(t, ok)
+			require.Equal(t, 356*MiB, free)
+			require.Equal(t, "memory.limit_in_bytes", limit)
+		})
+	}
 }
 
 func TestAvailableMemoryOfTheHost(t *testing.T) {

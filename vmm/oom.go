@@ -32,14 +32,16 @@ func (e *OutOfMemoryError) Error() string {
 // memoryFiles are where a version of cgroups keeps what it counts.
 type memoryFiles struct {
 	limit  string
+	used   string
+	cache  string // the line of memory.stat with what the kernel can drop, children's included
 	kills  string // has a line oom_kill
 	full   string // counts how often the limit was reached
 	oomKey string // of a line in full; the file is one number without
 }
 
 var (
-	memoryFilesV2 = memoryFiles{limit: "memory.max", kills: "memory.events", full: "memory.events", oomKey: "oom"}
-	memoryFilesV1 = memoryFiles{limit: "memory.limit_in_bytes", kills: "memory.oom_control", full: "memory.failcnt"}
+	memoryFilesV2 = memoryFiles{limit: "memory.max", used: "memory.current", cache: "inactive_file", kills: "memory.events", full: "memory.events", oomKey: "oom"}
+	memoryFilesV1 = memoryFiles{limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes", cache: "total_inactive_file", kills: "memory.oom_control", full: "memory.failcnt"}
 )
 
 // memoryCount is what one cgroup has counted.
