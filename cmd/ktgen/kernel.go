@@ -116,7 +116,7 @@ func (t *tool) kernelSource(ctx context.Context, args []string) error {
 	return err
 }
 
-// kernelInfo prints what a kernel image is.
+// kernelInfo prints what a kernel image is. It fails for one that tests cannot boot.
 func (t *tool) kernelInfo(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return t.misused("kernel info takes the path of one bzImage, vmlinux or build tree")
@@ -125,11 +125,14 @@ func (t *tool) kernelInfo(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	fit := "yes"
-	if err := k.Fit(); err != nil {
-		fit = "no: " + err.Error()
+	fit, unfit := "yes", k.Fit()
+	if unfit != nil {
+		fit = "no"
 	}
 	_, err = fmt.Fprintf(t.stdout, "release   %s\nimage     %s\nsha256    %s\nvmlinux   %s\nboots as  %v\nfit       %s\n",
 		k.Release, k.Path, k.Hash, k.Vmlinux(), k.Fastest().Protocol, fit)
+	if unfit != nil {
+		return fmt.Errorf("tests cannot boot it: %w; build it with that, or take another, such as what \"ktgen kernel fetch\" gets", unfit)
+	}
 	return err
 }
