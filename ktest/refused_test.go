@@ -4,6 +4,7 @@ import (
 	"encoding/gob"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,4 +88,22 @@ func TestOperationsThatAreRefusedSayWhatTheKernelWouldTake(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")), "nothing is left of the trials")
+}
+
+// A kernel that lacks one thing, such as an older one, is told by that thing.
+func TestWhatTheKernelLacksOfASchedulerIsNamed(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	for name, want := range map[string]string{
+		"no-kfunc":      "this kernel has no kfunc scx_bpf_of_next_year, which the program uses: boot a kernel that has it",
+		"no-member":     "this kernel has no member scx.next_year.deadline of struct task_struct, which",
+		"no-enumerator": "this kernel has no enumerator SCX_ENQ_OF_NEXT_YEAR of enum scx_enq_flags, which",
+		"no-operation":  "this kernel's struct sched_ext_ops has no member of_next_year, and the object sets it: boot a kernel that has it",
+	} {
+		err := vm.Attach(bound(t, time.Minute), fault(name))
+		require.Error(t, err, name)
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		t.Log(first)
+		require.Contains(t, first, want, name)
+	}
+	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("asks")), "a program that asks first is none that lacks something")
 }

@@ -17,12 +17,17 @@ import (
 // VerifierError is a program that the kernel refused to load.
 type VerifierError struct {
 	Program string
+	Absent  string // what the kernel lacks of which the program makes use, such as "kfunc scx_bpf_cpu_curr"; empty if it is not for that
 	Log     string // the verifier's whole log; ends with its reason
 	Err     error  // what bpf(2) returned
 }
 
 func (e *VerifierError) Error() string {
-	return fmt.Sprintf("the verifier rejects program %s: %v: %s", e.Program, e.Err, lastReason(e.Log))
+	reason := lastReason(e.Log)
+	if e.Absent != "" {
+		reason = fmt.Sprintf("the kernel has no %s (%s)", e.Absent, reason)
+	}
+	return fmt.Sprintf("the verifier rejects program %s: %v: %s", e.Program, e.Err, reason)
 }
 
 func (e *VerifierError) Unwrap() error { return e.Err }
@@ -45,6 +50,7 @@ type program struct {
 	insns    asm.Instructions
 	funcInfo []byte
 	lineInfo []byte
+	absent   absent
 }
 
 func (l *loader) prepareProgram(spec *ebpf.ProgramSpec, b *btf.Builder) (*program, error) {
@@ -53,7 +59,7 @@ func (l *loader) prepareProgram(spec *ebpf.ProgramSpec, b *btf.Builder) (*progra
 	if err := l.relocateCORE(p, b); err != nil {
 		return nil, fmt.Errorf("applying CO-RE relocations: %w", err)
 	}
-	if err := l.relocateKfuncs(p.insns); err != nil {
+	if err := l.relocateKfuncs(p); err != nil {
 		return nil, err
 	}
 
@@ -87,20 +93,15 @@ func (l *loader) relocateCORE(p *program, b *btf.Builder) error {
 		if err := fixup.Apply(&p.insns[at[i]]); err != nil {
 			return fmt.Errorf("instruction %d: %w", at[i], err)
 		}
+		p.absent.poison(&p.insns[at[i]], relos[i], l.spec.Types)
 	}
 	return nil
 }
 
-// missingKfunc is called in place of a kfunc that the kernel lacks, as a helper
-// of that number. The verifier looks at the numbers of helpers only where the program
-// can get to, and removes the rest, which is how programs guard the use of kfuncs
-// that may be absent; kfuncs it looks up beforehand. The number shows in its log.
-const missingKfunc = 0xbadf00d & 0x7fffffff
-
 // relocateKfuncs resolves calls of kernel functions to their BTF ids.
-func (l *loader) relocateKfuncs(insns asm.Instructions) error {
-	for i := range insns {
-		ins := &insns[i]
+func (l *loader) relocateKfuncs(p *program) error {
+	for i := range p.insns {
+		ins := &p.insns[i]
 		if !ins.IsKfuncCall() {
 			continue
 		}
@@ -112,7 +113,7 @@ func (l *loader) relocateKfuncs(insns asm.Instructions) error {
 		// A fresh instruction, without the reference that Marshal would resolve.
 		call := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Src: ins.Src, Constant: int64(id)}
 		if err != nil {
-			call.Src, call.Constant = 0, missingKfunc
+			call.Src, call.Constant = 0, p.absent.number("kfunc "+essentialName(ins.Reference()))
 		}
 		call = call.WithSource(ins.Source()).WithSymbol(ins.Symbol())
 		if f := btf.FuncMetadata(ins); f != nil {
@@ -213,7 +214,8 @@ func (l *loader) loadProgram(p *program) (int, error) {
 	if err == nil {
 		return fd, nil
 	}
-	return -1, &VerifierError{Program: p.spec.Name, Log: unix.ByteSliceToString(log), Err: err}
+	text := unix.ByteSliceToString(log)
+	return -1, &VerifierError{Program: p.spec.Name, Absent: p.absent.met(text), Log: text, Err: err}
 }
 
 // resolveReferences points map loads at the maps, and reports what else the

@@ -67,11 +67,16 @@ func (l *loader) attachMember(spec *ebpf.ProgramSpec, attr *progLoadAttr) error 
 	}
 	index := slices.IndexFunc(s.Members, func(m btf.Member) bool { return m.Name == member })
 	if index < 0 {
-		return fmt.Errorf("the kernel's struct %s has no member %q", name, member)
+		return absentMember(name, member)
 	}
 	attr.attachBTFID = uint32(id)
 	attr.expectedAttachType = uint32(index)
 	return nil
+}
+
+// absentMember says that the object sets what the kernel does not know.
+func absentMember(of, name string) error {
+	return fmt.Errorf("this kernel's struct %s has no member %s, and the object sets it: boot a kernel that has it, or leave it out", of, name)
 }
 
 func (l *loader) fillStructOps() error {
@@ -121,7 +126,7 @@ func (l *loader) copyMember(value, data []byte, own *btf.Struct, m btf.Member, o
 	i := slices.IndexFunc(ops.data.Members, func(k btf.Member) bool { return k.Name == m.Name })
 	if i < 0 {
 		if prog != nil || slices.ContainsFunc(src, func(b byte) bool { return b != 0 }) {
-			return fmt.Errorf("this kernel's struct %s has no such member, and the object sets it", own.Name)
+			return absentMember(own.Name, m.Name)
 		}
 		return nil
 	}

@@ -81,7 +81,7 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 	coll, err := bpfload.LoadFor(kernel, spec, name)
 	var rejected *bpfload.VerifierError
 	if errors.As(err, &rejected) {
-		e := &RejectedError{Program: rejected.Program, Reason: complaint(rejected.Log), Log: rejected.Log}
+		e := &RejectedError{Program: rejected.Program, Reason: reason(rejected), Log: rejected.Log}
 		if err := p.events.Encode(event{Rejected: e}); err != nil {
 			return nil, err
 		}
@@ -91,6 +91,15 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 		return nil, &AttachError{Reason: fmt.Sprintf("load %s: %v", name, err)}
 	}
 	return coll, nil
+}
+
+// reason says why the verifier refuses a program.
+func reason(e *bpfload.VerifierError) string {
+	said := complaint(e.Log)
+	if e.Absent == "" {
+		return said
+	}
+	return fmt.Sprintf("this kernel has no %s, which the program uses: boot a kernel that has it, or have the program ask first (bpf_ksym_exists, bpf_core_field_exists and their like); the verifier says %q", e.Absent, said)
 }
 
 // explainAttach says why a scheduler could not be enabled: if it was thrown
