@@ -97,7 +97,7 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	if known := b.memo[key]; known != nil {
 		return known.value.(*T)
 	}
-	raw, captured := b.memory.read(addr, bound.shape.Size)
+	raw, captured := b.memory.value(addr, bound.shape)
 	if !captured {
 		return nil
 	}

@@ -311,7 +311,7 @@ func (m *Map) whole() *Map {
 // whole returns an object as a file may hold it: with as many bytes as its type
 // has, or with the reason why there are none.
 func (o *KernelObject) whole() KernelObject {
-	if o.Fault != FaultNone || o.Type != nil && o.Type.Size == len(o.Data) {
+	if o.Fault != FaultNone || o.fits() {
 		return *o
 	}
 	return KernelObject{

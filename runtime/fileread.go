@@ -143,12 +143,13 @@ func (d *fileDecoder) kernel(f *fileSnapshot) ([]KernelObject, error) {
 			return nil, fmt.Errorf("object %q of the kernel: %w", o.Name, err)
 		case o.Size < 0 || o.Size > len(data):
 			return nil, fmt.Errorf("an object of the kernel of %d bytes, of which the file has %d", o.Size, len(data))
-		case o.Fault == FaultNone && (shape == nil || shape.Size != o.Size):
-			return nil, fmt.Errorf("object %q of the kernel has %d bytes, and its type does not", o.Name, o.Size)
 		}
 		object := KernelObject{Addr: o.Addr, Name: o.Name, Allocated: o.Own, Type: shape, Fault: o.Fault, Reason: o.Reason}
 		if o.Size > 0 {
 			object.Data = data[:o.Size:o.Size]
+		}
+		if o.Fault == FaultNone && !object.fits() {
+			return nil, fmt.Errorf("object %q of the kernel has %d bytes, and its type does not", o.Name, o.Size)
 		}
 		data = data[o.Size:]
 		objects = append(objects, object)

@@ -75,7 +75,7 @@ func (v *Value) enterNode(i int) error {
 		return n.err
 	}
 	addr := n.objects[i]
-	data, captured := r.memory.read(addr, n.elem.Size)
+	data, captured := r.memory.value(addr, n.elem)
 	if !captured {
 		return r.memory.missing(&Shape{Kind: KindPointer, Elem: n.elem}, addr, n.elem)
 	}

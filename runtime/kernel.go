@@ -19,7 +19,7 @@ type KernelObject struct {
 	Allocated bool
 
 	Type *Shape // the guest kernel's; nil if there is no Data
-	Data []byte // Type.Size bytes
+	Data []byte // Type.Size bytes, and more of an open-ended type: see [Shape.OpenEnded]
 
 	// Fault and Reason say why there is no Data.
 	Fault  Fault
@@ -35,6 +35,17 @@ const (
 	FaultContradiction       // what is there is something else, or nothing any more
 	FaultLimit               // a limit of the capture was reached
 )
+
+// fits tells whether the object has as many bytes as its type can have.
+func (o *KernelObject) fits() bool {
+	return o.Type != nil && (len(o.Data) == o.Type.Size || len(o.Data) > o.Type.Size && o.Type.OpenEnded())
+}
+
+// bytes are the bytes of an object that has them.
+func (o *KernelObject) bytes() []byte {
+	n := o.Type.extent(o.Data)
+	return o.Data[:n:n]
+}
 
 // err is the error for a pointer to the object, nil if it was copied.
 func (o *KernelObject) err() error {

@@ -144,6 +144,42 @@ func (m *memory) read(addr uint64, size int) ([]byte, bool) {
 	return m.join(have, next, s.end(), size)
 }
 
+// value returns the bytes of a value of type s at a canonical address, and whether
+// they were captured: of an open-ended one as many as are known to be its own.
+func (m *memory) value(addr uint64, s *Shape) ([]byte, bool) {
+	size := s.Size
+	if s.OpenEnded() {
+		size = max(size, m.room(addr))
+	}
+	return m.read(addr, size)
+}
+
+// room is how many bytes the object, variable or value of a map has that begins at
+// a canonical address; 0 if none does. Nothing says it of what is in an arena.
+func (m *memory) room(addr uint64) int {
+	s, ok := m.span(addr)
+	switch {
+	case !ok || s.owner != nil && len(s.owner.Extents) > 0:
+		return 0
+	case s.owner == nil && addr == s.start:
+		return len(s.data)
+	case s.owner == nil:
+		return 0
+	}
+	offset := int((addr - s.start) % uint64(s.owner.Stride))
+	if shape := s.owner.Value; shape != nil && shape.Kind == KindSection {
+		i := slices.IndexFunc(shape.Members, func(m Member) bool { return m.Offset == offset && m.Size > 0 })
+		if i >= 0 {
+			return min(shape.Members[i].Size, max(0, s.owner.ValueSize-offset))
+		}
+		return 0
+	}
+	if offset == 0 && s.owner.Value != nil {
+		return s.owner.ValueSize
+	}
+	return 0
+}
+
 // span returns the run that holds the byte at a canonical address.
 func (m *memory) span(addr uint64) (s span, ok bool) {
 	next, ok := m.after(addr)

@@ -103,7 +103,7 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 		return nil, err
 	}
 	o := &object{
-		value: new(T), key: key, shape: captured.Type, raw: captured.Data[:captured.Type.Size],
+		value: new(T), key: key, shape: captured.Type, raw: captured.bytes(),
 		from: &origin{kernel: true}, absent: bound.absent,
 	}
 	b.remember(o)

@@ -234,7 +234,7 @@ func (v *Value) enterKernel(o *KernelObject) error {
 	if err := v.root.m.r.layouts.check(o.Type); err != nil {
 		return fmt.Errorf("the snapshot is damaged: the kernel's type %s: %w", CType(o.Type), err)
 	}
-	v.shape, v.data, v.addr = o.Type, o.Data[:o.Type.Size:o.Type.Size], o.Addr
+	v.shape, v.data, v.addr = o.Type, o.bytes(), o.Addr
 	return nil
 }
 
@@ -257,7 +257,7 @@ func (v *Value) followProgram(pointer *Shape, addr uint64, i int) error {
 	if !ok || addr+offset < addr {
 		return &NotCaptured{Addr: addr, Type: CType(target)}
 	}
-	data, captured := r.memory.read(addr+offset, target.Size)
+	data, captured := r.memory.value(addr+offset, target)
 	if !captured {
 		return r.memory.missing(pointer, addr+offset, target)
 	}
