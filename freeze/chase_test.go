@@ -292,6 +292,50 @@ func TestCgroupsLeadBackToThemselves(t *testing.T) {
 	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.level").Err(), new(*runtime.Contradiction))
 }
 
+// A kernel's object that ends in a flexible array has it as far as its slab's
+// objects go.
+func TestFlexibleArraysOfTheKernelsObjectsAreCopied(t *testing.T) {
+	for name, row := range map[string]struct {
+		place func(g *guest) uint64
+		want  int
+	}{
+		"in a slab":               {func(g *guest) uint64 { return g.Slab(g.SlabCache("kmalloc-1k", 1024)) + 1024 }, 64},
+		"at the end of an object": {func(g *guest) uint64 { return g.Slab(g.SlabCache("kmalloc-512", 512)) }, 0},
+		"in no slab":              {func(g *guest) uint64 { return g.Slab(0) }, 0},
+		"not mapped one to one":   {func(g *guest) uint64 { return g.Vmalloc(1024) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest()
+			a := row.place(g)
+			g.Put(memimage.Addr(a, "cgroup", "self.cgroup"), a, 8)
+			for i := range row.want {
+				g.Put(memimage.Addr(a, "cgroup", "ancestors")+uint64(8*i), uint64(1000+i), 8)
+			}
+			casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: runtime.SpaceKernel}}
+			snap := g.followed(t, freeze.Options{}, casts, a)
+			requireAncestors(t, snap, row.want)
+			var file bytes.Buffer
+			_, err := snap.WriteTo(&file)
+			require.NoError(t, err)
+			read, err := runtime.Read(&file)
+			require.NoError(t, err)
+			requireAncestors(t, read, row.want)
+		})
+	}
+}
+
+func requireAncestors(t *testing.T, snap *runtime.Snapshot, n int) {
+	t.Helper()
+	ancestors := snap.Map("tasks").At(0).Get("weight.ancestors")
+	require.NoError(t, ancestors.Err())
+	require.Equal(t, n, ancestors.Len())
+	for i := range n {
+		got, err := ancestors.Get(fmt.Sprintf("[%d]", i)).Uint64()
+		require.NoError(t, err)
+		require.EqualValues(t, 1000+i, got)
+	}
+}
+
 // stash makes the BTF of a program that keeps nodes which it has allocated
 // (bpf_obj_new): struct stash { struct node __kptr *node; }, and struct node
 // { u64 id; struct node __kptr *next; }.

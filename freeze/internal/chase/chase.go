@@ -218,6 +218,9 @@ func (c *Chase) copy(o *runtime.KernelObject, t target) (runtime.Fault, string) 
 	if !isKernel(t.addr) {
 		return runtime.FaultContradiction, "it is no address of the kernel"
 	}
+	if t.typ.open {
+		size = max(size, c.claims.room(c.mem, t.addr))
+	}
 	if c.bytes+size > c.limits.Bytes {
 		c.left.bytes++
 		return runtime.FaultLimit, fmt.Sprintf("the objects of the kernel reach %d bytes", c.limits.Bytes)

@@ -36,6 +36,7 @@ type Claims struct {
 	cache   kmem.Field // of struct slab: slab_cache
 	name    kmem.Field // of struct kmem_cache
 	size    kmem.Field
+	object  field      // object_size, without what is behind each object
 	pad     kmem.Field // red_left_pad, in front of each object
 	hasPad  bool
 	slab    uint64 // what page_type has for slabs
@@ -48,6 +49,7 @@ type Claims struct {
 type cacheInfo struct {
 	name string
 	size uint64 // bytes from one object to the next
+	room uint64 // bytes of an object that are its own
 	pad  uint64 // bytes in front of each
 	ok   bool
 }
@@ -95,6 +97,7 @@ func (c *Claims) resolve() {
 	c.name, ok[2] = c.lookup("kmem_cache", "name")
 	c.size, ok[3] = c.lookup("kmem_cache", "size")
 	c.known = err == nil && ok == [4]bool{true, true, true, true}
+	c.object.Field, c.object.ok = c.lookup("kmem_cache", "object_size")
 	c.pad, c.hasPad = c.lookup("kmem_cache", "red_left_pad")
 	c.typ, c.hasType = c.lookup("page", "page_type")
 	if c.slab, c.hasType = c.pageTypeOfSlabs(); !c.hasType {
@@ -172,7 +175,12 @@ func (c *Claims) info(mem *kmem.Space, cache kmem.Addr) cacheInfo {
 	size, sizeErr := mem.Fetch(cache, c.size)
 	if err == nil && sizeErr == nil {
 		info.name, info.ok = cString(mem, kmem.Addr(name))
-		info.size = size
+		info.size, info.room = size, size
+		if c.object.ok {
+			if room, err := mem.Fetch(cache, c.object.Field); err == nil {
+				info.room = min(room, size)
+			}
+		}
 		if c.hasPad {
 			info.pad, _ = mem.Fetch(cache, c.pad)
 		}
@@ -235,6 +243,24 @@ func (c *Claims) inSlab(mem *kmem.Space, a kmem.Addr, t *Type) string {
 		return fmt.Sprintf("it is %d bytes into an object of its slab cache", (uint64(a-first)-info.pad)%info.size)
 	}
 	return ""
+}
+
+// room is how many bytes there are at an address up to the end of the slab's object
+// that it is in; 0 if that is not known.
+func (c *Claims) room(mem *kmem.Space, a kmem.Addr) int {
+	if !c.known || c.mem.Text.Contains(a) || !c.mem.Direct.Contains(a) {
+		return 0
+	}
+	first, page, err := c.slabOf(mem, a)
+	if err != nil || c.typ.Uint(page)>>(8*(c.typ.Size-1)) != c.slab {
+		return 0
+	}
+	info := c.info(mem, c.cache.Addr(page))
+	if !info.ok || info.size == 0 || uint64(a-first) < info.pad {
+		return 0
+	}
+	in := (uint64(a-first) - info.pad) % info.size
+	return int(min(max(info.room, in)-in, maxObject))
 }
 
 // elsewhere says what contradicts that there is a t outside of slabs; empty if

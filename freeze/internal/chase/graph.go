@@ -59,7 +59,7 @@ func (p *Planner) object(s *runtime.Shape) *Type {
 	if s.Size <= 0 || s.Size > maxObject {
 		return nil
 	}
-	t := &Type{Name: s.Name, Shape: s, own: true}
+	t := &Type{Name: s.Name, Shape: s, own: true, open: s.OpenEnded()}
 	p.allocated[s] = t
 	t.plan = p.plan(s)
 	return t

@@ -17,6 +17,7 @@ type Type struct {
 	plan  *Plan          // the pointers in it that are followed, nil for none
 	claim claim
 	own   bool // it is the program's
+	open  bool // objects go on behind the size of the type, as far as the slab's have room
 }
 
 // Plan is where the pointers in a value are. The zero Plan has none.
@@ -253,7 +254,7 @@ func (p *Planner) Type(name string) *Type {
 	if err != nil || shape.Size <= 0 || shape.Size > maxObject {
 		return nil
 	}
-	t := &Type{Name: name, Shape: shape, claim: p.claims.of(name)}
+	t := &Type{Name: name, Shape: shape, claim: p.claims.of(name), open: shape.OpenEnded()}
 	p.types[name] = t
 	return t
 }

@@ -27,9 +27,9 @@ var structs = map[string]struct {
 	"page":    {PageStructSize, []member{{"flags", 0, 8, 0}, {"compound_head", 16, 8, 0}, {"page_type", 52, 4, 0}}},
 	"slab":    {PageStructSize, []member{{"flags", 0, 8, 0}, {"slab_cache", 8, 8, 0}}},
 	"kmem_cache": {192, []member{
-		{"size", 28, 4, 0}, {"name", 96, 8, 0}, {"list.next", 112, 8, 0},
+		{"size", 28, 4, 0}, {"object_size", 32, 4, 0}, {"name", 96, 8, 0}, {"list.next", 112, 8, 0},
 	}},
-	"cgroup": {512, []member{{"kn", 40, 8, 0}, {"self.cgroup", 64, 8, 0}, {"bpf_cgrp_storage", 88, 8, 0}, {"level", 200, 4, 0}}},
+	"cgroup": {512, []member{{"kn", 40, 8, 0}, {"self.cgroup", 64, 8, 0}, {"bpf_cgrp_storage", 88, 8, 0}, {"level", 200, 4, 0}, {"ancestors", 512, 8, -1}}},
 	"bpf_map": {256, []member{
 		{"map_type", 8, 4, 0}, {"key_size", 12, 4, 0}, {"value_size", 20, 4, 0}, {"max_entries", 24, 4, 0},
 		{"map_flags", 28, 4, 0}, {"map_extra", 32, 8, 0}, {"id", 44, 4, 0}, {"btf", 48, 8, 0},

@@ -22,6 +22,7 @@ func (m *Image) SlabCache(name string, size int) uint64 {
 	m.Write(text, []byte(name))
 	m.set(a, t, "name", text)
 	m.set(a, t, "size", uint64(size))
+	m.set(a, t, "object_size", uint64(size))
 	head := m.Symbols["slab_caches"]
 	m.set(a, t, "list.next", m.Get(head))
 	m.Write(head, words(Addr(a, t, "list.next")))
