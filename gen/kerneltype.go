@@ -304,17 +304,28 @@ type kernelCopy struct {
 	prune    *pruner
 }
 
+// structure copies a struct. Its members are flat in the copy, but for flexible
+// arrays: those are behind all others there.
 func (c *kernelCopy) structure(s *runtime.Shape, chosen selection, depth int) *runtime.Shape {
-	out := *s
+	out, behind := *s, &runtime.Shape{Kind: runtime.KindUnion}
 	out.Members = nil
 	for _, m := range s.Fields() {
 		sub, ok := chosen[m.Name]
 		if chosen != nil && !ok {
 			continue
 		}
-		if m.Type = c.value(m.Type, sub, depth-1); m.Type != nil {
+		end, isTail := m.Tail()
+		switch m.Type = c.value(m.Type, sub, depth-1); {
+		case m.Type == nil:
+		case m.Type.IsFlexible() && isTail && end == 0:
+			m.Offset = 0
+			behind.Members = append(behind.Members, m)
+		case !m.Type.IsFlexible():
 			out.Members = append(out.Members, m)
 		}
+	}
+	if len(behind.Members) > 0 {
+		out.Members = append(out.Members, runtime.Member{Offset: out.Size, Type: behind})
 	}
 	return &out
 }
@@ -322,7 +333,7 @@ func (c *kernelCopy) structure(s *runtime.Shape, chosen selection, depth int) *r
 // value copies the type of a member, nil if nothing of it is left.
 func (c *kernelCopy) value(s *runtime.Shape, chosen selection, depth int) *runtime.Shape {
 	u := s.Underlying()
-	if u == nil || depth == 0 || u.Size == 0 {
+	if u == nil || depth == 0 || u.Size == 0 && !u.IsFlexible() {
 		return nil
 	}
 	switch u.Kind {

@@ -2,6 +2,7 @@ package values_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/values"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/scenario"
 )
 
 // requireFlexible reads flexible arrays of globals, which have the elements that
@@ -18,12 +20,35 @@ func requireFlexible(t *testing.T, vm *ktest.VM, frozen *ktrt.Snapshot) {
 	requireFlexibleTyped(t, frozen)
 	requireFlexibleByPath(t, frozen)
 	requireFlexibleDumped(t, frozen)
+	requireFlexibleBehindPointers(t, vm)
 
 	snap := values.Bind(t, frozen)
 	require.NoError(t, vm.Write(t.Context(), ktest.Set(snap, &snap.Data().First.Tail[2], 77), ktest.Set(snap, &snap.Data().Bitmap.Words[1], 78)))
 	written := values.Bind(t, vm.Freeze("written")).Data()
 	require.Equal(t, []uint16{11, 12, 77}, written.First.Tail)
 	require.Equal(t, [2]uint64{5, 78}, written.Bitmap.Fixed)
+}
+
+// requireFlexibleBehindPointers follows pointers to a global and to an object of the
+// kernel: a cgroup two levels down, which knows its ancestors and itself.
+func requireFlexibleBehindPointers(t *testing.T, vm *ktest.VM) {
+	t.Helper()
+	require.NoError(t, vm.Cgroup(t.Context(), scenario.Cgroup{Name: "deep"}))
+	frozen := vm.Freeze("deep")
+	bss := values.Bind(t, frozen).Bss()
+	require.Equal(t, values.Flex{N: 2, Tail: []uint16{21, 22}}, *bss.SecondAt)
+	tail, err := frozen.Var("second_at").Get("tail[1]").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, 22, tail)
+
+	cgroup := bss.Newest.Deref()
+	require.EqualValues(t, bss.Level, cgroup.Level)
+	require.Positive(t, cgroup.Level)
+	require.Greater(t, len(cgroup.Ancestors), int(cgroup.Level))
+	require.Equal(t, bss.Newest, cgroup.Ancestors[cgroup.Level])
+	byPath, err := frozen.Var("newest").Get(fmt.Sprintf("ancestors[%d]", cgroup.Level)).Uint64()
+	require.NoError(t, err)
+	require.Equal(t, bss.Newest.Addr(), byPath)
 }
 
 func requireFlexibleTyped(t *testing.T, s *ktrt.Snapshot) {

@@ -62,9 +62,26 @@ struct bitmap { u32 n; union { u64 fixed[2]; u64 words[0]; }; u32 behind; } bitm
 union padded { u8 bytes[8]; struct flex flex; } padded = { { 2, 0, 0, 0, 41, 0, 42 } };
 struct nested { u32 n; union { u32 one[2]; struct flex flex; } u; } nested = { 1, { { 1, 51 } } };
 
+/* pointers to what is larger than its type: a global, and an object of the kernel */
+struct flex *second_at;
+struct cgroup { int level; struct cgroup *ancestors[]; } __attribute__((preserve_access_index));
+u64 newest;
+u32 level;
+
+SEC("struct_ops.s/cgroup_init")
+s32 values_cgroup_init(u64 *ctx)
+{
+	struct cgroup *cgrp = (void *)ctx[0];
+
+	newest = (u64)cgrp;
+	level = cgrp->level;
+	return 0;
+}
+
 SEC("struct_ops.s/init")
 s32 values_init(void)
 {
+	second_at = &second;
 	for (u32 cpu = 0; cpu < 2; cpu++) {
 		u32 key = 1;
 		u64 *count = bpf_map_lookup_percpu_elem(&raw_counts, &key, cpu);
@@ -76,12 +93,14 @@ s32 values_init(void)
 }
 
 struct sched_ext_ops {
+	s32 (*cgroup_init)(struct cgroup *cgrp, void *args);
 	s32 (*init)(void);
 	char name[128];
 };
 
 SEC(".struct_ops.link")
 struct sched_ext_ops values_ops = {
+	.cgroup_init = (void *)values_cgroup_init,
 	.init = (void *)values_init,
 	.name = "values",
 };
