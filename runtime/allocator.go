@@ -21,7 +21,7 @@ type Allocator struct {
 	Size int    // bytes of an object, with the header in front of the payload
 
 	// Payload is the type of what is behind the header: that of the pointers to
-	// it in maps and variables. It is nil if there are none, or if they differ.
+	// it in maps and variables, or to headers of which the program shows it. It is nil if there are none, or if they differ.
 	Payload *Shape
 
 	Objects []AllocatedObject // ascending by ID
@@ -300,21 +300,23 @@ func (w *treeWalk) at(addr uint64, size int, what string) ([]byte, error) {
 func (r *reader) indexAllocated() {
 	index := &r.allocated
 	index.at, index.like = make(map[uint64]*Allocator), make(map[likeKey]*Shape)
-	payloads := make(map[uint64]*payload)
+	payloads, headers := make(map[uint64]*payload), make(map[uint64]*payload)
 	all := make([]payload, len(index.list))
 	for i := range index.list {
 		a := &index.list[i]
 		all[i].of = a
 		for _, o := range a.Objects {
 			index.at[o.Addr] = a
-			payloads[o.Addr+allocatedHeader] = &all[i]
+			payloads[o.Addr+allocatedHeader], headers[o.Addr] = &all[i], &all[i]
 		}
 	}
 	if len(payloads) == 0 {
 		return
 	}
 	see := func(pointer *Shape, addr uint64) {
-		if p := payloads[r.memory.canonical(addr)]; p != nil {
+		if behind, ok := stripTypedefs(pointer.Elem).Payload(); ok && headers[r.memory.canonical(addr)] != nil {
+			headers[r.memory.canonical(addr)].see(behind.Type)
+		} else if p := payloads[r.memory.canonical(addr)]; p != nil {
 			p.see(pointer.Elem)
 		}
 	}
@@ -396,6 +398,15 @@ func (r *reader) eachPointer(data []byte, s *Shape, depth int, see func(pointer 
 			}
 		}
 	}
+}
+
+// isAllocated tells whether a pointer leads to an object of an allocator, of whose
+// type the program has at most the header.
+func (r *reader) isAllocated(s *Shape, addr uint64) bool {
+	if _, ok := stripTypedefs(s).Payload(); ok {
+		return r.allocators().at[r.memory.canonical(addr)] != nil
+	}
+	return r.asAllocated(s, addr) != nil
 }
 
 // asAllocated returns the struct that is at an address where a pointer leads to

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -122,6 +123,28 @@ func TestPointersToWhatIsOnlyDeclaredLeadToObjectsOfAnAllocator(t *testing.T) {
 		require.EqualValues(t, 64, id)
 	}
 	require.Empty(t, entry.Get("data.payload.weight").Annotation())
+}
+
+// A pointer to a header says what is behind it, if that was found.
+func TestHeadersSayWhatIsBehindThem(t *testing.T) {
+	s := allocating(t, nil)
+	clear(s.Maps[0].Values[40:48]) // the variable that points to a payload
+	ctx := s.Programs[0].Shapes[slices.IndexFunc(s.Programs[0].Shapes, func(s *Shape) bool { return s.Name == "task_ctx" })]
+	header := &Shape{Kind: KindStruct, Name: "a_data", Size: 24, Members: []Member{{Name: "payload", Offset: 8, Type: ctx, Tags: []string{PayloadTag}}}}
+	value := *s.Maps[2].Value
+	value.Members = append([]Member(nil), value.Members...)
+	value.Members[0].Type = &Shape{Kind: KindPointer, Size: 8, Elem: header}
+	s.Maps[2].Value = &value
+
+	require.Equal(t, "task_ctx", s.Allocators()[0].Payload.Name)
+	data := s.Map("ctxs").At(0).Get("data")
+	require.Equal(t, "sdt_alloc", data.Annotation())
+	weight, err := data.Get("payload.weight").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, 300, weight)
+	weight, err = s.Map("ctxs").At(0).Get("hidden.payload.weight").Uint64()
+	require.NoError(t, err, "which is only declared as a header")
+	require.EqualValues(t, 300, weight)
 }
 
 func TestAllocatorsThatAreBrokenSaySo(t *testing.T) {

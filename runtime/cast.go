@@ -38,7 +38,7 @@ func (v Value) Annotation() string {
 		return ""
 	}
 	r, addr := v.root.m.r, v.load(u)
-	allocated := r.asAllocated(u.Elem, addr) != nil
+	allocated := r.isAllocated(u.Elem, addr)
 	switch {
 	case u.IsCast() && allocated:
 		return "cast→arena (sdt_alloc)"
