@@ -31,6 +31,11 @@ type Options struct {
 
 	Renames []Rename
 
+	// Payloads says what is behind the headers of allocations, for each place that
+	// holds pointers to them: "task_slot.data=struct task_ctx", or
+	// "task_slot.data+16=struct task_ctx" with the size of the header.
+	Payloads []string
+
 	// Header is the text of a comment above everything, such as a license.
 	Header string
 

@@ -6,7 +6,7 @@ import "slices"
 // several things: such as one that a generated file was made with, before the
 // object was rebuilt.
 type ChoiceError struct {
-	Flag  string // map, type, rename or fields
+	Flag  string // map, type, rename, payload or fields
 	Value string // of the flag; of fields the path of what there is not
 	Err   error
 }
@@ -33,6 +33,10 @@ func (o Options) Without(choice *ChoiceError) (rest Options, ok bool) {
 		n := len(o.Renames)
 		o.Renames = slices.DeleteFunc(slices.Clone(o.Renames), func(r Rename) bool { return r.String() == choice.Value })
 		return o, len(o.Renames) < n
+	case "payload":
+		n := len(o.Payloads)
+		o.Payloads = drop(o.Payloads)
+		return o, len(o.Payloads) < n
 	}
 	return o, false
 }

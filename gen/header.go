@@ -33,6 +33,7 @@ func (o *Options) Flags() string {
 		renames = append(renames, r.String())
 	}
 	add("rename", renames)
+	add("payload", o.Payloads)
 	if o.Split != 0 {
 		add("split", []string{strconv.Itoa(o.Split)})
 	}
@@ -79,6 +80,8 @@ func (o *Options) readFlags(text string) error {
 			o.Maps = values
 		case "-type":
 			o.Types = values
+		case "-payload":
+			o.Payloads = values
 		case "-split":
 			if o.Split, err = strconv.Atoi(words[1]); err != nil {
 				return err

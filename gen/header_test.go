@@ -39,3 +39,10 @@ func TestHeadersBecomeComments(t *testing.T) {
 		require.ErrorContains(t, err, want, "%q", text)
 	}
 }
+
+func TestPayloadsAreKeptInTheHeader(t *testing.T) {
+	o := gen.Options{Payloads: []string{"task_slot.data=struct task_ctx", "cpu_slot.head+16=cpu_ctx"}}
+	got, err := gen.ReadChoices([]byte("// choices: " + o.Flags() + "\npackage p\n"))
+	require.NoError(t, err)
+	require.Equal(t, o, got)
+}

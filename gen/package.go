@@ -47,7 +47,7 @@ func BuildPackage(objs []*object.Object, opts Options) (*Package, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	parts, err := newParts(objs)
+	parts, err := newParts(objs, opts.Payloads)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +84,10 @@ func (o *Options) check() error {
 }
 
 // newParts gives each object its name in the package.
-func newParts(objs []*object.Object) ([]*part, error) {
+func newParts(objs []*object.Object, payloads []string) ([]*part, error) {
 	parts := make([]*part, len(objs))
 	for i, obj := range objs {
 		p := &part{obj: obj, casts: cast.Analyze(obj).Casts(), shapes: ktbtf.NewShapes(obj.Types), kernels: kernelTypes(obj), word: ObjectWord(obj.Name)}
-		p.shapes.Casts(p.casts)
 		if len(objs) > 1 {
 			p.prefix = exported(p.word)
 		}
@@ -98,6 +97,12 @@ func newParts(objs []*object.Object) ([]*part, error) {
 			}
 		}
 		parts[i] = p
+	}
+	if err := applyPayloads(parts, payloads); err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		p.shapes.Casts(p.casts)
 	}
 	return parts, nil
 }

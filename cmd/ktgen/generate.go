@@ -13,7 +13,7 @@ import (
 	"github.com/ktgen/ktgen/object"
 )
 
-const generateSynopsis = "-object FILE... [-package NAME] [-output FILE] [-map NAMES] [-type NAMES] [-rename OLD=NEW] [-fields TYPE:MEMBER,...] [-tags EXPR] [-header FILE] [-split LINES]"
+const generateSynopsis = "-object FILE... [-package NAME] [-output FILE] [-map NAMES] [-type NAMES] [-rename OLD=NEW] [-payload FIELD=TYPE] [-fields TYPE:MEMBER,...] [-tags EXPR] [-header FILE] [-split LINES]"
 
 // generate writes the code for an object.
 func (t *tool) generate(args []string) error {
@@ -84,6 +84,7 @@ func choiceFlags(set *flag.FlagSet) *gen.Options {
 	opts := new(gen.Options)
 	set.Var((*list)(&opts.Maps), "map", "generate only these maps and sections, by `names` or patterns: -map 'stats_*,.bss' (with -type: and those types)")
 	set.Var((*list)(&opts.Types), "type", "generate only these types, by `names`: -type task_ctx,'enum policy'; each gets a function that reads it at an address (with -map: and those maps)")
+	set.Var((*list)(&opts.Payloads), "payload", "what is behind the header that a `FIELD=TYPE` points to, where an allocator hands out memory without a type: -payload 'task_slot.data=struct task_ctx', or task_slot.data+16=... with the size of the header (default: what the instructions show, see ktgen casts)")
 	set.IntVar(&opts.Split, "split", 0, fmt.Sprintf("divide a file of more than that many `lines`: into NAME.go with what is for all maps, and NAME_2.go and so on with the maps in their order and the types that they need; -1 is never (default %d)", gen.DefaultSplit))
 	set.Func("rename", "give something the Go name NEW, as `OLD=NEW`: -rename task_ctx=Task, 'map stats=Counters', .bss=Globals, task_ctx.nr=Count", func(text string) error {
 		for one := range strings.SplitSeq(text, ",") {

@@ -60,6 +60,14 @@ struct {
 	__type(value, struct cpu_slot);
 } cpu_slots SEC(".maps");
 
+/* A header in front of a few words: what is there is no larger. */
+struct word_head {
+	u32 uses;
+	u32 size;
+	u64 words[2];
+};
+
+struct word_head __arena *words;
 char __arena *task_pool;
 char __arena *cpu_pool;
 u64 task_size;
@@ -72,6 +80,7 @@ __hidden int alloc_init(u64 size)
 	task_size = size + sizeof(struct sdt_data);
 	task_pool = bpf_arena_alloc_pages(&arena, NULL, 32, NUMA_NO_NODE, 0);
 	cpu_pool = bpf_arena_alloc_pages(&arena, NULL, 1, NUMA_NO_NODE, 0);
+	words = (struct word_head __arena *)(cpu_pool + MAX_CPUS * CPU_SIZE);
 	return task_pool && cpu_pool ? 0 : -12;
 }
 

@@ -1,0 +1,280 @@
+package gen
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file takes the user's word for what is behind the headers of allocations.
+
+// payloadChoice is what a -payload says: task_slot.data+8=struct task_ctx.
+type payloadChoice struct {
+	text   string
+	place  string // task_slot.data
+	behind int    // bytes of the header; -1 if it is not said
+	typ    string // struct task_ctx
+}
+
+func parsePayload(text string) (payloadChoice, error) {
+	place, typ, ok := strings.Cut(text, "=")
+	c := payloadChoice{text: text, place: strings.TrimSpace(place), behind: -1, typ: strings.TrimSpace(typ)}
+	if at := strings.LastIndexByte(c.place, '+'); at >= 0 {
+		n, err := strconv.ParseUint(c.place[at+1:], 10, 16)
+		if err != nil {
+			return c, fmt.Errorf("-payload %q: %q is no number of bytes of a header", text, c.place[at+1:])
+		}
+		c.place, c.behind = c.place[:at], int(n)
+	}
+	if !ok || c.place == "" || c.typ == "" {
+		return c, fmt.Errorf("-payload %q is not FIELD=TYPE, such as \"task_slot.data=struct task_ctx\"", text)
+	}
+	return c, nil
+}
+
+// applyPayloads adds what the user said to the casts of each object, in place of
+// what was found. It returns a [*ChoiceError] for what no object has.
+func applyPayloads(parts []*part, choices []string) error {
+	for _, text := range choices {
+		c, err := parsePayload(text)
+		if err != nil {
+			return err
+		}
+		var refused []error
+		for _, p := range parts {
+			own := c
+			if len(parts) > 1 {
+				own.place = strings.TrimPrefix(own.place, p.word+":")
+			}
+			if err := p.applyPayload(own); err != nil {
+				refused = append(refused, fmt.Errorf("%s: -payload %q: %w", p.obj.Name, text, err))
+			}
+		}
+		if len(refused) == len(parts) {
+			return &ChoiceError{"payload", text, refused[0]}
+		}
+	}
+	return nil
+}
+
+func (p *part) applyPayload(c payloadChoice) error {
+	at, err := p.payloadPlace(c.place)
+	if err != nil {
+		return err
+	}
+	target, err := p.payloadType(c.typ)
+	if err != nil {
+		return err
+	}
+	if c.behind < 0 {
+		if c.behind, err = p.headerSize(at); err != nil {
+			return err
+		}
+	}
+	if err := at.fits(c, target); err != nil {
+		return err
+	}
+	p.casts = slices.DeleteFunc(p.casts, func(old runtime.Cast) bool { return old.In == at.in && old.Path == at.path })
+	p.casts = append(p.casts, runtime.Cast{In: at.in, Path: at.path, To: ktbtf.Spell(target), Behind: c.behind})
+	return nil
+}
+
+// pointerPlace is a place in the program's data that can hold pointers to headers,
+// or to something that nothing declares.
+type pointerPlace struct {
+	in, path string         // as a [runtime.Cast] has them
+	shape    *runtime.Shape // underlying
+}
+
+// name is how users call a place: task_slot.data, .bss.head, map heads.
+func (p pointerPlace) name() string {
+	if p.path == "" {
+		return p.in
+	}
+	_, container, _ := strings.Cut(p.in, " ")
+	return container + "." + p.path
+}
+
+// header is the struct that a place is declared to point to, nil for none.
+func (p pointerPlace) header() *runtime.Shape {
+	if p.shape.Kind != runtime.KindPointer {
+		return nil
+	}
+	u := p.shape.Elem.Underlying()
+	if u == nil || u.Kind != runtime.KindFwd && u.Kind != runtime.KindStruct {
+		return nil
+	}
+	return u
+}
+
+// fits checks that the payload has room in a header whose size is known.
+func (p pointerPlace) fits(c payloadChoice, target btf.Type) error {
+	size, err := btf.Sizeof(target)
+	if err != nil || size == 0 {
+		return fmt.Errorf("%s has no size", ktbtf.Spell(target))
+	}
+	header := p.header()
+	if header != nil && c.behind == 0 {
+		return fmt.Errorf("%s is declared to lead to a header, %s, and so not to %s itself", p.name(), runtime.CType(header), ktbtf.Spell(target))
+	}
+	if header == nil || header.Kind == runtime.KindFwd || header.Size <= c.behind {
+		return nil
+	}
+	if room := header.Size - c.behind; size > room {
+		return fmt.Errorf("%s has %d bytes, and %s has %d behind its first %d", ktbtf.Spell(target), size, runtime.CType(header), room, c.behind)
+	}
+	return nil
+}
+
+// payloadPlace returns the place of a name, which is its path alone if no other
+// struct has one like that.
+func (p *part) payloadPlace(name string) (pointerPlace, error) {
+	all := p.pointerPlaces()
+	var names []string
+	var alike []pointerPlace
+	for _, at := range all {
+		if at.name() == name || at.in+"."+at.path == name {
+			return at, nil
+		}
+		if at.path == name {
+			alike = append(alike, at)
+		}
+		names = append(names, at.name())
+	}
+	switch len(alike) {
+	case 0:
+		return pointerPlace{}, fmt.Errorf("%s is no pointer to a header, no void * and no integer of 8 bytes in the program's maps and variables%s", name, near(name, names))
+	case 1:
+		return alike[0], nil
+	}
+	return pointerPlace{}, fmt.Errorf("%s can be %s or %s: say which", name, alike[0].name(), alike[1].name())
+}
+
+// pointerPlaces lists the places of the program's data, those that pointers lead to
+// included.
+func (p *part) pointerPlaces() []pointerPlace {
+	w := placeWalk{seen: make(map[*runtime.Shape]bool)}
+	shapes := ktbtf.NewShapes(p.obj.Types)
+	for _, m := range p.obj.Maps {
+		if m.Type != structOps && m.Value != nil {
+			w.root("map "+m.Name, shapes, m.Value)
+		}
+	}
+	for _, s := range p.obj.Sections {
+		if s.Type != nil && s.Kind != object.Kconfig {
+			w.root("section "+s.Name, shapes, s.Type)
+		}
+	}
+	slices.SortStableFunc(w.places, func(a, b pointerPlace) int { return w.rank(a) - w.rank(b) })
+	return w.places
+}
+
+// placeWalk goes through types, each once.
+type placeWalk struct {
+	seen   map[*runtime.Shape]bool
+	places []pointerPlace
+}
+
+// rank puts pointers to headers first, and integers last.
+func (w *placeWalk) rank(p pointerPlace) int {
+	switch {
+	case p.header() != nil:
+		return 0
+	case p.shape.Kind == runtime.KindPointer:
+		return 1
+	}
+	return 2
+}
+
+func (w *placeWalk) root(in string, shapes *ktbtf.Shapes, t btf.Type) {
+	if s, err := shapes.Of(t); err == nil {
+		w.walk(in, "", s, maxNesting)
+	}
+}
+
+func (w *placeWalk) walk(in, path string, s *runtime.Shape, depth int) {
+	u := s.Underlying()
+	if u == nil || depth == 0 {
+		return
+	}
+	switch u.Kind {
+	case runtime.KindInt:
+		if u.Size == 8 {
+			w.places = append(w.places, pointerPlace{in, path, u})
+		}
+	case runtime.KindPointer:
+		switch target := u.Elem.Underlying(); {
+		case target == nil:
+		case target.Kind == runtime.KindStruct:
+			w.places = append(w.places, pointerPlace{in, path, u})
+			w.walk(in, path, target, depth-1)
+		case target.Kind == runtime.KindFwd, target.Kind == runtime.KindVoid:
+			w.places = append(w.places, pointerPlace{in, path, u})
+		}
+	case runtime.KindArray:
+		w.walk(in, path+"[]", u.Elem, depth-1)
+	case runtime.KindStruct, runtime.KindUnion, runtime.KindSection:
+		if u.Name != "" {
+			if w.seen[u] {
+				return
+			}
+			w.seen[u] = true
+			if in, path = runtime.CType(u), ""; u.Kind == runtime.KindSection {
+				in = "section " + u.Name
+			}
+		}
+		for _, m := range u.Fields() {
+			if m.Bits == 0 {
+				w.walk(in, strings.TrimPrefix(path+"."+m.Name, "."), m.Type, depth-1)
+			}
+		}
+	}
+}
+
+// payloadType returns the type of a name.
+func (p *part) payloadType(name string) (btf.Type, error) {
+	b := &builder{part: p}
+	t, err := b.typeNamed(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case t == nil:
+		return nil, fmt.Errorf("the object defines no %s%s", name, b.nearType(name))
+	}
+	return t, nil
+}
+
+// headerSize is how many bytes are in front of the payload where that is not said:
+// those before the array that the header ends in; of one that is only declared, as
+// many as the program moves pointers by, or the id of tools/sched_ext/scx_sdt.h.
+func (p *part) headerSize(at pointerPlace) (int, error) {
+	header := at.header()
+	if header == nil {
+		return 0, nil
+	}
+	if header.Kind == runtime.KindStruct {
+		if len(header.Members) > 0 {
+			if last := header.Members[len(header.Members)-1]; last.Type.Underlying().Kind == runtime.KindArray {
+				return last.Offset, nil
+			}
+		}
+		return 0, fmt.Errorf("%s is declared to lead to %s, which ends in no array: say how many bytes of it are in front of the payload, such as %[1]s+8=...", at.name(), runtime.CType(header))
+	}
+	for _, c := range p.casts {
+		if c.In == at.in && c.Path == at.path && c.Behind > 0 {
+			return c.Behind, nil
+		}
+	}
+	var id *btf.Union
+	if p.obj.Types.TypeByName("sdt_id", &id) == nil && id.Size == 8 {
+		return 8, nil
+	}
+	return 0, fmt.Errorf("struct %s is only declared: say how many bytes of it are in front of the payload, such as %s+8=...", header.Name, at.name())
+}
