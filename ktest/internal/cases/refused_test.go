@@ -3,6 +3,7 @@ package cases_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,30 +12,38 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 )
 
-// TestRefusedSchedulersSayWhatToChange attaches a scheduler whose timeout is above
-// the kernel's limit, as ktest loads it and as libbpf does.
+// refusals are schedulers whose objects the kernel does not take, and what is said
+// of them, as ktest loads them and as libbpf does.
+var refusals = map[string]struct{ object, libbpf string }{
+	"timeout": {
+		"struct_ops map s5_ops: timeout_ms 60000 is above the kernel's limit of 30000 (argument list too long)",
+		"such as timeout_ms of sched_ext_ops",
+	},
+	"percpu_wide": {
+		"creating map wide_ones (PerCPUArray): a value has 40000 bytes, above the kernel's limit of 32768 in a map that is per CPU",
+		`the kernel does not make the map "wide_ones": E2BIG, a number of it is too large: the size of its values (32768 bytes in a map that is per CPU), of its keys, or max_entries`,
+	},
+}
+
 func TestRefusedSchedulersSayWhatToChange(t *testing.T) {
 	loader := compileLoader(t)
-	const object = "testdata/timeout.bpf.o"
-	for how, row := range map[string]struct {
-		scheduler ktest.Scheduler
-		want      []string
-	}{
-		"object": {ktest.Object(object), []string{"struct_ops map s5_ops: timeout_ms 60000 is above the kernel's limit of 30000 (argument list too long)"}},
-		"libbpf": {ktest.Binary(loader, guestObject), []string{"such as timeout_ms of sched_ext_ops"}},
-	} {
-		t.Run(how, func(t *testing.T) {
-			vm := ktest.Boot(t, ktest.Config{CPUs: 2})
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			contents, err := os.ReadFile(object)
-			require.NoError(t, err)
-			require.NoError(t, vm.WriteFile(ctx, guestObject, contents, 0o644))
-			err = vm.Attach(ctx, row.scheduler)
-			t.Log(err)
-			for _, want := range row.want {
-				require.ErrorContains(t, err, want)
-			}
+	for name, want := range refusals {
+		object := filepath.Join("testdata", name+".bpf.o")
+		t.Run(name+"/object", func(t *testing.T) { requireRefused(t, object, ktest.Object(object), want.object) })
+		t.Run(name+"/libbpf", func(t *testing.T) {
+			requireRefused(t, object, ktest.Binary(loader, guestObject), want.libbpf)
 		})
 	}
+}
+
+func requireRefused(t *testing.T, object string, scheduler ktest.Scheduler, said string) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	contents, err := os.ReadFile(object)
+	require.NoError(t, err)
+	require.NoError(t, vm.WriteFile(ctx, guestObject, contents, 0o644))
+	err = vm.Attach(ctx, scheduler)
+	t.Log(err)
+	require.ErrorContains(t, err, said)
 }

@@ -123,20 +123,10 @@ func (e *LoaderError) Error() string {
 	if e.Output == "" {
 		return meanwhile(s+", and wrote nothing", e.Kernel)
 	}
-	for _, h := range hints {
-		if strings.Contains(strings.ToLower(e.Output), h.output) {
-			s += "; " + h.hint
-		}
+	for _, hint := range hintsFor(e.Output) {
+		s += "; " + hint
 	}
 	return meanwhile(s+"; it wrote:\n"+excerpt.Lines(e.Output, shownFirst, shownLines-shownFirst), e.Kernel)
-}
-
-// hints are what the words that programs repeat of the kernel's errors and of
-// libbpf's can mean for a scheduler. Objects that ktest loads get exact reasons.
-var hints = []struct{ output, hint string }{
-	{"failed to open system kconfig", "it needs the kernel's configuration, which can be put into the guest as /boot/config-RELEASE"},
-	{"argument list too long", "\"argument list too long\" is the kernel's word for a number that is too large, such as timeout_ms of sched_ext_ops, or the value of a map that is per CPU: ktest.Object says which of an object"},
-	{"device or resource busy", "\"device or resource busy\" is the kernel's word for a scheduler beside another one, or for CPUs that have come or gone since it was loaded"},
 }
 
 // UnsupportedError is a guest whose kernel has no sched_ext.

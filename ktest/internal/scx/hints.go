@@ -1,0 +1,65 @@
+package scx
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// This file says what the errors that programs on libbpf repeat can mean for a
+// scheduler. Of objects that ktest loads exact reasons are given.
+
+// hint is what words in a program's output, in lower case, can mean.
+type hint struct {
+	words []string
+	means string
+}
+
+var hints = []hint{
+	{[]string{"failed to open system kconfig"}, "it needs the kernel's configuration, which can be put into the guest as /boot/config-RELEASE"},
+	{[]string{"argument list too long", "-e2big"}, "\"argument list too long\" is the kernel's word for a number that is too large, such as timeout_ms of sched_ext_ops, or the value of a map that is per CPU: ktest.Object says which of an object"},
+	{[]string{"device or resource busy", "-ebusy"}, "\"device or resource busy\" is the kernel's word for a scheduler beside another one, or for CPUs that have come or gone since it was loaded"},
+}
+
+// hintsFor returns what is to be said of a program's output.
+func hintsFor(output string) []string {
+	if why := refusedMap(output); why != "" {
+		return []string{why}
+	}
+	var all []string
+	lower := strings.ToLower(output)
+	for _, h := range hints {
+		if slices.ContainsFunc(h.words, func(w string) bool { return strings.Contains(lower, w) }) {
+			all = append(all, h.means)
+		}
+	}
+	return all
+}
+
+// mapLine is how libbpf says which map the kernel does not make
+// (bpf_object__create_maps in tools/lib/bpf/libbpf.c): by the error's name or, up
+// to v1.5, by its words and number.
+var mapLine = regexp.MustCompile(`map '([^'\n]{1,128})': failed to create: (?:(-E\w+)|.*\((-\d+)\))`)
+
+// mapErrors are what the kernel returns for maps, and what of a map it is about.
+var mapErrors = []struct{ name, number, means string }{
+	{"E2BIG", "-7", "a number of it is too large: the size of its values (32768 bytes in a map that is per CPU), of its keys, or max_entries"},
+	{"EINVAL", "-22", "it breaks a rule of its type: about map_flags, max_entries (of a ring buffer a power of two, and whole pages), or the size of its keys"},
+	{"ENOMEM", "-12", "it takes more memory than the guest has: lower max_entries, or give the guest more (ktest.Config.Memory)"},
+}
+
+// refusedMap says which map the kernel has refused to make, and for what; it is
+// empty if the output tells of none.
+func refusedMap(output string) string {
+	line := mapLine.FindStringSubmatch(output)
+	if line == nil {
+		return ""
+	}
+	for _, e := range mapErrors {
+		if line[2] == "-"+e.name || line[3] == e.number {
+			return fmt.Sprintf("the kernel does not make the map %q: %s, %s; ktest.Object says of an object what the kernel would take", line[1], e.name, e.means)
+		}
+	}
+	return fmt.Sprintf("the kernel does not make the map %q", line[1])
+}
