@@ -54,8 +54,17 @@ func analyse(path string, contents []byte) []runtime.Cast {
 	return casts
 }
 
-// useCasts makes captures follow the casts of a scheduler, if there is one, and
-// of Config.Objects.
+// overridden are the casts that were found, with those that the test says in place
+// of what was found there.
+func overridden(found, said []runtime.Cast) []runtime.Cast {
+	found = slices.DeleteFunc(slices.Clone(found), func(c runtime.Cast) bool {
+		return slices.ContainsFunc(said, func(s runtime.Cast) bool { return s.In == c.In && s.Path == c.Path })
+	})
+	return append(found, said...)
+}
+
+// useCasts makes captures follow the casts of a scheduler, if there is one, of
+// Config.Objects and of Config.Casts.
 func (vm *VM) useCasts(ctx context.Context, s Scheduler) error {
 	var casts []runtime.Cast
 	for _, path := range append(slices.Clone(vm.cfg.Objects), s.path) {
@@ -68,6 +77,7 @@ func (vm *VM) useCasts(ctx context.Context, s Scheduler) error {
 		}
 		casts = append(casts, found...)
 	}
+	casts = overridden(casts, vm.cfg.Casts)
 	vm.freezing.mu.Lock()
 	defer vm.freezing.mu.Unlock()
 	vm.freezing.casts = casts

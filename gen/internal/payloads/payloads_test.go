@@ -53,6 +53,29 @@ func TestPayloadsAreReadByTheirTypes(t *testing.T) {
 	require.EqualValues(t, workers.PIDs[0]*1000, seed)
 }
 
+// TestWhatATestSaysIsBehindHeadersIsShown says something else than the analysis
+// finds. Typed reads go by what the code was generated with.
+func TestWhatATestSaysIsBehindHeadersIsShown(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{
+		CPUs: 2, Scheduler: ktest.Object(objectFile),
+		Casts: []ktrt.Cast{{In: "struct task_slot", Path: "data", To: "struct cpu_ctx", Behind: 8}},
+	})
+	workers, err := vm.Work(t.Context(), ktest.Sleep, 1)
+	require.NoError(t, err)
+	frozen := vm.Freeze("running")
+	pid := workers.PIDs[0]
+	task := payloads.Bind(t, frozen).TaskSlots().Get(int32(pid)).Data.Payload
+	require.EqualValues(t, pid, task.Pid)
+
+	data := frozen.Map("task_slots").Lookup(pid).Get("data")
+	seed, err := data.Get("payload.last_pid").Int64() // its lower half
+	require.NoError(t, err)
+	require.EqualValues(t, int32(task.Seed), seed)
+	var text bytes.Buffer
+	require.NoError(t, dump.Text(&text, frozen, dump.Options{Maps: []string{"task_slots"}}))
+	require.Contains(t, text.String(), "payload: {nr_running: ")
+}
+
 // TestPayloadsAreReadWithoutTheAnalysis binds a snapshot of a guest of which nobody
 // has analysed the object, so that its pointers lead to what BTF declares.
 func TestPayloadsAreReadWithoutTheAnalysis(t *testing.T) {
