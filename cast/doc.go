@@ -67,6 +67,11 @@
 // offsets and sizes of accesses must fit exactly one struct. Nothing of that is
 // proof, so that a guess is for people, not for decoding.
 //
+// What is behind the header of an allocation, which is only declared or ends in a
+// flexible array, is typed in the same way, by the place that holds the pointer to
+// the header. There the names of members in lines of C count as likely: nothing
+// else tells in a program whose functions are all inlined.
+//
 // # What it does not do
 //
 // Unions are not looked at as tagged. The initial contents of sections are not
