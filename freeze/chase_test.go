@@ -249,6 +249,13 @@ func TestClaimsThatTheKernelContradictsAreNotBelieved(t *testing.T) {
 		"an object of another cache": {func(g *guest, tasks uint64) uint64 {
 			return g.taskAt(g.Slab(g.SlabCache("kmalloc-2k", size)), 7)
 		}, `the object there is of the slab cache "kmalloc-2k"`},
+		"an object of a cache whose name ends with its page": {func(g *guest, tasks uint64) uint64 {
+			cache, name := g.SlabCache("other", size), "kmalloc-2k\x00"
+			at := g.Vmalloc(memimage.PageSize) + memimage.PageSize - uint64(len(name))
+			g.Write(at, []byte(name))
+			g.Put(memimage.Addr(cache, "kmem_cache", "name"), at, 8)
+			return g.taskAt(g.Slab(cache), 7)
+		}, `the object there is of the slab cache "kmalloc-2k"`},
 		"the middle of an object": {func(g *guest, tasks uint64) uint64 {
 			return g.taskAt(g.Slab(tasks)+64, 7)
 		}, "it is 64 bytes into an object of its slab cache"},

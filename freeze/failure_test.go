@@ -122,6 +122,11 @@ func TestBrokenMapCostsOnlyItself(t *testing.T) {
 			g.Put(memimage.Addr(hash, "bpf_map", "value_size"), 4, 4)
 			g.Put(memimage.Addr(hash, "bpf_array", "ptrs"), 16, 8)
 		}, "slot 0 of 100: read the id of struct bpf_map at 0x10"},
+		"queue of values of 4 GiB": {func(g *guest, hash uint64) {
+			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 22, 4)
+			g.Put(memimage.Addr(hash, "bpf_map", "value_size"), 0xffffffff, 4)
+			g.Put(memimage.Addr(hash, "bpf_queue_stack", "size"), 5, 4)
+		}, "value_size is 4294967295"},
 		"queue with its head outside": {func(g *guest, hash uint64) {
 			g.Put(memimage.Addr(hash, "bpf_map", "map_type"), 22, 4)
 			g.Put(memimage.Addr(hash, "bpf_queue_stack", "head"), 5, 4)
