@@ -239,3 +239,13 @@ func TestAConditionEndsWithASnapshotThatCannotBe(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 	require.False(t, errors.As(err, new(*scenario.NeverTrue)), "it is not asked again: %v", err)
 }
+
+func TestASchedulerThatDoesNotStopIsNotReplaced(t *testing.T) {
+	stuck, started := errors.New("it does not end"), 0
+	g := scenario.NewRehearsal(scenario.Machine{CPUs: 2, Scheduler: true}, scenario.Hooks{
+		Stop:  func(context.Context) error { return stuck },
+		Start: func(context.Context, scenario.Scheduler) error { started++; return nil },
+	})
+	require.ErrorIs(t, g.Do(t.Context(), scenario.ReplaceScheduler{Scheduler: scheduler{}}), stuck)
+	require.Zero(t, started)
+}

@@ -48,6 +48,7 @@ func TestPoliciesAreTheKernels(t *testing.T) {
 		place := Workers{Kind: SleepWake, Policy: policy}.wire().Place
 		require.NotNil(t, place.Policy)
 		require.Equal(t, number, *place.Policy, policy)
+		require.Equal(t, policy == FIFO || policy == RR, place.Priority > 0, "%s: the kernel wants a priority of the real-time ones, and of no others", policy)
 	}
 	require.Nil(t, Workers{Kind: Spin}.wire().Place.Policy)
 }
