@@ -67,6 +67,8 @@ func runZoo(role string) int {
 	switch role {
 	case "churn":
 		return runChurn()
+	case "large_hash", "large_array", "large_pointers":
+		return runLarge(role)
 	case "refuse":
 		return refuse()
 	case "idle":
