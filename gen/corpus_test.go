@@ -156,8 +156,8 @@ func generate(path string) ([]byte, error) {
 	return model.Render()
 }
 
-// scratchModule is a module for generated packages, with package runtime in it
-// and nothing else, so that the go command is quick.
+// scratchModule is a module for generated packages, with package runtime and those
+// below it in it and nothing else, so that the go command is quick.
 type scratchModule struct {
 	t   testing.TB
 	dir string
@@ -166,16 +166,16 @@ type scratchModule struct {
 func newScratchModule(t testing.TB) *scratchModule {
 	m := &scratchModule{t, t.TempDir()}
 	m.write("go.mod", []byte("module github.com/ktgen/ktgen\n\ngo 1.26\n"))
-	files, err := filepath.Glob("../runtime/*.go")
-	require.NoError(t, err)
-	for _, path := range files {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
+	require.NoError(t, filepath.WalkDir("../runtime", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
 		}
 		src, err := os.ReadFile(path)
-		require.NoError(t, err)
-		m.write("runtime/"+filepath.Base(path), src)
-	}
+		if err == nil {
+			m.write(strings.TrimPrefix(filepath.ToSlash(path), "../"), src)
+		}
+		return err
+	}))
 	return m
 }
 
