@@ -93,6 +93,7 @@ type mapShapes struct {
 type sectionShape struct {
 	*object.Section
 	shape *runtime.Shape
+	texts int // how many variables are left out because nobody reads them
 }
 
 func newBuilder(p *part, opts Options, renames *renamer) *builder {
@@ -221,8 +222,11 @@ func (b *builder) collectSection(s *object.Section) error {
 	if err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
+	whole := len(shape.Members)
+	shape = withoutTexts(s, shape)
+	texts := whole - len(shape.Members)
 	if shape = b.withoutLarge(shape); len(shape.Members) > 0 {
-		b.sections = append(b.sections, sectionShape{s, shape})
+		b.sections = append(b.sections, sectionShape{s, shape, texts})
 	}
 	return nil
 }

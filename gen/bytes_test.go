@@ -305,20 +305,40 @@ func (p *probe) addTypes(cases *strings.Builder, types []probedType, all *btf.St
 	p.types += len(types)
 }
 
-// addSections does the same for variables.
+// addSections does the same for variables, but for texts that are left out.
 func (p *probe) addSections(cases *strings.Builder, obj *object.Object, model *gen.Model, path string) {
-	for i, s := range obj.Sections {
-		at := len(p.data)
+	for _, s := range obj.Sections {
+		i := slices.IndexFunc(model.Sections, func(m *gen.Section) bool { return m.CName == s.Name })
+		if i < 0 {
+			requireOnlyTexts(p.t, s.Vars, path)
+			continue
+		}
+		at, section := len(p.data), model.Sections[i]
 		p.random(int(s.Type.Size+7) &^ 7)
-		fmt.Fprintf(cases, "section %s %s %d %d\n", model.Sections[i].Name, s.Name, at, len(p.data)-at)
-		for k, v := range s.Type.Vars {
+		fmt.Fprintf(cases, "section %s %s %d %d\n", section.Name, s.Name, at, len(p.data)-at)
+		for _, v := range s.Type.Vars {
 			variable := v.Type.(*btf.Var)
+			k := slices.IndexFunc(section.Vars, func(f gen.Field) bool { return strings.HasPrefix(f.Comment, fmt.Sprintf("+%d ", v.Offset)) })
+			if k < 0 {
+				requireOnlyTexts(p.t, []object.Var{{Name: variable.Name, Type: variable.Type}}, path)
+				continue
+			}
 			id, err := obj.Types.TypeID(variable.Type)
 			require.NoError(p.t, err)
-			fmt.Fprintf(cases, "variable %d %d %s %d\n", id, at+int(v.Offset), model.Sections[i].Name, k)
+			fmt.Fprintf(cases, "variable %d %d %s %d\n", id, at+int(v.Offset), section.Name, k)
 			p.lines = append(p.lines, probed{what: fmt.Sprintf("%s: %s.%s", corpusName(path), s.Name, variable.Name), count: 1})
 			p.variables++
 		}
+	}
+}
+
+// requireOnlyTexts requires that variables can be left out.
+func requireOnlyTexts(t *testing.T, vars []object.Var, path string) {
+	for _, v := range vars {
+		array, ok := btf.As[*btf.Array](v.Type)
+		require.True(t, ok && strings.Contains(v.Name, "."), "%s: %s is left out", path, v.Name)
+		elem, ok := btf.As[*btf.Int](array.Type)
+		require.True(t, ok && elem.Size == 1, "%s: %s is left out", path, v.Name)
 	}
 }
 

@@ -217,6 +217,9 @@ func (b *builder) declareSection(s *Section, from sectionShape) {
 	s.Doc = []string{
 		fmt.Sprintf("%s holds the %s of %s.", s.TypeName, plural(len(from.shape.Members), "variable"), from.Name),
 	}
+	if from.texts > 0 {
+		s.Doc = append(s.Doc, fmt.Sprintf("Left out: the %s that only the program itself reads.", plural(from.texts, "text")))
+	}
 	names, same := b.newScope(), from.sameNamed()
 	last, resizable := from.shape.Resizable()
 	for i, v := range from.shape.Members {
