@@ -213,7 +213,8 @@ func (v *Value) follow(pointer *Shape, i int) error {
 	return v.enterKernel(captured)
 }
 
-// targetName is the tag of the struct or union that a pointer leads to.
+// targetName is the tag of the struct or union that a pointer leads to, as the
+// kernel has it.
 func targetName(s *Shape) string {
 	u := s.Underlying()
 	if u == nil {
@@ -221,7 +222,7 @@ func targetName(s *Shape) string {
 	}
 	switch u.Kind {
 	case KindStruct, KindUnion, KindFwd:
-		return u.Name
+		return EssentialName(u.Name)
 	}
 	return ""
 }

@@ -236,9 +236,10 @@ func (p *Planner) enliven() {
 // maxObject bounds the size of an object of the kernel, in bytes.
 const maxObject = 1 << 20
 
-// Type returns the kernel's struct or union of that name, nil if there is none
-// or more than one.
+// Type returns the kernel's struct or union of that name, or that it is a flavor
+// of; nil if there is none or more than one.
 func (p *Planner) Type(name string) *Type {
+	name = runtime.EssentialName(name)
 	if name == "" {
 		return nil
 	}
