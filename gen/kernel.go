@@ -4,11 +4,12 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime"
 )
 
 // kernelTypes returns the names of structs that belong to the kernel: what
-// kfuncs and struct_ops callbacks take and return, and what pointers with a
-// kernel type tag lead to. A pointer to one of them is not followed, since its
+// kfuncs and struct_ops callbacks take and return, what instructions read as a
+// flavor of (task_struct___old), and what all that leads to. A pointer to one of them is not followed, since its
 // layout is the guest kernel's and not the object's.
 //
 // A type that is missed does no harm: memory of the kernel is not in a
@@ -25,6 +26,13 @@ func kernelTypes(obj *object.Object) map[string]bool {
 			k.add(m.Value)
 		}
 	}
+	for _, code := range obj.Code {
+		for _, relo := range code.Relos {
+			if relo.IsField() && relo.Type != nil && isFlavor(relo.Type.TypeName()) {
+				k.add(relo.Type)
+			}
+		}
+	}
 	for len(k.queue) > 0 {
 		t := k.queue[0]
 		k.queue = k.queue[1:]
@@ -32,6 +40,9 @@ func kernelTypes(obj *object.Object) map[string]bool {
 	}
 	return k.names
 }
+
+// isFlavor tells whether a type is a program's own view of one of the kernel's.
+func isFlavor(name string) bool { return runtime.EssentialName(name) != name }
 
 // structOps is BPF_MAP_TYPE_STRUCT_OPS.
 const structOps = 26
@@ -65,13 +76,13 @@ func (k *kernelWalk) visit(t btf.Type) {
 	case *btf.Union:
 		k.name(t.Name, t.Members)
 	case *btf.Fwd:
-		k.names[t.Name] = true
+		k.name(t.Name, nil)
 	}
 }
 
 func (k *kernelWalk) name(name string, members []btf.Member) {
 	if name != "" {
-		k.names[name] = true
+		k.names[runtime.EssentialName(name)] = true
 	}
 	for _, m := range members {
 		k.add(m.Type)

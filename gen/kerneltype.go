@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,19 +57,23 @@ func (b *builder) collectKernel() error {
 	if err != nil {
 		return err
 	}
-	accessed := accessedBy(b.obj)
-	b.kernel = make(map[string]*runtime.Shape)
+	c := newKernelCopy(b.prune)
+	roots := make(map[string]*runtime.Shape)
 	for _, name := range slices.Sorted(maps.Keys(b.prune.fwds)) {
 		if b.types.defined[name] != nil {
 			continue // a part of the program's own data: it is read as that
 		}
-		shape, err := b.kernelType(name, fields, accessed)
+		root, err := b.kernelType(name, fields)
 		if err != nil {
 			return err
 		}
-		if shape != nil && kernelStruct(shape) == "" { // else package runtime has the type
-			b.kernel[name] = shape
+		if root != nil {
+			roots[name] = c.choose(root)
 		}
+	}
+	b.kernel = make(map[string]*runtime.Shape)
+	for _, name := range slices.Sorted(maps.Keys(roots)) {
+		b.kernel[name] = c.structure(roots[name])
 	}
 	for name := range fields {
 		if b.prune.fwds[name] == nil {
@@ -81,26 +86,30 @@ func (b *builder) collectKernel() error {
 	return nil
 }
 
-// kernelType returns the shape of what is generated of a type of the kernel,
-// nil if that is nothing: if no object describes it, or nobody reads any of its
-// members. Where the object only declares it, that is the most that another one
+// kernelType returns what is generated of a type of the kernel, nil if that is
+// nothing: if no object describes it, nobody reads any of its members, or package
+// runtime has it. Where the object only declares it, that is the most that another one
 // of the package reads: members are found by name, so that any will do.
-func (b *builder) kernelType(name string, fields, accessed map[string]selection) (*runtime.Shape, error) {
-	if own := definitionsIn(b.obj, name); len(own) > 0 {
-		return b.kernelShape(b.only(own, name), name, fields, accessed)
+func (b *builder) kernelType(name string, fields map[string]selection) (*kernelRoot, error) {
+	if len(b.flavors(name)) > 0 {
+		return b.kernelRoot(b.part, name, fields)
 	}
-	all := b.siblingDefinitions(name)
+	all := slices.DeleteFunc(slices.Clone(b.siblings), func(p *part) bool { return len(p.flavors(name)) == 0 })
 	if len(all) == 0 {
-		return b.kernelShape(nil, name, fields, accessed)
+		return b.kernelRoot(b.part, name, fields)
 	}
-	shapes := make([]*runtime.Shape, len(all))
+	roots, shapes := make([]*kernelRoot, len(all)), make([]*runtime.Shape, len(all))
 	best := 0
-	for i, d := range all {
-		shape, err := b.kernelShape(d, name, fields, accessedBy(d.obj))
+	for i, p := range all {
+		root, err := b.kernelRoot(p, name, fields)
 		if err != nil {
 			return nil, err
 		}
-		if shapes[i] = shape; shape != nil && (shapes[best] == nil || len(shape.Members) > len(shapes[best].Members)) {
+		if root == nil {
+			continue
+		}
+		c := newKernelCopy(b.prune)
+		if roots[i], shapes[i] = root, c.structure(c.choose(root)); shapes[best] == nil || len(shapes[i].Members) > len(shapes[best].Members) {
 			best = i
 		}
 	}
@@ -109,7 +118,7 @@ func (b *builder) kernelType(name string, fields, accessed map[string]selection)
 			b.warnf("struct %s is read as %s declares it, without what %s has: %s (declare the struct in this object, with what is to be read of it)", name, all[best].obj.Name, all[i].obj.Name, strings.Join(left, ", "))
 		}
 	}
-	return shapes[best], nil
+	return roots[best], nil
 }
 
 // leftOut lists the members of a struct of the kernel that another declaration of
@@ -129,29 +138,26 @@ func leftOut(chosen, other *runtime.Shape) (left []string) {
 	return left
 }
 
-// kernelShape is kernelType for one definition, nil for none.
-func (b *builder) kernelShape(d *definition, name string, fields, accessed map[string]selection) (*runtime.Shape, error) {
+// kernelRoot is kernelType for what one object of the package knows of the type.
+func (b *builder) kernelRoot(p *part, name string, fields map[string]selection) (*kernelRoot, error) {
 	s, chosen := fields[name]
-	if d == nil {
-		if chosen {
-			b.missFields(name, s, fmt.Errorf("-fields %s: the object's BTF declares struct %s and does not define it: read a member of it in the program", name, name))
-		}
-		return nil, nil
+	whole, err := p.kernelShape(name)
+	if whole == nil && err == nil && chosen {
+		b.missFields(name, s, fmt.Errorf("-fields %s: the object's BTF declares struct %s and does not define it: read a member of it in the program", name, name))
 	}
-	whole, err := d.shape()
-	if err != nil || whole.Size == 0 || whole.Size > maxGoValue || kernelStruct(whole) != "" {
+	if err != nil || whole == nil || whole.Size == 0 || whole.Size > maxGoValue || kernelStruct(whole) != "" {
 		return nil, err
 	}
+	root := &kernelRoot{part: p, shape: whole, accessed: accessedBy(p.obj)}
 	if chosen {
-		s = b.present(runtime.CType(whole), whole, s)
+		root.some = b.present(runtime.CType(whole), whole, s)
 	} else {
-		s = b.usual(whole, accessed)
+		root.some = b.usual(whole, root.accessed)
 	}
-	if s != nil && len(s) == 0 {
+	if root.some != nil && len(root.some) == 0 {
 		return nil, nil
 	}
-	c := kernelCopy{accessed: accessed, prune: b.prune}
-	return c.structure(whole, s, maxNesting), nil
+	return root, nil
 }
 
 // maxNesting bounds how deep types contain one another by value.
@@ -169,19 +175,26 @@ func (d *definition) shape() (*runtime.Shape, error) { return d.shapes.Of(d.typ)
 // definition returns the only struct or union of that name, or nil: the
 // object's, or that of the other objects in the package, if these agree.
 func (b *builder) definition(name string) *definition {
-	if found := definitionsIn(b.obj, name); len(found) > 0 {
-		return b.only(found, name)
+	if len(definitionsIn(b.obj, name)) == 0 {
+		return b.siblingDefinition(name)
 	}
-	return b.siblingDefinition(name)
+	return b.only(name)
 }
 
-// only returns the definition of that name if there is no other, and none of a
-// flavor; else nil.
-func (p *part) only(found []btf.Type, name string) *definition {
-	if len(found) != 1 || found[0].TypeName() != name {
+// only returns what a struct or union of that name is in an object, nil if it is
+// several things. What the files of a linked object define alike is one.
+func (p *part) only(name string) *definition {
+	found := definitionsIn(p.obj, name)
+	if len(found) == 0 {
 		return nil
 	}
-	return &definition{p, found[0]}
+	first := &definition{p, found[0]}
+	for _, t := range found[1:] {
+		if other := (&definition{p, t}); other.text() != first.text() {
+			return nil
+		}
+	}
+	return first
 }
 
 // siblingDefinition returns what the other objects of the package define as
@@ -202,7 +215,7 @@ func (b *builder) siblingDefinition(name string) *definition {
 
 func (b *builder) siblingDefinitions(name string) (all []*definition) {
 	for _, other := range b.siblings {
-		if d := other.only(definitionsIn(other.obj, name), name); d != nil && other != b.part {
+		if d := other.only(name); d != nil && other != b.part {
 			all = append(all, d)
 		}
 	}
@@ -263,20 +276,41 @@ func (b *builder) warnOnce(format string, args ...any) {
 	}
 }
 
-// definitionsIn returns the structs and unions of that name, and of those that
-// are flavors of it, in an object.
+// definitionsIn returns the structs and unions of that name in an object.
 func definitionsIn(obj *object.Object, name string) []btf.Type {
 	types, err := obj.Types.AnyTypesByName(name)
 	if err != nil {
 		return nil // there is none
 	}
-	return slices.DeleteFunc(types, func(t btf.Type) bool {
-		switch t.(type) {
-		case *btf.Struct, *btf.Union:
-			return false
-		}
+	return slices.DeleteFunc(types, func(t btf.Type) bool { return !isAggregate(t) || t.TypeName() != name })
+}
+
+func isAggregate(t btf.Type) bool {
+	switch t.(type) {
+	case *btf.Struct, *btf.Union:
 		return true
-	})
+	}
+	return false
+}
+
+// flavors returns the structs and unions of that name in an object, and those that
+// are flavors of it behind them.
+func (p *part) flavors(name string) []btf.Type {
+	if p.byEssentialName == nil {
+		p.byEssentialName = make(map[string][]btf.Type)
+		for t, err := range p.obj.Types.All() {
+			if err != nil {
+				break // object.Read has parsed them
+			}
+			if isAggregate(t) {
+				essential := runtime.EssentialName(t.TypeName())
+				p.byEssentialName[essential] = append(p.byEssentialName[essential], t)
+			}
+		}
+	}
+	found := p.byEssentialName[name]
+	slices.SortStableFunc(found, func(x, y btf.Type) int { return cmp.Compare(x.TypeName(), y.TypeName()) })
+	return found
 }
 
 // usual is what is selected of a type where nobody has asked for anything.
@@ -297,82 +331,6 @@ func (b *builder) usual(s *runtime.Shape, accessed map[string]selection) selecti
 	return some
 }
 
-// kernelCopy copies what is selected of types of the kernel. Pointers in the
-// copy lead to declarations.
-type kernelCopy struct {
-	accessed map[string]selection
-	prune    *pruner
-}
-
-// structure copies a struct. Its members are flat in the copy, but for flexible
-// arrays: those are behind all others there.
-func (c *kernelCopy) structure(s *runtime.Shape, chosen selection, depth int) *runtime.Shape {
-	out, behind := *s, &runtime.Shape{Kind: runtime.KindUnion}
-	out.Members = nil
-	for _, m := range s.Fields() {
-		sub, ok := chosen[m.Name]
-		if chosen != nil && !ok {
-			continue
-		}
-		end, isTail := m.Tail()
-		switch m.Type = c.value(m.Type, sub, depth-1); {
-		case m.Type == nil:
-		case m.Type.IsFlexible() && isTail && end == 0:
-			m.Offset = 0
-			behind.Members = append(behind.Members, m)
-		case !m.Type.IsFlexible():
-			out.Members = append(out.Members, m)
-		}
-	}
-	if len(behind.Members) > 0 {
-		out.Members = append(out.Members, runtime.Member{Offset: out.Size, Type: behind})
-	}
-	return &out
-}
-
-// value copies the type of a member, nil if nothing of it is left.
-func (c *kernelCopy) value(s *runtime.Shape, chosen selection, depth int) *runtime.Shape {
-	u := s.Underlying()
-	if u == nil || depth == 0 || u.Size == 0 && !u.IsFlexible() {
-		return nil
-	}
-	switch u.Kind {
-	case runtime.KindStruct, runtime.KindUnion:
-		if chosen == nil && len(u.Fields()) > maxWhole {
-			if chosen = c.accessed[u.Name]; len(chosen) == 0 {
-				return nil
-			}
-		}
-		copied := c.structure(u, chosen, depth)
-		if len(copied.Members) == 0 {
-			return nil
-		}
-		return copied
-	case runtime.KindArray:
-		elem := c.value(u.Elem, chosen, depth-1)
-		if elem == nil {
-			return nil
-		}
-		out := *u
-		out.Elem = elem
-		return &out
-	case runtime.KindPointer:
-		out := *u
-		if out.Elem = u.Elem.Underlying(); out.Elem == nil {
-			return nil
-		}
-		switch out.Elem.Kind {
-		case runtime.KindStruct, runtime.KindUnion, runtime.KindFwd:
-			out.Elem = c.prune.declared(targetName(u.Elem))
-		case runtime.KindFunc:
-		default:
-			out.Elem = c.prune.declared("") // void
-		}
-		return &out
-	}
-	return c.prune.shape(s)
-}
-
 // accessedBy lists the members of each type that CO-RE relocations of an object
 // name: those that instructions read.
 func accessedBy(obj *object.Object) map[string]selection {
@@ -384,10 +342,7 @@ func accessedBy(obj *object.Object) map[string]selection {
 			}
 			t := btf.UnderlyingType(relo.Type)
 			if path := accessPath(t, relo.Access); len(path) > 0 && t.TypeName() != "" {
-				name := t.TypeName()
-				if base, _, flavored := strings.Cut(name, "___"); flavored {
-					name = base
-				}
+				name := runtime.EssentialName(t.TypeName())
 				if all[name] == nil {
 					all[name] = make(selection)
 				}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cilium/ebpf/btf"
+
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
@@ -39,6 +41,8 @@ type part struct {
 	kernels map[string]bool // structs that belong to the kernel
 	word    string          // the object in renames and messages: layered
 	prefix  string          // of its Go names: Layered; empty if it is the only one
+
+	byEssentialName map[string][]btf.Type // structs and unions; nil until one is asked for
 }
 
 // BuildPackage decides what is generated for several objects together. Choices

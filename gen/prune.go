@@ -89,7 +89,7 @@ func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
 	}
 	switch target.Kind {
 	case runtime.KindStruct, runtime.KindUnion:
-		if p.kernel[target.Name] && kernelStruct(target) == "" || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
+		if p.kernel[runtime.EssentialName(target.Name)] && kernelStruct(target) == "" || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
 			return p.declared(targetName(elem))
 		}
 	case runtime.KindFwd:
@@ -109,8 +109,12 @@ func targetName(s *runtime.Shape) string {
 	return s.Name
 }
 
-// declared returns the declaration of a struct, or void if it has no name.
+// declared returns the declaration of a struct, or void if it has no name. One of
+// the kernel's is declared once, whichever of its flavors is meant.
 func (p *pruner) declared(name string) *runtime.Shape {
+	if essential := runtime.EssentialName(name); p.kernel[essential] {
+		name = essential
+	}
 	if name == "" {
 		return &runtime.Shape{Kind: runtime.KindVoid, Name: "void"}
 	}

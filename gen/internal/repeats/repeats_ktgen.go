@@ -14,6 +14,7 @@ import (
 // What differs from the object, or is left out of it:
 //   - struct totals is called Totals_2 in Go: Totals is taken by struct totals (-rename "struct totals=NAME" names it)
 //   - struct waiting is called Waiting_2 in Go: Waiting is taken by struct waiting (-rename "struct waiting=NAME" names it)
+//   - struct task_struct.__state is called State_2 in Go: State is taken by struct task_struct.state (-rename "struct task_struct.__state=NAME" names it)
 type Snap struct {
 	binding *ktrt.Binding
 }
@@ -83,11 +84,19 @@ type Rodata struct {
 
 // Bss holds the 5 variables of .bss.
 type Bss struct {
-	SeenState   uint64         // +0 u64 seen_state
-	TotalsHere  Totals         // +8 struct totals totals_here
-	Last        *TaskStructNow // +16 struct task_struct___now *last
-	LastWaiting Waiting_2      // +24 struct waiting last_waiting
-	TotalsThere Totals_2       // +40 struct totals totals_there
+	SeenState   uint64               // +0 u64 seen_state
+	TotalsHere  Totals               // +8 struct totals totals_here
+	Last        ktrt.Ptr[TaskStruct] // +16 struct task_struct *last
+	LastWaiting Waiting_2            // +24 struct waiting last_waiting
+	TotalsThere Totals_2             // +40 struct totals totals_there
+}
+
+// ListHead is the kernel's struct list_head, as far as it is read.
+// Members are found by name; those that the guest's kernel lacks are zero, see
+// ktrt.Absent.
+type ListHead struct {
+	Next ktrt.Ptr[ListHead] // struct list_head *next
+	Prev ktrt.Ptr[ListHead] // struct list_head *prev
 }
 
 // SchedExtOps is struct sched_ext_ops, 136 bytes.
@@ -96,13 +105,20 @@ type SchedExtOps struct {
 	Name    string       // +8 char name[128]
 }
 
-// TaskStruct is struct task_struct, which is read as an address only: it belongs to the
-// kernel, or the object declares it without defining it.
-type TaskStruct struct{}
-
-// TaskStructNow is struct task_struct___now, 4 bytes.
-type TaskStructNow struct {
-	State uint32 // +0 u32 __state
+// TaskStruct is the kernel's struct task_struct, as far as it is read.
+// Members are found by name; those that the guest's kernel lacks are zero, see
+// ktrt.Absent.
+type TaskStruct struct {
+	Pid        int32                // s32 pid
+	Comm       string               // char comm[16]
+	Tasks      ListHead             // struct list_head tasks
+	Children   ListHead             // struct list_head children
+	Sibling    ListHead             // struct list_head sibling
+	Tgid       int32                // s32 tgid
+	StartTime  uint64               // u64 start_time
+	RealParent ktrt.Ptr[TaskStruct] // struct task_struct *real_parent
+	State      int64                // long state
+	State_2    uint32               // u32 __state
 }
 
 // Totals is struct totals, 4 bytes.
@@ -187,9 +203,15 @@ func decodeRodata(v *Rodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
 func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
 	v.SeenState = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
 	decodeTotals(&v.TotalsHere, vars.Bytes(1)[0:4], d)
-	v.Last = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(2)[0:8]), typeTaskStructNow, decodeTaskStructNow)
+	v.Last = ktrt.PtrAt(d, binary.LittleEndian.Uint64(vars.Bytes(2)[0:8]), typeTaskStruct, decodeTaskStruct)
 	decodeWaiting_2(&v.LastWaiting, vars.Bytes(3)[0:16], d)
 	decodeTotals_2(&v.TotalsThere, vars.Bytes(4)[0:8], d)
+}
+
+func decodeListHead(v *ListHead, raw []byte, _ *ktrt.Decoder) {
+	b := (*[16]byte)(raw)
+	v.Next = ktrt.PtrTo[ListHead](binary.LittleEndian.Uint64(b[0:8]))
+	v.Prev = ktrt.PtrTo[ListHead](binary.LittleEndian.Uint64(b[8:16]))
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
@@ -198,9 +220,18 @@ func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
 	v.Name = ktrt.String(b[8:136])
 }
 
-func decodeTaskStructNow(v *TaskStructNow, raw []byte, _ *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.State = binary.LittleEndian.Uint32(b[0:4])
+func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
+	b := (*[108]byte)(raw)
+	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
+	v.Comm = ktrt.String(b[4:20])
+	decodeListHead(&v.Tasks, b[24:40], d)
+	decodeListHead(&v.Children, b[40:56], d)
+	decodeListHead(&v.Sibling, b[56:72], d)
+	v.Tgid = int32(binary.LittleEndian.Uint32(b[72:76]))
+	v.StartTime = binary.LittleEndian.Uint64(b[80:88])
+	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[88:96]), typeTaskStruct, decodeTaskStruct)
+	v.State = int64(binary.LittleEndian.Uint64(b[96:104]))
+	v.State_2 = binary.LittleEndian.Uint32(b[104:108])
 }
 
 func decodeTotals(v *Totals, raw []byte, _ *ktrt.Decoder) {
@@ -213,15 +244,15 @@ func decodeTotals_2(v *Totals_2, raw []byte, _ *ktrt.Decoder) {
 	v.Calls = binary.LittleEndian.Uint64(b[0:8])
 }
 
-func decodeWaiting(v *Waiting, raw []byte, _ *ktrt.Decoder) {
+func decodeWaiting(v *Waiting, raw []byte, d *ktrt.Decoder) {
 	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b[0:8]))
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTaskStruct, decodeTaskStruct)
 	v.Since = binary.LittleEndian.Uint64(b[8:16])
 }
 
-func decodeWaiting_2(v *Waiting_2, raw []byte, _ *ktrt.Decoder) {
+func decodeWaiting_2(v *Waiting_2, raw []byte, d *ktrt.Decoder) {
 	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b[0:8]))
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTaskStruct, decodeTaskStruct)
 	v.Since = binary.LittleEndian.Uint64(b[8:16])
 }
 
@@ -231,7 +262,7 @@ func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
 
 // Types, as decoders refer to them.
 const (
-	typeTaskStructNow = iota
+	typeTaskStruct = iota
 	typeWaiting
 	typeSchedExtOps
 )
@@ -256,10 +287,11 @@ var layout = ktrt.Layout{
 	Package: "repeats",
 	Shapes:  shapes,
 	Types: []string{
-		typeTaskStructNow: "struct task_struct___now",
-		typeWaiting:       "#2",
-		typeSchedExtOps:   "struct sched_ext_ops",
+		typeTaskStruct:  "struct task_struct",
+		typeWaiting:     "#2",
+		typeSchedExtOps: "struct sched_ext_ops",
 	},
+	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
 		mapWaitingHere: {Name: "waiting_here", Type: ktrt.MapTypeHash, Key: "u32", Value: "#2"},
 		mapRepeatsOps:  {Name: "repeats_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
@@ -272,31 +304,47 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
+struct	task_struct	108
+	0	pid	s32
+	4	comm	[16]char
+	24	tasks	struct list_head
+	40	children	struct list_head
+	56	sibling	struct list_head
+	72	tgid	s32
+	80	start_time	u64
+	88	real_parent	*fwd task_struct
+	96	state	long
+	104	__state	u32
+typedef	s32	int
+char	char	1	signed
+struct	list_head	16
+	0	next	*fwd list_head
+	8	prev	*fwd list_head
+typedef	u64	unsigned long long
+fwd	task_struct
+int	long	8	signed
+typedef	u32	unsigned int
+int	int	4	signed
+fwd	list_head
+int	unsigned long long	8
+int	unsigned int	4
 section	.data	17
 	0 static	repeats_enqueue.state	[8]char
-char	char	1	signed
 section	.rodata	47
 	25 static	mode	[5]char
 section	.bss	48
 	0	seen_state	u64
 	8	totals_here	struct totals
-	16	last	*struct task_struct___now
+	16	last	*fwd task_struct
 	24	last_waiting	struct waiting
 	40	totals_there	#1
-typedef	u64	unsigned long long
 struct	totals	4
 	0	enqueued	u32
-struct	task_struct___now	4
-	0	__state	u32
 struct	waiting	16
 	0	task	*fwd task_struct
 	8	since	u64
 #1 struct	totals	8
 	0	calls	u64
-int	unsigned long long	8
-typedef	u32	unsigned int
-fwd	task_struct
-int	unsigned int	4
 #2 struct	waiting	16
 	0	task	*fwd task_struct
 	8	since	u64

@@ -6,8 +6,38 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/gen/internal/repeats"
+	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/object"
+	ktrt "github.com/ktgen/ktgen/runtime"
 )
+
+func TestMain(m *testing.M) { ktest.Main(m) }
+
+// One type has the members that either file declares, and those of the flavors.
+func TestTasksAreReadAsBothFilesAndFlavorsDeclareThem(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object("testdata/repeats.bpf.o")})
+	workers, err := vm.Work(t.Context(), ktest.Sleep, 2)
+	require.NoError(t, err)
+	defer workers.Stop()
+	taken := vm.Freeze("working")
+	snap := repeats.Bind(t, taken)
+
+	task := snap.Bss().Last.Deref() // struct task_struct___now *
+	require.Positive(t, task.Pid)
+	require.Positive(t, task.Tgid)
+	require.NotEmpty(t, task.Comm)
+	require.False(t, ktrt.Absent(snap, &task.State_2), "__state")
+	require.True(t, ktrt.Absent(snap, &task.State), "state, as kernels before 5.14 have it")
+	require.NotZero(t, task.Tasks.Next.Addr())
+	pid, err := taken.Var("last").Get("pid").Int64()
+	require.NoError(t, err)
+	require.EqualValues(t, task.Pid, pid)
+
+	last := snap.Bss().LastWaiting
+	require.NotZero(t, last.Since)
+	require.Equal(t, last.Since, last.Task.Deref().StartTime)
+}
 
 func build(t *testing.T) *gen.Model {
 	t.Helper()

@@ -9,7 +9,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 static long (*const bpf_trace_printk)(const char *fmt, u32 size, ...) = (void *)6;
-static u64 (*const bpf_get_current_task)(void) = (void *)35;
+static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 
 /* what this file reads of a task */
 struct task_struct {
@@ -37,8 +37,10 @@ __attribute__((noinline)) int lib_touch(u32 by)
 
 	bpf_trace_printk(____fmt, sizeof(____fmt), by);
 	bpf_trace_printk(plain, sizeof(plain));
-	last_waiting.task = (void *)bpf_get_current_task();
-	last_waiting.since = last_waiting.task->start_time;
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	last_waiting.task = task;
+	last_waiting.since = task->start_time;
 	totals_there.calls += by;
-	return last_waiting.task->tgid;
+	return task->tgid;
 }
