@@ -21,6 +21,7 @@ type pruner struct {
 	fwds  map[string]*runtime.Shape
 	large []string         // types that pointers lead to and that are too large to be read, each once
 	queue []*runtime.Shape // originals whose copies are to be filled
+	same  unifier
 }
 
 func newPruner(kernel, own map[string]bool, sibling func(name string) *runtime.Shape) *pruner {
@@ -33,15 +34,29 @@ func newPruner(kernel, own map[string]bool, sibling func(name string) *runtime.S
 	}
 }
 
-// shape returns the copy of s.
+// shape returns the copy of s. Equal types have one copy.
 func (p *pruner) shape(s *runtime.Shape) *runtime.Shape {
-	root := p.copy(s)
-	for len(p.queue) > 0 {
-		next := p.queue[0]
-		p.queue = p.queue[1:]
-		p.fill(next, p.memo[next])
+	p.copy(s)
+	for i := 0; i < len(p.queue); i++ { // which grows meanwhile
+		p.fill(p.queue[i], p.memo[p.queue[i]])
 	}
-	return root
+	p.unify()
+	return p.memo[s]
+}
+
+// unify makes one of the new copies that are equal, or equal to known ones.
+func (p *pruner) unify() {
+	fresh := make([]*runtime.Shape, len(p.queue))
+	for i, s := range p.queue {
+		fresh[i] = p.memo[s]
+	}
+	replaced := p.same.unify(fresh)
+	for i, s := range p.queue {
+		if other := replaced[fresh[i]]; other != nil {
+			p.memo[s] = other
+		}
+	}
+	p.queue = nil
 }
 
 func (p *pruner) copy(s *runtime.Shape) *runtime.Shape {

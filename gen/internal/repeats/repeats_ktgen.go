@@ -13,7 +13,6 @@ import (
 //
 // What differs from the object, or is left out of it:
 //   - struct totals is called Totals_2 in Go: Totals is taken by struct totals (-rename "struct totals=NAME" names it)
-//   - struct waiting is called Waiting_2 in Go: Waiting is taken by struct waiting (-rename "struct waiting=NAME" names it)
 //   - struct task_struct.__state is called State_2 in Go: State is taken by struct task_struct.state (-rename "struct task_struct.__state=NAME" names it)
 type Snap struct {
 	binding *ktrt.Binding
@@ -87,7 +86,7 @@ type Bss struct {
 	SeenState   uint64               // +0 u64 seen_state
 	TotalsHere  Totals               // +8 struct totals totals_here
 	Last        ktrt.Ptr[TaskStruct] // +16 struct task_struct *last
-	LastWaiting Waiting_2            // +24 struct waiting last_waiting
+	LastWaiting Waiting              // +24 struct waiting last_waiting
 	TotalsThere Totals_2             // +40 struct totals totals_there
 }
 
@@ -133,12 +132,6 @@ type Totals_2 struct {
 
 // Waiting is struct waiting, 16 bytes.
 type Waiting struct {
-	Task  ktrt.Ptr[TaskStruct] // +0 struct task_struct *task
-	Since uint64               // +8 u64 since
-}
-
-// Waiting_2 is struct waiting, 16 bytes.
-type Waiting_2 struct {
 	Task  ktrt.Ptr[TaskStruct] // +0 struct task_struct *task
 	Since uint64               // +8 u64 since
 }
@@ -204,7 +197,7 @@ func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
 	v.SeenState = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
 	decodeTotals(&v.TotalsHere, vars.Bytes(1)[0:4], d)
 	v.Last = ktrt.PtrAt(d, binary.LittleEndian.Uint64(vars.Bytes(2)[0:8]), typeTaskStruct, decodeTaskStruct)
-	decodeWaiting_2(&v.LastWaiting, vars.Bytes(3)[0:16], d)
+	decodeWaiting(&v.LastWaiting, vars.Bytes(3)[0:16], d)
 	decodeTotals_2(&v.TotalsThere, vars.Bytes(4)[0:8], d)
 }
 
@@ -250,12 +243,6 @@ func decodeWaiting(v *Waiting, raw []byte, d *ktrt.Decoder) {
 	v.Since = binary.LittleEndian.Uint64(b[8:16])
 }
 
-func decodeWaiting_2(v *Waiting_2, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTaskStruct, decodeTaskStruct)
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
-}
-
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
 	*v = binary.LittleEndian.Uint32(b[0:4])
 }
@@ -288,12 +275,12 @@ var layout = ktrt.Layout{
 	Shapes:  shapes,
 	Types: []string{
 		typeTaskStruct:  "struct task_struct",
-		typeWaiting:     "#2",
+		typeWaiting:     "struct waiting",
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapWaitingHere: {Name: "waiting_here", Type: ktrt.MapTypeHash, Key: "u32", Value: "#2"},
+		mapWaitingHere: {Name: "waiting_here", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct waiting"},
 		mapRepeatsOps:  {Name: "repeats_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
@@ -345,11 +332,8 @@ struct	waiting	16
 	8	since	u64
 #1 struct	totals	8
 	0	calls	u64
-#2 struct	waiting	16
-	0	task	*fwd task_struct
-	8	since	u64
 struct	sched_ext_ops	136
-	0	enqueue	*#3
+	0	enqueue	*#2
 	8	name	[128]char
-#3 func	
+#2 func	
 `

@@ -23,13 +23,14 @@ func TestTasksAreReadAsBothFilesAndFlavorsDeclareThem(t *testing.T) {
 	taken := vm.Freeze("working")
 	snap := repeats.Bind(t, taken)
 
-	task := snap.Bss().Last.Deref() // struct task_struct___now *
+	task, err := snap.Bss().Last.Lookup() // struct task_struct___now *
+	require.NoError(t, err)
 	require.Positive(t, task.Pid)
 	require.Positive(t, task.Tgid)
 	require.NotEmpty(t, task.Comm)
 	require.False(t, ktrt.Absent(snap, &task.State_2), "__state")
 	require.True(t, ktrt.Absent(snap, &task.State), "state, as kernels before 5.14 have it")
-	require.NotZero(t, task.Tasks.Next.Addr())
+	require.NotZero(t, task.Children.Next.Addr())
 	pid, err := taken.Var("last").Get("pid").Int64()
 	require.NoError(t, err)
 	require.EqualValues(t, task.Pid, pid)
@@ -62,4 +63,13 @@ func TestTextsThatOnlyTheProgramReadsAreLeftOut(t *testing.T) {
 	require.Equal(t, []string{"Mode"}, vars[".rodata"])
 	require.Equal(t, "Left out: the text that only the program itself reads.", docs[".data"])
 	require.Equal(t, "Left out: the 4 texts that only the program itself reads.", docs[".rodata"])
+}
+
+// Two structs of one name are two types only if they differ.
+func TestEqualTypesAreOneType(t *testing.T) {
+	var names []string
+	for _, typ := range build(t).Types {
+		names = append(names, typ.Name)
+	}
+	require.Equal(t, []string{"ListHead", "SchedExtOps", "TaskStruct", "Totals", "Totals_2", "Waiting"}, names)
 }

@@ -256,9 +256,7 @@ section	.bss	8
 struct	loan	24
 	0	lease	*struct lease
 	8	all	**struct lease
-	16	since	#1
-#1 typedef	u64	#2
-#2 int	unsigned long long	8
+	16	since	u64
 `
 
 // Maps of lender.bpf.o, as accessors refer to them.

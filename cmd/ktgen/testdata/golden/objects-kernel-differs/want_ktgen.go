@@ -387,9 +387,7 @@ int	unsigned int	4
 int	unsigned long long	8
 struct	waiting	16
 	0	task	*fwd task_struct
-	8	since	#1
-#1 typedef	u64	#2
-#2 int	unsigned long long	8
+	8	since	u64
 `
 
 // Maps of tasks.bpf.o, as accessors refer to them.
