@@ -142,6 +142,7 @@ func (b *builder) fields(d *decl) []Field {
 	members := d.shape.Fields()
 	shared := overlapping(members)
 	names := b.newScope()
+	names.quiet = b.isKernels(d) // whose comments have the names in C
 	fields := make([]Field, len(members))
 	for i, m := range members {
 		if _, ok := m.Tail(); ok && m.Type.IsFlexible() && !b.inKeys[d.shape] {
@@ -291,7 +292,7 @@ func (b *builder) lazyVariable(v runtime.Member, elem *runtime.Shape) Field {
 func (b *builder) declareMap(name string, m mapShapes) *Map {
 	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
 	access, why := access(m)
-	if why != "" {
+	if why != "" && !isInherent(m) {
 		b.warnf("map %s is read as bytes: %s", m.Name, why)
 	}
 	out.Access = access
@@ -375,6 +376,15 @@ func access(m mapShapes) (a Access, why string) {
 	return a, why
 }
 
+// isInherent tells whether a map is read as bytes because of what it is, which no
+// definition changes: its comment says it, and nobody is warned.
+func isInherent(m mapShapes) bool {
+	t := runtime.MapType(m.Type)
+	_, typed := accessOf[t]
+	isUnknown := m.isInner && m.Type == 0
+	return m.unread == "" && !isUnknown && (!typed || t == runtime.MapTypeStackTrace)
+}
+
 // typedAccess is access, which does not tell apart what is read as bytes.
 func typedAccess(m mapShapes) (a Access, why string) {
 	a, typed := accessOf[runtime.MapType(m.Type)]
@@ -382,7 +392,7 @@ func typedAccess(m mapShapes) (a Access, why string) {
 	case m.unread != "":
 		return AccessOpaque, m.unread
 	case m.isInner && m.Type == 0:
-		return AccessOpaque, "the object does not say what is in the map that it is in"
+		return AccessOpaque, "the object does not say what is in the map that it is in (use __array(values, ...))"
 	case m.Type == uint32(runtime.MapTypeBloomFilter):
 		return AccessOpaque, "a bloom filter keeps bits of hashes, and none of its elements"
 	case !typed:

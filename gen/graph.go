@@ -52,9 +52,9 @@ func (b *builder) objectsIn(members []runtime.Member) error {
 		}
 		objects := b.objects[typ]
 		if objects == nil {
-			b.warnf("%s is read without its objects: the object has no struct %s, or several", m.Name, typ)
+			b.warnf("%s is read without its objects: the object has no struct %s, or several (have __contains name one that it defines)", m.Name, typ)
 		} else if _, ok := objects.NodeAt(node); !ok {
-			b.warnf("%s is read without its objects: struct %s has no member %s that links them", m.Name, typ, node)
+			b.warnf("%s is read without its objects: struct %s has no member %s that links them (have __contains name its bpf_list_node or bpf_rb_node)", m.Name, typ, node)
 		}
 	}
 	return nil

@@ -56,6 +56,7 @@ type scope struct {
 	b     *builder
 	taken map[string]string // by Go name: what has it
 	last  map[string]int    // by Go name: the number that was last put behind it
+	quiet bool              // nobody is told of numbers
 }
 
 func (b *builder) newScope(reserved ...string) *scope {
@@ -74,7 +75,7 @@ func (s *scope) claim(name, what string, others ...string) string {
 		return s.take(chosen, what)
 	}
 	free := s.free(name)
-	if free != name {
+	if free != name && !s.quiet {
 		s.b.warnf("%s is called %s in Go: %s is taken by %s (-rename %q names it)", what, free, name, s.taken[name], s.b.way(what)+"=NAME")
 	}
 	s.taken[free] = what

@@ -272,7 +272,7 @@ func (b *builder) build() error {
 		return err
 	}
 	if len(b.maps) == 0 && len(b.sections) == 0 && len(b.chosen) == 0 && len(b.missing) == 0 {
-		b.warnf("there is nothing to read: the object has no maps, and no global variables that are read")
+		b.warnf("there is nothing to read: the object has no maps, and no global variables but texts (choose types that are read by their address with -type)")
 	}
 	if err := b.name(); err != nil {
 		return err

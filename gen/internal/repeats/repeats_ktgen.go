@@ -13,7 +13,6 @@ import (
 //
 // What differs from the object, or is left out of it:
 //   - struct totals is called Totals_2 in Go: Totals is taken by struct totals (-rename "struct totals=NAME" names it)
-//   - struct task_struct.__state is called State_2 in Go: State is taken by struct task_struct.state (-rename "struct task_struct.__state=NAME" names it)
 type Snap struct {
 	binding *ktrt.Binding
 }

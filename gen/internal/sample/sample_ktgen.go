@@ -19,8 +19,7 @@ import (
 //   - struct names.pad is called Pad_2 in Go: Pad is taken by struct names._pad (-rename "struct names.pad=NAME" names it)
 //   - map untyped is read as bytes: it is defined without the type of its values (use __type(value, ...))
 //   - map per_unknown is read as bytes: it is defined without the type of its keys (use __type(key, ...))
-//   - map unknown_maps.inner is read as bytes: the object does not say what is in the map that it is in
-//   - map seen is read as bytes: a bloom filter keeps bits of hashes, and none of its elements
+//   - map unknown_maps.inner is read as bytes: the object does not say what is in the map that it is in (use __array(values, ...))
 type Snap struct {
 	binding *ktrt.Binding
 }

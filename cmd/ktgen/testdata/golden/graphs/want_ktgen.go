@@ -13,8 +13,8 @@ import (
 // Snap is a snapshot, read as the state of graphs.bpf.o.
 //
 // What differs from the object, or is left out of it:
-//   - unknown is read without its objects: the object has no struct nothing, or several
-//   - unlinked is read without its objects: struct member has no member name that links them
+//   - unknown is read without its objects: the object has no struct nothing, or several (have __contains name one that it defines)
+//   - unlinked is read without its objects: struct member has no member name that links them (have __contains name its bpf_list_node or bpf_rb_node)
 type Snap struct {
 	binding *ktrt.Binding
 }
