@@ -2,6 +2,7 @@ package gen
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ type decl struct {
 	parent *decl          // anonymous: the struct it is a member of; nil for a map or variable
 	member string         // anonymous: exported name of the member, map or variable
 	name   string         // Go
+	number int            // among types of one C name that differ, from 1; 0 for the only one
 
 	payload string // what is behind the header that it is, as C spells it; empty if it is none
 
@@ -29,6 +31,14 @@ func (d *decl) describe() string {
 	if d.cName == "" {
 		return "the type of " + d.member
 	}
+	if d.number > 0 {
+		return fmt.Sprintf("%s#%d", d.plain(), d.number)
+	}
+	return d.plain()
+}
+
+// plain is the C name of a type that has one.
+func (d *decl) plain() string {
 	if d.shape.Name == "" {
 		return d.cName
 	}
@@ -45,6 +55,23 @@ func (d *decl) goName() string {
 		return exported(d.cName)
 	}
 	return exported(d.cName) + "Of" + exported(d.payload[strings.LastIndexByte(d.payload, ' ')+1:])
+}
+
+// number numbers types that differ and have one name in C, so that a user can say
+// which one is meant.
+func number(decls []*decl) {
+	alike := make(map[string][]*decl)
+	for _, d := range decls {
+		key := d.plain() + " " + d.payload
+		alike[key] = append(alike[key], d)
+	}
+	for _, same := range alike {
+		for i, d := range same {
+			if len(same) > 1 {
+				d.number = i + 1
+			}
+		}
+	}
 }
 
 // typeNames collects declarations in the order in which they are met.
@@ -223,12 +250,13 @@ func (b *builder) nameTypes() {
 	slices.SortStableFunc(named, func(a, b *decl) int {
 		return cmp.Or(cmp.Compare(a.cName, b.cName), cmp.Compare(a.shape.Kind, b.shape.Kind), cmp.Compare(a.payload, b.payload))
 	})
+	number(named)
 	// Chosen names come first: nothing else is to take them.
 	slices.SortStableFunc(named, func(x, y *decl) int {
 		return cmp.Compare(b.isRenamed(y), b.isRenamed(x))
 	})
 	for _, d := range named {
-		d.name = b.scope.claim(b.own(d.goName(), d.describe()), d.describe())
+		d.name = b.scope.claim(b.own(d.goName(), d.describe()), d.describe(), d.others()...)
 	}
 	for _, d := range anonymous {
 		name := d.member
@@ -237,6 +265,14 @@ func (b *builder) nameTypes() {
 		}
 		d.name = b.scope.claim(b.own(name, d.describe()), d.describe(), name)
 	}
+}
+
+// others are ways to name a type that do not say which of several is meant.
+func (d *decl) others() []string {
+	if d.number == 0 {
+		return nil
+	}
+	return []string{d.plain(), d.cName}
 }
 
 // isRenamed returns 1 for types that the user chose a name for, else 0.

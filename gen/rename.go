@@ -16,7 +16,7 @@ type Rename struct {
 	// C says what gets the name: "task_ctx" or "struct task_ctx", "map stats",
 	// ".bss", a member "task_ctx.weight", a variable ".bss.nr_tasks", an
 	// enumerator "policy.POLICY_EXT", or the Go name that a type without a name
-	// has otherwise. Of the static variables of linked files that share a name it
+	// has otherwise. Of types that differ and share a name it is "task_ctx#2". Of the static variables of linked files that share a name it
 	// is ".data.calls#2" or "lib.bpf.c:.data.calls". Of several objects all are meant, or one: "layered:task_ctx".
 	C  string
 	Go string

@@ -12,7 +12,7 @@ import (
 // Snap is a snapshot, read as the state of repeats.bpf.o.
 //
 // What differs from the object, or is left out of it:
-//   - struct totals is called Totals_2 in Go: Totals is taken by struct totals (-rename "struct totals=NAME" names it)
+//   - struct totals#2 is called Totals_2 in Go: Totals is taken by struct totals#1 (-rename "struct totals#2=NAME" names it)
 type Snap struct {
 	binding *ktrt.Binding
 }

@@ -1,6 +1,7 @@
 package repeats_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,4 +73,28 @@ func TestEqualTypesAreOneType(t *testing.T) {
 		names = append(names, typ.Name)
 	}
 	require.Equal(t, []string{"ListHead", "SchedExtOps", "TaskStruct", "Totals", "Totals_2", "Waiting"}, names)
+}
+
+// What a warning suggests can be done.
+func TestTypesOfOneNameAreNamedApart(t *testing.T) {
+	require.Equal(t, []string{
+		`struct totals#2 is called Totals_2 in Go: Totals is taken by struct totals#1 (-rename "struct totals#2=NAME" names it)`,
+	}, build(t).Warnings)
+
+	renamed := func(choice string) (*gen.Model, error) {
+		obj, err := object.Open("testdata/repeats.bpf.o")
+		require.NoError(t, err)
+		rename, err := gen.ParseRename(choice)
+		require.NoError(t, err)
+		return gen.Build(obj, gen.Options{Package: "p", Renames: []gen.Rename{rename}})
+	}
+	for _, choice := range []string{"struct totals#2=Calls", "totals#2=Calls"} {
+		model, err := renamed(choice)
+		require.NoError(t, err)
+		require.Empty(t, model.Warnings)
+		i := slices.IndexFunc(model.Types, func(typ *gen.Type) bool { return typ.Name == "Calls" })
+		require.Equal(t, "Calls", model.Types[i].Fields[0].Name, "the one of lib.bpf.c")
+	}
+	_, err := renamed("totals=Calls")
+	require.ErrorContains(t, err, `totals can be struct totals#1 or struct totals#2; say which, such as -rename "struct totals#1=Calls"`)
 }
