@@ -324,9 +324,14 @@ func (w *walk) base(reg uint8) value {
 	return w.laidOut(w.regs[reg], btf.UnderlyingType(relo.Type))
 }
 
-// laidOut is a pointer, for an access by the layout of a CO-RE type.
+// laidOut is a pointer, for an access by the layout of a CO-RE type: a flavour, or
+// what another file of a linked object declares by the same name.
 func (w *walk) laidOut(v value, layout btf.Type) value {
-	if v.ptr.known() && v.ptr.region == typed && layout != w.layouts.canonical(layout) {
+	if !v.ptr.known() || v.ptr.region != typed {
+		return v
+	}
+	isOther := v.ptr.typ != layout && aggregateName(layout) != "" && aggregateName(v.ptr.typ) == aggregateName(layout)
+	if isOther || layout != w.layouts.canonical(layout) {
 		v.ptr.typ, v.ptr.off = layout, offset{}
 	}
 	return v

@@ -15,6 +15,15 @@ import (
 
 func TestMain(m *testing.M) { ktest.Main(m) }
 
+func build(t *testing.T) *gen.Model {
+	t.Helper()
+	obj, err := object.Open("testdata/repeats.bpf.o")
+	require.NoError(t, err)
+	model, err := gen.Build(obj, gen.Options{Package: "p"})
+	require.NoError(t, err)
+	return model
+}
+
 // One type has the members that either file declares, and those of the flavors.
 func TestTasksAreReadAsBothFilesAndFlavorsDeclareThem(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object("testdata/repeats.bpf.o")})
@@ -32,22 +41,28 @@ func TestTasksAreReadAsBothFilesAndFlavorsDeclareThem(t *testing.T) {
 	require.False(t, ktrt.Absent(snap, &task.State_2), "__state")
 	require.True(t, ktrt.Absent(snap, &task.State), "state, as kernels before 5.14 have it")
 	require.NotZero(t, task.Children.Next.Addr())
-	pid, err := taken.Var("last").Get("pid").Int64()
-	require.NoError(t, err)
-	require.EqualValues(t, task.Pid, pid)
-
-	last := snap.Bss().LastWaiting
-	require.NotZero(t, last.Since)
-	require.Equal(t, last.Since, last.Task.Deref().StartTime)
+	require.Positive(t, task.Scx.Weight, "of one file")
+	require.False(t, ktrt.Absent(snap, &task.Scx.Slice), "of the other")
+	require.GreaterOrEqual(t, task.Scx.StickyCpu, int32(-1))
+	require.GreaterOrEqual(t, task.StaticPrio, int32(100), "which follows what has grown: nice -20 is 100")
+	require.Less(t, task.StaticPrio, int32(140))
+	require.NotZero(t, task.StartTime)
+	for path, want := range map[string]int64{"pid": int64(task.Pid), "start_time": int64(task.StartTime), "scx.slice": int64(task.Scx.Slice)} {
+		got, err := taken.Var("last").Get(path).Int64()
+		require.NoError(t, err, path)
+		require.Equal(t, want, got, path)
+	}
 }
 
-func build(t *testing.T) *gen.Model {
-	t.Helper()
-	obj, err := object.Open("testdata/repeats.bpf.o")
-	require.NoError(t, err)
-	model, err := gen.Build(obj, gen.Options{Package: "p"})
-	require.NoError(t, err)
-	return model
+// The other file's struct of that name has a pointer where this one reads a number.
+func TestNumbersAreNoPointersByAnotherFilesStruct(t *testing.T) {
+	for _, typ := range build(t).Types {
+		if typ.Name == "Waiting" {
+			require.Equal(t, gen.GoType{Name: "uint64"}, typ.Fields[1].Type)
+			return
+		}
+	}
+	t.Error("there is no struct waiting")
 }
 
 // A text that is state, or that a loader sets, is read.
@@ -72,7 +87,7 @@ func TestEqualTypesAreOneType(t *testing.T) {
 	for _, typ := range build(t).Types {
 		names = append(names, typ.Name)
 	}
-	require.Equal(t, []string{"ListHead", "SchedExtOps", "TaskStruct", "Totals", "Totals_2", "Waiting"}, names)
+	require.Equal(t, []string{"ListHead", "SchedExtEntity", "SchedExtOps", "TaskStruct", "Totals", "Totals_2", "Waiting"}, names)
 }
 
 // What a warning suggests can be done.

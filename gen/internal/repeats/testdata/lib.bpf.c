@@ -11,9 +11,16 @@ typedef unsigned long long u64;
 static long (*const bpf_trace_printk)(const char *fmt, u32 size, ...) = (void *)6;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 
+struct sched_ext_entity {
+	u64 slice;
+	u64 core_sched_at;
+	s32 sticky_cpu;
+} __core;
+
 /* what this file reads of a task */
 struct task_struct {
 	s32 tgid;
+	struct sched_ext_entity scx;
 	u64 start_time;
 	struct task_struct *real_parent;
 } __core;
@@ -28,6 +35,7 @@ struct totals {
 };
 
 struct waiting last_waiting;
+u64 last_slice;
 struct totals totals_there;
 
 __attribute__((noinline)) int lib_touch(u32 by)
@@ -41,6 +49,7 @@ __attribute__((noinline)) int lib_touch(u32 by)
 
 	last_waiting.task = task;
 	last_waiting.since = task->start_time;
+	last_slice = task->scx.slice;
 	totals_there.calls += by;
 	return task->tgid;
 }

@@ -36,9 +36,15 @@ struct list_head {
 	struct list_head *next, *prev;
 } __core;
 
+struct sched_ext_entity {
+	u32 weight;
+} __core;
+
 /* what this file reads of a task */
 struct task_struct {
 	s32 pid;
+	struct sched_ext_entity scx;
+	s32 static_prio;
 	char comm[16];
 	struct list_head tasks;
 	struct list_head children;
