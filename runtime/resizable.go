@@ -16,7 +16,14 @@ func (s *Shape) Resizable() (i int, ok bool) {
 		return 0, false
 	}
 	_, _, isGraph := m.Contains()
-	return i, !isGraph && s.endsIn(i)
+	return i, !isGraph && s.endsIn(i) && !s.goesOnBehind(i)
+}
+
+// goesOnBehind tells whether there is more in a section behind a variable than
+// padding: generated code leaves out variables that nobody reads.
+func (s *Shape) goesOnBehind(i int) bool {
+	m := &s.Members[i]
+	return int64(s.Size)-int64(m.Offset)-int64(m.bytes()) >= pointerSize
 }
 
 // isFixedSection tells whether the variables of a section have no map of their own,

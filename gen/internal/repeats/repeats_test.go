@@ -69,14 +69,17 @@ func TestNumbersAreNoPointersByAnotherFilesStruct(t *testing.T) {
 func TestTextsThatOnlyTheProgramReadsAreLeftOut(t *testing.T) {
 	vars := make(map[string][]string) // by section
 	docs := make(map[string]string)
+	comments := make(map[string]string) // of the last variable
 	for _, s := range build(t).Sections {
 		for _, v := range s.Vars {
 			vars[s.CName] = append(vars[s.CName], v.Name)
+			comments[s.CName] = v.Comment
 		}
 		docs[s.CName] = s.Doc[len(s.Doc)-1]
 	}
 	require.Equal(t, []string{"RepeatsEnqueueState"}, vars[".data"])
 	require.Equal(t, []string{"Mode"}, vars[".rodata"])
+	require.Equal(t, "+25 char mode[5] (static)", comments[".rodata"], "of a fixed length: texts are behind it")
 	require.Equal(t, "Left out: the text that only the program itself reads.", docs[".data"])
 	require.Equal(t, "Left out: the 4 texts that only the program itself reads.", docs[".rodata"])
 }
