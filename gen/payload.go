@@ -265,7 +265,7 @@ func (p *part) headerSize(at pointerPlace) (int, error) {
 				return last.Offset, nil
 			}
 		}
-		return 0, fmt.Errorf("%s is declared to lead to %s, which ends in no array: say how many bytes of it are in front of the payload, such as %[1]s+8=...", at.name(), runtime.CType(header))
+		return 0, fmt.Errorf("%s is declared to lead to %s, which ends in no array: say how many bytes of it are in front of the payload, such as %[1]s+8=TYPE", at.name(), runtime.CType(header))
 	}
 	for _, c := range p.casts {
 		if c.In == at.in && c.Path == at.path && c.Behind > 0 {
@@ -276,5 +276,5 @@ func (p *part) headerSize(at pointerPlace) (int, error) {
 	if p.obj.Types.TypeByName("sdt_id", &id) == nil && id.Size == 8 {
 		return 8, nil
 	}
-	return 0, fmt.Errorf("struct %s is only declared: say how many bytes of it are in front of the payload, such as %s+8=...", header.Name, at.name())
+	return 0, fmt.Errorf("struct %s is only declared: say how many bytes of it are in front of the payload, such as %s+8=TYPE", header.Name, at.name())
 }
