@@ -483,6 +483,18 @@ var layout = ktrt.Layout{
 		sectionData:   "section .data",
 		sectionBss:    "section .bss",
 	},
+	Values: []any{
+		typeTaskStats:   (*TaskStats)(nil),
+		typeCpuRun:      (*CpuRun)(nil),
+		typeTaskState:   (*TaskState)(nil),
+		typeTaskCtx:     (*TaskCtx)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionRodata: (*Rodata)(nil),
+		sectionData:   (*Data)(nil),
+		sectionBss:    (*Bss)(nil),
+	},
 }
 
 const shapes = `

@@ -21,6 +21,7 @@ type Model struct {
 	Shapes    string
 	ValueRefs []string // runtime.Layout.Types
 	ValueIDs  []string // the constants that number them, in the same order
+	Values    []GoType // runtime.Layout.Values, in the same order; the zero GoType for types of the kernel
 
 	KernelRefs []string // runtime.Layout.Kernel
 	Fields     []string // runtime.Layout.Fields

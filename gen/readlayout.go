@@ -94,6 +94,7 @@ func readLayout(x ast.Expr) (*runtime.Layout, error) {
 		case "Maps":
 			l.Maps, err = readMaps(value)
 		case "Shapes": // the constant
+		case "Values", "Globals": // Go types
 		default:
 			err = errors.New("it is not known")
 		}

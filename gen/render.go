@@ -514,9 +514,44 @@ func (m *Model) renderLayout(f *jen.File) {
 		if len(m.Sections) > 0 {
 			g.Line().Id("Sections").Op(":").Add(stringList(sectionIDs, m.sectionRefs()))
 		}
+		if values := m.values(); len(values) > 0 {
+			g.Line().Id("Values").Op(":").Add(lines(values))
+		}
+		if len(m.Sections) > 0 {
+			g.Line().Id("Globals").Op(":").Add(lines(m.globals()))
+		}
 		g.Line()
 	})
 	f.Const().Id(m.shapes()).Op("=").Op("`\n" + m.Shapes + "`")
+}
+
+// values are the Go types of what maps hold and pointers lead to.
+func (m *Model) values() (codes []jen.Code) {
+	for i, t := range m.Values {
+		if t != (GoType{}) {
+			codes = append(codes, jen.Id(m.ValueIDs[i]).Op(":").Add(nilPointer(goType(t))))
+		}
+	}
+	return codes
+}
+
+func (m *Model) globals() (codes []jen.Code) {
+	for _, s := range m.Sections {
+		codes = append(codes, jen.Id(s.ID).Op(":").Add(nilPointer(jen.Id(s.TypeName))))
+	}
+	return codes
+}
+
+func nilPointer(t jen.Code) *jen.Statement { return jen.Parens(jen.Op("*").Add(t)).Call(jen.Nil()) }
+
+// lines is a list of anything, each on a line of its own.
+func lines(codes []jen.Code) jen.Code {
+	return jen.Index().Any().ValuesFunc(func(g *jen.Group) {
+		for _, c := range codes {
+			g.Line().Add(c)
+		}
+		g.Line()
+	})
 }
 
 // theirs is the comment of the object's constants.

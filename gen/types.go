@@ -136,6 +136,7 @@ func (b *builder) kernelID(s *runtime.Shape, goName string) string {
 	b.ids[ref] = id
 	b.model.ValueRefs = append(b.model.ValueRefs, ref)
 	b.model.ValueIDs = append(b.model.ValueIDs, id)
+	b.model.Values = append(b.model.Values, GoType{})
 	b.model.KernelRefs = append(b.model.KernelRefs, ref)
 	return id
 }
@@ -297,5 +298,6 @@ func (b *builder) valueID(s *runtime.Shape) string {
 	b.ids[ref] = id
 	b.model.ValueRefs = append(b.model.ValueRefs, ref)
 	b.model.ValueIDs = append(b.model.ValueIDs, id)
+	b.model.Values = append(b.model.Values, t)
 	return id
 }

@@ -18,6 +18,13 @@ type Layout struct {
 	Maps     []MapLayout
 	Sections []string // .bss, .data, ...: references to their shapes
 
+	// Values and Globals have a nil pointer of the Go type of each of Types and
+	// Sections, nil for those of the kernel and of other objects.
+	Values, Globals []any
+
+	embed     sync.Once
+	embedding embedding
+
 	parse  sync.Once
 	parsed *shapes
 	err    error
@@ -37,6 +44,7 @@ type shapes struct {
 	types    []*Shape
 	refs     []string
 	index    map[string]int // of a reference in types
+	numbers  map[*Shape]int // of one of types, without typedefs
 	keys     []*Shape       // of maps; nil without BTF
 	sections []*Shape
 }
@@ -64,6 +72,10 @@ func (l *Layout) parseShapes() (*shapes, error) {
 	if p.types, err = table.all(l.Types); err != nil {
 		return nil, err
 	}
+	p.numbers = make(map[*Shape]int, len(p.types))
+	for i, s := range p.types {
+		p.numbers[stripTypedefs(s)] = i
+	}
 	if p.sections, err = table.all(l.Sections); err != nil {
 		return nil, err
 	}
@@ -87,4 +99,10 @@ func (l *Layout) parseShapes() (*shapes, error) {
 		p.keys = append(p.keys, key)
 	}
 	return p, nil
+}
+
+// number returns which of the layout's types a shape is.
+func (p *shapes) number(s *Shape) (typ int, ok bool) {
+	typ, ok = p.numbers[stripTypedefs(s)]
+	return typ, ok
 }

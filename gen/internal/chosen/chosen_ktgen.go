@@ -204,6 +204,12 @@ var layout = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapNodes: {Name: "nodes", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct node"},
 	},
+	Values: []any{
+		typeItem:   (*Item)(nil),
+		typePointT: (*PointT)(nil),
+		typeUint32: (*uint32)(nil),
+		typeBits:   (*Bits)(nil),
+	},
 }
 
 const shapes = `

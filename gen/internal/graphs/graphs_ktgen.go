@@ -233,6 +233,16 @@ var layout = ktrt.Layout{
 		sectionDataA: "section .data.A",
 		sectionBss:   "section .bss",
 	},
+	Values: []any{
+		typeParcel:      (*Parcel)(nil),
+		typeAccount:     (*Account)(nil),
+		typeQueue:       (*Queue)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionDataA: (*DataA)(nil),
+		sectionBss:   (*Bss)(nil),
+	},
 }
 
 const shapes = `

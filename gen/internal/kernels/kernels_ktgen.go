@@ -208,6 +208,10 @@ var layout = ktrt.Layout{
 		mapTasks:      {Name: "tasks", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct seen"},
 		mapWatcherOps: {Name: "watcher_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
 	},
+	Values: []any{
+		typeSeen:        (*Seen)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
 }
 
 const shapes = `

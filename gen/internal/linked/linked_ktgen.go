@@ -167,6 +167,12 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionData: "section .data",
 	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionData: (*Data)(nil),
+	},
 }
 
 const shapes = `

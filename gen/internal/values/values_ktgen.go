@@ -437,6 +437,12 @@ var layout = ktrt.Layout{
 		sectionData: "section .data",
 		sectionBss:  "section .bss",
 	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionData: (*Data)(nil),
+	},
 }
 
 const shapes = `

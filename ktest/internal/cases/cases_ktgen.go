@@ -1300,6 +1300,13 @@ var layoutKconfig = ktrt.Layout{
 		sectionKconfigBss:     "section .bss",
 		sectionKconfigKconfig: "section .kconfig",
 	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionKconfigBss:     (*KconfigBss)(nil),
+		sectionKconfigKconfig: (*KconfigKconfig)(nil),
+	},
 }
 
 const shapesKconfig = `
@@ -1367,6 +1374,13 @@ var layoutKconfigTypes = ktrt.Layout{
 	Sections: []string{
 		sectionKconfigTypesBss:     "section .bss",
 		sectionKconfigTypesKconfig: "section .kconfig",
+	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionKconfigTypesBss:     (*KconfigTypesBss)(nil),
+		sectionKconfigTypesKconfig: (*KconfigTypesKconfig)(nil),
 	},
 }
 
@@ -1477,6 +1491,13 @@ var layoutKconfigWeak = ktrt.Layout{
 		sectionKconfigWeakBss:     "section .bss",
 		sectionKconfigWeakKconfig: "section .kconfig",
 	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionKconfigWeakBss:     (*KconfigWeakBss)(nil),
+		sectionKconfigWeakKconfig: (*KconfigWeakKconfig)(nil),
+	},
 }
 
 const shapesKconfigWeak = `
@@ -1554,6 +1575,15 @@ var layoutLongNames = ktrt.Layout{
 		sectionLongNamesDataStatisticsOfDomains: "section .data.statistics_of_domains",
 		sectionLongNamesDataStatisticsOfTasks:   "section .data.statistics_of_tasks",
 	},
+	Values: []any{
+		typeUint64:      (*uint64)(nil),
+		typeUint32:      (*uint32)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionLongNamesDataStatisticsOfDomains: (*LongNamesDataStatisticsOfDomains)(nil),
+		sectionLongNamesDataStatisticsOfTasks:   (*LongNamesDataStatisticsOfTasks)(nil),
+	},
 }
 
 const shapesLongNames = `
@@ -1628,6 +1658,13 @@ var layoutMapsOfQueues = ktrt.Layout{
 	Sections: []string{
 		sectionMapsOfQueuesBss: "section .bss",
 	},
+	Values: []any{
+		typeUint32:      (*uint32)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionMapsOfQueuesBss: (*MapsOfQueuesBss)(nil),
+	},
 }
 
 const shapesMapsOfQueues = `
@@ -1696,6 +1733,14 @@ var layoutQueueStack = ktrt.Layout{
 	},
 	Sections: []string{
 		sectionQueueStackBss: "section .bss",
+	},
+	Values: []any{
+		typeWho:         (*Who)(nil),
+		typeUint64:      (*uint64)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionQueueStackBss: (*QueueStackBss)(nil),
 	},
 }
 
@@ -1767,6 +1812,14 @@ var layoutResizedData = ktrt.Layout{
 		sectionResizedDataDataRecs: "section .data.recs",
 		sectionResizedDataBss:      "section .bss",
 	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionResizedDataRodata:   (*ResizedDataRodata)(nil),
+		sectionResizedDataDataRecs: (*ResizedDataDataRecs)(nil),
+		sectionResizedDataBss:      (*ResizedDataBss)(nil),
+	},
 }
 
 const shapesResizedData = `
@@ -1836,6 +1889,12 @@ var layoutStaticsSched = ktrt.Layout{
 	},
 	Sections: []string{
 		sectionStaticsSchedData: "section .data",
+	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionStaticsSchedData: (*StaticsSchedData)(nil),
 	},
 }
 

@@ -154,6 +154,9 @@ var layout = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
 	},
+	Values: []any{
+		typeRunning: (*Running)(nil),
+	},
 }
 
 const shapes = `

@@ -159,6 +159,11 @@ var layout = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapHeads: {Name: "heads", Type: ktrt.MapTypeArray, Value: "struct heads"},
 	},
+	Values: []any{
+		typeGroup:  (*Group)(nil),
+		typeMember: (*Member)(nil),
+		typeHeads:  (*Heads)(nil),
+	},
 }
 
 const shapes = `

@@ -174,6 +174,13 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionBss: "section .bss",
 	},
+	Values: []any{
+		typeStats:   (*Stats)(nil),
+		typeStats_2: (*Stats_2)(nil),
+	},
+	Globals: []any{
+		sectionBss: (*Bss)(nil),
+	},
 }
 
 const shapes = `

@@ -188,6 +188,10 @@ var layout = ktrt.Layout{
 		mapByAttachment: {Name: "by_attachment", Type: ktrt.MapTypeCgroupStorageOld, Key: "struct bpf_cgroup_storage_key", Value: "struct job"},
 		mapByCgroup:     {Name: "by_cgroup", Type: ktrt.MapTypePerCPUCgroupStore, Key: "u64", Value: "struct job"},
 	},
+	Values: []any{
+		typeJob:               (*Job)(nil),
+		typeBpfInsnArrayValue: (*BpfInsnArrayValue)(nil),
+	},
 }
 
 const shapes = `

@@ -234,6 +234,9 @@ var layoutTasks = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapTasksRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
 	},
+	Values: []any{
+		typeRunning: (*Running)(nil),
+	},
 }
 
 const shapesTasks = `
@@ -270,6 +273,9 @@ var layoutWaits = ktrt.Layout{
 	Fields: []string{"task_struct:pid,comm,flags"},
 	Maps: []ktrt.MapLayout{
 		mapWaitsWaiting: {Name: "waiting", Type: ktrt.MapTypeArray, Value: "*(\"kptr\")fwd task_struct"},
+	},
+	Values: []any{
+		typePtrWaitsTaskStruct: (*ktrt.Ptr[WaitsTaskStruct])(nil),
 	},
 }
 

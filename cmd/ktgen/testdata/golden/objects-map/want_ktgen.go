@@ -271,6 +271,9 @@ var layoutFirst = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapFirstRuns: {Name: "runs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct run"},
 	},
+	Values: []any{
+		typeRun: (*Run)(nil),
+	},
 }
 
 const shapesFirst = `
@@ -306,6 +309,11 @@ var layoutSecond = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapSecondRuns:   {Name: "runs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct run"},
 		mapSecondLayers: {Name: "layers", Type: ktrt.MapTypeArray, Value: "struct limits"},
+	},
+	Values: []any{
+		typeNode:   (*Node)(nil),
+		typeRun:    (*Run)(nil),
+		typeLimits: (*Limits)(nil),
 	},
 }
 

@@ -406,6 +406,15 @@ var layoutFirst = ktrt.Layout{
 	Sections: []string{
 		sectionFirstBss: "section .bss",
 	},
+	Values: []any{
+		typeRunning:   (*Running)(nil),
+		typeOldLimits: (*OldLimits)(nil),
+		typeStats:     (*Stats)(nil),
+		typeFormer:    (*Former)(nil),
+	},
+	Globals: []any{
+		sectionFirstBss: (*FirstBss)(nil),
+	},
 }
 
 const shapesFirst = `
@@ -464,6 +473,14 @@ var layoutSecond = ktrt.Layout{
 	},
 	Sections: []string{
 		sectionSecondBss: "section .bss",
+	},
+	Values: []any{
+		typeNode:      (*Node)(nil),
+		typeRunning:   (*Running)(nil),
+		typeNewLimits: (*NewLimits)(nil),
+	},
+	Globals: []any{
+		sectionSecondBss: (*SecondBss)(nil),
 	},
 }
 

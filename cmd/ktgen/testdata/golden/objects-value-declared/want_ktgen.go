@@ -230,6 +230,9 @@ var layoutForward = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapForwardForwarded: {Name: "forwarded", Type: ktrt.MapTypeArray, Value: "struct running"},
 	},
+	Values: []any{
+		typeRunning: (*Running)(nil),
+	},
 }
 
 const shapesForward = `
@@ -273,6 +276,9 @@ var layoutTasks = ktrt.Layout{
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
 		mapTasksRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
+	},
+	Values: []any{
+		typeRunning: (*Running)(nil),
 	},
 }
 

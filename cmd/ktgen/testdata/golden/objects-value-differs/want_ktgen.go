@@ -342,6 +342,9 @@ var layoutTasks = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapTasksRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
 	},
+	Values: []any{
+		typeTasksRunning: (*TasksRunning)(nil),
+	},
 }
 
 const shapesTasks = `
@@ -383,6 +386,9 @@ var layoutRunning = ktrt.Layout{
 	},
 	Maps: []ktrt.MapLayout{
 		mapRunningLast: {Name: "last", Type: ktrt.MapTypeArray, Value: "struct running"},
+	},
+	Values: []any{
+		typeRunningRunning: (*RunningRunning)(nil),
 	},
 }
 

@@ -414,6 +414,15 @@ var layoutFirst = ktrt.Layout{
 	Sections: []string{
 		sectionFirstBss: "section .bss",
 	},
+	Values: []any{
+		typeRun:         (*Run)(nil),
+		typeFirstLimits: (*FirstLimits)(nil),
+		typeStats:       (*Stats)(nil),
+		typeStats_2:     (*Stats_2)(nil),
+	},
+	Globals: []any{
+		sectionFirstBss: (*FirstBss)(nil),
+	},
 }
 
 const shapesFirst = `
@@ -472,6 +481,14 @@ var layoutSecond = ktrt.Layout{
 	},
 	Sections: []string{
 		sectionSecondBss: "section .bss",
+	},
+	Values: []any{
+		typeNode:         (*Node)(nil),
+		typeRun:          (*Run)(nil),
+		typeSecondLimits: (*SecondLimits)(nil),
+	},
+	Globals: []any{
+		sectionSecondBss: (*SecondBss)(nil),
 	},
 }
 

@@ -266,6 +266,15 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionBss: "section .bss",
 	},
+	Values: []any{
+		typeConfig:  (*Config)(nil),
+		typeLimits:  (*Limits)(nil),
+		typeStats:   (*Stats)(nil),
+		typeStats_2: (*Stats_2)(nil),
+	},
+	Globals: []any{
+		sectionBss: (*Bss)(nil),
+	},
 }
 
 const shapes = `

@@ -262,6 +262,15 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionGlobals: "section .bss",
 	},
+	Values: []any{
+		typeRun:      (*Run)(nil),
+		typeBounds:   (*Bounds)(nil),
+		typeStats:    (*Stats)(nil),
+		typeOldStats: (*OldStats)(nil),
+	},
+	Globals: []any{
+		sectionGlobals: (*Globals)(nil),
+	},
 }
 
 const shapes = `

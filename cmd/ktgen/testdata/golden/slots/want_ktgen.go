@@ -264,6 +264,11 @@ var layout = ktrt.Layout{
 		mapDevicesByKey:        {Name: "devices_by_key", Type: ktrt.MapTypeDevMapHash, Key: "u32", Value: "unsigned int"},
 		mapSocketsByKey:        {Name: "sockets_by_key", Type: ktrt.MapTypeSockHash, Key: "u64", Value: "unsigned long long"},
 	},
+	Values: []any{
+		typeBpfDevmapVal: (*BpfDevmapVal)(nil),
+		typeUint32:       (*uint32)(nil),
+		typeUint64:       (*uint64)(nil),
+	},
 }
 
 const shapes = `

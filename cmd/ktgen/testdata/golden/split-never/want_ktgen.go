@@ -104,6 +104,9 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionBss: "section .bss",
 	},
+	Globals: []any{
+		sectionBss: (*Bss)(nil),
+	},
 }
 
 const shapes = `

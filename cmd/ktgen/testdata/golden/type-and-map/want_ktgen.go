@@ -165,6 +165,10 @@ var layout = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapRuns: {Name: "runs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct run"},
 	},
+	Values: []any{
+		typeRun:    (*Run)(nil),
+		typeHidden: (*Hidden)(nil),
+	},
 }
 
 const shapes = `

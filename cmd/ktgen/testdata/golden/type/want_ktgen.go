@@ -90,6 +90,9 @@ var layout = ktrt.Layout{
 	Types: []string{
 		typeHidden: "struct hidden",
 	},
+	Values: []any{
+		typeHidden: (*Hidden)(nil),
+	},
 }
 
 const shapes = `

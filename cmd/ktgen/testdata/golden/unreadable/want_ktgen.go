@@ -220,6 +220,13 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionBss: "section .bss",
 	},
+	Values: []any{
+		typeRun:   (*Run)(nil),
+		typeOwner: (*Owner)(nil),
+	},
+	Globals: []any{
+		sectionBss: (*Bss)(nil),
+	},
 }
 
 const shapes = `

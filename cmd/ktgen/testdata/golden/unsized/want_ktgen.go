@@ -179,6 +179,13 @@ var layout = ktrt.Layout{
 		sectionData: "section .data",
 		sectionBss:  "section .bss",
 	},
+	Values: []any{
+		typeCounters: (*Counters)(nil),
+	},
+	Globals: []any{
+		sectionData: (*Data)(nil),
+		sectionBss:  (*Bss)(nil),
+	},
 }
 
 const shapes = `
