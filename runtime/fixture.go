@@ -159,7 +159,7 @@ func (f *fixture) assemble() *Snapshot {
 	heap := len(f.heap) > 0
 	for _, t := range f.tables {
 		if heap && t.Type == MapTypeArena {
-			t.Extents, heap = []Extent{{Addr: heapAddr, Data: f.heap}}, false
+			t.Base, t.Extents, heap = 0, []Extent{{Addr: heapAddr, Data: f.heap}}, false
 		}
 		s.Maps = append(s.Maps, t.Map)
 	}
