@@ -34,8 +34,9 @@ type Binding struct {
 	memo        map[objectKey]*object
 	kernelTypes map[kernelKey]*kernelLayout
 	objects     []*object // in order of decoding
-	interrupted *object   // the element of an iteration that did not end
-	limited     bool      // a read has reached options.maxObjects
+	wholes      wholes
+	interrupted *object // the element of an iteration that did not end
+	limited     bool    // a read has reached options.maxObjects
 }
 
 // boundType is how the guest holds one of Layout.Types.
@@ -174,29 +175,25 @@ const kernelsOwn = "its layout is the kernel's"
 
 // bindTypes binds what pointers lead to, and what that leads to.
 func (b *Binding) bindTypes(c *comparison) {
-	index := make(map[*Shape]int, len(b.shapes.types))
-	for i, s := range b.shapes.types {
-		index[stripTypedefs(s)] = i
-	}
 	done := make(map[pair]bool)
-	b.bindPointees(c, index, done)
+	b.bindPointees(c, done)
 	for t := range b.types {
 		if b.types[t].shape == nil && b.types[t].why == "" {
 			b.bindByName(c, t)
-			b.bindPointees(c, index, done)
+			b.bindPointees(c, done)
 		}
 	}
 }
 
 // bindPointees works off what comparing has found pointers to lead to. The
 // queue grows meanwhile.
-func (b *Binding) bindPointees(c *comparison, index map[*Shape]int, done map[pair]bool) {
+func (b *Binding) bindPointees(c *comparison, done map[pair]bool) {
 	for ; len(c.pointees) > 0; c.pointees = c.pointees[1:] {
 		p := c.pointees[0]
 		if payloadOf(p.want) != payloadOf(p.have) {
 			continue // only one side knows what is behind the header, or was told something else
 		}
-		t, wanted := index[stripTypedefs(p.want)]
+		t, wanted := b.shapes.number(p.want)
 		if wanted && !done[p] {
 			done[p] = true
 			b.bindType(c, t, p.have)

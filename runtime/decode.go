@@ -79,7 +79,8 @@ func (d *Decoder) unlock() {
 // Follow returns what a pointer of the guest leads to, of type typ of the
 // layout. It is nil if the pointer is NULL, leads to memory that was not
 // captured, or was not followed; [PointerAt] tells these apart. The same
-// object is always the same Go pointer.
+// object is always the same Go pointer: the address of a field, if it lies in
+// another one.
 func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	if addr == 0 || d == nil || d.b.types[typ].shape == nil {
 		return nil
@@ -101,17 +102,22 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	if !captured {
 		return nil
 	}
-	if d.left == 0 {
+	slot := slotFor[T](b, key, bound.shape.Size)
+	if d.left == 0 && !slot.done {
 		b.noteLimit(d.from)
 		return nil
 	}
-	d.left--
 	from := *d.from // which changes from element to element
-	o := &object{value: new(T), key: key, shape: bound.shape, raw: raw, from: &from}
+	o := slot.claim(&object{key: key, shape: bound.shape, raw: raw, from: &from})
 	b.remember(o)
+	if slot.done {
+		return slot.v
+	}
+	d.left--
+	fill := around(decode, slot.before)
 	d.queue = append(d.queue, func() {
 		d.from = &origin{parent: o}
-		decode(o.value.(*T), d.arrange(raw, bound.plan), d)
+		fill(o.value.(*T), d.arrange(raw, bound.plan), d)
 	})
 	return o.value.(*T)
 }

@@ -13,9 +13,15 @@
 // Maps are read through [Array], [PerCPUArray], [Hash], [PerCPUHash] and
 // [TaskStorage]. Their values are plain Go values. Pointers to what belongs to
 // the program, in maps, globals and arenas, are Go pointers, followed when a
-// value is read, and the same object of the guest is the same Go pointer. Where
-// a value comes from is not in the value: [Addr], [Path], [Raw] and [PointerAt]
-// tell.
+// value is read, and the same object of the guest is the same Go pointer. A pointer
+// to what lies in another object, which can be an entry of a map, a section, what the
+// program has allocated or what another pointer leads to, is the address of that
+// one's field, whichever is read first. Where there is no such field the pointer leads
+// to a value of its own, whose [Addr] is the same: at a bitfield, in a string, in a
+// flexible array, in an object of the kernel, or where the program has another type
+// for the bytes than that of the field. What ranging over All yields is a copy. Of members of a union that could be meant it is the
+// first. Where a value comes from is not in the value: [Addr], [Path], [Raw] and
+// [PointerAt] tell.
 //
 // Pointers to objects of the kernel are [Ptr] values, also where the program
 // keeps them as integers. Those that the maps lead to are in the snapshot, with

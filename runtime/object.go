@@ -15,6 +15,7 @@ type object struct {
 	shape *Shape // the guest's
 	raw   []byte // the guest's bytes
 	from  *origin
+	whole *whole // that it was decoded as a part of; nil if it is none
 
 	absent map[member]string // an object of the kernel: members that the kernel lacks
 }
@@ -55,10 +56,12 @@ func (b *Binding) remember(o *object) {
 
 // forget removes the objects from index first on. The memo's lock is held.
 func (b *Binding) forget(first int) {
-	for _, o := range b.objects[first:] {
+	forgotten := b.objects[first:]
+	for _, o := range forgotten {
 		delete(b.memo, o.key)
 	}
 	b.objects = b.objects[:first]
+	b.restore(forgotten)
 }
 
 // load returns a value of a source, decoded at its first use.
@@ -89,10 +92,13 @@ func decodeObject[V any](s *source, key objectKey, from *origin, raw []byte, dec
 	if known := s.b.memo[key]; known != nil {
 		return known.value.(*V), nil
 	}
-	o := &object{value: new(V), key: key, shape: s.shape, raw: raw, from: from}
+	slot := slotFor[V](s.b, key, len(raw))
+	o := slot.claim(&object{key: key, shape: s.shape, raw: raw, from: from})
 	s.b.remember(o)
-	decodeInto(d, o.value.(*V), raw, s.plan, &origin{parent: o}, decode)
-	return o.value.(*V), d.err
+	if !slot.done {
+		decodeInto(d, slot.v, raw, s.plan, &origin{parent: o}, around(decode, slot.before))
+	}
+	return slot.v, d.err
 }
 
 func (s *source) failUnreadable(op string, entry, slot int) {

@@ -134,26 +134,35 @@ func (b *Binding) locate(op string, p any) *where {
 	return nil
 }
 
-// search finds the value of the pointer's type at its address. Objects do not
-// overlap in Go's memory, so one object at most holds it.
+// search finds the value of the pointer's type at its address. One object at most
+// holds it in Go's memory, but for parts of one that were decoded before the rest:
+// what is in that is called after it from then on.
 func (b *Binding) search(p reflect.Value) *where {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	var part *where
 	for _, o := range b.objects {
 		value := reflect.ValueOf(o.value)
 		w := &where{b: b, o: o, want: b.shapeOf(o.key.typ), have: o.shape, size: len(o.raw)}
 		offset := p.Pointer() - value.Pointer()
+		if part != nil && o.whole != nil {
+			continue
+		}
 		if offset != 0 && offset >= value.Type().Elem().Size() {
 			if found := w.inSlices(value.Elem(), p); found != nil {
 				return found
 			}
 			continue
 		}
-		if w.descend(value.Type().Elem(), p.Type().Elem(), offset) {
+		if !w.descend(value.Type().Elem(), p.Type().Elem(), offset) {
+			continue
+		}
+		if o.whole == nil {
 			return w
 		}
+		part = w
 	}
-	return nil
+	return part
 }
 
 // shapeOf is the shape that a type number stands for: that of a section if it

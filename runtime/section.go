@@ -165,12 +165,12 @@ func decodeSection[S any](s *boundSection, addr uint64, raw []byte, decode func(
 	if known := s.b.memo[key]; known != nil {
 		return known.value.(*S), nil
 	}
-	o := &object{value: new(S), key: key, shape: s.m.Value, raw: raw, from: &origin{source: &s.source}}
+	slot := slotFor[S](s.b, key, len(raw))
+	o := slot.claim(&object{key: key, shape: s.m.Value, raw: raw, from: &origin{source: &s.source}})
 	s.b.remember(o)
-	decodeInto(d, o.value.(*S), raw, nil, &origin{parent: o}, func(v *S, b []byte, d *Decoder) {
-		decode(v, &Vars{s: s, d: d, b: b}, d)
-	})
-	return o.value.(*S), d.err
+	vars := func(v *S, b []byte, d *Decoder) { decode(v, &Vars{s: s, d: d, b: b}, d) }
+	decodeInto(d, slot.v, raw, nil, &origin{parent: o}, around(vars, slot.before))
+	return slot.v, d.err
 }
 
 // VarArray returns variable i, an array of values of type typ of the layout,

@@ -1,0 +1,416 @@
+package runtime
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+)
+
+// This file makes one Go value of what is one object in the guest, also where a
+// pointer leads into another object: it gives the address of that one's field.
+//
+// Go cannot move a value into a larger one that is read later. So the larger one
+// is found first, whatever is read first (wholes.at), and has memory from the
+// first pointer into it on. What that pointer leads to is decoded there, and the
+// rest when someone reads it. Other goroutines can read what they have got
+// meanwhile, so that it is not written again.
+
+// whole is an object that pointers lead into, and that lies in no other.
+type whole struct {
+	key        objectKey
+	value      reflect.Value // pointer to the Go value
+	want, have *Shape
+	parts      []part // what was decoded of it before it was, ascending, apart from one another
+}
+
+// part is a run of Go memory.
+type part struct{ start, end uintptr }
+
+func partOf(v reflect.Value) part {
+	start := v.Addr().Pointer()
+	return part{start, start + v.Type().Size()}
+}
+
+func (p part) contains(q part) bool { return p.start <= q.start && q.end <= p.end }
+func (p part) overlaps(q part) bool { return p.start < q.end && q.start < p.end }
+
+// within tells the parts that are inside p, as a run of the list.
+func (w *whole) within(p part) (first, end int) {
+	first, _ = slices.BinarySearchFunc(w.parts, p.start, func(q part, start uintptr) int {
+		return cmp.Compare(q.start, start)
+	})
+	for end = first; end < len(w.parts) && p.contains(w.parts[end]); end++ {
+	}
+	return first, end
+}
+
+// has tells whether the part was decoded, by itself or with one that it is in.
+func (w *whole) has(p part) bool {
+	i, _ := slices.BinarySearchFunc(w.parts, p.start+1, func(q part, start uintptr) int {
+		return cmp.Compare(q.start, start)
+	})
+	return i > 0 && w.parts[i-1].contains(p)
+}
+
+// add notes a part, and returns those in it that were decoded before.
+func (w *whole) add(p part) (before []part) {
+	first, end := w.within(p)
+	before = slices.Clone(w.parts[first:end])
+	w.parts = slices.Replace(w.parts, first, end, p)
+	return before
+}
+
+// copyAround sets dst to src but for some parts.
+func copyAround(dst, src reflect.Value, but []part) {
+	all := partOf(dst)
+	switch {
+	case !slices.ContainsFunc(but, all.overlaps):
+		dst.Set(src)
+	case slices.ContainsFunc(but, func(p part) bool { return p.contains(all) }):
+	case dst.Kind() == reflect.Struct:
+		for i := range dst.NumField() {
+			copyAround(dst.Field(i), src.Field(i), overlapping(but, partOf(dst.Field(i))))
+		}
+	case dst.Kind() == reflect.Array:
+		for i := range dst.Len() {
+			copyAround(dst.Index(i), src.Index(i), overlapping(but, partOf(dst.Index(i))))
+		}
+	}
+}
+
+// overlapping are those of parts, which ascend, that have bytes of p.
+func overlapping(parts []part, p part) []part {
+	first, _ := slices.BinarySearchFunc(parts, p.start, func(q part, start uintptr) int {
+		if q.end <= start {
+			return -1
+		}
+		return 1
+	})
+	end := first
+	for end < len(parts) && parts[end].start < p.end {
+		end++
+	}
+	return parts[first:end]
+}
+
+// slot is where an object is decoded to.
+type slot[V any] struct {
+	v      *V
+	whole  *whole // that v is a part of; nil if it is none
+	before []part // of v, that were decoded before: they stay as they are
+	done   bool   // v is decoded with what it is in
+}
+
+// slotFor returns where the object with a key is decoded to. The memo's lock is
+// held.
+func slotFor[V any](b *Binding, key objectKey, size int) slot[V] {
+	if w := b.wholes.known[key]; w != nil {
+		if v, ok := w.value.Interface().(*V); ok {
+			return slot[V]{v: v, before: slices.Clone(w.parts)}
+		}
+	}
+	if key.source == 0 && b.layout.isEmbedded(key.typ) {
+		if w, field := b.wholes.at(b, key, size, reflect.TypeFor[V]()); w != nil {
+			return slot[V]{v: field.Addr().Interface().(*V), whole: w, done: b.memo[w.key] != nil || w.has(partOf(field))}
+		}
+	}
+	return slot[V]{v: new(V)}
+}
+
+// claim has the object be decoded there.
+func (s *slot[V]) claim(o *object) *object {
+	o.value = s.v
+	if s.whole != nil && !s.done {
+		o.whole = s.whole
+		s.before = s.whole.add(partOf(reflect.ValueOf(s.v).Elem()))
+	}
+	return o
+}
+
+// around returns a decoder that leaves parts of the value as they are.
+func around[V any](decode Decode[V], before []part) Decode[V] {
+	if len(before) == 0 {
+		return decode
+	}
+	return func(v *V, b []byte, d *Decoder) {
+		decoded := new(V)
+		decode(decoded, b, d)
+		copyAround(reflect.ValueOf(v).Elem(), reflect.ValueOf(decoded).Elem(), before)
+	}
+}
+
+// restore makes the parts of wholes those that objects are, after others were
+// forgotten.
+func (b *Binding) restore(forgotten []*object) {
+	lost := make(map[*whole]bool)
+	for _, o := range forgotten {
+		if o.whole != nil {
+			lost[o.whole] = true
+			o.whole.parts = nil
+		}
+	}
+	for _, o := range b.objects {
+		if lost[o.whole] {
+			o.whole.add(partOf(reflect.ValueOf(o.value).Elem()))
+		}
+	}
+}
+
+// fieldPlace is a member in the Go value and in the guest.
+type fieldPlace struct {
+	index      int // of the Go field
+	offset     int // bytes, in the guest
+	want, have *Shape
+}
+
+// wholes finds the objects that others lie in.
+type wholes struct {
+	known   map[objectKey]*whole
+	fields  map[pair][]fieldPlace
+	owners  map[*Map]int   // type number of what is in a map; negative for sections
+	slab    map[uint64]int // type number of objects that the program has allocated
+	arena   []int          // numbers of sections that lie in the arena
+	types   map[*Shape]int // numbers of shapes of the guest; -1 for those of no type
+	indexed bool
+	reached *reached // objects that only pointers tell of
+}
+
+// index finds out what is known to be where. The memo's lock is held.
+func (x *wholes) index(b *Binding) {
+	if x.indexed {
+		return
+	}
+	x.indexed = true
+	b.memory.load(b.snapshot)
+	x.known = make(map[objectKey]*whole)
+	x.fields = make(map[pair][]fieldPlace)
+	x.owners = make(map[*Map]int)
+	for _, m := range b.maps {
+		if m.m != nil && m.err == nil && m.typ >= 0 {
+			x.owners[m.m] = m.typ
+		}
+	}
+	for i, s := range b.sections {
+		if s.m == nil || s.err != nil {
+			continue
+		}
+		x.owners[s.m] = -1 - i
+		if isArenaSection(s.name) {
+			x.arena = append(x.arena, i)
+		}
+	}
+	x.slab, x.types = make(map[uint64]int), make(map[*Shape]int)
+	for i := range b.snapshot.Kernel {
+		if o := &b.snapshot.Kernel[i]; o.Allocated && o.Fault == FaultNone {
+			if typ, ok := x.typeOf(b, o.Type); ok {
+				x.slab[o.Addr] = typ
+			}
+		}
+	}
+}
+
+// typeOf returns the number of the type that a shape of the guest is.
+func (x *wholes) typeOf(b *Binding, have *Shape) (typ int, ok bool) {
+	if have == nil {
+		return 0, false
+	}
+	typ, known := x.types[have]
+	if !known {
+		typ = b.typeLike(stripTypedefs(have))
+		x.types[have] = typ
+	}
+	return typ, typ >= 0
+}
+
+// typeLike returns the number of the type that is bound to a shape, or else of one
+// that is called the same; -1 if there is none.
+func (b *Binding) typeLike(have *Shape) int {
+	alike := -1
+	for t := range b.types {
+		switch s := b.types[t].shape; {
+		case s == nil:
+		case stripTypedefs(s) == have:
+			return t
+		case alike < 0 && have.Name != "" && CType(stripTypedefs(s)) == CType(have) && s.Size == have.Size:
+			alike = t
+		}
+	}
+	return alike
+}
+
+// at returns the whole that the object with a key lies in, and the Go field that
+// it is. It is nil if the object lies in none, or is no field of it.
+func (x *wholes) at(b *Binding, key objectKey, size int, t reflect.Type) (*whole, reflect.Value) {
+	x.index(b)
+	for _, root := range x.roots(b, key.addr) {
+		if root == key {
+			return nil, reflect.Value{}
+		}
+		if w, field, ok := x.inside(b, root, key.addr, t); ok {
+			return w, field
+		}
+	}
+	if x.reached == nil {
+		x.reached = b.reach()
+	}
+	for _, root := range x.reached.around(key.addr, size) {
+		if root == key {
+			return nil, reflect.Value{}
+		}
+		if w, field, ok := x.inside(b, root, key.addr, t); ok {
+			return w, field
+		}
+	}
+	return nil, reflect.Value{}
+}
+
+// inside returns the object root, and its field of type t at an address.
+func (x *wholes) inside(b *Binding, root objectKey, addr uint64, t reflect.Type) (*whole, reflect.Value, bool) {
+	w := x.known[root]
+	if w == nil {
+		if w = b.newWhole(root); w == nil {
+			return nil, reflect.Value{}, false
+		}
+	}
+	field, ok := x.field(w.value.Elem(), w.want, w.have, int(addr-root.addr), t, maxNesting)
+	if ok {
+		x.known[root] = w
+	}
+	return w, field, ok
+}
+
+// newWhole returns the object with a key: what was decoded, or memory for it.
+func (b *Binding) newWhole(key objectKey) *whole {
+	w := &whole{key: key, want: b.shapeOf(key.typ)}
+	if o := b.memo[key]; o != nil {
+		w.value, w.have = reflect.ValueOf(o.value), o.shape
+		return w
+	}
+	t := b.layout.goType(key.typ)
+	if t == nil {
+		return nil
+	}
+	if w.value = reflect.New(t); key.typ < 0 {
+		w.have = b.sections[-1-key.typ].shape
+	} else {
+		w.have = b.types[key.typ].shape
+	}
+	if w.have == nil {
+		return nil
+	}
+	return w
+}
+
+// roots are the objects that are known to be around an address: an entry of a
+// map, a section or the element of a large variable of it, an object that the
+// program has allocated.
+func (x *wholes) roots(b *Binding, addr uint64) []objectKey {
+	for _, i := range x.arena {
+		if s := b.sections[i]; addr-s.base < uint64(s.size) {
+			return x.variable(b, i, addr, s.base)
+		}
+	}
+	s, ok := b.memory.span(addr)
+	if !ok {
+		return nil
+	}
+	if s.owner == nil {
+		if typ, known := x.slab[s.start]; known {
+			return []objectKey{{addr: s.start, typ: typ}}
+		}
+		return nil
+	}
+	if len(s.owner.Extents) > 0 {
+		return nil
+	}
+	typ, known := x.owners[s.owner]
+	if !known {
+		if typ, known = x.typeOf(b, s.owner.Value); !known {
+			return nil
+		}
+	}
+	start := addr - (addr-s.start)%uint64(s.owner.Stride)
+	if typ < 0 {
+		return x.variable(b, -1-typ, addr, start)
+	}
+	return []objectKey{{addr: start, typ: typ}}
+}
+
+// variable returns the section that begins at an address, or the element of a
+// variable of it that is read element by element.
+func (x *wholes) variable(b *Binding, section int, addr, start uint64) []objectKey {
+	s, t := b.sections[section], b.layout.goType(-1-section)
+	if t == nil {
+		return nil
+	}
+	offset := int(addr - start)
+	for _, f := range x.places(b.shapes.sections[section], s.shape) {
+		if offset < f.offset || offset >= f.offset+f.have.Size || !isArray(f.want) || t.Field(f.index).Type.Kind() != reflect.Struct {
+			continue
+		}
+		typ, ok := b.shapes.number(f.want.Underlying().Elem)
+		if elem := f.have.Underlying().Elem; ok && elem.Size > 0 {
+			return []objectKey{{addr: addr - uint64((offset-f.offset)%elem.Size), typ: typ}}
+		}
+	}
+	return []objectKey{{addr: start, typ: -1 - section}}
+}
+
+// field returns the field of type t that is offset bytes into a value in the
+// guest. Bitfields have no address, and elements of flexible arrays are in Go
+// memory of their own.
+func (x *wholes) field(v reflect.Value, want, have *Shape, offset int, t reflect.Type, depth int) (reflect.Value, bool) {
+	if offset == 0 && v.Type() == t {
+		return v, true
+	}
+	w, h := want.Underlying(), have.Underlying()
+	if w == nil || h == nil || depth == 0 {
+		return v, false
+	}
+	if v.Kind() == reflect.Array && w.Kind == KindArray && h.Kind == KindArray && h.Elem.Size > 0 {
+		if i := offset / h.Elem.Size; i < v.Len() {
+			return x.field(v.Index(i), w.Elem, h.Elem, offset%h.Elem.Size, t, depth-1)
+		}
+	}
+	if v.Kind() != reflect.Struct || !hasFields(w) || !hasFields(h) {
+		return v, false
+	}
+	for _, f := range x.places(w, h) {
+		if f.index < v.NumField() && offset >= f.offset && offset-f.offset < f.have.Size {
+			if field, ok := x.field(v.Field(f.index), f.want, f.have, offset-f.offset, t, depth-1); ok {
+				return field, true
+			}
+		}
+	}
+	return v, false
+}
+
+// hasFields tells whether values of an underlying type are Go structs with its
+// members as fields.
+func hasFields(s *Shape) bool {
+	k := class(s)
+	return k == KindStruct || k == KindSection
+}
+
+// places are the fields of a struct of the layout that the guest's has at an
+// address.
+func (x *wholes) places(want, have *Shape) []fieldPlace {
+	key := pair{want, have}
+	if known, ok := x.fields[key]; ok {
+		return known
+	}
+	members := make(map[string]Member)
+	for _, m := range have.Fields() {
+		if _, exists := members[m.Name]; !exists && m.Bits == 0 && m.Type != nil {
+			members[m.Name] = m
+		}
+	}
+	var places []fieldPlace
+	for i, f := range want.Fields() {
+		if m, ok := members[f.Name]; ok && f.Type != nil {
+			places = append(places, fieldPlace{i, m.Offset, f.Type, m.Type})
+		}
+	}
+	x.fields[key] = places
+	return places
+}
