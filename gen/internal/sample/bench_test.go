@@ -180,3 +180,30 @@ func BenchmarkBind(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// BenchmarkFollow reads a list of an arena: nodes only, and with a pointer to a number
+// in each, of which it has to be found out first whether it lies in another object.
+func BenchmarkFollow(b *testing.B) {
+	const length = 4000
+	count := uint32(7)
+	for name, of := range map[string]func(n *sample.Node){
+		"nodes":       func(*sample.Node) {},
+		"and numbers": func(n *sample.Node) { n.Count = &count },
+	} {
+		nodes := make([]sample.Node, length)
+		for i := range nodes[1:] {
+			nodes[i].Next = &nodes[i+1]
+			of(&nodes[i])
+		}
+		s := sample.Fixture{Pointers: []sample.Pointers{{Node: &nodes[0]}}}.Snapshot(b)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				snap, err := sample.Open(s)
+				require.NoError(b, err)
+				require.NotNil(b, snap.Pointers().At(0).Node)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/length, "ns/node")
+		})
+	}
+}
