@@ -1228,6 +1228,12 @@ var layoutFlexibleGlobal = ktrt.Layout{
 	Sections: []string{
 		sectionFlexibleGlobalData: "section .data",
 	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionFlexibleGlobalData: (*FlexibleGlobalData)(nil),
+	},
 }
 
 const shapesFlexibleGlobal = `

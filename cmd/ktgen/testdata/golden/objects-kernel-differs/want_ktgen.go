@@ -365,6 +365,9 @@ var layoutDeclared = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapDeclaredWaiting: {Name: "waiting", Type: ktrt.MapTypeArray, Value: "struct waiting"},
 	},
+	Values: []any{
+		typeWaiting: (*Waiting)(nil),
+	},
 }
 
 const shapesDeclared = `
@@ -409,6 +412,9 @@ var layoutTasks = ktrt.Layout{
 	Maps: []ktrt.MapLayout{
 		mapTasksRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
 	},
+	Values: []any{
+		typeRunning: (*Running)(nil),
+	},
 }
 
 const shapesTasks = `
@@ -452,6 +458,9 @@ var layoutWaits = ktrt.Layout{
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
 		mapWaitsWaiting: {Name: "waiting", Type: ktrt.MapTypeArray, Value: "*(\"kptr\")fwd task_struct"},
+	},
+	Values: []any{
+		typePtrWaitsTaskStruct: (*ktrt.Ptr[WaitsTaskStruct])(nil),
 	},
 }
 
