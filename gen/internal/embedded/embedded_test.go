@@ -17,7 +17,6 @@ type (
 	snap   = embedded.Snap
 	fifo   = embedded.Fifo
 	head   = embedded.Head
-	item   = embedded.Item
 	node   = embedded.Node
 	queues = embedded.Queues
 )
