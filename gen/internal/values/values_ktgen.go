@@ -438,10 +438,12 @@ var layout = ktrt.Layout{
 		sectionBss:  "section .bss",
 	},
 	Values: []any{
+		typeFlex:        (*Flex)(nil),
 		typeSchedExtOps: (*SchedExtOps)(nil),
 	},
 	Globals: []any{
 		sectionData: (*Data)(nil),
+		sectionBss:  (*Bss)(nil),
 	},
 }
 

@@ -368,6 +368,18 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionBss: "section .bss",
 	},
+	Values: []any{
+		typeSdtDataOfCpuCtx:   (*SdtDataOfCpuCtx)(nil),
+		typeTaskCtx:           (*TaskCtx)(nil),
+		typeCpuHeadOfCpuCtx:   (*CpuHeadOfCpuCtx)(nil),
+		typeWordHeadOfTaskCtx: (*WordHeadOfTaskCtx)(nil),
+		typeTaskSlot:          (*TaskSlot)(nil),
+		typeCpuSlot:           (*CpuSlot)(nil),
+		typeSchedExtOps:       (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionBss: (*Bss)(nil),
+	},
 }
 
 const shapes = `
