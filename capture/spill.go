@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/series"
 )
 
 // This file moves snapshots from memory to files.
@@ -63,7 +64,11 @@ func (s *Store) spill() {
 			return
 		}
 		file, err := s.write(held)
-		s.move(e, file, err)
+		if err == nil {
+			s.move(e, file)
+		} else if !s.shed(err) {
+			return
+		}
 	}
 }
 
@@ -91,9 +96,43 @@ func (s *Store) write(held *runtime.Snapshot) (file string, err error) {
 	return file, held.WriteFile(file)
 }
 
-// move notes that a snapshot is in a file, or drops it if it could not be
-// written. Then it makes room on disk.
-func (s *Store) move(e *entry, file string, err error) {
+// shed drops a snapshot from memory that cannot go to a file. It reports whether
+// there was one that may be dropped.
+func (s *Store) shed(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.least(func(e *entry) bool { return e.held != nil })
+	if e == nil {
+		return false
+	}
+	s.drop(e)
+	s.evict(e, fmt.Errorf("a file could not be written (make room, or set $TMPDIR or capture.Options.Dir): %w", err))
+	return true
+}
+
+// least returns, of the snapshots that a place has, the one that is missed least: the
+// oldest of those that were asked for, then the latest of those that were made by
+// themselves. The first of these is what a failure begins with, and the rest
+// follows from it: it stays, as does the latest snapshot that was asked for.
+func (s *Store) least(has func(*entry) bool) *entry {
+	var first, last *entry // that were made by themselves
+	for i, e := range s.entries {
+		switch {
+		case !has(e):
+		case e.capture.Trigger != series.Event && i < len(s.entries)-1:
+			return e
+		case e.capture.Trigger != series.Event:
+		case first == nil:
+			first = e
+		default:
+			last = e
+		}
+	}
+	return last
+}
+
+// move notes that a snapshot is in a file. Then it makes room on disk.
+func (s *Store) move(e *entry, file string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.Contains(s.entries, e) { // replaced or drained meanwhile
@@ -101,21 +140,16 @@ func (s *Store) move(e *entry, file string, err error) {
 		return
 	}
 	s.drop(e)
-	if err != nil {
-		s.evict(e, fmt.Errorf("its file could not be written: %w", err))
-		return
-	}
 	e.file = file
 	s.disk += e.size
 	s.log.add(Event{Kind: Spilled, Name: e.capture.Name, Bytes: e.size, File: file})
-	for _, oldest := range s.entries {
-		if s.disk <= s.opts.Disk {
+	for s.disk > s.opts.Disk {
+		least := s.least(func(e *entry) bool { return e.file != "" })
+		if least == nil {
 			return
 		}
-		if oldest.file != "" {
-			s.drop(oldest)
-			s.evict(oldest, fmt.Errorf("the files of captures take more than %d bytes (capture.Options.Disk)", s.opts.Disk))
-		}
+		s.drop(least)
+		s.evict(least, fmt.Errorf("the files of captures take more than %d bytes (capture.Options.Disk)", s.opts.Disk))
 	}
 }
 

@@ -182,6 +182,36 @@ func TestFilesThatCannotBeWrittenCostTheirSnapshotsOnly(t *testing.T) {
 	}
 }
 
+// What a scheduler's end shows is not given up for what is captured after it, such as
+// when the test fails for that.
+func TestCaptureThatAFailureBeginsWithOutlivesAFullDisk(t *testing.T) {
+	for name, o := range map[string]capture.Options{
+		"full":   {Memory: 350 << 10, Dir: smallDisk(t)},
+		"bounds": {Memory: 1, Disk: 250 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, o)
+			fill(t, s, 2, 100<<10)
+			for i, name := range []string{"before_exit", "scheduler_exit", "test_failure"} {
+				c := captureOf(name, 10+i, snapshot(name, 100<<10, 1))
+				c.Trigger = series.Event
+				require.NoError(t, s.Add(c))
+			}
+			require.NoError(t, s.Add(captureOf("last", 20, snapshot("last", 100<<10, 1))))
+			for _, kept := range []string{"before_exit", "last"} {
+				_, err := s.Snapshot(kept)
+				require.NoError(t, err)
+			}
+			var evicted *capture.Evicted
+			_, err := s.Snapshot("periodic_000")
+			require.ErrorAs(t, err, &evicted)
+			require.ErrorContains(t, err, "capture.Options.")
+			_, err = s.Snapshot("periodic_001")
+			require.ErrorAs(t, err, &evicted)
+		})
+	}
+}
+
 // smallDisk returns a directory on a file system with little room.
 func smallDisk(t *testing.T) string {
 	dir := t.TempDir()
