@@ -167,14 +167,19 @@ func writeArtifacts(tb testing.TB, files []artifact) (dir string, written []stri
 	}
 
 	var firstErr error
+	var missing []string
 	for _, a := range files {
 		ok, err := a.writeTo(dir)
 		if ok {
 			written = append(written, a.name)
 		}
-		if firstErr == nil {
-			firstErr = err
+		if err != nil {
+			missing = append(missing, a.name)
+			firstErr = cmp.Or(firstErr, err)
 		}
+	}
+	if firstErr != nil {
+		firstErr = fmt.Errorf("missing or cut short: %s: %w (make room there, or set $%s to where there is some)", strings.Join(missing, ", "), firstErr, EnvArtifacts)
 	}
 	return dir, written, firstErr
 }
@@ -224,12 +229,18 @@ func (vm *VM) artifacts(records []guest.Record) []artifact {
 		{name: "verifier.log", write: text(vm.verifierLog())},
 	}
 	latest := vm.latest()
-	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest, vm.story(vm.judged()))})
+	var cause, others []artifact
 	for i, c := range latest {
-		name := fmt.Sprintf("%02d-%s", i+1, fileName(c.Name))
-		files = append(files, snapshotArtifacts(name, c)...)
+		snapshot := snapshotArtifacts(fmt.Sprintf("%02d-%s", i+1, fileName(c.Name)), c)
+		if cause == nil && c.Trigger == series.Event {
+			cause = snapshot // what the failure begins with: first, as a disk can be full
+		} else {
+			others = append(others, snapshot...)
+		}
 	}
-	return files
+	files = append(files, cause...)
+	files = append(files, artifact{name: "captures.html", whole: true, write: page(latest, vm.story(vm.judged()))})
+	return append(files, others...)
 }
 
 // maxPage bounds the snapshots that are shown on a page, in bytes that were

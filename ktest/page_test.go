@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -25,7 +27,11 @@ func TestThatFailsAfterAStall(t *testing.T) {
 		t.Skip("runs as a part of another test")
 	}
 	expected := os.Getenv(stallEnv) == "expected"
-	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("stall"), ExpectExit: expected})
+	cfg := ktest.Config{Scheduler: fault("stall"), ExpectExit: expected}
+	if os.Getenv(stallEnv) == "without memory" {
+		cfg.Captures.Memory = 1
+	}
+	vm := ktest.Boot(t, cfg)
 	go func() { // ends with the scheduler, or with the guest
 		_, _ = vm.Spawn(context.Background(), scenario.Workers{Name: "starved", Kind: scenario.Spin})
 	}()
@@ -73,6 +79,53 @@ func TestArtifactsOfAStallShowTheTasksThatWaited(t *testing.T) {
 	early := stallArtifact(t, "unexpected", "*-before_exit.txt")
 	require.Regexp(t, `nr_stuck: [1-9]`, early)
 	require.Contains(t, early, "runnable task stall")
+}
+
+// smallDisk returns a directory on a file system with little room.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=144k"); err != nil {
+		t.Skipf("mount a small tmpfs (needs root): %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, 0)) })
+	return dir
+}
+
+// requireCause runs the test that fails after a stall, with a store of captures that
+// has no memory, and requires the capture that tells of the stall.
+func requireCause(t *testing.T, artifacts, temporary string) (output string) {
+	t.Helper()
+	cmd := exec.CommandContext(bound(t, 2*time.Minute), os.Args[0], "-test.run=^TestThatFailsAfterAStall$", "-test.v")
+	cmd.Env = append(os.Environ(), stallEnv+"=without memory", ktest.EnvArtifacts+"="+artifacts, "TMPDIR="+temporary)
+	text, err := cmd.CombinedOutput()
+	if strings.Contains(string(text), "--- SKIP") {
+		t.Skip("no guest can boot here")
+	}
+	t.Logf("%s", text)
+	require.Error(t, err)
+	require.Contains(t, string(text), "runnable task stall")
+	found, err := filepath.Glob(filepath.Join(artifacts, "TestThat*", "*-before_exit.ktsnap"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	snap, err := runtime.ReadFile(found[0])
+	require.NoError(t, err)
+	require.Equal(t, "runnable task stall", snap.Scheduler.Reason)
+	return string(text)
+}
+
+// What the disk has no room for is given up, and said; what the test failed of is not.
+func TestCauseOfAFailureOutlivesADiskThatFillsUp(t *testing.T) {
+	disk := smallDisk(t)
+	output := requireCause(t, disk, disk)
+	require.Regexp(t, `not all artifacts could be written, .*: missing or cut short: captures.html.*no space left on device \(make room there, or set \$KTGEN_ARTIFACTS`, output)
+}
+
+func TestCauseOfAFailureOutlivesADiskThatIsFull(t *testing.T) {
+	disk := smallDisk(t)
+	require.ErrorIs(t, os.WriteFile(filepath.Join(disk, "full"), make([]byte, 1<<20), 0o600), unix.ENOSPC)
+	output := requireCause(t, t.TempDir(), disk)
+	require.Regexp(t, `captures that failed: 2, the last is test_failure .* was dropped: a file could not be written \(make room, or set \$TMPDIR`, output)
 }
 
 func TestPageOfAnEndThatIsExpectedDoesNotBlameIt(t *testing.T) {
