@@ -5,12 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
-
-// isArenaSection tells whether a section holds variables of an arena: clang
-// calls it after their address space.
-func isArenaSection(name string) bool { return strings.HasPrefix(name, ".addr_space.") }
 
 // arenaSection is a section of variables that lies in an arena.
 type arenaSection struct {

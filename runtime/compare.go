@@ -55,7 +55,7 @@ type comparison struct {
 }
 
 func newComparison(bigEndian bool) *comparison {
-	return &comparison{bigEndian: bigEndian, settler: settler{height: make(map[*Shape]int)}}
+	return &comparison{bigEndian: bigEndian}
 }
 
 // pair is an expected shape and the guest's.
@@ -373,17 +373,6 @@ func (c *comparison) lacks(path string, want, have Member, exists bool) (why str
 	return "", false
 }
 
-// bytes is how many bytes a member touches from its offset on.
-func (m Member) bytes() int {
-	switch {
-	case m.Bits > 0:
-		return (int(m.BitOffset) + int(m.Bits) + 7) / 8
-	case m.Size > 0:
-		return m.Size
-	}
-	return m.Type.Size
-}
-
 func (c *comparison) member(path string, want, have Member, at place) []op {
 	at = place{at.dst + want.Offset, at.src + have.Offset}
 	if want.Bits == 0 && have.Bits == 0 {
@@ -401,15 +390,6 @@ func (c *comparison) member(path string, want, have Member, at place) []op {
 		kind: convert, dst: at.dst, src: at.src, field: path, want: CType(want.Type),
 		from: have.intPlace(c.bigEndian), to: want.intPlace(false),
 	}}
-}
-
-// intPlace is where the bits of an integral member are, from its offset on.
-func (m Member) intPlace(bigEndian bool) intPlace {
-	p := intPlace{first: int(m.BitOffset), bits: int(m.Bits), signed: m.Type.Underlying().Signed, bigEndian: bigEndian}
-	if m.Bits == 0 {
-		p.first, p.bits = 0, 8*m.Type.Size
-	}
-	return p
 }
 
 // conflict tells whether two members of a union need the same byte of the

@@ -69,18 +69,9 @@ func counts(values map[uint64]bool) bool {
 	return true
 }
 
-// JoinFlags is the String of a value of an enum of flags that has no name of
-// its own: "SCX_ENQ_WAKEUP|SCX_ENQ_HEAD". Bits without a name are a number
-// behind the others. flags are in ascending order.
-func JoinFlags(enum string, value uint64, flags []Flag) string {
-	if text, ok := joinFlags(value, flags); ok {
-		return text
-	}
-	return enum + "(" + strconv.FormatUint(value, 10) + ")"
-}
-
-// joinFlags is JoinFlags for a value that has at least one of the flags, or is
-// 0.
+// joinFlags names the flags of a value that has at least one of them, or is 0:
+// "SCX_ENQ_WAKEUP|SCX_ENQ_HEAD". Bits without a name are a number behind the others.
+// flags are in ascending order.
 func joinFlags(value uint64, flags []Flag) (text string, ok bool) {
 	if value == 0 {
 		return "0", true

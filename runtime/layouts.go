@@ -25,9 +25,6 @@ func (l *layouts) check(s *Shape) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.settler.height == nil {
-		l.settler.height = make(map[*Shape]int)
-	}
 	err := l.settler.settle(s)
 	l.checked.Store(s, verdict{err})
 	return err
@@ -61,14 +58,13 @@ func (l *layouts) fields(s *Shape) (*fieldIndex, error) {
 	if known, ok := l.indexed.Load(s); ok {
 		return known.(*fieldIndex), nil
 	}
-	w := fieldWalk{left: maxIndexed}
-	w.walk(s, 0, openEnd, maxNesting)
-	if w.left < 0 {
+	fields, ok := s.fieldsUpTo(maxIndexed)
+	if !ok {
 		return nil, fmt.Errorf("the snapshot is damaged: %s has more than %d members", CType(s), maxIndexed)
 	}
-	x := &fieldIndex{fields: w.fields, byName: make(map[string]int32, len(w.fields))}
-	for i := range w.fields {
-		x.byName[w.fields[i].Name] = int32(i)
+	x := &fieldIndex{fields: fields, byName: make(map[string]int32, len(fields))}
+	for i := range fields {
+		x.byName[fields[i].Name] = int32(i)
 	}
 	l.keep(s, x)
 	return x, nil

@@ -3,7 +3,6 @@ package runtime
 import (
 	"bytes"
 	"encoding/binary"
-	"strconv"
 )
 
 // String returns the C string in a char array: up to its NUL, or all of it.
@@ -27,13 +26,4 @@ func LoadInt128(b []byte) Int128 {
 // LoadFuncPtr returns a function pointer.
 func LoadFuncPtr(b []byte) FuncPtr {
 	return FuncPtr{Address(binary.LittleEndian.Uint64(b))}
-}
-
-// Unnamed is the String of a value that its enum has no name for:
-// "policy(17)".
-func Unnamed[T int64 | uint64](enum string, value T) string {
-	if value < 0 {
-		return enum + "(" + strconv.FormatInt(int64(value), 10) + ")"
-	}
-	return enum + "(" + strconv.FormatUint(uint64(value), 10) + ")"
 }

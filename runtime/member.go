@@ -5,9 +5,16 @@ package runtime
 // offset from the start of s. Generated structs have one field for each, in
 // this order.
 func (s *Shape) Fields() []Member {
-	w := fieldWalk{left: maxFields}
+	fields, _ := s.fieldsUpTo(maxFields)
+	return fields
+}
+
+// fieldsUpTo is Fields for at most n members, those that have a name or not; ok is
+// false if s has more.
+func (s *Shape) fieldsUpTo(n int) (fields []Member, ok bool) {
+	w := fieldWalk{left: n}
 	w.walk(s, 0, openEnd, maxNesting)
-	return w.fields
+	return w.fields, w.left >= 0
 }
 
 // maxFields bounds the members that Fields looks at: anonymous structs of no
@@ -61,4 +68,24 @@ func (m Member) extent() (first, end int) {
 		return first, first + int(m.Bits)
 	}
 	return first, first + 8*m.Type.Size
+}
+
+// bytes is how many bytes a member touches from its offset on.
+func (m Member) bytes() int {
+	switch {
+	case m.Bits > 0:
+		return (int(m.BitOffset) + int(m.Bits) + 7) / 8
+	case m.Size > 0:
+		return m.Size
+	}
+	return m.Type.Size
+}
+
+// intPlace is where the bits of an integral member are, from its offset on.
+func (m Member) intPlace(bigEndian bool) intPlace {
+	p := intPlace{first: int(m.BitOffset), bits: int(m.Bits), signed: m.Type.Underlying().Signed, bigEndian: bigEndian}
+	if m.Bits == 0 {
+		p.first, p.bits = 0, 8*m.Type.Size
+	}
+	return p
 }

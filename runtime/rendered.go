@@ -68,12 +68,11 @@ func (v *Value) renderWithin(left *int, depth int) Rendered {
 }
 
 func (v *Value) renderFields(r *Rendered, u *Shape, left *int, depth int) {
-	fields := fieldWalk{left: maxIndexed}
-	fields.walk(u, 0, openEnd, maxNesting)
-	for i := range fields.fields {
-		m := &fields.fields[i]
+	fields, _ := u.fieldsUpTo(maxIndexed)
+	for i := range fields {
+		m := &fields[i]
 		if *left <= 0 || depth == 0 {
-			r.Omitted = len(fields.fields) - i
+			r.Omitted = len(fields) - i
 			return
 		}
 		field := *v

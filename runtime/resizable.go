@@ -46,3 +46,7 @@ func (s *Shape) lengthened(n int) *Shape {
 	long.Size = long.Members[i].Offset + n*elem.Size
 	return &long
 }
+
+// isArenaSection tells whether a section holds variables of an arena: clang
+// calls it after their address space.
+func isArenaSection(name string) bool { return strings.HasPrefix(name, ".addr_space.") }

@@ -12,7 +12,7 @@ import (
 // does. What contains nothing is not counted.
 const maxNesting = 64
 
-// settler checks shapes, each once.
+// settler checks shapes, each once. The zero value has checked none.
 type settler struct {
 	height map[*Shape]int // how many types one contains, itself included
 	fill   bool           // compute sizes that follow from others; else compare
@@ -36,6 +36,9 @@ func (t *settler) settleWithin(s *Shape, depth int) error {
 		return fmt.Errorf("types are nested more than %d deep", maxNesting)
 	case height > 0:
 		return nil
+	}
+	if t.height == nil {
+		t.height = make(map[*Shape]int)
 	}
 	t.height[s] = underway
 	height, err := t.settleContents(s, depth-1)

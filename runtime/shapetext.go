@@ -258,7 +258,7 @@ type ShapeTable struct {
 // members lie within their structs, nothing contains itself, sizes are those
 // of what shapes are made of. It returns a [*ShapeError] otherwise.
 func ParseShapes(text string) (*ShapeTable, error) {
-	p := shapeParser{table: &ShapeTable{byKey: make(map[string]*Shape), chains: make(map[string]*Shape), settler: settler{height: make(map[*Shape]int), fill: true}}}
+	p := shapeParser{table: &ShapeTable{byKey: make(map[string]*Shape), chains: make(map[string]*Shape), settler: settler{fill: true}}}
 	if err := p.parse(text); err != nil {
 		return nil, &ShapeError{Line: p.line, Err: err}
 	}

@@ -57,17 +57,8 @@ func (s *Shape) numbersBelow(bit, tags uint64) bool {
 	return !slices.ContainsFunc(s.Values, func(v EnumValue) bool { return v.Value&^tags >= bit })
 }
 
-// JoinTags is the String of a value of an enum with [Shape.TopFlags] that has no name
-// of its own: "SCX_DSQ_LOCAL_ON|3".
-func JoinTags(enum string, value uint64, tags []Flag) string {
-	if text, ok := joinTags(value, tags); ok {
-		return text
-	}
-	return Unnamed(enum, value)
-}
-
-// joinTags is JoinTags for a value that has one of the tags, and otherwise only a
-// number below them.
+// joinTags names the tags of a value that has one of them, and otherwise only a number
+// below them: "SCX_DSQ_LOCAL_ON|3".
 func joinTags(value uint64, tags []Flag) (text string, ok bool) {
 	var top uint64
 	lowest := ^uint64(0)
