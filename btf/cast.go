@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // castTable holds casts by what they are in.
@@ -28,13 +29,13 @@ func (s *Shapes) Casts(casts []runtime.Cast) {
 
 // OfMap is [Shapes.Of] for the values of the map with that name in the source,
 // which can be integers that hold pointers.
-func (s *Shapes) OfMap(name string, value btf.Type) (*runtime.Shape, error) {
+func (s *Shapes) OfMap(name string, value btf.Type) (*ctype.Shape, error) {
 	casts := s.casts["map "+name]
 	if len(casts) == 0 || len(members(value)) > 0 {
 		return s.Of(value)
 	}
-	c := conversion{Shapes: s, fresh: make(map[btf.Type]*runtime.Shape)}
-	root, err := c.runFrom(func() (*runtime.Shape, error) { return c.castType(value, casts) })
+	c := conversion{Shapes: s, fresh: make(map[btf.Type]*ctype.Shape)}
+	root, err := c.runFrom(func() (*ctype.Shape, error) { return c.castType(value, casts) })
 	c.keep(err)
 	return root, err
 }
@@ -57,7 +58,7 @@ func (c *conversion) castsIn(t btf.Type) []runtime.Cast {
 
 // castMember returns the shape of a member, given the casts of places in what
 // it is a member of.
-func (c *conversion) castMember(name string, t btf.Type, casts []runtime.Cast) (*runtime.Shape, error) {
+func (c *conversion) castMember(name string, t btf.Type, casts []runtime.Cast) (*ctype.Shape, error) {
 	if len(casts) == 0 {
 		return c.shape(t)
 	}
@@ -86,7 +87,7 @@ func firstComponent(path string) string {
 
 // castType returns a shape of its own for t, with casts at places in it. The
 // shape is made of the same kinds as t is, for settle to walk along both.
-func (c *conversion) castType(t btf.Type, casts []runtime.Cast) (*runtime.Shape, error) {
+func (c *conversion) castType(t btf.Type, casts []runtime.Cast) (*ctype.Shape, error) {
 	peeled, _, err := peel(t)
 	if err != nil || peeled == nil || len(casts) == 0 {
 		return c.shape(t)
@@ -94,24 +95,24 @@ func (c *conversion) castType(t btf.Type, casts []runtime.Cast) (*runtime.Shape,
 	switch q := peeled.(type) {
 	case *btf.Typedef:
 		elem, err := c.castType(q.Type, casts)
-		if err != nil || elem.Kind == runtime.KindPointer && elem.Declared != "" {
+		if err != nil || elem.Kind == ctype.KindPointer && elem.Declared != "" {
 			return named(elem, q.Name), err
 		}
-		return &runtime.Shape{Kind: runtime.KindTypedef, Name: q.Name, Elem: elem}, nil
+		return &ctype.Shape{Kind: ctype.KindTypedef, Name: q.Name, Elem: elem}, nil
 	case *btf.Array:
 		elem, err := c.castType(q.Type, inElements(casts))
-		return &runtime.Shape{Kind: runtime.KindArray, Len: int(q.Nelems), Elem: elem}, err
+		return &ctype.Shape{Kind: ctype.KindArray, Len: int(q.Nelems), Elem: elem}, err
 	case *btf.Struct:
 		if q.Name != "" {
 			return c.shape(t)
 		}
-		s := &runtime.Shape{Kind: runtime.KindStruct, Size: int(q.Size)}
+		s := &ctype.Shape{Kind: ctype.KindStruct, Size: int(q.Size)}
 		return s, c.fillCastMembers(s, q, q.Size, q.Members, casts)
 	case *btf.Union:
 		if q.Name != "" {
 			return c.shape(t)
 		}
-		s := &runtime.Shape{Kind: runtime.KindUnion, Size: int(q.Size)}
+		s := &ctype.Shape{Kind: ctype.KindUnion, Size: int(q.Size)}
 		return s, c.fillCastMembers(s, q, q.Size, q.Members, casts)
 	}
 	if len(casts) != 1 || casts[0].Path != "" {
@@ -121,7 +122,7 @@ func (c *conversion) castType(t btf.Type, casts []runtime.Cast) (*runtime.Shape,
 }
 
 // named is a cast that is declared with a typedef.
-func named(pointer *runtime.Shape, name string) *runtime.Shape {
+func named(pointer *ctype.Shape, name string) *ctype.Shape {
 	if pointer == nil {
 		return nil
 	}
@@ -144,8 +145,8 @@ func inElements(casts []runtime.Cast) []runtime.Cast {
 
 // castPointer returns the pointer that t holds, or the shape of t if it cannot
 // hold one.
-func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*runtime.Shape, error) {
-	pointer := &runtime.Shape{Kind: runtime.KindPointer, Size: pointerSize, Space: cast.Space}
+func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*ctype.Shape, error) {
+	pointer := &ctype.Shape{Kind: ctype.KindPointer, Size: pointerSize, Space: cast.Space}
 	var header btf.Type
 	switch q := peeled.(type) {
 	case *btf.Int:
@@ -162,7 +163,7 @@ func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*runtim
 		case target == nil:
 			pointer.Declared, header = "void *", nil
 		default:
-			pointer.Space = runtime.SpaceUnknown // as of all pointers that BTF declares
+			pointer.Space = ctype.SpaceUnknown // as of all pointers that BTF declares
 		}
 	default:
 		return c.shape(t)
@@ -178,10 +179,10 @@ func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*runtim
 // castTarget returns the shape of what a cast leads to, nil if it is not
 // described. What belongs to the kernel is declared only: its layout is that of
 // the kernel that runs, and not in the program's BTF.
-func (c *conversion) castTarget(cast runtime.Cast, header btf.Type) (*runtime.Shape, error) {
+func (c *conversion) castTarget(cast runtime.Cast, header btf.Type) (*ctype.Shape, error) {
 	keyword, name, tagged := strings.Cut(cast.To, " ")
 	tagged = tagged && (keyword == "struct" || keyword == "union")
-	if cast.Space == runtime.SpaceKernel && tagged {
+	if cast.Space == ctype.SpaceKernel && tagged {
 		return c.declaration(name), nil
 	}
 	found := c.named(cast.To)
@@ -239,12 +240,12 @@ func keywordOf(t btf.Type) string {
 }
 
 // declaration returns the shape of a struct of which only the name is known.
-func (s *Shapes) declaration(name string) *runtime.Shape {
+func (s *Shapes) declaration(name string) *ctype.Shape {
 	if s.declared == nil {
-		s.declared = make(map[string]*runtime.Shape)
+		s.declared = make(map[string]*ctype.Shape)
 	}
 	if s.declared[name] == nil {
-		s.declared[name] = &runtime.Shape{Kind: runtime.KindFwd, Name: name}
+		s.declared[name] = &ctype.Shape{Kind: ctype.KindFwd, Name: name}
 	}
 	return s.declared[name]
 }

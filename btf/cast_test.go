@@ -9,6 +9,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 var (
@@ -26,7 +27,7 @@ func castsOf(t *testing.T, s *btf.Struct, casts ...runtime.Cast) string {
 	require.NoError(t, spec.TypeByName(s.Name, &parsed))
 	shape, err := shapes.Of(parsed)
 	require.NoError(t, err)
-	var w runtime.ShapeWriter
+	var w ctype.Writer
 	w.Add(shape)
 	return w.String()
 }
@@ -42,15 +43,15 @@ func TestIntegersBecomeThePointersThatCastsSayTheyAre(t *testing.T) {
 		{Name: "flags", Offset: 52 * 8, Type: u32},
 	}}
 	got := castsOf(t, s,
-		runtime.Cast{In: "struct ctx", Path: "task", To: "struct task_struct", Space: runtime.SpaceKernel},
-		runtime.Cast{In: "struct ctx", Path: "slots[]", To: "struct node", Space: runtime.SpaceArena},
-		runtime.Cast{In: "struct ctx", Path: "in.owner", To: "struct node", Space: runtime.SpaceMap},
-		runtime.Cast{In: "struct ctx", Path: "head", To: "struct node", Space: runtime.SpaceGlobal},
+		runtime.Cast{In: "struct ctx", Path: "task", To: "struct task_struct", Space: ctype.SpaceKernel},
+		runtime.Cast{In: "struct ctx", Path: "slots[]", To: "struct node", Space: ctype.SpaceArena},
+		runtime.Cast{In: "struct ctx", Path: "in.owner", To: "struct node", Space: ctype.SpaceMap},
+		runtime.Cast{In: "struct ctx", Path: "head", To: "struct node", Space: ctype.SpaceGlobal},
 		runtime.Cast{In: "struct ctx", Path: "priv", To: "struct node"},
 		runtime.Cast{In: "struct ctx", Path: "small", To: "struct node"},   // no integer of 8 bytes
 		runtime.Cast{In: "struct ctx", Path: "nothing", To: "struct node"}, // no such member
 		runtime.Cast{In: "struct other", Path: "task", To: "struct node"},
-		runtime.Cast{In: "struct node", Path: "next", To: "struct node", Space: runtime.SpaceArena},
+		runtime.Cast{In: "struct node", Path: "next", To: "struct node", Space: ctype.SpaceArena},
 	)
 	const want = `struct	ctx	56
 	0	task	*(kernel cast "u64")fwd task_struct
@@ -74,11 +75,11 @@ int	unsigned long long	8
 `
 	require.Equal(t, want, got)
 
-	table, err := runtime.ParseShapes(got)
+	table, err := ctype.Parse(got)
 	require.NoError(t, err)
 	read, err := table.Shape("struct ctx")
 	require.NoError(t, err)
-	var again runtime.ShapeWriter
+	var again ctype.Writer
 	again.Add(read)
 	require.Equal(t, got, again.String(), "written again after it was read")
 
@@ -86,18 +87,18 @@ int	unsigned long long	8
 	casts, err := layout.Casts()
 	require.NoError(t, err)
 	require.Equal(t, []runtime.Cast{
-		{In: "struct ctx", Path: "head", To: "struct node", Space: runtime.SpaceGlobal},
-		{In: "struct ctx", Path: "in.owner", To: "struct node", Space: runtime.SpaceMap},
+		{In: "struct ctx", Path: "head", To: "struct node", Space: ctype.SpaceGlobal},
+		{In: "struct ctx", Path: "in.owner", To: "struct node", Space: ctype.SpaceMap},
 		{In: "struct ctx", Path: "priv", To: "struct node"},
-		{In: "struct ctx", Path: "slots[]", To: "struct node", Space: runtime.SpaceArena},
-		{In: "struct ctx", Path: "task", To: "struct task_struct", Space: runtime.SpaceKernel},
-		{In: "struct node", Path: "next", To: "struct node", Space: runtime.SpaceArena},
+		{In: "struct ctx", Path: "slots[]", To: "struct node", Space: ctype.SpaceArena},
+		{In: "struct ctx", Path: "task", To: "struct task_struct", Space: ctype.SpaceKernel},
+		{In: "struct node", Path: "next", To: "struct node", Space: ctype.SpaceArena},
 	}, casts)
 }
 
 func TestAPointerThatBTFDeclaresStaysAsItIs(t *testing.T) {
 	s := &btf.Struct{Name: "ctx", Size: 8, Members: []btf.Member{{Name: "p", Type: &btf.Pointer{Target: node}}}}
-	got := castsOf(t, s, runtime.Cast{In: "struct ctx", Path: "p", To: "struct task_struct", Space: runtime.SpaceKernel})
+	got := castsOf(t, s, runtime.Cast{In: "struct ctx", Path: "p", To: "struct task_struct", Space: ctype.SpaceKernel})
 	require.Contains(t, got, "\t0\tp\t*struct node\n")
 }
 
@@ -122,7 +123,7 @@ func TestPointersToHeadersLeadToAllocations(t *testing.T) {
 		runtime.Cast{In: "struct ctx", Path: "heads[]", To: "struct node", Behind: 4},
 		runtime.Cast{In: "struct ctx", Path: "reached", To: "struct node", Behind: 2}, // within a member of the header
 		runtime.Cast{In: "struct ctx", Path: "unknown", To: "struct nothing", Behind: 8},
-		runtime.Cast{In: "struct ctx", Path: "hidden", To: "struct node", Behind: 8, Space: runtime.SpaceArena},
+		runtime.Cast{In: "struct ctx", Path: "hidden", To: "struct node", Behind: 8, Space: ctype.SpaceArena},
 	)
 	const want = `struct	ctx	64
 	0	id	union sdt_id
@@ -159,6 +160,6 @@ struct	allocation	16
 		{In: "struct ctx", Path: "data", To: "struct node", Behind: 8},
 		{In: "struct ctx", Path: "far", To: "struct node", Behind: 16},
 		{In: "struct ctx", Path: "heads[]", To: "struct node", Behind: 4},
-		{In: "struct ctx", Path: "hidden", To: "struct node", Space: runtime.SpaceArena, Behind: 8},
+		{In: "struct ctx", Path: "hidden", To: "struct node", Space: ctype.SpaceArena, Behind: 8},
 	}, casts)
 }

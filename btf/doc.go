@@ -4,7 +4,7 @@
 //   - [Parse] checks untrusted BTF before it is decoded: from an object file,
 //     or from a guest's memory. What it returns can be walked without errors
 //     or surprises.
-//   - [Shapes] is the one place that turns BTF types into runtime.Shape, so
+//   - [Shapes] is the one place that turns BTF types into ctype.Shape, so
 //     that generated code, the dump and a capture cannot disagree on a layout.
 //   - [Offset] and [FieldOf] find a member, however deeply it is nested and
 //     whichever anonymous struct holds it in this kernel.

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // fill sets everything of a new shape but the sizes that follow from others.
@@ -19,7 +20,7 @@ func (c *conversion) fill(t btf.Type) error {
 	case *btf.Int:
 		return c.fillInt(shape, t)
 	case *btf.Float:
-		*shape = runtime.Shape{Kind: runtime.KindFloat, Name: t.Name, Size: int(t.Size)}
+		*shape = ctype.Shape{Kind: ctype.KindFloat, Name: t.Name, Size: int(t.Size)}
 		if !slices.Contains([]uint32{2, 4, 8, 12, 16}, t.Size) {
 			return c.broken(t, "", "a float of %d bytes", t.Size)
 		}
@@ -28,31 +29,31 @@ func (c *conversion) fill(t btf.Type) error {
 	case *btf.Pointer:
 		return c.fillPointer(shape, t)
 	case *btf.Array:
-		*shape = runtime.Shape{Kind: runtime.KindArray, Len: int(t.Nelems)}
+		*shape = ctype.Shape{Kind: ctype.KindArray, Len: int(t.Nelems)}
 		return c.element(shape, t.Type)
 	case *btf.Typedef:
-		*shape = runtime.Shape{Kind: runtime.KindTypedef, Name: t.Name}
+		*shape = ctype.Shape{Kind: ctype.KindTypedef, Name: t.Name}
 		return c.element(shape, t.Type)
 	case *btf.Struct:
-		*shape = runtime.Shape{Kind: runtime.KindStruct, Name: t.Name, Size: int(t.Size)}
+		*shape = ctype.Shape{Kind: ctype.KindStruct, Name: t.Name, Size: int(t.Size)}
 		return c.fillMembers(shape, t, t.Size, t.Members)
 	case *btf.Union:
-		*shape = runtime.Shape{Kind: runtime.KindUnion, Name: t.Name, Size: int(t.Size)}
+		*shape = ctype.Shape{Kind: ctype.KindUnion, Name: t.Name, Size: int(t.Size)}
 		return c.fillMembers(shape, t, t.Size, t.Members)
 	case *btf.Datasec:
 		return c.fillSection(shape, t)
 	case *btf.Fwd:
-		*shape = runtime.Shape{Kind: runtime.KindFwd, Name: t.Name}
+		*shape = ctype.Shape{Kind: ctype.KindFwd, Name: t.Name}
 	case *btf.Func, *btf.FuncProto:
-		*shape = runtime.Shape{Kind: runtime.KindFunc, Name: t.TypeName()}
+		*shape = ctype.Shape{Kind: ctype.KindFunc, Name: t.TypeName()}
 	default:
 		return c.broken(t, "", "a %T has no layout", t)
 	}
 	return nil
 }
 
-func (c *conversion) fillInt(shape *runtime.Shape, t *btf.Int) error {
-	*shape = runtime.Shape{
+func (c *conversion) fillInt(shape *ctype.Shape, t *btf.Int) error {
+	*shape = ctype.Shape{
 		Kind:   intKind(t),
 		Name:   t.Name,
 		Size:   int(t.Size),
@@ -64,45 +65,45 @@ func (c *conversion) fillInt(shape *runtime.Shape, t *btf.Int) error {
 	return nil
 }
 
-func intKind(t *btf.Int) runtime.Kind {
+func intKind(t *btf.Int) ctype.Kind {
 	switch {
 	case t.Encoding&btf.Bool != 0:
-		return runtime.KindBool
+		return ctype.KindBool
 	case t.Size == 1 && t.Name == "char":
-		return runtime.KindChar
+		return ctype.KindChar
 	case t.Size == 1 && t.Encoding&btf.Char != 0 && t.Name != "signed char" && t.Name != "unsigned char":
-		return runtime.KindChar
+		return ctype.KindChar
 	}
-	return runtime.KindInt
+	return ctype.KindInt
 }
 
-func (c *conversion) fillEnum(shape *runtime.Shape, t *btf.Enum) error {
+func (c *conversion) fillEnum(shape *ctype.Shape, t *btf.Enum) error {
 	if t.Size == 0 && len(t.Values) == 0 { // enum e;
-		*shape = runtime.Shape{Kind: runtime.KindFwd, Name: t.Name}
+		*shape = ctype.Shape{Kind: ctype.KindFwd, Name: t.Name}
 		return nil
 	}
-	*shape = runtime.Shape{
-		Kind:   runtime.KindEnum,
+	*shape = ctype.Shape{
+		Kind:   ctype.KindEnum,
 		Name:   t.Name,
 		Size:   int(t.Size),
 		Signed: t.Signed,
-		Values: make([]runtime.EnumValue, len(t.Values)),
+		Values: make([]ctype.EnumValue, len(t.Values)),
 	}
 	if !slices.Contains([]uint32{1, 2, 4, 8}, t.Size) {
 		return c.broken(t, "", "an enum of %d bytes", t.Size)
 	}
 	for i, v := range t.Values {
-		shape.Values[i] = runtime.EnumValue{Name: v.Name, Value: v.Value}
+		shape.Values[i] = ctype.EnumValue{Name: v.Name, Value: v.Value}
 	}
 	return nil
 }
 
-func (c *conversion) fillPointer(shape *runtime.Shape, t *btf.Pointer) error {
+func (c *conversion) fillPointer(shape *ctype.Shape, t *btf.Pointer) error {
 	_, tags, err := peel(t.Target)
 	if err != nil {
 		return c.broken(t, "", "%v", err)
 	}
-	*shape = runtime.Shape{Kind: runtime.KindPointer, Size: pointerSize, Tags: tags}
+	*shape = ctype.Shape{Kind: ctype.KindPointer, Size: pointerSize, Tags: tags}
 	if name := structName(t.Target); c.shallow && name != "" {
 		shape.Elem = c.declaration(name)
 		return nil
@@ -123,22 +124,22 @@ func structName(t btf.Type) string {
 	return ""
 }
 
-func (c *conversion) element(shape *runtime.Shape, t btf.Type) (err error) {
+func (c *conversion) element(shape *ctype.Shape, t btf.Type) (err error) {
 	shape.Elem, err = c.shape(t)
 	return err
 }
 
-func (c *conversion) fillMembers(shape *runtime.Shape, t btf.Type, size uint32, members []btf.Member) error {
+func (c *conversion) fillMembers(shape *ctype.Shape, t btf.Type, size uint32, members []btf.Member) error {
 	return c.fillCastMembers(shape, t, size, members, c.castsIn(t))
 }
 
 // fillCastMembers fills in members, some of which hold pointers that they are
 // not declared to hold.
-func (c *conversion) fillCastMembers(shape *runtime.Shape, t btf.Type, size uint32, members []btf.Member, casts []runtime.Cast) error {
+func (c *conversion) fillCastMembers(shape *ctype.Shape, t btf.Type, size uint32, members []btf.Member, casts []runtime.Cast) error {
 	if uint64(size) > maxSize {
 		return c.broken(t, "", "its size of %d bytes is more than %d", size, uint64(maxSize))
 	}
-	shape.Members = make([]runtime.Member, len(members))
+	shape.Members = make([]ctype.Member, len(members))
 	for i, m := range members {
 		inMember := casts
 		if m.BitfieldSize > 0 {
@@ -148,7 +149,7 @@ func (c *conversion) fillCastMembers(shape *runtime.Shape, t btf.Type, size uint
 		if err != nil {
 			return err
 		}
-		shape.Members[i] = runtime.Member{
+		shape.Members[i] = ctype.Member{
 			Name:      m.Name,
 			Offset:    int(m.Offset / 8),
 			Type:      elem,
@@ -160,16 +161,16 @@ func (c *conversion) fillCastMembers(shape *runtime.Shape, t btf.Type, size uint
 	return nil
 }
 
-func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
-	*shape = runtime.Shape{Kind: runtime.KindSection, Name: t.Name, Size: int(t.Size)}
+func (c *conversion) fillSection(shape *ctype.Shape, t *btf.Datasec) error {
+	*shape = ctype.Shape{Kind: ctype.KindSection, Name: t.Name, Size: int(t.Size)}
 	if len(t.Vars) > 0 && t.Size == 0 {
 		return c.broken(t, "", "the section is not laid out: its size is 0, as in an object that was never linked or loaded")
 	}
 	if uint64(t.Size) > maxSize {
 		return c.broken(t, "", "its size of %d bytes is more than %d", t.Size, uint64(maxSize))
 	}
-	shape.Members = make([]runtime.Member, len(t.Vars))
-	vars := make([]*runtime.Shape, len(t.Vars))
+	shape.Members = make([]ctype.Member, len(t.Vars))
+	vars := make([]*ctype.Shape, len(t.Vars))
 	names := VarNames(t)
 	for i, info := range t.Vars {
 		if end := uint64(info.Offset) + uint64(info.Size); end > uint64(t.Size) {
@@ -179,7 +180,7 @@ func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
 		if err != nil {
 			return err
 		}
-		m := runtime.Member{Name: names[i], Offset: int(info.Offset), Type: elem, Size: int(info.Size)} // see settleVars
+		m := ctype.Member{Name: names[i], Offset: int(info.Offset), Type: elem, Size: int(info.Size)} // see settleVars
 		if v, ok := info.Type.(*btf.Var); ok {
 			m.Static = v.Linkage == btf.StaticVar
 			m.Tags = v.Tags
@@ -187,23 +188,23 @@ func (c *conversion) fillSection(shape *runtime.Shape, t *btf.Datasec) error {
 		shape.Members[i], vars[i] = m, elem
 	}
 	if c.vars == nil {
-		c.vars = make(map[*runtime.Shape][]*runtime.Shape)
+		c.vars = make(map[*ctype.Shape][]*ctype.Shape)
 	}
 	c.vars[shape] = vars
-	slices.SortStableFunc(shape.Members, func(a, b runtime.Member) int { return cmp.Compare(a.Offset, b.Offset) })
+	slices.SortStableFunc(shape.Members, func(a, b ctype.Member) int { return cmp.Compare(a.Offset, b.Offset) })
 	return nil
 }
 
 // VarNames returns how the variables of a section are called in shapes, in the
 // order of t.Vars: those that share a name are numbered in the order of their
-// offsets, as [runtime.Shape.TellApart] does.
+// offsets, as [ctype.Shape.TellApart] does.
 func VarNames(t *btf.Datasec) []string {
 	order := make([]int, len(t.Vars))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(t.Vars[i].Offset, t.Vars[j].Offset) })
-	section := runtime.Shape{Kind: runtime.KindSection, Members: make([]runtime.Member, len(order))}
+	section := ctype.Shape{Kind: ctype.KindSection, Members: make([]ctype.Member, len(order))}
 	for k, i := range order {
 		section.Members[k].Name = t.Vars[i].Type.TypeName()
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // allocation is a header with what is behind it.
@@ -22,7 +22,7 @@ type allocation struct {
 // headed returns the shape of a header with a payload behind it, nil if these do
 // not fit. A header that is declared only has the members of union sdt_id, if
 // that has its size, as with tools/sched_ext/scx_sdt.h; else bytes.
-func (c *conversion) headed(header, payload btf.Type, behind int) (*runtime.Shape, error) {
+func (c *conversion) headed(header, payload btf.Type, behind int) (*ctype.Shape, error) {
 	if payload == nil {
 		return nil, nil
 	}
@@ -49,7 +49,7 @@ func (s *Shapes) allocate(a allocation) *btf.Struct {
 	if !ok {
 		return nil
 	}
-	payload := btf.Member{Name: payloadName(a), Type: a.payload, Offset: btf.Bits(8 * a.behind), Tags: []string{runtime.PayloadTag}}
+	payload := btf.Member{Name: payloadName(a), Type: a.payload, Offset: btf.Bits(8 * a.behind), Tags: []string{ctype.PayloadTag}}
 	return &btf.Struct{
 		Name: cmp.Or(structName(a.header), "allocation"), Size: uint32(a.behind + size),
 		Members: append(members, payload),

@@ -8,13 +8,13 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // settle computes the sizes that follow from others and checks that members
 // lie where they are said to. depth bounds the recursion before heights are
 // known.
-func (c *conversion) settle(t btf.Type, shape *runtime.Shape, depth int) error {
+func (c *conversion) settle(t btf.Type, shape *ctype.Shape, depth int) error {
 	switch height := c.height[shape]; {
 	case !nests(shape) || height > 0:
 		return nil
@@ -37,9 +37,9 @@ func (c *conversion) settle(t btf.Type, shape *runtime.Shape, depth int) error {
 }
 
 // nests tells whether a type holds others by value.
-func nests(shape *runtime.Shape) bool {
+func nests(shape *ctype.Shape) bool {
 	switch shape.Kind {
-	case runtime.KindTypedef, runtime.KindArray, runtime.KindStruct, runtime.KindUnion, runtime.KindSection:
+	case ctype.KindTypedef, ctype.KindArray, ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		return true
 	}
 	return false
@@ -50,7 +50,7 @@ func (c *conversion) tooDeep(t btf.Type) error {
 }
 
 // settleBody settles what shape is made of and returns the height of that.
-func (c *conversion) settleBody(t btf.Type, shape *runtime.Shape, depth int) (height int, err error) {
+func (c *conversion) settleBody(t btf.Type, shape *ctype.Shape, depth int) (height int, err error) {
 	switch t := t.(type) {
 	case *btf.Typedef:
 		height, err = c.settleElem(t.Type, shape.Elem, depth)
@@ -68,7 +68,7 @@ func (c *conversion) settleBody(t btf.Type, shape *runtime.Shape, depth int) (he
 	return 0, nil
 }
 
-func (c *conversion) settleArray(t *btf.Array, shape *runtime.Shape, depth int) (height int, err error) {
+func (c *conversion) settleArray(t *btf.Array, shape *ctype.Shape, depth int) (height int, err error) {
 	height, err = c.settleElem(t.Type, shape.Elem, depth)
 	if err != nil {
 		return 0, err
@@ -85,7 +85,7 @@ func (c *conversion) settleArray(t *btf.Array, shape *runtime.Shape, depth int) 
 }
 
 // settleElem settles the shape of t and returns its height.
-func (c *conversion) settleElem(t btf.Type, shape *runtime.Shape, depth int) (height int, err error) {
+func (c *conversion) settleElem(t btf.Type, shape *ctype.Shape, depth int) (height int, err error) {
 	t, _, err = peel(t)
 	if err != nil {
 		return 0, c.broken(t, "", "%v", err)
@@ -97,7 +97,7 @@ func (c *conversion) settleElem(t btf.Type, shape *runtime.Shape, depth int) (he
 	return c.height[shape], err
 }
 
-func (c *conversion) settleMembers(t btf.Type, shape *runtime.Shape, members []btf.Member, depth int) (height int, err error) {
+func (c *conversion) settleMembers(t btf.Type, shape *ctype.Shape, members []btf.Member, depth int) (height int, err error) {
 	for i := range shape.Members {
 		m := &shape.Members[i]
 		h, err := c.settleElem(members[i].Type, m.Type, depth)
@@ -116,7 +116,7 @@ func (c *conversion) settleMembers(t btf.Type, shape *runtime.Shape, members []b
 }
 
 // checkMember returns what is wrong with a member of a struct of size bytes.
-func checkMember(m *runtime.Member, raw btf.Member, size int) string {
+func checkMember(m *ctype.Member, raw btf.Member, size int) string {
 	bits := 8 * uint64(m.Type.Size)
 	switch {
 	case !hasSize(m.Type):
@@ -136,34 +136,34 @@ func checkMember(m *runtime.Member, raw btf.Member, size int) string {
 	return ""
 }
 
-func hasSize(s *runtime.Shape) bool {
+func hasSize(s *ctype.Shape) bool {
 	switch u := s.Underlying(); u.Kind {
-	case runtime.KindVoid, runtime.KindFunc, runtime.KindFwd:
+	case ctype.KindVoid, ctype.KindFunc, ctype.KindFwd:
 		return false
 	}
 	return true
 }
 
-func isIntegral(s *runtime.Shape) bool {
+func isIntegral(s *ctype.Shape) bool {
 	switch s.Underlying().Kind {
-	case runtime.KindInt, runtime.KindBool, runtime.KindChar, runtime.KindEnum:
+	case ctype.KindInt, ctype.KindBool, ctype.KindChar, ctype.KindEnum:
 		return true
 	}
 	return false
 }
 
-func describe(s *runtime.Shape) string {
+func describe(s *ctype.Shape) string {
 	switch u := s.Underlying(); u.Kind {
-	case runtime.KindVoid:
+	case ctype.KindVoid:
 		return "void"
-	case runtime.KindFunc:
+	case ctype.KindFunc:
 		return "function"
 	default:
 		return "type without definition"
 	}
 }
 
-func (c *conversion) settleVars(t *btf.Datasec, shape *runtime.Shape, depth int) (height int, err error) {
+func (c *conversion) settleVars(t *btf.Datasec, shape *ctype.Shape, depth int) (height int, err error) {
 	for i, info := range t.Vars {
 		elem := c.vars[shape][i]
 		h, err := c.settleElem(info.Type, elem, depth)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // maxSize bounds the size of a type in bytes, as the kernel does (U32_MAX,
@@ -38,19 +38,19 @@ const pointerSize = 8
 // A Shapes is not safe for concurrent use; the shapes it returns are.
 type Shapes struct {
 	specs []*btf.Spec
-	memo  map[btf.Type]*runtime.Shape
-	void  *runtime.Shape
+	memo  map[btf.Type]*ctype.Shape
+	void  *ctype.Shape
 	casts castTable
 
 	// shallow makes pointers to structs and unions lead to declarations.
 	shallow bool
 
-	declared    map[string]*runtime.Shape // declarations that no BTF has
+	declared    map[string]*ctype.Shape // declarations that no BTF has
 	allocations map[allocation]*btf.Struct
 
 	// height is how many types a converted type nests by value, itself
 	// included. Types that cannot nest are left out.
-	height map[*runtime.Shape]int
+	height map[*ctype.Shape]int
 }
 
 // NewShapes returns a converter for the types of specs. Their order is the
@@ -58,9 +58,9 @@ type Shapes struct {
 func NewShapes(specs ...*btf.Spec) *Shapes {
 	return &Shapes{
 		specs:  specs,
-		memo:   make(map[btf.Type]*runtime.Shape),
-		void:   &runtime.Shape{Kind: runtime.KindVoid, Name: "void"},
-		height: make(map[*runtime.Shape]int),
+		memo:   make(map[btf.Type]*ctype.Shape),
+		void:   &ctype.Shape{Kind: ctype.KindVoid, Name: "void"},
+		height: make(map[*ctype.Shape]int),
 	}
 }
 
@@ -75,9 +75,9 @@ func NewShallowShapes(specs ...*btf.Spec) *Shapes {
 
 // Of returns the shape of t. It returns a [*FormatError] if t, or a type that
 // it refers to, has no valid layout.
-func (s *Shapes) Of(t btf.Type) (*runtime.Shape, error) {
-	c := conversion{Shapes: s, fresh: make(map[btf.Type]*runtime.Shape)}
-	root, err := c.runFrom(func() (*runtime.Shape, error) { return c.shape(t) })
+func (s *Shapes) Of(t btf.Type) (*ctype.Shape, error) {
+	c := conversion{Shapes: s, fresh: make(map[btf.Type]*ctype.Shape)}
+	root, err := c.runFrom(func() (*ctype.Shape, error) { return c.shape(t) })
 	c.keep(err)
 	return root, err
 }
@@ -94,7 +94,7 @@ func (c *conversion) keep(err error) {
 }
 
 // runFrom converts what root returns, and everything that it refers to.
-func (c *conversion) runFrom(first func() (*runtime.Shape, error)) (*runtime.Shape, error) {
+func (c *conversion) runFrom(first func() (*ctype.Shape, error)) (*ctype.Shape, error) {
 	root, err := first()
 	if err != nil {
 		return nil, err
@@ -115,8 +115,8 @@ func (c *conversion) runFrom(first func() (*runtime.Shape, error)) (*runtime.Sha
 
 // Named returns the shapes of the named structs, unions, enums, typedefs and
 // laid out sections of spec, ordered by name, kind and type id.
-func (s *Shapes) Named(spec *btf.Spec) ([]*runtime.Shape, error) {
-	var shapes []*runtime.Shape
+func (s *Shapes) Named(spec *btf.Spec) ([]*ctype.Shape, error) {
+	var shapes []*ctype.Shape
 	for t, err := range spec.All() {
 		if err != nil {
 			return nil, err
@@ -130,7 +130,7 @@ func (s *Shapes) Named(spec *btf.Spec) ([]*runtime.Shape, error) {
 		}
 		shapes = append(shapes, shape)
 	}
-	slices.SortStableFunc(shapes, func(a, b *runtime.Shape) int {
+	slices.SortStableFunc(shapes, func(a, b *ctype.Shape) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
 	return shapes, nil
@@ -150,16 +150,16 @@ func isNamed(t btf.Type) bool {
 // of them are valid.
 type conversion struct {
 	*Shapes
-	fresh map[btf.Type]*runtime.Shape
-	queue []btf.Type                          // keys of fresh, in order of discovery
-	vars  map[*runtime.Shape][]*runtime.Shape // of sections, in BTF's order
+	fresh map[btf.Type]*ctype.Shape
+	queue []btf.Type                      // keys of fresh, in order of discovery
+	vars  map[*ctype.Shape][]*ctype.Shape // of sections, in BTF's order
 }
 
 // underway is the height of a type whose members are being settled.
 const underway = -1
 
 // shape returns the shape of t, to be filled later if it is new.
-func (c *conversion) shape(t btf.Type) (*runtime.Shape, error) {
+func (c *conversion) shape(t btf.Type) (*ctype.Shape, error) {
 	t, _, err := peel(t)
 	if err != nil {
 		return nil, c.broken(t, "", "%v", err)
@@ -176,7 +176,7 @@ func (c *conversion) shape(t btf.Type) (*runtime.Shape, error) {
 	if shape := c.fresh[t]; shape != nil {
 		return shape, nil
 	}
-	shape := new(runtime.Shape)
+	shape := new(ctype.Shape)
 	c.fresh[t] = shape
 	c.queue = append(c.queue, t)
 	return shape, nil

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ktbtf "github.com/ktgen/ktgen/btf"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 var (
@@ -19,7 +19,7 @@ var (
 	u64  = &btf.Int{Name: "unsigned long long", Size: 8}
 )
 
-func shapeOf(t *testing.T, typ btf.Type) *runtime.Shape {
+func shapeOf(t *testing.T, typ btf.Type) *ctype.Shape {
 	t.Helper()
 	shape, err := ktbtf.NewShapes().Of(typ)
 	require.NoError(t, err)
@@ -29,26 +29,26 @@ func shapeOf(t *testing.T, typ btf.Type) *runtime.Shape {
 func TestScalarsKeepSizeSignAndMeaning(t *testing.T) {
 	for name, tc := range map[string]struct {
 		in   btf.Type
-		want runtime.Shape
+		want ctype.Shape
 	}{
-		"int":             {s32, runtime.Shape{Kind: runtime.KindInt, Name: "int", Size: 4, Signed: true}},
-		"unsigned":        {u64, runtime.Shape{Kind: runtime.KindInt, Name: "unsigned long long", Size: 8}},
-		"__int128":        {&btf.Int{Name: "__int128", Size: 16, Encoding: btf.Signed}, runtime.Shape{Kind: runtime.KindInt, Name: "__int128", Size: 16, Signed: true}},
-		"char by name":    {char, runtime.Shape{Kind: runtime.KindChar, Name: "char", Size: 1, Signed: true}},
-		"char on arm":     {&btf.Int{Name: "char", Size: 1}, runtime.Shape{Kind: runtime.KindChar, Name: "char", Size: 1}},
-		"char encoded":    {&btf.Int{Name: "i8", Size: 1, Encoding: btf.Char}, runtime.Shape{Kind: runtime.KindChar, Name: "i8", Size: 1}},
-		"u8 is no char":   {u8, runtime.Shape{Kind: runtime.KindInt, Name: "unsigned char", Size: 1}},
-		"u8 with CHAR":    {&btf.Int{Name: "unsigned char", Size: 1, Encoding: btf.Char}, runtime.Shape{Kind: runtime.KindInt, Name: "unsigned char", Size: 1}},
-		"bool":            {&btf.Int{Name: "_Bool", Size: 1, Encoding: btf.Bool}, runtime.Shape{Kind: runtime.KindBool, Name: "_Bool", Size: 1}},
-		"double":          {&btf.Float{Name: "double", Size: 8}, runtime.Shape{Kind: runtime.KindFloat, Name: "double", Size: 8}},
-		"const volatile":  {&btf.Const{Type: &btf.Volatile{Type: s32}}, runtime.Shape{Kind: runtime.KindInt, Name: "int", Size: 4, Signed: true}},
-		"fwd":             {&btf.Fwd{Name: "sdt_data"}, runtime.Shape{Kind: runtime.KindFwd, Name: "sdt_data"}},
-		"enum fwd":        {&btf.Enum{Name: "e"}, runtime.Shape{Kind: runtime.KindFwd, Name: "e"}},
-		"void":            {&btf.Void{}, runtime.Shape{Kind: runtime.KindVoid, Name: "void"}},
-		"signed enum":     {&btf.Enum{Name: "e", Size: 4, Signed: true, Values: []btf.EnumValue{{Name: "A", Value: math.MaxUint64}}}, runtime.Shape{Kind: runtime.KindEnum, Name: "e", Size: 4, Signed: true, Values: []runtime.EnumValue{{Name: "A", Value: math.MaxUint64}}}},
-		"enum64":          {&btf.Enum{Name: "e", Size: 8, Values: []btf.EnumValue{{Name: "B", Value: 1 << 63}}}, runtime.Shape{Kind: runtime.KindEnum, Name: "e", Size: 8, Values: []runtime.EnumValue{{Name: "B", Value: 1 << 63}}}},
-		"function":        {&btf.FuncProto{Return: s32}, runtime.Shape{Kind: runtime.KindFunc}},
-		"variable's type": {&btf.Var{Name: "v", Type: s32}, runtime.Shape{Kind: runtime.KindInt, Name: "int", Size: 4, Signed: true}},
+		"int":             {s32, ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4, Signed: true}},
+		"unsigned":        {u64, ctype.Shape{Kind: ctype.KindInt, Name: "unsigned long long", Size: 8}},
+		"__int128":        {&btf.Int{Name: "__int128", Size: 16, Encoding: btf.Signed}, ctype.Shape{Kind: ctype.KindInt, Name: "__int128", Size: 16, Signed: true}},
+		"char by name":    {char, ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1, Signed: true}},
+		"char on arm":     {&btf.Int{Name: "char", Size: 1}, ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}},
+		"char encoded":    {&btf.Int{Name: "i8", Size: 1, Encoding: btf.Char}, ctype.Shape{Kind: ctype.KindChar, Name: "i8", Size: 1}},
+		"u8 is no char":   {u8, ctype.Shape{Kind: ctype.KindInt, Name: "unsigned char", Size: 1}},
+		"u8 with CHAR":    {&btf.Int{Name: "unsigned char", Size: 1, Encoding: btf.Char}, ctype.Shape{Kind: ctype.KindInt, Name: "unsigned char", Size: 1}},
+		"bool":            {&btf.Int{Name: "_Bool", Size: 1, Encoding: btf.Bool}, ctype.Shape{Kind: ctype.KindBool, Name: "_Bool", Size: 1}},
+		"double":          {&btf.Float{Name: "double", Size: 8}, ctype.Shape{Kind: ctype.KindFloat, Name: "double", Size: 8}},
+		"const volatile":  {&btf.Const{Type: &btf.Volatile{Type: s32}}, ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4, Signed: true}},
+		"fwd":             {&btf.Fwd{Name: "sdt_data"}, ctype.Shape{Kind: ctype.KindFwd, Name: "sdt_data"}},
+		"enum fwd":        {&btf.Enum{Name: "e"}, ctype.Shape{Kind: ctype.KindFwd, Name: "e"}},
+		"void":            {&btf.Void{}, ctype.Shape{Kind: ctype.KindVoid, Name: "void"}},
+		"signed enum":     {&btf.Enum{Name: "e", Size: 4, Signed: true, Values: []btf.EnumValue{{Name: "A", Value: math.MaxUint64}}}, ctype.Shape{Kind: ctype.KindEnum, Name: "e", Size: 4, Signed: true, Values: []ctype.EnumValue{{Name: "A", Value: math.MaxUint64}}}},
+		"enum64":          {&btf.Enum{Name: "e", Size: 8, Values: []btf.EnumValue{{Name: "B", Value: 1 << 63}}}, ctype.Shape{Kind: ctype.KindEnum, Name: "e", Size: 8, Values: []ctype.EnumValue{{Name: "B", Value: 1 << 63}}}},
+		"function":        {&btf.FuncProto{Return: s32}, ctype.Shape{Kind: ctype.KindFunc}},
+		"variable's type": {&btf.Var{Name: "v", Type: s32}, ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4, Signed: true}},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, &tc.want, shapeOf(t, tc.in)) })
 	}
@@ -62,10 +62,10 @@ func TestPointersKeepTheirTagsAndMayCycle(t *testing.T) {
 	}
 	shape := shapeOf(t, node)
 	next := shape.Members[0].Type
-	require.Equal(t, runtime.KindPointer, next.Kind)
+	require.Equal(t, ctype.KindPointer, next.Kind)
 	require.Equal(t, []string{"arena", "rcu"}, next.Tags)
 	require.Same(t, shape, next.Elem)
-	require.Equal(t, runtime.KindVoid, shape.Members[1].Type.Elem.Kind)
+	require.Equal(t, ctype.KindVoid, shape.Members[1].Type.Elem.Kind)
 }
 
 func TestTheSameTypeIsTheSameShape(t *testing.T) {
@@ -111,7 +111,7 @@ func TestPackedAnonymousAndTaggedMembersAreKept(t *testing.T) {
 	}})
 	require.Equal(t, []int{0, 1, 5}, []int{s.Members[0].Offset, s.Members[1].Offset, s.Members[2].Offset})
 	require.Equal(t, []string{"ktgen:hex"}, s.Members[1].Tags)
-	require.Equal(t, runtime.KindUnion, s.Members[2].Type.Kind)
+	require.Equal(t, ctype.KindUnion, s.Members[2].Type.Kind)
 	require.Equal(t, 13, s.Size)
 }
 
@@ -120,7 +120,7 @@ func TestSectionsListVariablesByOffset(t *testing.T) {
 		{Type: &btf.Var{Name: "b", Type: u64, Linkage: btf.StaticVar}, Offset: 8, Size: 8},
 		{Type: &btf.Var{Name: "a", Type: u32, Linkage: btf.GlobalVar, Tags: []string{"t"}}, Offset: 0, Size: 4},
 	}})
-	require.Equal(t, runtime.KindSection, s.Kind)
+	require.Equal(t, ctype.KindSection, s.Kind)
 	require.Equal(t, "a", s.Members[0].Name)
 	require.False(t, s.Members[0].Static)
 	require.Equal(t, []string{"t"}, s.Members[0].Tags)
@@ -135,13 +135,13 @@ func TestForwardDeclarationsBecomeTheOnlyDefinition(t *testing.T) {
 	pointer := &btf.Pointer{Target: &btf.Fwd{Name: "sdt_data", Kind: btf.FwdStruct}}
 	for name, tc := range map[string]struct {
 		specs []*btf.Spec
-		want  runtime.Kind
+		want  ctype.Kind
 	}{
-		"none":          {nil, runtime.KindFwd},
-		"one":           {[]*btf.Spec{specOf(t, def(8))}, runtime.KindStruct},
-		"two in one":    {[]*btf.Spec{specOf(t, def(8), def(16))}, runtime.KindFwd},
-		"two siblings":  {[]*btf.Spec{specOf(t, def(8)), specOf(t, def(16))}, runtime.KindFwd},
-		"other keyword": {[]*btf.Spec{specOf(t, &btf.Union{Name: "sdt_data", Size: 4})}, runtime.KindFwd},
+		"none":          {nil, ctype.KindFwd},
+		"one":           {[]*btf.Spec{specOf(t, def(8))}, ctype.KindStruct},
+		"two in one":    {[]*btf.Spec{specOf(t, def(8), def(16))}, ctype.KindFwd},
+		"two siblings":  {[]*btf.Spec{specOf(t, def(8)), specOf(t, def(16))}, ctype.KindFwd},
+		"other keyword": {[]*btf.Spec{specOf(t, &btf.Union{Name: "sdt_data", Size: 4})}, ctype.KindFwd},
 	} {
 		t.Run(name, func(t *testing.T) {
 			shape, err := ktbtf.NewShapes(tc.specs...).Of(pointer)

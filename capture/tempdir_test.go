@@ -13,6 +13,7 @@ import (
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // spillerEnv makes the test binary a process whose store has spilled, and which
@@ -79,7 +80,7 @@ func TestStoresAreBoundedByAllThatSnapshotsHold(t *testing.T) {
 		snap := snapshot(fmt.Sprint(i), 1, byte(i))
 		for range 1000 {
 			snap.Kernel = append(snap.Kernel, runtime.KernelObject{
-				Addr: 1 << 40, Name: "task_struct", Type: &runtime.Shape{Kind: runtime.KindStruct, Name: "task_struct", Size: each / 1000}, Data: make([]byte, each/1000),
+				Addr: 1 << 40, Name: "task_struct", Type: &ctype.Shape{Kind: ctype.KindStruct, Name: "task_struct", Size: each / 1000}, Data: make([]byte, each/1000),
 			})
 		}
 		require.NoError(t, s.Add(captureOf(fmt.Sprint(i), i, snap)))

@@ -3,6 +3,7 @@ package cast
 import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Casts returns the findings that are sure enough to read memory by, as
@@ -29,10 +30,10 @@ func (r *Result) Casts() []runtime.Cast {
 	return casts
 }
 
-var spaces = map[Space]runtime.Space{
-	AnySpace: runtime.SpaceUnknown,
-	Kernel:   runtime.SpaceKernel,
-	MapValue: runtime.SpaceMap,
-	Global:   runtime.SpaceGlobal,
-	Arena:    runtime.SpaceArena,
+var spaces = map[Space]ctype.Space{
+	AnySpace: ctype.SpaceUnknown,
+	Kernel:   ctype.SpaceKernel,
+	MapValue: ctype.SpaceMap,
+	Global:   ctype.SpaceGlobal,
+	Arena:    ctype.SpaceArena,
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // queue is what the variables of an arena are about: as scx_qmap has them.
@@ -17,7 +18,7 @@ var queue = structure("queue", 24, member(0, "head", pointer(u64)), member(8, "l
 // arenaGuest is a snapshot of a program whose state is in its arena, of 4 pages
 // of which the second was never touched. libbpf has put the variables at its end.
 func arenaGuest(n uint64) *ktrt.Snapshot {
-	variables := &ktrt.Shape{Kind: ktrt.KindSection, Name: ".addr_space.1", Size: 80, Members: []ktrt.Member{
+	variables := &ctype.Shape{Kind: ctype.KindSection, Name: ".addr_space.1", Size: 80, Members: []ctype.Member{
 		member(0, "nr_queued", u64), member(8, "queues", array(queue, 2)), member(56, "first", pointer(queue)), member(64, "idle", u64),
 	}}
 	page := func() []byte { return make([]byte, 4096) }
@@ -28,7 +29,7 @@ func arenaGuest(n uint64) *ktrt.Snapshot {
 	at := uint64(arenaAddr + 3*4096)
 	bytesOf{arena.Extents[1].Data}.u64(0, n).u64(8, arenaAddr+2*4096).u64(16, 1).u32(48, 1).u64(56, at+32)
 	bytesOf{arena.Extents[0].Data}.u64(0, 77)
-	program := &ktrt.Program{BTFID: 1, Name: "qmap", Shapes: []*ktrt.Shape{queue, variables}}
+	program := &ktrt.Program{BTFID: 1, Name: "qmap", Shapes: []*ctype.Shape{queue, variables}}
 	return &ktrt.Snapshot{
 		Guest: ktrt.Guest{Arch: "amd64", PageSize: 4096, CPUs: 1}, Programs: []*ktrt.Program{program}, Maps: []*ktrt.Map{arena},
 	}

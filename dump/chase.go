@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // chaser follows pointers. What a pointer leads to is shown once, where it is
@@ -19,7 +20,7 @@ type chaser struct {
 
 type seenKey struct {
 	addr uint64
-	typ  *runtime.Shape
+	typ  *ctype.Shape
 }
 
 // maxChain bounds how many pointers are followed one behind the other.
@@ -57,7 +58,7 @@ func (c *chaser) follow(p *runtime.Value) target {
 		return t
 	}
 	u := p.Shape().Underlying()
-	if elem := u.Elem.Underlying(); elem == nil || elem.Kind == runtime.KindVoid || elem.Kind == runtime.KindFunc {
+	if elem := u.Elem.Underlying(); elem == nil || elem.Kind == ctype.KindVoid || elem.Kind == ctype.KindFunc {
 		return t
 	}
 	v := p.Deref()
@@ -145,7 +146,7 @@ func (c *chaser) name(p runtime.Place) string {
 
 // memberAt names the member of a struct or section that begins at an offset, or
 // the element of an array that is one.
-func memberAt(s *runtime.Shape, offset int) string {
+func memberAt(s *ctype.Shape, offset int) string {
 	u := s.Underlying()
 	if u == nil {
 		return ""
@@ -158,7 +159,7 @@ func memberAt(s *runtime.Shape, offset int) string {
 			return m.Name
 		}
 		a := m.Type.Underlying()
-		if in := offset - m.Offset; a != nil && a.Kind == runtime.KindArray && in < a.Size && a.Elem.Size > 0 && in%a.Elem.Size == 0 {
+		if in := offset - m.Offset; a != nil && a.Kind == ctype.KindArray && in < a.Size && a.Elem.Size > 0 && in%a.Elem.Size == 0 {
 			return fmt.Sprintf("%s[%d]", m.Name, in/a.Elem.Size)
 		}
 	}

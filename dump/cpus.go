@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // masks are the structs that are sets of CPUs: one array of words, maybe with
@@ -21,7 +22,7 @@ func cpuWords(v *runtime.Value) (words runtime.Value, ok bool) {
 			return words, false
 		}
 		u := s.Underlying()
-		if u.Kind != runtime.KindStruct || !masks[u.Name] || v.Len() == 0 {
+		if u.Kind != ctype.KindStruct || !masks[u.Name] || v.Len() == 0 {
 			return words, false
 		}
 		_, first := v.At(0)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func asJSON(t testing.TB, s *ktrt.Snapshot) string {
@@ -39,7 +40,7 @@ func TestListsAreShownByWhatIsInThem(t *testing.T) {
 	one, two := make([]byte, 32), make([]byte, 32)
 	bytesOf{one}.u64(0, 5).u64(8, second+8).u64(16, base+8).u64(24, base+8)
 	bytesOf{two}.u64(0, 6).u64(8, base+8).u64(16, first+8).u64(24, base+8)
-	program := &ktrt.Program{Shapes: []*ktrt.Shape{request, link, head}}
+	program := &ktrt.Program{Shapes: []*ctype.Shape{request, link, head}}
 	m.Program = program
 	s := &ktrt.Snapshot{Programs: []*ktrt.Program{program}, Maps: []*ktrt.Map{m}, Kernel: []ktrt.KernelObject{
 		{Addr: first, Name: "request", Allocated: true, Type: request, Data: one},

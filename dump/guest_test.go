@@ -5,46 +5,47 @@ import (
 	"time"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file makes the snapshot that tests show: that of a small scheduler, with
 // one of everything that is shown in its own way.
 
-func integer(name string, size int, signed bool) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindInt, Name: name, Size: size, Signed: signed}
+func integer(name string, size int, signed bool) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindInt, Name: name, Size: size, Signed: signed}
 }
 
-func array(elem *ktrt.Shape, n int) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindArray, Elem: elem, Len: n, Size: n * elem.Size}
+func array(elem *ctype.Shape, n int) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindArray, Elem: elem, Len: n, Size: n * elem.Size}
 }
 
-func pointer(elem *ktrt.Shape) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindPointer, Elem: elem, Size: 8}
+func pointer(elem *ctype.Shape) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindPointer, Elem: elem, Size: 8}
 }
 
-func structure(name string, size int, members ...ktrt.Member) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindStruct, Name: name, Size: size, Members: members}
+func structure(name string, size int, members ...ctype.Member) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: name, Size: size, Members: members}
 }
 
-func member(offset int, name string, t *ktrt.Shape) ktrt.Member {
-	return ktrt.Member{Offset: offset, Name: name, Type: t}
+func member(offset int, name string, t *ctype.Shape) ctype.Member {
+	return ctype.Member{Offset: offset, Name: name, Type: t}
 }
 
 var (
 	u32    = integer("u32", 4, false)
 	s32    = integer("s32", 4, true)
 	u64    = integer("u64", 8, false)
-	char   = &ktrt.Shape{Kind: ktrt.KindChar, Name: "char", Size: 1, Signed: true}
-	boolT  = &ktrt.Shape{Kind: ktrt.KindBool, Name: "_Bool", Size: 1}
-	double = &ktrt.Shape{Kind: ktrt.KindFloat, Name: "double", Size: 8}
-	policy = &ktrt.Shape{Kind: ktrt.KindEnum, Name: "policy", Size: 4, Values: []ktrt.EnumValue{
+	char   = &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1, Signed: true}
+	boolT  = &ctype.Shape{Kind: ctype.KindBool, Name: "_Bool", Size: 1}
+	double = &ctype.Shape{Kind: ctype.KindFloat, Name: "double", Size: 8}
+	policy = &ctype.Shape{Kind: ctype.KindEnum, Name: "policy", Size: 4, Values: []ctype.EnumValue{
 		{Name: "POLICY_NORMAL", Value: 0}, {Name: "POLICY_BATCH", Value: 3},
 	}}
 	cpumask = structure("bpf_cpumask", 24, member(0, "cpumask", structure("cpumask", 16, member(0, "bits", array(u64, 2)))), member(16, "usage", u32))
 )
 
 // node is a list in the arena that ends where it began.
-func node() *ktrt.Shape {
+func node() *ctype.Shape {
 	s := structure("node", 24, member(0, "next", nil), member(8, "load", u64), member(16, "owner", nil))
 	s.Members[0].Type, s.Members[2].Type = pointer(s), pointer(taskCtx)
 	return s
@@ -52,7 +53,7 @@ func node() *ktrt.Shape {
 
 var taskCtx = structure("task_ctx", 56,
 	member(0, "tid", s32), member(4, "policy", policy), member(8, "runtime_ns", u64),
-	member(16, "ctx", structure("ctx", 8, member(0, "weight", u32), ktrt.Member{Offset: 4, Bits: 3, Name: "level", Type: u32}, ktrt.Member{Offset: 4, BitOffset: 3, Bits: 1, Name: "idle", Type: boolT})),
+	member(16, "ctx", structure("ctx", 8, member(0, "weight", u32), ctype.Member{Offset: 4, Bits: 3, Name: "level", Type: u32}, ctype.Member{Offset: 4, BitOffset: 3, Bits: 1, Name: "idle", Type: boolT})),
 	member(24, "comm", array(char, 16)), member(40, "share", double), member(48, "odd", char))
 
 const (
@@ -103,9 +104,9 @@ func guest(runtime uint64) *ktrt.Snapshot {
 	for cpu := range 2 {
 		bytesOf{perCPU.Values}.at(cpu*perCPU.Stride).u32(0, uint32(7+cpu)).u64(8, runtime*uint64(cpu)).text(24, "a")
 	}
-	bss := newMap(ktrt.Map{Name: "mysched.bss", Type: ktrt.MapTypeArray, Value: &ktrt.Shape{Kind: ktrt.KindSection, Name: ".bss", Size: 640, Members: []ktrt.Member{
+	bss := newMap(ktrt.Map{Name: "mysched.bss", Type: ktrt.MapTypeArray, Value: &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 640, Members: []ctype.Member{
 		member(0, "nr_dispatched", u64), member(8, "allowed", cpumask), member(32, "head", pointer(list)),
-		member(40, "current", pointer(taskCtx)), member(48, "lost", pointer(taskCtx)), member(56, "any", pointer(&ktrt.Shape{Kind: ktrt.KindVoid})),
+		member(40, "current", pointer(taskCtx)), member(48, "lost", pointer(taskCtx)), member(56, "any", pointer(&ctype.Shape{Kind: ctype.KindVoid})),
 		member(64, "buckets", array(u32, 64)), member(320, "table", array(u64, 40)),
 	}}}, 1)
 	w := bytesOf{bss.Values}
@@ -130,7 +131,7 @@ func guest(runtime uint64) *ktrt.Snapshot {
 		Guest:  ktrt.Guest{Release: "7.3.4", Arch: "amd64", PageSize: 4096, CPUs: 72, Online: []int{0, 1, 2, 3, 5}},
 		Maps: []*ktrt.Map{tasks, perCPU, bss, arena, truncated, untyped,
 			{Name: "tries", Type: ktrt.MapTypeLPMTrie, Slots: 1, Status: ktrt.Unsupported, Reason: "tries of this kernel are not read"}},
-		Programs: []*ktrt.Program{{BTFID: 1, Name: "mysched", Shapes: []*ktrt.Shape{taskCtx, list}}},
+		Programs: []*ktrt.Program{{BTFID: 1, Name: "mysched", Shapes: []*ctype.Shape{taskCtx, list}}},
 	}
 	for i, m := range s.Maps {
 		m.ID, m.Program = uint32(i+1), s.Programs[0]

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // limited fails a test that writes more than a damaged snapshot may.
@@ -53,7 +54,7 @@ func captured(s *ktrt.Snapshot) (n int) {
 func TestTypesThatShowTheSameBytesTooOftenHaveAnEnd(t *testing.T) {
 	inner := u64
 	for range 6 {
-		union := &ktrt.Shape{Kind: ktrt.KindUnion, Name: "u", Size: 8}
+		union := &ctype.Shape{Kind: ctype.KindUnion, Name: "u", Size: 8}
 		for i := range 40 {
 			union.Members = append(union.Members, member(0, string(rune('a'+i%26))+string(rune('0'+i/26)), inner))
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file shows objects of the kernel by what tells them apart: a struct
@@ -14,7 +15,7 @@ import (
 // whole.
 func (c *chaser) identity(v *runtime.Value) []string {
 	u := v.Shape().Underlying()
-	if !c.brief || u == nil || u.Kind != runtime.KindStruct {
+	if !c.brief || u == nil || u.Kind != ctype.KindStruct {
 		return nil
 	}
 	return runtime.KernelIdentity(u.Name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 const taskAddr = 0xffff_8880_0030_0000
@@ -14,8 +15,8 @@ const taskAddr = 0xffff_8880_0030_0000
 // withTask makes a snapshot of two pointers to a task.
 func withTask() *ktrt.Snapshot {
 	task := structure("task_struct", 48, member(0, "flags", u64), member(8, "pid", s32), member(12, "tgid", s32), member(16, "comm", array(char, 16)), member(32, "prio", s32))
-	to := &ktrt.Shape{Kind: ktrt.KindPointer, Elem: &ktrt.Shape{Kind: ktrt.KindFwd, Name: "task_struct"}, Size: 8}
-	bss := newMap(ktrt.Map{Name: "mysched.bss", Type: ktrt.MapTypeArray, Value: &ktrt.Shape{Kind: ktrt.KindSection, Name: ".bss", Size: 16, Members: []ktrt.Member{
+	to := &ctype.Shape{Kind: ctype.KindPointer, Elem: &ctype.Shape{Kind: ctype.KindFwd, Name: "task_struct"}, Size: 8}
+	bss := newMap(ktrt.Map{Name: "mysched.bss", Type: ktrt.MapTypeArray, Value: &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 16, Members: []ctype.Member{
 		member(0, "current", to), member(8, "last", to),
 	}}}, 1)
 	bytesOf{bss.Values}.u64(0, taskAddr).u64(8, taskAddr)

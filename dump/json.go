@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file writes what SCHEMA.md describes.
@@ -62,19 +63,19 @@ type encoder struct {
 	buf  []byte
 	left int // values that may still be written
 
-	structs map[*runtime.Shape][]field
+	structs map[*ctype.Shape][]field
 	parts   [maxDepth + 1]runtime.Value // that are being written, by the depth that is left
 }
 
 // field is a member of a struct with its name in JSON.
 type field struct {
-	runtime.Member
+	ctype.Member
 	name []byte // quoted, with a colon
 }
 
 // newEncoder returns an encoder for documents of a snapshot.
 func newEncoder(w io.Writer, s *runtime.Snapshot) *encoder {
-	return &encoder{chaser: newChaser(s), w: w, left: workLimit(s), structs: make(map[*runtime.Shape][]field)}
+	return &encoder{chaser: newChaser(s), w: w, left: workLimit(s), structs: make(map[*ctype.Shape][]field)}
 }
 
 // end writes what there is.
@@ -236,10 +237,10 @@ func (e *encoder) mapOf(v runtime.MapView) {
 	e.stringMember("name", m.Name)
 	e.stringMember("type", m.Type.String())
 	if m.Key != nil {
-		e.stringMember("key_type", runtime.CType(m.Key))
+		e.stringMember("key_type", ctype.Spell(m.Key))
 	}
 	if m.Value != nil {
-		e.stringMember("value_type", runtime.CType(m.Value))
+		e.stringMember("value_type", ctype.Spell(m.Value))
 	}
 	e.intMember("key_size", int64(m.KeySize))
 	e.intMember("value_size", int64(m.ValueSize))

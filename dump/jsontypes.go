@@ -6,7 +6,7 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file writes the document of types that SCHEMA.md describes.
@@ -20,7 +20,7 @@ const (
 
 // JSONTypes writes types, with all they refer to, as one JSON document;
 // SCHEMA.md describes it.
-func JSONTypes(w io.Writer, shapes []*runtime.Shape) error {
+func JSONTypes(w io.Writer, shapes []*ctype.Shape) error {
 	l := layouts{}
 	for _, s := range shapes {
 		l.ref(s)
@@ -58,17 +58,17 @@ func JSONTypes(w io.Writer, shapes []*runtime.Shape) error {
 }
 
 // layouts are types as text.
-type layouts struct{ writer runtime.ShapeWriter }
+type layouts struct{ writer ctype.Writer }
 
 // consistent tells whether the types can be read back. Those of a damaged
 // snapshot may contradict one another.
 func (l *layouts) consistent() bool {
-	_, err := runtime.ParseShapes(l.writer.String())
+	_, err := ctype.Parse(l.writer.String())
 	return err == nil
 }
 
 // ref returns the text that refers to a type, which it adds if it is new.
-func (l *layouts) ref(s *runtime.Shape) string {
+func (l *layouts) ref(s *ctype.Shape) string {
 	if s == nil {
 		return ""
 	}
@@ -112,18 +112,18 @@ type valueDocument struct {
 
 // kindNames are the kinds that types have in a document.
 var kindNames = [...]string{
-	runtime.KindInt: "int", runtime.KindBool: "bool", runtime.KindChar: "char", runtime.KindFloat: "float",
-	runtime.KindEnum: "enum", runtime.KindStruct: "struct", runtime.KindUnion: "union", runtime.KindSection: "section",
-	runtime.KindTypedef: "typedef", runtime.KindFunc: "func", runtime.KindFwd: "fwd",
-	runtime.KindVoid: "void", runtime.KindPointer: "pointer", runtime.KindArray: "array",
+	ctype.KindInt: "int", ctype.KindBool: "bool", ctype.KindChar: "char", ctype.KindFloat: "float",
+	ctype.KindEnum: "enum", ctype.KindStruct: "struct", ctype.KindUnion: "union", ctype.KindSection: "section",
+	ctype.KindTypedef: "typedef", ctype.KindFunc: "func", ctype.KindFwd: "fwd",
+	ctype.KindVoid: "void", ctype.KindPointer: "pointer", ctype.KindArray: "array",
 }
 
-func (l *layouts) describe(s *runtime.Shape) typeDocument {
+func (l *layouts) describe(s *ctype.Shape) typeDocument {
 	t := typeDocument{Kind: kindNames[s.Kind], Name: s.Name, Layout: l.ref(s), Size: s.Size, Signed: s.Signed}
-	if s.Kind == runtime.KindTypedef {
-		t.Type = runtime.CType(s.Elem)
+	if s.Kind == ctype.KindTypedef {
+		t.Type = ctype.Spell(s.Elem)
 	}
-	if s.Kind == runtime.KindTypedef {
+	if s.Kind == ctype.KindTypedef {
 		t.Values, t.Members = l.inside(s.Elem, 1, 0, new(int))
 		return t
 	}
@@ -131,7 +131,7 @@ func (l *layouts) describe(s *runtime.Shape) typeDocument {
 	return t
 }
 
-func values(s *runtime.Shape) (list []valueDocument) {
+func values(s *ctype.Shape) (list []valueDocument) {
 	for _, v := range s.Values {
 		list = append(list, valueDocument{v.Name, enumerator(v.Value, s.Signed)})
 	}
@@ -139,7 +139,7 @@ func values(s *runtime.Shape) (list []valueDocument) {
 }
 
 // inside describes what is in the type without a name that a type is made of.
-func (l *layouts) inside(s *runtime.Shape, depth, base int, n *int) ([]valueDocument, []memberDocument) {
+func (l *layouts) inside(s *ctype.Shape, depth, base int, n *int) ([]valueDocument, []memberDocument) {
 	inner := nameless(s)
 	if inner == nil {
 		return nil, nil
@@ -149,7 +149,7 @@ func (l *layouts) inside(s *runtime.Shape, depth, base int, n *int) ([]valueDocu
 
 // members describes members, those of anonymous structs and unions below these.
 // n counts them.
-func (l *layouts) members(s *runtime.Shape, depth, base int, n *int) (list []memberDocument) {
+func (l *layouts) members(s *ctype.Shape, depth, base int, n *int) (list []memberDocument) {
 	for _, m := range s.Members {
 		if *n++; *n > maxPrinted || depth > maxDepth {
 			return append(list, memberDocument{Omitted: true})
@@ -161,7 +161,7 @@ func (l *layouts) members(s *runtime.Shape, depth, base int, n *int) (list []mem
 		if u := anonymous(m); u != nil {
 			d.Kind, d.Members = kindNames[u.Kind], l.members(u, depth+1, d.Offset, n)
 		} else {
-			d.Type, d.Layout = runtime.CType(m.Type), l.ref(m.Type)
+			d.Type, d.Layout = ctype.Spell(m.Type), l.ref(m.Type)
 			d.Values, d.Members = l.inside(m.Type, depth+1, d.Offset, n)
 		}
 		list = append(list, d)
@@ -171,9 +171,9 @@ func (l *layouts) members(s *runtime.Shape, depth, base int, n *int) (list []mem
 
 // anonymous returns the struct or union that a member without a name is, nil for
 // other members.
-func anonymous(m runtime.Member) *runtime.Shape {
+func anonymous(m ctype.Member) *ctype.Shape {
 	u := m.Type.Underlying()
-	if m.Name == "" && u != nil && (u.Kind == runtime.KindStruct || u.Kind == runtime.KindUnion) {
+	if m.Name == "" && u != nil && (u.Kind == ctype.KindStruct || u.Kind == ctype.KindUnion) {
 		return u
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Options says what [Text] shows, and how. The zero value shows everything
@@ -299,15 +300,15 @@ func typesText(m *runtime.Map) string {
 	}
 	value := fmt.Sprintf("%d bytes without a type", m.ValueSize)
 	if m.Value != nil {
-		value = clean(runtime.CType(m.Value))
-		if m.Value.Kind == runtime.KindSection {
+		value = clean(ctype.Spell(m.Value))
+		if m.Value.Kind == ctype.KindSection {
 			return ""
 		}
 	}
 	if m.Key == nil || m.Keys == nil {
 		return value
 	}
-	return value + " by " + clean(runtime.CType(m.Key))
+	return value + " by " + clean(ctype.Spell(m.Key))
 }
 
 // clean makes a text from the guest fit for a line of a terminal.

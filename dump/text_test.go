@@ -13,6 +13,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -91,7 +92,7 @@ func TestFlexibleArraysAreShown(t *testing.T) {
 }
 
 func TestSectionThatWasNotSelectedIsSaidOnce(t *testing.T) {
-	section := &ktrt.Shape{Kind: ktrt.KindSection, Name: ".bss", Size: 8, Members: []ktrt.Member{member(0, "nr", u64)}}
+	section := &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 8, Members: []ctype.Member{member(0, "nr", u64)}}
 	s := &ktrt.Snapshot{Maps: []*ktrt.Map{{
 		ID: 3, Name: "demo.bss", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, MaxEntries: 1, Value: section,
 		Slots: 1, Stride: 8, Total: 1, Status: ktrt.Truncated, Reason: "not selected",

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file writes maps: as tables where entries look alike, and else entry by
@@ -58,7 +59,7 @@ func idText(v runtime.MapView) string {
 	return "id " + strconv.FormatUint(uint64(v.Map().ID), 10)
 }
 
-func isSection(m *runtime.Map) bool { return m.Value != nil && m.Value.Kind == runtime.KindSection }
+func isSection(m *runtime.Map) bool { return m.Value != nil && m.Value.Kind == ctype.KindSection }
 
 func entriesText(v runtime.MapView) string {
 	m := v.Map()
@@ -262,7 +263,7 @@ const (
 // leaf is a part of a value that is a cell of a table.
 type leaf struct {
 	name    string
-	part    runtime.Member // of the value
+	part    ctype.Member // of the value
 	numeric bool
 	scalar  bool // it has no parts, and leads nowhere
 	used    bool // it is not zero somewhere
@@ -277,7 +278,7 @@ func leaves(v *runtime.Value, prefix string, offset, limit int, all []leaf) (_ [
 		return all, false
 	}
 	if isLeaf(v) || v.Kind() == "Array" {
-		return appendLeaf(v, prefix, runtime.Member{Type: v.Shape(), Offset: offset}, all), len(all) < limit
+		return appendLeaf(v, prefix, ctype.Member{Type: v.Shape(), Offset: offset}, all), len(all) < limit
 	}
 	for i, m := range v.Shape().Underlying().Fields() {
 		name, member := v.At(i)
@@ -297,7 +298,7 @@ func leaves(v *runtime.Value, prefix string, offset, limit int, all []leaf) (_ [
 	return all, true
 }
 
-func appendLeaf(v *runtime.Value, name string, part runtime.Member, all []leaf) []leaf {
+func appendLeaf(v *runtime.Value, name string, part ctype.Member, all []leaf) []leaf {
 	kind := v.Kind()
 	if name == "" {
 		name = "value"

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file writes values: in one line if that fits, and else with a line for
@@ -418,7 +419,7 @@ func linked(v *runtime.Value) string {
 	var owner int // in words
 	u := v.Shape().Underlying()
 	switch {
-	case u == nil || u.Kind != runtime.KindStruct:
+	case u == nil || u.Kind != ctype.KindStruct:
 		return ""
 	case u.Name == "bpf_list_node" && v.Size() == 24:
 		owner = 2

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Status says how much of a map a snapshot holds: "complete", or "truncated:"
@@ -14,28 +15,28 @@ func Status(m *runtime.Map) string { return statusText(m) }
 
 // Type writes a type as C declares it, with the offset of each member in bytes;
 // for a bitfield, that of its first bit behind a dot.
-func Type(w io.Writer, s *runtime.Shape) {
+func Type(w io.Writer, s *ctype.Shape) {
 	switch s.Kind {
-	case runtime.KindStruct, runtime.KindUnion, runtime.KindSection:
-		title := clean(runtime.CType(s))
-		if s.Kind == runtime.KindSection {
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
+		title := clean(ctype.Spell(s))
+		if s.Kind == ctype.KindSection {
 			title = "section " + title
 		}
 		fmt.Fprintf(w, "%s {\t/* %d bytes */\n", title, s.Size)
 		writeMembers(w, s, 1, 0, new(int))
 		fmt.Fprint(w, "};\n\n")
-	case runtime.KindEnum:
-		fmt.Fprintf(w, "%s {\t/* %d bytes */\n", clean(runtime.CType(s)), s.Size)
+	case ctype.KindEnum:
+		fmt.Fprintf(w, "%s {\t/* %d bytes */\n", clean(ctype.Spell(s)), s.Size)
 		writeValues(w, s, 1)
 		fmt.Fprint(w, "};\n\n")
-	case runtime.KindTypedef:
+	case ctype.KindTypedef:
 		fmt.Fprint(w, "typedef ")
 		after := writeDecl(w, s.Elem, s.Name, 0, 0, new(int))
 		fmt.Fprintf(w, "%s;\n\n", after)
 	}
 }
 
-func writeValues(w io.Writer, s *runtime.Shape, depth int) {
+func writeValues(w io.Writer, s *ctype.Shape, depth int) {
 	for _, v := range s.Values {
 		if s.Signed {
 			fmt.Fprintf(w, "%s%s = %d,\n", tabs(depth), clean(v.Name), int64(v.Value))
@@ -47,15 +48,15 @@ func writeValues(w io.Writer, s *runtime.Shape, depth int) {
 
 // nameless returns the struct, union or enum without a name that a type is or is
 // made of, as its element or behind a pointer; nil if the type has a name.
-func nameless(s *runtime.Shape) *runtime.Shape {
+func nameless(s *ctype.Shape) *ctype.Shape {
 	for range maxDepth {
 		if s == nil || s.Name != "" {
 			return nil
 		}
 		switch s.Kind {
-		case runtime.KindStruct, runtime.KindUnion, runtime.KindEnum:
+		case ctype.KindStruct, ctype.KindUnion, ctype.KindEnum:
 			return s
-		case runtime.KindPointer, runtime.KindArray:
+		case ctype.KindPointer, ctype.KindArray:
 			s = s.Elem
 		default:
 			return nil
@@ -66,12 +67,12 @@ func nameless(s *runtime.Shape) *runtime.Shape {
 
 // within is where the first of the nameless structs is that a type is made of:
 // base for what is not behind a pointer, whose members count from there.
-func within(s *runtime.Shape, base int) int {
+func within(s *ctype.Shape, base int) int {
 	for range maxDepth {
 		switch {
-		case s != nil && s.Kind == runtime.KindPointer:
+		case s != nil && s.Kind == ctype.KindPointer:
 			return 0
-		case s == nil || s.Kind != runtime.KindArray:
+		case s == nil || s.Kind != ctype.KindArray:
 			return base
 		}
 		s = s.Elem
@@ -81,8 +82,8 @@ func within(s *runtime.Shape, base int) int {
 
 // writeDecl writes the declaration of a name but for its end, which it returns:
 // what comes behind the members of a type without a name, or all of it.
-func writeDecl(w io.Writer, s *runtime.Shape, name string, depth, base int, n *int) (end string) {
-	text := runtime.CDecl(s, name)
+func writeDecl(w io.Writer, s *ctype.Shape, name string, depth, base int, n *int) (end string) {
+	text := ctype.Declare(s, name)
 	inner := nameless(s)
 	if inner == nil {
 		return clean(text)
@@ -98,7 +99,7 @@ func writeDecl(w io.Writer, s *runtime.Shape, name string, depth, base int, n *i
 const maxPrinted = 1 << 16
 
 // writeMembers writes members, those of anonymous structs and unions in place.
-func writeMembers(w io.Writer, s *runtime.Shape, depth, base int, n *int) {
+func writeMembers(w io.Writer, s *ctype.Shape, depth, base int, n *int) {
 	for _, m := range s.Members {
 		if *n++; *n > maxPrinted || depth > maxDepth {
 			fmt.Fprintln(w, "\t...")

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 type typesDocument struct {
@@ -32,7 +32,7 @@ type typesDocument struct {
 	}
 }
 
-func typesOf(t *testing.T, shapes ...*ktrt.Shape) (d typesDocument) {
+func typesOf(t *testing.T, shapes ...*ctype.Shape) (d typesDocument) {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, dump.JSONTypes(&b, shapes))
@@ -43,9 +43,9 @@ func typesOf(t *testing.T, shapes ...*ktrt.Shape) (d typesDocument) {
 
 func TestTypesAsJSONReferToLayoutsThatAreReadBack(t *testing.T) {
 	d := typesOf(t, taskCtx, policy)
-	table, err := ktrt.ParseShapes(d.Layouts)
+	table, err := ctype.Parse(d.Layouts)
 	require.NoError(t, err)
-	for i, want := range []*ktrt.Shape{taskCtx, policy} {
+	for i, want := range []*ctype.Shape{taskCtx, policy} {
 		got, err := table.Shape(d.Types[i].Layout)
 		require.NoError(t, err)
 		require.Equal(t, want.Name, got.Name)
@@ -53,7 +53,7 @@ func TestTypesAsJSONReferToLayoutsThatAreReadBack(t *testing.T) {
 		for j, m := range d.Types[i].Members {
 			s, err := table.Shape(m.Layout)
 			require.NoError(t, err)
-			require.Equal(t, ktrt.CType(s), m.Type)
+			require.Equal(t, ctype.Spell(s), m.Type)
 			require.Equal(t, want.Members[j].Offset, m.Offset)
 			require.Equal(t, want.Members[j].Type.Size, m.Size)
 		}
@@ -62,7 +62,7 @@ func TestTypesAsJSONReferToLayoutsThatAreReadBack(t *testing.T) {
 }
 
 func TestAnonymousMembersOfTypesAreNestedWithOffsetsFromTheOutside(t *testing.T) {
-	inner := &ktrt.Shape{Kind: ktrt.KindUnion, Size: 8, Members: []ktrt.Member{member(0, "lo", u32), member(4, "hi", u32)}}
+	inner := &ctype.Shape{Kind: ctype.KindUnion, Size: 8, Members: []ctype.Member{member(0, "lo", u32), member(4, "hi", u32)}}
 	d := typesOf(t, structure("outer", 16, member(0, "a", u64), member(8, "", inner)))
 	union := d.Types[0].Members[1]
 	require.Equal(t, "union", union.Kind)
@@ -72,8 +72,8 @@ func TestAnonymousMembersOfTypesAreNestedWithOffsetsFromTheOutside(t *testing.T)
 }
 
 func TestEnumeratorsThatReadersOfJSONWouldRoundAreText(t *testing.T) {
-	big := &ktrt.Shape{Kind: ktrt.KindEnum, Name: "big", Size: 8, Values: []ktrt.EnumValue{{Name: "ALL", Value: 1<<64 - 1}, {Name: "ONE", Value: 1}}}
-	signed := &ktrt.Shape{Kind: ktrt.KindEnum, Name: "signed", Size: 8, Signed: true, Values: []ktrt.EnumValue{{Name: "NONE", Value: 1<<64 - 1}, {Name: "LEAST", Value: 1 << 63}}}
+	big := &ctype.Shape{Kind: ctype.KindEnum, Name: "big", Size: 8, Values: []ctype.EnumValue{{Name: "ALL", Value: 1<<64 - 1}, {Name: "ONE", Value: 1}}}
+	signed := &ctype.Shape{Kind: ctype.KindEnum, Name: "signed", Size: 8, Signed: true, Values: []ctype.EnumValue{{Name: "NONE", Value: 1<<64 - 1}, {Name: "LEAST", Value: 1 << 63}}}
 	d := typesOf(t, big, signed)
 	require.JSONEq(t, `{"$int":"18446744073709551615"}`, string(d.Types[0].Values[0].Value))
 	require.Equal(t, "1", string(d.Types[0].Values[1].Value))
@@ -84,16 +84,16 @@ func TestEnumeratorsThatReadersOfJSONWouldRoundAreText(t *testing.T) {
 // Types that only a typedef or a member has a name for are printed where they are.
 func TestTypesWithoutANamePrintTheirMembers(t *testing.T) {
 	u16 := integer("u16", 2, false)
-	typedef := func(name string, s *ktrt.Shape) *ktrt.Shape {
-		return &ktrt.Shape{Kind: ktrt.KindTypedef, Name: name, Elem: s, Size: s.Size}
+	typedef := func(name string, s *ctype.Shape) *ctype.Shape {
+		return &ctype.Shape{Kind: ctype.KindTypedef, Name: name, Elem: s, Size: s.Size}
 	}
 	task := typedef("task_ctx_t", structure("", 16, member(0, "pid", u32), member(8, "vtime", u64)))
-	both := typedef("both_t", &ktrt.Shape{Kind: ktrt.KindUnion, Size: 4, Members: []ktrt.Member{member(0, "a", u32), member(0, "b", array(u16, 2))}})
-	state := typedef("state_t", &ktrt.Shape{Kind: ktrt.KindEnum, Size: 4, Values: []ktrt.EnumValue{{Name: "OFF"}, {Name: "ON", Value: 5}}})
+	both := typedef("both_t", &ctype.Shape{Kind: ctype.KindUnion, Size: 4, Members: []ctype.Member{member(0, "a", u32), member(0, "b", array(u16, 2))}})
+	state := typedef("state_t", &ctype.Shape{Kind: ctype.KindEnum, Size: 4, Values: []ctype.EnumValue{{Name: "OFF"}, {Name: "ON", Value: 5}}})
 	in := structure("", 4, member(0, "x", u32))
 	pair := typedef("pair_t", array(in, 2))
 	holder := structure("holder", 32, member(0, "t", task), member(16, "in", in), member(24, "out", pointer(in)))
-	for want, s := range map[string]*ktrt.Shape{
+	for want, s := range map[string]*ctype.Shape{
 		"typedef struct {\n\tu32 pid;\t/* 0 */\n\tu64 vtime;\t/* 8 */\n} task_ctx_t;\n\n": task,
 		"typedef union {\n\tu32 a;\t/* 0 */\n\tu16 b[2];\t/* 0 */\n} both_t;\n\n":         both,
 		"typedef enum {\n\tOFF = 0,\n\tON = 5,\n} state_t;\n\n":                           state,

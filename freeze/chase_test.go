@@ -14,10 +14,11 @@ import (
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // weightIsATask is a cast of the member of the ctx that program makes.
-var weightIsATask = []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct task_struct", Space: runtime.SpaceKernel}}
+var weightIsATask = []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct task_struct", Space: ctype.SpaceKernel}}
 
 // taskAt makes a task of a pid at an address.
 func (g *guest) taskAt(a uint64, pid uint64) uint64 {
@@ -229,7 +230,7 @@ func TestIntegersAreNotFollowedWithoutACast(t *testing.T) {
 	g := newGuest()
 	snap := g.followed(t, freeze.Options{}, nil, g.taskAt(g.Alloc(2048), 7))
 	require.Empty(t, snap.Kernel)
-	require.Equal(t, runtime.KindInt, mapOf(t, snap, 1).Value.Members[0].Type.Kind)
+	require.Equal(t, ctype.KindInt, mapOf(t, snap, 1).Value.Members[0].Type.Kind)
 }
 
 func TestClaimsThatTheKernelContradictsAreNotBelieved(t *testing.T) {
@@ -290,7 +291,7 @@ func TestCgroupsLeadBackToThemselves(t *testing.T) {
 		return a
 	}
 	live, stale := cgroup(0), cgroup(64)
-	casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: runtime.SpaceKernel}}
+	casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
 	snap := g.followed(t, freeze.Options{}, casts, live, stale)
 
 	level, err := snap.Map("tasks").At(0).Get("weight.level").Int64()
@@ -318,7 +319,7 @@ func TestFlexibleArraysOfTheKernelsObjectsAreCopied(t *testing.T) {
 			for i := range row.want {
 				g.Put(memimage.Addr(a, "cgroup", "ancestors")+uint64(8*i), uint64(1000+i), 8)
 			}
-			casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: runtime.SpaceKernel}}
+			casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
 			snap := g.followed(t, freeze.Options{}, casts, a)
 			requireAncestors(t, snap, row.want)
 			var file bytes.Buffer

@@ -12,6 +12,7 @@ import (
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // definer makes the BTF of a program with array maps of u64 values, as libbpf's
@@ -97,7 +98,7 @@ func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
 	first, second := g.taskAt(g.Alloc(2048), 7), g.taskAt(g.Alloc(2048), 8)
 	g.twoLongNames(t, first, second)
 	f := g.freezer(t, freeze.Options{})
-	require.NoError(t, f.Casts(t.Context(), []runtime.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: runtime.SpaceKernel}}))
+	require.NoError(t, f.Casts(t.Context(), []runtime.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: ctype.SpaceKernel}}))
 	snap, err := f.Capture(t.Context(), "now")
 	require.NoError(t, err)
 
@@ -114,7 +115,7 @@ func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
 // cast says of a longer one counts for it, if it can be no other's.
 func TestMapsWhoseNamesStayCutAreFollowedByTheOnlyCastThatFits(t *testing.T) {
 	cast := func(name, to string) runtime.Cast {
-		return runtime.Cast{In: "map " + name, To: "struct " + to, Space: runtime.SpaceKernel}
+		return runtime.Cast{In: "map " + name, To: "struct " + to, Space: ctype.SpaceKernel}
 	}
 	for name, row := range map[string]struct {
 		casts []runtime.Cast

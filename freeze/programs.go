@@ -16,6 +16,7 @@ import (
 	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // programs are the BTF objects that the last capture met. A BTF object never
@@ -76,13 +77,13 @@ func (p *programs) plan(m *bpfmap.Map, planner *chase.Planner) {
 	}
 	prog.plans[key] = nil
 	if shape, err := prog.value(m); err == nil && shape != nil && shape.Size <= m.ValueSize {
-		prog.plans[key] = planner.Plan(shape, func(name string) *runtime.Shape { return p.named(prog, name) })
+		prog.plans[key] = planner.Plan(shape, func(name string) *ctype.Shape { return p.named(prog, name) })
 	}
 }
 
 // named returns a struct of a name: the program's or, if that has none, the
 // first one of another program's, as reads resolve declarations.
-func (p *programs) named(prog *program, name string) *runtime.Shape {
+func (p *programs) named(prog *program, name string) *ctype.Shape {
 	if s := prog.named(name); s != nil {
 		return s
 	}
@@ -215,7 +216,7 @@ func (p *program) decode(b bpfmap.BTF, casts []runtime.Cast) {
 
 // shape returns the shape of the type with an id, or nil for id 0: a key or
 // value that was declared without a type.
-func (p *program) shape(id uint32) (*runtime.Shape, error) {
+func (p *program) shape(id uint32) (*ctype.Shape, error) {
 	if id == 0 {
 		return nil, nil
 	}
@@ -227,7 +228,7 @@ func (p *program) shape(id uint32) (*runtime.Shape, error) {
 }
 
 // value returns the shape of a map's values, or nil if it was made without one.
-func (p *program) value(m *bpfmap.Map) (*runtime.Shape, error) {
+func (p *program) value(m *bpfmap.Map) (*ctype.Shape, error) {
 	if m.ValueType == 0 {
 		return nil, nil
 	}
@@ -239,7 +240,7 @@ func (p *program) value(m *bpfmap.Map) (*runtime.Shape, error) {
 }
 
 // named returns the only struct of that name, or nil.
-func (p *program) named(name string) *runtime.Shape {
+func (p *program) named(name string) *ctype.Shape {
 	var s *ebtf.Struct
 	if p.spec.TypeByName(name, &s) != nil {
 		return nil

@@ -11,6 +11,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Options are what a user decides about a generated file.
@@ -56,15 +57,15 @@ type builder struct {
 	opts   Options
 	model  *Model
 	prune  *pruner
-	writer runtime.ShapeWriter
+	writer ctype.Writer
 
 	fieldOptions []string
-	kernel       map[string]*runtime.Shape // types of the kernel with members, by name
+	kernel       map[string]*ctype.Shape // types of the kernel with members, by name
 
 	maps     []mapShapes
 	sections []sectionShape
-	chosen   []chosenType              // by name
-	objects  map[string]*runtime.Shape // of lists and trees, by name
+	chosen   []chosenType            // by name
+	objects  map[string]*ctype.Shape // of lists and trees, by name
 
 	siblings []*part // all objects of the package
 
@@ -76,7 +77,7 @@ type builder struct {
 
 	scope   *scope // of the package
 	types   typeNames
-	inKeys  map[*runtime.Shape]bool // structs that keys of maps consist of: Go has to compare them
+	inKeys  map[*ctype.Shape]bool // structs that keys of maps consist of: Go has to compare them
 	codecs  map[string]*Codec
 	ids     map[string]string // constants that number types, by reference
 	idNames *scope
@@ -85,14 +86,14 @@ type builder struct {
 // mapShapes is a map with the shapes of its two sides, nil without BTF.
 type mapShapes struct {
 	*object.Map
-	key, value *runtime.Shape
+	key, value *ctype.Shape
 	unread     string // why the map is read as bytes though it has types; empty if it is not
 	isInner    bool   // of the map before it
 }
 
 type sectionShape struct {
 	*object.Section
-	shape *runtime.Shape
+	shape *ctype.Shape
 	texts int // how many variables are left out because nobody reads them
 }
 
@@ -111,7 +112,7 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 		codecs:  make(map[string]*Codec),
 		ids:     make(map[string]string),
 		types:   newTypeNames(),
-		inKeys:  make(map[*runtime.Shape]bool),
+		inKeys:  make(map[*ctype.Shape]bool),
 
 		fieldOptions: opts.Fields,
 	}
@@ -233,9 +234,9 @@ func (b *builder) collectSection(s *object.Section) error {
 
 // withoutLarge leaves out the variables of a section that are too large to be
 // read, as a whole or by element.
-func (b *builder) withoutLarge(section *runtime.Shape) *runtime.Shape {
+func (b *builder) withoutLarge(section *ctype.Shape) *ctype.Shape {
 	out := *section
-	out.Members = slices.DeleteFunc(slices.Clone(section.Members), func(v runtime.Member) bool {
+	out.Members = slices.DeleteFunc(slices.Clone(section.Members), func(v ctype.Member) bool {
 		size := v.Type.Size
 		if elem := lazyElem(v.Type); elem != nil {
 			size = elem.Size
@@ -252,7 +253,7 @@ func (b *builder) withoutLarge(section *runtime.Shape) *runtime.Shape {
 }
 
 // mapValue is shape for the values of a map, which can be casts themselves.
-func (b *builder) mapValue(m *object.Map) (*runtime.Shape, error) {
+func (b *builder) mapValue(m *object.Map) (*ctype.Shape, error) {
 	t := b.valueType(m)
 	if d := b.declared(t); t == nil || d != nil {
 		return b.shape(t)
@@ -272,7 +273,7 @@ func (b *builder) declared(t btf.Type) *definition {
 
 // shape converts a type and cuts off what is not followed from it. It returns
 // nil for no type.
-func (b *builder) shape(t btf.Type) (*runtime.Shape, error) {
+func (b *builder) shape(t btf.Type) (*ctype.Shape, error) {
 	if t == nil {
 		return nil, nil
 	}
@@ -283,15 +284,15 @@ func (b *builder) shape(t btf.Type) (*runtime.Shape, error) {
 	return b.pruned(d.shape())
 }
 
-func (b *builder) pruned(s *runtime.Shape, err error) (*runtime.Shape, error) {
+func (b *builder) pruned(s *ctype.Shape, err error) (*ctype.Shape, error) {
 	if err != nil {
 		return nil, err
 	}
 	pruned := b.prune.shape(s)
-	if u := pruned.Underlying(); u == nil || u.Kind == runtime.KindVoid {
+	if u := pruned.Underlying(); u == nil || u.Kind == ctype.KindVoid {
 		return nil, nil
 	}
-	if u := pruned.Underlying(); u.Kind == runtime.KindFwd {
+	if u := pruned.Underlying(); u.Kind == ctype.KindFwd {
 		return nil, errors.New("its type is declared and not defined in the object")
 	}
 	return pruned, nil

@@ -23,6 +23,7 @@ import (
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file holds what generated code makes of bytes against what libbpf says
@@ -278,7 +279,7 @@ func probedSections(obj *object.Object) (sections []object.Section) {
 
 // addTypes writes what both sides are to print of types, and their bytes.
 func (p *probe) addTypes(cases *strings.Builder, types []probedType, all *btf.Struct, model *gen.Model, path string) {
-	shapes, err := runtime.ParseShapes(model.Shapes)
+	shapes, err := ctype.Parse(model.Shapes)
 	require.NoError(p.t, err, path)
 	shape, err := shapes.Shape(model.Maps[0].Ref)
 	require.NoError(p.t, err, path)
@@ -385,7 +386,7 @@ func (p *probe) name(b []byte, t probedType) {
 
 // layoutText is the size of a shape, and of each member its name, first bit,
 // width and size.
-func layoutText(s *runtime.Shape) string {
+func layoutText(s *ctype.Shape) string {
 	var b strings.Builder
 	u := s.Underlying()
 	fmt.Fprintf(&b, "%d ", s.Size)
@@ -399,7 +400,7 @@ var placeComment = regexp.MustCompile(`^\+(\d+)(?::(\d+) .* : (\d+))?`)
 
 // requireDocumentedPlaces compares the comments of a generated struct with its
 // shape.
-func requireDocumentedPlaces(t *testing.T, what string, declared *gen.Type, s *runtime.Shape) {
+func requireDocumentedPlaces(t *testing.T, what string, declared *gen.Type, s *ctype.Shape) {
 	t.Helper()
 	if declared == nil || declared.Kind != gen.StructType {
 		return

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file fills the model: declarations for all types that have a name, and
@@ -65,9 +66,9 @@ func (b *builder) checkSizes() error {
 
 func (b *builder) declareType(d *decl) *Type {
 	switch d.shape.Kind {
-	case runtime.KindEnum:
+	case ctype.KindEnum:
 		return b.declareEnum(d)
-	case runtime.KindFwd:
+	case ctype.KindFwd:
 		return &Type{Kind: OpaqueType, Name: d.name, Doc: b.opaqueDoc(d)}
 	}
 	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
@@ -117,9 +118,9 @@ func (b *builder) isKernels(d *decl) bool {
 func (d *decl) inC() string {
 	if d.cName == "" {
 		kind := "a struct"
-		if d.shape.Kind == runtime.KindUnion {
+		if d.shape.Kind == ctype.KindUnion {
 			kind = "a union"
-		} else if d.shape.Kind == runtime.KindEnum {
+		} else if d.shape.Kind == ctype.KindEnum {
 			kind = "an enum"
 		}
 		return kind + " without a name"
@@ -127,7 +128,7 @@ func (d *decl) inC() string {
 	if d.shape.Name == "" {
 		return "the typedef " + d.cName
 	}
-	return runtime.CType(d.shape)
+	return ctype.Spell(d.shape)
 }
 
 func bytesText(n int) string {
@@ -157,7 +158,7 @@ func (b *builder) fields(d *decl) []Field {
 
 // overlapping tells of each member whether it shares bytes with another, as
 // members of unions do.
-func overlapping(members []runtime.Member) []bool {
+func overlapping(members []ctype.Member) []bool {
 	shared := make([]bool, len(members))
 	order := make([]int, len(members))
 	for i := range order {
@@ -176,9 +177,9 @@ func overlapping(members []runtime.Member) []bool {
 	return shared
 }
 
-func firstBit(m runtime.Member) int64 { return 8*int64(m.Offset) + int64(m.BitOffset) }
+func firstBit(m ctype.Member) int64 { return 8*int64(m.Offset) + int64(m.BitOffset) }
 
-func endBit(m runtime.Member) int64 {
+func endBit(m ctype.Member) int64 {
 	if m.Bits > 0 {
 		return firstBit(m) + int64(m.Bits)
 	}
@@ -205,9 +206,9 @@ func (b *builder) declareEnum(d *decl) *Type {
 }
 
 // valuesOf returns the enumerators that flags are.
-func (t *Type) valuesOf(enum *runtime.Shape, flags []runtime.Flag) (values []Value) {
+func (t *Type) valuesOf(enum *ctype.Shape, flags []ctype.Flag) (values []Value) {
 	for _, flag := range flags {
-		i := slices.IndexFunc(enum.Values, func(v runtime.EnumValue) bool { return v.Value == flag.Bit })
+		i := slices.IndexFunc(enum.Values, func(v ctype.EnumValue) bool { return v.Value == flag.Bit })
 		values = append(values, t.Values[i])
 	}
 	return values
@@ -248,7 +249,7 @@ func plural(n int, noun string) string {
 
 // variable returns a variable as a Go field. One that is resizable has as many
 // elements as there are.
-func (b *builder) variable(v runtime.Member, resizable bool) Field {
+func (b *builder) variable(v ctype.Member, resizable bool) Field {
 	var f Field
 	if elem := lazyElem(v.Type); elem != nil {
 		f = b.lazyVariable(v, elem)
@@ -272,19 +273,19 @@ func (b *builder) variable(v runtime.Member, resizable bool) Field {
 
 // lazyElem returns the element of a variable that is read element by element,
 // nil for others.
-func lazyElem(s *runtime.Shape) *runtime.Shape {
+func lazyElem(s *ctype.Shape) *ctype.Shape {
 	u := s.Underlying()
-	if u.Kind != runtime.KindArray || u.Size <= maxEager || u.Elem.Underlying().Kind == runtime.KindChar {
+	if u.Kind != ctype.KindArray || u.Size <= maxEager || u.Elem.Underlying().Kind == ctype.KindChar {
 		return nil
 	}
 	return u.Elem
 }
 
-func (b *builder) lazyVariable(v runtime.Member, elem *runtime.Shape) Field {
+func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) Field {
 	t, _ := b.value(elem, false)
 	return Field{
 		Type:    GoType{Kind: Runtime, Name: string(AccessArray), Elem: &t},
-		Comment: fmt.Sprintf("+%d %s (%d bytes, read by element)", v.Offset, runtime.CDecl(v.Type, v.Name), v.Type.Size),
+		Comment: fmt.Sprintf("+%d %s (%d bytes, read by element)", v.Offset, ctype.Declare(v.Type, v.Name), v.Type.Size),
 		Load:    Load{Op: LoadLazy, Codec: b.codec(elem).Name, ID: b.valueID(elem)},
 	}
 }
@@ -324,7 +325,7 @@ func innerDoc(inner *Map, m mapShapes) []string {
 }
 
 // refOf numbers a type and returns the reference to it.
-func (b *builder) refOf(s *runtime.Shape) string {
+func (b *builder) refOf(s *ctype.Shape) string {
 	b.valueID(s)
 	return b.writer.Add(s.Underlying())
 }
@@ -345,14 +346,14 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 	if m.KeySize > 0 && m.key == nil {
 		doc = append(doc, fmt.Sprintf("\tkey: %s without a type", bytesText(int(m.KeySize))))
 	} else if m.key != nil {
-		doc = append(doc, "\tkey: "+runtime.CType(m.key))
+		doc = append(doc, "\tkey: "+ctype.Spell(m.key))
 	}
 	if out.Access == AccessRingBufOf {
-		doc = append(doc, "\trecords: "+runtime.CType(m.value))
+		doc = append(doc, "\trecords: "+ctype.Spell(m.value))
 	} else if m.ValueSize > 0 && m.value == nil && out.Access != AccessArrayOfMaps && out.Access != AccessHashOfMaps {
 		doc = append(doc, fmt.Sprintf("\tvalue: %s without a type", bytesText(int(m.ValueSize))))
 	} else if m.value != nil {
-		doc = append(doc, "\tvalue: "+runtime.CType(m.value))
+		doc = append(doc, "\tvalue: "+ctype.Spell(m.value))
 	}
 	if m.MaxEntries > 0 {
 		doc = append(doc, fmt.Sprintf("\tmax_entries: %d", m.MaxEntries))
@@ -399,7 +400,7 @@ func typedAccess(m mapShapes) (a Access, why string) {
 		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", runtime.MapType(m.Type))
 	case a == AccessStackTraces && m.Flags&stackBuildID != 0:
 		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
-	case a == AccessSlots && m.value != nil && m.value.Underlying().Kind == runtime.KindStruct:
+	case a == AccessSlots && m.value != nil && m.value.Underlying().Kind == ctype.KindStruct:
 		return AccessArray, "" // of such as a bpf_devmap_val
 	case a == AccessRingBuf && m.value != nil:
 		return AccessRingBufOf, ""
@@ -431,13 +432,13 @@ func (a Access) hasKey() bool {
 
 // isAddressPrefix tells whether the key of a trie is a prefix length and one
 // member with the size of an IPv4 or IPv6 address.
-func isAddressPrefix(key *runtime.Shape) bool {
+func isAddressPrefix(key *ctype.Shape) bool {
 	const lengthSize = 4
 	fields := key.Underlying().Fields()
 	if len(fields) == 0 || fields[0].Type.Size != lengthSize {
 		return false
 	}
-	fields = slices.DeleteFunc(fields[1:], func(m runtime.Member) bool { return m.Type.Size == 0 })
+	fields = slices.DeleteFunc(fields[1:], func(m ctype.Member) bool { return m.Type.Size == 0 })
 	if len(fields) != 1 || fields[0].Offset != lengthSize {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Drift lists what differs between the layout that a file was generated from
@@ -15,11 +16,11 @@ import (
 // It is stricter than binding to a guest, which puts up with fields that
 // moved: it is for telling whether a file is up to date.
 func Drift(file, object *runtime.Layout) ([]runtime.Difference, error) {
-	fileShapes, err := runtime.ParseShapes(file.Shapes)
+	fileShapes, err := ctype.Parse(file.Shapes)
 	if err != nil {
 		return nil, fmt.Errorf("the layout that was generated: %w", err)
 	}
-	objectShapes, err := runtime.ParseShapes(object.Shapes)
+	objectShapes, err := ctype.Parse(object.Shapes)
 	if err != nil {
 		return nil, fmt.Errorf("the layout of the object: %w", err)
 	}
@@ -46,13 +47,13 @@ const absent = "nothing of that name"
 
 // drift is one call of Drift.
 type drift struct {
-	want, have  *runtime.ShapeTable
+	want, have  *ctype.Table
 	differences []runtime.Difference
 	seen        map[shapePair]bool
 	queue       []shapeUse
 }
 
-type shapePair struct{ want, have *runtime.Shape }
+type shapePair struct{ want, have *ctype.Shape }
 
 type shapeUse struct {
 	path string
@@ -111,7 +112,7 @@ func (d *drift) refs(path, want, have string) error {
 }
 
 func (d *drift) sections(want, have []string) error {
-	names := make(map[string]*runtime.Shape)
+	names := make(map[string]*ctype.Shape)
 	for _, ref := range have {
 		s, err := d.have.Shape(ref)
 		if err != nil {
@@ -158,7 +159,7 @@ func (d *drift) kernel(want, have []string) error {
 	return nil
 }
 
-func variables(section *runtime.Shape) string {
+func variables(section *ctype.Shape) string {
 	if len(section.Members) == 1 {
 		return "1 variable"
 	}
@@ -166,20 +167,20 @@ func variables(section *runtime.Shape) string {
 }
 
 // types compares two types here and what they consist of later.
-func (d *drift) types(path string, want, have *runtime.Shape) {
+func (d *drift) types(path string, want, have *ctype.Shape) {
 	if isSpelledAlike(want, have) {
 		d.compareLater(path, want, have)
 		return
 	}
-	d.differ(path, runtime.CType(want), runtime.CType(have))
+	d.differ(path, ctype.Spell(want), ctype.Spell(have))
 }
 
 // isSpelledAlike tells whether two types are written the same in C.
-func isSpelledAlike(want, have *runtime.Shape) bool {
-	return want.Kind == have.Kind && want.Signed == have.Signed && runtime.CType(want) == runtime.CType(have)
+func isSpelledAlike(want, have *ctype.Shape) bool {
+	return want.Kind == have.Kind && want.Signed == have.Signed && ctype.Spell(want) == ctype.Spell(have)
 }
 
-func (d *drift) compareLater(path string, want, have *runtime.Shape) {
+func (d *drift) compareLater(path string, want, have *ctype.Shape) {
 	pair := shapePair{want, have}
 	if !d.seen[pair] {
 		d.seen[pair] = true
@@ -188,24 +189,24 @@ func (d *drift) compareLater(path string, want, have *runtime.Shape) {
 }
 
 // visit compares what two types consist of, which are spelled alike.
-func (d *drift) visit(path string, want, have *runtime.Shape) {
+func (d *drift) visit(path string, want, have *ctype.Shape) {
 	switch want.Kind {
-	case runtime.KindTypedef, runtime.KindPointer, runtime.KindArray:
+	case ctype.KindTypedef, ctype.KindPointer, ctype.KindArray:
 		d.types(path, want.Elem, have.Elem)
 		return
-	case runtime.KindStruct, runtime.KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		if want.Name != "" {
-			path = runtime.CType(want)
+			path = ctype.Spell(want)
 		}
 		d.members(path, want, have)
-	case runtime.KindEnum:
-		d.enumerators(runtime.CType(want), want, have)
+	case ctype.KindEnum:
+		d.enumerators(ctype.Spell(want), want, have)
 	}
 	d.differ(path, bytesText(want.Size), bytesText(have.Size))
 }
 
-func (d *drift) members(path string, want, have *runtime.Shape) {
-	byName := make(map[string]runtime.Member)
+func (d *drift) members(path string, want, have *ctype.Shape) {
+	byName := make(map[string]ctype.Member)
 	for _, h := range have.Fields() {
 		byName[h.Name] = h
 	}
@@ -230,14 +231,14 @@ func (d *drift) members(path string, want, have *runtime.Shape) {
 }
 
 // memberText says where a member is and of what type.
-func memberText(m runtime.Member) string {
+func memberText(m ctype.Member) string {
 	if m.Bits > 0 {
-		return fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, runtime.CType(m.Type), m.Bits)
+		return fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, ctype.Spell(m.Type), m.Bits)
 	}
-	return fmt.Sprintf("+%d %s", m.Offset, runtime.CType(m.Type))
+	return fmt.Sprintf("+%d %s", m.Offset, ctype.Spell(m.Type))
 }
 
-func (d *drift) enumerators(path string, want, have *runtime.Shape) {
+func (d *drift) enumerators(path string, want, have *ctype.Shape) {
 	values := make(map[string]string)
 	for _, v := range have.Values {
 		values[v.Name] = enumeratorText(have, v)
@@ -253,7 +254,7 @@ func (d *drift) enumerators(path string, want, have *runtime.Shape) {
 	}
 }
 
-func enumeratorText(enum *runtime.Shape, v runtime.EnumValue) string {
+func enumeratorText(enum *ctype.Shape, v ctype.EnumValue) string {
 	if enum.Signed {
 		return fmt.Sprint(int64(v.Value))
 	}

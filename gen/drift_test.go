@@ -9,6 +9,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func readCheckedIn(t testing.TB, i int) *runtime.Layout {
@@ -38,7 +39,7 @@ func TestReadLayoutsReadsEveryTable(t *testing.T) {
 	i := slices.IndexFunc(l.Maps, func(m runtime.MapLayout) bool { return m.Name == "task_ctxs" })
 	require.Equal(t, runtime.MapLayout{Name: "task_ctxs", Type: runtime.MapTypeHash, Key: "s32", Value: "struct task_ctx"}, l.Maps[i])
 	require.Equal(t, []string{"section .rodata", "section .data", "section .bss"}, l.Sections)
-	table, err := runtime.ParseShapes(l.Shapes)
+	table, err := ctype.Parse(l.Shapes)
 	require.NoError(t, err)
 	for _, ref := range append(l.Types, l.Sections...) {
 		_, err := table.Shape(ref)
@@ -47,46 +48,46 @@ func TestReadLayoutsReadsEveryTable(t *testing.T) {
 }
 
 func TestDriftNamesEachField(t *testing.T) {
-	u32 := &runtime.Shape{Kind: runtime.KindInt, Name: "u32", Size: 4}
-	u64 := &runtime.Shape{Kind: runtime.KindInt, Name: "u64", Size: 8}
+	u32 := &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}
+	u64 := &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
 	for name, c := range map[string]struct {
-		change func(ctx, inner, mode *runtime.Shape)
+		change func(ctx, inner, mode *ctype.Shape)
 		want   []runtime.Difference
 	}{
-		"nothing": {func(_, _, _ *runtime.Shape) {}, nil},
-		"a type": {func(ctx, _, _ *runtime.Shape) { ctx.Members[0].Type = u64 },
+		"nothing": {func(_, _, _ *ctype.Shape) {}, nil},
+		"a type": {func(ctx, _, _ *ctype.Shape) { ctx.Members[0].Type = u64 },
 			[]runtime.Difference{{Path: "struct ctx.weight", Want: "+0 u32", Have: "+0 u64"}}},
-		"a place": {func(ctx, _, _ *runtime.Shape) { ctx.Members[0].Offset = 12 },
+		"a place": {func(ctx, _, _ *ctype.Shape) { ctx.Members[0].Offset = 12 },
 			[]runtime.Difference{{Path: "struct ctx.weight", Want: "+0 u32", Have: "+12 u32"}}},
-		"the width of bits": {func(ctx, _, _ *runtime.Shape) { ctx.Members[1].Bits = 4 },
+		"the width of bits": {func(ctx, _, _ *ctype.Shape) { ctx.Members[1].Bits = 4 },
 			[]runtime.Difference{{Path: "struct ctx.state", Want: "+4:0 u32 : 3", Have: "+4:0 u32 : 4"}}},
-		"a name": {func(ctx, _, _ *runtime.Shape) { ctx.Members[0].Name = "prio" },
+		"a name": {func(ctx, _, _ *ctype.Shape) { ctx.Members[0].Name = "prio" },
 			[]runtime.Difference{
 				{Path: "struct ctx.weight", Want: "+0 u32", Have: "nothing of that name"},
 				{Path: "struct ctx.prio", Want: "nothing of that name", Have: "+0 u32"},
 			}},
-		"the size": {func(ctx, _, _ *runtime.Shape) { ctx.Size = 40 },
+		"the size": {func(ctx, _, _ *ctype.Shape) { ctx.Size = 40 },
 			[]runtime.Difference{{Path: "struct ctx", Want: "32 bytes", Have: "40 bytes"}}},
-		"behind a pointer": {func(_, inner, _ *runtime.Shape) { inner.Members[0].Name = "n" },
+		"behind a pointer": {func(_, inner, _ *ctype.Shape) { inner.Members[0].Name = "n" },
 			[]runtime.Difference{
 				{Path: "struct inner.count", Want: "+0 u64", Have: "nothing of that name"},
 				{Path: "struct inner.n", Want: "nothing of that name", Have: "+0 u64"},
 			}},
-		"an enumerator": {func(_, _, mode *runtime.Shape) { mode.Values[1].Value = 2 },
+		"an enumerator": {func(_, _, mode *ctype.Shape) { mode.Values[1].Value = 2 },
 			[]runtime.Difference{{Path: "enum mode.ON", Want: "1", Have: "2"}}},
-		"the size of a type in an array": {func(ctx, _, _ *runtime.Shape) {
-			ctx.Members[4].Type = &runtime.Shape{Kind: runtime.KindArray, Len: 2, Size: 4, Elem: &runtime.Shape{Kind: runtime.KindInt, Name: "u32", Size: 2}}
+		"the size of a type in an array": {func(ctx, _, _ *ctype.Shape) {
+			ctx.Members[4].Type = &ctype.Shape{Kind: ctype.KindArray, Len: 2, Size: 4, Elem: &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 2}}
 		}, []runtime.Difference{{Path: "struct ctx.slots", Want: "4 bytes", Have: "2 bytes"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			mode := &runtime.Shape{Kind: runtime.KindEnum, Name: "mode", Size: 4, Values: []runtime.EnumValue{{Name: "OFF"}, {Name: "ON", Value: 1}}}
-			inner := &runtime.Shape{Kind: runtime.KindStruct, Name: "inner", Size: 8, Members: []runtime.Member{{Name: "count", Type: u64}}}
-			ctx := &runtime.Shape{Kind: runtime.KindStruct, Name: "ctx", Size: 32, Members: []runtime.Member{
+			mode := &ctype.Shape{Kind: ctype.KindEnum, Name: "mode", Size: 4, Values: []ctype.EnumValue{{Name: "OFF"}, {Name: "ON", Value: 1}}}
+			inner := &ctype.Shape{Kind: ctype.KindStruct, Name: "inner", Size: 8, Members: []ctype.Member{{Name: "count", Type: u64}}}
+			ctx := &ctype.Shape{Kind: ctype.KindStruct, Name: "ctx", Size: 32, Members: []ctype.Member{
 				{Name: "weight", Type: u32},
 				{Name: "state", Offset: 4, Type: u32, Bits: 3},
 				{Name: "mode", Offset: 8, Type: mode},
-				{Name: "inner", Offset: 16, Type: &runtime.Shape{Kind: runtime.KindPointer, Size: 8, Elem: inner}},
-				{Name: "slots", Offset: 24, Type: &runtime.Shape{Kind: runtime.KindArray, Len: 2, Size: 8, Elem: u32}},
+				{Name: "inner", Offset: 16, Type: &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: inner}},
+				{Name: "slots", Offset: 24, Type: &ctype.Shape{Kind: ctype.KindArray, Len: 2, Size: 8, Elem: u32}},
 			}}
 			before := hashOf(ctx)
 			c.change(ctx, inner, mode)
@@ -98,8 +99,8 @@ func TestDriftNamesEachField(t *testing.T) {
 }
 
 // hashOf is the layout of an object with a map of such values.
-func hashOf(value *runtime.Shape) *runtime.Layout {
-	var w runtime.ShapeWriter
+func hashOf(value *ctype.Shape) *runtime.Layout {
+	var w ctype.Writer
 	ref := w.Add(value)
 	return &runtime.Layout{
 		Shapes: w.String(), Types: []string{ref},
@@ -108,9 +109,9 @@ func hashOf(value *runtime.Shape) *runtime.Layout {
 }
 
 func TestDriftNamesMapsAndSections(t *testing.T) {
-	var w runtime.ShapeWriter
-	section := w.Add(&runtime.Shape{Kind: runtime.KindSection, Name: ".bss", Size: 4, Members: []runtime.Member{
-		{Name: "nr", Type: &runtime.Shape{Kind: runtime.KindInt, Name: "u32", Size: 4}},
+	var w ctype.Writer
+	section := w.Add(&ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 4, Members: []ctype.Member{
+		{Name: "nr", Type: &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}},
 	}})
 	before := &runtime.Layout{Shapes: w.String(), Sections: []string{section}, Maps: []runtime.MapLayout{
 		{Name: "gone", Type: runtime.MapTypeHash}, {Name: "changed", Type: runtime.MapTypeHash},

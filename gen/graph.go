@@ -4,7 +4,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file generates lists and trees whose objects the program says: the
@@ -27,7 +27,7 @@ func allocatedTypes(obj *object.Object) map[string]bool {
 // collectObjects finds the types of the objects in the lists and trees of all
 // types that are declared, and those of what is in these in turn.
 func (b *builder) collectObjects() error {
-	b.objects = make(map[string]*runtime.Shape)
+	b.objects = make(map[string]*ctype.Shape)
 	for _, s := range b.sections {
 		if err := b.objectsIn(s.shape.Members); err != nil {
 			return err
@@ -41,7 +41,7 @@ func (b *builder) collectObjects() error {
 	return nil
 }
 
-func (b *builder) objectsIn(members []runtime.Member) error {
+func (b *builder) objectsIn(members []ctype.Member) error {
 	for _, m := range members {
 		typ, node, ok := m.Contains()
 		if !ok {
@@ -80,7 +80,7 @@ func (b *builder) collectObject(name string) error {
 
 // objectsOf returns the type of the objects in the lists or trees that a member
 // is, and the member that links them; nil if they cannot be read.
-func (b *builder) objectsOf(m runtime.Member) (objects *runtime.Shape, node string) {
+func (b *builder) objectsOf(m ctype.Member) (objects *ctype.Shape, node string) {
 	typ, node, ok := m.Contains()
 	if !ok || b.objects[typ] == nil {
 		return nil, ""
@@ -93,9 +93,9 @@ func (b *builder) objectsOf(m runtime.Member) (objects *runtime.Shape, node stri
 
 // graph returns the Go type of a head, or of an array of heads, and how it is
 // loaded.
-func (b *builder) graph(head, objects *runtime.Shape, node string) (GoType, Load) {
+func (b *builder) graph(head, objects *ctype.Shape, node string) (GoType, Load) {
 	u := head.Underlying()
-	if u.Kind == runtime.KindArray {
+	if u.Kind == ctype.KindArray {
 		elemType, elemLoad := b.graph(u.Elem, objects, node)
 		return GoType{Kind: Array, Elem: &elemType, Len: u.Len}, Load{Op: LoadArray, Size: u.Size, Elem: &elemLoad, Len: u.Len}
 	}

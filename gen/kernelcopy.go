@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file copies what is selected of the kernel's types. Each becomes one Go
@@ -13,8 +14,8 @@ import (
 
 // kernelShape returns what an object knows of a struct or union of the kernel: the
 // members of all its definitions, flavors included. It is nil if there are none.
-func (p *part) kernelShape(name string) (*runtime.Shape, error) {
-	var all *runtime.Shape
+func (p *part) kernelShape(name string) (*ctype.Shape, error) {
+	var all *ctype.Shape
 	for _, t := range p.flavors(name) {
 		s, err := p.shapes.Of(t)
 		switch {
@@ -36,7 +37,7 @@ func (p *part) kernelShape(name string) (*runtime.Shape, error) {
 
 // withMembers returns a struct with those members of another that it lacks. They are
 // put behind it: where members are in the kernel is found out by their names.
-func withMembers(s, other *runtime.Shape) *runtime.Shape {
+func withMembers(s, other *ctype.Shape) *ctype.Shape {
 	known := make(map[string]bool)
 	for _, m := range s.Fields() {
 		known[m.Name] = true
@@ -62,7 +63,7 @@ func alignUp(size int) int { return (size + 7) &^ 7 }
 // of the package describes it.
 type kernelRoot struct {
 	*part
-	shape    *runtime.Shape
+	shape    *ctype.Shape
 	some     selection
 	accessed map[string]selection // by that object
 }
@@ -71,35 +72,35 @@ type kernelRoot struct {
 // declarations.
 type kernelCopy struct {
 	prune  *pruner
-	from   *kernelRoot               // whose members are selected
-	named  map[string]*runtime.Shape // that stand for all of their name
-	chosen map[*runtime.Shape]selection
-	copies map[*runtime.Shape]*runtime.Shape // nil while one is made
+	from   *kernelRoot             // whose members are selected
+	named  map[string]*ctype.Shape // that stand for all of their name
+	chosen map[*ctype.Shape]selection
+	copies map[*ctype.Shape]*ctype.Shape // nil while one is made
 }
 
 func newKernelCopy(prune *pruner) *kernelCopy {
 	return &kernelCopy{
 		prune:  prune,
-		named:  make(map[string]*runtime.Shape),
-		chosen: make(map[*runtime.Shape]selection),
-		copies: make(map[*runtime.Shape]*runtime.Shape),
+		named:  make(map[string]*ctype.Shape),
+		chosen: make(map[*ctype.Shape]selection),
+		copies: make(map[*ctype.Shape]*ctype.Shape),
 	}
 }
 
 // choose selects what is to be generated of a type, and returns the shape that stands
 // for it.
-func (c *kernelCopy) choose(root *kernelRoot) *runtime.Shape {
+func (c *kernelCopy) choose(root *kernelRoot) *ctype.Shape {
 	c.from = root
 	return c.chooseOf(root.shape, root.some)
 }
 
 // one returns the shape that stands for all that have the name of s.
-func (c *kernelCopy) one(s *runtime.Shape) *runtime.Shape {
+func (c *kernelCopy) one(s *ctype.Shape) *ctype.Shape {
 	if s.Name == "" {
 		return s
 	}
 	name := runtime.EssentialName(s.Name)
-	key := runtime.CType(&runtime.Shape{Kind: s.Kind, Name: name})
+	key := ctype.Spell(&ctype.Shape{Kind: s.Kind, Name: name})
 	if c.named[key] == nil {
 		all, err := c.from.kernelShape(name)
 		if err != nil || all == nil || all.Kind != s.Kind {
@@ -112,7 +113,7 @@ func (c *kernelCopy) one(s *runtime.Shape) *runtime.Shape {
 
 // chooseOf selects members of a struct or union, besides those that other places have
 // selected, and what is nested in them. It returns the shape that stands for it.
-func (c *kernelCopy) chooseOf(s *runtime.Shape, some selection) *runtime.Shape {
+func (c *kernelCopy) chooseOf(s *ctype.Shape, some selection) *ctype.Shape {
 	s = c.one(s)
 	before, known := c.chosen[s]
 	all := some
@@ -132,15 +133,15 @@ func (c *kernelCopy) chooseOf(s *runtime.Shape, some selection) *runtime.Shape {
 }
 
 // chooseIn is chooseOf for what a member is.
-func (c *kernelCopy) chooseIn(s *runtime.Shape, some selection) {
+func (c *kernelCopy) chooseIn(s *ctype.Shape, some selection) {
 	u := s.Underlying()
 	for range maxNesting {
-		if u == nil || u.Kind != runtime.KindArray {
+		if u == nil || u.Kind != ctype.KindArray {
 			break
 		}
 		u = u.Elem.Underlying()
 	}
-	if u == nil || u.Kind != runtime.KindStruct && u.Kind != runtime.KindUnion {
+	if u == nil || u.Kind != ctype.KindStruct && u.Kind != ctype.KindUnion {
 		return
 	}
 	if some == nil && len(u.Fields()) > maxWhole {
@@ -173,14 +174,14 @@ func (s selection) equal(other selection) bool {
 // structure copies what was chosen of a struct or union; see choose. Its members are
 // flat in the copy, but for flexible arrays: those are behind all others there. It is
 // nil for one that contains itself.
-func (c *kernelCopy) structure(s *runtime.Shape) *runtime.Shape {
+func (c *kernelCopy) structure(s *ctype.Shape) *ctype.Shape {
 	if known, ok := c.copies[s]; ok {
 		return known
 	}
 	c.copies[s] = nil
-	out, some, behind := *s, c.chosen[s], &runtime.Shape{Kind: runtime.KindUnion}
+	out, some, behind := *s, c.chosen[s], &ctype.Shape{Kind: ctype.KindUnion}
 	out.Members = nil
-	var before []runtime.Member
+	var before []ctype.Member
 	for _, m := range s.Fields() {
 		if _, ok := some[m.Name]; !ok && some != nil {
 			continue
@@ -198,7 +199,7 @@ func (c *kernelCopy) structure(s *runtime.Shape) *runtime.Shape {
 	}
 	makeRoom(&out, before)
 	if len(behind.Members) > 0 {
-		out.Members = append(out.Members, runtime.Member{Offset: out.Size, Type: behind})
+		out.Members = append(out.Members, ctype.Member{Offset: out.Size, Type: behind})
 	}
 	c.copies[s] = &out
 	return &out
@@ -206,7 +207,7 @@ func (c *kernelCopy) structure(s *runtime.Shape) *runtime.Shape {
 
 // makeRoom moves members behind those that have grown since they were as before: for
 // members of other definitions of their types.
-func makeRoom(s *runtime.Shape, before []runtime.Member) {
+func makeRoom(s *ctype.Shape, before []ctype.Member) {
 	for i, m := range before {
 		grown := alignUp(max(0, s.Members[i].Type.Size-m.Type.Size))
 		if grown == 0 {
@@ -222,13 +223,13 @@ func makeRoom(s *runtime.Shape, before []runtime.Member) {
 }
 
 // value copies the type of a member, nil if nothing of it is left.
-func (c *kernelCopy) value(s *runtime.Shape) *runtime.Shape {
+func (c *kernelCopy) value(s *ctype.Shape) *ctype.Shape {
 	u := s.Underlying()
 	if u == nil || u.Size == 0 && !u.IsFlexible() {
 		return nil
 	}
 	switch u.Kind {
-	case runtime.KindStruct, runtime.KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		u = c.one(u)
 		if _, isChosen := c.chosen[u]; !isChosen {
 			return nil
@@ -237,7 +238,7 @@ func (c *kernelCopy) value(s *runtime.Shape) *runtime.Shape {
 			return copied
 		}
 		return nil
-	case runtime.KindArray:
+	case ctype.KindArray:
 		elem := c.value(u.Elem)
 		if elem == nil {
 			return nil
@@ -245,22 +246,22 @@ func (c *kernelCopy) value(s *runtime.Shape) *runtime.Shape {
 		out := *u
 		out.Elem, out.Size = elem, u.Len*elem.Size
 		return &out
-	case runtime.KindPointer:
+	case ctype.KindPointer:
 		return c.pointer(u)
 	}
 	return c.prune.shape(s)
 }
 
 // pointer copies a pointer, which leads to a declaration.
-func (c *kernelCopy) pointer(u *runtime.Shape) *runtime.Shape {
+func (c *kernelCopy) pointer(u *ctype.Shape) *ctype.Shape {
 	out := *u
 	if out.Elem = u.Elem.Underlying(); out.Elem == nil {
 		return nil
 	}
 	switch out.Elem.Kind {
-	case runtime.KindStruct, runtime.KindUnion, runtime.KindFwd:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindFwd:
 		out.Elem = c.prune.declared(runtime.EssentialName(targetName(u.Elem)))
-	case runtime.KindFunc:
+	case ctype.KindFunc:
 	default:
 		out.Elem = c.prune.declared("") // void
 	}

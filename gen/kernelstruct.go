@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file knows the structs that the kernel puts into the values of maps on a
@@ -28,9 +28,9 @@ var kernelStructs = map[string]struct {
 }
 
 // kernelStruct is the type of package runtime for a struct, empty for others.
-func kernelStruct(s *runtime.Shape) string {
+func kernelStruct(s *ctype.Shape) string {
 	known := kernelStructs[s.Name]
-	if s.Kind != runtime.KindStruct || s.Size != known.size {
+	if s.Kind != ctype.KindStruct || s.Size != known.size {
 		return ""
 	}
 	return known.name

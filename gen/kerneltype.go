@@ -13,6 +13,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -58,7 +59,7 @@ func (b *builder) collectKernel() error {
 		return err
 	}
 	c := newKernelCopy(b.prune)
-	roots := make(map[string]*runtime.Shape)
+	roots := make(map[string]*ctype.Shape)
 	for _, name := range slices.Sorted(maps.Keys(b.prune.fwds)) {
 		if b.types.defined[name] != nil {
 			continue // a part of the program's own data: it is read as that
@@ -71,7 +72,7 @@ func (b *builder) collectKernel() error {
 			roots[name] = c.choose(root)
 		}
 	}
-	b.kernel = make(map[string]*runtime.Shape)
+	b.kernel = make(map[string]*ctype.Shape)
 	for _, name := range slices.Sorted(maps.Keys(roots)) {
 		b.kernel[name] = c.structure(roots[name])
 	}
@@ -98,7 +99,7 @@ func (b *builder) kernelType(name string, fields map[string]selection) (*kernelR
 	if len(all) == 0 {
 		return b.kernelRoot(b.part, name, fields)
 	}
-	roots, shapes := make([]*kernelRoot, len(all)), make([]*runtime.Shape, len(all))
+	roots, shapes := make([]*kernelRoot, len(all)), make([]*ctype.Shape, len(all))
 	best := 0
 	for i, p := range all {
 		root, err := b.kernelRoot(p, name, fields)
@@ -123,16 +124,16 @@ func (b *builder) kernelType(name string, fields map[string]selection) (*kernelR
 
 // leftOut lists the members of a struct of the kernel that another declaration of
 // it lacks, or has with another type.
-func leftOut(chosen, other *runtime.Shape) (left []string) {
+func leftOut(chosen, other *ctype.Shape) (left []string) {
 	if other == nil {
 		return nil
 	}
 	for _, m := range other.Members {
-		same := func(c runtime.Member) bool {
-			return c.Name == m.Name && runtime.CType(c.Type) == runtime.CType(m.Type)
+		same := func(c ctype.Member) bool {
+			return c.Name == m.Name && ctype.Spell(c.Type) == ctype.Spell(m.Type)
 		}
 		if !slices.ContainsFunc(chosen.Members, same) {
-			left = append(left, runtime.CDecl(m.Type, m.Name))
+			left = append(left, ctype.Declare(m.Type, m.Name))
 		}
 	}
 	return left
@@ -150,7 +151,7 @@ func (b *builder) kernelRoot(p *part, name string, fields map[string]selection) 
 	}
 	root := &kernelRoot{part: p, shape: whole, accessed: accessedBy(p.obj)}
 	if chosen {
-		root.some = b.present(runtime.CType(whole), whole, s)
+		root.some = b.present(ctype.Spell(whole), whole, s)
 	} else {
 		root.some = b.usual(whole, root.accessed)
 	}
@@ -170,7 +171,7 @@ type definition struct {
 }
 
 // shape is the definition's, with the casts of its object.
-func (d *definition) shape() (*runtime.Shape, error) { return d.shapes.Of(d.typ) }
+func (d *definition) shape() (*ctype.Shape, error) { return d.shapes.Of(d.typ) }
 
 // definition returns the only struct or union of that name, or nil: the
 // object's, or that of the other objects in the package, if these agree.
@@ -224,7 +225,7 @@ func (b *builder) siblingDefinitions(name string) (all []*definition) {
 
 // siblingShape returns the shape of a struct of the program's that this object
 // only declares and another one defines, nil if there is none.
-func (b *builder) siblingShape(name string) *runtime.Shape {
+func (b *builder) siblingShape(name string) *ctype.Shape {
 	if len(b.siblings) < 2 || b.isOfKernel(name) || len(definitionsIn(b.obj, name)) > 0 {
 		return nil
 	}
@@ -264,7 +265,7 @@ func (d *definition) text() string {
 	if err != nil {
 		return err.Error()
 	}
-	var w runtime.ShapeWriter
+	var w ctype.Writer
 	w.Add(shape)
 	return w.String()
 }
@@ -314,7 +315,7 @@ func (p *part) flavors(name string) []btf.Type {
 }
 
 // usual is what is selected of a type where nobody has asked for anything.
-func (b *builder) usual(s *runtime.Shape, accessed map[string]selection) selection {
+func (b *builder) usual(s *ctype.Shape, accessed map[string]selection) selection {
 	fields := s.Fields()
 	if len(fields) <= maxWhole {
 		return nil
@@ -324,7 +325,7 @@ func (b *builder) usual(s *runtime.Shape, accessed map[string]selection) selecti
 		some = make(selection)
 	}
 	for _, name := range runtime.KernelIdentity(s.Name) {
-		if slices.ContainsFunc(fields, func(m runtime.Member) bool { return m.Name == name }) {
+		if slices.ContainsFunc(fields, func(m ctype.Member) bool { return m.Name == name }) {
 			some.add([]string{name})
 		}
 	}
@@ -413,13 +414,13 @@ func parseFields(options []string) (map[string]selection, error) {
 }
 
 // present returns what of a selection a type has, and notes what it lacks.
-func (b *builder) present(path string, s *runtime.Shape, chosen selection) selection {
+func (b *builder) present(path string, s *ctype.Shape, chosen selection) selection {
 	if chosen == nil {
 		return nil
 	}
 	u := s.Underlying()
 	for range maxNesting {
-		if u.Kind != runtime.KindArray {
+		if u.Kind != ctype.KindArray {
 			break
 		}
 		u = u.Elem.Underlying()

@@ -7,19 +7,19 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file gives Go names to the types of an object.
 
 // decl is a C type that becomes a Go declaration.
 type decl struct {
-	shape  *runtime.Shape // struct, union, enum or forward declaration
-	cName  string         // tag or typedef; empty if anonymous
-	parent *decl          // anonymous: the struct it is a member of; nil for a map or variable
-	member string         // anonymous: exported name of the member, map or variable
-	name   string         // Go
-	number int            // among types of one C name that differ, from 1; 0 for the only one
+	shape  *ctype.Shape // struct, union, enum or forward declaration
+	cName  string       // tag or typedef; empty if anonymous
+	parent *decl        // anonymous: the struct it is a member of; nil for a map or variable
+	member string       // anonymous: exported name of the member, map or variable
+	name   string       // Go
+	number int          // among types of one C name that differ, from 1; 0 for the only one
 
 	payload string // what is behind the header that it is, as C spells it; empty if it is none
 
@@ -43,9 +43,9 @@ func (d *decl) plain() string {
 		return d.cName
 	}
 	if d.payload != "" {
-		return runtime.CType(d.shape) + " of " + d.payload
+		return ctype.Spell(d.shape) + " of " + d.payload
 	}
-	return runtime.CType(d.shape)
+	return ctype.Spell(d.shape)
 }
 
 // goName is the name that d has unless the user chose another one. Allocations of
@@ -77,16 +77,16 @@ func number(decls []*decl) {
 // typeNames collects declarations in the order in which they are met.
 type typeNames struct {
 	decls   []*decl
-	byShape map[*runtime.Shape]*decl
-	defined map[string]*decl        // named structs and unions
-	seen    map[*runtime.Shape]bool // typedefs, arrays and pointers
+	byShape map[*ctype.Shape]*decl
+	defined map[string]*decl      // named structs and unions
+	seen    map[*ctype.Shape]bool // typedefs, arrays and pointers
 }
 
 func newTypeNames() typeNames {
 	return typeNames{
-		byShape: make(map[*runtime.Shape]*decl),
+		byShape: make(map[*ctype.Shape]*decl),
 		defined: make(map[string]*decl),
-		seen:    make(map[*runtime.Shape]bool),
+		seen:    make(map[*ctype.Shape]bool),
 	}
 }
 
@@ -97,7 +97,7 @@ type place struct {
 }
 
 // collect finds everything below s that needs a declaration.
-func (t *typeNames) collect(s *runtime.Shape, at place) {
+func (t *typeNames) collect(s *ctype.Shape, at place) {
 	left := []use{{s, at, ""}} // the next one is the last
 	for len(left) > 0 {
 		last := len(left) - 1
@@ -109,7 +109,7 @@ func (t *typeNames) collect(s *runtime.Shape, at place) {
 
 // use is one use of a type.
 type use struct {
-	shape   *runtime.Shape
+	shape   *ctype.Shape
 	at      place
 	typedef string // that named it last
 }
@@ -117,15 +117,15 @@ type use struct {
 // visit declares the type of a use and returns the uses in it.
 func (t *typeNames) visit(u use) []use {
 	switch s := u.shape; s.Kind {
-	case runtime.KindTypedef, runtime.KindArray, runtime.KindPointer:
+	case ctype.KindTypedef, ctype.KindArray, ctype.KindPointer:
 		if t.seen[s] {
 			return nil
 		}
 		t.seen[s] = true
 		return []use{{s.Elem, u.at, s.Name}} // only typedefs have names
-	case runtime.KindEnum, runtime.KindFwd:
+	case ctype.KindEnum, ctype.KindFwd:
 		t.declare(u)
-	case runtime.KindStruct, runtime.KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		if kernelStruct(s) != "" {
 			return nil
 		}
@@ -137,7 +137,7 @@ func (t *typeNames) visit(u use) []use {
 }
 
 // members are the uses of types by the fields of a struct.
-func members(s *runtime.Shape, d *decl) []use {
+func members(s *ctype.Shape, d *decl) []use {
 	var uses []use
 	for _, f := range s.Fields() {
 		uses = append(uses, use{f.Type, place{d, exported(f.Name)}, ""})
@@ -153,10 +153,10 @@ func (t *typeNames) declare(u use) (d *decl, isNew bool) {
 	t.byShape[u.shape] = d
 	t.decls = append(t.decls, d)
 	if payload, ok := u.shape.Payload(); ok {
-		d.payload = runtime.CType(payload.Type)
+		d.payload = ctype.Spell(payload.Type)
 		return d, true // nothing that is only declared
 	}
-	if u.shape.Kind == runtime.KindStruct || u.shape.Kind == runtime.KindUnion {
+	if u.shape.Kind == ctype.KindStruct || u.shape.Kind == ctype.KindUnion {
 		t.defined[u.shape.Name] = d
 	}
 	return d, true
@@ -196,9 +196,9 @@ func (b *builder) name() error {
 }
 
 // noteKey notes the structs that a key consists of.
-func (b *builder) noteKey(key *runtime.Shape) {
+func (b *builder) noteKey(key *ctype.Shape) {
 	u := key.Underlying()
-	for u.Kind == runtime.KindArray {
+	for u.Kind == ctype.KindArray {
 		u = u.Elem.Underlying()
 	}
 	if b.inKeys[u] {
@@ -239,7 +239,7 @@ func (b *builder) nameTypes() {
 	named, anonymous := []*decl{}, []*decl{}
 	for _, d := range b.types.decls {
 		switch {
-		case d.shape.Kind == runtime.KindFwd && b.types.defined[d.cName] != nil:
+		case d.shape.Kind == ctype.KindFwd && b.types.defined[d.cName] != nil:
 			continue // the definition stands for it
 		case d.cName == "":
 			anonymous = append(anonymous, d)
@@ -285,9 +285,9 @@ func (b *builder) isRenamed(d *decl) int {
 
 // declOf returns the declaration that stands for a struct, union, enum or
 // forward declaration.
-func (b *builder) declOf(s *runtime.Shape) *decl {
+func (b *builder) declOf(s *ctype.Shape) *decl {
 	d := b.types.byShape[s]
-	if d.name == "" && s.Kind == runtime.KindFwd {
+	if d.name == "" && s.Kind == ctype.KindFwd {
 		return b.types.defined[d.cName]
 	}
 	return d

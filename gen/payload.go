@@ -11,6 +11,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file takes the user's word for what is behind the headers of allocations.
@@ -89,8 +90,8 @@ func (p *part) applyPayload(c payloadChoice) error {
 // pointerPlace is a place in the program's data that can hold pointers to headers,
 // or to something that nothing declares.
 type pointerPlace struct {
-	in, path string         // as a [runtime.Cast] has them
-	shape    *runtime.Shape // underlying
+	in, path string       // as a [runtime.Cast] has them
+	shape    *ctype.Shape // underlying
 }
 
 // name is how users call a place: task_slot.data, .bss.head, map heads.
@@ -103,12 +104,12 @@ func (p pointerPlace) name() string {
 }
 
 // header is the struct that a place is declared to point to, nil for none.
-func (p pointerPlace) header() *runtime.Shape {
-	if p.shape.Kind != runtime.KindPointer {
+func (p pointerPlace) header() *ctype.Shape {
+	if p.shape.Kind != ctype.KindPointer {
 		return nil
 	}
 	u := p.shape.Elem.Underlying()
-	if u == nil || u.Kind != runtime.KindFwd && u.Kind != runtime.KindStruct {
+	if u == nil || u.Kind != ctype.KindFwd && u.Kind != ctype.KindStruct {
 		return nil
 	}
 	return u
@@ -122,13 +123,13 @@ func (p pointerPlace) fits(c payloadChoice, target btf.Type) error {
 	}
 	header := p.header()
 	if header != nil && c.behind == 0 {
-		return fmt.Errorf("%s is declared to lead to a header, %s, and so not to %s itself", p.name(), runtime.CType(header), ktbtf.Spell(target))
+		return fmt.Errorf("%s is declared to lead to a header, %s, and so not to %s itself", p.name(), ctype.Spell(header), ktbtf.Spell(target))
 	}
-	if header == nil || header.Kind == runtime.KindFwd || header.Size <= c.behind {
+	if header == nil || header.Kind == ctype.KindFwd || header.Size <= c.behind {
 		return nil
 	}
 	if room := header.Size - c.behind; size > room {
-		return fmt.Errorf("%s has %d bytes, and %s has %d behind its first %d", ktbtf.Spell(target), size, runtime.CType(header), room, c.behind)
+		return fmt.Errorf("%s has %d bytes, and %s has %d behind its first %d", ktbtf.Spell(target), size, ctype.Spell(header), room, c.behind)
 	}
 	return nil
 }
@@ -160,7 +161,7 @@ func (p *part) payloadPlace(name string) (pointerPlace, error) {
 // pointerPlaces lists the places of the program's data, those that pointers lead to
 // included.
 func (p *part) pointerPlaces() []pointerPlace {
-	w := placeWalk{seen: make(map[*runtime.Shape]bool)}
+	w := placeWalk{seen: make(map[*ctype.Shape]bool)}
 	shapes := ktbtf.NewShapes(p.obj.Types)
 	for _, m := range p.obj.Maps {
 		if m.Type != structOps && m.Value != nil {
@@ -178,7 +179,7 @@ func (p *part) pointerPlaces() []pointerPlace {
 
 // placeWalk goes through types, each once.
 type placeWalk struct {
-	seen   map[*runtime.Shape]bool
+	seen   map[*ctype.Shape]bool
 	places []pointerPlace
 }
 
@@ -187,7 +188,7 @@ func (w *placeWalk) rank(p pointerPlace) int {
 	switch {
 	case p.header() != nil:
 		return 0
-	case p.shape.Kind == runtime.KindPointer:
+	case p.shape.Kind == ctype.KindPointer:
 		return 1
 	}
 	return 2
@@ -199,34 +200,34 @@ func (w *placeWalk) root(in string, shapes *ktbtf.Shapes, t btf.Type) {
 	}
 }
 
-func (w *placeWalk) walk(in, path string, s *runtime.Shape, depth int) {
+func (w *placeWalk) walk(in, path string, s *ctype.Shape, depth int) {
 	u := s.Underlying()
 	if u == nil || depth == 0 {
 		return
 	}
 	switch u.Kind {
-	case runtime.KindInt:
+	case ctype.KindInt:
 		if u.Size == 8 {
 			w.places = append(w.places, pointerPlace{in, path, u})
 		}
-	case runtime.KindPointer:
+	case ctype.KindPointer:
 		switch target := u.Elem.Underlying(); {
 		case target == nil:
-		case target.Kind == runtime.KindStruct:
+		case target.Kind == ctype.KindStruct:
 			w.places = append(w.places, pointerPlace{in, path, u})
 			w.walk(in, path, target, depth-1)
-		case target.Kind == runtime.KindFwd, target.Kind == runtime.KindVoid:
+		case target.Kind == ctype.KindFwd, target.Kind == ctype.KindVoid:
 			w.places = append(w.places, pointerPlace{in, path, u})
 		}
-	case runtime.KindArray:
+	case ctype.KindArray:
 		w.walk(in, path+"[]", u.Elem, depth-1)
-	case runtime.KindStruct, runtime.KindUnion, runtime.KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		if u.Name != "" {
 			if w.seen[u] {
 				return
 			}
 			w.seen[u] = true
-			if in, path = runtime.CType(u), ""; u.Kind == runtime.KindSection {
+			if in, path = ctype.Spell(u), ""; u.Kind == ctype.KindSection {
 				in = "section " + u.Name
 			}
 		}
@@ -259,13 +260,13 @@ func (p *part) headerSize(at pointerPlace) (int, error) {
 	if header == nil {
 		return 0, nil
 	}
-	if header.Kind == runtime.KindStruct {
+	if header.Kind == ctype.KindStruct {
 		if len(header.Members) > 0 {
-			if last := header.Members[len(header.Members)-1]; last.Type.Underlying().Kind == runtime.KindArray {
+			if last := header.Members[len(header.Members)-1]; last.Type.Underlying().Kind == ctype.KindArray {
 				return last.Offset, nil
 			}
 		}
-		return 0, fmt.Errorf("%s is declared to lead to %s, which ends in no array: say how many bytes of it are in front of the payload, such as %[1]s+8=TYPE", at.name(), runtime.CType(header))
+		return 0, fmt.Errorf("%s is declared to lead to %s, which ends in no array: say how many bytes of it are in front of the payload, such as %[1]s+8=TYPE", at.name(), ctype.Spell(header))
 	}
 	for _, c := range p.casts {
 		if c.In == at.in && c.Path == at.path && c.Behind > 0 {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // pruner copies shapes and cuts the graph where pointers are not followed:
@@ -15,27 +16,27 @@ type pruner struct {
 
 	// sibling returns the shape of a struct that the object declares and another
 	// one of the package defines, or nil.
-	sibling func(name string) *runtime.Shape
+	sibling func(name string) *ctype.Shape
 
-	memo  map[*runtime.Shape]*runtime.Shape
-	fwds  map[string]*runtime.Shape
-	large []string         // types that pointers lead to and that are too large to be read, each once
-	queue []*runtime.Shape // originals whose copies are to be filled
+	memo  map[*ctype.Shape]*ctype.Shape
+	fwds  map[string]*ctype.Shape
+	large []string       // types that pointers lead to and that are too large to be read, each once
+	queue []*ctype.Shape // originals whose copies are to be filled
 	same  unifier
 }
 
-func newPruner(kernel, own map[string]bool, sibling func(name string) *runtime.Shape) *pruner {
+func newPruner(kernel, own map[string]bool, sibling func(name string) *ctype.Shape) *pruner {
 	return &pruner{
 		kernel:  kernel,
 		own:     own,
 		sibling: sibling,
-		memo:    make(map[*runtime.Shape]*runtime.Shape),
-		fwds:    make(map[string]*runtime.Shape),
+		memo:    make(map[*ctype.Shape]*ctype.Shape),
+		fwds:    make(map[string]*ctype.Shape),
 	}
 }
 
 // shape returns the copy of s. Equal types have one copy.
-func (p *pruner) shape(s *runtime.Shape) *runtime.Shape {
+func (p *pruner) shape(s *ctype.Shape) *ctype.Shape {
 	p.copy(s)
 	for i := 0; i < len(p.queue); i++ { // which grows meanwhile
 		p.fill(p.queue[i], p.memo[p.queue[i]])
@@ -46,7 +47,7 @@ func (p *pruner) shape(s *runtime.Shape) *runtime.Shape {
 
 // unify makes one of the new copies that are equal, or equal to known ones.
 func (p *pruner) unify() {
-	fresh := make([]*runtime.Shape, len(p.queue))
+	fresh := make([]*ctype.Shape, len(p.queue))
 	for i, s := range p.queue {
 		fresh[i] = p.memo[s]
 	}
@@ -59,22 +60,22 @@ func (p *pruner) unify() {
 	p.queue = nil
 }
 
-func (p *pruner) copy(s *runtime.Shape) *runtime.Shape {
+func (p *pruner) copy(s *ctype.Shape) *ctype.Shape {
 	if c := p.memo[s]; c != nil {
 		return c
 	}
-	c := new(runtime.Shape)
+	c := new(ctype.Shape)
 	*c = *s
 	p.memo[s] = c
 	p.queue = append(p.queue, s)
 	return c
 }
 
-func (p *pruner) fill(s, c *runtime.Shape) {
+func (p *pruner) fill(s, c *ctype.Shape) {
 	switch s.Kind {
-	case runtime.KindPointer:
+	case ctype.KindPointer:
 		c.Elem = p.pointee(s)
-	case runtime.KindArray, runtime.KindTypedef:
+	case ctype.KindArray, ctype.KindTypedef:
 		c.Elem = p.copy(s.Elem)
 	}
 	c.Members = slices.Clone(s.Members)
@@ -85,9 +86,9 @@ func (p *pruner) fill(s, c *runtime.Shape) {
 
 // pointee returns what a pointer leads to: the whole type if the pointer is
 // followed, its name if not.
-func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
+func (p *pruner) pointee(s *ctype.Shape) *ctype.Shape {
 	elem := s.Elem
-	if u := elem.Underlying(); u != nil && u.Kind == runtime.KindFwd {
+	if u := elem.Underlying(); u != nil && u.Kind == ctype.KindFwd {
 		if own := p.sibling(u.Name); own != nil {
 			elem = own
 		}
@@ -97,19 +98,19 @@ func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
 		return p.declared("")
 	}
 	if target.Size > maxGoValue {
-		if name := runtime.CType(target); !slices.Contains(p.large, name) {
+		if name := ctype.Spell(target); !slices.Contains(p.large, name) {
 			p.large = append(p.large, name)
 		}
 		return p.declared(targetName(elem))
 	}
 	switch target.Kind {
-	case runtime.KindStruct, runtime.KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		if p.kernel[runtime.EssentialName(target.Name)] && kernelStruct(target) == "" || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
 			return p.declared(targetName(elem))
 		}
-	case runtime.KindFwd:
+	case ctype.KindFwd:
 		return p.declared(target.Name)
-	case runtime.KindVoid, runtime.KindFunc, runtime.KindSection:
+	case ctype.KindVoid, ctype.KindFunc, ctype.KindSection:
 		return target
 	}
 	return p.copy(elem)
@@ -117,7 +118,7 @@ func (p *pruner) pointee(s *runtime.Shape) *runtime.Shape {
 
 // targetName is the name of a type that a pointer leads to: its tag, or the
 // typedef's that names it.
-func targetName(s *runtime.Shape) string {
+func targetName(s *ctype.Shape) string {
 	if u := s.Underlying(); u != nil && u.Name != "" {
 		return u.Name
 	}
@@ -126,15 +127,15 @@ func targetName(s *runtime.Shape) string {
 
 // declared returns the declaration of a struct, or void if it has no name. One of
 // the kernel's is declared once, whichever of its flavors is meant.
-func (p *pruner) declared(name string) *runtime.Shape {
+func (p *pruner) declared(name string) *ctype.Shape {
 	if essential := runtime.EssentialName(name); p.kernel[essential] {
 		name = essential
 	}
 	if name == "" {
-		return &runtime.Shape{Kind: runtime.KindVoid, Name: "void"}
+		return &ctype.Shape{Kind: ctype.KindVoid, Name: "void"}
 	}
 	if p.fwds[name] == nil {
-		p.fwds[name] = &runtime.Shape{Kind: runtime.KindFwd, Name: name}
+		p.fwds[name] = &ctype.Shape{Kind: ctype.KindFwd, Name: name}
 	}
 	return p.fwds[name]
 }
@@ -142,7 +143,7 @@ func (p *pruner) declared(name string) *runtime.Shape {
 // isKernelPointer tells whether a pointer's type tags say that it leads to an
 // object of the kernel, or of user space (include/linux/compiler_types.h,
 // tools/lib/bpf/bpf_helpers.h).
-func isKernelPointer(s *runtime.Shape) bool {
+func isKernelPointer(s *ctype.Shape) bool {
 	return slices.ContainsFunc(s.Tags, func(tag string) bool {
 		switch tag {
 		case "kptr", "kptr_untrusted", "kptr_ref", "percpu_kptr", "percpu", "user", "uptr", "rcu":
@@ -153,18 +154,18 @@ func isKernelPointer(s *runtime.Shape) bool {
 }
 
 // isKptr tells whether a pointer is a reference that the kernel counts.
-func isKptr(s *runtime.Shape) bool {
+func isKptr(s *ctype.Shape) bool {
 	return slices.Contains(s.Tags, "kptr") || slices.Contains(s.Tags, "kptr_ref")
 }
 
 // isFollowed tells whether a pointer of a pruned shape is followed.
-func isFollowed(s *runtime.Shape) bool {
+func isFollowed(s *ctype.Shape) bool {
 	target := s.Elem.Underlying()
 	if target == nil {
 		return false
 	}
 	switch target.Kind {
-	case runtime.KindVoid, runtime.KindFunc, runtime.KindFwd, runtime.KindSection:
+	case ctype.KindVoid, ctype.KindFunc, ctype.KindFwd, ctype.KindSection:
 		return false
 	}
 	return target.Size > 0

@@ -4,7 +4,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file names the static variables of linked objects that share a name in C.
@@ -26,7 +26,7 @@ func (s sectionShape) sameNamed() map[string]sameNamed {
 	times := make(map[string]int) // of a Go name that has the unit in it
 	same := make(map[string]sameNamed)
 	for _, v := range s.shape.Members {
-		if plain := runtime.PlainName(v.Name); plain != v.Name {
+		if plain := ctype.PlainName(v.Name); plain != v.Name {
 			one := sameNamed{plain: plain, unit: units[v.Offset]}
 			one.name = exported(plain) + "_" + unitWord(one.unit)
 			times[one.name]++

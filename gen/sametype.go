@@ -3,7 +3,7 @@ package gen
 import (
 	"slices"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file makes one shape of equal ones. A linked object has several types of
@@ -13,12 +13,12 @@ import (
 
 // unifier knows the named types of an object that differ.
 type unifier struct {
-	known map[named][]*runtime.Shape
+	known map[named][]*ctype.Shape
 }
 
 // named is what equal types have in common.
 type named struct {
-	kind runtime.Kind
+	kind ctype.Kind
 	name string
 	size int // bytes
 }
@@ -28,18 +28,18 @@ const maxAlike = 32
 
 // unify replaces those of the fresh shapes that are equal to known ones, or to one
 // another, in all the others. It returns what replaces which.
-func (u *unifier) unify(fresh []*runtime.Shape) map[*runtime.Shape]*runtime.Shape {
+func (u *unifier) unify(fresh []*ctype.Shape) map[*ctype.Shape]*ctype.Shape {
 	if u.known == nil {
-		u.known = make(map[named][]*runtime.Shape)
+		u.known = make(map[named][]*ctype.Shape)
 	}
-	replaced := make(map[*runtime.Shape]*runtime.Shape)
+	replaced := make(map[*ctype.Shape]*ctype.Shape)
 	for _, s := range fresh {
 		if s.Name == "" || !isDeclared(s.Kind) {
 			continue
 		}
 		key := named{s.Kind, s.Name, s.Size}
 		alike := u.known[key]
-		if i := slices.IndexFunc(alike, func(other *runtime.Shape) bool { return equalShapes(s, other) }); i >= 0 {
+		if i := slices.IndexFunc(alike, func(other *ctype.Shape) bool { return equalShapes(s, other) }); i >= 0 {
 			replaced[s] = alike[i]
 		} else if len(alike) < maxAlike {
 			u.known[key] = append(alike, s)
@@ -52,16 +52,16 @@ func (u *unifier) unify(fresh []*runtime.Shape) map[*runtime.Shape]*runtime.Shap
 }
 
 // isDeclared tells whether types of a kind have names of their own.
-func isDeclared(k runtime.Kind) bool {
+func isDeclared(k ctype.Kind) bool {
 	switch k {
-	case runtime.KindStruct, runtime.KindUnion, runtime.KindEnum, runtime.KindTypedef:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindEnum, ctype.KindTypedef:
 		return true
 	}
 	return false
 }
 
 // redirect has shapes refer to what replaces others.
-func redirect(shapes []*runtime.Shape, replaced map[*runtime.Shape]*runtime.Shape) {
+func redirect(shapes []*ctype.Shape, replaced map[*ctype.Shape]*ctype.Shape) {
 	for _, s := range shapes {
 		if other := replaced[s.Elem]; other != nil {
 			s.Elem = other
@@ -76,8 +76,8 @@ func redirect(shapes []*runtime.Shape, replaced map[*runtime.Shape]*runtime.Shap
 
 // equalShapes tells whether two shapes are the same C type, in all that they
 // lead to.
-func equalShapes(a, b *runtime.Shape) bool {
-	type pair struct{ a, b *runtime.Shape }
+func equalShapes(a, b *ctype.Shape) bool {
+	type pair struct{ a, b *ctype.Shape }
 	assumed := map[pair]bool{{a, b}: true}
 	left := []pair{{a, b}}
 	for len(left) > 0 {
@@ -104,10 +104,10 @@ func equalShapes(a, b *runtime.Shape) bool {
 }
 
 // equalDefinitions compares what two shapes say themselves.
-func equalDefinitions(a, b *runtime.Shape) bool {
+func equalDefinitions(a, b *ctype.Shape) bool {
 	return a.Kind == b.Kind && a.Name == b.Name && a.Size == b.Size && a.Signed == b.Signed && a.Len == b.Len &&
 		a.Declared == b.Declared && a.Space == b.Space && slices.Equal(a.Tags, b.Tags) && slices.Equal(a.Values, b.Values) &&
-		slices.EqualFunc(a.Members, b.Members, func(x, y runtime.Member) bool {
+		slices.EqualFunc(a.Members, b.Members, func(x, y ctype.Member) bool {
 			return x.Name == y.Name && x.Offset == y.Offset && x.Bits == y.Bits && x.BitOffset == y.BitOffset &&
 				x.Static == y.Static && slices.Equal(x.Tags, y.Tags)
 		})

@@ -10,7 +10,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -91,7 +91,7 @@ const maxListed = 20
 // chosenType is a type that was chosen by its name.
 type chosenType struct {
 	name  string
-	shape *runtime.Shape
+	shape *ctype.Shape
 }
 
 // selectTypes returns the shapes of the types that were chosen.
@@ -178,9 +178,9 @@ func (b *builder) nearType(name string) string {
 func (b *builder) declareReaders(accessors *scope) error {
 	for _, c := range b.chosen {
 		switch u := c.shape.Underlying(); u.Kind {
-		case runtime.KindEnum:
+		case ctype.KindEnum:
 			continue
-		case runtime.KindStruct, runtime.KindUnion:
+		case ctype.KindStruct, ctype.KindUnion:
 			if u.Size == 0 {
 				continue
 			}
@@ -189,7 +189,7 @@ func (b *builder) declareReaders(accessors *scope) error {
 				Name: accessors.claim(codec.Type.Name+"At", "the reader of "+c.name), CType: c.name, ID: b.valueID(c.shape), Value: codec,
 			})
 		default:
-			return fmt.Errorf("-type %q: it is %s, which needs no type of its own in Go", c.name, runtime.CType(u))
+			return fmt.Errorf("-type %q: it is %s, which needs no type of its own in Go", c.name, ctype.Spell(u))
 		}
 	}
 	return nil

@@ -6,14 +6,14 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file copies BTF decl tags into the documentation.
 
 // tagText is what a comment says of decl tags, empty without any.
 func tagText(tags []string) string {
-	if len(tags) == 0 || slices.Contains(tags, runtime.PayloadTag) {
+	if len(tags) == 0 || slices.Contains(tags, ctype.PayloadTag) {
 		return ""
 	}
 	return " [" + strings.Join(tags, "; ") + "]"
@@ -22,7 +22,7 @@ func tagText(tags []string) string {
 // tagged names a type with decl tags: many types can have one name.
 type tagged struct {
 	name string
-	kind runtime.Kind
+	kind ctype.Kind
 }
 
 // declTags returns the decl tags of a struct, union or typedef.
@@ -32,7 +32,7 @@ func (b *builder) declTags(d *decl) []string {
 	}
 	key := tagged{d.cName, d.shape.Kind}
 	if d.shape.Name == "" {
-		key.kind = runtime.KindTypedef
+		key.kind = ctype.KindTypedef
 	}
 	tags, known := b.tags[key]
 	if !known {
@@ -50,15 +50,15 @@ func (b *builder) findTags(key tagged) []string {
 	for _, t := range found {
 		switch t := t.(type) {
 		case *btf.Struct:
-			if key.kind == runtime.KindStruct {
+			if key.kind == ctype.KindStruct {
 				return t.Tags
 			}
 		case *btf.Union:
-			if key.kind == runtime.KindUnion {
+			if key.kind == ctype.KindUnion {
 				return t.Tags
 			}
 		case *btf.Typedef:
-			if key.kind == runtime.KindTypedef {
+			if key.kind == ctype.KindTypedef {
 				return t.Tags
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file decides which Go type a shape becomes, and how bytes become it.
@@ -13,28 +13,28 @@ var byteType = GoType{Kind: Basic, Name: "uint8"}
 
 // value returns the Go type of s and how it is loaded. Pointers that share
 // their bytes with something else are not followed: they need not be pointers.
-func (b *builder) value(s *runtime.Shape, shared bool) (GoType, Load) {
+func (b *builder) value(s *ctype.Shape, shared bool) (GoType, Load) {
 	u := s.Underlying()
 	switch u.Kind {
-	case runtime.KindInt, runtime.KindChar:
+	case ctype.KindInt, ctype.KindChar:
 		return integer(u)
-	case runtime.KindBool:
+	case ctype.KindBool:
 		if u.Size == 1 {
 			return GoType{Name: "bool"}, Load{Op: LoadBool, Size: 1}
 		}
-	case runtime.KindFloat:
+	case ctype.KindFloat:
 		if u.Size == 4 || u.Size == 8 {
 			t := GoType{Name: fmt.Sprintf("float%d", 8*u.Size)}
 			return t, Load{Op: LoadFloat, Size: u.Size, Type: t}
 		}
-	case runtime.KindEnum:
+	case ctype.KindEnum:
 		t := GoType{Kind: Local, Name: b.declOf(u).name}
 		return t, Load{Op: LoadInt, Size: u.Size, Signed: u.Signed, Type: t}
-	case runtime.KindPointer:
+	case ctype.KindPointer:
 		return b.pointer(u, shared)
-	case runtime.KindArray:
+	case ctype.KindArray:
 		return b.array(u, shared)
-	case runtime.KindStruct, runtime.KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		return b.structure(u, shared)
 	}
 	return rawBytes(u.Size)
@@ -45,7 +45,7 @@ func rawBytes(size int) (GoType, Load) {
 	return GoType{Kind: Array, Elem: &byteType, Len: size}, Load{Op: LoadBytes, Size: size}
 }
 
-func integer(s *runtime.Shape) (GoType, Load) {
+func integer(s *ctype.Shape) (GoType, Load) {
 	switch s.Size {
 	case 1, 2, 4, 8:
 		t := GoType{Name: intName(s)}
@@ -62,14 +62,14 @@ func integer(s *runtime.Shape) (GoType, Load) {
 }
 
 // intName is the Go type of an integer or enum of 1, 2, 4 or 8 bytes.
-func intName(s *runtime.Shape) string {
+func intName(s *ctype.Shape) string {
 	if s.Signed {
 		return fmt.Sprintf("int%d", 8*s.Size)
 	}
 	return fmt.Sprintf("uint%d", 8*s.Size)
 }
 
-func (b *builder) structure(s *runtime.Shape, shared bool) (GoType, Load) {
+func (b *builder) structure(s *ctype.Shape, shared bool) (GoType, Load) {
 	if name := kernelStruct(s); name != "" {
 		t := GoType{Kind: Runtime, Name: name}
 		return t, Load{Op: LoadRuntime, Size: s.Size, Type: t}
@@ -81,9 +81,9 @@ func (b *builder) structure(s *runtime.Shape, shared bool) (GoType, Load) {
 	return t, Load{Op: LoadStruct, Size: s.Size, Codec: "decode" + t.Name, NoFollow: shared}
 }
 
-func (b *builder) array(s *runtime.Shape, shared bool) (GoType, Load) {
+func (b *builder) array(s *ctype.Shape, shared bool) (GoType, Load) {
 	elem := s.Elem.Underlying()
-	if elem.Kind == runtime.KindChar && s.Len > 0 {
+	if elem.Kind == ctype.KindChar && s.Len > 0 {
 		return GoType{Name: "string"}, Load{Op: LoadString, Size: s.Size}
 	}
 	elemType, elemLoad := b.value(s.Elem, shared)
@@ -97,15 +97,15 @@ func (b *builder) array(s *runtime.Shape, shared bool) (GoType, Load) {
 	return t, Load{Op: LoadArray, Size: s.Size, Elem: &elemLoad, Len: s.Len}
 }
 
-func (b *builder) pointer(s *runtime.Shape, shared bool) (GoType, Load) {
+func (b *builder) pointer(s *ctype.Shape, shared bool) (GoType, Load) {
 	target := s.Elem.Underlying()
 	switch {
 	case s.Size != 8:
 		return rawBytes(s.Size)
-	case target != nil && target.Kind == runtime.KindFunc:
+	case target != nil && target.Kind == ctype.KindFunc:
 		t := GoType{Kind: Runtime, Name: "FuncPtr"}
 		return t, Load{Op: LoadRuntime, Size: 8, Type: t}
-	case target != nil && target.Kind == runtime.KindFwd:
+	case target != nil && target.Kind == ctype.KindFwd:
 		elem := GoType{Kind: Local, Name: b.declOf(target).name}
 		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
 		load := Load{Op: LoadPtr, Size: 8, Type: t}
@@ -113,7 +113,7 @@ func (b *builder) pointer(s *runtime.Shape, shared bool) (GoType, Load) {
 			load.Codec, load.ID = "decode"+elem.Name, b.kernelID(shape, elem.Name)
 		}
 		return t, load
-	case !isFollowed(s) || target.Kind == runtime.KindChar || pointsThrough(s, maxPointers):
+	case !isFollowed(s) || target.Kind == ctype.KindChar || pointsThrough(s, maxPointers):
 		t := GoType{Kind: Runtime, Name: "Address"}
 		return t, Load{Op: LoadInt, Size: 8, Type: t}
 	}
@@ -127,7 +127,7 @@ func (b *builder) pointer(s *runtime.Shape, shared bool) (GoType, Load) {
 }
 
 // kernelID returns the constant that numbers a type of the kernel's.
-func (b *builder) kernelID(s *runtime.Shape, goName string) string {
+func (b *builder) kernelID(s *ctype.Shape, goName string) string {
 	ref := b.writer.Add(s)
 	if id := b.ids[ref]; id != "" {
 		return id
@@ -146,9 +146,9 @@ func (b *builder) kernelID(s *runtime.Shape, goName string) string {
 const maxPointers = 4
 
 // pointsThrough tells whether more than n pointers follow one another.
-func pointsThrough(s *runtime.Shape, n int) bool {
+func pointsThrough(s *ctype.Shape, n int) bool {
 	for range n {
-		if s = s.Elem.Underlying(); s == nil || s.Kind != runtime.KindPointer {
+		if s = s.Elem.Underlying(); s == nil || s.Kind != ctype.KindPointer {
 			return false
 		}
 	}
@@ -156,10 +156,10 @@ func pointsThrough(s *runtime.Shape, n int) bool {
 }
 
 // field returns a member of a struct as a Go field, without its name.
-func (b *builder) field(m runtime.Member, shared bool) Field {
+func (b *builder) field(m ctype.Member, shared bool) Field {
 	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s", m.Offset, memberDecl(m.Type, m.Name)) + tagText(m.Tags)}
 	if m.Bits > 0 {
-		f.Comment = fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, runtime.CDecl(m.Type, m.Name), m.Bits) + tagText(m.Tags)
+		f.Comment = fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, ctype.Declare(m.Type, m.Name), m.Bits) + tagText(m.Tags)
 		f.Type, f.Load = b.bits(m)
 		return f
 	}
@@ -173,16 +173,16 @@ func (b *builder) field(m runtime.Member, shared bool) Field {
 }
 
 // flexible returns a flexible array as a field, without its name.
-func (b *builder) flexible(m runtime.Member) Field {
-	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s (as many as there is room for)", m.Offset, runtime.CDecl(m.Type, m.Name))}
+func (b *builder) flexible(m ctype.Member) Field {
+	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s (as many as there is room for)", m.Offset, ctype.Declare(m.Type, m.Name))}
 	f.Type, f.Load = b.elements(m.Type.Underlying().Elem)
 	f.Load.End, f.Load.Tail = m.Tail()
 	return f
 }
 
 // elements returns the Go type of as many elements as there are bytes for.
-func (b *builder) elements(elem *runtime.Shape) (GoType, Load) {
-	if elem.Underlying().Kind == runtime.KindChar {
+func (b *builder) elements(elem *ctype.Shape) (GoType, Load) {
+	if elem.Underlying().Kind == ctype.KindChar {
 		t := GoType{Name: "string"}
 		return t, Load{Op: LoadFlexible, Size: 1, Type: t}
 	}
@@ -193,29 +193,29 @@ func (b *builder) elements(elem *runtime.Shape) (GoType, Load) {
 
 // memberDecl writes a member as the program declares it, and what it is if
 // that says something else.
-func memberDecl(s *runtime.Shape, name string) string {
+func memberDecl(s *ctype.Shape, name string) string {
 	pointer, suffix := s.Underlying(), ""
 	for range maxPointers {
-		if pointer == nil || pointer.Kind != runtime.KindArray {
+		if pointer == nil || pointer.Kind != ctype.KindArray {
 			break
 		}
 		suffix += fmt.Sprintf("[%d]", pointer.Len)
 		pointer = pointer.Elem.Underlying()
 	}
-	if pointer == nil || pointer.Kind != runtime.KindPointer {
-		return runtime.CDecl(s, name)
+	if pointer == nil || pointer.Kind != ctype.KindPointer {
+		return ctype.Declare(s, name)
 	}
 	if what := payloadText(pointer); what != "" && !pointer.IsCast() {
-		return fmt.Sprintf("%s (%s)", runtime.CDecl(s, name), what)
+		return fmt.Sprintf("%s (%s)", ctype.Declare(s, name), what)
 	}
 	if !pointer.IsCast() {
-		return runtime.CDecl(s, name)
+		return ctype.Declare(s, name)
 	}
-	return fmt.Sprintf("%s %s%s (cast: %s)", pointer.Declared, name, suffix, runtime.CType(pointer))
+	return fmt.Sprintf("%s %s%s (cast: %s)", pointer.Declared, name, suffix, ctype.Spell(pointer))
 }
 
 // payloadText says what is behind the header that a pointer leads to.
-func payloadText(pointer *runtime.Shape) string {
+func payloadText(pointer *ctype.Shape) string {
 	target := pointer.Elem.Underlying()
 	if target == nil {
 		return ""
@@ -224,16 +224,16 @@ func payloadText(pointer *runtime.Shape) string {
 	if !ok {
 		return ""
 	}
-	return "payload: " + runtime.CType(payload.Type)
+	return "payload: " + ctype.Spell(payload.Type)
 }
 
-func (b *builder) bits(m runtime.Member) (GoType, Load) {
+func (b *builder) bits(m ctype.Member) (GoType, Load) {
 	u := m.Type.Underlying()
 	load := Load{Op: LoadBits, Size: (int(m.BitOffset) + int(m.Bits) + 7) / 8, Signed: u.Signed, First: int(m.BitOffset), Bits: int(m.Bits)}
 	switch u.Kind {
-	case runtime.KindEnum:
+	case ctype.KindEnum:
 		load.Type = GoType{Kind: Local, Name: b.declOf(u).name}
-	case runtime.KindBool:
+	case ctype.KindBool:
 		load.Type = GoType{Name: "bool"}
 	default:
 		load.Type = GoType{Name: intName(u)}
@@ -242,7 +242,7 @@ func (b *builder) bits(m runtime.Member) (GoType, Load) {
 }
 
 // codec returns the decoder of values of type s.
-func (b *builder) codec(s *runtime.Shape) *Codec {
+func (b *builder) codec(s *ctype.Shape) *Codec {
 	t, load := b.value(s, false)
 	name := "decode" + t.word(load)
 	if c := b.codecs[name]; c != nil {
@@ -287,7 +287,7 @@ func (t GoType) word(load Load) string {
 }
 
 // valueID returns the constant that numbers the type s in the layout.
-func (b *builder) valueID(s *runtime.Shape) string {
+func (b *builder) valueID(s *ctype.Shape) string {
 	u := s.Underlying()
 	ref := b.writer.Add(u)
 	if id := b.ids[ref]; id != "" {

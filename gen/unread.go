@@ -7,20 +7,20 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file leaves out the variables that nobody reads: the texts that macros
 // such as bpf_printk keep in variables, and other constant texts inside of functions.
 
 // withoutTexts leaves these variables out of a section.
-func withoutTexts(from *object.Section, section *runtime.Shape) *runtime.Shape {
+func withoutTexts(from *object.Section, section *ctype.Shape) *ctype.Shape {
 	texts := make(map[int]bool) // by offset
 	for _, v := range from.Vars {
 		texts[int(v.Offset)] = v.Size > 0 && isText(from, v)
 	}
 	out := *section
-	out.Members = slices.DeleteFunc(slices.Clone(section.Members), func(v runtime.Member) bool {
+	out.Members = slices.DeleteFunc(slices.Clone(section.Members), func(v ctype.Member) bool {
 		return v.Type.Size > 0 && texts[v.Offset]
 	})
 	if len(out.Members) == len(section.Members) {

@@ -12,6 +12,7 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // TestRecoveredPointersLeadToLiveObjects reads every pointer that the analysis
@@ -120,7 +121,7 @@ type proof struct {
 // at is an object that has been walked.
 type at struct {
 	addr  uint64
-	shape *runtime.Shape
+	shape *ctype.Shape
 }
 
 func (p *proof) maps() {
@@ -134,7 +135,7 @@ func (p *proof) maps() {
 	}
 	for _, program := range p.snap.Programs {
 		for _, s := range program.Shapes {
-			if s.Kind == runtime.KindSection && strings.HasPrefix(s.Name, ".addr_space") {
+			if s.Kind == ctype.KindSection && strings.HasPrefix(s.Name, ".addr_space") {
 				p.section(s)
 			}
 		}
@@ -142,7 +143,7 @@ func (p *proof) maps() {
 }
 
 // section walks the variables of an arena, which are in its last pages.
-func (p *proof) section(s *runtime.Shape) {
+func (p *proof) section(s *ctype.Shape) {
 	for _, m := range p.snap.Maps {
 		if m.Type != runtime.MapTypeArena || len(m.Extents) == 0 {
 			continue
@@ -155,14 +156,14 @@ func (p *proof) section(s *runtime.Shape) {
 }
 
 // value walks a value of a shape at path of what is called in.
-func (p *proof) value(data []byte, s *runtime.Shape, in, path string) {
+func (p *proof) value(data []byte, s *ctype.Shape, in, path string) {
 	u := s.Underlying()
 	switch u.Kind {
-	case runtime.KindStruct, runtime.KindUnion, runtime.KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		if u.Name != "" {
-			in, path = runtime.CType(u), ""
+			in, path = ctype.Spell(u), ""
 		}
-		if u.Kind == runtime.KindSection {
+		if u.Kind == ctype.KindSection {
 			in = "section " + u.Name
 		}
 		for _, m := range u.Members {
@@ -170,23 +171,23 @@ func (p *proof) value(data []byte, s *runtime.Shape, in, path string) {
 				p.value(data[m.Offset:], m.Type, in, strings.TrimPrefix(path+"."+m.Name, "."))
 			}
 		}
-	case runtime.KindArray:
+	case ctype.KindArray:
 		for i := range u.Len {
 			p.value(data[i*u.Elem.Size:], u.Elem, in, path+"[]")
 		}
-	case runtime.KindPointer:
+	case ctype.KindPointer:
 		p.pointer(binary.LittleEndian.Uint64(data), u, strings.TrimSuffix(in+"."+path, "."))
 	}
 }
 
 // pointer checks a pointer in a place, and walks on.
-func (p *proof) pointer(addr uint64, pointer *runtime.Shape, place string) {
+func (p *proof) pointer(addr uint64, pointer *ctype.Shape, place string) {
 	target := pointer.Elem.Underlying()
 	claim, isClaimed := p.claims[place]
 	if addr == 0 || !isClaimed {
 		return
 	}
-	require.Equal(p.t, runtime.CType(target), claim, place)
+	require.Equal(p.t, ctype.Spell(target), claim, place)
 	p.led[place]++
 	if data, ok := p.inArena(addr, target.Size); ok {
 		p.arena++
@@ -206,7 +207,7 @@ func (p *proof) pointer(addr uint64, pointer *runtime.Shape, place string) {
 	require.True(p.t, ok, "%s: %#x leads to nothing that was captured", place, addr)
 }
 
-func (p *proof) walk(addr uint64, data []byte, s *runtime.Shape) {
+func (p *proof) walk(addr uint64, data []byte, s *ctype.Shape) {
 	if object := (at{addr, s}); !p.seen[object] {
 		p.seen[object] = true
 		p.value(data, s, "", "")

@@ -10,13 +10,14 @@ import (
 
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // registered is the map that registers a program's scheduler with the kernel.
 func registered(p *runtime.Program) *runtime.Map {
-	state := &runtime.Shape{Kind: runtime.KindEnum, Name: "bpf_struct_ops_state", Size: 4, Values: []runtime.EnumValue{{Name: "BPF_STRUCT_OPS_STATE_INUSE", Value: 1}}}
-	common := &runtime.Shape{Kind: runtime.KindStruct, Name: "bpf_struct_ops_common_value", Size: 8, Members: []runtime.Member{{Name: "state", Offset: 4, Type: state}}}
-	value := &runtime.Shape{Kind: runtime.KindStruct, Name: "bpf_struct_ops_sched_ext_ops", Size: 8, Members: []runtime.Member{{Name: "common", Type: common}}}
+	state := &ctype.Shape{Kind: ctype.KindEnum, Name: "bpf_struct_ops_state", Size: 4, Values: []ctype.EnumValue{{Name: "BPF_STRUCT_OPS_STATE_INUSE", Value: 1}}}
+	common := &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_struct_ops_common_value", Size: 8, Members: []ctype.Member{{Name: "state", Offset: 4, Type: state}}}
+	value := &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_struct_ops_sched_ext_ops", Size: 8, Members: []ctype.Member{{Name: "common", Type: common}}}
 	return &runtime.Map{
 		ID: 9, Name: "ops", Type: runtime.MapTypeStructOps, KeySize: 4, ValueSize: 8, Value: value, Program: p,
 		MaxEntries: 1, N: 1, Slots: 1, Stride: 8, Total: 1, Values: []byte{0, 0, 0, 0, 1, 0, 0, 0},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file says what can be watched.
@@ -46,7 +47,7 @@ func place(p runtime.Location) Target {
 	t := Target{name: p.Path, addr: p.Addr, size: p.Size, of: p.Map}
 	if p.Bits == 0 {
 		if t.size > 8 || t.size&(t.size-1) != 0 {
-			t.err = fmt.Errorf("it is a %s of %d bytes, and 1, 2, 4 or 8 can be watched: choose a member", runtime.CType(p.Shape), p.Size)
+			t.err = fmt.Errorf("it is a %s of %d bytes, and 1, 2, 4 or 8 can be watched: choose a member", ctype.Spell(p.Shape), p.Size)
 		}
 		return t
 	}

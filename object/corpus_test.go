@@ -14,7 +14,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // corpus returns the objects to hold against other tools: the fixtures, and
@@ -182,7 +182,7 @@ func isQualifier(kind string) bool {
 
 // describe does the same of a shape. Those of qualifiers are those of what
 // they qualify: only their size compares.
-func describe(kind string, s *runtime.Shape) layout {
+func describe(kind string, s *ctype.Shape) layout {
 	if isQualifier(kind) {
 		return layout{Size: s.Size}
 	}

@@ -11,7 +11,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 const zoo = "testdata/zoo.bpf.o"
@@ -123,7 +123,7 @@ func TestEveryTypeOfAnObjectHasAShape(t *testing.T) {
 
 		bss, err := shapes.Of(obj.Section(".bss").Type)
 		require.NoError(t, err)
-		require.Equal(t, runtime.KindSection, bss.Kind)
+		require.Equal(t, ctype.KindSection, bss.Kind)
 		require.Equal(t, 24, bss.Size)
 		require.Equal(t, 8, bss.Members[1].Offset)
 		require.Equal(t, "head", bss.Members[1].Name)

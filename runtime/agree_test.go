@@ -5,10 +5,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 // oneValue is a snapshot of one value.
-func oneValue(s *Shape, raw []byte, bigEndian bool) *Snapshot {
+func oneValue(s *ctype.Shape, raw []byte, bigEndian bool) *Snapshot {
 	return &Snapshot{Guest: Guest{CPUs: 1, BigEndian: bigEndian}, Maps: []*Map{{
 		Name: "m", Type: MapTypeArray, KeySize: 4, ValueSize: s.Size, Value: s, N: 1, Total: 1, Slots: 1, Stride: s.Size, Values: raw,
 	}}}
@@ -25,14 +28,14 @@ func reads(v Value) string {
 }
 
 // eachLeaf calls f with the path of each scalar in s.
-func eachLeaf(s *Shape, path string, f func(path string)) {
+func eachLeaf(s *ctype.Shape, path string, f func(path string)) {
 	u := s.Underlying()
 	switch {
-	case u.Kind == KindStruct || u.Kind == KindUnion:
+	case u.Kind == ctype.KindStruct || u.Kind == ctype.KindUnion:
 		for _, m := range u.Fields() {
 			eachLeaf(m.Type, joinPath(path, m.Name), f)
 		}
-	case u.Kind == KindArray && !isString(u):
+	case u.Kind == ctype.KindArray && !isString(u):
 		for i := range u.Len {
 			eachLeaf(u.Elem, fmt.Sprintf("%s[%d]", path, i), f)
 		}
@@ -47,9 +50,9 @@ func eachLeaf(s *Shape, path string, f func(path string)) {
 func TestPathsReadWhatPlansRearrange(t *testing.T) {
 	leaves, types := 0, 0
 	for seed := range uint64(3000) {
-		r := newShapeMaker(seed)
-		s := r.structure(3, "root")
-		raw := r.bytes(s.Size)
+		r := shapetest.New(seed)
+		s := r.Structure(3, "root")
+		raw := r.Bytes(s.Size)
 		p, ok := newComparison(true).plan("root", s, s)
 		if !ok {
 			continue // bitfields that no plan can move
@@ -78,14 +81,14 @@ func TestPathsReadWhatPlansRearrange(t *testing.T) {
 // Every leaf of little-endian guests is what its bits say one by one.
 func TestPathsReadWhatTheirBitsSay(t *testing.T) {
 	for seed := range uint64(1000) {
-		r := newShapeMaker(seed)
-		s := r.structure(3, "root")
-		raw := r.bytes(s.Size)
+		r := shapetest.New(seed)
+		s := r.Structure(3, "root")
+		raw := r.Bytes(s.Size)
 		entry := oneValue(s, raw, false).Map("m").At(0)
 		eachLeaf(s, "", func(path string) {
 			v := entry.Get(path)
 			u := v.Shape().Underlying()
-			if u.Kind != KindInt && u.Kind != KindEnum && u.Kind != KindPointer {
+			if u.Kind != ctype.KindInt && u.Kind != ctype.KindEnum && u.Kind != ctype.KindPointer {
 				return
 			}
 			first, bits := int(v.first), int(v.bits)

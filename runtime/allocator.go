@@ -12,6 +12,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"sync"
 )
 
@@ -22,7 +23,7 @@ type Allocator struct {
 
 	// Payload is the type of what is behind the header: that of the pointers to
 	// it in maps and variables, or to headers of which the program shows it. It is nil if there are none, or if they differ.
-	Payload *Shape
+	Payload *ctype.Shape
 
 	Objects []AllocatedObject // ascending by ID
 
@@ -61,7 +62,7 @@ type allocators struct {
 	list []Allocator
 	mu   sync.Mutex            // of like
 	at   map[uint64]*Allocator // by the address of an object
-	like map[likeKey]*Shape
+	like map[likeKey]*ctype.Shape
 }
 
 // likeKey is a struct that the program only declares, as objects of an
@@ -77,7 +78,7 @@ func (r *reader) allocators() *allocators {
 		for _, m := range r.maps {
 			if m.single && m.damaged == nil && m.n > 0 {
 				if shape, err := m.valueShape(); err == nil && shape != nil {
-					r.findAllocators(m.values, shape, shape.Name, maxNesting)
+					r.findAllocators(m.values, shape, shape.Name, ctype.MaxNesting)
 				}
 			}
 		}
@@ -87,19 +88,19 @@ func (r *reader) allocators() *allocators {
 }
 
 // findAllocators looks for allocators in a value.
-func (r *reader) findAllocators(data []byte, s *Shape, path string, depth int) {
+func (r *reader) findAllocators(data []byte, s *ctype.Shape, path string, depth int) {
 	u := s.Underlying()
 	if u == nil || depth == 0 || len(data) < u.Size || len(r.allocated.list) >= maxAllocators {
 		return
 	}
 	switch u.Kind {
-	case KindStruct:
+	case ctype.KindStruct:
 		if tree, ok := r.allocatorTree(u); ok {
 			r.allocated.list = append(r.allocated.list, tree.read(r, data, path))
 			return
 		}
-	case KindSection:
-	case KindArray:
+	case ctype.KindSection:
+	case ctype.KindArray:
 		if !mayAllocate(u.Elem, depth) {
 			return
 		}
@@ -118,12 +119,12 @@ func (r *reader) findAllocators(data []byte, s *Shape, path string, depth int) {
 }
 
 // mayAllocate tells whether there are structs in a type.
-func mayAllocate(s *Shape, depth int) bool {
+func mayAllocate(s *ctype.Shape, depth int) bool {
 	u := s.Underlying()
-	for ; u != nil && u.Kind == KindArray && depth > 0; depth-- {
+	for ; u != nil && u.Kind == ctype.KindArray && depth > 0; depth-- {
 		u = u.Elem.Underlying()
 	}
-	return u != nil && u.Kind == KindStruct && u.Size > 0
+	return u != nil && u.Kind == ctype.KindStruct && u.Size > 0
 }
 
 // allocatorTree is where an allocator and the descriptors of its tree have
@@ -138,14 +139,14 @@ type allocatorTree struct {
 }
 
 // allocatorTree tells whether s is an allocator's struct.
-func (r *reader) allocatorTree(s *Shape) (t allocatorTree, ok bool) {
-	pool, root := member64(s, "pool", KindStruct), member64(s, "root", KindPointer)
+func (r *reader) allocatorTree(s *ctype.Shape) (t allocatorTree, ok bool) {
+	pool, root := member64(s, "pool", ctype.KindStruct), member64(s, "root", ctype.KindPointer)
 	if pool == nil || root == nil {
 		return t, false
 	}
 	inPool := pool.Type.Underlying()
-	size := member64(inPool, "elem_size", KindInt)
-	if size == nil || member64(inPool, "slab", KindPointer) == nil || member64(inPool, "max_elems", KindInt) == nil {
+	size := member64(inPool, "elem_size", ctype.KindInt)
+	if size == nil || member64(inPool, "slab", ctype.KindPointer) == nil || member64(inPool, "max_elems", ctype.KindInt) == nil {
 		return t, false
 	}
 	desc, err := r.pointee(root.Type.Underlying().Elem)
@@ -153,7 +154,7 @@ func (r *reader) allocatorTree(s *Shape) (t allocatorTree, ok bool) {
 		return t, false
 	}
 	desc = desc.Underlying()
-	bits, free, chunk := member64(desc, "allocated", KindArray), member64(desc, "nr_free", KindInt), member64(desc, "chunk", KindPointer)
+	bits, free, chunk := member64(desc, "allocated", ctype.KindArray), member64(desc, "nr_free", ctype.KindInt), member64(desc, "chunk", ctype.KindPointer)
 	if bits == nil || free == nil || chunk == nil || bits.Type.Underlying().Elem.Size != 8 {
 		return t, false
 	}
@@ -170,8 +171,8 @@ func (r *reader) allocatorTree(s *Shape) (t allocatorTree, ok bool) {
 
 // member64 returns the member of a struct of a name and kind, of 8 bytes unless
 // it is an aggregate; or nil.
-func member64(s *Shape, name string, kind Kind) *Member {
-	if s == nil || s.Kind != KindStruct {
+func member64(s *ctype.Shape, name string, kind ctype.Kind) *ctype.Member {
+	if s == nil || s.Kind != ctype.KindStruct {
 		return nil
 	}
 	for i := range s.Members {
@@ -180,7 +181,7 @@ func member64(s *Shape, name string, kind Kind) *Member {
 		if m.Name != name || m.Bits != 0 || u == nil || u.Kind != kind {
 			continue
 		}
-		if u.Size == 8 || kind == KindArray || kind == KindStruct {
+		if u.Size == 8 || kind == ctype.KindArray || kind == ctype.KindStruct {
 			return m
 		}
 	}
@@ -188,7 +189,7 @@ func member64(s *Shape, name string, kind Kind) *Member {
 }
 
 func (t *allocatorTree) word(data []byte, at int) uint64 {
-	return intPlace{bits: 64, bigEndian: t.big}.load(data[at:])
+	return ctype.IntPlace{Bits: 64, BigEndian: t.big}.Load(data[at:])
 }
 
 // read reads an allocator. How many levels the tree has it does not say: at the
@@ -269,8 +270,8 @@ func (w *treeWalk) object(addr uint64, id int64, inUse bool) error {
 	if err != nil {
 		return err
 	}
-	half := intPlace{bits: 32, bigEndian: w.big}
-	o := AllocatedObject{int32(half.load(data)), int32(half.load(data[4:])), w.r.memory.canonical(addr), data}
+	half := ctype.IntPlace{Bits: 32, BigEndian: w.big}
+	o := AllocatedObject{int32(half.Load(data)), int32(half.Load(data[4:])), w.r.memory.canonical(addr), data}
 	// One that was freed has lost its place.
 	if int64(o.ID) != id && (inUse || o.ID != 0) {
 		w.misplaced = true
@@ -299,7 +300,7 @@ func (w *treeWalk) at(addr uint64, size int, what string) ([]byte, error) {
 // of each allocator are.
 func (r *reader) indexAllocated() {
 	index := &r.allocated
-	index.at, index.like = make(map[uint64]*Allocator), make(map[likeKey]*Shape)
+	index.at, index.like = make(map[uint64]*Allocator), make(map[likeKey]*ctype.Shape)
 	payloads, headers := make(map[uint64]*payload), make(map[uint64]*payload)
 	all := make([]payload, len(index.list))
 	for i := range index.list {
@@ -313,7 +314,7 @@ func (r *reader) indexAllocated() {
 	if len(payloads) == 0 {
 		return
 	}
-	see := func(pointer *Shape, addr uint64) {
+	see := func(pointer *ctype.Shape, addr uint64) {
 		if behind, ok := stripTypedefs(pointer.Elem).Payload(); ok && headers[r.memory.canonical(addr)] != nil {
 			headers[r.memory.canonical(addr)].see(behind.Type)
 		} else if p := payloads[r.memory.canonical(addr)]; p != nil {
@@ -322,11 +323,11 @@ func (r *reader) indexAllocated() {
 	}
 	for _, m := range r.maps {
 		shape, err := m.valueShape()
-		if m.damaged != nil || err != nil || shape == nil || !holdsPointer(shape, maxNesting) {
+		if m.damaged != nil || err != nil || shape == nil || !holdsPointer(shape, ctype.MaxNesting) {
 			continue
 		}
 		for i := range m.n * m.slots {
-			r.eachPointer(m.values[i*m.stride:][:m.size], shape, maxNesting, see)
+			r.eachPointer(m.values[i*m.stride:][:m.size], shape, ctype.MaxNesting, see)
 		}
 	}
 	for _, p := range all {
@@ -339,13 +340,13 @@ func (r *reader) indexAllocated() {
 // payload collects what pointers to the payloads of an allocator take them for.
 type payload struct {
 	of     *Allocator
-	shape  *Shape
+	shape  *ctype.Shape
 	differ bool
 }
 
-func (p *payload) see(s *Shape) {
+func (p *payload) see(s *ctype.Shape) {
 	s = stripTypedefs(s)
-	if s.Kind != KindStruct && s.Kind != KindUnion || s.Size == 0 || s.Size > p.of.Size-allocatedHeader {
+	if s.Kind != ctype.KindStruct && s.Kind != ctype.KindUnion || s.Size == 0 || s.Size > p.of.Size-allocatedHeader {
 		return
 	}
 	p.differ = p.differ || p.shape != nil && p.shape != s
@@ -353,17 +354,17 @@ func (p *payload) see(s *Shape) {
 }
 
 // holdsPointer tells whether there can be pointers in a value.
-func holdsPointer(s *Shape, depth int) bool {
+func holdsPointer(s *ctype.Shape, depth int) bool {
 	u := s.Underlying()
 	if u == nil || depth == 0 {
 		return false
 	}
 	switch u.Kind {
-	case KindPointer:
+	case ctype.KindPointer:
 		return true
-	case KindArray:
+	case ctype.KindArray:
 		return holdsPointer(u.Elem, depth-1)
-	case KindStruct, KindSection:
+	case ctype.KindStruct, ctype.KindSection:
 		for _, m := range u.Members {
 			if holdsPointer(m.Type, depth-1) {
 				return true
@@ -374,24 +375,24 @@ func holdsPointer(s *Shape, depth int) bool {
 }
 
 // eachPointer calls see for the pointers in a value that are not NULL.
-func (r *reader) eachPointer(data []byte, s *Shape, depth int, see func(pointer *Shape, addr uint64)) {
+func (r *reader) eachPointer(data []byte, s *ctype.Shape, depth int, see func(pointer *ctype.Shape, addr uint64)) {
 	u := s.Underlying()
 	if u == nil || depth == 0 || len(data) < u.Size {
 		return
 	}
 	switch u.Kind {
-	case KindPointer:
-		place := intPlace{bits: 8 * u.Size, bigEndian: r.snapshot.Guest.BigEndian}
-		if addr := place.load(data); addr != 0 {
+	case ctype.KindPointer:
+		place := ctype.IntPlace{Bits: 8 * u.Size, BigEndian: r.snapshot.Guest.BigEndian}
+		if addr := place.Load(data); addr != 0 {
 			see(u, addr)
 		}
-	case KindArray:
+	case ctype.KindArray:
 		if holdsPointer(u.Elem, depth) {
 			for i := range u.Len {
 				r.eachPointer(data[i*u.Elem.Size:], u.Elem, depth-1, see)
 			}
 		}
-	case KindStruct, KindSection:
+	case ctype.KindStruct, ctype.KindSection:
 		for _, m := range u.Members {
 			if m.Bits == 0 && m.Offset <= len(data) {
 				r.eachPointer(data[m.Offset:], m.Type, depth-1, see)
@@ -402,7 +403,7 @@ func (r *reader) eachPointer(data []byte, s *Shape, depth int, see func(pointer 
 
 // isAllocated tells whether a pointer leads to an object of an allocator, of whose
 // type the program has at most the header.
-func (r *reader) isAllocated(s *Shape, addr uint64) bool {
+func (r *reader) isAllocated(s *ctype.Shape, addr uint64) bool {
 	if _, ok := stripTypedefs(s).Payload(); ok {
 		return r.allocators().at[r.memory.canonical(addr)] != nil
 	}
@@ -412,9 +413,9 @@ func (r *reader) isAllocated(s *Shape, addr uint64) bool {
 // asAllocated returns the struct that is at an address where a pointer leads to
 // an object of an allocator, and the program only declares what that is: the
 // header and the payload. It is nil for anything else.
-func (r *reader) asAllocated(s *Shape, addr uint64) *Shape {
+func (r *reader) asAllocated(s *ctype.Shape, addr uint64) *ctype.Shape {
 	u := s.Underlying()
-	if u == nil || u.Kind != KindFwd || r.defined.of(r.snapshot, u.Name).shape != nil {
+	if u == nil || u.Kind != ctype.KindFwd || r.defined.of(r.snapshot, u.Name).shape != nil {
 		return nil
 	}
 	index := r.allocators()
@@ -432,14 +433,14 @@ func (r *reader) asAllocated(s *Shape, addr uint64) *Shape {
 }
 
 // object makes the shape of an allocator's objects, as a struct of that name.
-func (a *Allocator) object(name string) *Shape {
-	half := &Shape{Kind: KindInt, Name: "int", Size: 4, Signed: true}
+func (a *Allocator) object(name string) *ctype.Shape {
+	half := &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4, Signed: true}
 	behind := a.Payload
 	if behind == nil {
-		behind = &Shape{Kind: KindArray, Elem: &Shape{Kind: KindInt, Name: "unsigned char", Size: 1}, Len: a.Size - allocatedHeader, Size: a.Size - allocatedHeader}
+		behind = &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned char", Size: 1}, Len: a.Size - allocatedHeader, Size: a.Size - allocatedHeader}
 	}
-	id := &Shape{Kind: KindStruct, Size: allocatedHeader, Members: []Member{{Name: "idx", Type: half}, {Name: "genn", Offset: 4, Type: half}}}
-	return &Shape{Kind: KindStruct, Name: name, Size: a.Size, Members: []Member{
+	id := &ctype.Shape{Kind: ctype.KindStruct, Size: allocatedHeader, Members: []ctype.Member{{Name: "idx", Type: half}, {Name: "genn", Offset: 4, Type: half}}}
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: name, Size: a.Size, Members: []ctype.Member{
 		{Name: "tid", Type: id}, {Name: "payload", Offset: allocatedHeader, Type: behind},
 	}}
 }

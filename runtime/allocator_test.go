@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // The types of a scheduler with an allocator of 64 objects for each descriptor,
@@ -65,10 +67,10 @@ func (a *arenaOf) desc(used uint64, children map[int]uint64) uint64 {
 // was freed. The map has a pointer to object 64.
 func allocating(t *testing.T, damage func(a *arenaOf, bss []byte)) *Snapshot {
 	t.Helper()
-	table, err := ParseShapes(allocatingShapes)
+	table, err := ctype.Parse(allocatingShapes)
 	require.NoError(t, err)
-	shape := func(name string) *Shape {
-		s, err := table.optional(name)
+	shape := func(name string) *ctype.Shape {
+		s, err := table.Optional(name)
 		require.NoError(t, err)
 		return s
 	}
@@ -129,11 +131,11 @@ func TestPointersToWhatIsOnlyDeclaredLeadToObjectsOfAnAllocator(t *testing.T) {
 func TestHeadersSayWhatIsBehindThem(t *testing.T) {
 	s := allocating(t, nil)
 	clear(s.Maps[0].Values[40:48]) // the variable that points to a payload
-	ctx := s.Programs[0].Shapes[slices.IndexFunc(s.Programs[0].Shapes, func(s *Shape) bool { return s.Name == "task_ctx" })]
-	header := &Shape{Kind: KindStruct, Name: "a_data", Size: 24, Members: []Member{{Name: "payload", Offset: 8, Type: ctx, Tags: []string{PayloadTag}}}}
+	ctx := s.Programs[0].Shapes[slices.IndexFunc(s.Programs[0].Shapes, func(s *ctype.Shape) bool { return s.Name == "task_ctx" })]
+	header := &ctype.Shape{Kind: ctype.KindStruct, Name: "a_data", Size: 24, Members: []ctype.Member{{Name: "payload", Offset: 8, Type: ctx, Tags: []string{ctype.PayloadTag}}}}
 	value := *s.Maps[2].Value
-	value.Members = append([]Member(nil), value.Members...)
-	value.Members[0].Type = &Shape{Kind: KindPointer, Size: 8, Elem: header}
+	value.Members = append([]ctype.Member(nil), value.Members...)
+	value.Members[0].Type = &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: header}
 	s.Maps[2].Value = &value
 
 	require.Equal(t, "task_ctx", s.Allocators()[0].Payload.Name)
@@ -182,7 +184,7 @@ func TestPayloadsThatPointersDisagreeAboutHaveNoType(t *testing.T) {
 	s := allocating(t, nil)
 	other := *s.Maps[2]
 	other.ID, other.Name = 4, "others"
-	wrong := &Shape{Kind: KindPointer, Size: 8, Elem: &Shape{Kind: KindStruct, Name: "other", Size: 8, Members: []Member{{Name: "x", Type: &Shape{Kind: KindInt, Name: "u64", Size: 8}}}}}
+	wrong := &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindStruct, Name: "other", Size: 8, Members: []ctype.Member{{Name: "x", Type: &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}}}}}
 	other.Value, other.ValueSize, other.Stride = wrong, 8, 8
 	other.Values = append([]byte(nil), s.Maps[0].Values[40:48]...)
 	s.Maps = append(s.Maps, &other)

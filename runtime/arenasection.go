@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 )
 
@@ -45,7 +46,7 @@ func (s *Snapshot) arenaGlobals() []arenaSection {
 
 // programShape is a shape of a program's BTF.
 type programShape struct {
-	*Shape
+	*ctype.Shape
 	program *Program
 }
 
@@ -56,7 +57,7 @@ func (s *Snapshot) arenaShapes() (all []programShape) {
 			continue
 		}
 		for _, shape := range p.Shapes {
-			if shape != nil && shape.Kind == KindSection && isArenaSection(shape.Name) && shape.Size > 0 {
+			if shape != nil && shape.Kind == ctype.KindSection && ctype.IsArenaSection(shape.Name) && shape.Size > 0 {
 				all = append(all, programShape{shape, p})
 			}
 		}
@@ -67,14 +68,14 @@ func (s *Snapshot) arenaShapes() (all []programShape) {
 // hasSection tells whether a section has a map, as it has in fixtures.
 func (s *Snapshot) hasSection(name string) bool {
 	return slices.ContainsFunc(s.Maps, func(m *Map) bool {
-		return m.Value != nil && m.Value.Kind == KindSection && m.Value.Name == name
+		return m.Value != nil && m.Value.Kind == ctype.KindSection && m.Value.Name == name
 	})
 }
 
 // sectionIn returns a map that stands for a section in an arena. It is Failed if
 // it cannot be told where that is: a snapshot of several arenas does not say
 // which is whose.
-func (s *Snapshot) sectionIn(arenas []*Map, shape *Shape) *Map {
+func (s *Snapshot) sectionIn(arenas []*Map, shape *ctype.Shape) *Map {
 	m := &Map{
 		Name: shape.Name, Type: MapTypeArray, KeySize: 4, ValueSize: shape.Size, MaxEntries: 1,
 		Value: shape, Total: 1, Slots: 1, Stride: shape.Size, Status: Failed,
@@ -94,7 +95,7 @@ func (s *Snapshot) sectionIn(arenas []*Map, shape *Shape) *Map {
 // placeIn returns the bytes of a section in an arena, and where they are; nil if
 // its pages are not there. libbpf puts it at the start of the arena, and from
 // v1.7 on at its end, which nobody else fills.
-func (s *Snapshot) placeIn(arena *Map, shape *Shape) (data []byte, addr uint64) {
+func (s *Snapshot) placeIn(arena *Map, shape *ctype.Shape) (data []byte, addr uint64) {
 	if len(arena.Extents) == 0 {
 		return nil, 0
 	}
@@ -114,7 +115,7 @@ func (s *Snapshot) placeIn(arena *Map, shape *Shape) (data []byte, addr uint64) 
 
 // findGlobals returns the map that stands for a section of variables in the
 // arena.
-func (b *Binding) findGlobals(want *Shape) (*Map, error) {
+func (b *Binding) findGlobals(want *ctype.Shape) (*Map, error) {
 	var found []*Map
 	chosen := func(m *Map, id uint32) bool {
 		return m.Value != nil && isSection(m, want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))

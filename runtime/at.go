@@ -1,13 +1,16 @@
 package runtime
 
-import "fmt"
+import (
+	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
+)
 
 // LoadAt returns the value of type typ of the layout at an address of the
 // guest. It fails if the guest's program does not describe the type, or if the
 // memory there was not captured. The same object is always the same Go
 // pointer, whether it was reached by its address or through pointers.
 func LoadAt[T any](b *Binding, addr Address, typ int, decode Decode[T]) *T {
-	name := CType(b.shapes.types[typ])
+	name := ctype.Spell(b.shapes.types[typ])
 	if addr == 0 {
 		b.fail(&Error{Op: "At", Path: name, Err: &Null{}})
 		return nil

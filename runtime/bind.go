@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
@@ -41,9 +42,9 @@ type Binding struct {
 
 // boundType is how the guest holds one of Layout.Types.
 type boundType struct {
-	shape *Shape // the guest's; nil if it is not described, see reason
-	plan  *plan  // from shape; nil if the bytes can stay as they are
-	why   string // why shape is nil
+	shape *ctype.Shape // the guest's; nil if it is not described, see reason
+	plan  *plan        // from shape; nil if the bytes can stay as they are
+	why   string       // why shape is nil
 
 	target atomic.Value // *target of pointers to it, for types of the kernel
 }
@@ -201,7 +202,7 @@ func (b *Binding) bindPointees(c *comparison, done map[pair]bool) {
 	}
 }
 
-func stripTypedefs(s *Shape) *Shape {
+func stripTypedefs(s *ctype.Shape) *ctype.Shape {
 	if u := s.Underlying(); u != nil {
 		return u
 	}
@@ -209,27 +210,27 @@ func stripTypedefs(s *Shape) *Shape {
 }
 
 // bindType binds type t to a shape of the guest.
-func (b *Binding) bindType(c *comparison, t int, have *Shape) {
+func (b *Binding) bindType(c *comparison, t int, have *ctype.Shape) {
 	bound, want := &b.types[t], b.shapes.types[t]
 	if bound.shape != nil && stripTypedefs(bound.shape) == stripTypedefs(have) {
 		return
 	}
-	if u := have.Underlying(); u == nil || u.Kind == KindFwd || u.Kind == KindVoid {
+	if u := have.Underlying(); u == nil || u.Kind == ctype.KindFwd || u.Kind == ctype.KindVoid {
 		return // declared, not described; see bindByName
 	}
-	plan, ok := c.plan(CType(want), want, have)
+	plan, ok := c.plan(ctype.Spell(want), want, have)
 	switch {
 	case !ok:
 		bound.why = "its layout differs"
 	case bound.shape == nil:
 		bound.shape, bound.plan = have, plan
 	case !bound.sameLayout(have, plan):
-		c.differ(CType(want), "one type", "two different types of that name")
+		c.differ(ctype.Spell(want), "one type", "two different types of that name")
 	}
 }
 
 // sameLayout tells whether the guest describes a type in the same way twice.
-func (t *boundType) sameLayout(have *Shape, plan *plan) bool {
+func (t *boundType) sameLayout(have *ctype.Shape, plan *plan) bool {
 	return t.shape.Size == have.Size && (t.plan == nil) == (plan == nil)
 }
 
@@ -237,7 +238,7 @@ func (t *boundType) sameLayout(have *Shape, plan *plan) bool {
 // declared there, and another loaded object may describe it.
 func (b *Binding) bindByName(c *comparison, t int) {
 	want := b.shapes.types[t].Underlying()
-	if want.Kind == KindStruct || want.Kind == KindUnion {
+	if want.Kind == ctype.KindStruct || want.Kind == ctype.KindUnion {
 		b.bindDefinition(c, t, want)
 		return
 	}
@@ -261,7 +262,7 @@ const notDefined = "its BTF declares it and does not define it"
 
 // bindDefinition binds a struct or union to what the guest's programs define by
 // its name, if they agree.
-func (b *Binding) bindDefinition(c *comparison, t int, want *Shape) {
+func (b *Binding) bindDefinition(c *comparison, t int, want *ctype.Shape) {
 	if payload, ok := want.Payload(); ok {
 		b.bindType(c, t, b.allocation(want, payload))
 		return
@@ -279,19 +280,19 @@ func (b *Binding) bindDefinition(c *comparison, t int, want *Shape) {
 }
 
 // payloadOf is what is behind the header that s is, empty if it is none.
-func payloadOf(s *Shape) string {
+func payloadOf(s *ctype.Shape) string {
 	payload, ok := stripTypedefs(s).Payload()
 	if !ok {
 		return ""
 	}
-	return CType(payload.Type)
+	return ctype.Spell(payload.Type)
 }
 
 // allocation is a header with its payload, of which the guest's BTF says no more
 // than what the payload's type is, if that.
-func (b *Binding) allocation(want *Shape, payload Member) *Shape {
+func (b *Binding) allocation(want *ctype.Shape, payload ctype.Member) *ctype.Shape {
 	name := stripTypedefs(payload.Type).Name
-	have, err := b.snapshot.reader().definition(&Shape{Kind: KindFwd, Name: name})
+	have, err := b.snapshot.reader().definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name})
 	if err != nil {
 		return want
 	}
@@ -303,9 +304,9 @@ func (b *Binding) allocation(want *Shape, payload Member) *Shape {
 }
 
 // isScalar tells whether a shape's name alone says its layout.
-func isScalar(s *Shape) bool {
+func isScalar(s *ctype.Shape) bool {
 	switch s.Kind {
-	case KindInt, KindBool, KindChar, KindFloat:
+	case ctype.KindInt, ctype.KindBool, ctype.KindChar, ctype.KindFloat:
 		return true
 	}
 	return false

@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,7 @@ type Cast struct {
 	In    string // what the place is in: "struct task_ctx", "section .bss", "map heads"
 	Path  string // the member there, as C spells it: "task", "nodes[].next"; empty for a map's value itself
 	To    string // what it points to: "struct task_struct"
-	Space Space
+	Space ctype.Space
 
 	// Behind is how many bytes of a header are in front of To, if it points to
 	// those: a "struct sdt_data" of which the program says no more. The place can
@@ -34,7 +35,7 @@ type Cast struct {
 // BTF declares, and for everything else.
 func (v Value) Annotation() string {
 	u := v.underlying()
-	if v.err != nil || u == nil || u.Kind != KindPointer {
+	if v.err != nil || u == nil || u.Kind != ctype.KindPointer {
 		return ""
 	}
 	r, addr := v.root.m.r, v.load(u)
@@ -52,7 +53,7 @@ func (v Value) Annotation() string {
 
 // spaceOf is the space that a cast's address is in; the cast's own if nothing
 // was captured there.
-func (r *reader) spaceOf(cast *Shape, addr uint64) Space {
+func (r *reader) spaceOf(cast *ctype.Shape, addr uint64) ctype.Space {
 	if addr == 0 {
 		return cast.Space // also where it is an offset into the arena
 	}
@@ -63,42 +64,42 @@ func (r *reader) spaceOf(cast *Shape, addr uint64) Space {
 	}
 	switch {
 	case r.memory.inArena(canonical):
-		return SpaceArena
+		return ctype.SpaceArena
 	case r.kernel.any(r.snapshot, addr):
-		return SpaceKernel
+		return ctype.SpaceKernel
 	}
 	return cast.Space
 }
 
 // space is where the memory of a span is.
-func (s *span) space() Space {
+func (s *span) space() ctype.Space {
 	switch {
 	case s.owner == nil:
-		return SpaceKernel
+		return ctype.SpaceKernel
 	case len(s.owner.Extents) > 0:
-		return SpaceArena
-	case s.owner.Value != nil && s.owner.Value.Kind == KindSection:
-		return SpaceGlobal
+		return ctype.SpaceArena
+	case s.owner.Value != nil && s.owner.Value.Kind == ctype.KindSection:
+		return ctype.SpaceGlobal
 	}
-	return SpaceMap
+	return ctype.SpaceMap
 }
 
 // Casts lists the pointers of the layout that the program declares as
 // something else.
 func (l *Layout) Casts() ([]Cast, error) {
-	table, err := ParseShapes(l.Shapes)
+	table, err := ctype.Parse(l.Shapes)
 	if err != nil {
 		return nil, fmt.Errorf("the generated code of package %s is damaged: %w", l.Package, err)
 	}
 	var casts []Cast
 	for _, s := range table.All() {
 		if container(s) != "" {
-			casts = appendCasts(casts, container(s), "", s, maxNesting)
+			casts = appendCasts(casts, container(s), "", s, ctype.MaxNesting)
 		}
 	}
 	for _, m := range l.Maps {
-		if value, err := table.optional(m.Value); err == nil && value != nil && value.Kind != KindStruct && value.Kind != KindUnion {
-			casts = appendCasts(casts, "map "+m.Name, "", value, maxNesting)
+		if value, err := table.Optional(m.Value); err == nil && value != nil && value.Kind != ctype.KindStruct && value.Kind != ctype.KindUnion {
+			casts = appendCasts(casts, "map "+m.Name, "", value, ctype.MaxNesting)
 		}
 	}
 	slices.SortFunc(casts, compareCasts)
@@ -110,13 +111,13 @@ func compareCasts(a, b Cast) int {
 }
 
 // container is how casts name the type that a place is in, empty if s is none.
-func container(s *Shape) string {
+func container(s *ctype.Shape) string {
 	switch {
 	case s.Name == "":
 		return ""
-	case s.Kind == KindStruct, s.Kind == KindUnion:
-		return CType(s)
-	case s.Kind == KindSection:
+	case s.Kind == ctype.KindStruct, s.Kind == ctype.KindUnion:
+		return ctype.Spell(s)
+	case s.Kind == ctype.KindSection:
 		return "section " + s.Name
 	}
 	return ""
@@ -124,22 +125,22 @@ func container(s *Shape) string {
 
 // appendCasts adds the casts at path and below it, as far as nothing with a
 // name of its own is in between.
-func appendCasts(casts []Cast, in, path string, s *Shape, depth int) []Cast {
+func appendCasts(casts []Cast, in, path string, s *ctype.Shape, depth int) []Cast {
 	u := s.Underlying()
 	if u == nil || depth == 0 {
 		return casts
 	}
 	switch u.Kind {
-	case KindPointer:
+	case ctype.KindPointer:
 		target := stripTypedefs(u.Elem)
 		if payload, ok := target.Payload(); ok {
-			casts = append(casts, Cast{In: in, Path: path, To: CType(payload.Type), Space: u.Space, Behind: payload.Offset})
+			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(payload.Type), Space: u.Space, Behind: payload.Offset})
 		} else if u.IsCast() {
-			casts = append(casts, Cast{In: in, Path: path, To: CType(target), Space: u.Space})
+			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(target), Space: u.Space})
 		}
-	case KindArray:
+	case ctype.KindArray:
 		return appendCasts(casts, in, path+"[]", u.Elem, depth-1)
-	case KindStruct, KindUnion, KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		if path != "" && u.Name != "" {
 			return casts
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
@@ -43,10 +44,10 @@ func (e *LayoutError) Error() string {
 
 // comparison compares shapes and collects what differs.
 type comparison struct {
-	bigEndian   bool // the guest
-	differences []Difference
-	pointees    []pair // what pointers lead to
-	settler            // of the guest's shapes
+	bigEndian     bool // the guest
+	differences   []Difference
+	pointees      []pair // what pointers lead to
+	ctype.Settler        // of the guest's shapes
 
 	// absent collects the members that the guest lacks, or has with a type that
 	// cannot be converted, where these are no differences: in the kernel's types.
@@ -59,7 +60,7 @@ func newComparison(bigEndian bool) *comparison {
 }
 
 // pair is an expected shape and the guest's.
-type pair struct{ want, have *Shape }
+type pair struct{ want, have *ctype.Shape }
 
 func (c *comparison) differ(path, want, have string) {
 	d := Difference{Path: path, Want: want, Have: have}
@@ -71,14 +72,14 @@ func (c *comparison) differ(path, want, have string) {
 // plan compares two shapes and returns the plan from have to want; nil if the
 // bytes can stay as they are. ok is false if there is a difference that no
 // plan can bridge; it has been recorded.
-func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
-	if err := c.settle(have); err != nil {
-		c.differ(path, CType(want), fmt.Sprintf("a damaged type: %v", err))
+func (c *comparison) plan(path string, want, have *ctype.Shape) (p *plan, ok bool) {
+	if err := c.Settle(have); err != nil {
+		c.differ(path, ctype.Spell(want), fmt.Sprintf("a damaged type: %v", err))
 		return nil, false
 	}
 	before := len(c.differences)
 	ops := c.value(path, want, have, place{})
-	tails := c.tails(path, want, have, place{}, openEnd, openEnd, ops)
+	tails := c.tails(path, want, have, place{}, ctype.OpenEnd, ctype.OpenEnd, ops)
 	if len(c.differences) > before {
 		return nil, false
 	}
@@ -91,17 +92,17 @@ func (c *comparison) plan(path string, want, have *Shape) (p *plan, ok bool) {
 
 // planElements is plan for two arrays that need not have the same length: of the
 // elements there are, each is rearranged.
-func (c *comparison) planElements(path string, want, have *Shape) (p *plan, ok bool) {
+func (c *comparison) planElements(path string, want, have *ctype.Shape) (p *plan, ok bool) {
 	before := len(c.differences)
-	err := c.settle(have)
+	err := c.Settle(have)
 	w, h := want.Underlying().Elem, have.Underlying().Elem
 	switch {
 	case err != nil:
-		c.differ(path, CType(want), fmt.Sprintf("a damaged type: %v", err))
+		c.differ(path, ctype.Spell(want), fmt.Sprintf("a damaged type: %v", err))
 	case h.Size == 0:
-		c.differ(path, CType(want), CType(have))
+		c.differ(path, ctype.Spell(want), ctype.Spell(have))
 	default:
-		p = &plan{tails: c.flexible(path, w, h, place{}, openEnd, openEnd, nil)}
+		p = &plan{tails: c.flexible(path, w, h, place{}, ctype.OpenEnd, ctype.OpenEnd, nil)}
 	}
 	if len(c.differences) > before {
 		return nil, false
@@ -125,22 +126,22 @@ func (p *plan) isIdentity() bool {
 
 // tails compares the flexible arrays of two values at a place, whose room goes up
 // to dstEnd and srcEnd. ops are those of what else is in them.
-func (c *comparison) tails(path string, want, have *Shape, at place, dstEnd, srcEnd int, ops []op) (tails []tail) {
+func (c *comparison) tails(path string, want, have *ctype.Shape, at place, dstEnd, srcEnd int, ops []op) (tails []tail) {
 	w, h := want.Underlying(), have.Underlying()
 	switch {
 	case w == nil || h == nil || class(w) != class(h) || !want.OpenEnded() || !have.OpenEnded():
 		return nil
-	case w.Kind == KindArray:
+	case w.Kind == ctype.KindArray:
 		return c.flexible(path, w.Elem, h.Elem, at, dstEnd, srcEnd, ops)
 	}
-	byName := make(map[string]Member)
+	byName := make(map[string]ctype.Member)
 	for _, m := range h.Fields() {
 		byName[m.Name] = m
 	}
 	for _, wm := range w.Fields() {
-		if hm := byName[wm.Name]; wm.end > 0 && hm.end > 0 {
+		if hm := byName[wm.Name]; wm.End > 0 && hm.End > 0 {
 			in := place{at.dst + wm.Offset, at.src + hm.Offset}
-			tails = append(tails, c.tails(typePath(path, want)+"."+wm.Name, wm.Type, hm.Type, in, endFrom(at.dst, wm.end, dstEnd), endFrom(at.src, hm.end, srcEnd), ops)...)
+			tails = append(tails, c.tails(typePath(path, want)+"."+wm.Name, wm.Type, hm.Type, in, endFrom(at.dst, wm.End, dstEnd), endFrom(at.src, hm.End, srcEnd), ops)...)
 		}
 	}
 	return tails
@@ -149,7 +150,7 @@ func (c *comparison) tails(path string, want, have *Shape, at place, dstEnd, src
 // endFrom is where the room of a member ends, if that is end from the start of what
 // has it, which begins at a place and has room up to limit.
 func endFrom(start, end, limit int) int {
-	if end == openEnd {
+	if end == ctype.OpenEnd {
 		return limit
 	}
 	return min(start+end, limit)
@@ -157,7 +158,7 @@ func endFrom(start, end, limit int) int {
 
 // flexible compares the elements of flexible arrays. Of a union they share bytes
 // with others.
-func (c *comparison) flexible(path string, want, have *Shape, at place, dstEnd, srcEnd int, ops []op) []tail {
+func (c *comparison) flexible(path string, want, have *ctype.Shape, at place, dstEnd, srcEnd int, ops []op) []tail {
 	t := tail{dstEnd: dstEnd, srcEnd: srcEnd, op: op{
 		kind: repeat, dst: at.dst, src: at.src, dstStride: want.Size, srcStride: have.Size,
 		body: merge(c.value(path+"[]", want, have, place{})),
@@ -167,7 +168,7 @@ func (c *comparison) flexible(path string, want, have *Shape, at place, dstEnd, 
 		t.n = max(t.n, (end-t.dst)/t.dstStride)
 	}
 	if conflict(ops, []op{t.op}) {
-		c.differ(path, CType(want)+" []", "a layout in which members of a union would have to be rearranged differently")
+		c.differ(path, ctype.Spell(want)+" []", "a layout in which members of a union would have to be rearranged differently")
 	}
 	return []tail{t}
 }
@@ -190,27 +191,27 @@ func identityOps(ops []op) bool {
 type place struct{ dst, src int }
 
 // value compares values that are at a place.
-func (c *comparison) value(path string, want, have *Shape, at place) []op {
+func (c *comparison) value(path string, want, have *ctype.Shape, at place) []op {
 	w, h := want.Underlying(), have.Underlying()
 	if w != nil && h != nil && castMeetsInteger(w, h) {
 		return c.bytes(path, want, have, at)
 	}
 	if w == nil || h == nil || class(w) != class(h) {
-		c.differ(path, CType(want), CType(have))
+		c.differ(path, ctype.Spell(want), ctype.Spell(have))
 		return nil
 	}
 	switch w.Kind {
-	case KindStruct, KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		if (len(w.Members) == 0 || len(h.Members) == 0) && w.Name == h.Name && w.Size == h.Size && w.Size > 0 {
 			return []op{{kind: copyBytes, dst: at.dst, src: at.src, n: w.Size}} // words without names, as of a bpf_timer
 		}
 		return c.fields(typePath(path, want), w, h, at)
-	case KindArray:
+	case ctype.KindArray:
 		return c.array(path, w, h, at)
-	case KindPointer:
+	case ctype.KindPointer:
 		c.pointees = append(c.pointees, pair{w.Elem, h.Elem})
 		return c.bytes(path, want, have, at)
-	case KindFloat:
+	case ctype.KindFloat:
 		return c.bytes(path, want, have, at)
 	}
 	return c.integer(path, want, have, at)
@@ -218,31 +219,31 @@ func (c *comparison) value(path string, want, have *Shape, at place) []op {
 
 // castMeetsInteger tells whether one side has found a pointer in what both
 // declare as an integer.
-func castMeetsInteger(a, b *Shape) bool {
-	return a.IsCast() && b.Kind == KindInt || b.IsCast() && a.Kind == KindInt
+func castMeetsInteger(a, b *ctype.Shape) bool {
+	return a.IsCast() && b.Kind == ctype.KindInt || b.IsCast() && a.Kind == ctype.KindInt
 }
 
 // class groups the kinds that can be converted into each other.
-func class(s *Shape) Kind {
+func class(s *ctype.Shape) ctype.Kind {
 	switch s.Kind {
-	case KindChar, KindEnum:
-		return KindInt
-	case KindUnion:
-		return KindStruct
+	case ctype.KindChar, ctype.KindEnum:
+		return ctype.KindInt
+	case ctype.KindUnion:
+		return ctype.KindStruct
 	}
 	return s.Kind
 }
 
 // typePath is the path of members: that of their type, if it has a name.
-func typePath(path string, s *Shape) string {
+func typePath(path string, s *ctype.Shape) string {
 	if s.Name == "" {
 		return path
 	}
-	return CType(s)
+	return ctype.Spell(s)
 }
 
 // bytes compares values that can change their place and nothing else.
-func (c *comparison) bytes(path string, want, have *Shape, at place) []op {
+func (c *comparison) bytes(path string, want, have *ctype.Shape, at place) []op {
 	if want.Size != have.Size {
 		c.differ(path, sized(want), sized(have))
 		return nil
@@ -258,12 +259,12 @@ func (c *comparison) order(size int) opKind {
 	return copyBytes
 }
 
-func (c *comparison) integer(path string, want, have *Shape, at place) []op {
+func (c *comparison) integer(path string, want, have *ctype.Shape, at place) []op {
 	w, h := want.Underlying(), have.Underlying()
-	if w.Kind == KindEnum && h.Kind == KindEnum {
+	if w.Kind == ctype.KindEnum && h.Kind == ctype.KindEnum {
 		c.enumerators(w, h)
 	}
-	if w.Size == h.Size && w.Signed == h.Signed || w.Kind == KindChar && h.Kind == KindChar {
+	if w.Size == h.Size && w.Signed == h.Signed || w.Kind == ctype.KindChar && h.Kind == ctype.KindChar {
 		return c.bytes(path, want, have, at)
 	}
 	if w.Size > 8 || h.Size > 8 {
@@ -271,9 +272,9 @@ func (c *comparison) integer(path string, want, have *Shape, at place) []op {
 		return nil
 	}
 	return []op{{
-		kind: convert, dst: at.dst, src: at.src, field: path, want: CType(want),
-		from: intPlace{bits: 8 * h.Size, signed: h.Signed, bigEndian: c.bigEndian},
-		to:   intPlace{bits: 8 * w.Size, signed: w.Signed},
+		kind: convert, dst: at.dst, src: at.src, field: path, want: ctype.Spell(want),
+		from: ctype.IntPlace{Bits: 8 * h.Size, Signed: h.Signed, BigEndian: c.bigEndian},
+		to:   ctype.IntPlace{Bits: 8 * w.Size, Signed: w.Signed},
 	}}
 }
 
@@ -281,7 +282,7 @@ func (c *comparison) integer(path string, want, have *Shape, at place) []op {
 const enumeratorPrefix = "enumerator "
 
 // enumerators compares the values of an enum. The guest may have more.
-func (c *comparison) enumerators(want, have *Shape) {
+func (c *comparison) enumerators(want, have *ctype.Shape) {
 	if c.absent != nil {
 		return // the numbers are the kernel's, and read as such
 	}
@@ -293,16 +294,16 @@ func (c *comparison) enumerators(want, have *Shape) {
 		got, exists := values[v.Name]
 		switch {
 		case !exists:
-			c.differ(CType(want), enumeratorPrefix+v.Name, "none of that name")
+			c.differ(ctype.Spell(want), enumeratorPrefix+v.Name, "none of that name")
 		case got != v.Value:
-			c.differ(CType(want), v.Name+" = "+want.number(v.Value), v.Name+" = "+have.number(got))
+			c.differ(ctype.Spell(want), v.Name+" = "+want.Number(v.Value), v.Name+" = "+have.Number(got))
 		}
 	}
 }
 
-func (c *comparison) array(path string, want, have *Shape, at place) []op {
+func (c *comparison) array(path string, want, have *ctype.Shape, at place) []op {
 	if want.Len != have.Len {
-		c.differ(path, CType(want), CType(have))
+		c.differ(path, ctype.Spell(want), ctype.Spell(have))
 		return nil
 	}
 	body := merge(c.value(path+"[]", want.Elem, have.Elem, place{}))
@@ -318,9 +319,9 @@ func (c *comparison) array(path string, want, have *Shape, at place) []op {
 	}}
 }
 
-func (c *comparison) fields(path string, want, have *Shape, at place) []op {
+func (c *comparison) fields(path string, want, have *ctype.Shape, at place) []op {
 	members := have.Fields()
-	byName := make(map[string]Member, len(members))
+	byName := make(map[string]ctype.Member, len(members))
 	names := make([]string, len(members))
 	for i, m := range members {
 		byName[m.Name], names[i] = m, m.Name
@@ -336,35 +337,35 @@ func (c *comparison) fields(path string, want, have *Shape, at place) []op {
 		}
 		switch {
 		case !exists:
-			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), "no such member"+nearest.Hint(w.Name, names))
-		case int64(h.Offset)+int64(h.bytes()) > int64(have.Size):
-			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), fmt.Sprintf("it at +%d, beyond the %d bytes of its struct", h.Offset, have.Size))
+			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), "no such member"+nearest.Hint(w.Name, names))
+		case int64(h.Offset)+int64(h.Width()) > int64(have.Size):
+			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), fmt.Sprintf("it at +%d, beyond the %d bytes of its struct", h.Offset, have.Size))
 		default:
 			memberOps := c.member(memberPath, w, h, at)
 			if w.Offset < end && conflict(ops, memberOps) {
-				c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, CType(w.Type)), "a layout in which members of a union would have to be rearranged differently")
+				c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), "a layout in which members of a union would have to be rearranged differently")
 				continue
 			}
 			ops = append(ops, memberOps...)
 		}
-		end = max(end, w.Offset+w.bytes())
+		end = max(end, w.Offset+w.Width())
 	}
 	return ops
 }
 
 // lacks tells whether a type of the kernel's lacks a member, and why so. Elsewhere
 // nothing may lack.
-func (c *comparison) lacks(path string, want, have Member, exists bool) (why string, lacks bool) {
+func (c *comparison) lacks(path string, want, have ctype.Member, exists bool) (why string, lacks bool) {
 	switch {
 	case c.absent == nil:
 		return "", false
 	case !exists:
 		return "it has no member of that name", true
 	}
-	if w, h := want.Type.Underlying(), have.Type.Underlying(); w != nil && h != nil && class(w) == KindStruct && class(h) == KindStruct {
+	if w, h := want.Type.Underlying(), have.Type.Underlying(); w != nil && h != nil && class(w) == ctype.KindStruct && class(h) == ctype.KindStruct {
 		return "", false // their members are looked at one by one
 	}
-	trial := comparison{bigEndian: c.bigEndian, settler: c.settler}
+	trial := comparison{bigEndian: c.bigEndian, Settler: c.Settler}
 	trial.member(path, want, have, place{})
 	trial.differences = slices.DeleteFunc(trial.differences, func(d Difference) bool { return strings.HasPrefix(d.Want, enumeratorPrefix) })
 	if len(trial.differences) > 0 {
@@ -373,22 +374,22 @@ func (c *comparison) lacks(path string, want, have Member, exists bool) (why str
 	return "", false
 }
 
-func (c *comparison) member(path string, want, have Member, at place) []op {
+func (c *comparison) member(path string, want, have ctype.Member, at place) []op {
 	at = place{at.dst + want.Offset, at.src + have.Offset}
 	if want.Bits == 0 && have.Bits == 0 {
 		return c.value(path, want.Type, have.Type, at)
 	}
 	w, h := want.Type.Underlying(), have.Type.Underlying()
-	if w == nil || h == nil || !isIntegral(w) || !isIntegral(h) || class(w) != class(h) {
-		c.differ(path, CType(want.Type), CType(have.Type))
+	if w == nil || h == nil || !ctype.IsIntegral(w) || !ctype.IsIntegral(h) || class(w) != class(h) {
+		c.differ(path, ctype.Spell(want.Type), ctype.Spell(have.Type))
 		return nil
 	}
-	if w.Kind == KindEnum && h.Kind == KindEnum {
+	if w.Kind == ctype.KindEnum && h.Kind == ctype.KindEnum {
 		c.enumerators(w, h)
 	}
 	return []op{{
-		kind: convert, dst: at.dst, src: at.src, field: path, want: CType(want.Type),
-		from: have.intPlace(c.bigEndian), to: want.intPlace(false),
+		kind: convert, dst: at.dst, src: at.src, field: path, want: ctype.Spell(want.Type),
+		from: have.IntPlace(c.bigEndian), to: want.IntPlace(false),
 	}}
 }
 
@@ -410,7 +411,7 @@ func conflict(ops, more []op) bool {
 func (o *op) extent() (from, to int) {
 	switch o.kind {
 	case convert:
-		return o.dst, o.dst + o.to.bytes()
+		return o.dst, o.dst + o.to.Bytes()
 	case repeat:
 		return o.dst, o.dst + o.n*o.dstStride
 	}
@@ -421,8 +422,8 @@ func (o *op) overlaps(other *op) bool {
 	from, to := o.extent()
 	otherFrom, otherTo := other.extent()
 	if o.kind == convert && other.kind == convert {
-		a, b := 8*o.dst+o.to.first, 8*other.dst+other.to.first
-		return a < b+other.to.bits && b < a+o.to.bits
+		a, b := 8*o.dst+o.to.First, 8*other.dst+other.to.First
+		return a < b+other.to.Bits && b < a+o.to.Bits
 	}
 	return from < otherTo && otherFrom < to
 }
@@ -465,6 +466,6 @@ func merge(ops []op) []op {
 }
 
 // sized is the C type of a shape, with its size.
-func sized(s *Shape) string {
-	return fmt.Sprintf("%s of %s", CType(s), errtext.Count(s.Size, "byte", "bytes"))
+func sized(s *ctype.Shape) string {
+	return fmt.Sprintf("%s of %s", ctype.Spell(s), errtext.Count(s.Size, "byte", "bytes"))
 }

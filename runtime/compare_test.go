@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 // leaf is a scalar somewhere in a value.
@@ -17,9 +20,9 @@ type leaf struct {
 }
 
 // leavesOf lists the scalars of a shape by path.
-func leavesOf(s *Shape, path string, offset int, into map[string]leaf) {
+func leavesOf(s *ctype.Shape, path string, offset int, into map[string]leaf) {
 	switch u := s.Underlying(); u.Kind {
-	case KindStruct:
+	case ctype.KindStruct:
 		for _, m := range u.Fields() {
 			memberPath := path + "." + m.Name
 			if m.Bits > 0 {
@@ -28,7 +31,7 @@ func leavesOf(s *Shape, path string, offset int, into map[string]leaf) {
 			}
 			leavesOf(m.Type, memberPath, offset+m.Offset, into)
 		}
-	case KindArray:
+	case ctype.KindArray:
 		for i := range u.Len {
 			leavesOf(u.Elem, fmt.Sprintf("%s[%d]", path, i), offset+i*u.Elem.Size, into)
 		}
@@ -66,23 +69,23 @@ func (l leaf) get(b []byte) uint64 {
 // rearranged returns s as another build of the program could have it: members
 // in another order, with other holes, integers wider, bitfields elsewhere, and
 // members that are new.
-func (r *shapeMaker) rearranged(s *Shape, memo map[*Shape]*Shape) *Shape {
+func rearranged(r *shapetest.Maker, s *ctype.Shape, memo map[*ctype.Shape]*ctype.Shape) *ctype.Shape {
 	if done := memo[s]; done != nil {
 		return done
 	}
-	c := new(Shape)
+	c := new(ctype.Shape)
 	*c = *s
 	memo[s] = c
 	switch s.Kind {
-	case KindStruct:
-		r.rearrangeMembers(s, c, memo)
-	case KindArray:
-		c.Elem = r.rearranged(s.Elem, memo)
+	case ctype.KindStruct:
+		rearrangeMembers(r, s, c, memo)
+	case ctype.KindArray:
+		c.Elem = rearranged(r, s.Elem, memo)
 		c.Size = c.Elem.Size * c.Len
-	case KindTypedef:
-		c.Elem = r.rearranged(s.Elem, memo)
+	case ctype.KindTypedef:
+		c.Elem = rearranged(r, s.Elem, memo)
 		c.Size = c.Elem.Size
-	case KindInt:
+	case ctype.KindInt:
 		if r.IntN(3) == 0 {
 			c.Size = min(8, 2*s.Size)
 		}
@@ -90,10 +93,10 @@ func (r *shapeMaker) rearranged(s *Shape, memo map[*Shape]*Shape) *Shape {
 	return c
 }
 
-func (r *shapeMaker) rearrangeMembers(s, c *Shape, memo map[*Shape]*Shape) {
+func rearrangeMembers(r *shapetest.Maker, s, c *ctype.Shape, memo map[*ctype.Shape]*ctype.Shape) {
 	c.Members, c.Size = nil, r.IntN(4)
 	if r.IntN(2) == 0 {
-		r.add(c, r.name("new"), r.scalar())
+		r.Add(c, r.Name("new"), r.Scalar())
 	}
 	for _, i := range r.Perm(len(s.Members)) {
 		m := s.Members[i]
@@ -101,9 +104,9 @@ func (r *shapeMaker) rearrangeMembers(s, c *Shape, memo map[*Shape]*Shape) {
 		m.Offset = c.Size
 		if m.Bits > 0 {
 			m.BitOffset = uint8(r.IntN(8))
-			c.Size += m.bytes()
+			c.Size += m.Width()
 		} else {
-			m.Type = r.rearranged(m.Type, memo)
+			m.Type = rearranged(r, m.Type, memo)
 			c.Size += m.Type.Size
 		}
 		c.Members = append(c.Members, m)
@@ -113,15 +116,15 @@ func (r *shapeMaker) rearrangeMembers(s, c *Shape, memo map[*Shape]*Shape) {
 func TestValuesSurviveRearrangement(t *testing.T) {
 	for _, bigEndian := range []bool{false, true} {
 		for seed := range uint64(300) {
-			maker := newShapeMaker(seed)
-			want := maker.structure(2, "root")
-			have := maker.rearranged(want, make(map[*Shape]*Shape))
+			maker := shapetest.New(seed)
+			want := maker.Structure(2, "root")
+			have := rearranged(maker, want, make(map[*ctype.Shape]*ctype.Shape))
 			requireRearranged(t, maker, want, have, bigEndian)
 		}
 	}
 }
 
-func requireRearranged(t *testing.T, r *shapeMaker, want, have *Shape, bigEndian bool) {
+func requireRearranged(t *testing.T, r *shapetest.Maker, want, have *ctype.Shape, bigEndian bool) {
 	t.Helper()
 	c := newComparison(bigEndian)
 	p, ok := c.plan("root", want, have)
@@ -130,7 +133,7 @@ func requireRearranged(t *testing.T, r *shapeMaker, want, have *Shape, bigEndian
 	wantLeaves, haveLeaves := make(map[string]leaf), make(map[string]leaf)
 	leavesOf(want, "", 0, wantLeaves)
 	leavesOf(have, "", 0, haveLeaves)
-	raw := r.bytes(have.Size)
+	raw := r.Bytes(have.Size)
 	values := make(map[string]uint64)
 	for path, l := range wantLeaves {
 		v := r.Uint64()
@@ -146,7 +149,7 @@ func requireRearranged(t *testing.T, r *shapeMaker, want, have *Shape, bigEndian
 
 	b := raw
 	if p != nil {
-		b = r.bytes(p.size) // apply clears it
+		b = r.Bytes(p.size) // apply clears it
 		require.NoError(t, p.apply(b, raw))
 	}
 	for path, l := range wantLeaves {
@@ -156,7 +159,7 @@ func requireRearranged(t *testing.T, r *shapeMaker, want, have *Shape, bigEndian
 
 func TestIdenticalLayoutsNeedNoPlan(t *testing.T) {
 	for seed := range uint64(100) {
-		s := newShapeMaker(seed).structure(3, "root")
+		s := shapetest.New(seed).Structure(3, "root")
 		c := newComparison(false)
 		p, ok := c.plan("root", s, s)
 		require.True(t, ok, "%v", c.differences)
@@ -165,47 +168,47 @@ func TestIdenticalLayoutsNeedNoPlan(t *testing.T) {
 }
 
 // Shapes for tables of tests.
-func intShape(name string, size int, signed bool) *Shape {
-	return &Shape{Kind: KindInt, Name: name, Size: size, Signed: signed}
+func intShape(name string, size int, signed bool) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindInt, Name: name, Size: size, Signed: signed}
 }
 
 var (
 	u32 = intShape("u32", 4, false)
 	u64 = intShape("u64", 8, false)
 	s32 = intShape("s32", 4, true)
-	ptr = &Shape{Kind: KindPointer, Size: 8, Elem: voidShape}
+	ptr = &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: ctype.Void}
 )
 
-func structOf(name string, size int, members ...Member) *Shape {
-	return &Shape{Kind: KindStruct, Name: name, Size: size, Members: members}
+func structOf(name string, size int, members ...ctype.Member) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: name, Size: size, Members: members}
 }
 
-func unionOf(members ...Member) *Shape {
-	s := &Shape{Kind: KindUnion, Members: members}
+func unionOf(members ...ctype.Member) *ctype.Shape {
+	s := &ctype.Shape{Kind: ctype.KindUnion, Members: members}
 	for _, m := range members {
 		s.Size = max(s.Size, m.Type.Size)
 	}
 	return s
 }
 
-func arrayOf(n int, elem *Shape) *Shape {
-	return &Shape{Kind: KindArray, Len: n, Size: n * elem.Size, Elem: elem}
+func arrayOf(n int, elem *ctype.Shape) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindArray, Len: n, Size: n * elem.Size, Elem: elem}
 }
 
-func enumOf(values ...EnumValue) *Shape {
-	return &Shape{Kind: KindEnum, Name: "state", Size: 4, Values: values}
+func enumOf(values ...ctype.EnumValue) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindEnum, Name: "state", Size: 4, Values: values}
 }
 
 func TestDifferencesAreNamedFieldByField(t *testing.T) {
-	member := func(offset int, s *Shape) *Shape {
-		return structOf("ctx", 16, Member{Name: "weight", Offset: offset, Type: s})
+	member := func(offset int, s *ctype.Shape) *ctype.Shape {
+		return structOf("ctx", 16, ctype.Member{Name: "weight", Offset: offset, Type: s})
 	}
 	for name, c := range map[string]struct {
-		want, have *Shape
+		want, have *ctype.Shape
 		diff       Difference
 	}{
 		"missing": {
-			member(8, u32), structOf("ctx", 16, Member{Name: "weihgt", Type: u32}),
+			member(8, u32), structOf("ctx", 16, ctype.Member{Name: "weihgt", Type: u32}),
 			Difference{"struct ctx.weight", "+8 u32", `no such member (did you mean "weihgt"?)`},
 		},
 		"retyped": {
@@ -217,15 +220,15 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 			Difference{"struct ctx.weight", "u64[2]", "u64[1]"},
 		},
 		"another enumerator": {
-			member(0, enumOf(EnumValue{"RUNNING", 1})), member(0, enumOf(EnumValue{"RUNNING", 2})),
+			member(0, enumOf(ctype.EnumValue{Name: "RUNNING", Value: 1})), member(0, enumOf(ctype.EnumValue{Name: "RUNNING", Value: 2})),
 			Difference{"enum state", "RUNNING = 1", "RUNNING = 2"},
 		},
 		"no such enumerator": {
-			member(0, enumOf(EnumValue{"RUNNING", 1})), member(0, enumOf()),
+			member(0, enumOf(ctype.EnumValue{Name: "RUNNING", Value: 1})), member(0, enumOf()),
 			Difference{"enum state", "enumerator RUNNING", "none of that name"},
 		},
 		"damaged": {
-			member(8, u32), &Shape{Kind: KindStruct, Name: "ctx", Size: 8, Members: []Member{{Name: "weight", Offset: 6, Type: u32}}},
+			member(8, u32), &ctype.Shape{Kind: ctype.KindStruct, Name: "ctx", Size: 8, Members: []ctype.Member{{Name: "weight", Offset: 6, Type: u32}}},
 			Difference{"value", "struct ctx", "a damaged type: ctx.weight: ends at byte 10 of 8"},
 		},
 		"a wide integer resized": {
@@ -243,8 +246,8 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 }
 
 func TestNarrowedValuesMustFit(t *testing.T) {
-	want := structOf("s", 4, Member{Name: "n", Type: u32})
-	have := structOf("s", 8, Member{Name: "n", Type: u64})
+	want := structOf("s", 4, ctype.Member{Name: "n", Type: u32})
+	have := structOf("s", 8, ctype.Member{Name: "n", Type: u64})
 	c := newComparison(false)
 	p, ok := c.plan("s", want, have)
 	require.True(t, ok)
@@ -258,7 +261,7 @@ func TestNarrowedValuesMustFit(t *testing.T) {
 
 func TestSignChangesMustFit(t *testing.T) {
 	for _, c := range []struct {
-		want, have *Shape
+		want, have *ctype.Shape
 		raw        []byte
 		fits       bool
 	}{
@@ -277,10 +280,10 @@ func TestSignChangesMustFit(t *testing.T) {
 // A big-endian guest's union whose members divide its bytes differently has no
 // little-endian layout that is right for all of them.
 func TestUnionsThatCannotBeRearrangedAreRefused(t *testing.T) {
-	mixed := unionOf(Member{Name: "whole", Type: u64}, Member{Name: "half", Type: u32})
-	same := unionOf(Member{Name: "a", Type: u64}, Member{Name: "b", Type: ptr})
+	mixed := unionOf(ctype.Member{Name: "whole", Type: u64}, ctype.Member{Name: "half", Type: u32})
+	same := unionOf(ctype.Member{Name: "a", Type: u64}, ctype.Member{Name: "b", Type: ptr})
 	for _, c := range []struct {
-		union     *Shape
+		union     *ctype.Shape
 		bigEndian bool
 		ok        bool
 	}{
@@ -295,9 +298,9 @@ func TestUnionsThatCannotBeRearrangedAreRefused(t *testing.T) {
 }
 
 func TestMembersAreFoundWhereverTheyAreNested(t *testing.T) {
-	flat := structOf("s", 8, Member{Name: "a", Type: u32}, Member{Name: "b", Offset: 4, Type: u32})
-	nested := structOf("s", 16, Member{Offset: 8, Type: unionOf(Member{Type: structOf("", 8,
-		Member{Name: "b", Type: u32}, Member{Name: "a", Offset: 4, Type: u32})})})
+	flat := structOf("s", 8, ctype.Member{Name: "a", Type: u32}, ctype.Member{Name: "b", Offset: 4, Type: u32})
+	nested := structOf("s", 16, ctype.Member{Offset: 8, Type: unionOf(ctype.Member{Type: structOf("", 8,
+		ctype.Member{Name: "b", Type: u32}, ctype.Member{Name: "a", Offset: 4, Type: u32})})})
 	c := newComparison(false)
 	p, ok := c.plan("s", flat, nested)
 	require.True(t, ok, "%v", c.differences)
@@ -324,16 +327,16 @@ func FuzzBits(f *testing.F) {
 
 // Structs that the kernel keeps in values have no members in BTF, or one array.
 func TestWordsWithoutNamesMoveWithTheirMember(t *testing.T) {
-	u64 := &Shape{Kind: KindInt, Name: "u64", Size: 8}
-	bare := &Shape{Kind: KindStruct, Name: "bpf_timer", Size: 16}
-	opaque := &Shape{Kind: KindStruct, Name: "bpf_timer", Size: 16, Members: []Member{
-		{Name: "__opaque", Type: &Shape{Kind: KindArray, Elem: u64, Len: 2, Size: 16}},
+	u64 := &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
+	bare := &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_timer", Size: 16}
+	opaque := &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_timer", Size: 16, Members: []ctype.Member{
+		{Name: "__opaque", Type: &ctype.Shape{Kind: ctype.KindArray, Elem: u64, Len: 2, Size: 16}},
 	}}
-	value := func(timer *Shape, at int) *Shape {
-		return &Shape{Kind: KindStruct, Name: "v", Size: 24, Members: []Member{{Name: "timer", Offset: at, Type: timer}}}
+	value := func(timer *ctype.Shape, at int) *ctype.Shape {
+		return &ctype.Shape{Kind: ctype.KindStruct, Name: "v", Size: 24, Members: []ctype.Member{{Name: "timer", Offset: at, Type: timer}}}
 	}
 	src := []byte("........0123456789abcdef")
-	for name, pair := range map[string][2]*Shape{
+	for name, pair := range map[string][2]*ctype.Shape{
 		"on neither side": {bare, bare}, "generated": {opaque, bare}, "in the guest": {bare, opaque}, "on both": {opaque, opaque},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
@@ -24,7 +25,7 @@ type FieldNotFound struct {
 
 func (e *FieldNotFound) Error() string {
 	there := "; it has no members at all"
-	if same := sameNamed(e.Component, e.Available); len(same) > 0 {
+	if same := ctype.SameNamed(e.Component, e.Available); len(same) > 0 {
 		return fmt.Sprintf("%s is a %s, which has %s called %s, as static variables of objects that were linked can be: say which, %s",
 			placeName(e.Walked), e.Type, errtext.Count(len(same), "variable", "variables"), quote(e.Component), errtext.List(same))
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
@@ -19,7 +20,7 @@ type encoder struct {
 	queue  []pending           // objects that have a place in the heap, and no bytes yet
 	root   string              // the entry or section that is encoded, or that leads to it
 
-	types []*Shape          // in which the objects of lists and trees are found
+	types []*ctype.Shape    // in which the objects of lists and trees are found
 	links map[uint64][]byte // nodes of those, by their address
 	base  uint64            // address of what is encoded
 	room  int               // capacity of its bytes
@@ -34,7 +35,7 @@ type placeKey struct {
 // pending is an object that is still to be encoded.
 type pending struct {
 	value  reflect.Value
-	shape  *Shape
+	shape  *ctype.Shape
 	offset int    // in the heap
 	root   string // what leads to it
 }
@@ -56,7 +57,7 @@ func within(path string, err error) error {
 
 // value writes v, which has the shape s, into b. The bytes of b that belong to
 // it are zero before.
-func (e *encoder) value(v reflect.Value, s *Shape, b []byte) error {
+func (e *encoder) value(v reflect.Value, s *ctype.Shape, b []byte) error {
 	u := s.Underlying()
 	if v.IsZero() {
 		return nil
@@ -65,20 +66,20 @@ func (e *encoder) value(v reflect.Value, s *Shape, b []byte) error {
 	case reflect.Bool:
 		b[0] = 1
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Int:
-		return e.integer(uint64(v.Int()), true, intPlace{bits: 8 * u.Size, signed: u.Signed}, b)
+		return e.integer(uint64(v.Int()), true, ctype.IntPlace{Bits: 8 * u.Size, Signed: u.Signed}, b)
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uint:
-		return e.integer(v.Uint(), false, intPlace{bits: 8 * u.Size, signed: u.Signed}, b)
+		return e.integer(v.Uint(), false, ctype.IntPlace{Bits: 8 * u.Size, Signed: u.Signed}, b)
 	case reflect.Float32:
-		intPlace{bits: 32}.store(b, uint64(math.Float32bits(float32(v.Float()))))
+		ctype.IntPlace{Bits: 32}.Store(b, uint64(math.Float32bits(float32(v.Float()))))
 	case reflect.Float64:
-		intPlace{bits: 64}.store(b, math.Float64bits(v.Float()))
+		ctype.IntPlace{Bits: 64}.Store(b, math.Float64bits(v.Float()))
 	case reflect.String:
 		return e.text(v.String(), u, b)
 	case reflect.Array:
 		return e.array(v, u, b)
 	case reflect.Pointer:
 		addr, err := e.place(v, u.Elem)
-		intPlace{bits: 64}.store(b, addr)
+		ctype.IntPlace{Bits: 64}.Store(b, addr)
 		return err
 	case reflect.Struct:
 		return e.structure(v, u, b)
@@ -89,24 +90,24 @@ func (e *encoder) value(v reflect.Value, s *Shape, b []byte) error {
 }
 
 // integer writes an integer or bitfield.
-func (e *encoder) integer(value uint64, signed bool, at intPlace, b []byte) error {
-	if !at.fits(value, signed) {
+func (e *encoder) integer(value uint64, signed bool, at ctype.IntPlace, b []byte) error {
+	if !at.Fits(value, signed) {
 		text := fmt.Sprint(value)
 		if signed {
 			text = fmt.Sprint(int64(value))
 		}
 		kind := "unsigned"
-		if at.signed {
+		if at.Signed {
 			kind = "signed"
 		}
-		return &FixtureError{Err: fmt.Errorf("%s does not fit its %d bits, which are %s", text, at.bits, kind)}
+		return &FixtureError{Err: fmt.Errorf("%s does not fit its %d bits, which are %s", text, at.Bits, kind)}
 	}
-	at.store(b, value)
+	at.Store(b, value)
 	return nil
 }
 
 // text writes a string into a char array, which need not end with a NUL.
-func (e *encoder) text(text string, s *Shape, b []byte) error {
+func (e *encoder) text(text string, s *ctype.Shape, b []byte) error {
 	if len(text) > s.Size {
 		return &FixtureError{Err: fmt.Errorf("%q has %d bytes, and the array %d", text, len(text), s.Size)}
 	}
@@ -120,8 +121,8 @@ func (e *encoder) text(text string, s *Shape, b []byte) error {
 }
 
 // array writes an array, or the bytes of a value that Go has no type for.
-func (e *encoder) array(v reflect.Value, s *Shape, b []byte) error {
-	if s.Kind != KindArray {
+func (e *encoder) array(v reflect.Value, s *ctype.Shape, b []byte) error {
+	if s.Kind != ctype.KindArray {
 		for i := range v.Len() {
 			b[i] = byte(v.Index(i).Uint())
 		}
@@ -137,27 +138,27 @@ func (e *encoder) array(v reflect.Value, s *Shape, b []byte) error {
 }
 
 // structure writes a generated struct, or one of this package's types.
-func (e *encoder) structure(v reflect.Value, s *Shape, b []byte) error {
+func (e *encoder) structure(v reflect.Value, s *ctype.Shape, b []byte) error {
 	if kernel, ok := v.Interface().(kernelStruct); ok {
 		for i, word := range kernel.words() {
-			intPlace{bits: 64}.store(b[8*i:], word)
+			ctype.IntPlace{Bits: 64}.Store(b[8*i:], word)
 		}
 		return nil
 	}
 	switch s.Kind {
-	case KindPointer: // Ptr, FuncPtr
-		intPlace{bits: 64}.store(b, v.Field(0).Uint())
+	case ctype.KindPointer: // Ptr, FuncPtr
+		ctype.IntPlace{Bits: 64}.Store(b, v.Field(0).Uint())
 		return nil
-	case KindInt: // Uint128, Int128
-		intPlace{bits: 64}.store(b, v.Field(0).Uint())
+	case ctype.KindInt: // Uint128, Int128
+		ctype.IntPlace{Bits: 64}.Store(b, v.Field(0).Uint())
 		high := v.Field(1)
 		if high.CanInt() {
-			intPlace{bits: 64}.store(b[8:], uint64(high.Int()))
+			ctype.IntPlace{Bits: 64}.Store(b[8:], uint64(high.Int()))
 			return nil
 		}
-		intPlace{bits: 64}.store(b[8:], high.Uint())
+		ctype.IntPlace{Bits: 64}.Store(b[8:], high.Uint())
 		return nil
-	case KindStruct, KindUnion, KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		fields := s.Fields()
 		if err := e.members(v, fields, b); err != nil {
 			return err
@@ -174,7 +175,7 @@ func (e *encoder) structure(v reflect.Value, s *Shape, b []byte) error {
 
 // flexible writes a flexible array, or the one of a section that can have any length,
 // into the room that there is for it. Of a union other members share that.
-func (e *encoder) flexible(v reflect.Value, m *Member, b []byte) error {
+func (e *encoder) flexible(v reflect.Value, m *ctype.Member, b []byte) error {
 	if v.Kind() != reflect.Slice && (v.Kind() != reflect.String || !m.Type.IsFlexible()) || v.Len() == 0 {
 		return nil // not given, or of a key
 	}
@@ -196,7 +197,7 @@ func (e *encoder) flexible(v reflect.Value, m *Member, b []byte) error {
 }
 
 // elements writes the elements of a slice, or the bytes of a string.
-func (e *encoder) elements(v reflect.Value, elem *Shape, b []byte) error {
+func (e *encoder) elements(v reflect.Value, elem *ctype.Shape, b []byte) error {
 	if v.Kind() == reflect.String {
 		copy(b, v.String())
 		return nil
@@ -211,7 +212,7 @@ func (e *encoder) elements(v reflect.Value, elem *Shape, b []byte) error {
 
 // members writes the fields of a struct. Those of a union share bytes: zero
 // fields are taken as not given, and the others must agree.
-func (e *encoder) members(v reflect.Value, fields []Member, b []byte) error {
+func (e *encoder) members(v reflect.Value, fields []ctype.Member, b []byte) error {
 	var given []int
 	for i := range fields {
 		if kind := v.Field(i).Kind(); v.Field(i).IsZero() || kind == reflect.Slice || kind == reflect.String && fields[i].Type.Size == 0 {
@@ -238,14 +239,14 @@ func (e *encoder) members(v reflect.Value, fields []Member, b []byte) error {
 	return nil
 }
 
-func (e *encoder) member(v reflect.Value, m Member, b []byte) error {
+func (e *encoder) member(v reflect.Value, m ctype.Member, b []byte) error {
 	if typ, node, ok := m.Contains(); ok {
 		return e.graph(v, m.Type.Underlying(), typ, node, b[m.Offset:m.Offset+m.Type.Size])
 	}
 	if m.Bits == 0 {
 		return e.value(v, m.Type, m.Bytes(b))
 	}
-	at := m.intPlace(false)
+	at := m.IntPlace(false)
 	switch {
 	case v.Kind() == reflect.Bool:
 		return e.integer(1, false, at, b[m.Offset:])
@@ -256,10 +257,10 @@ func (e *encoder) member(v reflect.Value, m Member, b []byte) error {
 }
 
 // sharing returns which of the given members shares bits with member i, or -1.
-func sharing(fields []Member, given []int, i int) int {
-	first, end := fields[i].extent()
+func sharing(fields []ctype.Member, given []int, i int) int {
+	first, end := fields[i].BitExtent()
 	for _, g := range given {
-		if f, e := fields[g].extent(); f < end && first < e {
+		if f, e := fields[g].BitExtent(); f < end && first < e {
 			return g
 		}
 	}
@@ -268,10 +269,10 @@ func sharing(fields []Member, given []int, i int) int {
 
 // agree tells whether member i, encoded in scratch, has the same bits as the
 // given members in b where they share them.
-func agree(fields []Member, given []int, i int, scratch, b []byte) bool {
-	first, end := fields[i].extent()
+func agree(fields []ctype.Member, given []int, i int, scratch, b []byte) bool {
+	first, end := fields[i].BitExtent()
 	for _, g := range given {
-		f, e := fields[g].extent()
+		f, e := fields[g].BitExtent()
 		for bit := max(first, f); bit < min(end, e); bit++ {
 			if (scratch[bit/8]^b[bit/8])>>(bit%8)&1 != 0 {
 				return false
@@ -283,7 +284,7 @@ func agree(fields []Member, given []int, i int, scratch, b []byte) bool {
 
 // place returns the guest address of what a Go pointer leads to. What has none
 // gets one in the heap, and is encoded by finish: lists can be long.
-func (e *encoder) place(p reflect.Value, s *Shape) (uint64, error) {
+func (e *encoder) place(p reflect.Value, s *ctype.Shape) (uint64, error) {
 	key := placeKey{p.Pointer(), p.Type().Elem()}
 	if addr, known := e.placed[key]; known {
 		return addr, nil
@@ -312,7 +313,7 @@ func (e *encoder) finish() error {
 		e.root = next.root
 		e.at(heapAddr+uint64(next.offset), b)
 		if err := e.value(next.value, next.shape, b); err != nil {
-			return within(next.root+" -> "+CType(next.shape), err)
+			return within(next.root+" -> "+ctype.Spell(next.shape), err)
 		}
 		copy(e.heap[next.offset:], b)
 	}

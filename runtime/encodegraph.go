@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 	"slices"
 )
@@ -18,7 +19,7 @@ func (e *encoder) at(addr uint64, b []byte) { e.base, e.room = addr, cap(b) }
 func (e *encoder) addr(b []byte) uint64 { return e.base + uint64(e.room-cap(b)) }
 
 // graph writes the head of a list or tree, or an array of them.
-func (e *encoder) graph(v reflect.Value, head *Shape, typ, node string, b []byte) error {
+func (e *encoder) graph(v reflect.Value, head *ctype.Shape, typ, node string, b []byte) error {
 	if v.Kind() == reflect.Array {
 		elem := head.Elem.Underlying()
 		for i := range v.Len() {
@@ -32,7 +33,7 @@ func (e *encoder) graph(v reflect.Value, head *Shape, typ, node string, b []byte
 	if !ok || len(g.givenNodes()) == 0 {
 		return e.value(v, head, b)
 	}
-	i := slices.IndexFunc(e.types, func(s *Shape) bool { return s.Kind == KindStruct && s.Name == typ })
+	i := slices.IndexFunc(e.types, func(s *ctype.Shape) bool { return s.Kind == ctype.KindStruct && s.Name == typ })
 	if i < 0 {
 		return &FixtureError{Err: fmt.Errorf("its objects are of a struct %s that is not generated", typ)}
 	}
@@ -54,7 +55,7 @@ func (e *encoder) graph(v reflect.Value, head *Shape, typ, node string, b []byte
 }
 
 // placeNodes returns the addresses of the nodes in objects.
-func (e *encoder) placeNodes(objects []reflect.Value, s *Shape, at uint64) ([]uint64, error) {
+func (e *encoder) placeNodes(objects []reflect.Value, s *ctype.Shape, at uint64) ([]uint64, error) {
 	if e.links == nil {
 		e.links = make(map[uint64][]byte)
 	}

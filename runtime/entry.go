@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
@@ -48,7 +49,7 @@ func (e *Entry) value() Value {
 	}
 	v.shape, v.data, v.addr = shape, data, addr
 	if shape != nil {
-		v.data = data[:shape.extent(data):shape.extent(data)]
+		v.data = data[:shape.Extent(data):shape.Extent(data)]
 	}
 	return v
 }
@@ -87,12 +88,12 @@ func (e Entry) Key() Value {
 
 // Keys that are not in the guest's memory.
 var (
-	indexShape = &Shape{Kind: KindInt, Name: "u32", Size: 4}
-	pidShape   = &Shape{Kind: KindInt, Name: "s32", Size: 4, Signed: true}
+	indexShape = &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}
+	pidShape   = &ctype.Shape{Kind: ctype.KindInt, Name: "s32", Size: 4, Signed: true}
 )
 
 // number returns a key that the snapshot does not hold as bytes.
-func (e *Entry) number(s *Shape, n uint32) Value {
+func (e *Entry) number(s *ctype.Shape, n uint32) Value {
 	var order binary.ByteOrder = binary.LittleEndian
 	if e.m.r.snapshot.Guest.BigEndian {
 		order = binary.BigEndian

@@ -1,8 +1,15 @@
 package runtime
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+)
 
 // This file makes the String of values of generated enums.
+
+// Flag is an enumerator that is one bit.
+type Flag = ctype.Flag
 
 // Unnamed is the String of a value that its enum has no name for:
 // "policy(17)".
@@ -17,16 +24,16 @@ func Unnamed[T int64 | uint64](enum string, value T) string {
 // its own: "SCX_ENQ_WAKEUP|SCX_ENQ_HEAD". Bits without a name are a number
 // behind the others. flags are in ascending order.
 func JoinFlags(enum string, value uint64, flags []Flag) string {
-	if text, ok := joinFlags(value, flags); ok {
+	if text, ok := ctype.FlagText(value, flags); ok {
 		return text
 	}
 	return enum + "(" + strconv.FormatUint(value, 10) + ")"
 }
 
-// JoinTags is the String of a value of an enum with [Shape.TopFlags] that has no name
+// JoinTags is the String of a value of an enum with [ctype.Shape.TopFlags] that has no name
 // of its own: "SCX_DSQ_LOCAL_ON|3".
 func JoinTags(enum string, value uint64, tags []Flag) string {
-	if text, ok := joinTags(value, tags); ok {
+	if text, ok := ctype.TagText(value, tags); ok {
 		return text
 	}
 	return Unnamed(enum, value)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"hash/crc32"
 	"io"
 	"os"
@@ -146,8 +147,8 @@ func padding(offset int64) int { return int(-offset & (blockAlign - 1)) }
 type fileEncoder struct {
 	blocks   [][]byte
 	programs map[*Program]int
-	writers  []*ShapeWriter // of the programs
-	orphans  ShapeWriter    // shapes of maps without a program, and of the kernel's objects
+	writers  []*ctype.Writer // of the programs
+	orphans  ctype.Writer    // shapes of maps without a program, and of the kernel's objects
 }
 
 func (e *fileEncoder) add(block []byte) int {
@@ -260,7 +261,7 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	}
 	for i, p := range s.Programs {
 		e.programs[p] = i + 1
-		w := new(ShapeWriter)
+		w := new(ctype.Writer)
 		e.writers = append(e.writers, w)
 		out := fileProgram{BTFID: p.BTFID, Name: p.Name, Refs: make([]string, len(p.Shapes))}
 		for i, shape := range p.Shapes {
@@ -346,7 +347,7 @@ func (e *fileEncoder) mapDocument(m *Map) fileMap {
 	return f
 }
 
-func ref(w *ShapeWriter, s *Shape) string {
+func ref(w *ctype.Writer, s *ctype.Shape) string {
 	if s == nil {
 		return ""
 	}

@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 // sampleSnapshot has one of everything that a file stores.
 func sampleSnapshot() *Snapshot {
 	program := &Program{BTFID: 7, Name: "tally"}
-	value := structOf("ctx", 8, Member{Name: "weight", Type: u32}, Member{Name: "next", Offset: 4, Type: u32})
-	program.Shapes = []*Shape{value}
+	value := structOf("ctx", 8, ctype.Member{Name: "weight", Type: u32}, ctype.Member{Name: "next", Offset: 4, Type: u32})
+	program.Shapes = []*ctype.Shape{value}
 	return &Snapshot{
 		Name:     "after_spawn",
 		Taken:    time.Date(2026, 11, 23, 14, 55, 0, 123456789, time.UTC),
@@ -52,8 +55,8 @@ func sampleSnapshot() *Snapshot {
 
 // kernelTask is a struct task_struct with a member of the program's u32, and one
 // more.
-func kernelTask(u32 *Shape) *Shape {
-	return &Shape{Kind: KindStruct, Name: "task_struct", Size: 8, Members: []Member{{Name: "pid", Type: u32}, {Name: "flags", Offset: 4, Type: u32}}}
+func kernelTask(u32 *ctype.Shape) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: "task_struct", Size: 8, Members: []ctype.Member{{Name: "pid", Type: u32}, {Name: "flags", Offset: 4, Type: u32}}}
 }
 
 func fileOf(t testing.TB, s *Snapshot) []byte {
@@ -76,18 +79,18 @@ func TestSnapshotsSurviveFiles(t *testing.T) {
 		g := got.Maps[i]
 		for _, p := range []pair{{m.Key, g.Key}, {m.Value, g.Value}} {
 			require.Equal(t, p.want == nil, p.have == nil, m.Name)
-			requireSameShape(t, p.want, p.have)
+			require.Empty(t, shapetest.Difference(p.want, p.have))
 		}
 		// Maps share the shapes and the program of the snapshot.
 		require.Equal(t, m.Program == want.Programs[0], g.Program == got.Programs[0])
 		m.Key, m.Value, m.Program, g.Key, g.Value, g.Program = nil, nil, nil, nil, nil, nil
 		require.Equal(t, m, g)
 	}
-	requireSameShape(t, want.Programs[0].Shapes[0], got.Programs[0].Shapes[0])
+	require.Empty(t, shapetest.Difference(want.Programs[0].Shapes[0], got.Programs[0].Shapes[0]))
 	for i := range want.Kernel {
 		w, g := &want.Kernel[i], &got.Kernel[i]
 		require.Equal(t, w.Type == nil, g.Type == nil, w.Reason)
-		requireSameShape(t, w.Type, g.Type)
+		require.Empty(t, shapetest.Difference(w.Type, g.Type))
 		w.Type, g.Type = nil, nil
 	}
 	want.Programs, got.Programs, want.Maps, got.Maps = nil, nil, nil, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"hash/crc32"
 	"slices"
 	"time"
@@ -32,8 +33,8 @@ func parseFile(data []byte) (*Snapshot, error) {
 
 type fileDecoder struct {
 	blocks  [][]byte
-	tables  []*ShapeTable // of the programs
-	orphans *ShapeTable
+	tables  []*ctype.Table // of the programs
+	orphans *ctype.Table
 }
 
 // parseBlocks checks the header and the blocks. They lie behind each other in
@@ -137,7 +138,7 @@ func (d *fileDecoder) kernel(f *fileSnapshot) ([]KernelObject, error) {
 	var objects []KernelObject
 	for i := range f.Kernel {
 		o := &f.Kernel[i]
-		shape, err := d.orphans.optional(o.Type)
+		shape, err := d.orphans.Optional(o.Type)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("object %q of the kernel: %w", o.Name, err)
@@ -157,12 +158,12 @@ func (d *fileDecoder) kernel(f *fileSnapshot) ([]KernelObject, error) {
 	return objects, nil
 }
 
-func (d *fileDecoder) table(block int) (*ShapeTable, error) {
+func (d *fileDecoder) table(block int) (*ctype.Table, error) {
 	text, err := d.block(block)
 	if err != nil {
 		return nil, err
 	}
-	return ParseShapes(string(text))
+	return ctype.Parse(string(text))
 }
 
 func (d *fileDecoder) program(f *fileProgram) (*Program, error) {
@@ -172,7 +173,7 @@ func (d *fileDecoder) program(f *fileProgram) (*Program, error) {
 	}
 	d.tables = append(d.tables, table)
 	p := &Program{BTFID: f.BTFID, Name: f.Name}
-	p.Shapes, err = table.all(f.Refs)
+	p.Shapes, err = table.Resolve(f.Refs)
 	return p, err
 }
 
@@ -202,11 +203,11 @@ func (d *fileDecoder) mapOf(s *Snapshot, f *fileMap) (*Map, error) {
 	return m, m.check()
 }
 
-func (d *fileDecoder) columns(m *Map, f *fileMap, table *ShapeTable) (err error) {
-	if m.Key, err = table.optional(f.Key); err != nil {
+func (d *fileDecoder) columns(m *Map, f *fileMap, table *ctype.Table) (err error) {
+	if m.Key, err = table.Optional(f.Key); err != nil {
 		return err
 	}
-	if m.Value, err = table.optional(f.Value); err != nil {
+	if m.Value, err = table.Optional(f.Value); err != nil {
 		return err
 	}
 	if m.Keys, err = d.block(f.Keys); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -198,7 +199,7 @@ func (f *fixture) addSection(i int, given any) {
 	shape := f.shapes.sections[i]
 	if last, ok := shape.Resizable(); ok && given != nil {
 		if v := reflect.ValueOf(given).Elem().Field(last); v.Kind() == reflect.Slice || v.Kind() == reflect.String {
-			shape = shape.lengthened(v.Len())
+			shape = shape.Lengthened(v.Len())
 			f.program.Shapes[len(f.shapes.types)+i] = shape
 		}
 	}
@@ -263,7 +264,7 @@ func (f *fixture) addStructOps(m *Map, v reflect.Value) error {
 	const header = 64 // struct bpf_struct_ops_common_value, padded to a cache line
 	ops := m.Value
 	m.KeySize, m.ValueSize = 4, header+ops.Size
-	m.Value = &Shape{Kind: KindStruct, Name: "bpf_struct_ops_" + ops.Name, Size: m.ValueSize, Members: []Member{
+	m.Value = &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_struct_ops_" + ops.Name, Size: m.ValueSize, Members: []ctype.Member{
 		{Name: "data", Offset: header, Type: ops},
 	}}
 	t := f.add(m, 1)
@@ -336,7 +337,7 @@ func (f *fixture) key(m *Map, name string, v reflect.Value) (key, error) {
 		return key{owner: k, text: fmt.Sprintf("pid=%d", k.PID)}, nil
 	case netip.Prefix:
 		raw := make([]byte, prefixLenSize, prefixLenSize+16)
-		intPlace{bits: 32}.store(raw, uint64(k.Bits()))
+		ctype.IntPlace{Bits: 32}.Store(raw, uint64(k.Bits()))
 		raw = append(raw, k.Masked().Addr().AsSlice()...)
 		if len(raw) != m.KeySize || !k.IsValid() {
 			return key{}, &FixtureError{Path: name, Err: fmt.Errorf("%v does not fit its keys, which are prefixes of addresses of %d bits", k, 8*(m.KeySize-prefixLenSize))}

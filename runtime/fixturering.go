@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 )
 
@@ -10,7 +11,7 @@ import (
 // record is one that is still to be encoded.
 type record struct {
 	value reflect.Value
-	shape *Shape
+	shape *ctype.Shape
 	addr  uint64
 	data  []byte // behind the header
 	path  string
@@ -22,7 +23,7 @@ func (f *fixture) addRing(m *Map, l *MapLayout, given reflect.Value) {
 	if !given.IsValid() {
 		return
 	}
-	var shape *Shape
+	var shape *ctype.Shape
 	if l.Value != "" {
 		shape = f.shapes.types[f.shapes.index[l.Value]]
 	}
@@ -35,7 +36,7 @@ func (f *fixture) addRing(m *Map, l *MapLayout, given reflect.Value) {
 			size = v.Len()
 		}
 		raw := make([]byte, recordHeader+size)
-		intPlace{bits: 32}.store(raw, uint64(size))
+		ctype.IntPlace{Bits: 32}.Store(raw, uint64(size))
 		t.Extents = append(t.Extents, Extent{Addr: f.next, Data: raw})
 		if shape == nil {
 			copy(raw[recordHeader:], v.Bytes())

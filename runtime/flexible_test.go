@@ -5,15 +5,17 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // flexibleShape is a struct of a count and, at offset, elements of size bytes.
-func flexibleShape(size, offset, elemSize int) *Shape {
-	count := &Shape{Kind: KindInt, Name: "u32", Size: 4}
-	elem := &Shape{Kind: KindInt, Name: "elem", Size: elemSize}
-	return &Shape{Kind: KindStruct, Name: "flexible", Size: size, Members: []Member{
+func flexibleShape(size, offset, elemSize int) *ctype.Shape {
+	count := &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}
+	elem := &ctype.Shape{Kind: ctype.KindInt, Name: "elem", Size: elemSize}
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: "flexible", Size: size, Members: []ctype.Member{
 		{Name: "n", Type: count},
-		{Name: "items", Offset: offset, Type: &Shape{Kind: KindArray, Elem: elem}},
+		{Name: "items", Offset: offset, Type: &ctype.Shape{Kind: ctype.KindArray, Elem: elem}},
 	}}
 }
 
@@ -49,21 +51,23 @@ func TestFlexibleArraysOfTheSameLayoutStay(t *testing.T) {
 }
 
 func TestOpenEndedIsWhatEndsInAFlexibleArray(t *testing.T) {
-	u32 := &Shape{Kind: KindInt, Name: "u32", Size: 4}
+	u32 := &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}
 	flex := flexibleShape(4, 4, 8)
-	structOf := func(members ...Member) *Shape { return &Shape{Kind: KindStruct, Size: 12, Members: members} }
+	structOf := func(members ...ctype.Member) *ctype.Shape {
+		return &ctype.Shape{Kind: ctype.KindStruct, Size: 12, Members: members}
+	}
 	for name, tt := range map[string]struct {
-		shape *Shape
+		shape *ctype.Shape
 		want  bool
 	}{
 		"last":                       {flex, true},
-		"something behind":           {structOf(append(flex.Members[:2:2], Member{Name: "behind", Offset: 4, Type: u32})...), false},
+		"something behind":           {structOf(append(flex.Members[:2:2], ctype.Member{Name: "behind", Offset: 4, Type: u32})...), false},
 		"within another":             {flexibleShape(8, 2, 1), false},
-		"in the last member":         {structOf(Member{Name: "a", Type: u32}, Member{Name: "b", Offset: 4, Type: flex}), true},
-		"in the first":               {structOf(Member{Name: "a", Type: flex}, Member{Name: "b", Offset: 4, Type: u32}), false},
-		"in a union":                 {&Shape{Kind: KindUnion, Size: 4, Members: []Member{{Name: "a", Type: flex}, {Name: "b", Type: u32}}}, true},
-		"a typedef":                  {&Shape{Kind: KindTypedef, Elem: flex, Size: 4}, true},
-		"an array of open-ended":     {&Shape{Kind: KindArray, Elem: flex, Len: 2, Size: 8}, false},
+		"in the last member":         {structOf(ctype.Member{Name: "a", Type: u32}, ctype.Member{Name: "b", Offset: 4, Type: flex}), true},
+		"in the first":               {structOf(ctype.Member{Name: "a", Type: flex}, ctype.Member{Name: "b", Offset: 4, Type: u32}), false},
+		"in a union":                 {&ctype.Shape{Kind: ctype.KindUnion, Size: 4, Members: []ctype.Member{{Name: "a", Type: flex}, {Name: "b", Type: u32}}}, true},
+		"a typedef":                  {&ctype.Shape{Kind: ctype.KindTypedef, Elem: flex, Size: 4}, true},
+		"an array of open-ended":     {&ctype.Shape{Kind: ctype.KindArray, Elem: flex, Len: 2, Size: 8}, false},
 		"a union that has no end":    {endless(), false},
 		"elements without any bytes": {flexibleShape(4, 4, 0), false},
 	} {
@@ -72,26 +76,26 @@ func TestOpenEndedIsWhatEndsInAFlexibleArray(t *testing.T) {
 }
 
 // endless returns a union that would take forever to look through.
-func endless() *Shape {
-	s := &Shape{Kind: KindInt, Size: 4}
+func endless() *ctype.Shape {
+	s := &ctype.Shape{Kind: ctype.KindInt, Size: 4}
 	for range 64 {
-		s = &Shape{Kind: KindUnion, Size: 4, Members: []Member{{Name: "a", Type: s}, {Name: "b", Type: s}}}
+		s = &ctype.Shape{Kind: ctype.KindUnion, Size: 4, Members: []ctype.Member{{Name: "a", Type: s}, {Name: "b", Type: s}}}
 	}
 	return s
 }
 
 // A member of a union has the room of the union, and goes on as far as that does.
 func TestRoomOfFlexibleArraysInUnions(t *testing.T) {
-	u32 := &Shape{Kind: KindInt, Name: "u32", Size: 4}
-	words := &Shape{Kind: KindArray, Elem: u32}
-	union := &Shape{Kind: KindUnion, Size: 8, Members: []Member{
-		{Name: "fixed", Type: &Shape{Kind: KindArray, Elem: u32, Len: 2, Size: 8}}, {Name: "words", Type: words},
+	u32 := &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}
+	words := &ctype.Shape{Kind: ctype.KindArray, Elem: u32}
+	union := &ctype.Shape{Kind: ctype.KindUnion, Size: 8, Members: []ctype.Member{
+		{Name: "fixed", Type: &ctype.Shape{Kind: ctype.KindArray, Elem: u32, Len: 2, Size: 8}}, {Name: "words", Type: words},
 	}}
-	last := &Shape{Kind: KindStruct, Size: 12, Members: []Member{{Name: "n", Type: u32}, {Type: union, Offset: 4}}}
-	first := &Shape{Kind: KindStruct, Size: 12, Members: []Member{{Type: union}, {Name: "n", Type: u32, Offset: 8}}}
+	last := &ctype.Shape{Kind: ctype.KindStruct, Size: 12, Members: []ctype.Member{{Name: "n", Type: u32}, {Type: union, Offset: 4}}}
+	first := &ctype.Shape{Kind: ctype.KindStruct, Size: 12, Members: []ctype.Member{{Type: union}, {Name: "n", Type: u32, Offset: 8}}}
 	raw := make([]byte, 20)
 	for name, tt := range map[string]struct {
-		shape *Shape
+		shape *ctype.Shape
 		field int
 		want  int
 	}{

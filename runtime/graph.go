@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
 	"reflect"
 	"slices"
@@ -22,18 +23,18 @@ const maxNodes = 1 << 20
 type graphWalk struct {
 	mem       *memory
 	bigEndian bool
-	at        int    // where in an object its node is, in bytes
-	elem      *Shape // of the objects
+	at        int          // where in an object its node is, in bytes
+	elem      *ctype.Shape // of the objects
 	seen      map[uint64]bool
 	objects   []uint64 // canonical addresses, in order
 }
 
 // words reads the first words of what is at an address.
-func (w *graphWalk) words(addr uint64, n int) (words [treeWords]uint64, ok bool) {
+func (w *graphWalk) words(addr uint64, n int) (words [ctype.TreeWords]uint64, ok bool) {
 	raw, ok := w.mem.read(w.mem.canonical(addr), 8*n)
 	for i := range n {
 		if ok {
-			words[i] = intPlace{bits: 64, bigEndian: w.bigEndian}.load(raw[8*i:][:8])
+			words[i] = ctype.IntPlace{Bits: 64, BigEndian: w.bigEndian}.Load(raw[8*i:][:8])
 		}
 	}
 	return words, ok
@@ -41,14 +42,14 @@ func (w *graphWalk) words(addr uint64, n int) (words [treeWords]uint64, ok bool)
 
 // node reads a node, and notes the object that it is in. It fails at one that
 // was there before.
-func (w *graphWalk) node(addr uint64, n int) (words [treeWords]uint64, err error) {
+func (w *graphWalk) node(addr uint64, n int) (words [ctype.TreeWords]uint64, err error) {
 	words, ok := w.words(addr, n)
 	object := addr - uint64(w.at)
 	switch {
 	case !ok:
 		return words, w.missing(object)
 	case w.seen[addr]:
-		return words, &Contradiction{Addr: object, Type: CType(w.elem), Found: "a node that was passed before: the links go around in a circle"}
+		return words, &Contradiction{Addr: object, Type: ctype.Spell(w.elem), Found: "a node that was passed before: the links go around in a circle"}
 	case len(w.seen) >= maxNodes:
 		return words, &NotFollowed{Addr: object, Reason: fmt.Sprintf("there are more than %d nodes before it", maxNodes)}
 	}
@@ -61,7 +62,7 @@ func (w *graphWalk) missing(object uint64) error {
 	if o := w.mem.lost[object]; o != nil {
 		return o.err()
 	}
-	return &NotCaptured{Addr: object, Type: CType(w.elem)}
+	return &NotCaptured{Addr: object, Type: ctype.Spell(w.elem)}
 }
 
 func (w *graphWalk) add(addr uint64) {
@@ -76,7 +77,7 @@ func (w *graphWalk) list(first, last uint64) error {
 		return nil // first is the head itself
 	}
 	for addr := first; ; {
-		links, err := w.node(addr, listWords)
+		links, err := w.node(addr, ctype.ListWords)
 		if err != nil {
 			return err
 		}
@@ -86,7 +87,7 @@ func (w *graphWalk) list(first, last uint64) error {
 		case addr == last || next == owner:
 			return nil
 		case next == 0:
-			return &Contradiction{Addr: addr - uint64(w.at), Type: CType(w.elem), Found: "a node that is in no list: it leads to NULL"}
+			return &Contradiction{Addr: addr - uint64(w.at), Type: ctype.Spell(w.elem), Found: "a node that is in no list: it leads to NULL"}
 		}
 		addr = next
 	}
@@ -98,7 +99,7 @@ func (w *graphWalk) tree(root uint64) error {
 	var above []step // nodes whose left side is being looked at
 	for addr := root; addr != 0 || len(above) > 0; {
 		for addr != 0 {
-			links, err := w.node(addr, treeWords)
+			links, err := w.node(addr, ctype.TreeWords)
 			if err != nil {
 				return err
 			}
@@ -114,7 +115,7 @@ func (w *graphWalk) tree(root uint64) error {
 }
 
 // walk goes through the list or tree of a head.
-func (w *graphWalk) walk(head *Shape, first, last uint64) error {
+func (w *graphWalk) walk(head *ctype.Shape, first, last uint64) error {
 	w.seen = make(map[uint64]bool)
 	if head.Name == "bpf_rb_root" {
 		return w.tree(first)
@@ -132,7 +133,7 @@ type nodes[T any] struct {
 }
 
 // objects ranges over the objects, and fails where the links lead nowhere.
-func (n *nodes[T]) objects(head *Shape, first, last Address) iter.Seq[*T] {
+func (n *nodes[T]) objects(head *ctype.Shape, first, last Address) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		if n == nil {
 			return
@@ -148,20 +149,20 @@ func (n *nodes[T]) objects(head *Shape, first, last Address) iter.Seq[*T] {
 			}
 		}
 		if err != nil {
-			n.b.fail(&Error{Op: "All", Path: "(list of " + CType(n.b.shapes.types[n.typ]) + ")", Addr: uint64(first), Err: err})
+			n.b.fail(&Error{Op: "All", Path: "(list of " + ctype.Spell(n.b.shapes.types[n.typ]) + ")", Addr: uint64(first), Err: err})
 		}
 	}
 }
 
-func (n *nodes[T]) walk(head *Shape, first, last uint64) (*graphWalk, error) {
+func (n *nodes[T]) walk(head *ctype.Shape, first, last uint64) (*graphWalk, error) {
 	b, bound := n.b, &n.b.types[n.typ]
 	w := &graphWalk{mem: &b.memory, bigEndian: b.snapshot.Guest.BigEndian, elem: b.shapes.types[n.typ]}
 	if bound.shape == nil {
-		return w, &NotBound{Type: CType(w.elem), Reason: bound.why}
+		return w, &NotBound{Type: ctype.Spell(w.elem), Reason: bound.why}
 	}
 	at, ok := bound.shape.Underlying().NodeAt(n.member)
 	if !ok {
-		return w, &NotBound{Type: CType(w.elem), Reason: "it has no member " + n.member + " in the guest"}
+		return w, &NotBound{Type: ctype.Spell(w.elem), Reason: "it has no member " + n.member + " in the guest"}
 	}
 	w.at = at
 	b.memory.load(b.snapshot)
@@ -183,8 +184,8 @@ type Tree[T any] struct {
 }
 
 var (
-	listHead = &Shape{Kind: KindStruct, Name: "bpf_list_head", Size: headSize}
-	treeRoot = &Shape{Kind: KindStruct, Name: "bpf_rb_root", Size: headSize}
+	listHead = &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_list_head", Size: ctype.HeadSize}
+	treeRoot = &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_rb_root", Size: ctype.HeadSize}
 )
 
 // ListAt returns a list of objects of type typ of the layout, which their

@@ -1,12 +1,14 @@
 package runtime
 
+import "github.com/ktgen/ktgen/runtime/ctype"
+
 // This file reads lists and trees without generated code: as arrays of the
 // objects in them.
 
 // nodeList is what the head of a list or a tree leads to.
 type nodeList struct {
 	objects []uint64 // canonical addresses
-	elem    *Shape
+	elem    *ctype.Shape
 	err     error // why there are no more; nil at the end
 }
 
@@ -21,14 +23,14 @@ func (n *nodeList) len() int {
 // graphKey names a head that was read before.
 type graphKey struct {
 	addr   uint64
-	member *Member
+	member *ctype.Member
 }
 
 // expand makes an array of the head of a list or tree, if member says what is
 // in it.
-func (v *Value) expand(member *Member) {
+func (v *Value) expand(member *ctype.Member) {
 	head := v.shape.Underlying()
-	if head.Kind == KindArray {
+	if head.Kind == ctype.KindArray {
 		v.heads = member
 		return
 	}
@@ -37,19 +39,19 @@ func (v *Value) expand(member *Member) {
 		return
 	}
 	v.nodes = n
-	v.shape = &Shape{Kind: KindArray, Size: head.Size, Elem: n.elem, Len: n.len()}
+	v.shape = &ctype.Shape{Kind: ctype.KindArray, Size: head.Size, Elem: n.elem, Len: n.len()}
 }
 
 // nodeList goes through a list or tree, once if its address is known. It is nil
 // if what is in it is not described.
-func (v *Value) nodeList(head *Shape, member *Member) *nodeList {
+func (v *Value) nodeList(head *ctype.Shape, member *ctype.Member) *nodeList {
 	r, key := v.root.m.r, graphKey{v.addr, member}
 	if known, ok := r.graphs.Load(key); ok && v.addr != 0 {
 		return known.(*nodeList)
 	}
 	typ, node, _ := member.Contains()
 	elem := r.named(v.root.m.m.Program, typ)
-	if elem == nil || r.layouts.check(elem) != nil {
+	if elem == nil || r.layouts.Check(elem) != nil {
 		return nil
 	}
 	at, ok := elem.NodeAt(node)
@@ -58,9 +60,9 @@ func (v *Value) nodeList(head *Shape, member *Member) *nodeList {
 	}
 	r.memory.load(r.snapshot)
 	w := graphWalk{mem: &r.memory, bigEndian: r.snapshot.Guest.BigEndian, at: at, elem: elem}
-	word := intPlace{bits: 64, bigEndian: w.bigEndian}
+	word := ctype.IntPlace{Bits: 64, BigEndian: w.bigEndian}
 	n := &nodeList{elem: elem}
-	n.err = w.walk(head, word.load(v.data[:8]), word.load(v.data[8:16]))
+	n.err = w.walk(head, word.Load(v.data[:8]), word.Load(v.data[8:16]))
 	n.objects = w.objects
 	if v.addr != 0 {
 		r.graphs.Store(key, n)
@@ -77,22 +79,22 @@ func (v *Value) enterNode(i int) error {
 	addr := n.objects[i]
 	data, captured := r.memory.value(addr, n.elem)
 	if !captured {
-		return r.memory.missing(&Shape{Kind: KindPointer, Elem: n.elem}, addr, n.elem)
+		return r.memory.missing(&ctype.Shape{Kind: ctype.KindPointer, Elem: n.elem}, addr, n.elem)
 	}
 	v.nodes, v.shape, v.data, v.addr = nil, n.elem, data, addr
 	return nil
 }
 
 // named returns the struct of that name, of a program if that has one, or nil.
-func (r *reader) named(p *Program, name string) *Shape {
+func (r *reader) named(p *Program, name string) *ctype.Shape {
 	if p != nil {
 		for _, s := range p.Shapes {
-			if s != nil && s.Name == name && s.Kind == KindStruct {
+			if s != nil && s.Name == name && s.Kind == ctype.KindStruct {
 				return s
 			}
 		}
 	}
-	if s, err := r.definition(&Shape{Kind: KindFwd, Name: name}); err == nil && s.Kind == KindStruct {
+	if s, err := r.definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name}); err == nil && s.Kind == ctype.KindStruct {
 		return s
 	}
 	return nil

@@ -5,38 +5,39 @@ import (
 	"math"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file makes the snapshot that tests of dynamic reads read: that of a
 // guest with two CPUs that runs the scheduler mysched, after it ran another,
 // oldsched, whose maps are still there.
 
-func integer(name string, size int, signed bool) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindInt, Name: name, Size: size, Signed: signed}
+func integer(name string, size int, signed bool) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindInt, Name: name, Size: size, Signed: signed}
 }
 
-func array(elem *ktrt.Shape, n int) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindArray, Elem: elem, Len: n, Size: n * elem.Size}
+func array(elem *ctype.Shape, n int) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindArray, Elem: elem, Len: n, Size: n * elem.Size}
 }
 
-func pointer(elem *ktrt.Shape) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindPointer, Elem: elem, Size: 8}
+func pointer(elem *ctype.Shape) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindPointer, Elem: elem, Size: 8}
 }
 
-func structure(name string, size int, members ...ktrt.Member) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindStruct, Name: name, Size: size, Members: members}
+func structure(name string, size int, members ...ctype.Member) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: name, Size: size, Members: members}
 }
 
-func section(name string, size int, members ...ktrt.Member) *ktrt.Shape {
-	return &ktrt.Shape{Kind: ktrt.KindSection, Name: name, Size: size, Members: members}
+func section(name string, size int, members ...ctype.Member) *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindSection, Name: name, Size: size, Members: members}
 }
 
-func member(offset int, name string, t *ktrt.Shape) ktrt.Member {
-	return ktrt.Member{Offset: offset, Name: name, Type: t}
+func member(offset int, name string, t *ctype.Shape) ctype.Member {
+	return ctype.Member{Offset: offset, Name: name, Type: t}
 }
 
-func bitfield(offset, first, bits int, name string, t *ktrt.Shape) ktrt.Member {
-	return ktrt.Member{Offset: offset, BitOffset: uint8(first), Bits: uint8(bits), Name: name, Type: t}
+func bitfield(offset, first, bits int, name string, t *ctype.Shape) ctype.Member {
+	return ctype.Member{Offset: offset, BitOffset: uint8(first), Bits: uint8(bits), Name: name, Type: t}
 }
 
 var (
@@ -47,23 +48,23 @@ var (
 	s64    = integer("s64", 8, true)
 	u128   = integer("unsigned __int128", 16, false)
 	s128   = integer("__int128", 16, true)
-	char   = &ktrt.Shape{Kind: ktrt.KindChar, Name: "char", Size: 1, Signed: true}
-	boolT  = &ktrt.Shape{Kind: ktrt.KindBool, Name: "_Bool", Size: 1}
-	single = &ktrt.Shape{Kind: ktrt.KindFloat, Name: "float", Size: 4}
-	double = &ktrt.Shape{Kind: ktrt.KindFloat, Name: "double", Size: 8}
-	long16 = &ktrt.Shape{Kind: ktrt.KindFloat, Name: "long double", Size: 16}
-	void   = &ktrt.Shape{Kind: ktrt.KindVoid}
+	char   = &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1, Signed: true}
+	boolT  = &ctype.Shape{Kind: ctype.KindBool, Name: "_Bool", Size: 1}
+	single = &ctype.Shape{Kind: ctype.KindFloat, Name: "float", Size: 4}
+	double = &ctype.Shape{Kind: ctype.KindFloat, Name: "double", Size: 8}
+	long16 = &ctype.Shape{Kind: ctype.KindFloat, Name: "long double", Size: 16}
+	void   = &ctype.Shape{Kind: ctype.KindVoid}
 
-	policy = &ktrt.Shape{Kind: ktrt.KindEnum, Name: "policy", Size: 4, Values: []ktrt.EnumValue{
+	policy = &ctype.Shape{Kind: ctype.KindEnum, Name: "policy", Size: 4, Values: []ctype.EnumValue{
 		{Name: "POLICY_NORMAL", Value: 0}, {Name: "POLICY_BATCH", Value: 3},
 	}}
-	delta = &ktrt.Shape{Kind: ktrt.KindEnum, Name: "delta", Size: 4, Signed: true, Values: []ktrt.EnumValue{
+	delta = &ctype.Shape{Kind: ctype.KindEnum, Name: "delta", Size: 4, Signed: true, Values: []ctype.EnumValue{
 		{Name: "DELTA_DOWN", Value: math.MaxUint64}, {Name: "DELTA_UP", Value: 1},
 	}}
-	wide = &ktrt.Shape{Kind: ktrt.KindEnum, Name: "wide", Size: 8, Values: []ktrt.EnumValue{
+	wide = &ctype.Shape{Kind: ctype.KindEnum, Name: "wide", Size: 8, Values: []ctype.EnumValue{
 		{Name: "WIDE_TOP", Value: 1 << 63},
 	}}
-	state = &ktrt.Shape{Kind: ktrt.KindEnum, Name: "bpf_struct_ops_state", Size: 4, Values: []ktrt.EnumValue{
+	state = &ctype.Shape{Kind: ctype.KindEnum, Name: "bpf_struct_ops_state", Size: 4, Values: []ctype.EnumValue{
 		{Name: "BPF_STRUCT_OPS_STATE_INIT", Value: 0}, {Name: "BPF_STRUCT_OPS_STATE_INUSE", Value: 1},
 		{Name: "BPF_STRUCT_OPS_STATE_TOBEFREE", Value: 2}, {Name: "BPF_STRUCT_OPS_STATE_READY", Value: 3},
 	}}
@@ -72,7 +73,7 @@ var (
 		member(0, "weight", u32),
 		member(4, "policy", policy),
 		member(8, "", structure("", 8,
-			member(0, "", &ktrt.Shape{Kind: ktrt.KindUnion, Size: 8, Members: []ktrt.Member{
+			member(0, "", &ctype.Shape{Kind: ctype.KindUnion, Size: 8, Members: []ctype.Member{
 				member(0, "whole", u64), member(0, "", structure("", 8, member(0, "lo", u32), member(4, "hi", u32))),
 			}}),
 		)),
@@ -93,14 +94,14 @@ var (
 	)
 )
 
-func newTaskCtx() *ktrt.Shape {
+func newTaskCtx() *ctype.Shape {
 	s := structure("task_ctx", 96)
 	self := pointer(s)
-	s.Members = []ktrt.Member{
+	s.Members = []ctype.Member{
 		member(0, "tid", s64), member(8, "runtime_ns", u64), member(16, "ctx", ctx),
 		member(32, "comm", array(char, 16)), member(48, "leader", self), member(56, "indirect", pointer(self)),
 		member(64, "per_llc", array(u32, 4)), member(80, "rows", pointer(array(u32, 4))),
-		member(88, "cgroup", pointer(&ktrt.Shape{Kind: ktrt.KindFwd, Name: "cgroup"})),
+		member(88, "cgroup", pointer(&ctype.Shape{Kind: ctype.KindFwd, Name: "cgroup"})),
 	}
 	return s
 }
@@ -137,7 +138,7 @@ func (w writer) task(i int) {
 
 // newGuest makes the snapshot. Each call makes another.
 func newGuest() *ktrt.Snapshot {
-	mysched, oldsched := &ktrt.Program{BTFID: 7, Shapes: []*ktrt.Shape{taskCtx, ctx}}, &ktrt.Program{BTFID: 5}
+	mysched, oldsched := &ktrt.Program{BTFID: 7, Shapes: []*ctype.Shape{taskCtx, ctx}}, &ktrt.Program{BTFID: 5}
 	s := &ktrt.Snapshot{
 		Name: "after_spawn", Guest: ktrt.Guest{CPUs: 2}, Programs: []*ktrt.Program{oldsched, mysched},
 	}
@@ -241,7 +242,7 @@ func untyped() *ktrt.Map {
 	return m
 }
 
-func sectionMap(name string, p *ktrt.Program, base uint64, s *ktrt.Shape) *ktrt.Map {
+func sectionMap(name string, p *ktrt.Program, base uint64, s *ctype.Shape) *ktrt.Map {
 	m := columns(&ktrt.Map{Name: name, Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: s.Size, Value: s, Program: p, Base: base}, 1, 1)
 	writer{m.Values}.u64(0, 2)
 	return m

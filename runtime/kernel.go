@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"sync"
 )
@@ -18,8 +19,8 @@ type KernelObject struct {
 	// Type is the program's.
 	Allocated bool
 
-	Type *Shape // the guest kernel's; nil if there is no Data
-	Data []byte // Type.Size bytes, and more of an open-ended type: see [Shape.OpenEnded]
+	Type *ctype.Shape // the guest kernel's; nil if there is no Data
+	Data []byte       // Type.Size bytes, and more of an open-ended type: see [ctype.Shape.OpenEnded]
 
 	// Fault and Reason say why there is no Data.
 	Fault  Fault
@@ -43,7 +44,7 @@ func (o *KernelObject) fits() bool {
 
 // bytes are the bytes of an object that has them.
 func (o *KernelObject) bytes() []byte {
-	n := o.Type.extent(o.Data)
+	n := o.Type.Extent(o.Data)
 	return o.Data[:n:n]
 }
 

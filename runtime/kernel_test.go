@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // The generated side: a map of a struct with a pointer to a task, and what is
@@ -84,11 +86,11 @@ const kernelAt = 0xffff888000100000
 // and to one that was not followed.
 func kernelSnapshot(t *testing.T) *Snapshot {
 	t.Helper()
-	table, err := ParseShapes(guestKernel)
+	table, err := ctype.Parse(guestKernel)
 	require.NoError(t, err)
 	task, err := table.Shape("struct task_struct")
 	require.NoError(t, err)
-	program, err := ParseShapes(kernelLayoutOfTest.Shapes)
+	program, err := ctype.Parse(kernelLayoutOfTest.Shapes)
 	require.NoError(t, err)
 	ctx, err := program.Shape("struct ctx")
 	require.NoError(t, err)
@@ -171,7 +173,7 @@ func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
 // and what is known of the code's own layout counts.
 func TestALayoutWithCastsBindsToAGuestWithout(t *testing.T) {
 	s := kernelSnapshot(t)
-	s.Maps[0].Value = &Shape{Kind: KindStruct, Name: "ctx", Size: 8, Members: []Member{{Name: "task", Type: &Shape{Kind: KindInt, Name: "u64", Size: 8}}}}
+	s.Maps[0].Value = &ctype.Shape{Kind: ctype.KindStruct, Name: "ctx", Size: 8, Members: []ctype.Member{{Name: "task", Type: &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}}}}
 	b, err := kernelLayoutOfTest.Open(s)
 	require.NoError(t, err)
 	require.EqualValues(t, 0x2a, NewArray(b, 0, decodeKernelCtx).At(0).Task.Deref().Pid)

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"sync"
 )
 
@@ -11,7 +12,7 @@ import (
 type Layout struct {
 	Object   string   // file name of the object, without directories
 	Package  string   // of the generated code
-	Shapes   string   // definitions, as [ShapeWriter] writes them
+	Shapes   string   // definitions, as [ctype.ShapeWriter] writes them
 	Types    []string // what maps hold and pointers lead to; referred to by index; empty for those of other objects
 	Kernel   []string // those of Types that belong to the kernel, whose layouts are those of the kernel that runs
 	Fields   []string // which of their members were asked for: what ktgen's -fields said
@@ -41,12 +42,12 @@ type MapLayout struct {
 
 // shapes are the shapes that a Layout refers to.
 type shapes struct {
-	types    []*Shape
+	types    []*ctype.Shape
 	refs     []string
-	index    map[string]int // of a reference in types
-	numbers  map[*Shape]int // of one of types, without typedefs
-	keys     []*Shape       // of maps; nil without BTF
-	sections []*Shape
+	index    map[string]int       // of a reference in types
+	numbers  map[*ctype.Shape]int // of one of types, without typedefs
+	keys     []*ctype.Shape       // of maps; nil without BTF
+	sections []*ctype.Shape
 }
 
 // load parses the layout once.
@@ -61,7 +62,7 @@ func (l *Layout) load() (*shapes, error) {
 }
 
 func (l *Layout) parseShapes() (*shapes, error) {
-	table, err := ParseShapes(l.Shapes)
+	table, err := ctype.Parse(l.Shapes)
 	if err != nil {
 		return nil, err
 	}
@@ -69,14 +70,14 @@ func (l *Layout) parseShapes() (*shapes, error) {
 	for i, ref := range l.Types {
 		p.index[ref] = i
 	}
-	if p.types, err = table.all(l.Types); err != nil {
+	if p.types, err = table.Resolve(l.Types); err != nil {
 		return nil, err
 	}
-	p.numbers = make(map[*Shape]int, len(p.types))
+	p.numbers = make(map[*ctype.Shape]int, len(p.types))
 	for i, s := range p.types {
 		p.numbers[stripTypedefs(s)] = i
 	}
-	if p.sections, err = table.all(l.Sections); err != nil {
+	if p.sections, err = table.Resolve(l.Sections); err != nil {
 		return nil, err
 	}
 	for _, ref := range l.Kernel {
@@ -102,7 +103,7 @@ func (l *Layout) parseShapes() (*shapes, error) {
 }
 
 // number returns which of the layout's types a shape is.
-func (p *shapes) number(s *Shape) (typ int, ok bool) {
+func (p *shapes) number(s *ctype.Shape) (typ int, ok bool) {
 	typ, ok = p.numbers[stripTypedefs(s)]
 	return typ, ok
 }

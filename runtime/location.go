@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 	"slices"
 )
@@ -20,7 +21,7 @@ type Location struct {
 	// its distance from Addr; see Member.BitOffset.
 	Bits, BitOffset int
 
-	Shape *Shape // in the guest
+	Shape *ctype.Shape // in the guest
 }
 
 // LocationOf returns the place of the value that p points to: a value that was
@@ -126,7 +127,7 @@ func Assign[T any](snap Bound, p *T, v T) (place Location, value, mask []byte, e
 	place = LocationOf(snap, p)
 	w := snap.Binding().locate("Assign", p)
 	if !w.sameLayout() {
-		return place, nil, nil, &AssignError{Path: place.Path, Err: fmt.Errorf("the guest lays out %s differently than the generated code: set its members one by one, or regenerate", CType(w.have))}
+		return place, nil, nil, &AssignError{Path: place.Path, Err: fmt.Errorf("the guest lays out %s differently than the generated code: set its members one by one, or regenerate", ctype.Spell(w.have))}
 	}
 	value, mask, err = place.encode(reflect.ValueOf(v))
 	return place, value, mask, err
@@ -136,32 +137,32 @@ func Assign[T any](snap Bound, p *T, v T) (place Location, value, mask []byte, e
 // the guest's. Numbers may differ in size.
 func (w *where) sameLayout() bool {
 	want, have := w.want.Underlying(), w.have.Underlying()
-	if want.Kind != KindStruct && want.Kind != KindUnion && want.Kind != KindArray {
+	if want.Kind != ctype.KindStruct && want.Kind != ctype.KindUnion && want.Kind != ctype.KindArray {
 		return true
 	}
 	return slices.Equal(leaves(want), leaves(have))
 }
 
 // leaves lists the members of a type, and theirs, by place and name.
-func leaves(s *Shape) []string {
+func leaves(s *ctype.Shape) []string {
 	var list []string
-	var walk func(s *Shape, path string, offset, depth int)
-	walk = func(s *Shape, path string, offset, depth int) {
+	var walk func(s *ctype.Shape, path string, offset, depth int)
+	walk = func(s *ctype.Shape, path string, offset, depth int) {
 		u := s.Underlying()
 		switch {
-		case u == nil || depth == 0 || len(list) > maxFields:
-		case u.Kind == KindStruct || u.Kind == KindUnion:
+		case u == nil || depth == 0 || len(list) > ctype.MaxFields:
+		case u.Kind == ctype.KindStruct || u.Kind == ctype.KindUnion:
 			for _, m := range u.Fields() {
 				walk(m.Type, path+"."+m.Name, offset+m.Offset, depth-1)
 			}
 			return
-		case u.Kind == KindArray:
+		case u.Kind == ctype.KindArray:
 			walk(u.Elem, fmt.Sprintf("%s[%d]", path, u.Len), offset, depth-1)
 			return
 		}
 		list = append(list, fmt.Sprintf("%d%s", offset, path))
 	}
-	walk(s, "", 0, maxNesting)
+	walk(s, "", 0, ctype.MaxNesting)
 	return list
 }
 
@@ -176,7 +177,7 @@ func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err 
 		return place, nil, nil, v.fail("AssignInt", &NoLocation{})
 	}
 	switch u.Kind {
-	case KindInt, KindEnum, KindBool, KindChar, KindPointer:
+	case ctype.KindInt, ctype.KindEnum, ctype.KindBool, ctype.KindChar, ctype.KindPointer:
 	default:
 		return place, nil, nil, v.fail("AssignInt", v.mismatch("an integer", "", ""))
 	}
@@ -196,15 +197,15 @@ func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err 
 // encode returns the bytes that make the value at a place v, and the mask of a
 // bitfield.
 func (p *Location) encode(v reflect.Value) (value, mask []byte, err error) {
-	if hasPointer(v.Type(), maxNesting) {
+	if hasPointer(v.Type(), ctype.MaxNesting) {
 		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
 	}
 	value = make([]byte, p.Size)
 	e := encoder{placed: make(map[placeKey]uint64)}
 	if p.Bits > 0 {
 		mask = make([]byte, p.Size)
-		intPlace{first: p.BitOffset, bits: p.Bits}.store(mask, ^uint64(0))
-		err = e.member(v, Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}, value)
+		ctype.IntPlace{First: p.BitOffset, Bits: p.Bits}.Store(mask, ^uint64(0))
+		err = e.member(v, ctype.Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}, value)
 	} else {
 		err = e.value(v, p.Shape, value)
 	}

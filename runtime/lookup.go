@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
@@ -102,11 +103,11 @@ func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err 
 		return -1, &NoShape{Map: m.name, Side: "key"}
 	}
 	u := shape.Underlying()
-	if !isIntegral(shape) || u.Size > 8 || u.Size != m.m.KeySize {
+	if !ctype.IsIntegral(shape) || u.Size > 8 || u.Size != m.m.KeySize {
 		return -1, m.keyMismatch(key)
 	}
-	place := intPlace{bits: 8 * u.Size, signed: u.Signed}
-	if !place.fits(n, negative) {
+	place := ctype.IntPlace{Bits: 8 * u.Size, Signed: u.Signed}
+	if !place.Fits(n, negative) {
 		return -1, m.keyMismatch(key)
 	}
 	return m.lookupBytes(m.r.encode(n, u.Size))
@@ -157,7 +158,7 @@ func (m *mapReader) lookupString(text string, key any) (entry int, err error) {
 	return found, nil
 }
 
-func underlying(s *Shape) *Shape {
+func underlying(s *ctype.Shape) *ctype.Shape {
 	if s == nil {
 		return nil
 	}
@@ -173,7 +174,7 @@ func (m *mapReader) keyMismatch(key any) error {
 	case m.m.Keys != nil:
 		want = fmt.Sprintf("a key of %d bytes", m.m.KeySize)
 		if m.m.Key != nil {
-			want += ", " + CType(m.m.Key)
+			want += ", " + ctype.Spell(m.m.Key)
 		}
 	}
 	return &TypeMismatch{

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
 	"sync"
 )
@@ -239,7 +240,7 @@ func (e Entry) Inner() MapView {
 	if v.err != nil {
 		return MapView{err: v.err}
 	}
-	id := uint32(intPlace{bits: 32, bigEndian: e.m.r.snapshot.Guest.BigEndian}.load(v.data))
+	id := uint32(ctype.IntPlace{Bits: 32, BigEndian: e.m.r.snapshot.Guest.BigEndian}.Load(v.data))
 	if id == 0 {
 		return MapView{err: v.failed("Inner", &EmptySlot{Map: e.m.name, Index: e.entry}).err}
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"cmp"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"sync"
 )
@@ -122,11 +123,11 @@ func (m *memory) inArena(addr uint64) bool {
 
 // missing is the error for a pointer to memory at a canonical address that was
 // not captured.
-func (m *memory) missing(pointer *Shape, addr uint64, target *Shape) error {
-	if pointer.Space == SpaceArena && len(m.arenas) > 0 && !m.inArena(addr) {
-		return &Contradiction{Addr: addr, Type: CType(target), Found: "the address is outside the arena"}
+func (m *memory) missing(pointer *ctype.Shape, addr uint64, target *ctype.Shape) error {
+	if pointer.Space == ctype.SpaceArena && len(m.arenas) > 0 && !m.inArena(addr) {
+		return &Contradiction{Addr: addr, Type: ctype.Spell(target), Found: "the address is outside the arena"}
 	}
-	return &NotCaptured{Addr: addr, Type: CType(target)}
+	return &NotCaptured{Addr: addr, Type: ctype.Spell(target)}
 }
 
 // read returns size bytes at a canonical address, in place if they lie in one
@@ -146,7 +147,7 @@ func (m *memory) read(addr uint64, size int) ([]byte, bool) {
 
 // value returns the bytes of a value of type s at a canonical address, and whether
 // they were captured: of an open-ended one as many as are known to be its own.
-func (m *memory) value(addr uint64, s *Shape) ([]byte, bool) {
+func (m *memory) value(addr uint64, s *ctype.Shape) ([]byte, bool) {
 	size := s.Size
 	if s.OpenEnded() {
 		size = max(size, m.room(addr))
@@ -167,8 +168,8 @@ func (m *memory) room(addr uint64) int {
 		return 0
 	}
 	offset := int((addr - s.start) % uint64(s.owner.Stride))
-	if shape := s.owner.Value; shape != nil && shape.Kind == KindSection {
-		i := slices.IndexFunc(shape.Members, func(m Member) bool { return m.Offset == offset && m.Size > 0 })
+	if shape := s.owner.Value; shape != nil && shape.Kind == ctype.KindSection {
+		i := slices.IndexFunc(shape.Members, func(m ctype.Member) bool { return m.Offset == offset && m.Size > 0 })
 		if i >= 0 {
 			return min(shape.Members[i].Size, max(0, s.owner.ValueSize-offset))
 		}

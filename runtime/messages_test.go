@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -83,7 +84,7 @@ var messages = []error{
 	&ktrt.AssignError{Path: "task_ctxs[12].nice", Err: errors.New("300 does not fit its 8 bits, which are signed")},
 	&ktrt.FixtureError{Path: "task_ctxs[7].comm", Err: errors.New(`"a name that is too long" has 23 bytes, and the array 16`)},
 	&ktrt.LayoutError{Object: "sched.bpf.o", Package: "mysched", Differences: []ktrt.Difference{{Path: "struct task_ctx.weight", Want: "u32", Have: "no such member"}}},
-	&ktrt.ShapeError{Line: 3, Err: errors.New("there is no type struct ctx")},
+	&ctype.ShapeError{Line: 3, Err: errors.New("there is no type struct ctx")},
 	&ktrt.FormatError{Offset: 64, Err: errors.New("its checksum does not match")},
 	&ktrt.FormatError{Offset: -1, Err: errors.New("it has no maps")},
 	&ktrt.NewerVersion{Version: 9, Known: 2},

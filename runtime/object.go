@@ -1,5 +1,7 @@
 package runtime
 
+import "github.com/ktgen/ktgen/runtime/ctype"
+
 // objectKey identifies a decoded value: by its address in the guest, or, where
 // that is unknown, by its place in a source.
 type objectKey struct {
@@ -12,8 +14,8 @@ type objectKey struct {
 type object struct {
 	value any // *V
 	key   objectKey
-	shape *Shape // the guest's
-	raw   []byte // the guest's bytes
+	shape *ctype.Shape // the guest's
+	raw   []byte       // the guest's bytes
 	from  *origin
 	whole *whole // that it was decoded as a part of; nil if it is none
 

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ func (b *Binding) path(o *object) string {
 	from := o.from
 	for at := o; ; {
 		if from.kernel {
-			return fmt.Sprintf("(%s at %#x)", CType(at.shape), at.key.addr) + joinSteps(steps)
+			return fmt.Sprintf("(%s at %#x)", ctype.Spell(at.shape), at.key.addr) + joinSteps(steps)
 		}
 		if from.parent == nil {
 			if from.followed {
@@ -54,9 +55,9 @@ func (o *origin) entryBytes() []byte {
 
 // stepTo returns the path within a value to the first pointer in it that leads
 // to addr.
-func (b *Binding) stepTo(addr uint64, s *Shape, raw []byte) string {
-	f := pointerFinder{b: b, addr: addr, left: maxFields}
-	return f.find(s, raw, maxNesting)
+func (b *Binding) stepTo(addr uint64, s *ctype.Shape, raw []byte) string {
+	f := pointerFinder{b: b, addr: addr, left: ctype.MaxFields}
+	return f.find(s, raw, ctype.MaxNesting)
 }
 
 type pointerFinder struct {
@@ -66,13 +67,13 @@ type pointerFinder struct {
 }
 
 // find returns the path to the pointer in a value, or the empty string.
-func (f *pointerFinder) find(s *Shape, raw []byte, depth int) string {
+func (f *pointerFinder) find(s *ctype.Shape, raw []byte, depth int) string {
 	u := s.Underlying()
 	if f.left--; f.left < 0 || depth == 0 || u == nil || u.Size > len(raw) {
 		return ""
 	}
 	switch u.Kind {
-	case KindStruct, KindUnion, KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		for _, m := range u.Fields() {
 			if m.Bits > 0 || m.Offset > len(raw) {
 				continue
@@ -81,7 +82,7 @@ func (f *pointerFinder) find(s *Shape, raw []byte, depth int) string {
 				return "." + m.Name + step
 			}
 		}
-	case KindArray:
+	case ctype.KindArray:
 		for i := range u.Len {
 			if step, ok := f.step(u.Elem, raw[i*u.Elem.Size:], depth); ok {
 				return fmt.Sprintf("[%d]%s", i, step)
@@ -92,11 +93,11 @@ func (f *pointerFinder) find(s *Shape, raw []byte, depth int) string {
 }
 
 // step looks at one member or element.
-func (f *pointerFinder) step(s *Shape, raw []byte, depth int) (path string, ok bool) {
+func (f *pointerFinder) step(s *ctype.Shape, raw []byte, depth int) (path string, ok bool) {
 	u := s.Underlying()
-	if u != nil && u.Size == pointerSize && len(raw) >= pointerSize && (u.Kind == KindPointer || u.Kind == KindInt) {
-		place := intPlace{bits: 64, bigEndian: f.b.snapshot.Guest.BigEndian}
-		value := place.load(raw)
+	if u != nil && u.Size == ctype.PointerSize && len(raw) >= ctype.PointerSize && (u.Kind == ctype.KindPointer || u.Kind == ctype.KindInt) {
+		place := ctype.IntPlace{Bits: 64, BigEndian: f.b.snapshot.Guest.BigEndian}
+		value := place.Load(raw)
 		return "", value != 0 && f.b.memory.canonical(value) == f.addr
 	}
 	path = f.find(s, raw, depth-1)

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // plan rearranges the bytes of a value of the guest as the generated code
@@ -41,7 +42,7 @@ type op struct {
 	n        int // copyBytes, reverseBytes: bytes; repeat: elements
 
 	// convert
-	from, to intPlace
+	from, to ctype.IntPlace
 	field    string // for errors: struct ctx.weight
 	want     string // C type it is generated as
 
@@ -101,14 +102,14 @@ func applyOps(ops []op, dst, src []byte) error {
 }
 
 func (o *op) convert(dst, src []byte) error {
-	v := o.from.load(src)
-	if !o.to.fits(v, o.from.signed) {
+	v := o.from.Load(src)
+	if !o.to.Fits(v, o.from.Signed) {
 		text := fmt.Sprint(v)
-		if o.from.signed {
+		if o.from.Signed {
 			text = fmt.Sprint(int64(v))
 		}
 		return &Overflow{Field: o.field, Value: text, Want: o.want}
 	}
-	o.to.store(dst, v)
+	o.to.Store(dst, v)
 	return nil
 }

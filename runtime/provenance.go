@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 )
 
@@ -56,12 +57,12 @@ func PointerAt[T any](snap Bound, p **T) Pointee {
 type where struct {
 	b          *Binding
 	o          *object
-	want, have *Shape  // of the value there: generated and the guest's
-	offset     int     // bytes from the start of the object, in the guest
-	size       int     // bytes, in the guest
-	steps      string  // from the object: .stats[2]
-	missing    string  // it is a member that the guest's kernel lacks, and why
-	member     *Member // the guest's, if the value is one
+	want, have *ctype.Shape  // of the value there: generated and the guest's
+	offset     int           // bytes from the start of the object, in the guest
+	size       int           // bytes, in the guest
+	steps      string        // from the object: .stats[2]
+	missing    string        // it is a member that the guest's kernel lacks, and why
+	member     *ctype.Member // the guest's, if the value is one
 }
 
 func (w *where) addr() uint64 {
@@ -76,8 +77,8 @@ func (w *where) path() string { return w.b.path(w.o) + w.steps }
 // pointee finds out what became of the pointer at w.
 func (w *where) pointee(followed bool) Pointee {
 	b := w.b
-	place := intPlace{bits: 8 * w.size, bigEndian: b.snapshot.Guest.BigEndian}
-	value := place.load(w.o.raw[w.offset:])
+	place := ctype.IntPlace{Bits: 8 * w.size, BigEndian: b.snapshot.Guest.BigEndian}
+	value := place.Load(w.o.raw[w.offset:])
 	if value == 0 {
 		return Pointee{Err: &Null{}}
 	}
@@ -90,7 +91,7 @@ func (w *where) pointee(followed bool) Pointee {
 }
 
 // whyNil says why a pointer of type want that is not NULL was not followed.
-func (b *Binding) whyNil(addr uint64, want *Shape) error {
+func (b *Binding) whyNil(addr uint64, want *ctype.Shape) error {
 	target := want.Underlying().Elem
 	for t, s := range b.shapes.types {
 		if target == nil || stripTypedefs(s) != stripTypedefs(target) {
@@ -98,7 +99,7 @@ func (b *Binding) whyNil(addr uint64, want *Shape) error {
 		}
 		bound := &b.types[t]
 		if bound.shape == nil {
-			return &NotBound{Type: CType(target), Reason: bound.why}
+			return &NotBound{Type: ctype.Spell(target), Reason: bound.why}
 		}
 		if _, captured := b.memory.read(addr, bound.shape.Size); captured {
 			return &NotFollowed{Addr: addr, Limit: b.limitReached()}
@@ -124,7 +125,7 @@ func (b *Binding) locate(op string, p any) *where {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
 		w := b.search(v)
 		if w != nil && w.missing != "" && op != opAbsent {
-			b.fail(&Error{Op: op, Path: w.path(), Err: &FieldAbsent{Field: CType(w.o.shape) + w.steps, Reason: w.missing}})
+			b.fail(&Error{Op: op, Path: w.path(), Err: &FieldAbsent{Field: ctype.Spell(w.o.shape) + w.steps, Reason: w.missing}})
 		}
 		if w != nil {
 			return w
@@ -167,7 +168,7 @@ func (b *Binding) search(p reflect.Value) *where {
 
 // shapeOf is the shape that a type number stands for: that of a section if it
 // is negative.
-func (b *Binding) shapeOf(typ int) *Shape {
+func (b *Binding) shapeOf(typ int) *ctype.Shape {
 	if typ < 0 {
 		return b.shapes.sections[-1-typ]
 	}
@@ -177,7 +178,7 @@ func (b *Binding) shapeOf(typ int) *Shape {
 // descend goes from a value of type t to the value of type target that is
 // offset bytes into it, if there is one.
 func (w *where) descend(t, target reflect.Type, offset uintptr) bool {
-	for range maxNesting {
+	for range ctype.MaxNesting {
 		if t == target && offset == 0 {
 			return true
 		}
@@ -214,7 +215,7 @@ func fieldAt(t reflect.Type, offset uintptr) (i int, ok bool) {
 // enterField goes to field i of a generated struct.
 func (w *where) enterField(i int) bool {
 	want, have := w.want.Underlying(), w.have.Underlying()
-	if k := class(want); k != KindStruct && k != KindSection {
+	if k := class(want); k != ctype.KindStruct && k != ctype.KindSection {
 		return false
 	}
 	fields := want.Fields()
@@ -231,7 +232,7 @@ func (w *where) enterField(i int) bool {
 		if m.Name == fields[i].Name {
 			w.want, w.have = fields[i].Type, m.Type
 			w.offset += m.Offset
-			w.size = m.endIn(w.size) - m.Offset
+			w.size = m.EndIn(w.size) - m.Offset
 			w.steps += "." + m.Name
 			w.member = &m
 			return true
@@ -243,7 +244,7 @@ func (w *where) enterField(i int) bool {
 // enterElement goes to element i of a generated array.
 func (w *where) enterElement(i int) bool {
 	want, have := w.want.Underlying(), w.have.Underlying()
-	if want.Kind != KindArray || have.Kind != KindArray {
+	if want.Kind != ctype.KindArray || have.Kind != ctype.KindArray {
 		return false
 	}
 	w.want, w.have, w.size, w.member = want.Elem, have.Elem, have.Elem.Size, nil

@@ -1,5 +1,7 @@
 package runtime
 
+import "github.com/ktgen/ktgen/runtime/ctype"
+
 // Ptr is a pointer of the guest that is not followed by itself: to an object of
 // the kernel, which [Ptr.Deref] reads, or from within a union, where it need not
 // be a pointer at all.
@@ -87,7 +89,7 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 	want := b.shapes.types[t.typ]
 	captured := b.kernel.at(b.snapshot, addr, stripTypedefs(want).Name)
 	if captured == nil {
-		return nil, b.snapshot.notCopied(addr, CType(want))
+		return nil, b.snapshot.notCopied(addr, ctype.Spell(want))
 	}
 	if err := captured.err(); err != nil {
 		return nil, err
@@ -119,19 +121,19 @@ type kernelLayout struct {
 
 // member is a member of a struct of the layout.
 type member struct {
-	in   *Shape // underlying
+	in   *ctype.Shape // underlying
 	name string
 }
 
 // kernelKey names a type of the layout and the kernel's.
 type kernelKey struct {
 	typ  int
-	have *Shape
+	have *ctype.Shape
 }
 
 // kernelType binds a type of the layout to a shape of the kernel's. The memo's
 // lock is held.
-func (b *Binding) kernelType(typ int, have *Shape) (*kernelLayout, error) {
+func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) {
 	key := kernelKey{typ, have}
 	if known := b.kernelTypes[key]; known != nil {
 		return known, nil
@@ -139,9 +141,9 @@ func (b *Binding) kernelType(typ int, have *Shape) (*kernelLayout, error) {
 	want := b.shapes.types[typ]
 	c := newComparison(b.snapshot.Guest.BigEndian)
 	c.absent = make(map[member]string)
-	plan, ok := c.plan(CType(want), want, have)
+	plan, ok := c.plan(ctype.Spell(want), want, have)
 	if !ok {
-		return nil, &NotBound{Type: CType(want), Reason: c.differences[0].Have}
+		return nil, &NotBound{Type: ctype.Spell(want), Reason: c.differences[0].Have}
 	}
 	bound := &kernelLayout{plan: plan, absent: c.absent}
 	if b.kernelTypes == nil {

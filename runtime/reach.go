@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"cmp"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 	"slices"
 )
@@ -204,12 +205,12 @@ func (l *links) compile(typ int) []link {
 	case g == nil:
 		return nil
 	case typ < 0:
-		return l.in(g, l.b.shapes.sections[-1-typ], l.b.sections[-1-typ].shape, 0, maxNesting)
+		return l.in(g, l.b.shapes.sections[-1-typ], l.b.sections[-1-typ].shape, 0, ctype.MaxNesting)
 	}
-	return l.in(g, l.b.shapes.types[typ], l.b.types[typ].shape, 0, maxNesting)
+	return l.in(g, l.b.shapes.types[typ], l.b.types[typ].shape, 0, ctype.MaxNesting)
 }
 
-func (l *links) in(g reflect.Type, want, have *Shape, offset, depth int) (of []link) {
+func (l *links) in(g reflect.Type, want, have *ctype.Shape, offset, depth int) (of []link) {
 	if want == nil || have == nil || want.Underlying() == nil || have.Underlying() == nil || depth == 0 {
 		return nil
 	}
@@ -219,7 +220,7 @@ func (l *links) in(g reflect.Type, want, have *Shape, offset, depth int) (of []l
 		if typ, ok := l.typ[g.Elem()]; ok && h.Size == 8 {
 			return []link{{offset: offset, typ: typ}}
 		}
-	case w.Kind == KindArray && h.Kind == KindArray:
+	case w.Kind == ctype.KindArray && h.Kind == ctype.KindArray:
 		return l.elements(g, w, h, offset, depth)
 	case g.Kind() == reflect.Struct && hasFields(w) && hasFields(h):
 		for _, f := range l.place.places(w, h) {
@@ -232,7 +233,7 @@ func (l *links) in(g reflect.Type, want, have *Shape, offset, depth int) (of []l
 }
 
 // elements finds the pointers in an array.
-func (l *links) elements(g reflect.Type, want, have *Shape, offset, depth int) []link {
+func (l *links) elements(g reflect.Type, want, have *ctype.Shape, offset, depth int) []link {
 	n := have.Len
 	var elem reflect.Type
 	switch g.Kind() {
@@ -273,6 +274,6 @@ func (l *links) pointer(raw []byte, offset int) (addr uint64, ok bool) {
 	if offset < 0 || offset+8 > len(raw) {
 		return 0, false
 	}
-	addr = intPlace{bits: 64, bigEndian: l.b.snapshot.Guest.BigEndian}.load(raw[offset:][:8])
+	addr = ctype.IntPlace{Bits: 64, BigEndian: l.b.snapshot.Guest.BigEndian}.Load(raw[offset:][:8])
 	return l.b.memory.canonical(addr), addr != 0
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"sync"
 )
@@ -13,7 +14,7 @@ type reader struct {
 	snapshot *Snapshot
 	maps     []*mapReader // as Snapshot.Maps
 	sections []*mapReader // of variables in the arena
-	layouts  layouts
+	layouts  ctype.Index
 	memory   memory
 	kernel   kernelIndex
 	globals  globals
@@ -65,7 +66,7 @@ type mapReader struct {
 func (r *reader) newMap(m *Map) *mapReader {
 	v := &mapReader{
 		r: r, m: m,
-		source: source{name: m.Name, slots: 1, single: m.Value != nil && m.Value.Kind == KindSection},
+		source: source{name: m.Name, slots: 1, single: m.Value != nil && m.Value.Kind == ctype.KindSection},
 	}
 	v.status = Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
 	v.keys = v.keyName
@@ -121,17 +122,17 @@ func (m *mapReader) incomplete() error {
 // checkedShape is the shape of one side of a map, once it was checked.
 type checkedShape struct {
 	once  sync.Once
-	shape *Shape // nil without BTF
-	err   error  // why it cannot be used
+	shape *ctype.Shape // nil without BTF
+	err   error        // why it cannot be used
 }
 
 // check checks s at the first call. Values of it have at most size bytes.
-func (c *checkedShape) check(l *layouts, s *Shape, size int) (*Shape, error) {
+func (c *checkedShape) check(l *ctype.Index, s *ctype.Shape, size int) (*ctype.Shape, error) {
 	c.once.Do(func() {
 		switch {
 		case s == nil:
-		case l.check(s) != nil:
-			c.err = fmt.Errorf("the snapshot is damaged: its type: %w", l.check(s))
+		case l.Check(s) != nil:
+			c.err = fmt.Errorf("the snapshot is damaged: its type: %w", l.Check(s))
 		case s.Size > size:
 			c.err = fmt.Errorf("the snapshot is damaged: it has %d bytes, and its type %d", size, s.Size)
 		default:
@@ -141,7 +142,7 @@ func (c *checkedShape) check(l *layouts, s *Shape, size int) (*Shape, error) {
 	return c.shape, c.err
 }
 
-func (m *mapReader) valueShape() (*Shape, error) {
+func (m *mapReader) valueShape() (*ctype.Shape, error) {
 	s := m.m.Value
 	if s == nil && m.m.Type.HoldsReferences() && m.m.ValueSize >= slotSize {
 		s = slotNumber
@@ -149,7 +150,7 @@ func (m *mapReader) valueShape() (*Shape, error) {
 	return m.value.check(&m.r.layouts, s, m.m.ValueSize)
 }
 
-func (m *mapReader) keyShape() (*Shape, error) {
+func (m *mapReader) keyShape() (*ctype.Shape, error) {
 	return m.key.check(&m.r.layouts, m.m.Key, m.m.KeySize)
 }
 
@@ -157,24 +158,24 @@ func (m *mapReader) keyShape() (*Shape, error) {
 // another's can define.
 type definitions struct {
 	once   sync.Once
-	byName map[string][]*Shape
+	byName map[string][]*ctype.Shape
 	found  sync.Map // name to definition, of those that were asked for
 }
 
 // definition is what the programs say of a struct or union.
 type definition struct {
-	shape   *Shape
+	shape   *ctype.Shape
 	differs bool // from program to program
 }
 
 // definition returns the struct or union that fwd declares. The error is a
 // [*NotBound] if there is none, or if programs define it differently.
-func (r *reader) definition(fwd *Shape) (*Shape, error) {
+func (r *reader) definition(fwd *ctype.Shape) (*ctype.Shape, error) {
 	switch d := r.defined.of(r.snapshot, fwd.Name); {
 	case d.differs:
-		return nil, &NotBound{Type: CType(fwd), Reason: "its BTF declares it, and the programs that define it do so differently"}
+		return nil, &NotBound{Type: ctype.Spell(fwd), Reason: "its BTF declares it, and the programs that define it do so differently"}
 	case d.shape == nil:
-		return nil, &NotBound{Type: CType(fwd), Reason: notDefined}
+		return nil, &NotBound{Type: ctype.Spell(fwd), Reason: notDefined}
 	default:
 		return d.shape, nil
 	}
@@ -182,7 +183,7 @@ func (r *reader) definition(fwd *Shape) (*Shape, error) {
 
 func (x *definitions) of(s *Snapshot, name string) definition {
 	x.once.Do(func() {
-		x.byName = make(map[string][]*Shape)
+		x.byName = make(map[string][]*ctype.Shape)
 		for _, p := range s.Programs {
 			x.add(p)
 		}
@@ -206,7 +207,7 @@ func (x *definitions) add(p *Program) {
 		return
 	}
 	for _, s := range p.Shapes {
-		if s != nil && s.Name != "" && (s.Kind == KindStruct || s.Kind == KindUnion) {
+		if s != nil && s.Name != "" && (s.Kind == ctype.KindStruct || s.Kind == ctype.KindUnion) {
 			x.byName[s.Name] = append(x.byName[s.Name], s)
 		}
 	}
@@ -214,16 +215,16 @@ func (x *definitions) add(p *Program) {
 
 // sameDefinition tells whether two structs have the same members, of the same C
 // types at the same places.
-func sameDefinition(a, b *Shape) bool {
+func sameDefinition(a, b *ctype.Shape) bool {
 	if a == b {
 		return true
 	}
 	there, back := newComparison(false), newComparison(false)
-	if there.settle(a) != nil || back.settle(b) != nil {
+	if there.Settle(a) != nil || back.Settle(b) != nil {
 		return false
 	}
-	same := func(v, w Member) bool {
-		return v.Name == w.Name && v.Offset == w.Offset && v.Bits == w.Bits && v.BitOffset == w.BitOffset && CType(v.Type) == CType(w.Type)
+	same := func(v, w ctype.Member) bool {
+		return v.Name == w.Name && v.Offset == w.Offset && v.Bits == w.Bits && v.BitOffset == w.BitOffset && ctype.Spell(v.Type) == ctype.Spell(w.Type)
 	}
 	if a.Kind != b.Kind || a.Size != b.Size || !slices.EqualFunc(a.Fields(), b.Fields(), same) {
 		return false

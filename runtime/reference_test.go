@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -245,13 +246,13 @@ func TestReadSide(t *testing.T) {
 			requireUint(t, 7, weight)
 		}},
 		{"an integer that holds a pointer reads as the address", func(t *testing.T, s *ktrt.Snapshot) {
-			requireUint(t, taskAt(1), held(s, castOf(ktrt.SpaceKernel, taskCtx), taskAt(1)).Get("task"))
+			requireUint(t, taskAt(1), held(s, castOf(ctype.SpaceKernel, taskCtx), taskAt(1)).Get("task"))
 		}},
 		{"a path goes on behind an integer that holds a pointer", func(t *testing.T, s *ktrt.Snapshot) {
-			requireUint(t, 101, held(s, castOf(ktrt.SpaceMap, taskCtx), taskAt(1)).Get("task.ctx.weight"))
+			requireUint(t, 101, held(s, castOf(ctype.SpaceMap, taskCtx), taskAt(1)).Get("task.ctx.weight"))
 		}},
 		{"Annotation says how a pointer was recovered", func(t *testing.T, s *ktrt.Snapshot) {
-			for space, want := range map[ktrt.Space]string{ktrt.SpaceKernel: "cast→kernel", ktrt.SpaceArena: "cast→arena", ktrt.SpaceMap: "cast→map", ktrt.SpaceGlobal: "cast→global", ktrt.SpaceUnknown: "cast→unknown"} {
+			for space, want := range map[ctype.Space]string{ctype.SpaceKernel: "cast→kernel", ctype.SpaceArena: "cast→arena", ctype.SpaceMap: "cast→map", ctype.SpaceGlobal: "cast→global", ctype.SpaceUnknown: "cast→unknown"} {
 				require.Equal(t, want, held(newGuest(), castOf(space, taskCtx), 0).Get("task").Annotation(), "NULL leads nowhere")
 			}
 			require.Empty(t, s.Map("task_ctxs").At(0).Get("leader").Annotation(), "BTF declares it")
@@ -264,17 +265,17 @@ func TestReadSide(t *testing.T) {
 			for addr, want := range map[uint64]string{
 				taskAt(1): "cast→map", global: "cast→global", object: "cast→kernel", arena + 8: "cast→arena", arena + 1<<20: "cast→arena", 8: "cast→arena",
 			} {
-				for _, expected := range []ktrt.Space{ktrt.SpaceUnknown, ktrt.SpaceKernel, ktrt.SpaceArena} {
+				for _, expected := range []ctype.Space{ctype.SpaceUnknown, ctype.SpaceKernel, ctype.SpaceArena} {
 					require.Equal(t, want, held(s, castOf(expected, taskCtx), addr).Get("task").Annotation(), "%#x", addr)
 				}
 			}
-			require.Equal(t, "cast→unknown", held(s, castOf(ktrt.SpaceUnknown, taskCtx), object+8).Get("task").Annotation(), "nothing was captured there")
+			require.Equal(t, "cast→unknown", held(s, castOf(ctype.SpaceUnknown, taskCtx), object+8).Get("task").Annotation(), "nothing was captured there")
 		}},
 		{"a type that another object defines adds no annotation", func(t *testing.T, s *ktrt.Snapshot) {
-			s.Programs[0].Shapes = []*ktrt.Shape{structure("cgroup", 8, member(4, "id", u32))}
-			declared := &ktrt.Shape{Kind: ktrt.KindFwd, Name: "cgroup"}
+			s.Programs[0].Shapes = []*ctype.Shape{structure("cgroup", 8, member(4, "id", u32))}
+			declared := &ctype.Shape{Kind: ctype.KindFwd, Name: "cgroup"}
 			require.Empty(t, held(s, pointer(declared), taskAt(1)).Get("task").Annotation())
-			require.Equal(t, "cast→map", held(s, castOf(ktrt.SpaceMap, declared), taskAt(1)).Get("task").Annotation())
+			require.Equal(t, "cast→map", held(s, castOf(ctype.SpaceMap, declared), taskAt(1)).Get("task").Annotation())
 		}},
 		{"errors stick to the end of a chain", func(t *testing.T, s *ktrt.Snapshot) {
 			_, err := s.Map("nosuch").CPU(9).At(9).Get("a").Get("b").Uint64()
@@ -340,7 +341,7 @@ func TestReadSide(t *testing.T) {
 			as[*ktrt.Null](t, e.Get("leader.tid").Err())
 		}},
 		{"a type that one object declares is read as another defines it", func(t *testing.T, s *ktrt.Snapshot) {
-			s.Programs[0].Shapes = []*ktrt.Shape{structure("cgroup", 8, member(4, "id", u32))}
+			s.Programs[0].Shapes = []*ctype.Shape{structure("cgroup", 8, member(4, "id", u32))}
 			writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1)) // whose first 8 bytes are a tid
 			requireUint(t, 0, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id"))
 			writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1)-4+16) // whose weight comes after 4 bytes
@@ -349,13 +350,13 @@ func TestReadSide(t *testing.T) {
 		{"a type that others define differently is not read", func(t *testing.T, s *ktrt.Snapshot) {
 			writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1))
 			one, same, moved := structure("cgroup", 8, member(4, "id", u32)), structure("cgroup", 8, member(4, "id", u32)), structure("cgroup", 8, member(0, "id", u32))
-			for _, other := range []*ktrt.Shape{moved, structure("cgroup", 8, member(4, "id", s32)), structure("cgroup", 8, member(4, "nr", u32)), structure("cgroup", 8)} {
+			for _, other := range []*ctype.Shape{moved, structure("cgroup", 8, member(4, "id", s32)), structure("cgroup", 8, member(4, "nr", u32)), structure("cgroup", 8)} {
 				s := newGuest()
 				writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1))
-				s.Programs[0].Shapes, s.Programs[1].Shapes = []*ktrt.Shape{one}, append(s.Programs[1].Shapes, other)
+				s.Programs[0].Shapes, s.Programs[1].Shapes = []*ctype.Shape{one}, append(s.Programs[1].Shapes, other)
 				require.ErrorContains(t, as[*ktrt.NotBound](t, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id").Err()), "the programs that define it do so differently")
 			}
-			s.Programs[0].Shapes, s.Programs[1].Shapes = []*ktrt.Shape{one}, append(s.Programs[1].Shapes, same)
+			s.Programs[0].Shapes, s.Programs[1].Shapes = []*ctype.Shape{one}, append(s.Programs[1].Shapes, same)
 			requireUint(t, 0, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id"))
 		}},
 		{"what is absent from a part of a map proves nothing", func(t *testing.T, s *ktrt.Snapshot) {
@@ -423,14 +424,14 @@ func TestReadSide(t *testing.T) {
 }
 
 // castOf is a u64 that is known to hold a pointer.
-func castOf(space ktrt.Space, target *ktrt.Shape) *ktrt.Shape {
+func castOf(space ctype.Space, target *ctype.Shape) *ctype.Shape {
 	s := pointer(target)
 	s.Declared, s.Space = "u64", space
 	return s
 }
 
 // held returns an entry of s whose member task has the type t.
-func held(s *ktrt.Snapshot, t *ktrt.Shape, addr uint64) ktrt.Entry {
+func held(s *ktrt.Snapshot, t *ctype.Shape, addr uint64) ktrt.Entry {
 	m := columns(&ktrt.Map{Name: "held", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, Value: structure("holder", 8, member(0, "task", t)), Program: s.Programs[1]}, 1, 1)
 	m.ID = 99
 	writer{m.Values}.u64(0, addr)

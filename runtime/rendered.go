@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"strconv"
 	"strings"
 )
@@ -40,7 +41,7 @@ func (v Value) Rendered() (Rendered, error) {
 // render renders v with at most limit scalars.
 func (v *Value) render(limit int) Rendered {
 	left := limit
-	return v.renderWithin(&left, maxNesting)
+	return v.renderWithin(&left, ctype.MaxNesting)
 }
 
 func (v *Value) renderWithin(left *int, depth int) Rendered {
@@ -51,12 +52,12 @@ func (v *Value) renderWithin(left *int, depth int) Rendered {
 		r.Text = fmt.Sprintf("%#x", v.data)
 		return r
 	}
-	r.Type = CType(v.shape)
+	r.Type = ctype.Spell(v.shape)
 	switch u.Kind {
-	case KindStruct, KindUnion, KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		v.renderFields(&r, u, left, depth)
 		return r
-	case KindArray:
+	case ctype.KindArray:
 		if !isString(u) {
 			v.renderElems(&r, u, left, depth)
 			return r
@@ -67,8 +68,8 @@ func (v *Value) renderWithin(left *int, depth int) Rendered {
 	return r
 }
 
-func (v *Value) renderFields(r *Rendered, u *Shape, left *int, depth int) {
-	fields, _ := u.fieldsUpTo(maxIndexed)
+func (v *Value) renderFields(r *Rendered, u *ctype.Shape, left *int, depth int) {
+	fields, _ := u.FieldsUpTo(ctype.MaxIndexed)
 	for i := range fields {
 		m := &fields[i]
 		if *left <= 0 || depth == 0 {
@@ -82,7 +83,7 @@ func (v *Value) renderFields(r *Rendered, u *Shape, left *int, depth int) {
 	*left-- // so that empty structs count
 }
 
-func (v *Value) renderElems(r *Rendered, u *Shape, left *int, depth int) {
+func (v *Value) renderElems(r *Rendered, u *ctype.Shape, left *int, depth int) {
 	n := v.elements(u)
 	for i := range n {
 		if *left <= 0 || depth == 0 {
@@ -100,22 +101,22 @@ func (v *Value) renderElems(r *Rendered, u *Shape, left *int, depth int) {
 }
 
 // scalarText writes a scalar or a string.
-func (v *Value) scalarText(u *Shape) string {
+func (v *Value) scalarText(u *ctype.Shape) string {
 	switch u.Kind {
-	case KindInt:
+	case ctype.KindInt:
 		return v.integer(u).String()
-	case KindBool:
+	case ctype.KindBool:
 		return strconv.FormatBool(v.unsigned(u) != 0)
-	case KindChar:
+	case ctype.KindChar:
 		return charText(byte(v.unsigned(u)))
-	case KindEnum:
+	case ctype.KindEnum:
 		if name, ok := v.enumerator(u); ok {
 			return name
 		}
 		return v.integer(u).String()
-	case KindPointer:
+	case ctype.KindPointer:
 		return Address(v.load(u)).String()
-	case KindArray:
+	case ctype.KindArray:
 		return strconv.Quote(String(v.data))
 	}
 	if f, ok := v.float(u); ok {

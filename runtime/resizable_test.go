@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 type resizableBss struct {
@@ -27,8 +28,8 @@ func resizableLayout(name string) *ktrt.Layout {
 }
 
 // resized is a guest whose section has other variables than the layout.
-func resized(s *ktrt.Shape, values []byte, bigEndian bool) *ktrt.Snapshot {
-	m := sectionMap(s.Name, &ktrt.Program{Name: "x", Shapes: []*ktrt.Shape{s}}, 0xffff_8880_0000_0000, s)
+func resized(s *ctype.Shape, values []byte, bigEndian bool) *ktrt.Snapshot {
+	m := sectionMap(s.Name, &ktrt.Program{Name: "x", Shapes: []*ctype.Shape{s}}, 0xffff_8880_0000_0000, s)
 	m.Values = values
 	return &ktrt.Snapshot{Guest: ktrt.Guest{BigEndian: bigEndian}, Maps: []*ktrt.Map{m}}
 }
@@ -36,7 +37,7 @@ func resized(s *ktrt.Shape, values []byte, bigEndian bool) *ktrt.Snapshot {
 func TestLastArrayOfASectionIsAsLongAsTheGuestHasIt(t *testing.T) {
 	le, be := binary.LittleEndian, binary.BigEndian
 	for name, tt := range map[string]struct {
-		section   *ktrt.Shape
+		section   *ctype.Shape
 		values    []byte
 		bigEndian bool
 		want      []uint32
@@ -73,7 +74,7 @@ func TestLastArrayOfASectionIsAsLongAsTheGuestHasIt(t *testing.T) {
 }
 
 func TestArraysThatNobodyResizesKeepTheirLength(t *testing.T) {
-	longer := func(name string) *ktrt.Shape {
+	longer := func(name string) *ctype.Shape {
 		return section(name, 20, member(0, "total", u64), member(8, "counts", array(u32, 3)))
 	}
 	pointers := section(".bss", 24, member(0, "total", u64), member(8, "counts", array(pointer(void), 2)))
@@ -84,7 +85,7 @@ func TestArraysThatNobodyResizesKeepTheirLength(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		layout  *ktrt.Layout
-		section *ktrt.Shape
+		section *ctype.Shape
 		want    string
 	}{
 		"of the loader":      {resizableLayout(".kconfig"), longer(".kconfig"), "generated u32[2], the guest has u32[3]"},

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
 )
 
@@ -79,13 +80,13 @@ func NewRingBufOf[V any](b *Binding, i int, decode Decode[V]) RingBufOf[V] {
 	m := b.readable(i)
 	bound := &b.types[m.typ]
 	if bound.shape == nil {
-		m.fail("read the records of", &NotBound{Type: CType(b.shapes.types[m.typ]), Reason: bound.why})
+		m.fail("read the records of", &NotBound{Type: ctype.Spell(b.shapes.types[m.typ]), Reason: bound.why})
 	}
 	s := m.source
 	s.shape, s.plan = bound.shape, bound.plan
 	for n, record := range s.records {
 		if size := len(record.Data) - recordHeader; size < bound.shape.Size {
-			m.fail("read the records of", fmt.Errorf("record %d has %d bytes, and %s %d: without its tag ktgen:record the map is read as bytes", n, size, CType(bound.shape), bound.shape.Size))
+			m.fail("read the records of", fmt.Errorf("record %d has %d bytes, and %s %d: without its tag ktgen:record the map is read as bytes", n, size, ctype.Spell(bound.shape), bound.shape.Size))
 		}
 	}
 	return Array[V]{s: &s, decode: decode}
@@ -111,13 +112,13 @@ type ringRecords struct {
 
 // records sorts the records of a captured ring buffer.
 func (s *Snapshot) records(m *Map) (r ringRecords) {
-	word := intPlace{bits: 32, bigEndian: s.Guest.BigEndian}
+	word := ctype.IntPlace{Bits: 32, BigEndian: s.Guest.BigEndian}
 	for i, e := range m.Extents {
 		if len(e.Data) < recordHeader {
 			r.err = fmt.Errorf("the snapshot is damaged: record %d of map %s has %d bytes", i, m.Name, len(e.Data))
 			return r
 		}
-		switch header := word.load(e.Data); {
+		switch header := word.Load(e.Data); {
 		case header&recordBusy != 0:
 			r.busy++
 		case header&recordDiscarded != 0:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
@@ -19,8 +20,8 @@ type boundSection struct {
 // boundVar is a variable of a section.
 type boundVar struct {
 	name   string
-	want   *Shape
-	have   *Shape
+	want   *ctype.Shape
+	have   *ctype.Shape
 	offset int   // bytes, in the guest's section
 	size   int   // bytes, in the guest
 	plan   *plan // nil if the bytes can stay as they are
@@ -28,9 +29,9 @@ type boundVar struct {
 
 // bindSection finds section i of the layout and compares its variables, each
 // for itself: a linker moves them as it likes.
-func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
+func (b *Binding) bindSection(c *comparison, i int, want *ctype.Shape) *boundSection {
 	bound := &boundSection{source: source{b: b, name: want.Name, number: -1 - i, typ: -1 - i, single: true}}
-	if isArenaSection(want.Name) {
+	if ctype.IsArenaSection(want.Name) {
 		bound.m, bound.err = b.findGlobals(want)
 	} else {
 		bound.m, bound.err = b.find(want.Name,
@@ -43,7 +44,7 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	if bound.err = bound.m.checkSection(); bound.err != nil {
 		return bound
 	}
-	if err := c.settle(bound.m.Value); err != nil {
+	if err := c.Settle(bound.m.Value); err != nil {
 		bound.err = fmt.Errorf("the snapshot is damaged: the type of section %s: %w", want.Name, err)
 		return bound
 	}
@@ -51,20 +52,20 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 	bound.n, bound.slots, bound.stride, bound.size = 1, 1, m.Stride, m.ValueSize
 	bound.values, bound.addrs, bound.base = m.Values, m.Addrs, m.Base
 	bound.shape = m.Value
-	members := make(map[string]Member, len(m.Value.Members))
+	members := make(map[string]ctype.Member, len(m.Value.Members))
 	names, same := make([]string, len(m.Value.Members)), make(map[string]int)
 	for i, member := range m.Value.Members {
 		members[member.Name], names[i] = member, member.Name
-		same[PlainName(member.Name)]++
+		same[ctype.PlainName(member.Name)]++
 	}
 	last, resizable := want.Resizable()
 	for i, w := range want.Members {
 		h, exists := members[w.Name]
 		if !exists {
-			c.differ(want.Name+"."+w.Name, CType(w.Type), "no such variable"+nearest.Hint(w.Name, names))
-		} else if plain := PlainName(w.Name); plain != w.Name && same[plain] != want.sameNamed(plain) {
+			c.differ(want.Name+"."+w.Name, ctype.Spell(w.Type), "no such variable"+nearest.Hint(w.Name, names))
+		} else if plain := ctype.PlainName(w.Name); plain != w.Name && same[plain] != want.SameNamed(plain) {
 			// Which of them has which number cannot be told any more.
-			c.differ(want.Name+"."+w.Name, CType(w.Type), fmt.Sprintf("%s of that name", errtext.Count(same[plain], "variable", "variables")))
+			c.differ(want.Name+"."+w.Name, ctype.Spell(w.Type), fmt.Sprintf("%s of that name", errtext.Count(same[plain], "variable", "variables")))
 		}
 		bound.vars = append(bound.vars, bound.bindVar(c, w, h, resizable && i == last))
 	}
@@ -72,12 +73,12 @@ func (b *Binding) bindSection(c *comparison, i int, want *Shape) *boundSection {
 }
 
 // bindVar compares a variable. One that is resizable has any length.
-func (s *boundSection) bindVar(c *comparison, want, have Member, resizable bool) boundVar {
+func (s *boundSection) bindVar(c *comparison, want, have ctype.Member, resizable bool) boundVar {
 	v := boundVar{name: want.Name, want: want.Type, have: have.Type, offset: have.Offset}
 	if have.Type == nil {
 		return v
 	}
-	v.size = have.bytes()
+	v.size = have.Width()
 	path := s.name + "." + want.Name
 	var ok bool
 	compare := c.plan
@@ -89,7 +90,7 @@ func (s *boundSection) bindVar(c *comparison, want, have Member, resizable bool)
 		c.pointees = append(c.pointees, pair{want.Type.Underlying().Elem, have.Type.Underlying().Elem})
 	}
 	if int64(have.Offset)+int64(v.size) > int64(s.size) {
-		c.differ(path, CType(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
+		c.differ(path, ctype.Spell(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
 	}
 	return v
 }
@@ -101,7 +102,7 @@ func isSection(m *Map, name string) bool {
 	if m.Type != MapTypeArray {
 		return false
 	}
-	if m.Value != nil && m.Value.Kind == KindSection {
+	if m.Value != nil && m.Value.Kind == ctype.KindSection {
 		return m.Value.Name == name
 	}
 	return strings.HasSuffix(m.Name, name)
@@ -114,7 +115,7 @@ func (m *Map) checkSection() error {
 		return &Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
 	case m.Value == nil:
 		return &NoShape{Map: m.Name, Side: "value"}
-	case m.N != 1 || m.Slots != 1 || m.Value.Kind != KindSection || m.Value.Size > m.ValueSize:
+	case m.N != 1 || m.Slots != 1 || m.Value.Kind != ctype.KindSection || m.Value.Size > m.ValueSize:
 		return fmt.Errorf("the snapshot is damaged: section %s has %d entries of %d bytes, and its type %d bytes", m.Name, m.N, m.ValueSize, m.Value.Size)
 	}
 	return m.check()
@@ -190,7 +191,7 @@ func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
 	return Array[V]{s: a, decode: decode}
 }
 
-func isArray(s *Shape) bool {
+func isArray(s *ctype.Shape) bool {
 	u := s.Underlying()
-	return u != nil && u.Kind == KindArray
+	return u != nil && u.Kind == ctype.KindArray
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
 )
 
@@ -32,7 +33,7 @@ func NewSlots(b *Binding, i int) Slots {
 const slotSize = 4
 
 // slotNumber is what values are without BTF.
-var slotNumber = &Shape{Kind: KindInt, Name: "unsigned int", Size: slotSize}
+var slotNumber = &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned int", Size: slotSize}
 
 // Len returns the number of slots.
 func (s Slots) Len() int {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"sync/atomic"
 	"time"
 )
@@ -67,9 +68,9 @@ type Guest struct {
 
 // Program is the BTF of one loaded BPF object.
 type Program struct {
-	BTFID  uint32   // id of the kernel's struct btf
-	Name   string   // its name; often empty
-	Shapes []*Shape // the named structs, unions, enums, typedefs and sections of its BTF
+	BTFID  uint32         // id of the kernel's struct btf
+	Name   string         // its name; often empty
+	Shapes []*ctype.Shape // the named structs, unions, enums, typedefs and sections of its BTF
 }
 
 // MapType is the kernel's enum bpf_map_type (include/uapi/linux/bpf.h).
@@ -97,8 +98,8 @@ type Map struct {
 	Extra      uint64 // map_extra; of an arena the user address that it begins at
 	Addr       uint64 // of the struct bpf_map
 
-	Program    *Program // whose BTF describes Key and Value; nil if none does
-	Key, Value *Shape   // nil where the map was made without BTF
+	Program    *Program     // whose BTF describes Key and Value; nil if none does
+	Key, Value *ctype.Shape // nil where the map was made without BTF
 
 	Status Status
 	Reason string // why Status is not Complete, for a person; with counts

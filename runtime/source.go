@@ -1,14 +1,17 @@
 package runtime
 
-import "fmt"
+import (
+	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
+)
 
 // source is a table of values in a snapshot: those of a map, or of an array
 // in a section.
 type source struct {
 	b      *Binding
-	name   string // for paths: the map, or section and variable
-	typ    int    // of the values, in Layout.Types
-	shape  *Shape // of the values, in the guest
+	name   string       // for paths: the map, or section and variable
+	typ    int          // of the values, in Layout.Types
+	shape  *ctype.Shape // of the values, in the guest
 	plan   *plan
 	number int // of the source in its binding, from 1, for values without an address
 
@@ -135,11 +138,11 @@ func (b *Binding) resembles(m *Map, i int) bool {
 		return l.Value == "" && m.Value == nil
 	}
 	want := b.shapes.types[b.shapes.index[l.Value]]
-	return CType(stripTypedefs(want)) == CType(stripTypedefs(m.Value)) && want.Size == m.Value.Size
+	return ctype.Spell(stripTypedefs(want)) == ctype.Spell(stripTypedefs(m.Value)) && want.Size == m.Value.Size
 }
 
 // take takes over the captured map's columns.
-func (m *boundMap) take(c *comparison, l *MapLayout, key *Shape) error {
+func (m *boundMap) take(c *comparison, l *MapLayout, key *ctype.Shape) error {
 	captured := m.m
 	m.status = Incomplete{Map: l.Name, Status: captured.Status, Held: captured.N, Total: captured.Total, Reason: captured.Reason}
 	if captured.Status == Unsupported || captured.Status == Failed && captured.N == 0 {
@@ -176,7 +179,7 @@ func (m *boundMap) takeRecords(l *MapLayout) error {
 
 // bindKey compares the keys of a hash map or trie. The keys of arrays are the numbers
 // of their entries, and storage maps have owners instead.
-func (m *boundMap) bindKey(c *comparison, want *Shape) error {
+func (m *boundMap) bindKey(c *comparison, want *ctype.Shape) error {
 	captured := m.m
 	switch captured.Type.family() {
 	case MapTypeTaskStorage, MapTypeCgroupStorage, MapTypeInodeStorage, MapTypeSkStorage:

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
 )
 
@@ -112,7 +113,7 @@ func (s StackTraces) frames(op string, entry int) []Address {
 		return nil
 	}
 	frames := []Address{}
-	for ; len(raw) >= pointerSize; raw = raw[pointerSize:] {
+	for ; len(raw) >= ctype.PointerSize; raw = raw[ctype.PointerSize:] {
 		frame := s.m.order().Uint64(raw)
 		if frame == 0 {
 			break

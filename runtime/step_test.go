@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func TestPathsThatCannotBeTakenApart(t *testing.T) {
@@ -124,8 +125,8 @@ func requirePathError(t *testing.T, err error) {
 // Shapes that contain themselves, overlap, or claim more than there is.
 func TestHostileShapesFail(t *testing.T) {
 	endless := structure("endless", 8)
-	endless.Members = []ktrt.Member{member(0, "self", endless)}
-	typedef := &ktrt.Shape{Kind: ktrt.KindTypedef, Name: "t", Size: 8}
+	endless.Members = []ctype.Member{member(0, "self", endless)}
+	typedef := &ctype.Shape{Kind: ctype.KindTypedef, Name: "t", Size: 8}
 	typedef.Elem = typedef
 	deep := u64
 	for range 1000 {
@@ -135,8 +136,8 @@ func TestHostileShapesFail(t *testing.T) {
 	for range 16 {
 		crowd = structure("", 0, member(0, "", crowd), member(0, "", crowd))
 	}
-	for name, shape := range map[string]*ktrt.Shape{
-		"a struct in itself":                {Kind: ktrt.KindStruct, Size: 8, Members: []ktrt.Member{member(0, "p", endless)}},
+	for name, shape := range map[string]*ctype.Shape{
+		"a struct in itself":                {Kind: ctype.KindStruct, Size: 8, Members: []ctype.Member{member(0, "p", endless)}},
 		"a typedef of itself":               typedef,
 		"a member beyond the end":           structure("s", 8, member(4, "p", u64)),
 		"a member before the beginning":     structure("s", 8, member(-8, "p", u64)),
@@ -144,11 +145,11 @@ func TestHostileShapesFail(t *testing.T) {
 		"a struct larger than its value":    structure("s", 800, member(700, "p", u64)),
 		"a bitfield of a struct":            structure("s", 8, bitfield(0, 0, 3, "p", ctx)),
 		"a bitfield wider than its type":    structure("s", 8, bitfield(0, 0, 200, "p", u64)),
-		"an array whose size is wrong":      structure("s", 8, member(0, "p", &ktrt.Shape{Kind: ktrt.KindArray, Elem: u64, Len: 1 << 40, Size: 8})),
+		"an array whose size is wrong":      structure("s", 8, member(0, "p", &ctype.Shape{Kind: ctype.KindArray, Elem: u64, Len: 1 << 40, Size: 8})),
 		"structs nested a thousand deep":    deep,
 		"more members than there can be":    structure("s", 8, member(0, "", crowd), member(0, "p", u64)),
 		"a pointer to a struct in itself":   structure("s", 8, member(0, "p", pointer(endless))),
-		"a pointer to nothing":              structure("s", 8, member(0, "p", &ktrt.Shape{Kind: ktrt.KindPointer, Size: 8})),
+		"a pointer to nothing":              structure("s", 8, member(0, "p", &ctype.Shape{Kind: ctype.KindPointer, Size: 8})),
 		"a pointer to a huge struct":        structure("s", 8, member(0, "p", pointer(structure("huge", 1<<31, member(1<<30, "x", u64))))),
 		"an enormous array behind a number": structure("s", 8, member(0, "p", pointer(array(u64, 1<<28)))),
 	} {
@@ -223,14 +224,14 @@ func TestHostileColumnsFail(t *testing.T) {
 
 // Whatever shapes, bytes and paths say, reads end, without a panic.
 func FuzzReads(f *testing.F) {
-	var w ktrt.ShapeWriter
+	var w ctype.Writer
 	w.Add(taskCtx)
 	w.Add(scalars)
 	f.Add(w.String(), make([]byte, 168), "leader.ctx.weight", false)
 	f.Add("struct\ta\t8\n\t0\tp\t*struct a\n", []byte("\x00\x10\x00\x00\x00\x00\x00\x00"), "p.p[0].p", true)
 	f.Add("struct\ta\t9\n\t0:7+60\tx\tu64\nint\tu64\t8\n", make([]byte, 9), "x", true)
 	f.Fuzz(func(t *testing.T, shapes string, raw []byte, path string, bigEndian bool) {
-		table, err := ktrt.ParseShapes(shapes)
+		table, err := ctype.Parse(shapes)
 		if err != nil || len(raw) == 0 {
 			return
 		}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 )
 
@@ -59,30 +60,30 @@ func moved(addr uint64, offset int) uint64 {
 
 // operations returns the member of the value of a struct_ops map that holds
 // the operations.
-func (c *comparison) operations(m *Map) (Member, error) {
+func (c *comparison) operations(m *Map) (ctype.Member, error) {
 	value := m.Value.Underlying()
-	if err := c.settle(m.Value); err != nil {
-		return Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s: %w", m.Name, err)
+	if err := c.Settle(m.Value); err != nil {
+		return ctype.Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s: %w", m.Name, err)
 	}
-	if value.Kind != KindStruct || value.Size > m.ValueSize {
-		return Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s is a %s in %d bytes", m.Name, sized(value), m.ValueSize)
+	if value.Kind != ctype.KindStruct || value.Size > m.ValueSize {
+		return ctype.Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s is a %s in %d bytes", m.Name, sized(value), m.ValueSize)
 	}
-	i := slices.IndexFunc(value.Members, func(m Member) bool { return m.Name == "data" })
-	if i < 0 || value.Members[i].Type.Underlying().Kind != KindStruct {
-		return Member{}, errors.New("its type in the guest's kernel has no struct data")
+	i := slices.IndexFunc(value.Members, func(m ctype.Member) bool { return m.Name == "data" })
+	if i < 0 || value.Members[i].Type.Underlying().Kind != ctype.KindStruct {
+		return ctype.Member{}, errors.New("its type in the guest's kernel has no struct data")
 	}
 	return value.Members[i], nil
 }
 
 // planOps is plan for a struct of which the guest may lack members: these
 // become zero.
-func (c *comparison) planOps(want, have *Shape) *plan {
+func (c *comparison) planOps(want, have *ctype.Shape) *plan {
 	known := *want.Underlying()
 	members := have.Fields()
-	known.Members = slices.DeleteFunc(known.Fields(), func(w Member) bool {
-		return !slices.ContainsFunc(members, func(h Member) bool { return h.Name == w.Name })
+	known.Members = slices.DeleteFunc(known.Fields(), func(w ctype.Member) bool {
+		return !slices.ContainsFunc(members, func(h ctype.Member) bool { return h.Name == w.Name })
 	})
-	ops := c.value(CType(want), &known, have, place{})
+	ops := c.value(ctype.Spell(want), &known, have, place{})
 	p := &plan{size: want.Size, need: have.Size, ops: merge(ops)}
 	if len(known.Members) == len(want.Underlying().Fields()) && p.isIdentity() {
 		return nil

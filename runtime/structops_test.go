@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // snap is what generated packages have.
@@ -30,15 +32,15 @@ func decodeOps(v *ops, raw []byte, _ *Decoder) {
 }
 
 var (
-	u32Shape     = &Shape{Kind: KindInt, Name: "u32", Size: 4}
-	u64Shape     = &Shape{Kind: KindInt, Name: "u64", Size: 8}
-	nameShape    = &Shape{Kind: KindArray, Size: 8, Len: 8, Elem: &Shape{Kind: KindChar, Name: "char", Size: 1, Signed: true}}
-	funcPtrShape = &Shape{Kind: KindPointer, Size: 8, Elem: &Shape{Kind: KindFunc}}
+	u32Shape     = &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}
+	u64Shape     = &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
+	nameShape    = &ctype.Shape{Kind: ctype.KindArray, Size: 8, Len: 8, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1, Signed: true}}
+	funcPtrShape = &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindFunc}}
 )
 
 // objectOps is struct sched_ext_ops as an object declares it.
-func objectOps() *Shape {
-	return &Shape{Kind: KindStruct, Name: "sched_ext_ops", Size: 40, Members: []Member{
+func objectOps() *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: "sched_ext_ops", Size: 40, Members: []ctype.Member{
 		{Name: "enqueue", Offset: 0, Type: funcPtrShape},
 		{Name: "timeout_ms", Offset: 8, Type: u32Shape},
 		{Name: "exotic", Offset: 16, Type: u64Shape},
@@ -48,8 +50,8 @@ func objectOps() *Shape {
 
 // kernelOps is it as the kernel does: members elsewhere, one more, and none
 // called exotic.
-func kernelOps() *Shape {
-	return &Shape{Kind: KindStruct, Name: "sched_ext_ops", Size: 40, Members: []Member{
+func kernelOps() *ctype.Shape {
+	return &ctype.Shape{Kind: ctype.KindStruct, Name: "sched_ext_ops", Size: 40, Members: []ctype.Member{
 		{Name: "select_cpu", Offset: 0, Type: funcPtrShape},
 		{Name: "enqueue", Offset: 8, Type: funcPtrShape},
 		{Name: "name", Offset: 16, Type: nameShape},
@@ -59,8 +61,8 @@ func kernelOps() *Shape {
 
 // opsSnapshot has a struct_ops map whose value is of the kernel's type, 64
 // bytes behind the state that all struct_ops have.
-func opsSnapshot(kernel *Shape) *Snapshot {
-	value := &Shape{Kind: KindStruct, Name: "bpf_struct_ops_sched_ext_ops", Size: 128, Members: []Member{
+func opsSnapshot(kernel *ctype.Shape) *Snapshot {
+	value := &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_struct_ops_sched_ext_ops", Size: 128, Members: []ctype.Member{
 		{Name: "common", Offset: 0, Type: u64Shape},
 		{Name: "data", Offset: 64, Type: kernel},
 	}}
@@ -73,14 +75,14 @@ func opsSnapshot(kernel *Shape) *Snapshot {
 	binary.LittleEndian.PutUint64(raw[64+24:], 5000)
 	other := objectOps() // of another program, which declares less of it
 	other.Members = other.Members[:1]
-	return &Snapshot{Programs: []*Program{{Shapes: []*Shape{other}}}, Maps: []*Map{{
+	return &Snapshot{Programs: []*Program{{Shapes: []*ctype.Shape{other}}}, Maps: []*Map{{
 		Name: "tally_ops", Type: MapTypeStructOps, KeySize: 4, ValueSize: 128, MaxEntries: 1, Value: value,
 		Total: 1, N: 1, Slots: 1, Stride: 128, Values: raw, Addrs: []uint64{0xffff_8881_0000_0000},
 	}}}
 }
 
 func opsLayout() *Layout {
-	var w ShapeWriter
+	var w ctype.Writer
 	ref := w.Add(objectOps())
 	return &Layout{
 		Object: "tally.bpf.o", Package: "tally", Shapes: w.String(), Types: []string{ref},

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"math"
 	"math/big"
 	"slices"
@@ -29,13 +30,13 @@ func (v Value) Uint64() (uint64, error) {
 		return 0, err
 	}
 	switch u.Kind {
-	case KindInt, KindEnum:
+	case ctype.KindInt, ctype.KindEnum:
 		n := v.integer(u)
 		if n.negative || n.high != 0 {
 			return 0, v.fail("Uint64", v.mismatch(want, n.String(), "Int64 and Bytes take such numbers"))
 		}
 		return n.low, nil
-	case KindBool, KindChar, KindPointer:
+	case ctype.KindBool, ctype.KindChar, ctype.KindPointer:
 		return v.unsigned(u), nil
 	}
 	return 0, v.fail("Uint64", v.mismatch(want, "", ""))
@@ -50,15 +51,15 @@ func (v Value) Int64() (int64, error) {
 		return 0, err
 	}
 	switch u.Kind {
-	case KindInt, KindEnum:
+	case ctype.KindInt, ctype.KindEnum:
 		n := v.integer(u)
 		if !n.fitsInt64() {
 			return 0, v.fail("Int64", v.mismatch(want, n.String(), "Uint64 and Bytes take such numbers"))
 		}
 		return int64(n.low), nil
-	case KindBool:
+	case ctype.KindBool:
 		return int64(v.unsigned(u)), nil
-	case KindChar:
+	case ctype.KindChar:
 		return int64(v.load(u)), nil
 	}
 	return 0, v.fail("Int64", v.mismatch(want, "", ""))
@@ -72,10 +73,10 @@ func (v Value) Bool() (bool, error) {
 		return false, err
 	}
 	switch u.Kind {
-	case KindInt, KindEnum:
+	case ctype.KindInt, ctype.KindEnum:
 		n := v.integer(u)
 		return n.low|n.high != 0, nil
-	case KindBool, KindChar, KindPointer:
+	case ctype.KindBool, ctype.KindChar, ctype.KindPointer:
 		return v.unsigned(u) != 0, nil
 	}
 	return false, v.fail("Bool", v.mismatch("bool", "", ""))
@@ -88,7 +89,7 @@ func (v Value) Float64() (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if u.Kind == KindInt || u.Kind == KindEnum {
+	if u.Kind == ctype.KindInt || u.Kind == ctype.KindEnum {
 		return v.integer(u).float64(), nil
 	}
 	if f, ok := v.float(u); ok {
@@ -98,11 +99,11 @@ func (v Value) Float64() (float64, error) {
 }
 
 // float returns a float or double. Others have no Go type.
-func (v *Value) float(u *Shape) (f float64, ok bool) {
+func (v *Value) float(u *ctype.Shape) (f float64, ok bool) {
 	switch {
-	case u.Kind == KindFloat && u.Size == 4:
+	case u.Kind == ctype.KindFloat && u.Size == 4:
 		return float64(math.Float32frombits(uint32(v.load(u)))), true
-	case u.Kind == KindFloat && u.Size == 8:
+	case u.Kind == ctype.KindFloat && u.Size == 8:
 		return math.Float64frombits(v.load(u)), true
 	}
 	return 0, false
@@ -118,7 +119,7 @@ func (v Value) Str() (string, error) {
 		return "", err
 	}
 	switch {
-	case u.Kind == KindEnum:
+	case u.Kind == ctype.KindEnum:
 		if name, ok := v.enumerator(u); ok {
 			return name, nil
 		}
@@ -139,7 +140,7 @@ func (v Value) Bytes() ([]byte, error) {
 }
 
 // scalar returns the type of v, for reading it.
-func (v *Value) scalar(op string) (*Shape, error) {
+func (v *Value) scalar(op string) (*ctype.Shape, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
@@ -157,48 +158,48 @@ func (v *Value) mismatch(expected, value, hint string) *TypeMismatch {
 	}
 	return &TypeMismatch{
 		Expected: expected, Actual: kindName(u), Requested: v.path,
-		Type: CType(v.shape), Value: value, Hint: hint,
+		Type: ctype.Spell(v.shape), Value: value, Hint: hint,
 	}
 }
 
 // insteadOf says how a type can be read.
-func insteadOf(u *Shape) string {
+func insteadOf(u *ctype.Shape) string {
 	switch {
 	case isString(u):
 		return "Str and Bytes take it"
-	case u.Kind == KindArray:
+	case u.Kind == ctype.KindArray:
 		return "choose an element with Get(\"[0]\"), or take its Bytes"
-	case u.Kind == KindStruct, u.Kind == KindUnion, u.Kind == KindSection:
+	case u.Kind == ctype.KindStruct, u.Kind == ctype.KindUnion, u.Kind == ctype.KindSection:
 		return "choose a member with Get"
-	case u.Kind == KindPointer:
+	case u.Kind == ctype.KindPointer:
 		return "Uint64 reads the address, and Get or Deref what is there"
-	case u.Kind == KindFloat && u.Size > 8:
+	case u.Kind == ctype.KindFloat && u.Size > 8:
 		return "Bytes takes it"
-	case u.Kind == KindFloat:
+	case u.Kind == ctype.KindFloat:
 		return "Float64 takes it"
-	case u.Kind == KindEnum:
+	case u.Kind == ctype.KindEnum:
 		return "Str, Int64 and Uint64 take it"
 	}
 	return "Int64, Uint64 and Bool take it"
 }
 
 // load returns the bits of a scalar of up to 64 bits, extended by its sign.
-func (v *Value) load(u *Shape) uint64 { return v.place(u.Signed).load(v.data) }
+func (v *Value) load(u *ctype.Shape) uint64 { return v.place(u.Signed).Load(v.data) }
 
 // unsigned returns a bool as 0 or 1, and the bits of a char or pointer.
-func (v *Value) unsigned(u *Shape) uint64 {
-	n := v.place(false).load(v.data)
-	if u.Kind == KindBool && n != 0 {
+func (v *Value) unsigned(u *ctype.Shape) uint64 {
+	n := v.place(false).Load(v.data)
+	if u.Kind == ctype.KindBool && n != 0 {
 		return 1
 	}
 	return n
 }
 
 // place is where in data the bits of a scalar are.
-func (v *Value) place(signed bool) intPlace {
-	p := intPlace{first: int(v.first), bits: int(v.bits), signed: signed, bigEndian: v.root.m.r.snapshot.Guest.BigEndian}
+func (v *Value) place(signed bool) ctype.IntPlace {
+	p := ctype.IntPlace{First: int(v.first), Bits: int(v.bits), Signed: signed, BigEndian: v.root.m.r.snapshot.Guest.BigEndian}
 	if v.bits == 0 {
-		p.first, p.bits = 0, 8*len(v.data)
+		p.First, p.Bits = 0, 8*len(v.data)
 	}
 	return p
 }
@@ -210,7 +211,7 @@ type wideInt struct {
 }
 
 // integer returns an integer or enum.
-func (v *Value) integer(u *Shape) wideInt {
+func (v *Value) integer(u *ctype.Shape) wideInt {
 	if v.bits == 0 && len(v.data) > 8 {
 		return v.wide(u.Signed)
 	}
@@ -224,12 +225,12 @@ func (v *Value) integer(u *Shape) wideInt {
 // wide returns an integer of 9 to 16 bytes.
 func (v *Value) wide(signed bool) wideInt {
 	low, high := v.data[:8], v.data[8:]
-	place := intPlace{bits: 64, bigEndian: v.root.m.r.snapshot.Guest.BigEndian}
-	if place.bigEndian {
+	place := ctype.IntPlace{Bits: 64, BigEndian: v.root.m.r.snapshot.Guest.BigEndian}
+	if place.BigEndian {
 		high, low = v.data[:len(v.data)-8], v.data[len(v.data)-8:]
 	}
-	rest := intPlace{bits: 8 * len(high), signed: signed, bigEndian: place.bigEndian}
-	n := wideInt{low: place.load(low), high: rest.load(high)}
+	rest := ctype.IntPlace{Bits: 8 * len(high), Signed: signed, BigEndian: place.BigEndian}
+	n := wideInt{low: place.Load(low), high: rest.Load(high)}
 	n.negative = signed && int64(n.high) < 0
 	return n
 }
@@ -271,7 +272,7 @@ func (n wideInt) String() string {
 
 // enumerator returns the first name that an enum has for its value, or those of
 // the flags that the value is made of.
-func (v *Value) enumerator(u *Shape) (name string, ok bool) {
+func (v *Value) enumerator(u *ctype.Shape) (name string, ok bool) {
 	n := v.load(u)
 	for i := range u.Values {
 		if u.Values[i].Value == n {
@@ -279,48 +280,48 @@ func (v *Value) enumerator(u *Shape) (name string, ok bool) {
 		}
 	}
 	if flags := u.Flags(); flags != nil {
-		return joinFlags(n, flags)
+		return ctype.FlagText(n, flags)
 	}
-	return joinTags(n, u.TopFlags())
+	return ctype.TagText(n, u.TopFlags())
 }
 
 // isString tells whether a type is a char array.
-func isString(u *Shape) bool {
-	if u == nil || u.Kind != KindArray {
+func isString(u *ctype.Shape) bool {
+	if u == nil || u.Kind != ctype.KindArray {
 		return false
 	}
 	elem := u.Elem.Underlying()
-	return elem != nil && elem.Kind == KindChar
+	return elem != nil && elem.Kind == ctype.KindChar
 }
 
 // kindName is what the documentation calls values of a type.
-func kindName(u *Shape) string {
+func kindName(u *ctype.Shape) string {
 	if u == nil {
 		return "Bytes"
 	}
 	switch u.Kind {
-	case KindInt:
+	case ctype.KindInt:
 		if u.Signed {
 			return "Int"
 		}
 		return "Uint"
-	case KindBool:
+	case ctype.KindBool:
 		return "Bool"
-	case KindChar:
+	case ctype.KindChar:
 		return "Char"
-	case KindFloat:
+	case ctype.KindFloat:
 		return "Float"
-	case KindEnum:
+	case ctype.KindEnum:
 		return "Enum"
-	case KindPointer:
+	case ctype.KindPointer:
 		return "Ptr"
-	case KindArray:
+	case ctype.KindArray:
 		return "Array"
-	case KindStruct, KindSection:
+	case ctype.KindStruct, ctype.KindSection:
 		return "Struct"
-	case KindUnion:
+	case ctype.KindUnion:
 		return "Union"
-	case KindVoid:
+	case ctype.KindVoid:
 		return "Void"
 	}
 	return "Func"

@@ -4,20 +4,22 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Only what is made as the ids of dispatch queues are is taken apart.
 func TestTopFlagsAreOfEnumsThatCombineThem(t *testing.T) {
-	enum := func(size int, values ...uint64) *Shape {
-		s := &Shape{Kind: KindEnum, Name: "e", Size: size}
+	enum := func(size int, values ...uint64) *ctype.Shape {
+		s := &ctype.Shape{Kind: ctype.KindEnum, Name: "e", Size: size}
 		for i, v := range values {
-			s.Values = append(s.Values, EnumValue{Name: string(rune('A' + i)), Value: v})
+			s.Values = append(s.Values, ctype.EnumValue{Name: string(rune('A' + i)), Value: v})
 		}
 		return s
 	}
 	const top, next = 1 << 63, 1 << 62
 	for name, c := range map[string]struct {
-		enum  *Shape
+		enum  *ctype.Shape
 		value uint64
 		want  string
 	}{

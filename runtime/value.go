@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
@@ -16,15 +17,15 @@ type Value struct {
 	root  Entry // which the path begins at
 	key   bool  // it begins at the entry's key
 	path  string
-	shape *Shape // nil if the guest has no BTF for it
-	data  []byte // all of it; for a bitfield the bytes that hold it
-	addr  uint64 // in the guest; 0 if unknown
-	bits  uint8  // width of a bitfield; else 0
-	first uint8  // of a bitfield: see Member.BitOffset
+	shape *ctype.Shape // nil if the guest has no BTF for it
+	data  []byte       // all of it; for a bitfield the bytes that hold it
+	addr  uint64       // in the guest; 0 if unknown
+	bits  uint8        // width of a bitfield; else 0
+	first uint8        // of a bitfield: see Member.BitOffset
 	err   error
 
-	nodes *nodeList // of a list or tree; else nil
-	heads *Member   // which says what is in the lists or trees that it is an array of; else nil
+	nodes *nodeList     // of a list or tree; else nil
+	heads *ctype.Member // which says what is in the lists or trees that it is an array of; else nil
 }
 
 // maxHops bounds the pointers that one step of a path follows.
@@ -99,31 +100,31 @@ func (v *Value) noShape() error {
 // member goes to a member, through pointers.
 func (v *Value) member(name, walked string) error {
 	u := v.shape.Underlying()
-	for hops := 0; u.Kind == KindPointer && hops < maxHops; hops++ {
+	for hops := 0; u.Kind == ctype.KindPointer && hops < maxHops; hops++ {
 		if err := v.hop(u, 0, walked); err != nil {
 			return err
 		}
 		u = v.shape.Underlying()
 	}
 	switch u.Kind {
-	case KindStruct, KindUnion, KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 	default:
-		return &NotAStruct{Requested: v.path, Walked: walked, Component: name, Kind: kindName(u), Type: CType(v.shape)}
+		return &NotAStruct{Requested: v.path, Walked: walked, Component: name, Kind: kindName(u), Type: ctype.Spell(v.shape)}
 	}
-	x, err := v.root.m.r.layouts.fields(u)
+	x, err := v.root.m.r.layouts.Fields(u)
 	if err != nil {
 		return err
 	}
-	i, exists := x.byName[name]
+	i, exists := x.ByName[name]
 	if !exists {
-		return &FieldNotFound{Requested: v.path, Walked: walked, Component: name, Type: CType(v.shape), Available: x.names()}
+		return &FieldNotFound{Requested: v.path, Walked: walked, Component: name, Type: ctype.Spell(v.shape), Available: x.Names()}
 	}
-	v.enter(&x.fields[i])
+	v.enter(&x.Fields[i])
 	return nil
 }
 
 // enter goes to a member of the struct that v is.
-func (v *Value) enter(m *Member) {
+func (v *Value) enter(m *ctype.Member) {
 	v.data = m.Bytes(v.data)
 	v.shape, v.bits, v.first, v.heads = m.Type, m.Bits, m.BitOffset, nil
 	if v.addr != 0 {
@@ -137,8 +138,8 @@ func (v *Value) enter(m *Member) {
 // element goes to an element of an array, or of what a pointer points at.
 func (v *Value) element(i int, walked string) error {
 	u := v.shape.Underlying()
-	if u.Kind == KindPointer {
-		if elem := u.Elem.Underlying(); elem == nil || elem.Kind != KindArray {
+	if u.Kind == ctype.KindPointer {
+		if elem := u.Elem.Underlying(); elem == nil || elem.Kind != ctype.KindArray {
 			return v.hop(u, i, walked)
 		}
 		if err := v.hop(u, 0, walked); err != nil {
@@ -146,8 +147,8 @@ func (v *Value) element(i int, walked string) error {
 		}
 		u = v.shape.Underlying()
 	}
-	if u.Kind != KindArray {
-		return &NotAnArray{Requested: v.path, Walked: walked, Index: i, Kind: kindName(u), Type: CType(v.shape)}
+	if u.Kind != ctype.KindArray {
+		return &NotAnArray{Requested: v.path, Walked: walked, Index: i, Kind: kindName(u), Type: ctype.Spell(v.shape)}
 	}
 	if n := v.elements(u); i >= n {
 		return &IndexOutOfRange{Map: v.root.text(v.key, walked), Index: i, Len: n}
@@ -161,7 +162,7 @@ func (v *Value) element(i int, walked string) error {
 
 // elements is how many elements the array that v is has: a flexible one as many
 // as there is room for.
-func (v *Value) elements(array *Shape) int {
+func (v *Value) elements(array *ctype.Shape) int {
 	if array.Len == 0 && v.nodes == nil && array.Elem.Size > 0 {
 		return len(v.data) / array.Elem.Size
 	}
@@ -170,7 +171,7 @@ func (v *Value) elements(array *Shape) int {
 
 // enterElement goes to element i of the array that v is. An object of a list
 // that cannot be read is a value that was not found.
-func (v *Value) enterElement(array *Shape, i int) {
+func (v *Value) enterElement(array *ctype.Shape, i int) {
 	if v.nodes != nil {
 		if err := v.enterNode(i); err != nil {
 			*v = v.failed("At", err)
@@ -189,7 +190,7 @@ func (v *Value) enterElement(array *Shape, i int) {
 
 // hop goes to object i of those that the pointer v points at, which walked
 // leads to.
-func (v *Value) hop(pointer *Shape, i int, walked string) error {
+func (v *Value) hop(pointer *ctype.Shape, i int, walked string) error {
 	if err := v.follow(pointer, i); err != nil {
 		return &Error{Op: "follow", Path: v.root.text(v.key, walked), Err: err}
 	}
@@ -197,7 +198,7 @@ func (v *Value) hop(pointer *Shape, i int, walked string) error {
 }
 
 // follow is hop without the path.
-func (v *Value) follow(pointer *Shape, i int) error {
+func (v *Value) follow(pointer *ctype.Shape, i int) error {
 	addr := v.load(pointer)
 	if addr == 0 {
 		return &Null{}
@@ -215,13 +216,13 @@ func (v *Value) follow(pointer *Shape, i int) error {
 
 // targetName is the tag of the struct or union that a pointer leads to, as the
 // kernel has it.
-func targetName(s *Shape) string {
+func targetName(s *ctype.Shape) string {
 	u := s.Underlying()
 	if u == nil {
 		return ""
 	}
 	switch u.Kind {
-	case KindStruct, KindUnion, KindFwd:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindFwd:
 		return EssentialName(u.Name)
 	}
 	return ""
@@ -232,18 +233,18 @@ func (v *Value) enterKernel(o *KernelObject) error {
 	if err := o.err(); err != nil {
 		return err
 	}
-	if err := v.root.m.r.layouts.check(o.Type); err != nil {
-		return fmt.Errorf("the snapshot is damaged: the kernel's type %s: %w", CType(o.Type), err)
+	if err := v.root.m.r.layouts.Check(o.Type); err != nil {
+		return fmt.Errorf("the snapshot is damaged: the kernel's type %s: %w", ctype.Spell(o.Type), err)
 	}
 	v.shape, v.data, v.addr = o.Type, o.bytes(), o.Addr
 	return nil
 }
 
 // followProgram is follow for pointers to objects of the program.
-func (v *Value) followProgram(pointer *Shape, addr uint64, i int) error {
+func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 	r := v.root.m.r
-	if pointer.Space == SpaceKernel {
-		return r.snapshot.notCopied(addr, CType(pointer.Elem))
+	if pointer.Space == ctype.SpaceKernel {
+		return r.snapshot.notCopied(addr, ctype.Spell(pointer.Elem))
 	}
 	target := r.asAllocated(pointer.Elem, addr)
 	if target == nil {
@@ -256,7 +257,7 @@ func (v *Value) followProgram(pointer *Shape, addr uint64, i int) error {
 	addr = r.memory.canonical(addr)
 	offset, ok := product(i, target.Size)
 	if !ok || addr+offset < addr {
-		return &NotCaptured{Addr: addr, Type: CType(target)}
+		return &NotCaptured{Addr: addr, Type: ctype.Spell(target)}
 	}
 	data, captured := r.memory.value(addr+offset, target)
 	if !captured {
@@ -274,19 +275,19 @@ func product(a, b int) (p uint64, ok bool) {
 }
 
 // pointee returns the shape of what pointers to s lead to, after checking it.
-func (r *reader) pointee(s *Shape) (*Shape, error) {
-	if u := s.Underlying(); u != nil && u.Kind == KindFwd {
+func (r *reader) pointee(s *ctype.Shape) (*ctype.Shape, error) {
+	if u := s.Underlying(); u != nil && u.Kind == ctype.KindFwd {
 		definition, err := r.definition(u)
 		if err != nil {
 			return nil, err
 		}
 		s = definition
 	}
-	if !hasSize(s) {
-		return nil, &NotBound{Type: CType(s), Reason: "the program does not say what is there"}
+	if !ctype.HasSize(s) {
+		return nil, &NotBound{Type: ctype.Spell(s), Reason: "the program does not say what is there"}
 	}
-	if err := r.layouts.check(s); err != nil {
-		return nil, fmt.Errorf("the snapshot is damaged: the type %s: %w", CType(s), err)
+	if err := r.layouts.Check(s); err != nil {
+		return nil, fmt.Errorf("the snapshot is damaged: the type %s: %w", ctype.Spell(s), err)
 	}
 	return s, nil
 }
@@ -299,7 +300,7 @@ func (v Value) Deref() Value {
 		return v
 	case v.shape == nil:
 		return v.failed("Deref", v.noShape())
-	case u.Kind != KindPointer:
+	case u.Kind != ctype.KindPointer:
 		return v.failed("Deref", v.mismatch("Ptr", "", ""))
 	}
 	if err := v.follow(u, 0); err != nil {
@@ -320,7 +321,7 @@ func (v Value) Addr() uint64 { return v.addr }
 
 // Shape returns the value's type in the guest; nil if the value was not found
 // or the guest has no BTF for it.
-func (v Value) Shape() *Shape {
+func (v Value) Shape() *ctype.Shape {
 	if v.err != nil {
 		return nil
 	}
@@ -340,7 +341,7 @@ func (v *Value) fail(op string, err error) error {
 }
 
 // underlying is the shape of v without typedefs; nil if there is none.
-func (v *Value) underlying() *Shape {
+func (v *Value) underlying() *ctype.Shape {
 	if v.shape == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
@@ -20,7 +21,7 @@ type globals struct {
 // variable is a variable of a section.
 type variable struct {
 	section *mapReader
-	member  Member
+	member  ctype.Member
 }
 
 // load indexes the variables of a snapshot once.
@@ -44,7 +45,7 @@ func isGlobal(m *Map) bool {
 		return false
 	}
 	name := m.Name
-	if m.Value != nil && m.Value.Kind == KindSection {
+	if m.Value != nil && m.Value.Kind == ctype.KindSection {
 		name = m.Value.Name
 	}
 	dot := strings.IndexByte(name, '.')
@@ -61,7 +62,7 @@ func isGlobal(m *Map) bool {
 
 func (g *globals) add(section *mapReader) {
 	shape, err := section.valueShape()
-	if err != nil || shape == nil || shape.Kind != KindSection || section.n != 1 {
+	if err != nil || shape == nil || shape.Kind != ctype.KindSection || section.n != 1 {
 		return
 	}
 	for _, m := range shape.Members {
@@ -69,7 +70,7 @@ func (g *globals) add(section *mapReader) {
 			g.names = append(g.names, m.Name)
 		}
 		g.byName[m.Name] = append(g.byName[m.Name], variable{section, m})
-		if plain := PlainName(m.Name); plain != m.Name {
+		if plain := ctype.PlainName(m.Name); plain != m.Name {
 			g.byName[plain] = append(g.byName[plain], variable{section, m})
 		}
 	}
@@ -136,7 +137,7 @@ func (v View) noVariable(name string) error {
 // mayHold tells whether a section has a variable, as far as its type is known.
 func (m *mapReader) mayHold(name string) bool {
 	s := m.m.Value
-	return s == nil || s.Kind != KindSection || slices.ContainsFunc(s.Members, func(m Member) bool { return m.Name == name || PlainName(m.Name) == name })
+	return s == nil || s.Kind != ctype.KindSection || slices.ContainsFunc(s.Members, func(m ctype.Member) bool { return m.Name == name || ctype.PlainName(m.Name) == name })
 }
 
 // has tells whether a map is part of the view.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"strconv"
 )
 
@@ -33,11 +34,11 @@ func (v *Value) Len() int {
 		return 0
 	}
 	switch u.Kind {
-	case KindArray:
+	case ctype.KindArray:
 		return v.elements(u)
-	case KindStruct, KindUnion, KindSection:
-		if x, err := v.root.m.r.layouts.fields(u); err == nil {
-			return len(x.fields)
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
+		if x, err := v.root.m.r.layouts.Fields(u); err == nil {
+			return len(x.Fields)
 		}
 	}
 	return 0
@@ -47,30 +48,30 @@ func (v *Value) Len() int {
 // are not joined while walking: its Path is that of v.
 func (v *Value) At(i int) (name string, member Value) {
 	member = *v
-	if u := v.underlying(); u.Kind == KindArray {
+	if u := v.underlying(); u.Kind == ctype.KindArray {
 		member.enterElement(u, i)
 		return "", member
 	}
-	x, err := v.root.m.r.layouts.fields(v.underlying())
+	x, err := v.root.m.r.layouts.Fields(v.underlying())
 	if err != nil {
 		return "", v.failed("At", err)
 	}
-	member.enter(&x.fields[i])
-	return x.fields[i].Name, member
+	member.enter(&x.Fields[i])
+	return x.Fields[i].Name, member
 }
 
 // Part makes part a part of the value by its place: m is a member of a struct
 // that the value is or holds, with its offset from the value's first byte. It is
 // At for programs that go through many values of one type. The part's Path is
 // that of v.
-func (v *Value) Part(m *Member, part *Value) {
-	end := m.endIn(len(v.data))
+func (v *Value) Part(m *ctype.Member, part *Value) {
+	end := m.EndIn(len(v.data))
 	switch {
 	case v.err != nil:
 		*part = *v
 		return
 	case m.Offset < 0 || end < m.Offset || end > len(v.data):
-		*part = v.failed("Part", fmt.Errorf("%s from byte %d on does not fit a value of %d bytes", CType(m.Type), m.Offset, len(v.data)))
+		*part = v.failed("Part", fmt.Errorf("%s from byte %d on does not fit a value of %d bytes", ctype.Spell(m.Type), m.Offset, len(v.data)))
 		return
 	}
 	part.root, part.key, part.path, part.err = v.root, v.key, v.path, nil
@@ -126,21 +127,21 @@ func (v *Value) AppendText(b []byte) []byte {
 		return hex.AppendEncode(append(b, "0x"...), v.data)
 	}
 	switch u.Kind {
-	case KindInt:
+	case ctype.KindInt:
 		return v.appendInteger(b, u)
-	case KindPointer:
+	case ctype.KindPointer:
 		if addr := v.load(u); addr != 0 {
 			return strconv.AppendUint(append(b, "0x"...), addr, 16)
 		}
-	case KindBool:
+	case ctype.KindBool:
 		return strconv.AppendBool(b, v.unsigned(u) != 0)
-	case KindFloat:
+	case ctype.KindFloat:
 		if f, ok := v.float(u); ok {
 			return strconv.AppendFloat(b, f, 'g', -1, 64)
 		}
-	case KindStruct, KindUnion, KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		return b
-	case KindArray:
+	case ctype.KindArray:
 		if !isString(u) {
 			return b
 		}
@@ -165,7 +166,7 @@ func appendQuoted(b, data []byte) []byte {
 	return append(b, '"')
 }
 
-func (v *Value) appendInteger(b []byte, u *Shape) []byte {
+func (v *Value) appendInteger(b []byte, u *ctype.Shape) []byte {
 	if len(v.data) > 8 {
 		return append(b, v.integer(u).String()...)
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"cmp"
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 	"slices"
 )
@@ -19,7 +20,7 @@ import (
 type whole struct {
 	key        objectKey
 	value      reflect.Value // pointer to the Go value
-	want, have *Shape
+	want, have *ctype.Shape
 	parts      []part // what was decoded of it before it was, ascending, apart from one another
 }
 
@@ -160,17 +161,17 @@ func (b *Binding) restore(forgotten []*object) {
 type fieldPlace struct {
 	index      int // of the Go field
 	offset     int // bytes, in the guest
-	want, have *Shape
+	want, have *ctype.Shape
 }
 
 // wholes finds the objects that others lie in.
 type wholes struct {
 	known   map[objectKey]*whole
 	fields  map[pair][]fieldPlace
-	owners  map[*Map]int   // type number of what is in a map; negative for sections
-	slab    map[uint64]int // type number of objects that the program has allocated
-	arena   []int          // numbers of sections that lie in the arena
-	types   map[*Shape]int // numbers of shapes of the guest; -1 for those of no type
+	owners  map[*Map]int         // type number of what is in a map; negative for sections
+	slab    map[uint64]int       // type number of objects that the program has allocated
+	arena   []int                // numbers of sections that lie in the arena
+	types   map[*ctype.Shape]int // numbers of shapes of the guest; -1 for those of no type
 	indexed bool
 	reached *reached // objects that only pointers tell of
 }
@@ -195,11 +196,11 @@ func (x *wholes) index(b *Binding) {
 			continue
 		}
 		x.owners[s.m] = -1 - i
-		if isArenaSection(s.name) {
+		if ctype.IsArenaSection(s.name) {
 			x.arena = append(x.arena, i)
 		}
 	}
-	x.slab, x.types = make(map[uint64]int), make(map[*Shape]int)
+	x.slab, x.types = make(map[uint64]int), make(map[*ctype.Shape]int)
 	for i := range b.snapshot.Kernel {
 		if o := &b.snapshot.Kernel[i]; o.Allocated && o.Fault == FaultNone {
 			if typ, ok := x.typeOf(b, o.Type); ok {
@@ -210,7 +211,7 @@ func (x *wholes) index(b *Binding) {
 }
 
 // typeOf returns the number of the type that a shape of the guest is.
-func (x *wholes) typeOf(b *Binding, have *Shape) (typ int, ok bool) {
+func (x *wholes) typeOf(b *Binding, have *ctype.Shape) (typ int, ok bool) {
 	if have == nil {
 		return 0, false
 	}
@@ -224,14 +225,14 @@ func (x *wholes) typeOf(b *Binding, have *Shape) (typ int, ok bool) {
 
 // typeLike returns the number of the type that is bound to a shape, or else of one
 // that is called the same; -1 if there is none.
-func (b *Binding) typeLike(have *Shape) int {
+func (b *Binding) typeLike(have *ctype.Shape) int {
 	alike := -1
 	for t := range b.types {
 		switch s := b.types[t].shape; {
 		case s == nil:
 		case stripTypedefs(s) == have:
 			return t
-		case alike < 0 && have.Name != "" && CType(stripTypedefs(s)) == CType(have) && s.Size == have.Size:
+		case alike < 0 && have.Name != "" && ctype.Spell(stripTypedefs(s)) == ctype.Spell(have) && s.Size == have.Size:
 			alike = t
 		}
 	}
@@ -272,7 +273,7 @@ func (x *wholes) inside(b *Binding, root objectKey, addr uint64, t reflect.Type)
 			return nil, reflect.Value{}, false
 		}
 	}
-	field, ok := x.field(w.value.Elem(), w.want, w.have, int(addr-root.addr), t, maxNesting)
+	field, ok := x.field(w.value.Elem(), w.want, w.have, int(addr-root.addr), t, ctype.MaxNesting)
 	if ok {
 		x.known[root] = w
 	}
@@ -359,7 +360,7 @@ func (x *wholes) variable(b *Binding, section int, addr, start uint64) []objectK
 // field returns the field of type t that is offset bytes into a value in the
 // guest. Bitfields have no address, and elements of flexible arrays are in Go
 // memory of their own.
-func (x *wholes) field(v reflect.Value, want, have *Shape, offset int, t reflect.Type, depth int) (reflect.Value, bool) {
+func (x *wholes) field(v reflect.Value, want, have *ctype.Shape, offset int, t reflect.Type, depth int) (reflect.Value, bool) {
 	if offset == 0 && v.Type() == t {
 		return v, true
 	}
@@ -367,7 +368,7 @@ func (x *wholes) field(v reflect.Value, want, have *Shape, offset int, t reflect
 	if w == nil || h == nil || depth == 0 {
 		return v, false
 	}
-	if v.Kind() == reflect.Array && w.Kind == KindArray && h.Kind == KindArray && h.Elem.Size > 0 {
+	if v.Kind() == reflect.Array && w.Kind == ctype.KindArray && h.Kind == ctype.KindArray && h.Elem.Size > 0 {
 		if i := offset / h.Elem.Size; i < v.Len() {
 			return x.field(v.Index(i), w.Elem, h.Elem, offset%h.Elem.Size, t, depth-1)
 		}
@@ -387,19 +388,19 @@ func (x *wholes) field(v reflect.Value, want, have *Shape, offset int, t reflect
 
 // hasFields tells whether values of an underlying type are Go structs with its
 // members as fields.
-func hasFields(s *Shape) bool {
+func hasFields(s *ctype.Shape) bool {
 	k := class(s)
-	return k == KindStruct || k == KindSection
+	return k == ctype.KindStruct || k == ctype.KindSection
 }
 
 // places are the fields of a struct of the layout that the guest's has at an
 // address.
-func (x *wholes) places(want, have *Shape) []fieldPlace {
+func (x *wholes) places(want, have *ctype.Shape) []fieldPlace {
 	key := pair{want, have}
 	if known, ok := x.fields[key]; ok {
 		return known
 	}
-	members := make(map[string]Member)
+	members := make(map[string]ctype.Member)
 	for _, m := range have.Fields() {
 		if _, exists := members[m.Name]; !exists && m.Bits == 0 && m.Type != nil {
 			members[m.Name] = m

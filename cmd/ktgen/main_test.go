@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func TestMain(m *testing.M) {
@@ -104,11 +105,11 @@ func writeSnapshot(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	u32 := &runtime.Shape{Kind: runtime.KindInt, Name: "u32", Size: 4}
-	inner := &runtime.Shape{Kind: runtime.KindStruct, Name: "ctx", Size: 4, Members: []runtime.Member{{Name: "weight", Type: u32}}}
-	task := &runtime.Shape{Kind: runtime.KindStruct, Name: "task", Size: 8, Members: []runtime.Member{{Name: "ctx", Type: inner}, {Name: "tid", Offset: 4, Type: u32}}}
-	bss := &runtime.Shape{Kind: runtime.KindSection, Name: ".bss", Size: 4, Members: []runtime.Member{{Name: "nr_dispatched", Type: u32}}}
-	program := &runtime.Program{BTFID: 1, Shapes: []*runtime.Shape{inner, task, bss}}
+	u32 := &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}
+	inner := &ctype.Shape{Kind: ctype.KindStruct, Name: "ctx", Size: 4, Members: []ctype.Member{{Name: "weight", Type: u32}}}
+	task := &ctype.Shape{Kind: ctype.KindStruct, Name: "task", Size: 8, Members: []ctype.Member{{Name: "ctx", Type: inner}, {Name: "tid", Offset: 4, Type: u32}}}
+	bss := &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 4, Members: []ctype.Member{{Name: "nr_dispatched", Type: u32}}}
+	program := &runtime.Program{BTFID: 1, Shapes: []*ctype.Shape{inner, task, bss}}
 	s := &runtime.Snapshot{Name: "demo", Guest: runtime.Guest{CPUs: 2}, Programs: []*runtime.Program{program}, Maps: []*runtime.Map{
 		{ID: 1, Name: "demo.bss", Type: runtime.MapTypeArray, KeySize: 4, ValueSize: 4, Value: bss, N: 1, Total: 1, Slots: 1, Stride: 8,
 			Program: program, Values: binary.LittleEndian.AppendUint64(nil, uint64(n))},

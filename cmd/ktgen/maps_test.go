@@ -9,14 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // inArena is a snapshot of a program that keeps 8 bytes of variables in the only
 // page of its arena.
 func inArena() *runtime.Snapshot {
-	u64 := &runtime.Shape{Kind: runtime.KindInt, Name: "u64", Size: 8}
-	section := &runtime.Shape{Kind: runtime.KindSection, Name: ".addr_space.1", Size: 8, Members: []runtime.Member{{Name: "nr", Type: u64}}}
-	program := &runtime.Program{BTFID: 1, Shapes: []*runtime.Shape{section}}
+	u64 := &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
+	section := &ctype.Shape{Kind: ctype.KindSection, Name: ".addr_space.1", Size: 8, Members: []ctype.Member{{Name: "nr", Type: u64}}}
+	program := &runtime.Program{BTFID: 1, Shapes: []*ctype.Shape{section}}
 	const start = 1 << 32
 	return &runtime.Snapshot{Guest: runtime.Guest{CPUs: 1}, Programs: []*runtime.Program{program}, Maps: []*runtime.Map{{
 		ID: 5, Name: "arena", Type: runtime.MapTypeArena, MaxEntries: 1, Slots: 1, Extra: start,

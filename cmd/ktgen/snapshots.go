@@ -12,6 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file has the commands that read snapshot files.
@@ -290,10 +291,10 @@ func describeMap(m *runtime.Map) listedMap {
 		l.Bytes += len(x.Data)
 	}
 	if m.Key != nil {
-		l.Key = runtime.CType(m.Key)
+		l.Key = ctype.Spell(m.Key)
 	}
 	if m.Value != nil {
-		l.Value = runtime.CType(m.Value)
+		l.Value = ctype.Spell(m.Value)
 	}
 	return l
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // types lists the types of a snapshot, or of an object.
@@ -45,8 +46,8 @@ object describes, as C declares them, with the offset of each member in bytes.`)
 }
 
 // called returns the types of that name.
-func called(name string, shapes []*runtime.Shape, file string) ([]*runtime.Shape, error) {
-	var found []*runtime.Shape
+func called(name string, shapes []*ctype.Shape, file string) ([]*ctype.Shape, error) {
+	var found []*ctype.Shape
 	var known []string
 	for _, s := range shapes {
 		known = append(known, s.Name)
@@ -61,10 +62,10 @@ func called(name string, shapes []*runtime.Shape, file string) ([]*runtime.Shape
 }
 
 // shapesOf returns the types in a snapshot file or an object.
-func (t *tool) shapesOf(file string) ([]*runtime.Shape, error) {
+func (t *tool) shapesOf(file string) ([]*ctype.Shape, error) {
 	s, err := runtime.ReadFile(file)
 	if err == nil {
-		var all []*runtime.Shape
+		var all []*ctype.Shape
 		for _, p := range s.Programs {
 			all = append(all, p.Shapes...)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file follows the links of lists and trees to the objects that a program
@@ -25,7 +26,7 @@ const (
 
 // graph plans the head of a list or tree, or an array of them. It returns false
 // if the member is none, or does not say what is in it.
-func (p *Planner) graph(plan *Plan, m runtime.Member, offset int) bool {
+func (p *Planner) graph(plan *Plan, m ctype.Member, offset int) bool {
 	typ, node, ok := m.Contains()
 	if !ok {
 		return false
@@ -39,7 +40,7 @@ func (p *Planner) graph(plan *Plan, m runtime.Member, offset int) bool {
 		return false
 	}
 	kind := listLinks
-	head := runtime.GraphHead(m.Type)
+	head := ctype.GraphHead(m.Type)
 	if head.Name == "bpf_rb_root" {
 		kind = treeLinks
 	}
@@ -52,7 +53,7 @@ func (p *Planner) graph(plan *Plan, m runtime.Member, offset int) bool {
 
 // object returns the type of objects that a program allocates, nil if they are
 // too large.
-func (p *Planner) object(s *runtime.Shape) *Type {
+func (p *Planner) object(s *ctype.Shape) *Type {
 	if known := p.allocated[s]; known != nil {
 		return known
 	}

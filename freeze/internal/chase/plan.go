@@ -7,14 +7,15 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Type is a struct or union of the kernel, or a struct of the program's that it
 // allocates.
 type Type struct {
 	Name  string
-	Shape *runtime.Shape // the guest kernel's, in which pointers lead to declarations, or the program's
-	plan  *Plan          // the pointers in it that are followed, nil for none
+	Shape *ctype.Shape // the guest kernel's, in which pointers lead to declarations, or the program's
+	plan  *Plan        // the pointers in it that are followed, nil for none
 	claim claim
 	own   bool // it is the program's
 	open  bool // objects go on behind the size of the type, as far as the slab's have room
@@ -51,28 +52,28 @@ type Planner struct {
 	spec   *ebtf.Spec // of the kernel
 	shapes *btf.Shapes
 	types  map[string]*Type // nil for a name that the kernel does not have
-	plans  map[*runtime.Shape]*Plan
+	plans  map[*ctype.Shape]*Plan
 	queue  []*Plan // of plan, whose pointees have no slots yet
-	todo   []*runtime.Shape
+	todo   []*ctype.Shape
 	claims *Claims
 
-	allocated map[*runtime.Shape]*Type
-	named     func(string) *runtime.Shape // structs of the program that is being planned
+	allocated map[*ctype.Shape]*Type
+	named     func(string) *ctype.Shape // structs of the program that is being planned
 }
 
 // NewPlanner returns a planner for a kernel.
 func NewPlanner(kernel *ebtf.Spec, claims *Claims) *Planner {
 	return &Planner{
 		spec: kernel, shapes: btf.NewShallowShapes(kernel), claims: claims,
-		types: make(map[string]*Type), plans: make(map[*runtime.Shape]*Plan),
-		allocated: make(map[*runtime.Shape]*Type),
+		types: make(map[string]*Type), plans: make(map[*ctype.Shape]*Plan),
+		allocated: make(map[*ctype.Shape]*Type),
 	}
 }
 
 // Plan returns the plan for values of a shape of a program's, nil if there is
 // nothing to follow from them. named returns the program's struct of a name, or
 // if it has none another program's, or nil.
-func (p *Planner) Plan(s *runtime.Shape, named func(string) *runtime.Shape) *Plan {
+func (p *Planner) Plan(s *ctype.Shape, named func(string) *ctype.Shape) *Plan {
 	p.named = named
 	root := p.plan(s)
 	for len(p.todo) > 0 {
@@ -88,7 +89,7 @@ func (p *Planner) Plan(s *runtime.Shape, named func(string) *runtime.Shape) *Pla
 }
 
 // plan returns the plan of a shape, to be filled later if it is new.
-func (p *Planner) plan(s *runtime.Shape) *Plan {
+func (p *Planner) plan(s *ctype.Shape) *Plan {
 	if known := p.plans[s]; known != nil {
 		return known
 	}
@@ -100,15 +101,15 @@ func (p *Planner) plan(s *runtime.Shape) *Plan {
 
 // fill adds the pointers of what is at an offset of the value that plan is of.
 // What is in a union need not be a pointer, and is left alone.
-func (p *Planner) fill(plan *Plan, s *runtime.Shape, offset, depth int) {
+func (p *Planner) fill(plan *Plan, s *ctype.Shape, offset, depth int) {
 	u := s.Underlying()
 	if u == nil || depth == 0 {
 		return
 	}
 	switch u.Kind {
-	case runtime.KindPointer:
+	case ctype.KindPointer:
 		p.pointer(plan, u, offset)
-	case runtime.KindArray:
+	case ctype.KindArray:
 		if !holdsPointers(u.Elem, maxNesting) {
 			return
 		}
@@ -118,7 +119,7 @@ func (p *Planner) fill(plan *Plan, s *runtime.Shape, offset, depth int) {
 			}
 			p.fill(plan, u.Elem, offset+i*u.Elem.Size, depth-1)
 		}
-	case runtime.KindStruct, runtime.KindSection:
+	case ctype.KindStruct, ctype.KindSection:
 		for _, m := range u.Members {
 			switch {
 			case p.graph(plan, m, offset):
@@ -131,18 +132,18 @@ func (p *Planner) fill(plan *Plan, s *runtime.Shape, offset, depth int) {
 
 // holdsPointers tells whether there can be pointers in a value, so that a large
 // array without any costs nothing.
-func holdsPointers(s *runtime.Shape, depth int) bool {
+func holdsPointers(s *ctype.Shape, depth int) bool {
 	u := s.Underlying()
 	if u == nil || depth == 0 {
 		return false
 	}
 	switch u.Kind {
-	case runtime.KindPointer:
+	case ctype.KindPointer:
 		return true
-	case runtime.KindArray:
+	case ctype.KindArray:
 		return u.Len > 0 && holdsPointers(u.Elem, depth-1)
-	case runtime.KindStruct, runtime.KindSection:
-		return slices.ContainsFunc(u.Members, func(m runtime.Member) bool {
+	case ctype.KindStruct, ctype.KindSection:
+		return slices.ContainsFunc(u.Members, func(m ctype.Member) bool {
 			_, _, isHead := m.Contains()
 			return isHead || holdsPointers(m.Type, depth-1)
 		})
@@ -150,15 +151,15 @@ func holdsPointers(s *runtime.Shape, depth int) bool {
 	return false
 }
 
-func (p *Planner) pointer(plan *Plan, pointer *runtime.Shape, offset int) {
+func (p *Planner) pointer(plan *Plan, pointer *ctype.Shape, offset int) {
 	elem := pointer.Elem.Underlying()
 	if elem == nil || pointer.Size != 8 || slices.ContainsFunc(pointer.Tags, leadsElsewhere) {
 		return
 	}
 	s := slot{offset: offset}
 	switch elem.Kind {
-	case runtime.KindStruct, runtime.KindUnion:
-		isOwn := pointer.Space != runtime.SpaceUnknown && pointer.Space != runtime.SpaceKernel
+	case ctype.KindStruct, ctype.KindUnion:
+		isOwn := pointer.Space != ctype.SpaceUnknown && pointer.Space != ctype.SpaceKernel
 		if !isOwn {
 			s.kernel = p.Type(elem.Name)
 		}
@@ -167,21 +168,21 @@ func (p *Planner) pointer(plan *Plan, pointer *runtime.Shape, offset int) {
 		if s.kernel == nil {
 			s.program = p.plan(elem)
 		}
-	case runtime.KindFwd:
+	case ctype.KindFwd:
 		if s.kernel = p.Type(elem.Name); s.kernel == nil {
 			elem = p.defined(elem)
 		}
-		if elem != nil && elem.Kind == runtime.KindStruct {
+		if elem != nil && elem.Kind == ctype.KindStruct {
 			s.program = p.plan(elem)
 		}
 	default:
 		return
 	}
-	if pointer.Space == runtime.SpaceKernel || slices.ContainsFunc(pointer.Tags, isKptr) {
+	if pointer.Space == ctype.SpaceKernel || slices.ContainsFunc(pointer.Tags, isKptr) {
 		s.program, s.certain = nil, true
 		// As for the kernel's btf_parse_kptr, what vmlinux does not have is the
 		// program's.
-		if s.kernel == nil && elem != nil && elem.Kind == runtime.KindStruct {
+		if s.kernel == nil && elem != nil && elem.Kind == ctype.KindStruct {
 			s.objects = p.object(elem)
 		}
 	}
@@ -189,7 +190,7 @@ func (p *Planner) pointer(plan *Plan, pointer *runtime.Shape, offset int) {
 }
 
 // defined returns what a program declares as another one defines it, or nil.
-func (p *Planner) defined(declared *runtime.Shape) *runtime.Shape {
+func (p *Planner) defined(declared *ctype.Shape) *ctype.Shape {
 	if p.named == nil {
 		return nil
 	}
@@ -299,7 +300,7 @@ func (p *Planner) Deepen(depth int, follow []string) {
 
 func (p *Planner) kernelPlan(t *Type, follow []string) *Plan {
 	plan := &Plan{size: t.Shape.Size}
-	p.named = func(string) *runtime.Shape { return nil }
+	p.named = func(string) *ctype.Shape { return nil }
 	p.fill(plan, t.Shape, 0, maxNesting)
 	p.todo, p.queue = nil, nil
 	plan.slots = slices.DeleteFunc(plan.slots, func(s slot) bool {

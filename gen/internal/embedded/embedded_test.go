@@ -11,6 +11,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/embedded"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 type (
@@ -46,7 +47,7 @@ func guest(t testing.TB) *ktrt.Snapshot {
 		Others: make([]head, 2),
 	}.Snapshot(t)
 	shapes := s.Programs[0].Shapes
-	i := slices.IndexFunc(shapes, func(s *ktrt.Shape) bool { return s.Name == "item" })
+	i := slices.IndexFunc(shapes, func(s *ctype.Shape) bool { return s.Name == "item" })
 	data := make([]byte, shapes[i].Size)
 	binary.LittleEndian.PutUint64(data[64:], 777)
 	s.Kernel = append(s.Kernel, ktrt.KernelObject{Addr: itemAddr, Name: "item", Allocated: true, Type: shapes[i], Data: data})

@@ -10,6 +10,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/payloads"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func TestMain(m *testing.M) { ktest.Main(m) }
@@ -90,8 +91,8 @@ func TestPayloadsAreReadWithoutTheAnalysis(t *testing.T) {
 		}
 	}
 	value := *task.Value
-	value.Members = append([]ktrt.Member(nil), value.Members...)
-	value.Members[2].Type = &ktrt.Shape{Kind: ktrt.KindPointer, Size: 8, Elem: &ktrt.Shape{Kind: ktrt.KindFwd, Name: "sdt_data"}}
+	value.Members = append([]ctype.Member(nil), value.Members...)
+	value.Members[2].Type = &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindFwd, Name: "sdt_data"}}
 	task.Value = &value
 	require.EqualValues(t, 7000, payloads.Bind(t, snap).TaskSlots().Get(7).Data.Payload.Seed)
 }

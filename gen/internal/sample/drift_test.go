@@ -9,13 +9,14 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // shapeNamed returns a struct of the guest's program.
-func shapeNamed(t testing.TB, s *ktrt.Snapshot, name string) *ktrt.Shape {
+func shapeNamed(t testing.TB, s *ktrt.Snapshot, name string) *ctype.Shape {
 	t.Helper()
 	shapes := s.Programs[0].Shapes
-	i := slices.IndexFunc(shapes, func(s *ktrt.Shape) bool { return s.Kind == ktrt.KindStruct && s.Name == name })
+	i := slices.IndexFunc(shapes, func(s *ctype.Shape) bool { return s.Kind == ctype.KindStruct && s.Name == name })
 	require.GreaterOrEqual(t, i, 0, name)
 	return shapes[i]
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file holds reads by path to what generated code reads: on each leaf of
@@ -30,7 +31,7 @@ func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
 	require.NoError(l.t, v.Err())
 	u := v.Shape().Underlying()
 	switch u.Kind {
-	case ktrt.KindStruct, ktrt.KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		raw, err := v.Bytes()
 		require.NoError(l.t, err)
 		if want := kernelStruct(got.Interface(), raw); want != nil {
@@ -38,7 +39,7 @@ func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
 			require.Equal(l.t, want, got.Interface(), v.Path())
 			return
 		}
-		in := inUnions(u, nil, u.Kind == ktrt.KindUnion)
+		in := inUnions(u, nil, u.Kind == ctype.KindUnion)
 		for i, f := range u.Fields() {
 			if in[f.Name] {
 				l.unions++
@@ -48,9 +49,9 @@ func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
 				l.unions--
 			}
 		}
-	case ktrt.KindArray:
+	case ctype.KindArray:
 		l.compareArray(v, u, got)
-	case ktrt.KindPointer:
+	case ctype.KindPointer:
 		l.comparePointer(v, got)
 	default:
 		l.n++
@@ -60,13 +61,13 @@ func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
 
 // inUnions returns the members that share bytes with others because they are in
 // a union, by name.
-func inUnions(s *ktrt.Shape, names map[string]bool, shared bool) map[string]bool {
+func inUnions(s *ctype.Shape, names map[string]bool, shared bool) map[string]bool {
 	if names == nil {
 		names = make(map[string]bool)
 	}
 	for _, m := range s.Members {
 		if u := m.Type.Underlying(); m.Name == "" {
-			inUnions(u, names, shared || u.Kind == ktrt.KindUnion)
+			inUnions(u, names, shared || u.Kind == ctype.KindUnion)
 		} else if shared {
 			names[m.Name] = true
 		}
@@ -74,7 +75,7 @@ func inUnions(s *ktrt.Shape, names map[string]bool, shared bool) map[string]bool
 	return names
 }
 
-func (l *leaves) compareArray(v ktrt.Value, u *ktrt.Shape, got reflect.Value) {
+func (l *leaves) compareArray(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
 	l.t.Helper()
 	if got.Kind() == reflect.String {
 		l.n++
@@ -125,9 +126,9 @@ func (l *leaves) compareTarget(v ktrt.Value, got reflect.Value) {
 	}
 }
 
-func (l *leaves) compareScalar(v ktrt.Value, u *ktrt.Shape, got reflect.Value) {
+func (l *leaves) compareScalar(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
 	l.t.Helper()
-	if u.Kind == ktrt.KindFloat {
+	if u.Kind == ctype.KindFloat {
 		f, err := v.Float64()
 		require.NoError(l.t, err)
 		require.True(l.t, f == got.Float() || math.IsNaN(f) && math.IsNaN(got.Float()), v.Path())
@@ -163,14 +164,14 @@ func (l *leaves) compareInt(v ktrt.Value, got reflect.Value) {
 	}
 	require.NoError(l.t, ierr)
 	require.Equal(l.t, got.Int(), i, v.Path())
-	if v.Shape().Underlying().Kind != ktrt.KindChar {
+	if v.Shape().Underlying().Kind != ctype.KindChar {
 		require.Equal(l.t, got.Int() < 0, uerr != nil, v.Path())
 	}
 }
 
-func (l *leaves) compareEnum(v ktrt.Value, u *ktrt.Shape, got reflect.Value) {
+func (l *leaves) compareEnum(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
 	l.t.Helper()
-	if u.Kind != ktrt.KindEnum {
+	if u.Kind != ctype.KindEnum {
 		return
 	}
 	if name, err := v.Str(); err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // errorGuest is a guest in which few things are as they should be.
@@ -146,7 +147,7 @@ func TestBindRefusesWhatItCannotRead(t *testing.T) {
 		"a missing variable": {
 			func(s *ktrt.Snapshot) *ktrt.Snapshot {
 				data := find(t, s, "sample.data")
-				data.Value = &ktrt.Shape{Kind: ktrt.KindSection, Name: ".data", Size: 8}
+				data.Value = &ctype.Shape{Kind: ctype.KindSection, Name: ".data", Size: 8}
 				return s
 			},
 			"Bind sample: the program in the guest is not the sample.bpf.o that package sample was generated from:\n" +

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // filler fills fixtures with random values that fit their C types.
@@ -26,19 +27,19 @@ func (r *filler) fixture(t *testing.T) *sample.Fixture {
 	for range 8 {
 		r.nodes = append(r.nodes, new(sample.Node))
 	}
-	var maps, sections []*ktrt.Shape
-	var keys []*ktrt.Shape
+	var maps, sections []*ctype.Shape
+	var keys []*ctype.Shape
 	empty := sample.Fixture{}.Snapshot(t)
 	for _, m := range empty.Maps {
 		switch {
-		case m.Value != nil && m.Value.Kind == ktrt.KindSection:
+		case m.Value != nil && m.Value.Kind == ctype.KindSection:
 			sections = append(sections, m.Value)
 		case m.Value != nil:
 			maps, keys = append(maps, m.Value), append(keys, m.Key)
 		case m.Name == "events":
 			maps, keys = append(maps, nil), append(keys, nil)
 		case m.Name == "wishes":
-			message := slices.IndexFunc(m.Program.Shapes, func(s *ktrt.Shape) bool { return s.Name == "message" })
+			message := slices.IndexFunc(m.Program.Shapes, func(s *ctype.Shape) bool { return s.Name == "message" })
 			maps, keys = append(maps, m.Program.Shapes[message]), append(keys, nil)
 		}
 		if m.Name == "nodes" {
@@ -60,7 +61,7 @@ func (r *filler) fixture(t *testing.T) *sample.Fixture {
 }
 
 // entries makes a few entries of a map.
-func (r *filler) entries(v reflect.Value, key, value *ktrt.Shape) {
+func (r *filler) entries(v reflect.Value, key, value *ctype.Shape) {
 	const n = 4
 	elem := v.Type().Elem()
 	switch {
@@ -100,7 +101,7 @@ func (r *filler) entries(v reflect.Value, key, value *ktrt.Shape) {
 	}
 }
 
-func (r *filler) key(k reflect.Value, s *ktrt.Shape) {
+func (r *filler) key(k reflect.Value, s *ctype.Shape) {
 	switch p := k.Addr().Interface().(type) {
 	case *ktrt.Owner:
 		*p = ktrt.Owner{PID: r.Int32(), Addr: r.Uint64() | 1, Comm: fmt.Sprint(r.Int())}
@@ -118,7 +119,7 @@ func (r *filler) key(k reflect.Value, s *ktrt.Shape) {
 
 // value fills v, which has the shape s. Of members that share bytes it fills
 // the first.
-func (r *filler) value(v reflect.Value, s *ktrt.Shape) {
+func (r *filler) value(v reflect.Value, s *ctype.Shape) {
 	u := s.Underlying()
 	switch v.Kind() {
 	case reflect.Bool:
@@ -142,7 +143,7 @@ func (r *filler) value(v reflect.Value, s *ktrt.Shape) {
 		}
 	case reflect.Array:
 		for i := range v.Len() {
-			if u.Kind == ktrt.KindArray {
+			if u.Kind == ctype.KindArray {
 				r.value(v.Index(i), u.Elem)
 			} else {
 				v.Index(i).SetUint(uint64(byte(r.Uint32())))
@@ -162,7 +163,7 @@ func (r *filler) value(v reflect.Value, s *ktrt.Shape) {
 	}
 }
 
-func (r *filler) structure(v reflect.Value, s *ktrt.Shape) {
+func (r *filler) structure(v reflect.Value, s *ctype.Shape) {
 	switch p := v.Addr().Interface().(type) {
 	case *ktrt.FuncPtr:
 		p.Address = ktrt.Address(r.Uint64())
@@ -192,7 +193,7 @@ func (r *filler) structure(v reflect.Value, s *ktrt.Shape) {
 	case interface{ IsNull() bool }: // a Ptr, whose address is its own
 		return
 	}
-	if s.Kind != ktrt.KindStruct && s.Kind != ktrt.KindUnion && s.Kind != ktrt.KindSection {
+	if s.Kind != ctype.KindStruct && s.Kind != ctype.KindUnion && s.Kind != ctype.KindSection {
 		return // an array that is read element by element
 	}
 	end := 0 // of the bits that are filled; members of unions come together

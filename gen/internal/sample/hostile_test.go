@@ -8,6 +8,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // readAll reads everything that there is, each accessor for itself.
@@ -116,7 +117,7 @@ func mutate(r *rand.Rand, s *ktrt.Snapshot) {
 	}
 }
 
-func mutateShape(r *rand.Rand, shapes []*ktrt.Shape, n int) {
+func mutateShape(r *rand.Rand, shapes []*ctype.Shape, n int) {
 	s := shapes[r.IntN(len(shapes))]
 	if len(s.Members) == 0 {
 		s.Size = n

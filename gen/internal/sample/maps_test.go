@@ -10,6 +10,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func TestTriesAreReadByAddressPrefix(t *testing.T) {
@@ -227,9 +228,9 @@ func TestVariablesInArenasAreRead(t *testing.T) {
 			data := arena.Extents[len(arena.Extents)-1].Data
 			snap := sample.Bind(t, s)
 			globals := snap.ArenaGlobals()
-			var section *ktrt.Shape
+			var section *ctype.Shape
 			for _, shape := range s.Programs[0].Shapes {
-				if shape.Kind == ktrt.KindSection && shape.Name == ".addr_space.1" {
+				if shape.Kind == ctype.KindSection && shape.Name == ".addr_space.1" {
 					section = shape
 				}
 			}

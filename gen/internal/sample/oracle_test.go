@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file is a second decoder, written for being right and not for being
@@ -32,11 +33,11 @@ func number(b []byte, first, bits int, signed bool) *big.Int {
 }
 
 // requireDecoded compares a Go value with the bytes it was decoded from.
-func requireDecoded(t *testing.T, path string, s *ktrt.Shape, b []byte, got reflect.Value) {
+func requireDecoded(t *testing.T, path string, s *ctype.Shape, b []byte, got reflect.Value) {
 	t.Helper()
 	u := s.Underlying()
 	switch u.Kind {
-	case ktrt.KindStruct, ktrt.KindUnion:
+	case ctype.KindStruct, ctype.KindUnion:
 		if want := kernelStruct(got.Interface(), b); want != nil {
 			require.Equal(t, want, got.Interface(), path)
 			return
@@ -50,18 +51,18 @@ func requireDecoded(t *testing.T, path string, s *ktrt.Shape, b []byte, got refl
 			}
 			requireMember(t, path+"."+f.Name, f, b, got.Field(i))
 		}
-	case ktrt.KindArray:
+	case ctype.KindArray:
 		requireArray(t, path, u, b, got)
-	case ktrt.KindFloat:
+	case ctype.KindFloat:
 		requireFloat(t, path, u, b, got)
-	case ktrt.KindPointer:
+	case ctype.KindPointer:
 		requirePointer(t, path, b, got)
 	default:
 		requireNumber(t, path, number(b, 0, 8*u.Size, u.Signed), got)
 	}
 }
 
-func requireMember(t *testing.T, path string, m ktrt.Member, b []byte, got reflect.Value) {
+func requireMember(t *testing.T, path string, m ctype.Member, b []byte, got reflect.Value) {
 	t.Helper()
 	if m.Bits > 0 {
 		v := number(b, 8*m.Offset+int(m.BitOffset), int(m.Bits), m.Type.Underlying().Signed)
@@ -71,7 +72,7 @@ func requireMember(t *testing.T, path string, m ktrt.Member, b []byte, got refle
 	requireDecoded(t, path, m.Type, b[m.Offset:m.Offset+m.Type.Size], got)
 }
 
-func requireArray(t *testing.T, path string, s *ktrt.Shape, b []byte, got reflect.Value) {
+func requireArray(t *testing.T, path string, s *ctype.Shape, b []byte, got reflect.Value) {
 	t.Helper()
 	if got.Kind() == reflect.String {
 		text, _, _ := bytes.Cut(b, []byte{0})
@@ -86,11 +87,11 @@ func requireArray(t *testing.T, path string, s *ktrt.Shape, b []byte, got reflec
 }
 
 // requireFlexible compares the elements that there is room for in b.
-func requireFlexible(t *testing.T, path string, m ktrt.Member, b []byte, got reflect.Value) {
+func requireFlexible(t *testing.T, path string, m ctype.Member, b []byte, got reflect.Value) {
 	t.Helper()
 	elem := m.Type.Underlying().Elem
 	n := (len(b) - m.Offset) / elem.Size
-	requireArray(t, path, &ktrt.Shape{Kind: ktrt.KindArray, Elem: elem, Len: n}, b[m.Offset:], got)
+	requireArray(t, path, &ctype.Shape{Kind: ctype.KindArray, Elem: elem, Len: n}, b[m.Offset:], got)
 }
 
 // kernelStruct returns what the kernel has in the bytes of a struct that
@@ -117,7 +118,7 @@ func kernelStruct(got any, b []byte) any {
 	return nil
 }
 
-func requireFloat(t *testing.T, path string, s *ktrt.Shape, b []byte, got reflect.Value) {
+func requireFloat(t *testing.T, path string, s *ctype.Shape, b []byte, got reflect.Value) {
 	t.Helper()
 	raw := number(b, 0, 8*s.Size, false).Uint64()
 	if s.Size == 4 {

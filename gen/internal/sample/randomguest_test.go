@@ -11,6 +11,7 @@ import (
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file makes snapshots of guests that run random objects: random bytes,
@@ -27,7 +28,7 @@ func randomSnapshot(t testing.TB, obj *object.Object, seed uint64) *ktrt.Snapsho
 		random: rand.New(rand.NewPCG(seed, 7)), next: 0xffff_8880_0000_0000,
 	}
 	s := g.snapshot()
-	p := &pointers{Rand: g.random, arena: make([]byte, 64), made: make(map[*ktrt.Shape][]uint64)}
+	p := &pointers{Rand: g.random, arena: make([]byte, 64), made: make(map[*ctype.Shape][]uint64)}
 	for _, m := range s.Maps {
 		giveKeys(m)
 		if m.Type.IsPerCPU() {
@@ -63,7 +64,7 @@ func giveKeys(m *ktrt.Map) {
 	for i := range len(m.Keys) / max(m.KeySize, 1) {
 		key := m.Keys[i*m.KeySize:][:m.KeySize]
 		switch m.Key.Underlying().Kind {
-		case ktrt.KindArray:
+		case ctype.KindArray:
 			clear(key)
 			copy(key, fmt.Sprintf("key \"%d\"", i))
 		default:
@@ -76,31 +77,31 @@ func giveKeys(m *ktrt.Map) {
 type pointers struct {
 	*rand.Rand
 	arena []byte
-	made  map[*ktrt.Shape][]uint64 // where values of a type are
+	made  map[*ctype.Shape][]uint64 // where values of a type are
 }
 
 // fill gives the pointers in a value something to lead to. Objects that it has
 // to make for that have pointers up to depth.
-func (p *pointers) fill(s *ktrt.Shape, b []byte, depth int) {
+func (p *pointers) fill(s *ctype.Shape, b []byte, depth int) {
 	u := s.Underlying()
 	switch u.Kind {
-	case ktrt.KindStruct, ktrt.KindUnion, ktrt.KindSection:
+	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 		for _, m := range u.Fields() {
 			if m.Bits == 0 {
 				p.fill(m.Type, b[m.Offset:][:m.Type.Size], depth)
 			}
 		}
-	case ktrt.KindArray:
+	case ctype.KindArray:
 		for i := range u.Len {
 			p.fill(u.Elem, b[i*u.Elem.Size:][:u.Elem.Size], depth)
 		}
-	case ktrt.KindPointer:
+	case ctype.KindPointer:
 		binary.LittleEndian.PutUint64(b, p.address(u.Elem, depth))
 	}
 }
 
 // address is NULL, leads nowhere, or to a value of the type.
-func (p *pointers) address(s *ktrt.Shape, depth int) uint64 {
+func (p *pointers) address(s *ctype.Shape, depth int) uint64 {
 	target := s.Underlying()
 	switch n := p.IntN(8); {
 	case n == 0:
@@ -123,7 +124,7 @@ func (p *pointers) address(s *ktrt.Shape, depth int) uint64 {
 	return p.form(addr)
 }
 
-func (p *pointers) existing(s *ktrt.Shape) uint64 {
+func (p *pointers) existing(s *ctype.Shape) uint64 {
 	if n := len(p.made[s]); n > 0 {
 		return p.made[s][p.IntN(n)]
 	}

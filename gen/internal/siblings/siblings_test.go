@@ -10,6 +10,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/siblings"
 	"github.com/ktgen/ktgen/object"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Where the arrays and variables of the guest are.
@@ -91,9 +92,9 @@ func TestPointersToWhatASiblingDefinesAreFollowed(t *testing.T) {
 // what differs from the generated code is said when it is bound.
 func TestSiblingsThatDifferInTheGuestAreNotFollowed(t *testing.T) {
 	s := guest(t)
-	u64 := &ktrt.Shape{Kind: ktrt.KindInt, Name: "u64", Size: 8}
-	other := &ktrt.Shape{Kind: ktrt.KindStruct, Name: "lease", Size: 24, Members: []ktrt.Member{{Name: "next", Type: u64}, {Name: "id", Offset: 8, Type: u64}}}
-	s.Programs = append(s.Programs, &ktrt.Program{BTFID: 7, Shapes: []*ktrt.Shape{other}})
+	u64 := &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
+	other := &ctype.Shape{Kind: ctype.KindStruct, Name: "lease", Size: 24, Members: []ctype.Member{{Name: "next", Type: u64}, {Name: "id", Offset: 8, Type: u64}}}
+	s.Programs = append(s.Programs, &ktrt.Program{BTFID: 7, Shapes: []*ctype.Shape{other}})
 	snap := siblings.BindBorrower(t, s)
 	require.Nil(t, snap.Loans().At(1).Lease)
 

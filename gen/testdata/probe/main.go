@@ -24,6 +24,7 @@ import (
 	"strings"
 
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // memoryAddr is the guest address of the first of all bytes; render.c has it,
@@ -85,7 +86,7 @@ func (p *printer) bind(pkg opener, lines []string, data []byte) {
 
 func find(s *ktrt.Snapshot, name string) *ktrt.Map {
 	for _, m := range s.Maps {
-		isSection := m.Value != nil && m.Value.Kind == ktrt.KindSection
+		isSection := m.Value != nil && m.Value.Kind == ctype.KindSection
 		if isSection && m.Value.Name == name || !isSection && m.Name == name {
 			return m
 		}

@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import "strings"
 
@@ -23,18 +23,18 @@ func (s *Shape) Resizable() (i int, ok bool) {
 // padding: generated code leaves out variables that nobody reads.
 func (s *Shape) goesOnBehind(i int) bool {
 	m := &s.Members[i]
-	return int64(s.Size)-int64(m.Offset)-int64(m.bytes()) >= pointerSize
+	return int64(s.Size)-int64(m.Offset)-int64(m.Width()) >= PointerSize
 }
 
 // isFixedSection tells whether the variables of a section have no map of their own,
 // or one that is the loader's.
 func isFixedSection(name string) bool {
-	return name == ".kconfig" || isArenaSection(name) || strings.HasPrefix(name, ".arena")
+	return name == ".kconfig" || IsArenaSection(name) || strings.HasPrefix(name, ".arena")
 }
 
-// lengthened returns a section whose resizable variable has n elements, if those
+// Lengthened returns a section whose resizable variable has n elements, if those
 // are more than it has.
-func (s *Shape) lengthened(n int) *Shape {
+func (s *Shape) Lengthened(n int) *Shape {
 	i, ok := s.Resizable()
 	if !ok || n <= s.Members[i].Type.Underlying().Len {
 		return s
@@ -47,6 +47,6 @@ func (s *Shape) lengthened(n int) *Shape {
 	return &long
 }
 
-// isArenaSection tells whether a section holds variables of an arena: clang
+// IsArenaSection tells whether a section holds variables of an arena: clang
 // calls it after their address space.
-func isArenaSection(name string) bool { return strings.HasPrefix(name, ".addr_space.") }
+func IsArenaSection(name string) bool { return strings.HasPrefix(name, ".addr_space.") }

@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import (
 	"fmt"
@@ -40,8 +40,8 @@ func PlainName(variable string) string {
 	return name
 }
 
-// sameNamed returns which of names are variables that are called name in C.
-func sameNamed(name string, names []string) []string {
+// SameNamed returns which of names are variables that are called name in C.
+func SameNamed(name string, names []string) []string {
 	var same []string
 	for _, n := range names {
 		if n != name && PlainName(n) == name && !slices.Contains(same, n) {
@@ -51,8 +51,8 @@ func sameNamed(name string, names []string) []string {
 	return same
 }
 
-// sameNamed is how many variables of a section are called name in C.
-func (s *Shape) sameNamed(name string) (n int) {
+// SameNamed is how many variables of a section are called name in C.
+func (s *Shape) SameNamed(name string) (n int) {
 	for _, m := range s.Members {
 		if PlainName(m.Name) == name {
 			n++

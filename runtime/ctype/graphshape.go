@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import "strings"
 
@@ -26,22 +26,22 @@ func (m Member) Contains() (typ, node string, ok bool) {
 
 // Sizes of heads, in bytes, and of the nodes of lists and trees, in words.
 const (
-	headSize  = 16
-	listWords = 3
-	treeWords = 4
+	HeadSize  = 16
+	ListWords = 3
+	TreeWords = 4
 )
 
 // GraphHead returns the head that s is, or is an array of: a struct bpf_list_head
 // or bpf_rb_root. It is nil if s is none.
 func GraphHead(s *Shape) *Shape {
-	for range maxNesting {
+	for range MaxNesting {
 		u := s.Underlying()
 		switch {
 		case u == nil:
 			return nil
 		case u.Kind == KindArray:
 			s = u.Elem
-		case u.Kind == KindStruct && u.Size == headSize && (u.Name == "bpf_list_head" || u.Name == "bpf_rb_root"):
+		case u.Kind == KindStruct && u.Size == HeadSize && (u.Name == "bpf_list_head" || u.Name == "bpf_rb_root"):
 			return u
 		default:
 			return nil
@@ -54,9 +54,9 @@ func GraphHead(s *Shape) *Shape {
 func (s *Shape) NodeAt(member string) (offset int, ok bool) {
 	for _, m := range s.Fields() {
 		if m.Name == member && m.Bits == 0 {
-			size := listWords * 8
+			size := ListWords * 8
 			if u := m.Type.Underlying(); u != nil && u.Name == "bpf_rb_node" {
-				size = treeWords * 8
+				size = TreeWords * 8
 			}
 			return m.Offset, m.Offset >= 0 && int64(m.Offset)+int64(size) <= int64(s.Size)
 		}

@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import (
 	"math/bits"
@@ -57,9 +57,9 @@ func (s *Shape) numbersBelow(bit, tags uint64) bool {
 	return !slices.ContainsFunc(s.Values, func(v EnumValue) bool { return v.Value&^tags >= bit })
 }
 
-// joinTags names the tags of a value that has one of them, and otherwise only a number
+// TagText names the tags of a value that has one of them, and otherwise only a number
 // below them: "SCX_DSQ_LOCAL_ON|3".
-func joinTags(value uint64, tags []Flag) (text string, ok bool) {
+func TagText(value uint64, tags []Flag) (text string, ok bool) {
 	var top uint64
 	lowest := ^uint64(0)
 	for _, tag := range tags {
@@ -73,7 +73,7 @@ func joinTags(value uint64, tags []Flag) (text string, ok bool) {
 	if i := slices.IndexFunc(tags, func(f Flag) bool { return f.Bit == value&top }); i >= 0 {
 		text = tags[i].Name
 	} else {
-		text, _ = joinFlags(value&top, slices.DeleteFunc(slices.Clone(tags), func(f Flag) bool { return bits.OnesCount64(f.Bit) > 1 }))
+		text, _ = FlagText(value&top, slices.DeleteFunc(slices.Clone(tags), func(f Flag) bool { return bits.OnesCount64(f.Bit) > 1 }))
 	}
 	if number == 0 {
 		return text, true
@@ -81,8 +81,8 @@ func joinTags(value uint64, tags []Flag) (text string, ok bool) {
 	return text + "|" + strconv.FormatUint(number, 10), true
 }
 
-// number is a value of an enum as its type has it.
-func (s *Shape) number(value uint64) string {
+// Number is a value of an enum as its type has it.
+func (s *Shape) Number(value uint64) string {
 	if s.Signed {
 		return strconv.FormatInt(int64(value), 10)
 	}

@@ -1,4 +1,4 @@
-package runtime
+package ctype_test
 
 import (
 	"fmt"
@@ -6,89 +6,66 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 func TestShapesSurviveText(t *testing.T) {
 	for seed := range uint64(200) {
-		maker := newShapeMaker(seed)
-		root := maker.structure(3, "root")
-		var w ShapeWriter
+		maker := shapetest.New(seed)
+		root := maker.Structure(3, "root")
+		var w ctype.Writer
 		ref := w.Add(root)
-		table, err := ParseShapes(w.String())
+		table, err := ctype.Parse(w.String())
 		require.NoError(t, err, w.String())
 		got, err := table.Shape(ref)
 		require.NoError(t, err)
-		requireSameShape(t, root, got)
+		require.Empty(t, shapetest.Difference(root, got))
 
-		var again ShapeWriter
+		var again ctype.Writer
 		require.Equal(t, ref, again.Add(got))
 		require.Equal(t, w.String(), again.String())
 	}
 }
 
-// requireSameShape compares graphs of shapes.
-func requireSameShape(t *testing.T, want, got *Shape) {
-	t.Helper()
-	seen := make(map[pair]bool)
-	queue := []pair{{want, got}}
-	for len(queue) > 0 {
-		p := queue[0]
-		queue = queue[1:]
-		if seen[p] || p.want == nil && p.have == nil {
-			continue
-		}
-		seen[p] = true
-		w, g := *p.want, *p.have
-		queue = append(queue, pair{w.Elem, g.Elem})
-		require.Len(t, g.Members, len(w.Members), w.Name)
-		for i := range w.Members {
-			wm, gm := w.Members[i], g.Members[i]
-			queue = append(queue, pair{wm.Type, gm.Type})
-			wm.Type, gm.Type = nil, nil
-			require.Equal(t, wm, gm)
-		}
-		w.Elem, g.Elem, w.Members, g.Members = nil, nil, nil, nil
-		require.Equal(t, w, g)
-	}
-}
-
 func TestShapesKeepWhatTextCouldConfuse(t *testing.T) {
-	void := &Shape{Kind: KindVoid, Name: "void"}
-	for name, s := range map[string]*Shape{
-		"an integer called struct x":  {Kind: KindInt, Name: "struct x", Size: 4},
-		"an integer called void":      {Kind: KindInt, Name: "void", Size: 4},
-		"a name with a tab":           {Kind: KindStruct, Name: "a\tb", Size: 1},
-		"a name with a back quote":    {Kind: KindStruct, Name: "a`b", Size: 1},
-		"a name with a line end":      {Kind: KindStruct, Name: "a\nb", Size: 1},
-		"a name that is no UTF-8":     {Kind: KindStruct, Name: "a\xff", Size: 1},
-		"a name that ends in a space": {Kind: KindInt, Name: "int ", Size: 4},
-		"a number for a name":         {Kind: KindStruct, Name: "#1", Size: 1},
-		"a 32-bit pointer":            {Kind: KindPointer, Size: 4, Tags: []string{"user"}, Elem: void},
-		"a pointer to an array":       {Kind: KindPointer, Size: 8, Elem: &Shape{Kind: KindArray, Len: 2, Size: 8, Elem: &Shape{Kind: KindInt, Name: "int", Size: 4}}},
-		"a static variable with tags": {Kind: KindSection, Name: ".bss", Size: 4, Members: []Member{{Name: "x", Static: true, Tags: []string{"static", "a b"}, Type: &Shape{Kind: KindInt, Name: "int", Size: 4}}}},
-		"a declaration":               {Kind: KindFwd, Name: "cgroup"},
-		"a function":                  {Kind: KindPointer, Size: 8, Elem: &Shape{Kind: KindFunc}},
-		"a negative enumerator":       {Kind: KindEnum, Name: "e", Size: 4, Signed: true, Values: []EnumValue{{"MINUS", ^uint64(0)}}},
+	void := &ctype.Shape{Kind: ctype.KindVoid, Name: "void"}
+	for name, s := range map[string]*ctype.Shape{
+		"an integer called struct x":  {Kind: ctype.KindInt, Name: "struct x", Size: 4},
+		"an integer called void":      {Kind: ctype.KindInt, Name: "void", Size: 4},
+		"a name with a tab":           {Kind: ctype.KindStruct, Name: "a\tb", Size: 1},
+		"a name with a back quote":    {Kind: ctype.KindStruct, Name: "a`b", Size: 1},
+		"a name with a line end":      {Kind: ctype.KindStruct, Name: "a\nb", Size: 1},
+		"a name that is no UTF-8":     {Kind: ctype.KindStruct, Name: "a\xff", Size: 1},
+		"a name that ends in a space": {Kind: ctype.KindInt, Name: "int ", Size: 4},
+		"a number for a name":         {Kind: ctype.KindStruct, Name: "#1", Size: 1},
+		"a 32-bit pointer":            {Kind: ctype.KindPointer, Size: 4, Tags: []string{"user"}, Elem: void},
+		"a pointer to an array":       {Kind: ctype.KindPointer, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindArray, Len: 2, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4}}},
+		"a static variable with tags": {Kind: ctype.KindSection, Name: ".bss", Size: 4, Members: []ctype.Member{{Name: "x", Static: true, Tags: []string{"static", "a b"}, Type: &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4}}}},
+		"a declaration":               {Kind: ctype.KindFwd, Name: "cgroup"},
+		"a function":                  {Kind: ctype.KindPointer, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindFunc}},
+		"a negative enumerator":       {Kind: ctype.KindEnum, Name: "e", Size: 4, Signed: true, Values: []ctype.EnumValue{{"MINUS", ^uint64(0)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var w ShapeWriter
+			var w ctype.Writer
 			ref := w.Add(s)
 			require.NotContains(t, w.String(), "`")
-			table, err := ParseShapes(w.String())
+			table, err := ctype.Parse(w.String())
 			require.NoError(t, err, w.String())
 			got, err := table.Shape(ref)
 			require.NoError(t, err, ref)
-			requireSameShape(t, s, got)
+			require.Empty(t, shapetest.Difference(s, got))
 		})
 	}
 }
 
 func TestTypesOfOneNameStayApart(t *testing.T) {
-	a := &Shape{Kind: KindStruct, Name: "s", Size: 4}
-	b := &Shape{Kind: KindStruct, Name: "s", Size: 8}
-	var w ShapeWriter
+	a := &ctype.Shape{Kind: ctype.KindStruct, Name: "s", Size: 4}
+	b := &ctype.Shape{Kind: ctype.KindStruct, Name: "s", Size: 8}
+	var w ctype.Writer
 	refA, refB := w.Add(a), w.Add(b)
-	table, err := ParseShapes(w.String())
+	table, err := ctype.Parse(w.String())
 	require.NoError(t, err)
 	gotA, err := table.Shape(refA)
 	require.NoError(t, err)
@@ -117,8 +94,8 @@ func TestDamagedShapesAreRefused(t *testing.T) {
 		"endless pointers":         {"struct\ts\t8\n\t0\tx\t" + strings.Repeat("*", 100) + "void\n", "more than 64 pointers"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := ParseShapes(c.text)
-			var shapeErr *ShapeError
+			_, err := ctype.Parse(c.text)
+			var shapeErr *ctype.ShapeError
 			require.ErrorAs(t, err, &shapeErr)
 			require.ErrorContains(t, err, c.want)
 		})
@@ -131,7 +108,7 @@ func TestNestingIsBoundedInTimeAndDepth(t *testing.T) {
 	for i := range 200 {
 		fmt.Fprintf(&b, "struct\ts%d\t0\n\t0\t\tstruct s%d\n\t0\t\tstruct s%d\n", i+1, i, i)
 	}
-	_, err := ParseShapes(b.String())
+	_, err := ctype.Parse(b.String())
 	require.ErrorContains(t, err, "nested more than 64 deep")
 }
 
@@ -148,31 +125,31 @@ func nested(structs int) string {
 
 // Package btf counts what holds other types, and not what is in the last.
 func TestAsManyTypesAreNestedAsInBTF(t *testing.T) {
-	_, err := ParseShapes(nested(maxNesting))
+	_, err := ctype.Parse(nested(ctype.MaxNesting))
 	require.NoError(t, err)
-	_, err = ParseShapes(nested(maxNesting + 1))
+	_, err = ctype.Parse(nested(ctype.MaxNesting + 1))
 	require.ErrorContains(t, err, "nested more than 64 deep")
 }
 
 func FuzzParseShapes(f *testing.F) {
 	for seed := range uint64(8) {
-		var w ShapeWriter
-		w.Add(newShapeMaker(seed).structure(3, "root"))
+		var w ctype.Writer
+		w.Add(shapetest.New(seed).Structure(3, "root"))
 		f.Add(w.String())
 	}
 	f.Add("#1 struct\t\"a\\tb\"\t4\n\t0:1+3 static\tx\t*(4 \"user\")[3]int\t\"tag\"\nint\tint\t4\tsigned\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		table, err := ParseShapes(text)
+		table, err := ctype.Parse(text)
 		if err != nil {
 			return
 		}
 		// What is accepted can be written and read again.
-		var w ShapeWriter
+		var w ctype.Writer
 		for _, s := range table.All() {
 			w.Add(s)
 			s.Fields()
 		}
-		_, err = ParseShapes(w.String())
+		_, err = ctype.Parse(w.String())
 		require.NoError(t, err, w.String())
 	})
 }

@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import (
 	"errors"
@@ -53,9 +53,9 @@ func tagged(k Kind) bool {
 // defined tells whether a kind has a definition of its own.
 func defined(k Kind) bool { return k != KindVoid && k != KindPointer && k != KindArray }
 
-// ShapeWriter collects shapes and writes them, with all they refer to, as
+// Writer collects shapes and writes them, with all they refer to, as
 // text.
-type ShapeWriter struct {
+type Writer struct {
 	shapes []*Shape // in order of discovery
 	keys   map[*Shape]string
 	taken  map[string]bool
@@ -64,7 +64,7 @@ type ShapeWriter struct {
 
 // Add adds a shape and everything it refers to, and returns the text that
 // refers to it.
-func (w *ShapeWriter) Add(s *Shape) string {
+func (w *Writer) Add(s *Shape) string {
 	if w.keys == nil {
 		w.keys, w.taken = make(map[*Shape]string), make(map[string]bool)
 	}
@@ -81,7 +81,7 @@ func (w *ShapeWriter) Add(s *Shape) string {
 }
 
 // add queues the definition that s ends in, if it is new.
-func (w *ShapeWriter) add(s *Shape) {
+func (w *Writer) add(s *Shape) {
 	s = stripRefs(s)
 	if s == nil || !defined(s.Kind) || w.keys[s] != "" {
 		return
@@ -104,7 +104,7 @@ func stripRefs(s *Shape) *Shape {
 // maxRefDepth bounds the pointers and arrays in front of a type.
 const maxRefDepth = 64
 
-func (w *ShapeWriter) key(s *Shape) string {
+func (w *Writer) key(s *Shape) string {
 	key := s.Name
 	if tagged(s.Kind) {
 		key = shapeKeywords[s.Kind] + " " + s.Name
@@ -135,7 +135,7 @@ func isReserved(name string) bool {
 	return name == "void" || found && slices.Contains(shapeKeywords[:], first) && tagged(Kind(slices.Index(shapeKeywords[:], first)))
 }
 
-func (w *ShapeWriter) ref(s *Shape) string {
+func (w *Writer) ref(s *Shape) string {
 	var b strings.Builder
 	for range maxRefDepth {
 		switch {
@@ -144,7 +144,7 @@ func (w *ShapeWriter) ref(s *Shape) string {
 			return b.String()
 		case s.Kind == KindPointer:
 			b.WriteString("*")
-			if s.Size != pointerSize || len(s.Tags) > 0 || s.Declared != "" {
+			if s.Size != PointerSize || len(s.Tags) > 0 || s.Declared != "" {
 				b.WriteString(pointerAttributes(s))
 			}
 		case s.Kind == KindArray:
@@ -158,12 +158,12 @@ func (w *ShapeWriter) ref(s *Shape) string {
 	return b.String() + "void"
 }
 
-// pointerSize is the size of pointers unless a shape says otherwise, in bytes.
-const pointerSize = 8
+// PointerSize is the size of pointers unless a shape says otherwise, in bytes.
+const PointerSize = 8
 
 func pointerAttributes(s *Shape) string {
 	attributes := make([]string, 0, len(s.Tags)+1)
-	if s.Size != pointerSize {
+	if s.Size != PointerSize {
 		attributes = append(attributes, strconv.Itoa(s.Size))
 	}
 	if s.Declared != "" {
@@ -176,7 +176,7 @@ func pointerAttributes(s *Shape) string {
 }
 
 // String returns the definitions of all shapes that were added.
-func (w *ShapeWriter) String() string {
+func (w *Writer) String() string {
 	var b strings.Builder
 	for _, s := range w.shapes {
 		w.define(&b, s)
@@ -184,7 +184,7 @@ func (w *ShapeWriter) String() string {
 	return b.String()
 }
 
-func (w *ShapeWriter) define(b *strings.Builder, s *Shape) {
+func (w *Writer) define(b *strings.Builder, s *Shape) {
 	if key := w.keys[s]; key[0] == '#' {
 		b.WriteString(key + " ")
 	}
@@ -219,7 +219,7 @@ const (
 	sizeInfix    = " size "
 )
 
-func (w *ShapeWriter) defineMember(b *strings.Builder, m Member) {
+func (w *Writer) defineMember(b *strings.Builder, m Member) {
 	fmt.Fprintf(b, "\t%d", m.Offset)
 	if m.Bits > 0 {
 		fmt.Fprintf(b, ":%d+%d", m.BitOffset, m.Bits)
@@ -246,30 +246,30 @@ func columnText(name string) string {
 	return strings.ReplaceAll(strconv.QuoteToASCII(name), "`", `\x60`)
 }
 
-// ShapeTable holds shapes that were read from text.
-type ShapeTable struct {
+// Table holds shapes that were read from text.
+type Table struct {
 	byKey  map[string]*Shape
 	shapes []*Shape          // in the order of the text
 	chains map[string]*Shape // pointers and arrays, by reference
-	settler
+	Settler
 }
 
-// ParseShapes reads what [ShapeWriter] wrote. What it returns is consistent:
+// Parse reads what [ShapeWriter] wrote. What it returns is consistent:
 // members lie within their structs, nothing contains itself, sizes are those
 // of what shapes are made of. It returns a [*ShapeError] otherwise.
-func ParseShapes(text string) (*ShapeTable, error) {
-	p := shapeParser{table: &ShapeTable{byKey: make(map[string]*Shape), chains: make(map[string]*Shape), settler: settler{fill: true}}}
+func Parse(text string) (*Table, error) {
+	p := shapeParser{table: &Table{byKey: make(map[string]*Shape), chains: make(map[string]*Shape), Settler: Settler{fill: true}}}
 	if err := p.parse(text); err != nil {
 		return nil, &ShapeError{Line: p.line, Err: err}
 	}
 	for i, s := range p.table.shapes {
 		s.TellApart()
-		if err := p.table.settle(s); err != nil {
+		if err := p.table.Settle(s); err != nil {
 			return nil, &ShapeError{Line: p.starts[i], Err: err}
 		}
 	}
 	for _, s := range p.table.chains {
-		if err := p.table.settle(s); err != nil {
+		if err := p.table.Settle(s); err != nil {
 			return nil, &ShapeError{Err: err}
 		}
 	}
@@ -288,16 +288,16 @@ func (e *ShapeError) Error() string { return fmt.Sprintf("shapes, line %d: %v", 
 func (e *ShapeError) Unwrap() error { return e.Err }
 
 // All returns the defined shapes in the order of the text.
-func (t *ShapeTable) All() []*Shape { return t.shapes }
+func (t *Table) All() []*Shape { return t.shapes }
 
 // Shape returns the shape that ref refers to.
-func (t *ShapeTable) Shape(ref string) (*Shape, error) {
+func (t *Table) Shape(ref string) (*Shape, error) {
 	s, err := t.resolve(ref)
 	if err != nil {
 		return nil, err
 	}
 	for at := s; at.Kind == KindPointer || at.Kind == KindArray; at = at.Elem {
-		if err := t.settle(at); err != nil {
+		if err := t.Settle(at); err != nil {
 			return nil, err
 		}
 	}
@@ -307,7 +307,7 @@ func (t *ShapeTable) Shape(ref string) (*Shape, error) {
 // shapeParser reads definitions first and references after all of them: a
 // member may refer to a type that is defined further down.
 type shapeParser struct {
-	table  *ShapeTable
+	table  *Table
 	line   int
 	starts []int // lines of the definitions
 	later  []reference
@@ -517,7 +517,7 @@ func (m *Member) parsePlace(text string) error {
 
 // resolve returns the shape that a reference names, whose size may not be
 // known yet.
-func (t *ShapeTable) resolve(ref string) (*Shape, error) {
+func (t *Table) resolve(ref string) (*Shape, error) {
 	var prefixes []prefix
 	for rest := ref; len(prefixes) < maxRefDepth; {
 		if known := t.known(rest); known != nil {
@@ -539,7 +539,7 @@ type prefix struct {
 }
 
 // chain puts prefixes in front of s and returns the first.
-func (t *ShapeTable) chain(prefixes []prefix, s *Shape) *Shape {
+func (t *Table) chain(prefixes []prefix, s *Shape) *Shape {
 	for _, p := range slices.Backward(prefixes) {
 		p.shape.Elem, s = s, p.shape
 		t.chains[p.ref] = p.shape
@@ -547,12 +547,12 @@ func (t *ShapeTable) chain(prefixes []prefix, s *Shape) *Shape {
 	return s
 }
 
-// voidShape is the one shape of void.
-var voidShape = &Shape{Kind: KindVoid, Name: "void"}
+// Void is the one shape of void.
+var Void = &Shape{Kind: KindVoid, Name: "void"}
 
-func (t *ShapeTable) known(ref string) *Shape {
+func (t *Table) known(ref string) *Shape {
 	if ref == "void" {
-		return voidShape
+		return Void
 	}
 	if s := t.byKey[ref]; s != nil {
 		return s
@@ -566,7 +566,7 @@ func parsePrefix(ref string) (s *Shape, rest string, err error) {
 	case strings.HasPrefix(ref, "*("):
 		return parseAttributes(ref[2:])
 	case strings.HasPrefix(ref, "*"):
-		return &Shape{Kind: KindPointer, Size: pointerSize}, ref[1:], nil
+		return &Shape{Kind: KindPointer, Size: PointerSize}, ref[1:], nil
 	case strings.HasPrefix(ref, "["):
 		length, rest, _ := strings.Cut(ref[1:], "]")
 		n, err := parseSize(length)
@@ -576,7 +576,7 @@ func parsePrefix(ref string) (s *Shape, rest string, err error) {
 }
 
 func parseAttributes(text string) (s *Shape, rest string, err error) {
-	s = &Shape{Kind: KindPointer, Size: pointerSize}
+	s = &Shape{Kind: KindPointer, Size: PointerSize}
 	for !strings.HasPrefix(text, ")") {
 		text = strings.TrimPrefix(text, " ")
 		if space, rest, ok := castAttribute(text); ok {
@@ -591,7 +591,7 @@ func parseAttributes(text string) (s *Shape, rest string, err error) {
 		}
 		if !strings.HasPrefix(text, `"`) {
 			digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
-			if s.Size, err = parseSize(digits); err != nil || s.Size > pointerSize {
+			if s.Size, err = parseSize(digits); err != nil || s.Size > PointerSize {
 				return nil, "", fmt.Errorf("%q is no attribute of a pointer", text)
 			}
 			text = text[len(digits):]
@@ -621,16 +621,16 @@ func castAttribute(text string) (space Space, rest string, ok bool) {
 // unsettled is the size of arrays before it has been computed.
 const unsettled = -1
 
-// optional returns the shape of a reference, nil for none.
-func (t *ShapeTable) optional(ref string) (*Shape, error) {
+// Optional returns the shape of a reference, nil for none.
+func (t *Table) Optional(ref string) (*Shape, error) {
 	if ref == "" {
 		return nil, nil
 	}
 	return t.Shape(ref)
 }
 
-// all returns the shapes that refs refer to.
-func (t *ShapeTable) all(refs []string) ([]*Shape, error) {
+// Resolve returns the shapes that refs refer to.
+func (t *Table) Resolve(refs []string) ([]*Shape, error) {
 	shapes := make([]*Shape, len(refs))
 	for i, ref := range refs {
 		if ref == "" {

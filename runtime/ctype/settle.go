@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import (
 	"errors"
@@ -8,12 +8,12 @@ import (
 // This file checks that shapes are consistent, and computes the sizes that
 // follow from others, those of arrays and typedefs.
 
-// maxNesting bounds how deep types contain one another by value, as package btf
+// MaxNesting bounds how deep types contain one another by value, as package btf
 // does. What contains nothing is not counted.
-const maxNesting = 64
+const MaxNesting = 64
 
-// settler checks shapes, each once. The zero value has checked none.
-type settler struct {
+// Settler checks shapes, each once. The zero value has checked none.
+type Settler struct {
 	height map[*Shape]int // how many types one contains, itself included
 	fill   bool           // compute sizes that follow from others; else compare
 }
@@ -21,11 +21,11 @@ type settler struct {
 // underway is the height of a shape whose contents are being checked.
 const underway = -1
 
-// settle checks s and everything it contains by value. It fails if s contains
+// Settle checks s and everything it contains by value. It fails if s contains
 // itself, or if what it contains does not lie within it.
-func (t *settler) settle(s *Shape) error { return t.settleWithin(s, maxNesting+1) }
+func (t *Settler) Settle(s *Shape) error { return t.settleWithin(s, MaxNesting+1) }
 
-func (t *settler) settleWithin(s *Shape, depth int) error {
+func (t *Settler) settleWithin(s *Shape, depth int) error {
 	if s == nil {
 		return errors.New("a type is missing")
 	}
@@ -33,7 +33,7 @@ func (t *settler) settleWithin(s *Shape, depth int) error {
 	case height == underway:
 		return errors.New("a type contains itself")
 	case height > depth || depth == 0:
-		return fmt.Errorf("types are nested more than %d deep", maxNesting)
+		return fmt.Errorf("types are nested more than %d deep", MaxNesting)
 	case height > 0:
 		return nil
 	}
@@ -51,7 +51,7 @@ func (t *settler) settleWithin(s *Shape, depth int) error {
 }
 
 // settleContents checks what s contains and returns the height of that.
-func (t *settler) settleContents(s *Shape, depth int) (height int, err error) {
+func (t *Settler) settleContents(s *Shape, depth int) (height int, err error) {
 	switch s.Kind {
 	case KindTypedef:
 		if err := t.settleWithin(s.Elem, depth); err != nil {
@@ -66,14 +66,14 @@ func (t *settler) settleContents(s *Shape, depth int) (height int, err error) {
 	case KindStruct, KindUnion, KindSection:
 		return t.members(s, depth)
 	case KindPointer:
-		if s.Elem == nil || s.Size < 1 || s.Size > pointerSize {
+		if s.Elem == nil || s.Size < 1 || s.Size > PointerSize {
 			return 0, fmt.Errorf("a pointer of %d bytes", s.Size)
 		}
 	}
 	return 0, checkScalar(s)
 }
 
-func (t *settler) members(s *Shape, depth int) (height int, err error) {
+func (t *Settler) members(s *Shape, depth int) (height int, err error) {
 	if s.Size < 0 || int64(s.Size) > maxShapeSize {
 		return 0, fmt.Errorf("%s has %d bytes", s.Name, s.Size)
 	}
@@ -89,8 +89,8 @@ func (t *settler) members(s *Shape, depth int) (height int, err error) {
 	return height, nil
 }
 
-func (t *settler) array(s *Shape) error {
-	if s.Len < 0 || s.Len > 0 && !hasSize(s.Elem) {
+func (t *Settler) array(s *Shape) error {
+	if s.Len < 0 || s.Len > 0 && !HasSize(s.Elem) {
 		return errors.New("the elements of an array have no size")
 	}
 	if s.Elem.Size > 0 && int64(s.Len) > maxShapeSize/int64(s.Elem.Size) {
@@ -100,7 +100,7 @@ func (t *settler) array(s *Shape) error {
 }
 
 // size sets or checks the size of s in bytes.
-func (t *settler) size(s *Shape, size int) error {
+func (t *Settler) size(s *Shape, size int) error {
 	if t.fill {
 		s.Size = size
 	}
@@ -120,29 +120,29 @@ func checkPlace(s *Shape, m Member) error {
 		size = m.Size
 	}
 	if m.Bits > 0 {
-		if !isIntegral(m.Type) {
+		if !IsIntegral(m.Type) {
 			return errors.New("a bitfield that is no integer")
 		}
 		if int(m.Bits) > 8*size || m.Bits > 64 || m.BitOffset > 7 {
 			return fmt.Errorf("a bitfield of %d bits in %d bytes", m.Bits, size)
 		}
-		size = m.bytes()
+		size = m.Width()
 	}
 	if m.Offset < 0 || int64(m.Offset)+int64(size) > int64(s.Size) {
 		return fmt.Errorf("ends at byte %d of %d", int64(m.Offset)+int64(size), s.Size)
 	}
-	if !hasSize(m.Type) {
+	if !HasSize(m.Type) {
 		return errors.New("its type has no size")
 	}
 	return nil
 }
 
-func isIntegral(s *Shape) bool {
+func IsIntegral(s *Shape) bool {
 	u := s.Underlying()
 	return u != nil && (u.Kind == KindInt || u.Kind == KindBool || u.Kind == KindEnum || u.Kind == KindChar)
 }
 
-func hasSize(s *Shape) bool {
+func HasSize(s *Shape) bool {
 	u := s.Underlying()
 	return u != nil && u.Kind != KindVoid && u.Kind != KindFunc && u.Kind != KindFwd
 }

@@ -1,25 +1,25 @@
-package runtime
+package ctype
 
 // Fields returns the members of a struct, union or section as C names them:
 // those of anonymous members take the place of the anonymous member, at their
 // offset from the start of s. Generated structs have one field for each, in
 // this order.
 func (s *Shape) Fields() []Member {
-	fields, _ := s.fieldsUpTo(maxFields)
+	fields, _ := s.FieldsUpTo(MaxFields)
 	return fields
 }
 
-// fieldsUpTo is Fields for at most n members, those that have a name or not; ok is
+// FieldsUpTo is Fields for at most n members, those that have a name or not; ok is
 // false if s has more.
-func (s *Shape) fieldsUpTo(n int) (fields []Member, ok bool) {
+func (s *Shape) FieldsUpTo(n int) (fields []Member, ok bool) {
 	w := fieldWalk{left: n}
-	w.walk(s, 0, openEnd, maxNesting)
+	w.walk(s, 0, OpenEnd, MaxNesting)
 	return w.fields, w.left >= 0
 }
 
-// maxFields bounds the members that Fields looks at: anonymous structs of no
+// MaxFields bounds the members that Fields looks at: anonymous structs of no
 // size can nest without end in few bytes of BTF.
-const maxFields = 1 << 20
+const MaxFields = 1 << 20
 
 type fieldWalk struct {
 	fields []Member
@@ -37,8 +37,8 @@ func (w *fieldWalk) walk(s *Shape, offset, end, depth int) {
 		case isAnonymous(m) && depth > 0:
 			w.walk(m.Type.Underlying(), m.Offset, s.room(i, offset, end), depth-1)
 		case m.Name != "":
-			if m.end = 0; m.Bits == 0 && m.Type.OpenEnded() {
-				m.end = s.room(i, offset, end)
+			if m.End = 0; m.Bits == 0 && m.Type.OpenEnded() {
+				m.End = s.room(i, offset, end)
 			}
 			w.fields = append(w.fields, m)
 		}
@@ -57,12 +57,12 @@ func isAnonymous(m Member) bool {
 // Store writes a number where m, an integer or a bitfield of up to 64 bits, is in
 // the bytes of the struct that has it, as a guest of that byte order holds it.
 func (m *Member) Store(b []byte, n uint64, bigEndian bool) {
-	m.intPlace(bigEndian).store(b[m.Offset:], n)
+	m.IntPlace(bigEndian).Store(b[m.Offset:], n)
 }
 
-// extent returns the bits that a member takes, counted from the start of its
+// Extent returns the bits that a member takes, counted from the start of its
 // struct.
-func (m Member) extent() (first, end int) {
+func (m Member) BitExtent() (first, end int) {
 	first = 8*m.Offset + int(m.BitOffset)
 	if m.Bits > 0 {
 		return first, first + int(m.Bits)
@@ -70,8 +70,8 @@ func (m Member) extent() (first, end int) {
 	return first, first + 8*m.Type.Size
 }
 
-// bytes is how many bytes a member touches from its offset on.
-func (m Member) bytes() int {
+// Width is how many bytes a member touches from its offset on.
+func (m Member) Width() int {
 	switch {
 	case m.Bits > 0:
 		return (int(m.BitOffset) + int(m.Bits) + 7) / 8
@@ -81,11 +81,11 @@ func (m Member) bytes() int {
 	return m.Type.Size
 }
 
-// intPlace is where the bits of an integral member are, from its offset on.
-func (m Member) intPlace(bigEndian bool) intPlace {
-	p := intPlace{first: int(m.BitOffset), bits: int(m.Bits), signed: m.Type.Underlying().Signed, bigEndian: bigEndian}
+// IntPlace is where the bits of an integral member are, from its offset on.
+func (m Member) IntPlace(bigEndian bool) IntPlace {
+	p := IntPlace{First: int(m.BitOffset), Bits: int(m.Bits), Signed: m.Type.Underlying().Signed, BigEndian: bigEndian}
 	if m.Bits == 0 {
-		p.first, p.bits = 0, 8*m.Type.Size
+		p.First, p.Bits = 0, 8*m.Type.Size
 	}
 	return p
 }

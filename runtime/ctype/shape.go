@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import "slices"
 
@@ -66,9 +66,9 @@ type Member struct {
 	// otherwise.
 	Size int
 
-	// end is where the room of a member ends that has no size of its own, from the
+	// End is where the room of a member ends that has no size of its own, from the
 	// start of the struct whose Fields it is among; 0 for others. See tail.go.
-	end int
+	End int
 
 	Static bool     // Section: a variable with internal linkage
 	Tags   []string // BTF decl tags of the member or variable

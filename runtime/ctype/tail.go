@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import "math"
 
@@ -51,16 +51,16 @@ func (s *Shape) endsIn(i int) bool {
 		return false
 	}
 	for j := range s.Members {
-		if other := &s.Members[j]; i != j && int64(other.Offset)+int64(other.bytes()) > int64(s.Members[i].Offset) {
+		if other := &s.Members[j]; i != j && int64(other.Offset)+int64(other.Width()) > int64(s.Members[i].Offset) {
 			return false
 		}
 	}
 	return true
 }
 
-// openEnd is where the room of a member ends that goes on to the end of the value,
+// OpenEnd is where the room of a member ends that goes on to the end of the value,
 // however large that is.
-const openEnd = math.MaxInt
+const OpenEnd = math.MaxInt
 
 // room is where the room of member i of s ends, if s has room up to end: members
 // of a union have all of it, of a struct the last one. offset is where s begins.
@@ -69,7 +69,7 @@ func (s *Shape) room(i, offset, end int) int {
 	if s.Kind == KindUnion || s.Kind == KindStruct && s.endsIn(i) {
 		return end
 	}
-	return offset + m.Offset + m.bytes()
+	return offset + m.Offset + m.Width()
 }
 
 // Tail tells whether a member has no size of its own, but goes on as far as there is
@@ -77,25 +77,25 @@ func (s *Shape) room(i, offset, end int) int {
 // members that [Shape.Fields] returns. end is where the room ends, in bytes from the
 // start of the struct, and 0 if that is the end of the value.
 func (m *Member) Tail() (end int, ok bool) {
-	if m.end == openEnd {
+	if m.End == OpenEnd {
 		return 0, true
 	}
-	return m.end, m.end > 0
+	return m.End, m.End > 0
 }
 
 // Bytes returns the bytes of a member that [Shape.Fields] returned, in those of a
 // value that has it, for a bitfield those that hold it.
 func (m *Member) Bytes(b []byte) []byte {
-	end := m.endIn(len(b))
+	end := m.EndIn(len(b))
 	return b[m.Offset:end:end]
 }
 
-// endIn is where a member ends in a value of n bytes.
-func (m *Member) endIn(n int) int { return max(m.Offset+m.bytes(), min(m.end, n)) }
+// EndIn is where a member ends in a value of n bytes.
+func (m *Member) EndIn(n int) int { return max(m.Offset+m.Width(), min(m.End, n)) }
 
-// extent is how many of the bytes at a value of type s belong to it: all of
+// Extent is how many of the bytes at a value of type s belong to it: all of
 // them if it is open-ended.
-func (s *Shape) extent(b []byte) int {
+func (s *Shape) Extent(b []byte) int {
 	if s.OpenEnded() {
 		return len(b)
 	}

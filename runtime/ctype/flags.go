@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import (
 	"math/bits"
@@ -69,10 +69,10 @@ func counts(values map[uint64]bool) bool {
 	return true
 }
 
-// joinFlags names the flags of a value that has at least one of them, or is 0:
+// FlagText names the flags of a value that has at least one of them, or is 0:
 // "SCX_ENQ_WAKEUP|SCX_ENQ_HEAD". Bits without a name are a number behind the others.
 // flags are in ascending order.
-func joinFlags(value uint64, flags []Flag) (text string, ok bool) {
+func FlagText(value uint64, flags []Flag) (text string, ok bool) {
 	if value == 0 {
 		return "0", true
 	}

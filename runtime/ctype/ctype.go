@@ -1,21 +1,21 @@
-package runtime
+package ctype
 
 import (
 	"strconv"
 	"strings"
 )
 
-// CType writes a shape as C does: "struct ctx", "u32", "char[16]",
+// Spell writes a shape as C does: "struct ctx", "u32", "char[16]",
 // "struct task_stats *".
-func CType(s *Shape) string { return CDecl(s, "") }
+func Spell(s *Shape) string { return Declare(s, "") }
 
-// CDecl writes the declaration of name with the type s as C does: "char
+// Declare writes the declaration of name with the type s as C does: "char
 // comm[16]", "struct task_stats *stats".
-func CDecl(s *Shape, name string) string {
+func Declare(s *Shape, name string) string {
 	afterPointer := false
 	for range maxRefDepth {
 		if s == nil {
-			s = voidShape
+			s = Void
 		}
 		switch s.Kind {
 		case KindPointer:
