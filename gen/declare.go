@@ -286,7 +286,7 @@ func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) Field {
 	return Field{
 		Type:    GoType{Kind: Runtime, Name: string(AccessArray), Elem: &t},
 		Comment: fmt.Sprintf("+%d %s (%d bytes, read by element)", v.Offset, ctype.Declare(v.Type, v.Name), v.Type.Size),
-		Load:    Load{Op: LoadLazy, Codec: b.codec(elem).Name, ID: b.valueID(elem)},
+		Load:    loadStep{Op: loadLazy, Codec: b.codec(elem).Name, ID: b.valueID(elem)},
 	}
 }
 

@@ -93,11 +93,11 @@ func (b *builder) objectsOf(m ctype.Member) (objects *ctype.Shape, node string) 
 
 // graph returns the Go type of a head, or of an array of heads, and how it is
 // loaded.
-func (b *builder) graph(head, objects *ctype.Shape, node string) (GoType, Load) {
+func (b *builder) graph(head, objects *ctype.Shape, node string) (GoType, loadStep) {
 	u := head.Underlying()
 	if u.Kind == ctype.KindArray {
 		elemType, elemLoad := b.graph(u.Elem, objects, node)
-		return GoType{Kind: Array, Elem: &elemType, Len: u.Len}, Load{Op: LoadArray, Size: u.Size, Elem: &elemLoad, Len: u.Len}
+		return GoType{Kind: Array, Elem: &elemType, Len: u.Len}, loadStep{Op: loadArray, Size: u.Size, Elem: &elemLoad, Len: u.Len}
 	}
 	name := "List"
 	if u.Name == "bpf_rb_root" {
@@ -105,5 +105,5 @@ func (b *builder) graph(head, objects *ctype.Shape, node string) (GoType, Load) 
 	}
 	elem, _ := b.value(objects, false)
 	t := GoType{Kind: Runtime, Name: name, Elem: &elem}
-	return t, Load{Op: LoadGraph, Size: u.Size, Type: t, Codec: b.codec(objects).Name, ID: b.valueID(objects), Node: node}
+	return t, loadStep{Op: loadGraph, Size: u.Size, Type: t, Codec: b.codec(objects).Name, ID: b.valueID(objects), Node: node}
 }

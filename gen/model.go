@@ -62,7 +62,7 @@ type Field struct {
 	Type    GoType
 	Offset  int // bytes, in the layout that the decoder reads
 	Comment string
-	Load    Load
+	Load    loadStep
 }
 
 // Value is an enumerator.
@@ -140,9 +140,9 @@ type Reader struct {
 type Codec struct {
 	Name  string // Go function
 	Type  GoType
-	Size  int  // bytes
-	Load  Load // nothing for structs, whose decoders print their fields
-	Local bool // has to be printed; false for those of structs
+	Size  int      // bytes
+	Load  loadStep // nothing for structs, whose decoders print their fields
+	Local bool     // has to be printed; false for those of structs
 }
 
 // GoType is a Go type.
@@ -165,21 +165,21 @@ const (
 	Slice
 )
 
-// Load is how a value is made of bytes.
-type Load struct {
-	Op     LoadOp
-	Size   int    // bytes that are read
-	Signed bool   // LoadInt, LoadBits
-	Type   GoType // that the bits become
-	First  int    // LoadBits
-	Bits   int    // LoadBits
-	Codec  string // LoadStruct, LoadFollow, LoadFlexible, LoadLazy, LoadPtr, LoadGraph: decoder
-	ID     string // LoadFollow, LoadLazy, LoadPtr, LoadGraph: constant that numbers the type
-	Node   string // LoadGraph: the member of the objects that links them
-	Elem   *Load  // LoadArray
-	Len    int    // LoadArray
+// loadStep is how a value is made of bytes.
+type loadStep struct {
+	Op     loadOp
+	Size   int       // bytes that are read
+	Signed bool      // loadInt, loadBits
+	Type   GoType    // that the bits become
+	First  int       // loadBits
+	Bits   int       // loadBits
+	Codec  string    // loadStruct, loadFollow, loadFlexible, loadLazy, loadPtr, loadGraph: decoder
+	ID     string    // loadFollow, loadLazy, loadPtr, loadGraph: constant that numbers the type
+	Node   string    // loadGraph: the member of the objects that links them
+	Elem   *loadStep // loadArray
+	Len    int       // loadArray
 
-	NoFollow bool // LoadStruct: pointers in it are not followed
+	NoFollow bool // loadStruct: pointers in it are not followed
 
 	// Tail tells that the value goes on to byte End of what it is in, and to the end
 	// of the bytes there are if that is 0.
@@ -187,23 +187,23 @@ type Load struct {
 	End  int
 }
 
-// LoadOp is a way to make a value of bytes.
-type LoadOp uint8
+// loadOp is a way to make a value of bytes.
+type loadOp uint8
 
 const (
-	LoadNothing LoadOp = iota // stays zero
-	LoadInt                   // an integer or enum of 1, 2, 4 or 8 bytes
-	LoadRuntime               // a type of package runtime that has a function to load it
-	LoadBool
-	LoadFloat
-	LoadString
-	LoadBytes // an array of bytes
-	LoadBits
-	LoadStruct
-	LoadArray
-	LoadFollow   // a pointer that is followed
-	LoadPtr      // a pointer that is not; with Codec it can be dereferenced
-	LoadGraph    // the head of a list or a tree whose objects are known
-	LoadFlexible // a flexible array
-	LoadLazy     // a variable that is read element by element
+	loadNothing loadOp = iota // stays zero
+	loadInt                   // an integer or enum of 1, 2, 4 or 8 bytes
+	loadRuntime               // a type of package runtime that has a function to load it
+	loadBool
+	loadFloat
+	loadString
+	loadBytes // an array of bytes
+	loadBits
+	loadStruct
+	loadArray
+	loadFollow   // a pointer that is followed
+	loadPtr      // a pointer that is not; with Codec it can be dereferenced
+	loadGraph    // the head of a list or a tree whose objects are known
+	loadFlexible // a flexible array
+	loadLazy     // a variable that is read element by element
 )

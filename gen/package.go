@@ -91,7 +91,7 @@ func (o *Options) check() error {
 func newParts(objs []*object.Object, payloads []string) ([]*part, error) {
 	parts := make([]*part, len(objs))
 	for i, obj := range objs {
-		p := &part{obj: obj, casts: cast.Analyze(obj).Casts(), shapes: ktbtf.NewShapes(obj.Types), kernels: kernelTypes(obj), word: ObjectWord(obj.Name)}
+		p := &part{obj: obj, casts: cast.Analyze(obj).Casts(), shapes: ktbtf.NewShapes(obj.Types), kernels: kernelTypes(obj), word: objectWord(obj.Name)}
 		if len(objs) > 1 {
 			p.prefix = exported(p.word)
 		}
@@ -111,9 +111,9 @@ func newParts(objs []*object.Object, payloads []string) ([]*part, error) {
 	return parts, nil
 }
 
-// ObjectWord is the name of an object without what says that it is one:
+// objectWord is the name of an object without what says that it is one:
 // layered for layered.bpf.o.
-func ObjectWord(name string) string {
+func objectWord(name string) string {
 	for _, ending := range []string{".o", ".bpf"} {
 		name = strings.TrimSuffix(name, ending)
 	}

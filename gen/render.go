@@ -309,10 +309,10 @@ func renderSectionDecoder(f *jen.File, s *Section) {
 func renderVar(g *jen.Group, i int, v Field) {
 	target := jen.Id("v").Dot(v.Name)
 	switch v.Load.Op {
-	case LoadNothing:
-	case LoadLazy:
+	case loadNothing:
+	case loadLazy:
 		g.Add(target).Op("=").Qual(ktrt, "VarArray").Call(jen.Id("vars"), jen.Lit(i), jen.Id(v.Load.ID), jen.Id(v.Load.Codec))
-	case LoadArray, LoadBytes:
+	case loadArray, loadBytes:
 		g.Block(
 			jen.Id("b").Op(":=").Id("vars").Dot("Bytes").Call(jen.Lit(i)),
 			statement(target, v.Load, bytesIn("b", 0), 0),
@@ -418,7 +418,7 @@ func renderDecoder(f *jen.File, t *Type) {
 			g.Id("b").Op(":=").Parens(jen.Op("*").Index(jen.Lit(t.Size)).Byte()).Parens(jen.Id("raw"))
 		}
 		for _, field := range t.Fields {
-			if field.Load.Op != LoadNothing {
+			if field.Load.Op != loadNothing {
 				from := bytesIn("b", field.Offset)
 				from.all = raw
 				g.Add(statement(jen.Id("v").Dot(field.Name), field.Load, from, 0))
@@ -430,7 +430,7 @@ func renderDecoder(f *jen.File, t *Type) {
 // loadsAnything tells whether any field is in the bytes that every value has.
 func loadsAnything(fields []Field) bool {
 	for _, f := range fields {
-		if f.Load.Op != LoadNothing && !f.Load.Tail {
+		if f.Load.Op != loadNothing && !f.Load.Tail {
 			return true
 		}
 	}
@@ -448,7 +448,7 @@ func renderCodec(f *jen.File, c *Codec) {
 		jen.Id("b").Index().Byte(),
 		jen.Id(used).Op("*").Qual(ktrt, "Decoder"),
 	).BlockFunc(func(g *jen.Group) {
-		if c.Load.Op != LoadNothing { // values of no bytes
+		if c.Load.Op != loadNothing { // values of no bytes
 			g.Add(statement(c.target(), c.Load, bytesIn("b", 0), 0))
 		}
 	})
@@ -463,15 +463,15 @@ func usedOrBlank(name string, fields []Field) string {
 	return "_"
 }
 
-func (l Load) usesDecoder() bool {
+func (l loadStep) usesDecoder() bool {
 	switch l.Op {
-	case LoadFollow, LoadGraph:
+	case loadFollow, loadGraph:
 		return true
-	case LoadFlexible, LoadPtr:
+	case loadFlexible, loadPtr:
 		return l.Codec != ""
-	case LoadStruct:
+	case loadStruct:
 		return !l.NoFollow
-	case LoadArray:
+	case loadArray:
 		return l.Elem.usesDecoder()
 	}
 	return false
@@ -631,7 +631,7 @@ func mapList(maps []*Map) jen.Code {
 // target is what a decoder assigns to: arrays element by element, through the
 // pointer.
 func (c *Codec) target() *jen.Statement {
-	if c.Load.Op == LoadArray {
+	if c.Load.Op == loadArray {
 		return jen.Id("v")
 	}
 	return jen.Op("*").Id("v")

@@ -33,7 +33,7 @@ func (s source) slice(n int) *jen.Statement {
 }
 
 // rest is an expression for the bytes from the value on, as far as it goes.
-func (s source) rest(l Load) *jen.Statement {
+func (s source) rest(l loadStep) *jen.Statement {
 	if s.offset == 0 && l.End == 0 {
 		return s.all.Clone()
 	}
@@ -71,9 +71,9 @@ const loopVariables = "ijklmnop"
 
 // statement prints how target gets its value. depth counts the loops around
 // it.
-func statement(target *jen.Statement, l Load, from source, depth int) *jen.Statement {
+func statement(target *jen.Statement, l loadStep, from source, depth int) *jen.Statement {
 	switch l.Op {
-	case LoadStruct:
+	case loadStruct:
 		d := jen.Id("d")
 		if l.NoFollow {
 			d = jen.Nil()
@@ -82,7 +82,7 @@ func statement(target *jen.Statement, l Load, from source, depth int) *jen.State
 			return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.rest(l), d)
 		}
 		return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.slice(l.Size), d)
-	case LoadArray:
+	case loadArray:
 		i := string(loopVariables[depth])
 		steps := append(from.steps[:len(from.steps):len(from.steps)], step{i, l.Size / l.Len})
 		elem := source{expr: from.expr, offset: from.offset, steps: steps}
@@ -99,33 +99,33 @@ func operand(target *jen.Statement) *jen.Statement {
 }
 
 // expression prints a value.
-func expression(l Load, from source) *jen.Statement {
+func expression(l loadStep, from source) *jen.Statement {
 	switch l.Op {
-	case LoadInt:
+	case loadInt:
 		return convertInt(l, from)
-	case LoadRuntime:
+	case loadRuntime:
 		return jen.Qual(ktrt, "Load"+l.Type.Name).Call(from.slice(l.Size))
-	case LoadBool:
+	case loadBool:
 		return from.byteAt(0).Op("!=").Lit(0)
-	case LoadFloat:
+	case loadFloat:
 		bits := GoType{Name: fmt.Sprintf("uint%d", 8*l.Size)}
-		return jen.Qual("math", fmt.Sprintf("Float%dfrombits", 8*l.Size)).Call(convertInt(Load{Op: LoadInt, Size: l.Size, Type: bits}, from))
-	case LoadString:
+		return jen.Qual("math", fmt.Sprintf("Float%dfrombits", 8*l.Size)).Call(convertInt(loadStep{Op: loadInt, Size: l.Size, Type: bits}, from))
+	case loadString:
 		return jen.Qual(ktrt, "String").Call(from.slice(l.Size))
-	case LoadBytes:
+	case loadBytes:
 		return jen.Index(jen.Lit(l.Size)).Byte().Parens(from.slice(l.Size))
-	case LoadBits:
+	case loadBits:
 		return bitsExpression(l, from)
-	case LoadFollow:
+	case loadFollow:
 		return jen.Qual(ktrt, "Follow").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
-	case LoadGraph:
+	case loadGraph:
 		return jen.Qual(ktrt, l.Type.Name+"At").Call(jen.Id("d"), from.slice(l.Size), jen.Id(l.ID), jen.Lit(l.Node), jen.Id(l.Codec))
-	case LoadPtr:
+	case loadPtr:
 		if l.Codec != "" {
 			return jen.Qual(ktrt, "PtrAt").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
 		}
 		return jen.Qual(ktrt, "PtrTo").Types(goType(*l.Type.Elem)).Call(loadUint(8, from))
-	case LoadFlexible:
+	case loadFlexible:
 		return flexible(l, from)
 	}
 	panic(fmt.Sprintf("gen: no expression for load %d", l.Op))
@@ -133,7 +133,7 @@ func expression(l Load, from source) *jen.Statement {
 
 // flexible prints a flexible array, which goes on behind the bytes that every
 // value has.
-func flexible(l Load, from source) *jen.Statement {
+func flexible(l loadStep, from source) *jen.Statement {
 	if l.Codec == "" {
 		return jen.Qual(ktrt, "String").Call(from.rest(l))
 	}
@@ -153,7 +153,7 @@ func loadUint(size int, from source) *jen.Statement {
 }
 
 // convertInt prints an integer of the type that the load makes.
-func convertInt(l Load, from source) *jen.Statement {
+func convertInt(l loadStep, from source) *jen.Statement {
 	value := loadUint(l.Size, from)
 	if l.Type.Kind == Basic && l.Type.Name == fmt.Sprintf("uint%d", 8*l.Size) {
 		return value
@@ -163,7 +163,7 @@ func convertInt(l Load, from source) *jen.Statement {
 
 // bitsExpression prints a bitfield: by shift and mask where a load has just
 // the bytes it touches.
-func bitsExpression(l Load, from source) *jen.Statement {
+func bitsExpression(l loadStep, from source) *jen.Statement {
 	isBool := l.Type.Kind == Basic && l.Type.Name == "bool"
 	value, valueType := shiftedBits(l, from)
 	switch {
@@ -176,7 +176,7 @@ func bitsExpression(l Load, from source) *jen.Statement {
 }
 
 // shiftedBits prints the bits as a number of the type that it returns.
-func shiftedBits(l Load, from source) (value *jen.Statement, goType string) {
+func shiftedBits(l loadStep, from source) (value *jen.Statement, goType string) {
 	isLoad := l.Size == 1 || l.Size == 2 || l.Size == 4 || l.Size == 8
 	switch {
 	case l.Signed:

@@ -13,23 +13,23 @@ var byteType = GoType{Kind: Basic, Name: "uint8"}
 
 // value returns the Go type of s and how it is loaded. Pointers that share
 // their bytes with something else are not followed: they need not be pointers.
-func (b *builder) value(s *ctype.Shape, shared bool) (GoType, Load) {
+func (b *builder) value(s *ctype.Shape, shared bool) (GoType, loadStep) {
 	u := s.Underlying()
 	switch u.Kind {
 	case ctype.KindInt, ctype.KindChar:
 		return integer(u)
 	case ctype.KindBool:
 		if u.Size == 1 {
-			return GoType{Name: "bool"}, Load{Op: LoadBool, Size: 1}
+			return GoType{Name: "bool"}, loadStep{Op: loadBool, Size: 1}
 		}
 	case ctype.KindFloat:
 		if u.Size == 4 || u.Size == 8 {
 			t := GoType{Name: fmt.Sprintf("float%d", 8*u.Size)}
-			return t, Load{Op: LoadFloat, Size: u.Size, Type: t}
+			return t, loadStep{Op: loadFloat, Size: u.Size, Type: t}
 		}
 	case ctype.KindEnum:
 		t := GoType{Kind: Local, Name: b.declOf(u).name}
-		return t, Load{Op: LoadInt, Size: u.Size, Signed: u.Signed, Type: t}
+		return t, loadStep{Op: loadInt, Size: u.Size, Signed: u.Signed, Type: t}
 	case ctype.KindPointer:
 		return b.pointer(u, shared)
 	case ctype.KindArray:
@@ -41,22 +41,22 @@ func (b *builder) value(s *ctype.Shape, shared bool) (GoType, Load) {
 }
 
 // rawBytes is what becomes of values that Go has no type for.
-func rawBytes(size int) (GoType, Load) {
-	return GoType{Kind: Array, Elem: &byteType, Len: size}, Load{Op: LoadBytes, Size: size}
+func rawBytes(size int) (GoType, loadStep) {
+	return GoType{Kind: Array, Elem: &byteType, Len: size}, loadStep{Op: loadBytes, Size: size}
 }
 
-func integer(s *ctype.Shape) (GoType, Load) {
+func integer(s *ctype.Shape) (GoType, loadStep) {
 	switch s.Size {
 	case 1, 2, 4, 8:
 		t := GoType{Name: intName(s)}
-		return t, Load{Op: LoadInt, Size: s.Size, Signed: s.Signed, Type: t}
+		return t, loadStep{Op: loadInt, Size: s.Size, Signed: s.Signed, Type: t}
 	case 16:
 		name := "Uint128"
 		if s.Signed {
 			name = "Int128"
 		}
 		t := GoType{Kind: Runtime, Name: name}
-		return t, Load{Op: LoadRuntime, Size: 16, Type: t}
+		return t, loadStep{Op: loadRuntime, Size: 16, Type: t}
 	}
 	return rawBytes(s.Size)
 }
@@ -69,61 +69,61 @@ func intName(s *ctype.Shape) string {
 	return fmt.Sprintf("uint%d", 8*s.Size)
 }
 
-func (b *builder) structure(s *ctype.Shape, shared bool) (GoType, Load) {
+func (b *builder) structure(s *ctype.Shape, shared bool) (GoType, loadStep) {
 	if name := kernelStruct(s); name != "" {
 		t := GoType{Kind: Runtime, Name: name}
-		return t, Load{Op: LoadRuntime, Size: s.Size, Type: t}
+		return t, loadStep{Op: loadRuntime, Size: s.Size, Type: t}
 	}
 	t := GoType{Kind: Local, Name: b.declOf(s).name}
 	if s.Size == 0 {
-		return t, Load{}
+		return t, loadStep{}
 	}
-	return t, Load{Op: LoadStruct, Size: s.Size, Codec: "decode" + t.Name, NoFollow: shared}
+	return t, loadStep{Op: loadStruct, Size: s.Size, Codec: "decode" + t.Name, NoFollow: shared}
 }
 
-func (b *builder) array(s *ctype.Shape, shared bool) (GoType, Load) {
+func (b *builder) array(s *ctype.Shape, shared bool) (GoType, loadStep) {
 	elem := s.Elem.Underlying()
 	if elem.Kind == ctype.KindChar && s.Len > 0 {
-		return GoType{Name: "string"}, Load{Op: LoadString, Size: s.Size}
+		return GoType{Name: "string"}, loadStep{Op: loadString, Size: s.Size}
 	}
 	elemType, elemLoad := b.value(s.Elem, shared)
 	t := GoType{Kind: Array, Elem: &elemType, Len: s.Len}
 	switch {
 	case s.Size == 0:
-		return t, Load{}
+		return t, loadStep{}
 	case elemType == byteType:
-		return t, Load{Op: LoadBytes, Size: s.Size}
+		return t, loadStep{Op: loadBytes, Size: s.Size}
 	}
-	return t, Load{Op: LoadArray, Size: s.Size, Elem: &elemLoad, Len: s.Len}
+	return t, loadStep{Op: loadArray, Size: s.Size, Elem: &elemLoad, Len: s.Len}
 }
 
-func (b *builder) pointer(s *ctype.Shape, shared bool) (GoType, Load) {
+func (b *builder) pointer(s *ctype.Shape, shared bool) (GoType, loadStep) {
 	target := s.Elem.Underlying()
 	switch {
 	case s.Size != 8:
 		return rawBytes(s.Size)
 	case target != nil && target.Kind == ctype.KindFunc:
 		t := GoType{Kind: Runtime, Name: "FuncPtr"}
-		return t, Load{Op: LoadRuntime, Size: 8, Type: t}
+		return t, loadStep{Op: loadRuntime, Size: 8, Type: t}
 	case target != nil && target.Kind == ctype.KindFwd:
 		elem := GoType{Kind: Local, Name: b.declOf(target).name}
 		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
-		load := Load{Op: LoadPtr, Size: 8, Type: t}
+		load := loadStep{Op: loadPtr, Size: 8, Type: t}
 		if shape := b.kernel[target.Name]; shape != nil && !shared {
 			load.Codec, load.ID = "decode"+elem.Name, b.kernelID(shape, elem.Name)
 		}
 		return t, load
 	case !isFollowed(s) || target.Kind == ctype.KindChar || pointsThrough(s, maxPointers):
 		t := GoType{Kind: Runtime, Name: "Address"}
-		return t, Load{Op: LoadInt, Size: 8, Type: t}
+		return t, loadStep{Op: loadInt, Size: 8, Type: t}
 	}
 	elem, _ := b.value(s.Elem, false)
 	if shared {
 		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
-		return t, Load{Op: LoadPtr, Size: 8, Type: t}
+		return t, loadStep{Op: loadPtr, Size: 8, Type: t}
 	}
 	codec := b.codec(s.Elem)
-	return GoType{Kind: Pointer, Elem: &elem}, Load{Op: LoadFollow, Size: 8, Codec: codec.Name, ID: b.valueID(s.Elem)}
+	return GoType{Kind: Pointer, Elem: &elem}, loadStep{Op: loadFollow, Size: 8, Codec: codec.Name, ID: b.valueID(s.Elem)}
 }
 
 // kernelID returns the constant that numbers a type of the kernel's.
@@ -181,14 +181,14 @@ func (b *builder) flexible(m ctype.Member) Field {
 }
 
 // elements returns the Go type of as many elements as there are bytes for.
-func (b *builder) elements(elem *ctype.Shape) (GoType, Load) {
+func (b *builder) elements(elem *ctype.Shape) (GoType, loadStep) {
 	if elem.Underlying().Kind == ctype.KindChar {
 		t := GoType{Name: "string"}
-		return t, Load{Op: LoadFlexible, Size: 1, Type: t}
+		return t, loadStep{Op: loadFlexible, Size: 1, Type: t}
 	}
 	codec := b.codec(elem)
 	t := GoType{Kind: Slice, Elem: &codec.Type}
-	return t, Load{Op: LoadFlexible, Size: elem.Size, Type: t, Codec: codec.Name}
+	return t, loadStep{Op: loadFlexible, Size: elem.Size, Type: t, Codec: codec.Name}
 }
 
 // memberDecl writes a member as the program declares it, and what it is if
@@ -227,9 +227,9 @@ func payloadText(pointer *ctype.Shape) string {
 	return "payload: " + ctype.Spell(payload.Type)
 }
 
-func (b *builder) bits(m ctype.Member) (GoType, Load) {
+func (b *builder) bits(m ctype.Member) (GoType, loadStep) {
 	u := m.Type.Underlying()
-	load := Load{Op: LoadBits, Size: (int(m.BitOffset) + int(m.Bits) + 7) / 8, Signed: u.Signed, First: int(m.BitOffset), Bits: int(m.Bits)}
+	load := loadStep{Op: loadBits, Size: (int(m.BitOffset) + int(m.Bits) + 7) / 8, Signed: u.Signed, First: int(m.BitOffset), Bits: int(m.Bits)}
 	switch u.Kind {
 	case ctype.KindEnum:
 		load.Type = GoType{Kind: Local, Name: b.declOf(u).name}
@@ -248,7 +248,7 @@ func (b *builder) codec(s *ctype.Shape) *Codec {
 	if c := b.codecs[name]; c != nil {
 		return c
 	}
-	c := &Codec{Name: name, Type: t, Size: s.Size, Load: load, Local: load.Op != LoadStruct}
+	c := &Codec{Name: name, Type: t, Size: s.Size, Load: load, Local: load.Op != loadStruct}
 	b.codecs[name] = c
 	// Values that pointers in s lead to may have s as their codec, so it is
 	// known before they are looked for.
@@ -259,28 +259,28 @@ func (b *builder) codec(s *ctype.Shape) *Codec {
 }
 
 // word is a Go type as a part of an identifier.
-func (t GoType) word(load Load) string {
+func (t GoType) word(load loadStep) string {
 	switch t.Kind {
 	case Pointer:
-		return "Ref" + t.Elem.word(Load{})
+		return "Ref" + t.Elem.word(loadStep{})
 	case Slice:
-		return t.Elem.word(Load{}) + "List"
+		return t.Elem.word(loadStep{}) + "List"
 	case Array:
-		elem := Load{}
+		elem := loadStep{}
 		if load.Elem != nil {
 			elem = *load.Elem
 		}
 		return fmt.Sprintf("%sX%d", t.Elem.word(elem), t.Len)
 	case Runtime:
 		if t.Elem != nil {
-			return t.Name + t.Elem.word(Load{})
+			return t.Name + t.Elem.word(loadStep{})
 		}
 		return t.Name
 	case Local:
 		return t.Name
 	}
 	word := strings.ToUpper(t.Name[:1]) + t.Name[1:]
-	if load.Op == LoadString {
+	if load.Op == loadString {
 		word += fmt.Sprint(load.Size)
 	}
 	return word
