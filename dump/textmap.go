@@ -271,25 +271,25 @@ type leaf struct {
 }
 
 // leaves returns the parts of values of v's type that are cells; ok is false if
-// there are more than limit, or parts that are no cells. The value is at an
-// offset from the one whose cells they are.
-func leaves(v *runtime.Value, prefix string, offset, limit int, all []leaf) (_ []leaf, ok bool) {
+// there are more than limit, or parts that are no cells. The value is a part of
+// the one whose cells they are.
+func leaves(v *runtime.Value, prefix string, part ctype.Member, limit int, all []leaf) (_ []leaf, ok bool) {
 	if v.Err() != nil {
 		return all, false
 	}
 	if isLeaf(v) || v.Kind() == "Array" {
-		return appendLeaf(v, prefix, ctype.Member{Type: v.Shape(), Offset: offset}, all), len(all) < limit
+		return appendLeaf(v, prefix, part, all), len(all) < limit
 	}
 	for i, m := range v.Shape().Underlying().Fields() {
 		name, member := v.At(i)
 		if prefix != "" {
 			name = prefix + "." + name
 		}
-		m.Offset += offset
+		m = m.Within(&part)
 		if _, _, isList := m.Contains(); isList || m.Bits > 0 {
 			all, ok = appendLeaf(&member, name, m, all), len(all) < limit
 		} else {
-			all, ok = leaves(&member, name, m.Offset, limit, all)
+			all, ok = leaves(&member, name, m, limit, all)
 		}
 		if !ok {
 			return all, false
@@ -353,7 +353,7 @@ func (p *printer) table(v runtime.MapView, entries []int) bool {
 		return false
 	}
 	first := v.At(entries[0]).Get("")
-	columns, ok := leaves(&first, "", 0, maxColumns, []leaf{{name: keyTitle(v.Map()), used: true}})
+	columns, ok := leaves(&first, "", ctype.Whole(first.Shape()), maxColumns, []leaf{{name: keyTitle(v.Map()), used: true}})
 	if !ok || first.Kind() == "Bytes" {
 		return false
 	}
@@ -486,7 +486,7 @@ func (p *printer) cpuTable(e runtime.Entry, cpus int) bool {
 	ok := false
 	for cpu := range cpus {
 		if value := e.CPU(cpu).Get(""); value.Err() == nil {
-			names, ok = leaves(&value, "", 0, maxRows, nil)
+			names, ok = leaves(&value, "", ctype.Whole(value.Shape()), maxRows, nil)
 			ok = ok && value.Kind() != "Bytes"
 			break
 		}

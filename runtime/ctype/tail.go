@@ -83,6 +83,28 @@ func (m *Member) Tail() (end int, ok bool) {
 	return m.End, m.End > 0
 }
 
+// Whole returns a member that is all of a value of type s.
+func Whole(s *Shape) Member {
+	m := Member{Type: s}
+	if s != nil && s.OpenEnded() {
+		m.End = OpenEnd
+	}
+	return m
+}
+
+// Within returns m, a member of the struct or union that outer is, as a member of
+// what outer is a member of. Both are what [Shape.Fields] returned.
+func (m Member) Within(outer *Member) Member {
+	room := max(outer.Offset+outer.Width(), outer.End)
+	if m.End == OpenEnd {
+		m.End = room
+	} else if m.End > 0 {
+		m.End = min(outer.Offset+m.End, room)
+	}
+	m.Offset += outer.Offset
+	return m
+}
+
 // Bytes returns the bytes of a member that [Shape.Fields] returned, in those of a
 // value that has it, for a bitfield those that hold it.
 func (m *Member) Bytes(b []byte) []byte {

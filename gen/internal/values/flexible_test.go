@@ -61,6 +61,10 @@ func requireFlexibleTyped(t *testing.T, s *ktrt.Snapshot) {
 	require.Equal(t, values.Bitmap{N: 2, Fixed: [2]uint64{5, 6}, Words: []uint64{5, 6}, Behind: 7}, data.Bitmap)
 	require.Equal(t, values.Flex{N: 2, Tail: []uint16{41, 42}}, data.Padded.Flex)
 	require.Equal(t, values.Flex{N: 1, Tail: []uint16{51, 0}}, data.Nested.U.Flex)
+	for i, room := range values.Bind(t, s).Rooms().All() {
+		require.Equal(t, []uint64{5 + uint64(i), 6}, room.Bitmap.Words)
+		require.Equal(t, []uint16{41, 42}, room.Padded.Flex.Tail)
+	}
 }
 
 func requireFlexibleByPath(t *testing.T, s *ktrt.Snapshot) {
@@ -68,6 +72,7 @@ func requireFlexibleByPath(t *testing.T, s *ktrt.Snapshot) {
 	for path, want := range map[string]uint64{
 		"first.tail[2]": 13, "second.tail[1]": 22, "either.all[2]": 33, "bitmap.words[1]": 6,
 		"padded.flex.tail[1]": 42, "nested.u.flex.tail[0]": 51,
+		"rooms[2].bitmap.words[0]": 7, "rooms[1].padded.flex.tail[1]": 42,
 	} {
 		v, err := dump.Find(s, path)
 		require.NoError(t, err)
@@ -89,6 +94,13 @@ func requireFlexibleDumped(t *testing.T, s *ktrt.Snapshot) {
 	require.NoError(t, dump.HTML(&page, s))
 	require.Contains(t, page.String(), `"first":{"n":3,"tail":[11,12,13]}`)
 
+	var table bytes.Buffer
+	require.NoError(t, dump.Text(&table, s, dump.Options{Maps: []string{"rooms"}, Width: 160}))
+	for _, want := range []string{"bitmap.words", "padded.flex.tail"} {
+		require.Regexp(t, `\bindex .*`+want, table.String())
+	}
+	require.Regexp(t, `(?m)^ +2 .* \[7, 6\] +\[7, 6\] .* \[41, 42\]$`, table.String())
+
 	require.NoError(t, dump.JSON(&doc, s, ".data"))
 	require.Contains(t, doc.String(), `"first":{"n":3,"tail":[11,12,13]}`)
 	require.Contains(t, doc.String(), `"fixed":[5,6],"words":[5,6]`)
@@ -102,7 +114,14 @@ func requireFlexibleDumped(t *testing.T, s *ktrt.Snapshot) {
 }
 
 func TestFlexibleArraysOfFixtures(t *testing.T) {
-	snapshot := values.Fixture{Data: values.Data{
+	var rooms []values.Room
+	for i := range uint64(3) {
+		rooms = append(rooms, values.Room{
+			Bitmap: values.Bitmap{N: 2, Words: []uint64{5 + i, 6}, Behind: 7},
+			Padded: values.Padded{Flex: values.Flex{N: 2, Tail: []uint16{41, 42}}},
+		})
+	}
+	snapshot := values.Fixture{Rooms: rooms, Data: values.Data{
 		First:   values.Flex{N: 3, Tail: []uint16{11, 12, 13}},
 		Between: 99,
 		Second:  values.Flex{N: 2, Tail: []uint16{21, 22}},

@@ -62,6 +62,18 @@ struct bitmap { u32 n; union { u64 fixed[2]; u64 words[0]; }; u32 behind; } bitm
 union padded { u8 bytes[8]; struct flex flex; } padded = { { 2, 0, 0, 0, 41, 0, 42 } };
 struct nested { u32 n; union { u32 one[2]; struct flex flex; } u; } nested = { 1, { { 1, 51 } } };
 
+/* the same in a map: libbpf wants its values to have the size of their type */
+#define BPF_MAP_TYPE_ARRAY 2
+struct room { struct bitmap bitmap; union padded padded; };
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 3);
+	__type(key, u32);
+	__type(value, struct room);
+} rooms SEC(".maps");
+
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+
 /* pointers to what is larger than its type: a global, and an object of the kernel */
 struct flex *second_at;
 struct cgroup { int level; struct cgroup *ancestors[]; } __attribute__((preserve_access_index));
@@ -82,6 +94,16 @@ SEC("struct_ops.s/init")
 s32 values_init(void)
 {
 	second_at = &second;
+	for (u32 i = 0; i < 3; i++) {
+		u32 key = i;
+		struct room *room = bpf_map_lookup_elem(&rooms, &key);
+
+		if (room) {
+			room->bitmap = bitmap;
+			room->bitmap.fixed[0] += i;
+			room->padded = padded;
+		}
+	}
 	for (u32 cpu = 0; cpu < 2; cpu++) {
 		u32 key = 1;
 		u64 *count = bpf_map_lookup_percpu_elem(&raw_counts, &key, cpu);
