@@ -33,8 +33,8 @@ func TestMapsAreNamedByTheirEnds(t *testing.T) {
 		}
 	}
 	tracers, own, data := array(1, "tracer.bss", tracer), array(2, "sched.bss", sched), array(3, "sched.data", sched)
-	one, two := array(4, "a_stats", sched), array(5, "b_stats", sched)
-	snap := &runtime.Snapshot{Programs: []*runtime.Program{sched, tracer}, Maps: []*runtime.Map{tracers, own, data, one, two, registered(sched)}}
+	one, two, within := array(4, "a_stats", sched), array(5, "b_stats", sched), array(6, "xa_stats", sched)
+	snap := &runtime.Snapshot{Programs: []*runtime.Program{sched, tracer}, Maps: []*runtime.Map{tracers, own, data, one, two, within, registered(sched)}}
 
 	for suffix, want := range map[string]*runtime.Map{".bss": own, "r.bss": tracers, ".data": data, "a_stats": one} {
 		m, err := bySuffix(snap, suffix)
@@ -44,8 +44,8 @@ func TestMapsAreNamedByTheirEnds(t *testing.T) {
 	_, err := bySuffix(snap, "_stats")
 	var ambiguous *runtime.AmbiguousMap
 	require.ErrorAs(t, err, &ambiguous)
-	require.Equal(t, []uint32{4, 5}, ambiguous.IDs)
-	require.ErrorContains(t, err, "they are a_stats, b_stats: say more of the name")
+	require.Equal(t, []uint32{4, 5, 6}, ambiguous.IDs)
+	require.EqualError(t, err, `3 maps answer to "*_stats": a_stats (id 4), b_stats (id 5), xa_stats (id 6): say more of the name`)
 	_, err = bySuffix(snap, ".rodata")
 	var none *runtime.MapNotFound
 	require.ErrorAs(t, err, &none)
@@ -54,6 +54,11 @@ func TestMapsAreNamedByTheirEnds(t *testing.T) {
 	_, err = bySuffix(unregistered, ".bss")
 	require.ErrorAs(t, err, &ambiguous)
 	require.Equal(t, []uint32{1, 2}, ambiguous.IDs)
+
+	twice := &runtime.Snapshot{Programs: snap.Programs, Maps: []*runtime.Map{own, array(7, "sched.bss", tracer)}}
+	_, err = bySuffix(twice, ".bss")
+	require.ErrorAs(t, err, &ambiguous)
+	require.ErrorContains(t, err, "sched.bss (id 2), sched.bss (id 7): names do not tell them apart: take a snapshot and use ktest.SetValue")
 }
 
 // failed is a test that keeps what it fails with.

@@ -75,8 +75,8 @@ func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 }
 
 // Poke writes an integer of size bytes, 1, 2, 4 or 8, at an offset into the first
-// value of the array map whose name ends in suffix, such as ".bss". It is for
-// code without generated types; see [Set] and [SetValue].
+// value of the array map whose name ends in suffix, such as ".bss", or is suffix.
+// It is for code without generated types; see [Set] and [SetValue].
 //
 // The error is a [*runtime.MapNotFound], a [*runtime.AmbiguousMap], or one of
 // [VM.Write].
@@ -111,16 +111,15 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 	return vm.because(f.Write(ctx, write))
 }
 
-// bySuffix returns the only map whose name ends in suffix, or the only one of the
-// active scheduler's.
+// bySuffix returns the only map whose name ends in suffix; of several the one that
+// has no other name, or the only one of the active scheduler's.
 func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
 	var found []*runtime.Map
-	var names, matching []string
+	var names []string
 	for _, m := range snap.Maps {
 		names = append(names, m.Name)
 		if strings.HasSuffix(m.Name, suffix) {
 			found = append(found, m)
-			matching = append(matching, m.Name)
 		}
 	}
 	switch len(found) {
@@ -129,14 +128,41 @@ func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
 	case 1:
 		return found[0], nil
 	}
+	whole := slices.DeleteFunc(slices.Clone(found), func(m *runtime.Map) bool { return m.Name != suffix })
+	if len(whole) == 1 {
+		return whole[0], nil
+	}
 	active := snap.Active()
 	own := slices.DeleteFunc(slices.Clone(found), func(m *runtime.Map) bool { return active.Map(m.Name).Map() != m })
 	if len(own) == 1 {
 		return own[0], nil
 	}
-	ambiguous := &runtime.AmbiguousMap{Requested: "*" + suffix}
-	for _, m := range found {
-		ambiguous.IDs = append(ambiguous.IDs, m.ID)
+	return nil, ambiguousSuffix(suffix, found)
+}
+
+// suffixError is an AmbiguousMap whose way out is one that Poke has.
+type suffixError struct {
+	*runtime.AmbiguousMap
+	do string
+}
+
+func (e *suffixError) Unwrap() error { return e.AmbiguousMap }
+
+func (e *suffixError) Error() string {
+	they := make([]string, len(e.IDs))
+	for i, id := range e.IDs {
+		they[i] = fmt.Sprintf("%s (id %d)", e.Names[i], id)
 	}
-	return nil, fmt.Errorf("%w; they are %s: say more of the name", ambiguous, strings.Join(matching, ", "))
+	return fmt.Sprintf("%d maps answer to %q: %s: %s", len(they), e.Requested, strings.Join(they, ", "), e.do)
+}
+
+func ambiguousSuffix(suffix string, found []*runtime.Map) error {
+	e := &suffixError{&runtime.AmbiguousMap{Requested: "*" + suffix}, "say more of the name"}
+	for _, m := range found {
+		if slices.Contains(e.Names, m.Name) {
+			e.do = "names do not tell them apart: take a snapshot and use ktest.SetValue with MapByID(id).At(0).Get(path)"
+		}
+		e.IDs, e.Names = append(e.IDs, m.ID), append(e.Names, m.Name)
+	}
+	return e
 }
