@@ -13,35 +13,6 @@ import (
 // This file compares the shapes that code was generated for with those of the
 // guest, and finds the plan that takes the one to the other.
 
-// Difference is one thing that the generated code expects and the guest does
-// not have.
-type Difference struct {
-	Path string // struct task_ctx.weight
-	Want string // what the code was generated for
-	Have string // what the guest has
-}
-
-// LayoutError says that generated code does not fit the program in the guest.
-type LayoutError struct {
-	Object      string // file name of the object that code was generated from
-	Package     string // of the generated code
-	Differences []Difference
-}
-
-func (e *LayoutError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "the program in the guest is not the %s that package %s was generated from:", e.Object, e.Package)
-	for i, d := range e.Differences {
-		if i == errtext.MaxListed {
-			fmt.Fprintf(&b, "\n\tand %d more", len(e.Differences)-i)
-			break
-		}
-		fmt.Fprintf(&b, "\n\t%s: generated %s, the guest has %s", d.Path, d.Want, d.Have)
-	}
-	fmt.Fprintf(&b, "\nregenerate from the object that the guest runs: go generate (ktgen -object %s -package %s)", e.Object, e.Package)
-	return b.String()
-}
-
 // comparison compares shapes and collects what differs.
 type comparison struct {
 	bigEndian     bool // the guest
@@ -57,6 +28,12 @@ type comparison struct {
 
 func newComparison(bigEndian bool) *comparison {
 	return &comparison{bigEndian: bigEndian}
+}
+
+// member is a member of a struct of the layout.
+type member struct {
+	in   *ctype.Shape // underlying
+	name string
 }
 
 // pair is an expected shape and the guest's.
@@ -468,4 +445,20 @@ func merge(ops []op) []op {
 // sized is the C type of a shape, with its size.
 func sized(s *ctype.Shape) string {
 	return fmt.Sprintf("%s of %s", ctype.Spell(s), errtext.Count(s.Size, "byte", "bytes"))
+}
+
+// planOps is plan for a struct of which the guest may lack members: these
+// become zero.
+func (c *comparison) planOps(want, have *ctype.Shape) *plan {
+	known := *want.Underlying()
+	members := have.Fields()
+	known.Members = slices.DeleteFunc(known.Fields(), func(w ctype.Member) bool {
+		return !slices.ContainsFunc(members, func(h ctype.Member) bool { return h.Name == w.Name })
+	})
+	ops := c.value(ctype.Spell(want), &known, have, place{})
+	p := &plan{size: want.Size, need: have.Size, ops: merge(ops)}
+	if len(known.Members) == len(want.Underlying().Fields()) && p.isIdentity() {
+		return nil
+	}
+	return p
 }

@@ -293,22 +293,31 @@ func (e *NotBound) Error() string {
 	return fmt.Sprintf("%s cannot be read in this guest: %s", e.Type, e.Reason)
 }
 
-// Overflow says that a value of the guest does not fit the type it has in
-// generated code, which is older or newer than the program in the guest.
-type Overflow struct {
-	Field string
-	Value string
-	Want  string // C type that it has in generated code
-}
-
-func (e *Overflow) Error() string {
-	return fmt.Sprintf("%s is %s in the guest, which does not fit the %s it was generated as; regenerate", e.Field, e.Value, e.Want)
-}
-
 // Untracked says that a Go pointer does not point into a value that was read
 // through a snapshot's accessors.
 type Untracked struct{ Type string }
 
 func (e *Untracked) Error() string {
 	return fmt.Sprintf("this %s does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest", e.Type)
+}
+
+// LayoutError says that generated code does not fit the program in the guest.
+type LayoutError struct {
+	Object      string // file name of the object that code was generated from
+	Package     string // of the generated code
+	Differences []Difference
+}
+
+func (e *LayoutError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the program in the guest is not the %s that package %s was generated from:", e.Object, e.Package)
+	for i, d := range e.Differences {
+		if i == errtext.MaxListed {
+			fmt.Fprintf(&b, "\n\tand %d more", len(e.Differences)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n\t%s: generated %s, the guest has %s", d.Path, d.Want, d.Have)
+	}
+	fmt.Fprintf(&b, "\nregenerate from the object that the guest runs: go generate (ktgen -object %s -package %s)", e.Object, e.Package)
+	return b.String()
 }

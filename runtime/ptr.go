@@ -119,12 +119,6 @@ type kernelLayout struct {
 	absent map[member]string // members of the generated type that the kernel lacks, and what it has instead
 }
 
-// member is a member of a struct of the layout.
-type member struct {
-	in   *ctype.Shape // underlying
-	name string
-}
-
 // kernelKey names a type of the layout and the kernel's.
 type kernelKey struct {
 	typ  int

@@ -3,8 +3,9 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // LoadStructOps returns the operations in the struct_ops map with index i in
@@ -34,7 +35,7 @@ func LoadStructOps[V any](b *Binding, i int, decode Decode[V]) *V {
 // the map unreadable and leaves the program's own types alone.
 func (m *boundMap) bindStructOps(bigEndian bool, l *MapLayout) error {
 	c := newComparison(bigEndian)
-	ops, err := c.operations(m.m)
+	ops, err := operations(c, m.m)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func moved(addr uint64, offset int) uint64 {
 
 // operations returns the member of the value of a struct_ops map that holds
 // the operations.
-func (c *comparison) operations(m *Map) (ctype.Member, error) {
+func operations(c *comparison, m *Map) (ctype.Member, error) {
 	value := m.Value.Underlying()
 	if err := c.Settle(m.Value); err != nil {
 		return ctype.Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s: %w", m.Name, err)
@@ -73,20 +74,4 @@ func (c *comparison) operations(m *Map) (ctype.Member, error) {
 		return ctype.Member{}, errors.New("its type in the guest's kernel has no struct data")
 	}
 	return value.Members[i], nil
-}
-
-// planOps is plan for a struct of which the guest may lack members: these
-// become zero.
-func (c *comparison) planOps(want, have *ctype.Shape) *plan {
-	known := *want.Underlying()
-	members := have.Fields()
-	known.Members = slices.DeleteFunc(known.Fields(), func(w ctype.Member) bool {
-		return !slices.ContainsFunc(members, func(h ctype.Member) bool { return h.Name == w.Name })
-	})
-	ops := c.value(ctype.Spell(want), &known, have, place{})
-	p := &plan{size: want.Size, need: have.Size, ops: merge(ops)}
-	if len(known.Members) == len(want.Underlying().Fields()) && p.isIdentity() {
-		return nil
-	}
-	return p
 }
