@@ -15,7 +15,7 @@ import (
 //
 // It is stricter than binding to a guest, which puts up with fields that
 // moved: it is for telling whether a file is up to date.
-func Drift(file, object *runtime.Layout) ([]runtime.Difference, error) {
+func Drift(file, object *runtime.Layout) ([]ctype.Difference, error) {
 	fileShapes, err := ctype.Parse(file.Shapes)
 	if err != nil {
 		return nil, fmt.Errorf("the layout that was generated: %w", err)
@@ -48,7 +48,7 @@ const absent = "nothing of that name"
 // drift is one call of Drift.
 type drift struct {
 	want, have  *ctype.Table
-	differences []runtime.Difference
+	differences []ctype.Difference
 	seen        map[shapePair]bool
 	queue       []shapeUse
 }
@@ -61,7 +61,7 @@ type shapeUse struct {
 }
 
 func (d *drift) differ(path, want, have string) {
-	difference := runtime.Difference{Path: path, Want: want, Have: have}
+	difference := ctype.Difference{Path: path, Want: want, Have: have}
 	if want != have && !slices.Contains(d.differences, difference) {
 		d.differences = append(d.differences, difference)
 	}

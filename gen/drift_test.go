@@ -52,32 +52,32 @@ func TestDriftNamesEachField(t *testing.T) {
 	u64 := &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
 	for name, c := range map[string]struct {
 		change func(ctx, inner, mode *ctype.Shape)
-		want   []runtime.Difference
+		want   []ctype.Difference
 	}{
 		"nothing": {func(_, _, _ *ctype.Shape) {}, nil},
 		"a type": {func(ctx, _, _ *ctype.Shape) { ctx.Members[0].Type = u64 },
-			[]runtime.Difference{{Path: "struct ctx.weight", Want: "+0 u32", Have: "+0 u64"}}},
+			[]ctype.Difference{{Path: "struct ctx.weight", Want: "+0 u32", Have: "+0 u64"}}},
 		"a place": {func(ctx, _, _ *ctype.Shape) { ctx.Members[0].Offset = 12 },
-			[]runtime.Difference{{Path: "struct ctx.weight", Want: "+0 u32", Have: "+12 u32"}}},
+			[]ctype.Difference{{Path: "struct ctx.weight", Want: "+0 u32", Have: "+12 u32"}}},
 		"the width of bits": {func(ctx, _, _ *ctype.Shape) { ctx.Members[1].Bits = 4 },
-			[]runtime.Difference{{Path: "struct ctx.state", Want: "+4:0 u32 : 3", Have: "+4:0 u32 : 4"}}},
+			[]ctype.Difference{{Path: "struct ctx.state", Want: "+4:0 u32 : 3", Have: "+4:0 u32 : 4"}}},
 		"a name": {func(ctx, _, _ *ctype.Shape) { ctx.Members[0].Name = "prio" },
-			[]runtime.Difference{
+			[]ctype.Difference{
 				{Path: "struct ctx.weight", Want: "+0 u32", Have: "nothing of that name"},
 				{Path: "struct ctx.prio", Want: "nothing of that name", Have: "+0 u32"},
 			}},
 		"the size": {func(ctx, _, _ *ctype.Shape) { ctx.Size = 40 },
-			[]runtime.Difference{{Path: "struct ctx", Want: "32 bytes", Have: "40 bytes"}}},
+			[]ctype.Difference{{Path: "struct ctx", Want: "32 bytes", Have: "40 bytes"}}},
 		"behind a pointer": {func(_, inner, _ *ctype.Shape) { inner.Members[0].Name = "n" },
-			[]runtime.Difference{
+			[]ctype.Difference{
 				{Path: "struct inner.count", Want: "+0 u64", Have: "nothing of that name"},
 				{Path: "struct inner.n", Want: "nothing of that name", Have: "+0 u64"},
 			}},
 		"an enumerator": {func(_, _, mode *ctype.Shape) { mode.Values[1].Value = 2 },
-			[]runtime.Difference{{Path: "enum mode.ON", Want: "1", Have: "2"}}},
+			[]ctype.Difference{{Path: "enum mode.ON", Want: "1", Have: "2"}}},
 		"the size of a type in an array": {func(ctx, _, _ *ctype.Shape) {
 			ctx.Members[4].Type = &ctype.Shape{Kind: ctype.KindArray, Len: 2, Size: 4, Elem: &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 2}}
-		}, []runtime.Difference{{Path: "struct ctx.slots", Want: "4 bytes", Have: "2 bytes"}}},
+		}, []ctype.Difference{{Path: "struct ctx.slots", Want: "4 bytes", Have: "2 bytes"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mode := &ctype.Shape{Kind: ctype.KindEnum, Name: "mode", Size: 4, Values: []ctype.EnumValue{{Name: "OFF"}, {Name: "ON", Value: 1}}}
@@ -122,7 +122,7 @@ func TestDriftNamesMapsAndSections(t *testing.T) {
 	}}
 	differences, err := gen.Drift(before, after)
 	require.NoError(t, err)
-	require.Equal(t, []runtime.Difference{
+	require.Equal(t, []ctype.Difference{
 		{Path: "map gone", Want: "HASH", Have: "nothing of that name"},
 		{Path: "map changed", Want: "HASH", Have: "ARRAY"},
 		{Path: "key of map retyped", Want: "u32", Have: "bytes"},

@@ -16,7 +16,7 @@ import (
 // comparison compares shapes and collects what differs.
 type comparison struct {
 	bigEndian     bool // the guest
-	differences   []Difference
+	differences   []ctype.Difference
 	pointees      []pair // what pointers lead to
 	ctype.Settler        // of the guest's shapes
 
@@ -40,7 +40,7 @@ type member struct {
 type pair struct{ want, have *ctype.Shape }
 
 func (c *comparison) differ(path, want, have string) {
-	d := Difference{Path: path, Want: want, Have: have}
+	d := ctype.Difference{Path: path, Want: want, Have: have}
 	if !slices.Contains(c.differences, d) {
 		c.differences = append(c.differences, d)
 	}
@@ -344,7 +344,7 @@ func (c *comparison) lacks(path string, want, have ctype.Member, exists bool) (w
 	}
 	trial := comparison{bigEndian: c.bigEndian, Settler: c.Settler}
 	trial.member(path, want, have, place{})
-	trial.differences = slices.DeleteFunc(trial.differences, func(d Difference) bool { return strings.HasPrefix(d.Want, enumeratorPrefix) })
+	trial.differences = slices.DeleteFunc(trial.differences, func(d ctype.Difference) bool { return strings.HasPrefix(d.Want, enumeratorPrefix) })
 	if len(trial.differences) > 0 {
 		return fmt.Sprintf("its %s is %s", have.Name, trial.differences[0].Have), true
 	}

@@ -205,42 +205,42 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		want, have *ctype.Shape
-		diff       Difference
+		diff       ctype.Difference
 	}{
 		"missing": {
 			member(8, u32), structOf("ctx", 16, ctype.Member{Name: "weihgt", Type: u32}),
-			Difference{"struct ctx.weight", "+8 u32", `no such member (did you mean "weihgt"?)`},
+			ctype.Difference{"struct ctx.weight", "+8 u32", `no such member (did you mean "weihgt"?)`},
 		},
 		"retyped": {
 			member(8, u64), member(8, ptr),
-			Difference{"struct ctx.weight", "u64", "void *"},
+			ctype.Difference{Path: "struct ctx.weight", Want: "u64", Have: "void *"},
 		},
 		"another length": {
 			member(0, arrayOf(2, u64)), member(0, arrayOf(1, u64)),
-			Difference{"struct ctx.weight", "u64[2]", "u64[1]"},
+			ctype.Difference{Path: "struct ctx.weight", Want: "u64[2]", Have: "u64[1]"},
 		},
 		"another enumerator": {
 			member(0, enumOf(ctype.EnumValue{Name: "RUNNING", Value: 1})), member(0, enumOf(ctype.EnumValue{Name: "RUNNING", Value: 2})),
-			Difference{"enum state", "RUNNING = 1", "RUNNING = 2"},
+			ctype.Difference{Path: "enum state", Want: "RUNNING = 1", Have: "RUNNING = 2"},
 		},
 		"no such enumerator": {
 			member(0, enumOf(ctype.EnumValue{Name: "RUNNING", Value: 1})), member(0, enumOf()),
-			Difference{"enum state", "enumerator RUNNING", "none of that name"},
+			ctype.Difference{Path: "enum state", Want: "enumerator RUNNING", Have: "none of that name"},
 		},
 		"damaged": {
 			member(8, u32), &ctype.Shape{Kind: ctype.KindStruct, Name: "ctx", Size: 8, Members: []ctype.Member{{Name: "weight", Offset: 6, Type: u32}}},
-			Difference{"value", "struct ctx", "a damaged type: ctx.weight: ends at byte 10 of 8"},
+			ctype.Difference{Path: "value", Want: "struct ctx", Have: "a damaged type: ctx.weight: ends at byte 10 of 8"},
 		},
 		"a wide integer resized": {
 			member(0, intShape("__int128", 16, true)), member(0, u64),
-			Difference{"struct ctx.weight", "__int128 of 16 bytes", "u64 of 8 bytes"},
+			ctype.Difference{Path: "struct ctx.weight", Want: "__int128 of 16 bytes", Have: "u64 of 8 bytes"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmp := newComparison(false)
 			_, ok := cmp.plan("value", c.want, c.have)
 			require.False(t, ok)
-			require.Equal(t, []Difference{c.diff}, cmp.differences)
+			require.Equal(t, []ctype.Difference{c.diff}, cmp.differences)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
@@ -305,7 +306,7 @@ func (e *Untracked) Error() string {
 type LayoutError struct {
 	Object      string // file name of the object that code was generated from
 	Package     string // of the generated code
-	Differences []Difference
+	Differences []ctype.Difference
 }
 
 func (e *LayoutError) Error() string {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -61,7 +62,7 @@ const (
 )
 
 // apply writes the rearranged src to dst, which it clears first. It returns
-// an [*Overflow] if a value does not fit.
+// an [*ctype.Overflow] if a value does not fit.
 func (p *plan) apply(dst, src []byte) error {
 	clear(dst)
 	if err := applyOps(p.ops, dst, src); err != nil {
@@ -108,7 +109,7 @@ func (o *op) convert(dst, src []byte) error {
 		if o.from.Signed {
 			text = fmt.Sprint(int64(v))
 		}
-		return &Overflow{Field: o.field, Value: text, Want: o.want}
+		return &ctype.Overflow{Field: o.field, Value: text, Want: o.want}
 	}
 	o.to.Store(dst, v)
 	return nil

@@ -3,6 +3,8 @@ package runtime
 import (
 	"errors"
 	"sync/atomic"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // seen keeps the errors that the reads of a predicate or key function met. It
@@ -48,7 +50,7 @@ func (s *seen) cause() error {
 // the snapshot, which lacks what was asked for.
 func isFact(err error) bool {
 	switch e := err.(type) {
-	case *Null, *Unreadable, *Contradiction, *IndexOutOfRange, *EmptySlot, *FieldAbsent, *KeyNotFound, *Overflow:
+	case *Null, *Unreadable, *Contradiction, *IndexOutOfRange, *EmptySlot, *FieldAbsent, *KeyNotFound, *ctype.Overflow:
 		return true
 	case *PerCPUSlot:
 		return e.Unmapped

@@ -117,7 +117,7 @@ func TestStructOpsThatDoNotFitFailAtTheirReadOnly(t *testing.T) {
 	err = Try(func() { LoadStructOps(b, 0, decodeOps) })
 	var layout *LayoutError
 	require.ErrorAs(t, err, &layout)
-	require.Equal(t, []Difference{{Path: "struct sched_ext_ops.name", Want: "char[8]", Have: "u64"}}, layout.Differences)
+	require.Equal(t, []ctype.Difference{{Path: "struct sched_ext_ops.name", Want: "char[8]", Have: "u64"}}, layout.Differences)
 }
 
 func TestDamagedStructOpsAreRefused(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // check tells whether a generated file is what its objects give.
@@ -181,7 +182,7 @@ func (t *tool) rebuild(objs []*object.Object, opts gen.Options) (p *gen.Package,
 
 // outdated is the error for a file that its object has drifted from. refused
 // says which of its choices cannot be had any more.
-func outdated(file, object, command string, refused []string, differences []runtime.Difference) error {
+func outdated(file, object, command string, refused []string, differences []ctype.Difference) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s was not generated from %s as it is:", file, object)
 	for _, r := range refused {

@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 import "fmt"
 
