@@ -26,19 +26,21 @@ type comparison struct {
 	absent map[member]string
 }
 
+// newComparison begins to compare the shapes of a guest of that byte order.
 func newComparison(bigEndian bool) *comparison {
 	return &comparison{bigEndian: bigEndian}
 }
 
 // member is a member of a struct of the layout.
 type member struct {
-	in   *ctype.Shape // underlying
-	name string
+	In   *ctype.Shape // underlying
+	Name string
 }
 
 // pair is an expected shape and the guest's.
 type pair struct{ want, have *ctype.Shape }
 
+// differ records a difference, once.
 func (c *comparison) differ(path, want, have string) {
 	d := ctype.Difference{Path: path, Want: want, Have: have}
 	if !slices.Contains(c.differences, d) {

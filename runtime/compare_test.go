@@ -209,7 +209,7 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 	}{
 		"missing": {
 			member(8, u32), structOf("ctx", 16, ctype.Member{Name: "weihgt", Type: u32}),
-			ctype.Difference{"struct ctx.weight", "+8 u32", `no such member (did you mean "weihgt"?)`},
+			ctype.Difference{Path: "struct ctx.weight", Want: "+8 u32", Have: `no such member (did you mean "weihgt"?)`},
 		},
 		"retyped": {
 			member(8, u64), member(8, ptr),
@@ -307,22 +307,6 @@ func TestMembersAreFoundWhereverTheyAreNested(t *testing.T) {
 	dst := make([]byte, 8)
 	require.NoError(t, p.apply(dst, []byte{8: 0xb, 12: 0xa, 15: 0}))
 	require.Equal(t, []byte{0xa, 0, 0, 0, 0xb, 0, 0, 0}, dst)
-}
-
-func FuzzBits(f *testing.F) {
-	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}, uint8(3), uint8(61))
-	f.Fuzz(func(t *testing.T, b []byte, first, n uint8) {
-		first %= 8
-		n = n%64 + 1
-		size := (int(first) + int(n) + 7) / 8
-		if len(b) < size {
-			return
-		}
-		l := leaf{first: int(first), bits: int(n)}
-		require.Equal(t, l.get(b), Bits(b[:size], int(first), int(n)))
-		l.signed = true
-		require.Equal(t, int64(l.get(b)), SignedBits(b[:size], int(first), int(n)))
-	})
 }
 
 // Structs that the kernel keeps in values have no members in BTF, or one array.
