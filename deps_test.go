@@ -23,6 +23,7 @@ var policy = map[string][]string{
 	"runtime/nearest":            {"std"},
 	"runtime/internal/errtext":   {"std"},
 	"runtime/ctype":              {"std", "runtime/nearest", "runtime/internal/errtext"},
+	"runtime/internal/convert":   {"std", "runtime/ctype", "runtime/nearest", "runtime/internal/errtext"},
 	"runtime/internal/shapetest": {"std", "runtime/ctype"},
 	"runtime":                    {"std", "runtime"},
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
@@ -53,7 +54,7 @@ func TestPathsReadWhatPlansRearrange(t *testing.T) {
 		r := shapetest.New(seed)
 		s := r.Structure(3, "root")
 		raw := r.Bytes(s.Size)
-		p, ok := newComparison(true).plan("root", s, s)
+		p, ok := convert.New(true).Plan("root", s, s)
 		if !ok {
 			continue // bitfields that no plan can move
 		}
@@ -62,7 +63,7 @@ func TestPathsReadWhatPlansRearrange(t *testing.T) {
 		if p == nil {
 			copy(arranged, raw)
 		} else {
-			require.NoError(t, p.apply(arranged, raw))
+			require.NoError(t, p.Apply(arranged, raw))
 		}
 		there, here := oneValue(s, raw, true).Map("m").At(0), oneValue(s, arranged, false).Map("m").At(0)
 		eachLeaf(s, "", func(path string) {

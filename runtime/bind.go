@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
@@ -42,9 +43,9 @@ type Binding struct {
 
 // boundType is how the guest holds one of Layout.Types.
 type boundType struct {
-	shape *ctype.Shape // the guest's; nil if it is not described, see reason
-	plan  *plan        // from shape; nil if the bytes can stay as they are
-	why   string       // why shape is nil
+	shape *ctype.Shape  // the guest's; nil if it is not described, see reason
+	plan  *convert.Plan // from shape; nil if the bytes can stay as they are
+	why   string        // why shape is nil
 
 	target atomic.Value // *target of pointers to it, for types of the kernel
 }
@@ -122,7 +123,7 @@ func (b *Binding) bind() (err error) {
 	if b.shapes, err = b.layout.load(); err != nil {
 		return err
 	}
-	c := newComparison(b.snapshot.Guest.BigEndian)
+	c := convert.New(b.snapshot.Guest.BigEndian)
 	b.types = make([]boundType, len(b.layout.Types))
 	for _, ref := range b.layout.Kernel {
 		b.types[b.shapes.index[ref]].why = kernelsOwn
@@ -134,8 +135,8 @@ func (b *Binding) bind() (err error) {
 		b.sections = append(b.sections, b.bindSection(c, i, section))
 	}
 	b.bindTypes(c)
-	if len(c.differences) > 0 {
-		return &LayoutError{Object: b.layout.Object, Package: b.layout.Package, Differences: c.differences}
+	if len(c.Differences) > 0 {
+		return &LayoutError{Object: b.layout.Object, Package: b.layout.Package, Differences: c.Differences}
 	}
 	return b.checkFound()
 }
@@ -175,8 +176,8 @@ func (b *Binding) checkFound() error {
 const kernelsOwn = "its layout is the kernel's"
 
 // bindTypes binds what pointers lead to, and what that leads to.
-func (b *Binding) bindTypes(c *comparison) {
-	done := make(map[pair]bool)
+func (b *Binding) bindTypes(c *convert.Comparison) {
+	done := make(map[convert.Pair]bool)
 	b.bindPointees(c, done)
 	for t := range b.types {
 		if b.types[t].shape == nil && b.types[t].why == "" {
@@ -188,16 +189,16 @@ func (b *Binding) bindTypes(c *comparison) {
 
 // bindPointees works off what comparing has found pointers to lead to. The
 // queue grows meanwhile.
-func (b *Binding) bindPointees(c *comparison, done map[pair]bool) {
-	for ; len(c.pointees) > 0; c.pointees = c.pointees[1:] {
-		p := c.pointees[0]
-		if payloadOf(p.want) != payloadOf(p.have) {
+func (b *Binding) bindPointees(c *convert.Comparison, done map[convert.Pair]bool) {
+	for ; len(c.Pointees) > 0; c.Pointees = c.Pointees[1:] {
+		p := c.Pointees[0]
+		if payloadOf(p.Want) != payloadOf(p.Have) {
 			continue // only one side knows what is behind the header, or was told something else
 		}
-		t, wanted := b.shapes.number(p.want)
+		t, wanted := b.shapes.number(p.Want)
 		if wanted && !done[p] {
 			done[p] = true
-			b.bindType(c, t, p.have)
+			b.bindType(c, t, p.Have)
 		}
 	}
 }
@@ -210,7 +211,7 @@ func stripTypedefs(s *ctype.Shape) *ctype.Shape {
 }
 
 // bindType binds type t to a shape of the guest.
-func (b *Binding) bindType(c *comparison, t int, have *ctype.Shape) {
+func (b *Binding) bindType(c *convert.Comparison, t int, have *ctype.Shape) {
 	bound, want := &b.types[t], b.shapes.types[t]
 	if bound.shape != nil && stripTypedefs(bound.shape) == stripTypedefs(have) {
 		return
@@ -218,25 +219,25 @@ func (b *Binding) bindType(c *comparison, t int, have *ctype.Shape) {
 	if u := have.Underlying(); u == nil || u.Kind == ctype.KindFwd || u.Kind == ctype.KindVoid {
 		return // declared, not described; see bindByName
 	}
-	plan, ok := c.plan(ctype.Spell(want), want, have)
+	plan, ok := c.Plan(ctype.Spell(want), want, have)
 	switch {
 	case !ok:
 		bound.why = "its layout differs"
 	case bound.shape == nil:
 		bound.shape, bound.plan = have, plan
 	case !bound.sameLayout(have, plan):
-		c.differ(ctype.Spell(want), "one type", "two different types of that name")
+		c.Differ(ctype.Spell(want), "one type", "two different types of that name")
 	}
 }
 
 // sameLayout tells whether the guest describes a type in the same way twice.
-func (t *boundType) sameLayout(have *ctype.Shape, plan *plan) bool {
+func (t *boundType) sameLayout(have *ctype.Shape, plan *convert.Plan) bool {
 	return t.shape.Size == have.Size && (t.plan == nil) == (plan == nil)
 }
 
 // bindByName binds a type that no pointer of the guest's BTF leads to: it is
 // declared there, and another loaded object may describe it.
-func (b *Binding) bindByName(c *comparison, t int) {
+func (b *Binding) bindByName(c *convert.Comparison, t int) {
 	want := b.shapes.types[t].Underlying()
 	if want.Kind == ctype.KindStruct || want.Kind == ctype.KindUnion {
 		b.bindDefinition(c, t, want)
@@ -262,7 +263,7 @@ const notDefined = "its BTF declares it and does not define it"
 
 // bindDefinition binds a struct or union to what the guest's programs define by
 // its name, if they agree.
-func (b *Binding) bindDefinition(c *comparison, t int, want *ctype.Shape) {
+func (b *Binding) bindDefinition(c *convert.Comparison, t int, want *ctype.Shape) {
 	if payload, ok := want.Payload(); ok {
 		b.bindType(c, t, b.allocation(want, payload))
 		return

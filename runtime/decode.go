@@ -1,6 +1,10 @@
 package runtime
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ktgen/ktgen/runtime/internal/convert"
+)
 
 // Decoder is what generated decoders decode with: it follows the pointers that
 // they meet. It is valid during the call it is passed to.
@@ -25,7 +29,7 @@ type Decode[V any] = func(v *V, b []byte, d *Decoder)
 func newDecoder(b *Binding) *Decoder { return &Decoder{b: b, left: b.options.maxObjects} }
 
 // decodeInto decodes raw bytes of the guest into v and follows its pointers.
-func decodeInto[V any](d *Decoder, v *V, raw []byte, p *plan, from *origin, decode Decode[V]) {
+func decodeInto[V any](d *Decoder, v *V, raw []byte, p *convert.Plan, from *origin, decode Decode[V]) {
 	d.from = from
 	decode(v, d.arrange(raw, p), d)
 	d.follow()
@@ -41,16 +45,16 @@ func (d *Decoder) follow() {
 }
 
 // arrange returns raw as the generated code expects it.
-func (d *Decoder) arrange(raw []byte, p *plan) []byte {
+func (d *Decoder) arrange(raw []byte, p *convert.Plan) []byte {
 	if p == nil {
 		return raw
 	}
-	size := p.sizeFor(len(raw))
+	size := p.SizeFor(len(raw))
 	if cap(d.buffer) < size {
 		d.buffer = make([]byte, size)
 	}
 	d.buffer = d.buffer[:size]
-	if err := p.apply(d.buffer, raw); err != nil && d.err == nil {
+	if err := p.Apply(d.buffer, raw); err != nil && d.err == nil {
 		d.err = err
 	}
 	return d.buffer

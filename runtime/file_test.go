@@ -77,9 +77,9 @@ func TestSnapshotsSurviveFiles(t *testing.T) {
 
 	for i, m := range want.Maps {
 		g := got.Maps[i]
-		for _, p := range []pair{{m.Key, g.Key}, {m.Value, g.Value}} {
-			require.Equal(t, p.want == nil, p.have == nil, m.Name)
-			require.Empty(t, shapetest.Difference(p.want, p.have))
+		for _, p := range []struct{ want, got *ctype.Shape }{{m.Key, g.Key}, {m.Value, g.Value}} {
+			require.Equal(t, p.want == nil, p.got == nil, m.Name)
+			require.Empty(t, shapetest.Difference(p.want, p.got))
 		}
 		// Maps share the shapes and the program of the snapshot.
 		require.Equal(t, m.Program == want.Programs[0], g.Program == got.Programs[0])

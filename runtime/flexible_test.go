@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // flexibleShape is a struct of a count and, at offset, elements of size bytes.
@@ -33,9 +34,9 @@ func TestFlexibleArraysOfAnotherLayoutAreRearranged(t *testing.T) {
 				raw = order.AppendUint16(raw, uint16(0x1234*(i+1)))
 			}
 			want, have := flexibleShape(4, 4, 4), flexibleShape(8, 8, 2)
-			c := newComparison(bigEndian)
-			p, ok := c.plan("flexible", want, have)
-			require.True(t, ok, c.differences)
+			c := convert.New(bigEndian)
+			p, ok := c.Plan("flexible", want, have)
+			require.True(t, ok, c.Differences)
 			arranged := (&Decoder{}).arrange(raw, p)
 			require.Equal(t, []byte{3, 0, 0, 0, 0x34, 0x12, 0, 0, 0x68, 0x24, 0, 0, 0x9c, 0x36, 0, 0}, arranged)
 			require.Equal(t, arranged[:4], (&Decoder{}).arrange(raw[:8], p)) // without elements
@@ -44,8 +45,8 @@ func TestFlexibleArraysOfAnotherLayoutAreRearranged(t *testing.T) {
 }
 
 func TestFlexibleArraysOfTheSameLayoutStay(t *testing.T) {
-	c := newComparison(false)
-	p, ok := c.plan("flexible", flexibleShape(8, 6, 2), flexibleShape(8, 6, 2))
+	c := convert.New(false)
+	p, ok := c.Plan("flexible", flexibleShape(8, 6, 2), flexibleShape(8, 6, 2))
 	require.True(t, ok)
 	require.Nil(t, p)
 }

@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // ArrayOfMaps reads an array of maps. M is how the maps in it are read, such as
@@ -197,14 +199,14 @@ func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, er
 	if bound.m == nil {
 		return nil, &InnerMapNotFound{ID: id}
 	}
-	c := newComparison(b.snapshot.Guest.BigEndian)
+	c := convert.New(b.snapshot.Guest.BigEndian)
 	if l.Type != 0 && bound.m.Type.family() != l.Type.family() {
-		c.differ("map "+path, l.Type.String(), bound.m.Type.String())
+		c.Differ("map "+path, l.Type.String(), bound.m.Type.String())
 	} else {
 		bound.err = bound.take(c, l, b.shapes.keys[template])
 	}
-	if len(c.differences) > 0 {
-		return nil, &LayoutError{Object: b.layout.Object, Package: b.layout.Package, Differences: c.differences}
+	if len(c.Differences) > 0 {
+		return nil, &LayoutError{Object: b.layout.Object, Package: b.layout.Package, Differences: c.Differences}
 	}
 	return bound, nil
 }

@@ -1,6 +1,9 @@
 package runtime
 
-import "github.com/ktgen/ktgen/runtime/ctype"
+import (
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
+)
 
 // objectKey identifies a decoded value: by its address in the guest, or, where
 // that is unknown, by its place in a source.
@@ -19,7 +22,7 @@ type object struct {
 	from  *origin
 	whole *whole // that it was decoded as a part of; nil if it is none
 
-	absent map[member]string // an object of the kernel: members that the kernel lacks
+	absent map[convert.Member]string // an object of the kernel: members that the kernel lacks
 }
 
 // origin is how an object was reached: it is an entry of a source, or a

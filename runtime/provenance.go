@@ -3,8 +3,10 @@ package runtime
 import (
 	"cmp"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // This file tells where decoded values come from. Values carry nothing of it
@@ -215,14 +217,14 @@ func fieldAt(t reflect.Type, offset uintptr) (i int, ok bool) {
 // enterField goes to field i of a generated struct.
 func (w *where) enterField(i int) bool {
 	want, have := w.want.Underlying(), w.have.Underlying()
-	if k := class(want); k != ctype.KindStruct && k != ctype.KindSection {
+	if k := convert.Class(want); k != ctype.KindStruct && k != ctype.KindSection {
 		return false
 	}
 	fields := want.Fields()
 	if i >= len(fields) {
 		return false
 	}
-	if why, lacks := w.o.absent[member{want, fields[i].Name}]; lacks || w.missing != "" {
+	if why, lacks := w.o.absent[convert.Member{In: want, Name: fields[i].Name}]; lacks || w.missing != "" {
 		w.want, w.have, w.size = fields[i].Type, fields[i].Type, 0
 		w.steps += "." + fields[i].Name
 		w.missing = cmp.Or(w.missing, why)

@@ -1,6 +1,9 @@
 package runtime
 
-import "github.com/ktgen/ktgen/runtime/ctype"
+import (
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
+)
 
 // Ptr is a pointer of the guest that is not followed by itself: to an object of
 // the kernel, which [Ptr.Deref] reads, or from within a union, where it need not
@@ -115,8 +118,8 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 
 // kernelLayout is how the guest's kernel holds one of Layout.Types.
 type kernelLayout struct {
-	plan   *plan
-	absent map[member]string // members of the generated type that the kernel lacks, and what it has instead
+	plan   *convert.Plan
+	absent map[convert.Member]string // members of the generated type that the kernel lacks, and what it has instead
 }
 
 // kernelKey names a type of the layout and the kernel's.
@@ -133,13 +136,13 @@ func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) 
 		return known, nil
 	}
 	want := b.shapes.types[typ]
-	c := newComparison(b.snapshot.Guest.BigEndian)
-	c.absent = make(map[member]string)
-	plan, ok := c.plan(ctype.Spell(want), want, have)
+	c := convert.New(b.snapshot.Guest.BigEndian)
+	c.Absent = make(map[convert.Member]string)
+	plan, ok := c.Plan(ctype.Spell(want), want, have)
 	if !ok {
-		return nil, &NotBound{Type: ctype.Spell(want), Reason: c.differences[0].Have}
+		return nil, &NotBound{Type: ctype.Spell(want), Reason: c.Differences[0].Have}
 	}
-	bound := &kernelLayout{plan: plan, absent: c.absent}
+	bound := &kernelLayout{plan: plan, absent: c.Absent}
 	if b.kernelTypes == nil {
 		b.kernelTypes = make(map[kernelKey]*kernelLayout)
 	}

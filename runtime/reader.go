@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // reader is what the dynamic reads of a snapshot share: maps that were checked,
@@ -219,7 +221,7 @@ func sameDefinition(a, b *ctype.Shape) bool {
 	if a == b {
 		return true
 	}
-	there, back := newComparison(false), newComparison(false)
+	there, back := convert.New(false), convert.New(false)
 	if there.Settle(a) != nil || back.Settle(b) != nil {
 		return false
 	}
@@ -229,7 +231,7 @@ func sameDefinition(a, b *ctype.Shape) bool {
 	if a.Kind != b.Kind || a.Size != b.Size || !slices.EqualFunc(a.Fields(), b.Fields(), same) {
 		return false
 	}
-	p, ok := there.plan("", a, b)
-	q, fits := back.plan("", b, a)
+	p, ok := there.Plan("", a, b)
+	q, fits := back.Plan("", b, a)
 	return ok && fits && p == nil && q == nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
@@ -22,14 +23,14 @@ type boundVar struct {
 	name   string
 	want   *ctype.Shape
 	have   *ctype.Shape
-	offset int   // bytes, in the guest's section
-	size   int   // bytes, in the guest
-	plan   *plan // nil if the bytes can stay as they are
+	offset int           // bytes, in the guest's section
+	size   int           // bytes, in the guest
+	plan   *convert.Plan // nil if the bytes can stay as they are
 }
 
 // bindSection finds section i of the layout and compares its variables, each
 // for itself: a linker moves them as it likes.
-func (b *Binding) bindSection(c *comparison, i int, want *ctype.Shape) *boundSection {
+func (b *Binding) bindSection(c *convert.Comparison, i int, want *ctype.Shape) *boundSection {
 	bound := &boundSection{source: source{b: b, name: want.Name, number: -1 - i, typ: -1 - i, single: true}}
 	if ctype.IsArenaSection(want.Name) {
 		bound.m, bound.err = b.findGlobals(want)
@@ -62,10 +63,10 @@ func (b *Binding) bindSection(c *comparison, i int, want *ctype.Shape) *boundSec
 	for i, w := range want.Members {
 		h, exists := members[w.Name]
 		if !exists {
-			c.differ(want.Name+"."+w.Name, ctype.Spell(w.Type), "no such variable"+nearest.Hint(w.Name, names))
+			c.Differ(want.Name+"."+w.Name, ctype.Spell(w.Type), "no such variable"+nearest.Hint(w.Name, names))
 		} else if plain := ctype.PlainName(w.Name); plain != w.Name && same[plain] != want.SameNamed(plain) {
 			// Which of them has which number cannot be told any more.
-			c.differ(want.Name+"."+w.Name, ctype.Spell(w.Type), fmt.Sprintf("%s of that name", errtext.Count(same[plain], "variable", "variables")))
+			c.Differ(want.Name+"."+w.Name, ctype.Spell(w.Type), fmt.Sprintf("%s of that name", errtext.Count(same[plain], "variable", "variables")))
 		}
 		bound.vars = append(bound.vars, bound.bindVar(c, w, h, resizable && i == last))
 	}
@@ -73,7 +74,7 @@ func (b *Binding) bindSection(c *comparison, i int, want *ctype.Shape) *boundSec
 }
 
 // bindVar compares a variable. One that is resizable has any length.
-func (s *boundSection) bindVar(c *comparison, want, have ctype.Member, resizable bool) boundVar {
+func (s *boundSection) bindVar(c *convert.Comparison, want, have ctype.Member, resizable bool) boundVar {
 	v := boundVar{name: want.Name, want: want.Type, have: have.Type, offset: have.Offset}
 	if have.Type == nil {
 		return v
@@ -81,16 +82,16 @@ func (s *boundSection) bindVar(c *comparison, want, have ctype.Member, resizable
 	v.size = have.Width()
 	path := s.name + "." + want.Name
 	var ok bool
-	compare := c.plan
+	compare := c.Plan
 	if resizable && isArray(have.Type) {
-		compare = c.planElements
+		compare = c.PlanElements
 	}
 	if v.plan, ok = compare(path, want.Type, have.Type); ok && isArray(want.Type) {
 		// Its elements may be read one by one; see VarArray.
-		c.pointees = append(c.pointees, pair{want.Type.Underlying().Elem, have.Type.Underlying().Elem})
+		c.Pointees = append(c.Pointees, convert.Pair{Want: want.Type.Underlying().Elem, Have: have.Type.Underlying().Elem})
 	}
 	if int64(have.Offset)+int64(v.size) > int64(s.size) {
-		c.differ(path, ctype.Spell(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
+		c.Differ(path, ctype.Spell(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
 	}
 	return v
 }

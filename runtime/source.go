@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"fmt"
+
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // source is a table of values in a snapshot: those of a map, or of an array
@@ -12,7 +14,7 @@ type source struct {
 	name   string       // for paths: the map, or section and variable
 	typ    int          // of the values, in Layout.Types
 	shape  *ctype.Shape // of the values, in the guest
-	plan   *plan
+	plan   *convert.Plan
 	number int // of the source in its binding, from 1, for values without an address
 
 	n      int // entries
@@ -88,13 +90,13 @@ type boundMap struct {
 	source
 	m       *Map  // nil if it is not there
 	err     error // why it cannot be read; nil if it can
-	key     *plan
+	key     *convert.Plan
 	keySize int // bytes
 	index   lazyIndex
 }
 
 // bindMap finds map i of the layout and compares its types.
-func (b *Binding) bindMap(c *comparison, i int) *boundMap {
+func (b *Binding) bindMap(c *convert.Comparison, i int) *boundMap {
 	l := &b.layout.Maps[i]
 	bound := &boundMap{source: source{b: b, name: l.Name, number: i + 1, typ: -1}}
 	if l.Inner {
@@ -111,7 +113,7 @@ func (b *Binding) bindMap(c *comparison, i int) *boundMap {
 		return bound
 	}
 	if bound.m.Type.family() != l.Type.family() {
-		c.differ("map "+l.Name, l.Type.String(), bound.m.Type.String())
+		c.Differ("map "+l.Name, l.Type.String(), bound.m.Type.String())
 		return bound
 	}
 	bound.err = bound.take(c, l, b.shapes.keys[i])
@@ -142,7 +144,7 @@ func (b *Binding) resembles(m *Map, i int) bool {
 }
 
 // take takes over the captured map's columns.
-func (m *boundMap) take(c *comparison, l *MapLayout, key *ctype.Shape) error {
+func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) error {
 	captured := m.m
 	m.status = Incomplete{Map: l.Name, Status: captured.Status, Held: captured.N, Total: captured.Total, Reason: captured.Reason}
 	if captured.Status == Unsupported || captured.Status == Failed && captured.N == 0 {
@@ -179,7 +181,7 @@ func (m *boundMap) takeRecords(l *MapLayout) error {
 
 // bindKey compares the keys of a hash map or trie. The keys of arrays are the numbers
 // of their entries, and storage maps have owners instead.
-func (m *boundMap) bindKey(c *comparison, want *ctype.Shape) error {
+func (m *boundMap) bindKey(c *convert.Comparison, want *ctype.Shape) error {
 	captured := m.m
 	switch captured.Type.family() {
 	case MapTypeTaskStorage, MapTypeCgroupStorage, MapTypeInodeStorage, MapTypeSkStorage:
@@ -204,7 +206,7 @@ func (m *boundMap) bindKey(c *comparison, want *ctype.Shape) error {
 	if have == nil {
 		return &NoShape{Map: m.name, Side: "key"}
 	}
-	m.key, _ = c.plan("key of "+m.name, want, have)
+	m.key, _ = c.Plan("key of "+m.name, want, have)
 	if have.Size > m.keySize {
 		return fmt.Errorf("its keys have %d bytes, and their type %d", m.keySize, have.Size)
 	}
@@ -216,7 +218,7 @@ func (m *boundMap) columns(captured *Map) {
 	m.values, m.addrs, m.base = captured.Values, captured.Addrs, captured.Base
 }
 
-func (m *boundMap) bindValue(c *comparison, l *MapLayout) error {
+func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {
 	captured := m.m
 	if l.Value == "" {
 		return nil
@@ -229,10 +231,10 @@ func (m *boundMap) bindValue(c *comparison, l *MapLayout) error {
 		return &NoShape{Map: l.Name, Side: "value"}
 	}
 	if captured.Type == MapTypeStructOps {
-		return m.bindStructOps(c.bigEndian, l)
+		return m.bindStructOps(c.BigEndian, l)
 	}
 	m.typ, m.shape = m.b.shapes.index[l.Value], have
-	m.plan, _ = c.plan("value of "+l.Name, m.b.shapes.types[m.typ], have)
+	m.plan, _ = c.Plan("value of "+l.Name, m.b.shapes.types[m.typ], have)
 	m.b.bindType(c, m.typ, have)
 	if have.Size > captured.ValueSize {
 		return fmt.Errorf("its values have %d bytes, and their type %d", captured.ValueSize, have.Size)

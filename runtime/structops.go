@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // LoadStructOps returns the operations in the struct_ops map with index i in
@@ -34,7 +35,7 @@ func LoadStructOps[V any](b *Binding, i int, decode Decode[V]) *V {
 // Members are bound by name, as the loader does it. What does not fit makes
 // the map unreadable and leaves the program's own types alone.
 func (m *boundMap) bindStructOps(bigEndian bool, l *MapLayout) error {
-	c := newComparison(bigEndian)
+	c := convert.New(bigEndian)
 	ops, err := operations(c, m.m)
 	if err != nil {
 		return err
@@ -45,8 +46,8 @@ func (m *boundMap) bindStructOps(bigEndian bool, l *MapLayout) error {
 	for i := range m.addrs {
 		m.addrs[i] = moved(m.addrs[i], ops.Offset)
 	}
-	if m.plan = c.planOps(m.b.shapes.types[m.typ], ops.Type); len(c.differences) > 0 {
-		return &LayoutError{Object: m.b.layout.Object, Package: m.b.layout.Package, Differences: c.differences}
+	if m.plan = c.PlanOps(m.b.shapes.types[m.typ], ops.Type); len(c.Differences) > 0 {
+		return &LayoutError{Object: m.b.layout.Object, Package: m.b.layout.Package, Differences: c.Differences}
 	}
 	return nil
 }
@@ -61,13 +62,13 @@ func moved(addr uint64, offset int) uint64 {
 
 // operations returns the member of the value of a struct_ops map that holds
 // the operations.
-func operations(c *comparison, m *Map) (ctype.Member, error) {
+func operations(c *convert.Comparison, m *Map) (ctype.Member, error) {
 	value := m.Value.Underlying()
 	if err := c.Settle(m.Value); err != nil {
 		return ctype.Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s: %w", m.Name, err)
 	}
 	if value.Kind != ctype.KindStruct || value.Size > m.ValueSize {
-		return ctype.Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s is a %s in %d bytes", m.Name, sized(value), m.ValueSize)
+		return ctype.Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s is a %s in %d bytes", m.Name, convert.Sized(value), m.ValueSize)
 	}
 	i := slices.IndexFunc(value.Members, func(m ctype.Member) bool { return m.Name == "data" })
 	if i < 0 || value.Members[i].Type.Underlying().Kind != ctype.KindStruct {

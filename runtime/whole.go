@@ -2,9 +2,11 @@ package runtime
 
 import (
 	"cmp"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // This file makes one Go value of what is one object in the guest, also where a
@@ -167,7 +169,7 @@ type fieldPlace struct {
 // wholes finds the objects that others lie in.
 type wholes struct {
 	known   map[objectKey]*whole
-	fields  map[pair][]fieldPlace
+	fields  map[convert.Pair][]fieldPlace
 	owners  map[*Map]int         // type number of what is in a map; negative for sections
 	slab    map[uint64]int       // type number of objects that the program has allocated
 	arena   []int                // numbers of sections that lie in the arena
@@ -184,7 +186,7 @@ func (x *wholes) index(b *Binding) {
 	x.indexed = true
 	b.memory.load(b.snapshot)
 	x.known = make(map[objectKey]*whole)
-	x.fields = make(map[pair][]fieldPlace)
+	x.fields = make(map[convert.Pair][]fieldPlace)
 	x.owners = make(map[*Map]int)
 	for _, m := range b.maps {
 		if m.m != nil && m.err == nil && m.typ >= 0 {
@@ -389,14 +391,14 @@ func (x *wholes) field(v reflect.Value, want, have *ctype.Shape, offset int, t r
 // hasFields tells whether values of an underlying type are Go structs with its
 // members as fields.
 func hasFields(s *ctype.Shape) bool {
-	k := class(s)
+	k := convert.Class(s)
 	return k == ctype.KindStruct || k == ctype.KindSection
 }
 
 // places are the fields of a struct of the layout that the guest's has at an
 // address.
 func (x *wholes) places(want, have *ctype.Shape) []fieldPlace {
-	key := pair{want, have}
+	key := convert.Pair{Want: want, Have: have}
 	if known, ok := x.fields[key]; ok {
 		return known
 	}

@@ -1,4 +1,4 @@
-package runtime
+package convert
 
 import (
 	"fmt"
@@ -13,77 +13,77 @@ import (
 // This file compares the shapes that code was generated for with those of the
 // guest, and finds the plan that takes the one to the other.
 
-// comparison compares shapes and collects what differs.
-type comparison struct {
-	bigEndian     bool // the guest
-	differences   []ctype.Difference
-	pointees      []pair // what pointers lead to
+// Comparison compares shapes and collects what differs.
+type Comparison struct {
+	BigEndian     bool // the guest
+	Differences   []ctype.Difference
+	Pointees      []Pair // what pointers lead to
 	ctype.Settler        // of the guest's shapes
 
-	// absent collects the members that the guest lacks, or has with a type that
+	// Absent collects the members that the guest lacks, or has with a type that
 	// cannot be converted, where these are no differences: in the kernel's types.
 	// They become zero. It is nil elsewhere.
-	absent map[member]string
+	Absent map[Member]string
 }
 
-// newComparison begins to compare the shapes of a guest of that byte order.
-func newComparison(bigEndian bool) *comparison {
-	return &comparison{bigEndian: bigEndian}
+// New begins to compare the shapes of a guest of that byte order.
+func New(bigEndian bool) *Comparison {
+	return &Comparison{BigEndian: bigEndian}
 }
 
-// member is a member of a struct of the layout.
-type member struct {
+// Member is a member of a struct of the layout.
+type Member struct {
 	In   *ctype.Shape // underlying
 	Name string
 }
 
-// pair is an expected shape and the guest's.
-type pair struct{ want, have *ctype.Shape }
+// Pair is an expected shape and the guest's.
+type Pair struct{ Want, Have *ctype.Shape }
 
-// differ records a difference, once.
-func (c *comparison) differ(path, want, have string) {
+// Differ records a difference, once.
+func (c *Comparison) Differ(path, want, have string) {
 	d := ctype.Difference{Path: path, Want: want, Have: have}
-	if !slices.Contains(c.differences, d) {
-		c.differences = append(c.differences, d)
+	if !slices.Contains(c.Differences, d) {
+		c.Differences = append(c.Differences, d)
 	}
 }
 
-// plan compares two shapes and returns the plan from have to want; nil if the
+// Plan compares two shapes and returns the plan from have to want; nil if the
 // bytes can stay as they are. ok is false if there is a difference that no
 // plan can bridge; it has been recorded.
-func (c *comparison) plan(path string, want, have *ctype.Shape) (p *plan, ok bool) {
+func (c *Comparison) Plan(path string, want, have *ctype.Shape) (p *Plan, ok bool) {
 	if err := c.Settle(have); err != nil {
-		c.differ(path, ctype.Spell(want), fmt.Sprintf("a damaged type: %v", err))
+		c.Differ(path, ctype.Spell(want), fmt.Sprintf("a damaged type: %v", err))
 		return nil, false
 	}
-	before := len(c.differences)
+	before := len(c.Differences)
 	ops := c.value(path, want, have, place{})
 	tails := c.tails(path, want, have, place{}, ctype.OpenEnd, ctype.OpenEnd, ops)
-	if len(c.differences) > before {
+	if len(c.Differences) > before {
 		return nil, false
 	}
-	p = &plan{size: want.Size, need: have.Size, ops: merge(ops), tails: tails}
-	if p.isIdentity() && len(c.absent) == 0 {
+	p = &Plan{size: want.Size, need: have.Size, ops: merge(ops), tails: tails}
+	if p.isIdentity() && len(c.Absent) == 0 {
 		return nil, true
 	}
 	return p, true
 }
 
-// planElements is plan for two arrays that need not have the same length: of the
+// PlanElements is plan for two arrays that need not have the same length: of the
 // elements there are, each is rearranged.
-func (c *comparison) planElements(path string, want, have *ctype.Shape) (p *plan, ok bool) {
-	before := len(c.differences)
+func (c *Comparison) PlanElements(path string, want, have *ctype.Shape) (p *Plan, ok bool) {
+	before := len(c.Differences)
 	err := c.Settle(have)
 	w, h := want.Underlying().Elem, have.Underlying().Elem
 	switch {
 	case err != nil:
-		c.differ(path, ctype.Spell(want), fmt.Sprintf("a damaged type: %v", err))
+		c.Differ(path, ctype.Spell(want), fmt.Sprintf("a damaged type: %v", err))
 	case h.Size == 0:
-		c.differ(path, ctype.Spell(want), ctype.Spell(have))
+		c.Differ(path, ctype.Spell(want), ctype.Spell(have))
 	default:
-		p = &plan{tails: c.flexible(path, w, h, place{}, ctype.OpenEnd, ctype.OpenEnd, nil)}
+		p = &Plan{tails: c.flexible(path, w, h, place{}, ctype.OpenEnd, ctype.OpenEnd, nil)}
 	}
-	if len(c.differences) > before {
+	if len(c.Differences) > before {
 		return nil, false
 	}
 	if p.isIdentity() {
@@ -94,7 +94,7 @@ func (c *comparison) planElements(path string, want, have *ctype.Shape) (p *plan
 
 // isIdentity tells whether every byte stays where it is. Bytes between members
 // have no meaning and may stay too.
-func (p *plan) isIdentity() bool {
+func (p *Plan) isIdentity() bool {
 	for _, t := range p.tails {
 		if !identityOps([]op{t.op}) || t.dstEnd < t.srcEnd {
 			return false
@@ -105,10 +105,10 @@ func (p *plan) isIdentity() bool {
 
 // tails compares the flexible arrays of two values at a place, whose room goes up
 // to dstEnd and srcEnd. ops are those of what else is in them.
-func (c *comparison) tails(path string, want, have *ctype.Shape, at place, dstEnd, srcEnd int, ops []op) (tails []tail) {
+func (c *Comparison) tails(path string, want, have *ctype.Shape, at place, dstEnd, srcEnd int, ops []op) (tails []tail) {
 	w, h := want.Underlying(), have.Underlying()
 	switch {
-	case w == nil || h == nil || class(w) != class(h) || !want.OpenEnded() || !have.OpenEnded():
+	case w == nil || h == nil || Class(w) != Class(h) || !want.OpenEnded() || !have.OpenEnded():
 		return nil
 	case w.Kind == ctype.KindArray:
 		return c.flexible(path, w.Elem, h.Elem, at, dstEnd, srcEnd, ops)
@@ -137,7 +137,7 @@ func endFrom(start, end, limit int) int {
 
 // flexible compares the elements of flexible arrays. Of a union they share bytes
 // with others.
-func (c *comparison) flexible(path string, want, have *ctype.Shape, at place, dstEnd, srcEnd int, ops []op) []tail {
+func (c *Comparison) flexible(path string, want, have *ctype.Shape, at place, dstEnd, srcEnd int, ops []op) []tail {
 	t := tail{dstEnd: dstEnd, srcEnd: srcEnd, op: op{
 		kind: repeat, dst: at.dst, src: at.src, dstStride: want.Size, srcStride: have.Size,
 		body: merge(c.value(path+"[]", want, have, place{})),
@@ -147,7 +147,7 @@ func (c *comparison) flexible(path string, want, have *ctype.Shape, at place, ds
 		t.n = max(t.n, (end-t.dst)/t.dstStride)
 	}
 	if conflict(ops, []op{t.op}) {
-		c.differ(path, ctype.Spell(want)+" []", "a layout in which members of a union would have to be rearranged differently")
+		c.Differ(path, ctype.Spell(want)+" []", "a layout in which members of a union would have to be rearranged differently")
 	}
 	return []tail{t}
 }
@@ -170,13 +170,13 @@ func identityOps(ops []op) bool {
 type place struct{ dst, src int }
 
 // value compares values that are at a place.
-func (c *comparison) value(path string, want, have *ctype.Shape, at place) []op {
+func (c *Comparison) value(path string, want, have *ctype.Shape, at place) []op {
 	w, h := want.Underlying(), have.Underlying()
 	if w != nil && h != nil && castMeetsInteger(w, h) {
 		return c.bytes(path, want, have, at)
 	}
-	if w == nil || h == nil || class(w) != class(h) {
-		c.differ(path, ctype.Spell(want), ctype.Spell(have))
+	if w == nil || h == nil || Class(w) != Class(h) {
+		c.Differ(path, ctype.Spell(want), ctype.Spell(have))
 		return nil
 	}
 	switch w.Kind {
@@ -188,7 +188,7 @@ func (c *comparison) value(path string, want, have *ctype.Shape, at place) []op 
 	case ctype.KindArray:
 		return c.array(path, w, h, at)
 	case ctype.KindPointer:
-		c.pointees = append(c.pointees, pair{w.Elem, h.Elem})
+		c.Pointees = append(c.Pointees, Pair{w.Elem, h.Elem})
 		return c.bytes(path, want, have, at)
 	case ctype.KindFloat:
 		return c.bytes(path, want, have, at)
@@ -202,8 +202,8 @@ func castMeetsInteger(a, b *ctype.Shape) bool {
 	return a.IsCast() && b.Kind == ctype.KindInt || b.IsCast() && a.Kind == ctype.KindInt
 }
 
-// class groups the kinds that can be converted into each other.
-func class(s *ctype.Shape) ctype.Kind {
+// Class groups the kinds that can be converted into each other.
+func Class(s *ctype.Shape) ctype.Kind {
 	switch s.Kind {
 	case ctype.KindChar, ctype.KindEnum:
 		return ctype.KindInt
@@ -222,23 +222,23 @@ func typePath(path string, s *ctype.Shape) string {
 }
 
 // bytes compares values that can change their place and nothing else.
-func (c *comparison) bytes(path string, want, have *ctype.Shape, at place) []op {
+func (c *Comparison) bytes(path string, want, have *ctype.Shape, at place) []op {
 	if want.Size != have.Size {
-		c.differ(path, sized(want), sized(have))
+		c.Differ(path, Sized(want), Sized(have))
 		return nil
 	}
 	return []op{{kind: c.order(want.Size), dst: at.dst, src: at.src, n: want.Size}}
 }
 
 // order is how a scalar of size bytes is copied.
-func (c *comparison) order(size int) opKind {
-	if c.bigEndian && size > 1 {
+func (c *Comparison) order(size int) opKind {
+	if c.BigEndian && size > 1 {
 		return reverseBytes
 	}
 	return copyBytes
 }
 
-func (c *comparison) integer(path string, want, have *ctype.Shape, at place) []op {
+func (c *Comparison) integer(path string, want, have *ctype.Shape, at place) []op {
 	w, h := want.Underlying(), have.Underlying()
 	if w.Kind == ctype.KindEnum && h.Kind == ctype.KindEnum {
 		c.enumerators(w, h)
@@ -247,12 +247,12 @@ func (c *comparison) integer(path string, want, have *ctype.Shape, at place) []o
 		return c.bytes(path, want, have, at)
 	}
 	if w.Size > 8 || h.Size > 8 {
-		c.differ(path, sized(want), sized(have))
+		c.Differ(path, Sized(want), Sized(have))
 		return nil
 	}
 	return []op{{
 		kind: convert, dst: at.dst, src: at.src, field: path, want: ctype.Spell(want),
-		from: ctype.IntPlace{Bits: 8 * h.Size, Signed: h.Signed, BigEndian: c.bigEndian},
+		from: ctype.IntPlace{Bits: 8 * h.Size, Signed: h.Signed, BigEndian: c.BigEndian},
 		to:   ctype.IntPlace{Bits: 8 * w.Size, Signed: w.Signed},
 	}}
 }
@@ -261,8 +261,8 @@ func (c *comparison) integer(path string, want, have *ctype.Shape, at place) []o
 const enumeratorPrefix = "enumerator "
 
 // enumerators compares the values of an enum. The guest may have more.
-func (c *comparison) enumerators(want, have *ctype.Shape) {
-	if c.absent != nil {
+func (c *Comparison) enumerators(want, have *ctype.Shape) {
+	if c.Absent != nil {
 		return // the numbers are the kernel's, and read as such
 	}
 	values := make(map[string]uint64, len(have.Values))
@@ -273,16 +273,16 @@ func (c *comparison) enumerators(want, have *ctype.Shape) {
 		got, exists := values[v.Name]
 		switch {
 		case !exists:
-			c.differ(ctype.Spell(want), enumeratorPrefix+v.Name, "none of that name")
+			c.Differ(ctype.Spell(want), enumeratorPrefix+v.Name, "none of that name")
 		case got != v.Value:
-			c.differ(ctype.Spell(want), v.Name+" = "+want.Number(v.Value), v.Name+" = "+have.Number(got))
+			c.Differ(ctype.Spell(want), v.Name+" = "+want.Number(v.Value), v.Name+" = "+have.Number(got))
 		}
 	}
 }
 
-func (c *comparison) array(path string, want, have *ctype.Shape, at place) []op {
+func (c *Comparison) array(path string, want, have *ctype.Shape, at place) []op {
 	if want.Len != have.Len {
-		c.differ(path, ctype.Spell(want), ctype.Spell(have))
+		c.Differ(path, ctype.Spell(want), ctype.Spell(have))
 		return nil
 	}
 	body := merge(c.value(path+"[]", want.Elem, have.Elem, place{}))
@@ -298,7 +298,7 @@ func (c *comparison) array(path string, want, have *ctype.Shape, at place) []op 
 	}}
 }
 
-func (c *comparison) fields(path string, want, have *ctype.Shape, at place) []op {
+func (c *Comparison) fields(path string, want, have *ctype.Shape, at place) []op {
 	members := have.Fields()
 	byName := make(map[string]ctype.Member, len(members))
 	names := make([]string, len(members))
@@ -311,18 +311,18 @@ func (c *comparison) fields(path string, want, have *ctype.Shape, at place) []op
 		h, exists := byName[w.Name]
 		memberPath := path + "." + w.Name
 		if why, ok := c.lacks(memberPath, w, h, exists); ok {
-			c.absent[member{want, w.Name}] = why
+			c.Absent[Member{want, w.Name}] = why
 			continue
 		}
 		switch {
 		case !exists:
-			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), "no such member"+nearest.Hint(w.Name, names))
+			c.Differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), "no such member"+nearest.Hint(w.Name, names))
 		case int64(h.Offset)+int64(h.Width()) > int64(have.Size):
-			c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), fmt.Sprintf("it at +%d, beyond the %d bytes of its struct", h.Offset, have.Size))
+			c.Differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), fmt.Sprintf("it at +%d, beyond the %d bytes of its struct", h.Offset, have.Size))
 		default:
 			memberOps := c.member(memberPath, w, h, at)
 			if w.Offset < end && conflict(ops, memberOps) {
-				c.differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), "a layout in which members of a union would have to be rearranged differently")
+				c.Differ(memberPath, fmt.Sprintf("+%d %s", w.Offset, ctype.Spell(w.Type)), "a layout in which members of a union would have to be rearranged differently")
 				continue
 			}
 			ops = append(ops, memberOps...)
@@ -334,33 +334,33 @@ func (c *comparison) fields(path string, want, have *ctype.Shape, at place) []op
 
 // lacks tells whether a type of the kernel's lacks a member, and why so. Elsewhere
 // nothing may lack.
-func (c *comparison) lacks(path string, want, have ctype.Member, exists bool) (why string, lacks bool) {
+func (c *Comparison) lacks(path string, want, have ctype.Member, exists bool) (why string, lacks bool) {
 	switch {
-	case c.absent == nil:
+	case c.Absent == nil:
 		return "", false
 	case !exists:
 		return "it has no member of that name", true
 	}
-	if w, h := want.Type.Underlying(), have.Type.Underlying(); w != nil && h != nil && class(w) == ctype.KindStruct && class(h) == ctype.KindStruct {
+	if w, h := want.Type.Underlying(), have.Type.Underlying(); w != nil && h != nil && Class(w) == ctype.KindStruct && Class(h) == ctype.KindStruct {
 		return "", false // their members are looked at one by one
 	}
-	trial := comparison{bigEndian: c.bigEndian, Settler: c.Settler}
+	trial := Comparison{BigEndian: c.BigEndian, Settler: c.Settler}
 	trial.member(path, want, have, place{})
-	trial.differences = slices.DeleteFunc(trial.differences, func(d ctype.Difference) bool { return strings.HasPrefix(d.Want, enumeratorPrefix) })
-	if len(trial.differences) > 0 {
-		return fmt.Sprintf("its %s is %s", have.Name, trial.differences[0].Have), true
+	trial.Differences = slices.DeleteFunc(trial.Differences, func(d ctype.Difference) bool { return strings.HasPrefix(d.Want, enumeratorPrefix) })
+	if len(trial.Differences) > 0 {
+		return fmt.Sprintf("its %s is %s", have.Name, trial.Differences[0].Have), true
 	}
 	return "", false
 }
 
-func (c *comparison) member(path string, want, have ctype.Member, at place) []op {
+func (c *Comparison) member(path string, want, have ctype.Member, at place) []op {
 	at = place{at.dst + want.Offset, at.src + have.Offset}
 	if want.Bits == 0 && have.Bits == 0 {
 		return c.value(path, want.Type, have.Type, at)
 	}
 	w, h := want.Type.Underlying(), have.Type.Underlying()
-	if w == nil || h == nil || !ctype.IsIntegral(w) || !ctype.IsIntegral(h) || class(w) != class(h) {
-		c.differ(path, ctype.Spell(want.Type), ctype.Spell(have.Type))
+	if w == nil || h == nil || !ctype.IsIntegral(w) || !ctype.IsIntegral(h) || Class(w) != Class(h) {
+		c.Differ(path, ctype.Spell(want.Type), ctype.Spell(have.Type))
 		return nil
 	}
 	if w.Kind == ctype.KindEnum && h.Kind == ctype.KindEnum {
@@ -368,7 +368,7 @@ func (c *comparison) member(path string, want, have ctype.Member, at place) []op
 	}
 	return []op{{
 		kind: convert, dst: at.dst, src: at.src, field: path, want: ctype.Spell(want.Type),
-		from: have.IntPlace(c.bigEndian), to: want.IntPlace(false),
+		from: have.IntPlace(c.BigEndian), to: want.IntPlace(false),
 	}}
 }
 
@@ -444,21 +444,21 @@ func merge(ops []op) []op {
 	return merged
 }
 
-// sized is the C type of a shape, with its size.
-func sized(s *ctype.Shape) string {
+// Sized is the C type of a shape, with its size.
+func Sized(s *ctype.Shape) string {
 	return fmt.Sprintf("%s of %s", ctype.Spell(s), errtext.Count(s.Size, "byte", "bytes"))
 }
 
-// planOps is plan for a struct of which the guest may lack members: these
+// PlanOps is plan for a struct of which the guest may lack members: these
 // become zero.
-func (c *comparison) planOps(want, have *ctype.Shape) *plan {
+func (c *Comparison) PlanOps(want, have *ctype.Shape) *Plan {
 	known := *want.Underlying()
 	members := have.Fields()
 	known.Members = slices.DeleteFunc(known.Fields(), func(w ctype.Member) bool {
 		return !slices.ContainsFunc(members, func(h ctype.Member) bool { return h.Name == w.Name })
 	})
 	ops := c.value(ctype.Spell(want), &known, have, place{})
-	p := &plan{size: want.Size, need: have.Size, ops: merge(ops)}
+	p := &Plan{size: want.Size, need: have.Size, ops: merge(ops)}
 	if len(known.Members) == len(want.Underlying().Fields()) && p.isIdentity() {
 		return nil
 	}

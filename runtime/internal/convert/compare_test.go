@@ -1,4 +1,4 @@
-package runtime
+package convert
 
 import (
 	"fmt"
@@ -126,9 +126,9 @@ func TestValuesSurviveRearrangement(t *testing.T) {
 
 func requireRearranged(t *testing.T, r *shapetest.Maker, want, have *ctype.Shape, bigEndian bool) {
 	t.Helper()
-	c := newComparison(bigEndian)
-	p, ok := c.plan("root", want, have)
-	require.True(t, ok, "%v", c.differences)
+	c := New(bigEndian)
+	p, ok := c.Plan("root", want, have)
+	require.True(t, ok, "%v", c.Differences)
 
 	wantLeaves, haveLeaves := make(map[string]leaf), make(map[string]leaf)
 	leavesOf(want, "", 0, wantLeaves)
@@ -150,7 +150,7 @@ func requireRearranged(t *testing.T, r *shapetest.Maker, want, have *ctype.Shape
 	b := raw
 	if p != nil {
 		b = r.Bytes(p.size) // apply clears it
-		require.NoError(t, p.apply(b, raw))
+		require.NoError(t, p.Apply(b, raw))
 	}
 	for path, l := range wantLeaves {
 		require.Equal(t, values[path], l.get(b), "%s, big-endian %v", path, bigEndian)
@@ -160,9 +160,9 @@ func requireRearranged(t *testing.T, r *shapetest.Maker, want, have *ctype.Shape
 func TestIdenticalLayoutsNeedNoPlan(t *testing.T) {
 	for seed := range uint64(100) {
 		s := shapetest.New(seed).Structure(3, "root")
-		c := newComparison(false)
-		p, ok := c.plan("root", s, s)
-		require.True(t, ok, "%v", c.differences)
+		c := New(false)
+		p, ok := c.Plan("root", s, s)
+		require.True(t, ok, "%v", c.Differences)
 		require.Nil(t, p, "seed %d", seed)
 	}
 }
@@ -237,10 +237,10 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmp := newComparison(false)
-			_, ok := cmp.plan("value", c.want, c.have)
+			cmp := New(false)
+			_, ok := cmp.Plan("value", c.want, c.have)
 			require.False(t, ok)
-			require.Equal(t, []ctype.Difference{c.diff}, cmp.differences)
+			require.Equal(t, []ctype.Difference{c.diff}, cmp.Differences)
 		})
 	}
 }
@@ -248,14 +248,14 @@ func TestDifferencesAreNamedFieldByField(t *testing.T) {
 func TestNarrowedValuesMustFit(t *testing.T) {
 	want := structOf("s", 4, ctype.Member{Name: "n", Type: u32})
 	have := structOf("s", 8, ctype.Member{Name: "n", Type: u64})
-	c := newComparison(false)
-	p, ok := c.plan("s", want, have)
+	c := New(false)
+	p, ok := c.Plan("s", want, have)
 	require.True(t, ok)
 
 	dst := make([]byte, 4)
-	require.NoError(t, p.apply(dst, []byte{1, 2, 3, 4, 0, 0, 0, 0}))
+	require.NoError(t, p.Apply(dst, []byte{1, 2, 3, 4, 0, 0, 0, 0}))
 	require.Equal(t, []byte{1, 2, 3, 4}, dst)
-	err := p.apply(dst, []byte{0, 0, 0, 0, 1, 0, 0, 0})
+	err := p.Apply(dst, []byte{0, 0, 0, 0, 1, 0, 0, 0})
 	require.EqualError(t, err, "struct s.n is 4294967296 in the guest, which does not fit the u32 it was generated as; regenerate")
 }
 
@@ -270,10 +270,10 @@ func TestSignChangesMustFit(t *testing.T) {
 		{s32, u32, []byte{0xff, 0xff, 0xff, 0x7f}, true},
 		{s32, u32, []byte{0, 0, 0, 0x80}, false},
 	} {
-		cmp := newComparison(false)
-		p, ok := cmp.plan("n", c.want, c.have)
+		cmp := New(false)
+		p, ok := cmp.Plan("n", c.want, c.have)
 		require.True(t, ok)
-		require.Equal(t, c.fits, p.apply(make([]byte, 4), c.raw) == nil, "%s from %s: % x", c.want.Name, c.have.Name, c.raw)
+		require.Equal(t, c.fits, p.Apply(make([]byte, 4), c.raw) == nil, "%s from %s: % x", c.want.Name, c.have.Name, c.raw)
 	}
 }
 
@@ -291,9 +291,9 @@ func TestUnionsThatCannotBeRearrangedAreRefused(t *testing.T) {
 		{mixed, true, false},
 		{same, true, true},
 	} {
-		cmp := newComparison(c.bigEndian)
-		_, ok := cmp.plan("u", c.union, c.union)
-		require.Equal(t, c.ok, ok, "%v", cmp.differences)
+		cmp := New(c.bigEndian)
+		_, ok := cmp.Plan("u", c.union, c.union)
+		require.Equal(t, c.ok, ok, "%v", cmp.Differences)
 	}
 }
 
@@ -301,11 +301,11 @@ func TestMembersAreFoundWhereverTheyAreNested(t *testing.T) {
 	flat := structOf("s", 8, ctype.Member{Name: "a", Type: u32}, ctype.Member{Name: "b", Offset: 4, Type: u32})
 	nested := structOf("s", 16, ctype.Member{Offset: 8, Type: unionOf(ctype.Member{Type: structOf("", 8,
 		ctype.Member{Name: "b", Type: u32}, ctype.Member{Name: "a", Offset: 4, Type: u32})})})
-	c := newComparison(false)
-	p, ok := c.plan("s", flat, nested)
-	require.True(t, ok, "%v", c.differences)
+	c := New(false)
+	p, ok := c.Plan("s", flat, nested)
+	require.True(t, ok, "%v", c.Differences)
 	dst := make([]byte, 8)
-	require.NoError(t, p.apply(dst, []byte{8: 0xb, 12: 0xa, 15: 0}))
+	require.NoError(t, p.Apply(dst, []byte{8: 0xb, 12: 0xa, 15: 0}))
 	require.Equal(t, []byte{0xa, 0, 0, 0, 0xb, 0, 0, 0}, dst)
 }
 
@@ -324,10 +324,10 @@ func TestWordsWithoutNamesMoveWithTheirMember(t *testing.T) {
 		"on neither side": {bare, bare}, "generated": {opaque, bare}, "in the guest": {bare, opaque}, "on both": {opaque, opaque},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, ok := newComparison(false).plan("v", value(pair[0], 0), value(pair[1], 8))
+			p, ok := New(false).Plan("v", value(pair[0], 0), value(pair[1], 8))
 			require.True(t, ok)
 			dst := make([]byte, 24)
-			require.NoError(t, p.apply(dst, src))
+			require.NoError(t, p.Apply(dst, src))
 			require.Equal(t, "0123456789abcdef", string(dst[:16]))
 		})
 	}

@@ -1,4 +1,4 @@
-package runtime
+package convert
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
-// plan rearranges the bytes of a value of the guest as the generated code
+// Plan rearranges the bytes of a value of the guest as the generated code
 // expects them: its layout, little-endian. A nil plan changes nothing.
-type plan struct {
+type Plan struct {
 	size  int // bytes that apply writes
 	need  int // bytes of the guest that it reads
 	ops   []op
@@ -21,8 +21,8 @@ type tail struct {
 	dstEnd, srcEnd int // where its room ends in both layouts
 }
 
-// sizeFor is how many bytes apply writes for a value of n bytes.
-func (p *plan) sizeFor(n int) int {
+// SizeFor is how many bytes apply writes for a value of n bytes.
+func (p *Plan) SizeFor(n int) int {
 	size := p.size
 	for i := range p.tails {
 		t := &p.tails[i]
@@ -61,9 +61,9 @@ const (
 	repeat                     // body, for each element of an array
 )
 
-// apply writes the rearranged src to dst, which it clears first. It returns
+// Apply writes the rearranged src to dst, which it clears first. It returns
 // an [*ctype.Overflow] if a value does not fit.
-func (p *plan) apply(dst, src []byte) error {
+func (p *Plan) Apply(dst, src []byte) error {
 	clear(dst)
 	if err := applyOps(p.ops, dst, src); err != nil {
 		return err
