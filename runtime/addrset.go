@@ -1,0 +1,48 @@
+package runtime
+
+import "math/rand/v2"
+
+// addrSet is a set of addresses that are not 0. It is a table of them, of which at
+// most half is used. Where an address is looked for depends on a random number, so
+// that a guest cannot choose addresses that share a place.
+type addrSet struct {
+	slots  []uint64 // a power of two; 0 is free
+	n      int
+	factor uint64
+}
+
+// add adds an address, and tells whether it is new.
+func (s *addrSet) add(addr uint64) bool {
+	if 2*s.n >= len(s.slots) {
+		s.grow()
+	}
+	place := s.place(addr)
+	if *place == addr {
+		return false
+	}
+	*place = addr
+	s.n++
+	return true
+}
+
+// place returns where an address is, or is to be.
+func (s *addrSet) place(addr uint64) *uint64 {
+	mask := uint64(len(s.slots) - 1)
+	hash := addr * s.factor
+	for i := (hash >> 32) & mask; ; i = (i + 1) & mask {
+		if s.slots[i] == 0 || s.slots[i] == addr {
+			return &s.slots[i]
+		}
+	}
+}
+
+func (s *addrSet) grow() {
+	old := s.slots
+	s.slots = make([]uint64, max(64, 2*len(old)))
+	s.factor = rand.Uint64() | 1
+	for _, addr := range old {
+		if addr != 0 {
+			*s.place(addr) = addr
+		}
+	}
+}
