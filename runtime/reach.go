@@ -2,9 +2,12 @@ package runtime
 
 import (
 	"cmp"
-	"github.com/ktgen/ktgen/runtime/ctype"
+	"encoding/binary"
+	"math/bits"
 	"reflect"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file finds the objects that nothing but pointers tells of, as those of an
@@ -14,36 +17,25 @@ import (
 // maxReached bounds the objects that are looked at.
 const maxReached = 1 << 20
 
-// reached are the objects that others can lie in, by address.
+// reached are the objects that others can lie in.
 type reached struct {
-	objects []extent
-	longest int // bytes, of any of them
+	types []int      // those that others lie in, the largest first
+	size  []int      // bytes, by type
+	at    [][]uint64 // addresses by type, ascending
 }
 
-type extent struct {
-	objectKey
-	size int
-}
-
-// around returns the objects that hold size bytes at an address, the largest first.
-func (r *reached) around(addr uint64, size int) (keys []objectKey) {
-	end, _ := slices.BinarySearchFunc(r.objects, addr, func(e extent, addr uint64) int {
-		if e.addr <= addr {
-			return -1
+// around returns the objects that hold size bytes at an address and have a part of
+// type t, the largest first.
+func (r *reached) around(l *Layout, addr uint64, size int, t reflect.Type) (keys []objectKey) {
+	for _, typ := range r.types {
+		if r.size[typ] < size || !l.embedsOf(l.goType(typ))[t] {
+			continue
 		}
-		return 1
-	})
-	var found []extent
-	for i := end - 1; i >= 0 && addr-r.objects[i].addr < uint64(r.longest); i-- {
-		if e := r.objects[i]; addr-e.addr+uint64(size) <= uint64(e.size) {
-			found = append(found, e)
+		before := min(addr, uint64(r.size[typ]-size)) // bytes of the object
+		i, _ := slices.BinarySearch(r.at[typ], addr-before)
+		for ; i < len(r.at[typ]) && r.at[typ][i] <= addr; i++ {
+			keys = append(keys, objectKey{addr: r.at[typ][i], typ: typ})
 		}
-	}
-	slices.SortStableFunc(found, func(a, b extent) int {
-		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ))
-	})
-	for _, e := range found {
-		keys = append(keys, e.objectKey)
 	}
 	return keys
 }
@@ -59,63 +51,112 @@ type link struct {
 
 // links are the pointers of each type and section of a layout.
 type links struct {
-	b     *Binding
-	place *wholes
-	typ   map[reflect.Type]int
-	of    map[int][]link
-	outer []bool // by type: others lie in it
-	leads []bool // by type: it is outer, or leads to what is
+	b       *Binding
+	place   *wholes
+	typ     map[reflect.Type]int
+	of      map[int][]link
+	outer   []bool                // by type: others lie in it
+	holds   map[reflect.Type]bool // types that lie in one of those
+	swapped bool                  // pointers have another byte order than this machine's
+	leads   []bool                // by type: it is outer, or leads to what is
 }
 
 // reach follows pointers from all that is in the snapshot.
-func (b *Binding) reach() *reached {
-	r := &reached{}
-	l := b.newLinks()
-	if l == nil {
-		return r
-	}
-	seen := make(map[objectKey]bool)
-	var queue []objectKey
-	visit := func(raw []byte, of []link) {
-		l.follow(raw, of, func(key objectKey) {
-			if !seen[key] && len(seen) < maxReached {
-				seen[key] = true
-				queue = append(queue, key)
-			}
-		})
-	}
+func (l *links) reach() *reached {
+	b, w := l.b, newReachWalk(l)
 	for _, m := range b.maps {
 		if of := l.linksOf(m.typ); m.m != nil && m.err == nil && m.typ >= 0 && len(of) > 0 {
-			m.each(func(raw []byte) { visit(raw, of) })
+			m.each(func(raw []byte) { l.follow(raw, of, w.found) })
 		}
 	}
 	for i, s := range b.sections {
 		if of := l.linksOf(-1 - i); s.m != nil && s.err == nil && len(of) > 0 {
-			s.each(func(raw []byte) { visit(raw, of) })
+			s.each(func(raw []byte) { l.follow(raw, of, w.found) })
 		}
 	}
 	for addr, typ := range b.wholes.slab {
 		if raw, ok := b.memory.read(addr, b.types[typ].shape.Size); ok {
-			visit(raw, l.linksOf(typ))
+			l.follow(raw, l.linksOf(typ), w.found)
 		}
 	}
-	for next := 0; next < len(queue); next++ {
-		key := queue[next]
-		size := b.types[key.typ].shape.Size
-		raw, ok := b.memory.read(key.addr, size)
-		if !ok {
-			continue
-		}
-		if l.outer[key.typ] {
-			r.objects = append(r.objects, extent{key, size})
-			r.longest = max(r.longest, size)
-		}
-		visit(raw, l.linksOf(key.typ))
+	return w.finish()
+}
+
+// reachWalk is what was found so far, by type.
+type reachWalk struct {
+	l     *links
+	of    [][]link
+	seen  []addrSet
+	at    [][]uint64 // addresses that were found; those that were followed are captured
+	next  []int      // of at, to follow
+	total int
+	near  span // that was read last
+}
+
+func newReachWalk(l *links) *reachWalk {
+	n := len(l.b.types)
+	w := &reachWalk{l: l, of: make([][]link, n), seen: make([]addrSet, n), at: make([][]uint64, n), next: make([]int, n)}
+	for t := range n {
+		w.of[t] = l.linksOf(t)
 	}
-	slices.SortFunc(r.objects, func(a, b extent) int {
-		return cmp.Or(cmp.Compare(a.addr, b.addr), cmp.Compare(a.typ, b.typ))
-	})
+	return w
+}
+
+func (w *reachWalk) found(addr uint64, typ int) {
+	if w.total < maxReached && addr != 0 && w.seen[typ].add(addr) {
+		w.at[typ] = append(w.at[typ], addr)
+		w.total++
+	}
+}
+
+// finish follows what was found to the end.
+func (w *reachWalk) finish() *reached {
+	for more := true; more; {
+		more = false
+		for typ := range w.at {
+			more = w.follow(typ) || more
+		}
+	}
+	r := &reached{size: make([]int, len(w.at)), at: w.at}
+	for typ, at := range w.at {
+		if w.l.outer[typ] && len(at) > 0 {
+			slices.Sort(at)
+			r.types = append(r.types, typ)
+			r.size[typ] = w.l.b.types[typ].shape.Size
+		}
+	}
+	slices.SortStableFunc(r.types, func(a, b int) int { return cmp.Compare(r.size[b], r.size[a]) })
 	return r
+}
+
+// read reads memory, mostly near that before.
+func (w *reachWalk) read(addr uint64, size int) (raw []byte, ok bool) {
+	if at := addr - w.near.start; at < uint64(len(w.near.data)) && uint64(size) <= uint64(len(w.near.data))-at {
+		return w.near.data[at:][:size], true
+	}
+	w.near, _ = w.l.b.memory.span(addr)
+	return w.l.b.memory.read(addr, size)
+}
+
+// follow follows the objects of a type, and drops those that were not captured. It
+// tells whether there were any.
+func (w *reachWalk) follow(typ int) (some bool) {
+	kept := w.next[typ]
+	size := 0
+	if s := w.l.b.types[typ].shape; s != nil {
+		size = s.Size
+	}
+	for i := kept; i < len(w.at[typ]); i++ {
+		addr := w.at[typ][i]
+		if raw, ok := w.read(addr, size); ok {
+			w.at[typ][kept] = addr
+			kept++
+			w.l.follow(raw, w.of[typ], w.found)
+		}
+		some = true
+	}
+	w.at[typ], w.next[typ] = w.at[typ][:kept], kept
+	return some
 }
 
 // each calls f with the values of a source that are there.
@@ -133,42 +174,59 @@ func (s *source) each(f func(raw []byte)) {
 	}
 }
 
-// newLinks finds out which types are worth being followed to. It is nil if there
-// are none.
+// newLinks finds out which types are worth being followed to.
 func (b *Binding) newLinks() *links {
 	l := &links{
 		b: b, place: &b.wholes, typ: make(map[reflect.Type]int), of: make(map[int][]link),
-		outer: make([]bool, len(b.types)), leads: make([]bool, len(b.types)),
+		swapped: b.snapshot.Guest.BigEndian != (binary.NativeEndian.Uint16([]byte{0, 1}) == 1),
+		outer:   make([]bool, len(b.types)), holds: make(map[reflect.Type]bool), leads: make([]bool, len(b.types)),
 	}
 	for t := range b.types {
 		if g := b.layout.goType(t); g != nil && b.types[t].shape != nil {
 			l.typ[g] = t
 		}
 	}
-	some := false
-	for g, t := range l.typ {
-		for in := range b.layout.embedsOf(g) {
-			if _, isTarget := l.typ[in]; isTarget {
-				l.outer[t], l.leads[t], some = true, true, true
-			}
-		}
-	}
-	if !some {
-		return nil
-	}
 	all := make(map[int][]link)
-	for t := range b.types {
+	for t := -len(b.sections); t < len(b.types); t++ {
 		all[t] = l.compile(t)
 	}
+	pointee := make([]bool, len(b.types))
+	for _, of := range all {
+		l.pointees(of, pointee)
+	}
+	l.outermost(pointee)
 	for changed := true; changed; {
 		changed = false
 		for t, of := range all {
-			if !l.leads[t] && l.worth(of) {
+			if t >= 0 && !l.leads[t] && l.worth(of) {
 				l.leads[t], changed = true, true
 			}
 		}
 	}
 	return l
+}
+
+// pointees marks the types that pointers lead to.
+func (l *links) pointees(of []link, mark []bool) {
+	for _, k := range of {
+		if k.elem == nil {
+			mark[k.typ] = true
+		}
+		l.pointees(k.elem, mark)
+	}
+}
+
+// outermost finds the types whose objects are looked for: pointers lead to them, and
+// to types that lie in them.
+func (l *links) outermost(pointee []bool) {
+	for g, t := range l.typ {
+		for in := range l.b.layout.embedsOf(g) {
+			if inner, known := l.typ[in]; known && pointee[t] && pointee[inner] {
+				l.outer[t], l.leads[t] = true, true
+				l.holds[in] = true
+			}
+		}
+	}
 }
 
 // worth tells whether one of the pointers leads to an object that others lie in.
@@ -256,11 +314,11 @@ func (l *links) elements(g reflect.Type, want, have *ctype.Shape, offset, depth 
 }
 
 // follow calls found with what the pointers in a value lead to.
-func (l *links) follow(raw []byte, of []link, found func(objectKey)) {
+func (l *links) follow(raw []byte, of []link, found func(addr uint64, typ int)) {
 	for _, k := range of {
 		if k.n == 0 {
 			if addr, ok := l.pointer(raw, k.offset); ok {
-				found(objectKey{addr: addr, typ: k.typ})
+				found(addr, k.typ)
 			}
 			continue
 		}
@@ -274,6 +332,11 @@ func (l *links) pointer(raw []byte, offset int) (addr uint64, ok bool) {
 	if offset < 0 || offset+8 > len(raw) {
 		return 0, false
 	}
-	addr = ctype.IntPlace{Bits: 64, BigEndian: l.b.snapshot.Guest.BigEndian}.Load(raw[offset:][:8])
-	return l.b.memory.canonical(addr), addr != 0
+	if addr = binary.NativeEndian.Uint64(raw[offset:]); addr == 0 {
+		return 0, false
+	}
+	if l.swapped {
+		addr = bits.ReverseBytes64(addr)
+	}
+	return l.b.memory.canonical(addr), true
 }

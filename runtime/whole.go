@@ -175,6 +175,7 @@ type wholes struct {
 	arena   []int                // numbers of sections that lie in the arena
 	types   map[*ctype.Shape]int // numbers of shapes of the guest; -1 for those of no type
 	indexed bool
+	links   *links
 	reached *reached // objects that only pointers tell of
 }
 
@@ -253,10 +254,16 @@ func (x *wholes) at(b *Binding, key objectKey, size int, t reflect.Type) (*whole
 			return w, field
 		}
 	}
-	if x.reached == nil {
-		x.reached = b.reach()
+	if x.links == nil {
+		x.links = b.newLinks()
 	}
-	for _, root := range x.reached.around(key.addr, size) {
+	if !x.links.holds[t] {
+		return nil, reflect.Value{}
+	}
+	if x.reached == nil {
+		x.reached = x.links.reach()
+	}
+	for _, root := range x.reached.around(b.layout, key.addr, size, t) {
 		if root == key {
 			return nil, reflect.Value{}
 		}
