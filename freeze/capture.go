@@ -234,9 +234,8 @@ func (f *Freezer) chase(ctx context.Context, mem *kmem.Space, pass *bpfmap.Pass,
 		return c, nil
 	}
 	for _, m := range pass.Maps {
-		if len(m.Extents) > 0 {
-			const window = 1 << 32 // bytes; see runtime.Map.Extents
-			c.Arena(chase.Window{High: m.Extents[0].Addr &^ (window - 1), Kernel: m.Base})
+		if w, ok := m.Window(); ok {
+			c.Arena(w)
 		}
 	}
 	for _, m := range pass.Maps {

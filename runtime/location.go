@@ -56,10 +56,8 @@ func (*NoLocation) Error() string {
 
 // kernel returns the kernel's address for one that is canonical.
 func (m *memory) kernel(addr uint64) uint64 {
-	for _, a := range m.arenas {
-		if a.kernel != 0 && addr-a.high < arenaWindow {
-			return a.kernel + (addr - a.high)
-		}
+	if kernel, ok := m.arenas.ToKernel(addr); ok {
+		return kernel
 	}
 	return addr
 }
@@ -92,11 +90,11 @@ func (m *Map) find(addr uint64) (entry, slot int, ok bool) {
 // address addr are in the snapshot, size of them; ok is false if they are not.
 // For arenas, whose entry is always 0, it tells whether they are in a page.
 func (m *Map) At(addr uint64, size int) (entry, slot int, ok bool) {
-	if len(m.Extents) > 0 {
-		if m.Base == 0 || addr < m.Base || addr-m.Base >= arenaWindow {
+	if w, ok := m.Window(); ok {
+		if !w.hasKernel(addr) {
 			return 0, 0, false
 		}
-		addr = m.Extents[0].Addr&^(arenaWindow-1) | (addr - m.Base)
+		addr = w.User | (addr - w.Kernel)
 	}
 	last := addr + uint64(max(size, 1)) - 1
 	entry, slot, ok = m.find(addr)

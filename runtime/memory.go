@@ -11,7 +11,7 @@ import (
 type memory struct {
 	once   sync.Once
 	spans  []span // ascending by start
-	arenas []arena
+	arenas Windows
 	lost   map[uint64]*KernelObject // objects of the program that could not be copied
 }
 
@@ -24,17 +24,6 @@ type span struct {
 }
 
 func (s *span) end() uint64 { return s.start + uint64(len(s.data)) }
-
-// arena says in which forms pointers into an arena can be stored. An arena has
-// at most 4 GiB and does not cross a multiple of that in user space
-// (arena_map_mmap, kernel/bpf/arena.c), so the low half of an address names
-// its place.
-type arena struct {
-	high   uint64 // upper half of its user addresses
-	kernel uint64 // kernel address of user address high; 0 if unknown
-}
-
-const arenaWindow = 1 << 32 // bytes
 
 // load indexes a snapshot's memory once.
 func (m *memory) load(s *Snapshot) {
@@ -91,8 +80,9 @@ func (m *memory) addArena(captured *Map) {
 	for _, e := range captured.Extents {
 		m.add(span{e.Addr, e.Data, captured, 0})
 	}
-	high := captured.Extents[0].Addr &^ (arenaWindow - 1)
-	m.arenas = append(m.arenas, arena{high: high, kernel: captured.Base})
+	if w, ok := captured.Window(); ok {
+		m.arenas = append(m.arenas, w)
+	}
 }
 
 // add adds a run of memory, unless it would wrap around.
@@ -104,22 +94,10 @@ func (m *memory) add(s span) {
 
 // canonical returns the address under which memory is indexed: for pointers
 // into an arena the user address, whichever form the program stored.
-func (m *memory) canonical(addr uint64) uint64 {
-	for _, a := range m.arenas {
-		if a.kernel != 0 && addr-a.kernel < arenaWindow {
-			return a.high | (addr - a.kernel)
-		}
-	}
-	if addr < arenaWindow && len(m.arenas) == 1 {
-		return m.arenas[0].high | addr
-	}
-	return addr
-}
+func (m *memory) canonical(addr uint64) uint64 { return m.arenas.ToUser(addr) }
 
 // inArena tells whether a canonical address is in an arena, captured or not.
-func (m *memory) inArena(addr uint64) bool {
-	return slices.ContainsFunc(m.arenas, func(a arena) bool { return addr-a.high < arenaWindow })
-}
+func (m *memory) inArena(addr uint64) bool { return m.arenas.Has(addr) }
 
 // missing is the error for a pointer to memory at a canonical address that was
 // not captured.

@@ -208,8 +208,8 @@ func (m *memory) locate(addr uint64) (p Place, ok bool) {
 		return Place{}, false
 	}
 	p = Place{Map: at.owner, Entry: -1, CPU: -1}
-	if len(at.owner.Extents) > 0 {
-		p.Offset = int(addr & (arenaWindow - 1))
+	if w, ok := at.owner.Window(); ok {
+		p.Offset = int(addr - w.User)
 		return p, true
 	}
 	offset := int(addr - at.start)

@@ -16,14 +16,6 @@ type Limits struct {
 	Bytes   int // of the kernel's objects
 }
 
-// Window is the addresses of an arena.
-type Window struct {
-	High   uint64 // upper half of its user addresses
-	Kernel uint64 // kernel address of user address High
-}
-
-const windowSize = 1 << 32 // bytes
-
 // Chase is one round over the maps of a stopped guest. It is for one goroutine.
 type Chase struct {
 	Objects []runtime.KernelObject // also those that programs have allocated
@@ -33,7 +25,7 @@ type Chase struct {
 	check  func() error // ends the chase
 	claims *Claims
 
-	windows []Window
+	windows runtime.Windows
 	seen    map[target]struct{}
 	visited map[visit]struct{}
 	queue   []visit  // objects of the program
@@ -89,7 +81,7 @@ func New(mem *kmem.Space, claims *Claims, limits Limits, check func() error, war
 }
 
 // Arena adds the addresses of an arena, before any value is looked at.
-func (c *Chase) Arena(w Window) { c.windows = append(c.windows, w) }
+func (c *Chase) Arena(w runtime.Window) { c.windows = append(c.windows, w) }
 
 // Bytes is how many bytes were copied.
 func (c *Chase) Bytes() int { return c.bytes }
@@ -169,17 +161,8 @@ func isKernel(addr kmem.Addr) bool { return addr>>63 == 1 }
 // arena returns the kernel's address for an address of an arena, in any of the
 // forms in which programs store it.
 func (c *Chase) arena(addr kmem.Addr) (in kmem.Addr, ok bool) {
-	for _, w := range c.windows {
-		switch {
-		case uint64(addr)-w.Kernel < windowSize:
-			return addr, true
-		case uint64(addr)-w.High < windowSize:
-			return kmem.Addr(w.Kernel + uint64(addr) - w.High), true
-		case uint64(addr) < windowSize && len(c.windows) == 1:
-			return kmem.Addr(w.Kernel) + addr, true
-		}
-	}
-	return 0, false
+	kernel, ok := c.windows.ToKernel(uint64(addr))
+	return kmem.Addr(kernel), ok
 }
 
 // visit notes that an object of the program is to be looked at.
