@@ -37,7 +37,7 @@ type MapLayout struct {
 	Type  MapType
 	Key   string // reference to its shape; empty without BTF
 	Value string // one of Layout.Types; empty without BTF
-	Inner bool   // it is no map itself, and says what those in the map of maps before it are like
+	Inner bool   // it is no map itself, and says what those in the map of maps before it are like, which user space can make without BTF
 }
 
 // shapes are the shapes that a Layout refers to.

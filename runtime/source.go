@@ -162,7 +162,7 @@ func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) e
 		return err
 	}
 	m.columns(captured)
-	if err := m.bindKey(c, key); err != nil {
+	if err := m.bindKey(c, l, key); err != nil {
 		return err
 	}
 	return m.bindValue(c, l)
@@ -181,7 +181,7 @@ func (m *boundMap) takeRecords(l *MapLayout) error {
 
 // bindKey compares the keys of a hash map or trie. The keys of arrays are the numbers
 // of their entries, and storage maps have owners instead.
-func (m *boundMap) bindKey(c *convert.Comparison, want *ctype.Shape) error {
+func (m *boundMap) bindKey(c *convert.Comparison, l *MapLayout, want *ctype.Shape) error {
 	captured := m.m
 	switch captured.Type.family() {
 	case MapTypeTaskStorage, MapTypeCgroupStorage, MapTypeInodeStorage, MapTypeSkStorage:
@@ -200,7 +200,7 @@ func (m *boundMap) bindKey(c *convert.Comparison, want *ctype.Shape) error {
 		return nil
 	}
 	have := captured.Key
-	if have == nil && captured.Type.untypedKeys() && want.Size == m.keySize {
+	if have == nil && (l.Inner || captured.Type.untypedKeys()) && want.Size == m.keySize {
 		have = want
 	}
 	if have == nil {
@@ -223,8 +223,8 @@ func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {
 	if l.Value == "" {
 		return nil
 	}
-	have := captured.Value
-	if own := m.b.shapes.types[m.b.shapes.index[l.Value]]; have == nil && captured.Type.untypedValues() && own.Size == captured.ValueSize {
+	have, own := captured.Value, m.b.shapes.types[m.b.shapes.index[l.Value]]
+	if have == nil && (l.Inner || captured.Type.untypedValues()) && own.Size == captured.ValueSize {
 		have = own
 	}
 	if have == nil {
@@ -234,7 +234,7 @@ func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {
 		return m.bindStructOps(c.BigEndian, l)
 	}
 	m.typ, m.shape = m.b.shapes.index[l.Value], have
-	m.plan, _ = c.Plan("value of "+l.Name, m.b.shapes.types[m.typ], have)
+	m.plan, _ = c.Plan("value of "+l.Name, own, have)
 	m.b.bindType(c, m.typ, have)
 	if have.Size > captured.ValueSize {
 		return fmt.Errorf("its values have %d bytes, and their type %d", captured.ValueSize, have.Size)

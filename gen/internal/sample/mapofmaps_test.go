@@ -134,3 +134,30 @@ func TestPerCPUMapsOfUnknownTypeAreNarrowed(t *testing.T) {
 		require.Equal(t, m.Values[(m.Slots+cpu)*m.Stride:][:m.ValueSize], inner.CPU(cpu).Value(1))
 	}
 }
+
+// User space makes inner maps without BTF; what the maps of the outer one are like
+// is what the generated code knows.
+func TestInnerMapsWithoutBTFAreReadByTheTypeOfGeneratedCode(t *testing.T) {
+	s, arrays, hash := nested(t)
+	m := find(t, s, "per_point")
+	m.N = 1
+	put(m, 0, hash.ID)
+	with := sample.Bind(t, s)
+	point := with.PerPoint().Keys()[0]
+	node, inner := *with.PerNodes().At(1).At(2), with.PerPoint().Get(point)
+
+	for _, m := range []*ktrt.Map{arrays[0], hash} {
+		m.Key, m.Value, m.Program = nil, nil, nil
+	}
+	without := sample.Bind(t, s)
+	require.Equal(t, node.Value, without.PerNodes().At(1).At(2).Value)
+	require.Equal(t, inner.Keys(), without.PerPoint().Get(point).Keys())
+	for _, policy := range inner.Keys() {
+		require.Equal(t, *inner.Get(policy), *without.PerPoint().Get(point).Get(policy))
+	}
+
+	arrays[0].ValueSize -= 8
+	tb := new(fakeTB)
+	snap := sample.Bind(tb, s)
+	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(1).At(0) }), "the guest has no BTF for the value of ")
+}
