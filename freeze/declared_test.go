@@ -7,6 +7,7 @@ import (
 	ebtf "github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/runtime"
 )
@@ -100,4 +101,32 @@ func TestStructOpsAreDefinedByTheirVariables(t *testing.T) {
 	two.Name = "operations_of_t"
 	p.match([]*bpfmap.Map{made(7), two}, func(m *bpfmap.Map, d *definition) { got[m.ID] = d.name })
 	require.Equal(t, map[uint32]string{7: "operations_of_one"}, got, "of two and three, one was not made")
+}
+
+// Maps that user space makes have no BTF, and libbpf leaves it out when the kernel
+// refuses it. What the program's definition says holds where the sizes are the same.
+func TestTypesOfMapsWithoutBTFAreThoseOfTheirDefinition(t *testing.T) {
+	d := &definition{
+		name: "counts", keySize: 4, key: &ebtf.Int{Name: "int", Size: 4}, valueSize: 8, value: &ebtf.Int{Name: "u64", Size: 8},
+	}
+	for name, row := range map[string]struct {
+		m          *bpfmap.Map
+		btf        bpfmap.BTF
+		key, value bool
+	}{
+		"hash":          {made(1, "counts", runtime.MapTypeHash, 8), bpfmap.BTF{}, true, true},
+		"hash with BTF": {made(1, "counts", runtime.MapTypeHash, 8), bpfmap.BTF{Addr: 1}, true, false},
+		"array":         {made(1, "counts", runtime.MapTypeArray, 8), bpfmap.BTF{}, true, true},
+		"another size":  {made(1, "counts", runtime.MapTypeArray, 16), bpfmap.BTF{}, true, false},
+		"queue":         {made(1, "counts", runtime.MapTypeQueue, 8), bpfmap.BTF{Addr: 1}, true, true},
+		"devices":       {made(1, "counts", runtime.MapTypeDevMap, 8), bpfmap.BTF{}, true, false},
+		"hash of maps":  {made(1, "counts", runtime.MapTypeHashOfMaps, 8), bpfmap.BTF{}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row.m.BTF = row.btf
+			require.NoError(t, d.describe(row.m, btf.NewShapes(nil)))
+			require.Equal(t, row.key, row.m.Key != nil)
+			require.Equal(t, row.value, row.m.Value != nil)
+		})
+	}
 }

@@ -153,17 +153,29 @@ func (d *definition) fits(m *bpfmap.Map) bool {
 	return d.valueID == 0 || uint32(d.valueID) == m.ValueType
 }
 
-// describe sets the types of what the kernel keeps none for: of keys, and of the
-// values of queues and stacks (map_check_btf in kernel/bpf/syscall.c).
+// describe sets the types of what the kernel keeps none for: of keys, of the
+// values of queues and stacks (map_check_btf in kernel/bpf/syscall.c), and of maps
+// that were made without BTF.
 func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	if m.Key == nil && d.key != nil && d.keySize == m.KeySize {
 		if m.Key, err = shapes.Of(d.key); err != nil {
 			return err
 		}
 	}
-	untyped := m.Type == runtime.MapTypeQueue || m.Type == runtime.MapTypeStack
-	if untyped && m.Value == nil && d.value != nil && d.valueSize == m.ValueSize {
+	if m.Value == nil && d.value != nil && d.valueSize == m.ValueSize && untyped(m) {
 		m.Value, err = shapes.OfMap(d.name, d.value)
 	}
 	return err
+}
+
+// untyped tells whether the kernel has no type of a map's values, which are what
+// programs put there and no numbers of other objects.
+func untyped(m *bpfmap.Map) bool {
+	switch m.Type {
+	case runtime.MapTypeQueue, runtime.MapTypeStack:
+		return true
+	case runtime.MapTypeArrayOfMaps, runtime.MapTypeHashOfMaps:
+		return false
+	}
+	return m.BTF.Addr == 0 && !m.Type.HoldsReferences()
 }
