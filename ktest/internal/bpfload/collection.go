@@ -143,7 +143,7 @@ func (l *loader) prepare() error {
 
 	handle, err := btf.NewHandle(&b)
 	if err != nil {
-		return fmt.Errorf("loading the object's BTF: %w", err)
+		return refusedBTF(err)
 	}
 	l.btf = handle
 	return nil

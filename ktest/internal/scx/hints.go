@@ -1,10 +1,13 @@
 package scx
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 )
 
 // This file says what the errors that programs on libbpf repeat can mean for a
@@ -24,7 +27,7 @@ var hints = []hint{
 
 // hintsFor returns what is to be said of a program's output.
 func hintsFor(output string) []string {
-	if why := refusedMap(output); why != "" {
+	if why := cmp.Or(refusedMap(output), bpfload.UnsizedVariable(output)); why != "" {
 		return []string{why}
 	}
 	var all []string

@@ -15,6 +15,7 @@ func TestOutputOfLibbpfIsMappedToWhatCanBeChanged(t *testing.T) {
 		"libbpf: map 'no': failed to create: -EPERM\n":                                                                                                           `the kernel does not make the map "no"`,
 		"attach: Argument list too long\n":                                                                                                                       "such as timeout_ms of sched_ext_ops",
 		"libbpf: map 'ops': failed to auto-attach: -EBUSY\n":                                                                                                     "a scheduler beside another one",
+		"[21] VAR LICENSE type_id=19 linkage=1\n[22] VAR live type_id=0 linkage=1 Invalid type_id\n":                                                             "variable live has no size in it",
 		"libbpf: failed to open system Kconfig\n":                                                                                                                "the kernel's configuration",
 	} {
 		said := hintsFor(output)
