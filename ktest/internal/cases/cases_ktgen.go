@@ -4,6 +4,7 @@
 // source: kconfig_types.bpf.o digest: sha256:e1badaf7b60d263cabade249675ec916c2c4d3e2d5e21114874f0cbbb4a0a33a
 // source: kconfig_weak.bpf.o digest: sha256:19bb6f2a408054e74b377467d7b6c54b27c2840b4fb913de72f156abb8f8a458
 // source: long_names.bpf.o digest: sha256:6c9146354ec9969fb61982736739bde26ecf74865ca8876fae69dd9ceef119ac
+// source: maps_in_hashes.bpf.o digest: sha256:efd97163f340282981f082990b3178fb0b31065ece6ee46351800b106ac827fa
 // source: maps_of_queues.bpf.o digest: sha256:b5a8c4e55a80684c780a189f8dbaabec3fbe1dc10b740445b2dffb1f98603775
 // source: queue_stack.bpf.o digest: sha256:eba066fa49cfb586e776b2267c87128b9733e62baadffd59a9663ff397779041
 // source: resized_data.bpf.o digest: sha256:8acf5c9a1a9985fd2aec07400878f6b34eba705223fb7971c0474779f541dd90
@@ -314,6 +315,123 @@ type LongNamesDataStatisticsOfDomains struct {
 // LongNamesDataStatisticsOfTasks holds the variable of .data.statistics_of_tasks.
 type LongNamesDataStatisticsOfTasks struct {
 	SecondOnes uint64 // +0 u64 second_ones
+}
+
+// MapsInHashesSnap is a snapshot, read as the state of maps_in_hashes.bpf.o.
+type MapsInHashesSnap struct {
+	binding *ktrt.Binding
+}
+
+// BindMapsInHashes reads a snapshot on behalf of a test. The test fails at once if the guest
+// runs another maps_in_hashes.bpf.o than this file was generated from, and whenever a read
+// through what is returned fails, with a message that names the line of the read.
+func BindMapsInHashes(tb ktrt.TB, s *ktrt.Snapshot, opts ...ktrt.Option) MapsInHashesSnap {
+	return MapsInHashesSnap{layoutMapsInHashes.Bind(tb, s, opts...)}
+}
+
+// OpenMapsInHashes reads a snapshot outside of tests. Reads that fail panic with a
+// *ktrt.Error, which ktrt.Try returns.
+func OpenMapsInHashes(s *ktrt.Snapshot, opts ...ktrt.Option) (MapsInHashesSnap, error) {
+	binding, err := layoutMapsInHashes.Open(s, opts...)
+	return MapsInHashesSnap{binding}, err
+}
+
+// Binding returns what s reads through, for functions such as ktrt.Addr.
+func (s MapsInHashesSnap) Binding() *ktrt.Binding {
+	return s.binding
+}
+
+// Tasks0 is the map tasks0:
+//
+//	BPF_MAP_TYPE_HASH
+//	key: u32
+//	value: struct visits
+//	max_entries: 512
+func (s MapsInHashesSnap) Tasks0() ktrt.Hash[uint32, Visits] {
+	return ktrt.NewHash(s.binding, mapMapsInHashesTasks0, decodeUint32, decodeVisits)
+}
+
+// Tasks1 is the map tasks1:
+//
+//	BPF_MAP_TYPE_HASH
+//	key: u32
+//	value: struct visits
+//	max_entries: 512
+func (s MapsInHashesSnap) Tasks1() ktrt.Hash[uint32, Visits] {
+	return ktrt.NewHash(s.binding, mapMapsInHashesTasks1, decodeUint32, decodeVisits)
+}
+
+// TasksOf is the map tasks_of:
+//
+//	BPF_MAP_TYPE_HASH_OF_MAPS
+//	key: u32
+//	max_entries: 4
+//
+// The maps in it:
+//
+//	BPF_MAP_TYPE_HASH
+//	key: u32
+//	value: struct visits
+//	max_entries: 512
+func (s MapsInHashesSnap) TasksOf() ktrt.HashOfMaps[uint32, ktrt.Hash[uint32, Visits]] {
+	return ktrt.NewHashOfMaps(s.binding, mapMapsInHashesTasksOf, mapMapsInHashesTasksOf_Inner, decodeUint32, func(b *ktrt.Binding, i int) ktrt.Hash[uint32, Visits] {
+		return ktrt.NewHash(b, i, decodeUint32, decodeVisits)
+	})
+}
+
+// Totals0 is the map totals0:
+//
+//	BPF_MAP_TYPE_ARRAY
+//	key: u32
+//	value: struct total
+//	max_entries: 2
+func (s MapsInHashesSnap) Totals0() ktrt.Array[Total] {
+	return ktrt.NewArray(s.binding, mapMapsInHashesTotals0, decodeTotal)
+}
+
+// Totals1 is the map totals1:
+//
+//	BPF_MAP_TYPE_ARRAY
+//	key: u32
+//	value: struct total
+//	max_entries: 2
+func (s MapsInHashesSnap) Totals1() ktrt.Array[Total] {
+	return ktrt.NewArray(s.binding, mapMapsInHashesTotals1, decodeTotal)
+}
+
+// TotalsOf is the map totals_of:
+//
+//	BPF_MAP_TYPE_HASH_OF_MAPS
+//	key: u32
+//	max_entries: 4
+//
+// The maps in it:
+//
+//	BPF_MAP_TYPE_ARRAY
+//	key: u32
+//	value: struct total
+//	max_entries: 2
+func (s MapsInHashesSnap) TotalsOf() ktrt.HashOfMaps[uint32, ktrt.Array[Total]] {
+	return ktrt.NewHashOfMaps(s.binding, mapMapsInHashesTotalsOf, mapMapsInHashesTotalsOf_Inner, decodeUint32, func(b *ktrt.Binding, i int) ktrt.Array[Total] {
+		return ktrt.NewArray(b, i, decodeTotal)
+	})
+}
+
+// MhOps returns the operations of the struct_ops map mh_ops, as the
+// kernel has them registered: functions have the addresses of trampolines, and
+// members that the guest's kernel lacks are zero.
+func (s MapsInHashesSnap) MhOps() *SchedExtOps {
+	return ktrt.LoadStructOps(s.binding, mapMapsInHashesMhOps, decodeSchedExtOps)
+}
+
+// Bss returns the global variables of .bss.
+func (s MapsInHashesSnap) Bss() *MapsInHashesBss {
+	return ktrt.LoadSection(s.binding, sectionMapsInHashesBss, decodeMapsInHashesBss)
+}
+
+// MapsInHashesBss holds the variable of .bss.
+type MapsInHashesBss struct {
+	Lost uint64 // +0 u64 lost
 }
 
 // MapsOfQueuesSnap is a snapshot, read as the state of maps_of_queues.bpf.o.
@@ -628,6 +746,20 @@ type Seen struct {
 	AbsentToo int32          // +56 int absent_too
 }
 
+// Total is struct total, 16 bytes.
+type Total struct {
+	Runs  uint64 // +0 u64 runs
+	First uint32 // +8 u32 first
+	Cpu   uint32 // +12 u32 cpu
+}
+
+// Visits is struct visits, 16 bytes.
+type Visits struct {
+	Runs uint32 // +0 u32 runs
+	Cpu  uint32 // +4 u32 cpu
+	Last uint64 // +8 u64 last
+}
+
 // Who is struct who, 8 bytes.
 type Who struct {
 	Pid uint32 // +0 u32 pid
@@ -862,6 +994,57 @@ func (f LongNamesFixture) maps() []any {
 		mapLongNamesTasksPerDomainSeen: f.TasksPerDomainSeen,
 		mapLongNamesTasksPerDomainKept: f.TasksPerDomainKept,
 		mapLongNamesLongNamesOfOps:     &f.LongNamesOfOps,
+	}
+}
+
+// MapsInHashesFixture is a state of maps_in_hashes.bpf.o, for tests without a guest. What is not given is
+// zero, and a map without entries is empty. Pointers can lead to entries of maps
+// and to values of their own, which are put into the arena.
+type MapsInHashesFixture struct {
+	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+
+	Bss MapsInHashesBss // section .bss
+
+	Tasks0  map[uint32]*Visits // map tasks0
+	Tasks1  map[uint32]*Visits // map tasks1
+	Totals0 []Total            // map totals0
+	Totals1 []Total            // map totals1
+	MhOps   SchedExtOps        // map mh_ops
+}
+
+// Snapshot returns the fixture as a snapshot. It fails the test if a value does
+// not fit its type in C.
+func (f MapsInHashesFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
+	return layoutMapsInHashes.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+}
+
+// Bind reads the fixture on behalf of a test, as BindMapsInHashes reads a snapshot.
+func (f MapsInHashesFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) MapsInHashesSnap {
+	return BindMapsInHashes(tb, f.Snapshot(tb), opts...)
+}
+
+// Open reads the fixture outside of tests, as OpenMapsInHashes reads a snapshot.
+func (f MapsInHashesFixture) Open(opts ...ktrt.Option) (MapsInHashesSnap, error) {
+	s, err := layoutMapsInHashes.Fixture(f.CPUs, f.sections(), f.maps())
+	if err != nil {
+		return MapsInHashesSnap{}, err
+	}
+	return OpenMapsInHashes(s, opts...)
+}
+
+func (f MapsInHashesFixture) sections() []any {
+	return []any{
+		sectionMapsInHashesBss: &f.Bss,
+	}
+}
+
+func (f MapsInHashesFixture) maps() []any {
+	return []any{
+		mapMapsInHashesTasks0:  f.Tasks0,
+		mapMapsInHashesTasks1:  f.Tasks1,
+		mapMapsInHashesTotals0: f.Totals0,
+		mapMapsInHashesTotals1: f.Totals1,
+		mapMapsInHashesMhOps:   &f.MhOps,
 	}
 }
 
@@ -1101,6 +1284,10 @@ func decodeLongNamesDataStatisticsOfTasks(v *LongNamesDataStatisticsOfTasks, var
 	v.SecondOnes = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
 }
 
+func decodeMapsInHashesBss(v *MapsInHashesBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
+	v.Lost = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+}
+
 func decodeMapsOfQueuesBss(v *MapsOfQueuesBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	v.Lost = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
 }
@@ -1177,6 +1364,20 @@ func decodeSeen(v *Seen, raw []byte, _ *ktrt.Decoder) {
 	v.AbsentToo = int32(binary.LittleEndian.Uint32(b[56:60]))
 }
 
+func decodeTotal(v *Total, raw []byte, _ *ktrt.Decoder) {
+	b := (*[16]byte)(raw)
+	v.Runs = binary.LittleEndian.Uint64(b[0:8])
+	v.First = binary.LittleEndian.Uint32(b[8:12])
+	v.Cpu = binary.LittleEndian.Uint32(b[12:16])
+}
+
+func decodeVisits(v *Visits, raw []byte, _ *ktrt.Decoder) {
+	b := (*[16]byte)(raw)
+	v.Runs = binary.LittleEndian.Uint32(b[0:4])
+	v.Cpu = binary.LittleEndian.Uint32(b[4:8])
+	v.Last = binary.LittleEndian.Uint64(b[8:16])
+}
+
 func decodeWho(v *Who, raw []byte, _ *ktrt.Decoder) {
 	b := (*[8]byte)(raw)
 	v.Pid = binary.LittleEndian.Uint32(b[0:4])
@@ -1200,6 +1401,8 @@ const (
 	typeSchedExtOps = iota
 	typeUint64
 	typeUint32
+	typeVisits
+	typeTotal
 	typeWho
 )
 
@@ -1627,6 +1830,103 @@ struct	sched_ext_ops	232
 #10 func	
 #11 func	
 typedef	u32	unsigned int
+char	char	1	signed
+`
+
+// Maps of maps_in_hashes.bpf.o, as accessors refer to them.
+const (
+	mapMapsInHashesTasks0 = iota
+	mapMapsInHashesTasks1
+	mapMapsInHashesTasksOf
+	mapMapsInHashesTasksOf_Inner
+	mapMapsInHashesTotals0
+	mapMapsInHashesTotals1
+	mapMapsInHashesTotalsOf
+	mapMapsInHashesTotalsOf_Inner
+	mapMapsInHashesMhOps
+)
+
+// Sections of maps_in_hashes.bpf.o, as accessors refer to them.
+const (
+	sectionMapsInHashesBss = iota
+)
+
+// layoutMapsInHashes is what maps_in_hashes.bpf.o was when this file was generated;
+// BindMapsInHashes compares it with the guest.
+var layoutMapsInHashes = ktrt.Layout{
+	Object:  "maps_in_hashes.bpf.o",
+	Package: "cases",
+	Shapes:  shapesMapsInHashes,
+	Types: []string{
+		typeVisits:      "struct visits",
+		typeTotal:       "struct total",
+		typeSchedExtOps: "struct sched_ext_ops",
+	},
+	Maps: []ktrt.MapLayout{
+		mapMapsInHashesTasks0:         {Name: "tasks0", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct visits"},
+		mapMapsInHashesTasks1:         {Name: "tasks1", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct visits"},
+		mapMapsInHashesTasksOf:        {Name: "tasks_of", Type: ktrt.MapTypeHashOfMaps, Key: "u32"},
+		mapMapsInHashesTasksOf_Inner:  {Name: "tasks_of.inner", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct visits", Inner: true},
+		mapMapsInHashesTotals0:        {Name: "totals0", Type: ktrt.MapTypeArray, Value: "struct total"},
+		mapMapsInHashesTotals1:        {Name: "totals1", Type: ktrt.MapTypeArray, Value: "struct total"},
+		mapMapsInHashesTotalsOf:       {Name: "totals_of", Type: ktrt.MapTypeHashOfMaps, Key: "u32"},
+		mapMapsInHashesTotalsOf_Inner: {Name: "totals_of.inner", Type: ktrt.MapTypeArray, Value: "struct total", Inner: true},
+		mapMapsInHashesMhOps:          {Name: "mh_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+	},
+	Sections: []string{
+		sectionMapsInHashesBss: "section .bss",
+	},
+	Values: []any{
+		typeVisits:      (*Visits)(nil),
+		typeTotal:       (*Total)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionMapsInHashesBss: (*MapsInHashesBss)(nil),
+	},
+}
+
+const shapesMapsInHashes = `
+section	.bss	8
+	0	lost	u64
+typedef	u64	unsigned long long
+int	unsigned long long	8
+struct	visits	16
+	0	runs	u32
+	4	cpu	u32
+	8	last	u64
+typedef	u32	unsigned int
+int	unsigned int	4
+struct	total	16
+	0	runs	u64
+	8	first	u32
+	12	cpu	u32
+struct	sched_ext_ops	232
+	0	select_cpu	*#1
+	8	enqueue	*#2
+	16	dispatch	*#3
+	24	running	*#4
+	32	stopping	*#5
+	40	set_weight	*#6
+	48	init_task	*#7
+	56	cgroup_init	*#8
+	64	cgroup_set_weight	*#9
+	72	init	*#10
+	80	exit	*#11
+	88	flags	u64
+	96	timeout_ms	u32
+	100	name	[128]char
+#1 func	
+#2 func	
+#3 func	
+#4 func	
+#5 func	
+#6 func	
+#7 func	
+#8 func	
+#9 func	
+#10 func	
+#11 func	
 char	char	1	signed
 `
 

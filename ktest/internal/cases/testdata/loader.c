@@ -1,9 +1,11 @@
-/* Loads and attaches a scheduler on libbpf: loader OBJECT [CPUS]. With CPUS it
- * makes .data.recs that long and sets nr_cpus, before the load. */
+/* Loads and attaches a scheduler on libbpf: loader OBJECT [CPUS | maps]. With CPUS it
+ * makes .data.recs that long and sets nr_cpus, before the load. With maps it makes
+ * another map for each of the hashes of maps_in_hashes, without BTF. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int fail(const char *what) {
@@ -20,12 +22,23 @@ static int resize(struct bpf_object *object, int cpus) {
   return 0;
 }
 
+/* put makes a map and puts it into a hash of maps for the key 2. */
+static int put(struct bpf_object *object, const char *hash, enum bpf_map_type type, const char *name, int entries) {
+  struct bpf_map *outer = bpf_object__find_map_by_name(object, hash);
+  int key = 2, fd = bpf_map_create(type, name, 4, 16, entries, NULL);
+  if (!outer || fd < 0) return -1;
+  return bpf_map_update_elem(bpf_map__fd(outer), &key, &fd, 0);
+}
+
 int main(int argc, char **argv) {
   struct bpf_object *object = argc > 1 ? bpf_object__open_file(argv[1], NULL) : NULL;
+  int maps = argc > 2 && !strcmp(argv[2], "maps");
   struct bpf_map *map;
   if (!object) return fail("open");
-  if (argc > 2 && resize(object, atoi(argv[2]))) return fail("resize");
+  if (argc > 2 && !maps && resize(object, atoi(argv[2]))) return fail("resize");
   if (bpf_object__load(object)) return fail("load");
+  if (maps && (put(object, "tasks_of", BPF_MAP_TYPE_HASH, "more_tasks", 512) || put(object, "totals_of", BPF_MAP_TYPE_ARRAY, "more_totals", 2)))
+    return fail("maps");
   bpf_object__for_each_map(map, object) {
     if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS && !bpf_map__attach_struct_ops(map)) return fail("attach");
   }
