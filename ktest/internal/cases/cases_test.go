@@ -51,6 +51,9 @@ var rows = []row{
 		require.EqualValues(t, text[1], cases.BindKconfigWeak(t, snap).Bss().First)
 	}},
 	{object: "kconfig_types", check: checkKconfigTypes},
+	{object: "enum64", check: checkEnum64},
+	{object: "typedef_nameless", check: checkTypedefNameless},
+	{object: "statics", check: checkStaticsOfUnits},
 	{object: "maps_in_hashes", check: checkMapsInHashes(2)},
 	{object: "maps_in_hashes", only: "libbpf", args: []string{"maps"}, check: checkMapsInHashes(3)},
 	{object: "queue_stack", check: checkQueueStack},

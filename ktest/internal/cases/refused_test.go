@@ -19,6 +19,10 @@ var refusals = map[string]struct{ object, libbpf string }{
 		"struct_ops map s5_ops: timeout_ms 60000 is above the kernel's limit of 30000 (argument list too long)",
 		"such as timeout_ms of sched_ext_ops",
 	},
+	"atomic_global": {
+		"the kernel does not take the object's BTF: variable live has no size in it, where clang makes void of _Atomic types",
+		"the kernel does not take the object's BTF: variable live has no size in it, where clang makes void of _Atomic types",
+	},
 	"percpu_wide": {
 		"creating map wide_ones (PerCPUArray): a value has 40000 bytes, above the kernel's limit of 32768 in a map that is per CPU",
 		`the kernel does not make the map "wide_ones": E2BIG, a number of it is too large: the size of its values (32768 bytes in a map that is per CPU), of its keys, or max_entries`,
