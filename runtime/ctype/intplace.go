@@ -15,7 +15,7 @@ type IntPlace struct {
 // bitfield may begin inside a byte.
 const maxIntBytes = 9
 
-// Width is how many bytes p touches.
+// Bytes is how many bytes p touches.
 func (p IntPlace) Bytes() int { return (p.First + p.Bits + 7) / 8 }
 
 // Load returns the integer at p, sign extended to 64 bits if p is signed.

@@ -60,7 +60,7 @@ func (m *Member) Store(b []byte, n uint64, bigEndian bool) {
 	m.IntPlace(bigEndian).Store(b[m.Offset:], n)
 }
 
-// Extent returns the bits that a member takes, counted from the start of its
+// BitExtent returns the bits that a member takes, counted from the start of its
 // struct.
 func (m Member) BitExtent() (first, end int) {
 	first = 8*m.Offset + int(m.BitOffset)
