@@ -369,6 +369,18 @@ var layout = ktrt.Layout{
 	Sections: []string{
 		sectionBss: "section .bss",
 	},
+	Values: []any{
+		typeSdtDataOfTaskCtx: (*SdtDataOfTaskCtx)(nil),
+		typeCpuHeadOfCpuCtx:  (*CpuHeadOfCpuCtx)(nil),
+		typeTaskCtx:          (*TaskCtx)(nil),
+		typeWordHead:         (*WordHead)(nil),
+		typeTaskSlot:         (*TaskSlot)(nil),
+		typeCpuSlot:          (*CpuSlot)(nil),
+		typeSchedExtOps:      (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionBss: (*Bss)(nil),
+	},
 }
 
 const shapes = `

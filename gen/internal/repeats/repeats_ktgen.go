@@ -311,6 +311,15 @@ var layout = ktrt.Layout{
 		sectionRodata: "section .rodata",
 		sectionBss:    "section .bss",
 	},
+	Values: []any{
+		typeWaiting:     (*Waiting)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionData:   (*Data)(nil),
+		sectionRodata: (*Rodata)(nil),
+		sectionBss:    (*Bss)(nil),
+	},
 }
 
 const shapes = `

@@ -240,6 +240,14 @@ var layoutBorrower = ktrt.Layout{
 	Sections: []string{
 		sectionBorrowerBss: "section .bss",
 	},
+	Values: []any{
+		typeLease:    (*Lease)(nil),
+		typeRefLease: (**Lease)(nil),
+		typeLoan:     (*Loan)(nil),
+	},
+	Globals: []any{
+		sectionBorrowerBss: (*BorrowerBss)(nil),
+	},
 }
 
 const shapesBorrower = `
@@ -275,6 +283,9 @@ var layoutLender = ktrt.Layout{
 	},
 	Maps: []ktrt.MapLayout{
 		mapLenderLeases: {Name: "leases", Type: ktrt.MapTypeArray, Value: "struct lease"},
+	},
+	Values: []any{
+		typeLease: (*Lease)(nil),
 	},
 }
 
