@@ -13,19 +13,18 @@ import (
 // keyBytes finds entries by the bytes of their keys.
 type keyBytes struct {
 	once    sync.Once
-	entries map[string]int32
+	entries map[string]int32 // the entry, or -n for n entries with that key
 }
 
-// entry returns the entry with that key.
+// entry returns the entry with that key, or -n for n entries with it. ok is false if
+// there is none.
 func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
 	k.once.Do(func() {
-		k.entries = make(map[string]int32, m.n)
+		x := keyIndex[string]{entries: make(map[string]int32, m.n)}
 		for i := range m.n {
-			raw := string(m.m.Keys[i*m.m.KeySize:][:m.m.KeySize])
-			if _, exists := k.entries[raw]; !exists {
-				k.entries[raw] = int32(i)
-			}
+			x.add(string(m.m.Keys[i*m.m.KeySize:][:m.m.KeySize]), int32(i))
 		}
+		k.entries = x.entries
 	})
 	at, ok := k.entries[string(key)]
 	return int(at), ok
@@ -57,7 +56,7 @@ func (v MapView) Lookup(key any) Entry {
 // lookup returns the entry for a key, negative if there is none.
 func (m *mapReader) lookup(key any) (entry int, err error) {
 	if raw, ok := key.([]byte); ok {
-		return m.lookupBytes(raw)
+		return m.lookupBytes(raw, fmt.Sprintf("%#x", raw))
 	}
 	switch k := reflect.ValueOf(key); {
 	case k.CanInt():
@@ -70,17 +69,22 @@ func (m *mapReader) lookup(key any) (entry int, err error) {
 	return -1, m.keyMismatch(key)
 }
 
-func (m *mapReader) lookupBytes(raw []byte) (entry int, err error) {
+// lookupBytes looks for a key by its bytes. Messages call it name.
+func (m *mapReader) lookupBytes(raw []byte, name string) (entry int, err error) {
 	if m.m.Keys == nil || m.isTaskStorage() {
 		return -1, m.keyMismatch(raw)
 	}
 	if len(raw) != m.m.KeySize {
 		return -1, m.keyMismatch(raw)
 	}
-	if i, ok := m.byKey.entry(m, raw); ok {
-		return i, nil
+	i, ok := m.byKey.entry(m, raw)
+	switch {
+	case !ok:
+		return -1, nil
+	case i < 0:
+		return -1, &AmbiguousKey{Map: m.name, Key: name, Entries: -i}
 	}
-	return -1, nil
+	return i, nil
 }
 
 // lookupInt looks for an integer, which is a two's complement number if
@@ -110,7 +114,7 @@ func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err 
 	if !place.Fits(n, negative) {
 		return -1, m.keyMismatch(key)
 	}
-	return m.lookupBytes(m.r.encode(n, u.Size))
+	return m.lookupBytes(m.r.encode(n, u.Size), fmt.Sprint(key))
 }
 
 // encode returns the low size bytes of n in the guest's byte order.

@@ -1,6 +1,8 @@
 package runtime_test
 
 import (
+	"encoding/binary"
+	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -70,6 +72,20 @@ func TestStringsThatSeveralKeysReadAs(t *testing.T) {
 	copy(s.Map("a_rather_long_n").Map().Keys, "second\x00\x01")
 	e := as[*ktrt.AmbiguousKey](t, s.Map("a_rather_long_n").Lookup("second").Err())
 	require.Equal(t, ktrt.AmbiguousKey{Map: "a_rather_long_n", Key: "second", Entries: 2}, *e)
+}
+
+// No entry of those with one key is the right one, however it is asked for.
+func TestKeysThatTwoEntriesHave(t *testing.T) {
+	s := newGuest()
+	keys := s.Map("task_ctxs").Map().Keys
+	copy(keys[4:8], keys[:4])
+	key := binary.LittleEndian.Uint32(keys)
+	for name, key := range map[string]any{fmt.Sprint(key): key, fmt.Sprintf("%#x", keys[:4]): keys[:4]} {
+		e := as[*ktrt.AmbiguousKey](t, s.Map("task_ctxs").Lookup(key).Err())
+		require.Equal(t, ktrt.AmbiguousKey{Map: "task_ctxs", Key: name, Entries: 2}, *e)
+	}
+	require.NoError(t, s.Map("task_ctxs").At(1).Err())
+	require.NoError(t, s.Map("task_ctxs").Lookup(binary.LittleEndian.Uint32(keys[8:])).Err())
 }
 
 // Storage of a task that has ended stays until its task_struct is freed, and its

@@ -71,7 +71,7 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 		"CPU":         {func() { snap.PerCpu().CPU(3).At(0) }, &perCPUSlot, "CPU per_cpu: no CPU 3: per_cpu has a value for each of the CPUs 0 to 2"},
 		"no memory":   {func() { snap.PerCpu().CPU(2).At(0) }, &perCPUSlot, "At per_cpu[cpu=2][0]: per_cpu has no memory for CPU 2: it is possible and was never brought up; Guest.Online has those that were"},
 		"key":         {func() { snap.Nodes().Get(1000) }, &keyNotFound, "Get nodes[1000]: no entry for 1000; nodes has 64 entries: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 and 48 more"},
-		"padding":     {func() { snap.ByKey().Get(sample.Key{}) }, &ambiguousKey, "Get by_key: 8 entries of by_key have the key {0 0 [0 0]}: they differ in padding bytes only, which the program leaves uninitialised; range over All instead"},
+		"padding":     {func() { snap.ByKey().Get(sample.Key{}) }, &ambiguousKey, "Get by_key: 8 entries of by_key have the key {0 0 [0 0]}: they differ at most in padding bytes, which the program leaves uninitialised; range over All instead"},
 		"two tasks":   {func() { snap.Tasks().Get(104) }, &ambiguousKey, "Get tasks: 2 tasks with pid 104 have storage in tasks: one that has ended keeps it until its task_struct is freed, and its pid can be another's by then; range over All, whose Owner has the task_struct's address"},
 		"find":        {func() { snap.Scalars().Find(never) }, &noMatch, "Find scalars: none of the 8 entries of scalars matches; their keys: 0, 1, 2, 3, 4, 5, 6, 7"},
 		"task":        {func() { snap.Tasks().Get(7) }, &keyNotFound, "Get tasks[7]: no entry for 7; tasks has 5 entries: pid=100, pid=101, pid=102, pid=104, pid=104"},
