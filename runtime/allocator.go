@@ -323,7 +323,7 @@ func (r *reader) indexAllocated() {
 	}
 	for _, m := range r.maps {
 		shape, err := m.valueShape()
-		if m.damaged != nil || err != nil || shape == nil || !holdsPointer(shape, ctype.MaxNesting) {
+		if m.damaged != nil || err != nil || shape == nil || !shape.HoldsPointers() {
 			continue
 		}
 		for i := range m.n * m.slots {
@@ -353,27 +353,6 @@ func (p *payload) see(s *ctype.Shape) {
 	p.shape = s
 }
 
-// holdsPointer tells whether there can be pointers in a value.
-func holdsPointer(s *ctype.Shape, depth int) bool {
-	u := s.Underlying()
-	if u == nil || depth == 0 {
-		return false
-	}
-	switch u.Kind {
-	case ctype.KindPointer:
-		return true
-	case ctype.KindArray:
-		return holdsPointer(u.Elem, depth-1)
-	case ctype.KindStruct, ctype.KindSection:
-		for _, m := range u.Members {
-			if holdsPointer(m.Type, depth-1) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // eachPointer calls see for the pointers in a value that are not NULL.
 func (r *reader) eachPointer(data []byte, s *ctype.Shape, depth int, see func(pointer *ctype.Shape, addr uint64)) {
 	u := s.Underlying()
@@ -387,7 +366,7 @@ func (r *reader) eachPointer(data []byte, s *ctype.Shape, depth int, see func(po
 			see(u, addr)
 		}
 	case ctype.KindArray:
-		if holdsPointer(u.Elem, depth) {
+		if u.Elem.HoldsPointers() {
 			for i := range u.Len {
 				r.eachPointer(data[i*u.Elem.Size:], u.Elem, depth-1, see)
 			}

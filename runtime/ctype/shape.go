@@ -109,3 +109,26 @@ func (s *Shape) Payload() (m Member, ok bool) {
 	m = s.Members[len(s.Members)-1]
 	return m, slices.Contains(m.Tags, PayloadTag)
 }
+
+// HoldsPointers tells whether there can be pointers in values of s, other than in
+// unions: pointers, and heads of lists and trees that say what is in them.
+func (s *Shape) HoldsPointers() bool { return s.holdsPointers(MaxNesting) }
+
+func (s *Shape) holdsPointers(depth int) bool {
+	u := s.Underlying()
+	if u == nil || depth == 0 {
+		return false
+	}
+	switch u.Kind {
+	case KindPointer:
+		return true
+	case KindArray:
+		return u.Elem.holdsPointers(depth - 1)
+	case KindStruct, KindSection:
+		return slices.ContainsFunc(u.Members, func(m Member) bool {
+			_, _, isHead := m.Contains()
+			return isHead || m.Type.holdsPointers(depth-1)
+		})
+	}
+	return false
+}

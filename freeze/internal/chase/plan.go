@@ -110,7 +110,7 @@ func (p *Planner) fill(plan *Plan, s *ctype.Shape, offset, depth int) {
 	case ctype.KindPointer:
 		p.pointer(plan, u, offset)
 	case ctype.KindArray:
-		if !holdsPointers(u.Elem, maxNesting) {
+		if !u.Elem.HoldsPointers() {
 			return
 		}
 		for i := range u.Len {
@@ -128,27 +128,6 @@ func (p *Planner) fill(plan *Plan, s *ctype.Shape, offset, depth int) {
 			}
 		}
 	}
-}
-
-// holdsPointers tells whether there can be pointers in a value, so that a large
-// array without any costs nothing.
-func holdsPointers(s *ctype.Shape, depth int) bool {
-	u := s.Underlying()
-	if u == nil || depth == 0 {
-		return false
-	}
-	switch u.Kind {
-	case ctype.KindPointer:
-		return true
-	case ctype.KindArray:
-		return u.Len > 0 && holdsPointers(u.Elem, depth-1)
-	case ctype.KindStruct, ctype.KindSection:
-		return slices.ContainsFunc(u.Members, func(m ctype.Member) bool {
-			_, _, isHead := m.Contains()
-			return isHead || holdsPointers(m.Type, depth-1)
-		})
-	}
-	return false
 }
 
 func (p *Planner) pointer(plan *Plan, pointer *ctype.Shape, offset int) {
