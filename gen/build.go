@@ -223,13 +223,25 @@ func (b *builder) collectSection(s *object.Section) error {
 	if err != nil {
 		return fmt.Errorf("section %s: %w", s.Name, err)
 	}
-	whole := len(shape.Members)
+	whole := shape
 	shape = withoutTexts(s, shape)
-	texts := whole - len(shape.Members)
-	if shape = b.withoutLarge(shape); len(shape.Members) > 0 {
+	texts := len(whole.Members) - len(shape.Members)
+	if shape = cutFrom(whole, b.withoutLarge(shape)); len(shape.Members) > 0 {
 		b.sections = append(b.sections, sectionShape{s, shape, texts})
 	}
 	return nil
+}
+
+// cutFrom notes that the last variable of a section is not the last one any more,
+// so that nobody takes it for the one that loaders resize.
+func cutFrom(whole, left *ctype.Shape) *ctype.Shape {
+	n := len(left.Members)
+	if n == 0 || left.Members[n-1].Name == whole.Members[len(whole.Members)-1].Name {
+		return left
+	}
+	cut := *left
+	cut.Cut = true
+	return &cut
 }
 
 // withoutLarge leaves out the variables of a section that are too large to be

@@ -7,7 +7,7 @@ import "strings"
 // array. The guest's BTF says how long it is there.
 func (s *Shape) Resizable() (i int, ok bool) {
 	i = len(s.Members) - 1
-	if s.Kind != KindSection || i < 0 || isFixedSection(s.Name) {
+	if s.Kind != KindSection || i < 0 || s.Cut || isFixedSection(s.Name) {
 		return 0, false
 	}
 	m := &s.Members[i]
@@ -20,7 +20,7 @@ func (s *Shape) Resizable() (i int, ok bool) {
 }
 
 // goesOnBehind tells whether there is more in a section behind a variable than
-// padding: generated code leaves out variables that nobody reads.
+// padding: compilers keep constants there that BTF does not list.
 func (s *Shape) goesOnBehind(i int) bool {
 	m := &s.Members[i]
 	return int64(s.Size)-int64(m.Offset)-int64(m.Width()) >= PointerSize

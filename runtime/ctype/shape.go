@@ -37,6 +37,7 @@ type Shape struct {
 	Len     int         // Array: number of elements; 0 is a flexible array
 	Members []Member    // Struct, Union, Section
 	Values  []EnumValue // Enum, in declaration order
+	Cut     bool        // Section: variables behind its last member are left out
 
 	// Tags are the BTF type tags of a Pointer, outermost first, as the C
 	// source spells them: "kptr", "percpu_kptr", "user", "rcu", "arena", ...

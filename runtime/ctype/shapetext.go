@@ -20,6 +20,8 @@ import (
 //		48:0+1  kthread u32
 //	section .data     24
 //		0 size 10  first  struct flex
+//	section .rodata   40 cut
+//		8       slices  [2]u64
 //	enum    policy    4
 //		0  POLICY_NORMAL
 //	typedef u32       unsigned int
@@ -197,6 +199,9 @@ func (w *Writer) define(b *strings.Builder, s *Shape) {
 		fmt.Fprintf(b, "\t%d", s.Size)
 		if s.Signed {
 			b.WriteString("\tsigned")
+		}
+		if s.Cut {
+			b.WriteString("\tcut")
 		}
 	}
 	b.WriteString("\n")
@@ -419,6 +424,7 @@ func (p *shapeParser) parseBody(s *Shape, columns []string) error {
 	}
 	s.Size = size
 	s.Signed = len(columns) > 1 && columns[1] == "signed"
+	s.Cut = len(columns) > 1 && columns[1] == "cut" && s.Kind == KindSection
 	return checkScalar(s)
 }
 

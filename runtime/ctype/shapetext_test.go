@@ -43,6 +43,7 @@ func TestShapesKeepWhatTextCouldConfuse(t *testing.T) {
 		"a 32-bit pointer":            {Kind: ctype.KindPointer, Size: 4, Tags: []string{"user"}, Elem: void},
 		"a pointer to an array":       {Kind: ctype.KindPointer, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindArray, Len: 2, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4}}},
 		"a static variable with tags": {Kind: ctype.KindSection, Name: ".bss", Size: 4, Members: []ctype.Member{{Name: "x", Static: true, Tags: []string{"static", "a b"}, Type: &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4}}}},
+		"a section without its end":   {Kind: ctype.KindSection, Name: ".rodata", Size: 11, Cut: true, Members: []ctype.Member{{Name: "x", Type: &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4}}}},
 		"a declaration":               {Kind: ctype.KindFwd, Name: "cgroup"},
 		"a function":                  {Kind: ctype.KindPointer, Size: 8, Elem: &ctype.Shape{Kind: ctype.KindFunc}},
 		"a negative enumerator":       {Kind: ctype.KindEnum, Name: "e", Size: 4, Signed: true, Values: []ctype.EnumValue{{"MINUS", ^uint64(0)}}},

@@ -354,9 +354,9 @@ int	int	4	signed
 fwd	list_head
 int	unsigned long long	8
 int	unsigned int	4
-section	.data	17
+section	.data	17	cut
 	0 static	repeats_enqueue.state	[8]char
-section	.rodata	47
+section	.rodata	47	cut
 	25 static	mode	[5]char
 section	.bss	56
 	0	seen_state	u64
