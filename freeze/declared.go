@@ -34,7 +34,7 @@ func (p *programs) nameMaps(all []*bpfmap.Map) {
 	for _, prog := range programs {
 		prog.match(owned[prog], func(m *bpfmap.Map, d *definition) {
 			p.defined[m] = defined{prog, d}
-			if len(d.name) > maxName {
+			if len(d.name) > maxName && cut(d.name) == m.Name {
 				m.Name = d.name
 			}
 		})
@@ -96,7 +96,8 @@ func (p *programs) owner(m *bpfmap.Map, programs []*program, all []*bpfmap.Map) 
 	var best *program
 	var nearest uint32
 	for _, prog := range programs {
-		if !slices.ContainsFunc(prog.definitions, func(d *definition) bool { return cut(d.name) == cut(m.Name) && d.fits(m) }) {
+		mayBe := func(d *definition) bool { return d.isCalled(m.Name) && d.fits(m) && !p.hasSection(prog, d, all) }
+		if !slices.ContainsFunc(prog.definitions, mayBe) {
 			continue
 		}
 		if d := p.distance(prog, m, all); best == nil || d < nearest {
@@ -104,6 +105,14 @@ func (p *programs) owner(m *bpfmap.Map, programs []*program, all []*bpfmap.Map) 
 		}
 	}
 	return best
+}
+
+// hasSection tells whether a program's section is there with its type: then a map
+// that is called like it is another program's.
+func (p *programs) hasSection(prog *program, d *definition, all []*bpfmap.Map) bool {
+	return d.section != nil && slices.ContainsFunc(all, func(m *bpfmap.Map) bool {
+		return m.BTF.Addr != 0 && p.known[m.BTF] == prog && m.ValueType == uint32(d.valueID)
+	})
 }
 
 // distance is how far a map's id is from the next one of a program's.
@@ -130,7 +139,7 @@ func (p *program) match(all []*bpfmap.Map, found func(*bpfmap.Map, *definition))
 	for name, alike := range named {
 		var defs []*definition
 		for _, d := range p.definitions {
-			if cut(d.name) == name {
+			if d.isCalled(name) {
 				defs = append(defs, d)
 			}
 		}

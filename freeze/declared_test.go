@@ -17,6 +17,16 @@ func made(id uint32, name string, typ runtime.MapType, valueSize int) *bpfmap.Ma
 	return &bpfmap.Map{Map: runtime.Map{ID: id, Name: name, Type: typ, KeySize: 4, ValueSize: valueSize}}
 }
 
+func specOf(t *testing.T, types ...ebtf.Type) *ebtf.Spec {
+	b, err := ebtf.NewBuilder(types, nil)
+	require.NoError(t, err)
+	raw, err := b.Marshal(nil, nil)
+	require.NoError(t, err)
+	spec, err := ebtf.LoadSpecFromReader(bytes.NewReader(raw))
+	require.NoError(t, err)
+	return spec
+}
+
 func TestMapsOfOneNameAreToldApart(t *testing.T) {
 	const short = "tasks_per_domai"
 	define := func(end string, typ runtime.MapType, valueSize int) *definition {
@@ -74,6 +84,58 @@ func TestDefinitionsThatAreNoneAreLeftOut(t *testing.T) {
 	}, got)
 }
 
+// libbpf drops the type of a section that it makes larger and whose last variable is no
+// array.
+func TestSectionsWithoutATypeAreFoundInTheBTF(t *testing.T) {
+	const btfAddr = 0xffff_8880_0000_1000
+	section := func(name string, size uint32) *ebtf.Datasec {
+		number := &ebtf.Var{Name: "v", Type: &ebtf.Int{Name: "int", Size: 4}, Linkage: ebtf.GlobalVar}
+		return &ebtf.Datasec{Name: name, Size: size, Vars: []ebtf.VarSecinfo{{Type: number, Size: 4}}}
+	}
+	spec := specOf(t, section(".bss", 16), section(".data.statistics_of_all", 24), section(".data.empty", 0))
+	defs := definitions(spec)
+	require.Len(t, defs, 2)
+	bss, long := defs[0], defs[1]
+	of := func(name string, valueSize, entries int, typ runtime.MapType) *bpfmap.Map {
+		m := made(7, name, typ, valueSize)
+		m.MaxEntries = entries
+		return m
+	}
+	typed := of("sched.bss", 16, 1, runtime.MapTypeArray)
+	typed.BTF, typed.ValueType = bpfmap.BTF{Addr: btfAddr}, uint32(bss.valueID)
+	const array = runtime.MapTypeArray
+	for name, row := range map[string]struct {
+		m      *bpfmap.Map
+		others []*bpfmap.Map
+		want   *definition
+	}{
+		"larger":                   {of("sched.bss", 64, 1, array), nil, bss},
+		"whose name is cut":        {of(".data.statistic", 64, 1, array), nil, long},
+		"with the object's name":   {of("sched.data.stat", 64, 1, array), nil, long},
+		"smaller than its types":   {of("sched.bss", 8, 1, array), nil, nil},
+		"of several entries":       {of("sched.bss", 64, 2, array), nil, nil},
+		"no array":                 {of("sched.bss", 64, 1, runtime.MapTypeHash), nil, nil},
+		"of another name":          {of("sched.bssx", 64, 1, array), nil, nil},
+		"of a program that has it": {of("other.bss", 64, 1, array), []*bpfmap.Map{typed}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prog := &program{definitions: defs, decoded: true, spec: spec}
+			p := &programs{known: map[bpfmap.BTF]*program{{Addr: btfAddr}: prog}}
+			p.nameMaps(append([]*bpfmap.Map{row.m}, row.others...))
+			require.Same(t, row.want, p.defined[row.m].definition)
+		})
+	}
+}
+
+func TestSectionsOfVariablesAreDefinitions(t *testing.T) {
+	for name, want := range map[string]bool{
+		".bss": true, ".data": true, ".data.recs": true, ".rodata.x": true,
+		"": false, ".": false, "bss": false, ".bssx": false, ".maps": false, ".kconfig": false, ".addr_space.1": false, "data.": false,
+	} {
+		require.Equal(t, want, isVariables(name), "%q", name)
+	}
+}
+
 func TestStructOpsAreDefinedByTheirVariables(t *testing.T) {
 	ops := &ebtf.Struct{Name: "sched_ext_ops", Size: 8, Members: []ebtf.Member{{Name: "flags", Type: &ebtf.Int{Name: "u64", Size: 8}}}}
 	section := func(name string, vars ...string) *ebtf.Datasec {
@@ -83,14 +145,7 @@ func TestStructOpsAreDefinedByTheirVariables(t *testing.T) {
 		}
 		return s
 	}
-	b, err := ebtf.NewBuilder([]ebtf.Type{
-		section(".struct_ops.link", "operations_of_one", "operations_of_two"), section("?.struct_ops", "operations_of_three"),
-	}, nil)
-	require.NoError(t, err)
-	raw, err := b.Marshal(nil, nil)
-	require.NoError(t, err)
-	spec, err := ebtf.LoadSpecFromReader(bytes.NewReader(raw))
-	require.NoError(t, err)
+	spec := specOf(t, section(".struct_ops.link", "operations_of_one", "operations_of_two"), section("?.struct_ops", "operations_of_three"))
 
 	got := make(map[uint32]string)
 	p := &program{definitions: definitions(spec)}

@@ -2,10 +2,13 @@ package freeze
 
 // This file finds the definitions of maps in a program's BTF: the variables of
 // .maps, as libbpf's macros make them and its loader leaves them in the BTF that
-// the kernel keeps, and those of .struct_ops and its like, which are the values. They have the names in full, and the types of what the kernel
-// keeps no types for.
+// the kernel keeps, those of .struct_ops and its like, which are the values, and the
+// sections of global variables. They have the names in full, and the types of what the
+// kernel keeps no types for.
 
 import (
+	"strings"
+
 	ebtf "github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/btf"
@@ -25,6 +28,7 @@ type definition struct {
 	key, value         ebtf.Type // nil if it does not say
 	valueID            ebtf.TypeID
 	inner              *definition
+	section            *ebtf.Datasec // whose variables are the value; nil if it is none
 }
 
 // definitions lists the maps that a program defines, in their order.
@@ -39,6 +43,7 @@ func definitions(spec *ebtf.Spec) []*definition {
 			all = append(all, structOpsIn(section)...)
 		}
 	}
+	all = append(all, sectionsOf(spec)...)
 	for _, d := range all {
 		if id, err := spec.TypeID(d.value); d.value != nil && err == nil {
 			d.valueID = id
@@ -72,6 +77,40 @@ func structOpsIn(section *ebtf.Datasec) []*definition {
 		}
 	}
 	return all
+}
+
+// sectionsOf lists the sections of variables, each of which is an array of one value.
+func sectionsOf(spec *ebtf.Spec) []*definition {
+	var all []*definition
+	for t, err := range spec.All() {
+		if err != nil {
+			return all // such a type is refused where it is used
+		}
+		if section, ok := t.(*ebtf.Datasec); ok && isVariables(section.Name) && section.Size > 0 {
+			all = append(all, &definition{name: section.Name, typ: runtime.MapTypeArray, keySize: 4, value: section, section: section})
+		}
+	}
+	return all
+}
+
+func isVariables(section string) bool {
+	name, dotted := strings.CutPrefix(section, ".")
+	first, _, _ := strings.Cut(name, ".")
+	return dotted && (first == "bss" || first == "data" || first == "rodata")
+}
+
+// isCalled tells whether the kernel can have a map by that name. libbpf puts as much
+// of the object's name in front of a section's as there is room for; objects have no
+// dots in theirs.
+func (d *definition) isCalled(name string) bool {
+	if cut(d.name) == cut(name) {
+		return true
+	}
+	dot := strings.IndexByte(name, '.')
+	if d.section == nil || dot < 0 {
+		return false
+	}
+	return name[dot:] == d.name || len(name) == maxName && strings.HasPrefix(d.name, name[dot:])
 }
 
 // define reads a definition; it is nil if t is none. What contradicts itself is
@@ -147,15 +186,18 @@ func (d *definition) fits(m *bpfmap.Map) bool {
 	switch {
 	case d.typ != m.Type, d.keySize != 0 && d.keySize != m.KeySize:
 		return false
+	case m.ValueType == 0 && d.section != nil:
+		return m.MaxEntries == 1 && int64(m.ValueSize) >= int64(d.section.Size)
 	case m.ValueType == 0:
 		return d.valueSize == 0 || d.valueSize == m.ValueSize
 	}
 	return d.valueID == 0 || uint32(d.valueID) == m.ValueType
 }
 
-// describe sets the types of what the kernel keeps none for: of keys, of the
-// values of queues and stacks (map_check_btf in kernel/bpf/syscall.c), and of maps
-// that were made without BTF.
+// describe sets the types of what the kernel keeps none for: of keys, of the values
+// of queues and stacks (map_check_btf in kernel/bpf/syscall.c), of maps that were made
+// without BTF, and of sections that libbpf has made larger though they do not end in an
+// array.
 func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	if m.Key == nil && d.key != nil && d.keySize == m.KeySize {
 		if m.Key, err = shapes.Of(d.key); err != nil {
@@ -164,6 +206,9 @@ func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	}
 	if m.Value == nil && d.value != nil && d.valueSize == m.ValueSize && untyped(m) {
 		m.Value, err = shapes.OfMap(d.name, d.value)
+	}
+	if d.section != nil && m.Value == nil {
+		m.Value, err = shapes.Of(d.section)
 	}
 	return err
 }

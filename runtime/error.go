@@ -195,11 +195,15 @@ func (e *NoMatch) Unwrap() error { return e.Cause }
 // NoShape says that a map was created without BTF for one side, so that only
 // its bytes can be read.
 type NoShape struct {
-	Map  string
-	Side string // "key" or "value"
+	Map     string
+	Side    string // "key" or "value"
+	Section bool   // the value is the variables of a section
 }
 
 func (e *NoShape) Error() string {
+	if e.Section {
+		return fmt.Sprintf("the guest has no BTF for the variables of %s: its loader leaves it out, or it is libbpf, and the section was made larger with bpf_map__set_value_size and does not end in an array; read its bytes, or make an array its last variable", e.Map)
+	}
 	return fmt.Sprintf("the guest has no BTF for the %s of %s: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(%[1]s, ...)", e.Side, e.Map)
 }
 

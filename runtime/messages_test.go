@@ -59,6 +59,7 @@ var messages = []error{
 	&ktrt.NoMatch{Map: "tasks", Op: "Find", Len: 1, Keys: []string{"41"}, Cause: &ktrt.FieldNotFound{Requested: "tip", Component: "tip", Type: "struct task_ctx", Available: []string{"tid"}}},
 	&ktrt.NoMatch{Map: "tasks", Op: "MaxBy"},
 	&ktrt.NoShape{Map: "raw", Side: "key"},
+	&ktrt.NoShape{Map: ".data.counts", Side: "value", Section: true},
 	&ktrt.NoEntries{Map: "arena", Type: ktrt.MapTypeArena},
 	&ktrt.NoCapture{},
 	&ktrt.EmptySlot{Map: "per_llc", Index: 3},

@@ -10,6 +10,7 @@
 // source: maps_of_queues.bpf.o digest: sha256:b5a8c4e55a80684c780a189f8dbaabec3fbe1dc10b740445b2dffb1f98603775
 // source: queue_stack.bpf.o digest: sha256:eba066fa49cfb586e776b2267c87128b9733e62baadffd59a9663ff397779041
 // source: resized_data.bpf.o digest: sha256:8acf5c9a1a9985fd2aec07400878f6b34eba705223fb7971c0474779f541dd90
+// source: resized_maps.bpf.o digest: sha256:db97fcb1090c4407c4886b02069b9b529a6464d0880e5254f3213e07a8688bd7
 // source: statics.bpf.o digest: sha256:c9eb7de13b78869aa49a349ca874fc46eefe940e4f3e83b98395ae9601085ac2
 // source: statics_sched.bpf.o digest: sha256:47b504f7d5936fdda3b449aac788d46f4c86b67aa0392593cc187ec3667c3cfe
 // source: typedef_nameless.bpf.o digest: sha256:7e1a98d1fcb77533e16e25f6f325a41460ed2b5823bd3434c6e8d99109d962c6
@@ -720,6 +721,99 @@ type ResizedDataBss struct {
 	Total uint64 // +0 u64 total
 }
 
+// ResizedMapsSnap is a snapshot, read as the state of resized_maps.bpf.o.
+type ResizedMapsSnap struct {
+	binding *ktrt.Binding
+}
+
+// BindResizedMaps reads a snapshot on behalf of a test. The test fails at once if the guest
+// runs another resized_maps.bpf.o than this file was generated from, and whenever a read
+// through what is returned fails, with a message that names the line of the read.
+func BindResizedMaps(tb ktrt.TB, s *ktrt.Snapshot, opts ...ktrt.Option) ResizedMapsSnap {
+	return ResizedMapsSnap{layoutResizedMaps.Bind(tb, s, opts...)}
+}
+
+// OpenResizedMaps reads a snapshot outside of tests. Reads that fail panic with a
+// *ktrt.Error, which ktrt.Try returns.
+func OpenResizedMaps(s *ktrt.Snapshot, opts ...ktrt.Option) (ResizedMapsSnap, error) {
+	binding, err := layoutResizedMaps.Open(s, opts...)
+	return ResizedMapsSnap{binding}, err
+}
+
+// Binding returns what s reads through, for functions such as ktrt.Addr.
+func (s ResizedMapsSnap) Binding() *ktrt.Binding {
+	return s.binding
+}
+
+// Slots is the map slots:
+//
+//	BPF_MAP_TYPE_ARRAY
+//	key: u32
+//	value: struct slot
+//	max_entries: 1
+func (s ResizedMapsSnap) Slots() ktrt.Array[Slot] {
+	return ktrt.NewArray(s.binding, mapResizedMapsSlots, decodeSlot)
+}
+
+// Squares is the map squares:
+//
+//	BPF_MAP_TYPE_HASH
+//	key: u32
+//	value: u64
+//	max_entries: 1
+func (s ResizedMapsSnap) Squares() ktrt.Hash[uint32, uint64] {
+	return ktrt.NewHash(s.binding, mapResizedMapsSquares, decodeUint32, decodeUint64)
+}
+
+// SquaresOfCpus is the map squares_of_cpus:
+//
+//	BPF_MAP_TYPE_PERCPU_HASH
+//	key: u32
+//	value: u64
+//	max_entries: 1
+func (s ResizedMapsSnap) SquaresOfCpus() ktrt.PerCPUHash[uint32, uint64] {
+	return ktrt.NewPerCPUHash(s.binding, mapResizedMapsSquaresOfCpus, decodeUint32, decodeUint64)
+}
+
+// SlotsOfCpus is the map slots_of_cpus:
+//
+//	BPF_MAP_TYPE_PERCPU_ARRAY
+//	key: u32
+//	value: u64
+//	max_entries: 1
+func (s ResizedMapsSnap) SlotsOfCpus() ktrt.PerCPUArray[uint64] {
+	return ktrt.NewPerCPUArray(s.binding, mapResizedMapsSlotsOfCpus, decodeUint64)
+}
+
+// RmOps returns the operations of the struct_ops map rm_ops, as the
+// kernel has them registered: functions have the addresses of trampolines, and
+// members that the guest's kernel lacks are zero.
+func (s ResizedMapsSnap) RmOps() *SchedExtOps {
+	return ktrt.LoadStructOps(s.binding, mapResizedMapsRmOps, decodeSchedExtOps)
+}
+
+// DataLone returns the global variables of .data.lone.
+func (s ResizedMapsSnap) DataLone() *ResizedMapsDataLone {
+	return ktrt.LoadSection(s.binding, sectionResizedMapsDataLone, decodeResizedMapsDataLone)
+}
+
+// Rodata returns the global variables of .rodata.
+func (s ResizedMapsSnap) Rodata() *ResizedMapsRodata {
+	return ktrt.LoadSection(s.binding, sectionResizedMapsRodata, decodeResizedMapsRodata)
+}
+
+// ResizedMapsDataLone holds the 2 variables of .data.lone.
+type ResizedMapsDataLone struct {
+	Lone   Lone   // +0 struct lone lone
+	Behind uint64 // +16 u64 behind
+}
+
+// ResizedMapsRodata holds the variable of .rodata.
+// Left out: the text that only the program itself reads.
+type ResizedMapsRodata struct {
+	Weights [2]uint32 // +0 u32 weights[2]
+}
+
 // StaticsSnap is a snapshot, read as the state of statics.bpf.o.
 type StaticsSnap struct {
 	binding *ktrt.Binding
@@ -907,6 +1001,12 @@ func (v LibbpfTristate) String() string {
 	return ktrt.Unnamed("libbpf_tristate", int64(v))
 }
 
+// Lone is struct lone, 16 bytes.
+type Lone struct {
+	Runs uint64 // +0 u64 runs
+	Last uint32 // +8 u32 last
+}
+
 // Queue is enum queue.
 type Queue uint64
 
@@ -985,6 +1085,12 @@ type Seen struct {
 	Least     int64          // +40 s64 least
 	Text      string         // +48 char text[8]
 	AbsentToo int32          // +56 int absent_too
+}
+
+// Slot is struct slot, 16 bytes.
+type Slot struct {
+	Runs uint64 // +0 u64 runs
+	Last uint32 // +8 u32 last
 }
 
 // StateT is the typedef state_t.
@@ -1569,6 +1675,59 @@ func (f ResizedDataFixture) maps() []any {
 	}
 }
 
+// ResizedMapsFixture is a state of resized_maps.bpf.o, for tests without a guest. What is not given is
+// zero, and a map without entries is empty. Pointers can lead to entries of maps
+// and to values of their own, which are put into the arena.
+type ResizedMapsFixture struct {
+	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+
+	DataLone ResizedMapsDataLone // section .data.lone
+	Rodata   ResizedMapsRodata   // section .rodata
+
+	Slots         []Slot              // map slots
+	Squares       map[uint32]*uint64  // map squares
+	SquaresOfCpus map[uint32][]uint64 // map squares_of_cpus, by key and CPU
+	SlotsOfCpus   [][]uint64          // map slots_of_cpus, by CPU and index
+	RmOps         SchedExtOps         // map rm_ops
+}
+
+// Snapshot returns the fixture as a snapshot. It fails the test if a value does
+// not fit its type in C.
+func (f ResizedMapsFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
+	return layoutResizedMaps.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+}
+
+// Bind reads the fixture on behalf of a test, as BindResizedMaps reads a snapshot.
+func (f ResizedMapsFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) ResizedMapsSnap {
+	return BindResizedMaps(tb, f.Snapshot(tb), opts...)
+}
+
+// Open reads the fixture outside of tests, as OpenResizedMaps reads a snapshot.
+func (f ResizedMapsFixture) Open(opts ...ktrt.Option) (ResizedMapsSnap, error) {
+	s, err := layoutResizedMaps.Fixture(f.CPUs, f.sections(), f.maps())
+	if err != nil {
+		return ResizedMapsSnap{}, err
+	}
+	return OpenResizedMaps(s, opts...)
+}
+
+func (f ResizedMapsFixture) sections() []any {
+	return []any{
+		sectionResizedMapsDataLone: &f.DataLone,
+		sectionResizedMapsRodata:   &f.Rodata,
+	}
+}
+
+func (f ResizedMapsFixture) maps() []any {
+	return []any{
+		mapResizedMapsSlots:         f.Slots,
+		mapResizedMapsSquares:       f.Squares,
+		mapResizedMapsSquaresOfCpus: f.SquaresOfCpus,
+		mapResizedMapsSlotsOfCpus:   f.SlotsOfCpus,
+		mapResizedMapsRmOps:         &f.RmOps,
+	}
+}
+
 // StaticsFixture is a state of statics.bpf.o, for tests without a guest. What is not given is
 // zero, and a map without entries is empty. Pointers can lead to entries of maps
 // and to values of their own, which are put into the arena.
@@ -1790,6 +1949,20 @@ func decodeResizedDataBss(v *ResizedDataBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	v.Total = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
 }
 
+func decodeResizedMapsDataLone(v *ResizedMapsDataLone, vars *ktrt.Vars, d *ktrt.Decoder) {
+	decodeLone(&v.Lone, vars.Bytes(0)[0:16], d)
+	v.Behind = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
+}
+
+func decodeResizedMapsRodata(v *ResizedMapsRodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
+	{
+		b := vars.Bytes(0)
+		for i := range v.Weights {
+			v.Weights[i] = binary.LittleEndian.Uint32(b[4*i : 4*i+4])
+		}
+	}
+}
+
 func decodeStaticsData(v *StaticsData, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	v.Mine = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
 	v.Calls_StaticsA = binary.LittleEndian.Uint32(vars.Bytes(1)[0:4])
@@ -1839,6 +2012,12 @@ func decodeHolderIn(v *HolderIn, raw []byte, _ *ktrt.Decoder) {
 	v.X = b[0]
 }
 
+func decodeLone(v *Lone, raw []byte, _ *ktrt.Decoder) {
+	b := (*[16]byte)(raw)
+	v.Runs = binary.LittleEndian.Uint64(b[0:8])
+	v.Last = binary.LittleEndian.Uint32(b[8:12])
+}
+
 func decodeRec(v *Rec, raw []byte, _ *ktrt.Decoder) {
 	b := (*[16]byte)(raw)
 	v.Runs = binary.LittleEndian.Uint64(b[0:8])
@@ -1880,6 +2059,12 @@ func decodeSeen(v *Seen, raw []byte, _ *ktrt.Decoder) {
 	v.Least = int64(binary.LittleEndian.Uint64(b[40:48]))
 	v.Text = ktrt.String(b[48:56])
 	v.AbsentToo = int32(binary.LittleEndian.Uint32(b[56:60]))
+}
+
+func decodeSlot(v *Slot, raw []byte, _ *ktrt.Decoder) {
+	b := (*[16]byte)(raw)
+	v.Runs = binary.LittleEndian.Uint64(b[0:8])
+	v.Last = binary.LittleEndian.Uint32(b[8:12])
 }
 
 func decodeTaskCtxT(v *TaskCtxT, raw []byte, _ *ktrt.Decoder) {
@@ -1932,6 +2117,7 @@ const (
 	typeVisits
 	typeTotal
 	typeWho
+	typeSlot
 )
 
 // Maps of atomic_global.bpf.o, as accessors refer to them.
@@ -2821,6 +3007,99 @@ typedef	u64	unsigned long long
 int	unsigned long long	8
 section	.bss	8
 	0	total	u64
+struct	sched_ext_ops	232
+	0	select_cpu	*#1
+	8	enqueue	*#2
+	16	dispatch	*#3
+	24	running	*#4
+	32	stopping	*#5
+	40	set_weight	*#6
+	48	init_task	*#7
+	56	cgroup_init	*#8
+	64	cgroup_set_weight	*#9
+	72	init	*#10
+	80	exit	*#11
+	88	flags	u64
+	96	timeout_ms	u32
+	100	name	[128]char
+#1 func	
+#2 func	
+#3 func	
+#4 func	
+#5 func	
+#6 func	
+#7 func	
+#8 func	
+#9 func	
+#10 func	
+#11 func	
+char	char	1	signed
+`
+
+// Maps of resized_maps.bpf.o, as accessors refer to them.
+const (
+	mapResizedMapsSlots = iota
+	mapResizedMapsSquares
+	mapResizedMapsSquaresOfCpus
+	mapResizedMapsSlotsOfCpus
+	mapResizedMapsRmOps
+)
+
+// Sections of resized_maps.bpf.o, as accessors refer to them.
+const (
+	sectionResizedMapsDataLone = iota
+	sectionResizedMapsRodata
+)
+
+// layoutResizedMaps is what resized_maps.bpf.o was when this file was generated;
+// BindResizedMaps compares it with the guest.
+var layoutResizedMaps = ktrt.Layout{
+	Object:  "resized_maps.bpf.o",
+	Package: "cases",
+	Shapes:  shapesResizedMaps,
+	Types: []string{
+		typeSlot:        "struct slot",
+		typeUint64:      "unsigned long long",
+		typeSchedExtOps: "struct sched_ext_ops",
+	},
+	Maps: []ktrt.MapLayout{
+		mapResizedMapsSlots:         {Name: "slots", Type: ktrt.MapTypeArray, Value: "struct slot"},
+		mapResizedMapsSquares:       {Name: "squares", Type: ktrt.MapTypeHash, Key: "u32", Value: "unsigned long long"},
+		mapResizedMapsSquaresOfCpus: {Name: "squares_of_cpus", Type: ktrt.MapTypePerCPUHash, Key: "u32", Value: "unsigned long long"},
+		mapResizedMapsSlotsOfCpus:   {Name: "slots_of_cpus", Type: ktrt.MapTypePerCPUArray, Value: "unsigned long long"},
+		mapResizedMapsRmOps:         {Name: "rm_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+	},
+	Sections: []string{
+		sectionResizedMapsDataLone: "section .data.lone",
+		sectionResizedMapsRodata:   "section .rodata",
+	},
+	Values: []any{
+		typeSlot:        (*Slot)(nil),
+		typeUint64:      (*uint64)(nil),
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionResizedMapsDataLone: (*ResizedMapsDataLone)(nil),
+		sectionResizedMapsRodata:   (*ResizedMapsRodata)(nil),
+	},
+}
+
+const shapesResizedMaps = `
+section	.data.lone	24
+	0	lone	struct lone
+	16	behind	u64
+struct	lone	16
+	0	runs	u64
+	8	last	u32
+typedef	u64	unsigned long long
+typedef	u32	unsigned int
+int	unsigned long long	8
+int	unsigned int	4
+section	.rodata	11	cut
+	0	weights	[2]u32
+struct	slot	16
+	0	runs	u64
+	8	last	u32
 struct	sched_ext_ops	232
 	0	select_cpu	*#1
 	8	enqueue	*#2

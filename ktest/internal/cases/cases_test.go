@@ -62,6 +62,11 @@ var rows = []row{
 	{object: "statics_sched", check: checkStatics},
 	{object: "resized_data", only: "object", check: checkResized(1)},
 	{object: "resized_data", only: "libbpf", args: []string{"3"}, check: checkResized(3)},
+	{object: "resized_maps", only: "object", check: checkResizedMaps(1)},
+	{
+		object: "resized_maps", only: "libbpf", check: checkResizedMaps(5),
+		args: []string{"slots=5", "squares=5", "slots_of_cpus=5", "squares_of_cpus=5", ".data.lone:64"},
+	},
 }
 
 // TestSchedulersHaveTheirRightValues runs each case as ktest loads it and as

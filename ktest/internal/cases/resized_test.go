@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,6 +58,22 @@ func requireResized(t *testing.T, snap *runtime.Snapshot, n int) {
 	var text bytes.Buffer
 	require.NoError(t, dump.JSON(&text, snap))
 	require.Contains(t, text.String(), fmt.Sprintf(`{"runs":%d,"last":%d}]`, recs[n-1].Runs, recs[n-1].Last))
+	requireResizedShown(t, snap, recs)
+}
+
+// requireResizedShown holds the text and the page to all of an array's elements.
+func requireResizedShown(t *testing.T, snap *runtime.Snapshot, recs []cases.Rec) {
+	t.Helper()
+	var text, page bytes.Buffer
+	require.NoError(t, dump.Text(&text, snap, dump.Options{Maps: []string{".data.recs"}, Zeros: true, Width: 200}))
+	require.NoError(t, dump.HTML(&page, snap))
+	var lines, objects []string
+	for _, r := range recs {
+		lines = append(lines, fmt.Sprintf("{runs: %d, last: %d}", r.Runs, r.Last))
+		objects = append(objects, fmt.Sprintf(`{"runs":%d,"last":%d}`, r.Runs, r.Last))
+	}
+	require.Contains(t, text.String(), "recs: ["+strings.Join(lines, ", ")+"]")
+	require.Contains(t, page.String(), `"recs":[`+strings.Join(objects, ",")+`]`)
 }
 
 func TestArraysOfFixturesAreAsLongAsGiven(t *testing.T) {
@@ -73,4 +90,76 @@ func TestArraysOfFixturesAreAsLongAsGiven(t *testing.T) {
 	read, err := runtime.Read(&file)
 	require.NoError(t, err)
 	requireResized(t, read, 3)
+}
+
+// checkResizedMaps reads maps that a loader has given n entries, and a section whose
+// type it has lost by making it larger.
+func checkResizedMaps(n int) func(*testing.T, *ktest.VM, *runtime.Snapshot) {
+	return func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+		s := cases.BindResizedMaps(t, snap)
+		require.Equal(t, [2]uint32{7, 9}, s.Rodata().Weights, "a text is behind it")
+		requireResizedMaps(t, s, n)
+		requireResizedPerCPU(t, s, n)
+		requireLone(t, s, 23)
+
+		require.NoError(t, vm.Write(t.Context(),
+			ktest.Set(s, &s.Slots().At(n-1).Runs, 7), ktest.Set(s, s.SlotsOfCpus().CPU(1).At(n-1), 8), ktest.Set(s, &s.DataLone().Lone.Last, 40)))
+		written := cases.BindResizedMaps(t, vm.Freeze("written"))
+		require.EqualValues(t, 7, written.Slots().At(n-1).Runs)
+		require.EqualValues(t, 8, *written.SlotsOfCpus().CPU(1).At(n - 1))
+		requireLone(t, written, 40)
+	}
+}
+
+func requireResizedMaps(t *testing.T, s cases.ResizedMapsSnap, n int) {
+	t.Helper()
+	snap := s.Binding().Snapshot()
+	require.Equal(t, n, s.Slots().Len())
+	require.Equal(t, n, s.Squares().Len())
+	held, err := snap.Map("slots").Len()
+	require.NoError(t, err)
+	require.Equal(t, n, held)
+	for i := range n {
+		require.Equal(t, cases.Slot{Runs: 100 + uint64(i), Last: uint32(i) + []uint32{7, 9}[i&1]}, *s.Slots().At(i))
+		require.EqualValues(t, i*i, *s.Squares().Get(uint32(i)))
+		requireUint(t, uint64(100+i), snap.Map("slots").At(i).Get("runs"))
+		requireUint(t, uint64(i*i), snap.Map("squares").Lookup(i).Get(""))
+	}
+	var outside *runtime.IndexOutOfRange
+	require.ErrorAs(t, snap.Map("slots").At(n).Err(), &outside)
+}
+
+func requireResizedPerCPU(t *testing.T, s cases.ResizedMapsSnap, n int) {
+	t.Helper()
+	snap := s.Binding().Snapshot()
+	require.Equal(t, n, s.SlotsOfCpus().Len())
+	require.Equal(t, snap.Guest.CPUs, s.SlotsOfCpus().CPUs())
+	require.Equal(t, n, s.SquaresOfCpus().Len())
+	for cpu := range 2 {
+		for i := range n {
+			require.EqualValues(t, 1000*(i+1)+cpu, *s.SlotsOfCpus().CPU(cpu).At(i))
+			require.EqualValues(t, i*i+cpu, *s.SquaresOfCpus().CPU(cpu).Get(uint32(i)))
+			requireUint(t, uint64(1000*(i+1)+cpu), snap.Map("slots_of_cpus").CPU(cpu).At(i).Get(""))
+			requireUint(t, uint64(i*i+cpu), snap.Map("squares_of_cpus").CPU(cpu).Lookup(i).Get(""))
+		}
+	}
+}
+
+// requireLone reads what is left of .data.lone: its variables are where they were.
+func requireLone(t *testing.T, s cases.ResizedMapsSnap, last uint32) {
+	t.Helper()
+	require.Equal(t, cases.ResizedMapsDataLone{Lone: cases.Lone{Runs: 11, Last: last}, Behind: 33}, *s.DataLone())
+	snap := s.Binding().Snapshot()
+	requireUint(t, uint64(last), snap.Var("lone").Get("last"))
+	requireUint(t, 33, snap.Map(".data.lone").At(0).Get("behind"))
+	var text bytes.Buffer
+	require.NoError(t, dump.Text(&text, snap, dump.Options{Maps: []string{".data.lone"}}))
+	require.Contains(t, text.String(), fmt.Sprintf("lone: {runs: 11, last: %d}", last))
+}
+
+func requireUint(t *testing.T, want uint64, v runtime.Value) {
+	t.Helper()
+	got, err := v.Uint64()
+	require.NoError(t, err)
+	require.Equal(t, want, got)
 }

@@ -1,6 +1,7 @@
-/* Loads and attaches a scheduler on libbpf: loader OBJECT [CPUS | maps]. With CPUS it
- * makes .data.recs that long and sets nr_cpus, before the load. With maps it makes
- * another map for each of the hashes of maps_in_hashes, without BTF. */
+/* Loads and attaches a scheduler on libbpf: loader OBJECT [maps | CPUS | MAP=ENTRIES | MAP:BYTES]...
+ * Before the load CPUS makes .data.recs that long and sets nr_cpus, and the next two give a map
+ * that many entries, or values of that many bytes. With maps it makes another map for each of
+ * the hashes of maps_in_hashes, without BTF. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>
@@ -30,12 +31,26 @@ static int put(struct bpf_object *object, const char *hash, enum bpf_map_type ty
   return bpf_map_update_elem(bpf_map__fd(outer), &key, &fd, 0);
 }
 
+static int change(struct bpf_object *object, const char *what) {
+  size_t name = strcspn(what, "=:");
+  struct bpf_map *map;
+  if (!what[name]) return resize(object, atoi(what));
+  bpf_object__for_each_map(map, object) {
+    const char *own = bpf_map__name(map);
+    if (strlen(own) != name || strncmp(own, what, name)) continue;
+    int n = atoi(what + name + 1);
+    return what[name] == '=' ? bpf_map__set_max_entries(map, n) : bpf_map__set_value_size(map, n);
+  }
+  return -1;
+}
+
 int main(int argc, char **argv) {
   struct bpf_object *object = argc > 1 ? bpf_object__open_file(argv[1], NULL) : NULL;
   int maps = argc > 2 && !strcmp(argv[2], "maps");
   struct bpf_map *map;
   if (!object) return fail("open");
-  if (argc > 2 && !maps && resize(object, atoi(argv[2]))) return fail("resize");
+  for (int i = 2; i < argc && !maps; i++)
+    if (change(object, argv[i])) return fail(argv[i]);
   if (bpf_object__load(object)) return fail("load");
   if (maps && (put(object, "tasks_of", BPF_MAP_TYPE_HASH, "more_tasks", 512) || put(object, "totals_of", BPF_MAP_TYPE_ARRAY, "more_totals", 2)))
     return fail("maps");
