@@ -225,6 +225,9 @@ func (f *fixture) addMap(i int, given any) error {
 		f.addRing(m, l, v)
 	case l.Type == MapTypeStructOps && m.Value != nil:
 		return f.addStructOps(m, v)
+	case m.Type == MapTypeArrayOfMaps || m.Type == MapTypeHashOfMaps:
+		m.KeySize, m.ValueSize = cmp.Or(m.KeySize, 4), slotSize
+		f.add(m, 0)
 	case m.Value == nil:
 		m.ValueSize = 8 // not read
 		f.add(m, 0)
@@ -233,7 +236,9 @@ func (f *fixture) addMap(i int, given any) error {
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Slice:
 		f.addPerCPU(m, l.Name, v)
 	case v.Kind() == reflect.Slice:
-		m.KeySize = 4
+		if !m.Type.untypedValues() { // queues and stacks have no keys
+			m.KeySize = 4
+		}
 		t := f.add(m, v.Len())
 		for i := range v.Len() {
 			f.set(t, i, fmt.Sprintf("%s[%d]", l.Name, i), v.Index(i))

@@ -32,6 +32,8 @@ type row struct {
 	args   []string // of the program on libbpf, behind the object
 	only   string   // how it is loaded, "" for both ways
 	check  func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot)
+
+	fixture func(runtime.TB) *runtime.Snapshot // made of nothing, nil for none
 }
 
 var rows = []row{
@@ -54,11 +56,11 @@ var rows = []row{
 	{object: "enum64", check: checkEnum64},
 	{object: "typedef_nameless", check: checkTypedefNameless},
 	{object: "statics", check: checkStaticsOfUnits},
-	{object: "maps_in_hashes", check: checkMapsInHashes(2)},
-	{object: "maps_in_hashes", only: "libbpf", args: []string{"maps"}, check: checkMapsInHashes(3)},
-	{object: "queue_stack", check: checkQueueStack},
-	{object: "maps_of_queues", check: checkMapsOfQueues},
-	{object: "long_names", check: checkLongNames},
+	{object: "maps_in_hashes", check: checkMapsInHashes(2), fixture: cases.MapsInHashesFixture{}.Snapshot},
+	{object: "maps_in_hashes", only: "libbpf", args: []string{"maps"}, check: checkMapsInHashes(3), fixture: cases.MapsInHashesFixture{}.Snapshot},
+	{object: "queue_stack", check: checkQueueStack, fixture: cases.QueueStackFixture{}.Snapshot},
+	{object: "maps_of_queues", check: checkMapsOfQueues, fixture: cases.MapsOfQueuesFixture{}.Snapshot},
+	{object: "long_names", check: checkLongNames, fixture: cases.LongNamesFixture{}.Snapshot},
 	{object: "statics_sched", check: checkStatics},
 	{object: "resized_data", only: "object", check: checkResized(1)},
 	{object: "resized_data", only: "libbpf", args: []string{"3"}, check: checkResized(3)},
@@ -93,7 +95,11 @@ func TestSchedulersHaveTheirRightValues(t *testing.T) {
 				workers, err := vm.Work(ctx, ktest.Sleep, 3)
 				require.NoError(t, err)
 				defer workers.Stop()
-				r.check(t, vm, vm.Freeze("running"))
+				snap := vm.Freeze("running")
+				r.check(t, vm, snap)
+				if r.fixture != nil {
+					requireNothingHidden(t, r.fixture(t), snap)
+				}
 			})
 		}
 	}

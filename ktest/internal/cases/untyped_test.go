@@ -1,6 +1,7 @@
 package cases_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,4 +54,23 @@ func TestNamesThatAreCutStillBind(t *testing.T) {
 	got, err := whole.Map("tasks_per_domain_sum").At(0).Get("").Uint64()
 	require.NoError(t, err)
 	require.EqualValues(t, 11, got)
+}
+
+// requireNothingHidden holds the maps of a fixture to having no type that those of a
+// capture lack, and keys and values of the same sizes.
+func requireNothingHidden(t *testing.T, fixture, capture *runtime.Snapshot) {
+	compared := 0
+	for _, f := range fixture.Maps {
+		i := slices.IndexFunc(capture.Maps, func(m *runtime.Map) bool { return m.Name == f.Name })
+		if i < 0 || f.Type == runtime.MapTypeStructOps {
+			continue // sections are called after the object, and operations are the kernel's
+		}
+		m := capture.Maps[i]
+		compared++
+		require.Equal(t, m.Type, f.Type, f.Name)
+		require.Equal(t, [2]int{m.KeySize, m.ValueSize}, [2]int{f.KeySize, f.ValueSize}, f.Name)
+		require.False(t, f.Key != nil && m.Key == nil, "%s has a type of keys in a fixture only", f.Name)
+		require.False(t, f.Value != nil && m.Value == nil, "%s has a type of values in a fixture only", f.Name)
+	}
+	require.GreaterOrEqual(t, compared, 2)
 }
