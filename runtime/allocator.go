@@ -12,8 +12,9 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Allocator is an arena allocator that hands out objects of one size.
@@ -389,6 +390,19 @@ func (r *reader) isAllocated(s *ctype.Shape, addr uint64) bool {
 	return r.asAllocated(s, addr) != nil
 }
 
+// outgrown is the error for a pointer to an object of an allocator that has less room
+// than what is said to be behind its header; addr is canonical.
+func (s *Snapshot) outgrown(addr uint64, target *ctype.Shape) error {
+	if _, ok := stripTypedefs(target).Payload(); !ok {
+		return nil
+	}
+	a := s.reader().allocators().at[addr]
+	if a == nil || target.Size <= a.Size {
+		return nil
+	}
+	return &Contradiction{Addr: addr, Type: ctype.Spell(target), Found: fmt.Sprintf("%s hands out %d bytes with the header, and the type has %d; say another with -payload, or none", a.Path, a.Size, target.Size)}
+}
+
 // asAllocated returns the struct that is at an address where a pointer leads to
 // an object of an allocator, and the program only declares what that is: the
 // header and the payload. It is nil for anything else.
@@ -415,7 +429,7 @@ func (r *reader) asAllocated(s *ctype.Shape, addr uint64) *ctype.Shape {
 func (a *Allocator) object(name string) *ctype.Shape {
 	half := &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4, Signed: true}
 	behind := a.Payload
-	if behind == nil {
+	if behind == nil || behind.Size > a.Size-allocatedHeader {
 		behind = &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned char", Size: 1}, Len: a.Size - allocatedHeader, Size: a.Size - allocatedHeader}
 	}
 	id := &ctype.Shape{Kind: ctype.KindStruct, Size: allocatedHeader, Members: []ctype.Member{{Name: "idx", Type: half}, {Name: "genn", Offset: 4, Type: half}}}

@@ -149,6 +149,22 @@ func TestHeadersSayWhatIsBehindThem(t *testing.T) {
 	require.EqualValues(t, 300, weight)
 }
 
+// What is behind a header is not read into the neighbour's memory.
+func TestNothingIsReadBehindHeadersThatHasNoRoomThere(t *testing.T) {
+	s := allocating(t, nil)
+	large := &ctype.Shape{Kind: ctype.KindStruct, Name: "task_ctx", Size: 24, Members: []ctype.Member{{Name: "weight", Offset: 16, Type: u64}}}
+	header := &ctype.Shape{Kind: ctype.KindStruct, Name: "a_data", Size: 32, Members: []ctype.Member{{Name: "payload", Offset: 8, Type: large, Tags: []string{ctype.PayloadTag}}}}
+	value := *s.Maps[2].Value
+	value.Members = append([]ctype.Member(nil), value.Members...)
+	value.Members[0].Type = &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: header}
+	s.Maps[2].Value = &value
+
+	_, err := s.Map("ctxs").At(0).Get("data.payload.weight").Uint64()
+	var contradiction *Contradiction
+	require.ErrorAs(t, err, &contradiction)
+	require.Equal(t, ".bss.alloc hands out 24 bytes with the header, and the type has 32; say another with -payload, or none", contradiction.Found)
+}
+
 func TestAllocatorsThatAreBrokenSaySo(t *testing.T) {
 	word := binary.LittleEndian.PutUint64
 	for name, row := range map[string]struct {

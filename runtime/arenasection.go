@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // arenaSection is a section of variables that lies in an arena.

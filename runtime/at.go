@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -25,6 +26,10 @@ func LoadAt[T any](b *Binding, addr Address, typ int, decode Decode[T]) *T {
 	raw, captured := b.memory.value(place, bound.shape)
 	if !captured {
 		b.fail(&Error{Op: "At", Path: name, Addr: uint64(addr), Err: &NotCaptured{Addr: uint64(addr), Type: name}})
+		return nil
+	}
+	if err := b.snapshot.outgrown(place, bound.shape); err != nil {
+		b.fail(&Error{Op: "At", Path: name, Addr: uint64(addr), Err: err})
 		return nil
 	}
 	return load(&source{

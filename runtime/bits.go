@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/binary"
+
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 

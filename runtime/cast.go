@@ -3,9 +3,10 @@ package runtime
 import (
 	"cmp"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Cast says that a place in the program's data, which is declared as an

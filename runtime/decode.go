@@ -103,7 +103,7 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 		return known.value.(*T)
 	}
 	raw, captured := b.memory.value(addr, bound.shape)
-	if !captured {
+	if !captured || b.snapshot.outgrown(addr, bound.shape) != nil {
 		return nil
 	}
 	slot := slotFor[T](b, key, bound.shape.Size)

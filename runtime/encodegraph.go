@@ -3,9 +3,10 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file makes the links of the lists and trees of fixtures, as the kernel

@@ -6,12 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file stores snapshots; FORMAT.md describes the format. A file is a

@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"hash/crc32"
 	"slices"
 	"time"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file reads what file.go writes. A file can come from anywhere: every

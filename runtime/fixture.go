@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"net/netip"
 	"reflect"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // FixtureError is a value that a fixture cannot hold, as the guest's type has

@@ -2,8 +2,9 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file makes the records of ring buffers for fixtures.

@@ -2,10 +2,11 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
 	"reflect"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file reads lists and trees of objects that a program has allocated

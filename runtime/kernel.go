@@ -3,9 +3,10 @@ package runtime
 import (
 	"cmp"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // KernelObject is an object in the kernel's memory that the program's data

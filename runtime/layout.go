@@ -2,8 +2,9 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Layout is what generated code was made for: the maps and sections of one

@@ -3,9 +3,10 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"reflect"
 	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Location is where a value of a snapshot lies in the guest: to watch what is

@@ -2,9 +2,10 @@ package runtime
 
 import (
 	"cmp"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"slices"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // memory finds the captured bytes at an address of the guest.

@@ -2,8 +2,9 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file names objects by how they were reached. Nothing of it is recorded

@@ -44,7 +44,8 @@ type Pointee struct {
 	Addr  uint64 // where it leads: Value, or the user address if that leads into an arena
 
 	// Err is nil if the pointer was followed, and otherwise says why the Go
-	// pointer is nil: a [*Null], [*NotCaptured], [*NotFollowed] or [*NotBound].
+	// pointer is nil: a [*Null], [*NotCaptured], [*NotFollowed], [*NotBound] or
+	// [*Contradiction].
 	Err error
 }
 
@@ -102,6 +103,9 @@ func (b *Binding) whyNil(addr uint64, want *ctype.Shape) error {
 		bound := &b.types[t]
 		if bound.shape == nil {
 			return &NotBound{Type: ctype.Spell(target), Reason: bound.why}
+		}
+		if err := b.snapshot.outgrown(addr, bound.shape); err != nil {
+			return err
 		}
 		if _, captured := b.memory.read(addr, bound.shape.Size); captured {
 			return &NotFollowed{Addr: addr, Limit: b.limitReached()}

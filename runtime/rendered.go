@@ -2,9 +2,10 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"strconv"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Rendered is a value with all that is in it, for people: structs and arrays

@@ -3,8 +3,9 @@ package runtime
 import (
 	"bytes"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // RingBuf reads the records that a ring buffer holds and nobody has consumed,

@@ -2,8 +2,9 @@ package runtime
 
 import (
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Slots reads an array whose slots hold objects of the kernel, which a program

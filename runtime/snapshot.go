@@ -1,9 +1,10 @@
 package runtime
 
 import (
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"sync/atomic"
 	"time"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Snapshot is the state of a guest's BPF maps at one moment: raw bytes, copied

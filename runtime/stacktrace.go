@@ -4,8 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"iter"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // StackTraces reads a map of stack traces by their ids, which programs get from

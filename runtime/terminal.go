@@ -1,11 +1,12 @@
 package runtime
 
 import (
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"math"
 	"math/big"
 	"slices"
 	"strconv"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file reads scalars out of values. What each of these methods takes:

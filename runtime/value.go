@@ -259,6 +259,9 @@ func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 	if !ok || addr+offset < addr {
 		return &NotCaptured{Addr: addr, Type: ctype.Spell(target)}
 	}
+	if err := r.snapshot.outgrown(addr+offset, target); err != nil {
+		return err
+	}
 	data, captured := r.memory.value(addr+offset, target)
 	if !captured {
 		return r.memory.missing(pointer, addr+offset, target)

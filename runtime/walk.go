@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"strconv"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file goes through all that is in a value, for programs that show values

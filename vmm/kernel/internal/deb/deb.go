@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-
 	"github.com/mikelolasagasti/xz"
 )
 
