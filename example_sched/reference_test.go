@@ -185,7 +185,7 @@ func TestPeriodicCapturesAreJudged(t *testing.T) {
 		series.StrictlyIncreasing(done),
 		series.RateWithin(done, 1, 1e9),
 		series.SteadyWithin(cpus, 0, 0),
-		series.ConvergesTo(cpus, 2, 0, time.Second),
+		series.ConvergesTo(cpus, 2, 0, captures[2].Elapsed),
 		series.AlwaysTrue(series.Of(samples, func(s examplesched.Snap) bool { return s.Bss().NrEnqueued >= s.Bss().NrDispatched })),
 		series.RatioWithin(done, enqueued, 0.5, 1),
 		series.Each(cpus).Between(1, 2),

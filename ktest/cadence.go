@@ -27,7 +27,8 @@ type Cadence struct {
 	Name string
 }
 
-// minSpacing is the least time between two captures of a cadence.
+// minSpacing is the least time between two captures of a cadence, as planned. Of captures
+// that are late half of it is left, so that lateness does not add up.
 const minSpacing = 100 * time.Millisecond
 
 // maxTimeouts is how many captures in a row may time out before a cadence is
@@ -133,7 +134,8 @@ var errStopped = errors.New("the cadence was stopped")
 // are in [VM.Captures]; their Due says when they were to be made, on the VM's
 // clock, which stands still with the guest.
 //
-// A capture that is due while no scheduler is attached is made when one is,
+// A capture that is late, on a busy host, is followed by the next no sooner than 50 ms
+// later. A capture that is due while no scheduler is attached is made when one is,
 // and left out if the next one is due before. If the guest cannot be captured
 // twice in a row in the time that takes at most (Timeouts.Capture), or if it is
 // no more, the cadence is given up. So it is when the scheduler ends without having
@@ -175,12 +177,13 @@ func (p *Periodic) run() {
 	defer close(p.done)
 	defer p.stop(errStopped)
 	timeouts := 0
+	var last time.Duration // when the capture before was over
 	for i := 0; ; i++ {
 		due, ok := p.cadence.due(i)
 		if !ok {
 			return
 		}
-		err := p.sleep(p.start + due)
+		err := p.sleep(apart(p.start+due, last))
 		if err != nil {
 			p.end(err)
 			return
@@ -190,6 +193,7 @@ func (p *Periodic) run() {
 			return
 		}
 		err = p.capture(i)
+		last = p.vm.Elapsed()
 		if errors.Is(err, context.DeadlineExceeded) && p.ctx.Err() == nil {
 			timeouts++
 		} else {
@@ -203,6 +207,16 @@ func (p *Periodic) run() {
 			return
 		}
 	}
+}
+
+// apart returns when a capture is made that is due at a time: later, if the one before
+// it was so late that the guest would have done nothing between the two. last is when
+// that was over, and 0 if there was none.
+func apart(due, last time.Duration) time.Duration {
+	if last == 0 {
+		return due
+	}
+	return max(due, last+minSpacing/2)
 }
 
 // end notes that the cadence has ended before its time.

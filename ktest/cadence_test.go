@@ -35,6 +35,14 @@ func TestCapturesOfACadenceAreEvenlySpacedInsideTheRun(t *testing.T) {
 	}
 }
 
+func TestCapturesThatAreLateLeaveTheGuestTime(t *testing.T) {
+	const ms = time.Millisecond
+	require.Equal(t, 200*ms, apart(200*ms, 0), "the first")
+	require.Equal(t, 300*ms, apart(300*ms, 201*ms), "in time")
+	require.Equal(t, 349*ms, apart(300*ms, 299*ms), "the one before was late")
+	require.Equal(t, 1050*ms, apart(300*ms, 1000*ms), "the one before was later than this")
+}
+
 func TestCadencesThatMakeNoSenseAreRefused(t *testing.T) {
 	for want, c := range map[string]Cadence{
 		"a cadence of N = 0, Every = 0s over 1s: say how many (N) or how often (Every)":                                                   {Over: time.Second},
