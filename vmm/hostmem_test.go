@@ -8,13 +8,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTightestCgroupLimitsMemory(t *testing.T) {
-	root := t.TempDir()
-	write := func(path, text string) {
+// cgroupFiles is a folder for files of the kernel's, and what writes them.
+func cgroupFiles(t *testing.T) (root string, write func(path, text string)) {
+	root = t.TempDir()
+	return root, func(path, text string) {
 		path = filepath.Join(root, path)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
+}
+
+func TestTightestCgroupLimitsMemory(t *testing.T) {
+	root, write := cgroupFiles(t)
 	write("self", "1:name=systemd:/other\n0::/ci/job\n")
 	write("cgroup/ci/memory.max", "1073741824\n")
 	write("cgroup/ci/memory.current", "805306368\n")
@@ -38,12 +43,7 @@ func TestTightestCgroupOfTheFirstVersionLimitsMemory(t *testing.T) {
 		"both": "4:memory:/ci/job\n0::/user.slice\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := t.TempDir()
-			write := func(path, text string) {
-				path = filepath.Join(root, path)
-				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-				require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-			}
+			root, write := cgroupFiles(t)
 			write("self", self)
 			write("cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n") // none
 			write("cgroup/memory/memory.usage_in_bytes", "8053063680\n")
