@@ -39,10 +39,10 @@ func (e *LookupError) Unwrap() error { return e.Err }
 func (e *LookupError) Error() string {
 	if e.Component == "" {
 		names := typeNames(e.spec)
-		return fmt.Sprintf("BTF has no type %s%s", e.Type, didYouMean(e.Type, names))
+		return fmt.Sprintf("BTF has no type %s%s", e.Type, nearest.BareAdvice(e.Type, names))
 	}
 	return fmt.Sprintf("find %s in %s: %v: %s%s%s", e.Path, e.Type, e.Err, e.Component,
-		didYouMean(e.Component, e.Have), listed(e.Have))
+		nearest.BareAdvice(e.Component, e.Have), listed(e.Have))
 }
 
 func listed(names []string) string {
@@ -305,15 +305,6 @@ func sizeof(t btf.Type) (int, error) {
 		return 0, &FormatError{Offset: -1, Type: Spell(t), Rule: err.Error()}
 	}
 	return n, nil
-}
-
-// didYouMean returns "; did you mean x?" if a name is close to what was asked
-// for.
-func didYouMean(name string, names []string) string {
-	if n := nearest.Name(name, names); n != "" {
-		return fmt.Sprintf("; did you mean %s?", n)
-	}
-	return ""
 }
 
 // typeNames returns the names of the types that members can be looked up in.

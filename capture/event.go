@@ -92,10 +92,7 @@ func (e *NotCaptured) Error() string {
 	if len(e.Available) == 0 {
 		return fmt.Sprintf("no capture is called %q: nothing has been captured", e.Requested)
 	}
-	s := fmt.Sprintf("no capture is called %q", e.Requested)
-	if near := nearest.Name(e.Requested, e.Available); near != "" {
-		s += fmt.Sprintf(" (did you mean %q?)", near)
-	}
+	s := fmt.Sprintf("no capture is called %q", e.Requested) + nearest.Hint(e.Requested, e.Available)
 	const shown = 12
 	s += fmt.Sprintf("; there are %q", e.Available[:min(shown, len(e.Available))])
 	if more := len(e.Available) - shown; more > 0 {

@@ -78,7 +78,7 @@ func (b *builder) collectKernel() error {
 	}
 	for name := range fields {
 		if b.prune.fwds[name] == nil {
-			b.missFields(name, fields[name], fmt.Errorf("-fields %s: no pointer in the object's data leads to struct %s%s", name, name, didYouMean(name, slices.Sorted(maps.Keys(b.prune.fwds)))))
+			b.missFields(name, fields[name], fmt.Errorf("-fields %s: no pointer in the object's data leads to struct %s%s", name, name, nearest.BareAdvice(name, slices.Sorted(maps.Keys(b.prune.fwds)))))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.kernel)) {
@@ -434,7 +434,7 @@ func (b *builder) present(path string, s *ctype.Shape, chosen selection) selecti
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		i := slices.Index(names, name)
 		if i < 0 {
-			b.missFields(path+"."+name, chosen[name], fmt.Errorf("-fields: %s has no member %s in the object's BTF%s", path, name, didYouMean(name, names)))
+			b.missFields(path+"."+name, chosen[name], fmt.Errorf("-fields: %s has no member %s in the object's BTF%s", path, name, nearest.BareAdvice(name, names)))
 			continue
 		}
 		has[name] = b.present(path+"."+name, fields[i].Type, chosen[name])
@@ -449,13 +449,4 @@ func (b *builder) missFields(path string, chosen selection, err error) {
 	for name, more := range chosen {
 		b.missFields(path+"."+name, more, err)
 	}
-}
-
-// didYouMean returns "; did you mean x?" if a name is close to what was asked
-// for.
-func didYouMean(name string, names []string) string {
-	if n := nearest.Name(name, names); n != "" {
-		return fmt.Sprintf("; did you mean %s?", n)
-	}
-	return ""
 }

@@ -74,9 +74,9 @@ func matches(pattern string) func(name string) bool {
 
 // near is the end of a message about a name that is none of names.
 func near(name string, names []string) string {
-	switch n := nearest.Name(name, names); {
-	case n != "":
-		return fmt.Sprintf("; did you mean %q?", n)
+	switch advice := nearest.Advice(name, names); {
+	case advice != "":
+		return advice
 	case len(names) == 0:
 		return "; it has none"
 	case len(names) > maxListed:
@@ -168,8 +168,8 @@ func (b *builder) nearType(name string) string {
 			names = append(names, t.TypeName())
 		}
 	}
-	if n := nearest.Name(name, names); n != "" {
-		return fmt.Sprintf("; did you mean %q?", n)
+	if advice := nearest.Advice(name, names); advice != "" {
+		return advice
 	}
 	return fmt.Sprintf("; it defines %d types (bpftool btf dump file %s lists them)", len(names), b.obj.Name)
 }

@@ -199,8 +199,8 @@ func (t *tool) listCasts(a *cast.Analysis, function string) error {
 	names := a.FunctionNames()
 	if function != "" && !slices.Contains(names, function) {
 		hint := "; it has " + strings.Join(names, ", ")
-		if near := nearest.Name(function, names); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
+		if advice := nearest.Advice(function, names); advice != "" {
+			hint = advice
 		}
 		return fmt.Errorf("list function %s: the object has none of that name%s", function, hint)
 	}

@@ -79,14 +79,6 @@ func flagNames(set *flag.FlagSet) []string {
 	return names
 }
 
-// didYouMean is the end of a message about a word that is none of known.
-func didYouMean(word string, known []string) string {
-	if near := nearest.Name(word, known); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
-	}
-	return ""
-}
-
 func didYouMeanFlag(name string, known []string) string {
 	if near := nearest.Name(name, known); near != "" {
 		return "; did you mean -" + near + "?"

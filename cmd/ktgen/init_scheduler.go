@@ -142,9 +142,7 @@ func (s *site) noObject(chosen, rel string) error {
 	advice := "build it first, or leave out -object to get a starter scheduler"
 	if found, err := s.glob("*.bpf.o"); err == nil && len(found) > 0 {
 		advice = "there is " + strings.Join(found, ", ")
-		if near := nearest.Name(rel, found); near != "" {
-			advice += fmt.Sprintf("; did you mean %s?", near)
-		}
+		advice += nearest.BareAdvice(rel, found)
 	}
 	return fmt.Errorf("%s does not exist: %s", chosen, advice)
 }

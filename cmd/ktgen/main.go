@@ -18,6 +18,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // Exit statuses.
@@ -96,7 +98,7 @@ func isHelp(word string) bool { return word == "-h" || word == "-help" || word =
 
 // unknown reports a word that means nothing.
 func (t *tool) unknown(what, word string, known []string) error {
-	return t.misused("unknown %s %q%s", what, word, didYouMean(word, known))
+	return t.misused("unknown %s %q%s", what, word, nearest.Advice(word, known))
 }
 
 // misused reports wrong usage.

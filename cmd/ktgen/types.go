@@ -9,6 +9,7 @@ import (
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // types lists the types of a snapshot, or of an object.
@@ -56,7 +57,7 @@ func called(name string, shapes []*ctype.Shape, file string) ([]*ctype.Shape, er
 		}
 	}
 	if found == nil {
-		return nil, fmt.Errorf("print type %s: %s has none of that name%s", name, file, didYouMean(name, known))
+		return nil, fmt.Errorf("print type %s: %s has none of that name%s", name, file, nearest.Advice(name, known))
 	}
 	return found, nil
 }

@@ -56,9 +56,19 @@ func distance(a, b string) int {
 
 // Hint is the end of a message about a name that is not among names: " (did
 // you mean \"weight\"?)", and empty if none is near.
-func Hint(name string, names []string) string {
+func Hint(name string, names []string) string { return advice(name, names, " (did you mean %q?)") }
+
+// Advice is Hint as the end of a list of clauses: "; did you mean \"weight\"?".
+func Advice(name string, names []string) string { return advice(name, names, "; did you mean %q?") }
+
+// BareAdvice is Advice for names that need no quotes: "; did you mean weight?".
+func BareAdvice(name string, names []string) string {
+	return advice(name, names, "; did you mean %s?")
+}
+
+func advice(name string, names []string, format string) string {
 	if near := Name(name, names); near != "" {
-		return fmt.Sprintf(" (did you mean %q?)", near)
+		return fmt.Sprintf(format, near)
 	}
 	return ""
 }
