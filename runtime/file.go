@@ -189,6 +189,7 @@ type (
 		Status    Status         `json:"kernel_status,omitempty"`
 		KernelWhy string         `json:"kernel_reason,omitempty"`
 		Objects   int            `json:"objects,omitempty"` // block: the bytes of Kernel
+		Tables    []fileTable    `json:"tables,omitempty"`
 		Symbols   []fileSymbol   `json:"symbols,omitempty"`
 	}
 	fileScheduler struct { // any bytes
@@ -288,6 +289,7 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	if len(objects) > 0 {
 		f.Objects = e.add(bytes.Join(objects, nil))
 	}
+	f.Tables = e.tables(s.Tables)
 	// Maps can refer to shapes that their program does not list.
 	for i, w := range e.writers {
 		f.Programs[i].Table = e.add([]byte(w.String()))

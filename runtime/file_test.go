@@ -44,6 +44,13 @@ func sampleSnapshot() *Snapshot {
 			{ID: 4, Name: "untyped", Type: MapTypeArray, ValueSize: 1, N: 1, Slots: 1, Stride: 8, Values: []byte{1, 0, 0, 0, 0, 0, 0, 0}, Base: 16, Value: u64},
 			{ID: 5, Name: "broken", Type: MapTypeQueue, Status: Unsupported, Reason: "queues are not read"},
 		},
+		Tables: []*Table{
+			{
+				Name: "tasks", Type: kernelTask(u32), N: 2, Data: []byte{12, 0, 0, 0, 1, 2, 3, 4, 13, 0, 0, 0, 5, 6, 7, 8},
+				Addrs: []uint64{0xffff888000001000, 0}, Status: Truncated, Reason: "2 of 3", Faults: []TableFault{{Record: 1, Reason: "odd"}},
+			},
+			{Name: "queues", Type: kernelTask(u32)},
+		},
 		KernelStatus: Truncated, KernelReason: "3 objects reach the limit",
 		Kernel: []KernelObject{
 			{Addr: 0xffff888000001000, Name: "task_struct", Type: kernelTask(u32), Data: []byte{12, 0, 0, 0, 1, 2, 3, 4}},
@@ -92,6 +99,10 @@ func TestSnapshotsSurviveFiles(t *testing.T) {
 		require.Equal(t, w.Type == nil, g.Type == nil, w.Reason)
 		require.Empty(t, shapetest.Difference(w.Type, g.Type))
 		w.Type, g.Type = nil, nil
+	}
+	for i := range want.Tables {
+		require.Empty(t, shapetest.Difference(want.Tables[i].Type, got.Tables[i].Type))
+		want.Tables[i].Type, got.Tables[i].Type = nil, nil
 	}
 	want.Programs, got.Programs, want.Maps, got.Maps = nil, nil, nil, nil
 	require.Equal(t, want, got)
@@ -167,6 +178,7 @@ func TestDocumentsThatLieAreRefused(t *testing.T) {
 		"negative entries":          `{"maps":[{"n":-1,"slots":1,"stride":8,"value_size":8}]}`,
 		"a shape not there":         `{"maps":[{"key":"struct s"}]}`,
 		"no time":                   `{"taken":"yesterday"}`,
+		"a table without a type":    `{"tables":[{"name":"tasks"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Read(bytes.NewReader(withDocument(document)))

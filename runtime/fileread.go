@@ -126,6 +126,9 @@ func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 		s.Symbols = append(s.Symbols, Symbol{symbol.Addr, symbol.Size, string(symbol.Name)})
 	}
 	slices.SortStableFunc(s.Symbols, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+	if s.Tables, err = d.kernelTables(f.Tables); err != nil {
+		return nil, err
+	}
 	s.Kernel, err = d.kernel(f)
 	return s, err
 }

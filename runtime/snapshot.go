@@ -39,6 +39,10 @@ type Snapshot struct {
 	KernelStatus Status
 	KernelReason string
 
+	// Tables are what the guest's kernel keeps of tasks, CPUs, queues and programs;
+	// see package sched.
+	Tables []*Table
+
 	// Symbols are the functions that stack traces and the operations of
 	// struct_ops have addresses of, ascending by address; see Frame.
 	Symbols []Symbol
