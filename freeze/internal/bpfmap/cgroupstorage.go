@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/freeze/internal/kwalk"
 )
 
 // cgroupStorage copies BPF_MAP_TYPE_CGROUP_STORAGE and
@@ -72,9 +73,9 @@ func (l *cgroupStorage) copy(p *Pass, m *Map) error {
 		return fmt.Errorf("read bpf_cgroup_storage_map.list: %w", err)
 	}
 	node, end := kmem.Addr(first), m.addr+kmem.Addr(l.list)
-	var seen chain
+	var seen kwalk.Chain
 	for node != end && err == nil {
-		if err = seen.next(node); err == nil {
+		if err = seen.Next(node); err == nil {
 			node, err = l.element(p, m, node-kmem.Addr(l.node))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/freeze/internal/kwalk"
 )
 
 // hash copies BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH, their per-CPU kinds and
@@ -158,10 +159,10 @@ func (w *hashWalk) flush() error {
 // bucket copies the elements of one bucket.
 func (w *hashWalk) bucket(b pendingBucket) error {
 	first := w.m.N
-	var seen chain
+	var seen kwalk.Chain
 	node := b.first
 	for node&1 == 0 {
-		if err := seen.next(node); err != nil {
+		if err := seen.Next(node); err != nil {
 			return err
 		}
 		next, err := w.element(node-kmem.Addr(w.node), first)

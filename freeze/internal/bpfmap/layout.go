@@ -1,14 +1,13 @@
 package bpfmap
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	ebtf "github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/freeze/internal/kwalk"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -145,9 +144,4 @@ func (r *resolver) optional(typeName, path string) (kmem.Field, bool) {
 	return kmem.Field{Size: 1}, false
 }
 
-// errCorrupt is the cause of errors about values that no working kernel has.
-var errCorrupt = errors.New("the guest's memory is corrupted, or its kernel is laid out differently than its BTF says")
-
-func corrupt(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, errCorrupt)...)
-}
+func corrupt(format string, args ...any) error { return kwalk.Corrupt(format, args...) }

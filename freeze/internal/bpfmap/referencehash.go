@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/freeze/internal/kwalk"
 )
 
 // referenceHash copies BPF_MAP_TYPE_DEVMAP_HASH and BPF_MAP_TYPE_SOCKHASH:
@@ -83,9 +84,9 @@ func (l *referenceHash) bucket(p *Pass, m *Map, node kmem.Addr) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	var seen chain
+	var seen kwalk.Chain
 	for first := m.N; node != 0; {
-		if err := seen.next(node); err != nil {
+		if err := seen.Next(node); err != nil {
 			return err
 		}
 		if err := p.check(); err != nil {

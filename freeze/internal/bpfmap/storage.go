@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/freeze/internal/kwalk"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -132,12 +133,12 @@ func (l *storage) copy(p *Pass, m *Map) error {
 
 // list copies the elements from the one with the hlist_node at node on.
 func (l *storage) list(p *Pass, m *Map, node kmem.Addr) error {
-	var seen chain
+	var seen kwalk.Chain
 	for node != 0 {
 		if err := p.check(); err != nil {
 			return err
 		}
-		if err := seen.next(node); err != nil {
+		if err := seen.Next(node); err != nil {
 			return err
 		}
 		e := node - kmem.Addr(l.node)
