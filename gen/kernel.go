@@ -4,7 +4,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // kernelTypes returns the names of structs that belong to the kernel: what
@@ -42,7 +42,7 @@ func kernelTypes(obj *object.Object) map[string]bool {
 }
 
 // isFlavor tells whether a type is a program's own view of one of the kernel's.
-func isFlavor(name string) bool { return runtime.EssentialName(name) != name }
+func isFlavor(name string) bool { return ctype.EssentialName(name) != name }
 
 // structOps is BPF_MAP_TYPE_STRUCT_OPS.
 const structOps = 26
@@ -82,7 +82,7 @@ func (k *kernelWalk) visit(t btf.Type) {
 
 func (k *kernelWalk) name(name string, members []btf.Member) {
 	if name != "" {
-		k.names[runtime.EssentialName(name)] = true
+		k.names[ctype.EssentialName(name)] = true
 	}
 	for _, m := range members {
 		k.add(m.Type)

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -99,7 +98,7 @@ func (c *kernelCopy) one(s *ctype.Shape) *ctype.Shape {
 	if s.Name == "" {
 		return s
 	}
-	name := runtime.EssentialName(s.Name)
+	name := ctype.EssentialName(s.Name)
 	key := ctype.Spell(&ctype.Shape{Kind: s.Kind, Name: name})
 	if c.named[key] == nil {
 		all, err := c.from.kernelShape(name)
@@ -145,7 +144,7 @@ func (c *kernelCopy) chooseIn(s *ctype.Shape, some selection) {
 		return
 	}
 	if some == nil && len(u.Fields()) > maxWhole {
-		if some = c.from.accessed[runtime.EssentialName(u.Name)]; len(some) == 0 {
+		if some = c.from.accessed[ctype.EssentialName(u.Name)]; len(some) == 0 {
 			return
 		}
 	}
@@ -260,7 +259,7 @@ func (c *kernelCopy) pointer(u *ctype.Shape) *ctype.Shape {
 	}
 	switch out.Elem.Kind {
 	case ctype.KindStruct, ctype.KindUnion, ctype.KindFwd:
-		out.Elem = c.prune.declared(runtime.EssentialName(targetName(u.Elem)))
+		out.Elem = c.prune.declared(ctype.EssentialName(targetName(u.Elem)))
 	case ctype.KindFunc:
 	default:
 		out.Elem = c.prune.declared("") // void

@@ -304,7 +304,7 @@ func (p *part) flavors(name string) []btf.Type {
 				break // object.Read has parsed them
 			}
 			if isAggregate(t) {
-				essential := runtime.EssentialName(t.TypeName())
+				essential := ctype.EssentialName(t.TypeName())
 				p.byEssentialName[essential] = append(p.byEssentialName[essential], t)
 			}
 		}
@@ -343,7 +343,7 @@ func accessedBy(obj *object.Object) map[string]selection {
 			}
 			t := btf.UnderlyingType(relo.Type)
 			if path := accessPath(t, relo.Access); len(path) > 0 && t.TypeName() != "" {
-				name := runtime.EssentialName(t.TypeName())
+				name := ctype.EssentialName(t.TypeName())
 				if all[name] == nil {
 					all[name] = make(selection)
 				}

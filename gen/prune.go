@@ -3,7 +3,6 @@ package gen
 import (
 	"slices"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -105,7 +104,7 @@ func (p *pruner) pointee(s *ctype.Shape) *ctype.Shape {
 	}
 	switch target.Kind {
 	case ctype.KindStruct, ctype.KindUnion:
-		if p.kernel[runtime.EssentialName(target.Name)] && kernelStruct(target) == "" || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
+		if p.kernel[ctype.EssentialName(target.Name)] && kernelStruct(target) == "" || isKernelPointer(s) && !(p.own[target.Name] && isKptr(s)) {
 			return p.declared(targetName(elem))
 		}
 	case ctype.KindFwd:
@@ -128,7 +127,7 @@ func targetName(s *ctype.Shape) string {
 // declared returns the declaration of a struct, or void if it has no name. One of
 // the kernel's is declared once, whichever of its flavors is meant.
 func (p *pruner) declared(name string) *ctype.Shape {
-	if essential := runtime.EssentialName(name); p.kernel[essential] {
+	if essential := ctype.EssentialName(name); p.kernel[essential] {
 		name = essential
 	}
 	if name == "" {

@@ -316,7 +316,7 @@ func (r *reader) indexAllocated() {
 		return
 	}
 	see := func(pointer *ctype.Shape, addr uint64) {
-		if behind, ok := stripTypedefs(pointer.Elem).Payload(); ok && headers[r.memory.canonical(addr)] != nil {
+		if behind, ok := pointer.Elem.Stripped().Payload(); ok && headers[r.memory.canonical(addr)] != nil {
 			headers[r.memory.canonical(addr)].see(behind.Type)
 		} else if p := payloads[r.memory.canonical(addr)]; p != nil {
 			p.see(pointer.Elem)
@@ -346,7 +346,7 @@ type payload struct {
 }
 
 func (p *payload) see(s *ctype.Shape) {
-	s = stripTypedefs(s)
+	s = s.Stripped()
 	if s.Kind != ctype.KindStruct && s.Kind != ctype.KindUnion || s.Size == 0 || s.Size > p.of.Size-allocatedHeader {
 		return
 	}
@@ -384,7 +384,7 @@ func (r *reader) eachPointer(data []byte, s *ctype.Shape, depth int, see func(po
 // isAllocated tells whether a pointer leads to an object of an allocator, of whose
 // type the program has at most the header.
 func (r *reader) isAllocated(s *ctype.Shape, addr uint64) bool {
-	if _, ok := stripTypedefs(s).Payload(); ok {
+	if _, ok := s.Stripped().Payload(); ok {
 		return r.allocators().at[r.memory.canonical(addr)] != nil
 	}
 	return r.asAllocated(s, addr) != nil
@@ -393,7 +393,7 @@ func (r *reader) isAllocated(s *ctype.Shape, addr uint64) bool {
 // outgrown is the error for a pointer to an object of an allocator that has less room
 // than what is said to be behind its header; addr is canonical.
 func (s *Snapshot) outgrown(addr uint64, target *ctype.Shape) error {
-	if _, ok := stripTypedefs(target).Payload(); !ok {
+	if _, ok := target.Stripped().Payload(); !ok {
 		return nil
 	}
 	a := s.reader().allocators().at[addr]

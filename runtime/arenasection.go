@@ -2,9 +2,9 @@ package runtime
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
@@ -114,34 +114,28 @@ func (s *Snapshot) placeIn(arena *Map, shape *ctype.Shape) (data []byte, addr ui
 	return nil, 0
 }
 
-// findGlobals returns the map that stands for a section of variables in the
-// arena.
-func (b *Binding) findGlobals(want *ctype.Shape) (*Map, error) {
-	var found []*Map
-	chosen := func(m *Map, id uint32) bool {
-		return m.Value != nil && isSection(m, want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))
+// isSection tells whether a map is the global section of that name. Loaders
+// name the map after the section, libbpf with a piece of the object's name in
+// front.
+func isSection(m *Map, name string) bool {
+	if m.Type != MapTypeArray {
+		return false
 	}
-	for _, m := range b.snapshot.Maps {
-		if chosen(m, m.ID) {
-			found = append(found, m)
-		}
+	if m.Value != nil && m.Value.Kind == ctype.KindSection {
+		return m.Value.Name == name
 	}
-	for _, section := range b.snapshot.arenaGlobals() {
-		if chosen(section.m, section.arena.ID) {
-			found = append(found, section.m)
-		}
+	return strings.HasSuffix(m.Name, name)
+}
+
+// checkSection checks that a map can be read as a section.
+func (m *Map) checkSection() error {
+	switch {
+	case m.Status != Complete:
+		return &Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+	case m.Value == nil:
+		return &NoShape{Map: m.Name, Side: "value", Section: true}
+	case m.N != 1 || m.Slots != 1 || m.Value.Kind != ctype.KindSection || m.Value.Size > m.ValueSize:
+		return fmt.Errorf("the snapshot is damaged: section %s has %d entries of %d bytes, and its type %d bytes", m.Name, m.N, m.ValueSize, m.Value.Size)
 	}
-	if len(found) > 1 {
-		found = preferred(found, func(m *Map) bool { return len(m.Value.Members) == len(want.Members) })
-	}
-	switch len(found) {
-	case 0:
-		return nil, errors.New("no arena of the snapshot holds it: there must be one, whose pages were captured, and a program whose BTF describes the section")
-	case 1:
-		if found[0].Status == Failed {
-			return nil, found[0].checkSection()
-		}
-		return found[0], nil
-	}
-	return nil, ambiguousMap(want.Name, found)
+	return m.check()
 }

@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"iter"
-
-	"github.com/ktgen/ktgen/runtime/internal/errtext"
 )
 
 // Array reads a BPF array map, one CPU's part of a per-CPU array, or a large
@@ -144,18 +142,4 @@ func (a Array[V]) whole(op string) {
 	if !a.partial {
 		a.s.require(op)
 	}
-}
-
-// noMatch is the error for a predicate that nothing satisfied.
-func (s *source) noMatch(op string, slot int) *NoMatch {
-	return &NoMatch{Map: s.name, Op: op, Len: s.n, Keys: s.firstKeys()}
-}
-
-// firstKeys names the first entries.
-func (s *source) firstKeys() []string {
-	var keys []string
-	for i := range min(s.n, errtext.MaxListed) {
-		keys = append(keys, s.keyText(i))
-	}
-	return keys
 }

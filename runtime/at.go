@@ -33,7 +33,10 @@ func LoadAt[T any](b *Binding, addr Address, typ int, decode Decode[T]) *T {
 		return nil
 	}
 	return load(&source{
-		b: b, name: fmt.Sprintf("(%s at %v)", name, addr), typ: typ, shape: bound.shape, plan: bound.plan,
-		n: 1, slots: 1, stride: len(raw), size: len(raw), values: raw, addrs: []uint64{place}, single: true,
+		b: b, typ: typ, shape: bound.shape, plan: bound.plan,
+		columns: columns{
+			name: fmt.Sprintf("(%s at %v)", name, addr),
+			n:    1, slots: 1, stride: len(raw), size: len(raw), values: raw, addrs: []uint64{place}, single: true,
+		},
 	}, "At", 0, 0, decode)
 }

@@ -203,17 +203,10 @@ func (b *Binding) bindPointees(c *convert.Comparison, done map[convert.Pair]bool
 	}
 }
 
-func stripTypedefs(s *ctype.Shape) *ctype.Shape {
-	if u := s.Underlying(); u != nil {
-		return u
-	}
-	return s
-}
-
 // bindType binds type t to a shape of the guest.
 func (b *Binding) bindType(c *convert.Comparison, t int, have *ctype.Shape) {
 	bound, want := &b.types[t], b.shapes.types[t]
-	if bound.shape != nil && stripTypedefs(bound.shape) == stripTypedefs(have) {
+	if bound.shape != nil && bound.shape.Stripped() == have.Stripped() {
 		return
 	}
 	if u := have.Underlying(); u == nil || u.Kind == ctype.KindFwd || u.Kind == ctype.KindVoid {
@@ -258,9 +251,6 @@ func (b *Binding) bindByName(c *convert.Comparison, t int) {
 	b.types[t].why = notDefined
 }
 
-// notDefined is why types that the guest has no definition of are not bound.
-const notDefined = "its BTF declares it and does not define it"
-
 // bindDefinition binds a struct or union to what the guest's programs define by
 // its name, if they agree.
 func (b *Binding) bindDefinition(c *convert.Comparison, t int, want *ctype.Shape) {
@@ -282,7 +272,7 @@ func (b *Binding) bindDefinition(c *convert.Comparison, t int, want *ctype.Shape
 
 // payloadOf is what is behind the header that s is, empty if it is none.
 func payloadOf(s *ctype.Shape) string {
-	payload, ok := stripTypedefs(s).Payload()
+	payload, ok := s.Stripped().Payload()
 	if !ok {
 		return ""
 	}
@@ -292,7 +282,7 @@ func payloadOf(s *ctype.Shape) string {
 // allocation is a header with its payload, of which the guest's BTF says no more
 // than what the payload's type is, if that.
 func (b *Binding) allocation(want *ctype.Shape, payload ctype.Member) *ctype.Shape {
-	name := stripTypedefs(payload.Type).Name
+	name := payload.Type.Stripped().Name
 	have, err := b.snapshot.reader().definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name})
 	if err != nil {
 		return want
@@ -342,24 +332,3 @@ func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) 
 	}
 	return nil, ambiguousMap(name, candidates)
 }
-
-// preferred returns the likely ones of maps, or all of them if none is.
-func preferred(maps []*Map, likely func(*Map) bool) []*Map {
-	var chosen []*Map
-	for _, m := range maps {
-		if likely(m) {
-			chosen = append(chosen, m)
-		}
-	}
-	if len(chosen) == 0 {
-		return maps
-	}
-	return chosen
-}
-
-// maxMapName is the length of the names that the kernel keeps
-// (BPF_OBJ_NAME_LEN less the NUL).
-const maxMapName = 15
-
-// kernelName is a map's name as the kernel keeps it.
-func kernelName(name string) string { return name[:min(len(name), maxMapName)] }

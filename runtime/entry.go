@@ -43,7 +43,7 @@ func (e *Entry) value() Value {
 	if err != nil {
 		return v.failed("Get", err)
 	}
-	data, addr, ok := e.m.source.value(e.entry, e.slot)
+	data, addr, ok := e.m.columns.value(e.entry, e.slot)
 	if !ok {
 		return v.failed("Get", e.m.unreadable(e.slot))
 	}
@@ -52,14 +52,6 @@ func (e *Entry) value() Value {
 		v.data = data[:shape.Extent(data):shape.Extent(data)]
 	}
 	return v
-}
-
-// unreadable is the error for a value that the guest had no memory for.
-func (s *source) unreadable(slot int) error {
-	if s.slots > 1 {
-		return &PerCPUSlot{Map: s.name, CPU: slot, Len: s.slots, Unmapped: true}
-	}
-	return &Unreadable{}
 }
 
 // Key returns the entry's key: for arrays the number of the entry, for task
@@ -168,4 +160,29 @@ func (e Entry) failed(op string, err error) Entry {
 	failure := &Error{Op: op, Path: e.text(false, ""), Err: err}
 	e.seen.note(failure)
 	return Entry{m: e.m, err: failure}
+}
+
+// Inner returns the map that an entry of a map of maps holds, for reading it
+// without generated code.
+func (e Entry) Inner() MapView {
+	v := e.value()
+	if v.err == nil && e.m.m.Type != MapTypeArrayOfMaps && e.m.m.Type != MapTypeHashOfMaps {
+		v = v.failed("Inner", &TypeMismatch{Expected: "a map of maps", Actual: e.m.m.Type.String(), Hint: "Get reads the entry"})
+	}
+	if v.err == nil && len(v.data) != slotSize {
+		v = v.failed("Inner", fmt.Errorf("the snapshot is damaged: its values have %d bytes, and ids %d", len(v.data), slotSize))
+	}
+	if v.err != nil {
+		return MapView{err: v.err}
+	}
+	id := uint32(ctype.IntPlace{Bits: 32, BigEndian: e.m.r.snapshot.Guest.BigEndian}.Load(v.data))
+	if id == 0 {
+		return MapView{err: v.failed("Inner", &EmptySlot{Map: e.m.name, Index: e.entry}).err}
+	}
+	for _, m := range e.m.r.maps {
+		if m.m.ID == id {
+			return m.view()
+		}
+	}
+	return MapView{err: v.failed("Inner", &InnerMapNotFound{ID: id}).err}
 }

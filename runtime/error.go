@@ -326,3 +326,13 @@ func (e *LayoutError) Error() string {
 	fmt.Fprintf(&b, "\nregenerate from the object that the guest runs: go generate (ktgen -object %s -package %s)", e.Object, e.Package)
 	return b.String()
 }
+
+// EmptySlot is asking for the map in a slot that has none.
+type EmptySlot struct {
+	Map   string
+	Index int
+}
+
+func (e *EmptySlot) Error() string {
+	return fmt.Sprintf("slot %d of %s is empty: ID and All tell which are not", e.Index, e.Map)
+}

@@ -21,12 +21,6 @@ func NewHash[K comparable, V any](b *Binding, i int, key Decode[K], decode Decod
 	return Hash[K, V]{m: m, keys: indexKeys(m, key), decode: decode}
 }
 
-// keyIndex finds the entries of a map by their decoded keys.
-type keyIndex[K comparable] struct {
-	keys    []K
-	entries map[K]int32 // the entry, or -n for n entries with that key
-}
-
 // lazyIndex holds a map's keyIndex from its first use on.
 type lazyIndex struct {
 	once  sync.Once
@@ -57,17 +51,6 @@ func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyIndex[K], erro
 		x.add(x.keys[i], int32(i))
 	}
 	return x, d.err
-}
-
-func (x *keyIndex[K]) add(key K, entry int32) {
-	switch at, exists := x.entries[key]; {
-	case !exists:
-		x.entries[key] = entry
-	case at >= 0:
-		x.entries[key] = -2
-	default:
-		x.entries[key] = at - 1
-	}
 }
 
 // Len returns the number of entries.

@@ -76,7 +76,7 @@ func (l *Layout) parseShapes() (*shapes, error) {
 	}
 	p.numbers = make(map[*ctype.Shape]int, len(p.types))
 	for i, s := range p.types {
-		p.numbers[stripTypedefs(s)] = i
+		p.numbers[s.Stripped()] = i
 	}
 	if p.sections, err = table.Resolve(l.Sections); err != nil {
 		return nil, err
@@ -105,6 +105,6 @@ func (l *Layout) parseShapes() (*shapes, error) {
 
 // number returns which of the layout's types a shape is.
 func (p *shapes) number(s *ctype.Shape) (typ int, ok bool) {
-	typ, ok = p.numbers[stripTypedefs(s)]
+	typ, ok = p.numbers[s.Stripped()]
 	return typ, ok
 }

@@ -55,57 +55,6 @@ func (*NoLocation) Error() string {
 	return "the snapshot does not say where in the guest's memory it was, as those of fixtures do not: writes and watches need a value that was read out of a guest"
 }
 
-// kernel returns the kernel's address for one that is canonical.
-func (m *memory) kernel(addr uint64) uint64 {
-	if kernel, ok := m.arenas.ToKernel(addr); ok {
-		return kernel
-	}
-	return addr
-}
-
-// find returns the entry and the slot of the value that has the byte at an
-// address. For arenas it tells only whether the address is in a page.
-func (m *Map) find(addr uint64) (entry, slot int, ok bool) {
-	for _, e := range m.Extents {
-		if addr-e.Addr < uint64(len(e.Data)) {
-			return 0, 0, true
-		}
-	}
-	if m.N <= 0 || m.Slots <= 0 || m.Stride <= 0 {
-		return 0, 0, false
-	}
-	if m.Addrs == nil {
-		i := (addr - m.Base) / uint64(m.Stride)
-		ok := m.Base != 0 && addr >= m.Base && i < uint64(m.N)*uint64(m.Slots) && (addr-m.Base)%uint64(m.Stride) < uint64(m.ValueSize)
-		return int(i) / m.Slots, int(i) % m.Slots, ok
-	}
-	for i, start := range m.Addrs {
-		if start != 0 && addr >= start && addr-start < uint64(m.ValueSize) {
-			return i / m.Slots, i % m.Slots, true
-		}
-	}
-	return 0, 0, false
-}
-
-// At returns the entry and the slot of the value whose bytes at the kernel's
-// address addr are in the snapshot, size of them; ok is false if they are not.
-// For arenas, whose entry is always 0, it tells whether they are in a page.
-func (m *Map) At(addr uint64, size int) (entry, slot int, ok bool) {
-	if w, ok := m.Window(); ok {
-		if !w.hasKernel(addr) {
-			return 0, 0, false
-		}
-		addr = w.User | (addr - w.Kernel)
-	}
-	last := addr + uint64(max(size, 1)) - 1
-	entry, slot, ok = m.find(addr)
-	if !ok || last < addr {
-		return 0, 0, false
-	}
-	lastEntry, lastSlot, ok := m.find(last)
-	return entry, slot, ok && entry == lastEntry && slot == lastSlot
-}
-
 // AssignError is a value that a place of the guest cannot hold.
 type AssignError struct {
 	Path string // of the member that it does not fit into

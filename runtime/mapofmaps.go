@@ -5,7 +5,6 @@ import (
 	"iter"
 	"sync"
 
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
@@ -190,7 +189,7 @@ func (n *innerMaps) bind(b *Binding, template int, path string, id uint32) (i in
 // should be like.
 func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, error) {
 	l := &b.layout.Maps[template]
-	bound := &boundMap{source: source{b: b, name: path, typ: -1}}
+	bound := &boundMap{source: source{b: b, columns: columns{name: path}, typ: -1}}
 	for _, m := range b.snapshot.Maps {
 		if m.ID == id {
 			bound.m = m
@@ -211,45 +210,10 @@ func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, er
 	return bound, nil
 }
 
-// EmptySlot is asking for the map in a slot that has none.
-type EmptySlot struct {
-	Map   string
-	Index int
-}
-
-func (e *EmptySlot) Error() string {
-	return fmt.Sprintf("slot %d of %s is empty: ID and All tell which are not", e.Index, e.Map)
-}
-
 // InnerMapNotFound is a map that another map refers to and that the snapshot
 // does not hold.
 type InnerMapNotFound struct{ ID uint32 }
 
 func (e *InnerMapNotFound) Error() string {
 	return fmt.Sprintf("the map with id %d, which is in it, is not in the snapshot: it was freed, or left out of the capture", e.ID)
-}
-
-// Inner returns the map that an entry of a map of maps holds, for reading it
-// without generated code.
-func (e Entry) Inner() MapView {
-	v := e.value()
-	if v.err == nil && e.m.m.Type != MapTypeArrayOfMaps && e.m.m.Type != MapTypeHashOfMaps {
-		v = v.failed("Inner", &TypeMismatch{Expected: "a map of maps", Actual: e.m.m.Type.String(), Hint: "Get reads the entry"})
-	}
-	if v.err == nil && len(v.data) != slotSize {
-		v = v.failed("Inner", fmt.Errorf("the snapshot is damaged: its values have %d bytes, and ids %d", len(v.data), slotSize))
-	}
-	if v.err != nil {
-		return MapView{err: v.err}
-	}
-	id := uint32(ctype.IntPlace{Bits: 32, BigEndian: e.m.r.snapshot.Guest.BigEndian}.Load(v.data))
-	if id == 0 {
-		return MapView{err: v.failed("Inner", &EmptySlot{Map: e.m.name, Index: e.entry}).err}
-	}
-	for _, m := range e.m.r.maps {
-		if m.m.ID == id {
-			return m.view()
-		}
-	}
-	return MapView{err: v.failed("Inner", &InnerMapNotFound{ID: id}).err}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
@@ -120,3 +121,10 @@ func (t MapType) untypedValues() bool { return t == MapTypeQueue || t == MapType
 
 // untypedKeys is untypedValues for keys.
 func (t MapType) untypedKeys() bool { return t == MapTypeHashOfMaps || t == MapTypeStackTrace }
+
+// slotSize is the size in bytes of the number of what is in a slot. Values can be
+// larger.
+const slotSize = 4
+
+// slotNumber is what values are without BTF.
+var slotNumber = &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned int", Size: slotSize}

@@ -107,11 +107,7 @@ func decodeObject[V any](s *source, key objectKey, from *origin, raw []byte, dec
 }
 
 func (s *source) failUnreadable(op string, entry, slot int) {
-	var err error = &Unreadable{}
-	if s.slots > 1 {
-		err = &PerCPUSlot{Map: s.name, CPU: slot, Len: s.slots, Unmapped: true}
-	}
-	s.b.fail(&Error{Op: op, Path: s.path(entry, slot), Err: err})
+	s.b.fail(&Error{Op: op, Path: s.path(entry, slot), Err: s.unreadable(slot)})
 }
 
 // sourceReader decodes the values of a source one after another into the same

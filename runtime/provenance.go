@@ -97,7 +97,7 @@ func (w *where) pointee(followed bool) Pointee {
 func (b *Binding) whyNil(addr uint64, want *ctype.Shape) error {
 	target := want.Underlying().Elem
 	for t, s := range b.shapes.types {
-		if target == nil || stripTypedefs(s) != stripTypedefs(target) {
+		if target == nil || s.Stripped() != target.Stripped() {
 			continue
 		}
 		bound := &b.types[t]

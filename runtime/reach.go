@@ -159,21 +159,6 @@ func (w *reachWalk) follow(typ int) (some bool) {
 	return some
 }
 
-// each calls f with the values of a source that are there.
-func (s *source) each(f func(raw []byte)) {
-	n := s.n
-	if s.records != nil {
-		n = len(s.records)
-	}
-	for entry := range n {
-		for slot := range max(s.slots, 1) {
-			if raw, _, ok := s.value(entry, slot); ok {
-				f(raw)
-			}
-		}
-	}
-}
-
 // newLinks finds out which types are worth being followed to.
 func (b *Binding) newLinks() *links {
 	l := &links{

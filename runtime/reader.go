@@ -55,7 +55,7 @@ func (r *reader) all() []*mapReader { return slices.Concat(r.maps, r.sections) }
 
 // mapReader is a captured map with its entries in columns that were checked.
 type mapReader struct {
-	source
+	columns
 	r       *reader
 	m       *Map
 	arena   *Map  // in which m is a section of variables; nil for the snapshot's maps
@@ -68,7 +68,7 @@ type mapReader struct {
 func (r *reader) newMap(m *Map) *mapReader {
 	v := &mapReader{
 		r: r, m: m,
-		source: source{name: m.Name, slots: 1, single: m.Value != nil && m.Value.Kind == ctype.KindSection},
+		columns: columns{name: m.Name, slots: 1, single: m.Value != nil && m.Value.Kind == ctype.KindSection},
 	}
 	v.status = Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
 	v.keys = v.keyName
@@ -110,16 +110,6 @@ func (m *mapReader) checkColumns() error {
 
 // isTaskStorage tells whether entries are known by the pids of tasks.
 func (m *mapReader) isTaskStorage() bool { return m.m.Type == MapTypeTaskStorage }
-
-// incomplete is the error for what cannot be known from a part of the map, nil
-// if the map is whole.
-func (m *mapReader) incomplete() error {
-	if m.status.Status == Complete {
-		return nil
-	}
-	incomplete := m.status
-	return &incomplete
-}
 
 // checkedShape is the shape of one side of a map, once it was checked.
 type checkedShape struct {
@@ -235,3 +225,6 @@ func sameDefinition(a, b *ctype.Shape) bool {
 	q, fits := back.Plan("", b, a)
 	return ok && fits && p == nil && q == nil
 }
+
+// notDefined is why types that the guest has no definition of are not bound.
+const notDefined = "its BTF declares it and does not define it"

@@ -1,8 +1,9 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
@@ -31,7 +32,7 @@ type boundVar struct {
 // bindSection finds section i of the layout and compares its variables, each
 // for itself: a linker moves them as it likes.
 func (b *Binding) bindSection(c *convert.Comparison, i int, want *ctype.Shape) *boundSection {
-	bound := &boundSection{source: source{b: b, name: want.Name, number: -1 - i, typ: -1 - i, single: true}}
+	bound := &boundSection{source: source{b: b, columns: columns{name: want.Name, single: true}, number: -1 - i, typ: -1 - i}}
 	if ctype.IsArenaSection(want.Name) {
 		bound.m, bound.err = b.findGlobals(want)
 	} else {
@@ -96,32 +97,6 @@ func (s *boundSection) bindVar(c *convert.Comparison, want, have ctype.Member, r
 	return v
 }
 
-// isSection tells whether a map is the global section of that name. Loaders
-// name the map after the section, libbpf with a piece of the object's name in
-// front.
-func isSection(m *Map, name string) bool {
-	if m.Type != MapTypeArray {
-		return false
-	}
-	if m.Value != nil && m.Value.Kind == ctype.KindSection {
-		return m.Value.Name == name
-	}
-	return strings.HasSuffix(m.Name, name)
-}
-
-// checkSection checks that a map can be read as a section.
-func (m *Map) checkSection() error {
-	switch {
-	case m.Status != Complete:
-		return &Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
-	case m.Value == nil:
-		return &NoShape{Map: m.Name, Side: "value", Section: true}
-	case m.N != 1 || m.Slots != 1 || m.Value.Kind != ctype.KindSection || m.Value.Size > m.ValueSize:
-		return fmt.Errorf("the snapshot is damaged: section %s has %d entries of %d bytes, and its type %d bytes", m.Name, m.N, m.ValueSize, m.Value.Size)
-	}
-	return m.check()
-}
-
 // Vars are the variables of a section that is being decoded.
 type Vars struct {
 	s *boundSection
@@ -181,10 +156,13 @@ func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
 	bound := &v.s.vars[i]
 	have := bound.have.Underlying()
 	a := &source{
-		b: v.s.b, name: v.s.name + "." + bound.name, typ: typ, shape: have.Elem, plan: v.s.b.types[typ].plan,
+		b: v.s.b, typ: typ, shape: have.Elem, plan: v.s.b.types[typ].plan,
 		number: v.s.number<<16 - i, // apart from those of maps and sections
-		n:      have.Len, slots: 1, stride: have.Elem.Size, size: have.Elem.Size,
-		values: v.b[bound.offset:][:bound.size],
+		columns: columns{
+			name: v.s.name + "." + bound.name,
+			n:    have.Len, slots: 1, stride: have.Elem.Size, size: have.Elem.Size,
+			values: v.b[bound.offset:][:bound.size],
+		},
 	}
 	if _, addr, _ := v.s.value(0, 0); addr != 0 {
 		a.base = addr + uint64(bound.offset)
@@ -195,4 +173,36 @@ func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
 func isArray(s *ctype.Shape) bool {
 	u := s.Underlying()
 	return u != nil && u.Kind == ctype.KindArray
+}
+
+// findGlobals returns the map that stands for a section of variables in the
+// arena.
+func (b *Binding) findGlobals(want *ctype.Shape) (*Map, error) {
+	var found []*Map
+	chosen := func(m *Map, id uint32) bool {
+		return m.Value != nil && isSection(m, want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))
+	}
+	for _, m := range b.snapshot.Maps {
+		if chosen(m, m.ID) {
+			found = append(found, m)
+		}
+	}
+	for _, section := range b.snapshot.arenaGlobals() {
+		if chosen(section.m, section.arena.ID) {
+			found = append(found, section.m)
+		}
+	}
+	if len(found) > 1 {
+		found = preferred(found, func(m *Map) bool { return len(m.Value.Members) == len(want.Members) })
+	}
+	switch len(found) {
+	case 0:
+		return nil, errors.New("no arena of the snapshot holds it: there must be one, whose pages were captured, and a program whose BTF describes the section")
+	case 1:
+		if found[0].Status == Failed {
+			return nil, found[0].checkSection()
+		}
+		return found[0], nil
+	}
+	return nil, ambiguousMap(want.Name, found)
 }

@@ -3,8 +3,6 @@ package runtime
 import (
 	"fmt"
 	"iter"
-
-	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Slots reads an array whose slots hold objects of the kernel, which a program
@@ -28,13 +26,6 @@ func NewSlots(b *Binding, i int) Slots {
 	}
 	return Slots{m: m}
 }
-
-// slotSize is the size in bytes of the number of what is in a slot. Values can be
-// larger.
-const slotSize = 4
-
-// slotNumber is what values are without BTF.
-var slotNumber = &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned int", Size: slotSize}
 
 // Len returns the number of slots.
 func (s Slots) Len() int {

@@ -52,17 +52,3 @@ func (s *Snapshot) Frame(addr Address) Frame {
 	}
 	return f
 }
-
-// FrameOf returns the function that a function pointer of a value points to, or
-// a return address is in.
-func FrameOf(snap Bound, addr Address) Frame { return snap.Binding().snapshot.Frame(addr) }
-
-// Frames returns the places of a stack in the code, innermost first, and fails
-// if there is no stack of that id.
-func (s StackTraces) Frames(id uint32) []Frame {
-	var frames []Frame
-	for _, addr := range s.Get(id) {
-		frames = append(frames, s.m.b.snapshot.Frame(addr))
-	}
-	return frames
-}

@@ -223,7 +223,7 @@ func targetName(s *ctype.Shape) string {
 	}
 	switch u.Kind {
 	case ctype.KindStruct, ctype.KindUnion, ctype.KindFwd:
-		return EssentialName(u.Name)
+		return ctype.EssentialName(u.Name)
 	}
 	return ""
 }

@@ -133,3 +133,24 @@ func (v View) MapByID(id uint32) MapView {
 	}
 	return MapView{err: &Error{Op: "MapByID", Path: path, Err: &MapNotFound{Requested: path, Available: v.names()}}}
 }
+
+// preferred returns the likely ones of maps, or all of them if none is.
+func preferred(maps []*Map, likely func(*Map) bool) []*Map {
+	var chosen []*Map
+	for _, m := range maps {
+		if likely(m) {
+			chosen = append(chosen, m)
+		}
+	}
+	if len(chosen) == 0 {
+		return maps
+	}
+	return chosen
+}
+
+// maxMapName is the length of the names that the kernel keeps
+// (BPF_OBJ_NAME_LEN less the NUL).
+const maxMapName = 15
+
+// kernelName is a map's name as the kernel keeps it.
+func kernelName(name string) string { return name[:min(len(name), maxMapName)] }

@@ -220,7 +220,7 @@ func (x *wholes) typeOf(b *Binding, have *ctype.Shape) (typ int, ok bool) {
 	}
 	typ, known := x.types[have]
 	if !known {
-		typ = b.typeLike(stripTypedefs(have))
+		typ = b.typeLike(have.Stripped())
 		x.types[have] = typ
 	}
 	return typ, typ >= 0
@@ -233,9 +233,9 @@ func (b *Binding) typeLike(have *ctype.Shape) int {
 	for t := range b.types {
 		switch s := b.types[t].shape; {
 		case s == nil:
-		case stripTypedefs(s) == have:
+		case s.Stripped() == have:
 			return t
-		case alike < 0 && have.Name != "" && ctype.Spell(stripTypedefs(s)) == ctype.Spell(have) && s.Size == have.Size:
+		case alike < 0 && have.Name != "" && ctype.Spell(s.Stripped()) == ctype.Spell(have) && s.Size == have.Size:
 			alike = t
 		}
 	}

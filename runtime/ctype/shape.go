@@ -93,6 +93,15 @@ func (s *Shape) Underlying() *Shape {
 	return nil
 }
 
+// Stripped returns the shape behind typedefs, and s itself where they go around in a
+// circle: see Underlying.
+func (s *Shape) Stripped() *Shape {
+	if u := s.Underlying(); u != nil {
+		return u
+	}
+	return s
+}
+
 // maxTypedefs bounds a typedef chain; clang nests a handful.
 const maxTypedefs = 64
 

@@ -6,7 +6,6 @@ import (
 	ebtf "github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/btf"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -219,7 +218,7 @@ const maxObject = 1 << 20
 // Type returns the kernel's struct or union of that name, or that it is a flavor
 // of; nil if there is none or more than one.
 func (p *Planner) Type(name string) *Type {
-	name = runtime.EssentialName(name)
+	name = ctype.EssentialName(name)
 	if name == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package runtime
+package ctype
 
 // EssentialName is the name of a type of the kernel without the flavor that a
 // program has put behind it: task_struct for task_struct___old. Flavors let a program

@@ -1,11 +1,11 @@
-package runtime_test
+package ctype_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func TestEssentialNamesAreThoseOfTheKernel(t *testing.T) {
@@ -21,6 +21,6 @@ func TestEssentialNamesAreThoseOfTheKernel(t *testing.T) {
 		"":                        "",
 		"_":                       "_",
 	} {
-		require.Equal(t, want, runtime.EssentialName(name), name)
+		require.Equal(t, want, ctype.EssentialName(name), name)
 	}
 }

@@ -1,0 +1,165 @@
+package runtime
+
+import (
+	"fmt"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
+)
+
+// boundMap is a map of the layout in the snapshot.
+type boundMap struct {
+	source
+	m       *Map  // nil if it is not there
+	err     error // why it cannot be read; nil if it can
+	key     *convert.Plan
+	keySize int // bytes
+	index   lazyIndex
+}
+
+// bindMap finds map i of the layout and compares its types.
+func (b *Binding) bindMap(c *convert.Comparison, i int) *boundMap {
+	l := &b.layout.Maps[i]
+	bound := &boundMap{source: source{b: b, columns: columns{name: l.Name}, number: i + 1, typ: -1}}
+	if l.Inner {
+		bound.err = &MapNotFound{Requested: l.Name}
+		return bound
+	}
+	if l.Type == MapTypeStructOps && l.Value != "" {
+		b.types[b.shapes.index[l.Value]].why = kernelsOwn
+	}
+	bound.m, bound.err = b.find(l.Name,
+		func(m *Map) bool { return l.fits(m) },
+		func(m *Map) bool { return b.resembles(m, i) })
+	if bound.m == nil {
+		return bound
+	}
+	if bound.m.Type.family() != l.Type.family() {
+		c.Differ("map "+l.Name, l.Type.String(), bound.m.Type.String())
+		return bound
+	}
+	bound.err = bound.take(c, l, b.shapes.keys[i])
+	return bound
+}
+
+// fits tells whether a map can be the one of the layout by its name. One that the
+// kernel has cut short can be another's, and says nothing of a map of another type.
+func (l *MapLayout) fits(m *Map) bool {
+	if m.Name == l.Name {
+		return true
+	}
+	return m.Name == kernelName(l.Name) && m.Type.family() == l.Type.family()
+}
+
+// resembles tells whether a map has the type of map i of the layout, and a
+// value of the same name and size.
+func (b *Binding) resembles(m *Map, i int) bool {
+	l := &b.layout.Maps[i]
+	if m.Type.family() != l.Type.family() {
+		return false
+	}
+	if l.Value == "" || m.Value == nil {
+		return l.Value == "" && m.Value == nil
+	}
+	want := b.shapes.types[b.shapes.index[l.Value]]
+	return ctype.Spell(want.Stripped()) == ctype.Spell(m.Value.Stripped()) && want.Size == m.Value.Size
+}
+
+// take takes over the captured map's columns.
+func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) error {
+	captured := m.m
+	m.status = Incomplete{Map: l.Name, Status: captured.Status, Held: captured.N, Total: captured.Total, Reason: captured.Reason}
+	if captured.Status == Unsupported || captured.Status == Failed && captured.N == 0 {
+		incomplete := m.status
+		return &incomplete
+	}
+	if captured.Type.isRing() {
+		return m.takeRecords(l)
+	}
+	if l.Value == "" && captured.N == 0 {
+		m.slots = max(captured.Slots, 1)
+		return nil
+	}
+	if err := captured.check(); err != nil {
+		return err
+	}
+	m.takeColumns(captured)
+	if err := m.bindKey(c, l, key); err != nil {
+		return err
+	}
+	return m.bindValue(c, l)
+}
+
+// takeRecords takes over the records of a ring buffer. Their type is bound by
+// its name: the kernel keeps none for the map.
+func (m *boundMap) takeRecords(l *MapLayout) error {
+	records := m.b.snapshot.records(m.m)
+	m.hold(records)
+	if l.Value != "" {
+		m.typ = m.b.shapes.index[l.Value]
+	}
+	return records.err
+}
+
+// bindKey compares the keys of a hash map or trie. The keys of arrays are the numbers
+// of their entries, and storage maps have owners instead.
+func (m *boundMap) bindKey(c *convert.Comparison, l *MapLayout, want *ctype.Shape) error {
+	captured := m.m
+	switch captured.Type.family() {
+	case MapTypeTaskStorage, MapTypeCgroupStorage, MapTypeInodeStorage, MapTypeSkStorage:
+		if len(captured.Owners) < m.n {
+			return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.name, len(captured.Owners), m.n)
+		}
+		return nil
+	case MapTypeHash, MapTypePerCPUHash, MapTypeHashOfMaps, MapTypeLPMTrie, MapTypeStackTrace:
+	default:
+		return nil
+	}
+	if m.keySize = captured.KeySize; len(captured.Keys) < m.n*m.keySize {
+		return fmt.Errorf("the snapshot is damaged: map %s has entries without keys", m.name)
+	}
+	if want == nil {
+		return nil
+	}
+	have := captured.Key
+	if have == nil && (l.Inner || captured.Type.untypedKeys()) && want.Size == m.keySize {
+		have = want
+	}
+	if have == nil {
+		return &NoShape{Map: m.name, Side: "key"}
+	}
+	m.key, _ = c.Plan("key of "+m.name, want, have)
+	if have.Size > m.keySize {
+		return fmt.Errorf("its keys have %d bytes, and their type %d", m.keySize, have.Size)
+	}
+	return nil
+}
+
+func (m *boundMap) takeColumns(captured *Map) {
+	m.n, m.slots, m.stride, m.size = captured.N, captured.Slots, captured.Stride, captured.ValueSize
+	m.values, m.addrs, m.base = captured.Values, captured.Addrs, captured.Base
+}
+
+func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {
+	captured := m.m
+	if l.Value == "" {
+		return nil
+	}
+	have, own := captured.Value, m.b.shapes.types[m.b.shapes.index[l.Value]]
+	if have == nil && (l.Inner || captured.Type.untypedValues()) && own.Size == captured.ValueSize {
+		have = own
+	}
+	if have == nil {
+		return &NoShape{Map: l.Name, Side: "value"}
+	}
+	if captured.Type == MapTypeStructOps {
+		return m.bindStructOps(c.BigEndian, l)
+	}
+	m.typ, m.shape = m.b.shapes.index[l.Value], have
+	m.plan, _ = c.Plan("value of "+l.Name, own, have)
+	m.b.bindType(c, m.typ, have)
+	if have.Size > captured.ValueSize {
+		return fmt.Errorf("its values have %d bytes, and their type %d", captured.ValueSize, have.Size)
+	}
+	return nil
+}
