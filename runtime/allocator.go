@@ -75,7 +75,6 @@ type likeKey struct {
 
 func (r *reader) allocators() *allocators {
 	r.allocated.once.Do(func() {
-		r.memory.load(r.snapshot)
 		for _, m := range r.maps {
 			if m.single && m.damaged == nil && m.n > 0 {
 				if shape, err := m.valueShape(); err == nil && shape != nil {
@@ -272,7 +271,7 @@ func (w *treeWalk) object(addr uint64, id int64, inUse bool) error {
 		return err
 	}
 	half := ctype.IntPlace{Bits: 32, BigEndian: w.big}
-	o := AllocatedObject{int32(half.Load(data)), int32(half.Load(data[4:])), w.r.memory.canonical(addr), data}
+	o := AllocatedObject{int32(half.Load(data)), int32(half.Load(data[4:])), w.r.memory().canonical(addr), data}
 	// One that was freed has lost its place.
 	if int64(o.ID) != id && (inUse || o.ID != 0) {
 		w.misplaced = true
@@ -290,7 +289,7 @@ func (w *treeWalk) object(addr uint64, id int64, inUse bool) error {
 
 // at returns size bytes at an address of the arena.
 func (w *treeWalk) at(addr uint64, size int, what string) ([]byte, error) {
-	data, ok := w.r.memory.read(w.r.memory.canonical(addr), size)
+	data, ok := w.r.memory().read(w.r.memory().canonical(addr), size)
 	if !ok {
 		return nil, fmt.Errorf("the %s at %#x was not captured", what, addr)
 	}
@@ -316,9 +315,9 @@ func (r *reader) indexAllocated() {
 		return
 	}
 	see := func(pointer *ctype.Shape, addr uint64) {
-		if behind, ok := pointer.Elem.Stripped().Payload(); ok && headers[r.memory.canonical(addr)] != nil {
-			headers[r.memory.canonical(addr)].see(behind.Type)
-		} else if p := payloads[r.memory.canonical(addr)]; p != nil {
+		if behind, ok := pointer.Elem.Stripped().Payload(); ok && headers[r.memory().canonical(addr)] != nil {
+			headers[r.memory().canonical(addr)].see(behind.Type)
+		} else if p := payloads[r.memory().canonical(addr)]; p != nil {
 			p.see(pointer.Elem)
 		}
 	}
@@ -385,7 +384,7 @@ func (r *reader) eachPointer(data []byte, s *ctype.Shape, depth int, see func(po
 // type the program has at most the header.
 func (r *reader) isAllocated(s *ctype.Shape, addr uint64) bool {
 	if _, ok := s.Stripped().Payload(); ok {
-		return r.allocators().at[r.memory.canonical(addr)] != nil
+		return r.allocators().at[r.memory().canonical(addr)] != nil
 	}
 	return r.asAllocated(s, addr) != nil
 }
@@ -412,7 +411,7 @@ func (r *reader) asAllocated(s *ctype.Shape, addr uint64) *ctype.Shape {
 		return nil
 	}
 	index := r.allocators()
-	a := index.at[r.memory.canonical(addr)]
+	a := index.at[r.memory().canonical(addr)]
 	if a == nil {
 		return nil
 	}

@@ -24,9 +24,8 @@ func (a Arena) Size() int {
 // which programs store it. It fails if they were not captured.
 func (a Arena) Bytes(addr uint64, n int) []byte {
 	b := a.m.b
-	b.memory.load(b.snapshot)
-	at := b.memory.canonical(addr)
-	data, captured := b.memory.read(at, n)
+	at := b.memory().canonical(addr)
+	data, captured := b.memory().read(at, n)
 	if !captured {
 		a.m.fail("Bytes", &NotCaptured{Addr: at, Type: "arena memory"})
 	}

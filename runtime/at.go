@@ -21,9 +21,8 @@ func LoadAt[T any](b *Binding, addr Address, typ int, decode Decode[T]) *T {
 		b.fail(&Error{Op: "At", Path: name, Addr: uint64(addr), Err: &NotBound{Type: name, Reason: bound.why}})
 		return nil
 	}
-	b.memory.load(b.snapshot)
-	place := b.memory.canonical(uint64(addr))
-	raw, captured := b.memory.value(place, bound.shape)
+	place := b.memory().canonical(uint64(addr))
+	raw, captured := b.memory().value(place, bound.shape)
 	if !captured {
 		b.fail(&Error{Op: "At", Path: name, Addr: uint64(addr), Err: &NotCaptured{Addr: uint64(addr), Type: name}})
 		return nil

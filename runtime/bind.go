@@ -28,8 +28,6 @@ type Binding struct {
 	maps     []*boundMap
 	sections []*boundSection
 	types    []boundType
-	memory   memory
-	kernel   kernelIndex
 	inner    innerMaps
 
 	mu          sync.RWMutex // guards what follows
@@ -100,6 +98,8 @@ func (l *Layout) Open(s *Snapshot, opts ...Option) (*Binding, error) {
 	}
 	return b, nil
 }
+
+func (b *Binding) memory() *memory { return b.snapshot.memory() }
 
 // Snapshot returns what is read.
 func (b *Binding) Snapshot() *Snapshot { return b.snapshot }

@@ -53,15 +53,14 @@ func (r *reader) spaceOf(cast *ctype.Shape, addr uint64) ctype.Space {
 	if addr == 0 {
 		return cast.Space // also where it is an offset into the arena
 	}
-	r.memory.load(r.snapshot)
-	canonical := r.memory.canonical(addr)
-	if at, ok := r.memory.span(canonical); ok {
+	canonical := r.memory().canonical(addr)
+	if at, ok := r.memory().span(canonical); ok {
 		return at.space()
 	}
 	switch {
-	case r.memory.inArena(canonical):
+	case r.memory().inArena(canonical):
 		return ctype.SpaceArena
-	case r.kernel.any(r.snapshot, addr):
+	case r.memory().hasKernelObject(addr):
 		return ctype.SpaceKernel
 	}
 	return cast.Space

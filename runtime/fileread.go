@@ -133,7 +133,7 @@ func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 	return s, err
 }
 
-// kernel returns the objects of the kernel, whose bytes follow one another.
+// kernelAddr returns the objects of the kernel, whose bytes follow one another.
 func (d *fileDecoder) kernel(f *fileSnapshot) ([]KernelObject, error) {
 	data, err := d.block(f.Objects)
 	if err != nil {

@@ -49,7 +49,7 @@ func (n *nodes[T]) objects(head *ctype.Shape, first, last Address) iter.Seq[*T] 
 
 func (n *nodes[T]) walk(head *ctype.Shape, first, last uint64) (*graphWalk, error) {
 	b, bound := n.b, &n.b.types[n.typ]
-	w := &graphWalk{mem: &b.memory, bigEndian: b.snapshot.Guest.BigEndian, elem: b.shapes.types[n.typ]}
+	w := &graphWalk{mem: b.memory(), bigEndian: b.snapshot.Guest.BigEndian, elem: b.shapes.types[n.typ]}
 	if bound.shape == nil {
 		return w, &NotBound{Type: ctype.Spell(w.elem), Reason: bound.why}
 	}
@@ -58,7 +58,6 @@ func (n *nodes[T]) walk(head *ctype.Shape, first, last uint64) (*graphWalk, erro
 		return w, &NotBound{Type: ctype.Spell(w.elem), Reason: "it has no member " + n.member + " in the guest"}
 	}
 	w.at = at
-	b.memory.load(b.snapshot)
 	return w, w.walk(head, first, last)
 }
 

@@ -58,8 +58,7 @@ func (v *Value) nodeList(head *ctype.Shape, member *ctype.Member) *nodeList {
 	if !ok {
 		return nil
 	}
-	r.memory.load(r.snapshot)
-	w := graphWalk{mem: &r.memory, bigEndian: r.snapshot.Guest.BigEndian, at: at, elem: elem}
+	w := graphWalk{mem: r.memory(), bigEndian: r.snapshot.Guest.BigEndian, at: at, elem: elem}
 	word := ctype.IntPlace{Bits: 64, BigEndian: w.bigEndian}
 	n := &nodeList{elem: elem}
 	n.err = w.walk(head, word.Load(v.data[:8]), word.Load(v.data[8:16]))
@@ -77,9 +76,9 @@ func (v *Value) enterNode(i int) error {
 		return n.err
 	}
 	addr := n.objects[i]
-	data, captured := r.memory.value(addr, n.elem)
+	data, captured := r.memory().value(addr, n.elem)
 	if !captured {
-		return r.memory.missing(&ctype.Shape{Kind: ctype.KindPointer, Elem: n.elem}, addr, n.elem)
+		return r.memory().missing(&ctype.Shape{Kind: ctype.KindPointer, Elem: n.elem}, addr, n.elem)
 	}
 	v.nodes, v.shape, v.data, v.addr = nil, n.elem, data, addr
 	return nil

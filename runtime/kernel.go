@@ -102,9 +102,9 @@ type kernelIndex struct {
 	objects []*KernelObject // by address and name
 }
 
-// at returns the object of that name at an address, or nil.
-func (x *kernelIndex) at(s *Snapshot, addr uint64, name string) *KernelObject {
-	x.load(s)
+// kernelObject returns the object of that name at an address, or nil.
+func (m *memory) kernelObject(addr uint64, name string) *KernelObject {
+	x := m.kernel.load(m.of)
 	i, ok := slices.BinarySearchFunc(x.objects, addr, func(o *KernelObject, addr uint64) int {
 		return cmp.Or(cmp.Compare(o.Addr, addr), cmp.Compare(o.Name, name))
 	})
@@ -114,9 +114,9 @@ func (x *kernelIndex) at(s *Snapshot, addr uint64, name string) *KernelObject {
 	return x.objects[i]
 }
 
-// any tells whether an object of any name that could be read is at an address.
-func (x *kernelIndex) any(s *Snapshot, addr uint64) bool {
-	x.load(s)
+// hasKernelObject tells whether an object of any name that could be read is at an address.
+func (m *memory) hasKernelObject(addr uint64) bool {
+	x := m.kernel.load(m.of)
 	i, _ := slices.BinarySearchFunc(x.objects, addr, func(o *KernelObject, addr uint64) int { return cmp.Compare(o.Addr, addr) })
 	for ; i < len(x.objects) && x.objects[i].Addr == addr; i++ {
 		if x.objects[i].Fault == FaultNone {
@@ -127,7 +127,7 @@ func (x *kernelIndex) any(s *Snapshot, addr uint64) bool {
 }
 
 // load indexes a snapshot's objects once.
-func (x *kernelIndex) load(s *Snapshot) {
+func (x *kernelIndex) load(s *Snapshot) *kernelIndex {
 	x.once.Do(func() {
 		x.objects = make([]*KernelObject, len(s.Kernel))
 		for i := range s.Kernel {
@@ -137,4 +137,5 @@ func (x *kernelIndex) load(s *Snapshot) {
 			return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name))
 		})
 	})
+	return x
 }

@@ -36,9 +36,8 @@ func LocationOf(snap Bound, p any) Location {
 	if addr == 0 {
 		b.fail(&Error{Op: "LocationOf", Path: path, Err: &NoLocation{}})
 	}
-	b.memory.load(b.snapshot)
-	at := Location{Path: path, Addr: b.memory.kernel(addr), Size: w.size, Shape: w.have}
-	if shown, ok := b.memory.locate(b.memory.canonical(addr)); ok {
+	at := Location{Path: path, Addr: b.memory().kernelAddr(addr), Size: w.size, Shape: w.have}
+	if shown, ok := b.memory().locate(b.memory().canonical(addr)); ok {
 		at.Map = shown.Map
 	}
 	if m := w.member; m != nil {
@@ -130,12 +129,11 @@ func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err 
 		return place, nil, nil, v.fail("AssignInt", v.mismatch("an integer", "", ""))
 	}
 	r := v.root.m.r
-	r.memory.load(r.snapshot)
 	place = Location{
-		Path: v.Path(), Addr: r.memory.kernel(v.addr),
+		Path: v.Path(), Addr: r.memory().kernelAddr(v.addr),
 		Size: len(v.data), Bits: int(v.bits), BitOffset: int(v.first), Shape: v.shape,
 	}
-	if shown, ok := r.memory.locate(r.memory.canonical(v.addr)); ok {
+	if shown, ok := r.memory().locate(r.memory().canonical(v.addr)); ok {
 		place.Map = shown.Map
 	}
 	value, mask, err = place.encode(reflect.ValueOf(number))

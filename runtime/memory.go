@@ -8,9 +8,12 @@ import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
-// memory finds the captured bytes at an address of the guest.
+// memory finds the captured bytes at an address of the guest, and the objects of
+// the kernel. A snapshot has one.
 type memory struct {
+	of     *Snapshot
 	once   sync.Once
+	kernel kernelIndex
 	spans  []span // ascending by start
 	arenas Windows
 	lost   map[uint64]*KernelObject // objects of the program that could not be copied
@@ -26,17 +29,26 @@ type span struct {
 
 func (s *span) end() uint64 { return s.start + uint64(len(s.data)) }
 
-// load indexes a snapshot's memory once.
-func (m *memory) load(s *Snapshot) {
-	m.once.Do(func() {
-		for _, captured := range s.Maps {
-			m.addMap(captured)
-		}
-		for i := range s.Kernel {
-			m.addObject(&s.Kernel[i])
-		}
-		slices.SortStableFunc(m.spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
-	})
+// memory returns the index of the snapshot's memory, which is made at the first call.
+// A copy of a snapshot makes its own.
+func (s *Snapshot) memory() *memory {
+	m := s.indexed.Load()
+	if m == nil || m.of != s {
+		s.indexed.CompareAndSwap(m, &memory{of: s})
+		m = s.indexed.Load()
+	}
+	m.once.Do(m.load)
+	return m
+}
+
+func (m *memory) load() {
+	for _, captured := range m.of.Maps {
+		m.addMap(captured)
+	}
+	for i := range m.of.Kernel {
+		m.addObject(&m.of.Kernel[i])
+	}
+	slices.SortStableFunc(m.spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 }
 
 func (m *memory) addMap(captured *Map) {
@@ -198,8 +210,8 @@ func (m *memory) join(have []byte, next int, end uint64, size int) ([]byte, bool
 	return slices.Concat(append([][]byte{have}, parts...)...), true
 }
 
-// kernel returns the kernel's address for one that is canonical.
-func (m *memory) kernel(addr uint64) uint64 {
+// kernelAddr returns the kernel's address for one that is canonical.
+func (m *memory) kernelAddr(addr uint64) uint64 {
 	if kernel, ok := m.arenas.ToKernel(addr); ok {
 		return kernel
 	}

@@ -99,7 +99,7 @@ func (f *pointerFinder) step(s *ctype.Shape, raw []byte, depth int) (path string
 	if u != nil && u.Size == ctype.PointerSize && len(raw) >= ctype.PointerSize && (u.Kind == ctype.KindPointer || u.Kind == ctype.KindInt) {
 		place := ctype.IntPlace{Bits: 64, BigEndian: f.b.snapshot.Guest.BigEndian}
 		value := place.Load(raw)
-		return "", value != 0 && f.b.memory.canonical(value) == f.addr
+		return "", value != 0 && f.b.memory().canonical(value) == f.addr
 	}
 	path = f.find(s, raw, depth-1)
 	return path, path != ""

@@ -85,8 +85,7 @@ func (w *where) pointee(followed bool) Pointee {
 	if value == 0 {
 		return Pointee{Err: &Null{}}
 	}
-	b.memory.load(b.snapshot)
-	p := Pointee{Value: value, Addr: b.memory.canonical(value)}
+	p := Pointee{Value: value, Addr: b.memory().canonical(value)}
 	if !followed {
 		p.Err = b.whyNil(p.Addr, w.want)
 	}
@@ -107,11 +106,11 @@ func (b *Binding) whyNil(addr uint64, want *ctype.Shape) error {
 		if err := b.snapshot.outgrown(addr, bound.shape); err != nil {
 			return err
 		}
-		if _, captured := b.memory.read(addr, bound.shape.Size); captured {
+		if _, captured := b.memory().read(addr, bound.shape.Size); captured {
 			return &NotFollowed{Addr: addr, Limit: b.limitReached()}
 		}
 	}
-	return b.memory.missing(want.Underlying(), addr, target)
+	return b.memory().missing(want.Underlying(), addr, target)
 }
 
 // limitReached returns the limit of objects if a read has reached it, and 0 if

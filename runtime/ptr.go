@@ -90,7 +90,7 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 		return known.value.(*T), nil
 	}
 	want := b.shapes.types[t.typ]
-	captured := b.kernel.at(b.snapshot, addr, want.Stripped().Name)
+	captured := b.memory().kernelObject(addr, want.Stripped().Name)
 	if captured == nil {
 		return nil, b.snapshot.notCopied(addr, ctype.Spell(want))
 	}

@@ -75,7 +75,7 @@ func (l *links) reach() *reached {
 		}
 	}
 	for addr, typ := range b.wholes.slab {
-		if raw, ok := b.memory.read(addr, b.types[typ].shape.Size); ok {
+		if raw, ok := b.memory().read(addr, b.types[typ].shape.Size); ok {
 			l.follow(raw, l.linksOf(typ), w.found)
 		}
 	}
@@ -134,8 +134,8 @@ func (w *reachWalk) read(addr uint64, size int) (raw []byte, ok bool) {
 	if at := addr - w.near.start; at < uint64(len(w.near.data)) && uint64(size) <= uint64(len(w.near.data))-at {
 		return w.near.data[at:][:size], true
 	}
-	w.near, _ = w.l.b.memory.span(addr)
-	return w.l.b.memory.read(addr, size)
+	w.near, _ = w.l.b.memory().span(addr)
+	return w.l.b.memory().read(addr, size)
 }
 
 // follow follows the objects of a type, and drops those that were not captured. It
@@ -323,5 +323,5 @@ func (l *links) pointer(raw []byte, offset int) (addr uint64, ok bool) {
 	if l.swapped {
 		addr = bits.ReverseBytes64(addr)
 	}
-	return l.b.memory.canonical(addr), true
+	return l.b.memory().canonical(addr), true
 }

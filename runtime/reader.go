@@ -17,8 +17,6 @@ type reader struct {
 	maps     []*mapReader // as Snapshot.Maps
 	sections []*mapReader // of variables in the arena
 	layouts  ctype.Index
-	memory   memory
-	kernel   kernelIndex
 	globals  globals
 	defined  definitions
 	graphs   sync.Map // graphKey to *nodeList
@@ -36,6 +34,8 @@ func (s *Snapshot) reader() *reader {
 	s.dynamic.Store(r)
 	return r
 }
+
+func (r *reader) memory() *memory { return r.snapshot.memory() }
 
 func newReader(s *Snapshot) *reader {
 	r := &reader{snapshot: s}

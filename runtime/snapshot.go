@@ -47,6 +47,7 @@ type Snapshot struct {
 	// struct_ops have addresses of, ascending by address; see Frame.
 	Symbols []Symbol
 
+	indexed atomic.Pointer[memory] // nil before the first read that follows an address
 	dynamic atomic.Pointer[reader] // of reads without generated code; nil before the first
 }
 

@@ -207,7 +207,7 @@ func (v *Value) follow(pointer *ctype.Shape, i int) error {
 	if err == nil || i != 0 {
 		return err
 	}
-	captured := v.root.m.r.kernel.at(v.root.m.r.snapshot, addr, targetName(pointer.Elem))
+	captured := v.root.m.r.memory().kernelObject(addr, targetName(pointer.Elem))
 	if captured == nil {
 		return err
 	}
@@ -253,8 +253,7 @@ func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 			return err
 		}
 	}
-	r.memory.load(r.snapshot)
-	addr = r.memory.canonical(addr)
+	addr = r.memory().canonical(addr)
 	offset, ok := product(i, target.Size)
 	if !ok || addr+offset < addr {
 		return &NotCaptured{Addr: addr, Type: ctype.Spell(target)}
@@ -262,9 +261,9 @@ func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 	if err := r.snapshot.outgrown(addr+offset, target); err != nil {
 		return err
 	}
-	data, captured := r.memory.value(addr+offset, target)
+	data, captured := r.memory().value(addr+offset, target)
 	if !captured {
-		return r.memory.missing(pointer, addr+offset, target)
+		return r.memory().missing(pointer, addr+offset, target)
 	}
 	v.shape, v.data, v.addr, v.heads = target, data, addr+offset, nil
 	return nil

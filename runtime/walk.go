@@ -192,14 +192,13 @@ type Place struct {
 // is the section that it is in; see [Snapshot.Views].
 func (s *Snapshot) Locate(addr uint64) (p Place, ok bool) {
 	r := s.reader()
-	r.memory.load(s)
-	addr = r.memory.canonical(addr)
+	addr = r.memory().canonical(addr)
 	for _, section := range r.sections {
 		if section.n == 1 && addr-section.base < uint64(section.size) {
 			return Place{Map: section.m, CPU: -1, Offset: int(addr - section.base)}, true
 		}
 	}
-	return r.memory.locate(addr)
+	return r.memory().locate(addr)
 }
 
 // locate finds the map that was captured of a canonical address.

@@ -185,7 +185,6 @@ func (x *wholes) index(b *Binding) {
 		return
 	}
 	x.indexed = true
-	b.memory.load(b.snapshot)
 	x.known = make(map[objectKey]*whole)
 	x.fields = make(map[convert.Pair][]fieldPlace)
 	x.owners = make(map[*Map]int)
@@ -320,7 +319,7 @@ func (x *wholes) roots(b *Binding, addr uint64) []objectKey {
 			return x.variable(b, i, addr, s.base)
 		}
 	}
-	s, ok := b.memory.span(addr)
+	s, ok := b.memory().span(addr)
 	if !ok {
 		return nil
 	}
