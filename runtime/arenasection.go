@@ -23,10 +23,10 @@ const firstSectionID = 1 << 31
 // damaged one may each claim all of the arena.
 const maxArenaSections = 16
 
-// arenaGlobals returns the sections of variables in the snapshot's arena, as
+// arenaSections returns the sections of variables in the snapshot's arena, as
 // each program's BTF describes them. One that is not there as a whole has the
 // reason. There are none without an arena, and none of those that have maps.
-func (s *Snapshot) arenaGlobals() []arenaSection {
+func (s *Snapshot) arenaSections() []arenaSection {
 	var arenas []*Map
 	for _, m := range s.Maps {
 		if m.Type == MapTypeArena {
@@ -117,7 +117,7 @@ func (s *Snapshot) placeIn(arena *Map, shape *ctype.Shape) (data []byte, addr ui
 // isSection tells whether a map is the global section of that name. Loaders
 // name the map after the section, libbpf with a piece of the object's name in
 // front.
-func isSection(m *Map, name string) bool {
+func (m *Map) isSection(name string) bool {
 	if m.Type != MapTypeArray {
 		return false
 	}

@@ -258,7 +258,7 @@ func (b *Binding) bindDefinition(c *convert.Comparison, t int, want *ctype.Shape
 		b.bindType(c, t, b.allocation(want, payload))
 		return
 	}
-	have, err := b.snapshot.reader().definition(want)
+	have, err := b.snapshot.definition(want)
 	var notBound *NotBound
 	switch {
 	case errors.As(err, &notBound):
@@ -283,7 +283,7 @@ func payloadOf(s *ctype.Shape) string {
 // than what the payload's type is, if that.
 func (b *Binding) allocation(want *ctype.Shape, payload ctype.Member) *ctype.Shape {
 	name := payload.Type.Stripped().Name
-	have, err := b.snapshot.reader().definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name})
+	have, err := b.snapshot.definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name})
 	if err != nil {
 		return want
 	}
@@ -331,4 +331,18 @@ func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) 
 		return candidates[0], nil
 	}
 	return nil, ambiguousMap(name, candidates)
+}
+
+// preferred returns the likely ones of maps, or all of them if none is.
+func preferred(maps []*Map, likely func(*Map) bool) []*Map {
+	var chosen []*Map
+	for _, m := range maps {
+		if likely(m) {
+			chosen = append(chosen, m)
+		}
+	}
+	if len(chosen) == 0 {
+		return maps
+	}
+	return chosen
 }

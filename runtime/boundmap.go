@@ -83,7 +83,7 @@ func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) e
 	if err := captured.check(); err != nil {
 		return err
 	}
-	m.takeColumns(captured)
+	m.columns.take(captured)
 	if err := m.bindKey(c, l, key); err != nil {
 		return err
 	}
@@ -133,11 +133,6 @@ func (m *boundMap) bindKey(c *convert.Comparison, l *MapLayout, want *ctype.Shap
 		return fmt.Errorf("its keys have %d bytes, and their type %d", m.keySize, have.Size)
 	}
 	return nil
-}
-
-func (m *boundMap) takeColumns(captured *Map) {
-	m.n, m.slots, m.stride, m.size = captured.N, captured.Slots, captured.Stride, captured.ValueSize
-	m.values, m.addrs, m.base = captured.Values, captured.Addrs, captured.Base
 }
 
 func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {

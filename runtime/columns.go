@@ -26,6 +26,12 @@ type columns struct {
 	keys   func(entry int) string
 }
 
+// take makes the entries of a map, which was checked, those of the columns.
+func (c *columns) take(m *Map) {
+	c.n, c.slots, c.stride, c.size = m.N, max(m.Slots, 1), m.Stride, m.ValueSize
+	c.values, c.addrs, c.base = m.Values, m.Addrs, m.Base
+}
+
 // incomplete is the error for what cannot be known from a part of the entries, nil
 // if they are all there.
 func (c *columns) incomplete() error {

@@ -35,8 +35,8 @@ func (n *nodes[T]) objects(head *ctype.Shape, first, last Address) iter.Seq[*T] 
 			slices.Values(n.given)(yield)
 			return
 		}
-		w, err := n.walk(head, uint64(first), uint64(last))
-		for _, addr := range w.objects {
+		addrs, err := n.addrs(head, uint64(first), uint64(last))
+		for _, addr := range addrs {
 			if !yield(LoadAt(n.b, Address(addr), n.typ, n.decode)) {
 				return
 			}
@@ -47,18 +47,17 @@ func (n *nodes[T]) objects(head *ctype.Shape, first, last Address) iter.Seq[*T] 
 	}
 }
 
-func (n *nodes[T]) walk(head *ctype.Shape, first, last uint64) (*graphWalk, error) {
-	b, bound := n.b, &n.b.types[n.typ]
-	w := &graphWalk{mem: b.memory(), bigEndian: b.snapshot.Guest.BigEndian, elem: b.shapes.types[n.typ]}
+// addrs returns the addresses of the objects, and why it is not known what follows.
+func (n *nodes[T]) addrs(head *ctype.Shape, first, last uint64) ([]uint64, error) {
+	b, bound, elem := n.b, &n.b.types[n.typ], n.b.shapes.types[n.typ]
 	if bound.shape == nil {
-		return w, &NotBound{Type: ctype.Spell(w.elem), Reason: bound.why}
+		return nil, &NotBound{Type: ctype.Spell(elem), Reason: bound.why}
 	}
 	at, ok := bound.shape.Underlying().NodeAt(n.member)
 	if !ok {
-		return w, &NotBound{Type: ctype.Spell(w.elem), Reason: "it has no member " + n.member + " in the guest"}
+		return nil, &NotBound{Type: ctype.Spell(elem), Reason: "it has no member " + n.member + " in the guest"}
 	}
-	w.at = at
-	return w, w.walk(head, first, last)
+	return b.memory().nodes(head, elem, at, first, last)
 }
 
 // List is a struct bpf_list_head: a list of objects that the program has

@@ -58,11 +58,9 @@ func (v *Value) nodeList(head *ctype.Shape, member *ctype.Member) *nodeList {
 	if !ok {
 		return nil
 	}
-	w := graphWalk{mem: r.memory(), bigEndian: r.snapshot.Guest.BigEndian, at: at, elem: elem}
-	word := ctype.IntPlace{Bits: 64, BigEndian: w.bigEndian}
+	word := ctype.IntPlace{Bits: 64, BigEndian: r.snapshot.Guest.BigEndian}
 	n := &nodeList{elem: elem}
-	n.err = w.walk(head, word.Load(v.data[:8]), word.Load(v.data[8:16]))
-	n.objects = w.objects
+	n.objects, n.err = r.memory().nodes(head, elem, at, word.Load(v.data[:8]), word.Load(v.data[8:16]))
 	if v.addr != 0 {
 		r.graphs.Store(key, n)
 	}
@@ -93,7 +91,7 @@ func (r *reader) named(p *Program, name string) *ctype.Shape {
 			}
 		}
 	}
-	if s, err := r.definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name}); err == nil && s.Kind == ctype.KindStruct {
+	if s, err := r.snapshot.definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name}); err == nil && s.Kind == ctype.KindStruct {
 		return s
 	}
 	return nil

@@ -11,12 +11,11 @@ const maxNodes = 1 << 20
 
 // graphWalk goes through the nodes of a list or tree.
 type graphWalk struct {
-	mem       *memory
-	bigEndian bool
-	at        int          // where in an object its node is, in bytes
-	elem      *ctype.Shape // of the objects
-	seen      map[uint64]bool
-	objects   []uint64 // canonical addresses, in order
+	mem     *memory
+	at      int          // where in an object its node is, in bytes
+	elem    *ctype.Shape // of the objects
+	seen    map[uint64]bool
+	objects []uint64 // canonical addresses, in order
 }
 
 // words reads the first words of what is at an address.
@@ -24,7 +23,7 @@ func (w *graphWalk) words(addr uint64, n int) (words [ctype.TreeWords]uint64, ok
 	raw, ok := w.mem.read(w.mem.canonical(addr), 8*n)
 	for i := range n {
 		if ok {
-			words[i] = ctype.IntPlace{Bits: 64, BigEndian: w.bigEndian}.Load(raw[8*i:][:8])
+			words[i] = ctype.IntPlace{Bits: 64, BigEndian: w.mem.of.Guest.BigEndian}.Load(raw[8*i:][:8])
 		}
 	}
 	return words, ok
@@ -104,11 +103,15 @@ func (w *graphWalk) tree(root uint64) error {
 	return nil
 }
 
-// walk goes through the list or tree of a head.
-func (w *graphWalk) walk(head *ctype.Shape, first, last uint64) error {
-	w.seen = make(map[uint64]bool)
+// nodes returns the canonical addresses of the objects of type elem in the list or
+// tree of a head, whose two words are first and last, in order. Their nodes are at
+// bytes into them. The error says why it is not known what follows.
+func (m *memory) nodes(head, elem *ctype.Shape, at int, first, last uint64) ([]uint64, error) {
+	w := &graphWalk{mem: m, at: at, elem: elem, seen: make(map[uint64]bool)}
 	if head.Name == "bpf_rb_root" {
-		return w.tree(first)
+		err := w.tree(first)
+		return w.objects, err
 	}
-	return w.list(first, last)
+	err := w.list(first, last)
+	return w.objects, err
 }

@@ -1,11 +1,6 @@
 package runtime
 
 import (
-	"errors"
-	"fmt"
-	"reflect"
-	"slices"
-
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -25,27 +20,6 @@ type Location struct {
 	Shape *ctype.Shape // in the guest
 }
 
-// LocationOf returns the place of the value that p points to: a value that was
-// read through snap, or a field of one. It fails as [Addr] does, and if the
-// snapshot does not say where the value was.
-func LocationOf(snap Bound, p any) Location {
-	b := snap.Binding()
-	w := b.locate("LocationOf", p)
-	path := w.path()
-	addr := w.addr()
-	if addr == 0 {
-		b.fail(&Error{Op: "LocationOf", Path: path, Err: &NoLocation{}})
-	}
-	at := Location{Path: path, Addr: b.memory().kernelAddr(addr), Size: w.size, Shape: w.have}
-	if shown, ok := b.memory().locate(b.memory().canonical(addr)); ok {
-		at.Map = shown.Map
-	}
-	if m := w.member; m != nil {
-		at.Bits, at.BitOffset = int(m.Bits), int(m.BitOffset)
-	}
-	return at
-}
-
 // NoLocation reports a value of which a snapshot does not say where it was in the
 // guest's memory, such as one of a hand-made snapshot.
 type NoLocation struct{}
@@ -54,127 +28,34 @@ func (*NoLocation) Error() string {
 	return "the snapshot does not say where in the guest's memory it was, as those of fixtures do not: writes and watches need a value that was read out of a guest"
 }
 
-// AssignError is a value that a place of the guest cannot hold.
-type AssignError struct {
-	Path string // of the member that it does not fit into
-	Err  error
-}
-
-func (e *AssignError) Error() string { return fmt.Sprintf("set %s: %v", e.Path, e.Err) }
-
-// Unwrap returns Err.
-func (e *AssignError) Unwrap() error { return e.Err }
-
-// Assign returns the place of the value that p points to, and the bytes that
-// make it v: of a bitfield those that hold it, with a mask of its bits, which is
-// nil for all others. It fails as [LocationOf] does. The error is an [*AssignError]
-// if v does not fit, holds pointers, or is a struct that the guest lays out
-// differently than the generated code.
-func Assign[T any](snap Bound, p *T, v T) (place Location, value, mask []byte, err error) {
-	place = LocationOf(snap, p)
-	w := snap.Binding().locate("Assign", p)
-	if !w.sameLayout() {
-		return place, nil, nil, &AssignError{Path: place.Path, Err: fmt.Errorf("the guest lays out %s differently than the generated code: set its members one by one, or regenerate", ctype.Spell(w.have))}
-	}
-	value, mask, err = place.encode(reflect.ValueOf(v))
-	return place, value, mask, err
-}
-
-// sameLayout tells whether the fields of the generated type are the members of
-// the guest's. Numbers may differ in size.
-func (w *where) sameLayout() bool {
-	want, have := w.want.Underlying(), w.have.Underlying()
-	if want.Kind != ctype.KindStruct && want.Kind != ctype.KindUnion && want.Kind != ctype.KindArray {
-		return true
-	}
-	return slices.Equal(leaves(want), leaves(have))
-}
-
-// leaves lists the members of a type, and theirs, by place and name.
-func leaves(s *ctype.Shape) []string {
-	var list []string
-	var walk func(s *ctype.Shape, path string, offset, depth int)
-	walk = func(s *ctype.Shape, path string, offset, depth int) {
-		u := s.Underlying()
-		switch {
-		case u == nil || depth == 0 || len(list) > ctype.MaxFields:
-		case u.Kind == ctype.KindStruct || u.Kind == ctype.KindUnion:
-			for _, m := range u.Fields() {
-				walk(m.Type, path+"."+m.Name, offset+m.Offset, depth-1)
-			}
-			return
-		case u.Kind == ctype.KindArray:
-			walk(u.Elem, fmt.Sprintf("%s[%d]", path, u.Len), offset, depth-1)
-			return
-		}
-		list = append(list, fmt.Sprintf("%d%s", offset, path))
-	}
-	walk(s, "", 0, ctype.MaxNesting)
-	return list
-}
-
-// AssignInt is Assign for a value that was found by its path: an integer, enum,
-// bool or pointer in the guest. The error may be that of the path, too.
-func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err error) {
-	u, err := v.scalar("AssignInt")
+// integerLocation returns where an integer, enum, bool, char or pointer lies. The error
+// is a [*TypeMismatch] for other values, and a [*NoLocation] if the snapshot does not
+// say where it was.
+func (v Value) integerLocation() (Location, error) {
+	const op = "Location"
+	u, err := v.scalar(op)
 	if err != nil {
-		return place, nil, nil, err
+		return Location{}, err
 	}
 	if v.addr == 0 {
-		return place, nil, nil, v.fail("AssignInt", &NoLocation{})
+		return Location{}, v.fail(op, &NoLocation{})
 	}
 	switch u.Kind {
 	case ctype.KindInt, ctype.KindEnum, ctype.KindBool, ctype.KindChar, ctype.KindPointer:
 	default:
-		return place, nil, nil, v.fail("AssignInt", v.mismatch("an integer", "", ""))
+		return Location{}, v.fail(op, v.mismatch("an integer", "", ""))
 	}
-	r := v.root.m.r
-	place = Location{
-		Path: v.Path(), Addr: r.memory().kernelAddr(v.addr),
-		Size: len(v.data), Bits: int(v.bits), BitOffset: int(v.first), Shape: v.shape,
-	}
-	if shown, ok := r.memory().locate(r.memory().canonical(v.addr)); ok {
-		place.Map = shown.Map
-	}
-	value, mask, err = place.encode(reflect.ValueOf(number))
-	return place, value, mask, err
+	at := v.root.m.r.memory().location(v.addr)
+	at.Path, at.Size, at.Shape = v.Path(), len(v.data), v.shape
+	at.Bits, at.BitOffset = int(v.bits), int(v.first)
+	return at, nil
 }
 
-// encode returns the bytes that make the value at a place v, and the mask of a
-// bitfield.
-func (p *Location) encode(v reflect.Value) (value, mask []byte, err error) {
-	if hasPointer(v.Type(), ctype.MaxNesting) {
-		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
+// location returns where what has an address lies.
+func (m *memory) location(addr uint64) Location {
+	at := Location{Addr: m.kernelAddr(addr)}
+	if shown, ok := m.locate(m.canonical(addr)); ok {
+		at.Map = shown.Map
 	}
-	value = make([]byte, p.Size)
-	e := encoder{placed: make(map[placeKey]uint64)}
-	if p.Bits > 0 {
-		mask = make([]byte, p.Size)
-		ctype.IntPlace{First: p.BitOffset, Bits: p.Bits}.Store(mask, ^uint64(0))
-		err = e.member(v, ctype.Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}, value)
-	} else {
-		err = e.value(v, p.Shape, value)
-	}
-	if wrong := (*FixtureError)(nil); errors.As(err, &wrong) {
-		err = &AssignError{Path: p.Path + wrong.Path, Err: wrong.Err}
-	}
-	return value, mask, err
-}
-
-// hasPointer tells whether values of a type hold Go pointers.
-func hasPointer(t reflect.Type, depth int) bool {
-	switch {
-	case t.Kind() == reflect.Pointer || depth == 0:
-		return true
-	case t.Kind() == reflect.Array:
-		return hasPointer(t.Elem(), depth-1)
-	case t.Kind() != reflect.Struct:
-		return false
-	}
-	for i := range t.NumField() {
-		if hasPointer(t.Field(i).Type, depth-1) {
-			return true
-		}
-	}
-	return false
+	return at
 }

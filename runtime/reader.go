@@ -42,7 +42,7 @@ func newReader(s *Snapshot) *reader {
 	for _, m := range s.Maps {
 		r.maps = append(r.maps, r.newMap(m))
 	}
-	for _, section := range s.arenaGlobals() {
+	for _, section := range s.arenaSections() {
 		m := r.newMap(section.m)
 		m.arena = section.arena
 		r.sections = append(r.sections, m)
@@ -81,8 +81,7 @@ func (r *reader) newMap(m *Map) *mapReader {
 		v.damaged = records.err
 		return v
 	}
-	v.n, v.slots, v.stride, v.size = m.N, max(m.Slots, 1), m.Stride, m.ValueSize
-	v.values, v.addrs, v.base = m.Values, m.Addrs, m.Base
+	v.take(m)
 	return v
 }
 
@@ -162,8 +161,8 @@ type definition struct {
 
 // definition returns the struct or union that fwd declares. The error is a
 // [*NotBound] if there is none, or if programs define it differently.
-func (r *reader) definition(fwd *ctype.Shape) (*ctype.Shape, error) {
-	switch d := r.defined.of(r.snapshot, fwd.Name); {
+func (s *Snapshot) definition(fwd *ctype.Shape) (*ctype.Shape, error) {
+	switch d := s.reader().defined.of(s, fwd.Name); {
 	case d.differs:
 		return nil, &NotBound{Type: ctype.Spell(fwd), Reason: "its BTF declares it, and the programs that define it do so differently"}
 	case d.shape == nil:

@@ -34,10 +34,10 @@ type boundVar struct {
 func (b *Binding) bindSection(c *convert.Comparison, i int, want *ctype.Shape) *boundSection {
 	bound := &boundSection{source: source{b: b, columns: columns{name: want.Name, single: true}, number: -1 - i, typ: -1 - i}}
 	if ctype.IsArenaSection(want.Name) {
-		bound.m, bound.err = b.findGlobals(want)
+		bound.m, bound.err = b.findArenaSection(want)
 	} else {
 		bound.m, bound.err = b.find(want.Name,
-			func(m *Map) bool { return isSection(m, want.Name) },
+			func(m *Map) bool { return m.isSection(want.Name) },
 			func(m *Map) bool { return m.Value != nil && len(m.Value.Members) == len(want.Members) })
 	}
 	if bound.err != nil {
@@ -175,19 +175,19 @@ func isArray(s *ctype.Shape) bool {
 	return u != nil && u.Kind == ctype.KindArray
 }
 
-// findGlobals returns the map that stands for a section of variables in the
+// findArenaSection returns the map that stands for a section of variables in the
 // arena.
-func (b *Binding) findGlobals(want *ctype.Shape) (*Map, error) {
+func (b *Binding) findArenaSection(want *ctype.Shape) (*Map, error) {
 	var found []*Map
 	chosen := func(m *Map, id uint32) bool {
-		return m.Value != nil && isSection(m, want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))
+		return m.Value != nil && m.isSection(want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))
 	}
 	for _, m := range b.snapshot.Maps {
 		if chosen(m, m.ID) {
 			found = append(found, m)
 		}
 	}
-	for _, section := range b.snapshot.arenaGlobals() {
+	for _, section := range b.snapshot.arenaSections() {
 		if chosen(section.m, section.arena.ID) {
 			found = append(found, section.m)
 		}

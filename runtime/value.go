@@ -279,7 +279,7 @@ func product(a, b int) (p uint64, ok bool) {
 // pointee returns the shape of what pointers to s lead to, after checking it.
 func (r *reader) pointee(s *ctype.Shape) (*ctype.Shape, error) {
 	if u := s.Underlying(); u != nil && u.Kind == ctype.KindFwd {
-		definition, err := r.definition(u)
+		definition, err := r.snapshot.definition(u)
 		if err != nil {
 			return nil, err
 		}

@@ -91,7 +91,7 @@ func (v View) called(name string) []*mapReader {
 			exact = append(exact, m)
 		case len(name) > maxMapName && m.name == kernelName(name),
 			len(name) == maxMapName && kernelName(m.name) == name,
-			len(name) > 1 && name[0] == '.' && isSection(m.m, name):
+			len(name) > 1 && name[0] == '.' && m.m.isSection(name):
 			likely = append(likely, m)
 		}
 	}
@@ -132,20 +132,6 @@ func (v View) MapByID(id uint32) MapView {
 		}
 	}
 	return MapView{err: &Error{Op: "MapByID", Path: path, Err: &MapNotFound{Requested: path, Available: v.names()}}}
-}
-
-// preferred returns the likely ones of maps, or all of them if none is.
-func preferred(maps []*Map, likely func(*Map) bool) []*Map {
-	var chosen []*Map
-	for _, m := range maps {
-		if likely(m) {
-			chosen = append(chosen, m)
-		}
-	}
-	if len(chosen) == 0 {
-		return maps
-	}
-	return chosen
 }
 
 // maxMapName is the length of the names that the kernel keeps
