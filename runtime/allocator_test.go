@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 // The types of a scheduler with an allocator of 64 objects for each descriptor,
@@ -152,7 +153,7 @@ func TestHeadersSayWhatIsBehindThem(t *testing.T) {
 // What is behind a header is not read into the neighbour's memory.
 func TestNothingIsReadBehindHeadersThatHasNoRoomThere(t *testing.T) {
 	s := allocating(t, nil)
-	large := &ctype.Shape{Kind: ctype.KindStruct, Name: "task_ctx", Size: 24, Members: []ctype.Member{{Name: "weight", Offset: 16, Type: u64}}}
+	large := &ctype.Shape{Kind: ctype.KindStruct, Name: "task_ctx", Size: 24, Members: []ctype.Member{{Name: "weight", Offset: 16, Type: shapetest.U64}}}
 	header := &ctype.Shape{Kind: ctype.KindStruct, Name: "a_data", Size: 32, Members: []ctype.Member{{Name: "payload", Offset: 8, Type: large, Tags: []string{ctype.PayloadTag}}}}
 	value := *s.Maps[2].Value
 	value.Members = append([]ctype.Member(nil), value.Members...)

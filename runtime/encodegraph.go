@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // This file makes the links of the lists and trees of fixtures, as the kernel
@@ -47,10 +48,10 @@ func (e *encoder) graph(v reflect.Value, head *ctype.Shape, typ, node string, b 
 		return err
 	}
 	if head.Name == "bpf_rb_root" {
-		copy(b, words(e.tree(addrs, e.addr(b), 0), addrs[0]))
+		copy(b, convert.Words(e.tree(addrs, e.addr(b), 0), addrs[0]))
 		return nil
 	}
-	copy(b, words(addrs[0], addrs[len(addrs)-1]))
+	copy(b, convert.Words(addrs[0], addrs[len(addrs)-1]))
 	e.list(addrs, e.addr(b))
 	return nil
 }
@@ -77,7 +78,7 @@ func (e *encoder) placeNodes(objects []reflect.Value, s *ctype.Shape, at uint64)
 		if e.links[addrs[i]] != nil {
 			return nil, &FixtureError{Path: path, Err: errors.New("it is in a list or tree twice")}
 		}
-		e.links[addrs[i]] = words(0)
+		e.links[addrs[i]] = convert.Words(0)
 	}
 	return addrs, nil
 }
@@ -92,7 +93,7 @@ func (e *encoder) list(addrs []uint64, head uint64) {
 		if i+1 < len(addrs) {
 			next = addrs[i+1]
 		}
-		e.links[addr] = words(next, previous, head)
+		e.links[addr] = convert.Words(next, previous, head)
 	}
 }
 
@@ -104,6 +105,6 @@ func (e *encoder) tree(addrs []uint64, owner, parent uint64) uint64 {
 	middle := len(addrs) / 2
 	top := addrs[middle]
 	left, right := e.tree(addrs[:middle], owner, top), e.tree(addrs[middle+1:], owner, top)
-	e.links[top] = words(parent|rbBlack, right, left, owner)
+	e.links[top] = convert.Words(parent|rbBlack, right, left, owner)
 	return top
 }

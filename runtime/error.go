@@ -336,3 +336,11 @@ type EmptySlot struct {
 func (e *EmptySlot) Error() string {
 	return fmt.Sprintf("slot %d of %s is empty: ID and All tell which are not", e.Index, e.Map)
 }
+
+// InnerMapNotFound is a map that another map refers to and that the snapshot
+// does not hold.
+type InnerMapNotFound struct{ ID uint32 }
+
+func (e *InnerMapNotFound) Error() string {
+	return fmt.Sprintf("the map with id %d, which is in it, is not in the snapshot: it was freed, or left out of the capture", e.ID)
+}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // This file stores snapshots; FORMAT.md describes the format. A file is a
@@ -342,7 +343,7 @@ func (e *fileEncoder) mapDocument(m *Map) fileMap {
 	f.Key, f.Value = ref(w, m.Key), ref(w, m.Value)
 	f.Keys, f.Values = e.column(m.Keys), e.column(m.Values)
 	if m.Addrs != nil {
-		f.Addrs = e.add(words(m.Addrs...))
+		f.Addrs = e.add(convert.Words(m.Addrs...))
 	}
 	if len(m.Extents) > 0 {
 		f.Extents, f.ExtentData = e.extents(m.Extents)
@@ -364,19 +365,11 @@ func (e *fileEncoder) column(b []byte) int {
 	return e.add(b)
 }
 
-func words(values ...uint64) []byte {
-	b := make([]byte, 0, 8*len(values))
-	for _, v := range values {
-		b = binary.LittleEndian.AppendUint64(b, v)
-	}
-	return b
-}
-
 func (e *fileEncoder) extents(extents []Extent) (index, data int) {
 	var places []byte
 	parts := make([][]byte, len(extents))
 	for i, x := range extents {
-		places = append(places, words(x.Addr, uint64(len(x.Data)))...)
+		places = append(places, convert.Words(x.Addr, uint64(len(x.Data)))...)
 		parts[i] = x.Data
 	}
 	return e.add(places), e.add(bytes.Join(parts, nil))

@@ -12,13 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 // sampleSnapshot has one of everything that a file stores.
 func sampleSnapshot() *Snapshot {
 	program := &Program{BTFID: 7, Name: "tally"}
-	value := structOf("ctx", 8, ctype.Member{Name: "weight", Type: u32}, ctype.Member{Name: "next", Offset: 4, Type: u32})
+	value := shapetest.Struct("ctx", 8, ctype.Member{Name: "weight", Type: shapetest.U32}, ctype.Member{Name: "next", Offset: 4, Type: shapetest.U32})
 	program.Shapes = []*ctype.Shape{value}
 	return &Snapshot{
 		Name:     "after_spawn",
@@ -29,11 +30,11 @@ func sampleSnapshot() *Snapshot {
 		Symbols:  []Symbol{{Addr: 0xffffffff81000000, Size: 16, Name: "schedule"}, {Addr: 0xffffffffc0000000, Size: 4096, Name: "bpf_prog_\xff"}},
 		Maps: []*Map{
 			{
-				ID: 1, Name: "hash", Type: MapTypeHash, KeySize: 4, ValueSize: 8, Program: program, Key: u32, Value: value,
+				ID: 1, Name: "hash", Type: MapTypeHash, KeySize: 4, ValueSize: 8, Program: program, Key: shapetest.U32, Value: value,
 				Total: 2, N: 2, Slots: 1, Stride: 8, Keys: []byte{1, 0, 0, 0, 2, 0, 0, 0}, Values: make([]byte, 16), Addrs: []uint64{0xffff888000000000, 0},
 			},
 			{
-				ID: 2, Name: "storage", Type: MapTypeTaskStorage, ValueSize: 4, Program: program, Value: u32,
+				ID: 2, Name: "storage", Type: MapTypeTaskStorage, ValueSize: 4, Program: program, Value: shapetest.U32,
 				Status: Truncated, Reason: "a limit of 1 entry", Total: 5, N: 1, Slots: 1, Stride: 4, Values: []byte{1, 2, 3, 4},
 				Owners: []Owner{{Addr: 0xffff888000001000, PID: 12, TGID: 11, Comm: "odd\xff"}},
 			},
@@ -41,21 +42,21 @@ func sampleSnapshot() *Snapshot {
 				ID: 3, Name: "arena", Type: MapTypeArena, Extra: 1 << 44, Base: 0xffffc90000000000, MaxEntries: 100,
 				Extents: []Extent{{Addr: 1 << 44, Data: bytes.Repeat([]byte{7}, 4096)}, {Addr: 1<<44 + 8192, Data: []byte{1}}},
 			},
-			{ID: 4, Name: "untyped", Type: MapTypeArray, ValueSize: 1, N: 1, Slots: 1, Stride: 8, Values: []byte{1, 0, 0, 0, 0, 0, 0, 0}, Base: 16, Value: u64},
+			{ID: 4, Name: "untyped", Type: MapTypeArray, ValueSize: 1, N: 1, Slots: 1, Stride: 8, Values: []byte{1, 0, 0, 0, 0, 0, 0, 0}, Base: 16, Value: shapetest.U64},
 			{ID: 5, Name: "broken", Type: MapTypeQueue, Status: Unsupported, Reason: "queues are not read"},
 		},
 		Tables: []*Table{
 			{
-				Name: "tasks", Type: kernelTask(u32), N: 2, Data: []byte{12, 0, 0, 0, 1, 2, 3, 4, 13, 0, 0, 0, 5, 6, 7, 8},
+				Name: "tasks", Type: kernelTask(shapetest.U32), N: 2, Data: []byte{12, 0, 0, 0, 1, 2, 3, 4, 13, 0, 0, 0, 5, 6, 7, 8},
 				Addrs: []uint64{0xffff888000001000, 0}, Status: Truncated, Reason: "2 of 3", Faults: []TableFault{{Record: 1, Reason: "odd"}},
 			},
-			{Name: "queues", Type: kernelTask(u32)},
+			{Name: "queues", Type: kernelTask(shapetest.U32)},
 		},
 		KernelStatus: Truncated, KernelReason: "3 objects reach the limit",
 		Kernel: []KernelObject{
-			{Addr: 0xffff888000001000, Name: "task_struct", Type: kernelTask(u32), Data: []byte{12, 0, 0, 0, 1, 2, 3, 4}},
+			{Addr: 0xffff888000001000, Name: "task_struct", Type: kernelTask(shapetest.U32), Data: []byte{12, 0, 0, 0, 1, 2, 3, 4}},
 			{Addr: 0xffff888000002000, Name: "task_struct", Fault: FaultContradiction, Reason: "it was freed"},
-			{Addr: 0xffff888000003000, Name: "task_struct", Type: kernelTask(u32), Data: []byte{13, 0, 0, 0, 5, 6, 7, 8}},
+			{Addr: 0xffff888000003000, Name: "task_struct", Type: kernelTask(shapetest.U32), Data: []byte{13, 0, 0, 0, 5, 6, 7, 8}},
 		},
 	}
 }
@@ -162,7 +163,7 @@ func withDocument(document string) []byte {
 	b := append([]byte(fileMagic), make([]byte, 8)...)
 	binary.LittleEndian.PutUint32(b[8:], fileVersion)
 	binary.LittleEndian.PutUint32(b[12:], 1)
-	b = append(b, words(40, uint64(len(document)))...)
+	b = append(b, convert.Words(40, uint64(len(document)))...)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum([]byte(document), castagnoli))
 	b = append(b, 0, 0, 0, 0)
 	return append(b, document...)

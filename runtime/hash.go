@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+
+	"github.com/ktgen/ktgen/runtime/internal/keyindex"
 )
 
 // Hash reads a BPF hash map, or one CPU's part of a per-CPU hash map.
@@ -19,6 +21,12 @@ type Hash[K comparable, V any] struct {
 func NewHash[K comparable, V any](b *Binding, i int, key Decode[K], decode Decode[V]) Hash[K, V] {
 	m := b.readable(i)
 	return Hash[K, V]{m: m, keys: indexKeys(m, key), decode: decode}
+}
+
+// keyIndex finds the entries of a map by their decoded keys.
+type keyIndex[K comparable] struct {
+	keys    []K
+	entries keyindex.Entries[K]
 }
 
 // lazyIndex holds a map's keyIndex from its first use on.
@@ -42,13 +50,13 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyIndex[K] {
 }
 
 func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyIndex[K], error) {
-	x := &keyIndex[K]{keys: make([]K, m.n), entries: make(map[K]int32, m.n)}
+	x := &keyIndex[K]{keys: make([]K, m.n), entries: make(keyindex.Entries[K], m.n)}
 	d := newDecoder(m.b)
 	defer d.unlock()
 	for i := range x.keys {
 		raw := m.m.Keys[i*m.keySize:][:m.keySize:m.keySize]
 		decodeInto(d, &x.keys[i], raw, m.key, &origin{source: &m.source, entry: i}, decode)
-		x.add(x.keys[i], int32(i))
+		x.entries.Add(x.keys[i], int32(i))
 	}
 	return x, d.err
 }

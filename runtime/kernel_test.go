@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/convert"
 )
 
 // The generated side: a map of a struct with a pointer to a task, and what is
@@ -94,13 +95,13 @@ func kernelSnapshot(t *testing.T) *Snapshot {
 	require.NoError(t, err)
 	ctx, err := program.Shape("struct ctx")
 	require.NoError(t, err)
-	data := words(0x0403_0201_0000_0001, 0xffff_ffff_0000_0064, 0x0000_0007_0000_002a)
+	data := convert.Words(0x0403_0201_0000_0001, 0xffff_ffff_0000_0064, 0x0000_0007_0000_002a)
 	copy(data[12:], []byte{120, 0, 0, 0})
 	return &Snapshot{
 		Guest: Guest{CPUs: 1},
 		Maps: []*Map{{
 			ID: 1, Name: "ctxs", Type: MapTypeArray, KeySize: 4, ValueSize: 8, Value: ctx, N: 6, Total: 6, Slots: 1, Stride: 8,
-			Base: 0xffffc90000000000, Values: words(kernelAt, 0, kernelAt+1, kernelAt+2, kernelAt+3, kernelAt+4),
+			Base: 0xffffc90000000000, Values: convert.Words(kernelAt, 0, kernelAt+1, kernelAt+2, kernelAt+3, kernelAt+4),
 		}},
 		Kernel: []KernelObject{
 			{Addr: kernelAt + 3, Name: "task_struct", Fault: FaultLimit, Reason: "the objects of the kernel reach 8 bytes"},

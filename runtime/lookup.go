@@ -8,23 +8,23 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/internal/keyindex"
 )
 
 // keyBytes finds entries by the bytes of their keys.
 type keyBytes struct {
 	once    sync.Once
-	entries map[string]int32 // the entry, or -n for n entries with that key
+	entries keyindex.Entries[string]
 }
 
 // entry returns the entry with that key, or -n for n entries with it. ok is false if
 // there is none.
 func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
 	k.once.Do(func() {
-		x := keyIndex[string]{entries: make(map[string]int32, m.n)}
+		k.entries = make(keyindex.Entries[string], m.n)
 		for i := range m.n {
-			x.add(string(m.m.Keys[i*m.m.KeySize:][:m.m.KeySize]), int32(i))
+			k.entries.Add(string(m.m.Keys[i*m.m.KeySize:][:m.m.KeySize]), int32(i))
 		}
-		k.entries = x.entries
 	})
 	at, ok := k.entries[string(key)]
 	return int(at), ok

@@ -209,11 +209,3 @@ func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, er
 	}
 	return bound, nil
 }
-
-// InnerMapNotFound is a map that another map refers to and that the snapshot
-// does not hold.
-type InnerMapNotFound struct{ ID uint32 }
-
-func (e *InnerMapNotFound) Error() string {
-	return fmt.Sprintf("the map with id %d, which is in it, is not in the snapshot: it was freed, or left out of the capture", e.ID)
-}

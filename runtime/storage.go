@@ -3,6 +3,8 @@ package runtime
 import (
 	"fmt"
 	"iter"
+
+	"github.com/ktgen/ktgen/runtime/internal/keyindex"
 )
 
 // Storage reads what the program keeps for each cgroup, inode or socket, by the
@@ -27,10 +29,10 @@ type TaskStorage[V any] struct {
 func NewTaskStorage[V any](b *Binding, i int, decode Decode[V]) TaskStorage[V] {
 	m := b.readable(i)
 	m.index.once.Do(func() {
-		x := &keyIndex[int32]{keys: make([]int32, m.n), entries: make(map[int32]int32, m.n)}
+		x := &keyIndex[int32]{keys: make([]int32, m.n), entries: make(keyindex.Entries[int32], m.n)}
 		for i, owner := range m.m.Owners[:m.n] {
 			x.keys[i] = owner.PID
-			x.add(owner.PID, int32(i))
+			x.entries.Add(owner.PID, int32(i))
 		}
 		m.index.index = x
 		m.keys = func(i int) string { return fmt.Sprintf("pid=%d", x.keys[i]) }

@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 func TestTablesThatLieAreLeftOutOfFiles(t *testing.T) {
-	task := kernelTask(u32)
+	task := kernelTask(shapetest.U32)
 	for name, table := range map[string]*Table{
 		"no type":             {N: 1},
-		"no struct":           {Type: u32},
+		"no struct":           {Type: shapetest.U32},
 		"too few bytes":       {Type: task, N: 2, Data: make([]byte, 8), Addrs: make([]uint64, 2)},
 		"too many bytes":      {Type: task, N: 1, Data: make([]byte, 16), Addrs: make([]uint64, 1)},
 		"a product too large": {Type: task, N: 1 << 61, Addrs: make([]uint64, 1)},

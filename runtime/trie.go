@@ -3,6 +3,8 @@ package runtime
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/ktgen/ktgen/runtime/internal/keyindex"
 )
 
 // Trie reads an LPM trie whose keys are prefixes of addresses. Get and Lookup
@@ -34,10 +36,10 @@ func (m *boundMap) prefix(entry int) netip.Prefix {
 // indexEntries finds the keys of a map's entries at its first use.
 func indexEntries[K comparable](m *boundMap, key func(entry int) K) *keyIndex[K] {
 	m.index.once.Do(func() {
-		x := &keyIndex[K]{keys: make([]K, m.n), entries: make(map[K]int32, m.n)}
+		x := &keyIndex[K]{keys: make([]K, m.n), entries: make(keyindex.Entries[K], m.n)}
 		for i := range x.keys {
 			x.keys[i] = key(i)
-			x.add(x.keys[i], int32(i))
+			x.entries.Add(x.keys[i], int32(i))
 		}
 		m.index.index = x
 		m.keys = func(i int) string { return fmt.Sprint(x.keys[i]) }
