@@ -43,26 +43,33 @@ func programName(source string) string { return strings.TrimSuffix(filepath.Base
 // to those of the sources.
 func TestObjectsAreOfTheirSources(t *testing.T) {
 	for _, source := range append(programs(t, "testdata/*.bpf.c"), programs(t, "testdata/sched/*.bpf.c")...) {
-		b, err := os.ReadFile(source)
-		require.NoError(t, err)
-		lines := strings.Split(string(b), "\n")
 		for _, path := range compiled(t, programName(source)) {
-			obj, err := object.Open(path)
-			require.NoError(t, err)
-			compared := 0
-			for _, c := range obj.Code {
-				for _, l := range c.Lines {
-					if !strings.HasSuffix(l.File, filepath.Base(source)) || l.Number == 0 {
-						continue
-					}
-					require.LessOrEqual(t, l.Number, len(lines), "%s is older than its source: run testdata/compile", path)
-					require.Equal(t, lines[l.Number-1], l.Text, "%s:%d: %s is older than its source: run testdata/compile", source, l.Number, path)
-					compared++
-				}
-			}
-			require.Positive(t, compared, "%s has no line of %s", path, source)
+			requireLinesOf(t, path, source)
 		}
 	}
+}
+
+// requireLinesOf fails unless all lines that an object has of a source are
+// those of the file.
+func requireLinesOf(t *testing.T, path, source string) {
+	t.Helper()
+	b, err := os.ReadFile(source)
+	require.NoError(t, err)
+	lines := strings.Split(string(b), "\n")
+	obj, err := object.Open(path)
+	require.NoError(t, err)
+	compared := 0
+	for _, c := range obj.Code {
+		for _, l := range c.Lines {
+			if !strings.HasSuffix(l.File, filepath.Base(source)) || l.Number == 0 {
+				continue
+			}
+			require.LessOrEqual(t, l.Number, len(lines), "%s is older than its source: run testdata/compile", path)
+			require.Equal(t, lines[l.Number-1], l.Text, "%s:%d: %s is older than its source: run testdata/compile", source, l.Number, path)
+			compared++
+		}
+	}
+	require.Positive(t, compared, "%s has no line of %s", path, source)
 }
 
 // TestFindingsAreThoseThatTheSourceWants compares findings and conflicts with
