@@ -1,0 +1,262 @@
+package cast_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+	"github.com/stretchr/testify/require"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/object"
+)
+
+// The programs of testdata/heldout were written without knowledge of the
+// analysis's rules, to measure it. Whoever works on the rules does not look at
+// what it misses there, so the test tells figures and no names.
+
+// truth says what a place of a held-out program holds. Its comment is one of
+//
+//	truth PLACE -> TARGET (SPACE)   a pointer to TARGET, or to one of "A | B";
+//	                                "A+16" is an A behind a header of 16 bytes
+//	may PLACE -> TARGET (SPACE)     the same, and nothing in the code has to show it
+//	none PLACE                      a number that is no pointer, or pointers to different things
+//
+// A place without a comment holds no erased pointer.
+type truth struct {
+	kind    string
+	place   string
+	targets []string
+	space   string
+}
+
+var truthComment = regexp.MustCompile(`/\* (truth|may|none) (\S.*?)(?: -> (.+?) \((.+?)\))? \*/`)
+
+// truths returns what the sources of a program say, by place.
+func truths(t *testing.T, sources []string) map[string]truth {
+	t.Helper()
+	all := make(map[string]truth)
+	for _, source := range sources {
+		b, err := os.ReadFile(source)
+		require.NoError(t, err)
+		for _, m := range truthComment.FindAllStringSubmatch(string(b), -1) {
+			require.NotContains(t, all, m[2], "%s says twice what a place holds", source)
+			require.Equal(t, m[1] == "none", m[3] == "", "%s: %s", source, m[0])
+			all[m[2]] = truth{kind: m[1], place: m[2], targets: strings.Split(m[3], " | "), space: m[4]}
+		}
+	}
+	return all
+}
+
+// heldOutPrograms returns the sources of each held-out program, by its object: a
+// program of its own, or the units name_a and name_b with the header name.h.
+func heldOutPrograms(t *testing.T) map[string][]string {
+	t.Helper()
+	programs := make(map[string][]string)
+	paths, err := filepath.Glob("testdata/heldout/*.[ch]")
+	require.NoError(t, err)
+	for _, path := range paths {
+		name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".h"), ".bpf.c")
+		if name == "scx" {
+			continue
+		}
+		name = strings.TrimSuffix(strings.TrimSuffix(name, "_a"), "_b")
+		programs[name] = append(programs[name], path)
+	}
+	return programs
+}
+
+func openHeldOut(t *testing.T, name string) *object.Object {
+	t.Helper()
+	obj, err := object.Open(heldOutObject(name))
+	require.NoError(t, err, "run testdata/compile")
+	return obj
+}
+
+func heldOutObject(name string) string { return "testdata/heldout/objects/" + name + ".o" }
+
+func TestHeldOutObjectsAreOfTheirSources(t *testing.T) {
+	for name, sources := range heldOutPrograms(t) {
+		for _, source := range sources {
+			if strings.HasSuffix(source, ".c") {
+				requireLinesOf(t, heldOutObject(name), source)
+			}
+		}
+	}
+}
+
+var spaces = []string{"kernel", "map value", "global", "arena"}
+
+// TestTruthOfHeldOutProgramsStands holds the truth to the objects: every place
+// is there and has no type of what it points to, every target is described.
+func TestTruthOfHeldOutProgramsStands(t *testing.T) {
+	programs := heldOutPrograms(t)
+	pointers, numbers := 0, 0
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		obj := openHeldOut(t, name)
+		described := spelled(obj)
+		all := truths(t, programs[name])
+		require.NotEmpty(t, all, name)
+		for _, place := range slices.Sorted(maps.Keys(all)) {
+			tr := all[place]
+			if erased := typeAt(t, obj, place); !isErased(erased) {
+				faults = append(faults, fmt.Sprintf("%s: %s is no place of eight untyped bytes: %v", name, place, erased))
+			}
+			if tr.kind == "none" {
+				numbers++
+				continue
+			}
+			pointers++
+			require.Contains(t, spaces, tr.space, "%s: %s", name, place)
+			for _, target := range tr.targets {
+				if target, _, _ := strings.Cut(target, "+"); !described[target] {
+					faults = append(faults, fmt.Sprintf("%s does not describe %s, the target of %s", name, target, place))
+				}
+			}
+		}
+	}
+	t.Logf("%d programs, %d erased pointers, %d places named that are none", len(programs), pointers, numbers)
+	require.Empty(t, faults)
+	require.GreaterOrEqual(t, len(programs), 30)
+	require.GreaterOrEqual(t, pointers, 60)
+}
+
+// typeAt returns the type of a place as want comments spell them, nil if there
+// is none.
+func typeAt(t *testing.T, obj *object.Object, place string) btf.Type {
+	t.Helper()
+	if m := obj.Map(place); m != nil {
+		return m.Value
+	}
+	for typ, err := range obj.Types.All() {
+		require.NoError(t, err)
+		if sec, ok := typ.(*btf.Datasec); ok {
+			if found := variableAt(sec, place); found != nil {
+				return found
+			}
+			continue
+		}
+		path, ok := strings.CutPrefix(place, strings.TrimPrefix(ktbtf.Spell(typ), "struct ")+".")
+		if !ok || typ.TypeName() == "" {
+			continue
+		}
+		if f, err := ktbtf.FieldOf(typ, strings.ReplaceAll(path, "[]", "[0]")); err == nil {
+			return f.Type
+		}
+	}
+	return nil
+}
+
+func variableAt(sec *btf.Datasec, place string) btf.Type {
+	for _, v := range sec.Vars {
+		variable, ok := v.Type.(*btf.Var)
+		if !ok {
+			continue
+		}
+		name, typ := sec.Name+"."+variable.Name, variable.Type
+		switch place {
+		case name:
+			return typ
+		case name + "[]":
+			if a, ok := btf.UnderlyingType(typ).(*btf.Array); ok {
+				return a.Type
+			}
+		}
+	}
+	return nil
+}
+
+// isErased reports whether t is eight bytes that say nothing of a target.
+func isErased(t btf.Type) bool {
+	if t == nil {
+		return false
+	}
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Int:
+		return t.Size == 8
+	case *btf.Pointer:
+		_, void := btf.UnderlyingType(t.Target).(*btf.Void)
+		return void
+	}
+	return false
+}
+
+func spelled(obj *object.Object) map[string]bool {
+	names := make(map[string]bool)
+	for typ, err := range obj.Types.All() {
+		if err == nil {
+			names[ktbtf.Spell(typ)] = true
+		}
+	}
+	return names
+}
+
+// score counts what an analysis says of the held-out programs.
+type score struct {
+	pointers int                // that the code shows
+	found    int                // of these, with a class that code is generated for
+	vague    int                // of what is found, without the space
+	right    map[cast.Class]int // claims, of pointers that nothing has to show as well
+	wrong    map[cast.Class]int
+}
+
+func (s *score) add(r *cast.Result, all map[string]truth) {
+	for _, tr := range all {
+		if tr.kind == "truth" {
+			s.pointers++
+		}
+	}
+	for _, f := range r.Findings {
+		tr := all[placeName(f.Container, f.Map, f.Path)]
+		if !tr.admits(f) {
+			s.wrong[f.Class]++
+			continue
+		}
+		s.right[f.Class]++
+		if tr.kind != "truth" || f.Class > cast.Likely {
+			continue
+		}
+		s.found++
+		if f.Space == cast.AnySpace {
+			s.vague++
+		}
+	}
+}
+
+func (t truth) admits(f cast.Finding) bool {
+	target := ktbtf.Spell(f.Target)
+	if f.Behind > 0 {
+		target = fmt.Sprintf("%s+%d", target, f.Behind)
+	}
+	return slices.Contains(t.targets, target) &&
+		(f.Space == cast.AnySpace || f.Space.String() == t.space)
+}
+
+// wrongProvenAtFirst is how many claims of class proven were wrong when the
+// held-out programs were analysed for the first time. Recall was 0.31 then, 69
+// of 220; of likely claims 41 were right and 5 wrong, of guesses 89 and 6.
+const wrongProvenAtFirst = 0
+
+// TestPointersOfHeldOutPrograms prints what is found in programs that the
+// rules were not made for.
+func TestPointersOfHeldOutPrograms(t *testing.T) {
+	s := score{right: make(map[cast.Class]int), wrong: make(map[cast.Class]int)}
+	for name, sources := range heldOutPrograms(t) {
+		s.add(cast.Analyze(openHeldOut(t, name)), truths(t, sources))
+	}
+	t.Logf("recall %.2f: %d of %d pointers, %d of them without their space",
+		float64(s.found)/float64(s.pointers), s.found, s.pointers, s.vague)
+	for _, class := range []cast.Class{cast.Proven, cast.Likely, cast.Guessed} {
+		t.Logf("%v: %d right, %d wrong", class, s.right[class], s.wrong[class])
+	}
+	require.Positive(t, s.found)
+	require.LessOrEqual(t, s.wrong[cast.Proven], wrongProvenAtFirst)
+}
