@@ -13,6 +13,7 @@ import (
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/freeze/internal/scx"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -30,7 +31,7 @@ func (f *Freezer) Capture(ctx context.Context, name string) (*runtime.Snapshot, 
 	}
 	defer f.give()
 	s := &stop{Freezer: f}
-	s.warm, s.warmChase = f.rehearse(ctx)
+	f.rehearse(ctx, s)
 	s.run(ctx, s.copy)
 	return f.thaw(name, s)
 }
@@ -61,11 +62,11 @@ func (f *Freezer) take(ctx context.Context) error {
 func (f *Freezer) give() { f.turn <- struct{}{} }
 
 // rehearse walks the running guest, for the buffers and page faults only: what
-// is read can be torn. It returns nil if that ended badly.
-func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *chase.Chase) {
+// is read can be torn. It leaves nothing in s if that ended badly.
+func (f *Freezer) rehearse(ctx context.Context, s *stop) {
 	defer func() {
 		if recover() != nil {
-			warm, followed = nil, nil // the walk that counts will report it
+			s.warm, s.warmChase, s.warmTables = nil, nil, nil // the walk that counts will report it
 		}
 	}()
 	deadline := time.Now().Add(f.options.MaxPause)
@@ -77,8 +78,17 @@ func (f *Freezer) rehearse(ctx context.Context) (warm *bpfmap.Pass, followed *ch
 		f.programs.plan(m, f.planner)
 	}
 	f.planner.Deepen(f.options.Chase.Depth, f.options.Chase.Follow)
-	followed, _ = f.chase(ctx, f.running, pass, nil, deadline)
-	return pass, followed
+	s.warmChase, _ = f.chase(ctx, f.running, pass, nil, deadline)
+	s.warmTables = f.copyTables(ctx, f.running, nil, deadline)
+	s.warm = pass
+}
+
+// copyTables copies what the kernel keeps of scheduling.
+func (f *Freezer) copyTables(ctx context.Context, mem *kmem.Space, warm *scx.State, deadline time.Time) *scx.State {
+	if f.options.NoTables {
+		return nil
+	}
+	return f.tables.Copy(mem, checkEvery(ctx, deadline), warm)
 }
 
 // learnNames copies the BTF of the running guest's maps, and gives them the names
@@ -125,11 +135,14 @@ func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*runtime.
 // stop is one time that the guest stands still.
 type stop struct {
 	*Freezer
-	warm      *bpfmap.Pass
-	warmChase *chase.Chase
+
+	warm       *bpfmap.Pass
+	warmChase  *chase.Chase
+	warmTables *scx.State
 
 	pass      *bpfmap.Pass // nil if the guest did not stop
 	chased    *chase.Chase // nil if it did not come to that
+	tables    *scx.State   // nil if there are none
 	late      bool         // the chase was cut off
 	online    []int
 	scheduler runtime.Scheduler
@@ -190,11 +203,19 @@ func (s *stop) copy(ctx context.Context) error {
 		s.code, _ = s.compiledCode() // what is missing stays without a name
 	}
 	s.timing.Copy = time.Since(walked)
-	s.timing.Bytes = s.pass.Bytes()
+	s.copyTables(ctx)
+	s.timing.Bytes = s.pass.Bytes() + s.tables.Bytes()
 	if err := cmp.Or(walkErr, copyErr); err != nil {
 		return err
 	}
 	return s.follow(ctx)
+}
+
+// copyTables copies what the kernel keeps of scheduling.
+func (s *stop) copyTables(ctx context.Context) {
+	began := time.Now()
+	s.tables = s.Freezer.copyTables(ctx, s.stopped, s.warmTables, s.deadline())
+	s.timing.Tables = time.Since(began)
 }
 
 // follow copies the kernel's objects that the maps' values point to.
@@ -340,6 +361,9 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 			m.Reason = fmt.Sprintf("its types are unknown: %v", err)
 		}
 		snap.Maps = append(snap.Maps, &m.Map)
+	}
+	if s.tables != nil {
+		snap.Tables = s.tables.Tables
 	}
 	snap.Programs = f.programs.list()
 	snap.Symbols = f.symbolise(s.pass.Maps, s.code)

@@ -14,6 +14,7 @@ import (
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/freeze/internal/scx"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -66,6 +67,9 @@ type Options struct {
 	MaxPause time.Duration
 
 	Chase Chase // of pointers to objects of the kernel
+
+	// NoTables leaves out what the kernel keeps of scheduling (Snapshot.Tables).
+	NoTables bool
 }
 
 // Chase says how far captures follow the pointers in maps to objects of the
@@ -147,6 +151,7 @@ type Freezer struct {
 	programs programs
 	claims   *chase.Claims
 	planner  *chase.Planner
+	tables   *scx.Layout
 }
 
 // New prepares captures of a booted guest, which may be running. It fails if
@@ -198,8 +203,11 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 	slabCaches, _ := k.Symbols.Lookup("slab_caches")
 	f.claims = chase.NewClaims(spec, f.running, kmem.Addr(slabCaches))
 	f.planner = chase.NewPlanner(spec, f.claims)
-	f.cpus, err = kmem.DiscoverCPUs(f.running, k.Symbols)
-	return f, err
+	if f.cpus, err = kmem.DiscoverCPUs(f.running, k.Symbols); err != nil {
+		return nil, err
+	}
+	f.tables = scx.NewLayout(spec, k.Symbols, f.cpus)
+	return f, nil
 }
 
 // Casts sets the casts by which captures from then on describe the maps of the

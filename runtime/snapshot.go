@@ -57,6 +57,7 @@ type Timing struct {
 	Walk   time.Duration // finding maps and elements in the kernel's structures
 	Copy   time.Duration // copying bytes
 	Chase  time.Duration // following pointers to objects of the kernel, and copying these
+	Tables time.Duration // copying what the kernel keeps of tasks, CPUs and queues
 	Resume time.Duration // from the request to resume until vCPUs ran again
 	Paused time.Duration // from the request to stop until vCPUs ran again
 	Bytes  int           // bytes copied
