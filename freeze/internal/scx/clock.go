@@ -23,6 +23,22 @@ func (c *clockLayout) resolve(l *Layout) {
 	c.hz, c.switchedAll = c.p.column("hz", u64), c.p.column("scx_switched_all", s32)
 	c.jiffiesAt, c.watchedAt, c.at = l.symbol("jiffies"), l.symbol("scx_watchdog_timestamp"), l.symbol("__scx_switched_all")
 	c.hertz = hertz(l.types.spec)
+	for _, name := range enums {
+		var enum *ebtf.Enum
+		if l.types.spec.TypeByName(name, &enum) != nil {
+			continue
+		}
+		if s, err := l.types.shapes.Of(enum); err == nil {
+			c.p.column(name, s)
+		}
+	}
+}
+
+// enums are those whose numbers differ between kernels and that members are not
+// declared with. Each has a column of zeroes, for its type.
+var enums = []string{
+	"scx_ent_flags", "scx_ent_dsq_flags", "scx_rq_flags", "scx_dsq_id_flags", "scx_ops_flags", "scx_ops_state",
+	"scx_exit_kind", "scx_sched_pcpu_flags", "scx_public_consts",
 }
 
 // hertz returns how many jiffies a second has, 0 if the kernel's types do not tell:
