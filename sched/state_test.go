@@ -1,0 +1,131 @@
+package sched_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/sched"
+)
+
+var (
+	u32 = &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned int", Size: 4}
+	u64 = &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned long", Size: 8}
+)
+
+// table returns a table of numbers of 8 bytes, one record for each row. The first of a row is
+// its object's address.
+func table(name string, members []string, rows ...[]uint64) *runtime.Table {
+	t := &runtime.Table{Name: name, Type: &ctype.Shape{Kind: ctype.KindStruct, Name: name, Size: 8 * len(members)}}
+	for i, m := range members {
+		t.Type.Members = append(t.Type.Members, ctype.Member{Name: m, Offset: 8 * i, Type: u64})
+	}
+	for _, row := range rows {
+		t.N++
+		t.Addrs = append(t.Addrs, row[0])
+		for _, v := range row[1:] {
+			for i := range 8 {
+				t.Data = append(t.Data, byte(v>>(8*i)))
+			}
+		}
+	}
+	return t
+}
+
+// handmade is a snapshot of two CPUs, of which the second runs pid 12, and a queue with
+// pid 11 and a task that is in no list.
+func handmade() *runtime.Snapshot {
+	return &runtime.Snapshot{
+		Name:  "handmade",
+		Guest: runtime.Guest{Release: "7.3", CPUs: 2, Online: []int{0, 1}},
+		Tables: []*runtime.Table{
+			table("tasks", []string{"pid", "on_rq"}, []uint64{0x1000, 12, 1}, []uint64{0x2000, 11, 1}),
+			table("cpus", []string{"curr", "idle"}, []uint64{0x100, 0, 0}, []uint64{0x200, 0x1000, 0}),
+			table("queues", []string{"id", "nr", "is_user", "cpu", "scheduler"}, []uint64{0x300, 5, 2, 1, ^uint64(0), 7}),
+			table("queued", []string{"queue", "task"}, []uint64{0, 0, 0x2000}, []uint64{0, 0, 0x9000}, []uint64{0, 99, 0x2000}),
+		},
+	}
+}
+
+func TestStateOfFewMembersIsReadAsFarAsItGoes(t *testing.T) {
+	s := sched.Bind(t, handmade())
+	require.True(t, s.Task(12).IsCurrent())
+	require.True(t, s.Task(11).IsWaiting())
+	require.Equal(t, []*sched.Task{s.Task(11)}, s.DSQ(5).Tasks())
+	require.Equal(t, 2, s.DSQ(5).Count)
+	require.Contains(t, s.Absent(), "tasks.comm")
+	require.NotContains(t, s.Absent(), "tasks.pid")
+	require.Equal(t, []string{"queue 5 holds a task at 0x9000 that is not in the list of all tasks"}, s.Problems())
+	require.Nil(t, s.Scheduler())
+}
+
+func TestReadsThatFailSayWhatThereIs(t *testing.T) {
+	s, err := sched.Open(handmade())
+	require.NoError(t, err)
+	for want, read := range map[string]func(){
+		`sched: Task(pid 13): no such task when the snapshot was taken: it had ended, or not begun; there are 2`: func() { s.Task(13) },
+		`sched: DSQ(6): there is no such queue; the scheduler has made 5`:                                        func() { s.DSQ(6) },
+		`sched: CPU(2): the guest has CPUs 0 to 1`:                                                               func() { s.CPU(2) },
+		`sched: DSQCalled(SHARED): there is no such queue; the scheduler has made 5`:                             func() { s.DSQCalled("SHARED") },
+	} {
+		func() {
+			defer func() {
+				failed, ok := recover().(*sched.Error)
+				require.True(t, ok)
+				require.EqualError(t, failed, want)
+			}()
+			read()
+			t.Errorf("did not fail: %s", want)
+		}()
+	}
+	_, ok := s.LookupTask(13)
+	require.False(t, ok)
+	_, ok = s.LookupDSQ(6)
+	require.False(t, ok)
+}
+
+func TestSnapshotsWithoutStateSayWhy(t *testing.T) {
+	_, err := sched.Open(&runtime.Snapshot{Name: "old"})
+	require.EqualError(t, err, `snapshot "old" of kernel "" has no tasks, CPUs and queues: it was taken by an older ktgen, is a fixture, or was taken with freeze.Options.NoTables: take it anew`)
+	bare := handmade()
+	for _, table := range bare.Tables {
+		table.N, table.Status, table.Reason = 0, runtime.Unsupported, "the guest's kernel has no scx_tasks"
+	}
+	_, err = sched.Open(bare)
+	var none *sched.NoState
+	require.ErrorAs(t, err, &none)
+	require.Equal(t, "the guest's kernel has no scx_tasks", none.Reason)
+	_, err = sched.Open(nil)
+	require.ErrorAs(t, err, &none)
+}
+
+// FuzzOpen reads tables of any numbers, and with members that are not as large as
+// they should be.
+func FuzzOpen(f *testing.F) {
+	f.Add([]byte{1, 2, 3}, uint8(0))
+	f.Fuzz(func(t *testing.T, noise []byte, cut uint8) {
+		snap := handmade()
+		for _, table := range snap.Tables {
+			for i := range table.Data {
+				if len(noise) > 0 {
+					table.Data[i] ^= noise[i%len(noise)]
+				}
+			}
+			for i := range table.Type.Members {
+				if cut>>(i%8)&1 != 0 {
+					table.Type.Members[i].Type = u32
+				}
+			}
+		}
+		s, err := sched.Open(snap)
+		require.NoError(t, err)
+		for _, d := range s.DSQs() {
+			_ = d.Name()
+		}
+		for _, task := range s.Tasks() {
+			_ = task.RunnableFor()
+		}
+	})
+}
