@@ -30,9 +30,9 @@ const (
 // One thread is no slower on the few CPUs of a CI machine.
 func (a Accel) args() []string {
 	if a == KVM {
-		return []string{"-accel", "kvm", "-cpu", "host"}
+		return []string{"-accel", "kvm"}
 	}
-	return []string{"-accel", "tcg,thread=single", "-cpu", "max"}
+	return []string{"-accel", "tcg,thread=single"}
 }
 
 // Accelerator is the accelerator that a VM runs on.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +34,7 @@ func (c Config) machine(accel Accel) []string {
 		"-machine", "q35,memory-backend=ram,vmport=off,sata=off,smbus=off,usb=off",
 		"-object", fmt.Sprintf("memory-backend-file,id=ram,size=%d,mem-path=/proc/self/fd/%d,share=on", int64(c.Memory), fdRAM),
 		"-m", fmt.Sprintf("%dM", c.Memory/MiB),
-		"-smp", strconv.Itoa(c.CPUs),
+		"-smp", c.smp(), "-cpu", c.cpu(accel),
 		"-chardev", socketChardev("qmp", fdQMP), "-mon", "chardev=qmp,mode=control",
 		"-chardev", fmt.Sprintf("file,id=console,path=/proc/self/fd/%d", fdConsole), "-serial", "chardev:console",
 	}

@@ -37,8 +37,9 @@ type Config struct {
 	Initramfs string   // file: a cpio archive, compressed or not
 	Args      []string // kernel arguments, after "console=ttyS0 panic=-1 oops=panic no_timer_check"
 
-	CPUs   int
-	Memory Size // guest RAM
+	CPUs     int
+	Topology Topology
+	Memory   Size // guest RAM
 
 	// Ports are the names of virtio-serial ports, such as "org.example.agent",
 	// which the guest finds in /sys/class/virtio-ports. There, a port is either read
@@ -84,7 +85,6 @@ type Timeouts struct {
 
 // withDefaults returns the configuration with every field set.
 func (c Config) withDefaults() (Config, error) {
-	c.CPUs = cmp.Or(c.CPUs, DefaultCPUs)
 	c.Memory = cmp.Or(c.Memory, DefaultMemory)
 	c.Accel = cmp.Or(c.Accel, Accel(os.Getenv(EnvAccel)), AccelAuto)
 	c.Timeouts.FirstOutput = cmp.Or(c.Timeouts.FirstOutput, 20*time.Second)
@@ -101,6 +101,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, err
 	}
 	if c.CacheDir, err = findCache(c.CacheDir); err != nil {
+		return c, err
+	}
+	if c, err = c.arranged(); err != nil {
 		return c, err
 	}
 	return c, c.validate()

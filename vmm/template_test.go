@@ -181,6 +181,7 @@ func TestEverythingThatMattersChangesTheTemplateKey(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"base":      func(c *Config) {},
 		"CPUs":      func(c *Config) { c.CPUs++ },
+		"topology":  func(c *Config) { c.Topology = Topology{Sockets: 1, Dies: 1, Cores: c.CPUs, Threads: 1} },
 		"memory":    func(c *Config) { c.Memory *= 2 },
 		"arguments": func(c *Config) { c.Args = []string{"quiet"} },
 		"ports":     func(c *Config) { c.Ports = append(c.Ports, "another") },

@@ -116,11 +116,11 @@ func obey(words []string) (string, error) {
 		var info syscall.Sysinfo_t
 		err := syscall.Sysinfo(&info)
 		return strconv.FormatUint(info.Totalram*uint64(info.Unit), 10), err
-	case "cmdline":
-		text, err := os.ReadFile("/proc/cmdline")
-		return strings.TrimSpace(string(text)), err
 	case "symbol":
 		return symbol(words[1])
+	case "read":
+		text, err := os.ReadFile(words[1])
+		return strings.TrimSpace(string(text)), err
 	case "write":
 		return "ok", os.WriteFile(words[1], []byte(words[2]), 0)
 	case "repeat":
