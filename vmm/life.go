@@ -67,7 +67,7 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	}
 	defer vm.wires.closeTheirs()
 	args := append(cfg.arguments(accel.Accel), extra...)
-	files := append([]*os.File{vm.ram.file}, vm.wires.theirs...)
+	files := append([]*os.File{vm.ram.banks[0].file}, vm.wires.theirs...)
 	if vm.proc, err = startProcess(cfg.QEMU, args, files); err != nil {
 		vm.wires.close()
 		vm.ram.close()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +13,7 @@ import (
 // RAM that does not fit below the PCI hole continues at 4 GiB.
 //
 //	guest-physical  0 ........ low | PCI hole | 4 GiB ............
-//	RAM file        0 ........ low |            low ........ size
+//	banks           0 ........ low |            low ........ size
 const (
 	q35MaxLow   = 0xb0000000 // RAM of less than this is all below the hole
 	q35SplitLow = 0x80000000 // else this much is
@@ -28,7 +27,7 @@ const (
 // Its methods may be called from any goroutine.
 type RAM struct {
 	size, low int64
-	file      *os.File // the memfd; holes in it are zero
+	banks     []bank
 
 	mu     sync.Mutex
 	mem    []byte // nil once unmapped
@@ -36,33 +35,25 @@ type RAM struct {
 	closed bool
 }
 
-// newRAM makes the memory of a guest.
-func newRAM(size Size) (*RAM, error) {
-	fd, err := unix.MemfdCreate("ktgen-ram", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, fmt.Errorf("creating the guest's memory: memfd_create: %w", err)
+// newRAM makes the memory of a guest, of banks that follow one another.
+func newRAM(sizes ...Size) (*RAM, error) {
+	r := &RAM{}
+	for _, size := range sizes {
+		b, err := newBank(r.size, int64(size))
+		if err != nil {
+			r.closeBanks()
+			return nil, fmt.Errorf("creating the guest's memory (%v): %w", size, err)
+		}
+		r.banks = append(r.banks, b)
+		r.size += int64(size)
 	}
-	r := &RAM{size: int64(size), low: lowRAM(int64(size)), file: os.NewFile(uintptr(fd), "ktgen-ram")}
-	if r.mem, err = mapRAM(r.file, int64(size)); err != nil {
-		r.file.Close()
-		return nil, fmt.Errorf("creating the guest's memory (%v): %w", size, err)
+	r.low = lowRAM(r.size)
+	var err error
+	if r.mem, err = mapBanks(r.banks, r.size); err != nil {
+		r.closeBanks()
+		return nil, fmt.Errorf("creating the guest's memory (%v): %w", r.Size(), err)
 	}
 	return r, nil
-}
-
-func mapRAM(file *os.File, size int64) ([]byte, error) {
-	if err := file.Truncate(size); err != nil {
-		return nil, err
-	}
-	// Nobody can shrink the file, so no access to the mapping can fault.
-	if _, err := unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW); err != nil {
-		return nil, fmt.Errorf("sealing it: %w", err)
-	}
-	mem, err := unix.Mmap(int(file.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("mapping it: %w", err)
-	}
-	return mem, nil
 }
 
 // lowRAM returns how much of a guest's RAM is below the PCI hole.
@@ -85,7 +76,7 @@ func (r *RAM) End() int64 {
 	return highRAM + r.size - r.low
 }
 
-// offset returns where in the RAM file the guest-physical address pa is, and
+// offset returns where in the banks the guest-physical address pa is, and
 // how many bytes from there on are contiguous.
 func (r *RAM) offset(pa int64) (off, contiguous int64, ok bool) {
 	switch {
@@ -201,7 +192,7 @@ func (r *RAM) unmapUnused() {
 	}
 	mem := r.mem
 	r.mem = nil
-	r.file.Close()
+	r.closeBanks()
 	if err := unix.Munmap(mem); err != nil {
 		panic(errors.Join(errors.New("vmm: unmapping guest memory"), err)) // mem is what Mmap returned
 	}

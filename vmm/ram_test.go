@@ -90,3 +90,39 @@ func TestMemoryIsUnmappedOnceNobodyUsesIt(t *testing.T) {
 	require.Nil(t, r.mem)
 	r.close()
 }
+
+func TestBanksFollowOneAnother(t *testing.T) {
+	r, err := newRAM(1*MiB, 3*MiB, 2*MiB)
+	require.NoError(t, err)
+	defer r.close()
+	require.Equal(t, 6*MiB, r.Size())
+	const across = int64(1*MiB) - 2
+	_, err = r.WriteAt([]byte("abcd"), across)
+	require.NoError(t, err)
+	_, err = r.WriteAt([]byte("xy"), int64(6*MiB)-2)
+	require.NoError(t, err)
+
+	got := make([]byte, 4)
+	_, err = r.ReadAt(got, across)
+	require.NoError(t, err)
+	require.Equal(t, "abcd", string(got))
+	for i, want := range []string{"ab", "cd", "xy"} {
+		half := make([]byte, 2)
+		_, err := r.banks[i].file.ReadAt(half, []int64{across, 0, int64(2*MiB) - 2}[i])
+		require.NoError(t, err)
+		require.Equal(t, want, string(half))
+	}
+
+	var runs [][2]int64
+	for from := int64(0); ; {
+		start, end, err := r.nextData(from)
+		require.NoError(t, err)
+		if start == end {
+			break
+		}
+		runs = append(runs, [2]int64{start, end})
+		from = end
+	}
+	const page = 4096
+	require.Equal(t, [][2]int64{{int64(1*MiB) - page, int64(1 * MiB)}, {int64(1 * MiB), int64(1*MiB) + page}, {int64(6*MiB) - page, int64(6 * MiB)}}, runs)
+}

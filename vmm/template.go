@@ -132,7 +132,7 @@ func (w *templateWriter) header(ix section) error {
 func (w *templateWriter) ram(ctx context.Context, ram *RAM) ([]extent, error) {
 	var extents []extent
 	for from := int64(0); ; {
-		start, end, err := nextData(ram.file, from)
+		start, end, err := ram.nextData(from)
 		if err != nil || start == end {
 			return extents, err
 		}
