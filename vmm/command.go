@@ -16,7 +16,7 @@ const (
 	fdRAM = 3 + iota
 	fdQMP
 	fdConsole
-	fdPorts // of the first port; the others follow
+	fdPorts // of the first port; the others follow, and then further banks of RAM
 )
 
 // arguments returns QEMU's arguments.
@@ -31,13 +31,13 @@ func (c Config) arguments(accel Accel) []string {
 func (c Config) machine(accel Accel) []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-machine", "q35,memory-backend=ram,vmport=off,sata=off,smbus=off,usb=off",
-		"-object", fmt.Sprintf("memory-backend-file,id=ram,size=%d,mem-path=/proc/self/fd/%d,share=on", int64(c.Memory), fdRAM),
+		"-machine", "q35,vmport=off,sata=off,smbus=off,usb=off",
 		"-m", fmt.Sprintf("%dM", c.Memory/MiB),
 		"-smp", c.smp(), "-cpu", c.cpu(accel),
 		"-chardev", socketChardev("qmp", fdQMP), "-mon", "chardev=qmp,mode=control",
 		"-chardev", fmt.Sprintf("file,id=console,path=/proc/self/fd/%d", fdConsole), "-serial", "chardev:console",
 	}
+	args = append(args, c.memory()...)
 	return append(args, accel.args()...)
 }
 

@@ -85,7 +85,6 @@ type Timeouts struct {
 
 // withDefaults returns the configuration with every field set.
 func (c Config) withDefaults() (Config, error) {
-	c.Memory = cmp.Or(c.Memory, DefaultMemory)
 	c.Accel = cmp.Or(c.Accel, Accel(os.Getenv(EnvAccel)), AccelAuto)
 	c.Timeouts.FirstOutput = cmp.Or(c.Timeouts.FirstOutput, 20*time.Second)
 	c.Timeouts.Boot = cmp.Or(c.Timeouts.Boot, 2*time.Minute)
@@ -103,7 +102,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.CacheDir, err = findCache(c.CacheDir); err != nil {
 		return c, err
 	}
-	if c, err = c.arranged(); err != nil {
+	if c, err = c.Complete(); err != nil {
 		return c, err
 	}
 	return c, c.validate()

@@ -58,7 +58,7 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	vm.alive, vm.die = context.WithCancelCause(context.Background())
 
 	var err error
-	if vm.ram, err = newRAM(cfg.Memory); err != nil {
+	if vm.ram, err = newRAM(cfg.banks()...); err != nil {
 		return nil, err
 	}
 	if vm.wires, err = wire(cfg); err != nil {
@@ -67,7 +67,7 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	}
 	defer vm.wires.closeTheirs()
 	args := append(cfg.arguments(accel.Accel), extra...)
-	files := append([]*os.File{vm.ram.banks[0].file}, vm.wires.theirs...)
+	files := descriptors(vm.ram, vm.wires)
 	if vm.proc, err = startProcess(cfg.QEMU, args, files); err != nil {
 		vm.wires.close()
 		vm.ram.close()
@@ -75,6 +75,15 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	}
 	go vm.console.record(vm.wires.console)
 	return vm, nil
+}
+
+// descriptors returns QEMU's files in the order of their numbers.
+func descriptors(ram *RAM, w *wires) []*os.File {
+	files := append([]*os.File{ram.banks[0].file}, w.theirs...)
+	for _, further := range ram.banks[1:] {
+		files = append(files, further.file)
+	}
+	return files
 }
 
 // startTimeout is how long QEMU may take to answer after its start.

@@ -12,18 +12,22 @@ import (
 //
 // The zero value leaves the arrangement to QEMU. If any field is set, those that
 // are zero stand for 1; Cores is then what Config.CPUs comes to if that is given.
+// Without Nodes everything is in one.
 type Topology struct {
 	Sockets int
 	Dies    int // in each socket
 	Cores   int // on each die
 	Threads int // of each core
+	Nodes   []Node
 }
 
 // maxAPICID is the largest local APIC id of 8 bits that is no broadcast. Larger
 // ones need interrupt remapping (QEMU: hw/i386/x86.c, x86_cpus_init).
 const maxAPICID = 254
 
-func (t Topology) isZero() bool { return t == Topology{} }
+func (t Topology) isZero() bool {
+	return t.Sockets == 0 && t.Dies == 0 && t.Cores == 0 && t.Threads == 0 && len(t.Nodes) == 0
+}
 
 func (t Topology) cpus() int { return t.Sockets * t.Dies * t.Cores * t.Threads }
 
@@ -42,19 +46,22 @@ func (t Topology) levels() []level {
 	return []level{{"Sockets", t.Sockets}, {"Dies", t.Dies}, {"Cores", t.Cores}, {"Threads", t.Threads}}
 }
 
-// arranged returns the configuration with its topology and its number of CPUs
-// complete.
-func (c Config) arranged() (Config, error) {
+// Complete returns the configuration with the number of CPUs, the memory and all
+// of the topology that it comes to. The error is a [*ConfigError].
+func (c Config) Complete() (Config, error) {
 	if c.Topology.isZero() {
 		c.CPUs = cmp.Or(c.CPUs, DefaultCPUs)
+		c.Memory = cmp.Or(c.Memory, DefaultMemory)
 		return c, nil
 	}
 	t, err := c.Topology.complete(c.CPUs)
 	if err != nil {
 		return c, err
 	}
-	c.Topology, c.CPUs = t, t.cpus()
-	return c, nil
+	c.CPUs = t.cpus()
+	t.Nodes, c.Memory, err = t.completeNodes(c.Memory)
+	c.Topology = t
+	return c, err
 }
 
 // complete returns the topology of so many CPUs, or of as many as it comes to if

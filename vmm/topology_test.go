@@ -1,6 +1,8 @@
 package vmm
 
 import (
+	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +23,7 @@ func TestTopologyIsCompleted(t *testing.T) {
 		{cpus: 64, in: Topology{Dies: 4, Threads: 2}, smp: "64,sockets=1,dies=4,cores=8,threads=2"},
 		{cpus: 0, in: Topology{Sockets: 8, Dies: 8, Cores: 3}, smp: "192,sockets=8,dies=8,cores=3,threads=1"},
 	} {
-		cfg, err := Config{CPUs: row.cpus, Topology: row.in}.arranged()
+		cfg, err := Config{CPUs: row.cpus, Topology: row.in}.Complete()
 		require.NoError(t, err, "%+v", row)
 		require.Equal(t, row.smp, cfg.smp())
 	}
@@ -41,7 +43,7 @@ func TestTopologiesThatCannotBe(t *testing.T) {
 		{0, Topology{Sockets: 2, Cores: 128}, "the APIC id of the last CPU would be 255"},
 		{0, Topology{Sockets: 255, Dies: 255, Cores: 255, Threads: 255}, "the APIC id"},
 	} {
-		_, err := Config{CPUs: row.cpus, Topology: row.in}.arranged()
+		_, err := Config{CPUs: row.cpus, Topology: row.in}.Complete()
 		require.ErrorContains(t, err, row.want)
 		require.ErrorAs(t, err, new(*ConfigError))
 	}
@@ -65,5 +67,80 @@ func TestGuestHasItsTopology(t *testing.T) {
 		require.Equal(t, want.die, of(cpu, "topology/die_cpus_list"), cpu)
 		require.Equal(t, want.die, of(cpu, "cache/index3/shared_cpu_list"), cpu)
 		require.Equal(t, want.socket, of(cpu, "topology/package_cpus_list"), cpu)
+	}
+}
+
+func TestNodesAreCompleted(t *testing.T) {
+	nodes := func(cfg Config) []Node {
+		cfg, err := cfg.Complete()
+		require.NoError(t, err)
+		return cfg.Topology.Nodes
+	}
+	require.Equal(t, []Node{
+		{CPUs: []int{0, 1}, Memory: 34 * MiB, Distances: []int{10, 20, 20}},
+		{CPUs: []int{2, 3}, Memory: 33 * MiB, Distances: []int{20, 10, 20}},
+		{CPUs: []int{4, 5}, Memory: 33 * MiB, Distances: []int{20, 20, 10}},
+	}, nodes(Config{CPUs: 6, Memory: 100 * MiB, Topology: Topology{Sockets: 3, Nodes: make([]Node, 3)}}))
+	require.Equal(t, []Node{
+		{CPUs: []int{0, 3}, Memory: 512 * MiB, Distances: []int{10, 21}},
+		{CPUs: []int{1, 2}, Distances: []int{20, 10}},
+	}, nodes(Config{Topology: Topology{Sockets: 4, Nodes: []Node{{CPUs: []int{3, 0}, Memory: 512 * MiB, Distances: []int{10, 21}}, {CPUs: []int{2, 1}}}}}))
+}
+
+func TestNodesThatCannotBe(t *testing.T) {
+	two := func(a, b Node) Topology { return Topology{Dies: 2, Cores: 2, Nodes: []Node{a, b}} }
+	for _, row := range []struct {
+		memory Size
+		in     Topology
+		want   string
+	}{
+		{0, Topology{Nodes: make([]Node, 129)}, "129 nodes are more than the 128"},
+		{0, Topology{Cores: 4, Nodes: make([]Node, 2)}, "4 cores of 1 threads are 1 dies, which cannot be dealt out evenly to 2 nodes"},
+		{0, two(Node{CPUs: []int{0, 1}}, Node{CPUs: []int{2, 4}}), "node 1 has CPU 4, and there are CPUs 0 to 3"},
+		{0, two(Node{CPUs: []int{0, -1}}, Node{}), "node 0 has CPU -1"},
+		{0, two(Node{CPUs: []int{0, 1}}, Node{CPUs: []int{2, 3, 1}}), "CPU 1 is in node 0 and in node 1"},
+		{0, two(Node{CPUs: []int{0, 1}}, Node{CPUs: []int{2}}), "CPU 3 is in no node"},
+		{0, two(Node{CPUs: []int{0}}, Node{CPUs: []int{1, 2, 3}}), "CPU 0 is in node 0 and CPU 1 in node 1, which are on one die"},
+		{0, two(Node{CPUs: []int{2, 3}}, Node{CPUs: []int{0, 1}}), "node 1 has CPU 0, and the kernel would number it before node 0: order the nodes"},
+		{0, two(Node{}, Node{CPUs: []int{0, 1, 2, 3}}), "node 1 has CPU 0, and the kernel would number it before node 0"},
+		{0, two(Node{Memory: MiB + 1}, Node{}), "node 0 has 1048577 bytes of memory, which is not a multiple of 1 MiB"},
+		{0, two(Node{Memory: -MiB}, Node{}), "node 0 has -1 MiB of memory"},
+		{0, two(Node{Memory: 1 << 62}, Node{Memory: 1 << 62}), "node 0 has 4294967296 GiB of memory"},
+		{MiB, two(Node{}, Node{}), "1 MiB of memory are too little for 2 nodes"},
+		{512 * MiB, two(Node{Memory: 256 * MiB}, Node{Memory: 128 * MiB}), "the nodes have 384 MiB of memory, and Config.Memory is 512 MiB"},
+		{0, two(Node{Distances: []int{10}}, Node{}), "node 0 has 1 distances, and there are 2 nodes"},
+		{0, two(Node{Distances: []int{11, 20}}, Node{}), "node 0 is 11 away from itself"},
+		{0, two(Node{}, Node{Distances: []int{10, 10}}), "node 1 is 10 away from node 0, which has to be 11 to 254"},
+		{0, two(Node{}, Node{Distances: []int{255, 10}}), "node 1 is 255 away from node 0"},
+	} {
+		_, err := Config{Memory: row.memory, Topology: row.in}.Complete()
+		require.ErrorContains(t, err, row.want)
+		require.ErrorAs(t, err, new(*ConfigError))
+	}
+}
+
+func TestGuestHasItsNodes(t *testing.T) {
+	cfg := private(t)
+	cfg.Topology = Topology{Sockets: 3, Cores: 2, Nodes: []Node{
+		{CPUs: []int{0, 1, 4, 5}, Memory: 300 * MiB, Distances: []int{10, 21, 31}},
+		{CPUs: []int{2, 3}, Distances: []int{22, 10, 41}},
+		{Memory: 101 * MiB, Distances: []int{32, 42, 10}},
+	}}
+	for i := range 2 { // booted, and restored
+		vm := launchTest(t, cfg)
+		require.Equal(t, i > 0, vm.Origin().Restored)
+		for node, want := range []struct{ cpus, distances string }{{"0-1,4-5", "10 21 31"}, {"2-3", "22 10 41"}, {"", "32 42 10"}} {
+			dir := fmt.Sprintf("/sys/devices/system/node/node%d", node)
+			require.Equal(t, want.cpus, mustAsk(t, vm, "read %s/cpulist", dir))
+			require.Equal(t, want.distances, mustAsk(t, vm, "read %s/distance", dir))
+		}
+		require.Equal(t, "0,2", mustAsk(t, vm, "read /sys/devices/system/node/has_memory"))
+		addr, err := strconv.ParseInt(mustAsk(t, vm, "plant in a guest with nodes"), 16, 64)
+		require.NoError(t, err)
+		got := make([]byte, len("in a guest with nodes"))
+		_, err = vm.RAM().ReadAt(got, addr)
+		require.NoError(t, err)
+		require.Equal(t, "in a guest with nodes", string(got))
+		require.NoError(t, vm.Close())
 	}
 }
