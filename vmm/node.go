@@ -28,6 +28,10 @@ const (
 	localDistance  = 10
 	remoteDistance = 20
 	maxDistance    = 254
+
+	// A node has more memory than what the kernel never hands out: of the first MiB of
+	// the machine nothing is left.
+	minNodeMemory = 16 * MiB
 )
 
 // completeNodes returns the nodes of a complete topology with all their CPUs, memory
@@ -121,6 +125,9 @@ func dealMemory(nodes []Node, memory Size) (Size, error) {
 		if n.Memory < 0 || n.Memory%MiB != 0 || n.Memory > maxNodeMemory {
 			return 0, badTopology("node %d has %v of memory, which is not a multiple of %v up to %v", i, n.Memory, MiB, maxNodeMemory)
 		}
+		if n.Memory != 0 && n.Memory < minNodeMemory {
+			return 0, badTopology("node %d has %v of memory, of which the kernel leaves next to nothing: give it %v or more, or none", i, n.Memory, minNodeMemory)
+		}
 		sum += n.Memory
 	}
 	if sum != 0 && memory != 0 && sum != memory {
@@ -131,8 +138,8 @@ func dealMemory(nodes []Node, memory Size) (Size, error) {
 	}
 	memory = cmp.Or(memory, DefaultMemory)
 	each := memory / Size(len(nodes)) / MiB * MiB
-	if each <= 0 {
-		return 0, badTopology("%v of memory are too little for %d nodes of at least %v", memory, len(nodes), MiB)
+	if each < minNodeMemory {
+		return 0, badTopology("%v of memory are too little for %d nodes of at least %v", memory, len(nodes), minNodeMemory)
 	}
 	for i := range nodes {
 		nodes[i].Memory = each
