@@ -109,6 +109,7 @@ func serve(cfg Config) error {
 func (cfg Config) handlers(notes []string) (Handlers, error) {
 	all := Handlers{
 		methodKernel:   func(context.Context, *Call) (any, error) { return readKernel(notes) },
+		methodTopology: handleTopology,
 		methodWake:     handleWake,
 		methodExec:     handleExec,
 		methodSignal:   handleSignal,
