@@ -47,6 +47,10 @@ type Config struct {
 	// first wakes no blocked reader.
 	Ports []string
 
+	// Setup says what Hooks.Ready does to the guest beside waiting for it. It means
+	// nothing here but that guests of different setups have no template in common.
+	Setup string
+
 	// Console gets a copy of what the guest writes to its serial console. A
 	// Write that blocks while the guest writes more than a MiB loses output.
 	Console io.Writer

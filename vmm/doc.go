@@ -11,7 +11,8 @@
 // configuration keeps what it has booted, as a template: the RAM's content, the
 // devices' state, and a few bytes of the caller's. Later launches start
 // from it in a fraction of a second. A template fits exactly one combination of
-// kernel, initramfs, QEMU, accelerator, CPUs, memory, kernel arguments and ports.
+// kernel, initramfs, QEMU, accelerator, CPUs and their topology, memory, kernel
+// arguments, ports and setup.
 //
 //	Launch ── template? ──yes──► restore ──► Hooks.Restored ──► VM
 //	              │                  └─ fails: drop it ─┐

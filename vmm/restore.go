@@ -106,7 +106,8 @@ func templateKey(cfg Config, accel Accel) (string, error) {
 		QEMU      string
 		CPU       string
 		Arguments []string
-	}{templateFormat, qemu, hostCPU(accel), cfg.arguments(accel)})
+		Setup     string `json:",omitempty"`
+	}{templateFormat, qemu, hostCPU(accel), cfg.arguments(accel), cfg.Setup})
 	if err != nil {
 		return "", err
 	}

@@ -183,6 +183,7 @@ func TestEverythingThatMattersChangesTheTemplateKey(t *testing.T) {
 		"CPUs":      func(c *Config) { c.CPUs++ },
 		"topology":  func(c *Config) { c.Topology = Topology{Sockets: 1, Dies: 1, Cores: c.CPUs, Threads: 1} },
 		"nodes":     func(c *Config) { c.Topology.Nodes = []Node{{CPUs: []int{0, 1}, Memory: c.Memory}} },
+		"setup":     func(c *Config) { c.Setup = "CPU 1 is offline" },
 		"memory":    func(c *Config) { c.Memory *= 2 },
 		"arguments": func(c *Config) { c.Args = []string{"quiet"} },
 		"ports":     func(c *Config) { c.Ports = append(c.Ports, "another") },
