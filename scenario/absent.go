@@ -31,9 +31,11 @@ type caller interface {
 func NewRehearsal(m Machine, hooks Hooks) *Guest {
 	a := &absent{passed: hooks.Passed, groups: make(map[string]*absentGroup)}
 	for cpu := range m.CPUs {
-		a.facts.Online = append(a.facts.Online, cpu)
+		a.facts.Possible = append(a.facts.Possible, cpu)
+		if !slices.Contains(m.Offline, cpu) {
+			a.facts.Online = append(a.facts.Online, cpu)
+		}
 	}
-	a.facts.Possible = slices.Clone(a.facts.Online)
 	a.facts.Controllers = []string{"cpuset", "cpu", "io", "memory", "pids"}
 	a.facts.Files = controlFiles
 	a.schedule(m.Scheduler, &hooks)

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -100,7 +101,8 @@ func (s *Step) checkHold(scenario time.Duration) error {
 // Machine is what a scenario is checked against before there is a guest.
 type Machine struct {
 	CPUs      int
-	Scheduler bool // one runs when the scenario begins
+	Offline   []int // those of the CPUs that are offline when the scenario begins
+	Scheduler bool  // one runs when the scenario begins
 }
 
 // Check says what is wrong with a scenario, all of it, as far as that can be
@@ -108,7 +110,7 @@ type Machine struct {
 func (s Scenario) Check(m Machine) error {
 	st := newState()
 	for cpu := range m.CPUs {
-		st.cpus, st.online[cpu] = append(st.cpus, cpu), true
+		st.cpus, st.online[cpu] = append(st.cpus, cpu), !slices.Contains(m.Offline, cpu)
 	}
 	st.scheduler = m.Scheduler
 	return s.check(st)
