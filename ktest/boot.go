@@ -178,8 +178,12 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 		Args:      append([]string{guest.KernelArg}, c.KernelArgs...),
 		CPUs:      c.CPUs,
 		Memory:    c.Memory,
+		Topology:  c.Topology.hardware(),
 		Ports:     []string{guest.Port},
 		Timeouts:  vmm.Timeouts{Boot: c.Timeouts.Boot, Restore: c.Timeouts.Restore},
+	}
+	if len(c.Topology.Offline) > 0 {
+		machine.Setup = fmt.Sprintf("CPUs %v are offline", c.Topology.Offline)
 	}
 	if c.NoTemplate {
 		machine.Start = vmm.StartCold
@@ -205,7 +209,10 @@ func (c Config) greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := client.Kernel(ctx)
+	var k guest.Kernel
+	if err = c.Topology.setUp(ctx, client, machine); err == nil {
+		k, err = client.Kernel(ctx)
+	}
 	if err == nil {
 		err = keepSymbols(ctx, client, k)
 	}

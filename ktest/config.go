@@ -20,8 +20,9 @@ import (
 // Config describes a guest. The zero value is one with 2 CPUs, 512 MiB of
 // memory, and no scheduler, on the kernel that `ktgen kernel fetch` gets.
 type Config struct {
-	CPUs   int
-	Memory vmm.Size
+	CPUs     int
+	Memory   vmm.Size
+	Topology Topology
 
 	// Kernel is the image to boot, a bzImage or an ELF vmlinux. If it is empty
 	// the kernel is searched for; see package vmm/kernel.
@@ -86,10 +87,14 @@ type Config struct {
 	Timeouts Timeouts
 }
 
-// checkScenarios says what is wrong with the scenarios, as far as that can be
-// told without a guest.
+// checkScenarios says what is wrong with the scenarios, and with the machine that
+// they are for, as far as that can be told without a guest.
 func (c Config) checkScenarios() error {
-	machine := scenario.Machine{CPUs: cmp.Or(c.CPUs, vmm.DefaultCPUs), Scheduler: c.Scheduler.path != ""}
+	arranged, err := c.arranged()
+	if err != nil {
+		return err
+	}
+	machine := scenario.Machine{CPUs: arranged.CPUs, Offline: c.Topology.Offline, Scheduler: c.Scheduler.path != ""}
 	for i, s := range c.Scenarios {
 		if err := s.Check(machine); err != nil {
 			return fmt.Errorf("scenario %d of %d cannot be performed, and no guest was booted: %w", i+1, len(c.Scenarios), err)

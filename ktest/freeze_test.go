@@ -32,6 +32,7 @@ func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
 	}{
 		"vmlinux":            {ktest.Config{}, 4},
 		"KASLR":              {ktest.Config{KASLR: true}, 5},
+		"CPUs that are off":  {ktest.Config{Topology: twoSockets}, 4},
 		"KASLR and 4 levels": {ktest.Config{KASLR: true, KernelArgs: []string{"no5lvl"}}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -75,6 +75,9 @@ type Timing struct {
 	Total       time.Duration // all of Launch
 }
 
+// Config returns the configuration that the VM was launched with, complete.
+func (vm *VM) Config() Config { return vm.cfg }
+
 // Accel returns the accelerator that the guest runs on.
 func (vm *VM) Accel() Accelerator { return vm.accel }
 
