@@ -8,6 +8,7 @@ import (
 
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/shapetest"
 )
 
 type resizableBss struct {
@@ -29,8 +30,10 @@ func resizableLayout(name string) *ktrt.Layout {
 
 // resized is a guest whose section has other variables than the layout.
 func resized(s *ctype.Shape, values []byte, bigEndian bool) *ktrt.Snapshot {
-	m := sectionMap(s.Name, &ktrt.Program{Name: "x", Shapes: []*ctype.Shape{s}}, 0xffff_8880_0000_0000, s)
-	m.Values = values
+	m := &ktrt.Map{
+		Name: s.Name, Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: s.Size, Value: s, N: 1, Total: 1, Slots: 1, Stride: s.Size,
+		Program: &ktrt.Program{Name: "x", Shapes: []*ctype.Shape{s}}, Base: 0xffff_8880_0000_0000, Values: values,
+	}
 	return &ktrt.Snapshot{Guest: ktrt.Guest{BigEndian: bigEndian}, Maps: []*ktrt.Map{m}}
 }
 
@@ -43,23 +46,23 @@ func TestLastArrayOfASectionIsAsLongAsTheGuestHasIt(t *testing.T) {
 		want      []uint32
 	}{
 		"longer": {
-			section(".bss", 24, member(0, "total", u64), member(8, "counts", array(u32, 4))),
+			shapetest.Section(".bss", 24, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U32, 4))),
 			le.AppendUint32(le.AppendUint32(le.AppendUint32(le.AppendUint32(le.AppendUint64(nil, 9), 1), 2), 3), 4), false, []uint32{1, 2, 3, 4},
 		},
 		"shorter": {
-			section(".bss", 12, member(0, "total", u64), member(8, "counts", array(u32, 1))),
+			shapetest.Section(".bss", 12, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U32, 1))),
 			le.AppendUint32(le.AppendUint64(nil, 9), 1), false, []uint32{1},
 		},
 		"longer, with larger elements": {
-			section(".bss", 32, member(0, "total", u64), member(8, "counts", array(u64, 3))),
+			shapetest.Section(".bss", 32, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U64, 3))),
 			le.AppendUint64(le.AppendUint64(le.AppendUint64(le.AppendUint64(nil, 9), 1), 2), 3), false, []uint32{1, 2, 3},
 		},
 		"longer, in the other byte order": {
-			section(".bss", 20, member(0, "total", u64), member(8, "counts", array(u32, 3))),
+			shapetest.Section(".bss", 20, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U32, 3))),
 			be.AppendUint32(be.AppendUint32(be.AppendUint32(be.AppendUint64(nil, 9), 1), 2), 3), true, []uint32{1, 2, 3},
 		},
 		"not the last any more": {
-			section(".bss", 20, member(0, "counts", array(u32, 3)), member(12, "total", u64)),
+			shapetest.Section(".bss", 20, shapetest.Member(0, "counts", shapetest.Array(shapetest.U32, 3)), shapetest.Member(12, "total", shapetest.U64)),
 			le.AppendUint64(le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, 1), 2), 3), 9), false, []uint32{1, 2, 3},
 		},
 	} {
@@ -75,10 +78,10 @@ func TestLastArrayOfASectionIsAsLongAsTheGuestHasIt(t *testing.T) {
 
 func TestArraysThatNobodyResizesKeepTheirLength(t *testing.T) {
 	longer := func(name string) *ctype.Shape {
-		return section(name, 20, member(0, "total", u64), member(8, "counts", array(u32, 3)))
+		return shapetest.Section(name, 20, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U32, 3)))
 	}
-	pointers := section(".bss", 24, member(0, "total", u64), member(8, "counts", array(pointer(void), 2)))
-	scalar := section(".bss", 16, member(0, "total", u64), member(8, "counts", u64))
+	pointers := shapetest.Section(".bss", 24, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.Pointer(&ctype.Shape{Kind: ctype.KindVoid}), 2)))
+	scalar := shapetest.Section(".bss", 16, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.U64))
 	behind := &ktrt.Layout{
 		Object: "x.bpf.o", Package: "x", Sections: []string{"section .bss"},
 		Shapes: "section\t.bss\t16\n\t0\tcounts\t[2]u32\n\t8\ttotal\tu64\nint\tu64\t8\nint\tu32\t4\n",
