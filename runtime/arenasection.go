@@ -11,7 +11,7 @@ import (
 
 // arenaSection is a section of variables that lies in an arena.
 type arenaSection struct {
-	m     *Map // stands for it, as other sections have maps of their own
+	is    *Map // stands for it, as other sections have maps of their own
 	arena *Map
 }
 

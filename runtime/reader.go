@@ -43,7 +43,7 @@ func newReader(s *Snapshot) *reader {
 		r.maps = append(r.maps, r.newMap(m))
 	}
 	for _, section := range s.arenaSections() {
-		m := r.newMap(section.m)
+		m := r.newMap(section.is)
 		m.arena = section.arena
 		r.sections = append(r.sections, m)
 	}

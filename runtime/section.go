@@ -188,8 +188,8 @@ func (b *Binding) findArenaSection(want *ctype.Shape) (*Map, error) {
 		}
 	}
 	for _, section := range b.snapshot.arenaSections() {
-		if chosen(section.m, section.arena.ID) {
-			found = append(found, section.m)
+		if chosen(section.is, section.arena.ID) {
+			found = append(found, section.is)
 		}
 	}
 	if len(found) > 1 {
