@@ -9,18 +9,18 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // castTable holds casts by what they are in.
-type castTable map[string][]runtime.Cast
+type castTable map[string][]ktsnap.Cast
 
 // Casts makes the places that casts name pointers, in what is converted from
 // then on. A place that is no integer of 8 bytes, no void * and no array of
 // them, or that leads to a type that the specs do not describe, stays as it is
 // declared. It is called before anything is converted.
-func (s *Shapes) Casts(casts []runtime.Cast) {
+func (s *Shapes) Casts(casts []ktsnap.Cast) {
 	s.casts = make(castTable)
 	for _, c := range casts {
 		s.casts[c.In] = append(s.casts[c.In], c)
@@ -41,7 +41,7 @@ func (s *Shapes) OfMap(name string, value btf.Type) (*ctype.Shape, error) {
 }
 
 // castsIn returns the casts of places in t.
-func (c *conversion) castsIn(t btf.Type) []runtime.Cast {
+func (c *conversion) castsIn(t btf.Type) []ktsnap.Cast {
 	if len(c.casts) == 0 || t.TypeName() == "" {
 		return nil
 	}
@@ -58,11 +58,11 @@ func (c *conversion) castsIn(t btf.Type) []runtime.Cast {
 
 // castMember returns the shape of a member, given the casts of places in what
 // it is a member of.
-func (c *conversion) castMember(name string, t btf.Type, casts []runtime.Cast) (*ctype.Shape, error) {
+func (c *conversion) castMember(name string, t btf.Type, casts []ktsnap.Cast) (*ctype.Shape, error) {
 	if len(casts) == 0 {
 		return c.shape(t)
 	}
-	var below []runtime.Cast
+	var below []ktsnap.Cast
 	for _, cast := range casts {
 		if name == "" && slices.Contains(MemberNames(t), firstComponent(cast.Path)) {
 			below = append(below, cast)
@@ -87,7 +87,7 @@ func firstComponent(path string) string {
 
 // castType returns a shape of its own for t, with casts at places in it. The
 // shape is made of the same kinds as t is, for settle to walk along both.
-func (c *conversion) castType(t btf.Type, casts []runtime.Cast) (*ctype.Shape, error) {
+func (c *conversion) castType(t btf.Type, casts []ktsnap.Cast) (*ctype.Shape, error) {
 	peeled, _, err := peel(t)
 	if err != nil || peeled == nil || len(casts) == 0 {
 		return c.shape(t)
@@ -132,8 +132,8 @@ func named(pointer *ctype.Shape, name string) *ctype.Shape {
 }
 
 // inElements returns the casts of places in the elements of an array.
-func inElements(casts []runtime.Cast) []runtime.Cast {
-	var below []runtime.Cast
+func inElements(casts []ktsnap.Cast) []ktsnap.Cast {
+	var below []ktsnap.Cast
 	for _, cast := range casts {
 		if rest, ok := strings.CutPrefix(cast.Path, "[]"); ok {
 			cast.Path = strings.TrimPrefix(rest, ".")
@@ -145,7 +145,7 @@ func inElements(casts []runtime.Cast) []runtime.Cast {
 
 // castPointer returns the pointer that t holds, or the shape of t if it cannot
 // hold one.
-func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*ctype.Shape, error) {
+func (c *conversion) castPointer(t, peeled btf.Type, cast ktsnap.Cast) (*ctype.Shape, error) {
 	pointer := &ctype.Shape{Kind: ctype.KindPointer, Size: pointerSize, Space: cast.Space}
 	var header btf.Type
 	switch q := peeled.(type) {
@@ -179,7 +179,7 @@ func (c *conversion) castPointer(t, peeled btf.Type, cast runtime.Cast) (*ctype.
 // castTarget returns the shape of what a cast leads to, nil if it is not
 // described. What belongs to the kernel is declared only: its layout is that of
 // the kernel that runs, and not in the program's BTF.
-func (c *conversion) castTarget(cast runtime.Cast, header btf.Type) (*ctype.Shape, error) {
+func (c *conversion) castTarget(cast ktsnap.Cast, header btf.Type) (*ctype.Shape, error) {
 	keyword, name, tagged := strings.Cut(cast.To, " ")
 	tagged = tagged && (keyword == "struct" || keyword == "union")
 	if cast.Space == ctype.SpaceKernel && tagged {

@@ -10,6 +10,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 var (
@@ -18,7 +19,7 @@ var (
 )
 
 // castsOf writes a struct with casts at places in it as text.
-func castsOf(t *testing.T, s *btf.Struct, casts ...runtime.Cast) string {
+func castsOf(t *testing.T, s *btf.Struct, casts ...ktsnap.Cast) string {
 	t.Helper()
 	spec := specOf(t, s, node)
 	shapes := ktbtf.NewShapes(spec)
@@ -43,15 +44,15 @@ func TestIntegersBecomeThePointersThatCastsSayTheyAre(t *testing.T) {
 		{Name: "flags", Offset: 52 * 8, Type: u32},
 	}}
 	got := castsOf(t, s,
-		runtime.Cast{In: "struct ctx", Path: "task", To: "struct task_struct", Space: ctype.SpaceKernel},
-		runtime.Cast{In: "struct ctx", Path: "slots[]", To: "struct node", Space: ctype.SpaceArena},
-		runtime.Cast{In: "struct ctx", Path: "in.owner", To: "struct node", Space: ctype.SpaceMap},
-		runtime.Cast{In: "struct ctx", Path: "head", To: "struct node", Space: ctype.SpaceGlobal},
-		runtime.Cast{In: "struct ctx", Path: "priv", To: "struct node"},
-		runtime.Cast{In: "struct ctx", Path: "small", To: "struct node"},   // no integer of 8 bytes
-		runtime.Cast{In: "struct ctx", Path: "nothing", To: "struct node"}, // no such member
-		runtime.Cast{In: "struct other", Path: "task", To: "struct node"},
-		runtime.Cast{In: "struct node", Path: "next", To: "struct node", Space: ctype.SpaceArena},
+		ktsnap.Cast{In: "struct ctx", Path: "task", To: "struct task_struct", Space: ctype.SpaceKernel},
+		ktsnap.Cast{In: "struct ctx", Path: "slots[]", To: "struct node", Space: ctype.SpaceArena},
+		ktsnap.Cast{In: "struct ctx", Path: "in.owner", To: "struct node", Space: ctype.SpaceMap},
+		ktsnap.Cast{In: "struct ctx", Path: "head", To: "struct node", Space: ctype.SpaceGlobal},
+		ktsnap.Cast{In: "struct ctx", Path: "priv", To: "struct node"},
+		ktsnap.Cast{In: "struct ctx", Path: "small", To: "struct node"},   // no integer of 8 bytes
+		ktsnap.Cast{In: "struct ctx", Path: "nothing", To: "struct node"}, // no such member
+		ktsnap.Cast{In: "struct other", Path: "task", To: "struct node"},
+		ktsnap.Cast{In: "struct node", Path: "next", To: "struct node", Space: ctype.SpaceArena},
 	)
 	const want = `struct	ctx	56
 	0	task	*(kernel cast "u64")fwd task_struct
@@ -86,7 +87,7 @@ int	unsigned long long	8
 	layout := runtime.Layout{Shapes: got}
 	casts, err := layout.Casts()
 	require.NoError(t, err)
-	require.Equal(t, []runtime.Cast{
+	require.Equal(t, []ktsnap.Cast{
 		{In: "struct ctx", Path: "head", To: "struct node", Space: ctype.SpaceGlobal},
 		{In: "struct ctx", Path: "in.owner", To: "struct node", Space: ctype.SpaceMap},
 		{In: "struct ctx", Path: "priv", To: "struct node"},
@@ -98,7 +99,7 @@ int	unsigned long long	8
 
 func TestAPointerThatBTFDeclaresStaysAsItIs(t *testing.T) {
 	s := &btf.Struct{Name: "ctx", Size: 8, Members: []btf.Member{{Name: "p", Type: &btf.Pointer{Target: node}}}}
-	got := castsOf(t, s, runtime.Cast{In: "struct ctx", Path: "p", To: "struct task_struct", Space: ctype.SpaceKernel})
+	got := castsOf(t, s, ktsnap.Cast{In: "struct ctx", Path: "p", To: "struct task_struct", Space: ctype.SpaceKernel})
 	require.Contains(t, got, "\t0\tp\t*struct node\n")
 }
 
@@ -118,12 +119,12 @@ func TestPointersToHeadersLeadToAllocations(t *testing.T) {
 		{Name: "hidden", Offset: 56 * 8, Type: typedef},
 	}}
 	got := castsOf(t, s,
-		runtime.Cast{In: "struct ctx", Path: "data", To: "struct node", Behind: 8},
-		runtime.Cast{In: "struct ctx", Path: "far", To: "struct node", Behind: 16},
-		runtime.Cast{In: "struct ctx", Path: "heads[]", To: "struct node", Behind: 4},
-		runtime.Cast{In: "struct ctx", Path: "reached", To: "struct node", Behind: 2}, // within a member of the header
-		runtime.Cast{In: "struct ctx", Path: "unknown", To: "struct nothing", Behind: 8},
-		runtime.Cast{In: "struct ctx", Path: "hidden", To: "struct node", Behind: 8, Space: ctype.SpaceArena},
+		ktsnap.Cast{In: "struct ctx", Path: "data", To: "struct node", Behind: 8},
+		ktsnap.Cast{In: "struct ctx", Path: "far", To: "struct node", Behind: 16},
+		ktsnap.Cast{In: "struct ctx", Path: "heads[]", To: "struct node", Behind: 4},
+		ktsnap.Cast{In: "struct ctx", Path: "reached", To: "struct node", Behind: 2}, // within a member of the header
+		ktsnap.Cast{In: "struct ctx", Path: "unknown", To: "struct nothing", Behind: 8},
+		ktsnap.Cast{In: "struct ctx", Path: "hidden", To: "struct node", Behind: 8, Space: ctype.SpaceArena},
 	)
 	const want = `struct	ctx	64
 	0	id	union sdt_id
@@ -156,7 +157,7 @@ struct	allocation	16
 
 	casts, err := (&runtime.Layout{Shapes: got}).Casts()
 	require.NoError(t, err)
-	require.Equal(t, []runtime.Cast{
+	require.Equal(t, []ktsnap.Cast{
 		{In: "struct ctx", Path: "data", To: "struct node", Behind: 8},
 		{In: "struct ctx", Path: "far", To: "struct node", Behind: 16},
 		{In: "struct ctx", Path: "heads[]", To: "struct node", Behind: 4},

@@ -9,8 +9,8 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // fill sets everything of a new shape but the sizes that follow from others.
@@ -135,7 +135,7 @@ func (c *conversion) fillMembers(shape *ctype.Shape, t btf.Type, size uint32, me
 
 // fillCastMembers fills in members, some of which hold pointers that they are
 // not declared to hold.
-func (c *conversion) fillCastMembers(shape *ctype.Shape, t btf.Type, size uint32, members []btf.Member, casts []runtime.Cast) error {
+func (c *conversion) fillCastMembers(shape *ctype.Shape, t btf.Type, size uint32, members []btf.Member, casts []ktsnap.Cast) error {
 	if uint64(size) > maxSize {
 		return c.broken(t, "", "its size of %d bytes is more than %d", size, uint64(maxSize))
 	}

@@ -5,7 +5,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -16,7 +16,7 @@ const overhead = 4 << 10
 
 // footprint returns how much memory a snapshot takes. Types are not counted:
 // the snapshots of a guest share them.
-func footprint(s *runtime.Snapshot) int64 {
+func footprint(s *ktsnap.Snapshot) int64 {
 	if s == nil {
 		return 0
 	}
@@ -44,7 +44,7 @@ const (
 
 // footprintOfObjects returns how much memory the kernel's objects of a snapshot
 // take.
-func footprintOfObjects(objects []runtime.KernelObject) int64 {
+func footprintOfObjects(objects []ktsnap.KernelObject) int64 {
 	var bytes int64
 	for i := range objects {
 		bytes += int64(len(objects[i].Data))
@@ -73,7 +73,7 @@ func (s *Store) spill() {
 }
 
 // oldestHeld returns the next snapshot to go, nil if there is room for all.
-func (s *Store) oldestHeld() (*entry, *runtime.Snapshot) {
+func (s *Store) oldestHeld() (*entry, *ktsnap.Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.memory <= s.opts.Memory || s.closed {
@@ -87,7 +87,7 @@ func (s *Store) oldestHeld() (*entry, *runtime.Snapshot) {
 	return nil, nil
 }
 
-func (s *Store) write(held *runtime.Snapshot) (file string, err error) {
+func (s *Store) write(held *ktsnap.Snapshot) (file string, err error) {
 	dir, err := s.folder()
 	if err != nil {
 		return "", err

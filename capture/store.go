@@ -10,7 +10,7 @@ import (
 	"sync"
 	"weak"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -70,11 +70,11 @@ type entry struct {
 	size    int64          // of the snapshot, in bytes; 0 if there is none
 
 	// One of these has the snapshot, or capture.NoSnapshot says why none does.
-	held  *runtime.Snapshot
+	held  *ktsnap.Snapshot
 	file  string
-	taken func() (*runtime.Snapshot, error) // the Load that the capture came with
+	taken func() (*ktsnap.Snapshot, error) // the Load that the capture came with
 
-	again weak.Pointer[runtime.Snapshot] // of file, as long as someone uses it
+	again weak.Pointer[ktsnap.Snapshot] // of file, as long as someone uses it
 }
 
 // New returns an empty store. [Store.Close] removes its files.
@@ -204,7 +204,7 @@ func (s *Store) Await(ctx context.Context, name string) (series.Capture, error) 
 
 // Snapshot returns the snapshot of the latest capture of a name. The error is
 // a [*NotCaptured], or a [*series.NoSnapshot] with the reason.
-func (s *Store) Snapshot(name string) (*runtime.Snapshot, error) {
+func (s *Store) Snapshot(name string) (*ktsnap.Snapshot, error) {
 	c, err := s.Get(name)
 	if err != nil {
 		return nil, err
@@ -250,13 +250,13 @@ func (s *Store) export(e *entry) series.Capture {
 	c := e.capture
 	c.Snapshot = e.held
 	if e.held == nil && (e.file != "" || e.taken != nil) {
-		c.Load = func() (*runtime.Snapshot, error) { return s.load(e) }
+		c.Load = func() (*ktsnap.Snapshot, error) { return s.load(e) }
 	}
 	return c
 }
 
 // load reads the snapshot of an entry that was in a file.
-func (s *Store) load(e *entry) (*runtime.Snapshot, error) {
+func (s *Store) load(e *entry) (*ktsnap.Snapshot, error) {
 	s.mu.Lock()
 	held, file, again, reason := e.held, e.file, e.again.Value(), e.capture.NoSnapshot
 	s.mu.Unlock()
@@ -270,7 +270,7 @@ func (s *Store) load(e *entry) (*runtime.Snapshot, error) {
 	case file == "":
 		return nil, reason
 	}
-	snap, err := runtime.ReadFile(file)
+	snap, err := ktsnap.ReadFile(file)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil && e.file == "" {

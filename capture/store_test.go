@@ -15,27 +15,28 @@ import (
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
 // snapshot makes a snapshot whose bytes all are fill.
-func snapshot(name string, size int, fill byte) *runtime.Snapshot {
+func snapshot(name string, size int, fill byte) *ktsnap.Snapshot {
 	values := make([]byte, size)
 	for i := range values {
 		values[i] = fill
 	}
-	return &runtime.Snapshot{Name: name, Maps: []*runtime.Map{{
-		ID: 1, Name: "m", Type: runtime.MapTypeArray, KeySize: 4, ValueSize: size, MaxEntries: 1, N: 1, Slots: 1, Stride: size, Total: 1, Values: values,
+	return &ktsnap.Snapshot{Name: name, Maps: []*ktsnap.Map{{
+		ID: 1, Name: "m", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: size, MaxEntries: 1, N: 1, Slots: 1, Stride: size, Total: 1, Values: values,
 	}}}
 }
 
 // captureOf makes a capture at a second of a run.
-func captureOf(name string, second int, s *runtime.Snapshot) series.Capture {
+func captureOf(name string, second int, s *ktsnap.Snapshot) series.Capture {
 	return series.Capture{Moment: series.Moment{Name: name, Elapsed: time.Duration(second) * time.Second}, Snapshot: s}
 }
 
 // open is what stands for the Open of generated code.
-func open(s *runtime.Snapshot, _ ...runtime.Option) (byte, error) { return s.Maps[0].Values[0], nil }
+func open(s *ktsnap.Snapshot, _ ...runtime.Option) (byte, error) { return s.Maps[0].Values[0], nil }
 
 func newStore(t *testing.T, o capture.Options) *capture.Store {
 	s := capture.New(o)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/capture"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // spillerEnv makes the test binary a process whose store has spilled, and which
@@ -79,7 +79,7 @@ func TestStoresAreBoundedByAllThatSnapshotsHold(t *testing.T) {
 	for i := range captures {
 		snap := snapshot(fmt.Sprint(i), 1, byte(i))
 		for range 1000 {
-			snap.Kernel = append(snap.Kernel, runtime.KernelObject{
+			snap.Kernel = append(snap.Kernel, ktsnap.KernelObject{
 				Addr: 1 << 40, Name: "task_struct", Type: &ctype.Shape{Kind: ctype.KindStruct, Name: "task_struct", Size: each / 1000}, Data: make([]byte, each/1000),
 			})
 		}

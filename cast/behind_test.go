@@ -7,7 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Of the two allocators that the scheduler is linked with, one has a header that
@@ -15,7 +15,7 @@ import (
 func TestWhatIsBehindHeadersShowsInItsUse(t *testing.T) {
 	obj, err := object.Open("../gen/internal/payloads/testdata/payloads.bpf.o")
 	require.NoError(t, err)
-	require.Equal(t, []runtime.Cast{
+	require.Equal(t, []ktsnap.Cast{
 		{In: "struct cpu_slot", Path: "head", To: "struct cpu_ctx", Behind: 16},
 		{In: "struct task_slot", Path: "tptr", To: "struct task_struct"},
 		{In: "struct task_slot", Path: "data", To: "struct task_ctx", Behind: 8},

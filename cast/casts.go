@@ -2,18 +2,18 @@ package cast
 
 import (
 	ktbtf "github.com/ktgen/ktgen/btf"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Casts returns the findings that are sure enough to read memory by, as
 // layouts and captures take them: what is proven or likely, and leads to a type
 // with a name. Per-CPU pointers, which are offsets, and those to the memory of
 // user space are left out.
-func (r *Result) Casts() []runtime.Cast {
-	var casts []runtime.Cast
+func (r *Result) Casts() []ktsnap.Cast {
+	var casts []ktsnap.Cast
 	for _, f := range r.Findings {
-		c := runtime.Cast{Path: f.Path, Space: spaces[f.Space], Behind: int(f.Behind)}
+		c := ktsnap.Cast{Path: f.Path, Space: spaces[f.Space], Behind: int(f.Behind)}
 		switch {
 		case f.Class > Likely || f.Space == PerCPU || f.Space == User || f.Target == nil || f.Target.TypeName() == "":
 			continue

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // queue is what the variables of an arena are about: as scx_qmap has them.
@@ -17,25 +17,25 @@ var queue = structure("queue", 24, member(0, "head", pointer(u64)), member(8, "l
 
 // arenaGuest is a snapshot of a program whose state is in its arena, of 4 pages
 // of which the second was never touched. libbpf has put the variables at its end.
-func arenaGuest(n uint64) *ktrt.Snapshot {
+func arenaGuest(n uint64) *ktsnap.Snapshot {
 	variables := &ctype.Shape{Kind: ctype.KindSection, Name: ".addr_space.1", Size: 80, Members: []ctype.Member{
 		member(0, "nr_queued", u64), member(8, "queues", array(queue, 2)), member(56, "first", pointer(queue)), member(64, "idle", u64),
 	}}
 	page := func() []byte { return make([]byte, 4096) }
-	arena := &ktrt.Map{
-		ID: 5, Name: "arena", Type: ktrt.MapTypeArena, MaxEntries: 4, Slots: 1, Extra: arenaAddr,
-		Extents: []ktrt.Extent{{Addr: arenaAddr + 2*4096, Data: page()}, {Addr: arenaAddr + 3*4096, Data: page()}},
+	arena := &ktsnap.Map{
+		ID: 5, Name: "arena", Type: ktsnap.MapTypeArena, MaxEntries: 4, Slots: 1, Extra: arenaAddr,
+		Extents: []ktsnap.Extent{{Addr: arenaAddr + 2*4096, Data: page()}, {Addr: arenaAddr + 3*4096, Data: page()}},
 	}
 	at := uint64(arenaAddr + 3*4096)
 	bytesOf{arena.Extents[1].Data}.u64(0, n).u64(8, arenaAddr+2*4096).u64(16, 1).u32(48, 1).u64(56, at+32)
 	bytesOf{arena.Extents[0].Data}.u64(0, 77)
-	program := &ktrt.Program{BTFID: 1, Name: "qmap", Shapes: []*ctype.Shape{queue, variables}}
-	return &ktrt.Snapshot{
-		Guest: ktrt.Guest{Arch: "amd64", PageSize: 4096, CPUs: 1}, Programs: []*ktrt.Program{program}, Maps: []*ktrt.Map{arena},
+	program := &ktsnap.Program{BTFID: 1, Name: "qmap", Shapes: []*ctype.Shape{queue, variables}}
+	return &ktsnap.Snapshot{
+		Guest: ktsnap.Guest{Arch: "amd64", PageSize: 4096, CPUs: 1}, Programs: []*ktsnap.Program{program}, Maps: []*ktsnap.Map{arena},
 	}
 }
 
-func asText(t testing.TB, s *ktrt.Snapshot, o dump.Options) string {
+func asText(t testing.TB, s *ktsnap.Snapshot, o dump.Options) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, dump.Text(&b, s, o))
@@ -102,10 +102,10 @@ func TestVariablesOfArenasThatAreNotThereSayWhy(t *testing.T) {
 	require.Contains(t, asText(t, s, dump.Options{}), ".addr_space.1  ARRAY  in arena id 5  failed: its pages, of arena arena, were not captured")
 	require.NotEmpty(t, differences(arenaGuest(41), s))
 	require.ErrorContains(t, s.Var("nr_queued").Err(), "were not captured")
-	var unknown *ktrt.VarNotFound
+	var unknown *ktsnap.VarNotFound
 	require.ErrorAs(t, s.Var("nr_quoted").Err(), &unknown)
 
 	s = arenaGuest(41)
-	s.Maps = append(s.Maps, &ktrt.Map{ID: 6, Name: "other", Type: ktrt.MapTypeArena, Slots: 1})
+	s.Maps = append(s.Maps, &ktsnap.Map{ID: 6, Name: "other", Type: ktsnap.MapTypeArena, Slots: 1})
 	require.Contains(t, asText(t, s, dump.Options{}), "there are 2 arenas, and it is not known in which it is")
 }

@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // sparse is what sections are: few numbers, much room.
-func sparse() *ktrt.Snapshot {
+func sparse() *ktsnap.Snapshot {
 	s := guest(5000)
-	m := newMap(ktrt.Map{ID: 98, Name: "slots", Type: ktrt.MapTypeArray, Value: array(taskCtx, 1024)}, 64)
+	m := newMap(ktsnap.Map{ID: 98, Name: "slots", Type: ktsnap.MapTypeArray, Value: array(taskCtx, 1024)}, 64)
 	for i := range m.N {
 		bytesOf{m.Values}.at(i*m.Stride).u32(0, uint32(i)).u64(8, uint64(i)*7919)
 	}
@@ -20,7 +20,7 @@ func sparse() *ktrt.Snapshot {
 }
 
 func BenchmarkDump(b *testing.B) {
-	for name, s := range map[string]*ktrt.Snapshot{"dense": entries(20_000), "sparse": sparse()} {
+	for name, s := range map[string]*ktsnap.Snapshot{"dense": entries(20_000), "sparse": sparse()} {
 		b.Run("text/"+name, func(b *testing.B) {
 			b.SetBytes(int64(captured(s)))
 			for b.Loop() {

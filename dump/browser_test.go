@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // browse opens a page in a headless Chromium, runs a script in it as soon as the
@@ -95,7 +95,7 @@ func TestPagesOfChosenMapsShowWhatTheyHave(t *testing.T) {
 	earlier, later := guest(5000), guest(9000)
 	earlier.Maps = slices.Delete(earlier.Maps, 2, 3) // mysched.bss
 	var b bytes.Buffer
-	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{earlier, later}, nil, "mysched.bss"))
+	require.NoError(t, dump.Page(&b, []*ktsnap.Snapshot{earlier, later}, nil, "mysched.bss"))
 	var got struct {
 		Error, Links, Plots string
 		Rows, Earlier       []string
@@ -119,7 +119,7 @@ func TestPagesOpenWithTheSeriesThatWereJudged(t *testing.T) {
 	}
 	judged := dump.Plot{Title: "Bss().VtimeNow: NonDecreasing fail", Text: "1.5 is less than 2 </script><b>", Lines: []dump.PlotLine{line}}
 	var b bytes.Buffer
-	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{guest(5000)}, []dump.Plot{judged}))
+	require.NoError(t, dump.Page(&b, []*ktsnap.Snapshot{guest(5000)}, []dump.Plot{judged}))
 	var got struct {
 		Error, Text, Title, Plots string
 		Markup, Red               int
@@ -144,9 +144,9 @@ func TestPagesOpenWithTheSeriesThatWereJudged(t *testing.T) {
 }
 
 // entries makes a snapshot with n entries.
-func entries(n int) *ktrt.Snapshot {
+func entries(n int) *ktsnap.Snapshot {
 	s := guest(5000)
-	m := newMap(ktrt.Map{ID: 99, Name: "many", Type: ktrt.MapTypeHash, Key: s32, Value: taskCtx}, n)
+	m := newMap(ktsnap.Map{ID: 99, Name: "many", Type: ktsnap.MapTypeHash, Key: s32, Value: taskCtx}, n)
 	for i := range n {
 		bytesOf{m.Keys}.u32(4*i, uint32(i))
 		bytesOf{m.Values}.at(i*m.Stride).u32(0, uint32(i)).u64(8, uint64(i)*7919).u32(16, 100).text(24, "worker/"+string(rune('a'+i%26)))

@@ -4,14 +4,14 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // chaser follows pointers. What a pointer leads to is shown once, where it is
 // first met; entries of maps are shown as such, and only named by pointers.
 type chaser struct {
-	snap  *runtime.Snapshot
+	snap  *ktsnap.Snapshot
 	seen  map[seenKey]bool
 	order []seenKey // of seen
 	chain []uint64  // addresses of the objects that are being shown
@@ -29,25 +29,25 @@ const maxChain = 16
 // maxSeen bounds the objects that one dump remembers.
 const maxSeen = 1 << 20
 
-func newChaser(s *runtime.Snapshot) *chaser {
+func newChaser(s *ktsnap.Snapshot) *chaser {
 	return &chaser{snap: s, seen: make(map[seenKey]bool)}
 }
 
 // target is what became of a pointer.
 type target struct {
-	place    string        // where it leads, if that is in an entry of a map: task_ctxs[7]
-	at       runtime.Place // the same; of use if place is set
-	value    runtime.Value // what is there, if it is to be shown here
-	shown    bool          // value is set
-	identity []string      // if not nil, the members of value to show, which is not entered
-	cycle    bool          // it leads to what it is in
-	note     string        // why there is nothing to show: "not captured"
+	place    string       // where it leads, if that is in an entry of a map: task_ctxs[7]
+	at       ktsnap.Place // the same; of use if place is set
+	value    ktsnap.Value // what is there, if it is to be shown here
+	shown    bool         // value is set
+	identity []string     // if not nil, the members of value to show, which is not entered
+	cycle    bool         // it leads to what it is in
+	note     string       // why there is nothing to show: "not captured"
 
 	reason string // more of that; may be empty
 }
 
 // follow says where a pointer leads.
-func (c *chaser) follow(p *runtime.Value) target {
+func (c *chaser) follow(p *ktsnap.Value) target {
 	addr, err := p.Uint64()
 	if err != nil || addr == 0 {
 		return target{}
@@ -110,11 +110,11 @@ func (c *chaser) leave() { c.chain = c.chain[:len(c.chain)-1] }
 // whyNot says in a few words why a pointer was not followed, and what more is
 // known of that.
 func whyNot(err error) (note, reason string) {
-	var notCaptured *runtime.NotCaptured
-	var notBound *runtime.NotBound
-	var contradiction *runtime.Contradiction
-	var unreadable *runtime.Unreadable
-	var notFollowed *runtime.NotFollowed
+	var notCaptured *ktsnap.NotCaptured
+	var notBound *ktsnap.NotBound
+	var contradiction *ktsnap.Contradiction
+	var unreadable *ktsnap.Unreadable
+	var notFollowed *ktsnap.NotFollowed
 	switch {
 	case errors.As(err, &notCaptured):
 		return "not captured", ""
@@ -131,7 +131,7 @@ func whyNot(err error) (note, reason string) {
 }
 
 // name names the place that a pointer leads to.
-func (c *chaser) name(p runtime.Place) string {
+func (c *chaser) name(p ktsnap.Place) string {
 	name := c.snap.EntryAt(p).Path()
 	if p.Offset == 0 {
 		return name

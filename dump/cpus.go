@@ -5,6 +5,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // masks are the structs that are sets of CPUs: one array of words, maybe with
@@ -15,7 +16,7 @@ var masks = map[string]bool{"cpumask": true, "bpf_cpumask": true, "scx_bitmap": 
 const maxMask = 8192 / 8
 
 // cpuWords returns the words of a set of CPUs; ok is false if v is none.
-func cpuWords(v *runtime.Value) (words runtime.Value, ok bool) {
+func cpuWords(v *ktsnap.Value) (words ktsnap.Value, ok bool) {
 	for range 4 {
 		s := v.Shape()
 		if s == nil || s.Underlying() == nil {
@@ -37,7 +38,7 @@ func cpuWords(v *runtime.Value) (words runtime.Value, ok bool) {
 
 // cpuSet returns the CPUs in the words of a mask, of those that the guest can
 // have.
-func cpuSet(words *runtime.Value, guest runtime.Guest) runtime.CPUMask {
+func cpuSet(words *ktsnap.Value, guest ktsnap.Guest) runtime.CPUMask {
 	var cpus []int
 	for i := range words.Len() {
 		_, word := words.At(i)

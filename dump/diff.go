@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Change is a difference between two snapshots.
@@ -36,7 +36,7 @@ func (c Change) String() string {
 // mask matches are left out; in a mask * stands for anything: "*.runtime_ns",
 // "task_ctxs[*].task". Entries that are missing from a map of which only a part
 // was captured are no differences.
-func Diff(before, after *runtime.Snapshot, masks ...string) iter.Seq[Change] {
+func Diff(before, after *ktsnap.Snapshot, masks ...string) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		d := &differ{masks: masks, yield: yield}
 		d.snapshots(before, after)
@@ -90,13 +90,13 @@ func matches(path, mask string) bool {
 
 type mapKey struct {
 	name  string
-	typ   runtime.MapType
+	typ   ktsnap.MapType
 	count int // of those before it that are called the same
 }
 
 // named lists the maps of a snapshot by what two snapshots have in common.
-func named(s *runtime.Snapshot) (keys []mapKey, views map[mapKey]runtime.MapView) {
-	views = make(map[mapKey]runtime.MapView)
+func named(s *ktsnap.Snapshot) (keys []mapKey, views map[mapKey]ktsnap.MapView) {
+	views = make(map[mapKey]ktsnap.MapView)
 	counts := make(map[mapKey]int)
 	for _, v := range s.Views() {
 		m := v.Map()
@@ -109,7 +109,7 @@ func named(s *runtime.Snapshot) (keys []mapKey, views map[mapKey]runtime.MapView
 	return keys, views
 }
 
-func (d *differ) snapshots(a, b *runtime.Snapshot) {
+func (d *differ) snapshots(a, b *ktsnap.Snapshot) {
 	keys, before := named(a)
 	more, after := named(b)
 	for _, key := range keys {
@@ -127,14 +127,14 @@ func (d *differ) snapshots(a, b *runtime.Snapshot) {
 	}
 }
 
-func entriesOrVars(v runtime.MapView) string {
+func entriesOrVars(v ktsnap.MapView) string {
 	if text := entriesText(v); text != "" {
 		return v.Map().Type.String() + ", " + text
 	}
 	return v.Map().Type.String()
 }
 
-func (d *differ) maps(v, w runtime.MapView) {
+func (d *differ) maps(v, w ktsnap.MapView) {
 	a, b := v.Map(), w.Map()
 	if a.Status != b.Status {
 		d.report(Change{Path: a.Name + " (status)", Old: statusText(a), New: statusText(b), What: "changed"})
@@ -153,7 +153,7 @@ func (d *differ) maps(v, w runtime.MapView) {
 		}
 		at, exists := index[id]
 		if !exists {
-			if b.Status == runtime.Complete {
+			if b.Status == ktsnap.Complete {
 				d.whole(v.At(i), "removed")
 			}
 			continue
@@ -162,7 +162,7 @@ func (d *differ) maps(v, w runtime.MapView) {
 		d.entries(v.At(i), w.At(at), max(a.Slots, b.Slots), a.Slots > 1 || a.Type.IsPerCPU())
 	}
 	for i, id := range theirs {
-		if _, left := index[id]; left && a.Status == runtime.Complete {
+		if _, left := index[id]; left && a.Status == ktsnap.Complete {
 			d.whole(w.At(i), "added")
 		}
 	}
@@ -175,7 +175,7 @@ type entryKey struct {
 	count int // of the entries before it with the same key
 }
 
-func identities(v runtime.MapView) []entryKey {
+func identities(v ktsnap.MapView) []entryKey {
 	n := held(v)
 	keys, counts := make([]entryKey, n), make(map[string]int, n)
 	for i := range keys {
@@ -187,9 +187,9 @@ func identities(v runtime.MapView) []entryKey {
 }
 
 // identity is an entry's owner, key or number.
-func identity(m *runtime.Map, i int) string {
+func identity(m *ktsnap.Map, i int) string {
 	switch {
-	case i < len(m.Owners) && m.Type == runtime.MapTypeTaskStorage:
+	case i < len(m.Owners) && m.Type == ktsnap.MapTypeTaskStorage:
 		return strconv.Itoa(int(m.Owners[i].PID))
 	case i < len(m.Owners):
 		return strconv.FormatUint(m.Owners[i].Addr, 16)
@@ -200,7 +200,7 @@ func identity(m *runtime.Map, i int) string {
 }
 
 // whole reports an entry that only one snapshot has.
-func (d *differ) whole(e runtime.Entry, what string) {
+func (d *differ) whole(e ktsnap.Entry, what string) {
 	value := e.Get("")
 	text := ""
 	if value.Err() == nil {
@@ -217,7 +217,7 @@ func (d *differ) whole(e runtime.Entry, what string) {
 const maxLine = 160
 
 // oneLine is a value in a line; of a long one its beginning.
-func oneLine(v *runtime.Value) string {
+func oneLine(v *ktsnap.Value) string {
 	r, err := v.Rendered()
 	if err != nil {
 		return err.Error()
@@ -229,7 +229,7 @@ func oneLine(v *runtime.Value) string {
 	return text
 }
 
-func (d *differ) entries(a, b runtime.Entry, slots int, perCPU bool) {
+func (d *differ) entries(a, b ktsnap.Entry, slots int, perCPU bool) {
 	if !perCPU {
 		v, w := a.Get(""), b.Get("")
 		d.values(a.Path(), &v, &w, maxDepth)
@@ -242,7 +242,7 @@ func (d *differ) entries(a, b runtime.Entry, slots int, perCPU bool) {
 }
 
 // values compares two values at the same path.
-func (d *differ) values(path string, v, w *runtime.Value, depth int) {
+func (d *differ) values(path string, v, w *ktsnap.Value, depth int) {
 	switch {
 	case d.done || depth == 0 || v.Err() != nil && w.Err() != nil:
 		return
@@ -275,8 +275,8 @@ func (d *differ) values(path string, v, w *runtime.Value, depth int) {
 }
 
 // members compares structs by the names of their members.
-func (d *differ) members(path string, v, w *runtime.Value, depth int) {
-	others := make(map[string]runtime.Value, w.Len())
+func (d *differ) members(path string, v, w *ktsnap.Value, depth int) {
+	others := make(map[string]ktsnap.Value, w.Len())
 	for i := range w.Len() {
 		name, member := w.At(i)
 		others[name] = member
@@ -308,7 +308,7 @@ func join(path, name string) string {
 	return path + "." + clean(name)
 }
 
-func (d *differ) elements(path string, v, w *runtime.Value, depth int) {
+func (d *differ) elements(path string, v, w *ktsnap.Value, depth int) {
 	for i := range min(v.Len(), w.Len()) {
 		_, a := v.At(i)
 		_, b := w.At(i)

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-func lines(a, b *ktrt.Snapshot, masks ...string) string {
+func lines(a, b *ktsnap.Snapshot, masks ...string) string {
 	var all []string
 	for c := range dump.Diff(a, b, masks...) {
 		all = append(all, c.String()+"\n")
@@ -153,7 +153,7 @@ func TestPathsFindWhatDiffsAndErrorsName(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, r.String(), path)
 	}
-	var notFound *ktrt.MapNotFound
+	var notFound *ktsnap.MapNotFound
 	_, err := dump.Find(s, "task_ctx[101].tid")
 	require.ErrorAs(t, err, &notFound)
 	require.ErrorContains(t, err, "task_ctxs")

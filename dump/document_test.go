@@ -9,18 +9,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-func asJSON(t testing.TB, s *ktrt.Snapshot) string {
+func asJSON(t testing.TB, s *ktsnap.Snapshot) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, dump.JSON(&b, s))
 	return b.String()
 }
 
-func differences(a, b *ktrt.Snapshot) (list []string) {
+func differences(a, b *ktsnap.Snapshot) (list []string) {
 	for c := range dump.Diff(a, b) {
 		list = append(list, c.String())
 	}
@@ -35,14 +35,14 @@ func TestListsAreShownByWhatIsInThem(t *testing.T) {
 	queue := member(8, "queue", head)
 	queue.Tags = []string{"contains:request:node"}
 	const base, first, second = 0xffff_8880_0000_1000, 0xffff_8880_0000_2000, 0xffff_8880_0000_3000
-	m := newMap(ktrt.Map{ID: 1, Name: "queues", Type: ktrt.MapTypeArray, Value: structure("q", 24, member(0, "n", u64), queue), Base: base}, 1)
+	m := newMap(ktsnap.Map{ID: 1, Name: "queues", Type: ktsnap.MapTypeArray, Value: structure("q", 24, member(0, "n", u64), queue), Base: base}, 1)
 	bytesOf{m.Values}.u64(0, 2).u64(8, first+8).u64(16, second+8)
 	one, two := make([]byte, 32), make([]byte, 32)
 	bytesOf{one}.u64(0, 5).u64(8, second+8).u64(16, base+8).u64(24, base+8)
 	bytesOf{two}.u64(0, 6).u64(8, base+8).u64(16, first+8).u64(24, base+8)
-	program := &ktrt.Program{Shapes: []*ctype.Shape{request, link, head}}
+	program := &ktsnap.Program{Shapes: []*ctype.Shape{request, link, head}}
 	m.Program = program
-	s := &ktrt.Snapshot{Programs: []*ktrt.Program{program}, Maps: []*ktrt.Map{m}, Kernel: []ktrt.KernelObject{
+	s := &ktsnap.Snapshot{Programs: []*ktsnap.Program{program}, Maps: []*ktsnap.Map{m}, Kernel: []ktsnap.KernelObject{
 		{Addr: first, Name: "request", Allocated: true, Type: request, Data: one},
 		{Addr: second, Name: "request", Allocated: true, Type: request, Data: two},
 	}}
@@ -54,16 +54,16 @@ func TestListsAreShownByWhatIsInThem(t *testing.T) {
 }
 
 // ring is a snapshot of a ring buffer with these records.
-func ring(records ...string) *ktrt.Snapshot {
-	m := &ktrt.Map{ID: 1, Name: "events", Type: ktrt.MapTypeRingBuf, Slots: 1, Total: len(records)}
+func ring(records ...string) *ktsnap.Snapshot {
+	m := &ktsnap.Map{ID: 1, Name: "events", Type: ktsnap.MapTypeRingBuf, Slots: 1, Total: len(records)}
 	addr := uint64(1 << 40)
 	for _, text := range records {
 		data := append(make([]byte, 8), text...)
 		bytesOf{data}.u32(0, uint32(len(text)))
-		m.Extents = append(m.Extents, ktrt.Extent{Addr: addr, Data: data})
+		m.Extents = append(m.Extents, ktsnap.Extent{Addr: addr, Data: data})
 		addr += uint64(len(data)+7) &^ 7
 	}
-	return &ktrt.Snapshot{Maps: []*ktrt.Map{m}}
+	return &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}
 }
 
 // The records of a ring buffer are its entries.
@@ -103,5 +103,5 @@ func TestDocumentsOfChosenMapsHaveNoOthers(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("0x%x", uint64(tasksAddr+56)), bss.Current["$ptr"])
 	require.Contains(t, bss.Current, "$map")
 	require.NotContains(t, bss.Current, "$to")
-	require.ErrorAs(t, dump.JSON(&b, s, "mysched.bs"), new(*ktrt.MapNotFound))
+	require.ErrorAs(t, dump.JSON(&b, s, "mysched.bs"), new(*ktsnap.MapNotFound))
 }

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // TB is what [Golden] needs of a test; [testing.T] has it.
@@ -26,7 +26,7 @@ const maxListed = 20
 // with the differences if there are any but at paths that a mask matches; see
 // [Diff]. The file is written if $KTGEN_UPDATE is 1, or if the test was given a
 // flag -update that it defines.
-func Golden(t TB, s *runtime.Snapshot, file string, masks ...string) {
+func Golden(t TB, s *ktsnap.Snapshot, file string, masks ...string) {
 	t.Helper()
 	if updating() {
 		if err := s.WriteFile(file); err != nil {
@@ -34,7 +34,7 @@ func Golden(t TB, s *runtime.Snapshot, file string, masks ...string) {
 		}
 		return
 	}
-	want, err := runtime.ReadFile(file)
+	want, err := ktsnap.ReadFile(file)
 	if err != nil {
 		t.Fatalf("read the golden snapshot: %v (%s=1 go test writes it)", err, EnvUpdate)
 		return

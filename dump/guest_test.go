@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file makes the snapshot that tests show: that of a small scheduler, with
@@ -71,7 +71,7 @@ func (w bytesOf) text(at int, s string) bytesOf {
 }
 
 // newMap makes a map with room for n entries.
-func newMap(m ktrt.Map, n int) *ktrt.Map {
+func newMap(m ktsnap.Map, n int) *ktsnap.Map {
 	m.N, m.Total, m.Slots = n, n, max(m.Slots, 1)
 	m.MaxEntries = max(m.MaxEntries, n)
 	if m.Value != nil {
@@ -90,21 +90,21 @@ func newMap(m ktrt.Map, n int) *ktrt.Map {
 func (w bytesOf) at(n int) bytesOf { return bytesOf{w.b[n:]} }
 
 // guest makes the snapshot; runtime says how long its tasks have run.
-func guest(runtime uint64) *ktrt.Snapshot {
+func guest(runtime uint64) *ktsnap.Snapshot {
 	list := node()
-	tasks := newMap(ktrt.Map{Name: "task_ctxs", Type: ktrt.MapTypeHash, Key: s32, Value: taskCtx, Base: tasksAddr}, 3)
+	tasks := newMap(ktsnap.Map{Name: "task_ctxs", Type: ktsnap.MapTypeHash, Key: s32, Value: taskCtx, Base: tasksAddr}, 3)
 	for i, comm := range []string{"init", "<b>worker</b>", "idle\x1b[31m"} {
 		bytesOf{tasks.Keys}.u32(4*i, uint32(100+i))
 		w := bytesOf{tasks.Values}.at(i * tasks.Stride)
 		w.u32(0, uint32(100+i)).u64(8, runtime*uint64(i+1)).u32(16, 100).u32(20, uint32(8+i)).text(24, comm)
 		w.u64(40, 0x3fe0000000000000).u32(4, uint32(3*i))
 	}
-	perCPU := newMap(ktrt.Map{Name: "scx_per_task", Type: ktrt.MapTypePerCPUArray, Value: taskCtx, Slots: 3}, 2)
+	perCPU := newMap(ktsnap.Map{Name: "scx_per_task", Type: ktsnap.MapTypePerCPUArray, Value: taskCtx, Slots: 3}, 2)
 	perCPU.Addrs = []uint64{1 << 40, 2 << 40, 0, 3 << 40, 4 << 40, 0} // CPU 2 was never brought up
 	for cpu := range 2 {
 		bytesOf{perCPU.Values}.at(cpu*perCPU.Stride).u32(0, uint32(7+cpu)).u64(8, runtime*uint64(cpu)).text(24, "a")
 	}
-	bss := newMap(ktrt.Map{Name: "mysched.bss", Type: ktrt.MapTypeArray, Value: &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 640, Members: []ctype.Member{
+	bss := newMap(ktsnap.Map{Name: "mysched.bss", Type: ktsnap.MapTypeArray, Value: &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 640, Members: []ctype.Member{
 		member(0, "nr_dispatched", u64), member(8, "allowed", cpumask), member(32, "head", pointer(list)),
 		member(40, "current", pointer(taskCtx)), member(48, "lost", pointer(taskCtx)), member(56, "any", pointer(&ctype.Shape{Kind: ctype.KindVoid})),
 		member(64, "buckets", array(u32, 64)), member(320, "table", array(u64, 40)),
@@ -115,23 +115,23 @@ func guest(runtime uint64) *ktrt.Snapshot {
 	for i := range 40 {
 		w.u64(320+8*i, uint64(i)<<40)
 	}
-	arena := &ktrt.Map{Name: "arena", Type: ktrt.MapTypeArena, Extents: []ktrt.Extent{{Addr: arenaAddr, Data: make([]byte, 4096)}}, Slots: 1}
+	arena := &ktsnap.Map{Name: "arena", Type: ktsnap.MapTypeArena, Extents: []ktsnap.Extent{{Addr: arenaAddr, Data: make([]byte, 4096)}}, Slots: 1}
 	a := bytesOf{arena.Extents[0].Data}
 	a.u64(0, arenaAddr+64).u64(8, 11).u64(16, tasksAddr)
 	a.at(64).u64(0, arenaAddr).u64(8, 12)
-	truncated := newMap(ktrt.Map{Name: "big", Type: ktrt.MapTypeHash, Key: u32, Value: u32}, 2)
-	truncated.Status, truncated.Total, truncated.Reason = ktrt.Truncated, 9, "2 of 9 entries fit into MapBytes"
+	truncated := newMap(ktsnap.Map{Name: "big", Type: ktsnap.MapTypeHash, Key: u32, Value: u32}, 2)
+	truncated.Status, truncated.Total, truncated.Reason = ktsnap.Truncated, 9, "2 of 9 entries fit into MapBytes"
 	bytesOf{truncated.Values}.u32(0, 5)
-	untyped := newMap(ktrt.Map{Name: "untyped", Type: ktrt.MapTypeHash, ValueSize: 80, Key: u32}, 1)
+	untyped := newMap(ktsnap.Map{Name: "untyped", Type: ktsnap.MapTypeHash, ValueSize: 80, Key: u32}, 1)
 	untyped.Key = nil
 	untyped.Values[0] = 0xab
-	s := &ktrt.Snapshot{
+	s := &ktsnap.Snapshot{
 		Name: "after <i>spawn</i>", Taken: time.Date(2026, 3, 1, 12, 0, 0, 250e6, time.UTC).Add(time.Duration(runtime)),
-		Timing: ktrt.Timing{Stop: 300 * time.Microsecond, Walk: 80 * time.Microsecond, Copy: 18 * time.Microsecond, Resume: 250 * time.Microsecond, Paused: 670 * time.Microsecond, Bytes: 361 << 10},
-		Guest:  ktrt.Guest{Release: "7.3.4", Arch: "amd64", PageSize: 4096, CPUs: 72, Online: []int{0, 1, 2, 3, 5}},
-		Maps: []*ktrt.Map{tasks, perCPU, bss, arena, truncated, untyped,
-			{Name: "tries", Type: ktrt.MapTypeLPMTrie, Slots: 1, Status: ktrt.Unsupported, Reason: "tries of this kernel are not read"}},
-		Programs: []*ktrt.Program{{BTFID: 1, Name: "mysched", Shapes: []*ctype.Shape{taskCtx, list}}},
+		Timing: ktsnap.Timing{Stop: 300 * time.Microsecond, Walk: 80 * time.Microsecond, Copy: 18 * time.Microsecond, Resume: 250 * time.Microsecond, Paused: 670 * time.Microsecond, Bytes: 361 << 10},
+		Guest:  ktsnap.Guest{Release: "7.3.4", Arch: "amd64", PageSize: 4096, CPUs: 72, Online: []int{0, 1, 2, 3, 5}},
+		Maps: []*ktsnap.Map{tasks, perCPU, bss, arena, truncated, untyped,
+			{Name: "tries", Type: ktsnap.MapTypeLPMTrie, Slots: 1, Status: ktsnap.Unsupported, Reason: "tries of this kernel are not read"}},
+		Programs: []*ktsnap.Program{{BTFID: 1, Name: "mysched", Shapes: []*ctype.Shape{taskCtx, list}}},
 	}
 	for i, m := range s.Maps {
 		m.ID, m.Program = uint32(i+1), s.Programs[0]

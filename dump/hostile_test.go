@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // limited fails a test that writes more than a damaged snapshot may.
@@ -29,7 +29,7 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 // show does everything with a snapshot that is done with one.
-func show(t testing.TB, s *ktrt.Snapshot) {
+func show(t testing.TB, s *ktsnap.Snapshot) {
 	most := 64<<20 + 400*captured(s)
 	_ = dump.Text(&limited{t, most}, s, dump.Options{})
 	_ = dump.Text(&limited{t, most}, s, dump.Options{Width: 1, Zeros: true, Color: true})
@@ -43,7 +43,7 @@ func show(t testing.TB, s *ktrt.Snapshot) {
 	}
 }
 
-func captured(s *ktrt.Snapshot) (n int) {
+func captured(s *ktsnap.Snapshot) (n int) {
 	for _, m := range s.Maps {
 		n += len(m.Keys) + len(m.Values)
 	}
@@ -60,11 +60,11 @@ func TestTypesThatShowTheSameBytesTooOftenHaveAnEnd(t *testing.T) {
 		}
 		inner = union
 	}
-	m := newMap(ktrt.Map{Name: "m", Type: ktrt.MapTypeArray, Value: inner}, 100)
+	m := newMap(ktsnap.Map{Name: "m", Type: ktsnap.MapTypeArray, Value: inner}, 100)
 	for i := range m.Values {
 		m.Values[i] = 0xff
 	}
-	s := &ktrt.Snapshot{Guest: ktrt.Guest{CPUs: 1}, Maps: []*ktrt.Map{m}}
+	s := &ktsnap.Snapshot{Guest: ktsnap.Guest{CPUs: 1}, Maps: []*ktsnap.Map{m}}
 	var text bytes.Buffer
 	require.NoError(t, dump.Text(&text, s, dump.Options{}))
 	require.Less(t, text.Len(), 64<<20)
@@ -98,7 +98,7 @@ func TestSnapshotsWithRandomBytesAreShown(t *testing.T) {
 			case 3:
 				m.Value, m.Key = nil, nil
 			case 4:
-				m.Type = ktrt.MapType(random.IntN(40))
+				m.Type = ktsnap.MapType(random.IntN(40))
 			}
 		}
 		show(t, s)
@@ -111,7 +111,7 @@ func FuzzDump(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, file []byte) {
-		s, err := ktrt.Read(bytes.NewReader(file))
+		s, err := ktsnap.Read(bytes.NewReader(file))
 		if err == nil && captured(s) < 1<<16 {
 			show(t, s)
 		}

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // The page, and uPlot 1.6.32 (MIT, uPlot.LICENSE), which draws its plots.
@@ -19,16 +19,16 @@ var page embed.FS
 // HTML writes snapshots, in the order in which they were taken, as one page that
 // needs nothing else: it can be searched, parts of it folded, two captures
 // compared, and numbers of several captures plotted over time.
-func HTML(w io.Writer, snaps ...*runtime.Snapshot) error { return Page(w, snaps, nil) }
+func HTML(w io.Writer, snaps ...*ktsnap.Snapshot) error { return Page(w, snaps, nil) }
 
 // Page is [HTML] with further plots, which the page opens with. If maps are
 // named the page has only those: of each snapshot the ones that it has. A name
-// that none of them has is an error of [runtime.Snapshot.Map].
-func Page(w io.Writer, snaps []*runtime.Snapshot, plots []Plot, maps ...string) error {
+// that none of them has is an error of [ktsnap.Snapshot.Map].
+func Page(w io.Writer, snaps []*ktsnap.Snapshot, plots []Plot, maps ...string) error {
 	return writePage(w, snaps, Story{Plots: plots}, maps)
 }
 
-func writePage(w io.Writer, snaps []*runtime.Snapshot, story Story, maps []string) error {
+func writePage(w io.Writer, snaps []*ktsnap.Snapshot, story Story, maps []string) error {
 	if len(snaps) == 0 {
 		return errors.New("write a page: there is no snapshot to show")
 	}
@@ -66,13 +66,13 @@ func writePage(w io.Writer, snaps []*runtime.Snapshot, story Story, maps []strin
 
 // chooseOfEach returns the maps of these names that each snapshot has, all if
 // there are no names.
-func chooseOfEach(snaps []*runtime.Snapshot, names []string) ([][]runtime.MapView, error) {
+func chooseOfEach(snaps []*ktsnap.Snapshot, names []string) ([][]ktsnap.MapView, error) {
 	chosen, missing := make([][]string, len(snaps)), error(nil)
 	for _, name := range names {
 		found := false
 		for i, s := range snaps {
 			v := s.Map(name)
-			var absent *runtime.MapNotFound
+			var absent *ktsnap.MapNotFound
 			switch {
 			case v.Map() != nil:
 				chosen[i], found = append(chosen[i], name), true
@@ -86,7 +86,7 @@ func chooseOfEach(snaps []*runtime.Snapshot, names []string) ([][]runtime.MapVie
 			return nil, missing
 		}
 	}
-	views := make([][]runtime.MapView, len(snaps))
+	views := make([][]ktsnap.MapView, len(snaps))
 	for i, s := range snaps {
 		if len(names) > 0 && len(chosen[i]) == 0 {
 			continue
@@ -100,7 +100,7 @@ func chooseOfEach(snaps []*runtime.Snapshot, names []string) ([][]runtime.MapVie
 }
 
 // pageText returns what comes before the captures and after them.
-func pageText(story Story, snaps []*runtime.Snapshot, draws bool) (before, after string, err error) {
+func pageText(story Story, snaps []*ktsnap.Snapshot, draws bool) (before, after string, err error) {
 	text, err := page.ReadFile("page/page.html")
 	if err != nil {
 		return "", "", err
@@ -122,7 +122,7 @@ func pageText(story Story, snaps []*runtime.Snapshot, draws bool) (before, after
 	return head + string(style) + strings.Replace(body, "{{opening}}\n", story.opening(), 1), after, nil
 }
 
-func pageTitle(snaps []*runtime.Snapshot) string {
+func pageTitle(snaps []*ktsnap.Snapshot) string {
 	name := clean(snaps[len(snaps)-1].Name)
 	switch {
 	case name == "":

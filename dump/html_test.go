@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-func page(t testing.TB, snaps ...*ktrt.Snapshot) string {
+func page(t testing.TB, snaps ...*ktsnap.Snapshot) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, dump.HTML(&b, snaps...))
@@ -32,12 +32,12 @@ func TestPagesOfChosenMapsHaveThoseThatACaptureHas(t *testing.T) {
 	earlier, later := guest(5000), guest(9000)
 	earlier.Maps = slices.Delete(earlier.Maps, 4, 5) // big
 	var b bytes.Buffer
-	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{earlier, later}, nil, "big", "mysched.bss"))
+	require.NoError(t, dump.Page(&b, []*ktsnap.Snapshot{earlier, later}, nil, "big", "mysched.bss"))
 	require.Equal(t, 1, strings.Count(b.String(), `"name":"big"`))
 	require.Equal(t, 2, strings.Count(b.String(), `"name":"mysched.bss"`))
 	require.NotContains(t, b.String(), `"name":"untyped"`)
-	err := dump.Page(&b, []*ktrt.Snapshot{earlier, later}, nil, "bigg")
-	require.ErrorAs(t, err, new(*ktrt.MapNotFound))
+	err := dump.Page(&b, []*ktsnap.Snapshot{earlier, later}, nil, "bigg")
+	require.ErrorAs(t, err, new(*ktsnap.MapNotFound))
 	require.ErrorContains(t, err, `did you mean "big"?`)
 }
 
@@ -58,7 +58,7 @@ func TestPagesCarryPlotsOnlyForSeveralCaptures(t *testing.T) {
 func TestSeriesAreDrawnBesideOneCapture(t *testing.T) {
 	var b bytes.Buffer
 	plots := []dump.Plot{{Title: "a", Lines: []dump.PlotLine{{Points: []dump.PlotPoint{{Value: math.NaN()}, {Value: 2, Marked: true}}}}}}
-	require.NoError(t, dump.Page(&b, []*ktrt.Snapshot{guest(1)}, plots))
+	require.NoError(t, dump.Page(&b, []*ktsnap.Snapshot{guest(1)}, plots))
 	require.Contains(t, b.String(), "uPlot=")
 	require.Contains(t, b.String(), `"values":[null,2],"marked":[null,2]`)
 }

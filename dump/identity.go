@@ -3,8 +3,8 @@ package dump
 import (
 	"slices"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file shows objects of the kernel by what tells them apart: a struct
@@ -13,12 +13,12 @@ import (
 
 // identity returns the members that stand for an object, nil if it is shown
 // whole.
-func (c *chaser) identity(v *runtime.Value) []string {
+func (c *chaser) identity(v *ktsnap.Value) []string {
 	u := v.Shape().Underlying()
 	if !c.brief || u == nil || u.Kind != ctype.KindStruct {
 		return nil
 	}
-	return runtime.KernelIdentity(u.Name)
+	return ktsnap.KernelIdentity(u.Name)
 }
 
 // brief writes an object of the kernel's by the members that tell it apart.

@@ -6,24 +6,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 const taskAddr = 0xffff_8880_0030_0000
 
 // withTask makes a snapshot of two pointers to a task.
-func withTask() *ktrt.Snapshot {
+func withTask() *ktsnap.Snapshot {
 	task := structure("task_struct", 48, member(0, "flags", u64), member(8, "pid", s32), member(12, "tgid", s32), member(16, "comm", array(char, 16)), member(32, "prio", s32))
 	to := &ctype.Shape{Kind: ctype.KindPointer, Elem: &ctype.Shape{Kind: ctype.KindFwd, Name: "task_struct"}, Size: 8}
-	bss := newMap(ktrt.Map{Name: "mysched.bss", Type: ktrt.MapTypeArray, Value: &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 16, Members: []ctype.Member{
+	bss := newMap(ktsnap.Map{Name: "mysched.bss", Type: ktsnap.MapTypeArray, Value: &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 16, Members: []ctype.Member{
 		member(0, "current", to), member(8, "last", to),
 	}}}, 1)
 	bytesOf{bss.Values}.u64(0, taskAddr).u64(8, taskAddr)
 	data := bytesOf{make([]byte, task.Size)}.u64(0, 4096).u32(8, 42).u32(12, 41).text(16, "spin-0\x1b[31m").u32(32, 120)
-	return &ktrt.Snapshot{
-		Guest: ktrt.Guest{CPUs: 1}, Maps: []*ktrt.Map{bss},
-		Kernel: []ktrt.KernelObject{{Addr: taskAddr, Name: "task_struct", Type: task, Data: data.b}},
+	return &ktsnap.Snapshot{
+		Guest: ktsnap.Guest{CPUs: 1}, Maps: []*ktsnap.Map{bss},
+		Kernel: []ktsnap.KernelObject{{Addr: taskAddr, Name: "task_struct", Type: task, Data: data.b}},
 	}
 }
 

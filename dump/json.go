@@ -11,8 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file writes what SCHEMA.md describes.
@@ -27,8 +27,8 @@ const (
 
 // JSON writes what a snapshot holds as one JSON document; SCHEMA.md describes
 // it. If maps are named the document has only those. It fails with an error of
-// [runtime.Snapshot.Map] if there is none of a name.
-func JSON(w io.Writer, s *runtime.Snapshot, maps ...string) error {
+// [ktsnap.Snapshot.Map] if there is none of a name.
+func JSON(w io.Writer, s *ktsnap.Snapshot, maps ...string) error {
 	views, err := choose(s, maps)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func JSON(w io.Writer, s *runtime.Snapshot, maps ...string) error {
 }
 
 // writeDocument writes a document of some maps.
-func writeDocument(w io.Writer, s *runtime.Snapshot, views []runtime.MapView) error {
+func writeDocument(w io.Writer, s *ktsnap.Snapshot, views []ktsnap.MapView) error {
 	e := newEncoder(w, s)
 	e.document(views)
 	return e.end()
@@ -45,7 +45,7 @@ func writeDocument(w io.Writer, s *runtime.Snapshot, views []runtime.MapView) er
 
 // JSONValue writes one value as documents do. If it was not found the error is
 // why.
-func JSONValue(w io.Writer, s *runtime.Snapshot, v runtime.Value) error {
+func JSONValue(w io.Writer, s *ktsnap.Snapshot, v ktsnap.Value) error {
 	if v.Err() != nil {
 		return v.Err()
 	}
@@ -64,7 +64,7 @@ type encoder struct {
 	left int // values that may still be written
 
 	structs map[*ctype.Shape][]field
-	parts   [maxDepth + 1]runtime.Value // that are being written, by the depth that is left
+	parts   [maxDepth + 1]ktsnap.Value // that are being written, by the depth that is left
 }
 
 // field is a member of a struct with its name in JSON.
@@ -74,7 +74,7 @@ type field struct {
 }
 
 // newEncoder returns an encoder for documents of a snapshot.
-func newEncoder(w io.Writer, s *runtime.Snapshot) *encoder {
+func newEncoder(w io.Writer, s *ktsnap.Snapshot) *encoder {
 	return &encoder{chaser: newChaser(s), w: w, left: workLimit(s), structs: make(map[*ctype.Shape][]field)}
 }
 
@@ -144,7 +144,7 @@ func (e *encoder) hex(value uint64) {
 	e.buf = append(e.buf, '"')
 }
 
-func (e *encoder) document(views []runtime.MapView) {
+func (e *encoder) document(views []ktsnap.MapView) {
 	s := e.snap
 	e.raw("{")
 	e.stringMember("format", Format)
@@ -176,7 +176,7 @@ func (e *encoder) document(views []runtime.MapView) {
 	e.raw("\n]}")
 }
 
-func (e *encoder) scheduler(s runtime.Scheduler) {
+func (e *encoder) scheduler(s ktsnap.Scheduler) {
 	e.raw("{")
 	e.stringMember("state", s.State)
 	e.stringMember("name", s.Name)
@@ -185,7 +185,7 @@ func (e *encoder) scheduler(s runtime.Scheduler) {
 	e.raw("}")
 }
 
-func (e *encoder) timing(t runtime.Timing) {
+func (e *encoder) timing(t ktsnap.Timing) {
 	e.raw("{")
 	e.intMember("stop_ns", int64(t.Stop))
 	e.intMember("walk_ns", int64(t.Walk))
@@ -197,7 +197,7 @@ func (e *encoder) timing(t runtime.Timing) {
 	e.raw("}")
 }
 
-func (e *encoder) guest(g runtime.Guest) {
+func (e *encoder) guest(g ktsnap.Guest) {
 	e.raw("{")
 	e.stringMember("release", g.Release)
 	e.stringMember("arch", g.Arch)
@@ -220,14 +220,14 @@ func (e *encoder) guest(g runtime.Guest) {
 
 var statusNames = [...]string{"complete", "truncated", "unsupported", "failed"}
 
-func statusName(s runtime.Status) string {
+func statusName(s ktsnap.Status) string {
 	if int(s) < len(statusNames) {
 		return statusNames[s]
 	}
 	return "failed"
 }
 
-func (e *encoder) mapOf(v runtime.MapView) {
+func (e *encoder) mapOf(v ktsnap.MapView) {
 	m := v.Map()
 	e.raw("{")
 	e.intMember("id", int64(m.ID))
@@ -257,7 +257,7 @@ func (e *encoder) mapOf(v runtime.MapView) {
 	}
 	if err := v.Err(); err != nil {
 		e.stringMember("error", err.Error())
-	} else if m.Type == runtime.MapTypeArena {
+	} else if m.Type == ktsnap.MapTypeArena {
 		e.extents(m)
 	} else {
 		e.entries(v, perCPU)
@@ -265,7 +265,7 @@ func (e *encoder) mapOf(v runtime.MapView) {
 	e.raw("}")
 }
 
-func (e *encoder) extents(m *runtime.Map) {
+func (e *encoder) extents(m *ktsnap.Map) {
 	e.member("extents")
 	e.raw("[")
 	for i, x := range m.Extents {
@@ -280,7 +280,7 @@ func (e *encoder) extents(m *runtime.Map) {
 	e.raw("]")
 }
 
-func (e *encoder) entries(v runtime.MapView, perCPU bool) {
+func (e *encoder) entries(v ktsnap.MapView, perCPU bool) {
 	e.member("entries")
 	e.raw("[")
 	for i, entry := range v.All() {
@@ -302,7 +302,7 @@ func (e *encoder) entries(v runtime.MapView, perCPU bool) {
 	e.raw("]")
 }
 
-func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
+func (e *encoder) entry(entry ktsnap.Entry, m *ktsnap.Map, perCPU bool) {
 	e.raw("{")
 	owner, owned := entry.Owner()
 	switch {
@@ -310,7 +310,7 @@ func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
 		e.member("owner")
 		e.raw("{")
 		e.hexMember("addr", owner.Addr)
-		if m.Type == runtime.MapTypeTaskStorage {
+		if m.Type == ktsnap.MapTypeTaskStorage {
 			e.intMember("pid", int64(owner.PID))
 			e.intMember("tgid", int64(owner.TGID))
 			e.stringMember("comm", owner.Comm)
@@ -333,7 +333,7 @@ func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
 			e.raw(",")
 		}
 		value := entry.CPU(cpu).Get("")
-		var slot *runtime.PerCPUSlot
+		var slot *ktsnap.PerCPUSlot
 		if errors.As(value.Err(), &slot) {
 			e.raw("null")
 			continue
@@ -344,13 +344,13 @@ func (e *encoder) entry(entry runtime.Entry, m *runtime.Map, perCPU bool) {
 }
 
 // top writes a value that is in no other.
-func (e *encoder) top(v runtime.Value) {
+func (e *encoder) top(v ktsnap.Value) {
 	e.parts[maxDepth] = v
 	e.value(&e.parts[maxDepth], maxDepth)
 }
 
 // value writes a value.
-func (e *encoder) value(v *runtime.Value, depth int) {
+func (e *encoder) value(v *ktsnap.Value, depth int) {
 	if e.left--; e.left < 0 || depth <= 0 {
 		e.raw(`{"$omitted":true}`)
 		return
@@ -383,7 +383,7 @@ func (e *encoder) value(v *runtime.Value, depth int) {
 	}
 }
 
-func (e *encoder) members(v *runtime.Value, depth int) {
+func (e *encoder) members(v *ktsnap.Value, depth int) {
 	e.buf = append(e.buf, '{')
 	fields := e.fields(v)
 	for i := range fields {
@@ -403,7 +403,7 @@ func (e *encoder) members(v *runtime.Value, depth int) {
 
 // fields returns the members of a struct, none if those of anonymous members in
 // it have no end.
-func (e *encoder) fields(v *runtime.Value) []field {
+func (e *encoder) fields(v *ktsnap.Value) []field {
 	s := v.Shape()
 	fields, known := e.structs[s]
 	if known || v.Len() == 0 {
@@ -421,7 +421,7 @@ func (e *encoder) fields(v *runtime.Value) []field {
 }
 
 // chars writes a char array as a string, and as its bytes if it is not UTF-8.
-func (e *encoder) chars(v *runtime.Value) {
+func (e *encoder) chars(v *ktsnap.Value) {
 	s, err := v.Str()
 	if err != nil || !utf8.ValidString(s) {
 		e.raw(`{"$string":"`)
@@ -432,7 +432,7 @@ func (e *encoder) chars(v *runtime.Value) {
 	e.text(s)
 }
 
-func (e *encoder) scalar(v *runtime.Value) {
+func (e *encoder) scalar(v *ktsnap.Value) {
 	switch v.Kind() {
 	case "Uint", "Int":
 		e.integer(v)
@@ -455,7 +455,7 @@ func (e *encoder) scalar(v *runtime.Value) {
 // maxExact is the largest integer that all readers of JSON read exactly.
 const maxExact = 1<<53 - 1
 
-func (e *encoder) integer(v *runtime.Value) {
+func (e *encoder) integer(v *ktsnap.Value) {
 	if n, err := v.Int64(); err == nil && n <= maxExact && n >= -maxExact {
 		e.buf = strconv.AppendInt(e.buf, n, 10)
 		return
@@ -477,7 +477,7 @@ func (e *encoder) integer(v *runtime.Value) {
 	e.raw(`"}`)
 }
 
-func (e *encoder) float(v *runtime.Value) {
+func (e *encoder) float(v *ktsnap.Value) {
 	f, err := v.Float64()
 	switch {
 	case err != nil:
@@ -496,7 +496,7 @@ func (e *encoder) float(v *runtime.Value) {
 	}
 }
 
-func (e *encoder) enum(v *runtime.Value) {
+func (e *encoder) enum(v *ktsnap.Value) {
 	e.raw("{")
 	e.member("$enum")
 	if name, err := v.Str(); err == nil {
@@ -509,7 +509,7 @@ func (e *encoder) enum(v *runtime.Value) {
 	e.raw("}")
 }
 
-func (e *encoder) bytes(v *runtime.Value) {
+func (e *encoder) bytes(v *ktsnap.Value) {
 	b, _ := v.Bytes() // of a value that was found: cannot fail
 	e.raw(`{"$bytes":"`)
 	e.buf = hex.AppendEncode(e.buf, b)
@@ -518,7 +518,7 @@ func (e *encoder) bytes(v *runtime.Value) {
 
 // pointer writes an address, what is known of it, and what is there if this is
 // the first pointer to it.
-func (e *encoder) pointer(v *runtime.Value, depth int) {
+func (e *encoder) pointer(v *ktsnap.Value, depth int) {
 	addr, _ := v.Uint64() // of a pointer: cannot fail
 	t := e.follow(v)
 	e.raw("{")

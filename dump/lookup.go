@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -21,11 +21,11 @@ import (
 //	mysched.bss.nr_dispatched           a variable of a section
 //	nr_dispatched                       a variable that only one section has
 //
-// The errors are those of [runtime.Snapshot.Map] and of the reads that follow,
-// and a [*runtime.PathSyntax] for what is no path.
-func Find(s *runtime.Snapshot, path string) (runtime.Value, error) {
+// The errors are those of [ktsnap.Snapshot.Map] and of the reads that follow,
+// and a [*ktsnap.PathSyntax] for what is no path.
+func Find(s *ktsnap.Snapshot, path string) (ktsnap.Value, error) {
 	if len(path) > maxPath {
-		return runtime.Value{}, &runtime.PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}
+		return ktsnap.Value{}, &ktsnap.PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}
 	}
 	name, rest := splitMap(s, path)
 	if name == "" {
@@ -33,16 +33,16 @@ func Find(s *runtime.Snapshot, path string) (runtime.Value, error) {
 		v := s.Var(name)
 		if v.Err() != nil {
 			if strings.HasPrefix(rest, "[") || len(s.Maps) > 0 && closer(s, name) {
-				return runtime.Value{}, s.Map(name).Err()
+				return ktsnap.Value{}, s.Map(name).Err()
 			}
-			return runtime.Value{}, v.Err()
+			return ktsnap.Value{}, v.Err()
 		}
 		v = v.Get(rest)
 		return v, v.Err()
 	}
 	m := s.Map(name)
 	if err := m.Err(); err != nil {
-		return runtime.Value{}, err
+		return ktsnap.Value{}, err
 	}
 	if isSection(m.Map()) && !strings.HasPrefix(rest, "[") {
 		v := m.At(0).Get(rest)
@@ -56,7 +56,7 @@ const maxPath = 4096
 
 // splitMap returns the map that a path begins with, and what follows its name;
 // the name is empty if there is none.
-func splitMap(s *runtime.Snapshot, path string) (name, rest string) {
+func splitMap(s *ktsnap.Snapshot, path string) (name, rest string) {
 	end := len(path)
 	if i := strings.IndexByte(path, '['); i >= 0 {
 		end = i
@@ -81,7 +81,7 @@ func splitName(path string) (name, rest string) {
 
 // closer tells whether a name is more like that of a map than like that of any
 // variable.
-func closer(s *runtime.Snapshot, name string) bool {
+func closer(s *ktsnap.Snapshot, name string) bool {
 	var names []string
 	for _, v := range s.Views() {
 		names = append(names, v.Map().Name)
@@ -91,38 +91,38 @@ func closer(s *runtime.Snapshot, name string) bool {
 }
 
 // findEntry goes through the brackets that choose an entry.
-func findEntry(m runtime.MapView, path string, at int) (runtime.Value, error) {
-	var entry runtime.Entry
+func findEntry(m ktsnap.MapView, path string, at int) (ktsnap.Value, error) {
+	var entry ktsnap.Entry
 	chosen, perCPU := false, m.Map().Slots > 1 || m.Map().Type.IsPerCPU()
 	for !chosen && at < len(path) && path[at] == '[' {
 		text, next, err := bracket(path, at)
 		if err != nil {
-			return runtime.Value{}, err
+			return ktsnap.Value{}, err
 		}
 		if number, isCPU := strings.CutPrefix(text, "cpu="); isCPU {
 			cpu, err := strconv.Atoi(number)
 			if err != nil {
-				return runtime.Value{}, &runtime.PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}
+				return ktsnap.Value{}, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}
 			}
 			if m = m.CPU(cpu); m.Err() != nil {
-				return runtime.Value{}, m.Err()
+				return ktsnap.Value{}, m.Err()
 			}
 			at = next
 			continue
 		}
 		if entry, err = pick(m, path, at, text); err != nil {
-			return runtime.Value{}, err
+			return ktsnap.Value{}, err
 		}
 		chosen, at = true, next
 	}
 	if !chosen {
-		return runtime.Value{}, &runtime.PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}
+		return ktsnap.Value{}, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}
 	}
 	v := entry.Get(strings.TrimPrefix(path[at:], "."))
 	return v, v.Err()
 }
 
-func howToChoose(m runtime.MapView, perCPU bool) string {
+func howToChoose(m ktsnap.MapView, perCPU bool) string {
 	n := held(m)
 	if n == 0 {
 		return "the map has no entries"
@@ -144,19 +144,19 @@ func bracket(path string, at int) (text string, next int, err error) {
 	}
 	end := strings.IndexByte(path[at:], ']')
 	if end < 0 {
-		return "", at, &runtime.PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed"}
+		return "", at, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed"}
 	}
 	return path[at+1 : at+end], at + end + 1, nil
 }
 
 // pick returns the entry that a bracket names.
-func pick(m runtime.MapView, path string, at int, text string) (runtime.Entry, error) {
+func pick(m ktsnap.MapView, path string, at int, text string) (ktsnap.Entry, error) {
 	text = strings.TrimPrefix(text, "pid=")
-	var e runtime.Entry
+	var e ktsnap.Entry
 	if number, ok := strings.CutPrefix(text, "#"); ok {
 		i, err := strconv.Atoi(number)
 		if err != nil {
-			return e, &runtime.PathSyntax{Requested: path, Offset: at, Problem: "# goes before the number of an entry: [#2]"}
+			return e, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: "# goes before the number of an entry: [#2]"}
 		}
 		e = m.At(i)
 		return e, e.Err()
@@ -187,6 +187,6 @@ func pick(m runtime.MapView, path string, at int, text string) (runtime.Entry, e
 }
 
 func unknown(err error) bool {
-	var notFound *runtime.MapNotFound
+	var notFound *ktsnap.MapNotFound
 	return errors.As(err, &notFound)
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestFirstLineOfEveryDumpHasTheStateOfTheScheduler(t *testing.T) {
-	snap := &runtime.Snapshot{
+	snap := &ktsnap.Snapshot{
 		Name: "late", Taken: time.Unix(1, 0),
-		Scheduler: runtime.Scheduler{State: "disabled", Name: "tally", Reason: "runnable task stall", Message: "spin[41] failed to run for 5.0s"},
+		Scheduler: ktsnap.Scheduler{State: "disabled", Name: "tally", Reason: "runnable task stall", Message: "spin[41] failed to run for 5.0s"},
 	}
 	const says = `scheduler "tally" disabled: runnable task stall: spin[41] failed to run for 5.0s`
 	var text, doc, page bytes.Buffer
@@ -33,8 +33,8 @@ func TestFirstLineOfEveryDumpHasTheStateOfTheScheduler(t *testing.T) {
 
 func TestWhatIsNotKnownOfASchedulerIsNotShown(t *testing.T) {
 	var text, doc bytes.Buffer
-	require.NoError(t, dump.Text(&text, &runtime.Snapshot{Name: "old"}, dump.Options{}))
+	require.NoError(t, dump.Text(&text, &ktsnap.Snapshot{Name: "old"}, dump.Options{}))
 	require.True(t, strings.HasPrefix(text.String(), "snapshot old\n"), text.String())
-	require.NoError(t, dump.JSON(&doc, &runtime.Snapshot{Name: "old"}))
+	require.NoError(t, dump.JSON(&doc, &ktsnap.Snapshot{Name: "old"}))
 	require.NotContains(t, doc.String(), "scheduler")
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Story is what a page tells of the run that its captures are of. All of it is
@@ -23,7 +23,7 @@ type Story struct {
 }
 
 // PageOf is [Page] with the story of a run.
-func PageOf(w io.Writer, snaps []*runtime.Snapshot, story Story, maps ...string) error {
+func PageOf(w io.Writer, snaps []*ktsnap.Snapshot, story Story, maps ...string) error {
 	return writePage(w, snaps, story, maps)
 }
 
@@ -39,7 +39,7 @@ func (s Story) opening() string {
 }
 
 // title is the page's, which names its snapshots if there is nothing to tell.
-func (s Story) title(snaps []*runtime.Snapshot) string {
+func (s Story) title(snaps []*ktsnap.Snapshot) string {
 	reason, _, _ := strings.Cut(s.Reason, "\n")
 	var parts []string
 	for _, part := range []string{s.Test, reason} {

@@ -10,17 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // stalled are captures around the end of a scheduler.
-func stalled() []*ktrt.Snapshot {
-	snaps := []*ktrt.Snapshot{guest(1000), guest(2000), guest(3000), guest(4000)}
+func stalled() []*ktsnap.Snapshot {
+	snaps := []*ktsnap.Snapshot{guest(1000), guest(2000), guest(3000), guest(4000)}
 	for i, s := range snaps {
 		s.Taken = snaps[0].Taken.Add(time.Duration(i) * 10 * time.Second)
-		s.Scheduler = ktrt.Scheduler{State: "enabled", Name: "fault"}
+		s.Scheduler = ktsnap.Scheduler{State: "enabled", Name: "fault"}
 	}
-	end := ktrt.Scheduler{State: "enabled", Name: "fault", Reason: "runnable task stall", Message: "spin[93] failed to run for 2.004s"}
+	end := ktsnap.Scheduler{State: "enabled", Name: "fault", Reason: "runnable task stall", Message: "spin[93] failed to run for 2.004s"}
 	snaps[2].Scheduler = end
 	end.State = "disabled"
 	snaps[3].Scheduler = end

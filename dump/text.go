@@ -11,16 +11,17 @@ import (
 
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Options says what [Text] shows, and how. The zero value shows everything
 // that is not zero, without colours, for a terminal of 100 columns.
 type Options struct {
-	Maps   []string // show only these, by the names that [runtime.Snapshot.Map] takes
+	Maps   []string // show only these, by the names that [ktsnap.Snapshot.Map] takes
 	Width  int      // columns of a line; 0 stands for 100
 	Color  bool     // with the colours of ANSI terminals; see [Colored]
 	Zeros  bool     // show members, elements and entries that are zero, too
-	Kernel bool     // show all members of the kernel's objects, not only what tells them apart ([runtime.KernelIdentity])
+	Kernel bool     // show all members of the kernel's objects, not only what tells them apart ([ktsnap.KernelIdentity])
 }
 
 const (
@@ -35,7 +36,7 @@ const (
 
 // Text writes a snapshot for a person to read. An error is one of w, or says
 // which of o.Maps the snapshot does not have.
-func Text(w io.Writer, s *runtime.Snapshot, o Options) error {
+func Text(w io.Writer, s *ktsnap.Snapshot, o Options) error {
 	p := newPrinter(w, s, o)
 	views, err := choose(s, o.Maps)
 	if err != nil {
@@ -55,17 +56,17 @@ func Text(w io.Writer, s *runtime.Snapshot, o Options) error {
 }
 
 // choose returns the maps of these names, all if there are none.
-func choose(s *runtime.Snapshot, names []string) ([]runtime.MapView, error) {
+func choose(s *ktsnap.Snapshot, names []string) ([]ktsnap.MapView, error) {
 	if len(names) == 0 {
 		return s.Views(), nil
 	}
-	var views []runtime.MapView
+	var views []ktsnap.MapView
 	for _, name := range names {
 		v := s.Map(name)
 		if v.Map() == nil {
 			return nil, v.Err()
 		}
-		chosen := func(other runtime.MapView) bool { return other.Map() == v.Map() }
+		chosen := func(other ktsnap.MapView) bool { return other.Map() == v.Map() }
 		if !slices.ContainsFunc(views, chosen) {
 			views = append(views, v)
 		}
@@ -85,11 +86,11 @@ type printer struct {
 	left  int // values that may still be shown: damaged types can show bytes often
 
 	// What tables are being made of; here so that they are not allocated.
-	entryValue, part, key runtime.Value
+	entryValue, part, key ktsnap.Value
 	cells                 []cells
 }
 
-func newPrinter(w io.Writer, s *runtime.Snapshot, o Options) *printer {
+func newPrinter(w io.Writer, s *ktsnap.Snapshot, o Options) *printer {
 	p := &printer{chaser: newChaser(s), w: w, o: o, width: o.Width, left: workLimit(s)}
 	p.chaser.brief = !o.Kernel
 	if p.width <= 0 {
@@ -101,7 +102,7 @@ func newPrinter(w io.Writer, s *runtime.Snapshot, o Options) *printer {
 
 // workLimit bounds the values that a dump of a snapshot has: unions show the
 // same bytes several times, and hostile ones as often as they like.
-func workLimit(s *runtime.Snapshot) int {
+func workLimit(s *ktsnap.Snapshot) int {
 	n := 1 << 20
 	for _, v := range s.Views() {
 		n += 4 * (len(v.Map().Values) + len(v.Map().Keys))
@@ -167,7 +168,7 @@ func (p *printer) colored(c color, text string) {
 }
 
 // header says what was captured when, and what that cost.
-func (p *printer) header(views []runtime.MapView) {
+func (p *printer) header(views []ktsnap.MapView) {
 	s := p.snap
 	title := "snapshot"
 	if s.Name != "" {
@@ -190,7 +191,7 @@ func (p *printer) header(views []runtime.MapView) {
 	if !p.o.Zeros {
 		p.fact("note", "members, elements and entries that are zero are left out")
 	}
-	if p.chaser.brief && slices.ContainsFunc(s.Kernel, func(o runtime.KernelObject) bool { return runtime.KernelIdentity(o.Name) != nil }) {
+	if p.chaser.brief && slices.ContainsFunc(s.Kernel, func(o ktsnap.KernelObject) bool { return ktsnap.KernelIdentity(o.Name) != nil }) {
 		p.fact("note", "of the kernel's tasks what tells them apart is shown; ktgen dump -kernel shows all of them")
 	}
 }
@@ -202,7 +203,7 @@ func (p *printer) fact(name, text string) {
 }
 
 // guestText describes a guest in a line.
-func guestText(g runtime.Guest) string {
+func guestText(g ktsnap.Guest) string {
 	parts := []string{fmt.Sprintf("%d possible CPUs", g.CPUs)}
 	if g.CPUs == 1 {
 		parts[0] = "1 possible CPU"
@@ -226,8 +227,8 @@ const maxCPUs = 1 << 16
 func impossible(id int) bool { return id < 0 || id >= maxCPUs }
 
 // timingText says how long a guest stood still, in a line.
-func timingText(t runtime.Timing) string {
-	if t == (runtime.Timing{}) {
+func timingText(t ktsnap.Timing) string {
+	if t == (ktsnap.Timing{}) {
 		return "not at all: the snapshot is not of a running guest"
 	}
 	return fmt.Sprintf("%s (stop %s, walk %s, copy %s, resume %s), %s copied",
@@ -255,7 +256,7 @@ func size(n int) string {
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
-func countStatuses(views []runtime.MapView) string {
+func countStatuses(views []ktsnap.MapView) string {
 	var counts [4]int
 	for _, v := range views {
 		counts[v.Map().Status&3]++
@@ -272,14 +273,14 @@ func countStatuses(views []runtime.MapView) string {
 
 // statusText says how much of a map a snapshot holds: "complete", "truncated: 5
 // of 9 entries: a limit was reached".
-func statusText(m *runtime.Map) string {
+func statusText(m *ktsnap.Map) string {
 	text := "complete"
 	switch m.Status {
-	case runtime.Complete:
+	case ktsnap.Complete:
 		return text
-	case runtime.Truncated:
+	case ktsnap.Truncated:
 		text = "truncated"
-	case runtime.Unsupported:
+	case ktsnap.Unsupported:
 		text = "unsupported"
 	default:
 		text = "failed"
@@ -294,8 +295,8 @@ func statusText(m *runtime.Map) string {
 }
 
 // typesText says what keys and values of a map are.
-func typesText(m *runtime.Map) string {
-	if m.Type == runtime.MapTypeArena || m.ValueSize == 0 {
+func typesText(m *ktsnap.Map) string {
+	if m.Type == ktsnap.MapTypeArena || m.ValueSize == 0 {
 		return ""
 	}
 	value := fmt.Sprintf("%d bytes without a type", m.ValueSize)

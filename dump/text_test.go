@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -30,7 +30,7 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(want), got)
 }
 
-func text(t testing.TB, s *ktrt.Snapshot, o dump.Options) string {
+func text(t testing.TB, s *ktsnap.Snapshot, o dump.Options) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, dump.Text(&b, s, o))
@@ -80,10 +80,10 @@ func TestJSONIsWhatTheSchemaSays(t *testing.T) {
 // A flexible array has as many elements as the value has room for.
 func TestFlexibleArraysAreShown(t *testing.T) {
 	message := structure("message", 8, member(0, "length", u64), member(8, "words", array(u32, 0)))
-	m := newMap(ktrt.Map{ID: 1, Name: "messages", Type: ktrt.MapTypeArray, Value: message}, 1)
+	m := newMap(ktsnap.Map{ID: 1, Name: "messages", Type: ktsnap.MapTypeArray, Value: message}, 1)
 	m.ValueSize, m.Stride, m.Values = 16, 16, make([]byte, 16)
 	bytesOf{m.Values}.u64(0, 2).u32(8, 7).u32(12, 9)
-	s := &ktrt.Snapshot{Maps: []*ktrt.Map{m}}
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}
 	var text, doc bytes.Buffer
 	require.NoError(t, dump.Text(&text, s, dump.Options{}))
 	require.Contains(t, text.String(), "words: [7, 9]")
@@ -93,13 +93,13 @@ func TestFlexibleArraysAreShown(t *testing.T) {
 
 func TestSectionThatWasNotSelectedIsSaidOnce(t *testing.T) {
 	section := &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 8, Members: []ctype.Member{member(0, "nr", u64)}}
-	s := &ktrt.Snapshot{Maps: []*ktrt.Map{{
-		ID: 3, Name: "demo.bss", Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: 8, MaxEntries: 1, Value: section,
-		Slots: 1, Stride: 8, Total: 1, Status: ktrt.Truncated, Reason: "not selected",
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{{
+		ID: 3, Name: "demo.bss", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: 8, MaxEntries: 1, Value: section,
+		Slots: 1, Stride: 8, Total: 1, Status: ktsnap.Truncated, Reason: "not selected",
 	}}}
 	text := asText(t, s, dump.Options{})
 	require.Contains(t, text, "demo.bss  ARRAY  id 3  truncated: not selected\n")
 	require.NotContains(t, text, "!!", "its absence is no fault")
-	s.Maps[0].Status = ktrt.Complete
+	s.Maps[0].Status = ktsnap.Complete
 	require.Contains(t, asText(t, s, dump.Options{}), "!!")
 }

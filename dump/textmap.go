@@ -6,12 +6,13 @@ import (
 
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file writes maps: as tables where entries look alike, and else entry by
 // entry.
 
-func (p *printer) showMap(v runtime.MapView) {
+func (p *printer) showMap(v ktsnap.MapView) {
 	m := v.Map()
 	p.colored(bold, clean(m.Name))
 	p.buf = append(p.buf, "  "+m.Type.String()+"  "...)
@@ -20,7 +21,7 @@ func (p *printer) showMap(v runtime.MapView) {
 		p.buf = append(p.buf, "  "+text...)
 	}
 	c := green
-	if m.Status != runtime.Complete {
+	if m.Status != ktsnap.Complete {
 		c = red
 	}
 	p.buf = append(p.buf, "  "...)
@@ -32,7 +33,7 @@ func (p *printer) showMap(v runtime.MapView) {
 		p.line()
 	}
 	if err := v.Err(); err != nil {
-		if m.Status == runtime.Complete || m.Status == runtime.Truncated {
+		if m.Status == ktsnap.Complete || m.Status == ktsnap.Truncated {
 			p.indent(2)
 			p.failure(err)
 			p.line()
@@ -40,7 +41,7 @@ func (p *printer) showMap(v runtime.MapView) {
 		return
 	}
 	switch {
-	case m.Type == runtime.MapTypeArena:
+	case m.Type == ktsnap.MapTypeArena:
 		p.arena(m)
 	case isSection(m):
 		p.section(v)
@@ -52,18 +53,18 @@ func (p *printer) showMap(v runtime.MapView) {
 }
 
 // idText says by which id the kernel has a map.
-func idText(v runtime.MapView) string {
+func idText(v ktsnap.MapView) string {
 	if arena := v.Arena(); arena != nil {
 		return "in arena id " + strconv.FormatUint(uint64(arena.ID), 10)
 	}
 	return "id " + strconv.FormatUint(uint64(v.Map().ID), 10)
 }
 
-func isSection(m *runtime.Map) bool { return m.Value != nil && m.Value.Kind == ctype.KindSection }
+func isSection(m *ktsnap.Map) bool { return m.Value != nil && m.Value.Kind == ctype.KindSection }
 
-func entriesText(v runtime.MapView) string {
+func entriesText(v ktsnap.MapView) string {
 	m := v.Map()
-	if m.Type == runtime.MapTypeArena || isSection(m) {
+	if m.Type == ktsnap.MapTypeArena || isSection(m) {
 		return ""
 	}
 	n := held(v)
@@ -75,12 +76,12 @@ func entriesText(v runtime.MapView) string {
 
 // held is how many entries of a map a snapshot holds, the records of a ring
 // buffer among them.
-func held(v runtime.MapView) int {
+func held(v ktsnap.MapView) int {
 	n, _ := v.Partial().Len() // none if the map cannot be read
 	return n
 }
 
-func (p *printer) arena(m *runtime.Map) {
+func (p *printer) arena(m *ktsnap.Map) {
 	total := 0
 	for _, x := range m.Extents {
 		total += len(x.Data)
@@ -91,8 +92,8 @@ func (p *printer) arena(m *runtime.Map) {
 }
 
 // section writes each variable in a line.
-func (p *printer) section(v runtime.MapView) {
-	if m := v.Map(); m.N == 0 && m.Status != runtime.Complete {
+func (p *printer) section(v ktsnap.MapView) {
+	if m := v.Map(); m.N == 0 && m.Status != ktsnap.Complete {
 		return // the line above says why
 	}
 	value := v.At(0).Get("")
@@ -121,7 +122,7 @@ func (p *printer) section(v runtime.MapView) {
 }
 
 // label names an entry in its map: by its index, its key or its owner.
-func (p *printer) label(e runtime.Entry, room int) {
+func (p *printer) label(e ktsnap.Entry, room int) {
 	if owner, ok := e.Owner(); ok {
 		if owner.PID != 0 || owner.Comm != "" {
 			p.buf = append(p.buf, fmt.Sprintf("%d %s", owner.PID, clean(owner.Comm))...)
@@ -146,7 +147,7 @@ func (p *printer) label(e runtime.Entry, room int) {
 const chunk = 256
 
 // entries writes the entries of a map that has one value for each.
-func (p *printer) entries(v runtime.MapView) {
+func (p *printer) entries(v ktsnap.MapView) {
 	n, zero := held(v), []int(nil)
 	indexed := v.Map().Keys == nil && len(v.Map().Owners) == 0
 	var batch []int
@@ -199,7 +200,7 @@ func (p *printer) exhausted() {
 }
 
 // entry writes one entry, for a CPU if cpu is not negative.
-func (p *printer) entry(e runtime.Entry, cpu int) {
+func (p *printer) entry(e ktsnap.Entry, cpu int) {
 	p.indent(2)
 	p.on(bold)
 	p.buf = append(p.buf, '[')
@@ -273,7 +274,7 @@ type leaf struct {
 // leaves returns the parts of values of v's type that are cells; ok is false if
 // there are more than limit, or parts that are no cells. The value is a part of
 // the one whose cells they are.
-func leaves(v *runtime.Value, prefix string, part ctype.Member, limit int, all []leaf) (_ []leaf, ok bool) {
+func leaves(v *ktsnap.Value, prefix string, part ctype.Member, limit int, all []leaf) (_ []leaf, ok bool) {
 	if v.Err() != nil {
 		return all, false
 	}
@@ -298,7 +299,7 @@ func leaves(v *runtime.Value, prefix string, part ctype.Member, limit int, all [
 	return all, true
 }
 
-func appendLeaf(v *runtime.Value, name string, part ctype.Member, all []leaf) []leaf {
+func appendLeaf(v *ktsnap.Value, name string, part ctype.Member, all []leaf) []leaf {
 	kind := v.Kind()
 	if name == "" {
 		name = "value"
@@ -311,7 +312,7 @@ func appendLeaf(v *runtime.Value, name string, part ctype.Member, all []leaf) []
 
 // fill adds the cells of a value, one for each of its leaves; ok is false if
 // one is too wide.
-func (p *printer) fill(c *cells, v *runtime.Value, columns []leaf) (ok bool) {
+func (p *printer) fill(c *cells, v *ktsnap.Value, columns []leaf) (ok bool) {
 	for i := range columns {
 		l := &columns[i]
 		v.Part(&l.part, &p.part)
@@ -326,7 +327,7 @@ func (p *printer) fill(c *cells, v *runtime.Value, columns []leaf) (ok bool) {
 }
 
 // cellOf adds a cell, which is text that inline writes.
-func (p *printer) cellOf(c *cells, v *runtime.Value, l *leaf) bool {
+func (p *printer) cellOf(c *cells, v *ktsnap.Value, l *leaf) bool {
 	start := len(c.text)
 	if l.numeric && p.spend() {
 		c.text = v.AppendText(c.text)
@@ -348,7 +349,7 @@ func (p *printer) cellOf(c *cells, v *runtime.Value, l *leaf) bool {
 
 // table writes entries as rows; it writes nothing and returns false if they do
 // not fit into lines.
-func (p *printer) table(v runtime.MapView, entries []int) bool {
+func (p *printer) table(v ktsnap.MapView, entries []int) bool {
 	if len(entries) < 2 {
 		return false
 	}
@@ -379,7 +380,7 @@ func (p *printer) table(v runtime.MapView, entries []int) bool {
 }
 
 // labelCell adds the cell that names an entry.
-func (p *printer) labelCell(c *cells, e runtime.Entry, l *leaf) {
+func (p *printer) labelCell(c *cells, e ktsnap.Entry, l *leaf) {
 	start, at := len(c.text), len(p.buf)
 	p.label(e, maxCell)
 	c.text = append(c.text, p.buf[at:]...)
@@ -387,9 +388,9 @@ func (p *printer) labelCell(c *cells, e runtime.Entry, l *leaf) {
 	l.width = max(l.width, c.end(start, false))
 }
 
-func keyTitle(m *runtime.Map) string {
+func keyTitle(m *ktsnap.Map) string {
 	switch {
-	case m.Type == runtime.MapTypeTaskStorage:
+	case m.Type == ktsnap.MapTypeTaskStorage:
 		return "task"
 	case len(m.Owners) > 0:
 		return "owner"
@@ -449,7 +450,7 @@ func (p *printer) pad(text []byte, width int, l *leaf, last bool) {
 }
 
 // perCPU writes a column for each CPU.
-func (p *printer) perCPU(v runtime.MapView) {
+func (p *printer) perCPU(v ktsnap.MapView) {
 	n := held(v)
 	var zero []int
 	for i := range n {
@@ -471,7 +472,7 @@ func (p *printer) perCPU(v runtime.MapView) {
 	p.exhausted()
 }
 
-func (p *printer) allZero(e runtime.Entry, cpus int) bool {
+func (p *printer) allZero(e ktsnap.Entry, cpus int) bool {
 	for cpu := range cpus {
 		if value := e.CPU(cpu).Get(""); value.Err() == nil && !p.hidden(&value) {
 			return false
@@ -481,7 +482,7 @@ func (p *printer) allZero(e runtime.Entry, cpus int) bool {
 }
 
 // cpuTable writes an entry with a row for each leaf and a column for each CPU.
-func (p *printer) cpuTable(e runtime.Entry, cpus int) bool {
+func (p *printer) cpuTable(e ktsnap.Entry, cpus int) bool {
 	var names []leaf
 	ok := false
 	for cpu := range cpus {

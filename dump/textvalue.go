@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file writes values: in one line if that fits, and else with a line for
 // each part.
 
 // value writes what a line that is indented by indent columns ends with.
-func (p *printer) value(v *runtime.Value, indent, depth int) {
+func (p *printer) value(v *ktsnap.Value, indent, depth int) {
 	if !p.try(v, p.width-p.column(len(p.buf)), depth) {
 		p.block(v, indent, depth)
 	}
@@ -20,7 +20,7 @@ func (p *printer) value(v *runtime.Value, indent, depth int) {
 
 // try writes a value in this line, or nothing if that needs more than room
 // columns.
-func (p *printer) try(v *runtime.Value, room, depth int) bool {
+func (p *printer) try(v *ktsnap.Value, room, depth int) bool {
 	start, followed := len(p.buf), len(p.order)
 	if p.inline(v, room, depth) {
 		return true
@@ -60,7 +60,7 @@ func (p *printer) spend() bool {
 
 // inline writes a value in one line. It gives up, with false, if that needs more
 // than room columns.
-func (p *printer) inline(v *runtime.Value, room, depth int) bool {
+func (p *printer) inline(v *ktsnap.Value, room, depth int) bool {
 	start := len(p.buf)
 	if !p.spend() || depth <= 0 {
 		p.colored(dim, "...")
@@ -92,7 +92,7 @@ func (p *printer) inline(v *runtime.Value, room, depth int) bool {
 	return !p.over(start, room)
 }
 
-func (p *printer) cpus(words *runtime.Value) {
+func (p *printer) cpus(words *ktsnap.Value) {
 	text := cpuSet(words, p.snap.Guest).String()
 	if text == "" {
 		text = "none"
@@ -105,7 +105,7 @@ func (p *printer) failure(err error) {
 }
 
 // scalar writes what has neither members nor elements.
-func (p *printer) scalar(v *runtime.Value) {
+func (p *printer) scalar(v *ktsnap.Value) {
 	switch v.Kind() {
 	case "Bytes":
 		p.bytes(v)
@@ -132,7 +132,7 @@ func (p *printer) cleanFrom(at int) {
 }
 
 // bytes writes the beginning of a value without a type.
-func (p *printer) bytes(v *runtime.Value) {
+func (p *printer) bytes(v *ktsnap.Value) {
 	at := len(p.buf)
 	p.buf = v.AppendText(p.buf)
 	if end := at + len("0x") + 2*maxBytes; len(p.buf) > end {
@@ -148,9 +148,9 @@ func (p *printer) name(name string) {
 	p.buf = append(p.buf, ": "...)
 }
 
-func (p *printer) hidden(v *runtime.Value) bool { return !p.o.Zeros && v.Err() == nil && v.IsZero() }
+func (p *printer) hidden(v *ktsnap.Value) bool { return !p.o.Zeros && v.Err() == nil && v.IsZero() }
 
-func (p *printer) inlineStruct(v *runtime.Value, start, room, depth int) bool {
+func (p *printer) inlineStruct(v *ktsnap.Value, start, room, depth int) bool {
 	p.buf = append(p.buf, '{')
 	shown := false
 	for i := range v.Len() {
@@ -174,7 +174,7 @@ func (p *printer) inlineStruct(v *runtime.Value, start, room, depth int) bool {
 	return !p.over(start, room)
 }
 
-func (p *printer) inlineArray(v *runtime.Value, start, room, depth int) bool {
+func (p *printer) inlineArray(v *ktsnap.Value, start, room, depth int) bool {
 	n := v.Len()
 	if n > 0 && p.hidden(v) {
 		p.buf = append(p.buf, "{0}"...)
@@ -207,7 +207,7 @@ func (p *printer) inlineArray(v *runtime.Value, start, room, depth int) bool {
 const minRun = 4
 
 // run returns how many elements from i on are equal and shown as one.
-func (p *printer) run(array, first *runtime.Value, i int) int {
+func (p *printer) run(array, first *ktsnap.Value, i int) int {
 	n := 1
 	for j := i + 1; j < array.Len(); j++ {
 		if _, elem := array.At(j); !elem.SameBits(first) {
@@ -228,7 +228,7 @@ func (p *printer) times(n int) {
 }
 
 // inlinePointer writes an address, where it leads, and in braces what is there.
-func (p *printer) inlinePointer(v *runtime.Value, start, room, depth int) bool {
+func (p *printer) inlinePointer(v *ktsnap.Value, start, room, depth int) bool {
 	t := p.follow(v)
 	p.address(v, &t, depth)
 	if !t.shown {
@@ -242,7 +242,7 @@ func (p *printer) inlinePointer(v *runtime.Value, start, room, depth int) bool {
 }
 
 // address writes a pointer, without what is there that is entered.
-func (p *printer) address(v *runtime.Value, t *target, depth int) {
+func (p *printer) address(v *ktsnap.Value, t *target, depth int) {
 	p.on(cyan)
 	p.buf = v.AppendText(p.buf)
 	p.off()
@@ -272,7 +272,7 @@ func (p *printer) address(v *runtime.Value, t *target, depth int) {
 }
 
 // block writes a value in several lines.
-func (p *printer) block(v *runtime.Value, indent, depth int) {
+func (p *printer) block(v *ktsnap.Value, indent, depth int) {
 	if depth <= 0 || p.left < 0 {
 		p.colored(dim, "...")
 		return
@@ -297,7 +297,7 @@ func (p *printer) block(v *runtime.Value, indent, depth int) {
 
 // members writes the members of a struct: several in a line, or each in one of
 // its own.
-func (p *printer) members(v *runtime.Value, indent, depth int, packed bool) {
+func (p *printer) members(v *ktsnap.Value, indent, depth int, packed bool) {
 	fresh := true // the line has members of this struct already
 	for i := range v.Len() {
 		name, member := v.At(i)
@@ -334,7 +334,7 @@ func hasLine(b []byte) bool {
 
 // elements writes the elements of an array, those that are scalars several in a
 // line.
-func (p *printer) elements(v *runtime.Value, indent, depth int) {
+func (p *printer) elements(v *ktsnap.Value, indent, depth int) {
 	_, first := v.At(0)
 	scalars := isLeaf(&first)
 	if scalars {
@@ -373,7 +373,7 @@ func (p *printer) more(n, indent int, scalars bool) {
 	p.colored(dim, fmt.Sprintf("... %d more", n))
 }
 
-func (p *printer) element(elem *runtime.Value, i, length, indent, depth int) {
+func (p *printer) element(elem *ktsnap.Value, i, length, indent, depth int) {
 	p.line()
 	p.indent(indent)
 	label := fmt.Sprintf("[%d]", i)
@@ -386,7 +386,7 @@ func (p *printer) element(elem *runtime.Value, i, length, indent, depth int) {
 }
 
 // wrap writes a scalar, in the next line if this one is full.
-func (p *printer) wrap(elem *runtime.Value, length, indent, depth int) {
+func (p *printer) wrap(elem *ktsnap.Value, length, indent, depth int) {
 	start := len(p.buf)
 	column := p.column(start)
 	if p.try(elem, p.width-column-4, depth-1) {
@@ -402,7 +402,7 @@ func (p *printer) wrap(elem *runtime.Value, length, indent, depth int) {
 }
 
 // isLeaf tells whether a value has no parts that are shown for themselves.
-func isLeaf(v *runtime.Value) bool {
+func isLeaf(v *ktsnap.Value) bool {
 	switch v.Kind() {
 	case "Struct", "Union":
 		_, mask := cpuWords(v)
@@ -415,7 +415,7 @@ func isLeaf(v *runtime.Value) bool {
 
 // linked says what is to be said of a node of a list or a tree: its links are
 // what the list is shown by. It is empty for other values.
-func linked(v *runtime.Value) string {
+func linked(v *ktsnap.Value) string {
 	var owner int // in words
 	u := v.Shape().Underlying()
 	switch {

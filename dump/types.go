@@ -5,13 +5,13 @@ import (
 	"io"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Status says how much of a map a snapshot holds: "complete", or "truncated:"
 // and why.
-func Status(m *runtime.Map) string { return statusText(m) }
+func Status(m *ktsnap.Map) string { return statusText(m) }
 
 // Type writes a type as C declares it, with the offset of each member in bytes;
 // for a bitfield, that of its first bit behind a dot.

@@ -9,6 +9,7 @@ import (
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,12 +25,12 @@ func TestTypedValuesEqualBpftools(t *testing.T) {
 	_, err := vm.Work(t.Context(), ktest.Sleep, 3)
 	require.NoError(t, err)
 
-	var frozen *ktrt.Snapshot
+	var frozen *ktsnap.Snapshot
 	dumps := map[string][]byte{}
 	whileClosed(t, vm, func() {
 		frozen = vm.Freeze("closed")
 		for _, m := range frozen.Maps {
-			if m.Type == ktrt.MapTypeArena || m.Type == ktrt.MapTypeTaskStorage {
+			if m.Type == ktsnap.MapTypeArena || m.Type == ktsnap.MapTypeTaskStorage {
 				continue
 			}
 			id := strconv.Itoa(int(m.ID))

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	examplesched "github.com/ktgen/ktgen/example_sched"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/stretchr/testify/require"
 )
@@ -36,7 +36,7 @@ func tally() examplesched.Fixture {
 			41: {Ctx: examplesched.Ctx{Weight: 100}, Comm: "spin", Stats: stats, OnCpu: 1, LastCpu: 1, Nice: -5},
 			42: {Ctx: examplesched.Ctx{Weight: 300, Policy: examplesched.Policy_POLICY_BATCH}},
 		},
-		TaskStates: map[ktrt.Owner]*examplesched.TaskState{
+		TaskStates: map[ktsnap.Owner]*examplesched.TaskState{
 			{PID: 41, TGID: 41, Comm: "spin"}: {Stats: stats, Weight: 100},
 		},
 		ScxPerTask: [][]examplesched.CpuRun{
@@ -84,7 +84,7 @@ func (r *recorder) FailNow()                          {}
 
 // A series of fixtures tests a judgement over time.
 func TestJudgementsOverTimeAreTestedWithoutAGuest(t *testing.T) {
-	var snapshots []*ktrt.Snapshot
+	var snapshots []*ktsnap.Snapshot
 	for _, n := range []uint64{10, 20, 15} {
 		snapshots = append(snapshots, examplesched.Fixture{Bss: examplesched.Bss{NrDispatched: n}}.Snapshot(t))
 	}

@@ -11,6 +11,7 @@ import (
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // The scheduler keeps its tasks as integers, (u64)p. Its instructions show what
@@ -49,7 +50,7 @@ func TestIntegersThatHoldTasksLeadToTheTasks(t *testing.T) {
 		var file bytes.Buffer
 		_, err := frozen.WriteTo(&file)
 		require.NoError(t, err)
-		read, err := ktrt.Read(&file)
+		read, err := ktsnap.Read(&file)
 		require.NoError(t, err)
 		requireTasksByPath(t, read, workers.PIDs)
 		pid := int32(workers.PIDs[0])
@@ -57,12 +58,12 @@ func TestIntegersThatHoldTasksLeadToTheTasks(t *testing.T) {
 	})
 	t.Run("what is not a task", func(t *testing.T) {
 		_, err := ktrt.PtrTo[examplesched.TaskStruct](0).Lookup()
-		require.ErrorAs(t, err, new(*ktrt.Null))
+		require.ErrorAs(t, err, new(*ktsnap.Null))
 	})
 }
 
 // requireTasksByPath reads the same without generated code.
-func requireTasksByPath(t *testing.T, snap *ktrt.Snapshot, pids []int) {
+func requireTasksByPath(t *testing.T, snap *ktsnap.Snapshot, pids []int) {
 	t.Helper()
 	for _, pid := range pids {
 		entry := snap.Map("task_ctxs").Lookup(pid)
@@ -86,7 +87,7 @@ func requireTasksByPath(t *testing.T, snap *ktrt.Snapshot, pids []int) {
 
 // requireNoContradiction fails if the kernel says of any target that it is
 // something else. The task that a CPU ran before the last one can be gone.
-func requireNoContradiction(t *testing.T, snap *ktrt.Snapshot) {
+func requireNoContradiction(t *testing.T, snap *ktsnap.Snapshot) {
 	t.Helper()
 	require.NotEmpty(t, snap.Kernel)
 	past := make(map[uint64]bool)
@@ -97,7 +98,7 @@ func requireNoContradiction(t *testing.T, snap *ktrt.Snapshot) {
 	}
 	for _, o := range snap.Kernel {
 		if !past[o.Addr] {
-			require.Equal(t, ktrt.FaultNone, o.Fault, "%s at %#x: %s", o.Name, o.Addr, o.Reason)
+			require.Equal(t, ktsnap.FaultNone, o.Fault, "%s at %#x: %s", o.Name, o.Addr, o.Reason)
 		}
 	}
 }

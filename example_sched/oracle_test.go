@@ -13,7 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/ktgen/ktgen/ktest"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -37,7 +37,7 @@ func TestSnapshotsEqualWhatTheKernelReturns(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			want, ok := read[m.ID]
 			require.True(t, ok, "map id %d", m.ID)
-			require.Equal(t, ktrt.Complete, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			require.Equal(t, want.Name, m.Name)
 			compareEntries(t, m, want)
 		})
@@ -45,9 +45,9 @@ func TestSnapshotsEqualWhatTheKernelReturns(t *testing.T) {
 }
 
 // freezeWithBooksClosed takes a snapshot, and has the reader read the same state.
-func freezeWithBooksClosed(t *testing.T, vm *ktest.VM) (*ktrt.Snapshot, map[uint32]mapContents) {
+func freezeWithBooksClosed(t *testing.T, vm *ktest.VM) (*ktsnap.Snapshot, map[uint32]mapContents) {
 	t.Helper()
-	var snap *ktrt.Snapshot
+	var snap *ktsnap.Snapshot
 	out := whileClosed(t, vm, func() { snap = vm.Freeze("closed") })
 
 	var read []mapContents
@@ -347,7 +347,7 @@ func readArena(m openMap) ([][][]byte, error) {
 }
 
 // compareEntries holds the entries of a captured map against the reader's.
-func compareEntries(t *testing.T, m *ktrt.Map, want mapContents) {
+func compareEntries(t *testing.T, m *ktsnap.Map, want mapContents) {
 	switch want.Type {
 	case ebpf.Arena:
 		compareArena(t, m, want.Values[0][0])
@@ -362,14 +362,14 @@ func compareEntries(t *testing.T, m *ktrt.Map, want mapContents) {
 	}
 }
 
-func entryKeys(m *ktrt.Map) (keys [][]byte) {
+func entryKeys(m *ktsnap.Map) (keys [][]byte) {
 	for i := range m.N {
 		keys = append(keys, m.Keys[i*m.KeySize:][:m.KeySize])
 	}
 	return keys
 }
 
-func entryValues(m *ktrt.Map) (values [][][]byte) {
+func entryValues(m *ktsnap.Map) (values [][][]byte) {
 	for i := range m.N {
 		var slots [][]byte
 		for slot := range m.Slots {
@@ -389,7 +389,7 @@ func byKey(keys [][]byte, values [][][]byte) map[string][][]byte {
 }
 
 // compareTaskStorage compares the tasks that the reader could still ask for.
-func compareTaskStorage(t *testing.T, m *ktrt.Map, want mapContents) {
+func compareTaskStorage(t *testing.T, m *ktsnap.Map, want mapContents) {
 	var keys [][]byte
 	for _, owner := range m.Owners {
 		keys = append(keys, fmt.Append(nil, owner.PID))
@@ -405,7 +405,7 @@ func compareTaskStorage(t *testing.T, m *ktrt.Map, want mapContents) {
 
 // compareArena compares the pages that were captured, and makes sure that the
 // others hold nothing.
-func compareArena(t *testing.T, m *ktrt.Map, want []byte) {
+func compareArena(t *testing.T, m *ktsnap.Map, want []byte) {
 	got := make([]byte, len(want))
 	for _, e := range m.Extents {
 		require.GreaterOrEqual(t, e.Addr, m.Extra)
@@ -418,7 +418,7 @@ func compareArena(t *testing.T, m *ktrt.Map, want []byte) {
 // compareStructOps compares the name of the scheduler: bpf(2) returns program
 // ids where the kernel's memory has code addresses, and everything else that
 // tally sets is zero or in its name.
-func compareStructOps(t *testing.T, m *ktrt.Map, want []byte) {
+func compareStructOps(t *testing.T, m *ktsnap.Map, want []byte) {
 	require.Contains(t, string(want), "tally\x00")
 	require.Contains(t, string(m.Values), "tally\x00")
 }

@@ -15,6 +15,7 @@ import (
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/series"
 )
@@ -50,7 +51,7 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 	typed := examplesched.Bind(t, snap)
 	pid := int32(workers.PIDs[0])
 	task := snap.Map("task_ctxs").Lookup(pid)
-	number := func(v ktrt.Value) uint64 {
+	number := func(v ktsnap.Value) uint64 {
 		t.Helper()
 		n, err := v.Uint64()
 		require.NoError(t, err)
@@ -71,12 +72,12 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 		reason, err := snap.Var("exit_record").Get("reason").Str()
 		require.NoError(t, err)
 		require.Empty(t, reason)
-		failsAs(new(*ktrt.VarNotFound), snap.Var("nr_cpus_online").Err(), `did you mean "nr_cpus_onln"?`)
+		failsAs(new(*ktsnap.VarNotFound), snap.Var("nr_cpus_online").Err(), `did you mean "nr_cpus_onln"?`)
 	})
 	t.Run("entries of a map", func(t *testing.T) {
 		m := snap.Map("task_ctxs")
 		require.NoError(t, m.At(0).Get("ctx.weight").Err())
-		isWorker := func(e ktrt.Entry) bool {
+		isWorker := func(e ktsnap.Entry) bool {
 			comm, err := e.Get("comm").Str()
 			return err == nil && strings.HasPrefix(comm, "yield")
 		}
@@ -84,25 +85,25 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, yielding, 3)
 		require.NoError(t, m.Find(isWorker).Err())
-		ran := func(e ktrt.Entry) uint64 { n, _ := e.Get("stats.nr_runs").Uint64(); return n }
+		ran := func(e ktsnap.Entry) uint64 { n, _ := e.Get("stats.nr_runs").Uint64(); return n }
 		busiest := ran(m.MaxBy(ran))
 		for _, c := range typed.TaskCtxs().All() {
 			if c.Stats != nil {
 				require.LessOrEqual(t, c.Stats.NrRuns, busiest)
 			}
 		}
-		failsAs(new(*ktrt.IndexOutOfRange), m.At(1<<20).Err(), "task_ctxs")
-		failsAs(new(*ktrt.NoMatch), m.Find(func(ktrt.Entry) bool { return false }).Err(), "task_ctxs")
-		failsAs(new(*ktrt.MapNotFound), snap.Map("task_ctx").Err(), `did you mean "task_ctxs"?`)
+		failsAs(new(*ktsnap.IndexOutOfRange), m.At(1<<20).Err(), "task_ctxs")
+		failsAs(new(*ktsnap.NoMatch), m.Find(func(ktsnap.Entry) bool { return false }).Err(), "task_ctxs")
+		failsAs(new(*ktsnap.MapNotFound), snap.Map("task_ctx").Err(), `did you mean "task_ctxs"?`)
 	})
 	t.Run("a CPU of a per-CPU map", func(t *testing.T) {
 		m := snap.Map("scx_per_task")
 		for cpu := range 2 {
 			require.EqualValues(t, typed.ScxPerTask().CPU(cpu).At(0).RuntimeNs, number(m.CPU(cpu).At(0).Get("runtime_ns")))
 		}
-		require.NoError(t, m.CPU(1).Find(func(e ktrt.Entry) bool { return e.Get("tid").Err() == nil }).Err())
-		failsAs(new(*ktrt.PerCPUSlot), m.CPU(64).At(0).Get("tid").Err(), "64")
-		failsAs(new(*ktrt.PerCPUNotNarrowed), m.At(0).Get("tid").Err(), "CPU(")
+		require.NoError(t, m.CPU(1).Find(func(e ktsnap.Entry) bool { return e.Get("tid").Err() == nil }).Err())
+		failsAs(new(*ktsnap.PerCPUSlot), m.CPU(64).At(0).Get("tid").Err(), "64")
+		failsAs(new(*ktsnap.PerCPUNotNarrowed), m.At(0).Get("tid").Err(), "CPU(")
 	})
 	t.Run("paths and what they end in", func(t *testing.T) {
 		want := typed.TaskCtxs().Get(pid)
@@ -118,11 +119,11 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, want.Ctx.Weight, weight)
 		require.EqualValues(t, want.Wakeups, number(task.Get("wakeups").Get("")), "the empty path")
-		failsAs(new(*ktrt.FieldNotFound), task.Get("ctx.wieght").Err(), `did you mean "weight"?`)
-		failsAs(new(*ktrt.NotAStruct), task.Get("ctx.weight.x").Err(), "ctx.weight")
-		failsAs(new(*ktrt.EmptyPathComponent), task.Get("ctx..weight").Err(), "ctx..weight")
+		failsAs(new(*ktsnap.FieldNotFound), task.Get("ctx.wieght").Err(), `did you mean "weight"?`)
+		failsAs(new(*ktsnap.NotAStruct), task.Get("ctx.weight.x").Err(), "ctx.weight")
+		failsAs(new(*ktsnap.EmptyPathComponent), task.Get("ctx..weight").Err(), "ctx..weight")
 		_, err = task.Get("ctx.weight").Str()
-		failsAs(new(*ktrt.TypeMismatch), err, "ctx.weight")
+		failsAs(new(*ktsnap.TypeMismatch), err, "ctx.weight")
 	})
 	t.Run("a pointer that is declared as an integer", func(t *testing.T) {
 		v := task.Get("task")
@@ -201,16 +202,16 @@ func TestPeriodicCapturesAreJudged(t *testing.T) {
 	)
 
 	// The same by names, and what is not there is no pass.
-	byName := series.TryOf(series.Open(captures, dynamic), func(s *ktrt.Snapshot) (uint64, error) { return s.Var("nr_dispatched").Uint64() })
+	byName := series.TryOf(series.Open(captures, dynamic), func(s *ktsnap.Snapshot) (uint64, error) { return s.Var("nr_dispatched").Uint64() })
 	series.NonDecreasing(byName).Require(t)
-	typo := series.TryOf(series.Open(captures, dynamic), func(s *ktrt.Snapshot) (uint64, error) { return s.Var("nr_dispached").Uint64() })
+	typo := series.TryOf(series.Open(captures, dynamic), func(s *ktsnap.Snapshot) (uint64, error) { return s.Var("nr_dispached").Uint64() })
 	require.Equal(t, series.Inconclusive, series.NonDecreasing(typo).Outcome)
 	require.Equal(t, series.Invalid, series.RateWithin(done, 2, 1).Outcome)
 	require.Equal(t, series.Inconclusive, series.NonDecreasing(series.Series[uint64]{}).Outcome)
 }
 
 // dynamic opens a snapshot for reads by name.
-func dynamic(s *ktrt.Snapshot, _ ...ktrt.Option) (*ktrt.Snapshot, error) { return s, nil }
+func dynamic(s *ktsnap.Snapshot, _ ...ktrt.Option) (*ktsnap.Snapshot, error) { return s, nil }
 
 // The tests and subtests that REFERENCE.md names are there.
 func TestReferenceNamesTestsThatExist(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/stretchr/testify/require"
 )
 
@@ -90,17 +91,17 @@ func TestWhatIsNotThereIsReportedByName(t *testing.T) {
 	snap, err := examplesched.Open(vm.Freeze("start"))
 	require.NoError(t, err)
 
-	var slot *ktrt.PerCPUSlot
+	var slot *ktsnap.PerCPUSlot
 	err = ktrt.Try(func() { snap.ScxPerTask().CPU(64) })
 	require.ErrorAs(t, err, &slot)
 	require.Equal(t, 2, slot.Len)
 
-	var index *ktrt.IndexOutOfRange
+	var index *ktsnap.IndexOutOfRange
 	err = ktrt.Try(func() { snap.ScxPerTask().CPU(1).At(2) })
 	require.ErrorAs(t, err, &index)
 	require.ErrorContains(t, err, "scx_per_task")
 
-	var key *ktrt.KeyNotFound
+	var key *ktsnap.KeyNotFound
 	err = ktrt.Try(func() { snap.TaskCtxs().Get(-1) })
 	require.ErrorAs(t, err, &key)
 

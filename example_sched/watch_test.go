@@ -12,7 +12,7 @@ import (
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -213,7 +213,7 @@ func TestPlacesThatCannotBeFoundSayWhy(t *testing.T) {
 	nobody := func(s examplesched.Snap) *uint32 { return &s.TaskCtxs().Get(-1).Wakeups }
 	_, err := vm.Watch(t.Context(), ktest.At(examplesched.Open, nobody), ktest.WatchOptions{})
 	require.ErrorContains(t, err, "watch the value of watch_test.go:")
-	var missing *ktrt.KeyNotFound
+	var missing *ktsnap.KeyNotFound
 	require.ErrorAs(t, err, &missing)
 	err = vm.Write(t.Context(), ktest.SetAt(examplesched.Open, nobody, 1))
 	require.ErrorAs(t, err, &missing)

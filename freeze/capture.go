@@ -14,7 +14,7 @@ import (
 	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/freeze/internal/scx"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Capture stops the guest, copies its BPF maps, resumes it, and returns what
@@ -25,7 +25,7 @@ import (
 // snapshot that comes with one holds what was copied by then, and is nil if
 // that is nothing. Cancelling ctx ends the capture soon, also while it waits
 // for another.
-func (f *Freezer) Capture(ctx context.Context, name string) (*runtime.Snapshot, error) {
+func (f *Freezer) Capture(ctx context.Context, name string) (*ktsnap.Snapshot, error) {
 	if err := f.take(ctx); err != nil {
 		return nil, &CaptureError{Name: name, Doing: "wait for another capture of the guest to end", Err: err}
 	}
@@ -38,7 +38,7 @@ func (f *Freezer) Capture(ctx context.Context, name string) (*runtime.Snapshot, 
 
 // CaptureStopped is Capture for a guest that stands still already, and goes on
 // standing. Its time is that of the copy alone.
-func (f *Freezer) CaptureStopped(ctx context.Context, name string) (*runtime.Snapshot, error) {
+func (f *Freezer) CaptureStopped(ctx context.Context, name string) (*ktsnap.Snapshot, error) {
 	if err := f.take(ctx); err != nil {
 		return nil, &CaptureError{Name: name, Doing: "wait for another capture of the guest to end", Err: err}
 	}
@@ -120,7 +120,7 @@ func (s *stop) recallNames(found []*bpfmap.Map) {
 }
 
 // pass returns a walk that ends at a deadline.
-func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*runtime.Map) bool, name func([]*bpfmap.Map), deadline time.Time) *bpfmap.Pass {
+func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*ktsnap.Map) bool, name func([]*bpfmap.Map), deadline time.Time) *bpfmap.Pass {
 	mem.Flush()
 	return bpfmap.NewPass(bpfmap.Config{
 		Mem: mem, CPUs: f.cpus, Layout: f.layout, Choose: choose, Name: name,
@@ -145,10 +145,10 @@ type stop struct {
 	tables    *scx.State   // nil if there are none
 	late      bool         // the chase was cut off
 	online    []int
-	scheduler runtime.Scheduler
-	code      []runtime.Symbol // that the kernel has compiled, if a map can refer to it
+	scheduler ktsnap.Scheduler
+	code      []ktsnap.Symbol // that the kernel has compiled, if a map can refer to it
 	taken     time.Time
-	timing    runtime.Timing
+	timing    ktsnap.Timing
 	doing     string
 	err       error
 	resumed   error // of Machine.Resume
@@ -308,8 +308,8 @@ func checkEvery(ctx context.Context, deadline time.Time) func() error {
 }
 
 // thaw makes a snapshot of what a stop has copied.
-func (f *Freezer) thaw(name string, s *stop) (*runtime.Snapshot, error) {
-	var snap *runtime.Snapshot
+func (f *Freezer) thaw(name string, s *stop) (*ktsnap.Snapshot, error) {
+	var snap *ktsnap.Snapshot
 	if s.pass != nil {
 		snap = f.snapshot(name, s)
 	}
@@ -323,7 +323,7 @@ func (f *Freezer) thaw(name string, s *stop) (*runtime.Snapshot, error) {
 	if snap != nil {
 		e.Found = len(snap.Maps)
 		for _, m := range snap.Maps {
-			if m.Status == runtime.Complete {
+			if m.Status == ktsnap.Complete {
 				e.Kept++
 			}
 		}
@@ -331,13 +331,13 @@ func (f *Freezer) thaw(name string, s *stop) (*runtime.Snapshot, error) {
 	return snap, e
 }
 
-func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
-	snap := &runtime.Snapshot{
+func (f *Freezer) snapshot(name string, s *stop) *ktsnap.Snapshot {
+	snap := &ktsnap.Snapshot{
 		Name:      name,
 		Taken:     s.taken,
 		Timing:    s.timing,
 		Scheduler: s.scheduler,
-		Guest: runtime.Guest{
+		Guest: ktsnap.Guest{
 			Release:  f.release,
 			Arch:     "amd64",
 			PageSize: kmem.PageSize,
@@ -349,7 +349,7 @@ func (f *Freezer) snapshot(name string, s *stop) *runtime.Snapshot {
 	if s.chased != nil {
 		snap.Kernel = s.chased.Objects
 		if snap.KernelReason = s.missing(); snap.KernelReason != "" {
-			snap.KernelStatus = runtime.Truncated
+			snap.KernelStatus = ktsnap.Truncated
 		}
 	}
 	if f.programs.keepOnly(s.pass.Maps) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func random(n int) []byte {
@@ -27,7 +27,7 @@ func random(n int) []byte {
 func u32(v int) []byte { return binary.LittleEndian.AppendUint32(nil, uint32(v)) }
 
 // value returns the bytes of one value of a map.
-func value(m *runtime.Map, i, slot int) []byte {
+func value(m *ktsnap.Map, i, slot int) []byte {
 	return m.Values[(i*m.Slots+slot)*m.Stride:][:m.ValueSize]
 }
 
@@ -55,7 +55,7 @@ func TestArrays(t *testing.T) {
 				ID: 7, Name: "arr", Type: 2, KeySize: 4, ValueSize: uint32(c.size), MaxEntries: uint32(c.count), Flags: 1 << 10, Extra: 5,
 			}, values))
 			m := mapOf(t, g.capture(t, freeze.Options{}), 7)
-			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			require.Equal(t, "arr", m.Name)
 			require.EqualValues(t, 1<<10, m.Flags)
 			require.EqualValues(t, 5, m.Extra)
@@ -90,7 +90,7 @@ func TestArraysOfInstructions(t *testing.T) {
 			g.add(7, g.InsnArray(h, values))
 			m := mapOf(t, g.capture(t, freeze.Options{}), 7)
 			require.Contains(t, m.Reason, c.want)
-			require.Equal(t, c.want == "", m.Status == runtime.Complete, m.Reason)
+			require.Equal(t, c.want == "", m.Status == ktsnap.Complete, m.Reason)
 			if c.held >= 0 {
 				require.Equal(t, c.held, m.N)
 			}
@@ -112,7 +112,7 @@ func TestPerCPUArrays(t *testing.T) {
 	}
 	g.add(1, g.PerCPUArray(memimage.Map{ID: 1, Name: "parr", Type: 6, KeySize: 4, ValueSize: 13, MaxEntries: 50}, values))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, memimage.CPUs, m.Slots)
 	require.Equal(t, 16, m.Stride)
 	for i := range values {
@@ -129,7 +129,7 @@ func TestPerCPUValuesOfImpossibleCPUsAreMarked(t *testing.T) {
 	g.add(1, g.PerCPUArray(memimage.Map{ID: 1, Type: 6, KeySize: 4, ValueSize: 8, MaxEntries: 1},
 		[][][]byte{{random(8), random(8), random(8)}}))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.NotZero(t, m.Addrs[0])
 	require.Zero(t, m.Addrs[1])
 	require.NotZero(t, m.Addrs[2])
@@ -150,7 +150,7 @@ func entries(n, keySize, valueSize, slots int) []memimage.Entry {
 }
 
 // captured returns the entries of a map with keys, ordered by key.
-func captured(m *runtime.Map) []memimage.Entry {
+func captured(m *ktsnap.Map) []memimage.Entry {
 	var list []memimage.Entry
 	for i := range m.N {
 		e := memimage.Entry{Key: m.Keys[i*m.KeySize : (i+1)*m.KeySize]}
@@ -190,7 +190,7 @@ func TestHashes(t *testing.T) {
 				ID: 3, Name: "hash", Type: c.typ, KeySize: uint32(c.key), ValueSize: uint32(c.value), MaxEntries: 100_000,
 			}, c.buckets, want))
 			m := mapOf(t, g.capture(t, freeze.Options{}), 3)
-			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			require.Equal(t, c.slots, m.Slots)
 			require.Equal(t, c.count, m.Total)
 			require.Equal(t, ordered(want), captured(m))
@@ -206,7 +206,7 @@ func TestHashEntryThatIsBeingReplacedIsTakenOnce(t *testing.T) {
 	g.add(3, g.Hash(memimage.Map{ID: 3, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 9}, 1,
 		[]memimage.Entry{old, other, replacing}))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 3)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, []memimage.Entry{replacing, other}, captured(m))
 }
 
@@ -222,7 +222,7 @@ func TestTaskStorageNamesItsOwners(t *testing.T) {
 	elements = append(elements, memimage.Stored{Owner: g.Task(99, 99, "gone"), Value: random(24), Unlinked: true})
 	g.add(4, g.Storage(memimage.Map{ID: 4, Type: 29, KeySize: 4, ValueSize: 24}, 2, elements))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 4)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, len(want), m.N)
 	require.Len(t, m.Owners, m.N)
 	for i, o := range m.Owners {
@@ -241,8 +241,8 @@ func TestOtherStorageHasItsOwnersAddress(t *testing.T) {
 		g.add(4, g.Storage(memimage.Map{ID: 4, Type: typ, KeySize: 4, ValueSize: 13}, 3,
 			[]memimage.Stored{{Owner: owner, Value: v}}))
 		m := mapOf(t, g.capture(t, freeze.Options{}), 4)
-		require.Equal(t, runtime.Complete, m.Status, m.Reason)
-		require.Equal(t, []runtime.Owner{{Addr: owner}}, m.Owners)
+		require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
+		require.Equal(t, []ktsnap.Owner{{Addr: owner}}, m.Owners)
 		require.Equal(t, v, value(m, 0, 0))
 	}
 }
@@ -275,9 +275,9 @@ func TestAnOwnerIsOnceInAStorage(t *testing.T) {
 					elements := append(c.elements(owner), memimage.Stored{Owner: other, Value: random(24)})
 					g.add(4, g.Storage(memimage.Map{ID: 4, Type: typ, KeySize: 4, ValueSize: 24}, log, elements))
 					m := mapOf(t, g.capture(t, freeze.Options{}), 4)
-					require.Equal(t, runtime.Complete, m.Status, m.Reason)
+					require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 					require.Equal(t, 2, m.N)
-					at := slices.IndexFunc(m.Owners, func(o runtime.Owner) bool { return o.Addr == owner })
+					at := slices.IndexFunc(m.Owners, func(o ktsnap.Owner) bool { return o.Addr == owner })
 					require.GreaterOrEqual(t, at, 0)
 					require.NotEqual(t, m.Owners[0].Addr, m.Owners[1].Addr)
 					if typ == 28 && c.unknown {
@@ -307,10 +307,10 @@ func TestArenasHaveTheirPopulatedPages(t *testing.T) {
 		snap, err := f.Capture(t.Context(), "x")
 		require.NoError(t, err)
 		m := mapOf(t, snap, 5)
-		require.Equal(t, runtime.Complete, m.Status, m.Reason)
-		var want []runtime.Extent
+		require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
+		var want []ktsnap.Extent
 		for _, run := range [][]int{{0, 1, 2}, {511, 512}, {100_000}, {786_431}} {
-			e := runtime.Extent{Addr: user + uint64(run[0])*memimage.PageSize}
+			e := ktsnap.Extent{Addr: user + uint64(run[0])*memimage.PageSize}
 			for _, n := range run {
 				e.Data = append(e.Data, pages[n]...)
 			}
@@ -326,13 +326,13 @@ func TestArenasHaveTheirPopulatedPages(t *testing.T) {
 func TestArenasAreHeldAgainstTheKernelsCount(t *testing.T) {
 	for name, c := range map[string]struct {
 		count  uint64
-		status runtime.Status
+		status ktsnap.Status
 		reason string
 	}{
-		"as many are mapped":            {3, runtime.Complete, ""},
-		"one more is mapped":            {2, runtime.Complete, ""},
-		"nothing is counted":            {0, runtime.Complete, ""},
-		"one that is counted is absent": {4, runtime.Truncated, "the kernel counts 4 pages, and 3 are mapped"},
+		"as many are mapped":            {3, ktsnap.Complete, ""},
+		"one more is mapped":            {2, ktsnap.Complete, ""},
+		"nothing is counted":            {0, ktsnap.Complete, ""},
+		"one that is counted is absent": {4, ktsnap.Truncated, "the kernel counts 4 pages, and 3 are mapped"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest()
@@ -348,7 +348,7 @@ func TestArenasAreHeldAgainstTheKernelsCount(t *testing.T) {
 				require.Contains(t, m.Reason, c.reason)
 				require.Equal(t, len(pages), len(m.Extents))
 				for i, number := range []int{0, 1000, 1<<20 - 1} {
-					require.Equal(t, runtime.Extent{Addr: 1<<44 + uint64(number)*4096, Data: pages[number]}, m.Extents[i])
+					require.Equal(t, ktsnap.Extent{Addr: 1<<44 + uint64(number)*4096, Data: pages[number]}, m.Extents[i])
 				}
 			}
 		})
@@ -359,7 +359,7 @@ func TestArenaWithoutPages(t *testing.T) {
 	g := newGuest()
 	g.add(5, g.Arena(memimage.Map{ID: 5, Type: 33, MaxEntries: 100}, 0, nil))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 5)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Empty(t, m.Extents)
 }
 
@@ -368,7 +368,7 @@ func TestStructOpsAreTheKernelsCopy(t *testing.T) {
 	v := random(100)
 	g.add(6, g.StructOps(memimage.Map{ID: 6, Name: "ops", Type: 26, KeySize: 4, ValueSize: 100, MaxEntries: 1}, v))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 6)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, 1, m.N)
 	require.Equal(t, v, value(m, 0, 0))
 }
@@ -379,7 +379,7 @@ func TestQueuesAndStacksAreInTheOrderOfPopping(t *testing.T) {
 		want := [][]byte{random(13), random(13), random(13), random(13)}
 		g.add(8, g.Queue(memimage.Map{ID: 8, Type: typ, ValueSize: 13, MaxEntries: 5}, want))
 		m := mapOf(t, g.capture(t, freeze.Options{}), 8)
-		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 		if reverse {
 			slices.Reverse(want)
 		}
@@ -414,11 +414,11 @@ func TestQueuesThatAreBeingChanged(t *testing.T) {
 				g.add(8, queue)
 				m := mapOf(t, g.capture(t, freeze.Options{}), 8)
 				if c.corrupt {
-					require.Equal(t, runtime.Failed, m.Status)
+					require.Equal(t, ktsnap.Failed, m.Status)
 					require.Contains(t, m.Reason, "of 4 slots: the guest's memory is corrupted")
 					return
 				}
-				require.Equal(t, runtime.Complete, m.Status, m.Reason)
+				require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 				want := slices.Clone(c.want)
 				if reverse {
 					slices.Reverse(want)
@@ -445,7 +445,7 @@ func TestTriesHoldPrefixesWithTheirLength(t *testing.T) {
 	g := newGuest()
 	g.add(1, g.Trie(memimage.Map{ID: 1, Type: 11, KeySize: 8, ValueSize: 5, MaxEntries: 10}, root))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	want := []*memimage.Prefix{ten, a, b, other}
 	require.Equal(t, len(want), m.N)
 	for i, p := range want {
@@ -470,13 +470,13 @@ func TestMapsOfReferencesHoldIDs(t *testing.T) {
 	snap := g.capture(t, freeze.Options{})
 	for id, want := range map[uint32][]int{1: {0, 77, 0, 78}, 2: {12, 0, 11, 0}} {
 		m := mapOf(t, snap, id)
-		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 		for i := range want {
 			require.Equal(t, u32(want[i]), value(m, i, 0))
 		}
 	}
 	m := mapOf(t, snap, 3)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, []memimage.Entry{
 		{Key: u32(5), Values: [][]byte{u32(12)}}, {Key: u32(6), Values: [][]byte{u32(11)}},
 	}, captured(m))
@@ -490,7 +490,7 @@ func TestAMapOfAHashThatCannotBeReadIsNone(t *testing.T) {
 	g.LinkMaps(g.maps[3], 4, inner)
 
 	m := mapOf(t, g.capture(t, freeze.Options{}), 3)
-	require.Equal(t, runtime.Failed, m.Status)
+	require.Equal(t, ktsnap.Failed, m.Status)
 	require.Contains(t, m.Reason, "1 entries have a value that cannot be read; the last: read the id of struct bpf_map at 0x")
 	require.Equal(t, []memimage.Entry{
 		{Key: u32(5), Values: [][]byte{u32(11)}}, {Key: u32(6), Values: [][]byte{u32(0)}},
@@ -505,7 +505,7 @@ func TestStacksHaveTheirIDsForKeys(t *testing.T) {
 		stacks := map[int][]byte{3: random(2 * frameSize), 15: random(4 * frameSize)}
 		g.add(1, g.Stacks(memimage.Map{ID: 1, Type: 7, KeySize: 4, ValueSize: uint32(4 * frameSize), MaxEntries: 16, Flags: flags}, 16, frameSize, stacks))
 		m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 		require.Equal(t, []memimage.Entry{
 			{Key: u32(3), Values: [][]byte{append(stacks[3], make([]byte, 2*frameSize)...)}},
 			{Key: u32(15), Values: [][]byte{stacks[15]}},
@@ -533,7 +533,7 @@ func TestRingsHaveWhatWasNotConsumed(t *testing.T) {
 			snap, err := f.Capture(t.Context(), "now")
 			require.NoError(t, err)
 			m := mapOf(t, snap, 1)
-			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			require.Equal(t, len(records), m.Total)
 			require.Len(t, m.Extents, len(records))
 			for i, e := range m.Extents {
@@ -551,7 +551,7 @@ func TestRingsThatOverwriteBeginWithWhatIsLeft(t *testing.T) {
 	ring(g, memimage.Map{Type: 27}, records...)
 	g.Overwrite(g.maps[1], 5*4096-40+16)
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Len(t, m.Extents, 2)
 	require.Equal(t, records[1].Data, m.Extents[0].Data[8:])
 }
@@ -560,7 +560,7 @@ func TestRingsWithinALimitHaveTheirOldestRecords(t *testing.T) {
 	g := newGuest()
 	ring(g, memimage.Map{Type: 27}, memimage.Record{Data: random(100)}, memimage.Record{Data: random(100)}, memimage.Record{Data: random(100)})
 	m := mapOf(t, g.capture(t, freeze.Options{MapBytes: 230}), 1)
-	require.Equal(t, runtime.Truncated, m.Status)
+	require.Equal(t, ktsnap.Truncated, m.Status)
 	require.Contains(t, m.Reason, "2 records reach the limit")
 	require.Len(t, m.Extents, 2)
 }
@@ -584,7 +584,7 @@ func TestRingsThatLieFail(t *testing.T) {
 			ring(g, memimage.Map{Type: 27}, memimage.Record{Data: random(8)})
 			c.damage(g)
 			m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-			require.Equal(t, runtime.Failed, m.Status)
+			require.Equal(t, ktsnap.Failed, m.Status)
 			require.Contains(t, m.Reason, c.want)
 		})
 	}
@@ -618,7 +618,7 @@ func TestStacksNameTheCodeThatTheyAreIn(t *testing.T) {
 	stacked(g, frames...)
 	snap := g.capture(t, freeze.Options{})
 	for frame, text := range want {
-		require.Equal(t, text, snap.Frame(runtime.Address(frame)).String())
+		require.Equal(t, text, snap.Frame(ktsnap.Address(frame)).String())
 	}
 	require.Len(t, snap.Symbols, 4)
 }
@@ -636,7 +636,7 @@ func TestStacksAreReadWhereTheListOfCompiledCodeIsBroken(t *testing.T) {
 			first := g.Get(g.Symbols["bpf_kallsyms"])
 			g.Put(first, next(g), 8)
 			snap := g.capture(t, freeze.Options{})
-			require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+			require.Equal(t, ktsnap.Complete, mapOf(t, snap, 1).Status)
 			require.Equal(t, "schedule+0x10", snap.Frame(0xffffffff9ac80110).String())
 		})
 	}
@@ -660,7 +660,7 @@ func TestUnreadMapTypesSayTheyAre(t *testing.T) {
 	g := newGuest()
 	g.add(1, g.Other(memimage.Map{ID: 1, Name: "bloom", Type: 30, KeySize: 8, ValueSize: 4, MaxEntries: 3}))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Unsupported, m.Status)
+	require.Equal(t, ktsnap.Unsupported, m.Status)
 	require.Contains(t, m.Reason, "a bloom filter keeps bits of hashes")
 	require.Equal(t, "bloom", m.Name)
 	require.Equal(t, 3, m.MaxEntries)
@@ -714,7 +714,7 @@ func TestProgramsAreSharedBetweenCapturesWhileTheyAreTheSame(t *testing.T) {
 func TestSnapshotDescribesTheGuest(t *testing.T) {
 	g := newGuest()
 	snap := g.capture(t, freeze.Options{})
-	require.Equal(t, runtime.Guest{
+	require.Equal(t, ktsnap.Guest{
 		Release: "7.3.0-memimage", Arch: "amd64", PageSize: 4096, CPUs: memimage.CPUs, Online: []int{0, 1},
 	}, snap.Guest)
 	require.Equal(t, "now", snap.Name)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // attached is what a program has in n cgroups, with a value for each of slots.
@@ -44,7 +44,7 @@ func TestDeprecatedCgroupStorageHasItsKeys(t *testing.T) {
 			g, list := newGuest(), attached(c.count, 13, c.slots)
 			g.add(6, g.CgroupStorage(attachedHeader(c.typ, c.keySize), list))
 			m := mapOf(t, g.capture(t, freeze.Options{}), 6)
-			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			require.Equal(t, c.count, m.N)
 			require.Equal(t, c.slots, m.Slots)
 			require.Len(t, m.Addrs, m.N*m.Slots)
@@ -64,7 +64,7 @@ func TestDeprecatedCgroupStorageWithinALimitIsTruncated(t *testing.T) {
 	g := newGuest()
 	g.add(6, g.CgroupStorage(attachedHeader(19, 16), attached(20, 13, 1)))
 	m := mapOf(t, g.capture(t, freeze.Options{MapBytes: 7 * (16 + 13 + 8)}), 6)
-	require.Equal(t, runtime.Truncated, m.Status)
+	require.Equal(t, ktsnap.Truncated, m.Status)
 	require.Equal(t, 7, m.N)
 }
 
@@ -97,7 +97,7 @@ func TestDamagedCgroupStorageFails(t *testing.T) {
 			g.add(6, a)
 			c.damage(g, a, g.Get(memimage.Addr(a, "bpf_cgroup_storage_map", "list.next"))-memimage.Offset(element, "list_map.next"))
 			m := mapOf(t, g.capture(t, freeze.Options{}), 6)
-			require.Equal(t, runtime.Failed, m.Status)
+			require.Equal(t, ktsnap.Failed, m.Status)
 			require.Contains(t, m.Reason, c.want)
 			require.GreaterOrEqual(t, m.N, c.held)
 			require.GreaterOrEqual(t, len(m.Keys), m.N*m.KeySize)

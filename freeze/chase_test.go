@@ -13,12 +13,13 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // weightIsATask is a cast of the member of the ctx that program makes.
-var weightIsATask = []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct task_struct", Space: ctype.SpaceKernel}}
+var weightIsATask = []ktsnap.Cast{{In: "struct ctx", Path: "weight", To: "struct task_struct", Space: ctype.SpaceKernel}}
 
 // taskAt makes a task of a pid at an address.
 func (g *guest) taskAt(a uint64, pid uint64) uint64 {
@@ -29,7 +30,7 @@ func (g *guest) taskAt(a uint64, pid uint64) uint64 {
 }
 
 // followed captures an array of pointers to tasks.
-func (g *guest) followed(t *testing.T, o freeze.Options, casts []runtime.Cast, pointers ...uint64) *runtime.Snapshot {
+func (g *guest) followed(t *testing.T, o freeze.Options, casts []ktsnap.Cast, pointers ...uint64) *ktsnap.Snapshot {
 	t.Helper()
 	raw, _, ctx := program(t)
 	var values [][]byte
@@ -47,14 +48,14 @@ func (g *guest) followed(t *testing.T, o freeze.Options, casts []runtime.Cast, p
 	return snap
 }
 
-func requirePID(t *testing.T, snap *runtime.Snapshot, i int, want int64) {
+func requirePID(t *testing.T, snap *ktsnap.Snapshot, i int, want int64) {
 	t.Helper()
 	got, err := snap.Map("tasks").At(i).Get("weight.pid").Int64()
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	comm, err := snap.Map("tasks").At(i).Get("weight.comm").Bytes()
 	require.NoError(t, err)
-	require.Equal(t, fmt.Sprintf("task-%d", want), runtime.String(comm))
+	require.Equal(t, fmt.Sprintf("task-%d", want), ktrt.String(comm))
 }
 
 func TestObjectsOfTheKernelAreCopiedOnceWhole(t *testing.T) {
@@ -72,7 +73,7 @@ func TestObjectsOfTheKernelAreCopiedOnceWhole(t *testing.T) {
 	requirePID(t, snap, 0, 7)
 	requirePID(t, snap, 2, 8)
 	requirePID(t, snap, 3, 7)
-	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*runtime.Null))
+	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*ktsnap.Null))
 }
 
 func TestTargetsThatAreNoObjectsOfTheKernelAreReported(t *testing.T) {
@@ -80,12 +81,12 @@ func TestTargetsThatAreNoObjectsOfTheKernelAreReported(t *testing.T) {
 	unmapped := g.Reserve(memimage.PageSize)
 	snap := g.followed(t, freeze.Options{}, weightIsATask, unmapped, 0x7fff_0000_1000)
 
-	require.Equal(t, []runtime.KernelObject{
-		{Addr: unmapped, Name: "task_struct", Fault: runtime.FaultUnreadable, Reason: snap.Kernel[0].Reason},
-		{Addr: 0x7fff_0000_1000, Name: "task_struct", Fault: runtime.FaultContradiction, Reason: "it is no address of the kernel"},
+	require.Equal(t, []ktsnap.KernelObject{
+		{Addr: unmapped, Name: "task_struct", Fault: ktsnap.FaultUnreadable, Reason: snap.Kernel[0].Reason},
+		{Addr: 0x7fff_0000_1000, Name: "task_struct", Fault: ktsnap.FaultContradiction, Reason: "it is no address of the kernel"},
 	}, snap.Kernel)
-	require.ErrorAs(t, snap.Map("tasks").At(0).Get("weight.pid").Err(), new(*runtime.Unreadable))
-	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*runtime.Contradiction))
+	require.ErrorAs(t, snap.Map("tasks").At(0).Get("weight.pid").Err(), new(*ktsnap.Unreadable))
+	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*ktsnap.Contradiction))
 }
 
 func TestChasesEndAtTheirLimits(t *testing.T) {
@@ -113,16 +114,16 @@ func TestChasesEndAtTheirLimits(t *testing.T) {
 			whole, faulty := 0, 0
 			for _, o := range snap.Kernel {
 				switch o.Fault {
-				case runtime.FaultNone:
+				case ktsnap.FaultNone:
 					whole++
-				case runtime.FaultLimit:
+				case ktsnap.FaultLimit:
 					faulty++
 				}
 			}
 			require.Equal(t, tc.whole, whole)
 			require.Equal(t, tc.faulty, faulty)
 			require.Equal(t, tc.reason, snap.KernelReason)
-			require.Equal(t, tc.reason != "", snap.KernelStatus == runtime.Truncated)
+			require.Equal(t, tc.reason != "", snap.KernelStatus == ktsnap.Truncated)
 			if name == "objects" {
 				_, err := snap.Map("tasks").At(4).Get("weight.pid").Int64()
 				require.ErrorContains(t, err, "was not followed: the capture was cut off: "+tc.reason)
@@ -158,10 +159,10 @@ func TestObjectsOfTheKernelLeadAsFarAsIsAskedFor(t *testing.T) {
 			require.Len(t, snap.Kernel, tc.found)
 			for i, o := range snap.Kernel {
 				if i == 4 {
-					require.Equal(t, runtime.FaultContradiction, o.Fault)
+					require.Equal(t, ktsnap.FaultContradiction, o.Fault)
 					continue
 				}
-				require.Equal(t, runtime.FaultNone, o.Fault, o.Reason)
+				require.Equal(t, ktsnap.FaultNone, o.Fault, o.Reason)
 				require.EqualValues(t, 4-i, binary.LittleEndian.Uint32(o.Data[memimage.Offset("task_struct", "pid"):]))
 			}
 		})
@@ -198,7 +199,7 @@ func TestSlabCachesAreReadOnce(t *testing.T) {
 	g.ram = ram
 	snap := g.followed(t, freeze.Options{}, weightIsATask, pointers...)
 	require.Len(t, snap.Kernel, len(pointers))
-	require.Equal(t, runtime.FaultNone, snap.Kernel[len(pointers)-1].Fault, snap.Kernel[len(pointers)-1].Reason)
+	require.Equal(t, ktsnap.FaultNone, snap.Kernel[len(pointers)-1].Fault, snap.Kernel[len(pointers)-1].Reason)
 	require.Zero(t, ram.reads, "it was read while the guest ran")
 }
 
@@ -222,7 +223,7 @@ func TestPauseIsBoundedWhilePointersAreFollowed(t *testing.T) {
 	g.ram = slowRAM{g}
 	snap := g.followed(t, freeze.Options{MaxPause: 100 * time.Millisecond}, weightIsATask, pointers...)
 	require.Less(t, len(snap.Kernel), len(pointers))
-	require.Equal(t, runtime.Truncated, snap.KernelStatus)
+	require.Equal(t, ktsnap.Truncated, snap.KernelStatus)
 	require.Equal(t, fmt.Sprintf("the guest had stood still for as long as it may (freeze.Options.MaxPause is 100ms): %d objects by then", len(snap.Kernel)), snap.KernelReason)
 }
 
@@ -275,9 +276,9 @@ func TestClaimsThatTheKernelContradictsAreNotBelieved(t *testing.T) {
 				requirePID(t, snap, 0, 7)
 				return
 			}
-			var wrong *runtime.Contradiction
+			var wrong *ktsnap.Contradiction
 			require.ErrorAs(t, snap.Map("tasks").At(0).Get("weight.pid").Err(), &wrong)
-			require.Equal(t, &runtime.Contradiction{Addr: p, Type: "struct task_struct", Found: row.found}, wrong)
+			require.Equal(t, &ktsnap.Contradiction{Addr: p, Type: "struct task_struct", Found: row.found}, wrong)
 		})
 	}
 }
@@ -291,13 +292,13 @@ func TestCgroupsLeadBackToThemselves(t *testing.T) {
 		return a
 	}
 	live, stale := cgroup(0), cgroup(64)
-	casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
+	casts := []ktsnap.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
 	snap := g.followed(t, freeze.Options{}, casts, live, stale)
 
 	level, err := snap.Map("tasks").At(0).Get("weight.level").Int64()
 	require.NoError(t, err)
 	require.EqualValues(t, 3, level)
-	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.level").Err(), new(*runtime.Contradiction))
+	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.level").Err(), new(*ktsnap.Contradiction))
 }
 
 // A kernel's object that ends in a flexible array has it as far as its slab's
@@ -319,20 +320,20 @@ func TestFlexibleArraysOfTheKernelsObjectsAreCopied(t *testing.T) {
 			for i := range row.want {
 				g.Put(memimage.Addr(a, "cgroup", "ancestors")+uint64(8*i), uint64(1000+i), 8)
 			}
-			casts := []runtime.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
+			casts := []ktsnap.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
 			snap := g.followed(t, freeze.Options{}, casts, a)
 			requireAncestors(t, snap, row.want)
 			var file bytes.Buffer
 			_, err := snap.WriteTo(&file)
 			require.NoError(t, err)
-			read, err := runtime.Read(&file)
+			read, err := ktsnap.Read(&file)
 			require.NoError(t, err)
 			requireAncestors(t, read, row.want)
 		})
 	}
 }
 
-func requireAncestors(t *testing.T, snap *runtime.Snapshot, n int) {
+func requireAncestors(t *testing.T, snap *ktsnap.Snapshot, n int) {
 	t.Helper()
 	ancestors := snap.Map("tasks").At(0).Get("weight.ancestors")
 	require.NoError(t, ancestors.Err())
@@ -381,17 +382,17 @@ func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
 	file := new(bytes.Buffer)
 	_, err := captured.WriteTo(file)
 	require.NoError(t, err)
-	reread, err := runtime.Read(file)
+	reread, err := ktsnap.Read(file)
 	require.NoError(t, err)
-	for _, snap := range []*runtime.Snapshot{captured, reread} {
+	for _, snap := range []*ktsnap.Snapshot{captured, reread} {
 		for path, want := range map[string]uint64{"node.id": 7, "node.next.id": 8} {
 			got, err := snap.Map("stashes").At(0).Get(path).Uint64()
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		}
-		var wrong *runtime.Contradiction
+		var wrong *ktsnap.Contradiction
 		require.ErrorAs(t, snap.Map("stashes").At(0).Get("node.next.next.id").Err(), &wrong)
-		require.Equal(t, &runtime.Contradiction{
+		require.Equal(t, &ktsnap.Contradiction{
 			Addr: gone, Type: "struct node", Found: "the kernel allocates these from slabs, and the page there is in no slab",
 		}, wrong)
 	}

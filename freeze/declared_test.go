@@ -9,12 +9,12 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // made is a map as the kernel has it.
-func made(id uint32, name string, typ runtime.MapType, valueSize int) *bpfmap.Map {
-	return &bpfmap.Map{Map: runtime.Map{ID: id, Name: name, Type: typ, KeySize: 4, ValueSize: valueSize}}
+func made(id uint32, name string, typ ktsnap.MapType, valueSize int) *bpfmap.Map {
+	return &bpfmap.Map{Map: ktsnap.Map{ID: id, Name: name, Type: typ, KeySize: 4, ValueSize: valueSize}}
 }
 
 func specOf(t *testing.T, types ...ebtf.Type) *ebtf.Spec {
@@ -29,12 +29,12 @@ func specOf(t *testing.T, types ...ebtf.Type) *ebtf.Spec {
 
 func TestMapsOfOneNameAreToldApart(t *testing.T) {
 	const short = "tasks_per_domai"
-	define := func(end string, typ runtime.MapType, valueSize int) *definition {
+	define := func(end string, typ ktsnap.MapType, valueSize int) *definition {
 		return &definition{name: short + end, typ: typ, keySize: 4, valueSize: valueSize}
 	}
-	sum, most := define("n_sum", runtime.MapTypeArray, 8), define("n_max", runtime.MapTypeArray, 8)
-	seen, kept := define("n_seen", runtime.MapTypeHash, 8), define("n_kept", runtime.MapTypeArray, 4)
-	array := func(id uint32) *bpfmap.Map { return made(id, short, runtime.MapTypeArray, 8) }
+	sum, most := define("n_sum", ktsnap.MapTypeArray, 8), define("n_max", ktsnap.MapTypeArray, 8)
+	seen, kept := define("n_seen", ktsnap.MapTypeHash, 8), define("n_kept", ktsnap.MapTypeArray, 4)
+	array := func(id uint32) *bpfmap.Map { return made(id, short, ktsnap.MapTypeArray, 8) }
 	for name, row := range map[string]struct {
 		defs []*definition
 		maps []*bpfmap.Map
@@ -45,11 +45,11 @@ func TestMapsOfOneNameAreToldApart(t *testing.T) {
 			map[uint32]string{3: sum.name, 9: most.name},
 		},
 		"by type, when one was not made": {
-			[]*definition{sum, most, seen}, []*bpfmap.Map{made(5, short, runtime.MapTypeHash, 8)},
+			[]*definition{sum, most, seen}, []*bpfmap.Map{made(5, short, ktsnap.MapTypeHash, 8)},
 			map[uint32]string{5: seen.name},
 		},
 		"by size, in another order": {
-			[]*definition{sum, kept}, []*bpfmap.Map{made(5, short, runtime.MapTypeArray, 4), array(6)},
+			[]*definition{sum, kept}, []*bpfmap.Map{made(5, short, ktsnap.MapTypeArray, 4), array(6)},
 			map[uint32]string{5: kept.name, 6: sum.name},
 		},
 		"not, when one of two that are alike was not made": {
@@ -80,7 +80,7 @@ func TestDefinitionsThatAreNoneAreLeftOut(t *testing.T) {
 	require.NotPanics(t, func() { got = definitionsIn(section) })
 	require.Equal(t, []*definition{
 		{name: "odd", valueSize: 4},
-		{name: "queue", typ: runtime.MapTypeQueue, value: integer, valueSize: 4},
+		{name: "queue", typ: ktsnap.MapTypeQueue, value: integer, valueSize: 4},
 	}, got)
 }
 
@@ -96,14 +96,14 @@ func TestSectionsWithoutATypeAreFoundInTheBTF(t *testing.T) {
 	defs := definitions(spec)
 	require.Len(t, defs, 2)
 	bss, long := defs[0], defs[1]
-	of := func(name string, valueSize, entries int, typ runtime.MapType) *bpfmap.Map {
+	of := func(name string, valueSize, entries int, typ ktsnap.MapType) *bpfmap.Map {
 		m := made(7, name, typ, valueSize)
 		m.MaxEntries = entries
 		return m
 	}
-	typed := of("sched.bss", 16, 1, runtime.MapTypeArray)
+	typed := of("sched.bss", 16, 1, ktsnap.MapTypeArray)
 	typed.BTF, typed.ValueType = bpfmap.BTF{Addr: btfAddr}, uint32(bss.valueID)
-	const array = runtime.MapTypeArray
+	const array = ktsnap.MapTypeArray
 	for name, row := range map[string]struct {
 		m      *bpfmap.Map
 		others []*bpfmap.Map
@@ -114,7 +114,7 @@ func TestSectionsWithoutATypeAreFoundInTheBTF(t *testing.T) {
 		"with the object's name":   {of("sched.data.stat", 64, 1, array), nil, long},
 		"smaller than its types":   {of("sched.bss", 8, 1, array), nil, nil},
 		"of several entries":       {of("sched.bss", 64, 2, array), nil, nil},
-		"no array":                 {of("sched.bss", 64, 1, runtime.MapTypeHash), nil, nil},
+		"no array":                 {of("sched.bss", 64, 1, ktsnap.MapTypeHash), nil, nil},
 		"of another name":          {of("sched.bssx", 64, 1, array), nil, nil},
 		"of a program that has it": {of("other.bss", 64, 1, array), []*bpfmap.Map{typed}, nil},
 	} {
@@ -150,7 +150,7 @@ func TestStructOpsAreDefinedByTheirVariables(t *testing.T) {
 	got := make(map[uint32]string)
 	p := &program{definitions: definitions(spec)}
 	made := func(id uint32) *bpfmap.Map {
-		return &bpfmap.Map{Map: runtime.Map{ID: id, Name: "operations_of_o", Type: runtime.MapTypeStructOps, KeySize: 4, ValueSize: 512}}
+		return &bpfmap.Map{Map: ktsnap.Map{ID: id, Name: "operations_of_o", Type: ktsnap.MapTypeStructOps, KeySize: 4, ValueSize: 512}}
 	}
 	two := made(8)
 	two.Name = "operations_of_t"
@@ -169,13 +169,13 @@ func TestTypesOfMapsWithoutBTFAreThoseOfTheirDefinition(t *testing.T) {
 		btf        bpfmap.BTF
 		key, value bool
 	}{
-		"hash":          {made(1, "counts", runtime.MapTypeHash, 8), bpfmap.BTF{}, true, true},
-		"hash with BTF": {made(1, "counts", runtime.MapTypeHash, 8), bpfmap.BTF{Addr: 1}, true, false},
-		"array":         {made(1, "counts", runtime.MapTypeArray, 8), bpfmap.BTF{}, true, true},
-		"another size":  {made(1, "counts", runtime.MapTypeArray, 16), bpfmap.BTF{}, true, false},
-		"queue":         {made(1, "counts", runtime.MapTypeQueue, 8), bpfmap.BTF{Addr: 1}, true, true},
-		"devices":       {made(1, "counts", runtime.MapTypeDevMap, 8), bpfmap.BTF{}, true, false},
-		"hash of maps":  {made(1, "counts", runtime.MapTypeHashOfMaps, 8), bpfmap.BTF{}, true, false},
+		"hash":          {made(1, "counts", ktsnap.MapTypeHash, 8), bpfmap.BTF{}, true, true},
+		"hash with BTF": {made(1, "counts", ktsnap.MapTypeHash, 8), bpfmap.BTF{Addr: 1}, true, false},
+		"array":         {made(1, "counts", ktsnap.MapTypeArray, 8), bpfmap.BTF{}, true, true},
+		"another size":  {made(1, "counts", ktsnap.MapTypeArray, 16), bpfmap.BTF{}, true, false},
+		"queue":         {made(1, "counts", ktsnap.MapTypeQueue, 8), bpfmap.BTF{Addr: 1}, true, true},
+		"devices":       {made(1, "counts", ktsnap.MapTypeDevMap, 8), bpfmap.BTF{}, true, false},
+		"hash of maps":  {made(1, "counts", ktsnap.MapTypeHashOfMaps, 8), bpfmap.BTF{}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			row.m.BTF = row.btf

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // maxName is the length of the names that the kernel keeps: BPF_OBJ_NAME_LEN
@@ -23,7 +23,7 @@ const maxName = 15
 // definition is a map as the source has it.
 type definition struct {
 	name               string
-	typ                runtime.MapType
+	typ                ktsnap.MapType
 	keySize, valueSize int       // bytes; 0 if it does not say
 	key, value         ebtf.Type // nil if it does not say
 	valueID            ebtf.TypeID
@@ -73,7 +73,7 @@ func structOpsIn(section *ebtf.Datasec) []*definition {
 	var all []*definition
 	for _, info := range section.Vars {
 		if v, ok := info.Type.(*ebtf.Var); ok {
-			all = append(all, &definition{name: v.Name, typ: runtime.MapTypeStructOps})
+			all = append(all, &definition{name: v.Name, typ: ktsnap.MapTypeStructOps})
 		}
 	}
 	return all
@@ -87,7 +87,7 @@ func sectionsOf(spec *ebtf.Spec) []*definition {
 			return all // such a type is refused where it is used
 		}
 		if section, ok := t.(*ebtf.Datasec); ok && isVariables(section.Name) && section.Size > 0 {
-			all = append(all, &definition{name: section.Name, typ: runtime.MapTypeArray, keySize: 4, value: section, section: section})
+			all = append(all, &definition{name: section.Name, typ: ktsnap.MapTypeArray, keySize: 4, value: section, section: section})
 		}
 	}
 	return all
@@ -124,7 +124,7 @@ func define(t ebtf.Type, outer bool) *definition {
 	for _, m := range s.Members {
 		switch m.Name {
 		case "type":
-			d.typ = runtime.MapType(number(m.Type))
+			d.typ = ktsnap.MapType(number(m.Type))
 		case "key_size":
 			d.keySize = number(m.Type)
 		case "value_size":
@@ -217,9 +217,9 @@ func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 // programs put there and no numbers of other objects.
 func untyped(m *bpfmap.Map) bool {
 	switch m.Type {
-	case runtime.MapTypeQueue, runtime.MapTypeStack:
+	case ktsnap.MapTypeQueue, ktsnap.MapTypeStack:
 		return true
-	case runtime.MapTypeArrayOfMaps, runtime.MapTypeHashOfMaps:
+	case ktsnap.MapTypeArrayOfMaps, ktsnap.MapTypeHashOfMaps:
 		return false
 	}
 	return m.BTF.Addr == 0 && !m.Type.HoldsReferences()

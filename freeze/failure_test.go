@@ -15,7 +15,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // twoMaps is a guest with a healthy array, id 1, and a hash, id 2.
@@ -137,9 +137,9 @@ func TestBrokenMapCostsOnlyItself(t *testing.T) {
 			g, hash := twoMaps()
 			c.damage(g, hash)
 			snap := g.capture(t, freeze.Options{})
-			require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+			require.Equal(t, ktsnap.Complete, mapOf(t, snap, 1).Status)
 			sick := mapOf(t, snap, 2)
-			require.NotEqual(t, runtime.Complete, sick.Status)
+			require.NotEqual(t, ktsnap.Complete, sick.Status)
 			require.Contains(t, sick.Reason, c.want)
 			require.LessOrEqual(t, sick.N*sick.Slots*sick.Stride, len(sick.Values))
 		})
@@ -151,7 +151,7 @@ func TestEntriesBeforeTheDamageAreKept(t *testing.T) {
 	e := g.HashElements(hash, 3)
 	g.Put(memimage.Addr(e[2], "htab_elem", "hash_node.next"), 0, 8)
 	m := mapOf(t, g.capture(t, freeze.Options{}), 2)
-	require.Equal(t, runtime.Failed, m.Status)
+	require.Equal(t, ktsnap.Failed, m.Status)
 	require.Equal(t, 5*3+3, m.N)
 	require.Len(t, m.Keys, m.N*m.KeySize)
 }
@@ -173,7 +173,7 @@ func TestWhatLiesOutsideRAMIsCutOff(t *testing.T) {
 
 	snap := g.capture(t, freeze.Options{})
 	m := mapOf(t, snap, 1)
-	require.Equal(t, runtime.Failed, m.Status)
+	require.Equal(t, ktsnap.Failed, m.Status)
 	require.Contains(t, m.Reason, "outside the guest's RAM")
 	require.Less(t, m.N, count)
 	require.Greater(t, m.N, 10_000)
@@ -182,9 +182,9 @@ func TestWhatLiesOutsideRAMIsCutOff(t *testing.T) {
 	require.Equal(t, values[m.N-1], value(m, m.N-1, 0))
 
 	m = mapOf(t, snap, 2)
-	require.Equal(t, runtime.Failed, m.Status)
+	require.Equal(t, ktsnap.Failed, m.Status)
 	require.Contains(t, m.Reason, "outside the guest's RAM")
-	require.Equal(t, []runtime.Extent{
+	require.Equal(t, []ktsnap.Extent{
 		{Addr: 3 * 4096, Data: append(slices.Clone(pages[3]), pages[4]...)},
 		{Addr: 8 * 4096, Data: pages[8]},
 	}, m.Extents)
@@ -220,7 +220,7 @@ func TestDamagedStorageIsFailed(t *testing.T) {
 			g.add(1, storage)
 			c.damage(g, storage, g.StorageElement(storage), task)
 			m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-			require.Equal(t, runtime.Failed, m.Status)
+			require.Equal(t, ktsnap.Failed, m.Status)
 			require.Contains(t, m.Reason, c.want)
 			require.Len(t, m.Values, m.N*m.Stride)
 			require.Len(t, m.Owners, m.N)
@@ -256,34 +256,34 @@ func TestLimitsTruncateAndSaySo(t *testing.T) {
 
 	snap := g.capture(t, freeze.Options{MapBytes: 5000})
 	arr, hash, arena := mapOf(t, snap, 1), mapOf(t, snap, 2), mapOf(t, snap, 3)
-	require.Equal(t, runtime.Truncated, arr.Status)
+	require.Equal(t, ktsnap.Truncated, arr.Status)
 	require.Equal(t, 625, arr.N)
 	require.Equal(t, 1000, arr.Total)
 	require.Contains(t, arr.Reason, "625 of 1000 entries")
-	require.Equal(t, runtime.Truncated, hash.Status)
+	require.Equal(t, ktsnap.Truncated, hash.Status)
 	require.Equal(t, 5000/(4+8+8), hash.N)
 	require.Equal(t, 500, hash.Total, "the kernel counts its elements")
-	require.Equal(t, runtime.Truncated, arena.Status)
+	require.Equal(t, ktsnap.Truncated, arena.Status)
 	require.Contains(t, arena.Reason, "1 of 2 pages")
 	require.Len(t, arena.Extents, 1)
 
 	snap = g.capture(t, freeze.Options{TotalBytes: 8000})
-	require.Equal(t, runtime.Truncated, mapOf(t, snap, 2).Status)
+	require.Equal(t, ktsnap.Truncated, mapOf(t, snap, 2).Status)
 	require.Zero(t, mapOf(t, snap, 2).N, "the first map has taken all")
 }
 
 func TestSelectChoosesByHeader(t *testing.T) {
 	g, _ := twoMaps()
-	snap := g.capture(t, freeze.Options{Select: func(m *runtime.Map) bool { return m.Name == "sick" && m.KeySize == 4 }})
-	require.Equal(t, runtime.Truncated, mapOf(t, snap, 1).Status)
+	snap := g.capture(t, freeze.Options{Select: func(m *ktsnap.Map) bool { return m.Name == "sick" && m.KeySize == 4 }})
+	require.Equal(t, ktsnap.Truncated, mapOf(t, snap, 1).Status)
 	require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
-	require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+	require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status)
 }
 
 func TestGuestIsResumedWhateverFails(t *testing.T) {
 	g, _ := twoMaps()
 	healthy := true
-	f := g.freezer(t, freeze.Options{Select: func(*runtime.Map) bool {
+	f := g.freezer(t, freeze.Options{Select: func(*ktsnap.Map) bool {
 		if !healthy && g.paused.Load() > 0 {
 			panic("a mistake")
 		}
@@ -300,7 +300,7 @@ func TestGuestIsResumedWhateverFails(t *testing.T) {
 		require.Contains(t, string(panicked.Stack), "failure_test.go")
 		require.ErrorContains(t, err, "kept 0 of 2 maps")
 		for _, m := range snap.Maps {
-			require.Equal(t, runtime.Failed, m.Status)
+			require.Equal(t, ktsnap.Failed, m.Status)
 			require.Contains(t, m.Reason, "not reached: panic: a mistake")
 		}
 		g.requireResumed(t)
@@ -322,7 +322,7 @@ func TestGuestIsResumedWhateverFails(t *testing.T) {
 		require.ErrorIs(t, err, gone)
 		require.Len(t, snap.Maps, 2)
 		for _, m := range snap.Maps {
-			require.Equal(t, runtime.Failed, m.Status)
+			require.Equal(t, ktsnap.Failed, m.Status)
 			require.Contains(t, m.Reason, "the caller is gone")
 		}
 		g.requireResumed(t)
@@ -352,7 +352,7 @@ func TestGuestIsResumedWhateverFails(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorContains(t, err, "copy its BPF maps: context canceled; kept 2 of 3 maps")
 		m := mapOf(t, snap, 3)
-		require.Equal(t, runtime.Failed, m.Status)
+		require.Equal(t, ktsnap.Failed, m.Status)
 		require.Contains(t, m.Reason, "not copied to its end: context canceled")
 		require.Less(t, m.N, 16)
 		require.Len(t, m.Values, m.N*m.Stride)
@@ -381,7 +381,7 @@ func TestGuestIsResumedWhateverFails(t *testing.T) {
 	t.Run("and then it works", func(t *testing.T) {
 		snap, err := f.Capture(t.Context(), "x")
 		require.NoError(t, err)
-		require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+		require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status)
 	})
 	require.Equal(t, g.stops.Load(), g.resumes.Load())
 }
@@ -402,7 +402,7 @@ func TestPanicOfACopyingGoroutineIsAnError(t *testing.T) {
 	var panicked *freeze.PanicError
 	require.ErrorAs(t, err, &panicked)
 	require.Contains(t, err.Error(), "no such page")
-	require.Equal(t, runtime.Failed, mapOf(t, snap, 1).Status)
+	require.Equal(t, ktsnap.Failed, mapOf(t, snap, 1).Status)
 	g.requireResumed(t)
 }
 
@@ -424,7 +424,7 @@ func TestPauseIsBounded(t *testing.T) {
 	g := newGuest()
 	g.add(1, g.Hash(memimage.Map{ID: 1, Type: 1, KeySize: 4, ValueSize: 8, MaxEntries: 1 << 16}, 1<<15, entries(20_000, 4, 8, 1)))
 	m := mapOf(t, g.capture(t, freeze.Options{MaxPause: time.Nanosecond}), 1)
-	require.Equal(t, runtime.Truncated, m.Status)
+	require.Equal(t, ktsnap.Truncated, m.Status)
 	require.Contains(t, m.Reason, "stood still for as long as it may")
 	require.Equal(t, 20_000, m.Total, "the kernel counts its elements")
 }
@@ -450,7 +450,7 @@ func TestPauseIsBoundedWhileLargePiecesAreCopied(t *testing.T) {
 	snap, err := f.Capture(t.Context(), "x")
 	require.NoError(t, err)
 	m := mapOf(t, snap, 1)
-	require.Equal(t, runtime.Truncated, m.Status)
+	require.Equal(t, ktsnap.Truncated, m.Status)
 	require.Contains(t, m.Reason, "the guest had stood still for as long as it may: ")
 	require.Less(t, m.N, pieces)
 	require.Len(t, m.Values, m.N*m.Stride)
@@ -530,9 +530,9 @@ func TestFamilyThatAKernelLaysOutDifferentlyIsUnsupported(t *testing.T) {
 	require.NoError(t, err)
 	snap, err := f.Capture(t.Context(), "x")
 	require.NoError(t, err)
-	require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+	require.Equal(t, ktsnap.Complete, mapOf(t, snap, 1).Status)
 	m := mapOf(t, snap, 2)
-	require.Equal(t, runtime.Unsupported, m.Status)
+	require.Equal(t, ktsnap.Unsupported, m.Status)
 	require.Contains(t, m.Reason, "bpf_htab.buckets")
 }
 
@@ -553,7 +553,7 @@ func TestBTFThatCannotBeReadCostsOnlyTheTypes(t *testing.T) {
 	g.add(9, g.Array(memimage.Map{ID: 9, Type: 2, KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(9, "", raw), ValueType: 1 << 20}, [][]byte{random(8)}))
 	snap := g.capture(t, freeze.Options{})
 	for _, m := range snap.Maps {
-		require.Equal(t, runtime.Complete, m.Status)
+		require.Equal(t, ktsnap.Complete, m.Status)
 		require.Equal(t, 1, m.N)
 		require.Nil(t, m.Value)
 		require.Contains(t, m.Reason, "its types are unknown")
@@ -567,7 +567,7 @@ func TestRAMThatCannotBeLookedAtInPlaceIsCopied(t *testing.T) {
 	require.NoError(t, err)
 	snap, err := f.Capture(t.Context(), "x")
 	require.NoError(t, err)
-	require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status, mapOf(t, snap, 2).Reason)
+	require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status, mapOf(t, snap, 2).Reason)
 	require.Equal(t, 20, mapOf(t, snap, 2).N)
 	require.False(t, strings.Contains(mapOf(t, snap, 1).Reason, "copy"))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/freeze/internal/scx"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Machine is a guest that can be stopped.
@@ -56,7 +56,7 @@ type Options struct {
 	// by its name, which is the one in the source where the program's BTF has that;
 	// nil is all maps. It runs while the guest stands still, so it must be
 	// quick and must not keep or change the map.
-	Select func(*runtime.Map) bool
+	Select func(*ktsnap.Map) bool
 
 	MapBytes   int // limit on what is copied of one map; 0 is 256 MiB
 	TotalBytes int // limit on what is copied of all maps; 0 is 512 MiB
@@ -215,7 +215,7 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 // in the guest that has a type or section of that name, as far as the member is
 // there, and is of a type that can hold a pointer. It waits for a capture that
 // is under way, until ctx ends.
-func (f *Freezer) Casts(ctx context.Context, casts []runtime.Cast) error {
+func (f *Freezer) Casts(ctx context.Context, casts []ktsnap.Cast) error {
 	if err := f.take(ctx); err != nil {
 		return fmt.Errorf("wait for a capture of the guest to end: %w", err)
 	}
@@ -228,7 +228,7 @@ func (f *Freezer) Casts(ctx context.Context, casts []runtime.Cast) error {
 // withCutNames adds to the casts in maps those for the maps' names as the kernel
 // keeps them, where they can be of one map only: a loader can have left out what
 // has the names in full.
-func withCutNames(casts []runtime.Cast) []runtime.Cast {
+func withCutNames(casts []ktsnap.Cast) []ktsnap.Cast {
 	names := make(map[string][]string) // in full, by what is kept
 	for _, c := range casts {
 		name, ok := strings.CutPrefix(c.In, "map ")

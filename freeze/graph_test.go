@@ -10,7 +10,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // struct heads { head list contains item.link; root tree contains item.branch; }
@@ -90,7 +90,7 @@ func (g *graph) tree(from, to int) uint64 {
 	return g.branch(middle)
 }
 
-func (g *graph) capture(t *testing.T, o freeze.Options) *runtime.Snapshot {
+func (g *graph) capture(t *testing.T, o freeze.Options) *ktsnap.Snapshot {
 	t.Helper()
 	raw, typ := heads(t)
 	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "heads", KeySize: 4, ValueSize: 32, MaxEntries: 1, BTF: g.BTF(12, "p", raw), ValueType: typ}, [][]byte{g.heads}))
@@ -101,7 +101,7 @@ func (g *graph) capture(t *testing.T, o freeze.Options) *runtime.Snapshot {
 }
 
 // requireNumbers reads a list or tree up to where it ends, or to its error.
-func requireNumbers(t *testing.T, list runtime.Value, n int) (failed error) {
+func requireNumbers(t *testing.T, list ktsnap.Value, n int) (failed error) {
 	t.Helper()
 	for i := range list.Len() {
 		_, item := list.At(i)
@@ -137,12 +137,12 @@ func TestListsAndTreesThatLieAreBounded(t *testing.T) {
 		list   int
 		tree   int
 	}{
-		"a circle":    {func(g *graph) { g.Put(g.link(4), g.link(1), 8); g.Put(g.branch(7)+8, g.branch(5), 8) }, freeze.Chase{}, new(runtime.Contradiction), 5, 8},
-		"to nowhere":  {func(g *graph) { g.Put(g.link(4), 1<<63|0x1003, 8); g.Put(g.branch(7)+8, 1<<63|0x1003, 8) }, freeze.Chase{}, new(runtime.Unreadable), 5, 8},
-		"to user":     {func(g *graph) { g.Put(g.link(4), 0x1234, 8); g.Put(g.branch(7)+8, 0x1234, 8) }, freeze.Chase{}, new(runtime.Contradiction), 5, 8},
-		"the limit":   {func(*graph) {}, freeze.Chase{Objects: 6}, new(runtime.NotCaptured), 6, 0},
-		"bytes":       {func(*graph) {}, freeze.Chase{Bytes: 6 * itemSize}, new(runtime.NotFollowed), 6, 0},
-		"not allowed": {func(*graph) {}, freeze.Chase{Off: true}, new(runtime.NotCaptured), 0, 0},
+		"a circle":    {func(g *graph) { g.Put(g.link(4), g.link(1), 8); g.Put(g.branch(7)+8, g.branch(5), 8) }, freeze.Chase{}, new(ktsnap.Contradiction), 5, 8},
+		"to nowhere":  {func(g *graph) { g.Put(g.link(4), 1<<63|0x1003, 8); g.Put(g.branch(7)+8, 1<<63|0x1003, 8) }, freeze.Chase{}, new(ktsnap.Unreadable), 5, 8},
+		"to user":     {func(g *graph) { g.Put(g.link(4), 0x1234, 8); g.Put(g.branch(7)+8, 0x1234, 8) }, freeze.Chase{}, new(ktsnap.Contradiction), 5, 8},
+		"the limit":   {func(*graph) {}, freeze.Chase{Objects: 6}, new(ktsnap.NotCaptured), 6, 0},
+		"bytes":       {func(*graph) {}, freeze.Chase{Bytes: 6 * itemSize}, new(ktsnap.NotFollowed), 6, 0},
+		"not allowed": {func(*graph) {}, freeze.Chase{Off: true}, new(ktsnap.NotCaptured), 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGraph(n)
@@ -151,7 +151,7 @@ func TestListsAndTreesThatLieAreBounded(t *testing.T) {
 			c.damage(g)
 			snap := g.capture(t, freeze.Options{Chase: c.chase})
 			entry := snap.Map("heads").At(0)
-			var e *runtime.Error
+			var e *ktsnap.Error
 			require.ErrorAs(t, requireNumbers(t, entry.Get("list"), c.list), &e)
 			require.IsType(t, c.want, e.Err)
 			require.LessOrEqual(t, len(snap.Kernel), n+2)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // guest is a make-believe guest: memory, and vCPUs that only count.
@@ -86,7 +86,7 @@ func (g *guest) freezer(t testing.TB, o freeze.Options) *freeze.Freezer {
 }
 
 // capture captures the guest's maps, and holds the guest to have been resumed.
-func (g *guest) capture(t testing.TB, o freeze.Options) *runtime.Snapshot {
+func (g *guest) capture(t testing.TB, o freeze.Options) *ktsnap.Snapshot {
 	t.Helper()
 	snap, err := g.freezer(t, o).Capture(context.Background(), "now")
 	require.NoError(t, err)
@@ -101,7 +101,7 @@ func (g *guest) requireResumed(t testing.TB) {
 }
 
 // mapOf returns the map with an id.
-func mapOf(t testing.TB, snap *runtime.Snapshot, id uint32) *runtime.Map {
+func mapOf(t testing.TB, snap *ktsnap.Snapshot, id uint32) *ktsnap.Map {
 	t.Helper()
 	for _, m := range snap.Maps {
 		if m.ID == id {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // definer makes the BTF of a program with array maps of u64 values, as libbpf's
@@ -58,12 +58,12 @@ func (g *guest) twoLongNames(t testing.TB, sum, most uint64) {
 	}
 }
 
-func selectMax(m *runtime.Map) bool { return m.Name == tasksMax }
+func selectMax(m *ktsnap.Map) bool { return m.Name == tasksMax }
 
 func TestSelectTellsLongNamesApart(t *testing.T) {
-	for name, capture := range map[string]func(*freeze.Freezer) (*runtime.Snapshot, error){
-		"a guest that runs":         func(f *freeze.Freezer) (*runtime.Snapshot, error) { return f.Capture(t.Context(), "now") },
-		"a guest that stands still": func(f *freeze.Freezer) (*runtime.Snapshot, error) { return f.CaptureStopped(t.Context(), "now") },
+	for name, capture := range map[string]func(*freeze.Freezer) (*ktsnap.Snapshot, error){
+		"a guest that runs":         func(f *freeze.Freezer) (*ktsnap.Snapshot, error) { return f.Capture(t.Context(), "now") },
+		"a guest that stands still": func(f *freeze.Freezer) (*ktsnap.Snapshot, error) { return f.CaptureStopped(t.Context(), "now") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest()
@@ -71,7 +71,7 @@ func TestSelectTellsLongNamesApart(t *testing.T) {
 			snap, err := capture(g.freezer(t, freeze.Options{Select: selectMax}))
 			require.NoError(t, err)
 			require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
-			require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+			require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status)
 			most, err := snap.Map(tasksMax).At(0).Get("").Uint64()
 			require.NoError(t, err)
 			require.EqualValues(t, 22, most)
@@ -90,7 +90,7 @@ func TestSelectKnowsTheNameOfAMapThatIsNew(t *testing.T) {
 	snap, err := f.Capture(t.Context(), "now")
 	require.NoError(t, err)
 	require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
-	require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+	require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status)
 }
 
 func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
@@ -98,7 +98,7 @@ func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
 	first, second := g.taskAt(g.Alloc(2048), 7), g.taskAt(g.Alloc(2048), 8)
 	g.twoLongNames(t, first, second)
 	f := g.freezer(t, freeze.Options{})
-	require.NoError(t, f.Casts(t.Context(), []runtime.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: ctype.SpaceKernel}}))
+	require.NoError(t, f.Casts(t.Context(), []ktsnap.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: ctype.SpaceKernel}}))
 	snap, err := f.Capture(t.Context(), "now")
 	require.NoError(t, err)
 
@@ -114,15 +114,15 @@ func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
 // A loader that leaves the definitions out leaves the kernel's names: what a
 // cast says of a longer one counts for it, if it can be no other's.
 func TestMapsWhoseNamesStayCutAreFollowedByTheOnlyCastThatFits(t *testing.T) {
-	cast := func(name, to string) runtime.Cast {
-		return runtime.Cast{In: "map " + name, To: "struct " + to, Space: ctype.SpaceKernel}
+	cast := func(name, to string) ktsnap.Cast {
+		return ktsnap.Cast{In: "map " + name, To: "struct " + to, Space: ctype.SpaceKernel}
 	}
 	for name, row := range map[string]struct {
-		casts []runtime.Cast
+		casts []ktsnap.Cast
 		found int
 	}{
-		"one":  {[]runtime.Cast{cast(tasksMax, "task_struct")}, 1},
-		"two":  {[]runtime.Cast{cast(tasksMax, "task_struct"), cast(tasksSum, "cgroup")}, 0},
+		"one":  {[]ktsnap.Cast{cast(tasksMax, "task_struct")}, 1},
+		"two":  {[]ktsnap.Cast{cast(tasksMax, "task_struct"), cast(tasksSum, "cgroup")}, 0},
 		"none": {nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,11 +11,11 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // holding captures an array with one value of a type, which begins with a pointer.
-func (g *guest) holding(t *testing.T, typ btf.Type, pointer uint64) *runtime.Snapshot {
+func (g *guest) holding(t *testing.T, typ btf.Type, pointer uint64) *ktsnap.Snapshot {
 	t.Helper()
 	b, err := btf.NewBuilder(nil, nil)
 	require.NoError(t, err)
@@ -87,5 +87,5 @@ func TestTypesThatCannotBeToldAreNotFollowed(t *testing.T) {
 	g := newGuest()
 	snap := g.holding(t, holder, g.taskAt(g.Alloc(2048), 7))
 	require.Empty(t, snap.Kernel)
-	require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+	require.Equal(t, ktsnap.Complete, mapOf(t, snap, 1).Status)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/freeze/internal/chase"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // programs are the BTF objects that the last capture met. A BTF object never
@@ -25,7 +25,7 @@ import (
 type programs struct {
 	kernel program // the kernel's own BTF, for values of its types
 	known  map[bpfmap.BTF]*program
-	casts  []runtime.Cast // by which programs are described
+	casts  []ktsnap.Cast // by which programs are described
 
 	defined map[*bpfmap.Map]defined // of the last capture
 	names   map[identity]string     // of the maps that were met last
@@ -41,7 +41,7 @@ type program struct {
 	decoded bool
 	spec    *ebtf.Spec
 	shapes  *btf.Shapes
-	program *runtime.Program
+	program *ktsnap.Program
 
 	definitions []*definition // of maps, in their order
 }
@@ -54,7 +54,7 @@ type planKey struct {
 }
 
 // use changes the casts by which programs are described.
-func (p *programs) use(casts []runtime.Cast) {
+func (p *programs) use(casts []ktsnap.Cast) {
 	p.casts, p.known = casts, nil
 }
 
@@ -193,7 +193,7 @@ func (p *programs) describeByKernel(m *bpfmap.Map) (err error) {
 }
 
 // decode parses the object's BTF, the first time.
-func (p *program) decode(b bpfmap.BTF, casts []runtime.Cast) {
+func (p *program) decode(b bpfmap.BTF, casts []ktsnap.Cast) {
 	if p.decoded || p.err != nil {
 		return
 	}
@@ -209,7 +209,7 @@ func (p *program) decode(b bpfmap.BTF, casts []runtime.Cast) {
 	p.raw = nil
 	p.shapes = btf.NewShapes(p.spec)
 	p.shapes.Casts(casts)
-	p.program = &runtime.Program{BTFID: b.ID, Name: b.Name}
+	p.program = &ktsnap.Program{BTFID: b.ID, Name: b.Name}
 	p.program.Shapes, p.err = p.shapes.Named(p.spec)
 	p.definitions = definitions(p.spec)
 }
@@ -252,13 +252,13 @@ func (p *program) named(name string) *ctype.Shape {
 	return shape
 }
 
-func (p *programs) list() []*runtime.Program {
-	var list []*runtime.Program
+func (p *programs) list() []*ktsnap.Program {
+	var list []*ktsnap.Program
 	for _, prog := range p.known {
 		if prog.program != nil {
 			list = append(list, prog.program)
 		}
 	}
-	slices.SortFunc(list, func(a, b *runtime.Program) int { return cmp.Compare(a.BTFID, b.BTFID) })
+	slices.SortFunc(list, func(a, b *ktsnap.Program) int { return cmp.Compare(a.BTFID, b.BTFID) })
 	return list
 }

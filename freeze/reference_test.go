@@ -8,16 +8,16 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // referencesOf is the header of a map of references.
-func referencesOf(typ runtime.MapType, valueSize uint32) memimage.Map {
+func referencesOf(typ ktsnap.MapType, valueSize uint32) memimage.Map {
 	return memimage.Map{ID: 1, Type: uint32(typ), Name: "slots", KeySize: 4, ValueSize: valueSize, MaxEntries: 4}
 }
 
 // numbers are what is in the slots of a map.
-func numbers(m *runtime.Map) (list []uint64) {
+func numbers(m *ktsnap.Map) (list []uint64) {
 	for i := range m.N {
 		b := make([]byte, 8)
 		copy(b, m.Values[i*m.Stride:][:m.ValueSize])
@@ -39,33 +39,33 @@ func TestSlotsTellWhatIsInThem(t *testing.T) {
 	}{
 		"perf events": {func(g *guest) uint64 {
 			event := g.Object("bpf_event_entry", "event", g.Object("perf_event", "id", 12))
-			return g.Pointers(referencesOf(runtime.MapTypePerfEventArray, 4), "bpf_array", "ptrs", []uint64{event, 0, 0, 0})
+			return g.Pointers(referencesOf(ktsnap.MapTypePerfEventArray, 4), "bpf_array", "ptrs", []uint64{event, 0, 0, 0})
 		}, []uint64{12, 0, 0, 0}},
 		"cgroups": {func(g *guest) uint64 {
 			cgroup := g.Object("cgroup", "kn", g.Object("kernfs_node", "id", 1<<32|34))
-			return g.Pointers(referencesOf(runtime.MapTypeCgroupArray, 4), "bpf_array", "ptrs", []uint64{0, cgroup, 0, 0})
+			return g.Pointers(referencesOf(ktsnap.MapTypeCgroupArray, 4), "bpf_array", "ptrs", []uint64{0, cgroup, 0, 0})
 		}, []uint64{0, 34, 0, 0}},
 		"sockets": {func(g *guest) uint64 {
-			return g.PointerTable(referencesOf(runtime.MapTypeSockMap, 4), "bpf_stab", "sks", socks(g))
+			return g.PointerTable(referencesOf(ktsnap.MapTypeSockMap, 4), "bpf_stab", "sks", socks(g))
 		}, []uint64{77, 0, 1<<32 - 1, 5}},
 		"sockets in 8 bytes": {func(g *guest) uint64 {
-			return g.Pointers(referencesOf(runtime.MapTypeReusePortArray, 8), "reuseport_array", "ptrs", socks(g))
+			return g.Pointers(referencesOf(ktsnap.MapTypeReusePortArray, 8), "reuseport_array", "ptrs", socks(g))
 		}, []uint64{77, 0, 1<<64 - 1, 1<<40 | 5}},
 		"XDP sockets": {func(g *guest) uint64 {
-			return g.Pointers(referencesOf(runtime.MapTypeXSKMap, 4), "xsk_map", "xsk_map", socks(g))
+			return g.Pointers(referencesOf(ktsnap.MapTypeXSKMap, 4), "xsk_map", "xsk_map", socks(g))
 		}, []uint64{77, 0, 1<<32 - 1, 5}},
 		"devices": {func(g *guest) uint64 {
-			return g.PointerTable(referencesOf(runtime.MapTypeDevMap, 8), "bpf_dtab", "netdev_map", device(g))
+			return g.PointerTable(referencesOf(ktsnap.MapTypeDevMap, 8), "bpf_dtab", "netdev_map", device(g))
 		}, []uint64{0, 9<<32 | 3, 0, 4}},
 		"CPUs": {func(g *guest) uint64 {
-			return g.PointerTable(referencesOf(runtime.MapTypeCPUMap, 4), "bpf_cpu_map", "cpu_map", []uint64{0, 0, g.Object("bpf_cpu_map_entry", "value", 192), 0})
+			return g.PointerTable(referencesOf(ktsnap.MapTypeCPUMap, 4), "bpf_cpu_map", "cpu_map", []uint64{0, 0, g.Object("bpf_cpu_map_entry", "value", 192), 0})
 		}, []uint64{0, 0, 192, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest()
 			g.add(1, c.make(g))
 			m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			require.Equal(t, c.want, numbers(m))
 		})
 	}
@@ -75,18 +75,18 @@ func TestHashesOfReferencesAreReadByKey(t *testing.T) {
 	g := newGuest()
 	third := g.Device(30, []byte{3}, 0)
 	first := g.Device(10, []byte{1}, g.Device(20, []byte{2}, 0))
-	g.add(1, g.DeviceHash(referencesOf(runtime.MapTypeDevMapHash, 4), []uint64{0, first, third, 0}))
+	g.add(1, g.DeviceHash(referencesOf(ktsnap.MapTypeDevMapHash, 4), []uint64{0, first, third, 0}))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, []uint64{1, 2, 3}, numbers(m))
 	require.Equal(t, []byte{10, 0, 0, 0, 20, 0, 0, 0, 30, 0, 0, 0}, m.Keys)
 
 	g = newGuest()
-	h := referencesOf(runtime.MapTypeSockHash, 8)
+	h := referencesOf(ktsnap.MapTypeSockHash, 8)
 	h.KeySize = 6
 	g.add(1, g.SockHash(h, [][]byte{[]byte("abcdef"), []byte("ghijkl")}, []uint64{g.Object("sock", "sk_ino", 5), g.Object("sock", "sk_ino", 6)}))
 	m = mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, []uint64{5, 6}, numbers(m))
 	require.Equal(t, "abcdefghijkl", string(m.Keys))
 }
@@ -94,11 +94,11 @@ func TestHashesOfReferencesAreReadByKey(t *testing.T) {
 // An update puts the new element before the old one, then removes that.
 func TestSocketThatIsBeingReplacedIsTakenOnce(t *testing.T) {
 	g := newGuest()
-	h := referencesOf(runtime.MapTypeSockHash, 8)
+	h := referencesOf(ktsnap.MapTypeSockHash, 8)
 	replacing, other, old := g.Object("sock", "sk_ino", 7), g.Object("sock", "sk_ino", 6), g.Object("sock", "sk_ino", 5)
 	g.add(1, g.SockHash(h, [][]byte{{1, 0, 0, 0}, {2, 0, 0, 0}, {1, 0, 0, 0}}, []uint64{replacing, other, old}))
 	m := mapOf(t, g.capture(t, freeze.Options{}), 1)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, []uint64{7, 6}, numbers(m))
 	require.Equal(t, []byte{1, 0, 0, 0, 2, 0, 0, 0}, m.Keys)
 }
@@ -106,32 +106,32 @@ func TestSocketThatIsBeingReplacedIsTakenOnce(t *testing.T) {
 func TestDamagedReferencesCostTheirMapOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		make   func(g *guest) uint64
-		status runtime.Status
+		status ktsnap.Status
 		reason string
 		kept   int
 	}{
 		"a slot leads to nowhere": {func(g *guest) uint64 {
-			return g.PointerTable(referencesOf(runtime.MapTypeDevMap, 4), "bpf_dtab", "netdev_map", []uint64{g.Device(1, []byte{1}, 0), 1<<63 | 0x1000})
-		}, runtime.Failed, "slot 1 of 4: read val of struct bpf_dtab_netdev", 1},
+			return g.PointerTable(referencesOf(ktsnap.MapTypeDevMap, 4), "bpf_dtab", "netdev_map", []uint64{g.Device(1, []byte{1}, 0), 1<<63 | 0x1000})
+		}, ktsnap.Failed, "slot 1 of 4: read val of struct bpf_dtab_netdev", 1},
 		"the table leads to nowhere": {func(g *guest) uint64 {
-			a := g.PointerTable(referencesOf(runtime.MapTypeSockMap, 4), "bpf_stab", "sks", nil)
+			a := g.PointerTable(referencesOf(ktsnap.MapTypeSockMap, 4), "bpf_stab", "sks", nil)
 			g.Put(memimage.Addr(a, "bpf_stab", "sks"), 1<<63|0x1000, 8)
 			return a
-		}, runtime.Failed, "slot 0 of 4", 0},
+		}, ktsnap.Failed, "slot 0 of 4", 0},
 		"values of an unknown size": {func(g *guest) uint64 {
-			return g.PointerTable(referencesOf(runtime.MapTypeSockMap, 1<<30), "bpf_stab", "sks", nil)
-		}, runtime.Failed, "value_size is", 0},
+			return g.PointerTable(referencesOf(ktsnap.MapTypeSockMap, 1<<30), "bpf_stab", "sks", nil)
+		}, ktsnap.Failed, "value_size is", 0},
 		"a bucket is a circle": {func(g *guest) uint64 {
 			second := g.Device(20, []byte{2}, 0)
 			first := g.Device(10, []byte{1}, second)
 			g.Put(memimage.Addr(second, "bpf_dtab_netdev", "index_hlist.next"), memimage.Addr(first, "bpf_dtab_netdev", "index_hlist.next"), 8)
-			return g.DeviceHash(referencesOf(runtime.MapTypeDevMapHash, 4), []uint64{first})
-		}, runtime.Failed, "the list returns to", 2},
+			return g.DeviceHash(referencesOf(ktsnap.MapTypeDevMapHash, 4), []uint64{first})
+		}, ktsnap.Failed, "the list returns to", 2},
 		"buckets without end": {func(g *guest) uint64 {
-			a := g.DeviceHash(referencesOf(runtime.MapTypeDevMapHash, 4), []uint64{0})
+			a := g.DeviceHash(referencesOf(ktsnap.MapTypeDevMapHash, 4), []uint64{0})
 			g.Put(memimage.Addr(a, "bpf_dtab", "n_buckets"), 1<<32-1, 4)
 			return a
-		}, runtime.Failed, "", 0},
+		}, ktsnap.Failed, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest()
@@ -142,7 +142,7 @@ func TestDamagedReferencesCostTheirMapOnly(t *testing.T) {
 			require.Equal(t, c.status, m.Status)
 			require.Contains(t, m.Reason, c.reason)
 			require.GreaterOrEqual(t, m.N, c.kept)
-			require.Equal(t, runtime.Complete, mapOf(t, snap, 2).Status)
+			require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status)
 		})
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // rhashHeader is a resizable hash, id 5, with keys of 11 bytes and values of 13.
@@ -41,7 +41,7 @@ func TestResizableHashes(t *testing.T) {
 			g := newGuest()
 			g.add(5, g.RHash(rhashHeader, c.tables...))
 			m := mapOf(t, g.capture(t, freeze.Options{}), 5)
-			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			require.Equal(t, ordered(c.want), captured(m))
 			require.Len(t, m.Addrs, m.N)
 			for i, a := range m.Addrs {
@@ -64,7 +64,7 @@ func TestElementOfAResizableHashThatIsBeingMovedIsTakenOnce(t *testing.T) {
 	g.Put(bucket, old[1], 8)
 	g.add(5, a)
 	m := mapOf(t, g.capture(t, freeze.Options{}), 5)
-	require.Equal(t, runtime.Complete, m.Status, m.Reason)
+	require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 	require.Equal(t, ordered(list), captured(m))
 }
 
@@ -72,7 +72,7 @@ func TestResizableHashWithinALimitSaysHowManyEntriesThereAre(t *testing.T) {
 	g := newGuest()
 	g.add(5, g.RHash(rhashHeader, rtable(64, 0, entries(300, 11, 13, 1))))
 	m := mapOf(t, g.capture(t, freeze.Options{MapBytes: 100 * (11 + 13 + 8)}), 5)
-	require.Equal(t, runtime.Truncated, m.Status)
+	require.Equal(t, ktsnap.Truncated, m.Status)
 	require.Equal(t, 100, m.N)
 	require.Equal(t, 300, m.Total)
 }
@@ -136,9 +136,9 @@ func TestDamagedResizableHashesFail(t *testing.T) {
 			g.add(5, a)
 			c.damage(g, a, g.Get(memimage.Addr(a, "bpf_rhtab", "ht.tbl")))
 			snap := g.capture(t, freeze.Options{MaxPause: 20e9})
-			require.Equal(t, runtime.Complete, mapOf(t, snap, 1).Status)
+			require.Equal(t, ktsnap.Complete, mapOf(t, snap, 1).Status)
 			m := mapOf(t, snap, 5)
-			require.Equal(t, runtime.Failed, m.Status)
+			require.Equal(t, ktsnap.Failed, m.Status)
 			require.Contains(t, m.Reason, c.want)
 			require.LessOrEqual(t, m.N*m.Stride, len(m.Values))
 		})

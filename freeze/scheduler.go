@@ -10,7 +10,7 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file reads what the kernel knows of its sched_ext scheduler
@@ -114,7 +114,7 @@ func (f *Freezer) ExitKind() (addr uint64, size int, err error) {
 }
 
 // read returns what is known of the scheduler. What cannot be read is not known.
-func (l *schedulerLayout) read(space *kmem.Space) (s runtime.Scheduler) {
+func (l *schedulerLayout) read(space *kmem.Space) (s ktsnap.Scheduler) {
 	if l == nil {
 		return s
 	}

@@ -11,20 +11,20 @@ import (
 
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // compiledCode lists the functions that the kernel has translated from BPF, and
 // the trampolines to them. What was found before an error is returned with it.
-func (f *Freezer) compiledCode() ([]runtime.Symbol, error) {
-	var code []runtime.Symbol
+func (f *Freezer) compiledCode() ([]ktsnap.Symbol, error) {
+	var code []ktsnap.Symbol
 	name := make([]byte, f.ksyms.nameSize)
 	err := f.eachKsym(func(ksym kmem.Addr, start, end uint64) (bool, error) {
 		if err := f.stopped.Read(ksym+kmem.Addr(f.ksyms.name), name); err != nil {
 			return false, fmt.Errorf("read the name of struct bpf_ksym at %v: %w", ksym, err)
 		}
 		if text, _, _ := bytes.Cut(name, []byte{0}); end > start {
-			code = append(code, runtime.Symbol{Addr: start, Size: end - start, Name: string(text)})
+			code = append(code, ktsnap.Symbol{Addr: start, Size: end - start, Name: string(text)})
 		}
 		return true, nil
 	})
@@ -32,13 +32,13 @@ func (f *Freezer) compiledCode() ([]runtime.Symbol, error) {
 	return code, err
 }
 
-func byAddr(a, b runtime.Symbol) int { return cmp.Compare(a.Addr, b.Addr) }
+func byAddr(a, b ktsnap.Symbol) int { return cmp.Compare(a.Addr, b.Addr) }
 
 // symbolise returns the functions that stack traces and operations refer to, by
 // address. compiled are those that are not in kallsyms, as that was read before
 // the programs were loaded.
-func (f *Freezer) symbolise(maps []*bpfmap.Map, compiled []runtime.Symbol) []runtime.Symbol {
-	found := make(map[uint64]runtime.Symbol)
+func (f *Freezer) symbolise(maps []*bpfmap.Map, compiled []ktsnap.Symbol) []ktsnap.Symbol {
+	found := make(map[uint64]ktsnap.Symbol)
 	for _, m := range maps {
 		if !m.HasCode() {
 			continue
@@ -54,13 +54,13 @@ func (f *Freezer) symbolise(maps []*bpfmap.Map, compiled []runtime.Symbol) []run
 				continue
 			}
 			if name, offset := f.symbols.Before(addr); name != "" {
-				s := runtime.Symbol{Addr: addr - offset, Size: offset + 1, Name: name}
+				s := ktsnap.Symbol{Addr: addr - offset, Size: offset + 1, Name: name}
 				s.Size = max(s.Size, found[s.Addr].Size)
 				found[s.Addr] = s
 			}
 		}
 	}
-	var symbols []runtime.Symbol
+	var symbols []ktsnap.Symbol
 	for _, s := range found {
 		symbols = append(symbols, s)
 	}
@@ -69,8 +69,8 @@ func (f *Freezer) symbolise(maps []*bpfmap.Map, compiled []runtime.Symbol) []run
 }
 
 // symbolAt returns the function that an address is in.
-func symbolAt(symbols []runtime.Symbol, addr uint64) (s runtime.Symbol, ok bool) {
-	i, exact := slices.BinarySearchFunc(symbols, runtime.Symbol{Addr: addr}, byAddr)
+func symbolAt(symbols []ktsnap.Symbol, addr uint64) (s ktsnap.Symbol, ok bool) {
+	i, exact := slices.BinarySearchFunc(symbols, ktsnap.Symbol{Addr: addr}, byAddr)
 	if !exact {
 		i--
 	}

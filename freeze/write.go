@@ -10,16 +10,16 @@ import (
 
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Write is what to change in a value of a map.
 type Write struct {
-	Path  string       // what is written, for messages
-	Map   *runtime.Map // that was captured, and still has to be there
-	Addr  uint64       // the kernel's, of the first byte; within a value of Map
-	Bytes []byte       // what to write
-	Mask  []byte       // the bits of Bytes to write; nil is all of them
+	Path  string      // what is written, for messages
+	Map   *ktsnap.Map // that was captured, and still has to be there
+	Addr  uint64      // the kernel's, of the first byte; within a value of Map
+	Bytes []byte      // what to write
+	Mask  []byte      // the bits of Bytes to write; nil is all of them
 }
 
 // WriteError says which of several writes cannot be carried out. None of them
@@ -121,7 +121,7 @@ func (w *writer) refuse(i int, partial bool, err error) error {
 }
 
 // concerns reports whether something is written to a map.
-func (w *writer) concerns(m *runtime.Map) bool {
+func (w *writer) concerns(m *ktsnap.Map) bool {
 	for i := range w.writes {
 		if to := w.writes[i].Map; to != nil && to.ID == m.ID && to.Addr == m.Addr {
 			return true
@@ -156,7 +156,7 @@ func (w *writer) check(pass *bpfmap.Pass, to *Write) error {
 // held returns the map that the guest has for one that was captured, and why
 // the place in it is not what it was: [ErrMapGone] (without a map),
 // [ErrOutOfRange], or [ErrEntryGone].
-func held(pass *bpfmap.Pass, m *runtime.Map, addr uint64, size int) (*bpfmap.Map, error) {
+func held(pass *bpfmap.Pass, m *ktsnap.Map, addr uint64, size int) (*bpfmap.Map, error) {
 	current := present(pass, m)
 	if current == nil || current.Type != m.Type || current.Name != cut(m.Name) {
 		return nil, ErrMapGone
@@ -175,7 +175,7 @@ func held(pass *bpfmap.Pass, m *runtime.Map, addr uint64, size int) (*bpfmap.Map
 // HoldsStopped says whether size bytes at the kernel's address addr are still in
 // the entry of m that they were captured in, for a guest that stands still. The
 // error is [ErrMapGone], [ErrOutOfRange] or [ErrEntryGone], or that of the walk.
-func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64, size int) error {
+func (f *Freezer) HoldsStopped(ctx context.Context, m *ktsnap.Map, addr uint64, size int) error {
 	if err := f.take(ctx); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64,
 	f.stopped.Flush()
 	s := &stop{Freezer: f}
 	s.guard(func() error {
-		pass := f.pass(f.stopped, nil, func(other *runtime.Map) bool { return other.ID == m.ID && other.Addr == m.Addr }, nil, time.Now().Add(f.options.MaxPause))
+		pass := f.pass(f.stopped, nil, func(other *ktsnap.Map) bool { return other.ID == m.ID && other.Addr == m.Addr }, nil, time.Now().Add(f.options.MaxPause))
 		if err := pass.Walk(ctx, f.mapIDR); err != nil {
 			return err
 		}
@@ -196,16 +196,16 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *runtime.Map, addr uint64,
 // isKernelOwned tells whether the kernel relies on what is in maps of a type: on
 // headers of records, on functions, and on pointers, whose targets' numbers a
 // capture has in their place.
-func isKernelOwned(t runtime.MapType) bool {
+func isKernelOwned(t ktsnap.MapType) bool {
 	switch t {
-	case runtime.MapTypeStructOps, runtime.MapTypeRingBuf, runtime.MapTypeArrayOfMaps, runtime.MapTypeHashOfMaps,
-		runtime.MapTypeInsnArray:
+	case ktsnap.MapTypeStructOps, ktsnap.MapTypeRingBuf, ktsnap.MapTypeArrayOfMaps, ktsnap.MapTypeHashOfMaps,
+		ktsnap.MapTypeInsnArray:
 		return true
 	}
 	return t.HoldsReferences()
 }
 
-func present(pass *bpfmap.Pass, m *runtime.Map) *bpfmap.Map {
+func present(pass *bpfmap.Pass, m *ktsnap.Map) *bpfmap.Map {
 	for _, current := range pass.Maps {
 		if current.ID == m.ID && current.Addr == m.Addr {
 			return current
@@ -215,7 +215,7 @@ func present(pass *bpfmap.Pass, m *runtime.Map) *bpfmap.Map {
 }
 
 // sameEntry reports whether entries of two captures of one map are the same.
-func sameEntry(a *runtime.Map, i int, b *runtime.Map, j int) bool {
+func sameEntry(a *ktsnap.Map, i int, b *ktsnap.Map, j int) bool {
 	switch {
 	case len(a.Owners) > 0 || len(b.Owners) > 0:
 		return i < len(a.Owners) && j < len(b.Owners) && a.Owners[i].Addr == b.Owners[j].Addr
@@ -226,7 +226,7 @@ func sameEntry(a *runtime.Map, i int, b *runtime.Map, j int) bool {
 }
 
 // keyOf returns the key of an entry, or nil.
-func keyOf(m *runtime.Map, i int) []byte {
+func keyOf(m *ktsnap.Map, i int) []byte {
 	if m.KeySize <= 0 || i >= len(m.Keys)/m.KeySize {
 		return nil
 	}

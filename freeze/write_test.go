@@ -10,7 +10,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // readOnlyRAM can be read, and written it cannot.
@@ -21,7 +21,7 @@ func TestRAMThatCannotBeWrittenIsNot(t *testing.T) {
 	g.Publish(g.maps)
 	f, err := freeze.New(g, readOnlyRAM{g}, g.kernel(t, memimage.KernelBTF()), freeze.Options{})
 	require.NoError(t, err)
-	err = f.Write(t.Context(), freeze.Write{Path: "x", Map: &runtime.Map{}, Bytes: []byte{1}})
+	err = f.Write(t.Context(), freeze.Write{Path: "x", Map: &ktsnap.Map{}, Bytes: []byte{1}})
 	require.ErrorContains(t, err, "can only be read")
 	require.Zero(t, g.stops.Load())
 }
@@ -74,13 +74,13 @@ func TestWriteIsHeldAgainstTheMap(t *testing.T) {
 func TestPointersOfTheKernelAreNotWritten(t *testing.T) {
 	for name, add := range map[string]func(g *guest) uint64{
 		"programs": func(g *guest) uint64 {
-			return g.References(referencesOf(runtime.MapTypeProgArray, 4), []uint64{g.Prog(7), 0, 0, 0})
+			return g.References(referencesOf(ktsnap.MapTypeProgArray, 4), []uint64{g.Prog(7), 0, 0, 0})
 		},
 		"maps": func(g *guest) uint64 {
-			return g.References(referencesOf(runtime.MapTypeArrayOfMaps, 4), []uint64{g.maps[2], 0, 0, 0})
+			return g.References(referencesOf(ktsnap.MapTypeArrayOfMaps, 4), []uint64{g.maps[2], 0, 0, 0})
 		},
 		"sockets": func(g *guest) uint64 {
-			return g.PointerTable(referencesOf(runtime.MapTypeSockMap, 4), "bpf_stab", "sks", []uint64{g.Object("sock", "sk_ino", 1), 0, 0, 0})
+			return g.PointerTable(referencesOf(ktsnap.MapTypeSockMap, 4), "bpf_stab", "sks", []uint64{g.Object("sock", "sk_ino", 1), 0, 0, 0})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // BenchmarkGrowth generates code for objects of more and more types, all of
@@ -73,7 +73,7 @@ func objectOf(tb testing.TB, n int) (obj *object.Object, types int) {
 		types++
 		if s, isStruct := typ.(*btf.Struct); isStruct && (types%10 == 0 || n <= 10) {
 			obj.Maps = append(obj.Maps, object.Map{
-				Name: "of_" + s.Name, Type: uint32(runtime.MapTypeArray), KeySize: 4, ValueSize: 64, Value: s, MaxEntries: 1,
+				Name: "of_" + s.Name, Type: uint32(ktsnap.MapTypeArray), KeySize: 4, ValueSize: 64, Value: s, MaxEntries: 1,
 			})
 		}
 	}

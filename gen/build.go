@@ -10,8 +10,8 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Options are what a user decides about a generated file.
@@ -170,7 +170,7 @@ func (b *builder) collectMap(m *object.Map, isInner bool) error {
 		shapes.unread = fmt.Sprintf("its values have %d bytes each, more than the %d that are read as one", shapes.value.Size, maxGoValue)
 	}
 	b.maps = append(b.maps, shapes)
-	if isInner || m.Type != uint32(runtime.MapTypeArrayOfMaps) && m.Type != uint32(runtime.MapTypeHashOfMaps) {
+	if isInner || m.Type != uint32(ktsnap.MapTypeArrayOfMaps) && m.Type != uint32(ktsnap.MapTypeHashOfMaps) {
 		return nil
 	}
 	if m.Inner == nil {
@@ -186,7 +186,7 @@ const recordTag = "ktgen:record:"
 // valueType is the type of a map's values: of a ring buffer's records, which
 // its definition can name in a tag.
 func (b *builder) valueType(m *object.Map) btf.Type {
-	if t := runtime.MapType(m.Type); t != runtime.MapTypeRingBuf && t != runtime.MapTypeUserRingBuf {
+	if t := ktsnap.MapType(m.Type); t != ktsnap.MapTypeRingBuf && t != ktsnap.MapTypeUserRingBuf {
 		return m.Value
 	}
 	for _, tag := range m.Tags {

@@ -22,8 +22,8 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file holds what generated code makes of bytes against what libbpf says
@@ -116,7 +116,7 @@ func (p *probe) add(path string) {
 	}
 	all := allOf(types)
 	obj.Maps = []object.Map{{
-		Name: "all", Type: uint32(runtime.MapTypeArray), KeySize: 4, ValueSize: all.Size, Value: all, MaxEntries: probedValues,
+		Name: "all", Type: uint32(ktsnap.MapTypeArray), KeySize: 4, ValueSize: all.Size, Value: all, MaxEntries: probedValues,
 	}}
 	if p.m == nil {
 		p.m = newScratchModule(p.t)

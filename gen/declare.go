@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file fills the model: declarations for all types that have a name, and
@@ -291,7 +291,7 @@ func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) Field {
 }
 
 func (b *builder) declareMap(name string, m mapShapes) *Map {
-	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type, TypeConst: mapTypeConst(runtime.MapType(m.Type))}
+	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type, TypeConst: mapTypeConst(ktsnap.MapType(m.Type))}
 	access, why := access(m)
 	if why != "" && !isInherent(m) {
 		b.warnf("map %s is read as bytes: %s", m.Name, why)
@@ -341,7 +341,7 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 	doc := []string{
 		fmt.Sprintf("%s is the map %s:", out.Name, m.Name),
 		"",
-		"\tBPF_MAP_TYPE_" + runtime.MapType(m.Type).String(),
+		"\tBPF_MAP_TYPE_" + ktsnap.MapType(m.Type).String(),
 	}
 	if m.KeySize > 0 && m.key == nil {
 		doc = append(doc, fmt.Sprintf("\tkey: %s without a type", bytesText(int(m.KeySize))))
@@ -371,7 +371,7 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 // as bytes; why says so.
 func access(m mapShapes) (a Access, why string) {
 	a, why = typedAccess(m)
-	if a == AccessOpaque && runtime.MapType(m.Type).IsPerCPU() {
+	if a == AccessOpaque && ktsnap.MapType(m.Type).IsPerCPU() {
 		return AccessPerCPUOpaque, why
 	}
 	return a, why
@@ -380,24 +380,24 @@ func access(m mapShapes) (a Access, why string) {
 // isInherent tells whether a map is read as bytes because of what it is, which no
 // definition changes: its comment says it, and nobody is warned.
 func isInherent(m mapShapes) bool {
-	t := runtime.MapType(m.Type)
+	t := ktsnap.MapType(m.Type)
 	_, typed := accessOf[t]
 	isUnknown := m.isInner && m.Type == 0
-	return m.unread == "" && !isUnknown && (!typed || t == runtime.MapTypeStackTrace)
+	return m.unread == "" && !isUnknown && (!typed || t == ktsnap.MapTypeStackTrace)
 }
 
 // typedAccess is access, which does not tell apart what is read as bytes.
 func typedAccess(m mapShapes) (a Access, why string) {
-	a, typed := accessOf[runtime.MapType(m.Type)]
+	a, typed := accessOf[ktsnap.MapType(m.Type)]
 	switch {
 	case m.unread != "":
 		return AccessOpaque, m.unread
 	case m.isInner && m.Type == 0:
 		return AccessOpaque, "the object does not say what is in the map that it is in (use __array(values, ...))"
-	case m.Type == uint32(runtime.MapTypeBloomFilter):
+	case m.Type == uint32(ktsnap.MapTypeBloomFilter):
 		return AccessOpaque, "a bloom filter keeps bits of hashes, and none of its elements"
 	case !typed:
-		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", runtime.MapType(m.Type))
+		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", ktsnap.MapType(m.Type))
 	case a == AccessStackTraces && m.Flags&stackBuildID != 0:
 		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
 	case a == AccessSlots && m.value != nil && m.value.Underlying().Kind == ctype.KindStruct:
@@ -449,46 +449,46 @@ func isAddressPrefix(key *ctype.Shape) bool {
 // stackBuildID is BPF_F_STACK_BUILD_ID (include/uapi/linux/bpf.h).
 const stackBuildID = 1 << 5
 
-var accessOf = map[runtime.MapType]Access{
-	runtime.MapTypeArray:             AccessArray,
-	runtime.MapTypePerCPUArray:       AccessPerCPUArray,
-	runtime.MapTypeInsnArray:         AccessArray,
-	runtime.MapTypeHash:              AccessHash,
-	runtime.MapTypeLRUHash:           AccessHash,
-	runtime.MapTypeRHash:             AccessHash,
-	runtime.MapTypePerCPUHash:        AccessPerCPUHash,
-	runtime.MapTypeLRUPerCPUHash:     AccessPerCPUHash,
-	runtime.MapTypeCgroupStorageOld:  AccessHash,
-	runtime.MapTypePerCPUCgroupStore: AccessPerCPUHash,
-	runtime.MapTypeTaskStorage:       AccessTaskStorage,
-	runtime.MapTypeArena:             AccessArena,
-	runtime.MapTypeStructOps:         AccessStructOps,
-	runtime.MapTypeCgroupStorage:     AccessStorage,
-	runtime.MapTypeInodeStorage:      AccessStorage,
-	runtime.MapTypeSkStorage:         AccessStorage,
-	runtime.MapTypeQueue:             AccessQueue,
-	runtime.MapTypeStack:             AccessQueue,
-	runtime.MapTypeLPMTrie:           AccessTrie,
-	runtime.MapTypeStackTrace:        AccessStackTraces,
-	runtime.MapTypeProgArray:         AccessSlots,
-	runtime.MapTypePerfEventArray:    AccessSlots,
-	runtime.MapTypeCgroupArray:       AccessSlots,
-	runtime.MapTypeReusePortArray:    AccessSlots,
-	runtime.MapTypeXSKMap:            AccessSlots,
-	runtime.MapTypeSockMap:           AccessSlots,
-	runtime.MapTypeDevMap:            AccessSlots,
-	runtime.MapTypeCPUMap:            AccessSlots,
-	runtime.MapTypeDevMapHash:        AccessHash,
-	runtime.MapTypeSockHash:          AccessHash,
-	runtime.MapTypeArrayOfMaps:       AccessArrayOfMaps,
-	runtime.MapTypeHashOfMaps:        AccessHashOfMaps,
-	runtime.MapTypeRingBuf:           AccessRingBuf,
-	runtime.MapTypeUserRingBuf:       AccessRingBuf,
+var accessOf = map[ktsnap.MapType]Access{
+	ktsnap.MapTypeArray:             AccessArray,
+	ktsnap.MapTypePerCPUArray:       AccessPerCPUArray,
+	ktsnap.MapTypeInsnArray:         AccessArray,
+	ktsnap.MapTypeHash:              AccessHash,
+	ktsnap.MapTypeLRUHash:           AccessHash,
+	ktsnap.MapTypeRHash:             AccessHash,
+	ktsnap.MapTypePerCPUHash:        AccessPerCPUHash,
+	ktsnap.MapTypeLRUPerCPUHash:     AccessPerCPUHash,
+	ktsnap.MapTypeCgroupStorageOld:  AccessHash,
+	ktsnap.MapTypePerCPUCgroupStore: AccessPerCPUHash,
+	ktsnap.MapTypeTaskStorage:       AccessTaskStorage,
+	ktsnap.MapTypeArena:             AccessArena,
+	ktsnap.MapTypeStructOps:         AccessStructOps,
+	ktsnap.MapTypeCgroupStorage:     AccessStorage,
+	ktsnap.MapTypeInodeStorage:      AccessStorage,
+	ktsnap.MapTypeSkStorage:         AccessStorage,
+	ktsnap.MapTypeQueue:             AccessQueue,
+	ktsnap.MapTypeStack:             AccessQueue,
+	ktsnap.MapTypeLPMTrie:           AccessTrie,
+	ktsnap.MapTypeStackTrace:        AccessStackTraces,
+	ktsnap.MapTypeProgArray:         AccessSlots,
+	ktsnap.MapTypePerfEventArray:    AccessSlots,
+	ktsnap.MapTypeCgroupArray:       AccessSlots,
+	ktsnap.MapTypeReusePortArray:    AccessSlots,
+	ktsnap.MapTypeXSKMap:            AccessSlots,
+	ktsnap.MapTypeSockMap:           AccessSlots,
+	ktsnap.MapTypeDevMap:            AccessSlots,
+	ktsnap.MapTypeCPUMap:            AccessSlots,
+	ktsnap.MapTypeDevMapHash:        AccessHash,
+	ktsnap.MapTypeSockHash:          AccessHash,
+	ktsnap.MapTypeArrayOfMaps:       AccessArrayOfMaps,
+	ktsnap.MapTypeHashOfMaps:        AccessHashOfMaps,
+	ktsnap.MapTypeRingBuf:           AccessRingBuf,
+	ktsnap.MapTypeUserRingBuf:       AccessRingBuf,
 }
 
 // mapTypeConst is the constant of package runtime for a map type, empty for
 // types that are newer than ktgen.
-func mapTypeConst(t runtime.MapType) string {
+func mapTypeConst(t ktsnap.MapType) string {
 	if name := mapTypeConsts[t]; name != "" {
 		return "MapType" + name
 	}
@@ -496,40 +496,40 @@ func mapTypeConst(t runtime.MapType) string {
 }
 
 // mapTypeConsts are the constants without their prefix.
-var mapTypeConsts = map[runtime.MapType]string{
-	runtime.MapTypeHash:              "Hash",
-	runtime.MapTypeArray:             "Array",
-	runtime.MapTypeProgArray:         "ProgArray",
-	runtime.MapTypePerfEventArray:    "PerfEventArray",
-	runtime.MapTypePerCPUHash:        "PerCPUHash",
-	runtime.MapTypePerCPUArray:       "PerCPUArray",
-	runtime.MapTypeStackTrace:        "StackTrace",
-	runtime.MapTypeCgroupArray:       "CgroupArray",
-	runtime.MapTypeLRUHash:           "LRUHash",
-	runtime.MapTypeLRUPerCPUHash:     "LRUPerCPUHash",
-	runtime.MapTypeLPMTrie:           "LPMTrie",
-	runtime.MapTypeArrayOfMaps:       "ArrayOfMaps",
-	runtime.MapTypeHashOfMaps:        "HashOfMaps",
-	runtime.MapTypeDevMap:            "DevMap",
-	runtime.MapTypeSockMap:           "SockMap",
-	runtime.MapTypeCPUMap:            "CPUMap",
-	runtime.MapTypeXSKMap:            "XSKMap",
-	runtime.MapTypeSockHash:          "SockHash",
-	runtime.MapTypeCgroupStorageOld:  "CgroupStorageOld",
-	runtime.MapTypeReusePortArray:    "ReusePortArray",
-	runtime.MapTypePerCPUCgroupStore: "PerCPUCgroupStore",
-	runtime.MapTypeQueue:             "Queue",
-	runtime.MapTypeStack:             "Stack",
-	runtime.MapTypeSkStorage:         "SkStorage",
-	runtime.MapTypeDevMapHash:        "DevMapHash",
-	runtime.MapTypeStructOps:         "StructOps",
-	runtime.MapTypeRingBuf:           "RingBuf",
-	runtime.MapTypeInodeStorage:      "InodeStorage",
-	runtime.MapTypeTaskStorage:       "TaskStorage",
-	runtime.MapTypeBloomFilter:       "BloomFilter",
-	runtime.MapTypeUserRingBuf:       "UserRingBuf",
-	runtime.MapTypeCgroupStorage:     "CgroupStorage",
-	runtime.MapTypeArena:             "Arena",
-	runtime.MapTypeInsnArray:         "InsnArray",
-	runtime.MapTypeRHash:             "RHash",
+var mapTypeConsts = map[ktsnap.MapType]string{
+	ktsnap.MapTypeHash:              "Hash",
+	ktsnap.MapTypeArray:             "Array",
+	ktsnap.MapTypeProgArray:         "ProgArray",
+	ktsnap.MapTypePerfEventArray:    "PerfEventArray",
+	ktsnap.MapTypePerCPUHash:        "PerCPUHash",
+	ktsnap.MapTypePerCPUArray:       "PerCPUArray",
+	ktsnap.MapTypeStackTrace:        "StackTrace",
+	ktsnap.MapTypeCgroupArray:       "CgroupArray",
+	ktsnap.MapTypeLRUHash:           "LRUHash",
+	ktsnap.MapTypeLRUPerCPUHash:     "LRUPerCPUHash",
+	ktsnap.MapTypeLPMTrie:           "LPMTrie",
+	ktsnap.MapTypeArrayOfMaps:       "ArrayOfMaps",
+	ktsnap.MapTypeHashOfMaps:        "HashOfMaps",
+	ktsnap.MapTypeDevMap:            "DevMap",
+	ktsnap.MapTypeSockMap:           "SockMap",
+	ktsnap.MapTypeCPUMap:            "CPUMap",
+	ktsnap.MapTypeXSKMap:            "XSKMap",
+	ktsnap.MapTypeSockHash:          "SockHash",
+	ktsnap.MapTypeCgroupStorageOld:  "CgroupStorageOld",
+	ktsnap.MapTypeReusePortArray:    "ReusePortArray",
+	ktsnap.MapTypePerCPUCgroupStore: "PerCPUCgroupStore",
+	ktsnap.MapTypeQueue:             "Queue",
+	ktsnap.MapTypeStack:             "Stack",
+	ktsnap.MapTypeSkStorage:         "SkStorage",
+	ktsnap.MapTypeDevMapHash:        "DevMapHash",
+	ktsnap.MapTypeStructOps:         "StructOps",
+	ktsnap.MapTypeRingBuf:           "RingBuf",
+	ktsnap.MapTypeInodeStorage:      "InodeStorage",
+	ktsnap.MapTypeTaskStorage:       "TaskStorage",
+	ktsnap.MapTypeBloomFilter:       "BloomFilter",
+	ktsnap.MapTypeUserRingBuf:       "UserRingBuf",
+	ktsnap.MapTypeCgroupStorage:     "CgroupStorage",
+	ktsnap.MapTypeArena:             "Arena",
+	ktsnap.MapTypeInsnArray:         "InsnArray",
+	ktsnap.MapTypeRHash:             "RHash",
 }

@@ -12,8 +12,8 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -324,7 +324,7 @@ func (b *builder) usual(s *ctype.Shape, accessed map[string]selection) selection
 	if some == nil {
 		some = make(selection)
 	}
-	for _, name := range runtime.KernelIdentity(s.Name) {
+	for _, name := range ktsnap.KernelIdentity(s.Name) {
 		if slices.ContainsFunc(fields, func(m ctype.Member) bool { return m.Name == name }) {
 			some.add([]string{name})
 		}

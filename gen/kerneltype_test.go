@@ -13,7 +13,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // generated returns what is generated of the example with these -fields.
@@ -97,7 +97,7 @@ func TestPointersToKernelTypesWithoutMembersCompile(t *testing.T) {
 	obj := &object.Object{
 		Name: "kfuncs.bpf.o", ByteOrder: binary.LittleEndian, Types: types,
 		Externs: []object.Extern{{Name: "bpf_rbtree_first", Kind: object.ExternFunc, Type: &btf.Func{Name: "bpf_rbtree_first", Type: proto}}},
-		Maps:    []object.Map{{Name: "m", Type: uint32(runtime.MapTypeArray), KeySize: 4, ValueSize: 24, Value: value, MaxEntries: 1}},
+		Maps:    []object.Map{{Name: "m", Type: uint32(ktsnap.MapTypeArray), KeySize: 4, ValueSize: 24, Value: value, MaxEntries: 1}},
 	}
 	model, err := gen.Build(obj, gen.Options{Package: "x"})
 	require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file makes one package of several objects. Each has a Snap of its own.
@@ -36,7 +36,7 @@ type Package struct {
 // part is an object of a package.
 type part struct {
 	obj     *object.Object
-	casts   []runtime.Cast
+	casts   []ktsnap.Cast
 	shapes  *ktbtf.Shapes   // of obj.Types, with casts
 	kernels map[string]bool // structs that belong to the kernel
 	word    string          // the object in renames and messages: layered

@@ -10,8 +10,8 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file takes the user's word for what is behind the headers of allocations.
@@ -82,15 +82,15 @@ func (p *part) applyPayload(c payloadChoice) error {
 	if err := at.fits(c, target); err != nil {
 		return err
 	}
-	p.casts = slices.DeleteFunc(p.casts, func(old runtime.Cast) bool { return old.In == at.in && old.Path == at.path })
-	p.casts = append(p.casts, runtime.Cast{In: at.in, Path: at.path, To: ktbtf.Spell(target), Behind: c.behind})
+	p.casts = slices.DeleteFunc(p.casts, func(old ktsnap.Cast) bool { return old.In == at.in && old.Path == at.path })
+	p.casts = append(p.casts, ktsnap.Cast{In: at.in, Path: at.path, To: ktbtf.Spell(target), Behind: c.behind})
 	return nil
 }
 
 // pointerPlace is a place in the program's data that can hold pointers to headers,
 // or to something that nothing declares.
 type pointerPlace struct {
-	in, path string       // as a [runtime.Cast] has them
+	in, path string       // as a [ktsnap.Cast] has them
 	shape    *ctype.Shape // underlying
 }
 

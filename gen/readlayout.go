@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // ReadLayouts returns the layout tables of a generated file, one for each
@@ -134,11 +135,11 @@ func readMap(x ast.Expr) (m runtime.MapLayout, err error) {
 }
 
 // readMapType reads a constant of package runtime, or a number.
-func readMapType(x ast.Expr) (runtime.MapType, error) {
+func readMapType(x ast.Expr) (ktsnap.MapType, error) {
 	switch x := x.(type) {
 	case *ast.BasicLit:
 		n, err := strconv.ParseUint(x.Value, 10, 32)
-		return runtime.MapType(n), err
+		return ktsnap.MapType(n), err
 	case *ast.SelectorExpr:
 		for t, name := range mapTypeConsts {
 			if "MapType"+name == x.Sel.Name {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -40,8 +40,8 @@ func TestNoPageOfAnArenaIsMissingWhilePagesComeAndGo(t *testing.T) {
 		if changes != last {
 			instants, last = instants+1, changes
 		}
-		if m.Status != runtime.Complete {
-			require.Equal(t, runtime.Truncated, m.Status)
+		if m.Status != ktsnap.Complete {
+			require.Equal(t, ktsnap.Truncated, m.Status)
 			require.Contains(t, m.Reason, "it was allocating or freeing the others")
 			continue
 		}
@@ -54,7 +54,7 @@ func TestNoPageOfAnArenaIsMissingWhilePagesComeAndGo(t *testing.T) {
 
 // requireNoted looks for the pages that the scheduler has noted, and returns how
 // many they are.
-func requireNoted(t *testing.T, snap *runtime.Snapshot, m *runtime.Map) (found int) {
+func requireNoted(t *testing.T, snap *ktsnap.Snapshot, m *ktsnap.Map) (found int) {
 	t.Helper()
 	pages := make(map[uint32][]byte) // by the lower half of their addresses
 	for _, e := range m.Extents {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest/internal/excerpt"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -251,7 +251,7 @@ const maxPage = 16 << 20
 // the scheduler ended is told by the first capture that knows why.
 func page(captures []series.Capture, story dump.Story) func(io.Writer) error {
 	return func(w io.Writer) error {
-		var shown []*runtime.Snapshot
+		var shown []*ktsnap.Snapshot
 		room := maxPage
 		for _, c := range slices.Backward(captures) {
 			snap, err := c.Read()
@@ -306,7 +306,7 @@ func (vm *VM) reason(verdicts []series.Verdict) string {
 // snapshotArtifacts are a snapshot as a file for tools, and as text.
 func snapshotArtifacts(name string, c series.Capture) []artifact {
 	read := sync.OnceValues(c.Read)
-	write := func(how func(*runtime.Snapshot, io.Writer) error) func(io.Writer) error {
+	write := func(how func(*ktsnap.Snapshot, io.Writer) error) func(io.Writer) error {
 		return func(w io.Writer) error {
 			snap, err := read()
 			if err != nil {
@@ -316,11 +316,11 @@ func snapshotArtifacts(name string, c series.Capture) []artifact {
 		}
 	}
 	return []artifact{
-		{name: name + ".ktsnap", whole: true, write: write(func(s *runtime.Snapshot, w io.Writer) error {
+		{name: name + ".ktsnap", whole: true, write: write(func(s *ktsnap.Snapshot, w io.Writer) error {
 			_, err := s.WriteTo(w)
 			return err
 		})},
-		{name: name + ".txt", write: write(func(s *runtime.Snapshot, w io.Writer) error {
+		{name: name + ".txt", write: write(func(s *ktsnap.Snapshot, w io.Writer) error {
 			return dump.Text(w, s, dump.Options{Width: textWidth})
 		})},
 	}

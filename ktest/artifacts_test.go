@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -46,13 +46,13 @@ func TestArtifactsCostThemselvesOnly(t *testing.T) {
 
 func TestSnapshotsAreWrittenForToolsAndForPeople(t *testing.T) {
 	dir := t.TempDir()
-	snap := &runtime.Snapshot{Name: "x", Maps: []*runtime.Map{{ID: 1, Name: "counters", Type: runtime.MapTypeArray, KeySize: 4, ValueSize: 8, N: 1, Slots: 1, Stride: 8, Values: make([]byte, 8)}}}
+	snap := &ktsnap.Snapshot{Name: "x", Maps: []*ktsnap.Map{{ID: 1, Name: "counters", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: 8, N: 1, Slots: 1, Stride: 8, Values: make([]byte, 8)}}}
 	for _, a := range snapshotArtifacts("01-x", series.Capture{Snapshot: snap}) {
 		written, err := a.writeTo(dir)
 		require.NoError(t, err)
 		require.True(t, written, a.name)
 	}
-	back, err := runtime.ReadFile(filepath.Join(dir, "01-x.ktsnap"))
+	back, err := ktsnap.ReadFile(filepath.Join(dir, "01-x.ktsnap"))
 	require.NoError(t, err)
 	require.Equal(t, "counters", back.Maps[0].Name)
 	shown, err := os.ReadFile(filepath.Join(dir, "01-x.txt"))
@@ -60,7 +60,7 @@ func TestSnapshotsAreWrittenForToolsAndForPeople(t *testing.T) {
 	require.Contains(t, string(shown), "counters")
 
 	var html strings.Builder
-	big := &runtime.Snapshot{Name: "too large for a browser", Timing: runtime.Timing{Bytes: 1 << 30}}
+	big := &ktsnap.Snapshot{Name: "too large for a browser", Timing: ktsnap.Timing{Bytes: 1 << 30}}
 	require.NoError(t, page([]series.Capture{{Snapshot: big}, {Snapshot: snap}}, dump.Story{})(&html))
 	require.Contains(t, html.String(), "counters")
 	require.NotContains(t, html.String(), big.Name)

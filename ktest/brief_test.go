@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -25,8 +25,8 @@ func TestBriefSaysWhatMattersInTenLines(t *testing.T) {
 		scheduler:  "scheduler \"tally\": runnable task stall: spin[41] failed to run for 5.0s\n\nCPU states",
 		complaints: []vmm.Complaint{{Kind: vmm.HungTask, Title: "task hog:42 blocked"}},
 		captures: []series.Capture{
-			{Moment: series.Moment{Name: "a"}, Snapshot: new(runtime.Snapshot)},
-			{Moment: moment, Snapshot: new(runtime.Snapshot)},
+			{Moment: series.Moment{Name: "a"}, Snapshot: new(ktsnap.Snapshot)},
+			{Moment: moment, Snapshot: new(ktsnap.Snapshot)},
 			{Moment: series.Moment{Name: "test_failure", Elapsed: 2 * time.Second}, NoSnapshot: errors.New("the guest is no more")},
 		},
 		output:  "one\ntwo\nthree\nfour\n",

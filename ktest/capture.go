@@ -7,7 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/freeze"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -18,14 +18,14 @@ type freezing struct {
 	mu      sync.Mutex
 	freezer *freeze.Freezer
 	hits    *freeze.Freezer // of watches
-	casts   []runtime.Cast  // of what the guest was given to run
+	casts   []ktsnap.Cast   // of what the guest was given to run
 }
 
 // Freeze takes a snapshot of the guest's maps, and fails the test if it cannot,
 // or if the kernel has thrown the scheduler out in the meantime (but see
 // [Config.ExpectExit]). Without a test it panics then; programs call
 // [VM.Capture].
-func (vm *VM) Freeze(name string) *runtime.Snapshot {
+func (vm *VM) Freeze(name string) *ktsnap.Snapshot {
 	if vm.tb != nil {
 		vm.tb.Helper()
 	}
@@ -49,7 +49,7 @@ func (vm *VM) Freeze(name string) *runtime.Snapshot {
 // error holds what was copied by then.
 //
 // What becomes of it is added to [VM.Captures], also if it fails.
-func (vm *VM) Capture(ctx context.Context, name string) (*runtime.Snapshot, error) {
+func (vm *VM) Capture(ctx context.Context, name string) (*ktsnap.Snapshot, error) {
 	c := vm.take(ctx, series.Moment{Name: name})
 	return c.Snapshot, c.NoSnapshot
 }
@@ -73,7 +73,7 @@ func (vm *VM) take(ctx context.Context, m series.Moment) series.Capture {
 	return c
 }
 
-func (vm *VM) snapshot(ctx context.Context, name string) (*runtime.Snapshot, error) {
+func (vm *VM) snapshot(ctx context.Context, name string) (*ktsnap.Snapshot, error) {
 	f, err := vm.freezer(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
@@ -90,7 +90,7 @@ func (vm *VM) snapshot(ctx context.Context, name string) (*runtime.Snapshot, err
 
 // explained adds to what the kernel knows of a scheduler why it has ended, which
 // the kernel forgets with it.
-func (vm *VM) explained(c runtime.Scheduler) runtime.Scheduler {
+func (vm *VM) explained(c ktsnap.Scheduler) ktsnap.Scheduler {
 	s := vm.current()
 	if s == nil || !c.Ends() {
 		return c
@@ -108,7 +108,7 @@ func (vm *VM) explained(c runtime.Scheduler) runtime.Scheduler {
 
 // endedBy returns why the scheduler has ended that nobody has asked to, if it had by
 // the time of a snapshot.
-func (vm *VM) endedBy(snap *runtime.Snapshot) error {
+func (vm *VM) endedBy(snap *ktsnap.Snapshot) error {
 	if s := vm.current(); s != nil && snap.Scheduler.Ends() {
 		vm.awaitReport(s)
 	}

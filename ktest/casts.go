@@ -13,7 +13,7 @@ import (
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file finds the pointers in a scheduler's data that are declared as
@@ -27,19 +27,19 @@ var analysed sync.Map // [sha256.Size]byte to func() []runtime.Cast
 // castsIn returns the casts of all objects in a file, which can be an object or
 // a program. A program whose objects cannot be read has none: it need not be
 // one that ktest knows.
-func castsIn(path string) ([]runtime.Cast, error) {
+func castsIn(path string) ([]ktsnap.Cast, error) {
 	contents, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	found, _ := analysed.LoadOrStore(sha256.Sum256(contents), sync.OnceValue(func() []runtime.Cast {
+	found, _ := analysed.LoadOrStore(sha256.Sum256(contents), sync.OnceValue(func() []ktsnap.Cast {
 		return analyse(path, contents)
 	}))
-	return found.(func() []runtime.Cast)(), nil
+	return found.(func() []ktsnap.Cast)(), nil
 }
 
-func analyse(path string, contents []byte) []runtime.Cast {
-	var casts []runtime.Cast
+func analyse(path string, contents []byte) []ktsnap.Cast {
+	var casts []ktsnap.Cast
 	inside, err := object.Find(bytes.NewReader(contents), int64(len(contents)))
 	if err != nil {
 		return nil
@@ -56,9 +56,9 @@ func analyse(path string, contents []byte) []runtime.Cast {
 
 // overridden are the casts that were found, with those that the test says in place
 // of what was found there.
-func overridden(found, said []runtime.Cast) []runtime.Cast {
-	found = slices.DeleteFunc(slices.Clone(found), func(c runtime.Cast) bool {
-		return slices.ContainsFunc(said, func(s runtime.Cast) bool { return s.In == c.In && s.Path == c.Path })
+func overridden(found, said []ktsnap.Cast) []ktsnap.Cast {
+	found = slices.DeleteFunc(slices.Clone(found), func(c ktsnap.Cast) bool {
+		return slices.ContainsFunc(said, func(s ktsnap.Cast) bool { return s.In == c.In && s.Path == c.Path })
 	})
 	return append(found, said...)
 }
@@ -66,7 +66,7 @@ func overridden(found, said []runtime.Cast) []runtime.Cast {
 // useCasts makes captures follow the casts of a scheduler, if there is one, of
 // Config.Objects and of Config.Casts.
 func (vm *VM) useCasts(ctx context.Context, s Scheduler) error {
-	var casts []runtime.Cast
+	var casts []ktsnap.Cast
 	for _, path := range append(slices.Clone(vm.cfg.Objects), s.path) {
 		if path == "" {
 			continue

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -44,7 +44,7 @@ func (vm *VM) Elapsed() time.Duration {
 
 // stood notes how long the guest stood still for a snapshot, and returns when
 // that was. A nil snapshot is one that failed at this moment.
-func (c *clock) stood(snap *runtime.Snapshot) (time.Duration, series.Phase) {
+func (c *clock) stood(snap *ktsnap.Snapshot) (time.Duration, series.Phase) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if snap == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -74,7 +75,7 @@ func CaptureWhen[V Number](ctx context.Context, vm *VM, name string, snap runtim
 type number[V Number] struct {
 	vm      *VM
 	freezer *freeze.Freezer
-	place   runtime.Location
+	place   ktsnap.Location
 }
 
 func watchNumber[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (*number[V], error) {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/freeze"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -49,7 +49,7 @@ type Config struct {
 	// do not tell, or something else. Dumps and reads by path go by them: what
 	// ktgen -payload 'task_slot.data+8=struct task_ctx' says for generated code is
 	// {In: "struct task_slot", Path: "data", To: "struct task_ctx", Behind: 8}.
-	Casts []runtime.Cast
+	Casts []ktsnap.Cast
 
 	// Files are put into the guest: path there to path here. Programs among
 	// them come with the shared libraries that they need.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -71,7 +71,7 @@ func (vm *VM) awaitDeath() {
 }
 
 // dissect takes a snapshot of a guest that is no more.
-func (vm *VM) dissect(ctx context.Context) (*runtime.Snapshot, error) {
+func (vm *VM) dissect(ctx context.Context) (*ktsnap.Snapshot, error) {
 	kernel, err := vm.kernelOf(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take snapshot %q of a guest that has died: %w", GuestPanic, err)

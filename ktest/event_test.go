@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -21,8 +21,8 @@ func requireState(t *testing.T, c series.Capture, of string) {
 	var names []string
 	for _, m := range snap.Maps {
 		names = append(names, m.Name)
-		if m.Type == runtime.MapTypeStructOps && m.Name == of {
-			require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		if m.Type == ktsnap.MapTypeStructOps && m.Name == of {
+			require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 			return
 		}
 	}
@@ -57,7 +57,7 @@ func TestSchedulerThatIsDetachedIsNotCaptured(t *testing.T) {
 	after, err := vm.Capture(t.Context(), "after")
 	require.NoError(t, err)
 	for _, m := range after.Maps {
-		require.NotEqual(t, runtime.MapTypeStructOps, m.Type, "the maps of a scheduler that was told to end are gone")
+		require.NotEqual(t, ktsnap.MapTypeStructOps, m.Type, "the maps of a scheduler that was told to end are gone")
 	}
 	require.Equal(t, 1, vm.Captures().Len())
 }

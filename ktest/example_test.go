@@ -7,7 +7,7 @@ import (
 
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/series"
 )
@@ -21,7 +21,7 @@ func ExampleRehearse() {
 	}}
 	dispatched := map[string]uint64{"before": 7, "after": 5}
 	report, captures, err := ktest.Rehearse(context.Background(), scenario.Machine{CPUs: 2}, steps,
-		func(name string) (*runtime.Snapshot, error) {
+		func(name string) (*ktsnap.Snapshot, error) {
 			snap, err := examplesched.Fixture{Bss: examplesched.Bss{NrDispatched: dispatched[name]}}.Open()
 			return snap.Binding().Snapshot(), err
 		})

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -362,7 +362,7 @@ func TestSchedulerThatIsThrownOutFailsTheTest(t *testing.T) {
 	found, err = filepath.Glob(filepath.Join(artifacts, "TestVictim-*", "*-scheduler_exit.ktsnap"))
 	require.NoError(t, err)
 	require.Len(t, found, 1)
-	snap, err := runtime.ReadFile(found[0])
+	snap, err := ktsnap.ReadFile(found[0])
 	require.NoError(t, err)
 	require.NotEmpty(t, snap.Maps)
 }
@@ -396,7 +396,7 @@ func TestArtifactsOnAFullDiskCostANoteOnly(t *testing.T) {
 	snapshots, err := filepath.Glob(filepath.Join(dir, "TestVictim-*", "*.ktsnap"))
 	require.NoError(t, err)
 	for _, path := range snapshots {
-		_, err := runtime.ReadFile(path)
+		_, err := ktsnap.ReadFile(path)
 		require.NoError(t, err, "a snapshot is there as a whole or not at all")
 	}
 }

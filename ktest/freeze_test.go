@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -50,7 +50,7 @@ func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
 			requirePages(t, want, mapNamed(t, snap, "zoo_arena"))
 			for name, count := range want.Owned {
 				m := mapNamed(t, snap, name)
-				require.Equal(t, runtime.Complete, m.Status, m.Reason)
+				require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 				require.Equal(t, count, m.N, name)
 				require.Len(t, m.Owners, count, name)
 			}
@@ -73,7 +73,7 @@ func TestCapturedMapsEqualWhatBPFReturns(t *testing.T) {
 			requireFollowed(t, snap, want)
 			requireNamedStack(t, snap, mapNamed(t, snap, "stacks"))
 			bloom := mapNamed(t, snap, "bloom")
-			require.Equal(t, runtime.Unsupported, bloom.Status)
+			require.Equal(t, ktsnap.Unsupported, bloom.Status)
 			require.Contains(t, bloom.Reason, "a bloom filter keeps bits of hashes")
 		})
 	}
@@ -134,23 +134,23 @@ func pipe(t *testing.T) pipeEnds {
 	return pipeEnds{r, w}
 }
 
-func mapByID(t *testing.T, snap *runtime.Snapshot, id uint32) *runtime.Map {
+func mapByID(t *testing.T, snap *ktsnap.Snapshot, id uint32) *ktsnap.Map {
 	t.Helper()
-	i := slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.ID == id })
+	i := slices.IndexFunc(snap.Maps, func(m *ktsnap.Map) bool { return m.ID == id })
 	require.GreaterOrEqual(t, i, 0, "map %d is not captured", id)
 	return snap.Maps[i]
 }
 
-func mapNamed(t *testing.T, snap *runtime.Snapshot, name string) *runtime.Map {
+func mapNamed(t *testing.T, snap *ktsnap.Snapshot, name string) *ktsnap.Map {
 	t.Helper()
-	i := slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.Name == name })
+	i := slices.IndexFunc(snap.Maps, func(m *ktsnap.Map) bool { return m.Name == name })
 	require.GreaterOrEqual(t, i, 0, "map %s is not captured", name)
 	return snap.Maps[i]
 }
 
-func requireSameEntries(t *testing.T, want zooMap, got *runtime.Map) {
+func requireSameEntries(t *testing.T, want zooMap, got *ktsnap.Map) {
 	t.Helper()
-	require.Equal(t, runtime.Complete, got.Status, "%s: %s", want.Name, got.Reason)
+	require.Equal(t, ktsnap.Complete, got.Status, "%s: %s", want.Name, got.Reason)
 	require.Equal(t, want.Name, got.Name)
 	require.Equal(t, len(want.Entries), got.N, want.Name)
 	index := make(map[string]int)
@@ -172,9 +172,9 @@ func requireSameEntries(t *testing.T, want zooMap, got *runtime.Map) {
 	}
 }
 
-func requireTasks(t *testing.T, want zoo, got *runtime.Map) {
+func requireTasks(t *testing.T, want zoo, got *ktsnap.Map) {
 	t.Helper()
-	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	require.Equal(t, ktsnap.Complete, got.Status, got.Reason)
 	require.Equal(t, len(want.Tasks), got.N)
 	for i, o := range got.Owners {
 		require.Equal(t, want.Tasks[o.PID], got.Values[i*got.Stride:][:got.ValueSize], "task %d", o.PID)
@@ -183,9 +183,9 @@ func requireTasks(t *testing.T, want zoo, got *runtime.Map) {
 	}
 }
 
-func requirePages(t *testing.T, want zoo, got *runtime.Map) {
+func requirePages(t *testing.T, want zoo, got *ktsnap.Map) {
 	t.Helper()
-	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	require.Equal(t, ktsnap.Complete, got.Status, got.Reason)
 	pages := make(map[uint64][]byte)
 	for _, e := range got.Extents {
 		for at := 0; at < len(e.Data); at += 4096 {
@@ -195,9 +195,9 @@ func requirePages(t *testing.T, want zoo, got *runtime.Map) {
 	require.Equal(t, want.Pages, pages)
 }
 
-func requireQueued(t *testing.T, name string, want [][]byte, got *runtime.Map) {
+func requireQueued(t *testing.T, name string, want [][]byte, got *ktsnap.Map) {
 	t.Helper()
-	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	require.Equal(t, ktsnap.Complete, got.Status, got.Reason)
 	require.Equal(t, len(want), got.N)
 	want = slices.Clone(want)
 	if name == "stack" {
@@ -208,9 +208,9 @@ func requireQueued(t *testing.T, name string, want [][]byte, got *runtime.Map) {
 	}
 }
 
-func requireRecords(t *testing.T, name string, want []zooRecord, got *runtime.Map) {
+func requireRecords(t *testing.T, name string, want []zooRecord, got *ktsnap.Map) {
 	t.Helper()
-	require.Equal(t, runtime.Complete, got.Status, got.Reason)
+	require.Equal(t, ktsnap.Complete, got.Status, got.Reason)
 	require.Len(t, got.Extents, len(want), name)
 	for i, record := range want {
 		const discarded = 1 << 30
@@ -224,9 +224,9 @@ func requireRecords(t *testing.T, name string, want []zooRecord, got *runtime.Ma
 }
 
 // requireSlots holds what is in the occupied slots against what was put there.
-func requireSlots(t *testing.T, want map[uint32]uint64, got *runtime.Map) {
+func requireSlots(t *testing.T, want map[uint32]uint64, got *ktsnap.Map) {
 	t.Helper()
-	require.Equal(t, runtime.Complete, got.Status, "%s: %s", got.Name, got.Reason)
+	require.Equal(t, ktsnap.Complete, got.Status, "%s: %s", got.Name, got.Reason)
 	occupied := make(map[uint32]uint64)
 	for i := range got.N {
 		slot := uint32(i)
@@ -244,7 +244,7 @@ func requireSlots(t *testing.T, want map[uint32]uint64, got *runtime.Map) {
 
 // requireFollowed looks for where the instructions of a program went: the jump
 // is gone, and the call that follows it has become several.
-func requireFollowed(t *testing.T, snap *runtime.Snapshot, want zoo) {
+func requireFollowed(t *testing.T, snap *ktsnap.Snapshot, want zoo) {
 	t.Helper()
 	if slices.Contains(want.Newer, "insns") {
 		return
@@ -262,13 +262,13 @@ func requireFollowed(t *testing.T, snap *runtime.Snapshot, want zoo) {
 
 // requireNamedStack looks for the program that kept its stack, and the system
 // call that ran it.
-func requireNamedStack(t *testing.T, snap *runtime.Snapshot, m *runtime.Map) {
+func requireNamedStack(t *testing.T, snap *ktsnap.Snapshot, m *ktsnap.Map) {
 	t.Helper()
 	require.Equal(t, 1, m.N)
 	var frames []string
 	for at := 0; at+8 <= m.ValueSize; at += 8 {
 		if addr := binary.LittleEndian.Uint64(m.Values[at:]); addr != 0 {
-			frames = append(frames, snap.Frame(runtime.Address(addr)).String())
+			frames = append(frames, snap.Frame(ktsnap.Address(addr)).String())
 		}
 	}
 	require.Regexp(t, `^bpf_prog_[0-9a-f]{16}_zoo_stack\+0x`, frames[0], "%v", frames)
@@ -296,7 +296,7 @@ func TestManyCapturesOfABusyGuestInARow(t *testing.T) {
 	for range captures {
 		snap := vm.Freeze("again")
 		for _, m := range snap.Maps {
-			require.Equal(t, runtime.Complete, m.Status, "%s: %s", m.Name, m.Reason)
+			require.Equal(t, ktsnap.Complete, m.Status, "%s: %s", m.Name, m.Reason)
 		}
 		require.Positive(t, mapNamed(t, snap, "task_ctxs").N)
 		n, err := snap.Var("nr_dispatched").Uint64()
@@ -365,11 +365,11 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 // captureUntilItFails captures until that fails, which must be soon, and
 // returns the captures before and the error.
-func captureUntilItFails(t *testing.T, vm *ktest.VM) ([]*runtime.Snapshot, error) {
+func captureUntilItFails(t *testing.T, vm *ktest.VM) ([]*ktsnap.Snapshot, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	var snaps []*runtime.Snapshot
+	var snaps []*ktsnap.Snapshot
 	for {
 		snap, err := vm.Capture(ctx, "until it fails")
 		if err != nil {

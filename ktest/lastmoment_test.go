@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -28,7 +28,7 @@ func TestStateBeforeTheEndIsCaptured(t *testing.T) {
 		require.Less(t, early.Elapsed, late.Elapsed)
 		snap, err := early.Read()
 		require.NoError(t, err)
-		require.Equal(t, runtime.Scheduler{State: "enabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for"}, snap.Scheduler)
+		require.Equal(t, ktsnap.Scheduler{State: "enabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for"}, snap.Scheduler)
 	})
 }
 
@@ -45,7 +45,7 @@ func TestStalledTasksAreCapturedBeforeTheKernelTakesThemAway(t *testing.T) {
 		require.NoError(t, err)
 		early, err := vm.Captures().Snapshot(ktest.BeforeExit)
 		require.NoError(t, err)
-		stuck := func(s *runtime.Snapshot) uint64 {
+		stuck := func(s *ktsnap.Snapshot) uint64 {
 			n, err := s.Active().Var("nr_stuck").Uint64()
 			require.NoError(t, err)
 			return n

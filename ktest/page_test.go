@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -108,7 +108,7 @@ func requireCause(t *testing.T, artifacts, temporary string) (output string) {
 	found, err := filepath.Glob(filepath.Join(artifacts, "TestThat*", "*-before_exit.ktsnap"))
 	require.NoError(t, err)
 	require.Len(t, found, 1)
-	snap, err := runtime.ReadFile(found[0])
+	snap, err := ktsnap.ReadFile(found[0])
 	require.NoError(t, err)
 	require.Equal(t, "runnable task stall", snap.Scheduler.Reason)
 	return string(text)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -45,8 +46,8 @@ func TestCadenceCapturesBesideTheTest(t *testing.T) {
 	require.Equal(t, 6, vm.Captures().Len())
 
 	// The captures are what series.Open takes.
-	samples := series.Open(captures, func(s *runtime.Snapshot, _ ...runtime.Option) (*runtime.Snapshot, error) { return s, nil })
-	probes := series.TryOf(samples, func(s *runtime.Snapshot) (uint64, error) { return s.Var("nr_probes").Uint64() })
+	samples := series.Open(captures, func(s *ktsnap.Snapshot, _ ...runtime.Option) (*ktsnap.Snapshot, error) { return s, nil })
+	probes := series.TryOf(samples, func(s *ktsnap.Snapshot) (uint64, error) { return s.Var("nr_probes").Uint64() })
 	series.NonDecreasing(probes).Require(t)
 }
 

@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file names places of a guest of which there is no snapshot yet. They are
@@ -15,7 +16,7 @@ import (
 // for about a millisecond.
 
 // open is the function Open of a package that ktgen has generated.
-type open[S runtime.Bound] = func(*runtime.Snapshot, ...runtime.Option) (S, error)
+type open[S runtime.Bound] = func(*ktsnap.Snapshot, ...runtime.Option) (S, error)
 
 // At is as [Field] the value that read returns a pointer to. It is looked for
 // when the watch begins, so that a test needs no snapshot before:
@@ -24,7 +25,7 @@ type open[S runtime.Bound] = func(*runtime.Snapshot, ...runtime.Option) (S, erro
 func At[S runtime.Bound, T any](open open[S], read func(S) *T) Target {
 	return Target{
 		name: placeName(read),
-		find: func(snap *runtime.Snapshot) (t Target, err error) {
+		find: func(snap *ktsnap.Snapshot) (t Target, err error) {
 			err = reading(open, snap, func(s S) { t = Field(s, read(s)) })
 			return t, err
 		},
@@ -36,7 +37,7 @@ func At[S runtime.Bound, T any](open open[S], read func(S) *T) Target {
 //
 //	vm.Write(ctx, ktest.SetAt(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault }, true))
 func SetAt[S runtime.Bound, T any](open open[S], read func(S) *T, v T) Assignment {
-	return Assignment{find: func(snap *runtime.Snapshot) Assignment {
+	return Assignment{find: func(snap *ktsnap.Snapshot) Assignment {
 		var a Assignment
 		if err := reading(open, snap, func(s S) { a = Set(s, read(s), v) }); err != nil {
 			return Assignment{err: fmt.Errorf("set %s: %w", placeName(read), err)}
@@ -52,7 +53,7 @@ func Writing(assignments ...Assignment) func(context.Context, *VM) error {
 }
 
 // reading opens a snapshot and calls f, whose reads may fail.
-func reading[S runtime.Bound](open open[S], snap *runtime.Snapshot, f func(S)) error {
+func reading[S runtime.Bound](open open[S], snap *ktsnap.Snapshot, f func(S)) error {
 	typed, err := open(snap)
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func (vm *VM) found(ctx context.Context, t Target) (Target, error) {
 
 // foundAll returns assignments whose places are known.
 func (vm *VM) foundAll(ctx context.Context, assignments []Assignment) ([]Assignment, error) {
-	var snap *runtime.Snapshot
+	var snap *ktsnap.Snapshot
 	all := make([]Assignment, len(assignments))
 	for i, a := range assignments {
 		if a.find != nil && snap == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // TestRecoveredPointersLeadToLiveObjects reads every pointer that the analysis
@@ -110,7 +110,7 @@ func recovered(t *testing.T, path string) map[string]string {
 // their targets.
 type proof struct {
 	t      *testing.T
-	snap   *runtime.Snapshot
+	snap   *ktsnap.Snapshot
 	claims map[string]string
 
 	seen               map[at]bool
@@ -145,7 +145,7 @@ func (p *proof) maps() {
 // section walks the variables of an arena, which are in its last pages.
 func (p *proof) section(s *ctype.Shape) {
 	for _, m := range p.snap.Maps {
-		if m.Type != runtime.MapTypeArena || len(m.Extents) == 0 {
+		if m.Type != ktsnap.MapTypeArena || len(m.Extents) == 0 {
 			continue
 		}
 		last := m.Extents[len(m.Extents)-1]
@@ -197,7 +197,7 @@ func (p *proof) pointer(addr uint64, pointer *ctype.Shape, place string) {
 	for i := range p.snap.Kernel {
 		o := &p.snap.Kernel[i]
 		if o.Addr == addr && o.Name == target.Name {
-			require.Equal(p.t, runtime.FaultNone, o.Fault, "%s: %#x: %s", place, addr, o.Reason)
+			require.Equal(p.t, ktsnap.FaultNone, o.Fault, "%s: %#x: %s", place, addr, o.Reason)
 			p.kernel++
 			return
 		}
@@ -220,7 +220,7 @@ func (p *proof) inArena(addr uint64, size int) ([]byte, bool) {
 	for _, m := range p.snap.Maps {
 		for _, e := range m.Extents {
 			high := e.Addr &^ (window - 1)
-			if at := high | addr&(window-1); m.Type == runtime.MapTypeArena && (addr&^(window-1) == high || addr-m.Base < window || addr < window) &&
+			if at := high | addr&(window-1); m.Type == ktsnap.MapTypeArena && (addr&^(window-1) == high || addr-m.Base < window || addr < window) &&
 				at >= e.Addr && at+uint64(size) <= e.Addr+uint64(len(e.Data)) {
 				return e.Data[at-e.Addr:], true
 			}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/capture"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/series"
 )
@@ -21,12 +21,12 @@ import (
 // A capture for which snapshot returns an error is missing, as one that fails is;
 // without snapshot all are. Conditions are asked about the snapshot of the name "".
 // The store is the caller's to close.
-func Rehearse(ctx context.Context, m scenario.Machine, s scenario.Scenario, snapshot func(name string) (*runtime.Snapshot, error)) (*scenario.Report, *capture.Store, error) {
+func Rehearse(ctx context.Context, m scenario.Machine, s scenario.Scenario, snapshot func(name string) (*ktsnap.Snapshot, error)) (*scenario.Report, *capture.Store, error) {
 	r := &rehearsal{store: capture.New(capture.Options{}), snapshot: snapshot}
 	hooks := scenario.Hooks{Passed: r.pass, Begin: r.begin, Phase: r.enter}
 	if snapshot != nil {
 		hooks.Capture = r.capture
-		hooks.Snapshot = func(context.Context) (*runtime.Snapshot, error) { return snapshot("") }
+		hooks.Snapshot = func(context.Context) (*ktsnap.Snapshot, error) { return snapshot("") }
 	}
 	report, err := scenario.NewRehearsal(m, hooks).Run(ctx, s)
 	return report, r.store, err
@@ -35,7 +35,7 @@ func Rehearse(ctx context.Context, m scenario.Machine, s scenario.Scenario, snap
 // rehearsal keeps the captures of a guest that is not there.
 type rehearsal struct {
 	store    *capture.Store
-	snapshot func(name string) (*runtime.Snapshot, error)
+	snapshot func(name string) (*ktsnap.Snapshot, error)
 
 	mu      sync.Mutex
 	elapsed time.Duration

@@ -8,25 +8,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
 func TestARehearsalKeepsWhatIsMadeUp(t *testing.T) {
 	s := scenario.Scenario{Steps: []scenario.Step{
 		{Ops: []scenario.Op{scenario.Capture{Name: "one"}, scenario.Capture{Name: "none"}}, Hold: time.Minute},
-		{Name: "ask", Until: &scenario.Condition{What: "it is there", Within: time.Minute, Snapshot: func(s *runtime.Snapshot) (bool, error) { return s.Name == "asked", nil }}},
+		{Name: "ask", Until: &scenario.Condition{What: "it is there", Within: time.Minute, Snapshot: func(s *ktsnap.Snapshot) (bool, error) { return s.Name == "asked", nil }}},
 		{Ops: []scenario.Op{scenario.Capture{Name: "two"}}},
 	}}
 	nothing := errors.New("nothing to show")
-	report, captures, err := ktest.Rehearse(t.Context(), scenario.Machine{CPUs: 1}, s, func(name string) (*runtime.Snapshot, error) {
+	report, captures, err := ktest.Rehearse(t.Context(), scenario.Machine{CPUs: 1}, s, func(name string) (*ktsnap.Snapshot, error) {
 		if name == "none" {
 			return nil, nothing
 		}
 		if name == "" {
 			name = "asked"
 		}
-		return &runtime.Snapshot{Name: name}, nil
+		return &ktsnap.Snapshot{Name: name}, nil
 	})
 	require.NoError(t, err)
 	defer captures.Close()

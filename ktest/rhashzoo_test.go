@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 const (
@@ -37,7 +37,7 @@ func TestResizableHashIsWholeWhileItIsResized(t *testing.T) {
 	sizes := make(map[int]bool)
 	for i := range 60 {
 		m := mapNamed(t, vm.Freeze(fmt.Sprintf("churn %d", i)), "churn")
-		require.Equal(t, runtime.Complete, m.Status, m.Reason)
+		require.Equal(t, ktsnap.Complete, m.Status, m.Reason)
 		sizes[m.N] = true
 		requireSettled(t, m)
 	}
@@ -46,7 +46,7 @@ func TestResizableHashIsWholeWhileItIsResized(t *testing.T) {
 
 // requireSettled looks for the keys that stay, and for keys that are there
 // twice.
-func requireSettled(t *testing.T, m *runtime.Map) {
+func requireSettled(t *testing.T, m *ktsnap.Map) {
 	t.Helper()
 	values := make(map[uint32]uint32)
 	for i := range m.N {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/series"
 )
@@ -104,7 +104,7 @@ func (vm *VM) warn(err error) {
 }
 
 // glance takes a snapshot that is not kept.
-func (vm *VM) glance(ctx context.Context) (*runtime.Snapshot, error) {
+func (vm *VM) glance(ctx context.Context) (*ktsnap.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, vm.cfg.Timeouts.Capture)
 	defer cancel()
 	snap, err := vm.snapshot(ctx, "condition")

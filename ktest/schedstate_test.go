@@ -7,18 +7,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestSnapshotsSayInWhichStateTheSchedulerWas(t *testing.T) {
 	asObjectAndProgram(t, "error", func(t *testing.T, vm *ktest.VM) {
 		snap, err := vm.Capture(t.Context(), "enabled")
 		require.NoError(t, err)
-		require.Equal(t, runtime.Scheduler{State: "enabled", Name: "fault"}, snap.Scheduler)
+		require.Equal(t, ktsnap.Scheduler{State: "enabled", Name: "fault"}, snap.Scheduler)
 		_, err = vm.Work(bound(t, time.Minute), ktest.Spin, 1)
 		require.NoError(t, err)
 		<-vm.Exited()
-		ended := runtime.Scheduler{State: "disabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for"}
+		ended := ktsnap.Scheduler{State: "disabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for"}
 		snap, err = vm.Capture(t.Context(), "ended")
 		require.NoError(t, err)
 		require.Equal(t, ended, snap.Scheduler)
@@ -32,9 +32,9 @@ func TestSnapshotsSayInWhichStateTheSchedulerWas(t *testing.T) {
 
 func TestSnapshotsOfAGuestWithoutASchedulerSaySo(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{})
-	require.Equal(t, runtime.Scheduler{State: "disabled"}, vm.Freeze("none").Scheduler)
+	require.Equal(t, ktsnap.Scheduler{State: "disabled"}, vm.Freeze("none").Scheduler)
 	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")))
 	_, err := vm.Detach(bound(t, time.Minute))
 	require.NoError(t, err)
-	require.Equal(t, runtime.Scheduler{State: "disabled", Name: "fault", Reason: "unregistered from user space"}, vm.Freeze("detached").Scheduler)
+	require.Equal(t, ktsnap.Scheduler{State: "disabled", Name: "fault", Reason: "unregistered from user space"}, vm.Freeze("detached").Scheduler)
 }

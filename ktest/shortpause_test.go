@@ -20,7 +20,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // There is more in the guest than a short pause has time for: each part says what
@@ -48,14 +48,14 @@ func shortPauses(t *testing.T, vm *ktest.VM, name string) (pauses []time.Duratio
 		snap := vm.Freeze(fmt.Sprintf("short %d", i))
 		pauses = append(pauses, snap.Timing.Paused)
 		m := mapNamed(t, snap, name)
-		if m.Status != runtime.Complete {
+		if m.Status != ktsnap.Complete {
 			reasons = append(reasons, m.Reason)
-			require.Equal(t, runtime.Truncated, m.Status, m.Reason)
+			require.Equal(t, ktsnap.Truncated, m.Status, m.Reason)
 			require.Contains(t, m.Reason, why)
 			require.LessOrEqual(t, m.N, m.Total)
 			require.Len(t, m.Values, m.N*m.Slots*m.Stride)
 		}
-		if snap.KernelStatus != runtime.Complete {
+		if snap.KernelStatus != ktsnap.Complete {
 			reasons = append(reasons, snap.KernelReason)
 			require.Contains(t, snap.KernelReason, why)
 			require.Contains(t, snap.KernelReason, fmt.Sprintf("%d objects by then", len(snap.Kernel)))

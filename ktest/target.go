@@ -7,6 +7,7 @@ import (
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file says what can be watched.
@@ -20,14 +21,14 @@ type Target struct {
 
 	shift, bits int // a bitfield's place in the watched bytes; bits is 0 for all others
 
-	of *runtime.Map // that the place is in; nil if it is in none
+	of *ktsnap.Map // that the place is in; nil if it is in none
 
 	symbol string // of the kernel, which has addr
 	percpu bool
 	cpu    int
 	err    error
 
-	find func(*runtime.Snapshot) (Target, error) // makes one with an address; nil if it has one
+	find func(*ktsnap.Snapshot) (Target, error) // makes one with an address; nil if it has one
 }
 
 func (t Target) String() string { return t.name }
@@ -43,7 +44,7 @@ func Field[T any](snap runtime.Bound, p *T) Target {
 	return place(runtime.LocationOf(snap, p))
 }
 
-func place(p runtime.Location) Target {
+func place(p ktsnap.Location) Target {
 	t := Target{name: p.Path, addr: p.Addr, size: p.Size, of: p.Map}
 	if p.Bits == 0 {
 		if t.size > 8 || t.size&(t.size-1) != 0 {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/freeze"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -82,7 +82,7 @@ type Fire struct {
 
 	// Snapshot is of the instant just after the write; nil without
 	// WatchOptions.Capture, or if it failed (CaptureErr).
-	Snapshot   *runtime.Snapshot
+	Snapshot   *ktsnap.Snapshot
 	CaptureErr error
 }
 
@@ -288,7 +288,7 @@ func (w *Watch) perform(ctx context.Context, fire Fire) {
 }
 
 // keepWatched adds the capture of a fire to the store.
-func (vm *VM) keepWatched(name string, snap *runtime.Snapshot, err error) {
+func (vm *VM) keepWatched(name string, snap *ktsnap.Snapshot, err error) {
 	c := series.Capture{Moment: series.Moment{Name: name, Trigger: series.Watch}, Snapshot: snap, NoSnapshot: err}
 	c.Elapsed, c.Phase = vm.clock.stood(snap)
 	_ = vm.captures.Add(c) // a name that may not be used twice, or the end of the test

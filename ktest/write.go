@@ -9,6 +9,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Assignment is a value that [VM.Write] gives to a place of the guest.
@@ -16,7 +17,7 @@ type Assignment struct {
 	write freeze.Write
 	err   error // why it cannot be given
 
-	find func(*runtime.Snapshot) Assignment // makes one whose place is known; nil if it is
+	find func(*ktsnap.Snapshot) Assignment // makes one whose place is known; nil if it is
 }
 
 // Set makes the value that p points to, which was read through snap, v:
@@ -33,12 +34,12 @@ func Set[T any](snap runtime.Bound, p *T, v T) Assignment {
 
 // SetValue makes an integer, enum, bool or pointer that was found by its path
 // number.
-func SetValue(v runtime.Value, number uint64) Assignment {
+func SetValue(v ktsnap.Value, number uint64) Assignment {
 	place, value, mask, err := runtime.AssignInt(v, number)
 	return assignment(place, value, mask, err)
 }
 
-func assignment(place runtime.Location, value, mask []byte, err error) Assignment {
+func assignment(place ktsnap.Location, value, mask []byte, err error) Assignment {
 	return Assignment{
 		write: freeze.Write{Path: place.Path, Map: place.Map, Addr: place.Addr, Bytes: value, Mask: mask},
 		err:   err,
@@ -78,7 +79,7 @@ func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 // value of the array map whose name ends in suffix, such as ".bss", or is suffix.
 // It is for code without generated types; see [Set] and [SetValue].
 //
-// The error is a [*runtime.MapNotFound], a [*runtime.AmbiguousMap], or one of
+// The error is a [*ktsnap.MapNotFound], a [*ktsnap.AmbiguousMap], or one of
 // [VM.Write].
 func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number uint64) error {
 	doing := fmt.Sprintf("write %d bytes at offset %d of map *%s", size, offset, suffix)
@@ -97,7 +98,7 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if m.Type != runtime.MapTypeArray || m.Base == 0 {
+	if m.Type != ktsnap.MapTypeArray || m.Base == 0 {
 		return fmt.Errorf("%s: %s is a map of type %v, and not an array in one piece: use ktest.Set or ktest.SetValue", doing, m.Name, m.Type)
 	}
 	if offset < 0 || offset > m.ValueSize-size {
@@ -113,8 +114,8 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 
 // bySuffix returns the only map whose name ends in suffix; of several the one that
 // has no other name, or the only one of the active scheduler's.
-func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
-	var found []*runtime.Map
+func bySuffix(snap *ktsnap.Snapshot, suffix string) (*ktsnap.Map, error) {
+	var found []*ktsnap.Map
 	var names []string
 	for _, m := range snap.Maps {
 		names = append(names, m.Name)
@@ -124,16 +125,16 @@ func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, &runtime.MapNotFound{Requested: "*" + suffix, Available: names}
+		return nil, &ktsnap.MapNotFound{Requested: "*" + suffix, Available: names}
 	case 1:
 		return found[0], nil
 	}
-	whole := slices.DeleteFunc(slices.Clone(found), func(m *runtime.Map) bool { return m.Name != suffix })
+	whole := slices.DeleteFunc(slices.Clone(found), func(m *ktsnap.Map) bool { return m.Name != suffix })
 	if len(whole) == 1 {
 		return whole[0], nil
 	}
 	active := snap.Active()
-	own := slices.DeleteFunc(slices.Clone(found), func(m *runtime.Map) bool { return active.Map(m.Name).Map() != m })
+	own := slices.DeleteFunc(slices.Clone(found), func(m *ktsnap.Map) bool { return active.Map(m.Name).Map() != m })
 	if len(own) == 1 {
 		return own[0], nil
 	}
@@ -142,7 +143,7 @@ func bySuffix(snap *runtime.Snapshot, suffix string) (*runtime.Map, error) {
 
 // suffixError is an AmbiguousMap whose way out is one that Poke has.
 type suffixError struct {
-	*runtime.AmbiguousMap
+	*ktsnap.AmbiguousMap
 	do string
 }
 
@@ -156,8 +157,8 @@ func (e *suffixError) Error() string {
 	return fmt.Sprintf("%d maps answer to %q: %s: %s", len(they), e.Requested, strings.Join(they, ", "), e.do)
 }
 
-func ambiguousSuffix(suffix string, found []*runtime.Map) error {
-	e := &suffixError{&runtime.AmbiguousMap{Requested: "*" + suffix}, "say more of the name"}
+func ambiguousSuffix(suffix string, found []*ktsnap.Map) error {
+	e := &suffixError{&ktsnap.AmbiguousMap{Requested: "*" + suffix}, "say more of the name"}
 	for _, m := range found {
 		if slices.Contains(e.Names, m.Name) {
 			e.do = "names do not tell them apart: take a snapshot and use ktest.SetValue with MapByID(id).At(0).Get(path)"

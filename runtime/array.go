@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"iter"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Array reads a BPF array map, one CPU's part of a per-CPU array, or a large
@@ -38,12 +40,12 @@ func (b *Binding) readable(i int) *boundMap {
 // Len returns the number of entries.
 func (a Array[V]) Len() int {
 	a.whole("Len")
-	return a.s.n
+	return a.s.N
 }
 
 // At returns entry i. The same entry is always the same pointer.
 func (a Array[V]) At(i int) *V {
-	if i < 0 || i >= a.s.n {
+	if i < 0 || i >= a.s.N {
 		a.s.failIndex("At", i, a.slot)
 		return nil
 	}
@@ -51,10 +53,10 @@ func (a Array[V]) At(i int) *V {
 }
 
 func (s *source) failIndex(op string, i, slot int) {
-	if s.status.Status != Complete && s.status.Total > i && i >= 0 {
+	if s.Status.Status != ktsnap.Complete && s.Status.Total > i && i >= 0 {
 		s.require(op)
 	}
-	s.b.fail(&Error{Op: op, Path: s.path(i, slot), Err: &IndexOutOfRange{Map: s.name, Index: i, Len: s.n}})
+	s.b.fail(&ktsnap.Error{Op: op, Path: s.Path(i, slot), Err: &ktsnap.IndexOutOfRange{Map: s.Name, Index: i, Len: s.N}})
 }
 
 // All ranges over the entries, as values: unlike At it keeps none of them.
@@ -75,7 +77,7 @@ func (a Array[V]) scan(op string, f func(i int, v *V) bool) {
 			r.interrupted()
 		}
 	}()
-	for i := range a.s.n {
+	for i := range a.s.N {
 		if !f(i, r.read(i, a.slot)) {
 			break
 		}
@@ -95,7 +97,7 @@ func (a Array[V]) Find(match func(*V) bool) *V {
 	})
 	if found < 0 {
 		a.whole("Find")
-		a.s.fail("Find", a.s.noMatch("Find", a.slot))
+		a.s.fail("Find", a.s.NoMatch("Find", a.slot))
 		return nil
 	}
 	return load(a.s, "Find", found, a.slot, a.decode)
@@ -124,7 +126,7 @@ func (a Array[V]) MaxBy(key func(*V) uint64) *V {
 		return true
 	})
 	if best < 0 {
-		a.s.fail("MaxBy", a.s.noMatch("MaxBy", a.slot))
+		a.s.fail("MaxBy", a.s.NoMatch("MaxBy", a.slot))
 		return nil
 	}
 	return load(a.s, "MaxBy", best, a.slot, a.decode)

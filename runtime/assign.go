@@ -7,20 +7,21 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // LocationOf returns the place of the value that p points to: a value that was
 // read through snap, or a field of one. It fails as [Addr] does, and if the
 // snapshot does not say where the value was.
-func LocationOf(snap Bound, p any) Location {
+func LocationOf(snap Bound, p any) ktsnap.Location {
 	b := snap.Binding()
 	w := b.locate("LocationOf", p)
 	path := w.path()
 	addr := w.addr()
 	if addr == 0 {
-		b.fail(&Error{Op: "LocationOf", Path: path, Err: &NoLocation{}})
+		b.fail(&ktsnap.Error{Op: "LocationOf", Path: path, Err: &ktsnap.NoLocation{}})
 	}
-	at := b.memory().location(addr)
+	at := b.memory().Location(addr)
 	at.Path, at.Size, at.Shape = path, w.size, w.have
 	if m := w.member; m != nil {
 		at.Bits, at.BitOffset = int(m.Bits), int(m.BitOffset)
@@ -44,7 +45,7 @@ func (e *AssignError) Unwrap() error { return e.Err }
 // nil for all others. It fails as [LocationOf] does. The error is an [*AssignError]
 // if v does not fit, holds pointers, or is a struct that the guest lays out
 // differently than the generated code.
-func Assign[T any](snap Bound, p *T, v T) (place Location, value, mask []byte, err error) {
+func Assign[T any](snap Bound, p *T, v T) (place ktsnap.Location, value, mask []byte, err error) {
 	place = LocationOf(snap, p)
 	w := snap.Binding().locate("Assign", p)
 	if !w.sameLayout() {
@@ -89,8 +90,8 @@ func leaves(s *ctype.Shape) []string {
 
 // AssignInt is Assign for a value that was found by its path: an integer, enum,
 // bool or pointer in the guest. The error may be that of the path, too.
-func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err error) {
-	if place, err = v.integerLocation(); err != nil {
+func AssignInt(v ktsnap.Value, number uint64) (place ktsnap.Location, value, mask []byte, err error) {
+	if place, err = v.IntegerLocation(); err != nil {
 		return place, nil, nil, err
 	}
 	value, mask, err = encodeAt(&place, reflect.ValueOf(number))
@@ -99,7 +100,7 @@ func AssignInt(v Value, number uint64) (place Location, value, mask []byte, err 
 
 // encodeAt returns the bytes that make the value at a place v, and the mask of a
 // bitfield.
-func encodeAt(p *Location, v reflect.Value) (value, mask []byte, err error) {
+func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err error) {
 	if hasPointer(v.Type(), ctype.MaxNesting) {
 		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
 	}

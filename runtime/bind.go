@@ -11,6 +11,7 @@ import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Binding is a snapshot that is read through generated code: the maps of one
@@ -18,7 +19,7 @@ import (
 // Snap of a generated package holds one. Any number of goroutines may read
 // through it.
 type Binding struct {
-	snapshot  *Snapshot
+	snapshot  *ktsnap.Snapshot
 	layout    *Layout
 	shapes    *shapes
 	options   options
@@ -70,7 +71,7 @@ func MapIDs(ids ...uint32) Option { return func(o *options) { o.mapIDs = ids } }
 // Bind binds the layout to a snapshot on behalf of a test. If they do not fit,
 // or if a later read fails, the test ends with a message that names the line
 // that read.
-func (l *Layout) Bind(tb TB, s *Snapshot, opts ...Option) *Binding {
+func (l *Layout) Bind(tb TB, s *ktsnap.Snapshot, opts ...Option) *Binding {
 	b, err := l.bind(s, opts)
 	b.tb = tb
 	b.generated = generatedFile(2)
@@ -89,9 +90,9 @@ func generatedFile(skip int) string {
 }
 
 // Open binds the layout to a snapshot outside of tests. It returns an
-// [*Error] if they do not fit; later reads that fail panic with one, see
+// [*ktsnap.Error] if they do not fit; later reads that fail panic with one, see
 // [Try].
-func (l *Layout) Open(s *Snapshot, opts ...Option) (*Binding, error) {
+func (l *Layout) Open(s *ktsnap.Snapshot, opts ...Option) (*Binding, error) {
 	b, err := l.bind(s, opts)
 	if err != nil {
 		return nil, err
@@ -99,19 +100,19 @@ func (l *Layout) Open(s *Snapshot, opts ...Option) (*Binding, error) {
 	return b, nil
 }
 
-func (b *Binding) memory() *memory { return b.snapshot.memory() }
+func (b *Binding) memory() *ktsnap.Memory { return b.snapshot.Memory() }
 
 // Snapshot returns what is read.
-func (b *Binding) Snapshot() *Snapshot { return b.snapshot }
+func (b *Binding) Snapshot() *ktsnap.Snapshot { return b.snapshot }
 
-func (l *Layout) bind(s *Snapshot, opts []Option) (*Binding, *Error) {
+func (l *Layout) bind(s *ktsnap.Snapshot, opts []Option) (*Binding, *ktsnap.Error) {
 	b := &Binding{snapshot: s, layout: l, memo: make(map[objectKey]*object)}
 	b.options.maxObjects = defaultMaxObjects
 	for _, o := range opts {
 		o(&b.options)
 	}
 	if err := b.bind(); err != nil {
-		return b, &Error{Op: "Bind", Path: l.Package, Err: err}
+		return b, &ktsnap.Error{Op: "Bind", Path: l.Package, Err: err}
 	}
 	return b, nil
 }
@@ -146,7 +147,7 @@ func (b *Binding) checkFound() error {
 	if len(b.maps) == 0 && len(b.sections) == 0 {
 		return nil // types only, of whichever program
 	}
-	var ambiguous *AmbiguousMap
+	var ambiguous *ktsnap.AmbiguousMap
 	for _, m := range b.maps {
 		if m.m != nil {
 			return nil
@@ -248,7 +249,7 @@ func (b *Binding) bindByName(c *convert.Comparison, t int) {
 		b.bindType(c, t, want)
 		return
 	}
-	b.types[t].why = notDefined
+	b.types[t].why = ktsnap.NotDefined
 }
 
 // bindDefinition binds a struct or union to what the guest's programs define by
@@ -258,13 +259,13 @@ func (b *Binding) bindDefinition(c *convert.Comparison, t int, want *ctype.Shape
 		b.bindType(c, t, b.allocation(want, payload))
 		return
 	}
-	have, err := b.snapshot.definition(want)
-	var notBound *NotBound
+	have, err := b.snapshot.Definition(want)
+	var notBound *ktsnap.NotBound
 	switch {
 	case errors.As(err, &notBound):
 		b.types[t].why = notBound.Reason
 	case have.Kind != want.Kind:
-		b.types[t].why = notDefined
+		b.types[t].why = ktsnap.NotDefined
 	default:
 		b.bindType(c, t, have)
 	}
@@ -283,7 +284,7 @@ func payloadOf(s *ctype.Shape) string {
 // than what the payload's type is, if that.
 func (b *Binding) allocation(want *ctype.Shape, payload ctype.Member) *ctype.Shape {
 	name := payload.Type.Stripped().Name
-	have, err := b.snapshot.definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name})
+	have, err := b.snapshot.Definition(&ctype.Shape{Kind: ctype.KindFwd, Name: name})
 	if err != nil {
 		return want
 	}
@@ -306,8 +307,8 @@ func isScalar(s *ctype.Shape) bool {
 // find returns the captured map that fits, and an error if there is none or
 // more than one. Names that the kernel has cut short can be those of several maps
 // of one object; likely decides between those.
-func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) {
-	var candidates []*Map
+func (b *Binding) find(name string, fits, likely func(*ktsnap.Map) bool) (*ktsnap.Map, error) {
+	var candidates []*ktsnap.Map
 	var names []string
 	for _, m := range b.snapshot.Maps {
 		if len(b.options.mapIDs) > 0 && !slices.Contains(b.options.mapIDs, m.ID) {
@@ -319,10 +320,10 @@ func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) 
 		}
 	}
 	if len(candidates) == 0 {
-		return nil, &MapNotFound{Requested: name, Available: names}
+		return nil, &ktsnap.MapNotFound{Requested: name, Available: names}
 	}
 	if len(candidates) > 1 {
-		candidates = preferred(candidates, func(m *Map) bool { return m.Name == name })
+		candidates = preferred(candidates, func(m *ktsnap.Map) bool { return m.Name == name })
 	}
 	if len(candidates) > 1 {
 		candidates = preferred(candidates, likely)
@@ -330,12 +331,12 @@ func (b *Binding) find(name string, fits, likely func(*Map) bool) (*Map, error) 
 	if len(candidates) == 1 {
 		return candidates[0], nil
 	}
-	return nil, ambiguousMap(name, candidates)
+	return nil, ktsnap.Ambiguous(name, candidates)
 }
 
 // preferred returns the likely ones of maps, or all of them if none is.
-func preferred(maps []*Map, likely func(*Map) bool) []*Map {
-	var chosen []*Map
+func preferred(maps []*ktsnap.Map, likely func(*ktsnap.Map) bool) []*ktsnap.Map {
+	var chosen []*ktsnap.Map
 	for _, m := range maps {
 		if likely(m) {
 			chosen = append(chosen, m)

@@ -5,13 +5,14 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // boundMap is a map of the layout in the snapshot.
 type boundMap struct {
 	source
-	m       *Map  // nil if it is not there
-	err     error // why it cannot be read; nil if it can
+	m       *ktsnap.Map // nil if it is not there
+	err     error       // why it cannot be read; nil if it can
 	key     *convert.Plan
 	keySize int // bytes
 	index   lazyIndex
@@ -20,21 +21,21 @@ type boundMap struct {
 // bindMap finds map i of the layout and compares its types.
 func (b *Binding) bindMap(c *convert.Comparison, i int) *boundMap {
 	l := &b.layout.Maps[i]
-	bound := &boundMap{source: source{b: b, columns: columns{name: l.Name}, number: i + 1, typ: -1}}
+	bound := &boundMap{source: source{b: b, Columns: ktsnap.Columns{Name: l.Name}, number: i + 1, typ: -1}}
 	if l.Inner {
-		bound.err = &MapNotFound{Requested: l.Name}
+		bound.err = &ktsnap.MapNotFound{Requested: l.Name}
 		return bound
 	}
-	if l.Type == MapTypeStructOps && l.Value != "" {
+	if l.Type == ktsnap.MapTypeStructOps && l.Value != "" {
 		b.types[b.shapes.index[l.Value]].why = kernelsOwn
 	}
 	bound.m, bound.err = b.find(l.Name,
-		func(m *Map) bool { return l.fits(m) },
-		func(m *Map) bool { return b.resembles(m, i) })
+		func(m *ktsnap.Map) bool { return l.fits(m) },
+		func(m *ktsnap.Map) bool { return b.resembles(m, i) })
 	if bound.m == nil {
 		return bound
 	}
-	if bound.m.Type.family() != l.Type.family() {
+	if bound.m.Type.Family() != l.Type.Family() {
 		c.Differ("map "+l.Name, l.Type.String(), bound.m.Type.String())
 		return bound
 	}
@@ -44,18 +45,18 @@ func (b *Binding) bindMap(c *convert.Comparison, i int) *boundMap {
 
 // fits tells whether a map can be the one of the layout by its name. One that the
 // kernel has cut short can be another's, and says nothing of a map of another type.
-func (l *MapLayout) fits(m *Map) bool {
+func (l *MapLayout) fits(m *ktsnap.Map) bool {
 	if m.Name == l.Name {
 		return true
 	}
-	return m.Name == kernelName(l.Name) && m.Type.family() == l.Type.family()
+	return m.Name == ktsnap.KernelName(l.Name) && m.Type.Family() == l.Type.Family()
 }
 
 // resembles tells whether a map has the type of map i of the layout, and a
 // value of the same name and size.
-func (b *Binding) resembles(m *Map, i int) bool {
+func (b *Binding) resembles(m *ktsnap.Map, i int) bool {
 	l := &b.layout.Maps[i]
-	if m.Type.family() != l.Type.family() {
+	if m.Type.Family() != l.Type.Family() {
 		return false
 	}
 	if l.Value == "" || m.Value == nil {
@@ -68,22 +69,22 @@ func (b *Binding) resembles(m *Map, i int) bool {
 // take takes over the captured map's columns.
 func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) error {
 	captured := m.m
-	m.status = Incomplete{Map: l.Name, Status: captured.Status, Held: captured.N, Total: captured.Total, Reason: captured.Reason}
-	if captured.Status == Unsupported || captured.Status == Failed && captured.N == 0 {
-		incomplete := m.status
+	m.Status = ktsnap.Incomplete{Map: l.Name, Status: captured.Status, Held: captured.N, Total: captured.Total, Reason: captured.Reason}
+	if captured.Status == ktsnap.Unsupported || captured.Status == ktsnap.Failed && captured.N == 0 {
+		incomplete := m.Status
 		return &incomplete
 	}
-	if captured.Type.isRing() {
+	if captured.Type.IsRing() {
 		return m.takeRecords(l)
 	}
 	if l.Value == "" && captured.N == 0 {
-		m.slots = max(captured.Slots, 1)
+		m.Slots = max(captured.Slots, 1)
 		return nil
 	}
-	if err := captured.check(); err != nil {
+	if err := captured.Check(); err != nil {
 		return err
 	}
-	m.columns.take(captured)
+	m.Columns.Take(captured)
 	if err := m.bindKey(c, l, key); err != nil {
 		return err
 	}
@@ -93,42 +94,42 @@ func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) e
 // takeRecords takes over the records of a ring buffer. Their type is bound by
 // its name: the kernel keeps none for the map.
 func (m *boundMap) takeRecords(l *MapLayout) error {
-	records := m.b.snapshot.records(m.m)
-	m.hold(records)
+	records := m.b.snapshot.Records(m.m)
+	m.Hold(records)
 	if l.Value != "" {
 		m.typ = m.b.shapes.index[l.Value]
 	}
-	return records.err
+	return records.Err
 }
 
 // bindKey compares the keys of a hash map or trie. The keys of arrays are the numbers
 // of their entries, and storage maps have owners instead.
 func (m *boundMap) bindKey(c *convert.Comparison, l *MapLayout, want *ctype.Shape) error {
 	captured := m.m
-	switch captured.Type.family() {
-	case MapTypeTaskStorage, MapTypeCgroupStorage, MapTypeInodeStorage, MapTypeSkStorage:
-		if len(captured.Owners) < m.n {
-			return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.name, len(captured.Owners), m.n)
+	switch captured.Type.Family() {
+	case ktsnap.MapTypeTaskStorage, ktsnap.MapTypeCgroupStorage, ktsnap.MapTypeInodeStorage, ktsnap.MapTypeSkStorage:
+		if len(captured.Owners) < m.N {
+			return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.Name, len(captured.Owners), m.N)
 		}
 		return nil
-	case MapTypeHash, MapTypePerCPUHash, MapTypeHashOfMaps, MapTypeLPMTrie, MapTypeStackTrace:
+	case ktsnap.MapTypeHash, ktsnap.MapTypePerCPUHash, ktsnap.MapTypeHashOfMaps, ktsnap.MapTypeLPMTrie, ktsnap.MapTypeStackTrace:
 	default:
 		return nil
 	}
-	if m.keySize = captured.KeySize; len(captured.Keys) < m.n*m.keySize {
-		return fmt.Errorf("the snapshot is damaged: map %s has entries without keys", m.name)
+	if m.keySize = captured.KeySize; len(captured.Keys) < m.N*m.keySize {
+		return fmt.Errorf("the snapshot is damaged: map %s has entries without keys", m.Name)
 	}
 	if want == nil {
 		return nil
 	}
 	have := captured.Key
-	if have == nil && (l.Inner || captured.Type.untypedKeys()) && want.Size == m.keySize {
+	if have == nil && (l.Inner || captured.Type.UntypedKeys()) && want.Size == m.keySize {
 		have = want
 	}
 	if have == nil {
-		return &NoShape{Map: m.name, Side: "key"}
+		return &ktsnap.NoShape{Map: m.Name, Side: "key"}
 	}
-	m.key, _ = c.Plan("key of "+m.name, want, have)
+	m.key, _ = c.Plan("key of "+m.Name, want, have)
 	if have.Size > m.keySize {
 		return fmt.Errorf("its keys have %d bytes, and their type %d", m.keySize, have.Size)
 	}
@@ -141,13 +142,13 @@ func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {
 		return nil
 	}
 	have, own := captured.Value, m.b.shapes.types[m.b.shapes.index[l.Value]]
-	if have == nil && (l.Inner || captured.Type.untypedValues()) && own.Size == captured.ValueSize {
+	if have == nil && (l.Inner || captured.Type.UntypedValues()) && own.Size == captured.ValueSize {
 		have = own
 	}
 	if have == nil {
-		return &NoShape{Map: l.Name, Side: "value"}
+		return &ktsnap.NoShape{Map: l.Name, Side: "value"}
 	}
-	if captured.Type == MapTypeStructOps {
+	if captured.Type == ktsnap.MapTypeStructOps {
 		return m.bindStructOps(c.BigEndian, l)
 	}
 	m.typ, m.shape = m.b.shapes.index[l.Value], have

@@ -90,7 +90,7 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 		return nil
 	}
 	b, bound := d.b, &d.b.types[typ]
-	addr = b.memory().canonical(addr)
+	addr = b.memory().Canonical(addr)
 	key := objectKey{addr: addr, typ: typ}
 	if !d.locked {
 		if known := b.known(key); known != nil {
@@ -101,8 +101,8 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	if known := b.memo[key]; known != nil {
 		return known.value.(*T)
 	}
-	raw, captured := b.memory().value(addr, bound.shape)
-	if !captured || b.snapshot.outgrown(addr, bound.shape) != nil {
+	raw, captured := b.memory().Value(addr, bound.shape)
+	if !captured || b.snapshot.Outgrown(addr, bound.shape) != nil {
 		return nil
 	}
 	slot := slotFor[T](b, key, bound.shape.Size)

@@ -1,6 +1,6 @@
-// Package runtime holds what was captured from a guest and reads typed values
-// out of it. It knows bytes and shapes; it knows neither virtual machines nor
-// ELF nor BTF, and imports only the standard library.
+// Package runtime reads typed values out of snapshots, for generated code. It knows
+// bytes and shapes; it knows neither virtual machines nor ELF nor BTF, and imports only
+// the standard library.
 //
 // A [Snapshot] is raw: columns of bytes for each map, and the shapes of what is
 // in them. Generated code reads it. It brings a [Layout], the shapes it was
@@ -27,15 +27,12 @@
 // keeps them as integers. Those that the maps lead to are in the snapshot, with
 // the layout of the guest's kernel; [Ptr.Deref] reads them.
 //
-// Tools, and code without generated types, read by name and path:
-// [Snapshot.Map] and [Snapshot.Var] find maps and global variables,
-// [Value.Get] goes along a path, and methods such as [Value.Uint64] read what is
-// there. Errors stick along such a chain and are returned at its end. Both ways
-// read the same bytes by the same shapes; READING.md lists what the second
-// promises, with the test of each promise.
+// Tools, and code without generated types, read by name and path: see package
+// [ktsnap], which has snapshots themselves. Both ways read the same bytes by the same
+// shapes.
 //
 // A read through generated code that fails ends the test that the snapshot is
 // bound to, with a message that names the line of the read. Without a test it
-// panics with an [*Error], which [Try] returns. What is wrong is one of this
-// package's error types.
+// panics with an [*Error], which [Try] returns. What is wrong is one of the error types
+// of this package and of [ktsnap].
 package runtime

@@ -7,6 +7,8 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // TB is what reading needs of a test: [testing.T], [testing.B] and
@@ -19,7 +21,7 @@ type TB interface {
 
 // fail reports err to the test that b is bound to, which ends there, or panics
 // with err if there is none; see [Try].
-func (b *Binding) fail(err *Error) {
+func (b *Binding) fail(err *ktsnap.Error) {
 	if b.tb == nil {
 		panic(err)
 	}
@@ -65,11 +67,11 @@ func (b *Binding) internal(frame goruntime.Frame) bool {
 var readers = []string{"github.com/ktgen/ktgen/runtime.", "github.com/ktgen/ktgen/ktest."}
 
 // Try calls f and returns the error that a read in it failed with: reads of a
-// snapshot that is bound to no test panic with [*Error]. Other panics pass.
+// snapshot that is bound to no test panic with [*ktsnap.Error]. Other panics pass.
 func Try(f func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			failed, ok := r.(*Error)
+			failed, ok := r.(*ktsnap.Error)
 			if !ok {
 				panic(r)
 			}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // FixtureError is a value that a fixture cannot hold, as the guest's type has
@@ -32,14 +33,14 @@ func (e *FixtureError) Unwrap() error { return e.Err }
 //	per-CPU arrays   [][]V by CPU
 //	hash maps        map[K]*V, tries map[netip.Prefix]*V
 //	per-CPU hashes   map[K][]V by CPU
-//	storage          map[Owner]*V
+//	storage          map[ktsnap.Owner]*V
 //	ring buffers     []V or [][]byte
 //	struct_ops       *V
 //
 // Pointers of values can lead to entries of maps, or to any other value; then
 // it is put into the arena, as the objects of lists and trees are. cpus is the number of CPUs; if it is 0 it is what
 // the values need. An error is a [*FixtureError].
-func (l *Layout) Fixture(cpus int, sections, maps []any) (*Snapshot, error) {
+func (l *Layout) Fixture(cpus int, sections, maps []any) (*ktsnap.Snapshot, error) {
 	parsed, err := l.load()
 	if err != nil {
 		return nil, err
@@ -47,14 +48,14 @@ func (l *Layout) Fixture(cpus int, sections, maps []any) (*Snapshot, error) {
 	f := &fixture{
 		layout: l, shapes: parsed, cpus: cpus,
 		encoder: encoder{placed: make(map[placeKey]uint64), types: parsed.types},
-		program: &Program{BTFID: 1, Name: l.Object, Shapes: slices.Concat(parsed.types, parsed.sections)},
+		program: &ktsnap.Program{BTFID: 1, Name: l.Object, Shapes: slices.Concat(parsed.types, parsed.sections)},
 		next:    fixtureAddr,
 	}
 	return f.snapshot(sections, maps)
 }
 
 // FixtureFor is [Layout.Fixture] on behalf of a test, which ends if that fails.
-func (l *Layout) FixtureFor(tb TB, cpus int, sections, maps []any) *Snapshot {
+func (l *Layout) FixtureFor(tb TB, cpus int, sections, maps []any) *ktsnap.Snapshot {
 	s, err := l.Fixture(cpus, sections, maps)
 	if err != nil {
 		report(tb, (&Binding{generated: generatedFile(2)}).caller(), err.Error())
@@ -70,7 +71,7 @@ type fixture struct {
 	encoder
 	layout  *Layout
 	shapes  *shapes
-	program *Program
+	program *ktsnap.Program
 	cpus    int
 	next    uint64 // address of the next map's values
 	tables  []*table
@@ -79,7 +80,7 @@ type fixture struct {
 
 // table is a map of a fixture, and the values that go into it.
 type table struct {
-	*Map
+	*ktsnap.Map
 	rows []row
 }
 
@@ -90,10 +91,10 @@ type row struct {
 	path  string
 }
 
-func (f *fixture) snapshot(sections, maps []any) (*Snapshot, error) {
+func (f *fixture) snapshot(sections, maps []any) (*ktsnap.Snapshot, error) {
 	f.cpus = max(f.cpus, 1)
 	for i, given := range maps {
-		if i < len(f.layout.Maps) && !f.layout.Maps[i].Type.isRing() {
+		if i < len(f.layout.Maps) && !f.layout.Maps[i].Type.IsRing() {
 			f.cpus = max(f.cpus, cpusOf(given))
 		}
 	}
@@ -149,33 +150,33 @@ func cpusOf(given any) (n int) {
 	return n
 }
 
-func (f *fixture) assemble() *Snapshot {
-	s := &Snapshot{
+func (f *fixture) assemble() *ktsnap.Snapshot {
+	s := &ktsnap.Snapshot{
 		Name:     "fixture",
-		Guest:    Guest{Release: "fixture", Arch: "amd64", PageSize: 4096, CPUs: f.cpus},
-		Programs: []*Program{f.program},
+		Guest:    ktsnap.Guest{Release: "fixture", Arch: "amd64", PageSize: 4096, CPUs: f.cpus},
+		Programs: []*ktsnap.Program{f.program},
 	}
 	for cpu := range f.cpus {
 		s.Guest.Online = append(s.Guest.Online, cpu)
 	}
 	heap := len(f.heap) > 0
 	for _, t := range f.tables {
-		if heap && t.Type == MapTypeArena {
-			t.Base, t.Extents, heap = 0, []Extent{{Addr: heapAddr, Data: f.heap}}, false
+		if heap && t.Type == ktsnap.MapTypeArena {
+			t.Base, t.Extents, heap = 0, []ktsnap.Extent{{Addr: heapAddr, Data: f.heap}}, false
 		}
 		s.Maps = append(s.Maps, t.Map)
 	}
 	if heap {
-		s.Maps = append(s.Maps, &Map{
-			ID: uint32(len(s.Maps) + 1), Name: "fixture", Type: MapTypeArena, Slots: 1,
-			Extents: []Extent{{Addr: heapAddr, Data: f.heap}},
+		s.Maps = append(s.Maps, &ktsnap.Map{
+			ID: uint32(len(s.Maps) + 1), Name: "fixture", Type: ktsnap.MapTypeArena, Slots: 1,
+			Extents: []ktsnap.Extent{{Addr: heapAddr, Data: f.heap}},
 		})
 	}
 	return s
 }
 
 // add adds a map with n entries, and reserves addresses for its values.
-func (f *fixture) add(m *Map, n int) *table {
+func (f *fixture) add(m *ktsnap.Map, n int) *table {
 	m.ID, m.Program = uint32(len(f.tables)+1), f.program
 	m.N, m.Total, m.MaxEntries, m.Slots = n, n, max(n, 1), max(m.Slots, 1)
 	m.Stride = (m.ValueSize + 7) &^ 7
@@ -204,7 +205,7 @@ func (f *fixture) addSection(i int, given any) {
 			f.program.Shapes[len(f.shapes.types)+i] = shape
 		}
 	}
-	t := f.add(&Map{Name: shape.Name, Type: MapTypeArray, KeySize: 4, ValueSize: shape.Size, Value: shape}, 1)
+	t := f.add(&ktsnap.Map{Name: shape.Name, Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: shape.Size, Value: shape}, 1)
 	if given != nil {
 		f.set(t, 0, shape.Name, reflect.ValueOf(given).Elem())
 	}
@@ -212,8 +213,8 @@ func (f *fixture) addSection(i int, given any) {
 
 func (f *fixture) addMap(i int, given any) error {
 	l := &f.layout.Maps[i]
-	m := &Map{Name: l.Name, Type: l.Type}
-	if l.Value != "" && !l.Type.isRing() {
+	m := &ktsnap.Map{Name: l.Name, Type: l.Type}
+	if l.Value != "" && !l.Type.IsRing() {
 		m.Value = f.shapes.types[f.shapes.index[l.Value]]
 		m.ValueSize = m.Value.Size
 	}
@@ -222,12 +223,12 @@ func (f *fixture) addMap(i int, given any) error {
 	}
 	v := reflect.ValueOf(given)
 	switch {
-	case l.Type.isRing():
+	case l.Type.IsRing():
 		f.addRing(m, l, v)
-	case l.Type == MapTypeStructOps && m.Value != nil:
+	case l.Type == ktsnap.MapTypeStructOps && m.Value != nil:
 		return f.addStructOps(m, v)
-	case m.Type == MapTypeArrayOfMaps || m.Type == MapTypeHashOfMaps:
-		m.KeySize, m.ValueSize = cmp.Or(m.KeySize, 4), slotSize
+	case m.Type == ktsnap.MapTypeArrayOfMaps || m.Type == ktsnap.MapTypeHashOfMaps:
+		m.KeySize, m.ValueSize = cmp.Or(m.KeySize, 4), ktsnap.SlotSize
 		f.add(m, 0)
 	case m.Value == nil:
 		m.ValueSize = 8 // not read
@@ -237,7 +238,7 @@ func (f *fixture) addMap(i int, given any) error {
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Slice:
 		f.addPerCPU(m, l.Name, v)
 	case v.Kind() == reflect.Slice:
-		if !m.Type.untypedValues() { // queues and stacks have no keys
+		if !m.Type.UntypedValues() { // queues and stacks have no keys
 			m.KeySize = 4
 		}
 		t := f.add(m, v.Len())
@@ -250,7 +251,7 @@ func (f *fixture) addMap(i int, given any) error {
 	return nil
 }
 
-func (f *fixture) addPerCPU(m *Map, name string, v reflect.Value) {
+func (f *fixture) addPerCPU(m *ktsnap.Map, name string, v reflect.Value) {
 	m.KeySize, m.Slots = 4, f.cpus
 	n := 0
 	for cpu := range v.Len() {
@@ -266,7 +267,7 @@ func (f *fixture) addPerCPU(m *Map, name string, v reflect.Value) {
 
 // addStructOps adds a map whose value has the operations behind a header, as
 // the kernel's has.
-func (f *fixture) addStructOps(m *Map, v reflect.Value) error {
+func (f *fixture) addStructOps(m *ktsnap.Map, v reflect.Value) error {
 	const header = 64 // struct bpf_struct_ops_common_value, padded to a cache line
 	ops := m.Value
 	m.KeySize, m.ValueSize = 4, header+ops.Size
@@ -283,14 +284,14 @@ func (f *fixture) addStructOps(m *Map, v reflect.Value) error {
 // key is an entry's key in its bytes, with what is given for it.
 type key struct {
 	raw   []byte
-	owner Owner
+	owner ktsnap.Owner
 	text  string
 	value reflect.Value
 }
 
 // addKeyed adds a map whose entries are found by keys or owners, in the order
 // of these.
-func (f *fixture) addKeyed(m *Map, name string, v reflect.Value) error {
+func (f *fixture) addKeyed(m *ktsnap.Map, name string, v reflect.Value) error {
 	var keys []key
 	for k, value := range v.Seq2() {
 		one, err := f.key(m, name, k)
@@ -337,9 +338,9 @@ func byValue(a, b []byte) int {
 }
 
 // key encodes a key.
-func (f *fixture) key(m *Map, name string, v reflect.Value) (key, error) {
+func (f *fixture) key(m *ktsnap.Map, name string, v reflect.Value) (key, error) {
 	switch k := v.Interface().(type) {
-	case Owner:
+	case ktsnap.Owner:
 		return key{owner: k, text: fmt.Sprintf("pid=%d", k.PID)}, nil
 	case netip.Prefix:
 		raw := make([]byte, prefixLenSize, prefixLenSize+16)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file makes the records of ring buffers for fixtures.
@@ -19,7 +20,7 @@ type record struct {
 }
 
 // addRing adds a ring buffer with records that were submitted.
-func (f *fixture) addRing(m *Map, l *MapLayout, given reflect.Value) {
+func (f *fixture) addRing(m *ktsnap.Map, l *MapLayout, given reflect.Value) {
 	t := f.add(m, 0)
 	if !given.IsValid() {
 		return
@@ -36,13 +37,13 @@ func (f *fixture) addRing(m *Map, l *MapLayout, given reflect.Value) {
 		} else {
 			size = v.Len()
 		}
-		raw := make([]byte, recordHeader+size)
+		raw := make([]byte, ktsnap.RecordHeaderSize+size)
 		ctype.IntPlace{Bits: 32}.Store(raw, uint64(size))
-		t.Extents = append(t.Extents, Extent{Addr: f.next, Data: raw})
+		t.Extents = append(t.Extents, ktsnap.Extent{Addr: f.next, Data: raw})
 		if shape == nil {
-			copy(raw[recordHeader:], v.Bytes())
+			copy(raw[ktsnap.RecordHeaderSize:], v.Bytes())
 		} else {
-			f.records = append(f.records, record{v, shape, f.next + recordHeader, raw[recordHeader:], fmt.Sprintf("%s[%d]", l.Name, i)})
+			f.records = append(f.records, record{v, shape, f.next + ktsnap.RecordHeaderSize, raw[ktsnap.RecordHeaderSize:], fmt.Sprintf("%s[%d]", l.Name, i)})
 		}
 		f.next += (uint64(len(raw)) + 7) &^ 7
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file reads lists and trees of objects that a program has allocated
@@ -26,7 +27,7 @@ type nodes[T any] struct {
 }
 
 // objects ranges over the objects, and fails where the links lead nowhere.
-func (n *nodes[T]) objects(head *ctype.Shape, first, last Address) iter.Seq[*T] {
+func (n *nodes[T]) objects(head *ctype.Shape, first, last ktsnap.Address) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		if n == nil {
 			return
@@ -37,12 +38,12 @@ func (n *nodes[T]) objects(head *ctype.Shape, first, last Address) iter.Seq[*T] 
 		}
 		addrs, err := n.addrs(head, uint64(first), uint64(last))
 		for _, addr := range addrs {
-			if !yield(LoadAt(n.b, Address(addr), n.typ, n.decode)) {
+			if !yield(LoadAt(n.b, ktsnap.Address(addr), n.typ, n.decode)) {
 				return
 			}
 		}
 		if err != nil {
-			n.b.fail(&Error{Op: "All", Path: "(list of " + ctype.Spell(n.b.shapes.types[n.typ]) + ")", Addr: uint64(first), Err: err})
+			n.b.fail(&ktsnap.Error{Op: "All", Path: "(list of " + ctype.Spell(n.b.shapes.types[n.typ]) + ")", Addr: uint64(first), Err: err})
 		}
 	}
 }
@@ -51,13 +52,13 @@ func (n *nodes[T]) objects(head *ctype.Shape, first, last Address) iter.Seq[*T] 
 func (n *nodes[T]) addrs(head *ctype.Shape, first, last uint64) ([]uint64, error) {
 	b, bound, elem := n.b, &n.b.types[n.typ], n.b.shapes.types[n.typ]
 	if bound.shape == nil {
-		return nil, &NotBound{Type: ctype.Spell(elem), Reason: bound.why}
+		return nil, &ktsnap.NotBound{Type: ctype.Spell(elem), Reason: bound.why}
 	}
 	at, ok := bound.shape.Underlying().NodeAt(n.member)
 	if !ok {
-		return nil, &NotBound{Type: ctype.Spell(elem), Reason: "it has no member " + n.member + " in the guest"}
+		return nil, &ktsnap.NotBound{Type: ctype.Spell(elem), Reason: "it has no member " + n.member + " in the guest"}
 	}
-	return b.memory().nodes(head, elem, at, first, last)
+	return b.memory().Nodes(head, elem, at, first, last)
 }
 
 // List is a struct bpf_list_head: a list of objects that the program has
@@ -105,8 +106,8 @@ func ListOf[T any](objects ...*T) List[T] { return List[T]{nodes: &nodes[T]{give
 func TreeOf[T any](objects ...*T) Tree[T] { return Tree[T]{nodes: &nodes[T]{given: objects}} }
 
 // All ranges over the objects from the first to the last. It fails, at the
-// object that it cannot reach, with a [*NotCaptured], a [*NotFollowed] or an
-// [*Unreadable] if that is not in the snapshot, and with a [*Contradiction] if the
+// object that it cannot reach, with a [*ktsnap.NotCaptured], a [*ktsnap.NotFollowed] or an
+// [*ktsnap.Unreadable] if that is not in the snapshot, and with a [*ktsnap.Contradiction] if the
 // links go around in a circle.
 func (l List[T]) All() iter.Seq[*T] { return l.nodes.objects(listHead, l.Next, l.Prev) }
 

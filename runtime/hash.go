@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/runtime/internal/keyindex"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Hash reads a BPF hash map, or one CPU's part of a per-CPU hash map.
@@ -41,7 +42,7 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyIndex[K] {
 	m.index.once.Do(func() {
 		index, err := buildIndex(m, decode)
 		m.index.index, m.index.err = index, err
-		m.keys = func(i int) string { return fmt.Sprint(index.keys[i]) }
+		m.Keys = func(i int) string { return fmt.Sprint(index.keys[i]) }
 	})
 	if m.index.err != nil {
 		m.fail("read the keys of", m.index.err)
@@ -50,7 +51,7 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyIndex[K] {
 }
 
 func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyIndex[K], error) {
-	x := &keyIndex[K]{keys: make([]K, m.n), entries: make(keyindex.Entries[K], m.n)}
+	x := &keyIndex[K]{keys: make([]K, m.N), entries: make(keyindex.Entries[K], m.N)}
 	d := newDecoder(m.b)
 	defer d.unlock()
 	for i := range x.keys {
@@ -64,7 +65,7 @@ func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyIndex[K], erro
 // Len returns the number of entries.
 func (h Hash[K, V]) Len() int {
 	h.whole("Len")
-	return h.m.n
+	return h.m.N
 }
 
 // Get returns the entry for a key, and fails if there is none. The same entry
@@ -84,16 +85,16 @@ func (h Hash[K, V]) entry(op string, key K) int {
 		return h.unambiguous(op, key, i)
 	}
 	h.whole(op)
-	h.m.b.fail(&Error{
-		Op: op, Path: fmt.Sprintf("%s[%v]", h.m.name, key),
-		Err: &KeyNotFound{Map: h.m.name, Key: fmt.Sprint(key), Len: h.m.n, Keys: h.m.firstKeys()},
+	h.m.b.fail(&ktsnap.Error{
+		Op: op, Path: fmt.Sprintf("%s[%v]", h.m.Name, key),
+		Err: &ktsnap.KeyNotFound{Map: h.m.Name, Key: fmt.Sprint(key), Len: h.m.N, Keys: h.m.FirstKeys()},
 	})
 	return -1
 }
 
 func (h Hash[K, V]) unambiguous(op string, key K, i int32) int {
 	if i < 0 {
-		h.m.fail(op, &AmbiguousKey{Map: h.m.name, Key: fmt.Sprint(key), Entries: int(-i), Tasks: h.m.m.Type == MapTypeTaskStorage})
+		h.m.fail(op, &ktsnap.AmbiguousKey{Map: h.m.Name, Key: fmt.Sprint(key), Entries: int(-i), Tasks: h.m.m.Type == ktsnap.MapTypeTaskStorage})
 	}
 	return int(i)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // The generated side: a map of a struct with a pointer to a task, and what is
@@ -44,7 +45,7 @@ var kernelLayoutOfTest = Layout{
 	Object: "x.bpf.o", Package: "x",
 	Types:  []string{"struct ctx", "struct task_struct"},
 	Kernel: []string{"struct task_struct"},
-	Maps:   []MapLayout{{Name: "ctxs", Type: MapTypeArray, Value: "struct ctx"}},
+	Maps:   []MapLayout{{Name: "ctxs", Type: ktsnap.MapTypeArray, Value: "struct ctx"}},
 	Shapes: `
 struct	ctx	8
 	0	task	*(kernel cast "u64")fwd task_struct
@@ -85,7 +86,7 @@ const kernelAt = 0xffff888000100000
 
 // kernelSnapshot has pointers to a task, to nothing, to a target of each fault
 // and to one that was not followed.
-func kernelSnapshot(t *testing.T) *Snapshot {
+func kernelSnapshot(t *testing.T) *ktsnap.Snapshot {
 	t.Helper()
 	table, err := ctype.Parse(guestKernel)
 	require.NoError(t, err)
@@ -97,17 +98,17 @@ func kernelSnapshot(t *testing.T) *Snapshot {
 	require.NoError(t, err)
 	data := convert.Words(0x0403_0201_0000_0001, 0xffff_ffff_0000_0064, 0x0000_0007_0000_002a)
 	copy(data[12:], []byte{120, 0, 0, 0})
-	return &Snapshot{
-		Guest: Guest{CPUs: 1},
-		Maps: []*Map{{
-			ID: 1, Name: "ctxs", Type: MapTypeArray, KeySize: 4, ValueSize: 8, Value: ctx, N: 6, Total: 6, Slots: 1, Stride: 8,
+	return &ktsnap.Snapshot{
+		Guest: ktsnap.Guest{CPUs: 1},
+		Maps: []*ktsnap.Map{{
+			ID: 1, Name: "ctxs", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: 8, Value: ctx, N: 6, Total: 6, Slots: 1, Stride: 8,
 			Base: 0xffffc90000000000, Values: convert.Words(kernelAt, 0, kernelAt+1, kernelAt+2, kernelAt+3, kernelAt+4),
 		}},
-		Kernel: []KernelObject{
-			{Addr: kernelAt + 3, Name: "task_struct", Fault: FaultLimit, Reason: "the objects of the kernel reach 8 bytes"},
-			{Addr: kernelAt + 2, Name: "task_struct", Fault: FaultContradiction, Reason: `the object there is of the slab cache "dentry"`},
+		Kernel: []ktsnap.KernelObject{
+			{Addr: kernelAt + 3, Name: "task_struct", Fault: ktsnap.FaultLimit, Reason: "the objects of the kernel reach 8 bytes"},
+			{Addr: kernelAt + 2, Name: "task_struct", Fault: ktsnap.FaultContradiction, Reason: `the object there is of the slab cache "dentry"`},
 			{Addr: kernelAt, Name: "task_struct", Type: task, Data: data},
-			{Addr: kernelAt + 1, Name: "task_struct", Fault: FaultUnreadable, Reason: "not mapped"},
+			{Addr: kernelAt + 1, Name: "task_struct", Fault: ktsnap.FaultUnreadable, Reason: "not mapped"},
 		},
 	}
 }
@@ -130,9 +131,9 @@ func TestMembersOfKernelTypesAreFoundByName(t *testing.T) {
 
 	require.Equal(t, uint64(kernelAt+16), Addr(in, &task.Pid))
 	require.Contains(t, Path(in, &task.Scx.Weight), "scx.weight")
-	var absent *FieldAbsent
+	var absent *ktsnap.FieldAbsent
 	require.ErrorAs(t, Try(func() { Addr(in, &task.Gone) }), &absent)
-	require.Equal(t, &FieldAbsent{Field: "struct task_struct.gone", Reason: "it has no member of that name"}, absent)
+	require.Equal(t, &ktsnap.FieldAbsent{Field: "struct task_struct.gone", Reason: "it has no member of that name"}, absent)
 }
 
 func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
@@ -140,11 +141,11 @@ func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
 	b, err := kernelLayoutOfTest.Open(s)
 	require.NoError(t, err)
 	for i, want := range map[int]error{
-		1: &Null{},
-		2: &Unreadable{Addr: kernelAt + 1},
-		3: &Contradiction{Addr: kernelAt + 2, Type: "struct task_struct", Found: `the object there is of the slab cache "dentry"`},
-		4: &NotFollowed{Addr: kernelAt + 3, Reason: "the objects of the kernel reach 8 bytes"},
-		5: &NotCaptured{Addr: kernelAt + 4, Type: "struct task_struct"},
+		1: &ktsnap.Null{},
+		2: &ktsnap.Unreadable{Addr: kernelAt + 1},
+		3: &ktsnap.Contradiction{Addr: kernelAt + 2, Type: "struct task_struct", Found: `the object there is of the slab cache "dentry"`},
+		4: &ktsnap.NotFollowed{Addr: kernelAt + 3, Reason: "the objects of the kernel reach 8 bytes"},
+		5: &ktsnap.NotCaptured{Addr: kernelAt + 4, Type: "struct task_struct"},
 	} {
 		p := NewArray(b, 0, decodeKernelCtx).At(i).Task
 		_, err := p.Lookup()
@@ -154,7 +155,7 @@ func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
 			continue
 		}
 		failed := Try(func() { p.Deref() })
-		var asError *Error
+		var asError *ktsnap.Error
 		require.ErrorAs(t, failed, &asError)
 		require.Equal(t, want, asError.Err)
 

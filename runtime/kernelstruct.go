@@ -3,6 +3,8 @@ package runtime
 import (
 	"encoding/binary"
 	"strconv"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file has the structs of the kernel that stand in the values of maps:
@@ -55,11 +57,11 @@ func (c RefCount) String() string { return strconv.FormatUint(uint64(c), 10) }
 // Timer is a struct bpf_timer or bpf_wq (struct bpf_async_kern,
 // kernel/bpf/helpers.c).
 type Timer struct {
-	Callback Address // of the kernel's struct bpf_hrtimer or bpf_work; NULL before bpf_timer_init
+	Callback ktsnap.Address // of the kernel's struct bpf_hrtimer or bpf_work; NULL before bpf_timer_init
 }
 
 // LoadTimer returns a timer.
-func LoadTimer(b []byte) Timer { return Timer{Callback: Address(binary.LittleEndian.Uint64(b))} }
+func LoadTimer(b []byte) Timer { return Timer{Callback: ktsnap.Address(binary.LittleEndian.Uint64(b))} }
 
 // IsSet tells whether the timer was initialised.
 func (t Timer) IsSet() bool { return t.Callback != 0 }
@@ -67,11 +69,11 @@ func (t Timer) IsSet() bool { return t.Callback != 0 }
 // ListHead is a struct bpf_list_head: the kernel's struct list_head. Next and
 // Prev are the addresses of the first and the last node, and of the head itself
 // in a list that became empty.
-type ListHead struct{ Next, Prev Address }
+type ListHead struct{ Next, Prev ktsnap.Address }
 
 // LoadListHead returns the head of a list.
 func LoadListHead(b []byte) ListHead {
-	return ListHead{Next: Address(binary.LittleEndian.Uint64(b)), Prev: Address(binary.LittleEndian.Uint64(b[8:]))}
+	return ListHead{Next: ktsnap.Address(binary.LittleEndian.Uint64(b)), Prev: ktsnap.Address(binary.LittleEndian.Uint64(b[8:]))}
 }
 
 // IsEmpty tells whether there is nothing in the list, whose head must be where
@@ -82,16 +84,16 @@ func (h *ListHead) IsEmpty(snap Bound) bool {
 
 // ListNode is a struct bpf_list_node, which an object has for being in a list.
 type ListNode struct {
-	Next, Prev Address // of the nodes beside it, or the list's head
-	Owner      Address // of the list's head; NULL if it is in none
+	Next, Prev ktsnap.Address // of the nodes beside it, or the list's head
+	Owner      ktsnap.Address // of the list's head; NULL if it is in none
 }
 
 // LoadListNode returns a node of a list.
 func LoadListNode(b []byte) ListNode {
 	return ListNode{
-		Next:  Address(binary.LittleEndian.Uint64(b)),
-		Prev:  Address(binary.LittleEndian.Uint64(b[8:])),
-		Owner: Address(binary.LittleEndian.Uint64(b[16:])),
+		Next:  ktsnap.Address(binary.LittleEndian.Uint64(b)),
+		Prev:  ktsnap.Address(binary.LittleEndian.Uint64(b[8:])),
+		Owner: ktsnap.Address(binary.LittleEndian.Uint64(b[16:])),
 	}
 }
 
@@ -99,11 +101,11 @@ func LoadListNode(b []byte) ListNode {
 func (n ListNode) IsLinked() bool { return n.Owner != 0 }
 
 // RBRoot is a struct bpf_rb_root: the kernel's struct rb_root_cached.
-type RBRoot struct{ Root, Leftmost Address } // of nodes; NULL in an empty tree
+type RBRoot struct{ Root, Leftmost ktsnap.Address } // of nodes; NULL in an empty tree
 
 // LoadRBRoot returns the root of a tree.
 func LoadRBRoot(b []byte) RBRoot {
-	return RBRoot{Root: Address(binary.LittleEndian.Uint64(b)), Leftmost: Address(binary.LittleEndian.Uint64(b[8:]))}
+	return RBRoot{Root: ktsnap.Address(binary.LittleEndian.Uint64(b)), Leftmost: ktsnap.Address(binary.LittleEndian.Uint64(b[8:]))}
 }
 
 // IsEmpty tells whether there is nothing in the tree.
@@ -111,20 +113,20 @@ func (r RBRoot) IsEmpty() bool { return r.Root == 0 }
 
 // RBNode is a struct bpf_rb_node, which an object has for being in a tree.
 type RBNode struct {
-	Parent, Right, Left Address // of nodes; NULL where there is none
+	Parent, Right, Left ktsnap.Address // of nodes; NULL where there is none
 	Black               bool
-	Owner               Address // of the tree's root; NULL if it is in none
+	Owner               ktsnap.Address // of the tree's root; NULL if it is in none
 }
 
 // LoadRBNode returns a node of a tree (struct rb_node, include/linux/rbtree_types.h).
 func LoadRBNode(b []byte) RBNode {
 	parent := binary.LittleEndian.Uint64(b)
 	return RBNode{
-		Parent: Address(parent &^ rbColor),
-		Right:  Address(binary.LittleEndian.Uint64(b[8:])),
-		Left:   Address(binary.LittleEndian.Uint64(b[16:])),
+		Parent: ktsnap.Address(parent &^ rbColor),
+		Right:  ktsnap.Address(binary.LittleEndian.Uint64(b[8:])),
+		Left:   ktsnap.Address(binary.LittleEndian.Uint64(b[16:])),
 		Black:  parent&rbBlack != 0,
-		Owner:  Address(binary.LittleEndian.Uint64(b[24:])),
+		Owner:  ktsnap.Address(binary.LittleEndian.Uint64(b[24:])),
 	}
 }
 

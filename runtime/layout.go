@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Layout is what generated code was made for: the maps and sections of one
@@ -35,7 +36,7 @@ type Layout struct {
 // MapLayout is a map as generated code expects it.
 type MapLayout struct {
 	Name  string // in the source, which can be longer than in the kernel
-	Type  MapType
+	Type  ktsnap.MapType
 	Key   string // reference to its shape; empty without BTF
 	Value string // one of Layout.Types; empty without BTF
 	Inner bool   // it is no map itself, and says what those in the map of maps before it are like, which user space can make without BTF

@@ -7,16 +7,17 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Casts lists the pointers of the layout that the program declares as
 // something else.
-func (l *Layout) Casts() ([]Cast, error) {
+func (l *Layout) Casts() ([]ktsnap.Cast, error) {
 	table, err := ctype.Parse(l.Shapes)
 	if err != nil {
 		return nil, fmt.Errorf("the generated code of package %s is damaged: %w", l.Package, err)
 	}
-	var casts []Cast
+	var casts []ktsnap.Cast
 	for _, s := range table.All() {
 		if container(s) != "" {
 			casts = appendCasts(casts, container(s), "", s, ctype.MaxNesting)
@@ -31,7 +32,7 @@ func (l *Layout) Casts() ([]Cast, error) {
 	return slices.Compact(casts), nil
 }
 
-func compareCasts(a, b Cast) int {
+func compareCasts(a, b ktsnap.Cast) int {
 	return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Path, b.Path), cmp.Compare(a.To, b.To), cmp.Compare(a.Space, b.Space), cmp.Compare(a.Behind, b.Behind))
 }
 
@@ -50,7 +51,7 @@ func container(s *ctype.Shape) string {
 
 // appendCasts adds the casts at path and below it, as far as nothing with a
 // name of its own is in between.
-func appendCasts(casts []Cast, in, path string, s *ctype.Shape, depth int) []Cast {
+func appendCasts(casts []ktsnap.Cast, in, path string, s *ctype.Shape, depth int) []ktsnap.Cast {
 	u := s.Underlying()
 	if u == nil || depth == 0 {
 		return casts
@@ -59,9 +60,9 @@ func appendCasts(casts []Cast, in, path string, s *ctype.Shape, depth int) []Cas
 	case ctype.KindPointer:
 		target := u.Elem.Stripped()
 		if payload, ok := target.Payload(); ok {
-			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(payload.Type), Space: u.Space, Behind: payload.Offset})
+			casts = append(casts, ktsnap.Cast{In: in, Path: path, To: ctype.Spell(payload.Type), Space: u.Space, Behind: payload.Offset})
 		} else if u.IsCast() {
-			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(target), Space: u.Space})
+			casts = append(casts, ktsnap.Cast{In: in, Path: path, To: ctype.Spell(target), Space: u.Space})
 		}
 	case ctype.KindArray:
 		return appendCasts(casts, in, path+"[]", u.Elem, depth-1)

@@ -1,17 +1,25 @@
 package runtime
 
 import (
-	"bytes"
 	"encoding/binary"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
-// String returns the C string in a char array: up to its NUL, or all of it.
-func String(b []byte) string {
-	if end := bytes.IndexByte(b, 0); end >= 0 {
-		b = b[:end]
-	}
-	return string(b)
+// FuncPtr is a function pointer of the guest.
+type FuncPtr struct{ Address }
+
+// Uint128 is an unsigned __int128.
+type Uint128 struct{ Lo, Hi uint64 }
+
+// Int128 is a signed __int128.
+type Int128 struct {
+	Lo uint64
+	Hi int64
 }
+
+// String returns the C string in a char array: up to its NUL, or all of it.
+func String(b []byte) string { return ctype.Text(b) }
 
 // LoadUint128 returns an unsigned __int128.
 func LoadUint128(b []byte) Uint128 {

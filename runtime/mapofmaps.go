@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // ArrayOfMaps reads an array of maps. M is how the maps in it are read, such as
@@ -34,16 +35,16 @@ func (a ArrayOfMaps[M]) ID(i int) (id uint32, ok bool) { return a.slots.ID(i) }
 func (a ArrayOfMaps[M]) At(i int) M {
 	id, occupied := a.slots.ID(i)
 	if !occupied {
-		a.slots.m.b.fail(&Error{Op: "At", Path: a.slots.m.path(i, 0), Err: &EmptySlot{Map: a.slots.m.name, Index: i}})
+		a.slots.m.b.fail(&ktsnap.Error{Op: "At", Path: a.slots.m.Path(i, 0), Err: &ktsnap.EmptySlot{Map: a.slots.m.Name, Index: i}})
 	}
-	return a.inner.at("At", a.slots.m.path(i, 0), id)
+	return a.inner.at("At", a.slots.m.Path(i, 0), id)
 }
 
 // All ranges over the maps in the occupied slots.
 func (a ArrayOfMaps[M]) All() iter.Seq2[int, M] {
 	return func(yield func(int, M) bool) {
 		for i, id := range a.slots.All() {
-			if !yield(i, a.inner.at("All", a.slots.m.path(i, 0), id)) {
+			if !yield(i, a.inner.at("All", a.slots.m.Path(i, 0), id)) {
 				return
 			}
 		}
@@ -68,8 +69,8 @@ type HashOfMaps[K comparable, M any] struct {
 // are like map template of it.
 func NewHashOfMaps[K comparable, M any](b *Binding, i, template int, key Decode[K], open func(b *Binding, i int) M) HashOfMaps[K, M] {
 	ids := NewHash[K, uint32](b, i, key, nil)
-	if ids.m.n > 0 && ids.m.size != slotSize {
-		ids.m.fail("read", fmt.Errorf("its values have %d bytes, and ids %d", ids.m.size, slotSize))
+	if ids.m.N > 0 && ids.m.Size != ktsnap.SlotSize {
+		ids.m.fail("read", fmt.Errorf("its values have %d bytes, and ids %d", ids.m.Size, ktsnap.SlotSize))
 	}
 	return HashOfMaps[K, M]{ids, inner[M]{ids.m, template, open}}
 }
@@ -121,11 +122,11 @@ func (h HashOfMaps[K, M]) Partial() HashOfMaps[K, M] {
 
 func (h HashOfMaps[K, M]) at(op string, entry int) M {
 	m := h.ids.m
-	raw, _, readable := m.value(entry, 0)
+	raw, _, readable := m.Value(entry, 0)
 	if !readable {
 		m.failUnreadable(op, entry, 0)
 	}
-	return h.inner.at(op, m.path(entry, 0), m.order().Uint32(raw))
+	return h.inner.at(op, m.Path(entry, 0), m.order().Uint32(raw))
 }
 
 // inner opens the maps in a map of maps.
@@ -140,7 +141,7 @@ func (n inner[M]) at(op, path string, id uint32) M {
 	b := n.outer.b
 	i, err := b.inner.bind(b, n.template, path, id)
 	if err != nil {
-		b.fail(&Error{Op: op, Path: path, Err: err})
+		b.fail(&ktsnap.Error{Op: op, Path: path, Err: err})
 	}
 	return n.open(b, i)
 }
@@ -189,17 +190,17 @@ func (n *innerMaps) bind(b *Binding, template int, path string, id uint32) (i in
 // should be like.
 func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, error) {
 	l := &b.layout.Maps[template]
-	bound := &boundMap{source: source{b: b, columns: columns{name: path}, typ: -1}}
+	bound := &boundMap{source: source{b: b, Columns: ktsnap.Columns{Name: path}, typ: -1}}
 	for _, m := range b.snapshot.Maps {
 		if m.ID == id {
 			bound.m = m
 		}
 	}
 	if bound.m == nil {
-		return nil, &InnerMapNotFound{ID: id}
+		return nil, &ktsnap.InnerMapNotFound{ID: id}
 	}
 	c := convert.New(b.snapshot.Guest.BigEndian)
-	if l.Type != 0 && bound.m.Type.family() != l.Type.family() {
+	if l.Type != 0 && bound.m.Type.Family() != l.Type.Family() {
 		c.Differ("map "+path, l.Type.String(), bound.m.Type.String())
 	} else {
 		bound.err = bound.take(c, l, b.shapes.keys[template])

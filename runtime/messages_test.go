@@ -16,6 +16,7 @@ import (
 
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 )
 
@@ -23,72 +24,72 @@ var update = flag.Bool("update", false, "write the texts in testdata")
 
 // messages are the errors of reads, each as it comes about.
 var messages = []error{
-	&ktrt.Error{Op: "Get", Path: "scx_per_task[cpu=1][3].ctx", Addr: 0xffff_8880_0010_0000, Err: &ktrt.Null{}},
-	&ktrt.MapNotFound{Requested: "task_ctx", Available: []string{"task_ctxs", "stats"}},
-	&ktrt.MapNotFound{Requested: "task_ctx"},
-	&ktrt.AmbiguousMap{Requested: "stats", IDs: []uint32{3, 9}, Names: []string{"stats", "stats"}},
-	&ktrt.AmbiguousMap{Requested: "tasks_per_domai", IDs: []uint32{3, 9}, Names: []string{"tasks_per_domain_sum", "tasks_per_domain_max"}},
-	&ktrt.VarNotFound{Requested: "nr_dispached", Available: []string{"nr_dispatched", "slice"}},
-	&ktrt.VarNotFound{Requested: "slise", Section: "mysched.rodata", Available: []string{"slice"}},
-	&ktrt.VarNotFound{Requested: "slice"},
-	&ktrt.AmbiguousVar{Requested: "slice", FoundIn: []string{"old.bss", "new.bss"}, MapIDs: []uint32{3, 9}},
-	&ktrt.AmbiguousVar{Requested: "calls", FoundIn: []string{"my.data", "my.data"}, MapIDs: []uint32{3, 3}, Names: []string{"calls#1", "calls#2"}},
-	&ktrt.NoActiveScheduler{Reason: "no captured program has a sched_ext_ops"},
-	&ktrt.FieldNotFound{Requested: "ctx.wieght", Walked: "ctx", Component: "wieght", Type: "struct ctx", Available: []string{"weight", "policy"}},
-	&ktrt.FieldNotFound{Requested: "x", Component: "x", Type: "struct opaque"},
-	&ktrt.NotAStruct{Requested: "ctx.weight.x", Walked: "ctx.weight", Component: "x", Kind: "Uint", Type: "u32"},
-	&ktrt.NotAStruct{Requested: "per_llc.x", Walked: "per_llc", Component: "x", Kind: "Array", Type: "u32[4]"},
-	&ktrt.NotAStruct{Requested: "any.x", Walked: "any", Component: "x", Kind: "Void", Type: "void"},
-	&ktrt.NotAnArray{Requested: "ctx[2]", Walked: "ctx", Index: 2, Kind: "Struct", Type: "struct ctx"},
-	&ktrt.NotAnArray{Requested: "tid[2]", Walked: "tid", Index: 2, Kind: "Int", Type: "s32"},
-	&ktrt.TypeMismatch{Expected: "Enum or char[]", Actual: "Uint", Requested: "ctx.weight", Type: "u32", Hint: "Int64, Uint64 and Bool take it"},
-	&ktrt.TypeMismatch{Expected: "uint64", Actual: "Int", Requested: "nice", Type: "s32", Value: "-3", Hint: "Int64 and Bytes take such numbers"},
-	&ktrt.EmptyPathComponent{Requested: "a..b", Offset: 2},
-	&ktrt.PathSyntax{Requested: "rows[2", Offset: 4, Problem: "the bracket is not closed"},
-	&ktrt.IndexOutOfRange{Map: "tasks", Index: 7, Len: 4},
-	&ktrt.IndexOutOfRange{Map: "stats", Index: 1, Len: 1},
-	&ktrt.IndexOutOfRange{Map: "queue", Index: 0},
-	&ktrt.PerCPUSlot{Map: "scx_pcpu", CPU: 7, Len: 2},
-	&ktrt.PerCPUSlot{Map: "scx_pcpu", CPU: 1, Len: 2, Unmapped: true},
-	&ktrt.PerCPUNotNarrowed{Map: "scx_pcpu", CPUs: 2},
-	&ktrt.KeyNotFound{Map: "tasks", Key: "7", Len: 2, Keys: []string{"41", "42"}},
-	&ktrt.KeyNotFound{Map: "tasks", Key: "7"},
-	&ktrt.AmbiguousKey{Map: "by_key", Key: "{0 0}", Entries: 8},
-	&ktrt.AmbiguousKey{Map: "tasks", Key: "41", Entries: 2, Tasks: true},
-	&ktrt.NoMatch{Map: "tasks", Op: "Find", Len: 2, Keys: []string{"41", "42"}},
-	&ktrt.NoMatch{Map: "tasks", Op: "Find", Len: 1, Keys: []string{"41"}, Cause: &ktrt.FieldNotFound{Requested: "tip", Component: "tip", Type: "struct task_ctx", Available: []string{"tid"}}},
-	&ktrt.NoMatch{Map: "tasks", Op: "MaxBy"},
-	&ktrt.NoShape{Map: "raw", Side: "key"},
-	&ktrt.NoShape{Map: ".data.counts", Side: "value", Section: true},
-	&ktrt.NoEntries{Map: "arena", Type: ktrt.MapTypeArena},
-	&ktrt.NoCapture{},
-	&ktrt.EmptySlot{Map: "per_llc", Index: 3},
-	&ktrt.InnerMapNotFound{ID: 12},
-	&ktrt.Incomplete{Map: "tries", Status: ktrt.Unsupported, Reason: "tries of this kernel are not read"},
-	&ktrt.Incomplete{Map: "tasks", Status: ktrt.Failed, Reason: "a bucket's chain is longer than the map"},
-	&ktrt.Incomplete{Map: "tasks", Status: ktrt.Truncated, Held: 2, Total: 9, Reason: "2 of 9 entries fit into MapBytes"},
-	&ktrt.Incomplete{Map: "tasks", Status: ktrt.Failed, Held: 1, Reason: "a bucket's chain is longer than the map"},
-	&ktrt.Unreadable{},
-	&ktrt.Unreadable{Addr: 0xffff_8880_0bad_0000},
-	&ktrt.Null{},
-	&ktrt.NotCaptured{Addr: 0xffff_8880_0bad_0000, Type: "struct task_ctx"},
-	&ktrt.NotFollowed{Addr: 0xffff_8880_0bad_0000},
-	&ktrt.NotFollowed{Addr: 0xffff_8880_0bad_0000, Limit: 65536},
-	&ktrt.NotFollowed{Addr: 0xffff_8880_0bad_0000, Reason: "the limit of 4096 objects was reached"},
-	&ktrt.Contradiction{Addr: 0xffff_8880_0bad_0000, Type: "struct task_struct", Found: "a free object of the cache task_struct"},
-	&ktrt.NotBound{Type: "struct cgroup", Reason: "its BTF declares it and does not define it"},
-	&ktrt.NilHop{Field: "task_ctxs[12].stats", Others: 1, Err: &ktrt.Null{}},
-	&ktrt.FieldAbsent{Field: "struct task_struct.scx", Reason: "it was built without CONFIG_SCHED_CLASS_EXT"},
+	&ktsnap.Error{Op: "Get", Path: "scx_per_task[cpu=1][3].ctx", Addr: 0xffff_8880_0010_0000, Err: &ktsnap.Null{}},
+	&ktsnap.MapNotFound{Requested: "task_ctx", Available: []string{"task_ctxs", "stats"}},
+	&ktsnap.MapNotFound{Requested: "task_ctx"},
+	&ktsnap.AmbiguousMap{Requested: "stats", IDs: []uint32{3, 9}, Names: []string{"stats", "stats"}},
+	&ktsnap.AmbiguousMap{Requested: "tasks_per_domai", IDs: []uint32{3, 9}, Names: []string{"tasks_per_domain_sum", "tasks_per_domain_max"}},
+	&ktsnap.VarNotFound{Requested: "nr_dispached", Available: []string{"nr_dispatched", "slice"}},
+	&ktsnap.VarNotFound{Requested: "slise", Section: "mysched.rodata", Available: []string{"slice"}},
+	&ktsnap.VarNotFound{Requested: "slice"},
+	&ktsnap.AmbiguousVar{Requested: "slice", FoundIn: []string{"old.bss", "new.bss"}, MapIDs: []uint32{3, 9}},
+	&ktsnap.AmbiguousVar{Requested: "calls", FoundIn: []string{"my.data", "my.data"}, MapIDs: []uint32{3, 3}, Names: []string{"calls#1", "calls#2"}},
+	&ktsnap.NoActiveScheduler{Reason: "no captured program has a sched_ext_ops"},
+	&ktsnap.FieldNotFound{Requested: "ctx.wieght", Walked: "ctx", Component: "wieght", Type: "struct ctx", Available: []string{"weight", "policy"}},
+	&ktsnap.FieldNotFound{Requested: "x", Component: "x", Type: "struct opaque"},
+	&ktsnap.NotAStruct{Requested: "ctx.weight.x", Walked: "ctx.weight", Component: "x", Kind: "Uint", Type: "u32"},
+	&ktsnap.NotAStruct{Requested: "per_llc.x", Walked: "per_llc", Component: "x", Kind: "Array", Type: "u32[4]"},
+	&ktsnap.NotAStruct{Requested: "any.x", Walked: "any", Component: "x", Kind: "Void", Type: "void"},
+	&ktsnap.NotAnArray{Requested: "ctx[2]", Walked: "ctx", Index: 2, Kind: "Struct", Type: "struct ctx"},
+	&ktsnap.NotAnArray{Requested: "tid[2]", Walked: "tid", Index: 2, Kind: "Int", Type: "s32"},
+	&ktsnap.TypeMismatch{Expected: "Enum or char[]", Actual: "Uint", Requested: "ctx.weight", Type: "u32", Hint: "Int64, Uint64 and Bool take it"},
+	&ktsnap.TypeMismatch{Expected: "uint64", Actual: "Int", Requested: "nice", Type: "s32", Value: "-3", Hint: "Int64 and Bytes take such numbers"},
+	&ktsnap.EmptyPathComponent{Requested: "a..b", Offset: 2},
+	&ktsnap.PathSyntax{Requested: "rows[2", Offset: 4, Problem: "the bracket is not closed"},
+	&ktsnap.IndexOutOfRange{Map: "tasks", Index: 7, Len: 4},
+	&ktsnap.IndexOutOfRange{Map: "stats", Index: 1, Len: 1},
+	&ktsnap.IndexOutOfRange{Map: "queue", Index: 0},
+	&ktsnap.PerCPUSlot{Map: "scx_pcpu", CPU: 7, Len: 2},
+	&ktsnap.PerCPUSlot{Map: "scx_pcpu", CPU: 1, Len: 2, Unmapped: true},
+	&ktsnap.PerCPUNotNarrowed{Map: "scx_pcpu", CPUs: 2},
+	&ktsnap.KeyNotFound{Map: "tasks", Key: "7", Len: 2, Keys: []string{"41", "42"}},
+	&ktsnap.KeyNotFound{Map: "tasks", Key: "7"},
+	&ktsnap.AmbiguousKey{Map: "by_key", Key: "{0 0}", Entries: 8},
+	&ktsnap.AmbiguousKey{Map: "tasks", Key: "41", Entries: 2, Tasks: true},
+	&ktsnap.NoMatch{Map: "tasks", Op: "Find", Len: 2, Keys: []string{"41", "42"}},
+	&ktsnap.NoMatch{Map: "tasks", Op: "Find", Len: 1, Keys: []string{"41"}, Cause: &ktsnap.FieldNotFound{Requested: "tip", Component: "tip", Type: "struct task_ctx", Available: []string{"tid"}}},
+	&ktsnap.NoMatch{Map: "tasks", Op: "MaxBy"},
+	&ktsnap.NoShape{Map: "raw", Side: "key"},
+	&ktsnap.NoShape{Map: ".data.counts", Side: "value", Section: true},
+	&ktsnap.NoEntries{Map: "arena", Type: ktsnap.MapTypeArena},
+	&ktsnap.NoCapture{},
+	&ktsnap.EmptySlot{Map: "per_llc", Index: 3},
+	&ktsnap.InnerMapNotFound{ID: 12},
+	&ktsnap.Incomplete{Map: "tries", Status: ktsnap.Unsupported, Reason: "tries of this kernel are not read"},
+	&ktsnap.Incomplete{Map: "tasks", Status: ktsnap.Failed, Reason: "a bucket's chain is longer than the map"},
+	&ktsnap.Incomplete{Map: "tasks", Status: ktsnap.Truncated, Held: 2, Total: 9, Reason: "2 of 9 entries fit into MapBytes"},
+	&ktsnap.Incomplete{Map: "tasks", Status: ktsnap.Failed, Held: 1, Reason: "a bucket's chain is longer than the map"},
+	&ktsnap.Unreadable{},
+	&ktsnap.Unreadable{Addr: 0xffff_8880_0bad_0000},
+	&ktsnap.Null{},
+	&ktsnap.NotCaptured{Addr: 0xffff_8880_0bad_0000, Type: "struct task_ctx"},
+	&ktsnap.NotFollowed{Addr: 0xffff_8880_0bad_0000},
+	&ktsnap.NotFollowed{Addr: 0xffff_8880_0bad_0000, Limit: 65536},
+	&ktsnap.NotFollowed{Addr: 0xffff_8880_0bad_0000, Reason: "the limit of 4096 objects was reached"},
+	&ktsnap.Contradiction{Addr: 0xffff_8880_0bad_0000, Type: "struct task_struct", Found: "a free object of the cache task_struct"},
+	&ktsnap.NotBound{Type: "struct cgroup", Reason: "its BTF declares it and does not define it"},
+	&ktrt.NilHop{Field: "task_ctxs[12].stats", Others: 1, Err: &ktsnap.Null{}},
+	&ktsnap.FieldAbsent{Field: "struct task_struct.scx", Reason: "it was built without CONFIG_SCHED_CLASS_EXT"},
 	&ctype.Overflow{Field: "struct ctx.weight", Value: "4294967296", Want: "u32"},
 	&ktrt.Untracked{Type: "*mysched.TaskCtx"},
-	&ktrt.NoLocation{},
+	&ktsnap.NoLocation{},
 	&ktrt.AssignError{Path: "task_ctxs[12].nice", Err: errors.New("300 does not fit its 8 bits, which are signed")},
 	&ktrt.FixtureError{Path: "task_ctxs[7].comm", Err: errors.New(`"a name that is too long" has 23 bytes, and the array 16`)},
 	&ktrt.LayoutError{Object: "sched.bpf.o", Package: "mysched", Differences: []ctype.Difference{{Path: "struct task_ctx.weight", Want: "u32", Have: "no such member"}}},
 	&ctype.ShapeError{Line: 3, Err: errors.New("there is no type struct ctx")},
-	&ktrt.FormatError{Offset: 64, Err: errors.New("its checksum does not match")},
-	&ktrt.FormatError{Offset: -1, Err: errors.New("it has no maps")},
-	&ktrt.NewerVersion{Version: 9, Known: 2},
+	&ktsnap.FormatError{Offset: 64, Err: errors.New("its checksum does not match")},
+	&ktsnap.FormatError{Offset: -1, Err: errors.New("it has no maps")},
+	&ktsnap.NewerVersion{Version: 9, Known: 2},
 	&series.NoSnapshot{Err: errors.New("the vCPUs did not stop in 2s")},
 	&series.NoStatistics{Capture: "periodic_003", Err: errors.New("ktest.Config names no source of statistics")},
 }
@@ -113,7 +114,7 @@ func errorName(err error) string {
 	return strings.TrimPrefix(reflect.TypeOf(err).String(), "*")
 }
 
-// TestEveryErrorHasItsMessageRead holds the list to the package's types.
+// TestEveryErrorHasItsMessageRead holds the list to the packages' types.
 func TestEveryErrorHasItsMessageRead(t *testing.T) {
 	read := make(map[string]bool)
 	for _, err := range messages {
@@ -122,16 +123,18 @@ func TestEveryErrorHasItsMessageRead(t *testing.T) {
 	types := errorTypes(t)
 	require.Greater(t, len(types), 30)
 	for _, name := range types {
-		require.True(t, read["runtime."+name], "%s is not in messages", name)
+		require.True(t, read[name], "%s is not in messages", name)
 	}
 }
 
-// errorTypes are the exported types of the package that are errors.
+// errorTypes are the exported types of the package and of ktsnap that are errors.
 func errorTypes(t *testing.T) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	for _, name := range files {
+	model, err := filepath.Glob("ktsnap/*.go")
+	require.NoError(t, err)
+	for _, name := range append(files, model...) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
@@ -147,7 +150,7 @@ func errorTypes(t *testing.T) (names []string) {
 				receiver = pointer.X
 			}
 			if id, ok := receiver.(*ast.Ident); ok && id.IsExported() {
-				names = append(names, id.Name)
+				names = append(names, file.Name.Name+"."+id.Name)
 			}
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file explains a nil dereference by the pointer of the guest that was
@@ -59,7 +61,7 @@ func Catch(snap Bound) {
 type NilHop struct {
 	Field  string // path of the pointer: task_ctxs[12].stats
 	Others int    // pointers that may have been meant just as well
-	Err    error  // why it is nil: [*Null], [*NotCaptured], ...
+	Err    error  // why it is nil: [*ktsnap.Null], [*ktsnap.NotCaptured], ...
 }
 
 func (e *NilHop) Error() string {
@@ -126,8 +128,8 @@ type explanation struct {
 	sure   bool // the statement selects the pointer itself
 }
 
-func (e *explanation) error() *Error {
-	return &Error{Op: "dereference", Addr: e.pick.addr(), Err: &NilHop{
+func (e *explanation) error() *ktsnap.Error {
+	return &ktsnap.Error{Op: "dereference", Addr: e.pick.addr(), Err: &NilHop{
 		Field: e.pick.path(), Others: e.others, Err: e.pick.pointee(false).Err,
 	}}
 }

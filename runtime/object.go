@@ -3,6 +3,7 @@ package runtime
 import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // objectKey identifies a decoded value: by its address in the guest, or, where
@@ -43,7 +44,7 @@ func (o *origin) root() string {
 	if o.kernel {
 		return "an object of the kernel"
 	}
-	return o.source.path(o.entry, o.slot)
+	return o.source.Path(o.entry, o.slot)
 }
 
 // known returns a decoded object, or nil.
@@ -71,21 +72,21 @@ func (b *Binding) forget(first int) {
 
 // load returns a value of a source, decoded at its first use.
 func load[V any](s *source, op string, entry, slot int, decode Decode[V]) *V {
-	raw, addr, ok := s.value(entry, slot)
+	raw, addr, ok := s.Value(entry, slot)
 	if !ok {
 		s.failUnreadable(op, entry, slot)
 		return nil
 	}
 	key := objectKey{addr: addr, typ: s.typ}
 	if addr == 0 {
-		key = objectKey{addr: uint64(entry*s.slots + slot), typ: s.typ, source: s.number}
+		key = objectKey{addr: uint64(entry*s.Slots + slot), typ: s.typ, source: s.number}
 	}
 	if known := s.b.known(key); known != nil {
 		return known.value.(*V)
 	}
 	v, err := decodeObject(s, key, &origin{source: s, entry: entry, slot: slot}, raw, decode)
 	if err != nil {
-		s.b.fail(&Error{Op: op, Path: s.path(entry, slot), Addr: addr, Err: err})
+		s.b.fail(&ktsnap.Error{Op: op, Path: s.Path(entry, slot), Addr: addr, Err: err})
 	}
 	return v
 }
@@ -107,7 +108,7 @@ func decodeObject[V any](s *source, key objectKey, from *origin, raw []byte, dec
 }
 
 func (s *source) failUnreadable(op string, entry, slot int) {
-	s.b.fail(&Error{Op: op, Path: s.path(entry, slot), Err: s.unreadable(slot)})
+	s.b.fail(&ktsnap.Error{Op: op, Path: s.Path(entry, slot), Err: s.Unreadable(slot)})
 }
 
 // sourceReader decodes the values of a source one after another into the same
@@ -130,7 +131,7 @@ func newSourceReader[V any](s *source, op string, decode Decode[V]) *sourceReade
 
 // read decodes a value. It stays as it is until the next call.
 func (r *sourceReader[V]) read(entry, slot int) *V {
-	raw, _, ok := r.source.value(entry, slot)
+	raw, _, ok := r.source.Value(entry, slot)
 	if !ok {
 		r.failUnreadable(r.op, entry, slot)
 		return nil
@@ -150,8 +151,8 @@ func (r *sourceReader[V]) finish() {
 	r.d.follow()
 	r.d.unlock()
 	if r.d.err != nil {
-		_, addr, _ := r.source.value(r.last.entry, r.last.slot)
-		r.b.fail(&Error{Op: r.op, Path: r.path(r.last.entry, r.last.slot), Addr: addr, Err: r.d.err})
+		_, addr, _ := r.source.Value(r.last.entry, r.last.slot)
+		r.b.fail(&ktsnap.Error{Op: r.op, Path: r.Path(r.last.entry, r.last.slot), Addr: addr, Err: r.d.err})
 	}
 	r.d.left = r.b.options.maxObjects
 }
@@ -163,7 +164,7 @@ func (r *sourceReader[V]) interrupted() {
 		return
 	}
 	from := r.last
-	raw, addr, _ := from.source.value(from.entry, from.slot)
+	raw, addr, _ := from.source.Value(from.entry, from.slot)
 	from.followed = false
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()

@@ -1,6 +1,10 @@
 package runtime
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
+)
 
 // Opaque is a map whose values are read as bytes: it was declared without
 // BTF, or its type has no accessor of its own.
@@ -13,19 +17,19 @@ type Opaque struct {
 func NewOpaque(b *Binding, i int) Opaque {
 	m := b.readable(i)
 	if m.m.Type.IsPerCPU() {
-		return Opaque{m, notNarrowed}
+		return Opaque{m, ktsnap.NotNarrowed}
 	}
 	return Opaque{m, 0}
 }
 
 // Map returns the captured map: its header, and its bytes in columns.
-func (o Opaque) Map() *Map { return o.m.m }
+func (o Opaque) Map() *ktsnap.Map { return o.m.m }
 
 // Len returns the number of entries that were captured.
 func (o Opaque) Len() int { return o.m.m.N }
 
 // Key returns a copy of the key of entry i, nil for arrays. It fails with an
-// [*IndexOutOfRange] if there is no such entry.
+// [*ktsnap.IndexOutOfRange] if there is no such entry.
 func (o Opaque) Key(i int) []byte {
 	m := o.m.m
 	if !o.has("Key", i) || m.Keys == nil {
@@ -36,7 +40,7 @@ func (o Opaque) Key(i int) []byte {
 
 // CPU returns what CPU n has of a map that is per CPU, which only the capture
 // tells of one in a map of maps. Other maps have one value for all CPUs. It fails
-// with a [*PerCPUSlot] if there is no such CPU.
+// with a [*ktsnap.PerCPUSlot] if there is no such CPU.
 func (o Opaque) CPU(n int) Opaque {
 	if o.m.m.Type.IsPerCPU() {
 		o.slot = o.m.cpu(n)
@@ -45,20 +49,20 @@ func (o Opaque) CPU(n int) Opaque {
 }
 
 // Value returns a copy of the value of entry i. It fails with an
-// [*IndexOutOfRange] if there is no such entry, with a [*PerCPUNotNarrowed] if
-// the map is per CPU and CPU has chosen none, and with a [*PerCPUSlot] if that CPU
+// [*ktsnap.IndexOutOfRange] if there is no such entry, with a [*ktsnap.PerCPUNotNarrowed] if
+// the map is per CPU and CPU has chosen none, and with a [*ktsnap.PerCPUSlot] if that CPU
 // has no memory.
 func (o Opaque) Value(i int) []byte {
 	if !o.has("Value", i) {
 		return nil
 	}
-	if o.slot == notNarrowed {
-		o.m.fail("Value", &PerCPUNotNarrowed{Map: o.m.name, CPUs: o.m.slots})
+	if o.slot == ktsnap.NotNarrowed {
+		o.m.fail("Value", &ktsnap.PerCPUNotNarrowed{Map: o.m.Name, CPUs: o.m.Slots})
 		return nil
 	}
-	value, _, ok := o.m.value(i, o.slot)
+	value, _, ok := o.m.Value(i, o.slot)
 	if !ok {
-		o.m.fail("Value", o.m.unreadable(o.slot))
+		o.m.fail("Value", o.m.Unreadable(o.slot))
 		return nil
 	}
 	return bytes.Clone(value)
@@ -66,10 +70,10 @@ func (o Opaque) Value(i int) []byte {
 
 // has tells whether there is an entry i, or fails.
 func (o Opaque) has(op string, i int) bool {
-	if i >= 0 && i < o.m.n {
+	if i >= 0 && i < o.m.N {
 		return true
 	}
-	o.m.fail(op, &IndexOutOfRange{Map: o.m.name, Index: i, Len: o.m.n})
+	o.m.fail(op, &ktsnap.IndexOutOfRange{Map: o.m.Name, Index: i, Len: o.m.N})
 	return false
 }
 
@@ -81,17 +85,17 @@ type PerCPUOpaque struct{ o Opaque }
 func NewPerCPUOpaque(b *Binding, i int) PerCPUOpaque { return PerCPUOpaque{NewOpaque(b, i)} }
 
 // CPUs returns the number of possible CPUs.
-func (p PerCPUOpaque) CPUs() int { return p.o.m.slots }
+func (p PerCPUOpaque) CPUs() int { return p.o.m.Slots }
 
 // CPU returns what CPU n has.
 func (p PerCPUOpaque) CPU(n int) Opaque { return p.o.CPU(n) }
 
 // Map returns the captured map: its header, and its bytes in columns.
-func (p PerCPUOpaque) Map() *Map { return p.o.Map() }
+func (p PerCPUOpaque) Map() *ktsnap.Map { return p.o.Map() }
 
 // Len returns the number of entries that were captured, the same on each CPU.
 func (p PerCPUOpaque) Len() int { return p.o.Len() }
 
 // Key returns a copy of the key of entry i, nil for arrays. It fails with an
-// [*IndexOutOfRange] if there is no such entry.
+// [*ktsnap.IndexOutOfRange] if there is no such entry.
 func (p PerCPUOpaque) Key(i int) []byte { return p.o.Key(i) }

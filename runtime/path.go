@@ -30,7 +30,7 @@ func (b *Binding) path(o *object) string {
 		steps = append(steps, b.stepTo(at.key.addr, from.parent.shape, from.parent.raw))
 		at, from = from.parent, from.parent.from
 	}
-	return from.source.path(from.entry, from.slot) + joinSteps(steps)
+	return from.source.Path(from.entry, from.slot) + joinSteps(steps)
 }
 
 // joinSteps puts steps in the order of the path and leaves out the middle of a
@@ -50,7 +50,7 @@ func joinSteps(steps []string) string {
 }
 
 func (o *origin) entryBytes() []byte {
-	raw, _, _ := o.source.value(o.entry, o.slot)
+	raw, _, _ := o.source.Value(o.entry, o.slot)
 	return raw
 }
 
@@ -99,7 +99,7 @@ func (f *pointerFinder) step(s *ctype.Shape, raw []byte, depth int) (path string
 	if u != nil && u.Size == ctype.PointerSize && len(raw) >= ctype.PointerSize && (u.Kind == ctype.KindPointer || u.Kind == ctype.KindInt) {
 		place := ctype.IntPlace{Bits: 64, BigEndian: f.b.snapshot.Guest.BigEndian}
 		value := place.Load(raw)
-		return "", value != 0 && f.b.memory().canonical(value) == f.addr
+		return "", value != 0 && f.b.memory().Canonical(value) == f.addr
 	}
 	path = f.find(s, raw, depth-1)
 	return path, path != ""

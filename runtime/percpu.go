@@ -1,6 +1,10 @@
 package runtime
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
+)
 
 // PerCPUArray reads a per-CPU array map. It has no At: a value is that of one
 // CPU, so CPU comes first.
@@ -12,7 +16,7 @@ func NewPerCPUArray[V any](b *Binding, i int, decode Decode[V]) PerCPUArray[V] {
 }
 
 // CPUs returns the number of possible CPUs.
-func (p PerCPUArray[V]) CPUs() int { return p.a.s.slots }
+func (p PerCPUArray[V]) CPUs() int { return p.a.s.Slots }
 
 // CPU returns what CPU n has.
 func (p PerCPUArray[V]) CPU(n int) Array[V] {
@@ -22,8 +26,8 @@ func (p PerCPUArray[V]) CPU(n int) Array[V] {
 
 // cpu checks a CPU number.
 func (s *source) cpu(n int) int {
-	if n < 0 || n >= s.slots {
-		s.b.fail(&Error{Op: "CPU", Path: s.name, Err: &PerCPUSlot{Map: s.name, CPU: n, Len: s.slots}})
+	if n < 0 || n >= s.Slots {
+		s.b.fail(&ktsnap.Error{Op: "CPU", Path: s.Name, Err: &ktsnap.PerCPUSlot{Map: s.Name, CPU: n, Len: s.Slots}})
 	}
 	return n
 }
@@ -32,7 +36,7 @@ func (s *source) cpu(n int) int {
 // have no memory are left out.
 func (p PerCPUArray[V]) Each(i int) iter.Seq2[int, *V] {
 	return func(yield func(int, *V) bool) {
-		if i < 0 || i >= p.a.s.n {
+		if i < 0 || i >= p.a.s.N {
 			p.a.s.failIndex("Each", i, 0)
 			return
 		}
@@ -42,8 +46,8 @@ func (p PerCPUArray[V]) Each(i int) iter.Seq2[int, *V] {
 
 // each calls yield with the value of each CPU that has one.
 func each[V any](s *source, entry int, decode Decode[V], yield func(int, *V) bool) {
-	for cpu := range s.slots {
-		if _, _, ok := s.value(entry, cpu); !ok {
+	for cpu := range s.Slots {
+		if _, _, ok := s.Value(entry, cpu); !ok {
 			continue
 		}
 		if !yield(cpu, load(s, "Each", entry, cpu, decode)) {
@@ -82,7 +86,7 @@ func NewPerCPUHash[K comparable, V any](b *Binding, i int, key Decode[K], decode
 }
 
 // CPUs returns the number of possible CPUs.
-func (p PerCPUHash[K, V]) CPUs() int { return p.h.m.slots }
+func (p PerCPUHash[K, V]) CPUs() int { return p.h.m.Slots }
 
 // CPU returns what CPU n has: the same keys as the others, its own values.
 func (p PerCPUHash[K, V]) CPU(n int) Hash[K, V] {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file tells where decoded values come from. Values carry nothing of it
@@ -44,8 +45,8 @@ type Pointee struct {
 	Addr  uint64 // where it leads: Value, or the user address if that leads into an arena
 
 	// Err is nil if the pointer was followed, and otherwise says why the Go
-	// pointer is nil: a [*Null], [*NotCaptured], [*NotFollowed], [*NotBound] or
-	// [*Contradiction].
+	// pointer is nil: a [*ktsnap.Null], [*ktsnap.NotCaptured], [*ktsnap.NotFollowed], [*ktsnap.NotBound] or
+	// [*ktsnap.Contradiction].
 	Err error
 }
 
@@ -83,9 +84,9 @@ func (w *where) pointee(followed bool) Pointee {
 	place := ctype.IntPlace{Bits: 8 * w.size, BigEndian: b.snapshot.Guest.BigEndian}
 	value := place.Load(w.o.raw[w.offset:])
 	if value == 0 {
-		return Pointee{Err: &Null{}}
+		return Pointee{Err: &ktsnap.Null{}}
 	}
-	p := Pointee{Value: value, Addr: b.memory().canonical(value)}
+	p := Pointee{Value: value, Addr: b.memory().Canonical(value)}
 	if !followed {
 		p.Err = b.whyNil(p.Addr, w.want)
 	}
@@ -101,16 +102,16 @@ func (b *Binding) whyNil(addr uint64, want *ctype.Shape) error {
 		}
 		bound := &b.types[t]
 		if bound.shape == nil {
-			return &NotBound{Type: ctype.Spell(target), Reason: bound.why}
+			return &ktsnap.NotBound{Type: ctype.Spell(target), Reason: bound.why}
 		}
-		if err := b.snapshot.outgrown(addr, bound.shape); err != nil {
+		if err := b.snapshot.Outgrown(addr, bound.shape); err != nil {
 			return err
 		}
-		if _, captured := b.memory().read(addr, bound.shape.Size); captured {
-			return &NotFollowed{Addr: addr, Limit: b.limitReached()}
+		if _, captured := b.memory().Read(addr, bound.shape.Size); captured {
+			return &ktsnap.NotFollowed{Addr: addr, Limit: b.limitReached()}
 		}
 	}
-	return b.memory().missing(want.Underlying(), addr, target)
+	return b.memory().Missing(want.Underlying(), addr, target)
 }
 
 // limitReached returns the limit of objects if a read has reached it, and 0 if
@@ -130,13 +131,13 @@ func (b *Binding) locate(op string, p any) *where {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
 		w := b.search(v)
 		if w != nil && w.missing != "" && op != opAbsent {
-			b.fail(&Error{Op: op, Path: w.path(), Err: &FieldAbsent{Field: ctype.Spell(w.o.shape) + w.steps, Reason: w.missing}})
+			b.fail(&ktsnap.Error{Op: op, Path: w.path(), Err: &ktsnap.FieldAbsent{Field: ctype.Spell(w.o.shape) + w.steps, Reason: w.missing}})
 		}
 		if w != nil {
 			return w
 		}
 	}
-	b.fail(&Error{Op: op, Err: &Untracked{Type: fmt.Sprintf("%T", p)}})
+	b.fail(&ktsnap.Error{Op: op, Err: &Untracked{Type: fmt.Sprintf("%T", p)}})
 	return nil
 }
 

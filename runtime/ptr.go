@@ -3,6 +3,7 @@ package runtime
 import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Ptr is a pointer of the guest that is not followed by itself: to an object of
@@ -12,7 +13,7 @@ import (
 // Two of them that were read through the same snapshot are equal if they lead
 // to the same address.
 type Ptr[T any] struct {
-	addr   Address
+	addr   ktsnap.Address
 	target *target[T] // nil where T cannot be read
 }
 
@@ -24,7 +25,7 @@ type target[T any] struct {
 }
 
 // PtrTo returns a pointer with a given address, which cannot be dereferenced.
-func PtrTo[T any](addr uint64) Ptr[T] { return Ptr[T]{addr: Address(addr)} }
+func PtrTo[T any](addr uint64) Ptr[T] { return Ptr[T]{addr: ktsnap.Address(addr)} }
 
 // PtrAt returns a pointer to an object of the kernel, of type typ of the
 // layout.
@@ -38,7 +39,7 @@ func PtrAt[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) Ptr[T] {
 		known.CompareAndSwap(nil, &target[T]{d.b, typ, decode})
 		t = known.Load().(*target[T])
 	}
-	return Ptr[T]{Address(addr), t}
+	return Ptr[T]{ktsnap.Address(addr), t}
 }
 
 // Addr returns the address as the guest's program stored it.
@@ -60,7 +61,7 @@ func (p Ptr[T]) Deref() *T {
 	if err == nil {
 		return v
 	}
-	e := &Error{Op: "Deref", Addr: uint64(p.addr), Err: err}
+	e := &ktsnap.Error{Op: "Deref", Addr: uint64(p.addr), Err: err}
 	if p.target == nil {
 		panic(e)
 	}
@@ -68,17 +69,17 @@ func (p Ptr[T]) Deref() *T {
 	return nil
 }
 
-// Lookup is [Ptr.Deref] that returns why there is no object: a [*Null], a
-// [*NotCaptured] if the capture did not follow the pointer, an [*Unreadable] if
-// there is no memory at its address, a [*Contradiction] if something else is
-// there, a [*NotFollowed] if a limit of the capture was reached, a [*NotBound]
+// Lookup is [Ptr.Deref] that returns why there is no object: a [*ktsnap.Null], a
+// [*ktsnap.NotCaptured] if the capture did not follow the pointer, an [*ktsnap.Unreadable] if
+// there is no memory at its address, a [*ktsnap.Contradiction] if something else is
+// there, a [*ktsnap.NotFollowed] if a limit of the capture was reached, a [*ktsnap.NotBound]
 // if the type is one that generated code cannot read.
 func (p Ptr[T]) Lookup() (*T, error) {
 	switch {
 	case p.addr == 0:
-		return nil, &Null{}
+		return nil, &ktsnap.Null{}
 	case p.target == nil:
-		return nil, &NotFollowed{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
+		return nil, &ktsnap.NotFollowed{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
 	}
 	return p.target.lookup(uint64(p.addr))
 }
@@ -90,11 +91,11 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 		return known.value.(*T), nil
 	}
 	want := b.shapes.types[t.typ]
-	captured := b.memory().kernelObject(addr, want.Stripped().Name)
+	captured := b.memory().KernelObject(addr, want.Stripped().Name)
 	if captured == nil {
-		return nil, b.snapshot.notCopied(addr, ctype.Spell(want))
+		return nil, b.snapshot.NotCopied(addr, ctype.Spell(want))
 	}
-	if err := captured.err(); err != nil {
+	if err := captured.Err(); err != nil {
 		return nil, err
 	}
 	d := newDecoder(b)
@@ -108,7 +109,7 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 		return nil, err
 	}
 	o := &object{
-		value: new(T), key: key, shape: captured.Type, raw: captured.bytes(),
+		value: new(T), key: key, shape: captured.Type, raw: captured.Bytes(),
 		from: &origin{kernel: true}, absent: bound.absent,
 	}
 	b.remember(o)
@@ -140,7 +141,7 @@ func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) 
 	c.Absent = make(map[convert.Member]string)
 	plan, ok := c.Plan(ctype.Spell(want), want, have)
 	if !ok {
-		return nil, &NotBound{Type: ctype.Spell(want), Reason: c.Differences[0].Have}
+		return nil, &ktsnap.NotBound{Type: ctype.Spell(want), Reason: c.Differences[0].Have}
 	}
 	bound := &kernelLayout{plan: plan, absent: c.Absent}
 	if b.kernelTypes == nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file finds the objects that nothing but pointers tells of, as those of an
@@ -66,16 +67,16 @@ func (l *links) reach() *reached {
 	b, w := l.b, newReachWalk(l)
 	for _, m := range b.maps {
 		if of := l.linksOf(m.typ); m.m != nil && m.err == nil && m.typ >= 0 && len(of) > 0 {
-			m.each(func(raw []byte) { l.follow(raw, of, w.found) })
+			m.Each(func(raw []byte) { l.follow(raw, of, w.found) })
 		}
 	}
 	for i, s := range b.sections {
 		if of := l.linksOf(-1 - i); s.m != nil && s.err == nil && len(of) > 0 {
-			s.each(func(raw []byte) { l.follow(raw, of, w.found) })
+			s.Each(func(raw []byte) { l.follow(raw, of, w.found) })
 		}
 	}
 	for addr, typ := range b.wholes.slab {
-		if raw, ok := b.memory().read(addr, b.types[typ].shape.Size); ok {
+		if raw, ok := b.memory().Read(addr, b.types[typ].shape.Size); ok {
 			l.follow(raw, l.linksOf(typ), w.found)
 		}
 	}
@@ -90,7 +91,7 @@ type reachWalk struct {
 	at    [][]uint64 // addresses that were found; those that were followed are captured
 	next  []int      // of at, to follow
 	total int
-	near  span // that was read last
+	near  ktsnap.Span // that was read last
 }
 
 func newReachWalk(l *links) *reachWalk {
@@ -131,11 +132,11 @@ func (w *reachWalk) finish() *reached {
 
 // read reads memory, mostly near that before.
 func (w *reachWalk) read(addr uint64, size int) (raw []byte, ok bool) {
-	if at := addr - w.near.start; at < uint64(len(w.near.data)) && uint64(size) <= uint64(len(w.near.data))-at {
-		return w.near.data[at:][:size], true
+	if at := addr - w.near.Start; at < uint64(len(w.near.Data)) && uint64(size) <= uint64(len(w.near.Data))-at {
+		return w.near.Data[at:][:size], true
 	}
-	w.near, _ = w.l.b.memory().span(addr)
-	return w.l.b.memory().read(addr, size)
+	w.near, _ = w.l.b.memory().Span(addr)
+	return w.l.b.memory().Read(addr, size)
 }
 
 // follow follows the objects of a type, and drops those that were not captured. It
@@ -323,5 +324,5 @@ func (l *links) pointer(raw []byte, offset int) (addr uint64, ok bool) {
 	if l.swapped {
 		addr = bits.ReverseBytes64(addr)
 	}
-	return l.b.memory().canonical(addr), true
+	return l.b.memory().Canonical(addr), true
 }

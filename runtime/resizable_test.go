@@ -9,6 +9,7 @@ import (
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/shapetest"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 type resizableBss struct {
@@ -29,12 +30,12 @@ func resizableLayout(name string) *ktrt.Layout {
 }
 
 // resized is a guest whose section has other variables than the layout.
-func resized(s *ctype.Shape, values []byte, bigEndian bool) *ktrt.Snapshot {
-	m := &ktrt.Map{
-		Name: s.Name, Type: ktrt.MapTypeArray, KeySize: 4, ValueSize: s.Size, Value: s, N: 1, Total: 1, Slots: 1, Stride: s.Size,
-		Program: &ktrt.Program{Name: "x", Shapes: []*ctype.Shape{s}}, Base: 0xffff_8880_0000_0000, Values: values,
+func resized(s *ctype.Shape, values []byte, bigEndian bool) *ktsnap.Snapshot {
+	m := &ktsnap.Map{
+		Name: s.Name, Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: s.Size, Value: s, N: 1, Total: 1, Slots: 1, Stride: s.Size,
+		Program: &ktsnap.Program{Name: "x", Shapes: []*ctype.Shape{s}}, Base: 0xffff_8880_0000_0000, Values: values,
 	}
-	return &ktrt.Snapshot{Guest: ktrt.Guest{BigEndian: bigEndian}, Maps: []*ktrt.Map{m}}
+	return &ktsnap.Snapshot{Guest: ktsnap.Guest{BigEndian: bigEndian}, Maps: []*ktsnap.Map{m}}
 }
 
 func TestLastArrayOfASectionIsAsLongAsTheGuestHasIt(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // RingBuf reads the records that a ring buffer holds and nobody has consumed,
@@ -25,16 +26,16 @@ func NewRingBuf(b *Binding, i int) RingBuf { return RingBuf{m: b.readable(i)} }
 // Len returns the number of records that were submitted.
 func (r RingBuf) Len() int {
 	r.whole("Len")
-	return r.m.n
+	return r.m.N
 }
 
 // Bytes returns a copy of record i. It fails if there is no such record.
 func (r RingBuf) Bytes(i int) []byte {
-	if i < 0 || i >= r.m.n {
+	if i < 0 || i >= r.m.N {
 		r.m.failIndex("Bytes", i, 0)
 		return nil
 	}
-	data, _, _ := r.m.value(i, 0)
+	data, _, _ := r.m.Value(i, 0)
 	return bytes.Clone(data)
 }
 
@@ -42,7 +43,7 @@ func (r RingBuf) Bytes(i int) []byte {
 func (r RingBuf) All() iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		r.whole("All")
-		for i := range r.m.n {
+		for i := range r.m.N {
 			if !yield(i, r.Bytes(i)) {
 				return
 			}
@@ -52,12 +53,12 @@ func (r RingBuf) All() iter.Seq2[int, []byte] {
 
 // Busy returns how many records were reserved and not yet submitted. A consumer
 // waits at the first of them.
-func (r RingBuf) Busy() int { return r.records().busy }
+func (r RingBuf) Busy() int { return r.records().Busy }
 
 // Discarded returns how many records the producer has given up.
-func (r RingBuf) Discarded() int { return r.records().discarded }
+func (r RingBuf) Discarded() int { return r.records().Discarded }
 
-func (r RingBuf) records() ringRecords { return r.m.b.snapshot.records(r.m.m) }
+func (r RingBuf) records() ktsnap.RingRecords { return r.m.b.snapshot.Records(r.m.m) }
 
 // Partial returns the ring buffer for reading what was captured of it, where
 // its capture is incomplete.
@@ -81,12 +82,12 @@ func NewRingBufOf[V any](b *Binding, i int, decode Decode[V]) RingBufOf[V] {
 	m := b.readable(i)
 	bound := &b.types[m.typ]
 	if bound.shape == nil {
-		m.fail("read the records of", &NotBound{Type: ctype.Spell(b.shapes.types[m.typ]), Reason: bound.why})
+		m.fail("read the records of", &ktsnap.NotBound{Type: ctype.Spell(b.shapes.types[m.typ]), Reason: bound.why})
 	}
 	s := m.source
 	s.shape, s.plan = bound.shape, bound.plan
-	for n, record := range s.records {
-		if size := len(record.Data) - recordHeader; size < bound.shape.Size {
+	for n, record := range s.Records {
+		if size := len(record.Data) - ktsnap.RecordHeaderSize; size < bound.shape.Size {
 			m.fail("read the records of", fmt.Errorf("record %d has %d bytes, and %s %d: without its tag ktgen:record the map is read as bytes", n, size, ctype.Spell(bound.shape), bound.shape.Size))
 		}
 	}

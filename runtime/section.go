@@ -8,14 +8,15 @@ import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // boundSection is a global section of the layout in the snapshot.
 type boundSection struct {
 	source
-	m    *Map  // the array map that the section is; nil if it is not there
-	err  error // why it cannot be read; nil if it can
+	m    *ktsnap.Map // the array map that the section is; nil if it is not there
+	err  error       // why it cannot be read; nil if it can
 	vars []boundVar
 }
 
@@ -32,18 +33,18 @@ type boundVar struct {
 // bindSection finds section i of the layout and compares its variables, each
 // for itself: a linker moves them as it likes.
 func (b *Binding) bindSection(c *convert.Comparison, i int, want *ctype.Shape) *boundSection {
-	bound := &boundSection{source: source{b: b, columns: columns{name: want.Name, single: true}, number: -1 - i, typ: -1 - i}}
+	bound := &boundSection{source: source{b: b, Columns: ktsnap.Columns{Name: want.Name, Single: true}, number: -1 - i, typ: -1 - i}}
 	if ctype.IsArenaSection(want.Name) {
 		bound.m, bound.err = b.findArenaSection(want)
 	} else {
 		bound.m, bound.err = b.find(want.Name,
-			func(m *Map) bool { return m.isSection(want.Name) },
-			func(m *Map) bool { return m.Value != nil && len(m.Value.Members) == len(want.Members) })
+			func(m *ktsnap.Map) bool { return m.IsSection(want.Name) },
+			func(m *ktsnap.Map) bool { return m.Value != nil && len(m.Value.Members) == len(want.Members) })
 	}
 	if bound.err != nil {
 		return bound
 	}
-	if bound.err = bound.m.checkSection(); bound.err != nil {
+	if bound.err = bound.m.CheckSection(); bound.err != nil {
 		return bound
 	}
 	if err := c.Settle(bound.m.Value); err != nil {
@@ -51,8 +52,8 @@ func (b *Binding) bindSection(c *convert.Comparison, i int, want *ctype.Shape) *
 		return bound
 	}
 	m := bound.m
-	bound.n, bound.slots, bound.stride, bound.size = 1, 1, m.Stride, m.ValueSize
-	bound.values, bound.addrs, bound.base = m.Values, m.Addrs, m.Base
+	bound.N, bound.Slots, bound.Stride, bound.Size = 1, 1, m.Stride, m.ValueSize
+	bound.Values, bound.Addrs, bound.Base = m.Values, m.Addrs, m.Base
 	bound.shape = m.Value
 	members := make(map[string]ctype.Member, len(m.Value.Members))
 	names, same := make([]string, len(m.Value.Members)), make(map[string]int)
@@ -81,7 +82,7 @@ func (s *boundSection) bindVar(c *convert.Comparison, want, have ctype.Member, r
 		return v
 	}
 	v.size = have.Width()
-	path := s.name + "." + want.Name
+	path := s.Name + "." + want.Name
 	var ok bool
 	compare := c.Plan
 	if resizable && isArray(have.Type) {
@@ -91,8 +92,8 @@ func (s *boundSection) bindVar(c *convert.Comparison, want, have ctype.Member, r
 		// Its elements may be read one by one; see VarArray.
 		c.Pointees = append(c.Pointees, convert.Pair{Want: want.Type.Underlying().Elem, Have: have.Type.Underlying().Elem})
 	}
-	if int64(have.Offset)+int64(v.size) > int64(s.size) {
-		c.Differ(path, ctype.Spell(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.size))
+	if int64(have.Offset)+int64(v.size) > int64(s.Size) {
+		c.Differ(path, ctype.Spell(want.Type), fmt.Sprintf("it at +%d, beyond the %d bytes of the section", have.Offset, s.Size))
 	}
 	return v
 }
@@ -119,9 +120,9 @@ func LoadSection[S any](b *Binding, i int, decode func(*S, *Vars, *Decoder)) *S 
 		s.fail("read", s.err)
 		return nil
 	}
-	raw, addr, ok := s.value(0, 0)
+	raw, addr, ok := s.Value(0, 0)
 	if !ok {
-		s.fail("read", &Unreadable{})
+		s.fail("read", &ktsnap.Unreadable{})
 		return nil
 	}
 	if known := b.known(objectKey{addr: addr, typ: s.typ}); known != nil {
@@ -129,7 +130,7 @@ func LoadSection[S any](b *Binding, i int, decode func(*S, *Vars, *Decoder)) *S 
 	}
 	v, err := decodeSection(s, addr, raw, decode)
 	if err != nil {
-		b.fail(&Error{Op: "read", Path: s.name, Addr: addr, Err: err})
+		b.fail(&ktsnap.Error{Op: "read", Path: s.Name, Addr: addr, Err: err})
 	}
 	return v
 }
@@ -158,14 +159,14 @@ func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
 	a := &source{
 		b: v.s.b, typ: typ, shape: have.Elem, plan: v.s.b.types[typ].plan,
 		number: v.s.number<<16 - i, // apart from those of maps and sections
-		columns: columns{
-			name: v.s.name + "." + bound.name,
-			n:    have.Len, slots: 1, stride: have.Elem.Size, size: have.Elem.Size,
-			values: v.b[bound.offset:][:bound.size],
+		Columns: ktsnap.Columns{
+			Name: v.s.Name + "." + bound.name,
+			N:    have.Len, Slots: 1, Stride: have.Elem.Size, Size: have.Elem.Size,
+			Values: v.b[bound.offset:][:bound.size],
 		},
 	}
-	if _, addr, _ := v.s.value(0, 0); addr != 0 {
-		a.base = addr + uint64(bound.offset)
+	if _, addr, _ := v.s.Value(0, 0); addr != 0 {
+		a.Base = addr + uint64(bound.offset)
 	}
 	return Array[V]{s: a, decode: decode}
 }
@@ -177,32 +178,32 @@ func isArray(s *ctype.Shape) bool {
 
 // findArenaSection returns the map that stands for a section of variables in the
 // arena.
-func (b *Binding) findArenaSection(want *ctype.Shape) (*Map, error) {
-	var found []*Map
-	chosen := func(m *Map, id uint32) bool {
-		return m.Value != nil && m.isSection(want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))
+func (b *Binding) findArenaSection(want *ctype.Shape) (*ktsnap.Map, error) {
+	var found []*ktsnap.Map
+	chosen := func(m *ktsnap.Map, id uint32) bool {
+		return m.Value != nil && m.IsSection(want.Name) && (len(b.options.mapIDs) == 0 || slices.Contains(b.options.mapIDs, id))
 	}
 	for _, m := range b.snapshot.Maps {
 		if chosen(m, m.ID) {
 			found = append(found, m)
 		}
 	}
-	for _, section := range b.snapshot.arenaSections() {
-		if chosen(section.is, section.arena.ID) {
-			found = append(found, section.is)
+	for _, section := range b.snapshot.ArenaSections() {
+		if chosen(section.Is, section.Arena.ID) {
+			found = append(found, section.Is)
 		}
 	}
 	if len(found) > 1 {
-		found = preferred(found, func(m *Map) bool { return len(m.Value.Members) == len(want.Members) })
+		found = preferred(found, func(m *ktsnap.Map) bool { return len(m.Value.Members) == len(want.Members) })
 	}
 	switch len(found) {
 	case 0:
 		return nil, errors.New("no arena of the snapshot holds it: there must be one, whose pages were captured, and a program whose BTF describes the section")
 	case 1:
-		if found[0].Status == Failed {
-			return nil, found[0].checkSection()
+		if found[0].Status == ktsnap.Failed {
+			return nil, found[0].CheckSection()
 		}
 		return found[0], nil
 	}
-	return nil, ambiguousMap(want.Name, found)
+	return nil, ktsnap.Ambiguous(want.Name, found)
 }

@@ -3,6 +3,8 @@ package runtime
 import (
 	"fmt"
 	"iter"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Slots reads an array whose slots hold objects of the kernel, which a program
@@ -21,8 +23,8 @@ type Slots struct {
 // NewSlots returns the array with index i in the layout.
 func NewSlots(b *Binding, i int) Slots {
 	m := b.readable(i)
-	if m.n > 0 && m.size < slotSize {
-		m.fail("read", fmt.Errorf("its values have %d bytes, and the numbers of what is in its slots %d", m.size, slotSize))
+	if m.N > 0 && m.Size < ktsnap.SlotSize {
+		m.fail("read", fmt.Errorf("its values have %d bytes, and the numbers of what is in its slots %d", m.Size, ktsnap.SlotSize))
 	}
 	return Slots{m: m}
 }
@@ -30,17 +32,17 @@ func NewSlots(b *Binding, i int) Slots {
 // Len returns the number of slots.
 func (s Slots) Len() int {
 	s.whole("Len")
-	return s.m.n
+	return s.m.N
 }
 
 // ID returns the number of what is in slot i. ok is false if the slot is empty. It
 // fails if there is no such slot.
 func (s Slots) ID(i int) (id uint32, ok bool) {
-	if i < 0 || i >= s.m.n {
+	if i < 0 || i >= s.m.N {
 		s.m.failIndex("ID", i, 0)
 		return 0, false
 	}
-	raw, _, readable := s.m.value(i, 0)
+	raw, _, readable := s.m.Value(i, 0)
 	if !readable {
 		s.m.failUnreadable("ID", i, 0)
 		return 0, false
@@ -53,7 +55,7 @@ func (s Slots) ID(i int) (id uint32, ok bool) {
 func (s Slots) All() iter.Seq2[int, uint32] {
 	return func(yield func(int, uint32) bool) {
 		s.whole("All")
-		for i := range s.m.n {
+		for i := range s.m.N {
 			if id, occupied := s.ID(i); occupied && !yield(i, id) {
 				return
 			}

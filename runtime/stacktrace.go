@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // StackTraces reads a map of stack traces by their ids, which programs get from
@@ -24,7 +25,7 @@ func NewStackTraces(b *Binding, i int) StackTraces {
 	switch {
 	case m.m.Flags&withBuildID != 0:
 		m.fail("read", errors.New("its frames are build ids and no addresses"))
-	case m.n > 0 && m.keySize != stackIDSize:
+	case m.N > 0 && m.keySize != stackIDSize:
 		m.fail("read the keys of", fmt.Errorf("its keys have %d bytes, and ids of stacks %d", m.keySize, stackIDSize))
 	}
 	id := func(entry int) uint32 { return m.order().Uint32(m.m.Keys[entry*m.keySize:]) }
@@ -45,7 +46,7 @@ func (s *source) order() binary.ByteOrder {
 // Len returns the number of stacks.
 func (s StackTraces) Len() int {
 	s.whole("Len")
-	return s.m.n
+	return s.m.N
 }
 
 // IDs returns the ids of the stacks, in the order of the capture.
@@ -56,12 +57,12 @@ func (s StackTraces) IDs() []uint32 {
 
 // Get returns the return addresses of a stack, innermost first, and fails if
 // there is no stack of that id.
-func (s StackTraces) Get(id uint32) []Address {
+func (s StackTraces) Get(id uint32) []ktsnap.Address {
 	frames, exists := s.Lookup(id)
 	if !exists {
-		s.m.b.fail(&Error{
-			Op: "Get", Path: fmt.Sprintf("%s[%d]", s.m.name, id),
-			Err: &KeyNotFound{Map: s.m.name, Key: fmt.Sprint(id), Len: s.m.n, Keys: s.m.firstKeys()},
+		s.m.b.fail(&ktsnap.Error{
+			Op: "Get", Path: fmt.Sprintf("%s[%d]", s.m.Name, id),
+			Err: &ktsnap.KeyNotFound{Map: s.m.Name, Key: fmt.Sprint(id), Len: s.m.N, Keys: s.m.FirstKeys()},
 		})
 	}
 	return frames
@@ -69,21 +70,21 @@ func (s StackTraces) Get(id uint32) []Address {
 
 // Lookup returns the return addresses of a stack, innermost first, if there is
 // one of that id.
-func (s StackTraces) Lookup(id uint32) (frames []Address, ok bool) {
+func (s StackTraces) Lookup(id uint32) (frames []ktsnap.Address, ok bool) {
 	entry, exists := s.keys.entries[id]
 	switch {
 	case !exists:
 		s.whole("Lookup")
 		return nil, false
 	case entry < 0:
-		s.m.fail("Lookup", &AmbiguousKey{Map: s.m.name, Key: fmt.Sprint(id), Entries: int(-entry)})
+		s.m.fail("Lookup", &ktsnap.AmbiguousKey{Map: s.m.Name, Key: fmt.Sprint(id), Entries: int(-entry)})
 	}
 	return s.frames("Lookup", int(entry)), true
 }
 
 // All ranges over the stacks by id, in the order of the capture.
-func (s StackTraces) All() iter.Seq2[uint32, []Address] {
-	return func(yield func(uint32, []Address) bool) {
+func (s StackTraces) All() iter.Seq2[uint32, []ktsnap.Address] {
+	return func(yield func(uint32, []ktsnap.Address) bool) {
 		s.whole("All")
 		for i, id := range s.keys.keys {
 			if !yield(id, s.frames("All", i)) {
@@ -107,31 +108,33 @@ func (s StackTraces) whole(op string) {
 }
 
 // frames returns the addresses of an entry. Behind the last there are zeros.
-func (s StackTraces) frames(op string, entry int) []Address {
-	raw, _, ok := s.m.value(entry, 0)
+func (s StackTraces) frames(op string, entry int) []ktsnap.Address {
+	raw, _, ok := s.m.Value(entry, 0)
 	if !ok {
 		s.m.failUnreadable(op, entry, 0)
 		return nil
 	}
-	frames := []Address{}
+	frames := []ktsnap.Address{}
 	for ; len(raw) >= ctype.PointerSize; raw = raw[ctype.PointerSize:] {
 		frame := s.m.order().Uint64(raw)
 		if frame == 0 {
 			break
 		}
-		frames = append(frames, Address(frame))
+		frames = append(frames, ktsnap.Address(frame))
 	}
 	return frames
 }
 
 // FrameOf returns the function that a function pointer of a value points to, or
 // a return address is in.
-func FrameOf(snap Bound, addr Address) Frame { return snap.Binding().snapshot.Frame(addr) }
+func FrameOf(snap Bound, addr ktsnap.Address) ktsnap.Frame {
+	return snap.Binding().snapshot.Frame(addr)
+}
 
 // Frames returns the places of a stack in the code, innermost first, and fails
 // if there is no stack of that id.
-func (s StackTraces) Frames(id uint32) []Frame {
-	var frames []Frame
+func (s StackTraces) Frames(id uint32) []ktsnap.Frame {
+	var frames []ktsnap.Frame
 	for _, addr := range s.Get(id) {
 		frames = append(frames, s.m.b.snapshot.Frame(addr))
 	}

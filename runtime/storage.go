@@ -5,37 +5,38 @@ import (
 	"iter"
 
 	"github.com/ktgen/ktgen/runtime/internal/keyindex"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Storage reads what the program keeps for each cgroup, inode or socket, by the
 // address of that object in the kernel.
-type Storage[V any] = Hash[Address, V]
+type Storage[V any] = Hash[ktsnap.Address, V]
 
 // NewStorage returns the cgroup, inode or socket storage map with index i in
 // the layout.
 func NewStorage[V any](b *Binding, i int, decode Decode[V]) Storage[V] {
 	m := b.readable(i)
-	owner := func(entry int) Address { return Address(m.m.Owners[entry].Addr) }
+	owner := func(entry int) ktsnap.Address { return ktsnap.Address(m.m.Owners[entry].Addr) }
 	return Storage[V]{m: m, keys: indexEntries(m, owner), decode: decode}
 }
 
 // TaskStorage reads a task storage map: what the program keeps for each task.
 type TaskStorage[V any] struct {
 	h      Hash[int32, V]
-	owners []Owner
+	owners []ktsnap.Owner
 }
 
 // NewTaskStorage returns the task storage map with index i in the layout.
 func NewTaskStorage[V any](b *Binding, i int, decode Decode[V]) TaskStorage[V] {
 	m := b.readable(i)
 	m.index.once.Do(func() {
-		x := &keyIndex[int32]{keys: make([]int32, m.n), entries: make(keyindex.Entries[int32], m.n)}
-		for i, owner := range m.m.Owners[:m.n] {
+		x := &keyIndex[int32]{keys: make([]int32, m.N), entries: make(keyindex.Entries[int32], m.N)}
+		for i, owner := range m.m.Owners[:m.N] {
 			x.keys[i] = owner.PID
 			x.entries.Add(owner.PID, int32(i))
 		}
 		m.index.index = x
-		m.keys = func(i int) string { return fmt.Sprintf("pid=%d", x.keys[i]) }
+		m.Keys = func(i int) string { return fmt.Sprintf("pid=%d", x.keys[i]) }
 	})
 	return TaskStorage[V]{
 		h:      Hash[int32, V]{m: m, keys: m.index.index.(*keyIndex[int32]), decode: decode},
@@ -54,15 +55,15 @@ func (s TaskStorage[V]) Get(pid int32) *V { return s.h.Get(pid) }
 func (s TaskStorage[V]) Lookup(pid int32) (v *V, ok bool) { return s.h.Lookup(pid) }
 
 // Tasks returns the tasks that have storage, in the order of the capture.
-func (s TaskStorage[V]) Tasks() []Owner {
+func (s TaskStorage[V]) Tasks() []ktsnap.Owner {
 	s.h.whole("Tasks")
-	return append([]Owner(nil), s.owners[:s.h.m.n]...)
+	return append([]ktsnap.Owner(nil), s.owners[:s.h.m.N]...)
 }
 
 // All ranges over the tasks that have storage, in the order of the capture,
 // with the storage as values: unlike Get it keeps none of them.
-func (s TaskStorage[V]) All() iter.Seq2[Owner, V] {
-	return func(yield func(Owner, V) bool) {
+func (s TaskStorage[V]) All() iter.Seq2[ktsnap.Owner, V] {
+	return func(yield func(ktsnap.Owner, V) bool) {
 		s.h.whole("All")
 		s.h.array().scan("All", func(i int, v *V) bool { return yield(s.owners[i], *v) })
 	}
@@ -74,8 +75,8 @@ func (s TaskStorage[V]) Find(match func(*V) bool) *V { return s.h.Find(match) }
 
 // Filter ranges over the tasks whose storage matches. The value that match
 // gets is overwritten after the call; those ranged over are like those of Get.
-func (s TaskStorage[V]) Filter(match func(*V) bool) iter.Seq2[Owner, *V] {
-	return func(yield func(Owner, *V) bool) {
+func (s TaskStorage[V]) Filter(match func(*V) bool) iter.Seq2[ktsnap.Owner, *V] {
+	return func(yield func(ktsnap.Owner, *V) bool) {
 		for i, v := range s.h.array().Filter(match) {
 			if !yield(s.owners[i], v) {
 				return

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // LoadStructOps returns the operations in the struct_ops map with index i in
@@ -17,7 +18,7 @@ import (
 func LoadStructOps[V any](b *Binding, i int, decode Decode[V]) *V {
 	m := b.readable(i)
 	m.require("read")
-	if m.n < 1 {
+	if m.N < 1 {
 		m.failIndex("read", 0, 0)
 		return nil
 	}
@@ -40,11 +41,11 @@ func (m *boundMap) bindStructOps(bigEndian bool, l *MapLayout) error {
 	if err != nil {
 		return err
 	}
-	m.typ, m.shape, m.single = m.b.shapes.index[l.Value], ops.Type, true
-	m.values, m.size = m.values[min(ops.Offset, len(m.values)):], ops.Type.Size
-	m.base, m.addrs = moved(m.base, ops.Offset), slices.Clone(m.addrs)
-	for i := range m.addrs {
-		m.addrs[i] = moved(m.addrs[i], ops.Offset)
+	m.typ, m.shape, m.Single = m.b.shapes.index[l.Value], ops.Type, true
+	m.Values, m.Size = m.Values[min(ops.Offset, len(m.Values)):], ops.Type.Size
+	m.Base, m.Addrs = moved(m.Base, ops.Offset), slices.Clone(m.Addrs)
+	for i := range m.Addrs {
+		m.Addrs[i] = moved(m.Addrs[i], ops.Offset)
 	}
 	if m.plan = c.PlanOps(m.b.shapes.types[m.typ], ops.Type); len(c.Differences) > 0 {
 		return &LayoutError{Object: m.b.layout.Object, Package: m.b.layout.Package, Differences: c.Differences}
@@ -62,7 +63,7 @@ func moved(addr uint64, offset int) uint64 {
 
 // operations returns the member of the value of a struct_ops map that holds
 // the operations.
-func operations(c *convert.Comparison, m *Map) (ctype.Member, error) {
+func operations(c *convert.Comparison, m *ktsnap.Map) (ctype.Member, error) {
 	value := m.Value.Underlying()
 	if err := c.Settle(m.Value); err != nil {
 		return ctype.Member{}, fmt.Errorf("the snapshot is damaged: the value of map %s: %w", m.Name, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // snap is what generated packages have.
@@ -17,7 +18,7 @@ func (s snap) Binding() *Binding { return s.binding }
 
 // ops is what would be generated for objectOps.
 type ops struct {
-	Enqueue Address
+	Enqueue ktsnap.Address
 	Timeout uint32
 	Exotic  uint64
 	Name    string
@@ -25,7 +26,7 @@ type ops struct {
 
 func decodeOps(v *ops, raw []byte, _ *Decoder) {
 	b := (*[40]byte)(raw)
-	v.Enqueue = Address(binary.LittleEndian.Uint64(b[0:8]))
+	v.Enqueue = ktsnap.Address(binary.LittleEndian.Uint64(b[0:8]))
 	v.Timeout = binary.LittleEndian.Uint32(b[8:12])
 	v.Exotic = binary.LittleEndian.Uint64(b[16:24])
 	v.Name = String(b[24:32])
@@ -61,7 +62,7 @@ func kernelOps() *ctype.Shape {
 
 // opsSnapshot has a struct_ops map whose value is of the kernel's type, 64
 // bytes behind the state that all struct_ops have.
-func opsSnapshot(kernel *ctype.Shape) *Snapshot {
+func opsSnapshot(kernel *ctype.Shape) *ktsnap.Snapshot {
 	value := &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_struct_ops_sched_ext_ops", Size: 128, Members: []ctype.Member{
 		{Name: "common", Offset: 0, Type: u64Shape},
 		{Name: "data", Offset: 64, Type: kernel},
@@ -75,8 +76,8 @@ func opsSnapshot(kernel *ctype.Shape) *Snapshot {
 	binary.LittleEndian.PutUint64(raw[64+24:], 5000)
 	other := objectOps() // of another program, which declares less of it
 	other.Members = other.Members[:1]
-	return &Snapshot{Programs: []*Program{{Shapes: []*ctype.Shape{other}}}, Maps: []*Map{{
-		Name: "tally_ops", Type: MapTypeStructOps, KeySize: 4, ValueSize: 128, MaxEntries: 1, Value: value,
+	return &ktsnap.Snapshot{Programs: []*ktsnap.Program{{Shapes: []*ctype.Shape{other}}}, Maps: []*ktsnap.Map{{
+		Name: "tally_ops", Type: ktsnap.MapTypeStructOps, KeySize: 4, ValueSize: 128, MaxEntries: 1, Value: value,
 		Total: 1, N: 1, Slots: 1, Stride: 128, Values: raw, Addrs: []uint64{0xffff_8881_0000_0000},
 	}}}
 }
@@ -86,7 +87,7 @@ func opsLayout() *Layout {
 	ref := w.Add(objectOps())
 	return &Layout{
 		Object: "tally.bpf.o", Package: "tally", Shapes: w.String(), Types: []string{ref},
-		Maps: []MapLayout{{Name: "tally_ops", Type: MapTypeStructOps, Value: ref}},
+		Maps: []MapLayout{{Name: "tally_ops", Type: ktsnap.MapTypeStructOps, Value: ref}},
 	}
 }
 
@@ -121,17 +122,17 @@ func TestStructOpsThatDoNotFitFailAtTheirReadOnly(t *testing.T) {
 }
 
 func TestDamagedStructOpsAreRefused(t *testing.T) {
-	for name, damage := range map[string]func(*Map){
-		"no data":         func(m *Map) { m.Value.Members[1].Name = "date" },
-		"data is a value": func(m *Map) { m.Value.Members[1].Type = u64Shape },
-		"data beyond":     func(m *Map) { m.Value.Members[1].Offset = 120 },
-		"data before":     func(m *Map) { m.Value.Members[1].Offset = -8 },
-		"value too large": func(m *Map) { m.Value.Size = 1 << 20 },
-		"no entry":        func(m *Map) { m.N, m.Total = 0, 0 },
-		"not captured":    func(m *Map) { m.N, m.Status = 0, Failed },
-		"no type":         func(m *Map) { m.Value = nil },
-		"a short column":  func(m *Map) { m.Values = m.Values[:100] },
-		"an integer":      func(m *Map) { m.Value = u64Shape },
+	for name, damage := range map[string]func(*ktsnap.Map){
+		"no data":         func(m *ktsnap.Map) { m.Value.Members[1].Name = "date" },
+		"data is a value": func(m *ktsnap.Map) { m.Value.Members[1].Type = u64Shape },
+		"data beyond":     func(m *ktsnap.Map) { m.Value.Members[1].Offset = 120 },
+		"data before":     func(m *ktsnap.Map) { m.Value.Members[1].Offset = -8 },
+		"value too large": func(m *ktsnap.Map) { m.Value.Size = 1 << 20 },
+		"no entry":        func(m *ktsnap.Map) { m.N, m.Total = 0, 0 },
+		"not captured":    func(m *ktsnap.Map) { m.N, m.Status = 0, ktsnap.Failed },
+		"no type":         func(m *ktsnap.Map) { m.Value = nil },
+		"a short column":  func(m *ktsnap.Map) { m.Values = m.Values[:100] },
+		"an integer":      func(m *ktsnap.Map) { m.Value = u64Shape },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := opsSnapshot(kernelOps())
@@ -139,7 +140,7 @@ func TestDamagedStructOpsAreRefused(t *testing.T) {
 			b, err := opsLayout().Open(s)
 			require.NoError(t, err)
 			err = Try(func() { LoadStructOps(b, 0, decodeOps) })
-			var failed *Error
+			var failed *ktsnap.Error
 			require.True(t, errors.As(err, &failed), "%v", err)
 		})
 	}

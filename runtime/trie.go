@@ -14,7 +14,7 @@ type Trie[V any] = Hash[netip.Prefix, V]
 // NewTrie returns the LPM trie with index i in the layout.
 func NewTrie[V any](b *Binding, i int, decode Decode[V]) Trie[V] {
 	m := b.readable(i)
-	if m.n > 0 && m.keySize != prefixLenSize+4 && m.keySize != prefixLenSize+16 {
+	if m.N > 0 && m.keySize != prefixLenSize+4 && m.keySize != prefixLenSize+16 {
 		m.fail("read the keys of", fmt.Errorf("its keys have %d bytes, which are no prefixes of IPv4 or IPv6 addresses", m.keySize))
 	}
 	return Trie[V]{m: m, keys: indexEntries(m, m.prefix), decode: decode}
@@ -36,13 +36,13 @@ func (m *boundMap) prefix(entry int) netip.Prefix {
 // indexEntries finds the keys of a map's entries at its first use.
 func indexEntries[K comparable](m *boundMap, key func(entry int) K) *keyIndex[K] {
 	m.index.once.Do(func() {
-		x := &keyIndex[K]{keys: make([]K, m.n), entries: make(keyindex.Entries[K], m.n)}
+		x := &keyIndex[K]{keys: make([]K, m.N), entries: make(keyindex.Entries[K], m.N)}
 		for i := range x.keys {
 			x.keys[i] = key(i)
 			x.entries.Add(x.keys[i], int32(i))
 		}
 		m.index.index = x
-		m.keys = func(i int) string { return fmt.Sprint(x.keys[i]) }
+		m.Keys = func(i int) string { return fmt.Sprint(x.keys[i]) }
 	})
 	return m.index.index.(*keyIndex[K])
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file makes one Go value of what is one object in the guest, also where a
@@ -170,7 +171,7 @@ type fieldPlace struct {
 type wholes struct {
 	known   map[objectKey]*whole
 	fields  map[convert.Pair][]fieldPlace
-	owners  map[*Map]int         // type number of what is in a map; negative for sections
+	owners  map[*ktsnap.Map]int  // type number of what is in a map; negative for sections
 	slab    map[uint64]int       // type number of objects that the program has allocated
 	arena   []int                // numbers of sections that lie in the arena
 	types   map[*ctype.Shape]int // numbers of shapes of the guest; -1 for those of no type
@@ -187,7 +188,7 @@ func (x *wholes) index(b *Binding) {
 	x.indexed = true
 	x.known = make(map[objectKey]*whole)
 	x.fields = make(map[convert.Pair][]fieldPlace)
-	x.owners = make(map[*Map]int)
+	x.owners = make(map[*ktsnap.Map]int)
 	for _, m := range b.maps {
 		if m.m != nil && m.err == nil && m.typ >= 0 {
 			x.owners[m.m] = m.typ
@@ -198,13 +199,13 @@ func (x *wholes) index(b *Binding) {
 			continue
 		}
 		x.owners[s.m] = -1 - i
-		if ctype.IsArenaSection(s.name) {
+		if ctype.IsArenaSection(s.Name) {
 			x.arena = append(x.arena, i)
 		}
 	}
 	x.slab, x.types = make(map[uint64]int), make(map[*ctype.Shape]int)
 	for i := range b.snapshot.Kernel {
-		if o := &b.snapshot.Kernel[i]; o.Allocated && o.Fault == FaultNone {
+		if o := &b.snapshot.Kernel[i]; o.Allocated && o.Fault == ktsnap.FaultNone {
 			if typ, ok := x.typeOf(b, o.Type); ok {
 				x.slab[o.Addr] = typ
 			}
@@ -315,30 +316,30 @@ func (b *Binding) newWhole(key objectKey) *whole {
 // program has allocated.
 func (x *wholes) roots(b *Binding, addr uint64) []objectKey {
 	for _, i := range x.arena {
-		if s := b.sections[i]; addr-s.base < uint64(s.size) {
-			return x.variable(b, i, addr, s.base)
+		if s := b.sections[i]; addr-s.Base < uint64(s.Size) {
+			return x.variable(b, i, addr, s.Base)
 		}
 	}
-	s, ok := b.memory().span(addr)
+	s, ok := b.memory().Span(addr)
 	if !ok {
 		return nil
 	}
-	if s.owner == nil {
-		if typ, known := x.slab[s.start]; known {
-			return []objectKey{{addr: s.start, typ: typ}}
+	if s.Owner == nil {
+		if typ, known := x.slab[s.Start]; known {
+			return []objectKey{{addr: s.Start, typ: typ}}
 		}
 		return nil
 	}
-	if len(s.owner.Extents) > 0 {
+	if len(s.Owner.Extents) > 0 {
 		return nil
 	}
-	typ, known := x.owners[s.owner]
+	typ, known := x.owners[s.Owner]
 	if !known {
-		if typ, known = x.typeOf(b, s.owner.Value); !known {
+		if typ, known = x.typeOf(b, s.Owner.Value); !known {
 			return nil
 		}
 	}
-	start := addr - (addr-s.start)%uint64(s.owner.Stride)
+	start := addr - (addr-s.Start)%uint64(s.Owner.Stride)
 	if typ < 0 {
 		return x.variable(b, -1-typ, addr, start)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -120,7 +120,7 @@ func TestWhatNoGuestCouldPerformIsSaidBefore(t *testing.T) {
 		"too large":        {scenario.Step{HoldFraction: 1.5}, "not within 0 and 1"},
 		"condition":        {until(scenario.Condition{Poll: yes, Within: 1}), "what becomes true"},
 		"no question":      {until(scenario.Condition{What: "x", Within: 1}), "one of Snapshot and Poll"},
-		"two questions":    {until(scenario.Condition{What: "x", Within: 1, Poll: yes, Snapshot: func(*runtime.Snapshot) (bool, error) { return true, nil }}), "one of Snapshot and Poll"},
+		"two questions":    {until(scenario.Condition{What: "x", Within: 1, Poll: yes, Snapshot: func(*ktsnap.Snapshot) (bool, error) { return true, nil }}), "one of Snapshot and Poll"},
 		"no bound":         {until(scenario.Condition{What: "x", Poll: yes}), "no time within which"},
 		"asked before":     {until(scenario.Condition{What: "x", Poll: yes, Within: time.Second, Every: -1}), "ask more often"},
 		"asked too seldom": {until(scenario.Condition{What: "x", Poll: yes, Within: time.Second, Every: time.Minute}), "ask more often"},

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario/internal/wire"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
@@ -21,7 +21,7 @@ type Hooks struct {
 	// Capture takes a snapshot and keeps it. Without it, and when it fails, a
 	// scenario goes on; see [Capture].
 	Capture  func(ctx context.Context, name string) error
-	Snapshot func(ctx context.Context) (*runtime.Snapshot, error)
+	Snapshot func(ctx context.Context) (*ktsnap.Snapshot, error)
 
 	Start func(context.Context, Scheduler) error
 	Stop  func(context.Context) error
@@ -81,7 +81,7 @@ func (h Hooks) complete() Hooks {
 		h.Capture = func(context.Context, string) error { return lacks("Capture") }
 	}
 	if h.Snapshot == nil {
-		h.Snapshot = func(context.Context) (*runtime.Snapshot, error) { return nil, lacks("Snapshot") }
+		h.Snapshot = func(context.Context) (*ktsnap.Snapshot, error) { return nil, lacks("Snapshot") }
 	}
 	if h.Start == nil {
 		h.Start = func(context.Context, Scheduler) error { return lacks("Start") }

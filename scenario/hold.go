@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario/internal/wire"
 )
 
@@ -21,7 +22,7 @@ type Condition struct {
 	// Snapshot is asked about a snapshot, which is not kept; see [Seen]. The
 	// guest stands still for about a millisecond each time. A read that fails
 	// says no: what is asked for may not be there yet.
-	Snapshot func(*runtime.Snapshot) (bool, error)
+	Snapshot func(*ktsnap.Snapshot) (bool, error)
 
 	// Poll is asked without any snapshot. An error says no.
 	Poll func(context.Context) (bool, error)
@@ -31,8 +32,8 @@ type Condition struct {
 // values, and the function Open of the package that ktgen has generated:
 //
 //	scenario.Seen(examplesched.Open, func(s examplesched.Snap) bool { return s.Bss().NrDispatched > 1000 })
-func Seen[S any](open func(*runtime.Snapshot, ...runtime.Option) (S, error), holds func(S) bool) func(*runtime.Snapshot) (bool, error) {
-	return func(snap *runtime.Snapshot) (is bool, err error) {
+func Seen[S any](open func(*ktsnap.Snapshot, ...runtime.Option) (S, error), holds func(S) bool) func(*ktsnap.Snapshot) (bool, error) {
+	return func(snap *ktsnap.Snapshot) (is bool, err error) {
 		typed, err := open(snap)
 		if err != nil {
 			return false, err

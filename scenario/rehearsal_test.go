@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -231,9 +231,9 @@ func TestAnOpThatFailsAsTheSchedulerDiesSaysSo(t *testing.T) {
 func TestAConditionEndsWithASnapshotThatCannotBe(t *testing.T) {
 	broken := errors.New("the guest cannot be stopped")
 	g := scenario.NewRehearsal(machine, scenario.Hooks{
-		Snapshot: func(context.Context) (*runtime.Snapshot, error) { return nil, broken },
+		Snapshot: func(context.Context) (*ktsnap.Snapshot, error) { return nil, broken },
 	})
-	err := g.Await(t.Context(), scenario.Condition{What: "x", Within: time.Minute, Snapshot: func(snap *runtime.Snapshot) (bool, error) {
+	err := g.Await(t.Context(), scenario.Condition{What: "x", Within: time.Minute, Snapshot: func(snap *ktsnap.Snapshot) (bool, error) {
 		return snap == nil, nil
 	}})
 	require.ErrorIs(t, err, broken)

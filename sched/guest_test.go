@@ -11,6 +11,7 @@ import (
 
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
 )
 
@@ -131,7 +132,7 @@ func TestStateSurvivesFiles(t *testing.T) {
 	_, snap, _ := parked(t, 3)
 	path := filepath.Join(t.TempDir(), "a.ktsnap")
 	require.NoError(t, snap.WriteFile(path))
-	read, err := runtime.ReadFile(path)
+	read, err := ktsnap.ReadFile(path)
 	require.NoError(t, err)
 	want, got := sched.Bind(t, snap), sched.Bind(t, read)
 	require.Len(t, got.Tasks(), len(want.Tasks()))

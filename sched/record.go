@@ -7,13 +7,14 @@ import (
 
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file reads members of records by name.
 
 // records are those of a table.
 type records struct {
-	*runtime.Table
+	*ktsnap.Table
 	places map[string]place
 	absent *[]string // of the state
 }

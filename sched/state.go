@@ -8,6 +8,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // State is what one snapshot holds of the kernel's scheduling. It is complete in
@@ -16,7 +17,7 @@ type State struct {
 	// Taken is the snapshot's.
 	Taken time.Time
 	// Enabled is what the snapshot says of its sched_ext scheduler.
-	Enabled runtime.Scheduler
+	Enabled ktsnap.Scheduler
 	// SwitchedAll tells whether all normal tasks are the BPF scheduler's, and not only
 	// those of policy SCHED_EXT.
 	SwitchedAll bool
@@ -67,7 +68,7 @@ func Open(snap *runtime.Snapshot) (*State, error) {
 	tables := make(map[string]*records)
 	var why []string
 	for _, t := range snap.Tables {
-		if t.Type == nil || t.Status == runtime.Unsupported || t.N > 0 && len(t.Data) < t.N*t.Type.Size || len(t.Addrs) < t.N {
+		if t.Type == nil || t.Status == ktsnap.Unsupported || t.N > 0 && len(t.Data) < t.N*t.Type.Size || len(t.Addrs) < t.N {
 			why = append(why, t.Reason)
 			continue
 		}
@@ -138,8 +139,8 @@ func (s *State) Absent() []string { return slices.Clone(s.absent) }
 // for each, such as a list that does not end. What they do not name is right.
 func (s *State) Problems() []string { return slices.Clone(s.problems) }
 
-func (s *State) noteProblems(t *runtime.Table) {
-	if t.Status != runtime.Complete {
+func (s *State) noteProblems(t *ktsnap.Table) {
+	if t.Status != ktsnap.Complete {
 		s.problems = append(s.problems, fmt.Sprintf("%s: %s", t.Name, t.Reason))
 	}
 	for _, f := range t.Faults {

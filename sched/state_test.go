@@ -7,6 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
 )
 
@@ -17,8 +18,8 @@ var (
 
 // table returns a table of numbers of 8 bytes, one record for each row. The first of a row is
 // its object's address.
-func table(name string, members []string, rows ...[]uint64) *runtime.Table {
-	t := &runtime.Table{Name: name, Type: &ctype.Shape{Kind: ctype.KindStruct, Name: name, Size: 8 * len(members)}}
+func table(name string, members []string, rows ...[]uint64) *ktsnap.Table {
+	t := &ktsnap.Table{Name: name, Type: &ctype.Shape{Kind: ctype.KindStruct, Name: name, Size: 8 * len(members)}}
 	for i, m := range members {
 		t.Type.Members = append(t.Type.Members, ctype.Member{Name: m, Offset: 8 * i, Type: u64})
 	}
@@ -39,8 +40,8 @@ func table(name string, members []string, rows ...[]uint64) *runtime.Table {
 func handmade() *runtime.Snapshot {
 	return &runtime.Snapshot{
 		Name:  "handmade",
-		Guest: runtime.Guest{Release: "7.3", CPUs: 2, Online: []int{0, 1}},
-		Tables: []*runtime.Table{
+		Guest: ktsnap.Guest{Release: "7.3", CPUs: 2, Online: []int{0, 1}},
+		Tables: []*ktsnap.Table{
 			table("tasks", []string{"pid", "on_rq"}, []uint64{0x1000, 12, 1}, []uint64{0x2000, 11, 1}),
 			table("cpus", []string{"curr", "idle"}, []uint64{0x100, 0, 0}, []uint64{0x200, 0x1000, 0}),
 			table("queues", []string{"id", "nr", "is_user", "cpu", "scheduler"}, []uint64{0x300, 5, 2, 1, ^uint64(0), 7}),
@@ -91,7 +92,7 @@ func TestSnapshotsWithoutStateSayWhy(t *testing.T) {
 	require.EqualError(t, err, `snapshot "old" of kernel "" has no tasks, CPUs and queues: it was taken by an older ktgen, is a fixture, or was taken with freeze.Options.NoTables: take it anew`)
 	bare := handmade()
 	for _, table := range bare.Tables {
-		table.N, table.Status, table.Reason = 0, runtime.Unsupported, "the guest's kernel has no scx_tasks"
+		table.N, table.Status, table.Reason = 0, ktsnap.Unsupported, "the guest's kernel has no scx_tasks"
 	}
 	_, err = sched.Open(bare)
 	var none *sched.NoState

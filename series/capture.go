@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Moment says when and why a capture was made.
@@ -81,9 +82,9 @@ func (t Trigger) String() string {
 type Capture struct {
 	Moment
 
-	Snapshot   *runtime.Snapshot
-	Load       func() (*runtime.Snapshot, error) // reads a Snapshot that is kept elsewhere; else nil
-	NoSnapshot error                             // why there is neither
+	Snapshot   *ktsnap.Snapshot
+	Load       func() (*ktsnap.Snapshot, error) // reads a Snapshot that is kept elsewhere; else nil
+	NoSnapshot error                            // why there is neither
 
 	Statistics   []byte // JSON
 	NoStatistics error  // why Statistics is empty
@@ -91,7 +92,7 @@ type Capture struct {
 
 // Read returns the snapshot, from where it is kept. If there is none the error
 // is a [*NoSnapshot] with the reason.
-func (c *Capture) Read() (*runtime.Snapshot, error) {
+func (c *Capture) Read() (*ktsnap.Snapshot, error) {
 	if c.Snapshot != nil {
 		return c.Snapshot, nil
 	}
@@ -119,7 +120,7 @@ func Triggered(captures []Capture, by Trigger) []Capture {
 // Snapshots makes captures of snapshots that a test took itself. Their time
 // counts from the first of them and leaves out how long the guest stood still
 // for each. A nil snapshot is a capture without one.
-func Snapshots(snapshots ...*runtime.Snapshot) []Capture {
+func Snapshots(snapshots ...*ktsnap.Snapshot) []Capture {
 	captures := make([]Capture, len(snapshots))
 	var start time.Time
 	var stopped, last time.Duration
@@ -156,7 +157,7 @@ type Sample[S any] struct {
 //
 // A capture without a snapshot, or with one that does not fit the generated
 // code, becomes a sample with an error: [*NoSnapshot] or what open returned.
-func Open[S any](captures []Capture, open func(*runtime.Snapshot, ...runtime.Option) (S, error), opts ...runtime.Option) []Sample[S] {
+func Open[S any](captures []Capture, open func(*ktsnap.Snapshot, ...runtime.Option) (S, error), opts ...runtime.Option) []Sample[S] {
 	return read(captures, func(c *Capture) (s S, err error) {
 		snapshot, err := c.Read()
 		if err != nil {

@@ -9,12 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // snap is what stands for the Snap of generated code.
 type snap struct{ name string }
 
-func open(s *runtime.Snapshot, _ ...runtime.Option) (snap, error) {
+func open(s *ktsnap.Snapshot, _ ...runtime.Option) (snap, error) {
 	if s.Name == "foreign" {
 		return snap{}, errors.New("another object was loaded")
 	}
@@ -27,9 +28,9 @@ func TestOpenKeepsTheMomentAndTheReasonOfEveryCapture(t *testing.T) {
 		return Moment{Name: name, Elapsed: time.Second, Phase: Phase{Step: 2}, Trigger: Cadence}
 	}
 	samples := Open([]Capture{
-		{Moment: moment("a"), Snapshot: &runtime.Snapshot{Name: "real"}},
+		{Moment: moment("a"), Snapshot: &ktsnap.Snapshot{Name: "real"}},
 		{Moment: moment("b"), NoSnapshot: timeout},
-		{Moment: moment("c"), Snapshot: &runtime.Snapshot{Name: "foreign"}},
+		{Moment: moment("c"), Snapshot: &ktsnap.Snapshot{Name: "foreign"}},
 		{Moment: moment("d")},
 	}, open)
 
@@ -62,8 +63,8 @@ func TestStatisticsTellAbsentFromUnreadable(t *testing.T) {
 
 func TestSnapshotsDoNotCountTheTimeThatTheGuestStoodStill(t *testing.T) {
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	snapshot := func(name string, after, paused, stop time.Duration) *runtime.Snapshot {
-		return &runtime.Snapshot{Name: name, Taken: start.Add(after), Timing: runtime.Timing{Paused: paused, Stop: stop}}
+	snapshot := func(name string, after, paused, stop time.Duration) *ktsnap.Snapshot {
+		return &ktsnap.Snapshot{Name: name, Taken: start.Add(after), Timing: ktsnap.Timing{Paused: paused, Stop: stop}}
 	}
 	captures := Snapshots(
 		snapshot("a", 0, 110*time.Millisecond, 10*time.Millisecond),

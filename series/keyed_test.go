@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // tasks are what a snapshot has: values by pid.
@@ -100,7 +100,7 @@ func TestPresenceIsACondition(t *testing.T) {
 }
 
 func TestAFailedReadLosesTheWholeSample(t *testing.T) {
-	half := &runtime.Error{Op: "All", Path: "task_ctxs", Err: &runtime.Incomplete{Map: "task_ctxs"}}
+	half := &ktsnap.Error{Op: "All", Path: "task_ctxs", Err: &ktsnap.Incomplete{Map: "task_ctxs"}}
 	e := PerKey(every(tasks{1: 1, 2: 1}, tasks{1: 2, 2: 2}, tasks{1: 3, 2: 3}), func(s tasks, add func(int32, uint64)) {
 		add(1, s[1])
 		if s[1] == 2 {

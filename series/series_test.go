@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // every makes a sample of each value, one second apart.
@@ -36,7 +36,7 @@ func without[V any](s Series[V], indices ...int) Series[V] {
 }
 
 func TestReadsThatFailAreErrorsOfTheirSample(t *testing.T) {
-	missing := &runtime.Error{Op: "Get", Path: "task_ctxs[7]", Err: &runtime.KeyNotFound{Map: "task_ctxs", Key: "7"}}
+	missing := &ktsnap.Error{Op: "Get", Path: "task_ctxs[7]", Err: &ktsnap.KeyNotFound{Map: "task_ctxs", Key: "7"}}
 	read := func(n int) int {
 		if n == 1 {
 			panic(missing) // as a read of a snapshot does that is bound to no test

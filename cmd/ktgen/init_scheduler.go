@@ -15,7 +15,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/runtime/nearest"
 	"github.com/ktgen/ktgen/templates"
 )
@@ -206,7 +206,7 @@ var opsTypes = []string{"sched_ext_ops", "sched_ext_ops_cid"}
 func schedulerOps(obj *object.Object) ([]string, error) {
 	var ops, others []string
 	for _, m := range obj.Maps {
-		if runtime.MapType(m.Type) != runtime.MapTypeStructOps {
+		if ktsnap.MapType(m.Type) != ktsnap.MapTypeStructOps {
 			continue
 		}
 		own, ok := btf.As[*btf.Struct](m.Value)

@@ -17,7 +17,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 var update = flag.Bool("update", false, "write the golden files of ktgen init")
@@ -332,9 +332,9 @@ func TestInitRefusesWhatItCannotCompleteAndWritesNothing(t *testing.T) {
 
 func TestSchedulerOpsAreTheStructsOfSchedExt(t *testing.T) {
 	ops := func(name, typ string) object.Map {
-		return object.Map{Name: name, Type: uint32(runtime.MapTypeStructOps), Value: &btf.Struct{Name: typ}}
+		return object.Map{Name: name, Type: uint32(ktsnap.MapTypeStructOps), Value: &btf.Struct{Name: typ}}
 	}
-	hash := object.Map{Name: "tasks", Type: uint32(runtime.MapTypeHash), Value: &btf.Struct{Name: "sched_ext_ops"}}
+	hash := object.Map{Name: "tasks", Type: uint32(ktsnap.MapTypeHash), Value: &btf.Struct{Name: "sched_ext_ops"}}
 
 	names, err := schedulerOps(&object.Object{Maps: []object.Map{hash, ops("cc", "tcp_congestion_ops"), ops("a", "sched_ext_ops"), ops("b", "sched_ext_ops_cid")}})
 	require.NoError(t, err)

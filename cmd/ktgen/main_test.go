@@ -12,8 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestMain(m *testing.M) {
@@ -109,11 +109,11 @@ func writeSnapshot(ts *testscript.TestScript, neg bool, args []string) {
 	inner := &ctype.Shape{Kind: ctype.KindStruct, Name: "ctx", Size: 4, Members: []ctype.Member{{Name: "weight", Type: u32}}}
 	task := &ctype.Shape{Kind: ctype.KindStruct, Name: "task", Size: 8, Members: []ctype.Member{{Name: "ctx", Type: inner}, {Name: "tid", Offset: 4, Type: u32}}}
 	bss := &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 4, Members: []ctype.Member{{Name: "nr_dispatched", Type: u32}}}
-	program := &runtime.Program{BTFID: 1, Shapes: []*ctype.Shape{inner, task, bss}}
-	s := &runtime.Snapshot{Name: "demo", Guest: runtime.Guest{CPUs: 2}, Programs: []*runtime.Program{program}, Maps: []*runtime.Map{
-		{ID: 1, Name: "demo.bss", Type: runtime.MapTypeArray, KeySize: 4, ValueSize: 4, Value: bss, N: 1, Total: 1, Slots: 1, Stride: 8,
+	program := &ktsnap.Program{BTFID: 1, Shapes: []*ctype.Shape{inner, task, bss}}
+	s := &ktsnap.Snapshot{Name: "demo", Guest: ktsnap.Guest{CPUs: 2}, Programs: []*ktsnap.Program{program}, Maps: []*ktsnap.Map{
+		{ID: 1, Name: "demo.bss", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: 4, Value: bss, N: 1, Total: 1, Slots: 1, Stride: 8,
 			Program: program, Values: binary.LittleEndian.AppendUint64(nil, uint64(n))},
-		{ID: 2, Name: "per_task", Type: runtime.MapTypePerCPUArray, KeySize: 4, ValueSize: 8, Value: task, N: 1, Total: 1, Slots: 2, Stride: 8,
+		{ID: 2, Name: "per_task", Type: ktsnap.MapTypePerCPUArray, KeySize: 4, ValueSize: 8, Value: task, N: 1, Total: 1, Slots: 2, Stride: 8,
 			Program: program, Values: binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, 66), 77)},
 	}}
 	ts.Check(s.WriteFile(ts.MkAbs(args[0])))

@@ -8,20 +8,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // inArena is a snapshot of a program that keeps 8 bytes of variables in the only
 // page of its arena.
-func inArena() *runtime.Snapshot {
+func inArena() *ktsnap.Snapshot {
 	u64 := &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
 	section := &ctype.Shape{Kind: ctype.KindSection, Name: ".addr_space.1", Size: 8, Members: []ctype.Member{{Name: "nr", Type: u64}}}
-	program := &runtime.Program{BTFID: 1, Shapes: []*ctype.Shape{section}}
+	program := &ktsnap.Program{BTFID: 1, Shapes: []*ctype.Shape{section}}
 	const start = 1 << 32
-	return &runtime.Snapshot{Guest: runtime.Guest{CPUs: 1}, Programs: []*runtime.Program{program}, Maps: []*runtime.Map{{
-		ID: 5, Name: "arena", Type: runtime.MapTypeArena, MaxEntries: 1, Slots: 1, Extra: start,
-		Extents: []runtime.Extent{{Addr: start, Data: make([]byte, 4096)}},
+	return &ktsnap.Snapshot{Guest: ktsnap.Guest{CPUs: 1}, Programs: []*ktsnap.Program{program}, Maps: []*ktsnap.Map{{
+		ID: 5, Name: "arena", Type: ktsnap.MapTypeArena, MaxEntries: 1, Slots: 1, Extra: start,
+		Extents: []ktsnap.Extent{{Addr: start, Data: make([]byte, 4096)}},
 	}}}
 }
 

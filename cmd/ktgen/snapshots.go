@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/dump"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file has the commands that read snapshot files.
@@ -60,7 +60,7 @@ that compares them and plots their numbers over time.`)
 	case *format != "text" && (*zeros || *kernel || *width != 0):
 		return t.misused("-width, -zeros and -kernel go with text")
 	}
-	var snaps []*runtime.Snapshot
+	var snaps []*ktsnap.Snapshot
 	for _, file := range files {
 		s, err := t.readSnapshot(file)
 		if err != nil {
@@ -89,9 +89,9 @@ that compares them and plots their numbers over time.`)
 
 // readSnapshot reads a snapshot file, and says on a terminal that it does if
 // that takes long.
-func (t *tool) readSnapshot(file string) (*runtime.Snapshot, error) {
+func (t *tool) readSnapshot(file string) (*ktsnap.Snapshot, error) {
 	defer t.progress("reading " + file)()
-	s, err := runtime.ReadFile(file)
+	s, err := ktsnap.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read a snapshot: %w", err)
 	}
@@ -270,7 +270,7 @@ func (m *listedMap) id() string {
 	return fmt.Sprint(m.ID)
 }
 
-func listMaps(s *runtime.Snapshot) []listedMap {
+func listMaps(s *ktsnap.Snapshot) []listedMap {
 	list := []listedMap{}
 	for _, v := range s.Views() {
 		l := describeMap(v.Map())
@@ -282,7 +282,7 @@ func listMaps(s *runtime.Snapshot) []listedMap {
 	return list
 }
 
-func describeMap(m *runtime.Map) listedMap {
+func describeMap(m *ktsnap.Map) listedMap {
 	l := listedMap{
 		ID: m.ID, Name: m.Name, Type: m.Type.String(), Held: m.N, Total: m.Total,
 		Bytes: len(m.Keys) + len(m.Values), Status: dump.Status(m),

@@ -7,8 +7,8 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/dump"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -64,7 +64,7 @@ func called(name string, shapes []*ctype.Shape, file string) ([]*ctype.Shape, er
 
 // shapesOf returns the types in a snapshot file or an object.
 func (t *tool) shapesOf(file string) ([]*ctype.Shape, error) {
-	s, err := runtime.ReadFile(file)
+	s, err := ktsnap.ReadFile(file)
 	if err == nil {
 		var all []*ctype.Shape
 		for _, p := range s.Programs {
@@ -72,7 +72,7 @@ func (t *tool) shapesOf(file string) ([]*ctype.Shape, error) {
 		}
 		return all, nil
 	}
-	var newer *runtime.NewerVersion
+	var newer *ktsnap.NewerVersion
 	if errors.As(err, &newer) {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func main() {
@@ -70,7 +71,7 @@ func demo(ctx context.Context, out io.Writer, object string) error {
 	}
 
 	return ktrt.Try(func() {
-		for _, snap := range []*ktrt.Snapshot{first, second} {
+		for _, snap := range []*ktsnap.Snapshot{first, second} {
 			show(out, snap, workers.PIDs)
 		}
 		compare(out, first, second)
@@ -88,7 +89,7 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // open reads a snapshot by the types of the scheduler.
-func open(s *ktrt.Snapshot) examplesched.Snap {
+func open(s *ktsnap.Snapshot) examplesched.Snap {
 	snap, err := examplesched.Open(s)
 	if err != nil {
 		panic(err)
@@ -97,7 +98,7 @@ func open(s *ktrt.Snapshot) examplesched.Snap {
 }
 
 // show prints a part of what a snapshot holds.
-func show(out io.Writer, s *ktrt.Snapshot, workers []int) {
+func show(out io.Writer, s *ktsnap.Snapshot, workers []int) {
 	snap := open(s)
 	t := s.Timing
 	fmt.Fprintf(out, "\n%s: the guest stood still for %s (stop %s, walk %s, copy %s, resume %s; %d KiB of %d maps)\n",
@@ -121,7 +122,7 @@ func show(out io.Writer, s *ktrt.Snapshot, workers []int) {
 }
 
 // compare prints what changed between two snapshots.
-func compare(out io.Writer, first, second *ktrt.Snapshot) {
+func compare(out io.Writer, first, second *ktsnap.Snapshot) {
 	a, b := open(first), open(second)
 	fmt.Fprintf(out, "\nbetween them, %s apart: %d dispatches, %s of virtual time\n",
 		round(second.Taken.Sub(first.Taken)), b.Bss().NrDispatched-a.Bss().NrDispatched,

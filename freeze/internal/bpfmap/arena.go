@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // arena copies the populated pages of BPF_MAP_TYPE_ARENA (kernel/bpf/arena.c).
@@ -176,7 +176,7 @@ func (w *arenaWalk) extents() {
 	rest := m.pages
 	for _, r := range w.runs {
 		n := r.pages * kmem.PageSize
-		m.Extents = append(m.Extents, runtime.Extent{
+		m.Extents = append(m.Extents, ktsnap.Extent{
 			Addr: w.user + uint64(r.start-w.kernel.Start),
 			Data: rest[:n:n],
 		})

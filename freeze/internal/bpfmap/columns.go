@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Bounds that the kernel itself sets when a map is made.
@@ -29,15 +29,15 @@ func (m *Map) checkSizes() error {
 }
 
 func (m *Map) fail(err error) {
-	m.Status = runtime.Failed
+	m.Status = ktsnap.Failed
 	m.Reason = err.Error()
 }
 
 func (m *Map) truncate(reason string) {
-	if m.Status == runtime.Failed {
+	if m.Status == ktsnap.Failed {
 		return
 	}
-	m.Status = runtime.Truncated
+	m.Status = ktsnap.Truncated
 	m.Reason = reason
 }
 

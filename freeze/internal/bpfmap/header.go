@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // headerLayout is where struct bpf_map keeps what is common to all maps.
@@ -45,7 +45,7 @@ func (l *headerLayout) resolve(r *resolver) {
 // Map is one map on its way into a snapshot: everything of runtime.Map except
 // Program, Key and Value, which [Map.BTF] and the type ids stand for.
 type Map struct {
-	runtime.Map
+	ktsnap.Map
 	BTF             BTF // zero if the map was made without BTF
 	KeyType         uint32
 	ValueType       uint32
@@ -64,10 +64,10 @@ type Map struct {
 func (l *headerLayout) decode(a kmem.Addr, record []byte) *Map {
 	name, _, _ := bytes.Cut(record[l.name:l.name+l.nameSize], []byte{0})
 	m := &Map{
-		Map: runtime.Map{
+		Map: ktsnap.Map{
 			ID:         uint32(l.id.Uint(record)),
 			Name:       string(name),
-			Type:       runtime.MapType(l.mapType.Uint(record)),
+			Type:       ktsnap.MapType(l.mapType.Uint(record)),
 			KeySize:    int(l.keySize.Uint(record)),
 			ValueSize:  int(l.valueSize.Uint(record)),
 			MaxEntries: int(l.maxEntries.Uint(record)),

@@ -8,7 +8,7 @@ import (
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/freeze/internal/kwalk"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Layout is where one kernel keeps the members that a walk reads. It does not
@@ -20,8 +20,8 @@ type Layout struct {
 
 	// families has how to copy each map type that can be copied, and why has
 	// the reason for those that this kernel lays out in an unknown way.
-	families map[runtime.MapType]copier
-	why      map[runtime.MapType]string
+	families map[ktsnap.MapType]copier
+	why      map[ktsnap.MapType]string
 }
 
 // MissingMembersError names the kernel types and members that a walk needs and
@@ -39,8 +39,8 @@ func (e *MissingMembersError) Error() string {
 func NewLayout(kernel *ebtf.Spec) (*Layout, error) {
 	r := &resolver{spec: kernel}
 	l := &Layout{
-		families: make(map[runtime.MapType]copier),
-		why:      make(map[runtime.MapType]string),
+		families: make(map[ktsnap.MapType]copier),
+		why:      make(map[ktsnap.MapType]string),
 	}
 	l.header.resolve(r)
 	l.idr.resolve(r)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Limits bound what a pass copies and how long it takes.
@@ -27,9 +27,9 @@ type Pass struct {
 	cpus   *kmem.CPUs
 	layout *Layout
 	limits Limits
-	chosen func(*runtime.Map) bool // nil chooses every map
-	name   func([]*Map)            // nil leaves the kernel's names
-	warmed map[identity]*Map       // of an earlier pass, whose buffers to use
+	chosen func(*ktsnap.Map) bool // nil chooses every map
+	name   func([]*Map)           // nil leaves the kernel's names
+	warmed map[identity]*Map      // of an earlier pass, whose buffers to use
 
 	ctx   context.Context
 	ticks int    // of work since the last look at the clock
@@ -56,8 +56,8 @@ type Config struct {
 	CPUs   *kmem.CPUs
 	Layout *Layout
 	Limits Limits
-	Choose func(*runtime.Map) bool // says by its header whether to copy a map; nil is all
-	Name   func([]*Map)            // gives maps their names in full, before Choose is asked; nil is none
+	Choose func(*ktsnap.Map) bool // says by its header whether to copy a map; nil is all
+	Name   func([]*Map)           // gives maps their names in full, before Choose is asked; nil is none
 }
 
 // NewPass returns a pass that uses up the buffers of an earlier one, whose
@@ -170,7 +170,7 @@ func (p *Pass) header(id uint64, a kmem.Addr) *Map {
 	l := &p.layout.header
 	record, err := p.mem.Peek(a, l.size, &p.record)
 	if err != nil {
-		m := &Map{Map: runtime.Map{ID: uint32(id), Addr: uint64(a), Slots: 1}, addr: a}
+		m := &Map{Map: ktsnap.Map{ID: uint32(id), Addr: uint64(a), Slots: 1}, addr: a}
 		m.fail(fmt.Errorf("read struct bpf_map at %v: %w", a, err))
 		return m
 	}
@@ -192,7 +192,7 @@ func (p *Pass) header(id uint64, a kmem.Addr) *Map {
 // fill copies the entries of one map. It returns an error only if the pass
 // must end.
 func (p *Pass) fill(m *Map) error {
-	if m.Status == runtime.Failed {
+	if m.Status == ktsnap.Failed {
 		return nil
 	}
 	c, ok := p.layout.families[m.Type]
@@ -240,7 +240,7 @@ func (p *Pass) settle(m *Map, err error) error {
 }
 
 func (p *Pass) unsupported(m *Map) {
-	m.Status = runtime.Unsupported
+	m.Status = ktsnap.Unsupported
 	m.Reason = fmt.Sprintf("maps of type %d are not read", m.Type)
 	if why, ok := unreadable[m.Type]; ok {
 		m.Reason = why

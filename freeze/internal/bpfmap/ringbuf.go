@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // ringBuf copies the records that BPF_MAP_TYPE_RINGBUF and
@@ -118,7 +118,7 @@ func (p *Pass) records(m *Map, addr uint64, used int) error {
 			return corrupt("a record of %d bytes, %d bytes before the producer", n, used-at)
 		}
 		if end := at + recordHeader + n; end <= len(data) {
-			m.Extents = append(m.Extents, runtime.Extent{Addr: addr + uint64(at), Data: data[at:end:end]})
+			m.Extents = append(m.Extents, ktsnap.Extent{Addr: addr + uint64(at), Data: data[at:end:end]})
 		}
 		at = next
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/freeze/internal/kwalk"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // storage copies the local storage maps. Their values belong to tasks, cgroups,
@@ -44,7 +44,7 @@ type storage struct {
 
 // publishers are the members by which owners lead to their storage. Those of
 // inodes are in a part of i_security that depends on the boot.
-var publishers = map[runtime.MapType][2]string{
+var publishers = map[ktsnap.MapType][2]string{
 	typeTaskStorage:   {"task_struct", "bpf_storage"},
 	typeCgroupStorage: {"cgroup", "bpf_cgrp_storage"},
 	typeSkStorage:     {"sock", "sk_bpf_storage"},
@@ -67,11 +67,11 @@ func resolveTaskStorage(r *resolver) copier {
 }
 
 // resolveStorage returns how the storage of other owners than tasks is resolved.
-func resolveStorage(of runtime.MapType) func(*resolver) copier {
+func resolveStorage(of ktsnap.MapType) func(*resolver) copier {
 	return func(r *resolver) copier { return newStorage(r, of) }
 }
 
-func newStorage(r *resolver, of runtime.MapType) *storage {
+func newStorage(r *resolver, of ktsnap.MapType) *storage {
 	const m, e = "bpf_local_storage_map", "bpf_local_storage_elem"
 	l := &storage{
 		buckets:    r.field(m, "buckets"),
@@ -212,7 +212,7 @@ func (l *storage) add(p *Pass, m *Map, owner, elem kmem.Addr) error {
 	if !m.take(m.entryBytes()) {
 		return errFull
 	}
-	name := runtime.Owner{Addr: uint64(owner)}
+	name := ktsnap.Owner{Addr: uint64(owner)}
 	if l.task != nil {
 		if err := l.task.describe(p, &name); err != nil {
 			return err
@@ -251,7 +251,7 @@ func (p *Pass) startOwners() {
 }
 
 // describe fills in what names the task at owner.Addr.
-func (l *taskLayout) describe(p *Pass, owner *runtime.Owner) error {
+func (l *taskLayout) describe(p *Pass, owner *ktsnap.Owner) error {
 	task := kmem.Addr(owner.Addr)
 	pid, err := p.mem.Fetch(task, l.pid)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Limits bound a chase.
@@ -18,14 +18,14 @@ type Limits struct {
 
 // Chase is one round over the maps of a stopped guest. It is for one goroutine.
 type Chase struct {
-	Objects []runtime.KernelObject // also those that programs have allocated
+	Objects []ktsnap.KernelObject // also those that programs have allocated
 
 	mem    *kmem.Space
 	limits Limits
 	check  func() error // ends the chase
 	claims *Claims
 
-	windows runtime.Windows
+	windows ktsnap.Windows
 	seen    map[target]struct{}
 	visited map[visit]struct{}
 	queue   []visit  // objects of the program
@@ -81,7 +81,7 @@ func New(mem *kmem.Space, claims *Claims, limits Limits, check func() error, war
 }
 
 // Arena adds the addresses of an arena, before any value is looked at.
-func (c *Chase) Arena(w runtime.Window) { c.windows = append(c.windows, w) }
+func (c *Chase) Arena(w ktsnap.Window) { c.windows = append(c.windows, w) }
 
 // Bytes is how many bytes were copied.
 func (c *Chase) Bytes() int { return c.bytes }
@@ -186,37 +186,37 @@ func (c *Chase) object(t target, depth int) {
 		return
 	}
 	c.seen[t] = struct{}{}
-	o := runtime.KernelObject{Addr: uint64(t.addr), Name: t.typ.Name, Allocated: t.typ.own}
-	if o.Fault, o.Reason = c.copy(&o, t); o.Fault != runtime.FaultNone {
+	o := ktsnap.KernelObject{Addr: uint64(t.addr), Name: t.typ.Name, Allocated: t.typ.own}
+	if o.Fault, o.Reason = c.copy(&o, t); o.Fault != ktsnap.FaultNone {
 		o.Data, o.Type = nil, nil
 	}
 	c.Objects = append(c.Objects, o)
-	if o.Fault == runtime.FaultNone && !t.typ.own && t.typ.plan != nil && depth < c.limits.Depth {
+	if o.Fault == ktsnap.FaultNone && !t.typ.own && t.typ.plan != nil && depth < c.limits.Depth {
 		c.deeper = append(c.deeper, deeper{o.Data, t.typ.plan, depth + 1})
 	}
 }
 
-func (c *Chase) copy(o *runtime.KernelObject, t target) (runtime.Fault, string) {
+func (c *Chase) copy(o *ktsnap.KernelObject, t target) (ktsnap.Fault, string) {
 	size := t.typ.Shape.Size
 	if !isKernel(t.addr) {
-		return runtime.FaultContradiction, "it is no address of the kernel"
+		return ktsnap.FaultContradiction, "it is no address of the kernel"
 	}
 	if t.typ.open {
 		size = max(size, c.claims.room(c.mem, t.addr))
 	}
 	if c.bytes+size > c.limits.Bytes {
 		c.left.bytes++
-		return runtime.FaultLimit, fmt.Sprintf("the objects of the kernel reach %d bytes", c.limits.Bytes)
+		return ktsnap.FaultLimit, fmt.Sprintf("the objects of the kernel reach %d bytes", c.limits.Bytes)
 	}
 	o.Type, o.Data = t.typ.Shape, c.room(size)
 	if err := c.mem.Read(t.addr, o.Data); err != nil {
-		return runtime.FaultUnreadable, err.Error()
+		return ktsnap.FaultUnreadable, err.Error()
 	}
 	if why := c.claims.contradiction(c.mem, t.addr, t.typ, o.Data); why != "" {
-		return runtime.FaultContradiction, why
+		return ktsnap.FaultContradiction, why
 	}
 	c.bytes += size
-	return runtime.FaultNone, ""
+	return ktsnap.FaultNone, ""
 }
 
 // chunkSize is how much room is made at a time, in bytes.

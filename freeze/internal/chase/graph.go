@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file follows the links of lists and trees to the objects that a program
@@ -128,7 +128,7 @@ func (c *Chase) allocated(addr kmem.Addr, t *Type) bool {
 	}
 	found := len(c.Objects)
 	c.object(target{addr, t}, c.limits.Depth)
-	if len(c.Objects) == found || c.Objects[found].Fault != runtime.FaultNone {
+	if len(c.Objects) == found || c.Objects[found].Fault != ktsnap.FaultNone {
 		return false
 	}
 	if t.plan.live {

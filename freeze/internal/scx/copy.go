@@ -7,12 +7,12 @@ import (
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/freeze/internal/kwalk"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // State is what one walk has copied.
 type State struct {
-	Tables []*runtime.Table
+	Tables []*ktsnap.Table
 
 	order []kmem.Addr // of tasks, for the next walk
 }
@@ -55,18 +55,18 @@ func (l *Layout) Copy(mem *kmem.Space, check func() error, warm *State) *State {
 
 // table is a table that is being filled.
 type table struct {
-	*runtime.Table
+	*ktsnap.Table
 	p *projection
 }
 
 // begin adds a table to the state. Without a projection it is one that cannot be
 // copied.
 func (w *walk) begin(name string, p *projection, lacks string) *table {
-	t := &table{&runtime.Table{Name: name}, p}
+	t := &table{&ktsnap.Table{Name: name}, p}
 	w.state.Tables = append(w.state.Tables, t.Table)
 	if p == nil || lacks != "" {
 		t.Type = columnsOnly(name).shape
-		t.Status, t.Reason = runtime.Unsupported, fmt.Sprintf("the guest's kernel has no %s", lacks)
+		t.Status, t.Reason = ktsnap.Unsupported, fmt.Sprintf("the guest's kernel has no %s", lacks)
 		return t
 	}
 	t.Type = p.shape
@@ -82,7 +82,7 @@ func (w *walk) begin(name string, p *projection, lacks string) *table {
 	return t
 }
 
-func (t *table) missing() bool { return t.Status == runtime.Unsupported }
+func (t *table) missing() bool { return t.Status == ktsnap.Unsupported }
 
 // add adds a record of zeroes for the object at a.
 func (t *table) add(a kmem.Addr) (record []byte) {
@@ -100,17 +100,17 @@ func (t *table) add(a kmem.Addr) (record []byte) {
 
 // fault says what is wrong with the last record.
 func (t *table) fault(format string, args ...any) {
-	t.Faults = append(t.Faults, runtime.TableFault{Record: t.N - 1, Reason: fmt.Sprintf(format, args...)})
+	t.Faults = append(t.Faults, ktsnap.TableFault{Record: t.N - 1, Reason: fmt.Sprintf(format, args...)})
 }
 
 // failed says why a table is not complete.
 func (t *table) failed(err error) {
-	if err == nil || t.Status != runtime.Complete {
+	if err == nil || t.Status != ktsnap.Complete {
 		return
 	}
-	t.Status, t.Reason = runtime.Truncated, fmt.Sprintf("%d records, and then: %v", t.N, err)
+	t.Status, t.Reason = ktsnap.Truncated, fmt.Sprintf("%d records, and then: %v", t.N, err)
 	if errors.Is(err, kwalk.ErrCorrupt) || t.N == 0 {
-		t.Status = runtime.Failed
+		t.Status = ktsnap.Failed
 	}
 }
 
@@ -152,11 +152,11 @@ func put32(record []byte, at int, v uint32) { binary.LittleEndian.PutUint32(reco
 func put64(record []byte, at int, v uint64) { binary.LittleEndian.PutUint64(record[at:], v) }
 
 // named returns a table that has been begun.
-func (s *State) named(name string) *runtime.Table {
+func (s *State) named(name string) *ktsnap.Table {
 	for _, t := range s.Tables {
 		if t.Name == name {
 			return t
 		}
 	}
-	return new(runtime.Table)
+	return new(ktsnap.Table)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/chosen"
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // What was chosen reads the same as everything does, and a value is the same
@@ -22,7 +23,7 @@ func TestChosenMapsAndTypesAreRead(t *testing.T) {
 	require.Same(t, snap.Nodes().Get(2), item.Next)
 	require.Equal(t, ktrt.Addr(all, all.Nodes().Get(1)), ktrt.Addr(snap, item))
 
-	at := snap.ItemAt(ktrt.Address(ktrt.Addr(snap, item.Next)))
+	at := snap.ItemAt(ktsnap.Address(ktrt.Addr(snap, item.Next)))
 	require.Same(t, item.Next, at)
 	require.Equal(t, ktrt.Addr(snap, item.Next)+8, ktrt.Addr(snap, &at.Next))
 }
@@ -31,10 +32,10 @@ func TestAnAddressWithoutAValueSaysWhatIsThere(t *testing.T) {
 	snap, err := chosen.Open(sample.Fixture{}.Snapshot(t))
 	require.NoError(t, err)
 	err = ktrt.Try(func() { snap.ItemAt(0) })
-	var null *ktrt.Null
+	var null *ktsnap.Null
 	require.ErrorAs(t, err, &null)
 	err = ktrt.Try(func() { snap.ItemAt(0x1234) })
-	var missing *ktrt.NotCaptured
+	var missing *ktsnap.NotCaptured
 	require.ErrorAs(t, err, &missing)
 	require.ErrorContains(t, err, "the struct node at 0x1234 was not captured")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/embedded"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 type (
@@ -35,7 +36,7 @@ func numbered(n uint64) (q queues) {
 }
 
 // guest returns a state in which no pointer leads anywhere but to the node.
-func guest(t testing.TB) *ktrt.Snapshot {
+func guest(t testing.TB) *ktsnap.Snapshot {
 	hashed := numbered(300)
 	s := embedded.Fixture{
 		CPUs:   2,
@@ -50,14 +51,14 @@ func guest(t testing.TB) *ktrt.Snapshot {
 	i := slices.IndexFunc(shapes, func(s *ctype.Shape) bool { return s.Name == "item" })
 	data := make([]byte, shapes[i].Size)
 	binary.LittleEndian.PutUint64(data[64:], 777)
-	s.Kernel = append(s.Kernel, ktrt.KernelObject{Addr: itemAddr, Name: "item", Allocated: true, Type: shapes[i], Data: data})
+	s.Kernel = append(s.Kernel, ktsnap.KernelObject{Addr: itemAddr, Name: "item", Allocated: true, Type: shapes[i], Data: data})
 	snap := embedded.Bind(t, s)
 	poke(t, s, ktrt.Addr(snap, &snap.Bss().Items), itemAddr)
 	return s
 }
 
 // poke writes a word to the captured memory.
-func poke(t testing.TB, s *ktrt.Snapshot, addr, word uint64) {
+func poke(t testing.TB, s *ktsnap.Snapshot, addr, word uint64) {
 	t.Helper()
 	put := func(start uint64, data []byte) bool {
 		at := addr - start

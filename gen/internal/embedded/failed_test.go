@@ -11,15 +11,16 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/embedded"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // signed makes the first u64 of a struct of a guest an s64: what is negative there
 // does not fit the generated code.
-func signed(t *testing.T, s *ktrt.Snapshot, name, field string) *ktrt.Snapshot {
+func signed(t *testing.T, s *ktsnap.Snapshot, name, field string) *ktsnap.Snapshot {
 	var file bytes.Buffer
 	_, err := s.WriteTo(&file)
 	require.NoError(t, err)
-	own, err := ktrt.Read(&file) // with shapes that no other snapshot has
+	own, err := ktsnap.Read(&file) // with shapes that no other snapshot has
 	require.NoError(t, err)
 	changed := false
 	for _, p := range own.Programs {

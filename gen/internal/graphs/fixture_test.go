@@ -9,6 +9,7 @@ import (
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/gen/internal/graphs"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 type (
@@ -105,12 +106,12 @@ func TestDamagedLinksEndARange(t *testing.T) {
 		reached int
 		want    error
 	}{
-		"to itself":             {links[1], 2, new(ktrt.Contradiction)},
-		"to the one before":     {links[0], 2, new(ktrt.Contradiction)},
-		"to NULL":               {0, 2, new(ktrt.Contradiction)},
-		"to nowhere":            {0xffff_8881_2345_6780, 2, new(ktrt.NotCaptured)},
-		"to the end of memory":  {^uint64(0) - 3, 2, new(ktrt.NotCaptured)},
-		"below the first byte":  {3, 2, new(ktrt.NotCaptured)},
+		"to itself":             {links[1], 2, new(ktsnap.Contradiction)},
+		"to the one before":     {links[0], 2, new(ktsnap.Contradiction)},
+		"to NULL":               {0, 2, new(ktsnap.Contradiction)},
+		"to nowhere":            {0xffff_8881_2345_6780, 2, new(ktsnap.NotCaptured)},
+		"to the end of memory":  {^uint64(0) - 3, 2, new(ktsnap.NotCaptured)},
+		"below the first byte":  {3, 2, new(ktsnap.NotCaptured)},
 		"past the one after it": {ktrt.Addr(snap, &snap.Queues().Get(7).Parcels), 2, nil}, // to the head, as if it were the last
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,12 +156,12 @@ func TestATreeThatIsACircleIsAnError(t *testing.T) {
 		snap, err := graphs.Open(frozen)
 		require.NoError(t, err)
 		err = ktrt.Try(func() { snap.DataA().Accounts.Len() })
-		require.IsType(t, new(ktrt.Contradiction), unwrapAll(err))
+		require.IsType(t, new(ktsnap.Contradiction), unwrapAll(err))
 	}
 }
 
 // poke writes a word into an arena of a snapshot.
-func poke(t *testing.T, s *ktrt.Snapshot, addr, word uint64) {
+func poke(t *testing.T, s *ktsnap.Snapshot, addr, word uint64) {
 	t.Helper()
 	for _, m := range s.Maps {
 		for _, e := range m.Extents {

@@ -11,7 +11,7 @@ import (
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/gen/internal/graphs"
 	"github.com/ktgen/ktgen/ktest"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestMain(m *testing.M) { ktest.Main(m) }
@@ -24,7 +24,7 @@ func TestListsAndTreesOfAGuestAreReadInOrder(t *testing.T) {
 		var file bytes.Buffer
 		_, err := frozen.WriteTo(&file)
 		require.NoError(t, err)
-		read, err := ktrt.Read(&file)
+		read, err := ktsnap.Read(&file)
 		require.NoError(t, err)
 		requireGraphs(t, read)
 	})
@@ -32,7 +32,7 @@ func TestListsAndTreesOfAGuestAreReadInOrder(t *testing.T) {
 }
 
 // requireGraphs holds a snapshot against what graphs.bpf.c does.
-func requireGraphs(t *testing.T, frozen *ktrt.Snapshot) {
+func requireGraphs(t *testing.T, frozen *ktsnap.Snapshot) {
 	t.Helper()
 	snap := graphs.Bind(t, frozen)
 	require.Zero(t, snap.Bss().NrFailed)
@@ -76,13 +76,13 @@ func wantBalances() (list []uint64) {
 }
 
 // requireByPath reads the same without generated code, and as text.
-func requireByPath(t *testing.T, frozen *ktrt.Snapshot) {
+func requireByPath(t *testing.T, frozen *ktsnap.Snapshot) {
 	t.Helper()
 	queue := frozen.Map("queues").Lookup(1)
 	got, err := queue.Get("parcels[4].cost").Uint64()
 	require.NoError(t, err)
 	require.EqualValues(t, 996, got)
-	require.ErrorAs(t, queue.Get("parcels[5]").Err(), new(*ktrt.IndexOutOfRange))
+	require.ErrorAs(t, queue.Get("parcels[5]").Err(), new(*ktsnap.IndexOutOfRange))
 	what, err := queue.Get("urgent.what").Str()
 	require.NoError(t, err)
 	require.Equal(t, "u", what)

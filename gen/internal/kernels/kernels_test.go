@@ -14,6 +14,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/kernels"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
@@ -147,7 +148,7 @@ func requireAbsent(t *testing.T, snap kernels.Snap, task *kernels.TaskStruct, l 
 }
 
 // requireByPath reads a task as the guest's kernel describes it.
-func requireByPath(t *testing.T, snap *ktrt.Snapshot, pid int, l layout) {
+func requireByPath(t *testing.T, snap *ktsnap.Snapshot, pid int, l layout) {
 	t.Helper()
 	entry := snap.Map("tasks").Lookup(pid)
 	got, err := entry.Get("task.pid").Int64()

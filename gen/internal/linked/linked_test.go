@@ -14,6 +14,7 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/object"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestMain(m *testing.M) { ktest.Main(m) }
@@ -61,20 +62,20 @@ func TestStaticVariablesOfOneNameAreGivenApart(t *testing.T) {
 	var file bytes.Buffer
 	_, err := snap.WriteTo(&file)
 	require.NoError(t, err)
-	read, err := ktrt.Read(&file)
+	read, err := ktsnap.Read(&file)
 	require.NoError(t, err)
 	requireShownApart(t, read)
 }
 
 // requireShownApart reads by name and as text, JSON and page what was written.
-func requireShownApart(t *testing.T, snap *ktrt.Snapshot) {
+func requireShownApart(t *testing.T, snap *ktsnap.Snapshot) {
 	t.Helper()
 	for name, want := range map[string]uint64{"calls#1": 0x12, "calls#2": 99, "deep#1": 1 << 40, "deep#2": 8} {
 		got, err := snap.Var(name).Uint64()
 		require.NoError(t, err)
 		require.Equal(t, want, got, name)
 	}
-	var ambiguous *ktrt.AmbiguousVar
+	var ambiguous *ktsnap.AmbiguousVar
 	require.ErrorAs(t, snap.Var("calls").Err(), &ambiguous)
 	require.Equal(t, []string{"calls#1", "calls#2"}, ambiguous.Names)
 	require.ErrorContains(t, snap.Map(sectionMap(t, snap)).At(0).Get("deep").Err(), `which has 2 variables called "deep"`)
@@ -88,7 +89,7 @@ func requireShownApart(t *testing.T, snap *ktrt.Snapshot) {
 	require.Contains(t, doc.String(), `"calls#2":99`)
 }
 
-func sectionMap(t *testing.T, snap *ktrt.Snapshot) string {
+func sectionMap(t *testing.T, snap *ktsnap.Snapshot) string {
 	for _, m := range snap.Maps {
 		if strings.HasSuffix(m.Name, ".data") {
 			return m.Name

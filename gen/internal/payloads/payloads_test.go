@@ -9,8 +9,8 @@ import (
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/gen/internal/payloads"
 	"github.com/ktgen/ktgen/ktest"
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestMain(m *testing.M) { ktest.Main(m) }
@@ -59,7 +59,7 @@ func TestPayloadsAreReadByTheirTypes(t *testing.T) {
 func TestWhatATestSaysIsBehindHeadersIsShown(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{
 		CPUs: 2, Scheduler: ktest.Object(objectFile),
-		Casts: []ktrt.Cast{{In: "struct task_slot", Path: "data", To: "struct cpu_ctx", Behind: 8}},
+		Casts: []ktsnap.Cast{{In: "struct task_slot", Path: "data", To: "struct cpu_ctx", Behind: 8}},
 	})
 	workers, err := vm.Work(t.Context(), ktest.Sleep, 1)
 	require.NoError(t, err)
@@ -81,10 +81,10 @@ func TestWhatATestSaysIsBehindHeadersIsShown(t *testing.T) {
 // has analysed the object, so that its pointers lead to what BTF declares.
 func TestPayloadsAreReadWithoutTheAnalysis(t *testing.T) {
 	fixture := payloads.Fixture{
-		TaskSlots: map[ktrt.Owner]*payloads.TaskSlot{{PID: 7}: {Data: &payloads.SdtDataOfTaskCtx{Payload: payloads.TaskCtx{Pid: 7, Seed: 7000}}}},
+		TaskSlots: map[ktsnap.Owner]*payloads.TaskSlot{{PID: 7}: {Data: &payloads.SdtDataOfTaskCtx{Payload: payloads.TaskCtx{Pid: 7, Seed: 7000}}}},
 	}
 	snap := fixture.Snapshot(t)
-	var task *ktrt.Map
+	var task *ktsnap.Map
 	for _, m := range snap.Maps {
 		if m.Name == "task_slots" {
 			task = m
@@ -99,7 +99,7 @@ func TestPayloadsAreReadWithoutTheAnalysis(t *testing.T) {
 
 func TestPayloadsAreShown(t *testing.T) {
 	fixture := payloads.Fixture{
-		TaskSlots: map[ktrt.Owner]*payloads.TaskSlot{{PID: 7}: {Data: &payloads.SdtDataOfTaskCtx{Payload: payloads.TaskCtx{Pid: 7, Seed: 7000}}}},
+		TaskSlots: map[ktsnap.Owner]*payloads.TaskSlot{{PID: 7}: {Data: &payloads.SdtDataOfTaskCtx{Payload: payloads.TaskCtx{Pid: 7, Seed: 7000}}}},
 	}
 	var b bytes.Buffer
 	require.NoError(t, dump.Text(&b, fixture.Snapshot(t), dump.Options{}))

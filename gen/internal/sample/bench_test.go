@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Benchmarks stand next to what they are measured against: a decoder that
@@ -47,7 +47,7 @@ func byHand(v *sample.Task, raw []byte) {
 	}
 }
 
-func benchSnap(b *testing.B) (sample.Snap, *ktrt.Map) {
+func benchSnap(b *testing.B) (sample.Snap, *ktsnap.Map) {
 	s := newGuest(b, "testdata/sample.bpf.o").snapshot()
 	m := find(b, s, "bench")
 	for i := range m.N {

@@ -10,10 +10,11 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // shapeNamed returns a struct of the guest's program.
-func shapeNamed(t testing.TB, s *ktrt.Snapshot, name string) *ctype.Shape {
+func shapeNamed(t testing.TB, s *ktsnap.Snapshot, name string) *ctype.Shape {
 	t.Helper()
 	shapes := s.Programs[0].Shapes
 	i := slices.IndexFunc(shapes, func(s *ctype.Shape) bool { return s.Kind == ctype.KindStruct && s.Name == name })
@@ -23,7 +24,7 @@ func shapeNamed(t testing.TB, s *ktrt.Snapshot, name string) *ctype.Shape {
 
 // rebuilt is a ring of nodes in a guest whose program is another build: struct
 // node has grown and its members have moved.
-func rebuilt(t testing.TB) *ktrt.Snapshot {
+func rebuilt(t testing.TB) *ktsnap.Snapshot {
 	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
 	node := shapeNamed(t, s, "node")
 	offsets := map[string]int{"next": 0, "count": 8, "value": 40, "prev": 16, "at": 24}
@@ -43,7 +44,7 @@ func rebuilt(t testing.TB) *ktrt.Snapshot {
 		binary.LittleEndian.PutUint64(pages[48*i+16:], arenaStart+uint64(48*((i+2)%3)))
 		binary.LittleEndian.PutUint64(pages[48*i+40:], uint64(7*i))
 	}
-	find(t, s, "arena").Extents = []ktrt.Extent{{Addr: arenaStart, Data: pages}}
+	find(t, s, "arena").Extents = []ktsnap.Extent{{Addr: arenaStart, Data: pages}}
 	setHead(t, s, arenaStart)
 	return s
 }
@@ -98,7 +99,7 @@ regenerate from the object that the guest runs: go generate (ktgen -object sampl
 func TestMapsWhoseNamesAreCutToOneAreToldApart(t *testing.T) {
 	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
 	other := *find(t, s, "a_name_longer_t")
-	other.ID, other.Type = 1000, ktrt.MapTypeQueue
+	other.ID, other.Type = 1000, ktsnap.MapTypeQueue
 	s.Maps = append(s.Maps, &other)
 	require.Equal(t, 2, sample.Bind(t, s).ANameLongerThanTheKernelKeeps().Len())
 }

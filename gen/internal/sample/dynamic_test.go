@@ -11,6 +11,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file holds reads by path to what generated code reads: on each leaf of
@@ -26,7 +27,7 @@ type leaves struct {
 }
 
 // compare compares a value found by path with the Go value at the same place.
-func (l *leaves) compare(v ktrt.Value, got reflect.Value) {
+func (l *leaves) compare(v ktsnap.Value, got reflect.Value) {
 	l.t.Helper()
 	require.NoError(l.t, v.Err())
 	u := v.Shape().Underlying()
@@ -75,7 +76,7 @@ func inUnions(s *ctype.Shape, names map[string]bool, shared bool) map[string]boo
 	return names
 }
 
-func (l *leaves) compareArray(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
+func (l *leaves) compareArray(v ktsnap.Value, u *ctype.Shape, got reflect.Value) {
 	l.t.Helper()
 	if got.Kind() == reflect.String {
 		l.n++
@@ -95,13 +96,13 @@ func (l *leaves) compareArray(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
 
 // comparePointer compares addresses, or what a pointer that was followed leads
 // to. Pointers that were not are nil, and have an error here.
-func (l *leaves) comparePointer(v ktrt.Value, got reflect.Value) {
+func (l *leaves) comparePointer(v ktsnap.Value, got reflect.Value) {
 	l.t.Helper()
 	l.n++
 	addr, err := v.Uint64()
 	require.NoError(l.t, err)
 	switch p := got.Interface().(type) {
-	case ktrt.Address:
+	case ktsnap.Address:
 		require.EqualValues(l.t, p, addr, v.Path())
 	case ktrt.FuncPtr:
 		require.EqualValues(l.t, p.Address, addr, v.Path())
@@ -113,7 +114,7 @@ func (l *leaves) comparePointer(v ktrt.Value, got reflect.Value) {
 }
 
 // compareTarget compares what a pointer leads to.
-func (l *leaves) compareTarget(v ktrt.Value, got reflect.Value) {
+func (l *leaves) compareTarget(v ktsnap.Value, got reflect.Value) {
 	l.t.Helper()
 	if l.unions > 0 {
 		require.True(l.t, got.IsNil(), v.Path())
@@ -126,7 +127,7 @@ func (l *leaves) compareTarget(v ktrt.Value, got reflect.Value) {
 	}
 }
 
-func (l *leaves) compareScalar(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
+func (l *leaves) compareScalar(v ktsnap.Value, u *ctype.Shape, got reflect.Value) {
 	l.t.Helper()
 	if u.Kind == ctype.KindFloat {
 		f, err := v.Float64()
@@ -152,7 +153,7 @@ func (l *leaves) compareScalar(v ktrt.Value, u *ctype.Shape, got reflect.Value) 
 }
 
 // compareInt compares numbers; those that do not fit are errors.
-func (l *leaves) compareInt(v ktrt.Value, got reflect.Value) {
+func (l *leaves) compareInt(v ktsnap.Value, got reflect.Value) {
 	l.t.Helper()
 	u, uerr := v.Uint64()
 	i, ierr := v.Int64()
@@ -169,7 +170,7 @@ func (l *leaves) compareInt(v ktrt.Value, got reflect.Value) {
 	}
 }
 
-func (l *leaves) compareEnum(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
+func (l *leaves) compareEnum(v ktsnap.Value, u *ctype.Shape, got reflect.Value) {
 	l.t.Helper()
 	if u.Kind != ctype.KindEnum {
 		return
@@ -181,14 +182,14 @@ func (l *leaves) compareEnum(v ktrt.Value, u *ctype.Shape, got reflect.Value) {
 	require.Contains(l.t, fmt.Sprint(got.Interface()), "(", v.Path())
 }
 
-func compareArrayMap[V any](l *leaves, s *ktrt.Snapshot, name string, a ktrt.Array[V]) {
+func compareArrayMap[V any](l *leaves, s *ktsnap.Snapshot, name string, a ktrt.Array[V]) {
 	l.t.Helper()
 	for i := range a.Len() {
 		l.compare(s.Map(name).At(i).Get(""), reflect.ValueOf(a.At(i)).Elem())
 	}
 }
 
-func compareHash[K comparable, V any](l *leaves, s *ktrt.Snapshot, name string, h ktrt.Hash[K, V]) {
+func compareHash[K comparable, V any](l *leaves, s *ktsnap.Snapshot, name string, h ktrt.Hash[K, V]) {
 	l.t.Helper()
 	for i, key := range h.Keys() {
 		e := s.Map(name).At(i)
@@ -252,7 +253,7 @@ func TestPathsReadWhatGeneratedCodeReads(t *testing.T) {
 // What pointers lead to in an arena is the same, across the border of two
 // pages, and in a guest whose types have moved.
 func TestPathsFollowWhatGeneratedCodeFollows(t *testing.T) {
-	for name, s := range map[string]*ktrt.Snapshot{"as built": ring(t, 50), "rebuilt": rebuilt(t)} {
+	for name, s := range map[string]*ktsnap.Snapshot{"as built": ring(t, 50), "rebuilt": rebuilt(t)} {
 		node, v := sample.Bind(t, s).Bss().Head, s.Var("head")
 		for range 3000 {
 			n, err := v.Get("value").Uint64()
@@ -279,9 +280,9 @@ func TestPathsFailAsGeneratedCodeDoes(t *testing.T) {
 		"an index out of range": {func() { snap.Scalars().At(1 << 20) }, s.Map("scalars").At(1 << 20).Err()},
 		"no such CPU":           {func() { snap.PerCpu().CPU(3) }, s.Map("per_cpu").CPU(3).Err()},
 		"no such key":           {func() { snap.Nodes().Get(0) }, s.Map("nodes").Lookup(0).Err()},
-		"no match":              {func() { snap.Nodes().Find(func(*sample.Node) bool { return false }) }, s.Map("nodes").Find(func(ktrt.Entry) bool { return false }).Err()},
+		"no match":              {func() { snap.Nodes().Find(func(*sample.Node) bool { return false }) }, s.Map("nodes").Find(func(ktsnap.Entry) bool { return false }).Err()},
 	} {
-		var typed, path *ktrt.Error
+		var typed, path *ktsnap.Error
 		require.ErrorAs(t, ktrt.Try(both.typed), &typed, name)
 		require.ErrorAs(t, both.path, &path, name)
 		require.IsType(t, typed.Err, path.Err, name)

@@ -12,10 +12,11 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // errorGuest is a guest in which few things are as they should be.
-func errorGuest(t *testing.T) *ktrt.Snapshot {
+func errorGuest(t *testing.T) *ktsnap.Snapshot {
 	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
 	nodes := find(t, s, "nodes")
 	for i := range nodes.N {
@@ -29,9 +30,9 @@ func errorGuest(t *testing.T) *ktrt.Snapshot {
 	perCPU := find(t, s, "per_cpu")
 	perCPU.Addrs[2] = 0
 	recent := find(t, s, "recent")
-	recent.Status, recent.Total, recent.Reason = ktrt.Truncated, 100, "the limit of 8 entries was reached"
+	recent.Status, recent.Total, recent.Reason = ktsnap.Truncated, 100, "the limit of 8 entries was reached"
 	bits := find(t, s, "bits")
-	bits.Status, bits.N, bits.Reason = ktrt.Failed, 0, "its memory at 0xdead could not be read"
+	bits.Status, bits.N, bits.Reason = ktsnap.Failed, 0, "its memory at 0xdead could not be read"
 	arrays := find(t, s, "arrays")
 	arrays.Value = nil
 	names := find(t, s, "names")
@@ -49,14 +50,14 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 	tb := &fakeTB{}
 	snap := sample.Bind(tb, s)
 	var (
-		indexOutOfRange *ktrt.IndexOutOfRange
-		perCPUSlot      *ktrt.PerCPUSlot
-		keyNotFound     *ktrt.KeyNotFound
-		ambiguousKey    *ktrt.AmbiguousKey
-		noMatch         *ktrt.NoMatch
-		incomplete      *ktrt.Incomplete
-		noShape         *ktrt.NoShape
-		mapNotFound     *ktrt.MapNotFound
+		indexOutOfRange *ktsnap.IndexOutOfRange
+		perCPUSlot      *ktsnap.PerCPUSlot
+		keyNotFound     *ktsnap.KeyNotFound
+		ambiguousKey    *ktsnap.AmbiguousKey
+		noMatch         *ktsnap.NoMatch
+		incomplete      *ktsnap.Incomplete
+		noShape         *ktsnap.NoShape
+		mapNotFound     *ktsnap.MapNotFound
 		untracked       *ktrt.Untracked
 	)
 	never := func(*sample.Scalars) bool { return false }
@@ -118,26 +119,26 @@ func TestTryLetsOtherPanicsPass(t *testing.T) {
 
 func TestBindRefusesWhatItCannotRead(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*ktrt.Snapshot) *ktrt.Snapshot
+		change func(*ktsnap.Snapshot) *ktsnap.Snapshot
 		want   string
 	}{
 		"nothing": {
-			func(*ktrt.Snapshot) *ktrt.Snapshot { return nil },
+			func(*ktsnap.Snapshot) *ktsnap.Snapshot { return nil },
 			"Bind sample: there is no snapshot: it is nil",
 		},
 		"an empty snapshot": {
-			func(*ktrt.Snapshot) *ktrt.Snapshot { return &ktrt.Snapshot{} },
+			func(*ktsnap.Snapshot) *ktsnap.Snapshot { return &ktsnap.Snapshot{} },
 			"Bind sample: the snapshot holds no maps: was sample.bpf.o loaded when it was taken?",
 		},
 		"another scheduler": {
-			func(*ktrt.Snapshot) *ktrt.Snapshot {
-				return &ktrt.Snapshot{Maps: []*ktrt.Map{{Name: "queue"}, {Name: "tasks2"}}}
+			func(*ktsnap.Snapshot) *ktsnap.Snapshot {
+				return &ktsnap.Snapshot{Maps: []*ktsnap.Map{{Name: "queue"}, {Name: "tasks2"}}}
 			},
 			"Bind sample: none of the maps of sample.bpf.o is in the snapshot, which holds queue, tasks2: was another object loaded when it was taken?",
 		},
 		"another map type": {
-			func(s *ktrt.Snapshot) *ktrt.Snapshot {
-				find(t, s, "nodes").Type = ktrt.MapTypePerCPUHash
+			func(s *ktsnap.Snapshot) *ktsnap.Snapshot {
+				find(t, s, "nodes").Type = ktsnap.MapTypePerCPUHash
 				return s
 			},
 			"Bind sample: the program in the guest is not the sample.bpf.o that package sample was generated from:\n" +
@@ -145,7 +146,7 @@ func TestBindRefusesWhatItCannotRead(t *testing.T) {
 				"regenerate from the object that the guest runs: go generate (ktgen -object sample.bpf.o -package sample)",
 		},
 		"a missing variable": {
-			func(s *ktrt.Snapshot) *ktrt.Snapshot {
+			func(s *ktsnap.Snapshot) *ktsnap.Snapshot {
 				data := find(t, s, "sample.data")
 				data.Value = &ctype.Shape{Kind: ctype.KindSection, Name: ".data", Size: 8}
 				return s
@@ -177,7 +178,7 @@ func TestAnObjectThatIsLoadedTwiceIsAmbiguous(t *testing.T) {
 	s.Maps = append(s.Maps, twin.Maps...)
 
 	_, err := sample.Open(s)
-	var ambiguous *ktrt.AmbiguousMap
+	var ambiguous *ktsnap.AmbiguousMap
 	require.True(t, errors.As(err, &ambiguous))
 	require.Len(t, ambiguous.IDs, 2)
 	require.ErrorContains(t, err, "choose with ktrt.MapIDs")

@@ -13,6 +13,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // filler fills fixtures with random values that fit their C types.
@@ -103,8 +104,8 @@ func (r *filler) entries(v reflect.Value, key, value *ctype.Shape) {
 
 func (r *filler) key(k reflect.Value, s *ctype.Shape) {
 	switch p := k.Addr().Interface().(type) {
-	case *ktrt.Owner:
-		*p = ktrt.Owner{PID: r.Int32(), Addr: r.Uint64() | 1, Comm: fmt.Sprint(r.Int())}
+	case *ktsnap.Owner:
+		*p = ktsnap.Owner{PID: r.Int32(), Addr: r.Uint64() | 1, Comm: fmt.Sprint(r.Int())}
 	case *netip.Prefix:
 		addr := make([]byte, s.Size-4)
 		for i := range addr {
@@ -166,7 +167,7 @@ func (r *filler) value(v reflect.Value, s *ctype.Shape) {
 func (r *filler) structure(v reflect.Value, s *ctype.Shape) {
 	switch p := v.Addr().Interface().(type) {
 	case *ktrt.FuncPtr:
-		p.Address = ktrt.Address(r.Uint64())
+		p.Address = ktsnap.Address(r.Uint64())
 		return
 	case *ktrt.Uint128:
 		p.Lo, p.Hi = r.Uint64(), r.Uint64()
@@ -175,20 +176,20 @@ func (r *filler) structure(v reflect.Value, s *ctype.Shape) {
 		p.Lo, p.Hi = r.Uint64(), int64(r.Uint64())
 		return
 	case *ktrt.Timer:
-		p.Callback = ktrt.Address(r.Uint64())
+		p.Callback = ktsnap.Address(r.Uint64())
 		return
 	case *ktrt.ListHead:
-		p.Next, p.Prev = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
+		p.Next, p.Prev = ktsnap.Address(r.Uint64()), ktsnap.Address(r.Uint64())
 		return
 	case *ktrt.ListNode:
-		p.Next, p.Prev, p.Owner = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
+		p.Next, p.Prev, p.Owner = ktsnap.Address(r.Uint64()), ktsnap.Address(r.Uint64()), ktsnap.Address(r.Uint64())
 		return
 	case *ktrt.RBRoot:
-		p.Root, p.Leftmost = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
+		p.Root, p.Leftmost = ktsnap.Address(r.Uint64()), ktsnap.Address(r.Uint64())
 		return
 	case *ktrt.RBNode:
-		p.Parent, p.Black = ktrt.Address(r.Uint64()&^3), r.IntN(2) == 1
-		p.Right, p.Left, p.Owner = ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64()), ktrt.Address(r.Uint64())
+		p.Parent, p.Black = ktsnap.Address(r.Uint64()&^3), r.IntN(2) == 1
+		p.Right, p.Left, p.Owner = ktsnap.Address(r.Uint64()), ktsnap.Address(r.Uint64()), ktsnap.Address(r.Uint64())
 		return
 	case interface{ IsNull() bool }: // a Ptr, whose address is its own
 		return
@@ -276,7 +277,7 @@ func read(s sample.Snap) *sample.Fixture {
 		Kconfig:      *s.Kconfig(), Padded: all(s.Padded()), Messages: all(s.Messages()), Flags: all(s.Flags()), Masks: all(s.Masks()),
 		KernelParts: all(s.KernelParts()), ANameLongerThanTheKernelKeeps: all(s.ANameLongerThanTheKernelKeeps()), Matrix: all(s.Matrix()),
 		Routes: entries(s.Routes()), Routes6: entries(s.Routes6()), Paths: entries(s.Paths()),
-		Cgroups: make(map[ktrt.Owner]*sample.Node), Waiting: all(s.Waiting()), Undo: all(s.Undo()), Tasks: make(map[ktrt.Owner]*sample.Node),
+		Cgroups: make(map[ktsnap.Owner]*sample.Node), Waiting: all(s.Waiting()), Undo: all(s.Undo()), Tasks: make(map[ktsnap.Owner]*sample.Node),
 	}
 	for cpu := range f.CPUs {
 		f.PerCpu = append(f.PerCpu, all(s.PerCpu().CPU(cpu)))
@@ -321,7 +322,7 @@ func TestEveryValueOfAFixtureIsReadAsItWasGiven(t *testing.T) {
 
 		given.Cgroups = cgroups
 		for owner, want := range cgroups {
-			got := given.Bind(t).Cgroups().Get(ktrt.Address(owner.Addr))
+			got := given.Bind(t).Cgroups().Get(ktsnap.Address(owner.Addr))
 			kept{t, make(map[[2]uintptr]bool)}.require("cgroups", reflect.ValueOf(want), reflect.ValueOf(got))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // guest makes snapshots of a guest that runs the sample object.
@@ -34,12 +34,12 @@ func newGuest(t testing.TB, path string) *guest {
 }
 
 // snapshot has every map full of random bytes.
-func (g *guest) snapshot() *ktrt.Snapshot {
-	program := &ktrt.Program{BTFID: 1}
+func (g *guest) snapshot() *ktsnap.Snapshot {
+	program := &ktsnap.Program{BTFID: 1}
 	named, err := g.shapes.Named(g.obj.Types)
 	require.NoError(g.t, err)
 	program.Shapes = named
-	s := &ktrt.Snapshot{Name: "sample", Guest: ktrt.Guest{CPUs: g.cpus}, Programs: []*ktrt.Program{program}}
+	s := &ktsnap.Snapshot{Name: "sample", Guest: ktsnap.Guest{CPUs: g.cpus}, Programs: []*ktsnap.Program{program}}
 	for i := range g.obj.Maps {
 		s.Maps = append(s.Maps, g.mapOf(program, &g.obj.Maps[i]))
 	}
@@ -54,9 +54,9 @@ func (g *guest) snapshot() *ktrt.Snapshot {
 	return s
 }
 
-func (g *guest) mapOf(program *ktrt.Program, from *object.Map) *ktrt.Map {
-	m := &ktrt.Map{
-		Name: from.Name[:min(len(from.Name), 15)], Type: ktrt.MapType(from.Type), Program: program,
+func (g *guest) mapOf(program *ktsnap.Program, from *object.Map) *ktsnap.Map {
+	m := &ktsnap.Map{
+		Name: from.Name[:min(len(from.Name), 15)], Type: ktsnap.MapType(from.Type), Program: program,
 		KeySize: int(from.KeySize), ValueSize: int(from.ValueSize), MaxEntries: int(from.MaxEntries), Slots: 1,
 	}
 	var err error
@@ -69,13 +69,13 @@ func (g *guest) mapOf(program *ktrt.Program, from *object.Map) *ktrt.Map {
 		require.NoError(g.t, err)
 	}
 	switch m.Type {
-	case ktrt.MapTypeArena:
+	case ktsnap.MapTypeArena:
 		return m
-	case ktrt.MapTypeRingBuf, ktrt.MapTypeUserRingBuf:
+	case ktsnap.MapTypeRingBuf, ktsnap.MapTypeUserRingBuf:
 		g.fillRing(m)
 		return m
-	case ktrt.MapTypeBloomFilter:
-		m.Status, m.Reason = ktrt.Unsupported, "a bloom filter has no elements"
+	case ktsnap.MapTypeBloomFilter:
+		m.Status, m.Reason = ktsnap.Unsupported, "a bloom filter has no elements"
 		return m
 	}
 	if m.N = m.MaxEntries; m.N == 0 {
@@ -92,7 +92,7 @@ func (g *guest) mapOf(program *ktrt.Program, from *object.Map) *ktrt.Map {
 
 // fillRing gives a ring buffer records of several lengths, of which every third
 // was discarded and one is not submitted.
-func (g *guest) fillRing(m *ktrt.Map) {
+func (g *guest) fillRing(m *ktsnap.Map) {
 	m.KeySize, m.ValueSize = 0, 0
 	for i := range 8 {
 		header := uint32(8 + 3*i)
@@ -103,34 +103,34 @@ func (g *guest) fillRing(m *ktrt.Map) {
 			header |= 1 << 30
 		}
 		record := binary.LittleEndian.AppendUint64(nil, uint64(header))
-		m.Extents = append(m.Extents, ktrt.Extent{Addr: g.next, Data: append(record, g.bytes(8+3*i)...)})
+		m.Extents = append(m.Extents, ktsnap.Extent{Addr: g.next, Data: append(record, g.bytes(8+3*i)...)})
 		g.next += 64
 	}
 	m.Total = len(m.Extents)
 }
 
 // place gives a map's values addresses and its entries keys.
-func (g *guest) place(m *ktrt.Map) {
+func (g *guest) place(m *ktsnap.Map) {
 	switch m.Type {
-	case ktrt.MapTypeArray:
+	case ktsnap.MapTypeArray:
 		m.Base = g.next
 		g.next += uint64(len(m.Values)) + 64
 		return
-	case ktrt.MapTypeTaskStorage:
+	case ktsnap.MapTypeTaskStorage:
 		for i := range m.N {
-			m.Owners = append(m.Owners, ktrt.Owner{Addr: g.next, PID: int32(100 + i), TGID: 100, Comm: "worker"})
+			m.Owners = append(m.Owners, ktsnap.Owner{Addr: g.next, PID: int32(100 + i), TGID: 100, Comm: "worker"})
 		}
-	case ktrt.MapTypeCgroupStorage:
+	case ktsnap.MapTypeCgroupStorage:
 		for range m.N {
-			m.Owners = append(m.Owners, ktrt.Owner{Addr: g.next})
+			m.Owners = append(m.Owners, ktsnap.Owner{Addr: g.next})
 			g.next += 4096
 		}
-	case ktrt.MapTypeLPMTrie:
+	case ktsnap.MapTypeLPMTrie:
 		for i := range m.N {
 			m.Keys = append(m.Keys, byte(8*i), 0, 0, 0)
 			m.Keys = append(m.Keys, g.bytes(m.KeySize-4)...)
 		}
-	case ktrt.MapTypePerCPUArray, ktrt.MapTypeProgArray, ktrt.MapTypeArrayOfMaps, ktrt.MapTypeQueue, ktrt.MapTypeStack:
+	case ktsnap.MapTypePerCPUArray, ktsnap.MapTypeProgArray, ktsnap.MapTypeArrayOfMaps, ktsnap.MapTypeQueue, ktsnap.MapTypeStack:
 	default:
 		m.Keys = g.bytes(m.N * m.KeySize)
 	}
@@ -140,11 +140,11 @@ func (g *guest) place(m *ktrt.Map) {
 	}
 }
 
-func (g *guest) section(program *ktrt.Program, from *object.Section) *ktrt.Map {
+func (g *guest) section(program *ktsnap.Program, from *object.Section) *ktsnap.Map {
 	shape, err := g.shapes.Of(from.Type)
 	require.NoError(g.t, err)
-	m := &ktrt.Map{
-		Name: "sample" + from.Name, Type: ktrt.MapTypeArray, Program: program, Value: shape,
+	m := &ktsnap.Map{
+		Name: "sample" + from.Name, Type: ktsnap.MapTypeArray, Program: program, Value: shape,
 		KeySize: 4, ValueSize: int(from.Size), MaxEntries: 1, N: 1, Total: 1, Slots: 1,
 	}
 	m.Stride = (m.ValueSize + 7) &^ 7
@@ -162,9 +162,9 @@ func (g *guest) bytes(n int) []byte {
 }
 
 // find returns a map of a snapshot by name.
-func find(t testing.TB, s *ktrt.Snapshot, name string) *ktrt.Map {
+func find(t testing.TB, s *ktsnap.Snapshot, name string) *ktsnap.Map {
 	t.Helper()
-	i := slices.IndexFunc(s.Maps, func(m *ktrt.Map) bool { return m.Name == name })
+	i := slices.IndexFunc(s.Maps, func(m *ktsnap.Map) bool { return m.Name == name })
 	require.GreaterOrEqual(t, i, 0, name)
 	return s.Maps[i]
 }

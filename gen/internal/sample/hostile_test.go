@@ -9,6 +9,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // readAll reads everything that there is, each accessor for itself.
@@ -81,7 +82,7 @@ func readHash[K comparable, V any](snap sample.Snap, h ktrt.Hash[K, V]) {
 
 // mutate changes one thing about a snapshot, as a damaged file or a hostile
 // guest can have it.
-func mutate(r *rand.Rand, s *ktrt.Snapshot) {
+func mutate(r *rand.Rand, s *ktsnap.Snapshot) {
 	m := s.Maps[r.IntN(len(s.Maps))]
 	numbers := []int{-1, 0, 1, 3, 7, 1 << 20, 1 << 40, -1 << 62, 1<<62 + 1}
 	n := numbers[r.IntN(len(numbers))]
@@ -109,9 +110,9 @@ func mutate(r *rand.Rand, s *ktrt.Snapshot) {
 	case 10:
 		m.Base = ^uint64(0) - uint64(r.IntN(64))
 	case 11:
-		m.Type = ktrt.MapType(r.IntN(40))
+		m.Type = ktsnap.MapType(r.IntN(40))
 	case 12:
-		m.Extents = append(m.Extents, ktrt.Extent{Addr: r.Uint64(), Data: make([]byte, r.IntN(64))})
+		m.Extents = append(m.Extents, ktsnap.Extent{Addr: r.Uint64(), Data: make([]byte, r.IntN(64))})
 	default:
 		mutateShape(r, s.Programs[0].Shapes, n)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file holds the JSON dump to reads by path, on each leaf of every map,
@@ -35,11 +35,11 @@ type documentMap struct {
 // jsonLeaves counts what was compared.
 type jsonLeaves struct {
 	t *testing.T
-	s *ktrt.Snapshot
+	s *ktsnap.Snapshot
 	n int
 }
 
-func (l *jsonLeaves) compare(v ktrt.Value, got any) {
+func (l *jsonLeaves) compare(v ktsnap.Value, got any) {
 	l.t.Helper()
 	require.NoError(l.t, v.Err())
 	switch v.Kind() {
@@ -69,7 +69,7 @@ func (l *jsonLeaves) compare(v ktrt.Value, got any) {
 }
 
 // leaf compares what JSON has with what the terminals read.
-func (l *jsonLeaves) leaf(v ktrt.Value, got any) {
+func (l *jsonLeaves) leaf(v ktsnap.Value, got any) {
 	l.t.Helper()
 	l.n++
 	object, _ := got.(map[string]any)
@@ -114,7 +114,7 @@ func (l *jsonLeaves) leaf(v ktrt.Value, got any) {
 	}
 }
 
-func (l *jsonLeaves) integer(v ktrt.Value, got any) {
+func (l *jsonLeaves) integer(v ktsnap.Value, got any) {
 	l.t.Helper()
 	text := ""
 	switch n := got.(type) {
@@ -137,14 +137,14 @@ func (l *jsonLeaves) integer(v ktrt.Value, got any) {
 }
 
 // pointer compares what a pointer leads to, or why it is not shown.
-func (l *jsonLeaves) pointer(v ktrt.Value, addr uint64, object map[string]any) {
+func (l *jsonLeaves) pointer(v ktsnap.Value, addr uint64, object map[string]any) {
 	l.t.Helper()
 	target := v.Deref()
-	var notCaptured *ktrt.NotCaptured
-	var notBound *ktrt.NotBound
+	var notCaptured *ktsnap.NotCaptured
+	var notBound *ktsnap.NotBound
 	switch why, _ := object["$why"].(string); {
 	case addr == 0:
-		require.ErrorAs(l.t, target.Err(), new(*ktrt.Null), v.Path())
+		require.ErrorAs(l.t, target.Err(), new(*ktsnap.Null), v.Path())
 		require.Len(l.t, object, 1, v.Path())
 	case object["$to"] != nil:
 		l.compare(target, object["$to"])
@@ -164,7 +164,7 @@ func (l *jsonLeaves) pointer(v ktrt.Value, addr uint64, object map[string]any) {
 	}
 }
 
-func (l *jsonLeaves) float(v ktrt.Value, got any, object map[string]any) {
+func (l *jsonLeaves) float(v ktsnap.Value, got any, object map[string]any) {
 	l.t.Helper()
 	want, err := v.Float64()
 	require.NoError(l.t, err)

@@ -9,15 +9,16 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // nested is a snapshot with maps in its maps of maps: arrays of nodes in slots 1
 // and 3 of per_nodes and in slot 0 of unknown_maps, and a hash for the second
 // key of per_point.
-func nested(t *testing.T) (s *ktrt.Snapshot, arrays [2]*ktrt.Map, hash *ktrt.Map) {
+func nested(t *testing.T) (s *ktsnap.Snapshot, arrays [2]*ktsnap.Map, hash *ktsnap.Map) {
 	g := newGuest(t, "testdata/sample.bpf.o")
 	s = g.snapshot()
-	add := func(outer string, slot int) *ktrt.Map {
+	add := func(outer string, slot int) *ktsnap.Map {
 		for i := range g.obj.Maps {
 			if from := &g.obj.Maps[i]; from.Name == outer {
 				m := g.mapOf(s.Programs[0], from.Inner)
@@ -38,7 +39,7 @@ func nested(t *testing.T) (s *ktrt.Snapshot, arrays [2]*ktrt.Map, hash *ktrt.Map
 	return s, arrays, hash
 }
 
-func put(outer *ktrt.Map, slot int, id uint32) {
+func put(outer *ktsnap.Map, slot int, id uint32) {
 	binary.LittleEndian.PutUint32(outer.Values[slot*outer.Stride:], id)
 }
 
@@ -115,7 +116,7 @@ func TestMapsOfMapsSayWhatIsMissing(t *testing.T) {
 	arrays[0].Value = shapeNamed(t, s, "key")
 	snap = sample.Bind(tb, s)
 	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(1) }), "struct node.value: generated +0 u64, the guest has no such member")
-	arrays[1].Status, arrays[1].Reason, arrays[1].Total = ktrt.Truncated, "not selected", 4
+	arrays[1].Status, arrays[1].Reason, arrays[1].Total = ktsnap.Truncated, "not selected", 4
 	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(3).Len() }), "not selected")
 	require.ErrorContains(t, s.Map("scalars").At(0).Inner().Err(), "a map of maps")
 }
@@ -128,7 +129,7 @@ func TestPerCPUMapsOfUnknownTypeAreNarrowed(t *testing.T) {
 	inner := sample.Bind(t, s).UnknownMaps().At(0)
 	snap, err := sample.Open(s)
 	require.NoError(t, err)
-	var notNarrowed *ktrt.PerCPUNotNarrowed
+	var notNarrowed *ktsnap.PerCPUNotNarrowed
 	require.ErrorAs(t, ktrt.Try(func() { snap.UnknownMaps().At(0).Value(1) }), &notNarrowed)
 	for cpu := range m.Slots {
 		require.Equal(t, m.Values[(m.Slots+cpu)*m.Stride:][:m.ValueSize], inner.CPU(cpu).Value(1))
@@ -146,7 +147,7 @@ func TestInnerMapsWithoutBTFAreReadByTheTypeOfGeneratedCode(t *testing.T) {
 	point := with.PerPoint().Keys()[0]
 	node, inner := *with.PerNodes().At(1).At(2), with.PerPoint().Get(point)
 
-	for _, m := range []*ktrt.Map{arrays[0], hash} {
+	for _, m := range []*ktsnap.Map{arrays[0], hash} {
 		m.Key, m.Value, m.Program = nil, nil, nil
 	}
 	without := sample.Bind(t, s)

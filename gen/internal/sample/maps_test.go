@@ -11,6 +11,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestTriesAreReadByAddressPrefix(t *testing.T) {
@@ -120,7 +121,7 @@ func TestStacksAreReadUpToTheirLastFrame(t *testing.T) {
 	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "stacks")
 	binary.LittleEndian.PutUint32(m.Keys, 17)
-	want := []ktrt.Address{0xffff_ffff_8100_0010, 0xffff_ffff_8100_0020}
+	want := []ktsnap.Address{0xffff_ffff_8100_0010, 0xffff_ffff_8100_0020}
 	clear(m.Values[:m.Stride])
 	for i, frame := range want {
 		binary.LittleEndian.PutUint64(m.Values[8*i:], uint64(frame))
@@ -128,8 +129,8 @@ func TestStacksAreReadUpToTheirLastFrame(t *testing.T) {
 	stacks := sample.Bind(t, s).Stacks()
 	require.Equal(t, want, stacks.Get(17))
 	require.Len(t, stacks.Get(stacks.IDs()[1]), 8) // full to its end
-	s.Symbols = []ktrt.Symbol{{Addr: 0xffff_ffff_8100_0000, Size: 0x18, Name: "schedule"}}
-	require.Equal(t, []ktrt.Frame{{Addr: want[0], Symbol: "schedule", Offset: 0x10}, {Addr: want[1]}}, stacks.Frames(17))
+	s.Symbols = []ktsnap.Symbol{{Addr: 0xffff_ffff_8100_0000, Size: 0x18, Name: "schedule"}}
+	require.Equal(t, []ktsnap.Frame{{Addr: want[0], Symbol: "schedule", Offset: 0x10}, {Addr: want[1]}}, stacks.Frames(17))
 	require.Equal(t, "schedule+0x10", ktrt.FrameOf(sample.Bind(t, s), want[0]).String())
 	require.Equal(t, m.N, stacks.Len())
 	_, exists := stacks.Lookup(18)
@@ -221,9 +222,9 @@ func TestVariablesInArenasAreRead(t *testing.T) {
 			s := g.snapshot()
 			arena := find(t, s, "arena")
 			arena.Extra = user
-			arena.Extents = []ktrt.Extent{{Addr: user, Data: g.bytes(4096)}}
+			arena.Extents = []ktsnap.Extent{{Addr: user, Data: g.bytes(4096)}}
 			if at != user {
-				arena.Extents = append(arena.Extents, ktrt.Extent{Addr: at, Data: g.bytes(4096)})
+				arena.Extents = append(arena.Extents, ktsnap.Extent{Addr: at, Data: g.bytes(4096)})
 			}
 			data := arena.Extents[len(arena.Extents)-1].Data
 			snap := sample.Bind(t, s)

@@ -12,6 +12,7 @@ import (
 
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file is a second decoder, written for being right and not for being
@@ -98,7 +99,7 @@ func requireFlexible(t *testing.T, path string, m ctype.Member, b []byte, got re
 // programs see as words, nil for other types.
 func kernelStruct(got any, b []byte) any {
 	word := func(i int) uint64 { return number(b, 64*i, 64, false).Uint64() }
-	address := func(i int) ktrt.Address { return ktrt.Address(word(i)) }
+	address := func(i int) ktsnap.Address { return ktsnap.Address(word(i)) }
 	switch got.(type) {
 	case ktrt.SpinLock:
 		return ktrt.SpinLock(number(b, 0, 32, false).Uint64())
@@ -139,7 +140,7 @@ func requirePointer(t *testing.T, path string, b []byte, got reflect.Value) {
 	t.Helper()
 	raw := number(b, 0, 64, false).Uint64()
 	switch v := got.Interface().(type) {
-	case ktrt.Address:
+	case ktsnap.Address:
 		require.EqualValues(t, raw, v, path)
 	case ktrt.FuncPtr:
 		require.EqualValues(t, raw, v.Address, path)

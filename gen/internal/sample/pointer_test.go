@@ -13,6 +13,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Offsets of struct node.
@@ -29,7 +30,7 @@ const arenaStart = 1 << 44
 
 // ring has n nodes in an arena, each pointing to its neighbours and the last
 // to the first, and .bss's head at the first.
-func ring(t testing.TB, n int) *ktrt.Snapshot {
+func ring(t testing.TB, n int) *ktsnap.Snapshot {
 	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
 	pages := make([]byte, n*nodeSize)
 	addr := func(i int) uint64 { return arenaStart + uint64((i+n)%n*nodeSize) }
@@ -43,7 +44,7 @@ func ring(t testing.TB, n int) *ktrt.Snapshot {
 	cut := len(pages)/2 + 4
 	arena := find(t, s, "arena")
 	arena.Extra, arena.Base = arenaStart, kernelArena
-	arena.Extents = []ktrt.Extent{
+	arena.Extents = []ktsnap.Extent{
 		{Addr: arenaStart, Data: pages[:cut]}, {Addr: arenaStart + uint64(cut), Data: pages[cut:]},
 	}
 	setHead(t, s, arenaStart)
@@ -54,7 +55,7 @@ func ring(t testing.TB, n int) *ktrt.Snapshot {
 // 32 bits zero (arena_vm_start).
 const kernelArena = 0xffff_c900_0000_0000
 
-func setHead(t testing.TB, s *ktrt.Snapshot, addr uint64) {
+func setHead(t testing.TB, s *ktsnap.Snapshot, addr uint64) {
 	bss := find(t, s, "sample.bss")
 	for _, v := range bss.Value.Members {
 		if v.Name == "head" {
@@ -126,7 +127,7 @@ func TestNoMoreObjectsAreFollowedThanAllowed(t *testing.T) {
 	}
 	require.Less(t, followed, 10)
 	require.Contains(t, tb.output.String(), ".bss leads to more than 10 objects; pointers to further ones are nil")
-	require.Equal(t, &ktrt.NotFollowed{Addr: arenaStart + uint64(followed+1)*nodeSize, Limit: 10}, ktrt.PointerAt(snap, &at.Next).Err)
+	require.Equal(t, &ktsnap.NotFollowed{Addr: arenaStart + uint64(followed+1)*nodeSize, Limit: 10}, ktrt.PointerAt(snap, &at.Next).Err)
 }
 
 func TestNilPointersSayWhy(t *testing.T) {
@@ -138,15 +139,15 @@ func TestNilPointersSayWhy(t *testing.T) {
 	snap := sample.Bind(t, s)
 	head := snap.Bss().Head
 	require.Nil(t, head.At)
-	require.Equal(t, ktrt.Pointee{Err: &ktrt.Null{}}, ktrt.PointerAt(snap, &head.At))
+	require.Equal(t, ktrt.Pointee{Err: &ktsnap.Null{}}, ktrt.PointerAt(snap, &head.At))
 	require.Nil(t, head.Count)
-	require.Equal(t, ktrt.Pointee{Value: nowhere, Addr: nowhere, Err: &ktrt.NotCaptured{Addr: nowhere, Type: "unsigned int"}}, withoutTypedef(ktrt.PointerAt(snap, &head.Count)))
+	require.Equal(t, ktrt.Pointee{Value: nowhere, Addr: nowhere, Err: &ktsnap.NotCaptured{Addr: nowhere, Type: "unsigned int"}}, withoutTypedef(ktrt.PointerAt(snap, &head.Count)))
 	require.NoError(t, ktrt.PointerAt(snap, &head.Next).Err)
 }
 
 // withoutTypedef spells u32 out.
 func withoutTypedef(p ktrt.Pointee) ktrt.Pointee {
-	if e, ok := p.Err.(*ktrt.NotCaptured); ok && e.Type == "u32" {
+	if e, ok := p.Err.(*ktsnap.NotCaptured); ok && e.Type == "u32" {
 		e.Type = "unsigned int"
 	}
 	return p
@@ -231,7 +232,7 @@ func TestReadersDoNotRace(t *testing.T) {
 const elsewhere = 1 << 43
 
 // nilNext has a list that ends after two nodes.
-func nilNext(t testing.TB) *ktrt.Snapshot {
+func nilNext(t testing.TB) *ktsnap.Snapshot {
 	s := ring(t, 5)
 	arena := find(t, s, "arena").Extents[0].Data
 	binary.LittleEndian.PutUint64(arena[nodeSize+nodeNext:], 0)

@@ -17,6 +17,7 @@ import (
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/gen"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file holds the three readers of a snapshot to one another, generated
@@ -116,7 +117,7 @@ func parsed(t *testing.T, text []byte) map[string]documentMap {
 // randomReaders reads one snapshot in three ways.
 type randomReaders struct {
 	snap     reflect.Value // typed: the generated Snap
-	s        *ktrt.Snapshot
+	s        *ktsnap.Snapshot
 	document map[string]documentMap
 	typed    *leaves
 	text     *jsonLeaves
@@ -144,7 +145,7 @@ func (r *randomReaders) compareMap(m *gen.Map) {
 			}
 			if captured.Addrs != nil && captured.Addrs[i*captured.Slots+cpu] == 0 {
 				require.Nil(r.typed.t, j)
-				r.sameError(func() { r.entry(at, m, i) }, e.Get("").Err(), &ktrt.PerCPUSlot{})
+				r.sameError(func() { r.entry(at, m, i) }, e.Get("").Err(), &ktsnap.PerCPUSlot{})
 				continue
 			}
 			r.typed.compare(e.Get(""), r.entry(at, m, i).Elem())
@@ -164,7 +165,7 @@ func (r *randomReaders) entry(accessor reflect.Value, m *gen.Map, i int) reflect
 	case gen.AccessArray, gen.AccessPerCPUArray:
 		return call(accessor, "At", i)
 	case gen.AccessTaskStorage:
-		return call(accessor, "Get", call(accessor, "Tasks").Index(i).Interface().(ktrt.Owner).PID)
+		return call(accessor, "Get", call(accessor, "Tasks").Index(i).Interface().(ktsnap.Owner).PID)
 	}
 	return call(accessor, "Get", r.key(accessor, i).Interface())
 }
@@ -174,22 +175,22 @@ func (r *randomReaders) key(accessor reflect.Value, i int) reflect.Value {
 }
 
 // wrongEntries asks for entries that there are not.
-func (r *randomReaders) wrongEntries(m *gen.Map, accessor reflect.Value, view ktrt.MapView) {
+func (r *randomReaders) wrongEntries(m *gen.Map, accessor reflect.Value, view ktsnap.MapView) {
 	one, n := accessor, view.Map().N
 	if view.Map().Slots > 1 {
-		r.sameError(func() { call(accessor, "CPU", 3) }, view.CPU(3).Err(), &ktrt.PerCPUSlot{})
-		require.ErrorAs(r.typed.t, view.At(0).Get("").Err(), new(*ktrt.PerCPUNotNarrowed))
+		r.sameError(func() { call(accessor, "CPU", 3) }, view.CPU(3).Err(), &ktsnap.PerCPUSlot{})
+		require.ErrorAs(r.typed.t, view.At(0).Get("").Err(), new(*ktsnap.PerCPUNotNarrowed))
 		one, view = call(accessor, "CPU", 0), view.CPU(0)
 	}
 	switch m.Access {
 	case gen.AccessArray, gen.AccessPerCPUArray:
-		r.sameError(func() { call(one, "At", n) }, view.At(n).Err(), &ktrt.IndexOutOfRange{})
-		r.sameError(func() { call(one, "At", -1) }, view.At(-1).Err(), &ktrt.IndexOutOfRange{})
+		r.sameError(func() { call(one, "At", n) }, view.At(n).Err(), &ktsnap.IndexOutOfRange{})
+		r.sameError(func() { call(one, "At", -1) }, view.At(-1).Err(), &ktsnap.IndexOutOfRange{})
 	case gen.AccessTaskStorage:
-		r.sameError(func() { call(one, "Get", int32(99)) }, view.Lookup(99).Err(), &ktrt.KeyNotFound{})
+		r.sameError(func() { call(one, "Get", int32(99)) }, view.Lookup(99).Err(), &ktsnap.KeyNotFound{})
 	default:
 		key := reflect.New(r.key(accessor, 0).Type()).Elem()
-		r.sameError(func() { call(one, "Get", key.Interface()) }, view.Lookup(make([]byte, view.Map().KeySize)).Err(), &ktrt.KeyNotFound{})
+		r.sameError(func() { call(one, "Get", key.Interface()) }, view.Lookup(make([]byte, view.Map().KeySize)).Err(), &ktsnap.KeyNotFound{})
 	}
 }
 
@@ -197,7 +198,7 @@ func (r *randomReaders) wrongEntries(m *gen.Map, accessor reflect.Value, view kt
 // reason of the type of want.
 func (r *randomReaders) sameError(typed func(), path error, want error) {
 	r.typed.t.Helper()
-	var typedError, pathError *ktrt.Error
+	var typedError, pathError *ktsnap.Error
 	require.ErrorAs(r.typed.t, ktrt.Try(typed), &typedError)
 	require.ErrorAs(r.typed.t, path, &pathError)
 	require.IsType(r.typed.t, want, typedError.Err)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file makes snapshots of guests that run random objects: random bytes,
@@ -21,7 +21,7 @@ import (
 const randomArena = 0x7f12_0000_0000
 
 // randomSnapshot fills the maps of an object.
-func randomSnapshot(t testing.TB, obj *object.Object, seed uint64) *ktrt.Snapshot {
+func randomSnapshot(t testing.TB, obj *object.Object, seed uint64) *ktsnap.Snapshot {
 	t.Helper()
 	g := &guest{
 		t: t, obj: obj, shapes: btf.NewShapes(obj.Types), cpus: 3,
@@ -52,15 +52,15 @@ func randomSnapshot(t testing.TB, obj *object.Object, seed uint64) *ktrt.Snapsho
 		}
 	}
 	require.Less(t, len(p.arena), 1<<31)
-	s.Maps = append(s.Maps, &ktrt.Map{
-		ID: 1000, Name: "arena", Type: ktrt.MapTypeArena, Slots: 1, Base: 0xffff_c900_0000_0000,
-		Extents: []ktrt.Extent{{Addr: randomArena, Data: p.arena}},
+	s.Maps = append(s.Maps, &ktsnap.Map{
+		ID: 1000, Name: "arena", Type: ktsnap.MapTypeArena, Slots: 1, Base: 0xffff_c900_0000_0000,
+		Extents: []ktsnap.Extent{{Addr: randomArena, Data: p.arena}},
 	})
 	return s
 }
 
 // giveKeys gives the entries of a hash map keys that differ.
-func giveKeys(m *ktrt.Map) {
+func giveKeys(m *ktsnap.Map) {
 	for i := range len(m.Keys) / max(m.KeySize, 1) {
 		key := m.Keys[i*m.KeySize:][:m.KeySize]
 		switch m.Key.Underlying().Kind {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file makes objects whose maps and sections have random types.
@@ -177,8 +177,8 @@ func (r *typeMaker) union(depth int, name string) *cbtf.Union {
 }
 
 // randomMaps are the kinds of the maps of an object, in turn.
-var randomMaps = []ktrt.MapType{
-	ktrt.MapTypeArray, ktrt.MapTypeHash, ktrt.MapTypePerCPUArray, ktrt.MapTypeLRUHash, ktrt.MapTypePerCPUHash, ktrt.MapTypeTaskStorage,
+var randomMaps = []ktsnap.MapType{
+	ktsnap.MapTypeArray, ktsnap.MapTypeHash, ktsnap.MapTypePerCPUArray, ktsnap.MapTypeLRUHash, ktsnap.MapTypePerCPUHash, ktsnap.MapTypeTaskStorage,
 }
 
 // randomObject makes an object with n random types: one for the values of each
@@ -208,7 +208,7 @@ func randomObject(t testing.TB, seed uint64, n int) *object.Object {
 		var root *cbtf.Struct
 		require.NoError(t, spec.TypeByName(fmt.Sprintf("root%d", i), &root))
 		key := keys[0]
-		if kind == ktrt.MapTypeHash || kind == ktrt.MapTypeLRUHash || kind == ktrt.MapTypePerCPUHash {
+		if kind == ktsnap.MapTypeHash || kind == ktsnap.MapTypeLRUHash || kind == ktsnap.MapTypePerCPUHash {
 			key = keys[r.IntN(len(keys))]
 		}
 		obj.Maps = append(obj.Maps, object.Map{

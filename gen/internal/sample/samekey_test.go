@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Two entries with the same bytes as their key are told of by generated code and by
@@ -16,9 +16,9 @@ func TestEntriesWithOneKeyAreAmbiguousInBothWays(t *testing.T) {
 	keys := s.Map("nodes").Map().Keys
 	copy(keys[4:], []byte{7, 0, 0, 0})
 	copy(keys, []byte{7, 0, 0, 0})
-	want := ktrt.AmbiguousKey{Map: "nodes", Key: "7", Entries: 2}
+	want := ktsnap.AmbiguousKey{Map: "nodes", Key: "7", Entries: 2}
 
-	var byName, typed *ktrt.AmbiguousKey
+	var byName, typed *ktsnap.AmbiguousKey
 	require.ErrorAs(t, s.Map("nodes").Lookup(7).Err(), &byName)
 	require.Equal(t, want, *byName)
 	snap, err := sample.Open(s)

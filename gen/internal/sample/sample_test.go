@@ -8,6 +8,7 @@ import (
 
 	"github.com/ktgen/ktgen/gen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestArraysReadWhatTheirBytesSay(t *testing.T) {
@@ -32,7 +33,7 @@ func TestArraysReadWhatTheirBytesSay(t *testing.T) {
 	}
 }
 
-func requireArrayMap[V any](t *testing.T, s *ktrt.Snapshot, name string, a ktrt.Array[V]) {
+func requireArrayMap[V any](t *testing.T, s *ktsnap.Snapshot, name string, a ktrt.Array[V]) {
 	t.Helper()
 	m := find(t, s, name)
 	require.Equal(t, m.N, a.Len())

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file leads paths wrong, in each way there is at each value, and holds a
@@ -33,15 +33,15 @@ func TestFilesAreReadBackAndFailAlike(t *testing.T) {
 		var file bytes.Buffer
 		_, err := s.WriteTo(&file)
 		require.NoError(t, err)
-		read, err := ktrt.Read(&file)
+		read, err := ktsnap.Read(&file)
 		require.NoError(t, err)
 		w.compare(s, read)
 		types += randomTypes
 	}
 	for _, reason := range []any{
-		&ktrt.MapNotFound{}, &ktrt.VarNotFound{}, &ktrt.IndexOutOfRange{}, &ktrt.PerCPUSlot{}, &ktrt.PerCPUNotNarrowed{},
-		&ktrt.KeyNotFound{}, &ktrt.NoMatch{}, &ktrt.NoEntries{}, &ktrt.FieldNotFound{}, &ktrt.NotAStruct{}, &ktrt.NotAnArray{},
-		&ktrt.EmptyPathComponent{}, &ktrt.PathSyntax{}, &ktrt.TypeMismatch{}, &ktrt.Null{}, &ktrt.NotCaptured{}, &ktrt.NotBound{},
+		&ktsnap.MapNotFound{}, &ktsnap.VarNotFound{}, &ktsnap.IndexOutOfRange{}, &ktsnap.PerCPUSlot{}, &ktsnap.PerCPUNotNarrowed{},
+		&ktsnap.KeyNotFound{}, &ktsnap.NoMatch{}, &ktsnap.NoEntries{}, &ktsnap.FieldNotFound{}, &ktsnap.NotAStruct{}, &ktsnap.NotAnArray{},
+		&ktsnap.EmptyPathComponent{}, &ktsnap.PathSyntax{}, &ktsnap.TypeMismatch{}, &ktsnap.Null{}, &ktsnap.NotCaptured{}, &ktsnap.NotBound{},
 	} {
 		require.NotZero(t, w.reasons[fmt.Sprintf("%T", reason)], "%T", reason)
 	}
@@ -49,7 +49,7 @@ func TestFilesAreReadBackAndFailAlike(t *testing.T) {
 	t.Logf("%d random types, %d reads: %v", types, w.n, w.reasons)
 }
 
-func (w *wrongPaths) compare(a, b *ktrt.Snapshot) {
+func (w *wrongPaths) compare(a, b *ktsnap.Snapshot) {
 	w.t.Helper()
 	require.Len(w.t, b.Maps, len(a.Maps))
 	w.same(a.Map("nosuch").Err(), b.Map("nosuch").Err())
@@ -62,7 +62,7 @@ func (w *wrongPaths) compare(a, b *ktrt.Snapshot) {
 		w.same(there.Lookup(77).Err(), here.Lookup(77).Err())
 		w.same(there.Lookup("nosuch").Err(), here.Lookup("nosuch").Err())
 		w.same(there.Lookup(1.5).Err(), here.Lookup(1.5).Err())
-		none := func(ktrt.Entry) bool { return false }
+		none := func(ktsnap.Entry) bool { return false }
 		w.same(there.Find(none).Err(), here.Find(none).Err())
 		for n, e := range there.All() {
 			other := here.At(n)
@@ -83,14 +83,14 @@ func (w *wrongPaths) same(a, b error) {
 		return
 	}
 	require.Equal(w.t, a.Error(), b.Error())
-	var there, here *ktrt.Error
+	var there, here *ktsnap.Error
 	require.True(w.t, errors.As(a, &there) && errors.As(b, &here))
 	require.IsType(w.t, there.Err, here.Err)
 	w.reasons[fmt.Sprintf("%T", there.Err)]++
 }
 
 // below leads paths wrong that begin at each part of a value.
-func (w *wrongPaths) below(a, b ktrt.Value) {
+func (w *wrongPaths) below(a, b ktsnap.Value) {
 	w.t.Helper()
 	w.same(a.Err(), b.Err())
 	if a.Err() != nil {
@@ -123,17 +123,17 @@ func (w *wrongPaths) below(a, b ktrt.Value) {
 
 // shown compares what a pointer leads to, as far as the document shows it:
 // pointers are not followed without end.
-func (w *wrongPaths) shown(a, b ktrt.Value) {
+func (w *wrongPaths) shown(a, b ktsnap.Value) {
 	w.t.Helper()
 	if b.Err() == nil || a.Err() != nil {
 		w.same(a.Err(), b.Err())
 		return
 	}
-	require.ErrorAs(w.t, b.Err(), new(*ktrt.NotCaptured))
+	require.ErrorAs(w.t, b.Err(), new(*ktsnap.NotCaptured))
 }
 
 // terminals read a value as everything.
-func (w *wrongPaths) terminals(a, b ktrt.Value) {
+func (w *wrongPaths) terminals(a, b ktsnap.Value) {
 	w.t.Helper()
 	ua, uaErr := a.Uint64()
 	ub, ubErr := b.Uint64()

@@ -11,6 +11,7 @@ import (
 	"github.com/ktgen/ktgen/object"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Where the arrays and variables of the guest are.
@@ -23,9 +24,9 @@ const (
 
 // guest is a snapshot of both objects: loan i points to lease i+1, and the latest
 // lease is the third.
-func guest(t *testing.T) *ktrt.Snapshot {
+func guest(t *testing.T) *ktsnap.Snapshot {
 	t.Helper()
-	s := new(ktrt.Snapshot)
+	s := new(ktsnap.Snapshot)
 	leases := array(t, s, "testdata/lender.bpf.o", "leases", leasesAt)
 	loans := array(t, s, "testdata/borrower.bpf.o", "loans", loansAt)
 	for i := range leases.N {
@@ -40,7 +41,7 @@ func guest(t *testing.T) *ktrt.Snapshot {
 	require.NoError(t, err)
 	shape, err := btf.NewShapes(obj.Types).Of(obj.Sections[0].Type)
 	require.NoError(t, err)
-	bss := &ktrt.Map{ID: 9, Name: "borrower.bss", Type: ktrt.MapTypeArray, Program: loans.Program, Value: shape, KeySize: 4, ValueSize: 8, N: 1, Total: 1, Slots: 1, Stride: 8, Base: bssAt, Values: make([]byte, 8)}
+	bss := &ktsnap.Map{ID: 9, Name: "borrower.bss", Type: ktsnap.MapTypeArray, Program: loans.Program, Value: shape, KeySize: 4, ValueSize: 8, N: 1, Total: 1, Slots: 1, Stride: 8, Base: bssAt, Values: make([]byte, 8)}
 	word(bss.Values, leasesAt+2*leaseLen)
 	s.Maps = append(s.Maps, bss)
 	return s
@@ -49,12 +50,12 @@ func guest(t *testing.T) *ktrt.Snapshot {
 func word(b []byte, v uint64) { binary.LittleEndian.PutUint64(b, v) }
 
 // array adds a program to a snapshot, with one of its maps, full of zeroes.
-func array(t *testing.T, s *ktrt.Snapshot, path, name string, at uint64) *ktrt.Map {
+func array(t *testing.T, s *ktsnap.Snapshot, path, name string, at uint64) *ktsnap.Map {
 	t.Helper()
 	obj, err := object.Open(path)
 	require.NoError(t, err)
 	shapes := btf.NewShapes(obj.Types)
-	program := &ktrt.Program{BTFID: uint32(len(s.Programs) + 1)}
+	program := &ktsnap.Program{BTFID: uint32(len(s.Programs) + 1)}
 	program.Shapes, err = shapes.Named(obj.Types)
 	require.NoError(t, err)
 	s.Programs = append(s.Programs, program)
@@ -65,8 +66,8 @@ func array(t *testing.T, s *ktrt.Snapshot, path, name string, at uint64) *ktrt.M
 		value, err := shapes.Of(m.Value)
 		require.NoError(t, err)
 		n, size := int(m.MaxEntries), int(m.ValueSize)
-		s.Maps = append(s.Maps, &ktrt.Map{
-			ID: uint32(10*len(s.Programs) + i), Name: name, Type: ktrt.MapTypeArray, Program: program, Value: value,
+		s.Maps = append(s.Maps, &ktsnap.Map{
+			ID: uint32(10*len(s.Programs) + i), Name: name, Type: ktsnap.MapTypeArray, Program: program, Value: value,
 			KeySize: 4, ValueSize: size, MaxEntries: n, N: n, Total: n, Slots: 1, Stride: size, Base: at, Values: make([]byte, n*size),
 		})
 	}
@@ -94,11 +95,11 @@ func TestSiblingsThatDifferInTheGuestAreNotFollowed(t *testing.T) {
 	s := guest(t)
 	u64 := &ctype.Shape{Kind: ctype.KindInt, Name: "u64", Size: 8}
 	other := &ctype.Shape{Kind: ctype.KindStruct, Name: "lease", Size: 24, Members: []ctype.Member{{Name: "next", Type: u64}, {Name: "id", Offset: 8, Type: u64}}}
-	s.Programs = append(s.Programs, &ktrt.Program{BTFID: 7, Shapes: []*ctype.Shape{other}})
+	s.Programs = append(s.Programs, &ktsnap.Program{BTFID: 7, Shapes: []*ctype.Shape{other}})
 	snap := siblings.BindBorrower(t, s)
 	require.Nil(t, snap.Loans().At(1).Lease)
 
-	var notBound *ktrt.NotBound
+	var notBound *ktsnap.NotBound
 	require.ErrorAs(t, ktrt.PointerAt(snap, &snap.Loans().At(1).Lease).Err, &notBound)
 	require.Contains(t, notBound.Reason, "differently")
 	require.ErrorAs(t, s.Map("loans").At(1).Get("lease.id").Err(), &notBound)

@@ -11,12 +11,13 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/values"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
 // requireFlexible reads flexible arrays of globals, which have the elements that
 // they are initialised with, and of unions, which have those of their siblings.
-func requireFlexible(t *testing.T, vm *ktest.VM, frozen *ktrt.Snapshot) {
+func requireFlexible(t *testing.T, vm *ktest.VM, frozen *ktsnap.Snapshot) {
 	requireFlexibleTyped(t, frozen)
 	requireFlexibleByPath(t, frozen)
 	requireFlexibleDumped(t, frozen)
@@ -51,7 +52,7 @@ func requireFlexibleBehindPointers(t *testing.T, vm *ktest.VM) {
 	require.Equal(t, bss.Newest.Addr(), byPath)
 }
 
-func requireFlexibleTyped(t *testing.T, s *ktrt.Snapshot) {
+func requireFlexibleTyped(t *testing.T, s *ktsnap.Snapshot) {
 	t.Helper()
 	data := values.Bind(t, s).Data()
 	require.Equal(t, values.Flex{N: 3, Tail: []uint16{11, 12, 13}}, data.First)
@@ -67,7 +68,7 @@ func requireFlexibleTyped(t *testing.T, s *ktrt.Snapshot) {
 	}
 }
 
-func requireFlexibleByPath(t *testing.T, s *ktrt.Snapshot) {
+func requireFlexibleByPath(t *testing.T, s *ktsnap.Snapshot) {
 	t.Helper()
 	for path, want := range map[string]uint64{
 		"first.tail[2]": 13, "second.tail[1]": 22, "either.all[2]": 33, "bitmap.words[1]": 6,
@@ -80,13 +81,13 @@ func requireFlexibleByPath(t *testing.T, s *ktrt.Snapshot) {
 		require.NoError(t, err, path)
 		require.Equal(t, want, n, path)
 	}
-	var outside *ktrt.IndexOutOfRange
+	var outside *ktsnap.IndexOutOfRange
 	require.ErrorAs(t, s.Var("first").Get("tail[3]").Err(), &outside)
 	require.Equal(t, 3, outside.Len)
 	require.ErrorAs(t, s.Var("bitmap").Get("words[2]").Err(), &outside)
 }
 
-func requireFlexibleDumped(t *testing.T, s *ktrt.Snapshot) {
+func requireFlexibleDumped(t *testing.T, s *ktsnap.Snapshot) {
 	t.Helper()
 	var text, doc, page bytes.Buffer
 	require.NoError(t, dump.Text(&text, s, dump.Options{Maps: []string{".data"}}))
@@ -107,7 +108,7 @@ func requireFlexibleDumped(t *testing.T, s *ktrt.Snapshot) {
 	var file bytes.Buffer
 	_, err := s.WriteTo(&file)
 	require.NoError(t, err)
-	read, err := ktrt.Read(&file)
+	read, err := ktsnap.Read(&file)
 	require.NoError(t, err)
 	requireFlexibleTyped(t, read)
 	requireFlexibleByPath(t, read)

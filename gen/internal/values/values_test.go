@@ -12,6 +12,7 @@ import (
 	"github.com/ktgen/ktgen/gen/internal/values"
 	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestMain(m *testing.M) { ktest.Main(m) }
@@ -25,7 +26,7 @@ func TestValuesOfAGuestAreWhatItsProgramSays(t *testing.T) {
 }
 
 // requireRawCounts reads a per-CPU map of which only the size of values is known.
-func requireRawCounts(t *testing.T, frozen *ktrt.Snapshot) {
+func requireRawCounts(t *testing.T, frozen *ktsnap.Snapshot) {
 	counts := values.Bind(t, frozen).RawCounts()
 	require.Equal(t, 2, counts.CPUs())
 	require.Equal(t, 2, counts.Len())
@@ -36,12 +37,12 @@ func requireRawCounts(t *testing.T, frozen *ktrt.Snapshot) {
 		require.NoError(t, err)
 		require.Equal(t, want, binary.LittleEndian.Uint64(raw))
 	}
-	var notNarrowed *ktrt.PerCPUNotNarrowed
+	var notNarrowed *ktsnap.PerCPUNotNarrowed
 	require.ErrorAs(t, frozen.Map("raw_counts").At(1).Get("").Err(), &notNarrowed)
-	var noCPU *ktrt.PerCPUSlot
+	var noCPU *ktsnap.PerCPUSlot
 	snap := mustOpen(t, frozen)
 	require.ErrorAs(t, ktrt.Try(func() { snap.RawCounts().CPU(2) }), &noCPU)
-	var outside *ktrt.IndexOutOfRange
+	var outside *ktsnap.IndexOutOfRange
 	require.ErrorAs(t, ktrt.Try(func() { snap.RawCounts().CPU(0).Value(2) }), &outside)
 
 	var text bytes.Buffer
@@ -51,7 +52,7 @@ func requireRawCounts(t *testing.T, frozen *ktrt.Snapshot) {
 }
 
 // mustOpen reads a snapshot with errors that ktrt.Try returns.
-func mustOpen(t *testing.T, s *ktrt.Snapshot) values.Snap {
+func mustOpen(t *testing.T, s *ktsnap.Snapshot) values.Snap {
 	t.Helper()
 	snap, err := values.Open(s)
 	require.NoError(t, err)
@@ -59,7 +60,7 @@ func mustOpen(t *testing.T, s *ktrt.Snapshot) values.Snap {
 }
 
 // requireEnums holds the text of values that have no name of their own.
-func requireEnums(t *testing.T, frozen *ktrt.Snapshot) {
+func requireEnums(t *testing.T, frozen *ktsnap.Snapshot) {
 	data := values.Bind(t, frozen).Data()
 	for path, want := range map[string]struct{ generated, text string }{
 		"last[0]": {data.Last[0].String(), "Q_LOCAL_ON|3"},

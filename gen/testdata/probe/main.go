@@ -25,6 +25,7 @@ import (
 
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // memoryAddr is the guest address of the first of all bytes; render.c has it,
@@ -84,7 +85,7 @@ func (p *printer) bind(pkg opener, lines []string, data []byte) {
 	check(err)
 }
 
-func find(s *ktrt.Snapshot, name string) *ktrt.Map {
+func find(s *ktrt.Snapshot, name string) *ktsnap.Map {
 	for _, m := range s.Maps {
 		isSection := m.Value != nil && m.Value.Kind == ctype.KindSection
 		if isSection && m.Value.Name == name || !isSection && m.Name == name {
@@ -95,7 +96,7 @@ func find(s *ktrt.Snapshot, name string) *ktrt.Map {
 	return nil
 }
 
-func fill(m *ktrt.Map, data []byte, offset, n, step int) {
+func fill(m *ktsnap.Map, data []byte, offset, n, step int) {
 	m.N, m.Total, m.MaxEntries, m.Stride = n, n, n, step
 	m.Base = memoryAddr + uint64(offset)
 	m.Values = data[offset:][:n*step]

@@ -21,6 +21,7 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/ktest/internal/cases"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/vmm/cache"
 )
 
@@ -31,24 +32,24 @@ type row struct {
 	object string
 	args   []string // of the program on libbpf, behind the object
 	only   string   // how it is loaded, "" for both ways
-	check  func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot)
+	check  func(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot)
 
-	fixture func(runtime.TB) *runtime.Snapshot // made of nothing, nil for none
+	fixture func(runtime.TB) *ktsnap.Snapshot // made of nothing, nil for none
 }
 
 var rows = []row{
-	{object: "flexible_global", check: func(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+	{object: "flexible_global", check: func(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 		data := cases.BindFlexibleGlobal(t, snap).Data()
 		require.Equal(t, cases.Flex{N: 3, Tail: []uint16{11, 12, 13}}, data.First)
 		require.EqualValues(t, 99, data.Between)
 		require.Equal(t, cases.Flex{N: 2, Tail: []uint16{21, 22}}, data.Second)
 	}},
-	{object: "kconfig", check: func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+	{object: "kconfig", check: func(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 		s := cases.BindKconfig(t, snap)
 		require.Equal(t, kernelVersion(t, vm), s.Bss().Version)
 		require.EqualValues(t, kernelVersion(t, vm), s.Kconfig().LINUX_KERNEL_VERSION)
 	}},
-	{object: "kconfig_weak", check: func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+	{object: "kconfig_weak", check: func(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 		text := option(t, vm, "CONFIG_CC_VERSION_TEXT")
 		require.EqualValues(t, text[1], cases.BindKconfigWeak(t, snap).Bss().First)
 	}},
@@ -171,7 +172,7 @@ func number(t *testing.T, vm *ktest.VM, name string) uint64 {
 	return n
 }
 
-func checkKconfigTypes(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+func checkKconfigTypes(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 	seen := cases.BindKconfigTypes(t, snap).Bss().Seen
 	require.EqualValues(t, kernelVersion(t, vm), seen.Version)
 	require.True(t, seen.Cookie)
@@ -193,9 +194,9 @@ func checkKconfigTypes(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
 
 // checkQueueStack compares the typed values with the bytes in the guest's memory,
 // which the kernel keeps without a type.
-func checkQueueStack(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+func checkQueueStack(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 	s := cases.BindQueueStack(t, snap)
-	raw := mapOfType(t, snap, runtime.MapTypeQueue)
+	raw := mapOfType(t, snap, ktsnap.MapTypeQueue)
 	require.Positive(t, s.Waiting().Len())
 	require.Equal(t, raw.N, s.Waiting().Len())
 	for i, who := range s.Waiting().All() {
@@ -216,13 +217,13 @@ func checkQueueStack(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
 	require.Equal(t, *s.Recent().At(0), top)
 }
 
-func mapOfType(t *testing.T, snap *runtime.Snapshot, typ runtime.MapType) *runtime.Map {
-	i := slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.Type == typ })
+func mapOfType(t *testing.T, snap *ktsnap.Snapshot, typ ktsnap.MapType) *ktsnap.Map {
+	i := slices.IndexFunc(snap.Maps, func(m *ktsnap.Map) bool { return m.Type == typ })
 	require.GreaterOrEqual(t, i, 0, "no %v among the maps", typ)
 	return snap.Maps[i]
 }
 
-func checkMapsOfQueues(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+func checkMapsOfQueues(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 	s := cases.BindMapsOfQueues(t, snap)
 	require.Zero(t, s.Bss().Lost)
 	entries := 0
@@ -243,7 +244,7 @@ func checkMapsOfQueues(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
 
 // checkStatics reads the variables of one name that two linked units have, and
 // writes to one of them.
-func checkStatics(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+func checkStatics(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 	requireStatics(t, cases.BindStaticsSched(t, snap).Data())
 	s := cases.BindStaticsSched(t, snap)
 	before := s.Data().Calls_StaticsSchedB
@@ -262,7 +263,7 @@ func requireStatics(t *testing.T, d *cases.StaticsSchedData) {
 	require.EqualValues(t, 8, d.Deep_StaticsSchedB)
 }
 
-func checkLongNames(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+func checkLongNames(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 	s := cases.BindLongNames(t, snap)
 	require.EqualValues(t, 11, *s.TasksPerDomainSum().At(0))
 	require.EqualValues(t, 22, *s.TasksPerDomainMax().At(0))
@@ -283,12 +284,12 @@ func checkLongNames(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
 
 // requireWholeNames holds all that a person or a program reads of a snapshot to
 // the names in the source.
-func requireWholeNames(t *testing.T, snap *runtime.Snapshot) {
+func requireWholeNames(t *testing.T, snap *ktsnap.Snapshot) {
 	var text, json, page, diff bytes.Buffer
 	require.NoError(t, dump.Text(&text, snap, dump.Options{}))
 	require.NoError(t, dump.JSON(&json, snap))
 	require.NoError(t, dump.HTML(&page, snap))
-	for change := range dump.Diff(&runtime.Snapshot{}, snap) {
+	for change := range dump.Diff(&ktsnap.Snapshot{}, snap) {
 		fmt.Fprintln(&diff, change)
 	}
 	cut := regexp.MustCompile(`(tasks_per_domai|\.data\.statistic|long_names_of_o)\b`)

@@ -10,12 +10,13 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/ktest/internal/cases"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // checkMapsInHashes reads n maps of each hash of maps: the first two are defined by
 // the scheduler, any other its loader has made, for which the kernel has no BTF.
-func checkMapsInHashes(n int) func(*testing.T, *ktest.VM, *runtime.Snapshot) {
-	return func(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+func checkMapsInHashes(n int) func(*testing.T, *ktest.VM, *ktsnap.Snapshot) {
+	return func(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 		s := cases.BindMapsInHashes(t, snap)
 		require.Zero(t, s.Bss().Lost)
 		require.Len(t, s.TasksOf().Keys(), n)
@@ -33,21 +34,21 @@ func checkMapsInHashes(n int) func(*testing.T, *ktest.VM, *runtime.Snapshot) {
 }
 
 // innerMap is the map that a hash of maps has for a key, by its id.
-func innerMap(t *testing.T, snap *runtime.Snapshot, hash string, key uint32) *runtime.Map {
-	outer := snap.Maps[slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.Name == hash })]
+func innerMap(t *testing.T, snap *ktsnap.Snapshot, hash string, key uint32) *ktsnap.Map {
+	outer := snap.Maps[slices.IndexFunc(snap.Maps, func(m *ktsnap.Map) bool { return m.Name == hash })]
 	for i := range outer.N {
 		if binary.LittleEndian.Uint32(outer.Keys[i*outer.KeySize:]) != key {
 			continue
 		}
 		id := binary.LittleEndian.Uint32(outer.Values[i*outer.Stride:])
-		return snap.Maps[slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.ID == id })]
+		return snap.Maps[slices.IndexFunc(snap.Maps, func(m *ktsnap.Map) bool { return m.ID == id })]
 	}
 	require.Failf(t, "no such entry", "%s[%d]", hash, key)
 	return nil
 }
 
 // requireVisits compares a hash in a hash with the bytes in the guest's memory.
-func requireVisits(t *testing.T, snap *runtime.Snapshot, key uint32, tasks runtime.Hash[uint32, cases.Visits]) {
+func requireVisits(t *testing.T, snap *ktsnap.Snapshot, key uint32, tasks runtime.Hash[uint32, cases.Visits]) {
 	raw := innerMap(t, snap, "tasks_of", key)
 	require.Positive(t, tasks.Len())
 	require.Equal(t, raw.N, tasks.Len())
@@ -70,7 +71,7 @@ func requireVisits(t *testing.T, snap *runtime.Snapshot, key uint32, tasks runti
 	}
 }
 
-func requireTotals(t *testing.T, snap *runtime.Snapshot, key uint32, totals runtime.Array[cases.Total]) {
+func requireTotals(t *testing.T, snap *ktsnap.Snapshot, key uint32, totals runtime.Array[cases.Total]) {
 	raw := innerMap(t, snap, "totals_of", key)
 	require.Equal(t, 2, totals.Len())
 	var runs uint64

@@ -9,11 +9,11 @@ import (
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/ktest/internal/cases"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // requireText holds what a person reads of a snapshot to contain each of some texts.
-func requireText(t *testing.T, snap *runtime.Snapshot, wanted ...string) {
+func requireText(t *testing.T, snap *ktsnap.Snapshot, wanted ...string) {
 	t.Helper()
 	var text bytes.Buffer
 	require.NoError(t, dump.Text(&text, snap, dump.Options{}))
@@ -22,7 +22,7 @@ func requireText(t *testing.T, snap *runtime.Snapshot, wanted ...string) {
 	}
 }
 
-func checkEnum64(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+func checkEnum64(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 	data := cases.BindEnum64(t, snap).Data()
 	require.Equal(t, [4]cases.Queue{cases.Queue_Q_LOCAL_ON | 3, cases.Queue_Q_GLOBAL, cases.Queue_Q_BUILTIN | 77, 5}, data.Last)
 	require.EqualValues(t, uint64(13835058055282163715), data.Last[0])
@@ -39,7 +39,7 @@ func checkEnum64(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
 	requireText(t, snap, "Q_LOCAL_ON|3", "Q_GLOBAL", "Q_BUILTIN|77", "W_A|W_TOP", "W_TOP|0x100")
 }
 
-func checkTypedefNameless(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+func checkTypedefNameless(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 	s := cases.BindTypedefNameless(t, snap)
 	require.Equal(t, cases.TaskCtxT{Pid: 1, Vtime: 2}, s.Data().Cur)
 	require.Equal(t, cases.StateT_ON, s.Data().State)
@@ -63,7 +63,7 @@ func TestVariablesBesideOneWithoutASizeAreReadable(t *testing.T) {
 	given := cases.AtomicGlobalData{Other: 5}
 	snap := cases.AtomicGlobalFixture{Data: given}.Snapshot(t)
 	require.Equal(t, given, *cases.BindAtomicGlobal(t, snap).Data())
-	data := mapOfType(t, snap, runtime.MapTypeArray)
+	data := mapOfType(t, snap, ktsnap.MapTypeArray)
 	require.EqualValues(t, 5, data.Values[8], "other is behind live, which has 4 bytes and 4 of padding")
 	byPath, err := snap.Var("other").Get("").Uint64()
 	require.NoError(t, err)
@@ -73,6 +73,6 @@ func TestVariablesBesideOneWithoutASizeAreReadable(t *testing.T) {
 
 // checkStaticsOfUnits reads the variables of one name that two linked units have,
 // which nothing changes.
-func checkStaticsOfUnits(t *testing.T, _ *ktest.VM, snap *runtime.Snapshot) {
+func checkStaticsOfUnits(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 	require.Equal(t, cases.StaticsData{Mine: 1, Calls_StaticsA: 17, Other: 2, Calls_StaticsB: 34}, *cases.BindStatics(t, snap).Data())
 }

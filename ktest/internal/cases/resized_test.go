@@ -14,12 +14,13 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/ktest/internal/cases"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // checkResized reads an array that a loader has made n elements long, of which
 // each CPU has one.
-func checkResized(n int) func(*testing.T, *ktest.VM, *runtime.Snapshot) {
-	return func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+func checkResized(n int) func(*testing.T, *ktest.VM, *ktsnap.Snapshot) {
+	return func(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 		requireResized(t, snap, n)
 		s := cases.BindResizedData(t, snap)
 		require.Positive(t, s.DataRecs().Recs[0].Runs)
@@ -34,11 +35,11 @@ func checkResized(n int) func(*testing.T, *ktest.VM, *runtime.Snapshot) {
 }
 
 // requireResized compares what is read in each way with the bytes of the map.
-func requireResized(t *testing.T, snap *runtime.Snapshot, n int) {
+func requireResized(t *testing.T, snap *ktsnap.Snapshot, n int) {
 	t.Helper()
 	const size = 16 // of struct rec
 	s := cases.BindResizedData(t, snap)
-	i := slices.IndexFunc(snap.Maps, func(m *runtime.Map) bool { return m.Value != nil && m.Value.Name == ".data.recs" })
+	i := slices.IndexFunc(snap.Maps, func(m *ktsnap.Map) bool { return m.Value != nil && m.Value.Name == ".data.recs" })
 	require.GreaterOrEqual(t, i, 0)
 	all := snap.Maps[i].Values
 	require.Equal(t, n*size, snap.Maps[i].ValueSize)
@@ -62,7 +63,7 @@ func requireResized(t *testing.T, snap *runtime.Snapshot, n int) {
 }
 
 // requireResizedShown holds the text and the page to all of an array's elements.
-func requireResizedShown(t *testing.T, snap *runtime.Snapshot, recs []cases.Rec) {
+func requireResizedShown(t *testing.T, snap *ktsnap.Snapshot, recs []cases.Rec) {
 	t.Helper()
 	var text, page bytes.Buffer
 	require.NoError(t, dump.Text(&text, snap, dump.Options{Maps: []string{".data.recs"}, Zeros: true, Width: 200}))
@@ -87,15 +88,15 @@ func TestArraysOfFixturesAreAsLongAsGiven(t *testing.T) {
 	var file bytes.Buffer
 	_, err := snap.WriteTo(&file)
 	require.NoError(t, err)
-	read, err := runtime.Read(&file)
+	read, err := ktsnap.Read(&file)
 	require.NoError(t, err)
 	requireResized(t, read, 3)
 }
 
 // checkResizedMaps reads maps that a loader has given n entries, and a section whose
 // type it has lost by making it larger.
-func checkResizedMaps(n int) func(*testing.T, *ktest.VM, *runtime.Snapshot) {
-	return func(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
+func checkResizedMaps(n int) func(*testing.T, *ktest.VM, *ktsnap.Snapshot) {
+	return func(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 		s := cases.BindResizedMaps(t, snap)
 		require.Equal(t, [2]uint32{7, 9}, s.Rodata().Weights, "a text is behind it")
 		requireResizedMaps(t, s, n)
@@ -125,7 +126,7 @@ func requireResizedMaps(t *testing.T, s cases.ResizedMapsSnap, n int) {
 		requireUint(t, uint64(100+i), snap.Map("slots").At(i).Get("runs"))
 		requireUint(t, uint64(i*i), snap.Map("squares").Lookup(i).Get(""))
 	}
-	var outside *runtime.IndexOutOfRange
+	var outside *ktsnap.IndexOutOfRange
 	require.ErrorAs(t, snap.Map("slots").At(n).Err(), &outside)
 }
 
@@ -157,7 +158,7 @@ func requireLone(t *testing.T, s cases.ResizedMapsSnap, last uint32) {
 	require.Contains(t, text.String(), fmt.Sprintf("lone: {runs: 11, last: %d}", last))
 }
 
-func requireUint(t *testing.T, want uint64, v runtime.Value) {
+func requireUint(t *testing.T, want uint64, v ktsnap.Value) {
 	t.Helper()
 	got, err := v.Uint64()
 	require.NoError(t, err)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/ktgen/ktgen/ktest/internal/cases"
 	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-func queues(t *testing.T) *runtime.Snapshot {
+func queues(t *testing.T) *ktsnap.Snapshot {
 	snap := cases.QueueStackFixture{Waiting: []cases.Who{{Pid: 7, Cpu: 1}}, Recent: []uint64{1007}}.Snapshot(t)
 	for _, m := range snap.Maps {
-		if m.Type == runtime.MapTypeQueue || m.Type == runtime.MapTypeStack {
+		if m.Type == ktsnap.MapTypeQueue || m.Type == ktsnap.MapTypeStack {
 			m.Value, m.Program = nil, nil // as the kernel keeps them
 		}
 	}
@@ -28,11 +29,11 @@ func TestQueuesAreReadByTheTypeOfGeneratedCode(t *testing.T) {
 
 func TestQueueWithValuesOfAnotherSizeIsNotReadByThatType(t *testing.T) {
 	snap := queues(t)
-	m := mapOfType(t, snap, runtime.MapTypeQueue)
+	m := mapOfType(t, snap, ktsnap.MapTypeQueue)
 	m.ValueSize, m.Stride, m.Values = 4, 4, m.Values[:4]
 	s, err := cases.OpenQueueStack(snap)
 	require.NoError(t, err)
-	var untyped *runtime.NoShape
+	var untyped *ktsnap.NoShape
 	require.ErrorAs(t, runtime.Try(func() { s.Waiting().At(0) }), &untyped)
 	require.Equal(t, "waiting", untyped.Map)
 }
@@ -44,7 +45,7 @@ func TestNamesThatAreCutStillBind(t *testing.T) {
 	for _, m := range whole.Maps {
 		if m.Name == "tasks_per_domain_sum" {
 			m.Name = m.Name[:15]
-			whole.Maps = []*runtime.Map{m}
+			whole.Maps = []*ktsnap.Map{m}
 			break
 		}
 	}
@@ -58,11 +59,11 @@ func TestNamesThatAreCutStillBind(t *testing.T) {
 
 // requireNothingHidden holds the maps of a fixture to having no type that those of a
 // capture lack, and keys and values of the same sizes.
-func requireNothingHidden(t *testing.T, fixture, capture *runtime.Snapshot) {
+func requireNothingHidden(t *testing.T, fixture, capture *ktsnap.Snapshot) {
 	compared := 0
 	for _, f := range fixture.Maps {
-		i := slices.IndexFunc(capture.Maps, func(m *runtime.Map) bool { return m.Name == f.Name })
-		if i < 0 || f.Type == runtime.MapTypeStructOps {
+		i := slices.IndexFunc(capture.Maps, func(m *ktsnap.Map) bool { return m.Name == f.Name })
+		if i < 0 || f.Type == ktsnap.MapTypeStructOps {
 			continue // sections are called after the object, and operations are the kernel's
 		}
 		m := capture.Maps[i]

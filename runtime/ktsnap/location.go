@@ -1,0 +1,61 @@
+package ktsnap
+
+import (
+	"github.com/ktgen/ktgen/runtime/ctype"
+)
+
+// Location is where a value of a snapshot lies in the guest: to watch what is
+// written there, or to write to it.
+type Location struct {
+	Path string // such as ".bss.nr_dispatched" or "task_ctxs[1234].ctx.weight"
+	Map  *Map   // that the value was captured of; nil if a pointer led elsewhere
+
+	Addr uint64 // the kernel's, of the first byte; of an arena's object not its user address
+	Size int    // bytes; of a bitfield those that hold it
+
+	// Bits is the width of a bitfield and 0 for anything else. BitOffset is
+	// its distance from Addr; see Member.BitOffset.
+	Bits, BitOffset int
+
+	Shape *ctype.Shape // in the guest
+}
+
+// NoLocation reports a value of which a snapshot does not say where it was in the
+// guest's memory, such as one of a hand-made snapshot.
+type NoLocation struct{}
+
+func (*NoLocation) Error() string {
+	return "the snapshot does not say where in the guest's memory it was, as those of fixtures do not: writes and watches need a value that was read out of a guest"
+}
+
+// IntegerLocation returns where an integer, enum, bool, char or pointer lies. The error
+// is a [*TypeMismatch] for other values, and a [*NoLocation] if the snapshot does not
+// say where it was.
+func (v Value) IntegerLocation() (Location, error) {
+	const op = "Location"
+	u, err := v.scalar(op)
+	if err != nil {
+		return Location{}, err
+	}
+	if v.addr == 0 {
+		return Location{}, v.fail(op, &NoLocation{})
+	}
+	switch u.Kind {
+	case ctype.KindInt, ctype.KindEnum, ctype.KindBool, ctype.KindChar, ctype.KindPointer:
+	default:
+		return Location{}, v.fail(op, v.mismatch("an integer", "", ""))
+	}
+	at := v.root.m.r.memory().Location(v.addr)
+	at.Path, at.Size, at.Shape = v.Path(), len(v.data), v.shape
+	at.Bits, at.BitOffset = int(v.bits), int(v.first)
+	return at, nil
+}
+
+// Location returns where what has an address lies.
+func (m *Memory) Location(addr uint64) Location {
+	at := Location{Addr: m.kernelAddr(addr)}
+	if shown, ok := m.locate(m.Canonical(addr)); ok {
+		at.Map = shown.Map
+	}
+	return at
+}

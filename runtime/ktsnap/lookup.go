@@ -1,0 +1,205 @@
+package ktsnap
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/internal/keyindex"
+)
+
+// keyBytes finds entries by the bytes of their keys.
+type keyBytes struct {
+	once    sync.Once
+	entries keyindex.Entries[string]
+}
+
+// entry returns the entry with that key, or -n for n entries with it. ok is false if
+// there is none.
+func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
+	k.once.Do(func() {
+		k.entries = make(keyindex.Entries[string], m.N)
+		for i := range m.N {
+			k.entries.Add(string(m.m.Keys[i*m.m.KeySize:][:m.m.KeySize]), int32(i))
+		}
+	})
+	at, ok := k.entries[string(key)]
+	return int(at), ok
+}
+
+// Lookup returns the entry for a key: an integer for keys that are integers or
+// enums, for the indices of arrays and for the pids of task storage; a string
+// for keys that are char arrays, or the name of an enumerator; the key's bytes
+// in the guest as []byte for any. There is a [*KeyNotFound] if the map has no
+// such key, an [*AmbiguousKey] if several entries read as that key, as those of
+// two tasks with one pid do, and a [*TypeMismatch] if it can have none.
+func (v MapView) Lookup(key any) Entry {
+	if v.broken() {
+		return v.none()
+	}
+	i, err := v.m.lookup(key)
+	switch {
+	case err != nil:
+		return v.failed("Lookup", err).none()
+	case i >= 0:
+		return v.At(i)
+	}
+	if v = v.whole("Lookup"); v.err != nil {
+		return v.none()
+	}
+	return v.failed("Lookup", &KeyNotFound{Map: v.m.Name, Key: errtext.Clip(fmt.Sprint(key)), Len: v.m.N, Keys: v.m.FirstKeys()}).none()
+}
+
+// lookup returns the entry for a key, negative if there is none.
+func (m *mapReader) lookup(key any) (entry int, err error) {
+	if raw, ok := key.([]byte); ok {
+		return m.lookupBytes(raw, fmt.Sprintf("%#x", raw))
+	}
+	switch k := reflect.ValueOf(key); {
+	case k.CanInt():
+		return m.lookupInt(uint64(k.Int()), k.Int() < 0, key)
+	case k.CanUint():
+		return m.lookupInt(k.Uint(), false, key)
+	case k.Kind() == reflect.String:
+		return m.lookupString(k.String(), key)
+	}
+	return -1, m.keyMismatch(key)
+}
+
+// lookupBytes looks for a key by its bytes. Messages call it name.
+func (m *mapReader) lookupBytes(raw []byte, name string) (entry int, err error) {
+	if m.m.Keys == nil || m.isTaskStorage() {
+		return -1, m.keyMismatch(raw)
+	}
+	if len(raw) != m.m.KeySize {
+		return -1, m.keyMismatch(raw)
+	}
+	i, ok := m.byKey.entry(m, raw)
+	switch {
+	case !ok:
+		return -1, nil
+	case i < 0:
+		return -1, &AmbiguousKey{Map: m.Name, Key: name, Entries: -i}
+	}
+	return i, nil
+}
+
+// lookupInt looks for an integer, which is a two's complement number if
+// negative is set.
+func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err error) {
+	if m.isTaskStorage() {
+		return m.lookupPID(n)
+	}
+	if m.m.Keys == nil {
+		if !negative && n < uint64(m.N) {
+			return int(n), nil
+		}
+		return -1, nil
+	}
+	shape, err := m.keyShape()
+	if err != nil {
+		return -1, err
+	}
+	if shape == nil {
+		return -1, &NoShape{Map: m.Name, Side: "key"}
+	}
+	u := shape.Underlying()
+	if !ctype.IsIntegral(shape) || u.Size > 8 || u.Size != m.m.KeySize {
+		return -1, m.keyMismatch(key)
+	}
+	place := ctype.IntPlace{Bits: 8 * u.Size, Signed: u.Signed}
+	if !place.Fits(n, negative) {
+		return -1, m.keyMismatch(key)
+	}
+	return m.lookupBytes(m.r.encode(n, u.Size), fmt.Sprint(key))
+}
+
+// encode returns the low size bytes of n in the guest's byte order.
+func (r *reader) encode(n uint64, size int) []byte {
+	if r.snapshot.Guest.BigEndian {
+		return binary.BigEndian.AppendUint64(nil, n)[8-size:]
+	}
+	return binary.LittleEndian.AppendUint64(nil, n)[:size]
+}
+
+// lookupPID looks for the storage of a task. Two tasks can have one pid.
+func (m *mapReader) lookupPID(pid uint64) (entry int, err error) {
+	found, matches := -1, 0
+	for i, owner := range m.m.Owners[:m.N] {
+		if owner.PID >= 0 && uint64(owner.PID) == pid {
+			found = i
+			matches++
+		}
+	}
+	if matches > 1 {
+		return -1, &AmbiguousKey{Map: m.Name, Key: fmt.Sprint(pid), Entries: matches, Tasks: true}
+	}
+	return found, nil
+}
+
+// lookupString looks for a string, or for the name of an enumerator.
+func (m *mapReader) lookupString(text string, key any) (entry int, err error) {
+	shape, err := m.keyShape()
+	if err != nil {
+		return -1, err
+	}
+	if m.m.Keys == nil || m.isTaskStorage() || !isString(underlying(shape)) && kindName(underlying(shape)) != "Enum" {
+		return -1, m.keyMismatch(key)
+	}
+	found, matches := -1, 0
+	for i := range m.N {
+		if s, err := (Entry{m: m, entry: i}).Key().Str(); err == nil && s == text {
+			found = i
+			matches++
+		}
+	}
+	if matches > 1 {
+		return -1, &AmbiguousKey{Map: m.Name, Key: text, Entries: matches}
+	}
+	return found, nil
+}
+
+func underlying(s *ctype.Shape) *ctype.Shape {
+	if s == nil {
+		return nil
+	}
+	return s.Underlying()
+}
+
+// keyMismatch is the error for a key that the map cannot have.
+func (m *mapReader) keyMismatch(key any) error {
+	want := "the index of an array, an integer"
+	switch {
+	case m.isTaskStorage():
+		want = "the pid of a task, an integer"
+	case m.m.Keys != nil:
+		want = fmt.Sprintf("a key of %d bytes", m.m.KeySize)
+		if m.m.Key != nil {
+			want += ", " + ctype.Spell(m.m.Key)
+		}
+	}
+	return &TypeMismatch{
+		Expected: want, Actual: fmt.Sprintf("Go %T", key), Type: errtext.Clip(fmt.Sprint(key)),
+		Hint: "other keys are found with Find and Key, or by their bytes",
+	}
+}
+
+// keyName names an entry by its key, for paths.
+func (m *mapReader) keyName(entry int) string {
+	switch {
+	case m.isTaskStorage():
+		return fmt.Sprintf("pid=%d", m.m.Owners[entry].PID)
+	case m.m.Keys == nil:
+		return fmt.Sprint(entry)
+	}
+	key := m.m.Keys[entry*m.m.KeySize:][:m.m.KeySize]
+	shape, err := m.keyShape()
+	if err != nil || shape == nil {
+		return fmt.Sprintf("%#x", key)
+	}
+	v := Value{root: Entry{m: m}, shape: shape, data: key[:shape.Size]}
+	return v.render(errtext.MaxListed).String()
+}

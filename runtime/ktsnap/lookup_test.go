@@ -1,0 +1,197 @@
+package ktsnap_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
+)
+
+type pid int32
+
+func TestLookupFindsKeys(t *testing.T) {
+	s := newGuest()
+	for _, row := range []struct {
+		mapName string
+		key     any
+		entry   int
+	}{
+		{"task_ctxs", 1236, 2},
+		{"task_ctxs", pid(1236), 2},
+		{"task_ctxs", uint8(3), -1},
+		{"task_ctxs", -1, -1},
+		{"task_ctxs", []byte{0xd2, 0x04, 0, 0}, 0},
+		{"task_ctxs", []byte{0xd2, 0x04, 0, 1}, -1},
+		{"tasks", 51, 1},
+		{"tasks", -51, -1},
+		{"a_rather_long_n", "second", 1},
+		{"a_rather_long_n", "secon", -1},
+		{"a_rather_long_n", []byte("first\x00\x00\x00"), 0},
+		{"scalars", 0, 0},
+		{"scalars", 1, -1},
+		{"scalars", uint64(1 << 63), -1},
+		{"untyped", []byte{1, 2, 3, 4}, 0},
+	} {
+		e := s.Map(row.mapName).Lookup(row.key)
+		if row.entry < 0 {
+			missing := as[*ktsnap.KeyNotFound](t, e.Err())
+			require.Equal(t, row.mapName, missing.Map)
+			require.NotZero(t, missing.Len)
+			continue
+		}
+		require.NoError(t, e.Err(), "%v", row.key)
+		require.Equal(t, row.entry, e.Index(), "%v", row.key)
+	}
+}
+
+func TestKeysThatAMapCannotHave(t *testing.T) {
+	s := newGuest()
+	for _, row := range []struct {
+		mapName string
+		key     any
+	}{
+		{"task_ctxs", 1 << 40}, {"task_ctxs", uint64(1 << 63)}, {"task_ctxs", "1234"}, {"task_ctxs", []byte{1}},
+		{"task_ctxs", 1.5}, {"task_ctxs", nil}, {"task_ctxs", struct{ a int }{1}},
+		{"a_rather_long_n", 1}, {"tasks", "worker"}, {"tasks", []byte{50, 0, 0, 0}}, {"scalars", "0"},
+	} {
+		e := as[*ktsnap.TypeMismatch](t, s.Map(row.mapName).Lookup(row.key).Err())
+		require.NotEmpty(t, e.Expected)
+	}
+	as[*ktsnap.NoShape](t, s.Map("untyped").Lookup(1).Err())
+}
+
+// Char arrays are strings up to their NUL: what is behind it can tell keys
+// apart that read the same.
+func TestStringsThatSeveralKeysReadAs(t *testing.T) {
+	s := newGuest()
+	copy(s.Map("a_rather_long_n").Map().Keys, "second\x00\x01")
+	e := as[*ktsnap.AmbiguousKey](t, s.Map("a_rather_long_n").Lookup("second").Err())
+	require.Equal(t, ktsnap.AmbiguousKey{Map: "a_rather_long_n", Key: "second", Entries: 2}, *e)
+}
+
+// No entry of those with one key is the right one, however it is asked for.
+func TestKeysThatTwoEntriesHave(t *testing.T) {
+	s := newGuest()
+	keys := s.Map("task_ctxs").Map().Keys
+	copy(keys[4:8], keys[:4])
+	key := binary.LittleEndian.Uint32(keys)
+	for name, key := range map[string]any{fmt.Sprint(key): key, fmt.Sprintf("%#x", keys[:4]): keys[:4]} {
+		e := as[*ktsnap.AmbiguousKey](t, s.Map("task_ctxs").Lookup(key).Err())
+		require.Equal(t, ktsnap.AmbiguousKey{Map: "task_ctxs", Key: name, Entries: 2}, *e)
+	}
+	require.NoError(t, s.Map("task_ctxs").At(1).Err())
+	require.NoError(t, s.Map("task_ctxs").Lookup(binary.LittleEndian.Uint32(keys[8:])).Err())
+}
+
+// Storage of a task that has ended stays until its task_struct is freed, and its
+// pid can be another's by then. Generated code says the same.
+func TestPidsThatTwoTasksHave(t *testing.T) {
+	s := newGuest()
+	owners := s.Map("tasks").Map().Owners
+	owners[1].PID = owners[0].PID
+	e := as[*ktsnap.AmbiguousKey](t, s.Map("tasks").Lookup(owners[0].PID).Err())
+	require.Equal(t, ktsnap.AmbiguousKey{Map: "tasks", Key: "50", Entries: 2, Tasks: true}, *e)
+}
+
+func TestMaxByReturnsTheFirstOfEquals(t *testing.T) {
+	require.Equal(t, 0, newGuest().Map("task_ctxs").MaxBy(func(ktsnap.Entry) uint64 { return 7 }).Index())
+}
+
+func TestOwnersAreTheTasksOfStorage(t *testing.T) {
+	s := newGuest()
+	owner, ok := s.Map("tasks").Lookup(51).Owner()
+	require.True(t, ok)
+	require.Equal(t, ktsnap.Owner{PID: 51, Comm: "worker"}, owner)
+	require.Equal(t, "tasks[pid=51].ctx.weight", s.Map("tasks").At(1).Get("ctx.weight").Path())
+	_, ok = s.Map("task_ctxs").At(0).Owner()
+	require.False(t, ok)
+}
+
+// Any number of goroutines read one snapshot, from the first read on.
+func TestSnapshotsAreReadConcurrently(t *testing.T) {
+	s := newGuest()
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			for i := range 3 {
+				e := s.Map("scx_per_task").CPU(1).At(i)
+				for _, path := range []string{"ctx.weight", "leader.ctx.hi", "indirect.tid", "cgroup.x", "nosuch", "a..b"} {
+					_, _ = e.Get(path).Uint64()
+				}
+			}
+			_, _ = s.Var("nr_dispatched").Uint64()
+			_ = s.Active().Var("nr_cpus_onln").Err()
+			_ = s.Map("task_ctxs").Lookup(1235).Get("comm").Err()
+			_ = s.Map("task_ctxs").MaxBy(func(e ktsnap.Entry) uint64 { n, _ := e.Get("tid").Uint64(); return n })
+			_ = s.Map("task_ctxs").Find(func(e ktsnap.Entry) bool { return e.Get("no").Err() == nil })
+		})
+	}
+	readers.Wait()
+	requireUint(t, 101, s.Map("scx_per_task").CPU(1).At(1).Get("ctx.weight"))
+}
+
+// A test that changes a copy of a snapshot reads the copy.
+func TestCopiesOfASnapshotAreReadForThemselves(t *testing.T) {
+	var c ktsnap.Snapshot
+	s := newGuest()
+	require.NoError(t, s.Map("tasks").Err())
+	reflect.ValueOf(&c).Elem().Set(reflect.ValueOf(s).Elem())
+	c.Maps = c.Maps[:1]
+	as[*ktsnap.MapNotFound](t, c.Map("tasks").Err())
+	require.NoError(t, s.Map("tasks").Err())
+}
+
+func TestActiveSchedulerIsTheOneThatIsRegistered(t *testing.T) {
+	states := func(old, current uint32) *ktsnap.Snapshot {
+		s := newGuest()
+		writer{s.Map("old_ops").Map().Values}.u32(4, old)
+		writer{s.Map("ops").Map().Values}.u32(4, current)
+		return s
+	}
+	for _, row := range []struct {
+		old, current uint32
+		reason       string
+	}{
+		{2, 1, ""}, {0, 3, ""},
+		{0, 2, "the programs that have a sched_ext_ops have not registered it"},
+		{1, 3, "2 programs have registered one"},
+	} {
+		err := states(row.old, row.current).Active().Var("nr_cpus_onln").Err()
+		if row.reason == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.Equal(t, row.reason, as[*ktsnap.NoActiveScheduler](t, err).Reason)
+	}
+	unknown := states(0, 1)
+	unknown.Map("ops").Map().Program = nil
+	require.Error(t, unknown.Active().Err())
+	err := (&ktsnap.Snapshot{}).Active().Err()
+	require.Equal(t, "no captured program has a sched_ext_ops", as[*ktsnap.NoActiveScheduler](t, err).Reason)
+}
+
+func TestSelectKeepsToItsMaps(t *testing.T) {
+	s := newGuest()
+	old := s.Map("oldsched.bss").Map().ID
+	require.Equal(t, "oldsched.bss.nr_cpus_onln", s.Select(old).Var("nr_cpus_onln").Path())
+	as[*ktsnap.MapNotFound](t, s.Select(old).Map("task_ctxs").Err())
+	as[*ktsnap.MapNotFound](t, s.Select(old).MapByID(old+1).Err())
+	require.Equal(t, []string{"nr_cpus_onln"}, as[*ktsnap.VarNotFound](t, s.Select(old).Var("slice").Err()).Available)
+	as[*ktsnap.MapNotFound](t, s.Select().Map("oldsched.bss").Err())
+}
+
+// A section that was not captured may have had the variable.
+func TestVariablesOfSectionsThatAreNotThere(t *testing.T) {
+	s := newGuest()
+	m := s.Map("mysched.data").Map()
+	m.N, m.Status, m.Reason = 0, ktsnap.Failed, "its page was swapped out"
+	s = &ktsnap.Snapshot{Maps: s.Maps}
+	require.Equal(t, "mysched.data", as[*ktsnap.Incomplete](t, s.Var("slice").Err()).Map)
+	requireUint(t, 500, s.Var("nr_dispatched"))
+	as[*ktsnap.VarNotFound](t, s.Select(1).Var("slice").Err())
+}

@@ -1,0 +1,45 @@
+package ktsnap
+
+import (
+	"fmt"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+)
+
+// Records are preceded by a struct bpf_ringbuf_hdr (kernel/bpf/ringbuf.c): the
+// length with two bits beside it, and an offset.
+const (
+	RecordHeaderSize = 8 // bytes
+	recordBusy       = 1 << 31
+	recordDiscarded  = 1 << 30
+)
+
+// IsRing tells whether maps of the type hold records, in Extents.
+func (t MapType) IsRing() bool { return t == MapTypeRingBuf || t == MapTypeUserRingBuf }
+
+// RingRecords are the records of a ring buffer.
+type RingRecords struct {
+	submitted       []Extent
+	Busy, Discarded int
+	Err             error
+}
+
+// Records sorts the records of a captured ring buffer.
+func (s *Snapshot) Records(m *Map) (r RingRecords) {
+	word := ctype.IntPlace{Bits: 32, BigEndian: s.Guest.BigEndian}
+	for i, e := range m.Extents {
+		if len(e.Data) < RecordHeaderSize {
+			r.Err = fmt.Errorf("the snapshot is damaged: record %d of map %s has %d bytes", i, m.Name, len(e.Data))
+			return r
+		}
+		switch header := word.Load(e.Data); {
+		case header&recordBusy != 0:
+			r.Busy++
+		case header&recordDiscarded != 0:
+			r.Discarded++
+		default:
+			r.submitted = append(r.submitted, e)
+		}
+	}
+	return r
+}

@@ -1,0 +1,72 @@
+package ktsnap
+
+// windowSize is how many addresses an arena has, in user space and in the kernel, in
+// bytes.
+const windowSize = 1 << 32
+
+// Window is the addresses of an arena. It has at most 4 GiB and does not cross a
+// multiple of that in user space (arena_map_mmap, kernel/bpf/arena.c), so that the low
+// half of an address names its place.
+type Window struct {
+	User   uint64 // where it begins for user space: the upper half of its addresses there
+	Kernel uint64 // where it begins in the kernel; 0 if that is not known
+}
+
+// Window returns the addresses of an arena of which pages were captured; ok is false
+// for other maps.
+func (m *Map) Window() (w Window, ok bool) {
+	if len(m.Extents) == 0 || m.Type.IsRing() {
+		return Window{}, false
+	}
+	return Window{User: m.Extents[0].Addr &^ (windowSize - 1), Kernel: m.Base}, true
+}
+
+func (w Window) hasUser(addr uint64) bool { return addr-w.User < windowSize }
+
+func (w Window) hasKernel(addr uint64) bool { return w.Kernel != 0 && addr-w.Kernel < windowSize }
+
+// Windows are those of all arenas that a program could point into. Programs store
+// pointers as the kernel has them, as user space has them, or their low halves; these
+// name a place if there is one arena.
+type Windows []Window
+
+// ToUser returns the address in user space of a pointer into an arena, and any other
+// as it is.
+func (ws Windows) ToUser(addr uint64) uint64 {
+	for _, w := range ws {
+		if w.hasKernel(addr) {
+			return w.User | (addr - w.Kernel)
+		}
+	}
+	if addr < windowSize && len(ws) == 1 {
+		return ws[0].User | addr
+	}
+	return addr
+}
+
+// ToKernel returns the address in the kernel of a pointer into an arena; ok is false
+// for any other.
+func (ws Windows) ToKernel(addr uint64) (kernel uint64, ok bool) {
+	for _, w := range ws {
+		switch {
+		case w.Kernel == 0:
+		case w.hasKernel(addr):
+			return addr, true
+		case w.hasUser(addr):
+			return w.Kernel + (addr - w.User), true
+		case addr < windowSize && len(ws) == 1:
+			return w.Kernel + addr, true
+		}
+	}
+	return 0, false
+}
+
+// Has tells whether an address of user space is in an arena.
+func (ws Windows) Has(user uint64) bool {
+	for _, w := range ws {
+		if w.hasUser(user) {
+			return true
+		}
+	}
+	return false
+}
