@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -219,7 +219,7 @@ func (s *State) QueueName(id uint64) string {
 // queueNames returns the names that the enums of captured programs have for ids of
 // queues: those of enumerators with "DSQ" in them that are not the kernel's. An id that
 // several are of has them all.
-func queueNames(snap *runtime.Snapshot) map[uint64]string {
+func queueNames(snap *ktsnap.Snapshot) map[uint64]string {
 	names := make(map[uint64]string)
 	for _, p := range snap.Programs {
 		for _, shape := range p.Shapes {

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
 )
@@ -27,7 +26,7 @@ func bound(t *testing.T, d time.Duration) context.Context {
 
 // parked boots a guest with a scheduler that holds workers back in its queues, and
 // returns it with a snapshot that has all of them there.
-func parked(t *testing.T, workers int) (*ktest.VM, *runtime.Snapshot, []int) {
+func parked(t *testing.T, workers int) (*ktest.VM, *ktsnap.Snapshot, []int) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: ktest.Object("testdata/queues.bpf.o")})
 	w, err := vm.Work(bound(t, time.Minute), ktest.Spin, workers)
 	require.NoError(t, err)

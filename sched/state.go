@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -28,7 +27,7 @@ type State struct {
 	// Watchdog is when sched_ext's watchdog last looked for tasks that wait, in jiffies.
 	Watchdog uint64
 
-	tb         runtime.TB // nil: failures panic
+	tb         ktsnap.TB // nil: failures panic
 	tasks      []*Task
 	byAddr     map[uint64]*Task
 	cpus       []*CPU
@@ -60,7 +59,7 @@ func (e *NoState) Error() string {
 // Open reads the state in a snapshot, outside of tests. The error is a [*NoState] if it
 // has none. Reads that fail panic with a [*Error] then; the methods whose names begin
 // with Lookup do not.
-func Open(snap *runtime.Snapshot) (*State, error) {
+func Open(snap *ktsnap.Snapshot) (*State, error) {
 	if snap == nil {
 		return nil, &NoState{Reason: "there is no snapshot: it is nil"}
 	}
@@ -88,7 +87,7 @@ func Open(snap *runtime.Snapshot) (*State, error) {
 
 // Bind reads the state in a snapshot on behalf of a test. If there is none, or if a
 // later read fails, the test ends with a message.
-func Bind(tb runtime.TB, snap *runtime.Snapshot) *State {
+func Bind(tb ktsnap.TB, snap *ktsnap.Snapshot) *State {
 	s, err := Open(snap)
 	if err != nil {
 		(&State{tb: tb}).fail("Bind", "", err)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
@@ -37,8 +36,8 @@ func table(name string, members []string, rows ...[]uint64) *ktsnap.Table {
 
 // handmade is a snapshot of two CPUs, of which the second runs pid 12, and a queue with
 // pid 11 and a task that is in no list.
-func handmade() *runtime.Snapshot {
-	return &runtime.Snapshot{
+func handmade() *ktsnap.Snapshot {
+	return &ktsnap.Snapshot{
 		Name:  "handmade",
 		Guest: ktsnap.Guest{Release: "7.3", CPUs: 2, Online: []int{0, 1}},
 		Tables: []*ktsnap.Table{
@@ -88,7 +87,7 @@ func TestReadsThatFailSayWhatThereIs(t *testing.T) {
 }
 
 func TestSnapshotsWithoutStateSayWhy(t *testing.T) {
-	_, err := sched.Open(&runtime.Snapshot{Name: "old"})
+	_, err := sched.Open(&ktsnap.Snapshot{Name: "old"})
 	require.EqualError(t, err, `snapshot "old" of kernel "" has no tasks, CPUs and queues: it was taken by an older ktgen, is a fixture, or was taken with freeze.Options.NoTables: take it anew`)
 	bare := handmade()
 	for _, table := range bare.Tables {
