@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -92,7 +93,7 @@ func (r record) bytes(path string) []byte {
 
 // text returns a C string.
 func (r record) text(path string) string {
-	return strings.ToValidUTF8(ktsnap.String(r.bytes(path)), "?")
+	return strings.ToValidUTF8(runtime.String(r.bytes(path)), "?")
 }
 
 // isLocked tells whether a raw_spinlock_t is held.

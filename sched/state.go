@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -27,7 +28,7 @@ type State struct {
 	// Watchdog is when sched_ext's watchdog last looked for tasks that wait, in jiffies.
 	Watchdog uint64
 
-	tb         ktsnap.TB // nil: failures panic
+	tb         runtime.TB // nil: failures panic
 	tasks      []*Task
 	byAddr     map[uint64]*Task
 	cpus       []*CPU
@@ -87,7 +88,7 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 
 // Bind reads the state in a snapshot on behalf of a test. If there is none, or if a
 // later read fails, the test ends with a message.
-func Bind(tb ktsnap.TB, snap *ktsnap.Snapshot) *State {
+func Bind(tb runtime.TB, snap *ktsnap.Snapshot) *State {
 	s, err := Open(snap)
 	if err != nil {
 		(&State{tb: tb}).fail("Bind", "", err)
