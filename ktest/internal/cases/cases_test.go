@@ -2,12 +2,10 @@ package cases_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,9 +18,9 @@ import (
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/ktest/internal/cases"
+	"github.com/ktgen/ktgen/ktest/internal/libbpf"
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
-	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 func TestMain(m *testing.M) { ktest.Main(m) }
@@ -75,7 +73,7 @@ var rows = []row{
 // TestSchedulersHaveTheirRightValues runs each case as ktest loads it and as
 // libbpf does.
 func TestSchedulersHaveTheirRightValues(t *testing.T) {
-	loader := compileLoader(t)
+	loader := libbpf.Compile(t, "testdata/loader.c")
 	for _, r := range rows {
 		object := filepath.Join("testdata", r.object+".bpf.o")
 		for how, scheduler := range map[string]ktest.Scheduler{
@@ -109,36 +107,6 @@ func TestSchedulersHaveTheirRightValues(t *testing.T) {
 // guestObject is where the program on libbpf finds the scheduler. Data sections
 // are called by the first part of its name.
 const guestObject = "/case.bpf.o"
-
-// compileLoader compiles testdata/loader.c for the guest, with the libbpf of the
-// kernel whose sources are in the cache: that of a distribution can be older than
-// what schedulers need.
-func compileLoader(t *testing.T) string {
-	dir, err := cache.Dir()
-	require.NoError(t, err)
-	trees, err := filepath.Glob(filepath.Join(dir, cache.Corpus, "*", "source", "tools"))
-	require.NoError(t, err)
-	if len(trees) == 0 && os.Getenv("CI") == "" {
-		t.Skip("no sources of libbpf in the cache: make test, or `ktgen kernel source`, fetches them")
-	}
-	require.NotEmpty(t, trees, "`ktgen kernel source` fetches libbpf")
-	tools := slices.Max(trees)
-	sources, err := filepath.Glob(filepath.Join(tools, "lib", "bpf", "*.c"))
-	require.NoError(t, err)
-
-	loader := filepath.Join(t.TempDir(), "loader")
-	args := []string{
-		"-O1", "-w", "-D_GNU_SOURCE", "-D_LARGEFILE64_SOURCE", "-D_FILE_OFFSET_BITS=64", "-Itestdata/include",
-		"-I" + tools + "/lib", "-I" + tools + "/include", "-I" + tools + "/include/uapi", "-o", loader, "testdata/loader.c",
-	}
-	clang := cmp.Or(os.Getenv("CLANG"), "clang-19")
-	out, err := exec.Command(clang, append(append(args, sources...), "-lelf", "-lz")...).CombinedOutput()
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skipf("libbpf cannot be compiled: apt-get install clang-19 libbpf-dev\n%v\n%s", err, out)
-	}
-	require.NoError(t, err, "%s", out)
-	return loader
-}
 
 // kernelVersion is KERNEL_VERSION of the guest.
 func kernelVersion(t *testing.T, vm *ktest.VM) uint64 {

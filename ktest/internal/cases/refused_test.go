@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/ktest/internal/libbpf"
 )
 
 // refusals are schedulers whose objects the kernel does not take, and what is said
@@ -30,7 +31,7 @@ var refusals = map[string]struct{ object, libbpf string }{
 }
 
 func TestRefusedSchedulersSayWhatToChange(t *testing.T) {
-	loader := compileLoader(t)
+	loader := libbpf.Compile(t, "testdata/loader.c")
 	for name, want := range refusals {
 		object := filepath.Join("testdata", name+".bpf.o")
 		t.Run(name+"/object", func(t *testing.T) { requireRefused(t, object, ktest.Object(object), want.object) })
