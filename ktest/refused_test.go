@@ -38,7 +38,6 @@ var refusals = map[string]struct {
 	"array_nothing": {ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, MaxEntries: 1}, "value_size is 0, and the kernel makes the map with 4"},
 	"array_flags":   {ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: unix.BPF_F_NO_PREALLOC}, "map_flags is 0x1 (BPF_F_NO_PREALLOC), and the kernel makes the map with 0x0"},
 	"lru_flags":     {ebpf.MapSpec{Type: ebpf.LRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: unix.BPF_F_NO_PREALLOC}, "map_flags is 0x1 (BPF_F_NO_PREALLOC), and the kernel makes the map with 0x0"},
-	"ring_size":     {ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 5000}, "max_entries is 5000, and the kernel makes the map with 8192"},
 	"queue_key":     {ebpf.MapSpec{Type: ebpf.Queue, KeySize: 4, ValueSize: 8, MaxEntries: 1}, "key_size is 4, and the kernel makes the map with 0"},
 	"trie_flags":    {ebpf.MapSpec{Type: ebpf.LPMTrie, KeySize: 8, ValueSize: 8, MaxEntries: 1}, "map_flags is 0x0, and the kernel makes the map with 0x1 (BPF_F_NO_PREALLOC)"},
 	"arena_flags":   {ebpf.MapSpec{Type: ebpf.Arena, MaxEntries: 1}, "map_flags is 0x0, and the kernel makes the map with 0x400 (BPF_F_MMAPABLE)"},

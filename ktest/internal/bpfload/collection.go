@@ -18,6 +18,8 @@ import (
 type Collection struct {
 	Maps     map[string]*ebpf.Map
 	Programs map[string]*ebpf.Program
+
+	sections map[string]string // of programs
 }
 
 // Load creates the maps of spec, loads its programs and fills its struct_ops
@@ -43,6 +45,7 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err erro
 		coll: &Collection{
 			Maps:     make(map[string]*ebpf.Map),
 			Programs: make(map[string]*ebpf.Program),
+			sections: make(map[string]string),
 		},
 	}
 	defer func() {
@@ -52,7 +55,7 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err erro
 	}()
 
 	steps := []func() error{l.prepare, l.createMaps, l.fillMapsOfMaps, l.loadPrograms, l.fillProgramArrays, l.fillStructOps}
-	defer func() { l.btf.Close() }()
+	defer func() { l.btf.Close(); l.modules.Close() }()
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -102,14 +105,16 @@ func (c *Collection) AttachStructOps(name string) (link.Link, error) {
 
 // loader holds what the steps of Load hand to one another.
 type loader struct {
-	spec   *Spec
-	object string
-	kernel *btf.Spec
+	spec    *Spec
+	object  string
+	kernel  *btf.Spec
+	modules modules
 
 	programs []*program // in the order of their names
 	maps     []*mapDef  // in the order of their definitions, then those of data sections
 	btf      *btf.Handle
-	arena    *arenaData // nil if the object has no variables in an arena
+	ksyms    map[string]*ksym // by name
+	arena    *arenaData       // nil if the object has no variables in an arena
 	coll     *Collection
 }
 
@@ -117,6 +122,9 @@ type loader struct {
 func (l *loader) prepare() error {
 	var b btf.Builder
 
+	if err := l.resolveKsyms(); err != nil {
+		return err
+	}
 	for _, name := range sortedKeys(l.spec.Programs) {
 		if optional(l.spec.Programs[name]) {
 			continue
@@ -162,17 +170,11 @@ func (l *loader) addDefinitions(b *btf.Builder) error {
 }
 
 // mapNames lists the maps in the order in which libbpf makes them, so that their
-// ids are in that order, too: those that the object defines, then data sections.
+// ids are in that order, too: those that the object defines, then data sections as
+// they are in the file, .kconfig, and struct_ops maps.
 func (l *loader) mapNames() []string {
 	names := sortedKeys(l.spec.Maps)
-	last := len(l.spec.order)
-	place := func(name string) int {
-		if i, ok := l.spec.order[name]; ok {
-			return i
-		}
-		return last
-	}
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(l.spec.order[a], l.spec.order[b]) })
 	return names
 }
 

@@ -12,17 +12,21 @@
 //   - one BTF object for the programs and all maps, as libbpf makes it, where
 //     cilium/ebpf makes one for each map: whoever looks at a map in the kernel
 //     finds the types of the whole object;
-//   - weak maps, hidden functions, variables of one name in linked objects, and
-//     the variables of an arena, which are handled as libbpf does; see [Read];
+//   - weak maps, hidden functions, data sections of any name, variables of one name
+//     in linked objects, and the variables of an arena, which are handled as libbpf
+//     does; see [Read];
 //   - .kconfig variables of all types, weak ones included, from /boot/config-RELEASE
 //     or /proc/config.gz;
-//   - variables of the kernel (__ksym), by BTF or, if they have no type, by address;
-//   - maps of maps and program arrays that a definition fills.
+//   - variables and functions of the kernel and its modules (__ksym), by BTF or, if they
+//     have no type, by address; strong ones have to be there, with a compatible type;
+//   - maps of maps and program arrays that a definition fills;
+//   - programs of all types, attached as their sections say; see [Collection.AttachPrograms].
 //
 // The BTF has the definitions of the maps (.maps), and maps are made in the
 // order of these, as libbpf does: captures tell maps apart by both.
 //
-// Not loaded, and refused by name: pinned maps, variables and functions of
-// modules, and what cilium/ebpf rejects beside. Schedulers with those are started
-// as their own binaries.
+// Not loaded, and refused by name: pinned maps, programs that replace a function of
+// another, and what cilium/ebpf rejects beside. Schedulers with those are started as
+// their own binaries. Package parity compares what is loaded with what libbpf makes of
+// the same objects.
 package bpfload

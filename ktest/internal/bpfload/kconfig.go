@@ -53,7 +53,7 @@ func (l *loader) resolveKconfig() error {
 	}
 	l.spec.Maps[kconfigSection] = &ebpf.MapSpec{
 		Name: kconfigSection, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(section.Size), MaxEntries: 1,
-		Flags: unix.BPF_F_RDONLY_PROG, Key: &btf.Void{}, Value: section.Type,
+		Flags: unix.BPF_F_RDONLY_PROG | unix.BPF_F_MMAPABLE, Key: &btf.Void{}, Value: section.Type,
 		Contents: []ebpf.MapKV{{Key: uint32(0), Value: data}},
 	}
 	return nil
@@ -158,7 +158,7 @@ func (l *loader) hasType(name string) bool {
 // hasFunc reports whether the kernel has a function: CONFIG_ARCH_HAS_SYSCALL_WRAPPER
 // puts one before each system call (arch/x86/include/asm/syscall_wrapper.h).
 func (l *loader) hasFunc(name string) bool {
-	if _, err := l.kfunc(name); err == nil {
+	if _, _, err := find[*btf.Func](l, vmlinux, name); err == nil {
 		return true
 	}
 	_, found, err := symbolAddress(name)

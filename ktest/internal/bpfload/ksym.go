@@ -2,6 +2,7 @@ package bpfload
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -15,44 +16,105 @@ import (
 )
 
 // This file resolves the variables and functions of the kernel that programs
-// declare with __ksym, and load the address of.
+// declare with __ksym (bpf_object__resolve_externs in tools/lib/bpf/libbpf.c). Those
+// with a type are looked up in the types of the kernel and its modules, and have to have
+// a compatible one there; variables declared as void are looked up among its symbols.
+// Weak ones that the kernel lacks are 0, which is how programs know.
 
 // pseudoBTFID marks a load of the address of what a BTF id stands for
 // (BPF_PSEUDO_BTF_ID, include/uapi/linux/bpf.h).
 const pseudoBTFID = 3
 
-// referToKernel returns ins as a load of the address of a kernel symbol. Of a
-// weak one that the kernel lacks it is 0: this is how programs ask whether
-// there is a kfunc.
-func (l *loader) referToKernel(ins asm.Instruction, name string) (asm.Instruction, error) {
-	extern, declared := l.spec.externs[name]
-	load := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst}
-	var found bool
-	var err error
-	if _, untyped := extern.Type.(*btf.Void); untyped || extern.Type != nil && isVoid(extern.Type) {
-		var addr uint64
-		addr, found, err = symbolAddress(name)
-		load.Constant = int64(addr)
-	} else {
-		var id btf.TypeID
-		id, err = l.kernelSymbol(name)
-		found = err == nil
-		load.Src, load.Constant = pseudoBTFID, int64(id)
-		if errors.Is(err, btf.ErrNotFound) {
-			load.Src, err = 0, nil
+// KsymError is a variable or function of the kernel that an object needs, and
+// that the kernel which runs does not have as the object declares it.
+type KsymError struct {
+	Name   string
+	Func   bool
+	Reason string
+}
+
+func (e *KsymError) Error() string {
+	what := "variable"
+	if e.Func {
+		what = "kfunc"
+	}
+	return fmt.Sprintf("this kernel has no %s %s%s, which the program uses: boot a kernel that has it, or declare it __weak and have the program ask first (bpf_ksym_exists)", what, e.Name, e.Reason)
+}
+
+// ksym is a variable or function of the kernel that an object refers to.
+type ksym struct {
+	found bool
+	typed bool
+	place place  // of one with a type
+	addr  uint64 // of one without
+}
+
+// resolveKsyms finds all that the object refers to.
+func (l *loader) resolveKsyms() error {
+	l.ksyms = make(map[string]*ksym)
+	untyped := make(map[string]*ksym)
+	for _, name := range sortedKeys(l.spec.externs) {
+		e := l.spec.externs[name]
+		if e.Kind == object.ExternKconfig || !l.spec.undefined[name] {
+			continue
+		}
+		k := &ksym{typed: e.Type != nil && !isVoid(e.Type)}
+		l.ksyms[name] = k
+		if !k.typed {
+			untyped[name] = k
+			continue
+		}
+		if err := l.resolveTyped(e, k); err != nil {
+			return err
 		}
 	}
+	if err := resolveUntyped(untyped); err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(untyped) {
+		if !untyped[name].found && !l.spec.externs[name].Weak {
+			return &KsymError{Name: name}
+		}
+	}
+	return nil
+}
+
+// resolveTyped finds a variable or function by its name without a flavour: programs
+// refer to scx_bpf_dsq_insert___v2 as scx_bpf_dsq_insert___v2___compat.
+func (l *loader) resolveTyped(e object.Extern, k *ksym) error {
+	var has btf.Type
+	var err error
+	own := e.Type
+	if f, isFunc := e.Type.(*btf.Func); isFunc {
+		var kernels *btf.Func
+		own = f.Type
+		if k.place, kernels, err = find[*btf.Func](l, "", essentialName(e.Name)); err == nil {
+			has = kernels.Type
+		}
+	} else {
+		var kernels *btf.Var
+		if k.place, kernels, err = find[*btf.Var](l, "", e.Name); err == nil {
+			has = btf.UnderlyingType(kernels.Type)
+		}
+	}
+	fault := &KsymError{Name: e.Name, Func: e.Kind == object.ExternFunc}
 	switch {
+	case errors.Is(err, btf.ErrNotFound) && e.Weak:
+		return nil
+	case errors.Is(err, btf.ErrNotFound):
+		return fault
 	case err != nil:
-		return ins, err
-	case !found && declared && extern.Kind == object.ExternVar && !extern.Weak:
-		return ins, errors.New("the kernel that runs has no such variable: declare it __weak if the program can do without, and test its address")
+		return fmt.Errorf("kernel symbol %s: %w", e.Name, err)
 	}
-	load = load.WithSource(ins.Source()).WithSymbol(ins.Symbol())
-	if f := btf.FuncMetadata(&ins); f != nil {
-		load = btf.WithFuncMetadata(load, f)
+	if err := btf.CheckTypeCompatibility(btf.UnderlyingType(own), has); err != nil {
+		if e.Weak && fault.Func {
+			return nil
+		}
+		fault.Reason = fmt.Sprintf(" of that type (%v, where the object declares %v)", has, own)
+		return fault
 	}
-	return load, nil
+	k.found = true
+	return nil
 }
 
 // isVoid reports whether t is void with qualifiers: extern const void x __ksym.
@@ -61,31 +123,106 @@ func isVoid(t btf.Type) bool {
 	return ok
 }
 
-// kernelSymbol finds the BTF id of a variable or function of vmlinux.
-func (l *loader) kernelSymbol(name string) (btf.TypeID, error) {
-	var v *btf.Var
-	if err := l.kernel.TypeByName(name, &v); err == nil {
-		return l.kernel.TypeID(v)
+// resolveUntyped finds symbols in the kernel's list of all of them.
+func resolveUntyped(want map[string]*ksym) error {
+	if len(want) == 0 {
+		return nil
 	}
-	return l.kfunc(name)
-}
-
-// symbolAddress finds a symbol in the kernel's list of all of them.
-func symbolAddress(name string) (addr uint64, found bool, err error) {
 	f, err := os.Open("/proc/kallsyms")
 	if err != nil {
-		return 0, false, fmt.Errorf("read the kernel's symbols: %w", err)
+		return fmt.Errorf("read the kernel's symbols: %w", err)
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		// ffffffff81000000 T _text [module]
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 3 || fields[2] != name {
+		name, addr, err := symbolOf(lines.Bytes())
+		k := want[string(name)]
+		if k == nil {
 			continue
 		}
-		addr, err = strconv.ParseUint(fields[0], 16, 64)
-		return addr, err == nil, err
+		if err != nil {
+			return fmt.Errorf("read the kernel's symbols: %w", err)
+		}
+		if k.found && k.addr != addr {
+			return fmt.Errorf("kernel symbol %s: the kernel has several of that name, at %#x and %#x: declare its type, and it is found by that", name, k.addr, addr)
+		}
+		k.found, k.addr = true, addr
 	}
-	return 0, false, lines.Err()
+	return lines.Err()
+}
+
+// symbolOf reads a line of the list, ffffffff81000000 T _text [module]. LLVM makes
+// NAME.llvm.HASH of static data that it moves between units.
+func symbolOf(line []byte) (name []byte, addr uint64, err error) {
+	fields := bytes.Fields(line)
+	if len(fields) < 3 {
+		return nil, 0, nil
+	}
+	name = fields[2]
+	if own, _, moved := bytes.Cut(name, []byte(".llvm.")); moved && string(fields[1]) == "d" {
+		name = own
+	}
+	addr, err = strconv.ParseUint(string(fields[0]), 16, 64)
+	return name, addr, err
+}
+
+// symbolAddress finds a symbol in the kernel's list of all of them.
+func symbolAddress(name string) (addr uint64, found bool, err error) {
+	k := new(ksym)
+	err = resolveUntyped(map[string]*ksym{name: k})
+	return k.addr, k.found, err
+}
+
+// referToKernel returns ins as a load of the address of a kernel symbol, 0 if the
+// kernel lacks it.
+func (l *loader) referToKernel(ins asm.Instruction, name string) (asm.Instruction, error) {
+	k := l.ksyms[name]
+	if k == nil {
+		return ins, fmt.Errorf("it refers to %q, which the object neither has nor declares", name)
+	}
+	load := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Constant: int64(k.addr)}
+	if k.typed && k.found {
+		load.Src, load.Constant = pseudoBTFID, int64(k.place.id)
+		if m := k.place.module; m != nil {
+			load.Constant |= int64(m.btf.FD()) << 32
+		}
+	}
+	return withMetadataOf(load, ins), nil
+}
+
+// callKernel returns ins as a call of a kernel function. In the place of one that
+// the kernel lacks is a call that the verifier refuses.
+func (l *loader) callKernel(ins asm.Instruction, name string, missing *absent) (asm.Instruction, error) {
+	k := l.ksyms[name]
+	call := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Src: ins.Src}
+	switch {
+	case k == nil:
+		return ins, fmt.Errorf("it calls %q, which the object neither has nor declares", name)
+	case !k.found:
+		call.Src, call.Constant = 0, missing.number("kfunc "+essentialName(name))
+	default:
+		call.Constant = int64(k.place.id)
+		if m := k.place.module; m != nil {
+			call.Offset = l.modules.index(m)
+		}
+	}
+	return withMetadataOf(call, ins), nil
+}
+
+// withMetadataOf returns a fresh instruction with the source line of another, and
+// without the reference that Marshal would resolve.
+func withMetadataOf(fresh, ins asm.Instruction) asm.Instruction {
+	fresh = fresh.WithSource(ins.Source()).WithSymbol(ins.Symbol())
+	if f := btf.FuncMetadata(&ins); f != nil {
+		fresh = btf.WithFuncMetadata(fresh, f)
+	}
+	return fresh
+}
+
+// essentialName is name without a ___flavour.
+func essentialName(name string) string {
+	if i := strings.LastIndex(name, "___"); i > 0 {
+		return name[:i]
+	}
+	return name
 }

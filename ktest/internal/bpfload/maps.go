@@ -16,6 +16,7 @@ import (
 type mapDef struct {
 	spec       *ebpf.MapSpec
 	key, value btf.TypeID // in the object's BTF; 0 if untyped
+	inner      *mapDef    // the template of the maps in a map of maps
 	ops        *structOps // of a struct_ops map
 }
 
@@ -31,16 +32,17 @@ func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error)
 			return nil, err
 		}
 	}
+	if spec.InnerMap != nil {
+		if def.inner, err = l.prepareMap(spec.InnerMap, b); err != nil {
+			return nil, fmt.Errorf("its inner map: %w", err)
+		}
+	}
 	if spec.Value == nil {
 		return def, nil
 	}
 	value := spec.Value
 	if section, ok := value.(*btf.Datasec); ok {
-		name := section.Name
-		if name == arenaAsData {
-			name = arenaSection
-		}
-		value = sectionType(section, name)
+		value = sectionType(section, section.Name)
 	}
 	if def.value, err = b.Add(value); err != nil {
 		return nil, fmt.Errorf("encoding its value type: %w", err)
@@ -101,16 +103,13 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 		name:       kernelName(l.mapName(spec.Name)),
 		extra:      spec.MapExtra,
 	}
-	if spec.InnerMap != nil {
-		inner, err := l.createMap(&mapDef{spec: spec.InnerMap})
+	if def.inner != nil {
+		inner, err := l.createMap(def.inner)
 		if err != nil {
 			return nil, fmt.Errorf("its inner map: %w", err)
 		}
 		defer inner.Close()
 		attr.innerMapFD = uint32(inner.FD())
-	}
-	if isDataSection(spec.Name) {
-		attr.flags |= unix.BPF_F_MMAPABLE // as libbpf makes them, for programs that share globals
 	}
 	if err := setMaxEntries(&attr); err != nil {
 		return nil, err
@@ -140,9 +139,17 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 	return ebpf.NewMapFromFD(fd)
 }
 
-// setMaxEntries fills in what a definition may leave to the loader.
+// setMaxEntries fills in what a definition may leave to the loader, and makes whole
+// pages, a power of two of them, of the bytes of a ring buffer.
 func setMaxEntries(attr *mapCreateAttr) error {
-	if attr.maxEntries != 0 || ebpf.MapType(attr.mapType) != ebpf.PerfEventArray {
+	if t := ebpf.MapType(attr.mapType); attr.maxEntries != 0 && (t == ebpf.RingBuf || t == ebpf.UserRingbuf) {
+		attr.maxEntries = pagesOf(attr.maxEntries)
+	}
+	if ebpf.MapType(attr.mapType) != ebpf.PerfEventArray {
+		return nil
+	}
+	attr.keySize, attr.valueSize = 4, 4 // cilium/ebpf reads them as 0
+	if attr.maxEntries != 0 {
 		return nil
 	}
 	cpus, err := ebpf.PossibleCPU()

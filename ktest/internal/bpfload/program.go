@@ -3,7 +3,6 @@ package bpfload
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,7 +53,7 @@ type program struct {
 }
 
 func (l *loader) prepareProgram(spec *ebpf.ProgramSpec, b *btf.Builder) (*program, error) {
-	p := &program{spec: spec, insns: slices.Clone(spec.Instructions)}
+	p := &program{spec: spec, insns: inOrder(spec.Instructions)}
 
 	if err := l.relocateCORE(p, b); err != nil {
 		return nil, fmt.Errorf("applying CO-RE relocations: %w", err)
@@ -99,57 +98,17 @@ func (l *loader) relocateCORE(p *program, b *btf.Builder) error {
 }
 
 // relocateKfuncs resolves calls of kernel functions to their BTF ids.
-func (l *loader) relocateKfuncs(p *program) error {
+func (l *loader) relocateKfuncs(p *program) (err error) {
 	for i := range p.insns {
 		ins := &p.insns[i]
 		if !ins.IsKfuncCall() {
 			continue
 		}
-		id, err := l.kfunc(ins.Reference())
-		if err != nil && !errors.Is(err, btf.ErrNotFound) {
-			return fmt.Errorf("kfunc %s: %w", ins.Reference(), err)
+		if *ins, err = l.callKernel(*ins, ins.Reference(), &p.absent); err != nil {
+			return err
 		}
-
-		// A fresh instruction, without the reference that Marshal would resolve.
-		call := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Src: ins.Src, Constant: int64(id)}
-		if err != nil {
-			call.Src, call.Constant = 0, p.absent.number("kfunc "+essentialName(ins.Reference()))
-		}
-		call = call.WithSource(ins.Source()).WithSymbol(ins.Symbol())
-		if f := btf.FuncMetadata(ins); f != nil {
-			call = btf.WithFuncMetadata(call, f)
-		}
-		*ins = call
 	}
 	return nil
-}
-
-// kfunc finds the BTF id of a function of vmlinux: the one called name, or else,
-// as libbpf does, the one called like name without its last ___ suffix
-// (find_ksym_btf_id). A kernel may have both scx_bpf_dsq_insert and
-// scx_bpf_dsq_insert___v2; programs refer to them as scx_bpf_dsq_insert___v1 and
-// scx_bpf_dsq_insert___v2___compat.
-func (l *loader) kfunc(name string) (btf.TypeID, error) {
-	for _, want := range []string{name, essentialName(name)} {
-		types, err := l.kernel.AnyTypesByName(want)
-		if err != nil && !errors.Is(err, btf.ErrNotFound) {
-			return 0, err
-		}
-		for _, t := range types {
-			if f, ok := t.(*btf.Func); ok && f.Name == want {
-				return l.kernel.TypeID(f)
-			}
-		}
-	}
-	return 0, btf.ErrNotFound
-}
-
-// essentialName is name without a ___flavour.
-func essentialName(name string) string {
-	if i := strings.LastIndex(name, "___"); i > 0 {
-		return name[:i]
-	}
-	return name
 }
 
 func (l *loader) loadPrograms() error {
@@ -162,7 +121,7 @@ func (l *loader) loadPrograms() error {
 		if err != nil {
 			return fmt.Errorf("program %s: %w", p.spec.Name, err)
 		}
-		l.coll.Programs[p.spec.Name] = prog
+		l.coll.Programs[p.spec.Name], l.coll.sections[p.spec.Name] = prog, p.spec.SectionName
 	}
 	return nil
 }
@@ -196,6 +155,9 @@ func (l *loader) loadProgram(p *program) (int, error) {
 		lineInfoRecSize:    btf.LineInfoSize,
 		lineInfo:           pointer(p.lineInfo),
 		lineInfoCnt:        uint32(len(p.lineInfo)) / btf.LineInfoSize,
+	}
+	if l.modules.fds != nil {
+		attr.fdArray = pointer(l.modules.fds)
 	}
 	if err := l.attachTarget(p.spec, &attr); err != nil {
 		return -1, fmt.Errorf("program %s: %w", p.spec.Name, err)
@@ -231,6 +193,9 @@ func (l *loader) resolveReferences(insns asm.Instructions) error {
 		if name == "" {
 			continue
 		}
+		if section, ok := l.spec.sections[name]; ok && ins.IsLoadFromMap() {
+			name = section
+		}
 		if name == arenaAsData && l.arena != nil && ins.IsLoadFromMap() {
 			if err := l.arena.refer(ins); err != nil {
 				return fmt.Errorf("section %s: %w", arenaSection, err)
@@ -258,7 +223,7 @@ func (l *loader) resolveReferences(insns asm.Instructions) error {
 				"start such a scheduler as its own binary", name)
 		}
 		if *ins, err = l.referToKernel(*ins, name); err != nil {
-			return fmt.Errorf("kernel symbol %s: %w", name, err)
+			return err
 		}
 	}
 	return nil

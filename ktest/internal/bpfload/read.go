@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -34,10 +35,12 @@ const (
 type Spec struct {
 	*ebpf.CollectionSpec
 
-	kconfig *object.Section          // nil if the object has no such variables
-	externs map[string]object.Extern // what the kernel or the loader has to provide, by name
-	order   map[string]int           // of maps, as the object defines them
-	defs    []*btf.Datasec           // of the definitions of maps
+	kconfig   *object.Section          // nil if the object has no such variables
+	externs   map[string]object.Extern // what the kernel or the loader has to provide, by name
+	undefined map[string]bool          // symbols that instructions refer to and that are not in the object
+	order     map[string]int           // of maps, as libbpf makes them
+	sections  map[string]string        // maps of data sections, by what they are called while they are read
+	defs      []*btf.Datasec           // of the definitions of maps
 }
 
 // Read reads an object.
@@ -46,27 +49,33 @@ func Read(contents []byte) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	adapted, hidden, err := adapt(contents)
+	a, err := adapt(contents)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(adapted))
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(a.contents))
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range spec.Programs {
 		for i := range p.Instructions {
-			if fn := btf.FuncMetadata(&p.Instructions[i]); fn != nil && hidden[fn.Name] {
+			if fn := btf.FuncMetadata(&p.Instructions[i]); fn != nil && a.hidden[fn.Name] {
 				fn.Linkage = btf.StaticFunc
 			}
 		}
 	}
-	s := &Spec{CollectionSpec: spec, kconfig: obj.Section(kconfigSection), externs: make(map[string]object.Extern), order: make(map[string]int)}
+	s := &Spec{
+		CollectionSpec: spec, kconfig: obj.Section(kconfigSection), externs: make(map[string]object.Extern),
+		undefined: a.undefined, order: make(map[string]int),
+	}
 	for _, e := range obj.Externs {
 		s.externs[e.Name] = e
 	}
-	for i, m := range obj.Maps {
-		s.order[m.Name] = i
+	if err := s.addSections(obj, a); err != nil {
+		return nil, err
+	}
+	for i, name := range mapsInOrder(obj) {
+		s.order[name] = i
 	}
 	for _, name := range definingSections {
 		var defs *btf.Datasec
@@ -75,6 +84,27 @@ func Read(contents []byte) (*Spec, error) {
 		}
 	}
 	return s, s.listVariables(obj)
+}
+
+// mapsInOrder lists the maps of an object as libbpf makes them
+// (bpf_object__init_maps in tools/lib/bpf/libbpf.c).
+func mapsInOrder(obj *object.Object) []string {
+	var defined, sections, kconfig, ops []string
+	for _, m := range obj.Maps {
+		if ebpf.MapType(m.Type) == ebpf.StructOpsMap {
+			ops = append(ops, m.Name)
+			continue
+		}
+		defined = append(defined, m.Name)
+	}
+	for _, s := range obj.Sections {
+		if s.Kind == object.Kconfig {
+			kconfig = append(kconfig, s.Name)
+			continue
+		}
+		sections = append(sections, s.Name)
+	}
+	return slices.Concat(defined, sections, kconfig, ops)
 }
 
 // definingSections have a variable for each map that the program defines.
@@ -117,43 +147,57 @@ func (s *Spec) contents(section string) ([]byte, bool) {
 	return data, ok
 }
 
-// adapt returns a copy of an object as cilium/ebpf takes it, and the names of
-// its hidden functions.
-func adapt(contents []byte) (adapted []byte, hidden map[string]bool, err error) {
+// adapted is a copy of an object as cilium/ebpf takes it, and what that does not tell.
+type adapted struct {
+	contents  []byte
+	file      *elf.File       // of contents
+	hidden    map[string]bool // functions
+	undefined map[string]bool // symbols that are referred to and not in the object
+}
+
+func adapt(contents []byte) (*adapted, error) {
 	f, err := elf.NewFile(bytes.NewReader(contents))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer f.Close()
-	adapted, hidden = bytes.Clone(contents), make(map[string]bool)
+	a := &adapted{contents: bytes.Clone(contents), hidden: make(map[string]bool), undefined: make(map[string]bool)}
 	for _, s := range f.Sections {
-		if s.Type == elf.SHT_NOBITS || s.Offset > uint64(len(adapted)) || s.FileSize > uint64(len(adapted))-s.Offset {
+		if s.Type == elf.SHT_NOBITS || s.Offset > uint64(len(contents)) || s.FileSize > uint64(len(contents))-s.Offset {
 			continue
 		}
-		part := adapted[s.Offset:][:s.FileSize]
+		part := a.contents[s.Offset:][:s.FileSize]
 		if s.Type == elf.SHT_SYMTAB {
-			err = errors.Join(err, rebind(f, part, hidden))
+			err = errors.Join(err, a.rebind(f, part))
 		}
-		if s.Type == elf.SHT_STRTAB || s.Name == ".BTF" {
-			copy(part, bytes.ReplaceAll(part, []byte("\x00"+arenaSection+"\x00"), []byte("\x00"+arenaAsData+"\x00")))
+		if s.Type == elf.SHT_STRTAB {
+			rename(part, f.Sections, "") // the end of .rel.data may be .data
 		}
 		if s.Name == ".BTF" {
+			rename(part, f.Sections, "\x00")
 			err = errors.Join(err, adaptBTF(part, f.ByteOrder))
 		}
 	}
-	return adapted, hidden, err
+	if err != nil {
+		return nil, err
+	}
+	a.file, err = elf.NewFile(bytes.NewReader(a.contents))
+	return a, err
 }
 
 // rebind makes global ones of the weak symbols of maps in a symbol table, and
-// local ones of variables. It notes the names of hidden functions.
-func rebind(f *elf.File, table []byte, hidden map[string]bool) error {
+// local ones of variables. It notes what the symbols tell.
+func (a *adapted) rebind(f *elf.File, table []byte) error {
 	symbols, err := f.Symbols()
 	if err != nil {
 		return fmt.Errorf("read its symbols: %w", err)
 	}
 	for _, s := range symbols {
 		if visibility := elf.ST_VISIBILITY(s.Other); elf.ST_TYPE(s.Info) == elf.STT_FUNC && (visibility == elf.STV_HIDDEN || visibility == elf.STV_INTERNAL) {
-			hidden[s.Name] = true
+			a.hidden[s.Name] = true
+		}
+		if s.Section == elf.SHN_UNDEF {
+			a.undefined[s.Name] = true
 		}
 	}
 	if f.Class != elf.ELFCLASS64 {
@@ -185,7 +229,7 @@ func binding(f *elf.File, sym elf.Sym64) (bind elf.SymBind, changed bool) {
 	switch {
 	case section == ".maps":
 		return elf.STB_GLOBAL, bind == elf.STB_WEAK
-	case section == ".bss" || strings.HasPrefix(section, ".data") || strings.HasPrefix(section, ".rodata") || section == arenaSection:
+	case section == ".bss" || strings.HasPrefix(readable(section), ".data") || strings.HasPrefix(section, ".rodata"):
 		return elf.STB_LOCAL, elf.ST_TYPE(sym.Info) == elf.STT_OBJECT && bind != elf.STB_LOCAL
 	}
 	return 0, false

@@ -76,8 +76,9 @@ type progLoadAttr struct {
 	lineInfo           unsafe.Pointer
 	lineInfoCnt        uint32
 	attachBTFID        uint32
-	_                  uint32 // attach_btf_obj_fd
+	attachBTFObjFD     uint32
 	_                  uint32 // core_relo_cnt
+	fdArray            unsafe.Pointer
 }
 
 // bpf issues a command of bpf(2) that returns a file descriptor.

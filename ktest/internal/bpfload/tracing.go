@@ -3,45 +3,49 @@ package bpfload
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/link"
 )
 
-// This file loads the tracing programs that come with a scheduler, such as the
-// fentry program by which the kernel's sched_ext headers look how programs are
-// entered.
+// This file loads the programs that come with a scheduler, such as the fentry
+// program by which the kernel's sched_ext headers look how programs are entered.
 
-// attachTarget says what in the kernel a program attaches to.
+// attachTarget says what in the kernel a program attaches to, of those whose target
+// the verifier has to know. Others are loaded without one.
 func (l *loader) attachTarget(spec *ebpf.ProgramSpec, attr *progLoadAttr) error {
 	switch {
 	case spec.Type == ebpf.StructOps:
 		return l.attachMember(spec, attr)
-	case spec.Type == ebpf.Tracing:
-		return l.attachFunction(spec, attr)
-	case spec.AttachTo != "":
-		return fmt.Errorf("it attaches to %q: only struct_ops and tracing programs are attached", spec.AttachTo)
+	case spec.Type == ebpf.Extension:
+		return errors.New("it replaces a function of another program, which its section cannot name: start such an object by its own program")
+	case spec.Type != ebpf.Tracing && spec.Type != ebpf.LSM:
+		return nil
+	case spec.AttachTo == "":
+		return fmt.Errorf("its section %s does not say what it attaches to: name it, as in SEC(\"fentry/schedule\")", spec.SectionName)
 	}
-	return nil
+	return l.attachByType(spec, attr)
 }
 
-// attachFunction finds the function of vmlinux that a tracing program looks at,
-// or, for a BTF tracepoint, the typedef that stands for it.
-func (l *loader) attachFunction(spec *ebpf.ProgramSpec, attr *progLoadAttr) error {
-	var target btf.Type
+// attachByType finds what a program attaches to in the types of the kernel: a function,
+// or what stands for a hook (btf_get_kernel_prefix_kind in tools/lib/bpf/libbpf.c).
+func (l *loader) attachByType(spec *ebpf.ProgramSpec, attr *progLoadAttr) error {
+	in, name, qualified := strings.Cut(spec.AttachTo, ":")
+	if !qualified {
+		in, name = "", spec.AttachTo
+	}
+	var at place
 	var err error
 	switch spec.AttachType {
-	case ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit, ebpf.AttachModifyReturn:
-		var f *btf.Func
-		err = l.kernel.TypeByName(spec.AttachTo, &f)
-		target = f
 	case ebpf.AttachTraceRawTp:
-		var t *btf.Typedef
-		err = l.kernel.TypeByName("btf_trace_"+spec.AttachTo, &t)
-		target = t
+		at, _, err = find[*btf.Typedef](l, in, "btf_trace_"+name)
+	case ebpf.AttachLSMMac, ebpf.AttachLSMCgroup:
+		at, _, err = find[*btf.Func](l, in, "bpf_lsm_"+name)
+	case ebpf.AttachTraceIter:
+		at, _, err = find[*btf.Func](l, in, "bpf_iter_"+name)
 	default:
-		return fmt.Errorf("it is a tracing program of type %v: only fentry, fexit, fmod_ret and tp_btf are attached", spec.AttachType)
+		at, _, err = find[*btf.Func](l, in, name)
 	}
 	if errors.Is(err, btf.ErrNotFound) {
 		return fmt.Errorf("it attaches to %q, which the kernel does not have", spec.AttachTo)
@@ -49,30 +53,9 @@ func (l *loader) attachFunction(spec *ebpf.ProgramSpec, attr *progLoadAttr) erro
 	if err != nil {
 		return err
 	}
-	id, err := l.kernel.TypeID(target)
-	if err != nil {
-		return err
+	attr.attachBTFID = uint32(at.id)
+	if at.module != nil {
+		attr.attachBTFObjFD = uint32(at.module.btf.FD())
 	}
-	attr.attachBTFID = uint32(id)
 	return nil
-}
-
-// AttachTracing attaches the collection's tracing programs. They stay attached
-// until the links are closed.
-func (c *Collection) AttachTracing() ([]link.Link, error) {
-	var links []link.Link
-	for _, name := range sortedKeys(c.Programs) {
-		if c.Programs[name].Type() != ebpf.Tracing {
-			continue
-		}
-		l, err := link.AttachTracing(link.TracingOptions{Program: c.Programs[name]})
-		if err != nil {
-			for _, l := range links {
-				l.Close()
-			}
-			return nil, fmt.Errorf("attaching program %s: %w", name, err)
-		}
-		links = append(links, l)
-	}
-	return links, nil
 }

@@ -53,6 +53,8 @@ var rows = []row{
 	}},
 	{object: "kconfig_types", check: checkKconfigTypes},
 	{object: "enum64", check: checkEnum64},
+	{object: "attached", only: "object", check: checkAttached},
+	{object: "attached", only: "libbpf", args: []string{"attach"}, check: checkAttached},
 	{object: "typedef_nameless", check: checkTypedefNameless},
 	{object: "statics", check: checkStaticsOfUnits},
 	{object: "maps_in_hashes", check: checkMapsInHashes(2), fixture: cases.MapsInHashesFixture{}.Snapshot},

@@ -27,15 +27,11 @@ func (p *performance) runObject(source Source) (Exit, error) {
 	}
 	defer coll.Close()
 
-	tracing, err := coll.AttachTracing()
+	programs, err := coll.AttachPrograms()
 	if err != nil {
 		return Exit{}, &AttachError{Reason: err.Error()}
 	}
-	defer func() {
-		for _, l := range tracing {
-			l.Close()
-		}
-	}()
+	defer bpfload.CloseLinks(programs)
 	if source.Hold {
 		if err := p.hold(); err != nil {
 			return Exit{}, err

@@ -1,7 +1,8 @@
-/* Loads and attaches a scheduler on libbpf: loader OBJECT [maps | CPUS | MAP=ENTRIES | MAP:BYTES]...
+/* Loads and attaches a scheduler on libbpf: loader OBJECT [maps | attach | CPUS | MAP=ENTRIES | MAP:BYTES]...
  * Before the load CPUS makes .data.recs that long and sets nr_cpus, and the next two give a map
  * that many entries, or values of that many bytes. With maps it makes another map for each of
- * the hashes of maps_in_hashes, without BTF. */
+ * the hashes of maps_in_hashes, without BTF. With attach it attaches programs to what their
+ * sections name. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>
@@ -44,16 +45,28 @@ static int change(struct bpf_object *object, const char *what) {
   return -1;
 }
 
+/* attach does for all programs what a skeleton does. */
+static int attach(struct bpf_object *object) {
+  struct bpf_program *program;
+  bpf_object__for_each_program(program, object) {
+    if (!bpf_program__autoload(program) || bpf_program__type(program) == BPF_PROG_TYPE_STRUCT_OPS) continue;
+    if (bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL) continue;
+    if (!bpf_program__attach(program)) return -1;
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
   struct bpf_object *object = argc > 1 ? bpf_object__open_file(argv[1], NULL) : NULL;
-  int maps = argc > 2 && !strcmp(argv[2], "maps");
+  int maps = argc > 2 && !strcmp(argv[2], "maps"), attached = argc > 2 && !strcmp(argv[2], "attach");
   struct bpf_map *map;
   if (!object) return fail("open");
-  for (int i = 2; i < argc && !maps; i++)
+  for (int i = 2; i < argc && !maps && !attached; i++)
     if (change(object, argv[i])) return fail(argv[i]);
   if (bpf_object__load(object)) return fail("load");
   if (maps && (put(object, "tasks_of", BPF_MAP_TYPE_HASH, "more_tasks", 512) || put(object, "totals_of", BPF_MAP_TYPE_ARRAY, "more_totals", 2)))
     return fail("maps");
+  if (attached && attach(object)) return fail("attach");
   bpf_object__for_each_map(map, object) {
     if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS && !bpf_map__attach_struct_ops(map)) return fail("attach");
   }
