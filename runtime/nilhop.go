@@ -2,17 +2,11 @@ package runtime
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
 	"reflect"
-	goruntime "runtime"
 	"slices"
-	"strings"
 
+	"github.com/ktgen/ktgen/runtime/internal/faultline"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -40,7 +34,7 @@ func Catch(snap Bound) {
 		return
 	}
 	b := snap.Binding()
-	at, isNil := nilDereference(r)
+	at, isNil := faultline.NilDereference(r)
 	if !isNil {
 		panic(r)
 	}
@@ -78,51 +72,16 @@ func (e *NilHop) Unwrap() error { return e.Err }
 // explainCleanup prints the explanation of a panic that ends the test binary.
 // The test's cleanup runs while the panicking frames are on the stack.
 func (b *Binding) explainCleanup() {
-	if at, ok := panicking(); ok {
+	if at, ok := faultline.Panicking(); ok {
 		if explanation := b.explain(at); explanation != nil {
 			explanation.print(b.tb)
 		}
 	}
 }
 
-// nilDereference tells whether what was recovered is a nil dereference, and
-// where it happened.
-func nilDereference(recovered any) (at line, ok bool) {
-	err, ok := recovered.(goruntime.Error)
-	if !ok || !strings.Contains(err.Error(), "nil pointer dereference") {
-		return line{}, false
-	}
-	return panicking()
-}
-
-// line is a line of source.
-type line struct {
-	file string
-	n    int
-}
-
-func (l line) String() string { return fmt.Sprintf("%s:%d: ", filepath.Base(l.file), l.n) }
-
-// panicking returns the line that the goroutine is panicking at because of a
-// bad memory access.
-func panicking() (at line, ok bool) {
-	var pcs [128]uintptr
-	frames := goruntime.CallersFrames(pcs[:goruntime.Callers(2, pcs[:])])
-	for fault := false; ; {
-		frame, more := frames.Next()
-		if fault {
-			return line{frame.File, frame.Line}, true
-		}
-		fault = frame.Function == "runtime.sigpanic"
-		if !more {
-			return line{}, false
-		}
-	}
-}
-
 // explanation is the pointer that was nil.
 type explanation struct {
-	at     line
+	at     faultline.Line
 	pick   *nilField
 	others int
 	sure   bool // the statement selects the pointer itself
@@ -146,8 +105,8 @@ func (e *explanation) print(tb TB) {
 
 // explain finds the nil pointer that the statement at a line dereferenced. It
 // returns nil if none can have been meant.
-func (b *Binding) explain(at line) *explanation {
-	chains, err := selections(at)
+func (b *Binding) explain(at faultline.Line) *explanation {
+	chains, err := at.Selections()
 	if err != nil {
 		return nil
 	}
@@ -163,74 +122,6 @@ func (b *Binding) explain(at line) *explanation {
 		}
 	}
 	return &explanation{at: at, pick: best, others: others, sure: best.score > 0}
-}
-
-// errNoStatement is the error for a line without a statement.
-var errNoStatement = errors.New("no statement there")
-
-// selections returns the fields that the innermost statement at a line
-// selects, one from another: a.B.C(1).D.E has B, C and D, E.
-func selections(at line) ([][]string, error) {
-	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, at.file, nil, parser.SkipObjectResolution)
-	if err != nil {
-		// Paths are cut short by -trimpath; tests run in their directory.
-		file, err = parser.ParseFile(fset, filepath.Base(at.file), nil, parser.SkipObjectResolution)
-	}
-	if err != nil {
-		return nil, err
-	}
-	statement := innermost(fset, file, at.n)
-	if statement == nil {
-		return nil, errNoStatement
-	}
-	var chains [][]string
-	ast.Inspect(statement, func(n ast.Node) bool {
-		if s, ok := n.(*ast.SelectorExpr); ok {
-			chains = append(chains, chain(s))
-		}
-		return true
-	})
-	return chains, nil
-}
-
-// chain returns the names that lead to and include a selection.
-func chain(s *ast.SelectorExpr) []string {
-	names := []string{s.Sel.Name}
-	for at := s.X; ; {
-		switch x := at.(type) {
-		case *ast.SelectorExpr:
-			names = append(names, x.Sel.Name)
-			at = x.X
-		case *ast.IndexExpr:
-			at = x.X
-		case *ast.ParenExpr:
-			at = x.X
-		case *ast.StarExpr:
-			at = x.X
-		default:
-			slices.Reverse(names)
-			return names
-		}
-	}
-}
-
-// innermost returns the smallest statement that covers a line. Blocks do not
-// count: they cover all of what is in them.
-func innermost(fset *token.FileSet, file *ast.File, n int) ast.Stmt {
-	var found ast.Stmt
-	ast.Inspect(file, func(node ast.Node) bool {
-		if node == nil || fset.Position(node.Pos()).Line > n || fset.Position(node.End()).Line < n {
-			return false
-		}
-		if s, ok := node.(ast.Stmt); ok {
-			if _, isBlock := s.(*ast.BlockStmt); !isBlock {
-				found = s
-			}
-		}
-		return true
-	})
-	return found
 }
 
 // nilField is a nil pointer in an object.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/addrset"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -87,7 +88,7 @@ func (l *links) reach() *reached {
 type reachWalk struct {
 	l     *links
 	of    [][]link
-	seen  []addrSet
+	seen  []addrset.Set
 	at    [][]uint64 // addresses that were found; those that were followed are captured
 	next  []int      // of at, to follow
 	total int
@@ -96,7 +97,7 @@ type reachWalk struct {
 
 func newReachWalk(l *links) *reachWalk {
 	n := len(l.b.types)
-	w := &reachWalk{l: l, of: make([][]link, n), seen: make([]addrSet, n), at: make([][]uint64, n), next: make([]int, n)}
+	w := &reachWalk{l: l, of: make([][]link, n), seen: make([]addrset.Set, n), at: make([][]uint64, n), next: make([]int, n)}
 	for t := range n {
 		w.of[t] = l.linksOf(t)
 	}
@@ -104,7 +105,7 @@ func newReachWalk(l *links) *reachWalk {
 }
 
 func (w *reachWalk) found(addr uint64, typ int) {
-	if w.total < maxReached && addr != 0 && w.seen[typ].add(addr) {
+	if w.total < maxReached && addr != 0 && w.seen[typ].Add(addr) {
 		w.at[typ] = append(w.at[typ], addr)
 		w.total++
 	}

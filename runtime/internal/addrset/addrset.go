@@ -1,18 +1,19 @@
-package runtime
+// Package addrset keeps sets of addresses.
+package addrset
 
 import "math/rand/v2"
 
-// addrSet is a set of addresses that are not 0. It is a table of them, of which at
+// Set is a set of addresses that are not 0. It is a table of them, of which at
 // most half is used. Where an address is looked for depends on a random number, so
 // that a guest cannot choose addresses that share a place.
-type addrSet struct {
+type Set struct {
 	slots  []uint64 // a power of two; 0 is free
 	n      int
 	factor uint64
 }
 
-// add adds an address, and tells whether it is new.
-func (s *addrSet) add(addr uint64) bool {
+// Add adds an address, and tells whether it is new.
+func (s *Set) Add(addr uint64) bool {
 	if 2*s.n >= len(s.slots) {
 		s.grow()
 	}
@@ -26,7 +27,7 @@ func (s *addrSet) add(addr uint64) bool {
 }
 
 // place returns where an address is, or is to be.
-func (s *addrSet) place(addr uint64) *uint64 {
+func (s *Set) place(addr uint64) *uint64 {
 	mask := uint64(len(s.slots) - 1)
 	hash := addr * s.factor
 	for i := (hash >> 32) & mask; ; i = (i + 1) & mask {
@@ -36,7 +37,7 @@ func (s *addrSet) place(addr uint64) *uint64 {
 	}
 }
 
-func (s *addrSet) grow() {
+func (s *Set) grow() {
 	old := s.slots
 	s.slots = make([]uint64, max(64, 2*len(old)))
 	s.factor = rand.Uint64() | 1
