@@ -109,3 +109,19 @@ func (p *shapes) number(s *ctype.Shape) (typ int, ok bool) {
 	typ, ok = p.numbers[s.Stripped()]
 	return typ, ok
 }
+
+// Casts lists the pointers of the layout that the program declares as
+// something else.
+func (l *Layout) Casts() ([]ktsnap.Cast, error) {
+	table, err := ctype.Parse(l.Shapes)
+	if err != nil {
+		return nil, fmt.Errorf("the generated code of package %s is damaged: %w", l.Package, err)
+	}
+	values := make(map[string]*ctype.Shape)
+	for _, m := range l.Maps {
+		if value, err := table.Optional(m.Value); err == nil && value != nil {
+			values[m.Name] = value
+		}
+	}
+	return ktsnap.CastsOf(table.All(), values), nil
+}

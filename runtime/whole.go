@@ -1,12 +1,12 @@
 package runtime
 
 import (
-	"cmp"
 	"reflect"
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/internal/parts"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -24,85 +24,15 @@ type whole struct {
 	key        objectKey
 	value      reflect.Value // pointer to the Go value
 	want, have *ctype.Shape
-	parts      []part // what was decoded of it before it was, ascending, apart from one another
-}
-
-// part is a run of Go memory.
-type part struct{ start, end uintptr }
-
-func partOf(v reflect.Value) part {
-	start := v.Addr().Pointer()
-	return part{start, start + v.Type().Size()}
-}
-
-func (p part) contains(q part) bool { return p.start <= q.start && q.end <= p.end }
-func (p part) overlaps(q part) bool { return p.start < q.end && q.start < p.end }
-
-// within tells the parts that are inside p, as a run of the list.
-func (w *whole) within(p part) (first, end int) {
-	first, _ = slices.BinarySearchFunc(w.parts, p.start, func(q part, start uintptr) int {
-		return cmp.Compare(q.start, start)
-	})
-	for end = first; end < len(w.parts) && p.contains(w.parts[end]); end++ {
-	}
-	return first, end
-}
-
-// has tells whether the part was decoded, by itself or with one that it is in.
-func (w *whole) has(p part) bool {
-	i, _ := slices.BinarySearchFunc(w.parts, p.start+1, func(q part, start uintptr) int {
-		return cmp.Compare(q.start, start)
-	})
-	return i > 0 && w.parts[i-1].contains(p)
-}
-
-// add notes a part, and returns those in it that were decoded before.
-func (w *whole) add(p part) (before []part) {
-	first, end := w.within(p)
-	before = slices.Clone(w.parts[first:end])
-	w.parts = slices.Replace(w.parts, first, end, p)
-	return before
-}
-
-// copyAround sets dst to src but for some parts.
-func copyAround(dst, src reflect.Value, but []part) {
-	all := partOf(dst)
-	switch {
-	case !slices.ContainsFunc(but, all.overlaps):
-		dst.Set(src)
-	case slices.ContainsFunc(but, func(p part) bool { return p.contains(all) }):
-	case dst.Kind() == reflect.Struct:
-		for i := range dst.NumField() {
-			copyAround(dst.Field(i), src.Field(i), overlapping(but, partOf(dst.Field(i))))
-		}
-	case dst.Kind() == reflect.Array:
-		for i := range dst.Len() {
-			copyAround(dst.Index(i), src.Index(i), overlapping(but, partOf(dst.Index(i))))
-		}
-	}
-}
-
-// overlapping are those of parts, which ascend, that have bytes of p.
-func overlapping(parts []part, p part) []part {
-	first, _ := slices.BinarySearchFunc(parts, p.start, func(q part, start uintptr) int {
-		if q.end <= start {
-			return -1
-		}
-		return 1
-	})
-	end := first
-	for end < len(parts) && parts[end].start < p.end {
-		end++
-	}
-	return parts[first:end]
+	parts      parts.List // what was decoded of it before it was
 }
 
 // slot is where an object is decoded to.
 type slot[V any] struct {
 	v      *V
-	whole  *whole // that v is a part of; nil if it is none
-	before []part // of v, that were decoded before: they stay as they are
-	done   bool   // v is decoded with what it is in
+	whole  *whole       // that v is a part of; nil if it is none
+	before []parts.Part // of v, that were decoded before: they stay as they are
+	done   bool         // v is decoded with what it is in
 }
 
 // slotFor returns where the object with a key is decoded to. The memo's lock is
@@ -115,7 +45,7 @@ func slotFor[V any](b *Binding, key objectKey, size int) slot[V] {
 	}
 	if key.source == 0 && b.layout.isEmbedded(key.typ) {
 		if w, field := b.wholes.at(b, key, size, reflect.TypeFor[V]()); w != nil {
-			return slot[V]{v: field.Addr().Interface().(*V), whole: w, done: b.memo[w.key] != nil || w.has(partOf(field))}
+			return slot[V]{v: field.Addr().Interface().(*V), whole: w, done: b.memo[w.key] != nil || w.parts.Has(parts.Of(field))}
 		}
 	}
 	return slot[V]{v: new(V)}
@@ -126,20 +56,20 @@ func (s *slot[V]) claim(o *object) *object {
 	o.value = s.v
 	if s.whole != nil && !s.done {
 		o.whole = s.whole
-		s.before = s.whole.add(partOf(reflect.ValueOf(s.v).Elem()))
+		s.before = s.whole.parts.Add(parts.Of(reflect.ValueOf(s.v).Elem()))
 	}
 	return o
 }
 
 // around returns a decoder that leaves parts of the value as they are.
-func around[V any](decode Decode[V], before []part) Decode[V] {
+func around[V any](decode Decode[V], before []parts.Part) Decode[V] {
 	if len(before) == 0 {
 		return decode
 	}
 	return func(v *V, b []byte, d *Decoder) {
 		decoded := new(V)
 		decode(decoded, b, d)
-		copyAround(reflect.ValueOf(v).Elem(), reflect.ValueOf(decoded).Elem(), before)
+		parts.CopyAround(reflect.ValueOf(v).Elem(), reflect.ValueOf(decoded).Elem(), before)
 	}
 }
 
@@ -155,7 +85,7 @@ func (b *Binding) restore(forgotten []*object) {
 	}
 	for _, o := range b.objects {
 		if lost[o.whole] {
-			o.whole.add(partOf(reflect.ValueOf(o.value).Elem()))
+			o.whole.parts.Add(parts.Of(reflect.ValueOf(o.value).Elem()))
 		}
 	}
 }

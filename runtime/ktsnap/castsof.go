@@ -1,38 +1,32 @@
-package runtime
+package ktsnap
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
-	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// Casts lists the pointers of the layout that the program declares as
-// something else.
-func (l *Layout) Casts() ([]ktsnap.Cast, error) {
-	table, err := ctype.Parse(l.Shapes)
-	if err != nil {
-		return nil, fmt.Errorf("the generated code of package %s is damaged: %w", l.Package, err)
-	}
-	var casts []ktsnap.Cast
-	for _, s := range table.All() {
+// CastsOf lists the pointers that are declared as something else, in types and in the
+// values of maps that are neither structs nor unions, by the name of the map.
+func CastsOf(types []*ctype.Shape, maps map[string]*ctype.Shape) []Cast {
+	var casts []Cast
+	for _, s := range types {
 		if container(s) != "" {
 			casts = appendCasts(casts, container(s), "", s, ctype.MaxNesting)
 		}
 	}
-	for _, m := range l.Maps {
-		if value, err := table.Optional(m.Value); err == nil && value != nil && value.Kind != ctype.KindStruct && value.Kind != ctype.KindUnion {
-			casts = appendCasts(casts, "map "+m.Name, "", value, ctype.MaxNesting)
+	for name, value := range maps {
+		if value.Kind != ctype.KindStruct && value.Kind != ctype.KindUnion {
+			casts = appendCasts(casts, "map "+name, "", value, ctype.MaxNesting)
 		}
 	}
 	slices.SortFunc(casts, compareCasts)
-	return slices.Compact(casts), nil
+	return slices.Compact(casts)
 }
 
-func compareCasts(a, b ktsnap.Cast) int {
+func compareCasts(a, b Cast) int {
 	return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Path, b.Path), cmp.Compare(a.To, b.To), cmp.Compare(a.Space, b.Space), cmp.Compare(a.Behind, b.Behind))
 }
 
@@ -51,7 +45,7 @@ func container(s *ctype.Shape) string {
 
 // appendCasts adds the casts at path and below it, as far as nothing with a
 // name of its own is in between.
-func appendCasts(casts []ktsnap.Cast, in, path string, s *ctype.Shape, depth int) []ktsnap.Cast {
+func appendCasts(casts []Cast, in, path string, s *ctype.Shape, depth int) []Cast {
 	u := s.Underlying()
 	if u == nil || depth == 0 {
 		return casts
@@ -60,9 +54,9 @@ func appendCasts(casts []ktsnap.Cast, in, path string, s *ctype.Shape, depth int
 	case ctype.KindPointer:
 		target := u.Elem.Stripped()
 		if payload, ok := target.Payload(); ok {
-			casts = append(casts, ktsnap.Cast{In: in, Path: path, To: ctype.Spell(payload.Type), Space: u.Space, Behind: payload.Offset})
+			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(payload.Type), Space: u.Space, Behind: payload.Offset})
 		} else if u.IsCast() {
-			casts = append(casts, ktsnap.Cast{In: in, Path: path, To: ctype.Spell(target), Space: u.Space})
+			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(target), Space: u.Space})
 		}
 	case ctype.KindArray:
 		return appendCasts(casts, in, path+"[]", u.Elem, depth-1)
