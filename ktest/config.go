@@ -105,7 +105,7 @@ func (c Config) checkScenarios() error {
 
 // Timeouts bound what takes time. Zero values stand for the defaults.
 type Timeouts struct {
-	Boot      time.Duration // from QEMU's start to the agent's answer; default 2 min
+	Boot      time.Duration // from QEMU's start to the agent's answer; default 2 min and 5 s for each CPU
 	Restore   time.Duration // the same for a guest that is restored; default 20 s
 	Scheduler time.Duration // from a scheduler's start until it is enabled; default 1 min
 	Capture   time.Duration // a snapshot; default 30 s

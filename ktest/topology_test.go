@@ -45,6 +45,22 @@ func TestGuestHasTheTopologyThatWasAskedFor(t *testing.T) {
 	}
 }
 
+func TestGuestOf64CPUsIsCaptured(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Memory: vmm.GiB, Topology: ktest.Topology{
+		Sockets: 2, Dies: 2, Cores: 8, Threads: 2, Nodes: make([]ktest.Node, 4), Offline: []int{1, 63},
+	}})
+	t.Logf("%v %+v", vm.Machine().Origin(), vm.Machine().Timing())
+	require.Len(t, vm.Kernel().Online, 62)
+	zoo := keepZoo(t, vm)
+	require.NoError(t, vm.Attach(bound(t, 5*time.Minute), fault("docile")))
+	snap := vm.Freeze("64")
+	t.Logf("%+v", snap.Timing)
+	require.Equal(t, 64, snap.Guest.CPUs)
+	for _, m := range zoo.Maps {
+		requireSameEntries(t, m, mapByID(t, snap, m.ID))
+	}
+}
+
 func TestScenariosKnowWhichCPUsAreOff(t *testing.T) {
 	pinned := func(cpu int) ktest.Config {
 		return ktest.Config{Topology: ktest.Topology{Cores: 3, Offline: []int{2}}, Scenarios: []scenario.Scenario{{Steps: []scenario.Step{{

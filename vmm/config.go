@@ -80,7 +80,7 @@ type Timeouts struct {
 	// 20 s, and 5 s while it is unknown whether KVM works.
 	FirstOutput time.Duration
 	// Boot is the time from the start of QEMU until Hooks.Ready returns.
-	// Default 2 min.
+	// Default 2 min and 5 s for each CPU: emulated ones take turns.
 	Boot time.Duration
 	// Restore is the time from the start of QEMU until Hooks.Restored
 	// returns. Default 20 s.
@@ -91,7 +91,6 @@ type Timeouts struct {
 func (c Config) withDefaults() (Config, error) {
 	c.Accel = cmp.Or(c.Accel, Accel(os.Getenv(EnvAccel)), AccelAuto)
 	c.Timeouts.FirstOutput = cmp.Or(c.Timeouts.FirstOutput, 20*time.Second)
-	c.Timeouts.Boot = cmp.Or(c.Timeouts.Boot, 2*time.Minute)
 	c.Timeouts.Restore = cmp.Or(c.Timeouts.Restore, 20*time.Second)
 	c.Ports = slices.Clone(c.Ports)
 	c.Args = slices.Clone(c.Args)
@@ -109,6 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c, err = c.Complete(); err != nil {
 		return c, err
 	}
+	c.Timeouts.Boot = cmp.Or(c.Timeouts.Boot, 2*time.Minute+time.Duration(c.CPUs)*5*time.Second)
 	return c, c.validate()
 }
 
