@@ -1,11 +1,14 @@
 package kernel
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ktgen/ktgen/vmm/cache"
@@ -83,4 +86,30 @@ func replaceConfig(packed, target string) error {
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
+}
+
+// Options returns the values of options of the configuration that the kernel was
+// built with, by name, such as "CONFIG_NR_CPUS". Those that are not set are not in it.
+// It is nil if the configuration is not known.
+func (k *Kernel) Options(names ...string) (map[string]string, error) {
+	if k.Config == "" {
+		return nil, nil
+	}
+	f, err := os.Open(k.Config)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of kernel %s: %w", k.Release, err)
+	}
+	defer f.Close()
+	values := make(map[string]string)
+	lines := bufio.NewScanner(io.LimitReader(f, maxConfig))
+	for lines.Scan() {
+		name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
+		if ok && slices.Contains(names, name) {
+			values[name] = strings.Trim(value, `"`)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading the configuration of kernel %s, %s: %w", k.Release, k.Config, err)
+	}
+	return values, nil
 }
