@@ -157,6 +157,13 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 	if err != nil {
 		return vmm.Config{}, nil, err
 	}
+	arranged, err := c.arranged()
+	if err == nil {
+		err = c.Topology.built(k, arranged)
+	}
+	if err != nil {
+		return vmm.Config{}, nil, err
+	}
 	boot := k.Fastest()
 	if c.KASLR {
 		if boot, err = k.Randomized(); err != nil {
@@ -176,9 +183,9 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 		Kernel:    boot.Path,
 		Initramfs: archive,
 		Args:      append([]string{guest.KernelArg}, c.KernelArgs...),
-		CPUs:      c.CPUs,
-		Memory:    c.Memory,
-		Topology:  c.Topology.hardware(),
+		CPUs:      arranged.CPUs,
+		Memory:    arranged.Memory,
+		Topology:  arranged.Topology,
 		Ports:     []string{guest.Port},
 		Timeouts:  vmm.Timeouts{Boot: c.Timeouts.Boot, Restore: c.Timeouts.Restore},
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
+	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
 // Topology says how the guest's CPUs are arranged, on which NUMA nodes they and the
@@ -67,6 +69,35 @@ func (c Config) arranged() (vmm.Config, error) {
 		seen[cpu] = true
 	}
 	return m, nil
+}
+
+// built says whether a kernel was built for a machine. Of one whose configuration is
+// not known nothing is said: what it makes of the machine is seen when it has booted.
+func (t Topology) built(k *kernel.Kernel, m vmm.Config) error {
+	if t.isZero() && m.CPUs <= vmm.DefaultCPUs {
+		return nil
+	}
+	const cpus, nodes, numa, hotplug = "CONFIG_NR_CPUS", "CONFIG_NODES_SHIFT", "CONFIG_NUMA", "CONFIG_HOTPLUG_CPU"
+	options, err := k.Options(cpus, nodes, numa, hotplug)
+	if err != nil || options == nil {
+		return err
+	}
+	lacks := func(format string, args ...any) error {
+		return badTopology("kernel %s (%s) %s, as its configuration %s says: boot another kernel, or ask for less", k.Release, k.Path, fmt.Sprintf(format, args...), k.Config)
+	}
+	if most, err := strconv.Atoi(options[cpus]); err == nil && m.CPUs > most {
+		return lacks("has up to %d CPUs (%s), and not %d", most, cpus, m.CPUs)
+	}
+	if len(m.Topology.Nodes) > 1 && options[numa] != "y" {
+		return lacks("has no NUMA nodes (%s)", numa)
+	}
+	if shift, err := strconv.Atoi(options[nodes]); err == nil && shift < 31 && len(m.Topology.Nodes) > 1<<shift {
+		return lacks("has up to %d NUMA nodes (%s), and not %d", 1<<shift, nodes, len(m.Topology.Nodes))
+	}
+	if len(t.Offline) > 0 && options[hotplug] != "y" {
+		return lacks("takes no CPUs offline (%s)", hotplug)
+	}
+	return nil
 }
 
 func badTopology(format string, args ...any) error {

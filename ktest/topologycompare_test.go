@@ -1,12 +1,15 @@
 package ktest
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
+	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
 // A kernel that shows something else than what was asked for is found out, whatever
@@ -51,4 +54,37 @@ func TestTopologiesThatDifferAreTold(t *testing.T) {
 		difference.Accel.Accel = vmm.KVM
 		require.Contains(t, difference.Error(), "try $KTGEN_ACCEL=tcg")
 	}
+}
+
+func TestKernelsThatWereNotBuiltForAMachine(t *testing.T) {
+	k := func(config string) *kernel.Kernel {
+		path := filepath.Join(t.TempDir(), "config")
+		require.NoError(t, os.WriteFile(path, []byte(config), 0o644))
+		return &kernel.Kernel{Release: "9.9", Path: "/bzImage", Config: path}
+	}
+	all := "CONFIG_NR_CPUS=4\nCONFIG_NUMA=y\nCONFIG_NODES_SHIFT=1\nCONFIG_HOTPLUG_CPU=y\n"
+	for _, row := range []struct {
+		config string
+		cfg    Config
+		want   string
+	}{
+		{all, Config{CPUs: 4}, ""},
+		{all, Config{CPUs: 5}, "kernel 9.9 (/bzImage) has up to 4 CPUs (CONFIG_NR_CPUS), and not 5, as its configuration "},
+		{all, Config{Topology: Topology{Sockets: 2, Nodes: make([]Node, 2), Offline: []int{1}}}, ""},
+		{all, Config{Topology: Topology{Sockets: 3, Nodes: make([]Node, 3)}}, "has up to 2 NUMA nodes (CONFIG_NODES_SHIFT), and not 3"},
+		{"# CONFIG_NUMA is not set\n", Config{Topology: Topology{Sockets: 2, Nodes: make([]Node, 2)}}, "has no NUMA nodes (CONFIG_NUMA)"},
+		{"# CONFIG_NUMA is not set\n", Config{Topology: Topology{Nodes: make([]Node, 1)}}, ""},
+		{"CONFIG_NR_CPUS=64\n", Config{Topology: Topology{Offline: []int{1}}}, "takes no CPUs offline (CONFIG_HOTPLUG_CPU)"},
+	} {
+		machine, err := row.cfg.arranged()
+		require.NoError(t, err)
+		err = row.cfg.Topology.built(k(row.config), machine)
+		if row.want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, row.want)
+		require.ErrorAs(t, err, new(*vmm.ConfigError))
+	}
+	require.NoError(t, Topology{Offline: []int{1}}.built(&kernel.Kernel{}, vmm.Config{}), "nothing is known of it")
 }
