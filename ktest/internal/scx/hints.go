@@ -27,7 +27,7 @@ var hints = []hint{
 
 // hintsFor returns what is to be said of a program's output.
 func hintsFor(output string) []string {
-	if why := cmp.Or(refusedMap(output), bpfload.UnsizedVariable(output)); why != "" {
+	if why := cmp.Or(refusedMap(output), bpfload.Unsized(output)); why != "" {
 		return []string{why}
 	}
 	var all []string
