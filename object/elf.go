@@ -167,6 +167,14 @@ func (f *file) contents(sec *elf.Section, limit uint64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// initial returns the contents of a section, nil if the file has none.
+func (f *file) initial(sec *elf.Section) ([]byte, error) {
+	if sec.Type != elf.SHT_PROGBITS {
+		return nil, nil
+	}
+	return f.contents(sec, sec.Size)
+}
+
 // source returns the name of the C file that the symbol table gives.
 func (f *file) source() string {
 	for _, sym := range f.symbols {

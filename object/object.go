@@ -57,6 +57,8 @@ type Map struct {
 	// Programs are the members of a struct_ops map that functions implement.
 	Programs map[string]*Function
 
+	Initial []byte // what a struct_ops map has in the file; functions are 0 there
+
 	Section string // ".maps", ".struct_ops.link", ...
 	Offset  uint32 // bytes into Section
 	Weak    bool
@@ -83,6 +85,7 @@ type Section struct {
 	Name string
 	Kind SectionKind
 	Size uint64 // bytes; not to be allocated: .bss claims what it likes
+	Data []byte // initial contents, as many as Size; nil where the file has none, which is all zero
 
 	// Type is the section's BTF, nil if it has none, as string literals
 	// (.rodata.str1.1).

@@ -43,6 +43,12 @@ func (o *Object) readSections(f *file) error {
 			return f.failAt(sec, -1, "its size of %d bytes is more than BTF can describe", sec.Size)
 		}
 		s := Section{Name: sec.Name, Kind: kind, Size: sec.Size, Type: o.datasec(sec.Name), index: i}
+		if s.Type != nil {
+			var err error
+			if s.Data, err = f.initial(sec); err != nil {
+				return err
+			}
+		}
 		o.layOut(f, &s)
 		o.Sections = append(o.Sections, s)
 	}

@@ -32,10 +32,17 @@ func (o *Object) readStructOps(f *file) error {
 		if err != nil {
 			return err
 		}
+		data, err := f.initial(sec)
+		if err != nil {
+			return err
+		}
 		for _, v := range s.Vars {
 			m, err := structOpsMap(sec.Name, v)
 			if err != nil {
 				return f.failAt(sec, int64(v.Offset), "struct_ops %s: %w", v.Name, err)
+			}
+			if end := uint64(v.Offset) + uint64(m.ValueSize); end <= uint64(len(data)) {
+				m.Initial = data[v.Offset:end:end]
 			}
 			o.Maps = append(o.Maps, *m)
 		}
