@@ -126,7 +126,7 @@ func (l *loader) prepare() error {
 		return err
 	}
 	for _, name := range sortedKeys(l.spec.Programs) {
-		if optional(l.spec.Programs[name]) {
+		if l.spec.optional(l.spec.Programs[name]) {
 			continue
 		}
 		p, err := l.prepareProgram(l.spec.Programs[name], &b)
@@ -176,12 +176,6 @@ func (l *loader) mapNames() []string {
 	names := sortedKeys(l.spec.Maps)
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(l.spec.order[a], l.spec.order[b]) })
 	return names
-}
-
-// optional reports whether a program is loaded only when it is asked for, as the
-// ? before its section's name says. A struct_ops map asks for its programs.
-func optional(p *ebpf.ProgramSpec) bool {
-	return strings.HasPrefix(p.SectionName, "?") && p.Type != ebpf.StructOps
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -1,7 +1,6 @@
 package bpfload
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -185,15 +184,9 @@ func (l *loader) setVariables(spec *ebpf.MapSpec) error {
 	if !ok {
 		return nil
 	}
-	data := bytes.Clone(old)
-	for _, v := range l.spec.Variables {
-		if v.SectionName != spec.Name || v.Value == nil {
-			continue
-		}
-		if uint64(v.Offset)+uint64(len(v.Value)) > uint64(len(data)) {
-			return fmt.Errorf("variable %s (%d bytes at %d) is not in the section's %d bytes", v.Name, len(v.Value), v.Offset, len(data))
-		}
-		copy(data[v.Offset:], v.Value)
+	data, err := l.spec.withVariables(spec.Name, old)
+	if err != nil {
+		return err
 	}
 	spec.Contents = []ebpf.MapKV{{Key: spec.Contents[0].Key, Value: data}}
 	return nil

@@ -41,6 +41,9 @@ type Spec struct {
 	order     map[string]int           // of maps, as libbpf makes them
 	sections  map[string]string        // maps of data sections, by what they are called while they are read
 	defs      []*btf.Datasec           // of the definitions of maps
+
+	members map[string]map[string]string // programs of struct_ops maps, by map and member
+	on      map[string]bool              // optional programs that are loaded
 }
 
 // Read reads an object.
@@ -77,6 +80,7 @@ func Read(contents []byte) (*Spec, error) {
 	for i, name := range mapsInOrder(obj) {
 		s.order[name] = i
 	}
+	s.listMembers(obj)
 	for _, name := range definingSections {
 		var defs *btf.Datasec
 		if spec.Types.TypeByName(name, &defs) == nil {

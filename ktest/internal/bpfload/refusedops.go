@@ -34,7 +34,7 @@ func (l *loader) refusedOps(def *mapDef, value []byte, err error) error {
 	own, _ := btf.As[*btf.Struct](def.spec.Value)
 	var all []string
 	for _, m := range own.Members {
-		if l.programFor(own.Name+":"+m.Name) != nil {
+		if l.spec.members[def.spec.Name][m.Name] != "" {
 			continue
 		}
 		if why := t.explain(value, m.Name); why != "" {

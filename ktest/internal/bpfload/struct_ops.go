@@ -109,24 +109,25 @@ func (l *loader) structOpsValue(def *mapDef) ([]byte, error) {
 
 	value := make([]byte, def.ops.value.Size)
 	for _, m := range own.Members {
-		if err := l.copyMember(value, data, own, m, def.ops); err != nil {
+		if err := l.copyMember(value, data, def, m); err != nil {
 			return nil, fmt.Errorf("member %s: %w", m.Name, err)
 		}
 	}
 	return value, nil
 }
 
-func (l *loader) copyMember(value, data []byte, own *btf.Struct, m btf.Member, ops *structOps) error {
+func (l *loader) copyMember(value, data []byte, def *mapDef, m btf.Member) error {
+	ops, name := def.ops, def.spec.Value.TypeName()
 	src, err := memberBytes(data, m)
 	if err != nil {
 		return err
 	}
-	prog := l.programFor(own.Name + ":" + m.Name)
+	prog := l.coll.Programs[l.spec.members[def.spec.Name][m.Name]]
 
 	i := slices.IndexFunc(ops.data.Members, func(k btf.Member) bool { return k.Name == m.Name })
 	if i < 0 {
 		if prog != nil || slices.ContainsFunc(src, func(b byte) bool { return b != 0 }) {
-			return absentMember(own.Name, m.Name)
+			return absentMember(name, m.Name)
 		}
 		return nil
 	}
@@ -142,16 +143,6 @@ func (l *loader) copyMember(value, data []byte, own *btf.Struct, m btf.Member, o
 		return nil
 	}
 	copy(dst, src)
-	return nil
-}
-
-// programFor finds the program that implements "struct:member".
-func (l *loader) programFor(target string) *ebpf.Program {
-	for name, spec := range l.spec.Programs {
-		if spec.Type == ebpf.StructOps && spec.AttachTo == target {
-			return l.coll.Programs[name]
-		}
-	}
 	return nil
 }
 
