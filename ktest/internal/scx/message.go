@@ -1,5 +1,7 @@
 package scx
 
+import "github.com/ktgen/ktgen/ktest/internal/bpfload"
+
 // This file is what the two sides say to one another.
 
 const (
@@ -17,6 +19,10 @@ type Source struct {
 	// names the struct_ops map to attach; empty if it is the only one.
 	Object string
 	Ops    string
+	// Config is how the object is loaded otherwise than its file says. It is long, and
+	// so goes before the object's bytes: as ConfigSize bytes of JSON.
+	Config     *bpfload.Config `json:"-"`
+	ConfigSize int             `json:",omitempty"`
 	// Hold has the object wait, once it is loaded, for methodGo.
 	Hold bool
 

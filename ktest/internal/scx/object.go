@@ -2,6 +2,7 @@ package scx
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,11 @@ func (p *performance) runObject(source Source) (Exit, error) {
 	if err != nil {
 		return Exit{}, fmt.Errorf("receive %s: %w", source.Object, err)
 	}
-	coll, err := p.load(source.Object, object)
+	config, object, err := source.unpack(object)
+	if err != nil {
+		return Exit{}, fmt.Errorf("receive the configuration of %s: %w", source.Object, err)
+	}
+	coll, err := p.load(source.Object, object, config)
 	if err != nil {
 		return Exit{}, err
 	}
@@ -62,7 +67,31 @@ func (p *performance) hold() error {
 	}
 }
 
-func (p *performance) load(name string, object []byte) (*bpfload.Collection, error) {
+// pack returns what goes to the guest: the configuration, and the object.
+func (s *Source) pack(object []byte) ([]byte, error) {
+	if s.Config.Empty() {
+		return object, nil
+	}
+	config, err := json.Marshal(s.Config)
+	if err != nil {
+		return nil, fmt.Errorf("encode the configuration of %s: %w", s.Object, err)
+	}
+	s.ConfigSize = len(config)
+	return append(config, object...), nil
+}
+
+// unpack is what pack has packed.
+func (s *Source) unpack(packed []byte) (config *bpfload.Config, object []byte, err error) {
+	if s.ConfigSize == 0 {
+		return nil, packed, nil
+	}
+	if s.ConfigSize < 0 || s.ConfigSize > len(packed) {
+		return nil, nil, fmt.Errorf("it has %d bytes of %d", len(packed), s.ConfigSize)
+	}
+	return config, packed[s.ConfigSize:], json.Unmarshal(packed[:s.ConfigSize], &config)
+}
+
+func (p *performance) load(name string, object []byte, config *bpfload.Config) (*bpfload.Collection, error) {
 	spec, err := bpfload.Read(object)
 	if err != nil {
 		return nil, &AttachError{Reason: fmt.Sprintf("read %s: %v; a scheduler with such an object can be started as its own binary", name, err)}
@@ -73,6 +102,9 @@ func (p *performance) load(name string, object []byte) (*bpfload.Collection, err
 	}
 	if err := setEnums(spec.CollectionSpec, kernel); err != nil {
 		return nil, &AttachError{Reason: fmt.Sprintf("load %s: %v", name, err)}
+	}
+	if err := spec.Configure(config); err != nil {
+		return nil, &AttachError{Reason: fmt.Sprintf("configure %s: %v", name, err)}
 	}
 	coll, err := bpfload.LoadFor(kernel, spec, name)
 	var rejected *bpfload.VerifierError

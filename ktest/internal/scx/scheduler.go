@@ -50,6 +50,10 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 	s := &Scheduler{client: client, output: &tail{w: output}, done: make(chan struct{}), gone: make(chan struct{})}
 	events := &events{enabled: make(chan enabled, 1), loaded: make(chan struct{}, 1), ended: func(e Exit) { s.finish(e, nil) }}
 	source.Hold = loaded != nil
+	object, err := source.pack(object)
+	if err != nil {
+		return nil, err
+	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() { // ends with the scheduler, or with the guest
 		defer cancel()
