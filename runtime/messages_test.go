@@ -84,6 +84,7 @@ var messages = []error{
 	&ktrt.Untracked{Type: "*mysched.TaskCtx"},
 	&ktsnap.NoLocation{},
 	&ktrt.AssignError{Path: "task_ctxs[12].nice", Err: errors.New("300 does not fit its 8 bits, which are signed")},
+	&ktsnap.InitialError{Path: "task_ctxs", Err: errors.New("it is given 3 entries, and has room for 2: make it larger, or give fewer")},
 	&ktrt.FixtureError{Path: "task_ctxs[7].comm", Err: errors.New(`"a name that is too long" has 23 bytes, and the array 16`)},
 	&ktrt.LayoutError{Object: "sched.bpf.o", Package: "mysched", Differences: []ctype.Difference{{Path: "struct task_ctx.weight", Want: "u32", Have: "no such member"}}},
 	&ctype.ShapeError{Line: 3, Err: errors.New("there is no type struct ctx")},

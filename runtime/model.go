@@ -8,6 +8,7 @@ type (
 	Owner    = ktsnap.Owner
 	Address  = ktsnap.Address
 	Error    = ktsnap.Error
+	Initial  = ktsnap.Initial
 )
 
 // The types of maps, as layouts have them.

@@ -42,8 +42,22 @@ func (v Value) IntegerLocation() (Location, error) {
 	}
 	switch u.Kind {
 	case ctype.KindInt, ctype.KindEnum, ctype.KindBool, ctype.KindChar, ctype.KindPointer:
-	default:
-		return Location{}, v.fail(op, v.mismatch("an integer", "", ""))
+		return v.Location()
+	}
+	return Location{}, v.fail(op, v.mismatch("an integer", "", ""))
+}
+
+// Location returns where a value lies. The error is a [*NoLocation] if the snapshot does
+// not say where it was.
+func (v Value) Location() (Location, error) {
+	const op = "Location"
+	switch {
+	case v.err != nil:
+		return Location{}, v.err
+	case v.shape == nil:
+		return Location{}, v.fail(op, v.noShape())
+	case v.addr == 0:
+		return Location{}, v.fail(op, &NoLocation{})
 	}
 	at := v.root.m.r.memory().Location(v.addr)
 	at.Path, at.Size, at.Shape = v.Path(), len(v.data), v.shape
