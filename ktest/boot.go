@@ -99,7 +99,7 @@ func Start(ctx context.Context, cfg Config) (*VM, error) {
 // start is Start, but for a guest that was booted in vain: it comes with the
 // error, as it can tell more of the reason.
 func start(ctx context.Context, cfg Config) (*VM, error) {
-	if err := cfg.Scheduler.check(); err != nil {
+	if err := cfg.Scheduler.check(cfg.CPUs); err != nil {
 		return nil, fmt.Errorf("start scheduler %s: %w", cfg.Scheduler.path, err)
 	}
 	if err := cfg.checkScenarios(); err != nil {

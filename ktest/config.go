@@ -128,11 +128,14 @@ type Scheduler struct {
 	args   []string
 	env    []string
 	loaded func(context.Context, *VM) error
+
+	changes []ktsnap.Initial // of what the object starts with
 }
 
 // Object is a scheduler that is started from a BPF object: it is loaded and its
-// struct_ops map is attached. Objects that need more than that, such as maps
-// that are filled before, are started by their own program; see [Binary].
+// struct_ops map is attached. What it starts with is what the file says, or what
+// [Scheduler.Configure] makes of that. Objects that need more are started by their own
+// program; see [Binary].
 func Object(path string) Scheduler { return Scheduler{path: path} }
 
 // Binary is a scheduler that is started by its own program, with arguments.
@@ -150,7 +153,7 @@ func (s Scheduler) Check() error {
 	if s.path == "" {
 		return errors.New("it names no file: use ktest.Object or ktest.Binary")
 	}
-	if err := s.check(); err != nil || !s.binary {
+	if err := s.check(0); err != nil || !s.binary {
 		return err
 	}
 	_, err := os.Stat(s.path)

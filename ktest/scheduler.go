@@ -99,27 +99,47 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	return nil
 }
 
-// check says what is wrong with a scheduler's file as far as that can be told
-// without a guest.
-func (s Scheduler) check() error {
+// check says what is wrong with a scheduler's file, and with what it is to start with,
+// as far as that can be told without a guest. That is to have as many CPUs.
+func (s Scheduler) check(cpus int) error {
 	if s.binary && s.loaded != nil {
 		return errors.New("Scheduler.Loaded is for schedulers that are started from an object (ktest.Object): a program of its own does not tell when it has loaded")
+	}
+	if s.binary && len(s.changes) > 0 {
+		return errors.New("Scheduler.Configure, Set, Resize and Load are for schedulers that are started from an object (ktest.Object): a program of its own configures its object itself, give it arguments")
 	}
 	if s.binary || s.path == "" {
 		return nil
 	}
-	_, err := object.Open(s.path)
+	obj, err := object.Open(s.path)
+	if err != nil {
+		return err
+	}
+	_, err = s.config(obj, cpus)
 	return err
+}
+
+// source reads an object, and what it is to start with.
+func (s Scheduler) source(cpus int) (scx.Source, []byte, error) {
+	obj, err := object.Open(s.path)
+	if err != nil {
+		return scx.Source{}, nil, err
+	}
+	config, err := s.config(obj, cpus)
+	if err != nil {
+		return scx.Source{}, nil, err
+	}
+	contents, err := os.ReadFile(s.path)
+	return scx.Source{Object: s.path, Ops: s.ops, Config: config}, contents, err
 }
 
 // prepare reads an object, or puts a program into the guest that is not there.
 func (vm *VM) prepare(ctx context.Context, s Scheduler) (scx.Source, []byte, error) {
+	if err := s.check(vm.cfg.CPUs); err != nil {
+		return scx.Source{}, nil, err
+	}
 	if !s.binary {
-		if err := s.check(); err != nil {
-			return scx.Source{}, nil, err
-		}
-		contents, err := os.ReadFile(s.path)
-		return scx.Source{Object: s.path, Ops: s.ops}, contents, err
+		return s.source(vm.cfg.CPUs)
 	}
 	source := scx.Source{Args: append([]string{s.programPath()}, s.args...), Env: s.env}
 	if vm.cfg.Scheduler.binary && vm.cfg.Scheduler.path == s.path {

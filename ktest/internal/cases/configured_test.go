@@ -1,0 +1,89 @@
+package cases_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime"
+)
+
+const configured = "testdata/configured.bpf.o"
+
+// runConfigured runs a scheduler until its tasks have run, and returns what it has.
+func runConfigured(t *testing.T, s ktest.Scheduler) *runtime.Snapshot {
+	t.Helper()
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: s})
+	workers, err := vm.Work(t.Context(), ktest.Sleep, 3)
+	require.NoError(t, err)
+	defer workers.Stop()
+	return vm.Freeze("running")
+}
+
+// requireVars compares variables with what they are to be.
+func requireVars(t *testing.T, snap *runtime.Snapshot, want map[string]uint64) {
+	t.Helper()
+	for path, n := range want {
+		v, err := snap.Var(path).Uint64()
+		require.NoError(t, err, path)
+		require.Equal(t, n, v, path)
+	}
+}
+
+// What is set by name is there when the verifier looks, and when the first task runs.
+func TestObjectsStartWithWhatIsSetByName(t *testing.T) {
+	snap := runConfigured(t, ktest.Object(configured).
+		Set("broken", false).Set("mode", "VTIME").Set("nice", -2).
+		Set("limits.most", 100).Set("limits.strict", 1).
+		Set("table[999]", 1<<40).Set("label", "xyz").Set("start", 1000).
+		Resize("loads", 2).Set("nr_cpus", 2).
+		Set("shares[1]", map[string]any{"weight": 300, "llc": 7}).
+		Set("squares[7]", 49).Set("squares[8]", 64).Set("squares[9]", 81).Resize("squares", 3).
+		Set("of_cpus[cpu=1][0].runs", 5).Set("queue[0]", 77).
+		Set("cf_ops.timeout_ms", 7000).Set("cf_ops.enqueue", "spare").
+		Load(false, "on_switch"))
+	requireVars(t, snap, map[string]uint64{
+		"seen_mode": 7, "first": 1 + 100 + 1, "seen_table": 1 << 40, "seen_label": 'y',
+		"seen_weight": 300, "seen_llc": 7, "seen_squares": 49, "seen_queued": 77, "switches": 0,
+	})
+	spared, err := snap.Var("enqueued").Uint64()
+	require.NoError(t, err)
+	require.Positive(t, spared)
+	loads := snap.Var("loads")
+	require.Equal(t, 2, loads.Len())
+	requireUint(t, 7000, snap.Map("cf_ops").At(0).Get("data.timeout_ms"))
+}
+
+// What cannot be is said before there is a guest, with what there is instead.
+func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
+	object := ktest.Object(configured)
+	for want, s := range map[string]ktest.Scheduler{
+		`did you mean "nr_cpus"?`:                                                      object.Set("nr_cpu", 4),
+		`300 does not fit its 8 bits, which are signed`:                                object.Set("nice", 300),
+		`4096 does not fit its 12 bits, which are unsigned`:                            object.Set("limits.most", 4096),
+		`2 is neither true nor false`:                                                  object.Set("broken", 2),
+		`"a text that is too long" has 23 bytes, and the array 16`:                     object.Set("label", "a text that is too long"),
+		`enum mode has no enumerator "VTIMES" (did you mean "VTIME"?)`:                 object.Set("mode", "VTIMES"),
+		`1001 elements do not fit the 1000 of u64[1000]`:                               object.Set("table", make([]uint64, 1001)),
+		`a Go string is no value of a u64`:                                             object.Set("start", "now"),
+		`struct limits has no member "mot" (did you mean "most"?)`:                     object.Set("limits", map[string]any{"mot": 1}),
+		`squares: it is given 3 entries, and has room for 2`:                           object.Set("squares[1]", 1).Set("squares[2]", 1).Set("squares[3]", 1),
+		`shares: it is given 3 entries, and has room for 2`:                            object.Set("shares[2].weight", 1),
+		`squares: a map has room for 1 to 4294967295 entries, not for 0`:               object.Resize("squares", 0),
+		`loads: it has 1 element in the file, and cannot be made shorter than that: 0`: object.Resize("loads", 0),
+		`.bss: it cannot be made longer`:                                               object.Resize(".bss", 10),
+		`no map "square" in the snapshot (did you mean "squares"?)`:                    object.Resize("square", 10),
+		`the object has no such program (did you mean "on_switch"?)`:                   object.Load(false, "on_swich"),
+		`the object has no such program (did you mean "spare"?)`:                       object.Set("cf_ops.enqueue", "sparse"),
+		`no member "enqueu" (did you mean "enqueue"?)`:                                 object.Set("cf_ops.enqueu", "spare"),
+		`cf_ops.running: program enq is switched off`:                                  object.Set("cf_ops.running", "enq").Load(false, "enq"),
+		`a program of its own configures its object itself`:                            ktest.Binary("/bin/true").Set("nr_cpus", 4),
+	} {
+		err := s.Check()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
