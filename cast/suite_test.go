@@ -1,0 +1,146 @@
+package cast_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/cast"
+)
+
+// suiteVariants are the compilers, levels and instruction sets that the suite's
+// programs are compiled by and for: testdata/suite/compile.
+var suiteVariants = []string{"19.O1.v4", "19.O2.v3", "22.O1.v3", "22.O2.v4"}
+
+// suitePrograms returns the programs of the suite. Those of two units are linked,
+// and judged as one.
+func suitePrograms(t *testing.T) map[string][]string {
+	sources := make(map[string][]string)
+	for _, source := range programs(t, "testdata/suite/*.bpf.c") {
+		name := programName(source)
+		if lib, _, isUnit := strings.Cut(name, "_"); lib == "lib" && isUnit {
+			sources["lib_linked"] = append(sources["lib_linked"], source)
+			continue
+		}
+		sources[name] = []string{source}
+	}
+	sources["lib_linked"] = append(sources["lib_linked"], "testdata/suite/lib_store.h")
+	return sources
+}
+
+// A truth comment says what an integer, or an untyped pointer, really holds: a
+// pointer to one type in a space, a number, different things, or any of these.
+// Places that are declared as pointers need none, and others hold none.
+var truthComment = regexp.MustCompile(`truth: ((?:map )?\S+) (?:-> (.+?) \((.+?)\)|(number|different|any))`)
+
+type truth struct{ target, space, verdict string }
+
+func truths(t *testing.T, sources []string) map[string]truth {
+	all := make(map[string]truth)
+	for _, source := range sources {
+		b, err := os.ReadFile(source)
+		require.NoError(t, err)
+		for _, m := range truthComment.FindAllStringSubmatch(string(b), -1) {
+			all[m[1]] = truth{m[2], m[3], m[4]}
+		}
+	}
+	return all
+}
+
+// score is how findings agree with the truth.
+type score struct {
+	recovered, missed int
+	wrong             map[string]int // by class
+	notes             []string
+}
+
+func (s *score) recall() float64 { return float64(s.recovered) / float64(s.recovered+s.missed) }
+
+func (s *score) miss(e cast.Erased) {
+	s.missed++
+	s.notes = append(s.notes, fmt.Sprintf("missed %s, %s: %s", placeOf(e), e.Was, e.Why))
+}
+
+func (s *score) mistake(e cast.Erased, want string) {
+	s.wrong[e.Class]++
+	s.notes = append(s.notes, fmt.Sprintf("wrong %s: %s (%s), is %s: %s", placeOf(e), e.Found, e.Class, want, e.Proof))
+}
+
+func (s *score) add(o *score) {
+	s.recovered += o.recovered
+	s.missed += o.missed
+	for class, n := range o.wrong {
+		s.wrong[class] += n
+	}
+}
+
+// placeOf is a place as truth comments spell it.
+func placeOf(e cast.Erased) string {
+	if strings.HasPrefix(e.Container, "map ") {
+		return e.Container
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(e.Container, "struct "), "section ") + "." + e.Path
+}
+
+// judge holds a ruling against the truth.
+func judge(r *cast.Ruling, truths map[string]truth) *score {
+	s := &score{recovered: len(r.Recovered), wrong: make(map[string]int)}
+	for _, e := range r.Missed {
+		s.miss(e)
+	}
+	for _, e := range r.Wrong {
+		s.missed++
+		s.mistake(e, e.Was)
+	}
+	open := maps.Clone(truths)
+	for _, e := range r.Spurious {
+		place := placeOf(e)
+		truth := open[place]
+		delete(open, place)
+		switch {
+		case truth.target == e.Found:
+			s.recovered++
+		case truth.verdict != "any":
+			s.mistake(e, truth.target+truth.verdict)
+			if truth.target != "" {
+				s.missed++
+			}
+		}
+	}
+	for _, place := range slices.Sorted(maps.Keys(open)) {
+		if truth := open[place]; truth.target != "" {
+			s.miss(cast.Erased{Container: place, Was: truth.target})
+		}
+	}
+	return s
+}
+
+// TestPointersOfArenaSchedulersComeBack measures the analysis on programs with
+// trees, lists, stacks, allocators and locks in an arena: what it finds of their
+// pointers, and that it finds nothing else.
+func TestPointersOfArenaSchedulersComeBack(t *testing.T) {
+	for _, variant := range suiteVariants {
+		t.Run(variant, func(t *testing.T) {
+			total := score{wrong: make(map[string]int)}
+			suite := suitePrograms(t)
+			for _, name := range slices.Sorted(maps.Keys(suite)) {
+				path := filepath.Join("testdata/suite/objects", name+"."+variant+".o")
+				s := judge(rule(t, path, cast.Options{}), truths(t, suite[name]))
+				total.add(s)
+				for _, note := range s.notes {
+					t.Logf("%s: %s", name, note)
+				}
+			}
+			t.Logf("recall %.3f (%d of %d), wrong by class: %v", total.recall(), total.recovered, total.recovered+total.missed, total.wrong)
+			require.Greater(t, total.recall(), 0.70)
+			require.LessOrEqual(t, total.wrong["proven"], 4)
+		})
+	}
+}
