@@ -8,11 +8,45 @@ package cast
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
 )
 
 var memberName = regexp.MustCompile(`(?:->|\.)\s*([A-Za-z_]\w*)`)
+
+var (
+	identifier = regexp.MustCompile(`^[A-Za-z_]\w*`)
+	lastMember = regexp.MustCompile(`(?:->|\.)\s*([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$`)
+	assignment = regexp.MustCompile(`^(?:=(?:[^=]|$)|(<<|>>|[-+*/%&|^])=|\+\+|--)`)
+)
+
+// accessedMember returns the member that a load or store accesses by its line of C,
+// if the line's column says which: that of a name, or behind what is assigned to.
+func accessedMember(code *object.Code, at int) string {
+	line := code.Line(at)
+	if line == nil || line.Column < 1 || line.Column > len(line.Text) {
+		return ""
+	}
+	before, from := line.Text[:line.Column-1], line.Text[line.Column-1:]
+	class := code.Insns[at].Op & classMask
+	if name := identifier.FindString(from); name != "" {
+		if before = strings.TrimRight(before, " \t"); class != classLdx || !strings.HasSuffix(before, "->") && !strings.HasSuffix(before, ".") {
+			return ""
+		}
+		return name
+	}
+	operator := assignment.FindString(from)
+	if operator == "" || class == classLdx && operator[0] == '=' {
+		return ""
+	}
+	if m := lastMember.FindStringSubmatch(before); m != nil {
+		return m[1]
+	}
+	return ""
+}
 
 // membersNamed returns the names of members in the line of C that an
 // instruction comes from.
@@ -20,6 +54,9 @@ func (e *engine) membersNamed(at instruction) []string {
 	line := at.code.Line(at.at)
 	if line == nil {
 		return nil
+	}
+	if name := accessedMember(at.code, at.at); name != "" {
+		return []string{name}
 	}
 	names, ok := e.names[line.Text]
 	if !ok {
