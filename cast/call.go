@@ -87,7 +87,7 @@ func (w *walk) subprogram(key string) {
 		w.finishCall(opaque(), true)
 		return
 	}
-	w.checkArguments(prototype(f))
+	w.checkArguments(w.signature(f))
 	if w.without(Interprocedural) {
 		w.finishCall(w.declaredResult(f), true)
 		return
@@ -147,7 +147,7 @@ func isScalar(t btf.Type) bool {
 // of its callers.
 func (w *walk) enter(f *function) (entry *state, inner bool) {
 	args := opaqueArguments()
-	proto := prototype(f)
+	proto := w.signature(f)
 	for i := range args {
 		if proto != nil && i >= len(proto.Params) {
 			break // not an argument: left over from before

@@ -55,6 +55,9 @@ type engine struct {
 	roots     []*function
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
 
+	addressed map[*function]bool // their addresses are taken
+	kept      map[*function]bool // whether registers hold what the prototype says
+
 	foreign map[btf.Type]bool  // types of the kernel's objects
 	headers map[btf.Type]int64 // that are only declared: where they end
 
@@ -100,6 +103,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		loads:     make(map[slot]map[instruction]bool),
 		callbacks: make(map[*function]*state),
 		gaps:      make(map[string]bool),
+		kept:      make(map[*function]bool),
 	}
 	if opts.Listing {
 		e.notes = make(map[instruction]*note)
@@ -113,6 +117,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 			e.addFunction(fn, c)
 		}
 	}
+	e.addressed = e.addressTaken()
 	e.typeStructOps()
 	e.typeTracing()
 	e.foreign = e.foreignTypes()
@@ -337,7 +342,7 @@ func prototype(f *function) *btf.FuncProto {
 
 // parameter is what a function's prototype says of parameter i, counted from 0.
 func (e *engine) parameter(f *function, i int) value {
-	proto := prototype(f)
+	proto := e.signature(f)
 	if proto == nil || i >= len(proto.Params) {
 		return opaque()
 	}

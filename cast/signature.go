@@ -1,0 +1,363 @@
+package cast
+
+// This file tells which prototypes hold for the code. BTF has those of the source.
+// A compiler changes functions that only it can see calls of: it leaves out
+// arguments that are not needed, or the same everywhere, and passes what a pointer
+// leads to in place of the pointer. Registers hold something else then.
+
+import (
+	"regexp"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+const maxParams = 5 // that are passed in registers
+
+// signature returns what a function's registers hold by its prototype, nil if that
+// is not known: it has none, or its code belies it.
+func (e *engine) signature(f *function) *btf.FuncProto {
+	proto := prototype(f)
+	if proto == nil || !f.Static || e.addressed[f] {
+		return proto
+	}
+	kept, known := e.kept[f]
+	if !known {
+		kept = e.keepsParameters(f, proto)
+		e.kept[f] = kept
+	}
+	if !kept {
+		return nil
+	}
+	return proto
+}
+
+// addressTaken returns the functions whose addresses the program takes: they are
+// called by others, so that their parameters stay.
+func (e *engine) addressTaken() map[*function]bool {
+	taken := make(map[*function]bool)
+	for _, f := range e.functions {
+		for at := f.start; at < f.end; at += f.width(at) {
+			if f.code.Insns[at].Op != opWide {
+				continue
+			}
+			if callee := e.functions[f.names(at)]; callee != nil {
+				taken[callee] = true
+			}
+		}
+	}
+	return taken
+}
+
+// keepsParameters tells whether the code of a function reads as many registers as
+// it has parameters, and accesses what their types have.
+func (e *engine) keepsParameters(f *function, proto *btf.FuncProto) bool {
+	n := min(len(proto.Params), maxParams)
+	reads, passes := e.entryRegisters(f)
+	if reads>>(n+1) != 0 {
+		return false
+	}
+	for i := range n {
+		if (reads|passes)&(1<<(i+1)) == 0 {
+			return false
+		}
+	}
+	uses := f.parameterUses(n)
+	for i := range n {
+		if !e.agrees(f, proto.Params[i], &uses[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// agrees tells whether the code does with a parameter what its type allows, and
+// what lines of C say it does: "list->head" needs an access through the register.
+func (e *engine) agrees(f *function, p btf.FuncParam, use *parameterUse) bool {
+	target, _, ok := e.layouts.pointee(p.Type)
+	if !ok {
+		return true
+	}
+	if use.computed {
+		return target == nil || isScalar(target)
+	}
+	if target == nil || isScalar(target) {
+		return true
+	}
+	for _, a := range use.accesses {
+		if _, fits := e.layouts.at(target, a.off, a.size); !fits && !e.spans(target, a.access) {
+			return false
+		}
+		if name := accessedMember(f.code, a.at.at); name != "" && !hasMemberAt(target, name, a.off, maxNesting) {
+			return false
+		}
+	}
+	return use.passed || len(use.accesses) > 0 || !f.mentions(p.Name)
+}
+
+// mentions tells whether a line of a function accesses what a parameter of this
+// name points to.
+func (f *function) mentions(name string) bool {
+	access, err := regexp.Compile(`\b` + regexp.QuoteMeta(name) + `\s*->`)
+	if err != nil || name == "" {
+		return false
+	}
+	for at := f.start; at < f.end; at += f.width(at) {
+		if l := f.code.Line(at); l != nil && access.MatchString(l.Text) {
+			return true
+		}
+	}
+	return false
+}
+
+// entryRegisters returns which of r1 to r5 a function reads before it sets them,
+// as a set of bits, and which ones it may pass on to a callee of which that is not
+// known.
+func (e *engine) entryRegisters(f *function) (reads, passes uint16) {
+	live := make([]uint16, len(f.blocks))
+	may := make([]uint16, len(f.blocks))
+	for changed := true; changed; {
+		changed = false
+		for i := len(f.blocks) - 1; i >= 0; i-- {
+			var l, m uint16
+			for _, next := range f.blocks[i].next {
+				l, m = l|live[next], m|may[next]
+			}
+			l, m = e.liveBefore(f, &f.blocks[i], l, m)
+			changed = changed || l != live[i] || m != may[i]
+			live[i], may[i] = l, m
+		}
+	}
+	if len(f.blocks) == 0 {
+		return 0, 0
+	}
+	return live[0] & 0x3e, may[0] & 0x3e
+}
+
+// liveBefore takes the registers that are read after a block back to its start.
+func (e *engine) liveBefore(f *function, b *block, live, may uint16) (uint16, uint16) {
+	var at []int
+	for i := b.first; i < b.end; i += f.width(i) {
+		at = append(at, i)
+	}
+	for n := len(at) - 1; n >= 0; n-- {
+		sets, reads, passes := e.registersOf(f, at[n])
+		live, may = live&^sets|reads, may&^sets|passes
+	}
+	return live, may
+}
+
+// registersOf returns the registers that an instruction sets, reads, and may pass
+// to a callee.
+func (e *engine) registersOf(f *function, at int) (sets, reads, passes uint16) {
+	const arguments = 0x3e
+	insn := f.code.Insns[at]
+	if insn.Dst >= numRegs || insn.Src >= numRegs && insn.Op != opCall {
+		return 0, 0, 0
+	}
+	dst, src := uint16(1)<<insn.Dst, uint16(1)<<(insn.Src&0xf)
+	switch insn.Op & classMask {
+	case classLd:
+		return dst, 0, 0
+	case classLdx:
+		return dst, src, 0
+	case classSt:
+		return 0, dst, 0
+	case classStx:
+		return 0, dst | src, 0
+	case classAlu, classAlu8:
+		if insn.Op&sourceX == 0 {
+			src = 0
+		}
+		if insn.Op&opMask == opMov {
+			return dst, src, 0
+		}
+		return dst, dst | src, 0
+	}
+	switch {
+	case insn.Op == opCall || insn.Op == opCallX:
+		known, n := e.arity(f, at)
+		taken := uint16(1)<<(n+1) - 2
+		if known {
+			return arguments | 1, taken, 0
+		}
+		return arguments | 1, 0, arguments
+	case insn.Op == opExit || insn.Op == opGoto || insn.Op == opGotoL:
+		return 0, 0, 0
+	case insn.Op&sourceX == 0:
+		src = 0
+	}
+	return 0, dst | src, 0
+}
+
+// arity returns how many arguments a call passes, if that is known: of subprograms
+// that the compiler may have changed it is not.
+func (e *engine) arity(f *function, at int) (known bool, n int) {
+	if callee := e.functions[f.names(at)]; callee != nil {
+		proto := prototype(callee)
+		return proto != nil && !callee.Static, paramCount(proto)
+	}
+	if ref, ok := f.code.Refs[at]; ok && ref.Kind == object.RefExtern && ref.Extern != nil {
+		if fn, ok := ref.Extern.Type.(*btf.Func); ok {
+			proto, _ := fn.Type.(*btf.FuncProto)
+			return proto != nil, paramCount(proto)
+		}
+	}
+	return false, 0
+}
+
+func paramCount(proto *btf.FuncProto) int {
+	if proto == nil {
+		return 0
+	}
+	return min(len(proto.Params), maxParams)
+}
+
+// parameterUse is what a function does with a parameter itself.
+type parameterUse struct {
+	accesses []trace
+	passed   bool // on, to another function, or into memory
+	computed bool // with, as with no pointer
+}
+
+// holding says which parameter each register holds, counted from 1, how far it was
+// moved, and which parameter each stack slot has.
+type holding struct {
+	regs  [numRegs]heldParameter
+	stack map[int16]heldParameter
+}
+
+type heldParameter struct {
+	param int
+	moved offset
+}
+
+// parameterUses follows the parameters through copies of their registers.
+func (f *function) parameterUses(n int) []parameterUse {
+	uses := make([]parameterUse, n)
+	if len(f.blocks) == 0 {
+		return uses
+	}
+	in := make([]*holding, len(f.blocks))
+	in[0] = &holding{}
+	for i := range n {
+		in[0].regs[i+1].param = i + 1
+	}
+	pending := []int{0}
+	for len(pending) > 0 {
+		i := pending[0]
+		pending = pending[1:]
+		out := in[i].clone()
+		f.followParameters(&f.blocks[i], out, nil)
+		for _, next := range f.blocks[i].next {
+			if in[next] == nil {
+				in[next] = out.clone()
+			} else if !in[next].meet(out) {
+				continue
+			}
+			pending = append(pending, next)
+		}
+	}
+	for i := range f.blocks {
+		if in[i] != nil {
+			f.followParameters(&f.blocks[i], in[i], uses)
+		}
+	}
+	return uses
+}
+
+func (h *holding) clone() *holding {
+	c := &holding{regs: h.regs, stack: make(map[int16]heldParameter, len(h.stack))}
+	for off, p := range h.stack {
+		c.stack[off] = p
+	}
+	return c
+}
+
+// meet keeps what both hold, and tells whether that changed h.
+func (h *holding) meet(o *holding) (changed bool) {
+	for i := range h.regs {
+		if h.regs[i].param != 0 && h.regs[i] != o.regs[i] {
+			h.regs[i], changed = heldParameter{}, true
+		}
+	}
+	for off, p := range h.stack {
+		if o.stack[off] != p {
+			delete(h.stack, off)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// followParameters takes a block's instructions, and notes what they do.
+func (f *function) followParameters(b *block, h *holding, uses []parameterUse) {
+	for at := b.first; at < b.end; at += f.width(at) {
+		insn := f.code.Insns[at]
+		if insn.Dst >= numRegs || insn.Src >= numRegs {
+			continue
+		}
+		if uses != nil {
+			f.noteUse(at, h, uses)
+		}
+		h.step(insn)
+	}
+}
+
+// noteUse notes what an instruction does with parameters.
+func (f *function) noteUse(at int, h *holding, uses []parameterUse) {
+	insn := f.code.Insns[at]
+	of := func(reg uint8) *parameterUse {
+		if p := h.regs[reg].param; p > 0 {
+			return &uses[p-1]
+		}
+		return new(parameterUse)
+	}
+	access := func(reg uint8) {
+		off := h.regs[reg].moved.add(constant(int64(insn.Off)))
+		use := of(reg)
+		use.accesses = append(use.accesses, trace{access: access{off, accessSize(insn.Op)}, at: instruction{f.code, at}})
+	}
+	switch class := insn.Op & classMask; {
+	case class == classLdx:
+		access(insn.Src)
+	case class == classSt:
+		access(insn.Dst)
+	case class == classStx:
+		access(insn.Dst)
+		of(insn.Src).passed = true
+	case insn.Op == opCall || insn.Op == opCallX:
+		for reg := uint8(1); reg <= maxParams; reg++ {
+			of(reg).passed = true
+		}
+	case class == classAlu8 && insn.Op&opMask != opMov && insn.Op&opMask != opAdd && insn.Op&opMask != opSub && insn.Op&opMask != opAnd:
+		of(insn.Dst).computed = true
+	case class == classAlu && insn.Op&opMask != opMov:
+		of(insn.Dst).computed = true
+	}
+}
+
+// step follows an instruction.
+func (h *holding) step(insn object.Insn) {
+	class, moves := insn.Op&classMask, insn.Op&opMask == opMov
+	switch {
+	case class == classStx && insn.Dst == 10 && storesRegister(insn) && accessSize(insn.Op) == slotSize:
+		if h.stack == nil {
+			h.stack = make(map[int16]heldParameter)
+		}
+		h.stack[insn.Off] = h.regs[insn.Src]
+	case class == classLdx && insn.Src == 10 && accessSize(insn.Op) == slotSize:
+		h.regs[insn.Dst] = h.stack[insn.Off]
+	case class == classAlu8 && moves && insn.Op&sourceX != 0 && (insn.Off == 0 || insn.Off == 1):
+		h.regs[insn.Dst] = h.regs[insn.Src]
+	case class == classAlu8 && insn.Op&opMask == opAdd && insn.Op&sourceX == 0 && h.regs[insn.Dst].param > 0:
+		h.regs[insn.Dst].moved = h.regs[insn.Dst].moved.add(constant(int64(insn.Imm)))
+	case class == classAlu || class == classAlu8 || class == classLd || class == classLdx:
+		h.regs[insn.Dst] = heldParameter{}
+	case insn.Op == opCall || insn.Op == opCallX:
+		for reg := 0; reg <= maxParams; reg++ {
+			h.regs[reg] = heldParameter{}
+		}
+	}
+}
