@@ -33,6 +33,8 @@ func (w *walk) arithmetic(insn object.Insn) {
 		w.regs[insn.Dst] = w.add(w.regs[insn.Dst], operand)
 	case op == opSub:
 		w.regs[insn.Dst] = w.subtract(w.regs[insn.Dst], operand)
+	case op == opAnd && aligns(w.regs[insn.Dst], operand):
+		w.regs[insn.Dst] = w.somewhere(w.regs[insn.Dst])
 	default:
 		w.regs[insn.Dst] = number(compute(op, w.regs[insn.Dst], operand))
 	}
@@ -123,6 +125,16 @@ func mask(x, y Number) Number {
 	return class(0, low)
 }
 
+// aligns tells whether bitwise and with a constant rounds what may be an address
+// down: to the start of a page or of a larger block, where allocators keep what is
+// known of it.
+func aligns(v, operand value) bool {
+	n, isNumber := operand.asNumber()
+	c, isConst := n.Const()
+	_, plain := v.asNumber()
+	return isNumber && isConst && !plain && c < 0 && -c&(-c-1) == 0
+}
+
 // add adds a number to a number or a pointer, either way around. A number that
 // CO-RE says is an offset into a type makes the other a pointer to that.
 func (w *walk) add(a, b value) value {
@@ -150,10 +162,24 @@ func (w *walk) shift(v value, n Number) value {
 		return payload
 	}
 	moved := shift(v, n)
+	if off, exact := moved.ptr.off.exact(); exact && off < 0 && isOwnAggregate(moved.ptr) && !w.isForeignType(moved.ptr.typ) {
+		return w.outer(moved)
+	}
 	if v.like.known() && moved.like.offset.anywhere() {
 		return w.somewhere(v)
 	}
 	return moved
+}
+
+// outer is a pointer that was moved in front of an object: one to what holds it.
+func (w *walk) outer(v value) value {
+	if p, ok := w.container(v.ptr); ok {
+		return value{ptr: p, flags: v.flags &^ isNull}
+	}
+	if len(w.holdersOf(v.ptr.typ)) == 0 {
+		return v
+	}
+	return w.unnamed()
 }
 
 // somewhere is the sum of values of which at most one is an untyped pointer,
@@ -199,5 +225,8 @@ func shift(v value, n Number) value {
 		v.num = anyNumber
 	}
 	v.core = coreNumber{}
+	if n != (Number{}) {
+		v.links = links{}
+	}
 	return v
 }

@@ -91,8 +91,10 @@ func (e *engine) analyze(c *callContext, depth int) {
 	c.walked, c.outline = e.clock, nil
 	c.reads, c.calls, c.called = make(map[*cell]bool), nil, make(map[*callContext]bool)
 	w := walk{engine: e, fn: c.fn, depth: depth}
+	outer := e.walking
+	e.walking = &w
 	exit := w.run(c.entry)
-	e.current = caller
+	e.current, e.walking = caller, outer
 	switch {
 	case exit == nil:
 		return

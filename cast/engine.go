@@ -29,7 +29,11 @@ type cell struct {
 	changes  int     // of either
 	changed  int     // when it did last
 	evidence map[site]Evidence
+	sources  map[int32]bool // kin of what is stored there without a type
 }
+
+// maxSources bounds the kin that are kept of a cell.
+const maxSources = 256
 
 // changesBeforeWidening is how often a cell may change before its offsets are
 // given up: a list that is walked backwards moves on in every pass.
@@ -63,18 +67,22 @@ type engine struct {
 
 	cells map[slot]*cell
 	mixed map[slot]bool // hold different things
+	apart map[slot]bool // pointers to different things are copied through them
 
 	kin        kin
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
 	candidates []*btf.Struct
+	holders    map[btf.Type][]memberHolder
 	pointed    map[btf.Type]bool   // types that there are pointers to
 	names      map[string][]string // of members, in lines of C
+	addresses  map[string][]string // of members whose address a line of C takes
 
 	contexts  map[*function]map[string]*callContext
 	values    *values
 	callbacks map[*function]*state
 	current   *callContext // that is being analysed
-	clock     int          // of changes
+	walking   *walk
+	clock     int // of changes
 
 	touched map[slot]bool // pointers that are loaded or stored; nil unless that is asked for
 
@@ -95,16 +103,19 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		args:      make(map[*object.Function]*btf.FuncProto),
 		cells:     make(map[slot]*cell),
 		mixed:     make(map[slot]bool),
+		apart:     make(map[slot]bool),
 		kin:       kin{number: make(map[slot]int32)},
 		contexts:  make(map[*function]map[string]*callContext),
-		values:    newValues(),
 		names:     make(map[string][]string),
+		holders:   make(map[btf.Type][]memberHolder),
+		addresses: make(map[string][]string),
 		headers:   make(map[btf.Type]int64),
 		loads:     make(map[slot]map[instruction]bool),
 		callbacks: make(map[*function]*state),
 		gaps:      make(map[string]bool),
 		kept:      make(map[*function]bool),
 	}
+	e.values = newValues(e.meet)
 	if opts.Listing {
 		e.notes = make(map[instruction]*note)
 	}
@@ -227,11 +238,18 @@ func (e *engine) restart() bool {
 	if len(e.mixed) == known {
 		return false
 	}
+	e.forget()
+	return true
+}
+
+// forget starts again.
+func (e *engine) forget() {
 	e.kin = kin{number: make(map[slot]int32)}
 	clear(e.cells)
 	clear(e.contexts)
 	clear(e.callbacks)
-	return true
+	clear(e.loads)
+	e.values = newValues(e.meet)
 }
 
 // pointer is where a slot's content points.
@@ -347,7 +365,7 @@ func (e *engine) parameter(f *function, i int) value {
 		return opaque()
 	}
 	v := e.ofType(proto.Params[i].Type, AnySpace)
-	if v.flags&isOpaque != 0 {
+	if v.flags&isOpaque != 0 || !f.Program() && isCandidate(proto.Params[i].Type) {
 		return e.undeclared(slot{kind: argument, fn: f.Function, off: uint32(i + 1)})
 	}
 	return v
@@ -443,7 +461,11 @@ func (e *engine) load(s slot) value {
 
 // related is v, loaded from a slot, with the slot's kin.
 func (e *engine) related(v value) value {
-	v.like = kins{n: 1, ids: [maxKins]int32{e.kin.of(v.from.slot)}}
+	s := v.from.slot
+	if e.apart[s] && e.walking != nil {
+		s = slot{kind: result, fn: e.walking.fn.Function, off: uint32(e.walking.at - e.walking.fn.start)}
+	}
+	v.like = kins{n: 1, ids: [maxKins]int32{e.kin.of(s)}}
 	return v
 }
 
@@ -457,8 +479,11 @@ func (e *engine) store(s slot, v value, where Evidence) {
 			e.shape(e.cell(from.slot))
 		}
 	}
-	e.copied(v.like, s)
-	v.from, v.like, v.core = origin{}, kins{}, coreNumber{}
+	if e.walking == nil || len(e.walking.addressesTaken()) == 0 {
+		e.copied(v.like, s)
+	}
+	c.addSources(v)
+	v.from, v.like, v.core, v.links = origin{}, kins{}, coreNumber{}, links{}
 	if joined := c.stored.join(v); joined != c.stored {
 		if c.changes++; c.changes > changesBeforeWidening {
 			joined = widened(joined)
@@ -470,10 +495,23 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	e.record(c, where, v)
 }
 
+// addSources notes whose kin a value without a type is.
+func (c *cell) addSources(v value) {
+	if v.ptr.state != noPointer || !v.like.known() || v.like.offset != (offset{}) || len(c.sources) >= maxSources {
+		return
+	}
+	if c.sources == nil {
+		c.sources = make(map[int32]bool)
+	}
+	for _, id := range v.like.ids[:v.like.n] {
+		c.sources[id] = true
+	}
+}
+
 // copied notes that a slot gets what was loaded from others, or a pointer to
 // an element of the array that it points to.
 func (e *engine) copied(like kins, s slot) {
-	if like.known() && like.offset.base == 0 && like.offset.stride != 1 {
+	if like.known() && !e.apart[s] && like.offset.base == 0 && like.offset.stride != 1 {
 		e.unite(e.merge(like), e.kin.of(s))
 	}
 }

@@ -243,7 +243,7 @@ func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
 		place.Found = "different things"
 		ruling.Recovered = append(ruling.Recovered, place)
 		return
-	case c != nil:
+	case c != nil && (r.touched[s] || !c.isEmpty()):
 		place.Why, place.Silent = a.whyMissed(s, c, was)
 	case r.touched[s]:
 		place.Why = "no access to it is seen: what leads to its struct was erased, too, and not recovered"
@@ -278,6 +278,12 @@ func (a *Analysis) whyMissed(s slot, c *cell, was []btf.Type) (why string, silen
 		return why + "; nothing is accessed through it", true
 	}
 	return fmt.Sprintf("%s; %d instructions access what it points to, which fits no struct or several", why, accesses), false
+}
+
+// isEmpty tells whether nothing is known of a cell: an access may be to it, or to
+// another place.
+func (c *cell) isEmpty() bool {
+	return c.stored == value{} && c.used.state == noPointer && c.hinted.state == noPointer
 }
 
 // whyNot says why nothing is found of a slot.

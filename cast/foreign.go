@@ -54,6 +54,8 @@ func (e *engine) isForeign(s slot) bool {
 	return s.kind == field && e.foreign[s.typ] && !e.without(Foreign)
 }
 
+func (e *engine) isForeignType(t btf.Type) bool { return e.foreign[t] && !e.without(Foreign) }
+
 // loadForeign is what is read through p from a slot of the kernel's: what the
 // program itself has stored there, or what this function uses it as. Functions
 // that several programs call learn nothing from its use. Each element of an

@@ -4,12 +4,19 @@ package cast
 // arguments of a program, and places in BTF types.
 
 import (
+	"regexp"
+	"slices"
+	"strings"
+
 	"github.com/cilium/ebpf/btf"
 )
 
 // read is the value of size bytes at base + off.
 func (w *walk) read(base value, off int64, size int) value {
 	p := base.ptr
+	if w.isLink(base, off) {
+		return w.readLinks(base.links, size)
+	}
 	if !p.known() {
 		w.follow(base, off, size)
 		return unknown(size)
@@ -19,6 +26,9 @@ func (w *walk) read(base value, off int64, size int) value {
 	}
 	w.shows(base)
 	p.off = p.off.add(constant(off))
+	if outer, ok := w.around(p, size); ok {
+		p = outer
+	}
 	switch p.region {
 	case stackRegion:
 		return w.readStack(p, size)
@@ -174,6 +184,10 @@ func isCandidate(t btf.Type) bool {
 // write stores size bytes at base + off.
 func (w *walk) write(base value, off int64, size int, v value) {
 	p := base.ptr
+	if w.isLink(base, off) {
+		w.writeLinks(base.links, size, v)
+		return
+	}
 	if !p.known() {
 		w.follow(base, off, size)
 		return
@@ -184,6 +198,9 @@ func (w *walk) write(base value, off int64, size int, v value) {
 	}
 	w.shows(base)
 	p.off = p.off.add(constant(off))
+	if outer, ok := w.around(p, size); ok {
+		p = outer
+	}
 	switch p.region {
 	case stackRegion:
 		w.writeStack(p, size, v)
@@ -234,7 +251,13 @@ func (w *walk) pointee(v value) value {
 		}
 		return v
 	}
-	if !v.ptr.known() || v.ptr.region != typed || v.ptr.off == (offset{}) && !isSection(v.ptr.typ) {
+	if !v.ptr.known() || v.ptr.region != typed {
+		return v
+	}
+	if v.ptr.off == (offset{}) && !isSection(v.ptr.typ) {
+		if w.takesAddress(v.ptr.typ) {
+			v.ptr, v.flags = pointer{}, v.flags|isOpaque
+		}
 		return v
 	}
 	there, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0)
@@ -248,12 +271,45 @@ func (w *walk) pointee(v value) value {
 	return v
 }
 
+var addressOf = regexp.MustCompile(`&[^,;()=&|]*?(?:->|\.)\s*([A-Za-z_]\w*)\s*[^\w\s\[.(-]`)
+
+// takesAddress tells whether the line of C takes the address of what t begins with:
+// a pointer to that is one to t, too, and is not meant as such.
+func (w *walk) takesAddress(t btf.Type) bool {
+	names := w.addressesTaken()
+	return slices.ContainsFunc(names, func(name string) bool { return hasMemberAt(t, name, offset{}, maxNesting) })
+}
+
+// addressesTaken returns the members whose addresses the line of C of a store takes.
+func (w *walk) addressesTaken() []string {
+	line := instruction{w.fn.code, w.at}.line()
+	if !strings.Contains(line, "&") || !storesRegister(w.fn.code.Insns[w.at]) {
+		return nil
+	}
+	names, ok := w.addresses[line]
+	if !ok {
+		for _, m := range addressOf.FindAllStringSubmatch(line, -1) {
+			names = append(names, m[1])
+		}
+		w.addresses[line] = names
+	}
+	return names
+}
+
 func startsWithStruct(t btf.Type) bool {
 	s, ok := t.(*btf.Struct)
 	if !ok || len(s.Members) == 0 {
 		return false
 	}
-	_, ok = btf.As[*btf.Struct](s.Members[0].Type)
+	first := s.Members[0].Type
+	for range maxNesting {
+		arr, isArray := btf.As[*btf.Array](first)
+		if !isArray {
+			break
+		}
+		first = arr.Type
+	}
+	_, ok = btf.As[*btf.Struct](first)
 	return ok
 }
 

@@ -171,6 +171,9 @@ func (e *engine) guess() bool {
 		root := e.kin.root(int32(n))
 		places[root] = append(places[root], s)
 	}
+	if e.part(guesses, outlines, places) {
+		return true
+	}
 	for root, slots := range places {
 		if _, known := guesses[root]; known {
 			continue
@@ -192,6 +195,60 @@ func (e *engine) guess() bool {
 		}
 	}
 	return found
+}
+
+// consistent tells whether the accesses of an outline are all to members of t, by
+// their sizes and by the lines of C that say so.
+func (e *engine) consistent(t btf.Type, o outline) bool {
+	if _, declared := t.(*btf.Fwd); declared || isScalar(t) {
+		return true
+	}
+	if _, fits := e.hits(t, o); !fits {
+		return false
+	}
+	return !slices.ContainsFunc(o, func(a trace) bool {
+		name := accessedMember(a.at.code, a.at.at)
+		return name != "" && !hasMemberAt(t, name, a.off, maxNesting)
+	})
+}
+
+// part sets the places apart of pointers that no struct has all accesses of: those
+// to different things were copied through one of them. It tells whether there are
+// new ones; the analysis has to start again then, so that what is loaded from such
+// a place is like nothing else.
+func (e *engine) part(known map[int32]pointer, outlines map[int32]outline, places map[int32][]slot) bool {
+	found := false
+	for root, p := range known {
+		if !p.known() || e.consistent(p.typ, outlines[root]) {
+			continue
+		}
+		known[root] = pointer{state: conflicting}
+		for _, s := range places[root] {
+			if (s.kind == field || s.kind == mapSlot) && !e.apart[s] {
+				e.apart[s], found = true, true
+			}
+		}
+	}
+	for s, c := range e.cells {
+		if p := c.pointer(); p.known() && p.region == typed && !c.isMixed() && !e.agreesWithSources(c, outlines) {
+			e.mixed[s], found = true, true
+		}
+	}
+	if found {
+		e.forget()
+	}
+	return found
+}
+
+// agreesWithSources tells whether what is stored in a cell without a type can be of
+// the type that the cell is found to lead to.
+func (e *engine) agreesWithSources(c *cell, outlines map[int32]outline) bool {
+	for id := range c.sources {
+		if !e.consistent(c.pointer().typ, outlines[e.kin.root(id)]) {
+			return false
+		}
+	}
+	return true
 }
 
 // siblings returns what the pointers of each kin lead to, by its root, where

@@ -113,6 +113,9 @@ func saidOfLoad(line string, s slot) string {
 		return ""
 	}
 	ends := func(expr string) bool {
+		if strings.Count(expr, "[") != strings.Count(expr, "]") {
+			return false // it is what indexes something else
+		}
 		m := lastName.FindStringSubmatch(strings.TrimSpace(expr))
 		return m != nil && m[1] == name
 	}

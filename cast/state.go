@@ -22,10 +22,12 @@ type values struct {
 	ids    map[value]valueID
 	joins  map[[2]valueID]valueID
 	widens map[[2]valueID]valueID
+	meet   func(a, b value) value
 }
 
-func newValues() *values {
+func newValues(meet func(a, b value) value) *values {
 	return &values{
+		meet:   meet,
 		all:    []value{{}},
 		ids:    map[value]valueID{{}: 0},
 		joins:  make(map[[2]valueID]valueID),
@@ -56,7 +58,7 @@ func (t *values) join(a, b valueID) valueID {
 	key := [2]valueID{min(a, b), max(a, b)}
 	id, ok := t.joins[key]
 	if !ok {
-		id = t.id(t.all[a].join(t.all[b]))
+		id = t.id(t.meet(t.all[a], t.all[b]))
 		t.joins[key] = id
 	}
 	return id

@@ -203,6 +203,9 @@ type value struct {
 	// used as a pointer, they are one.
 	like kins
 
+	// links are the places that it may be the address of, if ptr does not tell.
+	links links
+
 	// core is what a CO-RE relocation says num is.
 	core coreNumber
 }
@@ -238,6 +241,9 @@ func (v value) join(w value) value {
 	out := value{ptr: v.ptr.join(w.ptr), flags: v.flags | w.flags, from: v.from.join(w.from), like: v.like.join(w.like)}
 	out.num = joinNumbers(v, w)
 	out.core = v.core.join(w.core)
+	if v.links == w.links {
+		out.links = v.links
+	}
 	return out
 }
 
@@ -293,5 +299,6 @@ func widened(v value) value {
 	if v.flags&isNumber != 0 {
 		v.num = anyNumber
 	}
+	v.links = links{}
 	return v
 }

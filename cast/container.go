@@ -1,0 +1,125 @@
+package cast
+
+// This file finds what holds an object by value, from a pointer to that object:
+// container_of moves it back by the member's offset.
+
+import (
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// holder is a member of a struct, at any depth.
+type memberHolder struct {
+	typ *btf.Struct
+	off int64 // bytes into typ
+}
+
+// maxHolders bounds the structs that are looked at for one member.
+const maxHolders = 4096
+
+// holdersOf returns the structs of the program that hold a t by value, not as the
+// first thing.
+func (e *engine) holdersOf(t btf.Type) []memberHolder {
+	found, known := e.holders[t]
+	if known {
+		return found
+	}
+	for _, s := range e.structs() {
+		for _, off := range e.offsetsOf(s, t, maxNesting) {
+			if off > 0 && len(found) < maxHolders {
+				found = append(found, memberHolder{s, off})
+			}
+		}
+	}
+	e.holders[t] = found
+	return found
+}
+
+// structs returns the program's own structs.
+func (e *engine) structs() []*btf.Struct {
+	if e.candidates == nil {
+		e.candidates, e.pointed = candidates(e.obj, e.layouts)
+	}
+	return e.candidates
+}
+
+// offsetsOf returns where in s a t begins, arrays left out.
+func (e *engine) offsetsOf(s btf.Type, t btf.Type, depth int) (offs []int64) {
+	if depth == 0 {
+		return nil
+	}
+	var members []btf.Member
+	switch s := e.layouts.canonical(s).(type) {
+	case *btf.Struct:
+		members = s.Members
+	case *btf.Union:
+		members = s.Members
+	}
+	for _, m := range members {
+		at, u := int64(m.Offset/8), e.layouts.canonical(m.Type)
+		if u == t {
+			offs = append(offs, at)
+		}
+		for _, off := range e.offsetsOf(u, t, depth-1) {
+			offs = append(offs, at+off)
+		}
+	}
+	return offs
+}
+
+// container is a pointer to what holds the object that p points in front of: if
+// only one struct has that object so far from its start, or further.
+func (e *engine) container(p pointer) (pointer, bool) {
+	back, exact := p.off.exact()
+	if !exact || back >= 0 || !isOwnAggregate(p) {
+		return pointer{}, false
+	}
+	holders := slices.DeleteFunc(slices.Clone(e.holdersOf(p.typ)), func(h memberHolder) bool { return h.off < -back })
+	if len(holders) != 1 || holders[0].off != -back {
+		return pointer{}, false
+	}
+	p.typ, p.off = holders[0].typ, offset{}
+	return p, true
+}
+
+func isOwnAggregate(p pointer) bool {
+	if !p.known() || p.region != typed {
+		return false
+	}
+	switch p.typ.(type) {
+	case *btf.Struct, *btf.Union:
+		return true
+	}
+	return false
+}
+
+// around is the pointer for an access in front of the object that p points to: into
+// the only struct that holds such an object, and has a member there that the line
+// of C names.
+func (w *walk) around(p pointer, size int) (pointer, bool) {
+	at, exact := p.off.exact()
+	if !exact || at >= 0 || !isOwnAggregate(p) {
+		return pointer{}, false
+	}
+	name := accessedMember(w.fn.code, w.at)
+	var found *memberHolder
+	for _, h := range w.holdersOf(p.typ) {
+		off := newOffset(h.off+at, 0)
+		if h.off+at < 0 || name != "" && !hasMemberAt(h.typ, name, off, maxNesting) {
+			continue
+		}
+		if _, ok := w.layouts.at(h.typ, off, size); !ok {
+			continue
+		}
+		if found != nil {
+			return pointer{}, false
+		}
+		found = &h
+	}
+	if found == nil {
+		return pointer{}, false
+	}
+	p.typ, p.off = found.typ, newOffset(found.off+at, 0)
+	return p, true
+}
