@@ -38,42 +38,42 @@ func suitePrograms(t *testing.T) map[string][]string {
 // A truth comment says what an integer, or an untyped pointer, really holds: a
 // pointer to one type in a space, a number, different things, or any of these.
 // Places that are declared as pointers need none, and others hold none.
-var truthComment = regexp.MustCompile(`truth: ((?:map )?\S+) (?:-> (.+?) \((.+?)\)|(number|different|any))`)
+var suiteTruth = regexp.MustCompile(`truth: ((?:map )?\S+) (?:-> (.+?) \((.+?)\)|(number|different|any))`)
 
-type truth struct{ target, space, verdict string }
+type suiteFact struct{ target, space, verdict string }
 
-func truths(t *testing.T, sources []string) map[string]truth {
-	all := make(map[string]truth)
+func suiteFacts(t *testing.T, sources []string) map[string]suiteFact {
+	all := make(map[string]suiteFact)
 	for _, source := range sources {
 		b, err := os.ReadFile(source)
 		require.NoError(t, err)
-		for _, m := range truthComment.FindAllStringSubmatch(string(b), -1) {
-			all[m[1]] = truth{m[2], m[3], m[4]}
+		for _, m := range suiteTruth.FindAllStringSubmatch(string(b), -1) {
+			all[m[1]] = suiteFact{m[2], m[3], m[4]}
 		}
 	}
 	return all
 }
 
-// score is how findings agree with the truth.
-type score struct {
+// suiteScore is how findings agree with the truth.
+type suiteScore struct {
 	recovered, missed int
 	wrong             map[string]int // by class
 	notes             []string
 }
 
-func (s *score) recall() float64 { return float64(s.recovered) / float64(s.recovered+s.missed) }
+func (s *suiteScore) recall() float64 { return float64(s.recovered) / float64(s.recovered+s.missed) }
 
-func (s *score) miss(e cast.Erased) {
+func (s *suiteScore) miss(e cast.Erased) {
 	s.missed++
 	s.notes = append(s.notes, fmt.Sprintf("missed %s, %s: %s", placeOf(e), e.Was, e.Why))
 }
 
-func (s *score) mistake(e cast.Erased, want string) {
+func (s *suiteScore) mistake(e cast.Erased, want string) {
 	s.wrong[e.Class]++
 	s.notes = append(s.notes, fmt.Sprintf("wrong %s: %s (%s), is %s: %s", placeOf(e), e.Found, e.Class, want, e.Proof))
 }
 
-func (s *score) add(o *score) {
+func (s *suiteScore) add(o *suiteScore) {
 	s.recovered += o.recovered
 	s.missed += o.missed
 	for class, n := range o.wrong {
@@ -90,8 +90,8 @@ func placeOf(e cast.Erased) string {
 }
 
 // judge holds a ruling against the truth.
-func judge(r *cast.Ruling, truths map[string]truth) *score {
-	s := &score{recovered: len(r.Recovered), wrong: make(map[string]int)}
+func judge(r *cast.Ruling, truths map[string]suiteFact) *suiteScore {
+	s := &suiteScore{recovered: len(r.Recovered), wrong: make(map[string]int)}
 	for _, e := range r.Missed {
 		s.miss(e)
 	}
@@ -128,11 +128,11 @@ func judge(r *cast.Ruling, truths map[string]truth) *score {
 func TestPointersOfArenaSchedulersComeBack(t *testing.T) {
 	for _, variant := range suiteVariants {
 		t.Run(variant, func(t *testing.T) {
-			total := score{wrong: make(map[string]int)}
+			total := suiteScore{wrong: make(map[string]int)}
 			suite := suitePrograms(t)
 			for _, name := range slices.Sorted(maps.Keys(suite)) {
 				path := filepath.Join("testdata/suite/objects", name+"."+variant+".o")
-				s := judge(rule(t, path, cast.Options{}), truths(t, suite[name]))
+				s := judge(rule(t, path, cast.Options{}), suiteFacts(t, suite[name]))
 				total.add(s)
 				for _, note := range s.notes {
 					t.Logf("%s: %s", name, note)
