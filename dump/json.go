@@ -201,10 +201,6 @@ func (e *encoder) guest(g ktsnap.Guest) {
 	e.raw("{")
 	e.stringMember("release", g.Release)
 	e.stringMember("arch", g.Arch)
-	if g.BigEndian {
-		e.member("big_endian")
-		e.raw("true")
-	}
 	e.intMember("page_size", int64(g.PageSize))
 	e.intMember("cpus", int64(g.CPUs))
 	e.member("online")

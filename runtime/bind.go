@@ -124,7 +124,7 @@ func (b *Binding) bind() (err error) {
 	if b.shapes, err = b.layout.load(); err != nil {
 		return err
 	}
-	c := convert.New(b.snapshot.Guest.BigEndian)
+	c := convert.New()
 	b.types = make([]boundType, len(b.layout.Types))
 	for _, ref := range b.layout.Kernel {
 		b.types[b.shapes.index[ref]].why = kernelsOwn

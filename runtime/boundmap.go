@@ -149,7 +149,7 @@ func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {
 		return &ktsnap.NoShape{Map: l.Name, Side: "value"}
 	}
 	if captured.Type == ktsnap.MapTypeStructOps {
-		return m.bindStructOps(c.BigEndian, l)
+		return m.bindStructOps(l)
 	}
 	m.typ, m.shape = m.b.shapes.index[l.Value], have
 	m.plan, _ = c.Plan("value of "+l.Name, own, have)

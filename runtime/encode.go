@@ -246,7 +246,7 @@ func (e *encoder) member(v reflect.Value, m ctype.Member, b []byte) error {
 	if m.Bits == 0 {
 		return e.value(v, m.Type, m.Bytes(b))
 	}
-	at := m.IntPlace(false)
+	at := m.IntPlace()
 	switch {
 	case v.Kind() == reflect.Bool:
 		return e.integer(1, false, at, b[m.Offset:])

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"sync"
@@ -126,7 +127,7 @@ func (h HashOfMaps[K, M]) at(op string, entry int) M {
 	if !readable {
 		m.failUnreadable(op, entry, 0)
 	}
-	return h.inner.at(op, m.Path(entry, 0), m.order().Uint32(raw))
+	return h.inner.at(op, m.Path(entry, 0), binary.LittleEndian.Uint32(raw))
 }
 
 // inner opens the maps in a map of maps.
@@ -199,7 +200,7 @@ func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, er
 	if bound.m == nil {
 		return nil, &ktsnap.InnerMapNotFound{ID: id}
 	}
-	c := convert.New(b.snapshot.Guest.BigEndian)
+	c := convert.New()
 	if l.Type != 0 && bound.m.Type.Family() != l.Type.Family() {
 		c.Differ("map "+path, l.Type.String(), bound.m.Type.String())
 	} else {

@@ -97,7 +97,7 @@ func (f *pointerFinder) find(s *ctype.Shape, raw []byte, depth int) string {
 func (f *pointerFinder) step(s *ctype.Shape, raw []byte, depth int) (path string, ok bool) {
 	u := s.Underlying()
 	if u != nil && u.Size == ctype.PointerSize && len(raw) >= ctype.PointerSize && (u.Kind == ctype.KindPointer || u.Kind == ctype.KindInt) {
-		place := ctype.IntPlace{Bits: 64, BigEndian: f.b.snapshot.Guest.BigEndian}
+		place := ctype.IntPlace{Bits: 64}
 		value := place.Load(raw)
 		return "", value != 0 && f.b.memory().Canonical(value) == f.addr
 	}

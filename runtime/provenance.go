@@ -81,7 +81,7 @@ func (w *where) path() string { return w.b.path(w.o) + w.steps }
 // pointee finds out what became of the pointer at w.
 func (w *where) pointee(followed bool) Pointee {
 	b := w.b
-	place := ctype.IntPlace{Bits: 8 * w.size, BigEndian: b.snapshot.Guest.BigEndian}
+	place := ctype.IntPlace{Bits: 8 * w.size}
 	value := place.Load(w.o.raw[w.offset:])
 	if value == 0 {
 		return Pointee{Err: &ktsnap.Null{}}

@@ -137,7 +137,7 @@ func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) 
 		return known, nil
 	}
 	want := b.shapes.types[typ]
-	c := convert.New(b.snapshot.Guest.BigEndian)
+	c := convert.New()
 	c.Absent = make(map[convert.Member]string)
 	plan, ok := c.Plan(ctype.Spell(want), want, have)
 	if !ok {

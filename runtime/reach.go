@@ -59,7 +59,7 @@ type links struct {
 	of      map[int][]link
 	outer   []bool                // by type: others lie in it
 	holds   map[reflect.Type]bool // types that lie in one of those
-	swapped bool                  // pointers have another byte order than this machine's
+	swapped bool                  // this machine has another byte order than guests
 	leads   []bool                // by type: it is outer, or leads to what is
 }
 
@@ -165,7 +165,7 @@ func (w *reachWalk) follow(typ int) (some bool) {
 func (b *Binding) newLinks() *links {
 	l := &links{
 		b: b, place: &b.wholes, typ: make(map[reflect.Type]int), of: make(map[int][]link),
-		swapped: b.snapshot.Guest.BigEndian != (binary.NativeEndian.Uint16([]byte{0, 1}) == 1),
+		swapped: binary.NativeEndian.Uint16([]byte{0, 1}) == 1,
 		outer:   make([]bool, len(b.types)), holds: make(map[reflect.Type]bool), leads: make([]bool, len(b.types)),
 	}
 	for t := range b.types {

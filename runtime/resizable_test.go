@@ -30,44 +30,39 @@ func resizableLayout(name string) *ktrt.Layout {
 }
 
 // resized is a guest whose section has other variables than the layout.
-func resized(s *ctype.Shape, values []byte, bigEndian bool) *ktsnap.Snapshot {
+func resized(s *ctype.Shape, values []byte) *ktsnap.Snapshot {
 	m := &ktsnap.Map{
 		Name: s.Name, Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: s.Size, Value: s, N: 1, Total: 1, Slots: 1, Stride: s.Size,
 		Program: &ktsnap.Program{Name: "x", Shapes: []*ctype.Shape{s}}, Base: 0xffff_8880_0000_0000, Values: values,
 	}
-	return &ktsnap.Snapshot{Guest: ktsnap.Guest{BigEndian: bigEndian}, Maps: []*ktsnap.Map{m}}
+	return &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}
 }
 
 func TestLastArrayOfASectionIsAsLongAsTheGuestHasIt(t *testing.T) {
-	le, be := binary.LittleEndian, binary.BigEndian
+	le := binary.LittleEndian
 	for name, tt := range map[string]struct {
-		section   *ctype.Shape
-		values    []byte
-		bigEndian bool
-		want      []uint32
+		section *ctype.Shape
+		values  []byte
+		want    []uint32
 	}{
 		"longer": {
 			shapetest.Section(".bss", 24, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U32, 4))),
-			le.AppendUint32(le.AppendUint32(le.AppendUint32(le.AppendUint32(le.AppendUint64(nil, 9), 1), 2), 3), 4), false, []uint32{1, 2, 3, 4},
+			le.AppendUint32(le.AppendUint32(le.AppendUint32(le.AppendUint32(le.AppendUint64(nil, 9), 1), 2), 3), 4), []uint32{1, 2, 3, 4},
 		},
 		"shorter": {
 			shapetest.Section(".bss", 12, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U32, 1))),
-			le.AppendUint32(le.AppendUint64(nil, 9), 1), false, []uint32{1},
+			le.AppendUint32(le.AppendUint64(nil, 9), 1), []uint32{1},
 		},
 		"longer, with larger elements": {
 			shapetest.Section(".bss", 32, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U64, 3))),
-			le.AppendUint64(le.AppendUint64(le.AppendUint64(le.AppendUint64(nil, 9), 1), 2), 3), false, []uint32{1, 2, 3},
-		},
-		"longer, in the other byte order": {
-			shapetest.Section(".bss", 20, shapetest.Member(0, "total", shapetest.U64), shapetest.Member(8, "counts", shapetest.Array(shapetest.U32, 3))),
-			be.AppendUint32(be.AppendUint32(be.AppendUint32(be.AppendUint64(nil, 9), 1), 2), 3), true, []uint32{1, 2, 3},
+			le.AppendUint64(le.AppendUint64(le.AppendUint64(le.AppendUint64(nil, 9), 1), 2), 3), []uint32{1, 2, 3},
 		},
 		"not the last any more": {
 			shapetest.Section(".bss", 20, shapetest.Member(0, "counts", shapetest.Array(shapetest.U32, 3)), shapetest.Member(12, "total", shapetest.U64)),
-			le.AppendUint64(le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, 1), 2), 3), 9), false, []uint32{1, 2, 3},
+			le.AppendUint64(le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, 1), 2), 3), 9), []uint32{1, 2, 3},
 		},
 	} {
-		b, err := resizableLayout(".bss").Open(resized(tt.section, tt.values, tt.bigEndian))
+		b, err := resizableLayout(".bss").Open(resized(tt.section, tt.values))
 		require.NoError(t, err, name)
 		got := ktrt.LoadSection(b, 0, decodeResizable)
 		require.Equal(t, resizableBss{9, tt.want}, *got, name)
@@ -97,7 +92,7 @@ func TestArraysThatNobodyResizesKeepTheirLength(t *testing.T) {
 		"of other elements":  {resizableLayout(".bss"), pointers, "counts[]: generated u32"},
 		"an array no longer": {resizableLayout(".bss"), scalar, "generated u32[2], the guest has u64"},
 	} {
-		_, err := tt.layout.Open(resized(tt.section, make([]byte, tt.section.Size), false))
+		_, err := tt.layout.Open(resized(tt.section, make([]byte, tt.section.Size)))
 		var differs *ktrt.LayoutError
 		require.ErrorAs(t, err, &differs, name)
 		require.ErrorContains(t, err, tt.want, name)

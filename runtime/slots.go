@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"fmt"
 	"iter"
 
@@ -47,7 +48,7 @@ func (s Slots) ID(i int) (id uint32, ok bool) {
 		s.m.failUnreadable("ID", i, 0)
 		return 0, false
 	}
-	id = s.m.order().Uint32(raw)
+	id = binary.LittleEndian.Uint32(raw)
 	return id, id != 0
 }
 

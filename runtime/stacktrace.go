@@ -28,20 +28,12 @@ func NewStackTraces(b *Binding, i int) StackTraces {
 	case m.N > 0 && m.keySize != stackIDSize:
 		m.fail("read the keys of", fmt.Errorf("its keys have %d bytes, and ids of stacks %d", m.keySize, stackIDSize))
 	}
-	id := func(entry int) uint32 { return m.order().Uint32(m.m.Keys[entry*m.keySize:]) }
+	id := func(entry int) uint32 { return binary.LittleEndian.Uint32(m.m.Keys[entry*m.keySize:]) }
 	return StackTraces{m: m, keys: indexEntries(m, id)}
 }
 
 // stackIDSize is the size of the id of a stack, in bytes.
 const stackIDSize = 4
-
-// order is the byte order of the guest.
-func (s *source) order() binary.ByteOrder {
-	if s.b.snapshot.Guest.BigEndian {
-		return binary.BigEndian
-	}
-	return binary.LittleEndian
-}
 
 // Len returns the number of stacks.
 func (s StackTraces) Len() int {
@@ -116,7 +108,7 @@ func (s StackTraces) frames(op string, entry int) []ktsnap.Address {
 	}
 	frames := []ktsnap.Address{}
 	for ; len(raw) >= ctype.PointerSize; raw = raw[ctype.PointerSize:] {
-		frame := s.m.order().Uint64(raw)
+		frame := binary.LittleEndian.Uint64(raw)
 		if frame == 0 {
 			break
 		}

@@ -35,8 +35,8 @@ func LoadStructOps[V any](b *Binding, i int, decode Decode[V]) *V {
 //
 // Members are bound by name, as the loader does it. What does not fit makes
 // the map unreadable and leaves the program's own types alone.
-func (m *boundMap) bindStructOps(bigEndian bool, l *MapLayout) error {
-	c := convert.New(bigEndian)
+func (m *boundMap) bindStructOps(l *MapLayout) error {
+	c := convert.New()
 	ops, err := operations(c, m.m)
 	if err != nil {
 		return err

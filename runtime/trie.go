@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 
@@ -29,7 +30,7 @@ const prefixLenSize = 4
 func (m *boundMap) prefix(entry int) netip.Prefix {
 	key := m.m.Keys[entry*m.keySize:][:m.keySize]
 	addr, _ := netip.AddrFromSlice(key[prefixLenSize:])
-	bits := min(m.order().Uint32(key), uint32(addr.BitLen()))
+	bits := min(binary.LittleEndian.Uint32(key), uint32(addr.BitLen()))
 	return netip.PrefixFrom(addr, int(bits)).Masked()
 }
 

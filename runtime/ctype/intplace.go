@@ -6,9 +6,8 @@ import (
 
 // IntPlace is where the bits of an integer are in a few bytes.
 type IntPlace struct {
-	First, Bits int // counted as the byte order counts: see Member.BitOffset
+	First, Bits int // see Member.BitOffset
 	Signed      bool
-	BigEndian   bool
 }
 
 // maxIntBytes is the most bytes that an integer of up to 64 bits touches: a
@@ -20,9 +19,6 @@ func (p IntPlace) Bytes() int { return (p.First + p.Bits + 7) / 8 }
 
 // Load returns the integer at p, sign extended to 64 bits if p is signed.
 func (p IntPlace) Load(b []byte) uint64 {
-	if p.BigEndian {
-		return Extend(loadBitsBE(b, p.First, p.Bits), p.Bits, p.Signed)
-	}
 	return Extend(LoadBits(b[:p.Bytes()], p.First, p.Bits), p.Bits, p.Signed)
 }
 
@@ -44,10 +40,6 @@ func (p IntPlace) Store(b []byte, v uint64) {
 	for i := range p.Bits {
 		at := p.First + i
 		bit := byte(1) << (at % 8)
-		if p.BigEndian {
-			at = p.First + p.Bits - 1 - i
-			bit = 0x80 >> (at % 8)
-		}
 		if b[at/8] &^= bit; v>>i&1 != 0 {
 			b[at/8] |= bit
 		}
@@ -68,21 +60,7 @@ func LoadBits(b []byte, first, n int) uint64 {
 	return low & Mask(n)
 }
 
-// loadBitsBE returns n bits, from bit first of b on, counted from the most
-// significant bit of the first byte.
-func loadBitsBE(b []byte, first, n int) uint64 {
-	end := (first + n + 7) / 8
-	var v uint64
-	for _, c := range b[:min(end, 8)] {
-		v = v<<8 | uint64(c)
-	}
-	if end == maxIntBytes {
-		spare := 8*end - first - n // bits behind the field in the last byte
-		return (v<<(8-spare) | uint64(b[8])>>spare) & Mask(n)
-	}
-	return v >> (8*end - first - n) & Mask(n)
-}
-
+// Mask has the low n bits set.
 func Mask(n int) uint64 {
 	if n >= 64 {
 		return ^uint64(0)

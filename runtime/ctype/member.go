@@ -55,9 +55,9 @@ func isAnonymous(m Member) bool {
 }
 
 // Store writes a number where m, an integer or a bitfield of up to 64 bits, is in
-// the bytes of the struct that has it, as a guest of that byte order holds it.
-func (m *Member) Store(b []byte, n uint64, bigEndian bool) {
-	m.IntPlace(bigEndian).Store(b[m.Offset:], n)
+// the bytes of the struct that has it.
+func (m *Member) Store(b []byte, n uint64) {
+	m.IntPlace().Store(b[m.Offset:], n)
 }
 
 // BitExtent returns the bits that a member takes, counted from the start of its
@@ -82,8 +82,8 @@ func (m Member) Width() int {
 }
 
 // IntPlace is where the bits of an integral member are, from its offset on.
-func (m Member) IntPlace(bigEndian bool) IntPlace {
-	p := IntPlace{First: int(m.BitOffset), Bits: int(m.Bits), Signed: m.Type.Underlying().Signed, BigEndian: bigEndian}
+func (m Member) IntPlace() IntPlace {
+	p := IntPlace{First: int(m.BitOffset), Bits: int(m.Bits), Signed: m.Type.Underlying().Signed}
 	if m.Bits == 0 {
 		p.First, p.Bits = 0, 8*m.Type.Size
 	}

@@ -134,7 +134,6 @@ type allocatorTree struct {
 	desc                     int // size of a descriptor
 	allocated, nrFree, chunk int
 	perChunk                 int // pointers
-	big                      bool
 	shift                    int // log2(perChunk)
 }
 
@@ -161,7 +160,7 @@ func (r *reader) allocatorTree(s *ctype.Shape) (t allocatorTree, ok bool) {
 	t = allocatorTree{
 		elemSize: pool.Offset + size.Offset, root: root.Offset, desc: desc.Size,
 		allocated: bits.Offset, nrFree: free.Offset, chunk: chunk.Offset,
-		perChunk: 64 * bits.Type.Underlying().Len, big: r.snapshot.Guest.BigEndian,
+		perChunk: 64 * bits.Type.Underlying().Len,
 	}
 	for t.shift < 16 && 1<<t.shift < t.perChunk {
 		t.shift++
@@ -189,7 +188,7 @@ func member64(s *ctype.Shape, name string, kind ctype.Kind) *ctype.Member {
 }
 
 func (t *allocatorTree) word(data []byte, at int) uint64 {
-	return ctype.IntPlace{Bits: 64, BigEndian: t.big}.Load(data[at:])
+	return ctype.IntPlace{Bits: 64}.Load(data[at:])
 }
 
 // Read reads an allocator. How many levels the tree has it does not say: at the
@@ -270,7 +269,7 @@ func (w *treeWalk) object(addr uint64, id int64, inUse bool) error {
 	if err != nil {
 		return err
 	}
-	half := ctype.IntPlace{Bits: 32, BigEndian: w.big}
+	half := ctype.IntPlace{Bits: 32}
 	o := AllocatedObject{int32(half.Load(data)), int32(half.Load(data[4:])), w.r.memory().Canonical(addr), data}
 	// One that was freed has lost its place.
 	if int64(o.ID) != id && (inUse || o.ID != 0) {
@@ -361,7 +360,7 @@ func (r *reader) eachPointer(data []byte, s *ctype.Shape, depth int, see func(po
 	}
 	switch u.Kind {
 	case ctype.KindPointer:
-		place := ctype.IntPlace{Bits: 8 * u.Size, BigEndian: r.snapshot.Guest.BigEndian}
+		place := ctype.IntPlace{Bits: 8 * u.Size}
 		if addr := place.Load(data); addr != 0 {
 			see(u, addr)
 		}

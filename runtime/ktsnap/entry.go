@@ -86,12 +86,8 @@ var (
 
 // number returns a key that the snapshot does not hold as bytes.
 func (e *Entry) number(s *ctype.Shape, n uint32) Value {
-	var order binary.ByteOrder = binary.LittleEndian
-	if e.m.r.snapshot.Guest.BigEndian {
-		order = binary.BigEndian
-	}
 	data := make([]byte, s.Size)
-	order.PutUint32(data, n)
+	binary.LittleEndian.PutUint32(data, n)
 	return Value{root: *e, key: true, shape: s, data: data}
 }
 
@@ -175,7 +171,7 @@ func (e Entry) Inner() MapView {
 	if v.err != nil {
 		return MapView{err: v.err}
 	}
-	id := uint32(ctype.IntPlace{Bits: 32, BigEndian: e.m.r.snapshot.Guest.BigEndian}.Load(v.data))
+	id := uint32(ctype.IntPlace{Bits: 32}.Load(v.data))
 	if id == 0 {
 		return MapView{err: v.failed("Inner", &EmptySlot{Map: e.m.Name, Index: e.entry}).err}
 	}

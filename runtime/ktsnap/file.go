@@ -181,7 +181,7 @@ type (
 		Name      string         `json:"name"`
 		Taken     string         `json:"taken,omitempty"` // RFC 3339
 		Timing    Timing         `json:"timing"`
-		Guest     Guest          `json:"guest"`
+		Guest     fileGuest      `json:"guest"`
 		Scheduler *fileScheduler `json:"scheduler,omitempty"`
 		Programs  []fileProgram  `json:"programs"`
 		Orphans   int            `json:"orphans,omitempty"` // block: shapes of maps without a program
@@ -192,6 +192,10 @@ type (
 		Objects   int            `json:"objects,omitempty"` // block: the bytes of Kernel
 		Tables    []fileTable    `json:"tables,omitempty"`
 		Symbols   []fileSymbol   `json:"symbols,omitempty"`
+	}
+	fileGuest struct {
+		Guest
+		BigEndian bool `json:",omitempty"` // of snapshots that others made
 	}
 	fileScheduler struct { // any bytes
 		State   []byte `json:"state"`
@@ -255,7 +259,7 @@ type (
 )
 
 func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
-	f := &fileSnapshot{Name: s.Name, Timing: s.Timing, Guest: s.Guest, Status: s.KernelStatus, KernelWhy: s.KernelReason}
+	f := &fileSnapshot{Name: s.Name, Timing: s.Timing, Guest: fileGuest{Guest: s.Guest}, Status: s.KernelStatus, KernelWhy: s.KernelReason}
 	if !s.Taken.IsZero() {
 		f.Taken = s.Taken.Format(time.RFC3339Nano)
 	}

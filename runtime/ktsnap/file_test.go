@@ -180,6 +180,7 @@ func TestDocumentsThatLieAreRefused(t *testing.T) {
 		"a shape not there":         `{"maps":[{"key":"struct s"}]}`,
 		"no time":                   `{"taken":"yesterday"}`,
 		"a table without a type":    `{"tables":[{"name":"tasks"}]}`,
+		"a big-endian guest":        `{"guest":{"BigEndian":true}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Read(bytes.NewReader(withDocument(document)))

@@ -93,7 +93,10 @@ func (d *fileDecoder) block(n int) ([]byte, error) {
 }
 
 func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
-	s := &Snapshot{Name: f.Name, Timing: f.Timing, Guest: f.Guest, KernelStatus: f.Status, KernelReason: f.KernelWhy}
+	if f.Guest.BigEndian {
+		return nil, errors.New("it is of a big-endian guest, which this ktgen does not read")
+	}
+	s := &Snapshot{Name: f.Name, Timing: f.Timing, Guest: f.Guest.Guest, KernelStatus: f.Status, KernelReason: f.KernelWhy}
 	if c := f.Scheduler; c != nil {
 		s.Scheduler = Scheduler{State: string(c.State), Name: string(c.Name), Reason: string(c.Reason), Message: string(c.Message)}
 	}

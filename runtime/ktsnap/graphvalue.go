@@ -58,7 +58,7 @@ func (v *Value) nodeList(head *ctype.Shape, member *ctype.Member) *nodeList {
 	if !ok {
 		return nil
 	}
-	word := ctype.IntPlace{Bits: 64, BigEndian: r.snapshot.Guest.BigEndian}
+	word := ctype.IntPlace{Bits: 64}
 	n := &nodeList{elem: elem}
 	n.objects, n.err = r.memory().Nodes(head, elem, at, word.Load(v.data[:8]), word.Load(v.data[8:16]))
 	if v.addr != 0 {

@@ -23,7 +23,7 @@ func (w *graphWalk) words(addr uint64, n int) (words [ctype.TreeWords]uint64, ok
 	raw, ok := w.mem.Read(w.mem.Canonical(addr), 8*n)
 	for i := range n {
 		if ok {
-			words[i] = ctype.IntPlace{Bits: 64, BigEndian: w.mem.of.Guest.BigEndian}.Load(raw[8*i:][:8])
+			words[i] = ctype.IntPlace{Bits: 64}.Load(raw[8*i:][:8])
 		}
 	}
 	return words, ok

@@ -114,15 +114,7 @@ func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err 
 	if !place.Fits(n, negative) {
 		return -1, m.keyMismatch(key)
 	}
-	return m.lookupBytes(m.r.encode(n, u.Size), fmt.Sprint(key))
-}
-
-// encode returns the low size bytes of n in the guest's byte order.
-func (r *reader) encode(n uint64, size int) []byte {
-	if r.snapshot.Guest.BigEndian {
-		return binary.BigEndian.AppendUint64(nil, n)[8-size:]
-	}
-	return binary.LittleEndian.AppendUint64(nil, n)[:size]
+	return m.lookupBytes(binary.LittleEndian.AppendUint64(nil, n)[:u.Size], fmt.Sprint(key))
 }
 
 // lookupPID looks for the storage of a task. Two tasks can have one pid.

@@ -210,7 +210,7 @@ func sameDefinition(a, b *ctype.Shape) bool {
 	if a == b {
 		return true
 	}
-	there, back := convert.New(false), convert.New(false)
+	there, back := convert.New(), convert.New()
 	if there.Settle(a) != nil || back.Settle(b) != nil {
 		return false
 	}

@@ -26,7 +26,7 @@ type RingRecords struct {
 
 // Records sorts the records of a captured ring buffer.
 func (s *Snapshot) Records(m *Map) (r RingRecords) {
-	word := ctype.IntPlace{Bits: 32, BigEndian: s.Guest.BigEndian}
+	word := ctype.IntPlace{Bits: 32}
 	for i, e := range m.Extents {
 		if len(e.Data) < RecordHeaderSize {
 			r.Err = fmt.Errorf("the snapshot is damaged: record %d of map %s has %d bytes", i, m.Name, len(e.Data))

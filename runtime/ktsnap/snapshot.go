@@ -65,12 +65,11 @@ type Timing struct {
 
 // Guest describes the machine a snapshot was taken from.
 type Guest struct {
-	Release   string // uname -r
-	Arch      string // as GOARCH spells it
-	BigEndian bool
-	PageSize  int   // bytes
-	CPUs      int   // possible CPUs (nr_cpu_ids)
-	Online    []int // ids of the online CPUs, ascending
+	Release  string // uname -r
+	Arch     string // as GOARCH spells it
+	PageSize int    // bytes
+	CPUs     int    // possible CPUs (nr_cpu_ids)
+	Online   []int  // ids of the online CPUs, ascending
 }
 
 // Program is the BTF of one loaded BPF object.

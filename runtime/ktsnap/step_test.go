@@ -227,17 +227,17 @@ func FuzzReads(f *testing.F) {
 	var w ctype.Writer
 	w.Add(taskCtx)
 	w.Add(scalars)
-	f.Add(w.String(), make([]byte, 168), "leader.ctx.weight", false)
-	f.Add("struct\ta\t8\n\t0\tp\t*struct a\n", []byte("\x00\x10\x00\x00\x00\x00\x00\x00"), "p.p[0].p", true)
-	f.Add("struct\ta\t9\n\t0:7+60\tx\tu64\nint\tu64\t8\n", make([]byte, 9), "x", true)
-	f.Fuzz(func(t *testing.T, shapes string, raw []byte, path string, bigEndian bool) {
+	f.Add(w.String(), make([]byte, 168), "leader.ctx.weight")
+	f.Add("struct\ta\t8\n\t0\tp\t*struct a\n", []byte("\x00\x10\x00\x00\x00\x00\x00\x00"), "p.p[0].p")
+	f.Add("struct\ta\t9\n\t0:7+60\tx\tu64\nint\tu64\t8\n", make([]byte, 9), "x")
+	f.Fuzz(func(t *testing.T, shapes string, raw []byte, path string) {
 		table, err := ctype.Parse(shapes)
 		if err != nil || len(raw) == 0 {
 			return
 		}
 		for _, s := range table.All()[:min(4, len(table.All()))] {
 			m := &ktsnap.Map{Name: "m", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: len(raw), Value: s, Base: 0x1000, N: 1, Total: 1, Slots: 1, Stride: len(raw), Values: raw}
-			snap := &ktsnap.Snapshot{Guest: ktsnap.Guest{BigEndian: bigEndian}, Maps: []*ktsnap.Map{m}}
+			snap := &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}
 			for _, v := range []ktsnap.Value{snap.Map("m").At(0).Get(path), snap.Map("m").At(0).Get("").Deref(), snap.Var(path)} {
 				_, _ = v.Uint64()
 				_, _ = v.Int64()

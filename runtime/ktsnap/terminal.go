@@ -198,7 +198,7 @@ func (v *Value) unsigned(u *ctype.Shape) uint64 {
 
 // place is where in data the bits of a scalar are.
 func (v *Value) place(signed bool) ctype.IntPlace {
-	p := ctype.IntPlace{First: int(v.first), Bits: int(v.bits), Signed: signed, BigEndian: v.root.m.r.snapshot.Guest.BigEndian}
+	p := ctype.IntPlace{First: int(v.first), Bits: int(v.bits), Signed: signed}
 	if v.bits == 0 {
 		p.First, p.Bits = 0, 8*len(v.data)
 	}
@@ -226,11 +226,8 @@ func (v *Value) integer(u *ctype.Shape) wideInt {
 // wide returns an integer of 9 to 16 bytes.
 func (v *Value) wide(signed bool) wideInt {
 	low, high := v.data[:8], v.data[8:]
-	place := ctype.IntPlace{Bits: 64, BigEndian: v.root.m.r.snapshot.Guest.BigEndian}
-	if place.BigEndian {
-		high, low = v.data[:len(v.data)-8], v.data[len(v.data)-8:]
-	}
-	rest := ctype.IntPlace{Bits: 8 * len(high), Signed: signed, BigEndian: place.BigEndian}
+	place := ctype.IntPlace{Bits: 64}
+	rest := ctype.IntPlace{Bits: 8 * len(high), Signed: signed}
 	n := wideInt{low: place.Load(low), high: rest.Load(high)}
 	n.negative = signed && int64(n.high) < 0
 	return n

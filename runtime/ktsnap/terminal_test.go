@@ -155,33 +155,6 @@ func TestBitfieldsCanTouchNineBytes(t *testing.T) {
 	requireUint(t, 1<<60-1, (&ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}).Map("m").At(0).Get("x"))
 }
 
-// A big-endian guest's numbers are read the other way round, whatever their
-// width.
-func TestBigEndianGuests(t *testing.T) {
-	s := &ktsnap.Snapshot{Guest: ktsnap.Guest{BigEndian: true, CPUs: 1}}
-	shape := structure("s", 32, member(0, "u", u32), member(8, "f", double), member(16, "big", s128), bitfield(4, 0, 3, "high", u32), bitfield(4, 3, 6, "next", s32))
-	m := columns(&ktsnap.Map{Name: "m", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: 32, Value: shape}, 1, 1)
-	copy(m.Values, []byte{0, 0, 1, 2, 0b101_11111, 0b0_0000000})
-	copy(m.Values[8:], []byte{0xc0, 0x02})
-	for i := 16; i < 31; i++ {
-		m.Values[i] = 0xff
-	}
-	m.Values[31] = 0xfb
-	s.Maps = []*ktsnap.Map{m}
-	e := s.Map("m").At(0)
-	for path, want := range map[string]int64{"u": 258, "high": 5, "next": -2, "big": -5} {
-		n, err := e.Get(path).Int64()
-		require.NoError(t, err, path)
-		require.Equal(t, want, n, path)
-	}
-	f, err := e.Get("f").Float64()
-	require.NoError(t, err)
-	require.Equal(t, -2.25, f)
-	key, err := e.Key().Uint64()
-	require.NoError(t, err)
-	require.Zero(t, key)
-}
-
 func TestZeroValuesFailAndDoNotPanic(t *testing.T) {
 	var noSnapshot *ktsnap.Snapshot
 	_, zero := ktsnap.Value{}.Get("a").Uint64()

@@ -15,7 +15,6 @@ import (
 
 // Comparison compares shapes and collects what differs.
 type Comparison struct {
-	BigEndian     bool // the guest
 	Differences   []ctype.Difference
 	Pointees      []Pair // what pointers lead to
 	ctype.Settler        // of the guest's shapes
@@ -26,10 +25,8 @@ type Comparison struct {
 	Absent map[Member]string
 }
 
-// New begins to compare the shapes of a guest of that byte order.
-func New(bigEndian bool) *Comparison {
-	return &Comparison{BigEndian: bigEndian}
-}
+// New begins to compare the shapes of a guest.
+func New() *Comparison { return &Comparison{} }
 
 // Member is a member of a struct of the layout.
 type Member struct {
@@ -155,7 +152,7 @@ func (c *Comparison) flexible(path string, want, have *ctype.Shape, at place, ds
 func identityOps(ops []op) bool {
 	for _, o := range ops {
 		switch {
-		case o.dst != o.src || o.kind == reverseBytes:
+		case o.dst != o.src:
 			return false
 		case o.kind == convert && o.from != o.to:
 			return false
@@ -227,15 +224,7 @@ func (c *Comparison) bytes(path string, want, have *ctype.Shape, at place) []op 
 		c.Differ(path, Sized(want), Sized(have))
 		return nil
 	}
-	return []op{{kind: c.order(want.Size), dst: at.dst, src: at.src, n: want.Size}}
-}
-
-// order is how a scalar of size bytes is copied.
-func (c *Comparison) order(size int) opKind {
-	if c.BigEndian && size > 1 {
-		return reverseBytes
-	}
-	return copyBytes
+	return []op{{kind: copyBytes, dst: at.dst, src: at.src, n: want.Size}}
 }
 
 func (c *Comparison) integer(path string, want, have *ctype.Shape, at place) []op {
@@ -252,7 +241,7 @@ func (c *Comparison) integer(path string, want, have *ctype.Shape, at place) []o
 	}
 	return []op{{
 		kind: convert, dst: at.dst, src: at.src, field: path, want: ctype.Spell(want),
-		from: ctype.IntPlace{Bits: 8 * h.Size, Signed: h.Signed, BigEndian: c.BigEndian},
+		from: ctype.IntPlace{Bits: 8 * h.Size, Signed: h.Signed},
 		to:   ctype.IntPlace{Bits: 8 * w.Size, Signed: w.Signed},
 	}}
 }
@@ -344,7 +333,7 @@ func (c *Comparison) lacks(path string, want, have ctype.Member, exists bool) (w
 	if w, h := want.Type.Underlying(), have.Type.Underlying(); w != nil && h != nil && Class(w) == ctype.KindStruct && Class(h) == ctype.KindStruct {
 		return "", false // their members are looked at one by one
 	}
-	trial := Comparison{BigEndian: c.BigEndian, Settler: c.Settler}
+	trial := Comparison{Settler: c.Settler}
 	trial.member(path, want, have, place{})
 	trial.Differences = slices.DeleteFunc(trial.Differences, func(d ctype.Difference) bool { return strings.HasPrefix(d.Want, enumeratorPrefix) })
 	if len(trial.Differences) > 0 {
@@ -368,13 +357,13 @@ func (c *Comparison) member(path string, want, have ctype.Member, at place) []op
 	}
 	return []op{{
 		kind: convert, dst: at.dst, src: at.src, field: path, want: ctype.Spell(want.Type),
-		from: have.IntPlace(c.BigEndian), to: want.IntPlace(false),
+		from: have.IntPlace(), to: want.IntPlace(),
 	}}
 }
 
 // conflict tells whether two members of a union need the same byte of the
-// generated layout from different places. It is what a union in a big-endian
-// guest does whose members divide its bytes differently.
+// generated layout from different places, as those of a union do whose guest has
+// divided its bytes differently.
 func conflict(ops, more []op) bool {
 	for i := range more {
 		for j := range ops {
@@ -409,11 +398,7 @@ func (o *op) overlaps(other *op) bool {
 
 // agrees tells whether two ops that overlap write the same to each byte.
 func (o *op) agrees(other *op) bool {
-	if o.isShift() && other.isShift() {
-		return o.dst-o.src == other.dst-other.src
-	}
-	return o.kind == reverseBytes && other.kind == reverseBytes &&
-		o.dst == other.dst && o.src == other.src && o.n == other.n
+	return o.isShift() && other.isShift() && o.dst-o.src == other.dst-other.src
 }
 
 // isShift tells whether an op moves bits to another byte and does nothing else

@@ -40,7 +40,7 @@ func (t *tail) elements(n int) int {
 type op struct {
 	kind     opKind
 	dst, src int // bytes from the start
-	n        int // copyBytes, reverseBytes: bytes; repeat: elements
+	n        int // copyBytes: bytes; repeat: elements
 
 	// convert
 	from, to ctype.IntPlace
@@ -55,10 +55,9 @@ type op struct {
 type opKind uint8
 
 const (
-	copyBytes    opKind = iota // as they are
-	reverseBytes               // in the other byte order
-	convert                    // an integer of another size, sign or place
-	repeat                     // body, for each element of an array
+	copyBytes opKind = iota // as they are
+	convert                 // an integer of another size, sign or place
+	repeat                  // body, for each element of an array
 )
 
 // Apply writes the rearranged src to dst, which it clears first. It returns
@@ -83,10 +82,6 @@ func applyOps(ops []op, dst, src []byte) error {
 		switch o.kind {
 		case copyBytes:
 			copy(dst[o.dst:o.dst+o.n], src[o.src:o.src+o.n])
-		case reverseBytes:
-			for j := range o.n {
-				dst[o.dst+j] = src[o.src+o.n-1-j]
-			}
 		case convert:
 			if err := o.convert(dst[o.dst:], src[o.src:]); err != nil {
 				return err
