@@ -158,7 +158,7 @@ func (e *encoder) anyMembers(v reflect.Value, s *ctype.Shape, b []byte, depth in
 		}
 		var err error
 		if m.Bits > 0 {
-			err = e.anyInteger(v.MapIndex(key), m.Type, m.IntPlace(false), b[m.Offset:])
+			err = e.anyInteger(v.MapIndex(key), m.Type, m.IntPlace(), b[m.Offset:])
 		} else {
 			err = e.any(v.MapIndex(key), m.Type, m.Bytes(b), depth-1)
 		}
