@@ -381,23 +381,24 @@ func access(m mapShapes) (a Access, why string) {
 // definition changes: its comment says it, and nobody is warned.
 func isInherent(m mapShapes) bool {
 	t := ktsnap.MapType(m.Type)
-	_, typed := accessOf[t]
+	typed := t.Accessor() != ""
 	isUnknown := m.isInner && m.Type == 0
 	return m.unread == "" && !isUnknown && (!typed || t == ktsnap.MapTypeStackTrace)
 }
 
 // typedAccess is access, which does not tell apart what is read as bytes.
 func typedAccess(m mapShapes) (a Access, why string) {
-	a, typed := accessOf[ktsnap.MapType(m.Type)]
+	t := ktsnap.MapType(m.Type)
+	a = Access(t.Accessor())
 	switch {
 	case m.unread != "":
 		return AccessOpaque, m.unread
 	case m.isInner && m.Type == 0:
 		return AccessOpaque, "the object does not say what is in the map that it is in (use __array(values, ...))"
-	case m.Type == uint32(ktsnap.MapTypeBloomFilter):
-		return AccessOpaque, "a bloom filter keeps bits of hashes, and none of its elements"
-	case !typed:
-		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", ktsnap.MapType(m.Type))
+	case t.Unreadable() != "":
+		return AccessOpaque, t.Unreadable()
+	case a == "":
+		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", t)
 	case a == AccessStackTraces && m.Flags&stackBuildID != 0:
 		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
 	case a == AccessSlots && m.value != nil && m.value.Underlying().Kind == ctype.KindStruct:
@@ -448,43 +449,6 @@ func isAddressPrefix(key *ctype.Shape) bool {
 
 // stackBuildID is BPF_F_STACK_BUILD_ID (include/uapi/linux/bpf.h).
 const stackBuildID = 1 << 5
-
-var accessOf = map[ktsnap.MapType]Access{
-	ktsnap.MapTypeArray:             AccessArray,
-	ktsnap.MapTypePerCPUArray:       AccessPerCPUArray,
-	ktsnap.MapTypeInsnArray:         AccessArray,
-	ktsnap.MapTypeHash:              AccessHash,
-	ktsnap.MapTypeLRUHash:           AccessHash,
-	ktsnap.MapTypeRHash:             AccessHash,
-	ktsnap.MapTypePerCPUHash:        AccessPerCPUHash,
-	ktsnap.MapTypeLRUPerCPUHash:     AccessPerCPUHash,
-	ktsnap.MapTypeCgroupStorageOld:  AccessHash,
-	ktsnap.MapTypePerCPUCgroupStore: AccessPerCPUHash,
-	ktsnap.MapTypeTaskStorage:       AccessTaskStorage,
-	ktsnap.MapTypeArena:             AccessArena,
-	ktsnap.MapTypeStructOps:         AccessStructOps,
-	ktsnap.MapTypeCgroupStorage:     AccessStorage,
-	ktsnap.MapTypeInodeStorage:      AccessStorage,
-	ktsnap.MapTypeSkStorage:         AccessStorage,
-	ktsnap.MapTypeQueue:             AccessQueue,
-	ktsnap.MapTypeStack:             AccessQueue,
-	ktsnap.MapTypeLPMTrie:           AccessTrie,
-	ktsnap.MapTypeStackTrace:        AccessStackTraces,
-	ktsnap.MapTypeProgArray:         AccessSlots,
-	ktsnap.MapTypePerfEventArray:    AccessSlots,
-	ktsnap.MapTypeCgroupArray:       AccessSlots,
-	ktsnap.MapTypeReusePortArray:    AccessSlots,
-	ktsnap.MapTypeXSKMap:            AccessSlots,
-	ktsnap.MapTypeSockMap:           AccessSlots,
-	ktsnap.MapTypeDevMap:            AccessSlots,
-	ktsnap.MapTypeCPUMap:            AccessSlots,
-	ktsnap.MapTypeDevMapHash:        AccessHash,
-	ktsnap.MapTypeSockHash:          AccessHash,
-	ktsnap.MapTypeArrayOfMaps:       AccessArrayOfMaps,
-	ktsnap.MapTypeHashOfMaps:        AccessHashOfMaps,
-	ktsnap.MapTypeRingBuf:           AccessRingBuf,
-	ktsnap.MapTypeUserRingBuf:       AccessRingBuf,
-}
 
 // mapTypeConst is the constant of package runtime for a map type, empty for
 // types that are newer than ktgen.

@@ -50,77 +50,128 @@ const (
 	MapTypeRHash             MapType = 35
 )
 
-// mapTypeNames are the kernel's names without BPF_MAP_TYPE_.
-var mapTypeNames = [...]string{
-	"UNSPEC", "HASH", "ARRAY", "PROG_ARRAY", "PERF_EVENT_ARRAY", "PERCPU_HASH",
-	"PERCPU_ARRAY", "STACK_TRACE", "CGROUP_ARRAY", "LRU_HASH",
-	"LRU_PERCPU_HASH", "LPM_TRIE", "ARRAY_OF_MAPS", "HASH_OF_MAPS", "DEVMAP",
-	"SOCKMAP", "CPUMAP", "XSKMAP", "SOCKHASH", "CGROUP_STORAGE_DEPRECATED",
-	"REUSEPORT_SOCKARRAY", "PERCPU_CGROUP_STORAGE_DEPRECATED", "QUEUE", "STACK",
-	"SK_STORAGE", "DEVMAP_HASH", "STRUCT_OPS", "RINGBUF", "INODE_STORAGE",
-	"TASK_STORAGE", "BLOOM_FILTER", "USER_RINGBUF", "CGRP_STORAGE", "ARENA",
-	"INSN_ARRAY", "RHASH",
+// mapKind is what is known of the maps of a type. A type that is new needs a row here,
+// and a reader in package freeze.
+type mapKind struct {
+	name     string  // the kernel's, without BPF_MAP_TYPE_
+	accessor string  // the type of package runtime that generated code reads it through
+	as       MapType // that stands for all which are read the same way, if it is not this one
+
+	isPerCPU        bool // a value for each possible CPU
+	holdsReferences bool // numbers of objects that the kernel points to, in occupied slots
+
+	// The kernel keeps no type of the one side, whatever the definition says
+	// (map_check_btf, kernel/bpf/syscall.c).
+	untypedKeys, untypedValues bool
+
+	unreadable string // why there is nothing to copy of it
+}
+
+var mapKinds = [...]mapKind{
+	{name: "UNSPEC"},
+	MapTypeHash:              {name: "HASH", accessor: "Hash"},
+	MapTypeArray:             {name: "ARRAY", accessor: "Array"},
+	MapTypeProgArray:         {name: "PROG_ARRAY", accessor: "Slots", holdsReferences: true},
+	MapTypePerfEventArray:    {name: "PERF_EVENT_ARRAY", accessor: "Slots", holdsReferences: true},
+	MapTypePerCPUHash:        {name: "PERCPU_HASH", accessor: "PerCPUHash", isPerCPU: true},
+	MapTypePerCPUArray:       {name: "PERCPU_ARRAY", accessor: "PerCPUArray", isPerCPU: true},
+	MapTypeStackTrace:        {name: "STACK_TRACE", accessor: "StackTraces", untypedKeys: true},
+	MapTypeCgroupArray:       {name: "CGROUP_ARRAY", accessor: "Slots", holdsReferences: true},
+	MapTypeLRUHash:           {name: "LRU_HASH", accessor: "Hash", as: MapTypeHash},
+	MapTypeLRUPerCPUHash:     {name: "LRU_PERCPU_HASH", accessor: "PerCPUHash", as: MapTypePerCPUHash, isPerCPU: true},
+	MapTypeLPMTrie:           {name: "LPM_TRIE", accessor: "Trie"},
+	MapTypeArrayOfMaps:       {name: "ARRAY_OF_MAPS", accessor: "ArrayOfMaps"},
+	MapTypeHashOfMaps:        {name: "HASH_OF_MAPS", accessor: "HashOfMaps", untypedKeys: true},
+	MapTypeDevMap:            {name: "DEVMAP", accessor: "Slots", holdsReferences: true},
+	MapTypeSockMap:           {name: "SOCKMAP", accessor: "Slots", holdsReferences: true},
+	MapTypeCPUMap:            {name: "CPUMAP", accessor: "Slots", holdsReferences: true},
+	MapTypeXSKMap:            {name: "XSKMAP", accessor: "Slots", holdsReferences: true},
+	MapTypeSockHash:          {name: "SOCKHASH", accessor: "Hash", holdsReferences: true},
+	MapTypeCgroupStorageOld:  {name: "CGROUP_STORAGE_DEPRECATED", accessor: "Hash", as: MapTypeHash},
+	MapTypeReusePortArray:    {name: "REUSEPORT_SOCKARRAY", accessor: "Slots", holdsReferences: true},
+	MapTypePerCPUCgroupStore: {name: "PERCPU_CGROUP_STORAGE_DEPRECATED", accessor: "PerCPUHash", as: MapTypePerCPUHash, isPerCPU: true},
+	MapTypeQueue:             {name: "QUEUE", accessor: "Queue", untypedValues: true},
+	MapTypeStack:             {name: "STACK", accessor: "Queue", untypedValues: true},
+	MapTypeSkStorage:         {name: "SK_STORAGE", accessor: "Storage"},
+	MapTypeDevMapHash:        {name: "DEVMAP_HASH", accessor: "Hash", holdsReferences: true},
+	MapTypeStructOps:         {name: "STRUCT_OPS", accessor: "StructOps"},
+	MapTypeRingBuf:           {name: "RINGBUF", accessor: "RingBuf"},
+	MapTypeInodeStorage:      {name: "INODE_STORAGE", accessor: "Storage"},
+	MapTypeTaskStorage:       {name: "TASK_STORAGE", accessor: "TaskStorage"},
+	MapTypeBloomFilter:       {name: "BLOOM_FILTER", unreadable: "a bloom filter keeps bits of hashes, and none of its elements"},
+	MapTypeUserRingBuf:       {name: "USER_RINGBUF", accessor: "RingBuf"},
+	MapTypeCgroupStorage:     {name: "CGRP_STORAGE", accessor: "Storage"},
+	MapTypeArena:             {name: "ARENA", accessor: "Arena"},
+	MapTypeInsnArray:         {name: "INSN_ARRAY", accessor: "Array"},
+	MapTypeRHash:             {name: "RHASH", accessor: "Hash", as: MapTypeHash},
+}
+
+// kind is the row of the type, of an empty one if it is newer than ktgen.
+func (t MapType) kind() *mapKind {
+	if int(t) < len(mapKinds) {
+		return &mapKinds[t]
+	}
+	return &mapKind{}
 }
 
 // String returns the kernel's name without BPF_MAP_TYPE_, such as
 // "PERCPU_ARRAY".
 func (t MapType) String() string {
-	if int(t) < len(mapTypeNames) {
-		return mapTypeNames[t]
+	if name := t.kind().name; name != "" {
+		return name
 	}
 	return "map type " + strconv.Itoa(int(t))
 }
 
 // IsPerCPU tells whether maps of the type have a value for each possible CPU.
-func (t MapType) IsPerCPU() bool {
-	switch t {
-	case MapTypePerCPUHash, MapTypePerCPUArray, MapTypeLRUPerCPUHash, MapTypePerCPUCgroupStore:
-		return true
-	}
-	return false
-}
+func (t MapType) IsPerCPU() bool { return t.kind().isPerCPU }
 
 // HoldsReferences tells whether maps of the type have, in their occupied slots,
-// numbers of objects that the kernel points to; see [Slots].
-func (t MapType) HoldsReferences() bool {
-	switch t {
-	case MapTypeProgArray, MapTypePerfEventArray, MapTypeCgroupArray, MapTypeDevMap, MapTypeSockMap, MapTypeCPUMap,
-		MapTypeXSKMap, MapTypeSockHash, MapTypeReusePortArray, MapTypeDevMapHash:
-		return true
-	}
-	return false
-}
+// numbers of objects that the kernel points to.
+func (t MapType) HoldsReferences() bool { return t.kind().holdsReferences }
+
+// Accessor is the type of package runtime that generated code reads maps of the type
+// through, such as "PerCPUArray"; empty if there is none.
+func (t MapType) Accessor() string { return t.kind().accessor }
+
+// Unreadable says why there is nothing to copy of maps of the type; empty if there is.
+func (t MapType) Unreadable() string { return t.kind().unreadable }
 
 // Family is the type that stands for all that are read the same way.
 func (t MapType) Family() MapType {
-	switch t {
-	case MapTypeLRUHash, MapTypeRHash, MapTypeCgroupStorageOld:
-		return MapTypeHash
-	case MapTypeLRUPerCPUHash, MapTypePerCPUCgroupStore:
-		return MapTypePerCPUHash
+	if as := t.kind().as; as != 0 {
+		return as
 	}
 	return t
 }
 
+// UntypedValues tells whether the kernel keeps no type of the values of maps of
+// the type.
+func (t MapType) UntypedValues() bool { return t.kind().untypedValues }
+
+// UntypedKeys is UntypedValues for keys.
+func (t MapType) UntypedKeys() bool { return t.kind().untypedKeys }
+
 // ParseMapType returns the type that has String's text.
 func ParseMapType(text string) (MapType, error) {
-	if i := slices.Index(mapTypeNames[:], text); i >= 0 {
+	named := func(k mapKind) bool { return k.name == text }
+	if i := slices.IndexFunc(mapKinds[:], named); i >= 0 {
 		return MapType(i), nil
 	}
 	number, _ := strings.CutPrefix(text, "map type ")
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("there is no map type %q%s", errtext.Clip(text), nearest.Hint(text, mapTypeNames[:]))
+		return 0, fmt.Errorf("there is no map type %q%s", errtext.Clip(text), nearest.Hint(text, mapTypeNames()))
 	}
 	return MapType(n), nil
 }
 
-// UntypedValues tells whether the kernel keeps no type of the values of maps of
-// a type, whatever their definition says (map_check_btf, kernel/bpf/syscall.c).
-func (t MapType) UntypedValues() bool { return t == MapTypeQueue || t == MapTypeStack }
-
-// UntypedKeys is untypedValues for keys.
-func (t MapType) UntypedKeys() bool { return t == MapTypeHashOfMaps || t == MapTypeStackTrace }
+func mapTypeNames() (names []string) {
+	for _, k := range mapKinds {
+		names = append(names, k.name)
+	}
+	return names
+}
 
 // SlotSize is the size in bytes of the number of what is in a slot. Values can be
 // larger.

@@ -242,7 +242,7 @@ func (p *Pass) settle(m *Map, err error) error {
 func (p *Pass) unsupported(m *Map) {
 	m.Status = ktsnap.Unsupported
 	m.Reason = fmt.Sprintf("maps of type %d are not read", m.Type)
-	if why, ok := unreadable[m.Type]; ok {
+	if why := m.Type.Unreadable(); why != "" {
 		m.Reason = why
 	}
 	if why, ok := p.layout.why[m.Type]; ok {

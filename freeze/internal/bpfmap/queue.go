@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // queue copies BPF_MAP_TYPE_QUEUE and BPF_MAP_TYPE_STACK, a ring of values in
@@ -47,7 +48,7 @@ func (l *queue) copy(p *Pass, m *Map) error {
 	m.Total = int(used)
 	for i := range used {
 		slot := (tail + i) % size
-		if m.Type == typeStack {
+		if m.Type == ktsnap.MapTypeStack {
 			slot = (head + size - 1 - i) % size
 		}
 		if err := p.check(); err != nil {

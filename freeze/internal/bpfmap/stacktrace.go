@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // stackTrace copies BPF_MAP_TYPE_STACK_TRACE. A stack's id is the number of its
@@ -91,5 +92,5 @@ func (l *stackTrace) stack(p *Pass, m *Map, slot uint32, bucket kmem.Addr) error
 // HasCode tells whether the values of a map that was copied hold addresses of
 // code.
 func (m *Map) HasCode() bool {
-	return m.N > 0 && (m.Type == typeStackTrace || m.Type == typeStructOps)
+	return m.N > 0 && (m.Type == ktsnap.MapTypeStackTrace || m.Type == ktsnap.MapTypeStructOps)
 }

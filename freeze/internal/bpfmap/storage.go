@@ -45,9 +45,9 @@ type storage struct {
 // publishers are the members by which owners lead to their storage. Those of
 // inodes are in a part of i_security that depends on the boot.
 var publishers = map[ktsnap.MapType][2]string{
-	typeTaskStorage:   {"task_struct", "bpf_storage"},
-	typeCgroupStorage: {"cgroup", "bpf_cgrp_storage"},
-	typeSkStorage:     {"sock", "sk_bpf_storage"},
+	ktsnap.MapTypeTaskStorage:   {"task_struct", "bpf_storage"},
+	ktsnap.MapTypeCgroupStorage: {"cgroup", "bpf_cgrp_storage"},
+	ktsnap.MapTypeSkStorage:     {"sock", "sk_bpf_storage"},
 }
 
 // taskLayout is where struct task_struct keeps its names.
@@ -57,7 +57,7 @@ type taskLayout struct {
 }
 
 func resolveTaskStorage(r *resolver) copier {
-	l := newStorage(r, typeTaskStorage)
+	l := newStorage(r, ktsnap.MapTypeTaskStorage)
 	l.task = &taskLayout{
 		pid:  r.field("task_struct", "pid"),
 		tgid: r.field("task_struct", "tgid"),
