@@ -2,6 +2,8 @@ package ktsnap_test
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -134,6 +136,24 @@ func TestValuesRenderInOneLine(t *testing.T) {
 	r, err := s.Map("untyped").At(0).Get("").Rendered()
 	require.NoError(t, err)
 	require.Equal(t, ktsnap.Rendered{Kind: "Bytes", Text: "0x61626364"}, r)
+}
+
+// Numbers of 128 bits are themselves on both sides of zero, below and above what
+// 64 bits hold.
+func TestNumbersOf128BitsAreThemselves(t *testing.T) {
+	for want, words := range map[string][2]uint64{
+		"-36893488147419103227": {5, math.MaxUint64 - 1}, "-18446744073709551616": {0, math.MaxUint64}, "-9223372036854775809": {1<<63 - 1, math.MaxUint64},
+		"-9223372036854775808": {1 << 63, math.MaxUint64}, "-1": {math.MaxUint64, math.MaxUint64}, "0": {0, 0}, "9223372036854775808": {1 << 63, 0},
+		"18446744073709551616": {0, 1}, "-170141183460469231731687303715884105728": {0, 1 << 63}, "170141183460469231731687303715884105727": {math.MaxUint64, math.MaxInt64},
+	} {
+		s := newGuest()
+		m := s.Maps[slices.IndexFunc(s.Maps, func(m *ktsnap.Map) bool { return m.Name == "scalars" })]
+		writer{m.Values}.u64(96, words[0])
+		writer{m.Values}.u64(104, words[1])
+		r, err := s.Map("scalars").At(0).Get("neg_big").Rendered()
+		require.NoError(t, err)
+		require.Equal(t, want, r.String())
+	}
 }
 
 func TestRenderingIsBounded(t *testing.T) {
