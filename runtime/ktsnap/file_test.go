@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -107,6 +108,17 @@ func TestSnapshotsSurviveFiles(t *testing.T) {
 	}
 	want.Programs, got.Programs, want.Maps, got.Maps = nil, nil, nil, nil
 	require.Equal(t, want, got)
+}
+
+// Names of addresses are looked up in the order of the addresses, in which a file
+// need not have them.
+func TestSymbolsOfAFileAreFoundInWhateverOrderItHasThem(t *testing.T) {
+	want := sampleSnapshot()
+	slices.Reverse(want.Symbols)
+	got, err := Read(bytes.NewReader(fileOf(t, want)))
+	require.NoError(t, err)
+	require.Equal(t, "schedule+0x4", got.Frame(0xffffffff81000004).String())
+	require.Equal(t, "bpf_prog_\xff+0x8", got.Frame(0xffffffffc0000008).String())
 }
 
 func TestFilesAreDeterministic(t *testing.T) {

@@ -195,3 +195,15 @@ func TestVariablesOfSectionsThatAreNotThere(t *testing.T) {
 	requireUint(t, 500, s.Var("nr_dispatched"))
 	as[*ktsnap.VarNotFound](t, s.Select(1).Var("slice").Err())
 }
+
+// Variables that C calls the same have numbers; the plain name leads to all of them.
+func TestPlainNamesOfVariablesLeadToAllThatAreCalledSo(t *testing.T) {
+	data := sectionMap("s.data", &ktsnap.Program{}, 0, section(".data", 8, member(0, "calls#1", u32), member(4, "calls#2", u32)))
+	writer{data.Values}.u64(0, 17|34<<32)
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{data}}
+	requireUint(t, 17, s.Var("calls#1"))
+	requireUint(t, 34, s.Var("calls#2"))
+	var several *ktsnap.AmbiguousVar
+	require.ErrorAs(t, s.Var("calls").Err(), &several)
+	require.Equal(t, []string{"calls#1", "calls#2"}, several.Names)
+}
