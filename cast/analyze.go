@@ -125,10 +125,10 @@ func (a *Analysis) Result() *Result {
 	}
 	slices.Sort(r.Gaps)
 	slices.SortFunc(r.Findings, func(a, b Finding) int {
-		return comparePlaces(a.Container, b.Container, a.Map, b.Map, a.Offset, b.Offset)
+		return cmp.Or(comparePlaces(a.Container, b.Container, a.Map, b.Map, a.Offset, b.Offset), cmp.Compare(a.Path, b.Path))
 	})
 	slices.SortFunc(r.Conflicts, func(a, b Conflict) int {
-		return comparePlaces(a.Container, b.Container, a.Map, b.Map, a.Offset, b.Offset)
+		return cmp.Or(comparePlaces(a.Container, b.Container, a.Map, b.Map, a.Offset, b.Offset), cmp.Compare(a.Path, b.Path))
 	})
 	return r
 }

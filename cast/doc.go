@@ -74,7 +74,8 @@
 //
 // # What it does not do
 //
-// Unions are not looked at as tagged. The initial contents of sections are not
+// No tag of a union is looked at: which of its members an access means, the line of C
+// says, and an access whose line does not is one to all of them. The initial contents of sections are not
 // read: loaders fill in no pointers there. A dynptr's slices are typed by their
 // use only.
 //

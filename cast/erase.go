@@ -115,49 +115,59 @@ type eraser struct {
 func (r *eraser) container(c btf.Type) {
 	switch t := c.(type) {
 	case *btf.Struct:
-		r.members(c, 0, t, t.Members)
+		r.members(c, 0, t, t.Members, "")
 	case *btf.Union:
-		r.members(c, 0, t, t.Members)
+		r.members(c, 0, t, t.Members, "")
 	case *btf.Datasec:
 		for _, info := range t.Vars {
 			if v, ok := info.Type.(*btf.Var); ok {
-				v.Type = r.part(c, info.Offset, v.Type)
+				v.Type = r.part(c, info.Offset, v.Type, v.Name)
 			}
 		}
 	}
 }
 
 // members erases the members of an aggregate that lies at start in c.
-func (r *eraser) members(c btf.Type, start uint32, aggregate btf.Type, members []btf.Member) {
+func (r *eraser) members(c btf.Type, start uint32, aggregate btf.Type, members []btf.Member, path string) {
 	if r.seen[aggregate] {
 		return
 	}
 	r.seen[aggregate] = true
 	for i := range members {
 		m := &members[i]
-		m.Type = r.part(c, start+uint32(m.Offset/8), m.Type)
+		m.Type = r.part(c, start+uint32(m.Offset/8), m.Type, join(path, m.Name))
 	}
 }
 
-// part returns the type at an offset of a container, erased.
-func (r *eraser) part(c btf.Type, off uint32, t btf.Type) btf.Type {
+// part returns the type at an offset, and path, of a container, erased.
+func (r *eraser) part(c btf.Type, off uint32, t btf.Type, path string) btf.Type {
 	switch u := btf.UnderlyingType(t).(type) {
 	case *btf.Pointer:
-		return r.pointer(slot{kind: field, typ: c, off: off}, t, u)
+		return r.pointer(slot{kind: field, typ: c, off: off, view: r.viewOf(c, off, path)}, t, u)
 	case *btf.Array:
-		if elem := r.part(c, off, u.Type); elem != u.Type {
+		if elem := r.part(c, off, u.Type, join(path, "[]")); elem != u.Type {
 			return &btf.Array{Index: u.Index, Type: elem, Nelems: u.Nelems}
 		}
 	case *btf.Struct:
 		if u.Name == "" {
-			r.members(c, off, u, u.Members)
+			r.members(c, off, u, u.Members, path)
 		}
 	case *btf.Union:
 		if u.Name == "" {
-			r.members(c, off, u, u.Members)
+			r.members(c, off, u, u.Members, path)
 		}
 	}
 	return t
+}
+
+// viewOf is the path of a member that others overlap, empty for any other.
+func (r *eraser) viewOf(c btf.Type, off uint32, path string) string {
+	for _, v := range r.views(c, newOffset(int64(off), 0)) {
+		if v.path == path {
+			return path
+		}
+	}
+	return ""
 }
 
 // pointer returns u64 for a pointer to data, and t for any other.
@@ -200,7 +210,7 @@ func (r *eraser) compare(a *Analysis) *Ruling {
 	}
 	for _, list := range [][]Erased{ruling.Recovered, ruling.Missed, ruling.Wrong, ruling.Spurious, ruling.Untouched} {
 		slices.SortFunc(list, func(a, b Erased) int {
-			return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Was, b.Was))
+			return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Was, b.Was), cmp.Compare(a.Path, b.Path))
 		})
 	}
 	return ruling

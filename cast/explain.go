@@ -174,11 +174,23 @@ func (a *Analysis) slotAt(container btf.Type, path string, m *object.Map) (slot,
 	there, ok := a.layouts.at(canonical, newOffset(int64(off), 0), size)
 	switch {
 	case ok && !isScalar(there.container) || ok && isSection(there.container):
-		return slot{kind: field, typ: there.container, off: there.off}, t, nil
+		return slot{kind: field, typ: there.container, off: there.off, view: a.viewNamed(canonical, int64(off), path)}, t, nil
 	case m != nil:
 		return slot{kind: mapSlot, m: m, off: uint32(off)}, t, nil
 	}
 	return slot{kind: field, typ: canonical, off: uint32(off)}, t, nil
+}
+
+// viewNamed is the path, in its container, of the member that a path ends in, if
+// others overlap it.
+func (a *Analysis) viewNamed(t btf.Type, off int64, path string) string {
+	path = strings.TrimRight(path, "0123456789[]")
+	for _, v := range a.layouts.views(t, newOffset(off, 0)) {
+		if v.isNamed(path[strings.LastIndexByte(path, '.')+1:]) {
+			return v.path
+		}
+	}
+	return ""
 }
 
 // fieldOf is [ktbtf.FieldOf] for sections, too.

@@ -52,7 +52,7 @@ func (e *engine) linksOf(v value) links {
 		return links{}
 	}
 	there, ok := e.layouts.at(v.ptr.typ, v.ptr.off, slotSize)
-	if !ok {
+	if !ok || len(e.layouts.views(v.ptr.typ, v.ptr.off)) > 0 {
 		return links{}
 	}
 	s, ok := slotOf(v.ptr, there)

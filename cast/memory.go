@@ -96,11 +96,21 @@ func (w *walk) argument(p pointer, size int) value {
 	return w.ofType(proto.Params[off/slotSize].Type, Kernel)
 }
 
-func (w *walk) readTyped(p pointer, size int) value {
+func (w *walk) readTyped(p pointer, size int) (v value) {
+	for _, view := range w.meantViews(p, size) {
+		v = v.join(w.readPlace(p, view.place, size))
+	}
+	if v != (value{}) {
+		return v
+	}
 	there, ok := w.layouts.at(p.typ, p.off, size)
 	if !ok {
 		return unknown(size)
 	}
+	return w.readPlace(p, there, size)
+}
+
+func (w *walk) readPlace(p pointer, there place, size int) value {
 	if s, ok := slotOf(p, there); ok {
 		w.noteSlot(s)
 		if w.isForeign(s) {
@@ -161,7 +171,7 @@ func slotOf(p pointer, there place) (slot, bool) {
 func slotIn(p pointer, there place) (slot, bool) {
 	switch c := there.container.(type) {
 	case *btf.Struct, *btf.Union, *btf.Datasec:
-		return slot{kind: field, typ: c, off: there.off}, true
+		return slot{kind: field, typ: c, off: there.off, view: there.view}, true
 	}
 	if p.ref != nil {
 		return slot{kind: mapSlot, m: p.ref, off: there.off}, true
@@ -222,10 +232,16 @@ func (w *walk) writeStack(p pointer, size int, v value) {
 }
 
 func (w *walk) writeTyped(p pointer, size int, v value) {
-	there, ok := w.layouts.at(p.typ, p.off, size)
-	if !ok || size != slotSize {
-		return
+	views := w.meantViews(p, size)
+	for _, view := range views {
+		w.writePlace(p, view.place, v)
 	}
+	if there, ok := w.layouts.at(p.typ, p.off, size); ok && size == slotSize && len(views) == 0 {
+		w.writePlace(p, there, v)
+	}
+}
+
+func (w *walk) writePlace(p pointer, there place, v value) {
 	if s, ok := slotOf(p, there); ok {
 		w.noteSlot(s)
 		w.store(s, w.pointee(v), w.evidence(Stored))

@@ -35,6 +35,7 @@ type slot struct {
 	fn     *object.Function // result, argument, kernelArgument, kernelMember
 	behind uint32           // payloadSlot: bytes from the start of the header
 	off    uint32           // field, mapSlot, kernelMember: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
+	view   string           // field: the path, if other members lie there
 }
 
 // layouts answers questions about BTF types. It remembers the answers.
@@ -42,6 +43,8 @@ type layouts struct {
 	spec    *btf.Spec
 	canon   map[btf.Type]btf.Type
 	answers map[question]answer
+
+	overlaps map[question][]view
 }
 
 type question struct {
@@ -60,10 +63,11 @@ type place struct {
 	container btf.Type // the innermost named struct or union, or the section
 	off       uint32   // bytes from the start of the container, of the first element in arrays
 	typ       btf.Type // what is there
+	view      string   // the path in the container, if it is one of several members there
 }
 
 func newLayouts(spec *btf.Spec) *layouts {
-	return &layouts{spec: spec, canon: make(map[btf.Type]btf.Type), answers: make(map[question]answer)}
+	return &layouts{spec: spec, canon: make(map[btf.Type]btf.Type), answers: make(map[question]answer), overlaps: make(map[question][]view)}
 }
 
 // maxNesting bounds how deeply types hold others by value.
@@ -389,6 +393,9 @@ func (s slot) container() string {
 func (s slot) path() string {
 	if s.m != nil {
 		return s.m.Name
+	}
+	if s.view != "" {
+		return s.view
 	}
 	switch s.kind {
 	case result:

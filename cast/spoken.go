@@ -113,8 +113,8 @@ func saidOfLoad(line string, s slot) string {
 		return ""
 	}
 	ends := func(expr string) bool {
-		if strings.Count(expr, "[") != strings.Count(expr, "]") {
-			return false // it is what indexes something else
+		if strings.Count(expr, "[") != strings.Count(expr, "]") || strings.Contains(expr, ",") {
+			return false // it is what indexes something else, or several variables are declared
 		}
 		m := lastName.FindStringSubmatch(strings.TrimSpace(expr))
 		return m != nil && m[1] == name
