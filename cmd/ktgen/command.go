@@ -48,6 +48,7 @@ func commands() []command {
 				"download a Debian kernel with sched_ext into the cache"},
 			{"kernel source [-suite SUITE] [-release VERSION] [-mirror URI]",
 				"download what a kernel's BPF programs are compiled from into the cache, and print where it is"},
+			{"kernel add [-config FILE] TREE", "put a kernel that was built by hand into the cache, with its configuration"},
 			{"kernel info FILE", "say what a kernel image is, and whether tests can boot it"},
 		}, (*tool).kernel},
 		{"cache", []form{

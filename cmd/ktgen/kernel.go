@@ -8,7 +8,7 @@ import (
 	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
-var kernelCommands = []string{"list", "fetch", "info", "source"}
+var kernelCommands = []string{"list", "fetch", "add", "info", "source"}
 
 // kernel provides the kernels that tests boot.
 func (t *tool) kernel(ctx context.Context, args []string) error {
@@ -17,6 +17,8 @@ func (t *tool) kernel(ctx context.Context, args []string) error {
 		return t.kernelList(ctx)
 	case args[0] == "fetch":
 		return t.kernelFetch(ctx, args[1:])
+	case args[0] == "add":
+		return t.kernelAdd(ctx, args[1:])
 	case args[0] == "info":
 		return t.kernelInfo(ctx, args[1:])
 	case args[0] == "source":
@@ -72,6 +74,29 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 	k, err := kernel.Fetch(ctx, *opts)
 	if err != nil {
 		return err
+	}
+	_, err = fmt.Fprintf(t.stdout, "%s %s\n", k.Release, k.Path)
+	return err
+}
+
+// kernelAdd puts a kernel that was built by hand into the cache, and says how tests
+// come to boot it.
+func (t *tool) kernelAdd(ctx context.Context, args []string) error {
+	set := t.flags("ktgen kernel add [-config FILE] TREE")
+	config := set.String("config", "", "the `file` with the kernel's configuration (default: .config of the tree, or beside the image)")
+	paths, err := t.parseMixed(set, args)
+	if err != nil {
+		return err
+	}
+	if len(paths) != 1 {
+		return t.misused("kernel add takes one build tree, bzImage or vmlinux")
+	}
+	k, err := kernel.Add(ctx, paths[0], *config)
+	if err != nil {
+		return err
+	}
+	if first, err := kernel.Find(ctx); err == nil && first.Path != k.Path {
+		fmt.Fprintf(t.stderr, "ktgen: tests boot Linux %s (%s); set %s=%s to have them boot this one\n", first.Release, first.Path, kernel.Env, k.Path)
 	}
 	_, err = fmt.Fprintf(t.stdout, "%s %s\n", k.Release, k.Path)
 	return err

@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/vmm/cache"
+	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
 // vmlinux writes a kernel that is whole as far as package kernel looks, with BTF of
-// these strings, and without any driver.
-func vmlinux(t *testing.T, strings string) string {
+// these types, and with the virtio PCI driver and some others.
+func vmlinux(t *testing.T, typeNames string, drivers ...string) string {
 	t.Helper()
 	write := func(w *bytes.Buffer, values ...any) {
 		for _, v := range values {
@@ -25,12 +26,15 @@ func vmlinux(t *testing.T, strings string) string {
 	const headers = 64 + 2*56
 	var body bytes.Buffer
 	body.WriteString("Linux version 6.16.0-made (builder@host)\n\x00virtio-pci\x00")
+	for _, driver := range drivers {
+		body.WriteString(driver + "\x00")
+	}
 	note := headers + body.Len()
 	write(&body, [3]uint32{4, 8, 18}, [4]byte{'X', 'e', 'n'}, uint64(0)) // XEN_ELFNOTE_PHYS32_ENTRY
 	names := headers + body.Len()
 	body.WriteString("\x00.BTF\x00.shstrtab\x00")
 	types := headers + body.Len()
-	write(&body, uint16(0xeb9f), [2]byte{1}, [5]uint32{24, 0, 0, 0, uint32(len(strings))}, []byte(strings))
+	write(&body, uint16(0xeb9f), [2]byte{1}, [5]uint32{24, 0, 0, 0, uint32(len(typeNames))}, []byte(typeNames))
 	sections := headers + body.Len()
 	write(&body, elf.Section64{},
 		elf.Section64{Name: 1, Type: uint32(elf.SHT_PROGBITS), Off: uint64(types), Size: uint64(sections - types)},
@@ -60,4 +64,23 @@ func TestKernelInfoFailsForAKernelThatCannotBeUsed(t *testing.T) {
 	require.Equal(t, "ktgen: tests cannot boot it: kernel 6.16.0-made ("+path+") lacks "+
 		"a built-in virtio console driver (CONFIG_VIRTIO_CONSOLE=y), a built-in serial driver (CONFIG_SERIAL_8250=y); "+
 		"build it with that, or take another, such as what \"ktgen kernel fetch\" gets\n", stderr.String(), "what is there is not named")
+}
+
+func TestKernelAddPutsAKernelIntoTheCache(t *testing.T) {
+	t.Setenv(cache.DirEnv, t.TempDir())
+	t.Setenv(kernel.Env, "")
+	path := vmlinux(t, "\x00bpf_struct_ops_sched_ext_ops\x00", "virtio_console", "serial8250")
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitFailed, run(t.Context(), []string{"kernel", "add", path}, &stdout, &stderr))
+	require.Contains(t, stderr.String(), "has no configuration in its tree or beside it (.config, ")
+	stderr.Reset()
+
+	config := filepath.Join(filepath.Dir(path), ".config")
+	require.NoError(t, os.WriteFile(config, []byte("CONFIG_HZ=250\n"), 0o644))
+	require.Equal(t, 0, run(t.Context(), []string{"kernel", "add", filepath.Dir(path)}, &stdout, &stderr), &stderr)
+	added := filepath.Join(os.Getenv(cache.DirEnv), "kernels/6.16.0-made/vmlinuz")
+	require.Equal(t, "6.16.0-made "+added+"\n", stdout.String())
+	require.Empty(t, stderr.String(), "it is what tests boot")
+
+	require.Equal(t, exitUsage, run(t.Context(), []string{"kernel", "add"}, &stdout, &stderr))
 }
