@@ -50,6 +50,19 @@ func (a absent) met(log string) string {
 	return ""
 }
 
+// zeroIfAbsent tells whether a relocation that asks for a type is 0 for one that the
+// kernel lacks, as its size and id are (bpf_core_calc_type_relo in
+// tools/lib/bpf/relo_core.c).
+func zeroIfAbsent(relo *btf.CORERelocation) bool {
+	text := relo.String()
+	return strings.HasPrefix(text, "CORERelocation(target_type_id,") || strings.HasPrefix(text, "CORERelocation(type_size,")
+}
+
+// poisoned tells whether a CO-RE relocation has made an instruction invalid.
+func poisoned(ins *asm.Instruction) bool {
+	return ins.IsBuiltinCall() && ins.Constant == btf.COREBadRelocationSentinel || ins.OpCode.IsDWordLoad() && ins.Dst == asm.R10
+}
+
 // poison marks an instruction that a CO-RE relocation has made invalid.
 func (a *absent) poison(ins *asm.Instruction, relo *btf.CORERelocation, own *btf.Spec) {
 	switch {

@@ -15,10 +15,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arenaData is the section of an arena's variables.
+// arenaData is an arena and the section of its variables.
 type arenaData struct {
 	arena  *ebpf.Map
+	mapped []byte // the arena
 	offset uint32 // bytes from the start of the arena
+}
+
+// mapArenas maps the object's arena into this process until Load is done: programs can
+// refer to it once it has an address in user space.
+func (l *loader) mapArenas() error {
+	for _, def := range l.maps {
+		if def.spec.Type != ebpf.Arena {
+			continue
+		}
+		m := l.coll.Maps[def.spec.Name]
+		size := uint64(def.spec.MaxEntries) * uint64(os.Getpagesize())
+		if size > 1<<32 {
+			return fmt.Errorf("arena %s has %d bytes, which is more than an arena can have", def.spec.Name, size)
+		}
+		mapped, err := mapArena(m, uintptr(def.spec.MapExtra), int(size))
+		if err != nil {
+			return fmt.Errorf("arena %s: %w", def.spec.Name, err)
+		}
+		l.arena = &arenaData{arena: m, mapped: mapped}
+	}
+	return nil
 }
 
 // fillArena copies the initial values of the variables into the arena. Writing
@@ -27,31 +49,21 @@ func (l *loader) fillArena(def *mapDef) error {
 	if err := l.setVariables(def.spec); err != nil {
 		return err
 	}
-	var arena *mapDef
-	for _, other := range l.maps {
-		if other.spec.Type == ebpf.Arena {
-			arena = other
-		}
-	}
 	switch {
-	case arena == nil:
+	case l.arena == nil:
 		return errors.New("the object has variables of an arena, and no arena")
 	case len(def.spec.Contents) != 1:
 		return errors.New("the section has no contents")
 	}
 	data, ok := def.spec.Contents[0].Value.([]byte)
-	page := uint64(os.Getpagesize())
-	size, room := uint64(arena.spec.MaxEntries)*page, (uint64(len(data))+page-1)/page*page
-	if !ok || size > 1<<32 || room > size {
+	page, size := uint64(os.Getpagesize()), uint64(len(l.arena.mapped))
+	room := (uint64(len(data)) + page - 1) / page * page
+	if !ok || room > size {
 		return fmt.Errorf("its %d bytes are not in the %d of the arena", len(data), size)
 	}
-	l.arena = &arenaData{arena: l.coll.Maps[arena.spec.Name], offset: uint32(size - room)}
-	mapped, err := mapArena(l.arena.arena, uintptr(arena.spec.MapExtra), int(size))
-	if err != nil {
-		return err
-	}
-	copy(mapped[l.arena.offset:], data)
-	return unmap(mapped)
+	l.arena.offset = uint32(size - room)
+	copy(l.arena.mapped[l.arena.offset:], data)
+	return nil
 }
 
 // mapArena maps an arena where it is to be in user space, or anywhere if its
@@ -64,8 +76,12 @@ func mapArena(m *ebpf.Map, at uintptr, size int) ([]byte, error) {
 	return unsafe.Slice((*byte)(p), size), nil
 }
 
-func unmap(mapped []byte) error {
-	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(mapped)), uintptr(len(mapped)))
+// Close unmaps the arena.
+func (a *arenaData) Close() error {
+	if a == nil {
+		return nil
+	}
+	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(a.mapped)), uintptr(len(a.mapped)))
 }
 
 // refer makes an instruction that loads the address of an arena's variable load

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ type Collection struct {
 	Programs map[string]*ebpf.Program
 
 	sections map[string]string // of programs
+	unlinked map[string][]byte // values of struct_ops maps that are attached without a link
 }
 
 // Load creates the maps of spec, loads its programs and fills its struct_ops
@@ -46,6 +48,7 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err erro
 			Maps:     make(map[string]*ebpf.Map),
 			Programs: make(map[string]*ebpf.Program),
 			sections: make(map[string]string),
+			unlinked: make(map[string][]byte),
 		},
 	}
 	defer func() {
@@ -55,7 +58,7 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err erro
 	}()
 
 	steps := []func() error{l.prepare, l.createMaps, l.fillMapsOfMaps, l.loadPrograms, l.fillProgramArrays, l.fillStructOps}
-	defer func() { l.btf.Close(); l.modules.Close() }()
+	defer func() { l.btf.Close(); l.modules.Close(); l.arena.Close() }()
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -75,8 +78,8 @@ func (c *Collection) Close() {
 }
 
 // AttachStructOps attaches the struct_ops map called name, or the only one if
-// name is empty. The scheduler runs until the link is closed.
-func (c *Collection) AttachStructOps(name string) (link.Link, error) {
+// name is empty. The scheduler runs until what is returned is closed.
+func (c *Collection) AttachStructOps(name string) (io.Closer, error) {
 	var ops []string
 	for n, m := range c.Maps {
 		if m.Type() == ebpf.StructOpsMap {
@@ -87,7 +90,7 @@ func (c *Collection) AttachStructOps(name string) (link.Link, error) {
 
 	switch {
 	case len(ops) == 0:
-		return nil, errors.New("the object has no .struct_ops.link section: nothing to attach")
+		return nil, errors.New("the object has no map in a section .struct_ops.link or .struct_ops: nothing to attach")
 	case name == "" && len(ops) > 1:
 		return nil, fmt.Errorf("the object has %d struct_ops maps, name one of %s", len(ops), strings.Join(ops, ", "))
 	case name == "":
@@ -96,12 +99,24 @@ func (c *Collection) AttachStructOps(name string) (link.Link, error) {
 		return nil, fmt.Errorf("the object has no struct_ops map %q, it has %s", name, strings.Join(ops, ", "))
 	}
 
+	if value, ok := c.unlinked[name]; ok {
+		if err := c.Maps[name].Put(uint32(0), value); err != nil {
+			return nil, fmt.Errorf("attaching struct_ops map %s: %w", name, errnoOf(err))
+		}
+		return unlinked{c.Maps[name]}, nil
+	}
 	l, err := link.AttachStructOps(link.StructOpsOptions{Map: c.Maps[name]})
 	if err != nil {
 		return nil, fmt.Errorf("attaching struct_ops map %s: %w", name, err)
 	}
 	return l, nil
 }
+
+// unlinked is a struct_ops map that is attached without a link: for as long as it has
+// its value.
+type unlinked struct{ m *ebpf.Map }
+
+func (u unlinked) Close() error { return u.m.Delete(uint32(0)) }
 
 // loader holds what the steps of Load hand to one another.
 type loader struct {
@@ -114,7 +129,7 @@ type loader struct {
 	maps     []*mapDef  // in the order of their definitions, then those of data sections
 	btf      *btf.Handle
 	ksyms    map[string]*ksym // by name
-	arena    *arenaData       // nil if the object has no variables in an arena
+	arena    *arenaData       // nil if the object has none
 	coll     *Collection
 }
 
@@ -141,6 +156,9 @@ func (l *loader) prepare() error {
 	if err := l.resolveKconfig(); err != nil {
 		return err
 	}
+	if err := l.addContained(&b); err != nil {
+		return err
+	}
 	for _, name := range l.mapNames() {
 		m, err := l.prepareMap(l.spec.Maps[name], &b)
 		if err != nil {
@@ -150,11 +168,17 @@ func (l *loader) prepare() error {
 	}
 
 	handle, err := btf.NewHandle(&b)
-	if err != nil {
+	if err != nil && l.needsBTF() {
 		return refusedBTF(err)
 	}
 	l.btf = handle
 	return nil
+}
+
+// needsBTF tells whether an object cannot do without its types: struct_ops maps have
+// them, and all else is loaded without, as libbpf does (kernel_needs_btf).
+func (l *loader) needsBTF() bool {
+	return slices.ContainsFunc(l.maps, func(m *mapDef) bool { return m.ops != nil })
 }
 
 // addDefinitions adds the definitions of maps to the object's BTF, as libbpf

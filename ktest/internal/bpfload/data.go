@@ -1,7 +1,6 @@
 package bpfload
 
 import (
-	"bytes"
 	"cmp"
 	"debug/elf"
 	"fmt"
@@ -27,18 +26,12 @@ func readable(section string) string {
 		return arenaAsData
 	case isBSS:
 		return ".data" + rest
+	case isPerCPU(section):
+		return ".data__" + strings.TrimPrefix(section, perCPUSection)
+	case isStructOps(section):
+		return strings.Replace(section, ".", "_", 1) // and not read
 	}
 	return section
-}
-
-// rename writes what sections are called while the object is read into its tables of
-// strings, of which part is one.
-func rename(part []byte, sections []*elf.Section, before string) {
-	for _, s := range sections {
-		if to := readable(s.Name); to != s.Name {
-			copy(part, bytes.ReplaceAll(part, []byte(before+s.Name+"\x00"), []byte(before+to+"\x00")))
-		}
-	}
 }
 
 // addSections makes the maps of an object's data sections.

@@ -76,6 +76,9 @@ func (l *loader) createMaps() error {
 			return fmt.Errorf("filling map %s (%v): %w", def.spec.Name, def.spec.Type, err)
 		}
 	}
+	if err := l.mapArenas(); err != nil {
+		return err
+	}
 	for _, def := range l.maps {
 		if def.spec.Name == arenaAsData {
 			if err := l.fillArena(def); err != nil {
@@ -118,7 +121,7 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 		attr.valueSize = def.ops.value.Size
 		attr.btfFD = uint32(l.btf.FD())
 		attr.btfVmlinuxValueTypeID = uint32(def.ops.valueID)
-	case def.value != 0:
+	case def.value != 0 && l.btf != nil:
 		attr.btfFD = uint32(l.btf.FD())
 		attr.btfKeyTypeID, attr.btfValueTypeID = uint32(def.key), uint32(def.value)
 	}
@@ -165,9 +168,9 @@ func isDataSection(name string) bool { return strings.HasPrefix(name, ".") }
 
 // mapName is the name of a map in the kernel: that of a data section follows
 // libbpf, "sched.bss" for the .bss of sched.bpf.o, and the name alone for one
-// with two dots (internal_map_name in tools/lib/bpf/libbpf.c).
+// with two dots or for each CPU (internal_map_name in tools/lib/bpf/libbpf.c).
 func (l *loader) mapName(name string) string {
-	if !isDataSection(name) || strings.Contains(name[1:], ".") {
+	if !isDataSection(name) || isPerCPU(name) || strings.Contains(name[1:], ".") {
 		return name
 	}
 	object, _, _ := strings.Cut(filepath.Base(l.object), ".")
@@ -198,7 +201,11 @@ func fillMap(m *ebpf.Map, spec *ebpf.MapSpec) error {
 		if _, named := kv.Value.(string); named {
 			continue // a map or a program; see fill.go
 		}
-		if err := m.Put(kv.Key, kv.Value); err != nil {
+		value, err := forEachCPU(spec, kv.Value)
+		if err != nil {
+			return err
+		}
+		if err := m.Put(kv.Key, value); err != nil {
 			return err
 		}
 	}

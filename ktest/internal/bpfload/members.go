@@ -12,11 +12,12 @@ import (
 
 // This file knows which program each operation of a struct_ops map is.
 
-// listMembers notes the programs that struct_ops maps refer to, by map and member.
+// listMembers notes the programs that the struct_ops maps which are loaded refer to, by
+// map and member.
 func (s *Spec) listMembers(obj *object.Object) {
 	s.members = make(map[string]map[string]string)
 	for _, m := range obj.Maps {
-		if ebpf.MapType(m.Type) != ebpf.StructOpsMap {
+		if ebpf.MapType(m.Type) != ebpf.StructOpsMap || s.Maps[m.Name] == nil {
 			continue
 		}
 		s.members[m.Name] = make(map[string]string)

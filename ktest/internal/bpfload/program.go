@@ -53,6 +53,9 @@ type program struct {
 }
 
 func (l *loader) prepareProgram(spec *ebpf.ProgramSpec, b *btf.Builder) (*program, error) {
+	if spec.Type == ebpf.UnspecifiedProgram {
+		return nil, unknownKind(spec)
+	}
 	p := &program{spec: spec, insns: inOrder(spec.Instructions)}
 
 	if err := l.relocateCORE(p, b); err != nil {
@@ -89,8 +92,13 @@ func (l *loader) relocateCORE(p *program, b *btf.Builder) error {
 		return err
 	}
 	for i, fixup := range fixups {
+		before := p.insns[at[i]]
 		if err := fixup.Apply(&p.insns[at[i]]); err != nil {
 			return fmt.Errorf("instruction %d: %w", at[i], err)
+		}
+		if poisoned(&p.insns[at[i]]) && zeroIfAbsent(relos[i]) {
+			before.Constant = 0
+			p.insns[at[i]] = before
 		}
 		p.absent.poison(&p.insns[at[i]], relos[i], l.spec.Types)
 	}
@@ -148,13 +156,9 @@ func (l *loader) loadProgram(p *program) (int, error) {
 		flags:              p.spec.Flags,
 		name:               kernelName(p.spec.Name),
 		expectedAttachType: uint32(p.spec.AttachType),
-		btfFD:              uint32(l.btf.FD()),
-		funcInfoRecSize:    btf.FuncInfoSize,
-		funcInfo:           pointer(p.funcInfo),
-		funcInfoCnt:        uint32(len(p.funcInfo)) / btf.FuncInfoSize,
-		lineInfoRecSize:    btf.LineInfoSize,
-		lineInfo:           pointer(p.lineInfo),
-		lineInfoCnt:        uint32(len(p.lineInfo)) / btf.LineInfoSize,
+	}
+	if l.btf != nil {
+		attr.setInfo(l.btf, p)
 	}
 	if l.modules.fds != nil {
 		attr.fdArray = pointer(l.modules.fds)
@@ -178,6 +182,13 @@ func (l *loader) loadProgram(p *program) (int, error) {
 	}
 	text := unix.ByteSliceToString(log)
 	return -1, &VerifierError{Program: p.spec.Name, Absent: p.absent.met(text), Log: text, Err: err}
+}
+
+// setInfo says which lines and functions of the source instructions are from.
+func (attr *progLoadAttr) setInfo(types *btf.Handle, p *program) {
+	attr.btfFD = uint32(types.FD())
+	attr.funcInfoRecSize, attr.funcInfo, attr.funcInfoCnt = btf.FuncInfoSize, pointer(p.funcInfo), uint32(len(p.funcInfo))/btf.FuncInfoSize
+	attr.lineInfoRecSize, attr.lineInfo, attr.lineInfoCnt = btf.LineInfoSize, pointer(p.lineInfo), uint32(len(p.lineInfo))/btf.LineInfoSize
 }
 
 // resolveReferences points map loads at the maps, and reports what else the

@@ -61,6 +61,7 @@ func Read(contents []byte) (*Spec, error) {
 		return nil, err
 	}
 	for _, p := range spec.Programs {
+		setKind(p)
 		for i := range p.Instructions {
 			if fn := btf.FuncMetadata(&p.Instructions[i]); fn != nil && a.hidden[fn.Name] {
 				fn.Linkage = btf.StaticFunc
@@ -74,17 +75,19 @@ func Read(contents []byte) (*Spec, error) {
 	for _, e := range obj.Externs {
 		s.externs[e.Name] = e
 	}
-	if err := s.addSections(obj, a); err != nil {
-		return nil, err
+	for _, add := range []func(*object.Object, *adapted) error{s.addSections, s.addPerCPU, s.addStructOps} {
+		if err := add(obj, a); err != nil {
+			return nil, err
+		}
 	}
-	for i, name := range mapsInOrder(obj) {
+	for i, name := range s.mapsInOrder(obj, a) {
 		s.order[name] = i
 	}
 	s.listMembers(obj)
 	for _, name := range definingSections {
 		var defs *btf.Datasec
-		if spec.Types.TypeByName(name, &defs) == nil {
-			s.defs = append(s.defs, defs)
+		if spec.Types.TypeByName(readable(name), &defs) == nil {
+			s.defs = append(s.defs, sectionType(defs, name))
 		}
 	}
 	return s, s.listVariables(obj)
@@ -92,8 +95,8 @@ func Read(contents []byte) (*Spec, error) {
 
 // mapsInOrder lists the maps of an object as libbpf makes them
 // (bpf_object__init_maps in tools/lib/bpf/libbpf.c).
-func mapsInOrder(obj *object.Object) []string {
-	var defined, sections, kconfig, ops []string
+func (s *Spec) mapsInOrder(obj *object.Object, a *adapted) []string {
+	var defined, sections, ops []string
 	for _, m := range obj.Maps {
 		if ebpf.MapType(m.Type) == ebpf.StructOpsMap {
 			ops = append(ops, m.Name)
@@ -101,14 +104,12 @@ func mapsInOrder(obj *object.Object) []string {
 		}
 		defined = append(defined, m.Name)
 	}
-	for _, s := range obj.Sections {
-		if s.Kind == object.Kconfig {
-			kconfig = append(kconfig, s.Name)
-			continue
+	for _, section := range a.file.Sections {
+		if name, ok := s.sections[section.Name]; ok {
+			sections = append(sections, name)
 		}
-		sections = append(sections, s.Name)
 	}
-	return slices.Concat(defined, sections, kconfig, ops)
+	return slices.Concat(defined, sections, []string{kconfigSection}, ops)
 }
 
 // definingSections have a variable for each map that the program defines.
@@ -174,17 +175,15 @@ func adapt(contents []byte) (*adapted, error) {
 		if s.Type == elf.SHT_SYMTAB {
 			err = errors.Join(err, a.rebind(f, part))
 		}
-		if s.Type == elf.SHT_STRTAB {
-			rename(part, f.Sections, "") // the end of .rel.data may be .data
-		}
 		if s.Name == ".BTF" {
-			rename(part, f.Sections, "\x00")
+			renameInBTF(part, f.Sections)
 			err = errors.Join(err, adaptBTF(part, f.ByteOrder))
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
+	a.contents = renameSections(a.contents, f)
 	a.file, err = elf.NewFile(bytes.NewReader(a.contents))
 	return a, err
 }

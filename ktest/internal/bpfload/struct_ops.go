@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 )
 
 // structOps is a struct_ops map: the kernel's own type for its value, and where
@@ -30,24 +31,24 @@ func (l *loader) newStructOps(spec *ebpf.MapSpec) (*structOps, error) {
 		return nil, fmt.Errorf("its value is a %v, not a struct", spec.Value)
 	}
 
-	ops := &structOps{}
-	err := l.kernel.TypeByName(structOpsPrefix+own.Name, &ops.value)
+	ops, name := &structOps{}, essentialName(own.Name)
+	err := l.kernel.TypeByName(structOpsPrefix+name, &ops.value)
 	if errors.Is(err, btf.ErrNotFound) {
-		return nil, fmt.Errorf("the kernel has no struct_ops type %q (sched_ext needs CONFIG_SCHED_CLASS_EXT=y)", own.Name)
+		return nil, fmt.Errorf("the kernel has no struct_ops type %q (sched_ext needs CONFIG_SCHED_CLASS_EXT=y)", name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("struct_ops type %s: %w", own.Name, err)
+		return nil, fmt.Errorf("struct_ops type %s: %w", name, err)
 	}
 	if ops.valueID, err = l.kernel.TypeID(ops.value); err != nil {
 		return nil, err
 	}
 	for _, m := range ops.value.Members {
-		if s, ok := btf.As[*btf.Struct](m.Type); ok && s.Name == own.Name {
+		if s, ok := btf.As[*btf.Struct](m.Type); ok && s.Name == name {
 			ops.data, ops.offset = s, m.Offset.Bytes()
 			return ops, nil
 		}
 	}
-	return nil, fmt.Errorf("the kernel's %s has no member of type struct %s", ops.value.Name, own.Name)
+	return nil, fmt.Errorf("the kernel's %s has no member of type struct %s", ops.value.Name, name)
 }
 
 // attachMember says which member of which struct a struct_ops program
@@ -87,6 +88,10 @@ func (l *loader) fillStructOps() error {
 		value, err := l.structOpsValue(def)
 		if err != nil {
 			return fmt.Errorf("struct_ops map %s: %w", def.spec.Name, err)
+		}
+		if def.spec.Flags&unix.BPF_F_LINK == 0 {
+			l.coll.unlinked[def.spec.Name] = value // which attaches it
+			continue
 		}
 		if err := l.coll.Maps[def.spec.Name].Put(uint32(0), value); err != nil {
 			return fmt.Errorf("filling struct_ops map %s: %w", def.spec.Name, l.refusedOps(def, value, err))

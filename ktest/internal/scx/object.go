@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/cilium/ebpf/link"
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 )
 
@@ -142,7 +141,7 @@ func (p *performance) explainAttach(err error) (Exit, error) {
 
 // awaitObject reports that the scheduler is enabled, which it is when it has
 // been attached, and lets go of it when it is to end or has ended.
-func (p *performance) awaitObject(attached link.Link) error {
+func (p *performance) awaitObject(attached io.Closer) error {
 	defer attached.Close() // ends a scheduler that still runs
 	select {
 	case e := <-p.monitor.enabled:
