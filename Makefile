@@ -16,7 +16,7 @@ FUZZTIME ?= 3m
 help:
 	@echo "make demo      boot a guest, run the example scheduler, freeze it twice, print typed reads"
 	@echo "make test      run every test, those in virtual machines included"
-	@echo "make corpus    hold the generator to a thousand BPF objects of the kernel's"
+	@echo "make corpus    hold the generator and the loader to a thousand BPF objects of the kernel's"
 	@echo "make fuzz      run every fuzz target, each for FUZZTIME ($(FUZZTIME))"
 	@echo "make stress    boot 50 guests and capture each ten times"
 	@echo "make bench     measure boot, pause, capture, decoding and generating"
@@ -41,8 +41,9 @@ test:
 .PHONY: corpus
 corpus:
 	@scripts/setup test
+	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
 	objects=$$(scripts/corpus all) && KTGEN_CORPUS=$$objects \
-		$(GO) test -run 'Corpus|Bpftool' -timeout 3h -v ./object ./cast ./gen
+		$(GO) test -run 'Corpus|Bpftool' -timeout 3h -v ./object ./cast ./gen ./ktest/internal/parity
 
 .PHONY: fuzz
 fuzz:

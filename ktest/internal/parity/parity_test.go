@@ -1,0 +1,212 @@
+package parity_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/ktest/internal/libbpf"
+	"github.com/ktgen/ktgen/ktest/internal/parity"
+	"github.com/ktgen/ktgen/vmm/cache"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Getpid() != 1 {
+		var err error
+		switch os.Args[1] {
+		case "worker":
+			err = parity.Serve(os.Stdin, os.Stdout)
+		case "driver":
+			err = drive(os.Args[2:])
+		case "remove":
+			err = os.RemoveAll(os.Args[2])
+		default:
+			ktest.Main(m)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	ktest.Main(m)
+}
+
+// drive runs in the guest: driver LIST OUT LIMIT WORKER..., where LIST is a file of
+// paths and OUT gets the results.
+func drive(args []string) error {
+	list, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(args[1])
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	limit, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	d := parity.Driver{Worker: args[3:], Limit: limit}
+	return d.Run(strings.Fields(string(list)), out)
+}
+
+var (
+	part  = flag.String("part", "0/1", "`which` objects of the corpus, such as 0/8 for an eighth")
+	only  = flag.String("only", "", "the objects whose names match this `expression`")
+	limit = flag.Duration("limit", 30*time.Second, "for one object and loader")
+	table = flag.String("table", "", "`file` that gets what the loaders have made of each object, in JSON")
+)
+
+// batch is how many objects are in the guest at a time.
+const batch = 64
+
+// TestCorpusLoadsAsWithLibbpf compares what package bpfload and libbpf make of each object
+// of the corpus. Differences that have a reason are in testdata/differences.txt.
+func TestCorpusLoadsAsWithLibbpf(t *testing.T) {
+	worker := libbpf.Compile(t, "testdata/libbpf.c")
+	paths := corpus(t)
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Memory: 2 << 30, Files: map[string]string{"/libbpf": worker}})
+	c := comparison{T: t, vm: vm, reasons: reasons(t), counts: make(map[string]int)}
+	for some := range slices.Chunk(paths, batch) {
+		c.compare(some)
+	}
+	t.Logf("%d objects: %v", len(paths), c.counts)
+	t.Logf("seconds, of those that both load: %.1f, libbpf %.1f", c.seconds[0], c.seconds[1])
+}
+
+type comparison struct {
+	*testing.T
+	vm      *ktest.VM
+	reasons map[string]string // of differences that are known, by object
+	counts  map[string]int
+	seconds [2]float64 // that both loaders took
+}
+
+func (c *comparison) compare(paths []string) {
+	var list bytes.Buffer
+	for _, path := range paths {
+		contents, err := os.ReadFile(path)
+		require.NoError(c, err)
+		to := "/objects/" + corpusName(path) + ".bpf.o"
+		require.NoError(c, c.vm.WriteFile(c.Context(), to, contents, 0o644))
+		fmt.Fprintln(&list, to)
+	}
+	require.NoError(c, c.vm.WriteFile(c.Context(), "/objects.list", list.Bytes(), 0o644))
+	libbpf := c.run("/libbpf")
+	own := c.run("/init", "worker")
+	require.Len(c, libbpf, len(paths))
+	require.Len(c, own, len(paths))
+	for i := range own {
+		c.judge(corpusName(paths[i]), own[i], libbpf[i])
+	}
+	_, err := c.vm.Exec(c.Context(), "/init", "remove", "/objects")
+	require.NoError(c, err)
+}
+
+func (c *comparison) judge(name string, own, libbpf *parity.Loaded) {
+	d := parity.Compare(own, libbpf)
+	c.counts["libbpf "+libbpf.Verdict+", own "+own.Verdict]++
+	reason, known := c.reasons[name]
+	switch {
+	case d.What != "" && known:
+		c.Logf("%s: %s: %s", name, d.What, reason)
+	case d.What != "":
+		c.Errorf("%s: %s", name, d.What)
+	case known:
+		c.Errorf("%s is the same, and testdata/differences.txt has it: %s", name, reason)
+	case libbpf.Verdict != "ok":
+		c.Logf("%s: neither, or none of libbpf: %s; own: %s %s", name, libbpf.Reason, own.Verdict, own.Reason)
+	default:
+		c.seconds[0] += own.Seconds
+		c.seconds[1] += libbpf.Seconds
+	}
+	c.note(own, libbpf)
+}
+
+func (c *comparison) note(own, libbpf *parity.Loaded) {
+	if *table == "" {
+		return
+	}
+	f, err := os.OpenFile(*table, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	require.NoError(c, err)
+	defer f.Close()
+	require.NoError(c, json.NewEncoder(f).Encode(map[string]*parity.Loaded{"own": own, "libbpf": libbpf}))
+}
+
+func (c *comparison) run(worker ...string) []*parity.Loaded {
+	_, err := c.vm.Exec(c.Context(), append([]string{"/init", "driver", "/objects.list", "/results", limit.String()}, worker...)...)
+	require.NoError(c, err)
+	results, err := c.vm.ReadFile(c.Context(), "/results")
+	require.NoError(c, err)
+	var all []*parity.Loaded
+	for line := range bytes.Lines(results) {
+		l := new(parity.Loaded)
+		require.NoError(c, json.Unmarshal(line, l))
+		all = append(all, l)
+	}
+	return all
+}
+
+// reasons reads testdata/differences.txt: an object in each line, and why it differs.
+func reasons(t *testing.T) map[string]string {
+	text, err := os.ReadFile("testdata/differences.txt")
+	require.NoError(t, err)
+	all := make(map[string]string)
+	for line := range strings.Lines(string(text)) {
+		if name, reason, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && !strings.HasPrefix(line, "#") {
+			all[name] = reason
+		}
+	}
+	return all
+}
+
+// corpus returns the objects to load: all below $KTGEN_CORPUS or the sample, see
+// scripts/corpus.
+func corpus(t *testing.T) []string {
+	dir := os.Getenv("KTGEN_CORPUS")
+	var sample []string
+	if dir == "" {
+		home, err := cache.Dir()
+		require.NoError(t, err)
+		dir = filepath.Join(home, cache.Corpus, "*", "objects")
+		list, err := os.ReadFile("../../../gen/testdata/corpus_sample.txt")
+		require.NoError(t, err)
+		sample = strings.Fields(string(list))
+	}
+	var n, of int
+	_, err := fmt.Sscanf(*part, "%d/%d", &n, &of)
+	require.NoError(t, err)
+	all, err := filepath.Glob(filepath.Join(dir, "*", "*.bpf.o"))
+	require.NoError(t, err)
+	var paths []string
+	for i, path := range all {
+		if sample == nil && i%of == n || slices.Contains(sample, corpusName(path)) {
+			paths = append(paths, path)
+		}
+	}
+	match := regexp.MustCompile(*only)
+	paths = slices.DeleteFunc(paths, func(path string) bool { return !match.MatchString(corpusName(path)) })
+	if len(paths) == 0 && os.Getenv("CI") == "" {
+		t.Skip("there are no objects in the cache to test with; make test fetches and compiles them")
+	}
+	require.NotEmpty(t, paths, "scripts/corpus compiles the corpus")
+	return paths
+}
+
+// corpusName is what the list of the sample calls an object.
+func corpusName(path string) string {
+	return filepath.Base(filepath.Dir(path)) + "/" + strings.TrimSuffix(filepath.Base(path), ".bpf.o")
+}

@@ -1,0 +1,40 @@
+/* Loads one object after the other on libbpf, as worker.go does with package bpfload. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char said[4096]; /* the warnings of one object, the first ones */
+
+static int note(enum libbpf_print_level level, const char *format, va_list args) {
+  size_t n = strlen(said);
+  if (level == LIBBPF_WARN) vsnprintf(said + n, sizeof said - n, format, args);
+  return 0;
+}
+
+static void answer(int err) {
+  if (!err) {
+    puts("ok");
+    return;
+  }
+  for (char *c = said; *c; c++)
+    if (*c == '\n') *c = ' ';
+  printf("failed %s: %s\n", strerror(-err), said);
+}
+
+int main(void) {
+  char line[4096], next[16];
+  libbpf_set_print(note);
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  while (fgets(line, sizeof line, stdin)) {
+    line[strcspn(line, "\n")] = said[0] = 0;
+    struct bpf_object *object = bpf_object__open_file(line, NULL);
+    answer(object ? bpf_object__load(object) : -errno);
+    if (!fgets(next, sizeof next, stdin)) return 0;
+    bpf_object__close(object);
+    puts("closed");
+  }
+  return 0;
+}

@@ -1,0 +1,60 @@
+package parity
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
+)
+
+// Serve is the worker that loads with package bpfload. For each line, the path of
+// an object, it answers "ok", or "failed" and the reason, and keeps the object loaded
+// until the next line, which only says so. testdata/libbpf.c is the other worker.
+func Serve(in io.Reader, out io.Writer) error {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		coll, err := load(kernel, lines.Text())
+		answer := "ok"
+		if err != nil {
+			answer = "failed " + strings.Join(strings.Fields(err.Error()), " ")
+		}
+		if _, err := fmt.Fprintln(out, answer); err != nil {
+			return err
+		}
+		lines.Scan()
+		if coll != nil {
+			coll.Close()
+		}
+		if _, err := fmt.Fprintln(out, "closed"); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func load(kernel *btf.Spec, path string) (_ *bpfload.Collection, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	contents, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := bpfload.Read(contents)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	return bpfload.LoadFor(kernel, spec, filepath.Base(path))
+}
