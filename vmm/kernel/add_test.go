@@ -74,7 +74,7 @@ func TestAddNamesWhatATreeLacks(t *testing.T) {
 		"has no configuration in its tree or beside it (.config, config-6.19.0-mine or config)": {"vmlinux": made.vmlinux()},
 		"lacks BTF (CONFIG_DEBUG_INFO_BTF=y), sched_ext (CONFIG_SCHED_CLASS_EXT=y)":             {"vmlinux": untyped.vmlinux(), ".config": []byte(configText)},
 		"does not set CONFIG_X86_64, CONFIG_BPF or CONFIG_HZ":                                   {"vmlinux": made.vmlinux(), ".config": []byte("# nothing\n")},
-		"it is neither a bzImage nor an ELF file": {"vmlinux": made.vmlinux()[:300], ".config": []byte(configText)},
+		"it is neither a bzImage nor an ELF file":                                               {"vmlinux": made.vmlinux()[:300], ".config": []byte(configText)},
 	} {
 		t.Setenv(cache.DirEnv, t.TempDir())
 		_, err := kernel.Add(t.Context(), buildTree(t, files), "")
