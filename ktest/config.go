@@ -139,7 +139,11 @@ type Scheduler struct {
 func Object(path string) Scheduler { return Scheduler{path: path} }
 
 // Binary is a scheduler that is started by its own program, with arguments.
-// The shared libraries that the program needs are taken from this machine.
+// The shared libraries that the program needs are taken from this machine. In the
+// guest it is root, whose home is there, and finds /sys with the [Topology], cgroup2,
+// bpffs, debugfs, tracefs, hugetlbfs (pages of which Config.KernelArgs reserves:
+// "hugepages=64"), the kernel's configuration in /boot, users and hosts in /etc, and a
+// loopback interface that is up. There is no terminal and no other network.
 func Binary(path string, args ...string) Scheduler {
 	return Scheduler{path: path, binary: true, args: args}
 }

@@ -69,6 +69,8 @@ func runZoo(role string) int {
 		return runChurn()
 	case "large_hash", "large_array", "large_pointers":
 		return runLarge(role)
+	case "loopback":
+		return talkToItself()
 	case "refuse":
 		return refuse()
 	case "idle":

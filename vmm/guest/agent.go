@@ -143,6 +143,8 @@ func prepare() (notes []string) {
 		note(os.Setenv(name, value))
 	}
 	note(os.Unsetenv(agentEnv))
+	note(furnish())
+	note(raiseLoopback())
 	note(escapeScheduler())
 	return notes
 }
@@ -172,6 +174,7 @@ var mounts = []mountPoint{
 	{fs: "bpf", path: "/sys/fs/bpf", optional: true},
 	{fs: "debugfs", path: "/sys/kernel/debug", optional: true},
 	{fs: "tracefs", path: "/sys/kernel/tracing", optional: true},
+	{fs: "hugetlbfs", path: "/dev/hugepages", optional: true},
 }
 
 // mount mounts the file system unless the kernel has none of its kind.
