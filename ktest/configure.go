@@ -196,7 +196,8 @@ func makeRoom(state *ktsnap.InitialState, path string, value any) error {
 	if err != nil {
 		return &ConfigError{Path: path, Err: err}
 	}
-	return state.Put(m, key)
+	_, err = state.Put(m, key)
+	return err
 }
 
 // keyOf returns the bytes of a key that is written as a number.

@@ -62,7 +62,12 @@ func (w *where) sameLayout() bool {
 	if want.Kind != ctype.KindStruct && want.Kind != ctype.KindUnion && want.Kind != ctype.KindArray {
 		return true
 	}
-	return slices.Equal(leaves(want), leaves(have))
+	return sameShape(want, have)
+}
+
+// sameShape tells whether two types have the same members at the same places.
+func sameShape(a, b *ctype.Shape) bool {
+	return slices.Equal(leaves(a), leaves(b))
 }
 
 // leaves lists the members of a type, and theirs, by place and name.

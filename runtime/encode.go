@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -23,6 +24,7 @@ type encoder struct {
 	types []*ctype.Shape    // in which the objects of lists and trees are found
 	links map[uint64][]byte // nodes of those, by their address
 	base  uint64            // address of what is encoded
+	plain bool              // no value holds a pointer
 	room  int               // capacity of its bytes
 }
 
@@ -285,6 +287,9 @@ func agree(fields []ctype.Member, given []int, i int, scratch, b []byte) bool {
 // place returns the guest address of what a Go pointer leads to. What has none
 // gets one in the heap, and is encoded by finish: lists can be long.
 func (e *encoder) place(p reflect.Value, s *ctype.Shape) (uint64, error) {
+	if e.plain {
+		return 0, &FixtureError{Err: errors.New("a pointer leads to what is in the guest, and there is none yet")}
+	}
 	key := placeKey{p.Pointer(), p.Type().Elem()}
 	if addr, known := e.placed[key]; known {
 		return addr, nil

@@ -45,13 +45,16 @@ func (l *Layout) Fixture(cpus int, sections, maps []any) (*ktsnap.Snapshot, erro
 	if err != nil {
 		return nil, err
 	}
-	f := &fixture{
+	return newFixture(l, parsed, cpus).snapshot(sections, maps)
+}
+
+func newFixture(l *Layout, parsed *shapes, cpus int) *fixture {
+	return &fixture{
 		layout: l, shapes: parsed, cpus: cpus,
 		encoder: encoder{placed: make(map[placeKey]uint64), types: parsed.types},
 		program: &ktsnap.Program{BTFID: 1, Name: l.Object, Shapes: slices.Concat(parsed.types, parsed.sections)},
 		next:    fixtureAddr,
 	}
-	return f.snapshot(sections, maps)
 }
 
 // FixtureFor is [Layout.Fixture] on behalf of a test, which ends if that fails.
@@ -109,16 +112,8 @@ func (f *fixture) snapshot(sections, maps []any) (*ktsnap.Snapshot, error) {
 	for i := range f.shapes.sections {
 		f.addSection(i, at(sections, i))
 	}
-	// Addresses come first: a value can point to any other.
-	for _, t := range f.tables {
-		for _, r := range t.rows {
-			f.root = r.path
-			b := t.Values[r.slot*t.Stride:][:t.ValueSize]
-			f.at(t.Base+uint64(r.slot*t.Stride), b)
-			if err := f.value(r.value, t.Value, b); err != nil {
-				return nil, within(r.path, err)
-			}
-		}
+	if err := f.encodeRows(); err != nil {
+		return nil, err
 	}
 	if err := f.encodeRecords(); err != nil {
 		return nil, err
@@ -127,6 +122,22 @@ func (f *fixture) snapshot(sections, maps []any) (*ktsnap.Snapshot, error) {
 		return nil, err
 	}
 	return f.assemble(), nil
+}
+
+// encodeRows makes the bytes of the values. Each has its address by now: a value can
+// point to any other.
+func (f *fixture) encodeRows() error {
+	for _, t := range f.tables {
+		for _, r := range t.rows {
+			f.root = r.path
+			b := t.Values[r.slot*t.Stride:][:t.ValueSize]
+			f.at(t.Base+uint64(r.slot*t.Stride), b)
+			if err := f.value(r.value, t.Value, b); err != nil {
+				return within(r.path, err)
+			}
+		}
+	}
+	return nil
 }
 
 func at(values []any, i int) any {

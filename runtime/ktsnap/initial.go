@@ -26,6 +26,7 @@ type InitialState struct {
 
 	Programs []*InitialProgram
 
+	keys    map[*Map]map[string]int
 	written map[*Map][]byte // bits that one Initial has set, as masks of Map.Values
 }
 
@@ -163,36 +164,50 @@ func (s *InitialState) lengthen(m *Map, n int) error {
 	return nil
 }
 
-// Put adds an entry of zeroes to a map, unless it has it. Arrays have entries up to
-// the number that the key is. Of a map that is per CPU it has a value for each.
-func (s *InitialState) Put(m *Map, key []byte) error {
+// Put adds an entry of zeroes to a map, unless it has it, and returns its number. Arrays
+// have entries up to the number that the key is. Of a map that is per CPU it has a value
+// for each.
+func (s *InitialState) Put(m *Map, key []byte) (entry int, err error) {
 	if err := takesEntries(m); err != nil {
-		return &InitialError{m.Name, err}
+		return 0, &InitialError{m.Name, err}
 	}
-	n := m.N + 1
+	entry = m.N
 	switch {
 	case m.Type.isArray():
-		i := ctype.IntPlace{Bits: 32}.Load(key)
-		n = max(m.N, int(i)+1)
+		entry = int(ctype.IntPlace{Bits: 32}.Load(key))
 	case m.KeySize > 0:
 		if len(key) != m.KeySize {
-			return &InitialError{m.Name, fmt.Errorf("its keys have %d bytes, not %d", m.KeySize, len(key))}
+			return 0, &InitialError{m.Name, fmt.Errorf("its keys have %d bytes, not %d", m.KeySize, len(key))}
 		}
-		for i := range m.N {
-			if string(m.Keys[i*m.KeySize:][:m.KeySize]) == string(key) {
-				return nil
-			}
+		known := s.keysOf(m)
+		if i, ok := known[string(key)]; ok {
+			return i, nil
 		}
+		known[string(key)] = entry
 		m.Keys = append(m.Keys, key...)
 	}
-	size := n * max(m.Slots, 1) * m.Stride
+	if entry < m.N {
+		return entry, nil
+	}
+	size := (entry + 1) * max(m.Slots, 1) * m.Stride
 	if size > maxInitial {
-		return &InitialError{m.Name, fmt.Errorf("%d entries are more than the %d bytes that a map can start with", n, maxInitial)}
+		return 0, &InitialError{m.Name, fmt.Errorf("%d entries are more than the %d bytes that a map can start with", entry+1, maxInitial)}
 	}
 	m.Values = append(m.Values, make([]byte, size-len(m.Values))...)
-	m.N, m.Total = n, n
+	m.N, m.Total = entry+1, entry+1
 	s.place()
-	return nil
+	return entry, nil
+}
+
+// keysOf returns the numbers of a map's entries by their keys.
+func (s *InitialState) keysOf(m *Map) map[string]int {
+	if s.keys[m] == nil {
+		if s.keys == nil {
+			s.keys = make(map[*Map]map[string]int)
+		}
+		s.keys[m] = make(map[string]int)
+	}
+	return s.keys[m]
 }
 
 func (t MapType) isArray() bool { return t == MapTypeArray || t == MapTypePerCPUArray }
