@@ -250,9 +250,9 @@ type TaskStruct struct {
 	Scx        SchedExtEntity // struct sched_ext_entity scx
 }
 
-// Fixture is a state of sched.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of sched.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -264,6 +264,27 @@ type Fixture struct {
 	TaskStates map[ktrt.Owner]*TaskState // map task_states, by task
 	TaskCtxs   map[int32]*TaskCtx        // map task_ctxs
 	TallyOps   SchedExtOps               // map tally_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		ScxPerTask int // map scx_per_task
+		TaskCtxs   int // map task_ctxs
+		Arena      int // map arena
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		TallyInit      ktrt.Program // tally_init, struct_ops.s/init
+		TallyInitTask  ktrt.Program // tally_init_task, struct_ops.s/init_task
+		TallyDispatch  ktrt.Program // tally_dispatch, struct_ops/dispatch
+		TallyEnqueue   ktrt.Program // tally_enqueue, struct_ops/enqueue
+		TallyExit      ktrt.Program // tally_exit, struct_ops/exit
+		TallyExitTask  ktrt.Program // tally_exit_task, struct_ops/exit_task
+		TallyRunning   ktrt.Program // tally_running, struct_ops/running
+		TallySelectCpu ktrt.Program // tally_select_cpu, struct_ops/select_cpu
+		TallySetWeight ktrt.Program // tally_set_weight, struct_ops/set_weight
+		TallyStopping  ktrt.Program // tally_stopping, struct_ops/stopping
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -286,7 +307,7 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionRodata: &f.Rodata,
 		sectionData:   &f.Data,
@@ -294,12 +315,52 @@ func (f Fixture) sections() []any {
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapScxPerTask: f.ScxPerTask,
 		mapTaskStates: f.TaskStates,
 		mapTaskCtxs:   f.TaskCtxs,
 		mapTallyOps:   &f.TallyOps,
+	}
+}
+
+// Initial has sched.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("sched.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionRodata: s.Rodata(), sectionData: s.Data(), sectionBss: s.Bss()}, []any{mapTallyOps: s.TallyOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapScxPerTask: &f.MaxEntries.ScxPerTask,
+			mapTaskCtxs:   &f.MaxEntries.TaskCtxs,
+			mapArena:      &f.MaxEntries.Arena,
+		},
+		Programs: map[string]*ktrt.Program{
+			"tally_init":       &f.Programs.TallyInit,
+			"tally_init_task":  &f.Programs.TallyInitTask,
+			"tally_dispatch":   &f.Programs.TallyDispatch,
+			"tally_enqueue":    &f.Programs.TallyEnqueue,
+			"tally_exit":       &f.Programs.TallyExit,
+			"tally_exit_task":  &f.Programs.TallyExitTask,
+			"tally_running":    &f.Programs.TallyRunning,
+			"tally_select_cpu": &f.Programs.TallySelectCpu,
+			"tally_set_weight": &f.Programs.TallySetWeight,
+			"tally_stopping":   &f.Programs.TallyStopping,
+		},
 	}
 }
 

@@ -15,7 +15,8 @@ type Model struct {
 	Maps     []*Map  // in the order of their definition
 	Sections []*Section
 	Readers  []*Reader
-	Codecs   []*Codec // decoders of values that are no struct, by name
+	Programs []*Program // by section and offset
+	Codecs   []*Codec   // decoders of values that are no struct, by name
 
 	// The layout table; see runtime.Layout.
 	Shapes    string
@@ -89,6 +90,14 @@ type Map struct {
 	Inner     *Map   // ArrayOfMaps, HashOfMaps: how the maps in it are read; follows it in Model.Maps
 	IsInner   bool   // it is the Inner of another, and has no accessor
 	Given     string // Go field of the fixture; empty if it has none
+	Size      string // Go field of its MaxEntries; empty if a map of the type has no size
+}
+
+// Program is a program of the object, of which a fixture says whether it is loaded.
+type Program struct {
+	Name    string // Go field
+	CName   string
+	Section string
 }
 
 // Access is the way a map is read: the runtime type that its accessor returns.

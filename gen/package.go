@@ -145,7 +145,7 @@ func buildParts(parts []*part, opts Options, differ map[string]string) (*Package
 // reserve keeps the names that objects have by their own name.
 func (b *builder) reserve(parts []*part) {
 	for _, part := range parts {
-		for _, name := range []string{part.prefix + "Snap", "Bind" + part.prefix, "Open" + part.prefix, part.prefix + fixtureType} {
+		for _, name := range []string{part.prefix + "Snap", "Bind" + part.prefix, "Open" + part.prefix, "Initial" + part.prefix, part.prefix + fixtureType} {
 			b.scope.taken[name] = "a name that every generated file has"
 		}
 		if part.obj == b.obj {

@@ -87,6 +87,7 @@ func (m *Model) snap() string    { return m.Prefix + "Snap" }
 func (m *Model) bind() string    { return "Bind" + m.Prefix }
 func (m *Model) open() string    { return "Open" + m.Prefix }
 func (m *Model) fixture() string { return m.Prefix + fixtureType }
+func (m *Model) initial() string { return "Initial" + m.Prefix }
 func (m *Model) layout() string  { return "layout" + m.Prefix }
 func (m *Model) shapes() string  { return "shapes" + m.Prefix }
 

@@ -2,8 +2,11 @@ package gen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dave/jennifer/jen"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file prints the fixture: the state of the object as a Go literal, for
@@ -15,7 +18,8 @@ const fixtureType = "Fixture"
 // declareFixture names the fields of the fixture. They are those of the
 // accessors, as far as the fixture has no method of that name.
 func (b *builder) declareFixture() {
-	fields := b.newScope("CPUs", "Bind", "Open", "Snapshot", "sections", "maps")
+	fields := b.newScope("CPUs", "Bind", "Open", "Snapshot", "MaxEntries", "Programs", "sections", "maps", "initially")
+	sizes, programs := b.newScope(), b.newScope()
 	for _, s := range b.model.Sections {
 		s.Given = fields.number(s.Name, "section "+s.CName)
 	}
@@ -23,7 +27,37 @@ func (b *builder) declareFixture() {
 		if !m.IsInner && m.given() != nil {
 			m.Given = fields.number(m.Name, "map "+m.CName)
 		}
+		if !m.IsInner && m.hasSize() {
+			m.Size = sizes.number(m.Name, "map "+m.CName)
+		}
 	}
+	for i := range b.obj.Functions {
+		if f := &b.obj.Functions[i]; f.Program() {
+			name := programs.number(exported(f.Name), "program "+f.Name)
+			b.model.Programs = append(b.model.Programs, &Program{Name: name, CName: f.Name, Section: f.Section})
+		}
+	}
+}
+
+// hasSize tells whether a map has room for a number of entries, and not for as many as
+// there are owners, or for one.
+func (m *Map) hasSize() bool {
+	switch ktsnap.MapType(m.Type) {
+	case ktsnap.MapTypeStructOps, ktsnap.MapTypeTaskStorage, ktsnap.MapTypeSkStorage, ktsnap.MapTypeInodeStorage,
+		ktsnap.MapTypeCgroupStorage, ktsnap.MapTypeCgroupStorageOld, ktsnap.MapTypePerCPUCgroupStore:
+		return false
+	}
+	return true
+}
+
+// sized are the maps that have a size.
+func (m *Model) sized() (maps []*Map) {
+	for _, a := range m.Maps {
+		if a.Size != "" {
+			maps = append(maps, a)
+		}
+	}
+	return maps
 }
 
 // given prints the type of a map's entries in a fixture, nil for maps whose
@@ -74,9 +108,9 @@ func (m *Model) renderFixture(f *jen.File) {
 		return
 	}
 	doc(f, []string{
-		fmt.Sprintf("%s is a state of %s, for tests without a guest. What is not given is", m.fixture(), m.Object),
-		"zero, and a map without entries is empty. Pointers can lead to entries of maps",
-		"and to values of their own, which are put into the arena.",
+		fmt.Sprintf("%s is a state of %s, for tests without a guest, and what it starts with", m.fixture(), m.Object),
+		fmt.Sprintf("(%s). What is not given is zero, and a map without entries is empty. Pointers", m.initial()),
+		"can lead to entries of maps and to values of their own, which are put into the arena.",
 	})
 	f.Type().Id(m.fixture()).StructFunc(func(g *jen.Group) {
 		g.Id("CPUs").Int().Comment("// possible CPUs; 0 is as many as entries are given for, at least 1")
@@ -92,8 +126,25 @@ func (m *Model) renderFixture(f *jen.File) {
 				g.Id(a.Given).Add(a.given()).Comment("// map " + printable(a.CName) + a.indexed())
 			}
 		}
+		if sized := m.sized(); len(sized) > 0 {
+			g.Line().Comment("How many entries maps have room for when they are loaded.")
+			g.Id("MaxEntries").StructFunc(func(g *jen.Group) {
+				for _, a := range sized {
+					g.Id(a.Size).Int().Comment("// map " + printable(a.CName))
+				}
+			})
+		}
+		if len(m.Programs) > 0 {
+			g.Line().Comment("Whether programs are loaded.")
+			g.Id("Programs").StructFunc(func(g *jen.Group) {
+				for _, p := range m.Programs {
+					g.Id(p.Name).Qual(ktrt, "Program").Comment("// " + printable(p.CName) + ", " + printable(p.Section))
+				}
+			})
+		}
 	})
 	m.renderFixtureMethods(f)
+	m.renderInitial(f)
 }
 
 func (m *Model) renderFixtureMethods(f *jen.File) {
@@ -118,29 +169,28 @@ func (m *Model) renderFixtureMethods(f *jen.File) {
 		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Id(m.snap()).Values(), jen.Err())),
 		jen.Return(jen.Id(m.open()).Call(jen.Id("s"), jen.Id("opts").Op("..."))),
 	)
-	f.Line()
-	method("sections").Params().Index().Any().BlockFunc(func(g *jen.Group) {
-		g.Return(jen.Index().Any().ValuesFunc(func(g *jen.Group) {
-			for _, s := range m.Sections {
-				g.Line().Id(s.ID).Op(":").Op("&").Id("f").Dot(s.Given)
-			}
-			g.Line()
-		}))
-	})
-	f.Line()
-	method("maps").Params().Index().Any().BlockFunc(func(g *jen.Group) {
-		g.Return(jen.Index().Any().ValuesFunc(func(g *jen.Group) {
-			for _, a := range m.Maps {
-				if a.Given == "" {
-					continue
-				}
-				value := jen.Id("f").Dot(a.Given)
-				if a.Access == AccessStructOps {
-					value = jen.Op("&").Add(value)
-				}
-				g.Line().Id(a.ID).Op(":").Add(value)
-			}
-			g.Line()
-		}))
-	})
+	own := func(name string) *jen.Statement {
+		return f.Line().Func().Params(jen.Id("f").Op("*").Id(m.fixture())).Id(name)
+	}
+	own("sections").Params().Index().Any().Block(listed(len(m.Sections), func(i int) jen.Code {
+		return jen.Id(m.Sections[i].ID).Op(":").Op("&").Id("f").Dot(m.Sections[i].Given)
+	}))
+	given := slices.DeleteFunc(slices.Clone(m.Maps), func(a *Map) bool { return a.Given == "" })
+	own("maps").Params().Index().Any().Block(listed(len(given), func(i int) jen.Code {
+		value := jen.Id("f").Dot(given[i].Given)
+		if given[i].Access == AccessStructOps {
+			value = jen.Op("&").Add(value)
+		}
+		return jen.Id(given[i].ID).Op(":").Add(value)
+	}))
+}
+
+// listed returns a slice of values, each on a line.
+func listed(n int, value func(int) jen.Code) *jen.Statement {
+	return jen.Return(jen.Index().Any().ValuesFunc(func(g *jen.Group) {
+		for i := range n {
+			g.Line().Add(value(i))
+		}
+		g.Line()
+	}))
 }

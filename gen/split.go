@@ -94,7 +94,7 @@ func (p *Package) newSplit(raw []byte) (*split, error) {
 	stays := make(map[string]bool)
 	for _, m := range p.Models {
 		s.snaps[m.snap()] = true
-		for _, name := range []string{m.snap(), m.bind(), m.open(), m.fixture(), m.layout(), m.shapes()} {
+		for _, name := range []string{m.snap(), m.bind(), m.open(), m.fixture(), m.initial(), m.layout(), m.shapes()} {
 			stays[name] = true
 		}
 	}

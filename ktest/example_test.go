@@ -42,3 +42,25 @@ func ExampleRehearse() {
 	// box-0 box
 	// fail
 }
+
+// A table of what a scheduler starts with. What cannot be is told without a guest.
+func ExampleScheduler_Configure() {
+	scheduler := ktest.Object("../example_sched/bpf/sched.bpf.o")
+	for _, config := range []struct {
+		name      string
+		configure func(*examplesched.Fixture)
+	}{
+		{"as it is", func(*examplesched.Fixture) {}},
+		{"long slices", func(c *examplesched.Fixture) { c.Data.SliceNs = 10 * c.Rodata.SliceMinNs }},
+		{"one task", func(c *examplesched.Fixture) {
+			c.TaskCtxs = map[int32]*examplesched.TaskCtx{1: {}, 2: {}}
+			c.MaxEntries.TaskCtxs = 1
+		}},
+	} {
+		fmt.Printf("%s: %v\n", config.name, scheduler.Configure(examplesched.Initial(config.configure)).Check())
+	}
+	// Output:
+	// as it is: <nil>
+	// long slices: <nil>
+	// one task: configure ../example_sched/bpf/sched.bpf.o: what the object starts with cannot be set: task_ctxs: it is given 2 entries, and has room for 1: make it larger, or give fewer
+}

@@ -105,13 +105,23 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
-// Fixture is a state of sample.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of sample.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Nodes map[uint32]*Item // map nodes
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Nodes int // map nodes
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Touch ktrt.Program // touch, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -134,13 +144,41 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapNodes: f.Nodes,
+	}
+}
+
+// Initial has sample.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("sample.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapNodes: &f.MaxEntries.Nodes,
+		},
+		Programs: map[string]*ktrt.Program{
+			"touch": &f.Programs.Touch,
+		},
 	}
 }
 

@@ -158,9 +158,9 @@ type QueuesEither struct {
 	Raw  uint64 // +0 u64 raw
 }
 
-// Fixture is a state of embedded.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of embedded.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -171,6 +171,21 @@ type Fixture struct {
 	Percpu [][]Queues         // map percpu, by CPU and index
 	Heads  map[uint32]*Head   // map heads
 	Others []Head             // map others
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Arrays int // map arrays
+		Hashes int // map hashes
+		Percpu int // map percpu
+		Heads  int // map heads
+		Others int // map others
+		Arena  int // map arena
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Run ktrt.Program // run, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -193,19 +208,53 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionBss: &f.Bss,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapArrays: f.Arrays,
 		mapHashes: f.Hashes,
 		mapPercpu: f.Percpu,
 		mapHeads:  f.Heads,
 		mapOthers: f.Others,
+	}
+}
+
+// Initial has embedded.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("embedded.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionBss: s.Bss()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapArrays: &f.MaxEntries.Arrays,
+			mapHashes: &f.MaxEntries.Hashes,
+			mapPercpu: &f.MaxEntries.Percpu,
+			mapHeads:  &f.MaxEntries.Heads,
+			mapOthers: &f.MaxEntries.Others,
+			mapArena:  &f.MaxEntries.Arena,
+		},
+		Programs: map[string]*ktrt.Program{
+			"run": &f.Programs.Run,
+		},
 	}
 }
 

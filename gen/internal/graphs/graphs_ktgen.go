@@ -102,9 +102,9 @@ type SchedExtOps struct {
 	Name      string       // +12 char name[128]
 }
 
-// Fixture is a state of graphs.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of graphs.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -113,6 +113,16 @@ type Fixture struct {
 
 	Queues    map[uint32]*Queue // map queues
 	GraphsOps SchedExtOps       // map graphs_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Queues int // map queues
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		GraphsInit ktrt.Program // graphs_init, struct_ops.s/init
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -135,17 +145,46 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionDataA: &f.DataA,
 		sectionBss:   &f.Bss,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapQueues:    f.Queues,
 		mapGraphsOps: &f.GraphsOps,
+	}
+}
+
+// Initial has graphs.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("graphs.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionDataA: s.DataA(), sectionBss: s.Bss()}, []any{mapGraphsOps: s.GraphsOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapQueues: &f.MaxEntries.Queues,
+		},
+		Programs: map[string]*ktrt.Program{
+			"graphs_init": &f.Programs.GraphsInit,
+		},
 	}
 }
 

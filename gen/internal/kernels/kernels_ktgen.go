@@ -96,14 +96,25 @@ type TaskStruct struct {
 	Scx         SchedExtEntity       // struct sched_ext_entity scx
 }
 
-// Fixture is a state of watcher.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of watcher.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Tasks      map[int32]*Seen // map tasks
 	WatcherOps SchedExtOps     // map watcher_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Tasks int // map tasks
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		WatcherExitTask ktrt.Program // watcher_exit_task, struct_ops/exit_task
+		WatcherRunning  ktrt.Program // watcher_running, struct_ops/running
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -126,14 +137,44 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapTasks:      f.Tasks,
 		mapWatcherOps: &f.WatcherOps,
+	}
+}
+
+// Initial has watcher.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("watcher.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return nil, []any{mapWatcherOps: s.WatcherOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapTasks: &f.MaxEntries.Tasks,
+		},
+		Programs: map[string]*ktrt.Program{
+			"watcher_exit_task": &f.Programs.WatcherExitTask,
+			"watcher_running":   &f.Programs.WatcherRunning,
+		},
 	}
 }
 

@@ -70,15 +70,21 @@ type SchedExtOps struct {
 	Name      string       // +92 char name[128]
 }
 
-// Fixture is a state of linked.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of linked.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Data Data // section .data
 
 	LinkedOps SchedExtOps // map linked_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		LinkedInit    ktrt.Program // linked_init, struct_ops.s/init
+		LinkedEnqueue ktrt.Program // linked_enqueue, struct_ops/enqueue
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -101,15 +107,42 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionData: &f.Data,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapLinkedOps: &f.LinkedOps,
+	}
+}
+
+// Initial has linked.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("linked.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionData: s.Data()}, []any{mapLinkedOps: s.LinkedOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"linked_init":    &f.Programs.LinkedInit,
+			"linked_enqueue": &f.Programs.LinkedEnqueue,
+		},
 	}
 }
 

@@ -173,9 +173,9 @@ type WordHead struct {
 	Words [2]uint64 // +8 u64 words[2]
 }
 
-// Fixture is a state of payloads.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of payloads.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -184,6 +184,20 @@ type Fixture struct {
 	TaskSlots   map[ktrt.Owner]*TaskSlot // map task_slots, by task
 	CpuSlots    []CpuSlot                // map cpu_slots
 	PayloadsOps SchedExtOps              // map payloads_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Arena    int // map arena
+		CpuSlots int // map cpu_slots
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		PayloadsInit     ktrt.Program // payloads_init, struct_ops.s/init
+		PayloadsInitTask ktrt.Program // payloads_init_task, struct_ops.s/init_task
+		PayloadsEnqueue  ktrt.Program // payloads_enqueue, struct_ops/enqueue
+		PayloadsRunning  ktrt.Program // payloads_running, struct_ops/running
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -206,17 +220,50 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionBss: &f.Bss,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapTaskSlots:   f.TaskSlots,
 		mapCpuSlots:    f.CpuSlots,
 		mapPayloadsOps: &f.PayloadsOps,
+	}
+}
+
+// Initial has payloads.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("payloads.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionBss: s.Bss()}, []any{mapPayloadsOps: s.PayloadsOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapArena:    &f.MaxEntries.Arena,
+			mapCpuSlots: &f.MaxEntries.CpuSlots,
+		},
+		Programs: map[string]*ktrt.Program{
+			"payloads_init":      &f.Programs.PayloadsInit,
+			"payloads_init_task": &f.Programs.PayloadsInitTask,
+			"payloads_enqueue":   &f.Programs.PayloadsEnqueue,
+			"payloads_running":   &f.Programs.PayloadsRunning,
+		},
 	}
 }
 

@@ -148,9 +148,9 @@ type Waiting struct {
 	Since uint64               // +8 u64 since
 }
 
-// Fixture is a state of repeats.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of repeats.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -160,6 +160,16 @@ type Fixture struct {
 
 	WaitingHere map[uint32]*Waiting // map waiting_here
 	RepeatsOps  SchedExtOps         // map repeats_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		WaitingHere int // map waiting_here
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		RepeatsEnqueue ktrt.Program // repeats_enqueue, struct_ops/enqueue
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -182,7 +192,7 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionData:   &f.Data,
 		sectionRodata: &f.Rodata,
@@ -190,10 +200,39 @@ func (f Fixture) sections() []any {
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapWaitingHere: f.WaitingHere,
 		mapRepeatsOps:  &f.RepeatsOps,
+	}
+}
+
+// Initial has repeats.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("repeats.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionData: s.Data(), sectionRodata: s.Rodata(), sectionBss: s.Bss()}, []any{mapRepeatsOps: s.RepeatsOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapWaitingHere: &f.MaxEntries.WaitingHere,
+		},
+		Programs: map[string]*ktrt.Program{
+			"repeats_enqueue": &f.Programs.RepeatsEnqueue,
+		},
 	}
 }
 

@@ -883,9 +883,9 @@ func (v Wide) String() string {
 	return ktrt.Unnamed("wide", uint64(v))
 }
 
-// Fixture is a state of sample.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of sample.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -926,6 +926,52 @@ type Fixture struct {
 	KernelParts                   []KernelParts            // map kernel_parts
 	Events                        [][]byte                 // map events, records that wait to be consumed
 	Wishes                        []Message                // map wishes, records that wait to be consumed
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Scalars                       int // map scalars
+		Bits                          int // map bits
+		Arrays                        int // map arrays
+		Tight                         int // map tight
+		Nested                        int // map nested
+		Names                         int // map names
+		Pointers                      int // map pointers
+		Flexible                      int // map flexible
+		Bench                         int // map bench
+		Nodes                         int // map nodes
+		ByKey                         int // map by_key
+		Recent                        int // map recent
+		PerCpu                        int // map per_cpu
+		PerCpuByName                  int // map per_cpu_by_name
+		ANameLongerThanTheKernelKeeps int // map a_name_longer_than_the_kernel_keeps
+		Matrix                        int // map matrix
+		Routes                        int // map routes
+		Routes6                       int // map routes6
+		Paths                         int // map paths
+		Waiting                       int // map waiting
+		Stacks                        int // map stacks
+		Programs                      int // map programs
+		Undo                          int // map undo
+		Untyped                       int // map untyped
+		Arena                         int // map arena
+		Padded                        int // map padded
+		Messages                      int // map messages
+		Flags                         int // map flags
+		Masks                         int // map masks
+		KernelParts                   int // map kernel_parts
+		PerNodes                      int // map per_nodes
+		PerPoint                      int // map per_point
+		PerUnknown                    int // map per_unknown
+		UnknownMaps                   int // map unknown_maps
+		Events                        int // map events
+		Wishes                        int // map wishes
+		Seen                          int // map seen
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Touch ktrt.Program // touch, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -948,7 +994,7 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionArenaGlobals: &f.ArenaGlobals,
 		sectionRodata:       &f.Rodata,
@@ -959,7 +1005,7 @@ func (f Fixture) sections() []any {
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapScalars:                       f.Scalars,
 		mapBits:                          f.Bits,
@@ -991,6 +1037,71 @@ func (f Fixture) maps() []any {
 		mapKernelParts:                   f.KernelParts,
 		mapEvents:                        f.Events,
 		mapWishes:                        f.Wishes,
+	}
+}
+
+// Initial has sample.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("sample.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionArenaGlobals: s.ArenaGlobals(), sectionRodata: s.Rodata(), sectionData: s.Data(), sectionDataTuning: s.DataTuning(), sectionBss: s.Bss(), sectionKconfig: s.Kconfig()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapScalars:                       &f.MaxEntries.Scalars,
+			mapBits:                          &f.MaxEntries.Bits,
+			mapArrays:                        &f.MaxEntries.Arrays,
+			mapTight:                         &f.MaxEntries.Tight,
+			mapNested:                        &f.MaxEntries.Nested,
+			mapNames:                         &f.MaxEntries.Names,
+			mapPointers:                      &f.MaxEntries.Pointers,
+			mapFlexible:                      &f.MaxEntries.Flexible,
+			mapBench:                         &f.MaxEntries.Bench,
+			mapNodes:                         &f.MaxEntries.Nodes,
+			mapByKey:                         &f.MaxEntries.ByKey,
+			mapRecent:                        &f.MaxEntries.Recent,
+			mapPerCpu:                        &f.MaxEntries.PerCpu,
+			mapPerCpuByName:                  &f.MaxEntries.PerCpuByName,
+			mapANameLongerThanTheKernelKeeps: &f.MaxEntries.ANameLongerThanTheKernelKeeps,
+			mapMatrix:                        &f.MaxEntries.Matrix,
+			mapRoutes:                        &f.MaxEntries.Routes,
+			mapRoutes6:                       &f.MaxEntries.Routes6,
+			mapPaths:                         &f.MaxEntries.Paths,
+			mapWaiting:                       &f.MaxEntries.Waiting,
+			mapStacks:                        &f.MaxEntries.Stacks,
+			mapPrograms:                      &f.MaxEntries.Programs,
+			mapUndo:                          &f.MaxEntries.Undo,
+			mapUntyped:                       &f.MaxEntries.Untyped,
+			mapArena:                         &f.MaxEntries.Arena,
+			mapPadded:                        &f.MaxEntries.Padded,
+			mapMessages:                      &f.MaxEntries.Messages,
+			mapFlags:                         &f.MaxEntries.Flags,
+			mapMasks:                         &f.MaxEntries.Masks,
+			mapKernelParts:                   &f.MaxEntries.KernelParts,
+			mapPerNodes:                      &f.MaxEntries.PerNodes,
+			mapPerPoint:                      &f.MaxEntries.PerPoint,
+			mapPerUnknown:                    &f.MaxEntries.PerUnknown,
+			mapUnknownMaps:                   &f.MaxEntries.UnknownMaps,
+			mapEvents:                        &f.MaxEntries.Events,
+			mapWishes:                        &f.MaxEntries.Wishes,
+			mapSeen:                          &f.MaxEntries.Seen,
+		},
+		Programs: map[string]*ktrt.Program{
+			"touch": &f.Programs.Touch,
+		},
 	}
 }
 

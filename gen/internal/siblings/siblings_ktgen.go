@@ -102,15 +102,25 @@ type Loan struct {
 	Since uint64  // +16 u64 since
 }
 
-// BorrowerFixture is a state of borrower.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// BorrowerFixture is a state of borrower.bpf.o, for tests without a guest, and what it starts with
+// (InitialBorrower). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type BorrowerFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Bss BorrowerBss // section .bss
 
 	Loans []Loan // map loans
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Loans int // map loans
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Look ktrt.Program // look, raw_tp/sched_switch
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -133,25 +143,59 @@ func (f BorrowerFixture) Open(opts ...ktrt.Option) (BorrowerSnap, error) {
 	return OpenBorrower(s, opts...)
 }
 
-func (f BorrowerFixture) sections() []any {
+func (f *BorrowerFixture) sections() []any {
 	return []any{
 		sectionBorrowerBss: &f.Bss,
 	}
 }
 
-func (f BorrowerFixture) maps() []any {
+func (f *BorrowerFixture) maps() []any {
 	return []any{
 		mapBorrowerLoans: f.Loans,
 	}
 }
 
-// LenderFixture is a state of lender.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialBorrower has borrower.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("borrower.bpf.o").Configure.
+func InitialBorrower(configure func(*BorrowerFixture)) ktrt.Initial {
+	return layoutBorrower.Initial(func() ktrt.Initially {
+		f := new(BorrowerFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *BorrowerFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := BorrowerSnap{b}
+			return []any{sectionBorrowerBss: s.Bss()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapBorrowerLoans: &f.MaxEntries.Loans,
+		},
+		Programs: map[string]*ktrt.Program{
+			"look": &f.Programs.Look,
+		},
+	}
+}
+
+// LenderFixture is a state of lender.bpf.o, for tests without a guest, and what it starts with
+// (InitialLender). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type LenderFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Leases []Lease // map leases
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Leases int // map leases
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -174,13 +218,38 @@ func (f LenderFixture) Open(opts ...ktrt.Option) (LenderSnap, error) {
 	return OpenLender(s, opts...)
 }
 
-func (f LenderFixture) sections() []any {
+func (f *LenderFixture) sections() []any {
 	return []any{}
 }
 
-func (f LenderFixture) maps() []any {
+func (f *LenderFixture) maps() []any {
 	return []any{
 		mapLenderLeases: f.Leases,
+	}
+}
+
+// InitialLender has lender.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("lender.bpf.o").Configure.
+func InitialLender(configure func(*LenderFixture)) ktrt.Initial {
+	return layoutLender.Initial(func() ktrt.Initially {
+		f := new(LenderFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *LenderFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapLenderLeases: &f.MaxEntries.Leases,
+		},
 	}
 }
 

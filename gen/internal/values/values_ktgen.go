@@ -263,9 +263,9 @@ func (v WideFlags) String() string {
 	})
 }
 
-// Fixture is a state of values.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of values.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -274,6 +274,18 @@ type Fixture struct {
 
 	Rooms     []Room      // map rooms
 	ValuesOps SchedExtOps // map values_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Rooms     int // map rooms
+		RawCounts int // map raw_counts
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		ValuesCgroupInit ktrt.Program // values_cgroup_init, struct_ops.s/cgroup_init
+		ValuesInit       ktrt.Program // values_init, struct_ops.s/init
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -296,17 +308,48 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionData: &f.Data,
 		sectionBss:  &f.Bss,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapRooms:     f.Rooms,
 		mapValuesOps: &f.ValuesOps,
+	}
+}
+
+// Initial has values.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("values.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionData: s.Data(), sectionBss: s.Bss()}, []any{mapValuesOps: s.ValuesOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapRooms:     &f.MaxEntries.Rooms,
+			mapRawCounts: &f.MaxEntries.RawCounts,
+		},
+		Programs: map[string]*ktrt.Program{
+			"values_cgroup_init": &f.Programs.ValuesCgroupInit,
+			"values_init":        &f.Programs.ValuesInit,
+		},
 	}
 }
 

@@ -1387,15 +1387,20 @@ func (v WideFlags) String() string {
 	})
 }
 
-// AtomicGlobalFixture is a state of atomic_global.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// AtomicGlobalFixture is a state of atomic_global.bpf.o, for tests without a guest, and what it starts with
+// (InitialAtomicGlobal). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type AtomicGlobalFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Data AtomicGlobalData // section .data
 
 	AgOps SchedExtOps // map ag_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1418,27 +1423,70 @@ func (f AtomicGlobalFixture) Open(opts ...ktrt.Option) (AtomicGlobalSnap, error)
 	return OpenAtomicGlobal(s, opts...)
 }
 
-func (f AtomicGlobalFixture) sections() []any {
+func (f *AtomicGlobalFixture) sections() []any {
 	return []any{
 		sectionAtomicGlobalData: &f.Data,
 	}
 }
 
-func (f AtomicGlobalFixture) maps() []any {
+func (f *AtomicGlobalFixture) maps() []any {
 	return []any{
 		mapAtomicGlobalAgOps: &f.AgOps,
 	}
 }
 
-// AttachedFixture is a state of attached.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialAtomicGlobal has atomic_global.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("atomic_global.bpf.o").Configure.
+func InitialAtomicGlobal(configure func(*AtomicGlobalFixture)) ktrt.Initial {
+	return layoutAtomicGlobal.Initial(func() ktrt.Initially {
+		f := new(AtomicGlobalFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *AtomicGlobalFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := AtomicGlobalSnap{b}
+			return []any{sectionAtomicGlobalData: s.Data()}, []any{mapAtomicGlobalAgOps: s.AgOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"enq": &f.Programs.Enq,
+		},
+	}
+}
+
+// AttachedFixture is a state of attached.bpf.o, for tests without a guest, and what it starts with
+// (InitialAttached). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type AttachedFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Bss AttachedBss // section .bss
 
 	AttachedOps SchedExtOps // map attached_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		OnOptional  ktrt.Program // on_optional, ?fentry/hrtimer_nanosleep
+		OnFentry    ktrt.Program // on_fentry, fentry/hrtimer_nanosleep
+		OnFexit     ktrt.Program // on_fexit, fexit/hrtimer_nanosleep
+		OnIter      ktrt.Program // on_iter, iter/task
+		OnMulti     ktrt.Program // on_multi, kprobe.multi/hrtimer_nano*
+		OnKprobe    ktrt.Program // on_kprobe, kprobe/hrtimer_nanosleep
+		OnKretprobe ktrt.Program // on_kretprobe, kretprobe/hrtimer_nanosleep
+		OnKsyscall  ktrt.Program // on_ksyscall, ksyscall/clock_nanosleep
+		OnRawTp     ktrt.Program // on_raw_tp, raw_tp/sched_switch
+		Enq         ktrt.Program // enq, struct_ops/enq
+		OnSyscall   ktrt.Program // on_syscall, syscall
+		OnTp        ktrt.Program // on_tp, tp/sched/sched_switch
+		OnTpBtf     ktrt.Program // on_tp_btf, tp_btf/sched_switch
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1461,21 +1509,59 @@ func (f AttachedFixture) Open(opts ...ktrt.Option) (AttachedSnap, error) {
 	return OpenAttached(s, opts...)
 }
 
-func (f AttachedFixture) sections() []any {
+func (f *AttachedFixture) sections() []any {
 	return []any{
 		sectionAttachedBss: &f.Bss,
 	}
 }
 
-func (f AttachedFixture) maps() []any {
+func (f *AttachedFixture) maps() []any {
 	return []any{
 		mapAttachedAttachedOps: &f.AttachedOps,
 	}
 }
 
-// ConfiguredFixture is a state of configured.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialAttached has attached.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("attached.bpf.o").Configure.
+func InitialAttached(configure func(*AttachedFixture)) ktrt.Initial {
+	return layoutAttached.Initial(func() ktrt.Initially {
+		f := new(AttachedFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *AttachedFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := AttachedSnap{b}
+			return []any{sectionAttachedBss: s.Bss()}, []any{mapAttachedAttachedOps: s.AttachedOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"on_optional":  &f.Programs.OnOptional,
+			"on_fentry":    &f.Programs.OnFentry,
+			"on_fexit":     &f.Programs.OnFexit,
+			"on_iter":      &f.Programs.OnIter,
+			"on_multi":     &f.Programs.OnMulti,
+			"on_kprobe":    &f.Programs.OnKprobe,
+			"on_kretprobe": &f.Programs.OnKretprobe,
+			"on_ksyscall":  &f.Programs.OnKsyscall,
+			"on_raw_tp":    &f.Programs.OnRawTp,
+			"enq":          &f.Programs.Enq,
+			"on_syscall":   &f.Programs.OnSyscall,
+			"on_tp":        &f.Programs.OnTp,
+			"on_tp_btf":    &f.Programs.OnTpBtf,
+		},
+	}
+}
+
+// ConfiguredFixture is a state of configured.bpf.o, for tests without a guest, and what it starts with
+// (InitialConfigured). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type ConfiguredFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1489,6 +1575,25 @@ type ConfiguredFixture struct {
 	OfCpus  [][]Load           // map of_cpus, by CPU and index
 	Queue   []uint32           // map queue
 	CfOps   SchedExtOps        // map cf_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Shares  int // map shares
+		Squares int // map squares
+		OfCpus  int // map of_cpus
+		Queue   int // map queue
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Spare    ktrt.Program // spare, ?struct_ops/spare
+		OnWakeup ktrt.Program // on_wakeup, ?tp_btf/sched_wakeup
+		CfInit   ktrt.Program // cf_init, struct_ops.s/cf_init
+		CfRun    ktrt.Program // cf_run, struct_ops/cf_run
+		Enq      ktrt.Program // enq, struct_ops/enq
+		Setup    ktrt.Program // setup, syscall
+		OnSwitch ktrt.Program // on_switch, tp_btf/sched_switch
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1511,7 +1616,7 @@ func (f ConfiguredFixture) Open(opts ...ktrt.Option) (ConfiguredSnap, error) {
 	return OpenConfigured(s, opts...)
 }
 
-func (f ConfiguredFixture) sections() []any {
+func (f *ConfiguredFixture) sections() []any {
 	return []any{
 		sectionConfiguredRodata:    &f.Rodata,
 		sectionConfiguredData:      &f.Data,
@@ -1520,7 +1625,7 @@ func (f ConfiguredFixture) sections() []any {
 	}
 }
 
-func (f ConfiguredFixture) maps() []any {
+func (f *ConfiguredFixture) maps() []any {
 	return []any{
 		mapConfiguredShares:  f.Shares,
 		mapConfiguredSquares: f.Squares,
@@ -1530,15 +1635,58 @@ func (f ConfiguredFixture) maps() []any {
 	}
 }
 
-// Enum64Fixture is a state of enum64.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialConfigured has configured.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("configured.bpf.o").Configure.
+func InitialConfigured(configure func(*ConfiguredFixture)) ktrt.Initial {
+	return layoutConfigured.Initial(func() ktrt.Initially {
+		f := new(ConfiguredFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *ConfiguredFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := ConfiguredSnap{b}
+			return []any{sectionConfiguredRodata: s.Rodata(), sectionConfiguredData: s.Data(), sectionConfiguredBss: s.Bss(), sectionConfiguredDataLoads: s.DataLoads()}, []any{mapConfiguredCfOps: s.CfOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapConfiguredShares:  &f.MaxEntries.Shares,
+			mapConfiguredSquares: &f.MaxEntries.Squares,
+			mapConfiguredOfCpus:  &f.MaxEntries.OfCpus,
+			mapConfiguredQueue:   &f.MaxEntries.Queue,
+		},
+		Programs: map[string]*ktrt.Program{
+			"spare":     &f.Programs.Spare,
+			"on_wakeup": &f.Programs.OnWakeup,
+			"cf_init":   &f.Programs.CfInit,
+			"cf_run":    &f.Programs.CfRun,
+			"enq":       &f.Programs.Enq,
+			"setup":     &f.Programs.Setup,
+			"on_switch": &f.Programs.OnSwitch,
+		},
+	}
+}
+
+// Enum64Fixture is a state of enum64.bpf.o, for tests without a guest, and what it starts with
+// (InitialEnum64). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Enum64Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Data Enum64Data // section .data
 
 	E64Ops SchedExtOps // map e64_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1561,27 +1709,58 @@ func (f Enum64Fixture) Open(opts ...ktrt.Option) (Enum64Snap, error) {
 	return OpenEnum64(s, opts...)
 }
 
-func (f Enum64Fixture) sections() []any {
+func (f *Enum64Fixture) sections() []any {
 	return []any{
 		sectionEnum64Data: &f.Data,
 	}
 }
 
-func (f Enum64Fixture) maps() []any {
+func (f *Enum64Fixture) maps() []any {
 	return []any{
 		mapEnum64E64Ops: &f.E64Ops,
 	}
 }
 
-// FlexibleGlobalFixture is a state of flexible_global.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialEnum64 has enum64.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("enum64.bpf.o").Configure.
+func InitialEnum64(configure func(*Enum64Fixture)) ktrt.Initial {
+	return layoutEnum64.Initial(func() ktrt.Initially {
+		f := new(Enum64Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Enum64Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Enum64Snap{b}
+			return []any{sectionEnum64Data: s.Data()}, []any{mapEnum64E64Ops: s.E64Ops()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"enq": &f.Programs.Enq,
+		},
+	}
+}
+
+// FlexibleGlobalFixture is a state of flexible_global.bpf.o, for tests without a guest, and what it starts with
+// (InitialFlexibleGlobal). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type FlexibleGlobalFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Data FlexibleGlobalData // section .data
 
 	FgOps SchedExtOps // map fg_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1604,21 +1783,47 @@ func (f FlexibleGlobalFixture) Open(opts ...ktrt.Option) (FlexibleGlobalSnap, er
 	return OpenFlexibleGlobal(s, opts...)
 }
 
-func (f FlexibleGlobalFixture) sections() []any {
+func (f *FlexibleGlobalFixture) sections() []any {
 	return []any{
 		sectionFlexibleGlobalData: &f.Data,
 	}
 }
 
-func (f FlexibleGlobalFixture) maps() []any {
+func (f *FlexibleGlobalFixture) maps() []any {
 	return []any{
 		mapFlexibleGlobalFgOps: &f.FgOps,
 	}
 }
 
-// KconfigFixture is a state of kconfig.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialFlexibleGlobal has flexible_global.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("flexible_global.bpf.o").Configure.
+func InitialFlexibleGlobal(configure func(*FlexibleGlobalFixture)) ktrt.Initial {
+	return layoutFlexibleGlobal.Initial(func() ktrt.Initially {
+		f := new(FlexibleGlobalFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *FlexibleGlobalFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := FlexibleGlobalSnap{b}
+			return []any{sectionFlexibleGlobalData: s.Data()}, []any{mapFlexibleGlobalFgOps: s.FgOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"enq": &f.Programs.Enq,
+		},
+	}
+}
+
+// KconfigFixture is a state of kconfig.bpf.o, for tests without a guest, and what it starts with
+// (InitialKconfig). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type KconfigFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1626,6 +1831,12 @@ type KconfigFixture struct {
 	Kconfig KconfigKconfig // section .kconfig
 
 	K1Ops SchedExtOps // map k1_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		K1Init ktrt.Program // k1_init, struct_ops.s/k1_init
+		Enq    ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1648,22 +1859,49 @@ func (f KconfigFixture) Open(opts ...ktrt.Option) (KconfigSnap, error) {
 	return OpenKconfig(s, opts...)
 }
 
-func (f KconfigFixture) sections() []any {
+func (f *KconfigFixture) sections() []any {
 	return []any{
 		sectionKconfigBss:     &f.Bss,
 		sectionKconfigKconfig: &f.Kconfig,
 	}
 }
 
-func (f KconfigFixture) maps() []any {
+func (f *KconfigFixture) maps() []any {
 	return []any{
 		mapKconfigK1Ops: &f.K1Ops,
 	}
 }
 
-// KconfigTypesFixture is a state of kconfig_types.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialKconfig has kconfig.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("kconfig.bpf.o").Configure.
+func InitialKconfig(configure func(*KconfigFixture)) ktrt.Initial {
+	return layoutKconfig.Initial(func() ktrt.Initially {
+		f := new(KconfigFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *KconfigFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := KconfigSnap{b}
+			return []any{sectionKconfigBss: s.Bss(), sectionKconfigKconfig: s.Kconfig()}, []any{mapKconfigK1Ops: s.K1Ops()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"k1_init": &f.Programs.K1Init,
+			"enq":     &f.Programs.Enq,
+		},
+	}
+}
+
+// KconfigTypesFixture is a state of kconfig_types.bpf.o, for tests without a guest, and what it starts with
+// (InitialKconfigTypes). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type KconfigTypesFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1671,6 +1909,12 @@ type KconfigTypesFixture struct {
 	Kconfig KconfigTypesKconfig // section .kconfig
 
 	KtOps SchedExtOps // map kt_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		KtInit ktrt.Program // kt_init, struct_ops.s/kt_init
+		Enq    ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1693,22 +1937,49 @@ func (f KconfigTypesFixture) Open(opts ...ktrt.Option) (KconfigTypesSnap, error)
 	return OpenKconfigTypes(s, opts...)
 }
 
-func (f KconfigTypesFixture) sections() []any {
+func (f *KconfigTypesFixture) sections() []any {
 	return []any{
 		sectionKconfigTypesBss:     &f.Bss,
 		sectionKconfigTypesKconfig: &f.Kconfig,
 	}
 }
 
-func (f KconfigTypesFixture) maps() []any {
+func (f *KconfigTypesFixture) maps() []any {
 	return []any{
 		mapKconfigTypesKtOps: &f.KtOps,
 	}
 }
 
-// KconfigWeakFixture is a state of kconfig_weak.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialKconfigTypes has kconfig_types.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("kconfig_types.bpf.o").Configure.
+func InitialKconfigTypes(configure func(*KconfigTypesFixture)) ktrt.Initial {
+	return layoutKconfigTypes.Initial(func() ktrt.Initially {
+		f := new(KconfigTypesFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *KconfigTypesFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := KconfigTypesSnap{b}
+			return []any{sectionKconfigTypesBss: s.Bss(), sectionKconfigTypesKconfig: s.Kconfig()}, []any{mapKconfigTypesKtOps: s.KtOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"kt_init": &f.Programs.KtInit,
+			"enq":     &f.Programs.Enq,
+		},
+	}
+}
+
+// KconfigWeakFixture is a state of kconfig_weak.bpf.o, for tests without a guest, and what it starts with
+// (InitialKconfigWeak). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type KconfigWeakFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1716,6 +1987,12 @@ type KconfigWeakFixture struct {
 	Kconfig KconfigWeakKconfig // section .kconfig
 
 	K3Ops SchedExtOps // map k3_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		K3Init ktrt.Program // k3_init, struct_ops.s/k3_init
+		Enq    ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1738,22 +2015,49 @@ func (f KconfigWeakFixture) Open(opts ...ktrt.Option) (KconfigWeakSnap, error) {
 	return OpenKconfigWeak(s, opts...)
 }
 
-func (f KconfigWeakFixture) sections() []any {
+func (f *KconfigWeakFixture) sections() []any {
 	return []any{
 		sectionKconfigWeakBss:     &f.Bss,
 		sectionKconfigWeakKconfig: &f.Kconfig,
 	}
 }
 
-func (f KconfigWeakFixture) maps() []any {
+func (f *KconfigWeakFixture) maps() []any {
 	return []any{
 		mapKconfigWeakK3Ops: &f.K3Ops,
 	}
 }
 
-// LongNamesFixture is a state of long_names.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialKconfigWeak has kconfig_weak.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("kconfig_weak.bpf.o").Configure.
+func InitialKconfigWeak(configure func(*KconfigWeakFixture)) ktrt.Initial {
+	return layoutKconfigWeak.Initial(func() ktrt.Initially {
+		f := new(KconfigWeakFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *KconfigWeakFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := KconfigWeakSnap{b}
+			return []any{sectionKconfigWeakBss: s.Bss(), sectionKconfigWeakKconfig: s.Kconfig()}, []any{mapKconfigWeakK3Ops: s.K3Ops()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"k3_init": &f.Programs.K3Init,
+			"enq":     &f.Programs.Enq,
+		},
+	}
+}
+
+// LongNamesFixture is a state of long_names.bpf.o, for tests without a guest, and what it starts with
+// (InitialLongNames). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type LongNamesFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1765,6 +2069,20 @@ type LongNamesFixture struct {
 	TasksPerDomainSeen []uint32    // map tasks_per_domain_seen
 	TasksPerDomainKept []uint32    // map tasks_per_domain_kept
 	LongNamesOfOps     SchedExtOps // map long_names_of_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		TasksPerDomainSum  int // map tasks_per_domain_sum
+		TasksPerDomainMax  int // map tasks_per_domain_max
+		TasksPerDomainSeen int // map tasks_per_domain_seen
+		TasksPerDomainKept int // map tasks_per_domain_kept
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		LnInit ktrt.Program // ln_init, struct_ops.s/ln_init
+		Enq    ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1787,14 +2105,14 @@ func (f LongNamesFixture) Open(opts ...ktrt.Option) (LongNamesSnap, error) {
 	return OpenLongNames(s, opts...)
 }
 
-func (f LongNamesFixture) sections() []any {
+func (f *LongNamesFixture) sections() []any {
 	return []any{
 		sectionLongNamesDataStatisticsOfDomains: &f.DataStatisticsOfDomains,
 		sectionLongNamesDataStatisticsOfTasks:   &f.DataStatisticsOfTasks,
 	}
 }
 
-func (f LongNamesFixture) maps() []any {
+func (f *LongNamesFixture) maps() []any {
 	return []any{
 		mapLongNamesTasksPerDomainSum:  f.TasksPerDomainSum,
 		mapLongNamesTasksPerDomainMax:  f.TasksPerDomainMax,
@@ -1804,9 +2122,42 @@ func (f LongNamesFixture) maps() []any {
 	}
 }
 
-// MapsInHashesFixture is a state of maps_in_hashes.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialLongNames has long_names.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("long_names.bpf.o").Configure.
+func InitialLongNames(configure func(*LongNamesFixture)) ktrt.Initial {
+	return layoutLongNames.Initial(func() ktrt.Initially {
+		f := new(LongNamesFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *LongNamesFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := LongNamesSnap{b}
+			return []any{sectionLongNamesDataStatisticsOfDomains: s.DataStatisticsOfDomains(), sectionLongNamesDataStatisticsOfTasks: s.DataStatisticsOfTasks()}, []any{mapLongNamesLongNamesOfOps: s.LongNamesOfOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapLongNamesTasksPerDomainSum:  &f.MaxEntries.TasksPerDomainSum,
+			mapLongNamesTasksPerDomainMax:  &f.MaxEntries.TasksPerDomainMax,
+			mapLongNamesTasksPerDomainSeen: &f.MaxEntries.TasksPerDomainSeen,
+			mapLongNamesTasksPerDomainKept: &f.MaxEntries.TasksPerDomainKept,
+		},
+		Programs: map[string]*ktrt.Program{
+			"ln_init": &f.Programs.LnInit,
+			"enq":     &f.Programs.Enq,
+		},
+	}
+}
+
+// MapsInHashesFixture is a state of maps_in_hashes.bpf.o, for tests without a guest, and what it starts with
+// (InitialMapsInHashes). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type MapsInHashesFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1817,6 +2168,22 @@ type MapsInHashesFixture struct {
 	Totals0 []Total            // map totals0
 	Totals1 []Total            // map totals1
 	MhOps   SchedExtOps        // map mh_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Tasks0   int // map tasks0
+		Tasks1   int // map tasks1
+		TasksOf  int // map tasks_of
+		Totals0  int // map totals0
+		Totals1  int // map totals1
+		TotalsOf int // map totals_of
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq   ktrt.Program // enq, struct_ops/enq
+		MhRun ktrt.Program // mh_run, struct_ops/mh_run
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1839,13 +2206,13 @@ func (f MapsInHashesFixture) Open(opts ...ktrt.Option) (MapsInHashesSnap, error)
 	return OpenMapsInHashes(s, opts...)
 }
 
-func (f MapsInHashesFixture) sections() []any {
+func (f *MapsInHashesFixture) sections() []any {
 	return []any{
 		sectionMapsInHashesBss: &f.Bss,
 	}
 }
 
-func (f MapsInHashesFixture) maps() []any {
+func (f *MapsInHashesFixture) maps() []any {
 	return []any{
 		mapMapsInHashesTasks0:  f.Tasks0,
 		mapMapsInHashesTasks1:  f.Tasks1,
@@ -1855,9 +2222,44 @@ func (f MapsInHashesFixture) maps() []any {
 	}
 }
 
-// MapsOfQueuesFixture is a state of maps_of_queues.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialMapsInHashes has maps_in_hashes.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("maps_in_hashes.bpf.o").Configure.
+func InitialMapsInHashes(configure func(*MapsInHashesFixture)) ktrt.Initial {
+	return layoutMapsInHashes.Initial(func() ktrt.Initially {
+		f := new(MapsInHashesFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *MapsInHashesFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := MapsInHashesSnap{b}
+			return []any{sectionMapsInHashesBss: s.Bss()}, []any{mapMapsInHashesMhOps: s.MhOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapMapsInHashesTasks0:   &f.MaxEntries.Tasks0,
+			mapMapsInHashesTasks1:   &f.MaxEntries.Tasks1,
+			mapMapsInHashesTasksOf:  &f.MaxEntries.TasksOf,
+			mapMapsInHashesTotals0:  &f.MaxEntries.Totals0,
+			mapMapsInHashesTotals1:  &f.MaxEntries.Totals1,
+			mapMapsInHashesTotalsOf: &f.MaxEntries.TotalsOf,
+		},
+		Programs: map[string]*ktrt.Program{
+			"enq":    &f.Programs.Enq,
+			"mh_run": &f.Programs.MhRun,
+		},
+	}
+}
+
+// MapsOfQueuesFixture is a state of maps_of_queues.bpf.o, for tests without a guest, and what it starts with
+// (InitialMapsOfQueues). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type MapsOfQueuesFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1866,6 +2268,19 @@ type MapsOfQueuesFixture struct {
 	Queue0 []uint32    // map queue0
 	Queue1 []uint32    // map queue1
 	MqOps  SchedExtOps // map mq_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Queue0 int // map queue0
+		Queue1 int // map queue1
+		Queues int // map queues
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq   ktrt.Program // enq, struct_ops/enq
+		MqRun ktrt.Program // mq_run, struct_ops/mq_run
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1888,13 +2303,13 @@ func (f MapsOfQueuesFixture) Open(opts ...ktrt.Option) (MapsOfQueuesSnap, error)
 	return OpenMapsOfQueues(s, opts...)
 }
 
-func (f MapsOfQueuesFixture) sections() []any {
+func (f *MapsOfQueuesFixture) sections() []any {
 	return []any{
 		sectionMapsOfQueuesBss: &f.Bss,
 	}
 }
 
-func (f MapsOfQueuesFixture) maps() []any {
+func (f *MapsOfQueuesFixture) maps() []any {
 	return []any{
 		mapMapsOfQueuesQueue0: f.Queue0,
 		mapMapsOfQueuesQueue1: f.Queue1,
@@ -1902,9 +2317,41 @@ func (f MapsOfQueuesFixture) maps() []any {
 	}
 }
 
-// QueueStackFixture is a state of queue_stack.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialMapsOfQueues has maps_of_queues.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("maps_of_queues.bpf.o").Configure.
+func InitialMapsOfQueues(configure func(*MapsOfQueuesFixture)) ktrt.Initial {
+	return layoutMapsOfQueues.Initial(func() ktrt.Initially {
+		f := new(MapsOfQueuesFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *MapsOfQueuesFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := MapsOfQueuesSnap{b}
+			return []any{sectionMapsOfQueuesBss: s.Bss()}, []any{mapMapsOfQueuesMqOps: s.MqOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapMapsOfQueuesQueue0: &f.MaxEntries.Queue0,
+			mapMapsOfQueuesQueue1: &f.MaxEntries.Queue1,
+			mapMapsOfQueuesQueues: &f.MaxEntries.Queues,
+		},
+		Programs: map[string]*ktrt.Program{
+			"enq":    &f.Programs.Enq,
+			"mq_run": &f.Programs.MqRun,
+		},
+	}
+}
+
+// QueueStackFixture is a state of queue_stack.bpf.o, for tests without a guest, and what it starts with
+// (InitialQueueStack). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type QueueStackFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1913,6 +2360,18 @@ type QueueStackFixture struct {
 	Waiting []Who       // map waiting
 	Recent  []uint64    // map recent
 	Mq3Ops  SchedExtOps // map mq3_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Waiting int // map waiting
+		Recent  int // map recent
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq    ktrt.Program // enq, struct_ops/enq
+		Mq3Run ktrt.Program // mq3_run, struct_ops/mq3_run
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1935,13 +2394,13 @@ func (f QueueStackFixture) Open(opts ...ktrt.Option) (QueueStackSnap, error) {
 	return OpenQueueStack(s, opts...)
 }
 
-func (f QueueStackFixture) sections() []any {
+func (f *QueueStackFixture) sections() []any {
 	return []any{
 		sectionQueueStackBss: &f.Bss,
 	}
 }
 
-func (f QueueStackFixture) maps() []any {
+func (f *QueueStackFixture) maps() []any {
 	return []any{
 		mapQueueStackWaiting: f.Waiting,
 		mapQueueStackRecent:  f.Recent,
@@ -1949,9 +2408,40 @@ func (f QueueStackFixture) maps() []any {
 	}
 }
 
-// ResizedDataFixture is a state of resized_data.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialQueueStack has queue_stack.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("queue_stack.bpf.o").Configure.
+func InitialQueueStack(configure func(*QueueStackFixture)) ktrt.Initial {
+	return layoutQueueStack.Initial(func() ktrt.Initially {
+		f := new(QueueStackFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *QueueStackFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := QueueStackSnap{b}
+			return []any{sectionQueueStackBss: s.Bss()}, []any{mapQueueStackMq3Ops: s.Mq3Ops()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapQueueStackWaiting: &f.MaxEntries.Waiting,
+			mapQueueStackRecent:  &f.MaxEntries.Recent,
+		},
+		Programs: map[string]*ktrt.Program{
+			"enq":     &f.Programs.Enq,
+			"mq3_run": &f.Programs.Mq3Run,
+		},
+	}
+}
+
+// ResizedDataFixture is a state of resized_data.bpf.o, for tests without a guest, and what it starts with
+// (InitialResizedData). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type ResizedDataFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -1960,6 +2450,12 @@ type ResizedDataFixture struct {
 	Bss      ResizedDataBss      // section .bss
 
 	RzOps SchedExtOps // map rz_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq   ktrt.Program // enq, struct_ops/enq
+		RzRun ktrt.Program // rz_run, struct_ops/rz_run
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -1982,7 +2478,7 @@ func (f ResizedDataFixture) Open(opts ...ktrt.Option) (ResizedDataSnap, error) {
 	return OpenResizedData(s, opts...)
 }
 
-func (f ResizedDataFixture) sections() []any {
+func (f *ResizedDataFixture) sections() []any {
 	return []any{
 		sectionResizedDataRodata:   &f.Rodata,
 		sectionResizedDataDataRecs: &f.DataRecs,
@@ -1990,15 +2486,42 @@ func (f ResizedDataFixture) sections() []any {
 	}
 }
 
-func (f ResizedDataFixture) maps() []any {
+func (f *ResizedDataFixture) maps() []any {
 	return []any{
 		mapResizedDataRzOps: &f.RzOps,
 	}
 }
 
-// ResizedMapsFixture is a state of resized_maps.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialResizedData has resized_data.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("resized_data.bpf.o").Configure.
+func InitialResizedData(configure func(*ResizedDataFixture)) ktrt.Initial {
+	return layoutResizedData.Initial(func() ktrt.Initially {
+		f := new(ResizedDataFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *ResizedDataFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := ResizedDataSnap{b}
+			return []any{sectionResizedDataRodata: s.Rodata(), sectionResizedDataDataRecs: s.DataRecs(), sectionResizedDataBss: s.Bss()}, []any{mapResizedDataRzOps: s.RzOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"enq":    &f.Programs.Enq,
+			"rz_run": &f.Programs.RzRun,
+		},
+	}
+}
+
+// ResizedMapsFixture is a state of resized_maps.bpf.o, for tests without a guest, and what it starts with
+// (InitialResizedMaps). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type ResizedMapsFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -2010,6 +2533,20 @@ type ResizedMapsFixture struct {
 	SquaresOfCpus map[uint32][]uint64 // map squares_of_cpus, by key and CPU
 	SlotsOfCpus   [][]uint64          // map slots_of_cpus, by CPU and index
 	RmOps         SchedExtOps         // map rm_ops
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Slots         int // map slots
+		Squares       int // map squares
+		SquaresOfCpus int // map squares_of_cpus
+		SlotsOfCpus   int // map slots_of_cpus
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		RmInit ktrt.Program // rm_init, struct_ops.s/rm_init
+		Enq    ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -2032,14 +2569,14 @@ func (f ResizedMapsFixture) Open(opts ...ktrt.Option) (ResizedMapsSnap, error) {
 	return OpenResizedMaps(s, opts...)
 }
 
-func (f ResizedMapsFixture) sections() []any {
+func (f *ResizedMapsFixture) sections() []any {
 	return []any{
 		sectionResizedMapsDataLone: &f.DataLone,
 		sectionResizedMapsRodata:   &f.Rodata,
 	}
 }
 
-func (f ResizedMapsFixture) maps() []any {
+func (f *ResizedMapsFixture) maps() []any {
 	return []any{
 		mapResizedMapsSlots:         f.Slots,
 		mapResizedMapsSquares:       f.Squares,
@@ -2049,15 +2586,55 @@ func (f ResizedMapsFixture) maps() []any {
 	}
 }
 
-// StaticsFixture is a state of statics.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialResizedMaps has resized_maps.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("resized_maps.bpf.o").Configure.
+func InitialResizedMaps(configure func(*ResizedMapsFixture)) ktrt.Initial {
+	return layoutResizedMaps.Initial(func() ktrt.Initially {
+		f := new(ResizedMapsFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *ResizedMapsFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := ResizedMapsSnap{b}
+			return []any{sectionResizedMapsDataLone: s.DataLone(), sectionResizedMapsRodata: s.Rodata()}, []any{mapResizedMapsRmOps: s.RmOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapResizedMapsSlots:         &f.MaxEntries.Slots,
+			mapResizedMapsSquares:       &f.MaxEntries.Squares,
+			mapResizedMapsSquaresOfCpus: &f.MaxEntries.SquaresOfCpus,
+			mapResizedMapsSlotsOfCpus:   &f.MaxEntries.SlotsOfCpus,
+		},
+		Programs: map[string]*ktrt.Program{
+			"rm_init": &f.Programs.RmInit,
+			"enq":     &f.Programs.Enq,
+		},
+	}
+}
+
+// StaticsFixture is a state of statics.bpf.o, for tests without a guest, and what it starts with
+// (InitialStatics). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type StaticsFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Data StaticsData // section .data
 
 	SaOps SchedExtOps // map sa_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq ktrt.Program // enq, struct_ops/enq
+		Pe  ktrt.Program // pe, syscall
+		Pf  ktrt.Program // pf, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -2080,27 +2657,62 @@ func (f StaticsFixture) Open(opts ...ktrt.Option) (StaticsSnap, error) {
 	return OpenStatics(s, opts...)
 }
 
-func (f StaticsFixture) sections() []any {
+func (f *StaticsFixture) sections() []any {
 	return []any{
 		sectionStaticsData: &f.Data,
 	}
 }
 
-func (f StaticsFixture) maps() []any {
+func (f *StaticsFixture) maps() []any {
 	return []any{
 		mapStaticsSaOps: &f.SaOps,
 	}
 }
 
-// StaticsSchedFixture is a state of statics_sched.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialStatics has statics.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("statics.bpf.o").Configure.
+func InitialStatics(configure func(*StaticsFixture)) ktrt.Initial {
+	return layoutStatics.Initial(func() ktrt.Initially {
+		f := new(StaticsFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *StaticsFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := StaticsSnap{b}
+			return []any{sectionStaticsData: s.Data()}, []any{mapStaticsSaOps: s.SaOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"enq": &f.Programs.Enq,
+			"pe":  &f.Programs.Pe,
+			"pf":  &f.Programs.Pf,
+		},
+	}
+}
+
+// StaticsSchedFixture is a state of statics_sched.bpf.o, for tests without a guest, and what it starts with
+// (InitialStaticsSched). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type StaticsSchedFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Data StaticsSchedData // section .data
 
 	N3Ops SchedExtOps // map n3_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		N3Init ktrt.Program // n3_init, struct_ops.s/n3_init
+		Enq    ktrt.Program // enq, struct_ops/enq
+		N3Run  ktrt.Program // n3_run, struct_ops/n3_run
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -2123,21 +2735,49 @@ func (f StaticsSchedFixture) Open(opts ...ktrt.Option) (StaticsSchedSnap, error)
 	return OpenStaticsSched(s, opts...)
 }
 
-func (f StaticsSchedFixture) sections() []any {
+func (f *StaticsSchedFixture) sections() []any {
 	return []any{
 		sectionStaticsSchedData: &f.Data,
 	}
 }
 
-func (f StaticsSchedFixture) maps() []any {
+func (f *StaticsSchedFixture) maps() []any {
 	return []any{
 		mapStaticsSchedN3Ops: &f.N3Ops,
 	}
 }
 
-// TypedefNamelessFixture is a state of typedef_nameless.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialStaticsSched has statics_sched.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("statics_sched.bpf.o").Configure.
+func InitialStaticsSched(configure func(*StaticsSchedFixture)) ktrt.Initial {
+	return layoutStaticsSched.Initial(func() ktrt.Initially {
+		f := new(StaticsSchedFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *StaticsSchedFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := StaticsSchedSnap{b}
+			return []any{sectionStaticsSchedData: s.Data()}, []any{mapStaticsSchedN3Ops: s.N3Ops()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"n3_init": &f.Programs.N3Init,
+			"enq":     &f.Programs.Enq,
+			"n3_run":  &f.Programs.N3Run,
+		},
+	}
+}
+
+// TypedefNamelessFixture is a state of typedef_nameless.bpf.o, for tests without a guest, and what it starts with
+// (InitialTypedefNameless). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type TypedefNamelessFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -2145,6 +2785,11 @@ type TypedefNamelessFixture struct {
 	Bss  TypedefNamelessBss  // section .bss
 
 	TnOps SchedExtOps // map tn_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		Enq ktrt.Program // enq, struct_ops/enq
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -2167,16 +2812,42 @@ func (f TypedefNamelessFixture) Open(opts ...ktrt.Option) (TypedefNamelessSnap, 
 	return OpenTypedefNameless(s, opts...)
 }
 
-func (f TypedefNamelessFixture) sections() []any {
+func (f *TypedefNamelessFixture) sections() []any {
 	return []any{
 		sectionTypedefNamelessData: &f.Data,
 		sectionTypedefNamelessBss:  &f.Bss,
 	}
 }
 
-func (f TypedefNamelessFixture) maps() []any {
+func (f *TypedefNamelessFixture) maps() []any {
 	return []any{
 		mapTypedefNamelessTnOps: &f.TnOps,
+	}
+}
+
+// InitialTypedefNameless has typedef_nameless.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("typedef_nameless.bpf.o").Configure.
+func InitialTypedefNameless(configure func(*TypedefNamelessFixture)) ktrt.Initial {
+	return layoutTypedefNameless.Initial(func() ktrt.Initially {
+		f := new(TypedefNamelessFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *TypedefNamelessFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := TypedefNamelessSnap{b}
+			return []any{sectionTypedefNamelessData: s.Data(), sectionTypedefNamelessBss: s.Bss()}, []any{mapTypedefNamelessTnOps: s.TnOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"enq": &f.Programs.Enq,
+		},
 	}
 }
 

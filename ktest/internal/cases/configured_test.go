@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/ktest/internal/cases"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -56,6 +57,48 @@ func TestObjectsStartWithWhatIsSetByName(t *testing.T) {
 	requireUint(t, 7000, snap.Map("cf_ops").At(0).Get("data.timeout_ms"))
 }
 
+// The same by type: a fixture that begins as the file, changed.
+func TestObjectsStartWithWhatAFixtureSays(t *testing.T) {
+	s := cases.BindConfigured(t, runConfigured(t, ktest.Object(configured).Configure(cases.InitialConfigured(func(c *cases.ConfiguredFixture) {
+		require.Equal(t, "from the file", c.Rodata.Label)
+		require.Equal(t, cases.Limits{Least: 1, Most: 2}, c.Rodata.Limits)
+		require.Equal(t, 2, c.MaxEntries.Squares)
+		require.True(t, c.Programs.OnSwitch.Load)
+		require.False(t, c.Programs.OnWakeup.Load)
+
+		c.Rodata.Broken, c.Rodata.Mode, c.Rodata.Nice = false, cases.Mode_VTIME, -2
+		c.Rodata.Limits.Most, c.Rodata.Limits.Strict = 100, 1
+		*c.Rodata.Table.At(999) = 1 << 40
+		c.Rodata.Label, c.Data.Start = "xyz", 1000
+		c.DataLoads.Loads, c.Rodata.NrCpus = make([]cases.Load, 2), 2
+		c.DataLoads.Loads[1].Last = 1234567
+		c.Shares = []cases.Share{1: {Weight: 300, Llc: 7}}
+		c.Squares = map[uint32]*uint64{7: new(uint64(49)), 8: new(uint64(64)), 9: new(uint64(81))}
+		c.OfCpus = [][]cases.Load{1: {{Runs: 5}}}
+		c.Queue = []uint32{77}
+		c.MaxEntries.Squares = 3
+		c.CfOps.TimeoutMs, c.CfOps.Enqueue = 7000, c.Programs.Spare.FuncPtr
+		c.Programs.OnSwitch.Load = false
+	}))))
+	bss := s.Bss()
+	require.Equal(t, cases.Mode_VTIME, bss.SeenMode)
+	require.EqualValues(t, 1+100+1, bss.First)
+	require.EqualValues(t, 1<<40, bss.SeenTable)
+	require.EqualValues(t, 'y', bss.SeenLabel)
+	require.EqualValues(t, -2, bss.SeenNice)
+	require.EqualValues(t, 300, bss.SeenWeight)
+	require.EqualValues(t, 7, bss.SeenLlc)
+	require.EqualValues(t, 49, bss.SeenSquares)
+	require.EqualValues(t, 77, bss.SeenQueued)
+	require.Zero(t, bss.Switches)
+	require.Positive(t, bss.Enqueued)
+	require.GreaterOrEqual(t, bss.Total, uint64(1000))
+	require.Len(t, s.DataLoads().Loads, 2)
+	require.EqualValues(t, 64, *s.Squares().Get(8))
+	require.Equal(t, []uint64{1, 6}, []uint64{s.OfCpus().CPU(0).At(0).Runs, s.OfCpus().CPU(1).At(0).Runs})
+	require.EqualValues(t, 7000, s.CfOps().TimeoutMs)
+}
+
 // What cannot be is said before there is a guest, with what there is instead.
 func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
 	object := ktest.Object(configured)
@@ -86,4 +129,26 @@ func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
+}
+
+func TestWhatAFixtureCannotSayIsRefusedBeforeTheBoot(t *testing.T) {
+	for want, configure := range map[string]func(*cases.ConfiguredFixture){
+		`set .rodata.limits.most: 4096 does not fit its 12 bits, which are unsigned`: func(c *cases.ConfiguredFixture) { c.Rodata.Limits.Most = 4096 },
+		`"a text that is too long" has 23 bytes, and the array 16`:                   func(c *cases.ConfiguredFixture) { c.Rodata.Label = "a text that is too long" },
+		`loads: it has 1 element in the file, and cannot be made shorter`:            func(c *cases.ConfiguredFixture) { c.DataLoads.Loads = nil },
+		`shares: it is given 3 entries, and has room for 2`:                          func(c *cases.ConfiguredFixture) { c.Shares = make([]cases.Share, 3) },
+		`squares: a map has room for 1 to 4294967295 entries, not for -1`:            func(c *cases.ConfiguredFixture) { c.MaxEntries.Squares = -1 },
+		`of_cpus: it is given values of 3 CPUs, and the guest has 2`:                 func(c *cases.ConfiguredFixture) { c.OfCpus = [][]cases.Load{2: {{Runs: 1}}} },
+		`cf_ops.enqueue: 0x1234 is no program of the object`:                         func(c *cases.ConfiguredFixture) { c.CfOps.Enqueue.Address = 0x1234 },
+		`cf_ops.running: program enq is switched off`: func(c *cases.ConfiguredFixture) {
+			c.CfOps.Running, c.Programs.Enq.Load = c.Programs.Enq.FuncPtr, false
+		},
+	} {
+		err := ktest.Object(configured).Configure(cases.InitialConfigured(configure)).Check()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	other := ktest.Object("testdata/resized_data.bpf.o").Configure(cases.InitialConfigured(func(*cases.ConfiguredFixture) {}))
+	require.ErrorContains(t, other.Check(), "regenerate from the object")
 }

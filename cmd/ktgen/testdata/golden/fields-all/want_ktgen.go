@@ -68,13 +68,23 @@ type TaskStruct struct {
 	Scx        SchedExtEntity       // struct sched_ext_entity scx
 }
 
-// Fixture is a state of tasks.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of tasks.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Running []Running // map running
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Running int // map running
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Look ktrt.Program // look, raw_tp/sched_switch
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -97,13 +107,41 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapRunning: f.Running,
+	}
+}
+
+// Initial has tasks.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("tasks.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapRunning: &f.MaxEntries.Running,
+		},
+		Programs: map[string]*ktrt.Program{
+			"look": &f.Programs.Look,
+		},
 	}
 }
 

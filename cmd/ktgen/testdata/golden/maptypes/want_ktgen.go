@@ -90,9 +90,9 @@ type Job struct {
 	Since uint64 // +8 u64 since
 }
 
-// Fixture is a state of maptypes.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of maptypes.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -100,6 +100,12 @@ type Fixture struct {
 	Instructions []BpfInsnArrayValue          // map instructions
 	ByAttachment map[BpfCgroupStorageKey]*Job // map by_attachment
 	ByCgroup     map[uint64][]Job             // map by_cgroup, by key and CPU
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Jobs         int // map jobs
+		Instructions int // map instructions
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -122,16 +128,42 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapJobs:         f.Jobs,
 		mapInstructions: f.Instructions,
 		mapByAttachment: f.ByAttachment,
 		mapByCgroup:     f.ByCgroup,
+	}
+}
+
+// Initial has maptypes.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("maptypes.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapJobs:         &f.MaxEntries.Jobs,
+			mapInstructions: &f.MaxEntries.Instructions,
+		},
 	}
 }
 

@@ -106,13 +106,23 @@ type WaitsTaskStruct struct {
 	Flags uint32 // u32 flags
 }
 
-// TasksFixture is a state of tasks.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// TasksFixture is a state of tasks.bpf.o, for tests without a guest, and what it starts with
+// (InitialTasks). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type TasksFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Running []Running // map running
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Running int // map running
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Look ktrt.Program // look, raw_tp/sched_switch
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -135,23 +145,56 @@ func (f TasksFixture) Open(opts ...ktrt.Option) (TasksSnap, error) {
 	return OpenTasks(s, opts...)
 }
 
-func (f TasksFixture) sections() []any {
+func (f *TasksFixture) sections() []any {
 	return []any{}
 }
 
-func (f TasksFixture) maps() []any {
+func (f *TasksFixture) maps() []any {
 	return []any{
 		mapTasksRunning: f.Running,
 	}
 }
 
-// WaitsFixture is a state of waits.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialTasks has tasks.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("tasks.bpf.o").Configure.
+func InitialTasks(configure func(*TasksFixture)) ktrt.Initial {
+	return layoutTasks.Initial(func() ktrt.Initially {
+		f := new(TasksFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *TasksFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapTasksRunning: &f.MaxEntries.Running,
+		},
+		Programs: map[string]*ktrt.Program{
+			"look": &f.Programs.Look,
+		},
+	}
+}
+
+// WaitsFixture is a state of waits.bpf.o, for tests without a guest, and what it starts with
+// (InitialWaits). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type WaitsFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Waiting []ktrt.Ptr[WaitsTaskStruct] // map waiting
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Waiting int // map waiting
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -174,13 +217,38 @@ func (f WaitsFixture) Open(opts ...ktrt.Option) (WaitsSnap, error) {
 	return OpenWaits(s, opts...)
 }
 
-func (f WaitsFixture) sections() []any {
+func (f *WaitsFixture) sections() []any {
 	return []any{}
 }
 
-func (f WaitsFixture) maps() []any {
+func (f *WaitsFixture) maps() []any {
 	return []any{
 		mapWaitsWaiting: f.Waiting,
+	}
+}
+
+// InitialWaits has waits.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("waits.bpf.o").Configure.
+func InitialWaits(configure func(*WaitsFixture)) ktrt.Initial {
+	return layoutWaits.Initial(func() ktrt.Initially {
+		f := new(WaitsFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *WaitsFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapWaitsWaiting: &f.MaxEntries.Waiting,
+		},
 	}
 }
 

@@ -139,13 +139,23 @@ type Run struct {
 	Policy    Policy // +8 enum policy policy
 }
 
-// FirstFixture is a state of first.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// FirstFixture is a state of first.bpf.o, for tests without a guest, and what it starts with
+// (InitialFirst). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type FirstFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Runs map[int32]*Run // map runs
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Runs int // map runs
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Probe ktrt.Program // probe, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -168,24 +178,58 @@ func (f FirstFixture) Open(opts ...ktrt.Option) (FirstSnap, error) {
 	return OpenFirst(s, opts...)
 }
 
-func (f FirstFixture) sections() []any {
+func (f *FirstFixture) sections() []any {
 	return []any{}
 }
 
-func (f FirstFixture) maps() []any {
+func (f *FirstFixture) maps() []any {
 	return []any{
 		mapFirstRuns: f.Runs,
 	}
 }
 
-// SecondFixture is a state of second.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialFirst has first.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("first.bpf.o").Configure.
+func InitialFirst(configure func(*FirstFixture)) ktrt.Initial {
+	return layoutFirst.Initial(func() ktrt.Initially {
+		f := new(FirstFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *FirstFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapFirstRuns: &f.MaxEntries.Runs,
+		},
+		Programs: map[string]*ktrt.Program{
+			"probe": &f.Programs.Probe,
+		},
+	}
+}
+
+// SecondFixture is a state of second.bpf.o, for tests without a guest, and what it starts with
+// (InitialSecond). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type SecondFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Runs   map[int32]*Run // map runs
 	Layers []Limits       // map layers
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Runs   int // map runs
+		Layers int // map layers
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -208,14 +252,40 @@ func (f SecondFixture) Open(opts ...ktrt.Option) (SecondSnap, error) {
 	return OpenSecond(s, opts...)
 }
 
-func (f SecondFixture) sections() []any {
+func (f *SecondFixture) sections() []any {
 	return []any{}
 }
 
-func (f SecondFixture) maps() []any {
+func (f *SecondFixture) maps() []any {
 	return []any{
 		mapSecondRuns:   f.Runs,
 		mapSecondLayers: f.Layers,
+	}
+}
+
+// InitialSecond has second.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("second.bpf.o").Configure.
+func InitialSecond(configure func(*SecondFixture)) ktrt.Initial {
+	return layoutSecond.Initial(func() ktrt.Initially {
+		f := new(SecondFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *SecondFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapSecondRuns:   &f.MaxEntries.Runs,
+			mapSecondLayers: &f.MaxEntries.Layers,
+		},
 	}
 }
 

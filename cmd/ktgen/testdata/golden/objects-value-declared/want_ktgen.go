@@ -106,13 +106,18 @@ type TaskStruct struct {
 	Scx        SchedExtEntity       // struct sched_ext_entity scx
 }
 
-// ForwardFixture is a state of forward.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// ForwardFixture is a state of forward.bpf.o, for tests without a guest, and what it starts with
+// (InitialForward). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type ForwardFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Forwarded []Running // map forwarded
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Forwarded int // map forwarded
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -135,23 +140,58 @@ func (f ForwardFixture) Open(opts ...ktrt.Option) (ForwardSnap, error) {
 	return OpenForward(s, opts...)
 }
 
-func (f ForwardFixture) sections() []any {
+func (f *ForwardFixture) sections() []any {
 	return []any{}
 }
 
-func (f ForwardFixture) maps() []any {
+func (f *ForwardFixture) maps() []any {
 	return []any{
 		mapForwardForwarded: f.Forwarded,
 	}
 }
 
-// TasksFixture is a state of tasks.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialForward has forward.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("forward.bpf.o").Configure.
+func InitialForward(configure func(*ForwardFixture)) ktrt.Initial {
+	return layoutForward.Initial(func() ktrt.Initially {
+		f := new(ForwardFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *ForwardFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapForwardForwarded: &f.MaxEntries.Forwarded,
+		},
+	}
+}
+
+// TasksFixture is a state of tasks.bpf.o, for tests without a guest, and what it starts with
+// (InitialTasks). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type TasksFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Running []Running // map running
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Running int // map running
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Look ktrt.Program // look, raw_tp/sched_switch
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -174,13 +214,41 @@ func (f TasksFixture) Open(opts ...ktrt.Option) (TasksSnap, error) {
 	return OpenTasks(s, opts...)
 }
 
-func (f TasksFixture) sections() []any {
+func (f *TasksFixture) sections() []any {
 	return []any{}
 }
 
-func (f TasksFixture) maps() []any {
+func (f *TasksFixture) maps() []any {
 	return []any{
 		mapTasksRunning: f.Running,
+	}
+}
+
+// InitialTasks has tasks.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("tasks.bpf.o").Configure.
+func InitialTasks(configure func(*TasksFixture)) ktrt.Initial {
+	return layoutTasks.Initial(func() ktrt.Initially {
+		f := new(TasksFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *TasksFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapTasksRunning: &f.MaxEntries.Running,
+		},
+		Programs: map[string]*ktrt.Program{
+			"look": &f.Programs.Look,
+		},
 	}
 }
 

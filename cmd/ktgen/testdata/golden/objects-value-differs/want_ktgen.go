@@ -156,12 +156,16 @@ type TasksRunning struct {
 	Since uint64               // +8 u64 since
 }
 
-// ForwardFixture is a state of forward.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// ForwardFixture is a state of forward.bpf.o, for tests without a guest, and what it starts with
+// (InitialForward). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type ForwardFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Forwarded int // map forwarded
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -184,21 +188,56 @@ func (f ForwardFixture) Open(opts ...ktrt.Option) (ForwardSnap, error) {
 	return OpenForward(s, opts...)
 }
 
-func (f ForwardFixture) sections() []any {
+func (f *ForwardFixture) sections() []any {
 	return []any{}
 }
 
-func (f ForwardFixture) maps() []any {
+func (f *ForwardFixture) maps() []any {
 	return []any{}
 }
 
-// TasksFixture is a state of tasks.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialForward has forward.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("forward.bpf.o").Configure.
+func InitialForward(configure func(*ForwardFixture)) ktrt.Initial {
+	return layoutForward.Initial(func() ktrt.Initially {
+		f := new(ForwardFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *ForwardFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapForwardForwarded: &f.MaxEntries.Forwarded,
+		},
+	}
+}
+
+// TasksFixture is a state of tasks.bpf.o, for tests without a guest, and what it starts with
+// (InitialTasks). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type TasksFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Running []TasksRunning // map running
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Running int // map running
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Look ktrt.Program // look, raw_tp/sched_switch
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -221,23 +260,56 @@ func (f TasksFixture) Open(opts ...ktrt.Option) (TasksSnap, error) {
 	return OpenTasks(s, opts...)
 }
 
-func (f TasksFixture) sections() []any {
+func (f *TasksFixture) sections() []any {
 	return []any{}
 }
 
-func (f TasksFixture) maps() []any {
+func (f *TasksFixture) maps() []any {
 	return []any{
 		mapTasksRunning: f.Running,
 	}
 }
 
-// RunningFixture is a state of running.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialTasks has tasks.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("tasks.bpf.o").Configure.
+func InitialTasks(configure func(*TasksFixture)) ktrt.Initial {
+	return layoutTasks.Initial(func() ktrt.Initially {
+		f := new(TasksFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *TasksFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapTasksRunning: &f.MaxEntries.Running,
+		},
+		Programs: map[string]*ktrt.Program{
+			"look": &f.Programs.Look,
+		},
+	}
+}
+
+// RunningFixture is a state of running.bpf.o, for tests without a guest, and what it starts with
+// (InitialRunning). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type RunningFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Last []RunningRunning // map last
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Last int // map last
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -260,13 +332,38 @@ func (f RunningFixture) Open(opts ...ktrt.Option) (RunningSnap, error) {
 	return OpenRunning(s, opts...)
 }
 
-func (f RunningFixture) sections() []any {
+func (f *RunningFixture) sections() []any {
 	return []any{}
 }
 
-func (f RunningFixture) maps() []any {
+func (f *RunningFixture) maps() []any {
 	return []any{
 		mapRunningLast: f.Last,
+	}
+}
+
+// InitialRunning has running.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("running.bpf.o").Configure.
+func InitialRunning(configure func(*RunningFixture)) ktrt.Initial {
+	return layoutRunning.Initial(func() ktrt.Initially {
+		f := new(RunningFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *RunningFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapRunningLast: &f.MaxEntries.Last,
+		},
 	}
 }
 

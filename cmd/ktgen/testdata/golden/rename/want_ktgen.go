@@ -135,9 +135,9 @@ type Stats struct {
 	Nr uint64 // +0 u64 nr
 }
 
-// Fixture is a state of first.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of first.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -147,6 +147,19 @@ type Fixture struct {
 	Limits   []Bounds       // map limits
 	Stats    [][]Stats      // map stats, by CPU and index
 	StatsOld []OldStats     // map stats_old
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Running  int // map runs
+		Limits   int // map limits
+		Stats    int // map stats
+		StatsOld int // map stats_old
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Probe ktrt.Program // probe, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -169,18 +182,50 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionGlobals: &f.Globals,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapRunning:  f.Running,
 		mapLimits:   f.Limits,
 		mapStats:    f.Stats,
 		mapStatsOld: f.StatsOld,
+	}
+}
+
+// Initial has first.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("first.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionGlobals: s.Globals()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapRunning:  &f.MaxEntries.Running,
+			mapLimits:   &f.MaxEntries.Limits,
+			mapStats:    &f.MaxEntries.Stats,
+			mapStatsOld: &f.MaxEntries.StatsOld,
+		},
+		Programs: map[string]*ktrt.Program{
+			"probe": &f.Programs.Probe,
+		},
 	}
 }
 

@@ -155,15 +155,30 @@ type BpfDevmapValBpfProg struct {
 	Id uint32 // +0 u32 id
 }
 
-// Fixture is a state of slots.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of slots.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	DevicesWithPrograms []BpfDevmapVal     // map devices_with_programs
 	DevicesByKey        map[uint32]*uint32 // map devices_by_key
 	SocketsByKey        map[uint64]*uint64 // map sockets_by_key
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Programs            int // map programs
+		PerfEvents          int // map perf_events
+		Cgroups             int // map cgroups
+		Devices             int // map devices
+		Sockets             int // map sockets
+		Cpus                int // map cpus
+		XdpSockets          int // map xdp_sockets
+		ReuseportSockets    int // map reuseport_sockets
+		DevicesWithPrograms int // map devices_with_programs
+		DevicesByKey        int // map devices_by_key
+		SocketsByKey        int // map sockets_by_key
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -186,15 +201,50 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapDevicesWithPrograms: f.DevicesWithPrograms,
 		mapDevicesByKey:        f.DevicesByKey,
 		mapSocketsByKey:        f.SocketsByKey,
+	}
+}
+
+// Initial has slots.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("slots.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapPrograms:            &f.MaxEntries.Programs,
+			mapPerfEvents:          &f.MaxEntries.PerfEvents,
+			mapCgroups:             &f.MaxEntries.Cgroups,
+			mapDevices:             &f.MaxEntries.Devices,
+			mapSockets:             &f.MaxEntries.Sockets,
+			mapCpus:                &f.MaxEntries.Cpus,
+			mapXdpSockets:          &f.MaxEntries.XdpSockets,
+			mapReuseportSockets:    &f.MaxEntries.ReuseportSockets,
+			mapDevicesWithPrograms: &f.MaxEntries.DevicesWithPrograms,
+			mapDevicesByKey:        &f.MaxEntries.DevicesByKey,
+			mapSocketsByKey:        &f.MaxEntries.SocketsByKey,
+		},
 	}
 }
 

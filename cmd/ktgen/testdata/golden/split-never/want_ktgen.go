@@ -45,14 +45,18 @@ type Bss struct {
 	Seen   ktrt.FuncPtr // +8 (*seen)()
 }
 
-// Fixture is a state of first.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of first.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Bss Bss // section .bss
 
+	// Whether programs are loaded.
+	Programs struct {
+		Probe ktrt.Program // probe, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -75,14 +79,40 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionBss: &f.Bss,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{}
+}
+
+// Initial has first.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("first.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionBss: s.Bss()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"probe": &f.Programs.Probe,
+		},
+	}
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, _ *ktrt.Decoder) {

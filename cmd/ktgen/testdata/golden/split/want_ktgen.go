@@ -72,9 +72,9 @@ func OpenSecond(s *ktrt.Snapshot, opts ...ktrt.Option) (SecondSnap, error) {
 	return SecondSnap{binding}, err
 }
 
-// FirstFixture is a state of first.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// FirstFixture is a state of first.bpf.o, for tests without a guest, and what it starts with
+// (InitialFirst). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type FirstFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -84,6 +84,19 @@ type FirstFixture struct {
 	Limits   []FirstLimits  // map limits
 	Stats    [][]Stats      // map stats, by CPU and index
 	StatsOld []Stats_2      // map stats_old
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Runs     int // map runs
+		Limits   int // map limits
+		Stats    int // map stats
+		StatsOld int // map stats_old
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Probe ktrt.Program // probe, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -106,13 +119,13 @@ func (f FirstFixture) Open(opts ...ktrt.Option) (FirstSnap, error) {
 	return OpenFirst(s, opts...)
 }
 
-func (f FirstFixture) sections() []any {
+func (f *FirstFixture) sections() []any {
 	return []any{
 		sectionFirstBss: &f.Bss,
 	}
 }
 
-func (f FirstFixture) maps() []any {
+func (f *FirstFixture) maps() []any {
 	return []any{
 		mapFirstRuns:     f.Runs,
 		mapFirstLimits:   f.Limits,
@@ -120,10 +133,41 @@ func (f FirstFixture) maps() []any {
 		mapFirstStatsOld: f.StatsOld,
 	}
 }
+func (f *FirstFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := FirstSnap{b}
+			return []any{sectionFirstBss: s.Bss()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapFirstRuns:     &f.MaxEntries.Runs,
+			mapFirstLimits:   &f.MaxEntries.Limits,
+			mapFirstStats:    &f.MaxEntries.Stats,
+			mapFirstStatsOld: &f.MaxEntries.StatsOld,
+		},
+		Programs: map[string]*ktrt.Program{
+			"probe": &f.Programs.Probe,
+		},
+	}
+}
 
-// SecondFixture is a state of second.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// InitialFirst has first.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("first.bpf.o").Configure.
+func InitialFirst(configure func(*FirstFixture)) ktrt.Initial {
+	return layoutFirst.Initial(func() ktrt.Initially {
+		f := new(FirstFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+// SecondFixture is a state of second.bpf.o, for tests without a guest, and what it starts with
+// (InitialSecond). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type SecondFixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -131,6 +175,12 @@ type SecondFixture struct {
 
 	Runs   map[int32]*Run // map runs
 	Layers []SecondLimits // map layers
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Runs   int // map runs
+		Layers int // map layers
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -153,17 +203,43 @@ func (f SecondFixture) Open(opts ...ktrt.Option) (SecondSnap, error) {
 	return OpenSecond(s, opts...)
 }
 
-func (f SecondFixture) sections() []any {
+func (f *SecondFixture) sections() []any {
 	return []any{
 		sectionSecondBss: &f.Bss,
 	}
 }
 
-func (f SecondFixture) maps() []any {
+func (f *SecondFixture) maps() []any {
 	return []any{
 		mapSecondRuns:   f.Runs,
 		mapSecondLayers: f.Layers,
 	}
+}
+func (f *SecondFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := SecondSnap{b}
+			return []any{sectionSecondBss: s.Bss()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapSecondRuns:   &f.MaxEntries.Runs,
+			mapSecondLayers: &f.MaxEntries.Layers,
+		},
+	}
+}
+
+// InitialSecond has second.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("second.bpf.o").Configure.
+func InitialSecond(configure func(*SecondFixture)) ktrt.Initial {
+	return layoutSecond.Initial(func() ktrt.Initially {
+		f := new(SecondFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
 }
 
 // Types, as decoders refer to them.

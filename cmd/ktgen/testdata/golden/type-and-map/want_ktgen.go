@@ -86,13 +86,23 @@ type Run struct {
 	Policy    Policy // +8 enum policy policy
 }
 
-// Fixture is a state of first.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of first.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
 	Runs map[int32]*Run // map runs
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Runs int // map runs
+	}
+
+	// Whether programs are loaded.
+	Programs struct {
+		Probe ktrt.Program // probe, syscall
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -115,13 +125,41 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapRuns: f.Runs,
+	}
+}
+
+// Initial has first.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("first.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapRuns: &f.MaxEntries.Runs,
+		},
+		Programs: map[string]*ktrt.Program{
+			"probe": &f.Programs.Probe,
+		},
 	}
 }
 

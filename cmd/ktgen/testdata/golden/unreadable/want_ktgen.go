@@ -118,9 +118,9 @@ type Run struct {
 	Policy    Policy // +8 enum policy policy
 }
 
-// Fixture is a state of unreadable.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of unreadable.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -128,6 +128,13 @@ type Fixture struct {
 
 	Runs   map[uint32]*Run // map runs
 	Owners []Owner         // map owners
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Large  int // map large
+		Runs   int // map runs
+		Owners int // map owners
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -150,16 +157,44 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionBss: &f.Bss,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapRuns:   f.Runs,
 		mapOwners: f.Owners,
+	}
+}
+
+// Initial has unreadable.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("unreadable.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionBss: s.Bss()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapLarge:  &f.MaxEntries.Large,
+			mapRuns:   &f.MaxEntries.Runs,
+			mapOwners: &f.MaxEntries.Owners,
+		},
 	}
 }
 

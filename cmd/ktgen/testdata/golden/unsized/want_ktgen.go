@@ -82,9 +82,9 @@ type Either struct {
 	Plain uint64 // +0 u64 plain
 }
 
-// Fixture is a state of atomic.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of atomic.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
@@ -92,6 +92,11 @@ type Fixture struct {
 	Bss  Bss  // section .bss
 
 	Counted []Counters // map counted
+
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Counted int // map counted
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -114,16 +119,42 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{
 		sectionData: &f.Data,
 		sectionBss:  &f.Bss,
 	}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{
 		mapCounted: f.Counted,
+	}
+}
+
+// Initial has atomic.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("atomic.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := Snap{b}
+			return []any{sectionData: s.Data(), sectionBss: s.Bss()}, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapCounted: &f.MaxEntries.Counted,
+		},
 	}
 }
 

@@ -44,12 +44,16 @@ func (s Snap) Forwarded() ktrt.Opaque {
 	return ktrt.NewOpaque(s.binding, mapForwarded)
 }
 
-// Fixture is a state of forward.bpf.o, for tests without a guest. What is not given is
-// zero, and a map without entries is empty. Pointers can lead to entries of maps
-// and to values of their own, which are put into the arena.
+// Fixture is a state of forward.bpf.o, for tests without a guest, and what it starts with
+// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
 	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
 
+	// How many entries maps have room for when they are loaded.
+	MaxEntries struct {
+		Forwarded int // map forwarded
+	}
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
@@ -72,12 +76,37 @@ func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
 	return Open(s, opts...)
 }
 
-func (f Fixture) sections() []any {
+func (f *Fixture) sections() []any {
 	return []any{}
 }
 
-func (f Fixture) maps() []any {
+func (f *Fixture) maps() []any {
 	return []any{}
+}
+
+// Initial has forward.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("forward.bpf.o").Configure.
+func Initial(configure func(*Fixture)) ktrt.Initial {
+	return layout.Initial(func() ktrt.Initially {
+		f := new(Fixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *Fixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			return nil, nil
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		MaxEntries: []*int{
+			mapForwarded: &f.MaxEntries.Forwarded,
+		},
+	}
 }
 
 // Maps, as accessors refer to them.
