@@ -1,0 +1,215 @@
+package sched
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ktgen/ktgen/runtime"
+)
+
+// This file says which tasks wait for a CPU, and why none runs them.
+
+// Starvation is a task of the BPF scheduler that is runnable and does not run.
+type Starvation struct {
+	Task  *Task
+	For   time.Duration
+	Limit time.Duration // after which the watchdog ends the scheduler; 0 without one
+
+	DSQ   *DSQ    // that holds it; nil if none does
+	Ahead []*Task // of it in the queue
+	CPUs  []*CPU  // that are online and that its affinity lets it run on
+
+	Cause string // in a sentence's end, for a person
+}
+
+func (s Starvation) String() string {
+	of := ""
+	if s.Limit > 0 {
+		of = fmt.Sprintf(" of %v", s.Limit)
+	}
+	return fmt.Sprintf("%s has been runnable for %v%s without running: %s", s.Task, s.For, of, s.Cause)
+}
+
+// Starving returns the tasks that have been runnable without running for a tenth of the
+// time that the watchdog allows, or for three seconds if there is no watchdog; those
+// that wait longest first.
+func (s *State) Starving() []Starvation {
+	const part, without = 10, 3 * time.Second
+	atLeast := without
+	if c := s.Scheduler(); c != nil && c.Timeout > 0 {
+		atLeast = c.Timeout / part
+	}
+	return s.StarvingFor(atLeast)
+}
+
+// StarvingFor returns the tasks that have been runnable without running for at least some
+// time, those that wait longest first.
+func (s *State) StarvingFor(atLeast time.Duration) (starving []Starvation) {
+	for _, t := range s.tasks {
+		if t.Class == ClassExt && t.IsWaiting() && t.RunnableFor() >= atLeast {
+			starving = append(starving, s.starvation(t))
+		}
+	}
+	slices.SortStableFunc(starving, func(a, b Starvation) int { return cmp.Compare(b.For, a.For) })
+	return starving
+}
+
+func (s *State) starvation(t *Task) Starvation {
+	v := Starvation{Task: t, For: t.RunnableFor(), DSQ: t.dsq}
+	if c := s.Scheduler(); c != nil {
+		v.Limit = c.Timeout
+	}
+	for _, c := range s.cpus {
+		if c.Online && t.MayRunOn(c.ID) {
+			v.CPUs = append(v.CPUs, c)
+		}
+	}
+	if t.dsq != nil {
+		ahead, _ := t.dsq.Position(t)
+		v.Ahead = t.dsq.tasks[:ahead]
+	}
+	v.Cause = s.cause(v)
+	if g := t.Group; g != nil && g.ID != 0 && g.Path != "/" {
+		v.Cause += fmt.Sprintf(" (cgroup %s, weight %d%s)", g.Path, g.Weight, idleText(g))
+	}
+	return v
+}
+
+func idleText(g *Cgroup) string {
+	if g.Idle {
+		return ", idle"
+	}
+	return ""
+}
+
+// cause says why a task does not run: first what alone keeps it, then who has it, and
+// what the CPUs do that could run it.
+func (s *State) cause(v Starvation) string {
+	t := v.Task
+	switch {
+	case len(v.CPUs) == 0:
+		return fmt.Sprintf("it may run on %s only, and none of them is online (%s are)%s", cpuText(t.Allowed), cpuText(runtime.CPUMaskOf(s.online...)), held(v))
+	case v.DSQ == nil && t.Ext.OpsState == "QUEUED":
+		return "the BPF scheduler has taken it in ops.enqueue and not dispatched it; " + doing(v.CPUs)
+	case v.DSQ == nil && t.Ext.OpsState == "NONE":
+		return "it is lost: no queue has it, and neither has the BPF scheduler; " + doing(v.CPUs)
+	case v.DSQ == nil:
+		return fmt.Sprintf("it is on its way to a queue (ops_state %s); %s", t.Ext.OpsState, doing(v.CPUs))
+	case v.DSQ.CPU >= 0:
+		return s.causeOnCPU(v)
+	}
+	return s.causeInQueue(v)
+}
+
+func held(v Starvation) string {
+	if v.DSQ == nil {
+		return ""
+	}
+	return fmt.Sprintf("; %s has it", v.DSQ)
+}
+
+// causeOnCPU is of a task in a CPU's own queue.
+func (s *State) causeOnCPU(v Starvation) string {
+	c := s.cpus[v.DSQ.CPU]
+	switch {
+	case !c.Online:
+		return fmt.Sprintf("it is in the %s, which is offline", v.DSQ)
+	case !v.Task.MayRunOn(c.ID):
+		return fmt.Sprintf("it is in the %s, which it may not run on: its affinity is %s", v.DSQ, cpuText(v.Task.Allowed))
+	}
+	return fmt.Sprintf("it is in the %s%s; %s", v.DSQ, behind(v), doing([]*CPU{c}))
+}
+
+// farAhead is how far the vtime of a task is from that of the queue's first one that no
+// scheduler means it to be.
+const farAhead = 1 << 60
+
+// causeInQueue is of a task in a queue that schedulers take from.
+func (s *State) causeInQueue(v Starvation) string {
+	text := fmt.Sprintf("%s has it%s", v.DSQ, behind(v))
+	if first := v.DSQ.tasks[0]; first != v.Task && v.Task.Ext.DSQFlags&1 != 0 && v.Task.Ext.VTime-first.Ext.VTime >= farAhead {
+		return text + fmt.Sprintf("; its vtime of %d is out of reach of theirs, which begins at %d: it has wrapped around, or was never set", v.Task.Ext.VTime, first.Ext.VTime)
+	}
+	idle := slices.DeleteFunc(slices.Clone(v.CPUs), func(c *CPU) bool { return !c.IsIdle() })
+	taker := "nobody takes from this queue"
+	if v.DSQ.Seq > uint64(v.DSQ.Count) && len(v.Ahead) > 0 {
+		taker = "nobody takes from this queue any more"
+	}
+	switch {
+	case len(idle) == len(v.CPUs):
+		return fmt.Sprintf("%s, and %s idle, which may run it: %s", text, cpusText(idle), taker)
+	case len(idle) > 0:
+		rest := slices.DeleteFunc(slices.Clone(v.CPUs), func(c *CPU) bool { return c.IsIdle() })
+		return fmt.Sprintf("%s; %s idle, which may run it and do not take from this queue, and %s", text, cpusText(idle), doing(rest))
+	}
+	return text + "; " + doing(v.CPUs)
+}
+
+func behind(v Starvation) string {
+	if len(v.Ahead) == 0 {
+		return " as its first task"
+	}
+	return fmt.Sprintf(" behind %d: %s", len(v.Ahead), names(v.Ahead))
+}
+
+// doing says what CPUs do.
+func doing(cpus []*CPU) (text string) {
+	const most = 4
+	for i, c := range cpus {
+		if i > 0 {
+			text += ", "
+		}
+		if i == most {
+			return text + fmt.Sprintf("and so on for %d more", len(cpus)-most)
+		}
+		text += fmt.Sprintf("CPU %d %s", c.ID, c.Doing())
+	}
+	return text
+}
+
+// endless is SCX_SLICE_INF: the slice of a task that runs until something else ends it.
+const endless = time.Duration(-1)
+
+// Doing says in some words what the CPU does: "is idle", "runs spin[17] with 3ms of its
+// slice left".
+func (c *CPU) Doing() string {
+	t := c.Current()
+	switch {
+	case !c.Online:
+		return "is offline"
+	case c.IsIdle():
+		return "is idle"
+	case t == nil:
+		return "runs a task that is not known"
+	case t.Class != ClassExt:
+		return fmt.Sprintf("runs %s of class %s, which goes before the BPF scheduler's", t, t.Class)
+	case t.Ext.Slice == endless:
+		return fmt.Sprintf("runs %s, whose slice has no end", t)
+	}
+	return fmt.Sprintf("runs %s with %v of its slice left", t, t.Ext.Slice)
+}
+
+func cpuText(m runtime.CPUMask) string {
+	switch {
+	case m.IsEmpty():
+		return "no CPU"
+	case m.Count() == 1:
+		return "CPU " + m.String()
+	}
+	return "CPUs " + m.String()
+}
+
+// cpusText is the beginning of a sentence about CPUs.
+func cpusText(cpus []*CPU) string {
+	var ids []int
+	for _, c := range cpus {
+		ids = append(ids, c.ID)
+	}
+	verb := " is"
+	if len(ids) > 1 {
+		verb = " are"
+	}
+	return cpuText(runtime.CPUMaskOf(ids...)) + verb
+}
