@@ -130,7 +130,8 @@ func (s *State) entity(r record, addr uint64) Entity {
 		RunnableAt: r.uint("scx.runnable_at"),
 		StickyCPU:  int(r.int("scx.sticky_cpu")), HoldingCPU: int(r.int("scx.holding_cpu")), SelectedCPU: int(r.int("scx.selected_cpu")),
 		Disallow: r.uint("scx.disallow") != 0, DirectDSQ: r.uint("scx.ddsp_dsq_id"), DirectFlags: r.uint("scx.ddsp_enq_flags"),
-		RunnableList: node != 0 && node-addr >= maxTaskSize, // a list_head that is in no list leads to itself
+		// A list_head that is in no list leads to itself, in both directions.
+		RunnableList: node != 0 && (node != r.uint("scx.runnable_node.prev") || node-addr >= maxTaskSize),
 	}
 }
 
