@@ -12,6 +12,7 @@ import (
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
+	"github.com/ktgen/ktgen/sched"
 )
 
 // Options says what [Text] shows, and how. The zero value shows everything
@@ -51,8 +52,26 @@ func Text(w io.Writer, s *ktsnap.Snapshot, o Options) error {
 		}
 		p.showMap(v)
 	}
+	if len(o.Maps) == 0 {
+		p.showScheduling()
+	}
 	p.flush()
 	return p.err
+}
+
+// showScheduling shows what the kernel kept of tasks, CPUs and queues, if it is there.
+func (p *printer) showScheduling() {
+	state, err := sched.Open(p.snap)
+	if err != nil {
+		return
+	}
+	p.line()
+	p.colored(bold, "scheduling")
+	p.line()
+	p.flush()
+	if p.err == nil {
+		p.err = state.WriteText(p.w, sched.Rows{})
+	}
 }
 
 // choose returns the maps of these names, all if there are none.

@@ -38,6 +38,8 @@ func commands() []command {
 			"print one value: ktgen get FILE 'scx_per_task[cpu=1][0].ctx.weight'"}}, plain((*tool).get)},
 		{"maps", []form{{"maps [-o text|json] FILE",
 			"list the maps of a snapshot file"}}, plain((*tool).maps)},
+		{"top", []form{{"top [-tasks N] FILE|DIR...",
+			"show the tasks, CPUs and dispatch queues of snapshots, and what starves"}}, plain((*tool).top)},
 		{"types", []form{{"types [-o text|json] [-name NAME] FILE|OBJECT",
 			"print the types that a snapshot file or an object describes"}}, plain((*tool).types)},
 		{"init", []form{{"init [-n] [-dir DIR] [-object FILE] [-package NAME] [-module PATH]",
