@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ktgen/ktgen/sched"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -36,6 +37,7 @@ func (b brief) lines() []string {
 	for _, c := range b.complaints[:min(len(b.complaints), 2)] {
 		add("kernel: %s: %s", c.Kind, firstLine(c.Title))
 	}
+	lines = append(lines, b.starving()...)
 	b.addCaptures(add)
 	output := lastLines(b.output, 3)
 	console := lastLines(b.console, max(briefLines-len(lines)-len(output), 1))
@@ -66,6 +68,34 @@ func (b brief) addCaptures(add func(string, ...any)) {
 	if n := len(missing); n > 0 {
 		add("captures that failed: %d, the last is %s: %v", n, missing[n-1].Moment, firstLine(fmt.Sprint(missing[n-1].NoSnapshot)))
 	}
+}
+
+// briefStarving bounds the starving tasks that are named, and briefLooked the captures
+// that are looked at for them.
+const briefStarving, briefLooked = 2, 8
+
+// starving says which tasks starved, and why, in the last capture that has any: once
+// a scheduler is thrown out they run again. These lines are whole.
+func (b brief) starving() (lines []string) {
+	for i := range b.captures[max(0, len(b.captures)-briefLooked):] {
+		c := b.captures[len(b.captures)-1-i]
+		snap, err := c.Read()
+		if err != nil || snap == nil {
+			continue
+		}
+		state, err := sched.Open(snap)
+		if err != nil {
+			continue
+		}
+		starving := state.Starving()
+		for _, v := range starving[:min(len(starving), briefStarving)] {
+			lines = append(lines, fmt.Sprintf("starving in %s: %s", c.Name, v))
+		}
+		if len(lines) > 0 {
+			break
+		}
+	}
+	return lines
 }
 
 func firstLine(s string) string {

@@ -217,6 +217,12 @@ func TestVictim(t *testing.T) {
 		require.NoError(t, err)
 		defer workers.Stop()
 		<-vm.Exited()
+	case "stall":
+		_, err := vm.Detach(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, vm.Attach(t.Context(), fault("stall")))
+		_, _ = vm.Work(t.Context(), ktest.Spin, 1) // returns when the scheduler has been thrown out
+		<-vm.Exited()
 	}
 }
 
@@ -365,6 +371,14 @@ func TestSchedulerThatIsThrownOutFailsTheTest(t *testing.T) {
 	snap, err := ktsnap.ReadFile(found[0])
 	require.NoError(t, err)
 	require.NotEmpty(t, snap.Maps)
+}
+
+func TestFailureOfATestSaysWhichTasksStarvedAndWhy(t *testing.T) {
+	cmd, output := victim(t, "stall", ktest.EnvArtifacts+"="+t.TempDir())
+	qemuOf(t, output)
+	require.Error(t, cmd.Wait())
+	require.Regexp(t, `starving in \w+: \S+\[\d+\] has been runnable for \S+ of 2s without running: the BPF scheduler has taken it in ops.enqueue and not dispatched it; CPU `,
+		output.String())
 }
 
 func TestArtifactsThatCannotBeWrittenCostANoteOnly(t *testing.T) {
