@@ -3,7 +3,9 @@ package sched_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -16,7 +18,13 @@ import (
 
 //go:generate testdata/build
 
-func TestMain(m *testing.M) { ktest.Main(m) }
+func TestMain(m *testing.M) {
+	if n, err := strconv.Atoi(os.Getenv(threadsEnv)); err == nil {
+		sleepInThreads(n)
+		return
+	}
+	ktest.Main(m)
+}
 
 func bound(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
