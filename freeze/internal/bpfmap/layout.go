@@ -15,7 +15,7 @@ import (
 // change and may be shared.
 type Layout struct {
 	header headerLayout
-	idr    idrLayout
+	idr    kwalk.IDR
 	btf    btfLayout
 
 	// families has how to copy each map type that can be copied, and why has
@@ -43,7 +43,7 @@ func NewLayout(kernel *ebtf.Spec) (*Layout, error) {
 		why:      make(map[ktsnap.MapType]string),
 	}
 	l.header.resolve(r)
-	l.idr.resolve(r)
+	l.idr = r.numbered()
 	l.btf.resolve(r)
 	if err := r.err(); err != nil {
 		return nil, err
@@ -97,6 +97,18 @@ func (r *resolver) id(typeName string) uint32 {
 		r.missing = append(r.missing, typeName)
 	}
 	return uint32(id)
+}
+
+// numbered finds where struct idr keeps its entries.
+func (r *resolver) numbered() (l kwalk.IDR) {
+	l.Head, l.Base = r.field("idr", "idr_rt.xa_head"), r.field("idr", "idr_base")
+	l.NodeSize, l.Shift = r.size("xa_node"), r.field("xa_node", "shift")
+	slots, size := r.member("xa_node", "slots")
+	l.Slots, l.Fanout = slots, size/8
+	if l.Slots+8*l.Fanout > l.NodeSize {
+		r.missing = append(r.missing, "xa_node.slots")
+	}
+	return l
 }
 
 // maxStruct bounds the size of the kernel structs that are read whole.

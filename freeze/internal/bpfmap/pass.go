@@ -79,6 +79,9 @@ func NewPass(c Config, warm *Pass) *Pass {
 	return p
 }
 
+// maxMaps bounds the maps of a guest.
+const maxMaps = 1 << 16
+
 // Walk finds the maps below map_idr, the address of that struct idr, and
 // copies their entries, but for the large pieces it leaves to [Pass.Copy]. It
 // fails only if the maps could not all be found, or ctx ends; the maps found
@@ -153,7 +156,14 @@ func (p *Pass) Late() bool {
 
 // find reads the headers of all maps.
 func (p *Pass) find(mapIDR kmem.Addr) error {
-	return p.layout.idr.entries(p, mapIDR, func(id uint64, entry kmem.Addr) error {
+	nodes := 0
+	check := func() error {
+		if nodes++; nodes%checkEvery != 0 {
+			return nil
+		}
+		return context.Cause(p.ctx)
+	}
+	return p.layout.idr.Walk(p.mem, mapIDR, check, func(id uint64, entry kmem.Addr) error {
 		if len(p.Maps) == maxMaps {
 			return corrupt("there are more than %d maps", maxMaps)
 		}
