@@ -35,6 +35,7 @@ type State struct {
 	dsqs       []*DSQ
 	schedulers []*Scheduler
 	cgroups    []*Cgroup
+	programs   []*Program
 	enums      map[string]enum
 	names      map[uint64]string // of queues that programs have made
 	online     []int
@@ -157,6 +158,7 @@ func (s *State) load(tables map[string]*records) {
 	s.loadTasks(tables["tasks"])
 	s.loadCPUs(tables["cpus"])
 	s.loadQueues(tables["queues"], tables["queued"])
+	s.loadPrograms(tables["programs"])
 }
 
 func (s *State) loadKernel(t *records) {

@@ -50,6 +50,7 @@ func (l *Layout) Copy(mem *kmem.Space, check func() error, warm *State) *State {
 	w.schedulers()
 	w.allQueues()
 	w.allCgroups()
+	w.allPrograms()
 	return w.state
 }
 

@@ -27,6 +27,8 @@ type Layout struct {
 	queues  queueLayout
 	scheds  schedLayout
 	cgroups cgroupLayout
+
+	programs programLayout
 }
 
 // NewLayout finds out what a kernel has. What it lacks is told by the tables.
@@ -38,6 +40,7 @@ func NewLayout(spec *ebtf.Spec, symbols Symbols, cpus *kmem.CPUs) *Layout {
 	l.scheds.resolve(l)
 	l.queues.resolve(l)
 	l.cgroups.resolve(l)
+	l.programs.resolve(l)
 	return l
 }
 
