@@ -41,7 +41,7 @@ type walk struct {
 
 // Copy copies what a kernel keeps. check is called now and then, and its error ends
 // the walk: tables say what is missing from them then. warm is what an earlier walk
-// has found, nil for none: buffers are made as large as that needed.
+// has found, nil for none; its memory, which is in use already, is taken over.
 func (l *Layout) Copy(mem *kmem.Space, check func() error, warm *State) *State {
 	w := &walk{Layout: l, mem: mem, check: check, warm: warm, state: new(State)}
 	w.clocks()
@@ -76,8 +76,8 @@ func (w *walk) begin(name string, p *projection, lacks string) *table {
 	}
 	for _, before := range w.warm.Tables {
 		if before.Name == name {
-			n := before.N + before.N/8 + 8
-			t.Data, t.Addrs = make([]byte, 0, n*p.shape.Size), make([]uint64, 0, n)
+			t.Data, t.Addrs = before.Data[:0], before.Addrs[:0]
+			before.Data, before.Addrs, before.N = nil, nil, 0
 		}
 	}
 	return t
@@ -91,6 +91,7 @@ func (t *table) add(a kmem.Addr) (record []byte) {
 	at := len(t.Data)
 	if cap(t.Data)-at >= size {
 		t.Data = t.Data[:at+size]
+		clear(t.Data[at:])
 	} else {
 		t.Data = append(t.Data, make([]byte, size)...)
 	}

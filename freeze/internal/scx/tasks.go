@@ -1,6 +1,8 @@
 package scx
 
 import (
+	"slices"
+
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
@@ -20,9 +22,9 @@ type taskLayout struct {
 	hasMask   bool
 	class     kmem.Field // in a view: task_struct.sched_class
 	hasClass  bool
-	classes   map[kmem.Addr]byte
-	words     int // bytes of a mask
-	allowed   int // columns
+	classes   []kmem.Addr // in the order of classSymbols
+	words     int         // bytes of a mask
+	allowed   int         // columns
 	className int
 
 	lacks string
@@ -73,10 +75,9 @@ func (l *taskLayout) resolve(r *Layout) {
 	mask, hasMask := r.offset("task_struct", "cpus_mask")
 	l.mask, l.hasMask = mask, hasPtr && hasMask
 	l.class, l.hasClass = in("sched_class")
-	l.classes = make(map[kmem.Addr]byte)
 	enum := &ctype.Shape{Kind: ctype.KindEnum, Name: "sched_class", Size: 4, Values: []ctype.EnumValue{{Name: "unknown"}}}
 	for i, name := range classSymbols {
-		l.classes[r.symbol(name)] = byte(i + 1)
+		l.classes = append(l.classes, r.symbol(name))
 		enum.Values = append(enum.Values, ctype.EnumValue{Name: name, Value: uint64(i + 1)})
 	}
 	l.words = (r.cpus.Len() + 63) / 64 * 8
@@ -136,7 +137,7 @@ func (w *walk) task(t *table, task kmem.Addr, view []byte) {
 	record := t.add(task)
 	l.p.copy(record, view)
 	if l.hasClass {
-		put32(record, l.className, uint32(l.classes[l.class.Addr(view)]))
+		put32(record, l.className, uint32(1+slices.Index(l.classes, l.class.Addr(view))))
 	}
 	if !l.hasMask {
 		return
