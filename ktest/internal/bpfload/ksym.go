@@ -106,7 +106,7 @@ func (l *loader) resolveTyped(e object.Extern, k *ksym) error {
 	case err != nil:
 		return fmt.Errorf("kernel symbol %s: %w", e.Name, err)
 	}
-	if err := btf.CheckTypeCompatibility(btf.UnderlyingType(own), has); err != nil {
+	if err := compatible(btf.UnderlyingType(own), has); err != nil {
 		if e.Weak && fault.Func {
 			return nil
 		}
@@ -115,6 +115,43 @@ func (l *loader) resolveTyped(e object.Extern, k *ksym) error {
 	}
 	k.found = true
 	return nil
+}
+
+// compatible tells whether what an object declares is what the kernel has, as libbpf does,
+// and as whoever compiles C does: a struct that the object only declares is any of them.
+func compatible(own, has btf.Type) error {
+	o, isFunc := own.(*btf.FuncProto)
+	h, kernelHas := has.(*btf.FuncProto)
+	if !isFunc || !kernelHas || len(o.Params) != len(h.Params) {
+		return btf.CheckTypeCompatibility(own, has)
+	}
+	for i := range o.Params {
+		if isDeclared(o.Params[i].Type) && isPointer(h.Params[i].Type) {
+			continue
+		}
+		if err := btf.CheckTypeCompatibility(btf.UnderlyingType(o.Params[i].Type), btf.UnderlyingType(h.Params[i].Type)); err != nil {
+			return fmt.Errorf("parameter %d: %w", i+1, err)
+		}
+	}
+	if isDeclared(o.Return) && isPointer(h.Return) {
+		return nil
+	}
+	return btf.CheckTypeCompatibility(btf.UnderlyingType(o.Return), btf.UnderlyingType(h.Return))
+}
+
+// isDeclared reports whether t is a pointer to a struct or union that is only declared.
+func isDeclared(t btf.Type) bool {
+	p, ok := btf.As[*btf.Pointer](t)
+	if !ok {
+		return false
+	}
+	_, ok = btf.As[*btf.Fwd](p.Target)
+	return ok
+}
+
+func isPointer(t btf.Type) bool {
+	_, ok := btf.As[*btf.Pointer](t)
+	return ok
 }
 
 // isVoid reports whether t is void with qualifiers: extern const void x __ksym.
