@@ -142,19 +142,19 @@ func TestPathsFindWhatDiffsAndErrorsName(t *testing.T) {
 		"task_ctxs" + strings.Repeat("[", 9): "",
 		"ünïcode":                            "",
 	} {
-		v, err := dump.Find(s, path)
+		v := s.Get(path)
 		if want == "" {
-			require.Error(t, err, path)
-			require.Less(t, len(err.Error()), 10_000, "of a long path")
+			require.Error(t, v.Err(), path)
+			require.Less(t, len(v.Err().Error()), 10_000, "of a long path")
 			continue
 		}
-		require.NoError(t, err, path)
+		require.NoError(t, v.Err(), path)
 		r, err := v.Rendered()
 		require.NoError(t, err)
 		require.Equal(t, want, r.String(), path)
 	}
 	var notFound *ktsnap.MapNotFound
-	_, err := dump.Find(s, "task_ctx[101].tid")
+	err := s.Get("task_ctx[101].tid").Err()
 	require.ErrorAs(t, err, &notFound)
 	require.ErrorContains(t, err, "task_ctxs")
 }

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/ktest/internal/initial"
 	"github.com/ktgen/ktgen/object"
@@ -45,7 +44,7 @@ func (s Scheduler) Configure(changes ...ktsnap.Initial) Scheduler {
 }
 
 // Set is [Scheduler.Configure] for one value, by its name, for code without generated
-// types. A path is as [dump.Find] has it, and an entry of a map is made by being set:
+// types. A path is as [ktsnap.Snapshot.Get] has it, and an entry of a map is made by being set:
 //
 //	.Set("nr_cpu_ids", 4)              a variable
 //	.Set(".rodata.limits.strict", true) a member, with its section
@@ -125,9 +124,9 @@ func set(state *ktsnap.InitialState, path string, value any) error {
 	if err := makeRoom(state, path, value); err != nil {
 		return err
 	}
-	v, err := dump.Find(state.Snapshot, path)
-	if err != nil {
-		return err
+	v := state.Snapshot.Get(path)
+	if v.Err() != nil {
+		return v.Err()
 	}
 	return assign(state, v, value)
 }
@@ -190,7 +189,7 @@ func makeRoom(state *ktsnap.InitialState, path string, value any) error {
 	}
 	text, _, closed := strings.Cut(rest, "]")
 	if !closed {
-		return nil // dump.Find says what is wrong
+		return nil // Snapshot.Get says what is wrong
 	}
 	key, err := keyOf(m, text)
 	if err != nil {

@@ -201,9 +201,9 @@ Prints one value of a snapshot file:
 	if err != nil {
 		return err
 	}
-	v, err := dump.Find(s, words[1])
-	if err != nil {
-		return err
+	v := s.Get(words[1])
+	if v.Err() != nil {
+		return v.Err()
 	}
 	if *format == "json" {
 		return dump.JSONValue(t.stdout, s, v)

@@ -49,43 +49,51 @@ func nextStep(path string, at int) (s step, next int, err error) {
 
 // bracketStep returns the step in the bracket at byte at.
 func bracketStep(path string, at int) (s step, next int, err error) {
-	if at+1 < len(path) && path[at+1] == '"' {
-		return quotedStep(path, at)
-	}
-	length := strings.IndexByte(path[at:], ']')
-	if length < 0 {
-		return s, at, &PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed"}
-	}
-	text := path[at+1 : at+length]
-	if text == "" {
+	text, next, err := bracket(path, at)
+	switch {
+	case err != nil:
+		return s, at, err
+	case text == `""`:
 		return s, at, &EmptyPathComponent{Requested: path, Offset: at + 1}
-	}
-	if strings.Trim(text, "0123456789") != "" {
+	case text[0] == '"':
+		s.name, _ = strconv.Unquote(text)
+		return s, next, nil
+	case strings.Trim(text, "0123456789") != "":
 		return s, at, &PathSyntax{Requested: path, Offset: at + 1, Problem: `a bracket holds an index, such as [3], or a name in double quotes, such as ["a.b"]`}
 	}
-	s.index, err = strconv.Atoi(text)
-	if err != nil {
+	if s.index, err = strconv.Atoi(text); err != nil {
 		return s, at, &PathSyntax{Requested: path, Offset: at + 1, Problem: "the index is larger than any array"}
 	}
-	return s, at + length + 1, nil
+	return s, next, nil
 }
 
-// quotedStep returns the step in the bracket at byte at, which holds a quoted
-// name.
-func quotedStep(path string, at int) (s step, next int, err error) {
-	quoted, err := strconv.QuotedPrefix(path[at+1:])
-	if err != nil {
-		return s, at, &PathSyntax{Requested: path, Offset: at + 1, Problem: "the quoted name is not closed, or has an unknown escape"}
+// bracket returns what is in the bracket at byte at, a name in its quotes, and where
+// the bracket ends.
+func bracket(path string, at int) (text string, next int, err error) {
+	if at+1 < len(path) && path[at+1] == '"' {
+		return quotedBracket(path, at)
 	}
-	name, _ := strconv.Unquote(quoted)
-	end := at + 1 + len(quoted)
+	length := strings.IndexByte(path[at:], ']')
 	switch {
-	case end == len(path) || path[end] != ']':
-		return s, at, &PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed behind the name"}
-	case name == "":
-		return s, at, &EmptyPathComponent{Requested: path, Offset: at + 1}
+	case length < 0:
+		return "", at, &PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed"}
+	case length == 1:
+		return "", at, &EmptyPathComponent{Requested: path, Offset: at + 1}
 	}
-	return step{name: name}, end + 1, nil
+	return path[at+1 : at+length], at + length + 1, nil
+}
+
+// quotedBracket returns the quoted name in the bracket at byte at.
+func quotedBracket(path string, at int) (quoted string, next int, err error) {
+	quoted, err = strconv.QuotedPrefix(path[at+1:])
+	if err != nil {
+		return "", at, &PathSyntax{Requested: path, Offset: at + 1, Problem: "the quoted name is not closed, or has an unknown escape"}
+	}
+	end := at + 1 + len(quoted)
+	if end == len(path) || path[end] != ']' {
+		return "", at, &PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed behind the name"}
+	}
+	return quoted, end + 1, nil
 }
 
 // joinPath returns the path that goes on with another.

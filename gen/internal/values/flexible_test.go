@@ -75,8 +75,7 @@ func requireFlexibleByPath(t *testing.T, s *ktsnap.Snapshot) {
 		"padded.flex.tail[1]": 42, "nested.u.flex.tail[0]": 51,
 		"rooms[2].bitmap.words[0]": 7, "rooms[1].padded.flex.tail[1]": 42,
 	} {
-		v, err := dump.Find(s, path)
-		require.NoError(t, err)
+		v := s.Get(path)
 		n, err := v.Uint64()
 		require.NoError(t, err, path)
 		require.Equal(t, want, n, path)

@@ -1,4 +1,4 @@
-package dump
+package ktsnap
 
 import (
 	"errors"
@@ -7,11 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
-// Find returns the value at a path through a snapshot, as errors and diffs
+// Get returns the value at a path through the snapshot, as errors and diffs
 // write paths:
 //
 //	scx_per_task[cpu=1][0].ctx.weight   an entry of a map, for a CPU
@@ -21,11 +20,20 @@ import (
 //	mysched.bss.nr_dispatched           a variable of a section
 //	nr_dispatched                       a variable that only one section has
 //
-// The errors are those of [ktsnap.Snapshot.Map] and of the reads that follow,
-// and a [*ktsnap.PathSyntax] for what is no path.
-func Find(s *ktsnap.Snapshot, path string) (ktsnap.Value, error) {
+// The value's error is that of [Snapshot.Map] or of the reads that follow, or a
+// [*PathSyntax] for what is no path.
+func (s *Snapshot) Get(path string) Value {
+	v, err := s.find(path)
+	if err != nil {
+		return Value{err: err}
+	}
+	return v
+}
+
+// find is Get, with what went wrong before there was a value.
+func (s *Snapshot) find(path string) (Value, error) {
 	if len(path) > maxPath {
-		return ktsnap.Value{}, &ktsnap.PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}
+		return Value{}, &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}
 	}
 	name, rest := splitMap(s, path)
 	if name == "" {
@@ -33,30 +41,27 @@ func Find(s *ktsnap.Snapshot, path string) (ktsnap.Value, error) {
 		v := s.Var(name)
 		if v.Err() != nil {
 			if strings.HasPrefix(rest, "[") || len(s.Maps) > 0 && closer(s, name) {
-				return ktsnap.Value{}, s.Map(name).Err()
+				return Value{}, s.Map(name).Err()
 			}
-			return ktsnap.Value{}, v.Err()
+			return Value{}, v.Err()
 		}
 		v = v.Get(rest)
 		return v, v.Err()
 	}
 	m := s.Map(name)
 	if err := m.Err(); err != nil {
-		return ktsnap.Value{}, err
+		return Value{}, err
 	}
-	if isSection(m.Map()) && !strings.HasPrefix(rest, "[") {
+	if m.m.Single && !strings.HasPrefix(rest, "[") {
 		v := m.At(0).Get(rest)
 		return v, v.Err()
 	}
 	return findEntry(m, path, len(path)-len(rest))
 }
 
-// maxPath bounds a path, in bytes.
-const maxPath = 4096
-
 // splitMap returns the map that a path begins with, and what follows its name;
 // the name is empty if there is none.
-func splitMap(s *ktsnap.Snapshot, path string) (name, rest string) {
+func splitMap(s *Snapshot, path string) (name, rest string) {
 	end := len(path)
 	if i := strings.IndexByte(path, '['); i >= 0 {
 		end = i
@@ -81,7 +86,7 @@ func splitName(path string) (name, rest string) {
 
 // closer tells whether a name is more like that of a map than like that of any
 // variable.
-func closer(s *ktsnap.Snapshot, name string) bool {
+func closer(s *Snapshot, name string) bool {
 	var names []string
 	for _, v := range s.Views() {
 		names = append(names, v.Map().Name)
@@ -91,39 +96,39 @@ func closer(s *ktsnap.Snapshot, name string) bool {
 }
 
 // findEntry goes through the brackets that choose an entry.
-func findEntry(m ktsnap.MapView, path string, at int) (ktsnap.Value, error) {
-	var entry ktsnap.Entry
+func findEntry(m MapView, path string, at int) (Value, error) {
+	var entry Entry
 	chosen, perCPU := false, m.Map().Slots > 1 || m.Map().Type.IsPerCPU()
 	for !chosen && at < len(path) && path[at] == '[' {
 		text, next, err := bracket(path, at)
 		if err != nil {
-			return ktsnap.Value{}, err
+			return Value{}, err
 		}
 		if number, isCPU := strings.CutPrefix(text, "cpu="); isCPU {
 			cpu, err := strconv.Atoi(number)
 			if err != nil {
-				return ktsnap.Value{}, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}
+				return Value{}, &PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}
 			}
 			if m = m.CPU(cpu); m.Err() != nil {
-				return ktsnap.Value{}, m.Err()
+				return Value{}, m.Err()
 			}
 			at = next
 			continue
 		}
 		if entry, err = pick(m, path, at, text); err != nil {
-			return ktsnap.Value{}, err
+			return Value{}, err
 		}
 		chosen, at = true, next
 	}
 	if !chosen {
-		return ktsnap.Value{}, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}
+		return Value{}, &PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}
 	}
 	v := entry.Get(strings.TrimPrefix(path[at:], "."))
 	return v, v.Err()
 }
 
-func howToChoose(m ktsnap.MapView, perCPU bool) string {
-	n := held(m)
+func howToChoose(m MapView, perCPU bool) string {
+	n, _ := m.Partial().Len() // none if the map cannot be read
 	if n == 0 {
 		return "the map has no entries"
 	}
@@ -134,29 +139,14 @@ func howToChoose(m ktsnap.MapView, perCPU bool) string {
 	return fmt.Sprintf("the map has %d entries: choose one, as in %s", n, e.Path())
 }
 
-// bracket returns what is in the bracket at byte at, and where it ends.
-func bracket(path string, at int) (text string, next int, err error) {
-	if strings.HasPrefix(path[at+1:], `"`) {
-		quoted, err := strconv.QuotedPrefix(path[at+1:])
-		if err == nil && strings.HasPrefix(path[at+1+len(quoted):], "]") {
-			return quoted, at + len(quoted) + 2, nil
-		}
-	}
-	end := strings.IndexByte(path[at:], ']')
-	if end < 0 {
-		return "", at, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed"}
-	}
-	return path[at+1 : at+end], at + end + 1, nil
-}
-
 // pick returns the entry that a bracket names.
-func pick(m ktsnap.MapView, path string, at int, text string) (ktsnap.Entry, error) {
+func pick(m MapView, path string, at int, text string) (Entry, error) {
 	text = strings.TrimPrefix(text, "pid=")
-	var e ktsnap.Entry
+	var e Entry
 	if number, ok := strings.CutPrefix(text, "#"); ok {
 		i, err := strconv.Atoi(number)
 		if err != nil {
-			return e, &ktsnap.PathSyntax{Requested: path, Offset: at, Problem: "# goes before the number of an entry: [#2]"}
+			return e, &PathSyntax{Requested: path, Offset: at, Problem: "# goes before the number of an entry: [#2]"}
 		}
 		e = m.At(i)
 		return e, e.Err()
@@ -187,6 +177,6 @@ func pick(m ktsnap.MapView, path string, at int, text string) (ktsnap.Entry, err
 }
 
 func unknown(err error) bool {
-	var notFound *ktsnap.MapNotFound
+	var notFound *MapNotFound
 	return errors.As(err, &notFound)
 }
