@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A scheduler that starves workers (tasks called spin*) in the way that "fault" says,
+ * for the tests of what an autopsy says of it.
+ */
+#include "../../example_sched/bpf/bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+enum queue {
+	SHARED_DSQ = 0,
+	FORGOTTEN_DSQ = 1, /* nobody takes from it */
+	FIRST_CPU_DSQ = 2, /* CPU 0 takes from it only */
+	VTIME_DSQ = 3,
+};
+
+enum fault {
+	NONE = 0,
+	FORGOTTEN = 1,	/* a queue that nobody drains */
+	DROPPED = 2,	/* taken in ops.enqueue, and never dispatched */
+	FIRST_CPU = 3,	/* a queue that one CPU drains only */
+	ENDLESS = 4,	/* the first to run keeps its CPU */
+	OVERFLOW = 5,	/* one worker's vtime wraps around, the others' are small */
+	LOCAL = 6,	/* all go to the local queue of CPU 1 */
+};
+
+#define TIMEOUT_MS 30000
+#define SLICE_NS 5000000
+#define SLICE_INF (~0ULL)
+#define SCX_DSQ_LOCAL_ON 0xc000000000000000ULL
+
+volatile enum fault fault;
+volatile u32 victim; /* pid of the worker that starves, where it is one */
+enum queue last;
+
+void scx_bpf_dsq_insert_vtime(struct task_struct *p, u64 dsq_id, u64 slice, u64 vtime, u64 enq_flags) __ksym __weak;
+
+static __always_inline bool is_worker(const struct task_struct *p)
+{
+	return p->comm[0] == 's' && p->comm[1] == 'p' && p->comm[2] == 'i' && p->comm[3] == 'n';
+}
+
+SEC("struct_ops/enqueue")
+void faults_enqueue(u64 *args)
+{
+	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
+	u64 flags = STRUCT_OPS_ARG(args, 1, u64);
+	enum fault f = fault;
+
+	if (!is_worker(p))
+		f = NONE;
+	switch (f) {
+	case FORGOTTEN:
+		last = FORGOTTEN_DSQ;
+		scx_bpf_dsq_insert(p, FORGOTTEN_DSQ, SLICE_NS, flags);
+		return;
+	case DROPPED:
+		return;
+	case FIRST_CPU:
+		last = FIRST_CPU_DSQ;
+		scx_bpf_dsq_insert(p, FIRST_CPU_DSQ, SLICE_NS, flags);
+		return;
+	case ENDLESS:
+		scx_bpf_dsq_insert(p, SHARED_DSQ, SLICE_INF, flags);
+		return;
+	case OVERFLOW:
+		last = VTIME_DSQ;
+		scx_bpf_dsq_insert_vtime(p, VTIME_DSQ, SLICE_NS, (u32)p->pid == victim ? 1ULL << 62 : 7, flags);
+		return;
+	case LOCAL:
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | 1, SLICE_INF, flags);
+		return;
+	default:
+		last = SHARED_DSQ;
+		scx_bpf_dsq_insert(p, SHARED_DSQ, SLICE_NS, flags);
+	}
+}
+
+SEC("struct_ops/dispatch")
+void faults_dispatch(u64 *args)
+{
+	s32 cpu = STRUCT_OPS_ARG(args, 0, s32);
+
+	if (scx_bpf_dsq_move_to_local(SHARED_DSQ))
+		return;
+	if (!cpu && scx_bpf_dsq_move_to_local(FIRST_CPU_DSQ))
+		return;
+	scx_bpf_dsq_move_to_local(VTIME_DSQ);
+}
+
+SEC("struct_ops.s/init")
+s32 faults_init(u64 *args)
+{
+	s32 err = scx_bpf_create_dsq(SHARED_DSQ, NUMA_NO_NODE);
+
+	if (!err)
+		err = scx_bpf_create_dsq(FORGOTTEN_DSQ, NUMA_NO_NODE);
+	if (!err)
+		err = scx_bpf_create_dsq(FIRST_CPU_DSQ, NUMA_NO_NODE);
+	if (!err)
+		err = scx_bpf_create_dsq(VTIME_DSQ, NUMA_NO_NODE);
+	return err;
+}
+
+SEC(".struct_ops.link")
+struct sched_ext_ops faults_ops = {
+	.enqueue = (void *)faults_enqueue,
+	.dispatch = (void *)faults_dispatch,
+	.init = (void *)faults_init,
+	.timeout_ms = TIMEOUT_MS,
+	.name = "faults",
+};
