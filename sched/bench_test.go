@@ -48,17 +48,19 @@ func BenchmarkPause(b *testing.B) {
 					Memory: 1 << 30, Scheduler: ktest.Object("../ktest/testdata/docile.bpf.o"), Capture: freeze.Options{NoTables: without},
 				})
 				startThreads(b, vm, tasks)
-				var paused, tables []time.Duration
+				var paused, still, tables []time.Duration
 				n := 0
 				for b.Loop() {
 					snap, err := vm.Capture(b.Context(), "x")
 					require.NoError(b, err)
-					paused, tables = append(paused, snap.Timing.Paused-snap.Timing.Stop-snap.Timing.Resume), append(tables, snap.Timing.Tables)
+					timing := snap.Timing
+					paused, still, tables = append(paused, timing.Paused), append(still, timing.Paused-timing.Stop-timing.Resume), append(tables, timing.Tables)
 					if s, err := sched.Open(snap); err == nil {
 						n = len(s.Tasks())
 					}
 				}
-				b.ReportMetric(median(paused).Seconds()*1e6, "µs-still")
+				b.ReportMetric(median(paused).Seconds()*1e6, "µs-paused")
+				b.ReportMetric(median(still).Seconds()*1e6, "µs-still")
 				b.ReportMetric(median(tables).Seconds()*1e6, "µs-tables")
 				if n > 0 {
 					b.ReportMetric(float64(median(tables).Nanoseconds())/float64(n), "ns/task")
