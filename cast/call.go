@@ -75,7 +75,7 @@ func (w *walk) writtenByCallee() {
 // shows in what it is used as.
 func (w *walk) unnamed() value {
 	v := w.undeclared(slot{kind: result, fn: w.fn.Function, off: uint32(w.at - w.fn.start)})
-	v.flags |= isNull
+	v.flags |= isNull | isFresh
 	return v
 }
 
@@ -164,12 +164,13 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 }
 
 // returned is the result of a call of f. A function that returns what an
-// untyped call gave it, such as an allocator, is one itself.
+// untyped call gave it, such as an allocator, is one itself, also if it may return
+// what was freed before instead: each caller takes the memory for what it needs.
 func (w *walk) returned(f *function, v value) value {
 	v = deeper(v, -1)
-	if v.ptr.state == noPointer && v.from.state == oneOrigin && (v.from.slot.kind == result || v.from.off.anywhere()) {
+	if v.ptr.state == noPointer && (v.flags&isFresh != 0 || v.from.state == oneOrigin && (v.from.slot.kind == result || v.from.off.anywhere())) {
 		outer := w.unnamed()
-		v.from, v.like, v.ptr = outer.from, outer.like, outer.ptr
+		v.from, v.like, v.ptr, v.flags = outer.from, outer.like, outer.ptr, v.flags|outer.flags
 	}
 	proto := prototype(f)
 	if proto == nil {

@@ -72,6 +72,7 @@ type engine struct {
 	kin        kin
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
 	candidates []*btf.Struct
+	declares   *bool // structs that it does not define
 	holders    map[btf.Type][]memberHolder
 	pointed    map[btf.Type]bool   // types that there are pointers to
 	names      map[string][]string // of members, in lines of C
@@ -484,6 +485,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	}
 	c.addSources(v)
 	v.from, v.like, v.core, v.links = origin{}, kins{}, coreNumber{}, links{}
+	v.flags &^= isFresh
 	if joined := c.stored.join(v); joined != c.stored {
 		if c.changes++; c.changes > changesBeforeWidening {
 			joined = widened(joined)

@@ -278,7 +278,7 @@ func (w *walk) pointee(v value) value {
 	}
 	there, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0)
 	part := w.layouts.element(there.typ)
-	if !ok || startsWithStruct(part) {
+	if !ok || startsWithStruct(part) || w.takesAddress(part) {
 		v.ptr = pointer{}
 		v.flags |= isOpaque
 		return v

@@ -20,6 +20,8 @@ var memberName = regexp.MustCompile(`(?:->|\.)\s*([A-Za-z_]\w*)`)
 var (
 	identifier = regexp.MustCompile(`^[A-Za-z_]\w*`)
 	lastMember = regexp.MustCompile(`(?:->|\.)\s*([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$`)
+	postfix    = regexp.MustCompile(`^[A-Za-z_]\w*(?:\s*(?:->|\.)\s*\w+|\[[^\]]*\])*`)
+	subscript  = regexp.MustCompile(`(?:->|\.)\s*(\w+)\[`)
 	assignment = regexp.MustCompile(`^(?:=(?:[^=]|$)|(<<|>>|[-+*/%&|^])=|\+\+|--)`)
 )
 
@@ -33,10 +35,14 @@ func accessedMember(code *object.Code, at int) string {
 	before, from := line.Text[:line.Column-1], line.Text[line.Column-1:]
 	class := code.Insns[at].Op & classMask
 	if name := identifier.FindString(from); name != "" {
-		if before = strings.TrimRight(before, " \t"); class != classLdx || !strings.HasSuffix(before, "->") && !strings.HasSuffix(before, ".") {
+		before = strings.TrimRight(before, " \t")
+		switch {
+		case class != classLdx:
 			return ""
+		case strings.HasSuffix(before, "->") || strings.HasSuffix(before, "."):
+			return name
 		}
-		return name
+		return elementOf(from)
 	}
 	operator := assignment.FindString(from)
 	if operator == "" || class == classLdx && operator[0] == '=' {
@@ -46,6 +52,16 @@ func accessedMember(code *object.Code, at int) string {
 		return m[1]
 	}
 	return ""
+}
+
+// elementOf returns the member that an expression takes an element of, if it does so
+// once: clang puts the load of one at the start of the expression.
+func elementOf(expr string) string {
+	elements := subscript.FindAllStringSubmatch(postfix.FindString(expr), -1)
+	if len(elements) != 1 {
+		return ""
+	}
+	return elements[0][1]
 }
 
 // membersNamed returns the names of members in the line of C that an
@@ -127,7 +143,22 @@ func (e *engine) enough(a agreement, o outline) bool {
 	holds := slices.ContainsFunc(e.kin.slots, func(s slot) bool {
 		return s.kind == field && s.typ == a.typ && e.kin.of(s) == o[0].kin
 	})
-	return a.fits && a.denied == 0 && (holds || e.pointed[a.typ])
+	return a.fits && a.denied == 0 && (holds || e.pointed[a.typ] && !e.declaresMore())
+}
+
+// declaresMore tells whether the object declares structs that it does not define:
+// one of these may have any member.
+func (e *engine) declaresMore() bool {
+	if e.declares == nil {
+		found := false
+		for t, err := range e.obj.Types.All() {
+			if fwd, ok := t.(*btf.Fwd); err == nil && ok && !e.foreign[fwd] && e.layouts.canonical(fwd) == btf.Type(fwd) && e.pointed[fwd] {
+				found = true
+			}
+		}
+		e.declares = &found
+	}
+	return *e.declares
 }
 
 func (e *engine) agree(s *btf.Struct, o outline) agreement {

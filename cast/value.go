@@ -159,6 +159,7 @@ const (
 	isNumber                   // something computed: see value.num
 	isOpaque                   // something that the analysis cannot follow
 	isGuess                    // a pointer whose type only shows in the accesses through it
+	isFresh                    // memory that a call has returned without a type, and that was not stored since
 )
 
 // origin is where a value was loaded from, before arithmetic: a slot whose
@@ -244,8 +245,15 @@ func (v value) join(w value) value {
 	if v.links == w.links {
 		out.links = v.links
 	}
+	if v.isElsewhere() && w.from.state == oneOrigin || w.isElsewhere() && v.from.state == oneOrigin {
+		out.from = origin{state: manyOrigins}
+	}
 	return out
 }
+
+// isElsewhere tells whether v is a pointer that was loaded from no slot: what it is
+// used as says nothing of a slot that another value comes from.
+func (v value) isElsewhere() bool { return v.from.state == noOrigin && v.ptr.state != noPointer }
 
 func joinNumbers(v, w value) Number {
 	switch {
