@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// This file checks that shapes are consistent, and computes the sizes that
-// follow from others, those of arrays and typedefs.
+// This file checks that shapes are consistent, and computes the sizes and places
+// that follow from others: those of arrays and typedefs, and what text leaves out of
+// structs.
 
 // MaxNesting bounds how deep types contain one another by value, as package btf
 // does. What contains nothing is not counted.
@@ -16,6 +17,7 @@ const MaxNesting = 64
 type Settler struct {
 	height map[*Shape]int // how many types one contains, itself included
 	fill   bool           // compute sizes that follow from others; else compare
+	aligns alignments
 }
 
 // underway is the height of a shape whose contents are being checked.
@@ -74,19 +76,46 @@ func (t *Settler) settleContents(s *Shape, depth int) (height int, err error) {
 }
 
 func (t *Settler) members(s *Shape, depth int) (height int, err error) {
-	if s.Size < 0 || int64(s.Size) > maxShapeSize {
-		return 0, fmt.Errorf("%s has %d bytes", s.Name, s.Size)
-	}
 	for _, m := range s.Members {
 		if err := t.settleWithin(m.Type, depth); err != nil {
 			return 0, err
 		}
+		height = max(height, t.height[m.Type])
+	}
+	if t.fill {
+		t.layOut(s)
+	}
+	if s.Size == unsettled && t.fill {
+		return 0, fmt.Errorf("%s has more than %d bytes", s.Name, maxShapeSize)
+	}
+	if s.Size < 0 || int64(s.Size) > maxShapeSize {
+		return 0, fmt.Errorf("%s has %d bytes", s.Name, s.Size)
+	}
+	for _, m := range s.Members {
 		if err := checkPlace(s, m); err != nil {
 			return 0, fmt.Errorf("%s.%s: %w", s.Name, m.Name, err)
 		}
-		height = max(height, t.height[m.Type])
 	}
 	return height, nil
+}
+
+// layOut computes the places of members that the text leaves out, and the size.
+func (t *Settler) layOut(s *Shape) {
+	if t.aligns == nil {
+		t.aligns = make(alignments)
+	}
+	l := layout{alignments: t.aligns, kind: s.Kind}
+	for i := range s.Members {
+		m := &s.Members[i]
+		if m.Offset == unsettled {
+			offset, bit := l.place(m)
+			m.Offset, m.BitOffset = int(min(offset, maxShapeSize)), bit
+		}
+		l.add(m)
+	}
+	if size := l.size(s); s.Size == unsettled && size <= maxShapeSize {
+		s.Size = int(size)
+	}
 }
 
 func (t *Settler) array(s *Shape) error {

@@ -27,6 +27,13 @@ import (
 //	typedef u32       unsigned int
 //	int     unsigned int  4
 //
+// Where a member is and how large a struct is can be left out if that is what C's
+// rules say; see natural.go. Of a bitfield only its width is there then:
+//
+//	struct  task_ctx
+//		        ctx     struct ctx
+//		:12     last_cpu  u32
+//
 // A type is referred to as void, "*" and the pointee, "[n]" and the element,
 // or by its key: keyword and name for structs, unions, enums, sections,
 // functions and declarations, the bare name for the rest. Types that have no
@@ -58,10 +65,16 @@ func defined(k Kind) bool { return k != KindVoid && k != KindPointer && k != Kin
 // Writer collects shapes and writes them, with all they refer to, as
 // text.
 type Writer struct {
+	// Natural leaves out the offsets and sizes that follow from the types of
+	// members, so that text says of a struct what its program says. Snapshot files
+	// have all of them.
+	Natural bool
+
 	shapes []*Shape // in order of discovery
 	keys   map[*Shape]string
 	taken  map[string]bool
 	next   int // number of the next numbered shape
+	aligns alignments
 }
 
 // Add adds a shape and everything it refers to, and returns the text that
@@ -195,19 +208,16 @@ func (w *Writer) define(b *strings.Builder, s *Shape) {
 	case KindTypedef:
 		b.WriteString("\t" + w.ref(s.Elem))
 	case KindFunc, KindFwd:
+	case KindStruct, KindUnion, KindSection:
+		w.defineMembers(b, s)
+		return
 	default:
 		fmt.Fprintf(b, "\t%d", s.Size)
 		if s.Signed {
 			b.WriteString("\tsigned")
 		}
-		if s.Cut {
-			b.WriteString("\tcut")
-		}
 	}
 	b.WriteString("\n")
-	for _, m := range s.Members {
-		w.defineMember(b, m)
-	}
 	for _, v := range s.Values {
 		value := strconv.FormatUint(v.Value, 10)
 		if s.Signed {
@@ -224,10 +234,52 @@ const (
 	sizeInfix    = " size "
 )
 
-func (w *Writer) defineMember(b *strings.Builder, m Member) {
-	fmt.Fprintf(b, "\t%d", m.Offset)
-	if m.Bits > 0 {
-		fmt.Fprintf(b, ":%d+%d", m.BitOffset, m.Bits)
+// defineMembers writes the rest of a struct, union or section, from its size on.
+func (w *Writer) defineMembers(b *strings.Builder, s *Shape) {
+	natural, size := w.natural(s)
+	switch {
+	case !size:
+		fmt.Fprintf(b, "\t%d", s.Size)
+	case s.Cut:
+		b.WriteString("\t")
+	}
+	if s.Cut {
+		b.WriteString("\tcut")
+	}
+	b.WriteString("\n")
+	for i := range s.Members {
+		w.defineMember(b, &s.Members[i], natural[i])
+	}
+}
+
+// natural tells of which members the place is left out, and whether the size is.
+func (w *Writer) natural(s *Shape) (members []bool, size bool) {
+	members = make([]bool, len(s.Members))
+	if !w.Natural {
+		return members, false
+	}
+	if w.aligns == nil {
+		w.aligns = make(alignments)
+	}
+	l := layout{alignments: w.aligns, kind: s.Kind}
+	for i := range s.Members {
+		m := &s.Members[i]
+		offset, bit := l.place(m)
+		members[i] = offset == int64(m.Offset) && bit == m.BitOffset
+		l.add(m)
+	}
+	return members, l.size(s) == int64(s.Size)
+}
+
+func (w *Writer) defineMember(b *strings.Builder, m *Member, isNatural bool) {
+	b.WriteString("\t")
+	switch {
+	case !isNatural && m.Bits == 0:
+		fmt.Fprintf(b, "%d", m.Offset)
+	case !isNatural:
+		fmt.Fprintf(b, "%d:%d+%d", m.Offset, m.BitOffset, m.Bits)
+	case m.Bits > 0:
+		fmt.Fprintf(b, ":%d", m.Bits)
 	}
 	if m.Size > 0 {
 		fmt.Fprintf(b, "%s%d", sizeInfix, m.Size)
@@ -412,8 +464,13 @@ func (p *shapeParser) parseBody(s *Shape, columns []string) error {
 	switch {
 	case s.Kind == KindFunc || s.Kind == KindFwd:
 		return nil
-	case len(columns) == 0:
-		return fmt.Errorf("%s has neither size nor type", s.Name)
+	case len(columns) == 0 || columns[0] == "":
+		if s.Kind != KindStruct && s.Kind != KindUnion && s.Kind != KindSection {
+			return fmt.Errorf("%s has neither size nor type", s.Name)
+		}
+		s.Size = unsettled
+		s.Cut = s.isCut(columns)
+		return nil
 	case s.Kind == KindTypedef:
 		p.refer(columns[0], func(elem *Shape) { s.Elem = elem })
 		return nil
@@ -424,8 +481,12 @@ func (p *shapeParser) parseBody(s *Shape, columns []string) error {
 	}
 	s.Size = size
 	s.Signed = len(columns) > 1 && columns[1] == "signed"
-	s.Cut = len(columns) > 1 && columns[1] == "cut" && s.Kind == KindSection
+	s.Cut = s.isCut(columns)
 	return checkScalar(s)
+}
+
+func (s *Shape) isCut(columns []string) bool {
+	return len(columns) > 1 && columns[1] == "cut" && s.Kind == KindSection
 }
 
 // checkScalar checks what can be checked of a shape without its members.
@@ -497,7 +558,8 @@ func (p *shapeParser) parseMember(s *Shape, columns []string) error {
 }
 
 // parsePlace reads "48", for bitfields "48:0+1", for variables that are larger than
-// their type "48 size 10", for static variables "48 static".
+// their type "48 size 10", for static variables "48 static". Without an offset the
+// place follows from the members before, and of bitfields there is the width, ":12".
 func (m *Member) parsePlace(text string) error {
 	text, m.Static = strings.CutSuffix(text, staticSuffix)
 	text, size, sized := strings.Cut(text, sizeInfix)
@@ -508,10 +570,19 @@ func (m *Member) parsePlace(text string) error {
 		}
 	}
 	offset, bits, isBitfield := strings.Cut(text, ":")
-	if m.Offset, err = parseSize(offset); err != nil || !isBitfield {
-		return err
+	m.Offset = unsettled
+	if offset != "" {
+		if m.Offset, err = parseSize(offset); err != nil {
+			return err
+		}
+	}
+	if !isBitfield {
+		return nil
 	}
 	from, width, _ := strings.Cut(bits, "+")
+	if offset == "" {
+		from, width = "0", bits
+	}
 	first, err1 := strconv.ParseUint(from, 10, 3)
 	n, err2 := strconv.ParseUint(width, 10, 7)
 	if err1 != nil || err2 != nil || n == 0 {
@@ -624,7 +695,8 @@ func castAttribute(text string) (space Space, rest string, ok bool) {
 	return 0, text, false
 }
 
-// unsettled is the size of arrays before it has been computed.
+// unsettled is the size of arrays, and what the text leaves out of structs, before it
+// has been computed.
 const unsettled = -1
 
 // Optional returns the shape of a reference, nil for none.

@@ -29,6 +29,90 @@ func TestShapesSurviveText(t *testing.T) {
 	}
 }
 
+// Text can leave out what C's rules say, and is read as the same shapes.
+func TestShapesSurviveTextWithoutTheirPlaces(t *testing.T) {
+	shorter := 0
+	for seed := range uint64(200) {
+		root := shapetest.New(seed).Structure(3, "root")
+		whole, w := new(ctype.Writer), ctype.Writer{Natural: true}
+		whole.Add(root)
+		ref := w.Add(root)
+		table, err := ctype.Parse(w.String())
+		require.NoError(t, err, w.String())
+		got, err := table.Shape(ref)
+		require.NoError(t, err)
+		require.Empty(t, shapetest.Difference(root, got), w.String())
+		shorter += len(whole.String()) - len(w.String())
+	}
+	require.Positive(t, shorter)
+}
+
+// The offsets are those that clang gives these members for the target bpf.
+func TestPlacesFollowFromTypes(t *testing.T) {
+	table, err := ctype.Parse(`int	u8	1
+int	u16	2
+int	u32	4
+int	u64	8
+int	u128	16
+struct	inner
+		a	u8
+		b	u16
+struct	packed	9
+	0	a	u8
+	1	b	u64
+union	either
+		a	u8
+		b	[3]u32
+		c	*void
+struct	s
+		first	u8
+		inner	[3]struct inner
+		flags	u32
+	:3	low	u32
+	:30	high	u32
+	:5	wide	u64
+	:1	bit	u8
+	:8	crossing	u8
+		either	union either
+		packed	struct packed
+		behind	u16
+		large	u128
+	200	far	u8
+		last	*void
+section	.bss
+	8	a	u64
+		b	u8
+	 static	c	u16
+section	.data		cut
+		a	u8
+`)
+	require.NoError(t, err)
+	s, err := table.Shape("struct s")
+	require.NoError(t, err)
+	var places []string
+	for _, m := range s.Members {
+		place := fmt.Sprintf("%s %d", m.Name, m.Offset)
+		if m.Bits > 0 {
+			place += fmt.Sprintf(":%d+%d", m.BitOffset, m.Bits)
+		}
+		places = append(places, place)
+	}
+	require.Equal(t, []string{
+		"first 0", "inner 2", "flags 16", "low 20:0+3", "high 24:0+30", "wide 27:6+5", "bit 28:3+1", "crossing 29:0+8",
+		"either 32", "packed 48", "behind 58", "large 64", "far 200", "last 208",
+	}, places)
+	require.Equal(t, 224, s.Size)
+	bss, err := table.Shape("section .bss")
+	require.NoError(t, err)
+	require.Equal(t, 20, bss.Size)
+	require.Equal(t, 18, bss.Members[2].Offset)
+	require.True(t, bss.Members[2].Static)
+	data, err := table.Shape("section .data")
+	require.NoError(t, err)
+	require.True(t, data.Cut)
+	require.Equal(t, 1, data.Size)
+}
+
 func TestShapesKeepWhatTextCouldConfuse(t *testing.T) {
 	void := &ctype.Shape{Kind: ctype.KindVoid, Name: "void"}
 	for name, s := range map[string]*ctype.Shape{
@@ -92,6 +176,11 @@ func TestDamagedShapesAreRefused(t *testing.T) {
 		"no size":                  {"int\ti\n", "neither size nor type"},
 		"negative size":            {"int\ti\t-4\n", "is not a size"},
 		"strange size":             {"bool\tb\t3\n", "cannot have 3 bytes"},
+		"no size of an enum":       {"enum\te\t\n", "neither size nor type"},
+		"contains itself unplaced": {"struct\ts\n\t\tx\tstruct s\n", "contains itself"},
+		"no end":                   {"int\ti\t8\nstruct\ts\n" + strings.Repeat("\t\tx\t[500000000]i\n", 3), "more than"},
+		"wide unplaced bitfield":   {"int\ti\t4\nstruct\ts\n\t:33\tx\ti\n", "33 bits in 4 bytes"},
+		"bitfield without a width": {"int\ti\t4\nstruct\ts\n\t:\tx\ti\n", "does not place a bitfield"},
 		"endless pointers":         {"struct\ts\t8\n\t0\tx\t" + strings.Repeat("*", 100) + "void\n", "more than 64 pointers"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +227,7 @@ func FuzzParseShapes(f *testing.F) {
 		w.Add(shapetest.New(seed).Structure(3, "root"))
 		f.Add(w.String())
 	}
+	f.Add("int\ti\t4\nstruct\ts\n\t\tx\ti\n\t:3\ty\ti\nsection\t.bss\t\tcut\n\t size 10\tz\tstruct s\n")
 	f.Add("#1 struct\t\"a\\tb\"\t4\n\t0:1+3 static\tx\t*(4 \"user\")[3]int\t\"tag\"\nint\tint\t4\tsigned\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		table, err := ctype.Parse(text)
@@ -145,12 +235,13 @@ func FuzzParseShapes(f *testing.F) {
 			return
 		}
 		// What is accepted can be written and read again.
-		var w ctype.Writer
-		for _, s := range table.All() {
-			w.Add(s)
-			s.Fields()
+		for _, w := range []*ctype.Writer{{}, {Natural: true}} {
+			for _, s := range table.All() {
+				w.Add(s)
+				s.Fields()
+			}
+			_, err = ctype.Parse(w.String())
+			require.NoError(t, err, w.String())
 		}
-		_, err = ctype.Parse(w.String())
-		require.NoError(t, err, w.String())
 	})
 }
