@@ -18,6 +18,7 @@ type Settler struct {
 	height map[*Shape]int // how many types one contains, itself included
 	fill   bool           // compute sizes that follow from others; else compare
 	aligns alignments
+	packed map[*Shape]bool // structs that have no padding
 }
 
 // underway is the height of a shape whose contents are being checked.
@@ -99,12 +100,19 @@ func (t *Settler) members(s *Shape, depth int) (height int, err error) {
 	return height, nil
 }
 
+func (t *Settler) pack(s *Shape) {
+	if t.packed == nil {
+		t.packed = make(map[*Shape]bool)
+	}
+	t.packed[s] = true
+}
+
 // layOut computes the places of members that the text leaves out, and the size.
 func (t *Settler) layOut(s *Shape) {
 	if t.aligns == nil {
 		t.aligns = make(alignments)
 	}
-	l := layout{alignments: t.aligns, kind: s.Kind}
+	l := layout{alignments: t.aligns, kind: s.Kind, packed: t.packed[s]}
 	for i := range s.Members {
 		m := &s.Members[i]
 		if m.Offset == unsettled {

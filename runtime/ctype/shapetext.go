@@ -33,6 +33,8 @@ import (
 //	struct  task_ctx
 //		        ctx     struct ctx
 //		:12     last_cpu  u32
+//	struct  event     packed
+//		        cpu     u16
 //
 // A type is referred to as void, "*" and the pointee, "[n]" and the element,
 // or by its key: keyword and name for structs, unions, enums, sections,
@@ -236,8 +238,10 @@ const (
 
 // defineMembers writes the rest of a struct, union or section, from its size on.
 func (w *Writer) defineMembers(b *strings.Builder, s *Shape) {
-	natural, size := w.natural(s)
+	natural, size, packed := w.natural(s)
 	switch {
+	case packed:
+		b.WriteString("\t" + packedSize)
 	case !size:
 		fmt.Fprintf(b, "\t%d", s.Size)
 	case s.Cut:
@@ -252,23 +256,24 @@ func (w *Writer) defineMembers(b *strings.Builder, s *Shape) {
 	}
 }
 
+// packedSize is in the place of the size of a struct that has no padding.
+const packedSize = "packed"
+
 // natural tells of which members the place is left out, and whether the size is.
-func (w *Writer) natural(s *Shape) (members []bool, size bool) {
+func (w *Writer) natural(s *Shape) (members []bool, size, packed bool) {
 	members = make([]bool, len(s.Members))
 	if !w.Natural {
-		return members, false
+		return members, false, false
 	}
 	if w.aligns == nil {
 		w.aligns = make(alignments)
 	}
-	l := layout{alignments: w.aligns, kind: s.Kind}
+	l := layout{alignments: w.aligns, kind: s.Kind, packed: w.aligns.isPacked(s)}
 	for i := range s.Members {
-		m := &s.Members[i]
-		offset, bit := l.place(m)
-		members[i] = offset == int64(m.Offset) && bit == m.BitOffset
-		l.add(m)
+		members[i] = l.fits(&s.Members[i])
+		l.add(&s.Members[i])
 	}
-	return members, l.size(s) == int64(s.Size)
+	return members, l.size(s) == int64(s.Size), l.packed
 }
 
 func (w *Writer) defineMember(b *strings.Builder, m *Member, isNatural bool) {
@@ -463,6 +468,10 @@ func (p *shapeParser) parseDefinition(columns []string) error {
 func (p *shapeParser) parseBody(s *Shape, columns []string) error {
 	switch {
 	case s.Kind == KindFunc || s.Kind == KindFwd:
+		return nil
+	case s.Kind == KindStruct && len(columns) > 0 && columns[0] == packedSize:
+		s.Size = unsettled
+		p.table.pack(s)
 		return nil
 	case len(columns) == 0 || columns[0] == "":
 		if s.Kind != KindStruct && s.Kind != KindUnion && s.Kind != KindSection {

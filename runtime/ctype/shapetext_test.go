@@ -57,9 +57,9 @@ int	u128	16
 struct	inner
 		a	u8
 		b	u16
-struct	packed	9
-	0	a	u8
-	1	b	u64
+struct	packed	packed
+		a	u8
+		b	u64
 union	either
 		a	u8
 		b	[3]u32
@@ -178,6 +178,7 @@ func TestDamagedShapesAreRefused(t *testing.T) {
 		"strange size":             {"bool\tb\t3\n", "cannot have 3 bytes"},
 		"no size of an enum":       {"enum\te\t\n", "neither size nor type"},
 		"contains itself unplaced": {"struct\ts\n\t\tx\tstruct s\n", "contains itself"},
+		"a packed union":           {"union\tu\tpacked\n", "is not a size"},
 		"no end":                   {"int\ti\t8\nstruct\ts\n" + strings.Repeat("\t\tx\t[500000000]i\n", 3), "more than"},
 		"wide unplaced bitfield":   {"int\ti\t4\nstruct\ts\n\t:33\tx\ti\n", "33 bits in 4 bytes"},
 		"bitfield without a width": {"int\ti\t4\nstruct\ts\n\t:\tx\ti\n", "does not place a bitfield"},
@@ -227,7 +228,7 @@ func FuzzParseShapes(f *testing.F) {
 		w.Add(shapetest.New(seed).Structure(3, "root"))
 		f.Add(w.String())
 	}
-	f.Add("int\ti\t4\nstruct\ts\n\t\tx\ti\n\t:3\ty\ti\nsection\t.bss\t\tcut\n\t size 10\tz\tstruct s\n")
+	f.Add("int\ti\t4\nstruct\tp\tpacked\n\t:3\tx\ti\n\t\ty\ti\nstruct\ts\n\t\tx\ti\n\t:3\ty\ti\nsection\t.bss\t\tcut\n\t size 10\tz\tstruct s\n")
 	f.Add("#1 struct\t\"a\\tb\"\t4\n\t0:1+3 static\tx\t*(4 \"user\")[3]int\t\"tag\"\nint\tint\t4\tsigned\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		table, err := ctype.Parse(text)
