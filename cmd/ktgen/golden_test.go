@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,9 @@ import (
 const golden = "testdata/golden"
 
 // Each folder is a command line of ktgen, an argument on each line of args, and
-// what it prints and writes. Objects are those in testdata/golden/objects.
+// what it prints and writes. Of choices it is what they change: how the file differs
+// from what is generated of the same objects without them, unless that is longer.
+// Objects are those in testdata/golden/objects.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob(golden + "/*/args")
 	require.NoError(t, err)
@@ -25,8 +28,12 @@ func TestGolden(t *testing.T) {
 	for _, args := range cases {
 		dir := filepath.Dir(args)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			first, second := runGolden(t, dir), runGolden(t, dir)
+			args := goldenArgs(t, dir)
+			first, second := runGolden(t, args), runGolden(t, args)
 			require.Equal(t, first, second, "the same command line gives the same")
+			if without := withoutChoices(args); len(without) < len(args) {
+				showChoices(t, first, runGolden(t, without))
+			}
 			if *update {
 				updateGolden(t, dir, first)
 			}
@@ -35,22 +42,62 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// runGolden runs the command line of a case, and returns what it wrote, by the
-// names of the files.
-func runGolden(t *testing.T, dir string) map[string]string {
+// goldenArgs returns the arguments of a case.
+func goldenArgs(t *testing.T, dir string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "args"))
-	require.NoError(t, err)
-	out := t.TempDir()
-	objects, err := filepath.Abs(golden + "/objects")
-	require.NoError(t, err)
-	args := strings.Split(strings.TrimSpace(string(text)), "\n")
+	args := strings.Split(strings.TrimSpace(fileText(t, filepath.Join(dir, "args"))), "\n")
 	for i, arg := range args {
 		if i > 0 && (args[i-1] == "-object" || args[i-1] == "-header") {
-			args[i] = filepath.Join(objects, arg)
+			args[i] = filepath.Join(goldenObjects(t), arg)
 		}
 	}
-	args = append(args, "-package", "p", "-output", filepath.Join(out, "p_ktgen.go"))
+	return args
+}
+
+func goldenObjects(t *testing.T) string {
+	t.Helper()
+	objects, err := filepath.Abs(golden + "/objects")
+	require.NoError(t, err)
+	return objects
+}
+
+// withoutChoices are the arguments that name objects.
+func withoutChoices(args []string) (objects []string) {
+	for i, arg := range args {
+		if i > 0 && args[i-1] == "-object" {
+			objects = append(objects, "-object", arg)
+		}
+	}
+	return objects
+}
+
+// showChoices has a difference in the place of the one file that there is with and
+// without choices.
+func showChoices(t *testing.T, got, without map[string]string) {
+	t.Helper()
+	const file, split = "want_ktgen.go", "want_ktgen_2.go"
+	if got[file] == "" || got[split] != "" || without[file] == "" {
+		return
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "without"), []byte(without[file]), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "with"), []byte(got[file]), 0o600))
+	cmd := exec.Command("diff", "-U1", "--label", "without", "--label", "with", "without", "with")
+	cmd.Dir = dir
+	out, _ := cmd.Output() // which fails if they differ
+	require.NotEmpty(t, out, "the choices change nothing")
+	if len(out) < len(got[file]) {
+		delete(got, file)
+		got["want_diff"] = string(out)
+	}
+}
+
+// runGolden runs a command line, and returns what it wrote, by the names of the
+// files.
+func runGolden(t *testing.T, args []string) map[string]string {
+	t.Helper()
+	out, objects := t.TempDir(), goldenObjects(t)
+	args = append(slices.Clone(args), "-package", "p", "-output", filepath.Join(out, "p_ktgen.go"))
 	var stdout, stderr bytes.Buffer
 	run(context.Background(), args, &stdout, &stderr)
 	got := map[string]string{}
@@ -104,12 +151,18 @@ func TestGeneratedCodeIsCleanToLinters(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(module, file), []byte(fileText(t, filepath.Join(root, file))), 0o600))
 	}
 	runIn(t, module, "go", "mod", "edit", "-module", "generated", "-require", "github.com/ktgen/ktgen@v0.0.0", "-replace", "github.com/ktgen/ktgen="+root)
-	addGenerated(t, module, "sample", filepath.Join(root, "gen/internal/sample/sample_ktgen.go"))
-	addGenerated(t, module, "sched", filepath.Join(root, "example_sched/examplesched_ktgen.go"))
-	cases, err := filepath.Glob(golden + "/*/want_*.go")
+	for pkg, file := range map[string]string{"sample": "gen/internal/sample/sample_ktgen.go", "sched": "example_sched/examplesched_ktgen.go"} {
+		addGenerated(t, module, pkg, filepath.Base(file), fileText(t, filepath.Join(root, file)))
+	}
+	cases, err := filepath.Glob(golden + "/*/args")
 	require.NoError(t, err)
-	for _, file := range cases {
-		addGenerated(t, module, filepath.Base(filepath.Dir(file)), file)
+	for _, args := range cases {
+		dir := filepath.Dir(args)
+		for name, text := range runGolden(t, goldenArgs(t, dir)) {
+			if strings.HasSuffix(name, ".go") {
+				addGenerated(t, module, filepath.Base(dir), name, text)
+			}
+		}
 	}
 	runIn(t, module, "go", "vet", "./...")
 	// Where "go tool -n" says that a tool is, there is nothing until it has run.
@@ -120,13 +173,12 @@ func TestGeneratedCodeIsCleanToLinters(t *testing.T) {
 
 // addGenerated adds a generated file to a module as if a person had written
 // it.
-func addGenerated(t *testing.T, module, pkg, file string) {
+func addGenerated(t *testing.T, module, pkg, file, text string) {
 	t.Helper()
-	text := fileText(t, file)
 	require.Contains(t, text, "// Code generated ", file)
 	dir := filepath.Join(module, pkg)
 	require.NoError(t, os.MkdirAll(dir, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(strings.Replace(text, "// Code generated ", "// By hand: ", 1)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(strings.Replace(text, "// Code generated ", "// By hand: ", 1)), 0o600))
 }
 
 func runIn(t *testing.T, dir, name string, args ...string) string {
