@@ -94,54 +94,54 @@ func (s Snap) Bss() *Bss {
 
 // Rodata holds the 2 variables of .rodata.
 type Rodata struct {
-	SliceMinNs      uint64 // +0 u64 slice_min_ns
-	AccountKthreads bool   // +8 _Bool account_kthreads
+	SliceMinNs      uint64 // u64 slice_min_ns
+	AccountKthreads bool   // _Bool account_kthreads
 }
 
 // Data holds the 2 variables of .data.
 type Data struct {
-	SliceNs        uint64 // +0 u64 slice_ns
-	SleepCreditPct uint32 // +8 u32 sleep_credit_pct
+	SliceNs        uint64 // u64 slice_ns
+	SleepCreditPct uint32 // u32 sleep_credit_pct
 }
 
 // Bss holds the 12 variables of .bss.
 type Bss struct {
-	NrDirect     uint64     // +0 u64 nr_direct
-	VtimeNow     uint64     // +8 u64 vtime_now
-	NrEnqueued   uint64     // +16 u64 nr_enqueued
-	NrDispatched uint64     // +24 u64 nr_dispatched
-	InjectFault  bool       // +32 _Bool inject_fault
-	RunsByPolicy [8]uint64  // +40 u64 runs_by_policy[8]
-	NrTasks      uint32     // +104 u32 nr_tasks
-	NrCpusOnln   uint32     // +108 u32 nr_cpus_onln
-	StatsPool    *TaskStats // +112 struct task_stats *stats_pool
-	ExitRecord   ExitRecord // +120 struct exit_record exit_record
-	BooksClosed  bool       // +296 _Bool books_closed
-	NextFree     uint32     // +300 u32 next_free (static)
+	NrDirect     uint64     // u64 nr_direct
+	VtimeNow     uint64     // u64 vtime_now
+	NrEnqueued   uint64     // u64 nr_enqueued
+	NrDispatched uint64     // u64 nr_dispatched
+	InjectFault  bool       // _Bool inject_fault
+	RunsByPolicy [8]uint64  // u64 runs_by_policy[8]
+	NrTasks      uint32     // u32 nr_tasks
+	NrCpusOnln   uint32     // u32 nr_cpus_onln
+	StatsPool    *TaskStats // struct task_stats *stats_pool
+	ExitRecord   ExitRecord // struct exit_record exit_record
+	BooksClosed  bool       // _Bool books_closed
+	NextFree     uint32     // u32 next_free (static)
 }
 
-// CpuRun is struct cpu_run, 40 bytes.
+// CpuRun is struct cpu_run.
 type CpuRun struct {
-	Ctx       Ctx                  // +0 struct ctx ctx
-	Tid       int32                // +8 s32 tid
-	Switches  uint32               // +12 u32 switches
-	StartedAt uint64               // +16 u64 started_at
-	RuntimeNs uint64               // +24 u64 runtime_ns
-	Task      ktrt.Ptr[TaskStruct] // +32 u64 task (cast: struct task_struct *)
+	Ctx       Ctx                  // struct ctx ctx
+	Tid       int32                // s32 tid
+	Switches  uint32               // u32 switches
+	StartedAt uint64               // u64 started_at
+	RuntimeNs uint64               // u64 runtime_ns
+	Task      ktrt.Ptr[TaskStruct] // u64 task (cast: struct task_struct *)
 }
 
-// Ctx is struct ctx, 8 bytes.
+// Ctx is struct ctx.
 type Ctx struct {
-	Weight uint32 // +0 u32 weight
-	Policy Policy // +4 enum policy policy
+	Weight uint32 // u32 weight
+	Policy Policy // enum policy policy
 }
 
-// ExitRecord is struct exit_record, 176 bytes.
+// ExitRecord is struct exit_record.
 type ExitRecord struct {
-	Kind   int32  // +0 s32 kind
-	Code   int64  // +8 s64 code
-	Reason string // +16 char reason[32]
-	Msg    string // +48 char msg[128]
+	Kind   int32  // s32 kind
+	Code   int64  // s64 code
+	Reason string // char reason[32]
+	Msg    string // char msg[128]
 }
 
 // Policy is enum policy.
@@ -186,55 +186,55 @@ type SchedExtEntity struct {
 	Weight uint32 // u32 weight
 }
 
-// SchedExtOps is struct sched_ext_ops, 224 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	SelectCpu ktrt.FuncPtr // +0 (*select_cpu)()
-	Enqueue   ktrt.FuncPtr // +8 (*enqueue)()
-	Dispatch  ktrt.FuncPtr // +16 (*dispatch)()
-	Running   ktrt.FuncPtr // +24 (*running)()
-	Stopping  ktrt.FuncPtr // +32 (*stopping)()
-	SetWeight ktrt.FuncPtr // +40 (*set_weight)()
-	InitTask  ktrt.FuncPtr // +48 (*init_task)()
-	ExitTask  ktrt.FuncPtr // +56 (*exit_task)()
-	Init      ktrt.FuncPtr // +64 (*init)()
-	Exit      ktrt.FuncPtr // +72 (*exit)()
-	Flags     uint64       // +80 u64 flags
-	TimeoutMs uint32       // +88 u32 timeout_ms
-	Name      string       // +92 char name[128]
+	SelectCpu ktrt.FuncPtr // (*select_cpu)()
+	Enqueue   ktrt.FuncPtr // (*enqueue)()
+	Dispatch  ktrt.FuncPtr // (*dispatch)()
+	Running   ktrt.FuncPtr // (*running)()
+	Stopping  ktrt.FuncPtr // (*stopping)()
+	SetWeight ktrt.FuncPtr // (*set_weight)()
+	InitTask  ktrt.FuncPtr // (*init_task)()
+	ExitTask  ktrt.FuncPtr // (*exit_task)()
+	Init      ktrt.FuncPtr // (*init)()
+	Exit      ktrt.FuncPtr // (*exit)()
+	Flags     uint64       // u64 flags
+	TimeoutMs uint32       // u32 timeout_ms
+	Name      string       // char name[128]
 }
 
-// TaskCtx is struct task_ctx, 64 bytes.
+// TaskCtx is struct task_ctx.
 type TaskCtx struct {
-	Ctx       Ctx                  // +0 struct ctx ctx
-	Comm      string               // +8 char comm[16]
-	Vtime     uint64               // +24 u64 vtime
-	Task      ktrt.Ptr[TaskStruct] // +32 u64 task (cast: struct task_struct *)
-	Stats     *TaskStats           // +40 struct task_stats *stats
-	Kthread   uint32               // +48:0 u32 kthread : 1
-	OnCpu     uint32               // +48:1 u32 on_cpu : 1
-	LastCpu   uint32               // +48:2 u32 last_cpu : 12
-	Nice      int32                // +49:6 s32 nice : 6
-	Wakeups   uint32               // +52 u32 wakeups
-	StartedAt uint64               // +56 u64 started_at
-	LastRunUs uint32               // +56 u32 last_run_us
-	Runnable  bool                 // +60 _Bool runnable
+	Ctx       Ctx                  // struct ctx ctx
+	Comm      string               // char comm[16]
+	Vtime     uint64               // u64 vtime
+	Task      ktrt.Ptr[TaskStruct] // u64 task (cast: struct task_struct *)
+	Stats     *TaskStats           // struct task_stats *stats
+	Kthread   uint32               // u32 kthread : 1
+	OnCpu     uint32               // u32 on_cpu : 1
+	LastCpu   uint32               // u32 last_cpu : 12
+	Nice      int32                // s32 nice : 6
+	Wakeups   uint32               // u32 wakeups
+	StartedAt uint64               // u64 started_at
+	LastRunUs uint32               // u32 last_run_us
+	Runnable  bool                 // _Bool runnable
 }
 
-// TaskState is struct task_state, 32 bytes.
+// TaskState is struct task_state.
 type TaskState struct {
-	Vtime     uint64     // +0 u64 vtime
-	StartedAt uint64     // +8 u64 started_at
-	Stats     *TaskStats // +16 struct task_stats *stats
-	Weight    uint32     // +24 u32 weight
+	Vtime     uint64     // u64 vtime
+	StartedAt uint64     // u64 started_at
+	Stats     *TaskStats // struct task_stats *stats
+	Weight    uint32     // u32 weight
 }
 
-// TaskStats is struct task_stats, 88 bytes.
+// TaskStats is struct task_stats.
 type TaskStats struct {
-	Pid        int32     // +0 s32 pid
-	Generation uint32    // +4 u32 generation
-	NrRuns     uint64    // +8 u64 nr_runs
-	RuntimeNs  uint64    // +16 u64 runtime_ns
-	RunBuckets [8]uint64 // +24 u64 run_buckets[8]
+	Pid        int32     // s32 pid
+	Generation uint32    // u32 generation
+	NrRuns     uint64    // u64 nr_runs
+	RuntimeNs  uint64    // u64 runtime_ns
+	RunBuckets [8]uint64 // u64 run_buckets[8]
 }
 
 // TaskStruct is the kernel's struct task_struct, as far as it is read.
@@ -365,130 +365,150 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeRodata(v *Rodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.SliceMinNs = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.AccountKthreads = vars.Bytes(1)[0] != 0
+	ktrt.Next64(&v.SliceMinNs, vars.Next())
+	ktrt.NextBool(&v.AccountKthreads, vars.Next())
 }
 
 func decodeData(v *Data, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.SliceNs = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.SleepCreditPct = binary.LittleEndian.Uint32(vars.Bytes(1)[0:4])
+	ktrt.Next64(&v.SliceNs, vars.Next())
+	ktrt.Next32(&v.SleepCreditPct, vars.Next())
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.NrDirect = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.VtimeNow = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	v.NrEnqueued = binary.LittleEndian.Uint64(vars.Bytes(2)[0:8])
-	v.NrDispatched = binary.LittleEndian.Uint64(vars.Bytes(3)[0:8])
-	v.InjectFault = vars.Bytes(4)[0] != 0
+	ktrt.Next64(&v.NrDirect, vars.Next())
+	ktrt.Next64(&v.VtimeNow, vars.Next())
+	ktrt.Next64(&v.NrEnqueued, vars.Next())
+	ktrt.Next64(&v.NrDispatched, vars.Next())
+	ktrt.NextBool(&v.InjectFault, vars.Next())
 	{
-		b := vars.Bytes(5)
+		b := vars.Next()
 		for i := range v.RunsByPolicy {
 			v.RunsByPolicy[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 		}
 	}
-	v.NrTasks = binary.LittleEndian.Uint32(vars.Bytes(6)[0:4])
-	v.NrCpusOnln = binary.LittleEndian.Uint32(vars.Bytes(7)[0:4])
-	v.StatsPool = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(8)[0:8]), typeTaskStats, decodeTaskStats)
-	decodeExitRecord(&v.ExitRecord, vars.Bytes(9)[0:176], d)
-	v.BooksClosed = vars.Bytes(10)[0] != 0
-	v.NextFree = binary.LittleEndian.Uint32(vars.Bytes(11)[0:4])
+	ktrt.Next32(&v.NrTasks, vars.Next())
+	ktrt.Next32(&v.NrCpusOnln, vars.Next())
+	v.StatsPool = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeTaskStats, decodeTaskStats)
+	decodeExitRecord(&v.ExitRecord, vars.Next()[:sizeofExitRecord], d)
+	ktrt.NextBool(&v.BooksClosed, vars.Next())
+	ktrt.Next32(&v.NextFree, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofCpuRun         = sizeofCtx + 32
+	sizeofCtx            = 8
+	sizeofExitRecord     = 176
+	sizeofSchedExtEntity = 4
+	sizeofSchedExtOps    = 224
+	sizeofTaskCtx        = sizeofCtx + 56
+	sizeofTaskState      = 32
+	sizeofTaskStats      = 88
+	sizeofTaskStruct     = sizeofSchedExtEntity + 36
+)
+
 func decodeCpuRun(v *CpuRun, raw []byte, d *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	decodeCtx(&v.Ctx, b[0:8], d)
-	v.Tid = int32(binary.LittleEndian.Uint32(b[8:12]))
-	v.Switches = binary.LittleEndian.Uint32(b[12:16])
-	v.StartedAt = binary.LittleEndian.Uint64(b[16:24])
-	v.RuntimeNs = binary.LittleEndian.Uint64(b[24:32])
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[32:40]), typeTaskStruct, decodeTaskStruct)
+	b := (*[sizeofCpuRun]byte)(raw)[:]
+	decodeCtx(&v.Ctx, b[:sizeofCtx], d)
+	b = b[sizeofCtx:]
+	b = ktrt.Next32(&v.Tid, b)
+	b = ktrt.Next32(&v.Switches, b)
+	b = ktrt.Next64(&v.StartedAt, b)
+	b = ktrt.Next64(&v.RuntimeNs, b)
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
 }
 
 func decodeCtx(v *Ctx, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[4:8]))
+	b := (*[sizeofCtx]byte)(raw)[:]
+	b = ktrt.Next32(&v.Weight, b)
+	ktrt.Next32(&v.Policy, b)
 }
 
 func decodeExitRecord(v *ExitRecord, raw []byte, _ *ktrt.Decoder) {
-	b := (*[176]byte)(raw)
-	v.Kind = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Code = int64(binary.LittleEndian.Uint64(b[8:16]))
-	v.Reason = ktrt.String(b[16:48])
-	v.Msg = ktrt.String(b[48:176])
+	b := (*[sizeofExitRecord]byte)(raw)[:]
+	b = ktrt.Next32(&v.Kind, b)
+	b = b[4:] // padding
+	b = ktrt.Next64(&v.Code, b)
+	b = ktrt.NextString(&v.Reason, b, 32)
+	ktrt.NextString(&v.Msg, b, 128)
 }
 
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
+	ktrt.Next32(&v.Weight, b)
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[224]byte)(raw)
-	v.SelectCpu = ktrt.LoadFuncPtr(b[0:8])
-	v.Enqueue = ktrt.LoadFuncPtr(b[8:16])
-	v.Dispatch = ktrt.LoadFuncPtr(b[16:24])
-	v.Running = ktrt.LoadFuncPtr(b[24:32])
-	v.Stopping = ktrt.LoadFuncPtr(b[32:40])
-	v.SetWeight = ktrt.LoadFuncPtr(b[40:48])
-	v.InitTask = ktrt.LoadFuncPtr(b[48:56])
-	v.ExitTask = ktrt.LoadFuncPtr(b[56:64])
-	v.Init = ktrt.LoadFuncPtr(b[64:72])
-	v.Exit = ktrt.LoadFuncPtr(b[72:80])
-	v.Flags = binary.LittleEndian.Uint64(b[80:88])
-	v.TimeoutMs = binary.LittleEndian.Uint32(b[88:92])
-	v.Name = ktrt.String(b[92:220])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.SelectCpu, b)
+	b = ktrt.NextFuncPtr(&v.Enqueue, b)
+	b = ktrt.NextFuncPtr(&v.Dispatch, b)
+	b = ktrt.NextFuncPtr(&v.Running, b)
+	b = ktrt.NextFuncPtr(&v.Stopping, b)
+	b = ktrt.NextFuncPtr(&v.SetWeight, b)
+	b = ktrt.NextFuncPtr(&v.InitTask, b)
+	b = ktrt.NextFuncPtr(&v.ExitTask, b)
+	b = ktrt.NextFuncPtr(&v.Init, b)
+	b = ktrt.NextFuncPtr(&v.Exit, b)
+	b = ktrt.Next64(&v.Flags, b)
+	b = ktrt.Next32(&v.TimeoutMs, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 func decodeTaskCtx(v *TaskCtx, raw []byte, d *ktrt.Decoder) {
-	b := (*[64]byte)(raw)
-	decodeCtx(&v.Ctx, b[0:8], d)
-	v.Comm = ktrt.String(b[8:24])
-	v.Vtime = binary.LittleEndian.Uint64(b[24:32])
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[32:40]), typeTaskStruct, decodeTaskStruct)
-	v.Stats = ktrt.Follow(d, binary.LittleEndian.Uint64(b[40:48]), typeTaskStats, decodeTaskStats)
-	v.Kthread = uint32(b[48] & 0x1)
-	v.OnCpu = uint32(b[48] >> 1 & 0x1)
-	v.LastCpu = uint32(binary.LittleEndian.Uint16(b[48:50]) >> 2 & 0xfff)
-	v.Nice = int32(ktrt.SignedBits(b[49:51], 6, 6))
-	v.Wakeups = binary.LittleEndian.Uint32(b[52:56])
-	v.StartedAt = binary.LittleEndian.Uint64(b[56:64])
-	v.LastRunUs = binary.LittleEndian.Uint32(b[56:60])
-	v.Runnable = b[60] != 0
+	b := (*[sizeofTaskCtx]byte)(raw)[:]
+	decodeCtx(&v.Ctx, b[:sizeofCtx], d)
+	b = b[sizeofCtx:]
+	b = ktrt.NextString(&v.Comm, b, 16)
+	b = ktrt.Next64(&v.Vtime, b)
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	v.Stats = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeTaskStats, decodeTaskStats)
+	b = b[8:]
+	v.Kthread = uint32(b[0] & 0x1)
+	v.OnCpu = uint32(b[0] >> 1 & 0x1)
+	v.LastCpu = uint32(binary.LittleEndian.Uint16(b) >> 2 & 0xfff)
+	v.Nice = int32(ktrt.SignedBits(b[1:3], 6, 6))
+	b = b[4:]
+	b = ktrt.Next32(&v.Wakeups, b)
+	v.StartedAt = binary.LittleEndian.Uint64(b)
+	v.LastRunUs = binary.LittleEndian.Uint32(b)
+	v.Runnable = b[4] != 0
 }
 
 func decodeTaskState(v *TaskState, raw []byte, d *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
-	v.Vtime = binary.LittleEndian.Uint64(b[0:8])
-	v.StartedAt = binary.LittleEndian.Uint64(b[8:16])
-	v.Stats = ktrt.Follow(d, binary.LittleEndian.Uint64(b[16:24]), typeTaskStats, decodeTaskStats)
-	v.Weight = binary.LittleEndian.Uint32(b[24:28])
+	b := (*[sizeofTaskState]byte)(raw)[:]
+	b = ktrt.Next64(&v.Vtime, b)
+	b = ktrt.Next64(&v.StartedAt, b)
+	v.Stats = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeTaskStats, decodeTaskStats)
+	b = b[8:]
+	ktrt.Next32(&v.Weight, b)
 }
 
 func decodeTaskStats(v *TaskStats, raw []byte, _ *ktrt.Decoder) {
-	b := (*[88]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Generation = binary.LittleEndian.Uint32(b[4:8])
-	v.NrRuns = binary.LittleEndian.Uint64(b[8:16])
-	v.RuntimeNs = binary.LittleEndian.Uint64(b[16:24])
+	b := (*[sizeofTaskStats]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Generation, b)
+	b = ktrt.Next64(&v.NrRuns, b)
+	b = ktrt.Next64(&v.RuntimeNs, b)
 	for i := range v.RunBuckets {
-		v.RunBuckets[i] = binary.LittleEndian.Uint64(b[8*i+24 : 8*i+32])
+		v.RunBuckets[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 	}
 }
 
 func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.StaticPrio = int32(binary.LittleEndian.Uint32(b[8:12]))
-	v.Policy = binary.LittleEndian.Uint32(b[12:16])
-	v.Flags = binary.LittleEndian.Uint32(b[16:20])
-	v.Comm = ktrt.String(b[20:36])
-	decodeSchedExtEntity(&v.Scx, b[36:40], d)
+	b := (*[sizeofTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.Next32(&v.StaticPrio, b)
+	b = ktrt.Next32(&v.Policy, b)
+	b = ktrt.Next32(&v.Flags, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 }
 
 func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
-	*v = int32(binary.LittleEndian.Uint32(b[0:4]))
+	*v = int32(binary.LittleEndian.Uint32(b))
 }
 
 // Types, as decoders refer to them.
@@ -559,66 +579,66 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	task_struct	40
-	0	pid	s32
-	4	tgid	s32
-	8	static_prio	s32
-	12	policy	u32
-	16	flags	u32
-	20	comm	[16]char
-	36	scx	struct sched_ext_entity
+struct	task_struct
+		pid	s32
+		tgid	s32
+		static_prio	s32
+		policy	u32
+		flags	u32
+		comm	[16]char
+		scx	struct sched_ext_entity
 typedef	s32	int
 typedef	u32	unsigned int
 char	char	1	signed
-struct	sched_ext_entity	4
-	0	weight	u32
+struct	sched_ext_entity
+		weight	u32
 int	int	4	signed
 int	unsigned int	4
-struct	task_stats	88
-	0	pid	s32
-	4	generation	u32
-	8	nr_runs	u64
-	16	runtime_ns	u64
-	24	run_buckets	[8]u64
+struct	task_stats
+		pid	s32
+		generation	u32
+		nr_runs	u64
+		runtime_ns	u64
+		run_buckets	[8]u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-section	.rodata	9
-	0	slice_min_ns	u64
-	8	account_kthreads	_Bool
+section	.rodata
+		slice_min_ns	u64
+		account_kthreads	_Bool
 bool	_Bool	1
-section	.data	12
-	0	slice_ns	u64
-	8	sleep_credit_pct	u32
-section	.bss	304
-	0	nr_direct	u64
-	8	vtime_now	u64
-	16	nr_enqueued	u64
-	24	nr_dispatched	u64
-	32	inject_fault	_Bool
-	40	runs_by_policy	[8]u64
-	104	nr_tasks	u32
-	108	nr_cpus_onln	u32
-	112	stats_pool	*struct task_stats
-	120	exit_record	struct exit_record
-	296	books_closed	_Bool
-	300 static	next_free	u32
-struct	exit_record	176
-	0	kind	s32
-	8	code	s64
-	16	reason	[32]char
-	48	msg	[128]char
+section	.data
+		slice_ns	u64
+		sleep_credit_pct	u32
+section	.bss
+		nr_direct	u64
+		vtime_now	u64
+		nr_enqueued	u64
+		nr_dispatched	u64
+		inject_fault	_Bool
+		runs_by_policy	[8]u64
+		nr_tasks	u32
+		nr_cpus_onln	u32
+		stats_pool	*struct task_stats
+		exit_record	struct exit_record
+		books_closed	_Bool
+	 static	next_free	u32
+struct	exit_record
+		kind	s32
+		code	s64
+		reason	[32]char
+		msg	[128]char
 typedef	s64	long long
 int	long long	8	signed
-struct	cpu_run	40
-	0	ctx	struct ctx
-	8	tid	s32
-	12	switches	u32
-	16	started_at	u64
-	24	runtime_ns	u64
-	32	task	*(kernel cast "u64")fwd task_struct
-struct	ctx	8
-	0	weight	u32
-	4	policy	enum policy
+struct	cpu_run
+		ctx	struct ctx
+		tid	s32
+		switches	u32
+		started_at	u64
+		runtime_ns	u64
+		task	*(kernel cast "u64")fwd task_struct
+struct	ctx
+		weight	u32
+		policy	enum policy
 fwd	task_struct
 enum	policy	4
 	0	POLICY_NORMAL
@@ -628,45 +648,45 @@ enum	policy	4
 	5	POLICY_IDLE
 	6	POLICY_DEADLINE
 	7	POLICY_EXT
-struct	task_state	32
-	0	vtime	u64
-	8	started_at	u64
-	16	stats	*struct task_stats
-	24	weight	u32
-struct	task_ctx	64
-	0	ctx	struct ctx
-	8	comm	[16]char
-	24	vtime	u64
-	32	task	*(kernel cast "u64")fwd task_struct
-	40	stats	*struct task_stats
-	48:0+1	kthread	u32
-	48:1+1	on_cpu	u32
-	48:2+12	last_cpu	u32
-	49:6+6	nice	s32
-	52	wakeups	u32
-	56		#1
-#1 union		8
-	0		#2
-	0		#3
-#2 struct		8
-	0	started_at	u64
-#3 struct		8
-	0	last_run_us	u32
-	4	runnable	_Bool
-struct	sched_ext_ops	224
-	0	select_cpu	*#4
-	8	enqueue	*#5
-	16	dispatch	*#6
-	24	running	*#7
-	32	stopping	*#8
-	40	set_weight	*#9
-	48	init_task	*#10
-	56	exit_task	*#11
-	64	init	*#12
-	72	exit	*#13
-	80	flags	u64
-	88	timeout_ms	u32
-	92	name	[128]char
+struct	task_state
+		vtime	u64
+		started_at	u64
+		stats	*struct task_stats
+		weight	u32
+struct	task_ctx
+		ctx	struct ctx
+		comm	[16]char
+		vtime	u64
+		task	*(kernel cast "u64")fwd task_struct
+		stats	*struct task_stats
+	:1	kthread	u32
+	:1	on_cpu	u32
+	:12	last_cpu	u32
+	:6	nice	s32
+		wakeups	u32
+			#1
+#1 union	
+			#2
+			#3
+#2 struct	
+		started_at	u64
+#3 struct	
+		last_run_us	u32
+		runnable	_Bool
+struct	sched_ext_ops
+		select_cpu	*#4
+		enqueue	*#5
+		dispatch	*#6
+		running	*#7
+		stopping	*#8
+		set_weight	*#9
+		init_task	*#10
+		exit_task	*#11
+		init	*#12
+		exit	*#13
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #4 func	
 #5 func	
 #6 func	

@@ -113,6 +113,7 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 		ids:     make(map[string]string),
 		types:   newTypeNames(),
 		inKeys:  make(map[*ctype.Shape]bool),
+		writer:  ctype.Writer{Natural: true},
 
 		fieldOptions: opts.Fields,
 	}

@@ -72,7 +72,7 @@ func (b *builder) declareType(d *decl) *Type {
 		return &Type{Kind: OpaqueType, Name: d.name, Doc: b.opaqueDoc(d)}
 	}
 	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
-	t.Doc = []string{fmt.Sprintf("%s is %s, %s.", d.name, d.inC(), bytesText(d.shape.Size))}
+	t.Doc = []string{fmt.Sprintf("%s is %s.", d.name, d.inC())}
 	if d.payload != "" {
 		t.Doc = []string{fmt.Sprintf("%s is %s, with %s behind it.", d.name, d.inC(), d.payload)}
 	}
@@ -86,9 +86,6 @@ func (b *builder) declareType(d *decl) *Type {
 			fmt.Sprintf("%s is the kernel's %s, as far as it is read.", d.name, d.inC()),
 			"Members are found by name; those that the guest's kernel lacks are zero, see",
 			"ktrt.Absent.",
-		}
-		for i := range t.Fields {
-			_, t.Fields[i].Comment, _ = strings.Cut(t.Fields[i].Comment, " ") // no offset
 		}
 	}
 	return t
@@ -285,7 +282,7 @@ func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) Field {
 	t, _ := b.value(elem, false)
 	return Field{
 		Type:    GoType{Kind: Runtime, Name: string(AccessArray), Elem: &t},
-		Comment: fmt.Sprintf("+%d %s (%d bytes, read by element)", v.Offset, ctype.Declare(v.Type, v.Name), v.Type.Size),
+		Comment: ctype.Declare(v.Type, v.Name) + " (read by element)",
 		Load:    loadStep{Op: loadLazy, Codec: b.codec(elem).Name, ID: b.valueID(elem)},
 	}
 }

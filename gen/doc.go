@@ -2,7 +2,7 @@
 // that reads them out of snapshots.
 //
 // It works in two steps. [Build] decides everything, and its result, a
-// [Model], is plain data: names, types, offsets, comments. [Model.Render]
+// [Model], is plain data: names, types, ways to decode, comments. [Model.Render]
 // prints it.
 //
 // The same object gives the same bytes, on any machine and in any directory.

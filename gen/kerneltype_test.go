@@ -103,7 +103,7 @@ func TestPointersToKernelTypesWithoutMembersCompile(t *testing.T) {
 	require.NoError(t, err)
 	src, err := model.Render()
 	require.NoError(t, err)
-	require.Equal(t, "P0 *ktrt.RBRoot // +0 struct bpf_rb_root *p0\n"+
-		"P1 ktrt.Ptr[BpfWsLock] // +8 struct bpf_ws_lock *p1\n"+
-		"P2 ktrt.Ptr[BpfRbRoot] // +16 struct bpf_rb_root __kptr *p2\n", structOf(string(src), "Holder"))
+	require.Equal(t, "P0 *ktrt.RBRoot // struct bpf_rb_root *p0\n"+
+		"P1 ktrt.Ptr[BpfWsLock] // struct bpf_ws_lock *p1\n"+
+		"P2 ktrt.Ptr[BpfRbRoot] // struct bpf_rb_root __kptr *p2\n", structOf(string(src), "Holder"))
 }

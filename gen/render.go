@@ -283,6 +283,7 @@ func (p *Package) renderDecoders(f *jen.File) {
 			renderSectionDecoder(f, s)
 		}
 	}
+	p.renderSizes(f)
 	for _, t := range p.types {
 		if t.Kind == StructType && t.Size > 0 {
 			renderDecoder(f, t)
@@ -300,27 +301,29 @@ func renderSectionDecoder(f *jen.File, s *Section) {
 		jen.Id("vars").Op("*").Qual(ktrt, "Vars"),
 		jen.Id(usedOrBlank("d", s.Vars)).Op("*").Qual(ktrt, "Decoder"),
 	).BlockFunc(func(g *jen.Group) {
-		for i, v := range s.Vars {
-			renderVar(g, i, v)
+		for _, v := range s.Vars {
+			renderVar(g, v)
 		}
 	})
 }
 
 // renderVar decodes a variable from its own bytes.
-func renderVar(g *jen.Group, i int, v Field) {
+func renderVar(g *jen.Group, v Field) {
 	target := jen.Id("v").Dot(v.Name)
+	next := jen.Id("vars").Dot("Next").Call()
+	if read := v.Load.next(target, next); read != nil {
+		g.Add(read)
+		return
+	}
 	switch v.Load.Op {
 	case loadNothing:
+		g.Add(next)
 	case loadLazy:
-		g.Add(target).Op("=").Qual(ktrt, "VarArray").Call(jen.Id("vars"), jen.Lit(i), jen.Id(v.Load.ID), jen.Id(v.Load.Codec))
+		g.Add(target).Op("=").Qual(ktrt, "VarArray").Call(jen.Id("vars"), jen.Id(v.Load.ID), jen.Id(v.Load.Codec))
 	case loadArray, loadBytes:
-		g.Block(
-			jen.Id("b").Op(":=").Id("vars").Dot("Bytes").Call(jen.Lit(i)),
-			statement(target, v.Load, bytesIn("b", 0), 0),
-		)
+		g.Block(jen.Id("b").Op(":=").Add(next), statement(target, v.Load, bytesIn("b", 0), 0))
 	default:
-		all := jen.Id("vars").Dot("Bytes").Call(jen.Lit(i))
-		g.Add(statement(target, v.Load, source{expr: all, all: all}, 0))
+		g.Add(statement(target, v.Load, source{expr: next, all: next}, 0))
 	}
 }
 
@@ -402,40 +405,6 @@ func joined(function string, t *Type, flags []Value) jen.Code {
 			g.Line()
 		})
 	})
-}
-
-func renderDecoder(f *jen.File, t *Type) {
-	if t.Size == 0 {
-		return
-	}
-	f.Line()
-	f.Func().Id("decode"+t.Name).Params(
-		jen.Id("v").Op("*").Id(t.Name),
-		jen.Id("raw").Index().Byte(),
-		jen.Id(usedOrBlank("d", t.Fields)).Op("*").Qual(ktrt, "Decoder"),
-	).BlockFunc(func(g *jen.Group) {
-		raw := jen.Id("raw")
-		if loadsAnything(t.Fields) {
-			g.Id("b").Op(":=").Parens(jen.Op("*").Index(jen.Lit(t.Size)).Byte()).Parens(jen.Id("raw"))
-		}
-		for _, field := range t.Fields {
-			if field.Load.Op != loadNothing {
-				from := bytesIn("b", field.Offset)
-				from.all = raw
-				g.Add(statement(jen.Id("v").Dot(field.Name), field.Load, from, 0))
-			}
-		}
-	})
-}
-
-// loadsAnything tells whether any field is in the bytes that every value has.
-func loadsAnything(fields []Field) bool {
-	for _, f := range fields {
-		if f.Load.Op != loadNothing && !f.Load.Tail {
-			return true
-		}
-	}
-	return false
 }
 
 func renderCodec(f *jen.File, c *Codec) {

@@ -12,14 +12,15 @@ import (
 // result of an expression.
 type source struct {
 	expr   *jen.Statement
-	all    *jen.Statement // also those that only some values have; nil if no value is larger
 	offset int            // of the value, in bytes
 	steps  []step         // further offsets: loop variable times stride
+	all    *jen.Statement // also those that only some values have; nil if no value is larger
+	start  int            // of the value in all, in bytes
 }
 
 type step struct {
 	index  string
-	stride int // bytes
+	stride size
 }
 
 func bytesIn(name string, offset int) source { return source{expr: jen.Id(name), offset: offset} }
@@ -29,19 +30,37 @@ func (s source) byteAt(i int) *jen.Statement { return s.expr.Clone().Index(s.at(
 
 // slice is an expression for n bytes of the value.
 func (s source) slice(n int) *jen.Statement {
+	if s.isFront() {
+		return s.expr.Clone().Index(jen.Empty(), jen.Lit(n))
+	}
 	return s.expr.Clone().Index(s.at(0), s.at(n))
 }
 
+// sized is slice for the bytes of a struct.
+func (s source) sized(n size) *jen.Statement {
+	return s.onwards().Index(jen.Empty(), n.expression())
+}
+
+// onwards is an expression for the bytes from the value on.
+func (s source) onwards() *jen.Statement {
+	if s.isFront() {
+		return s.expr.Clone()
+	}
+	return s.expr.Clone().Index(s.at(0), jen.Empty())
+}
+
+func (s source) isFront() bool { return s.offset == 0 && len(s.steps) == 0 }
+
 // rest is an expression for the bytes from the value on, as far as it goes.
 func (s source) rest(l loadStep) *jen.Statement {
-	if s.offset == 0 && l.End == 0 {
+	if s.start == 0 && l.End == 0 {
 		return s.all.Clone()
 	}
 	end := jen.Empty()
 	if l.End > 0 {
 		end = jen.Lit(l.End)
 	}
-	return s.all.Clone().Index(jen.Lit(s.offset), end)
+	return s.all.Clone().Index(jen.Lit(s.start), end)
 }
 
 // at is an expression for the offset of byte i of the value.
@@ -54,11 +73,11 @@ func (s source) at(i int) *jen.Statement {
 		if n > 0 {
 			at.Op("+")
 		}
-		if step.stride == 1 {
+		if step.stride == (size{n: 1}) {
 			at.Id(step.index)
 			continue
 		}
-		at.Lit(step.stride).Op("*").Id(step.index)
+		at.Add(step.stride.expression()).Op("*").Id(step.index)
 	}
 	if s.offset+i > 0 {
 		at.Op("+").Lit(s.offset + i)
@@ -81,10 +100,10 @@ func statement(target *jen.Statement, l loadStep, from source, depth int) *jen.S
 		if l.Tail && from.all != nil {
 			return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.rest(l), d)
 		}
-		return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.slice(l.Size), d)
+		return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.sized(l.size()), d)
 	case loadArray:
 		i := string(loopVariables[depth])
-		steps := append(from.steps[:len(from.steps):len(from.steps)], step{i, l.Size / l.Len})
+		steps := append(from.steps[:len(from.steps):len(from.steps)], step{i, l.stride()})
 		elem := source{expr: from.expr, offset: from.offset, steps: steps}
 		return jen.For(jen.Id(i).Op(":=").Range().Add(operand(target))).Block(
 			statement(operand(target).Index(jen.Id(i)), *l.Elem, elem, depth+1),
@@ -104,7 +123,7 @@ func expression(l loadStep, from source) *jen.Statement {
 	case loadInt:
 		return convertInt(l, from)
 	case loadRuntime:
-		return jen.Qual(ktrt, "Load"+l.Type.Name).Call(from.slice(l.Size))
+		return jen.Qual(ktrt, "Load"+l.Type.Name).Call(from.onwards())
 	case loadBool:
 		return from.byteAt(0).Op("!=").Lit(0)
 	case loadFloat:
@@ -141,7 +160,7 @@ func flexible(l loadStep, from source) *jen.Statement {
 	if l.End > 0 {
 		all.Index(jen.Empty(), jen.Lit(l.End))
 	}
-	return jen.Qual(ktrt, "Flexible").Call(all, jen.Lit(from.offset), jen.Lit(l.Size), jen.Id(l.Codec), jen.Id("d"))
+	return jen.Qual(ktrt, "Flexible").Call(all, jen.Lit(from.start), jen.Lit(l.Size), jen.Id(l.Codec), jen.Id("d"))
 }
 
 // loadUint prints an unsigned little-endian integer.
@@ -149,7 +168,11 @@ func loadUint(size int, from source) *jen.Statement {
 	if size == 1 {
 		return from.byteAt(0)
 	}
-	return jen.Qual("encoding/binary", "LittleEndian").Dot(fmt.Sprintf("Uint%d", 8*size)).Call(from.slice(size))
+	b := from.onwards()
+	if len(from.steps) > 0 {
+		b = from.slice(size)
+	}
+	return jen.Qual("encoding/binary", "LittleEndian").Dot(fmt.Sprintf("Uint%d", 8*size)).Call(b)
 }
 
 // convertInt prints an integer of the type that the load makes.

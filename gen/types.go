@@ -157,9 +157,9 @@ func pointsThrough(s *ctype.Shape, n int) bool {
 
 // field returns a member of a struct as a Go field, without its name.
 func (b *builder) field(m ctype.Member, shared bool) Field {
-	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s", m.Offset, memberDecl(m.Type, m.Name)) + tagText(m.Tags)}
+	f := Field{Offset: m.Offset, Comment: memberDecl(m.Type, m.Name) + tagText(m.Tags)}
 	if m.Bits > 0 {
-		f.Comment = fmt.Sprintf("+%d:%d %s : %d", m.Offset, m.BitOffset, ctype.Declare(m.Type, m.Name), m.Bits) + tagText(m.Tags)
+		f.Comment = fmt.Sprintf("%s : %d", ctype.Declare(m.Type, m.Name), m.Bits) + tagText(m.Tags)
 		f.Type, f.Load = b.bits(m)
 		return f
 	}
@@ -174,7 +174,7 @@ func (b *builder) field(m ctype.Member, shared bool) Field {
 
 // flexible returns a flexible array as a field, without its name.
 func (b *builder) flexible(m ctype.Member) Field {
-	f := Field{Offset: m.Offset, Comment: fmt.Sprintf("+%d %s (as many as there is room for)", m.Offset, ctype.Declare(m.Type, m.Name))}
+	f := Field{Offset: m.Offset, Comment: ctype.Declare(m.Type, m.Name) + " (as many as there is room for)"}
 	f.Type, f.Load = b.elements(m.Type.Underlying().Elem)
 	f.Load.End, f.Load.Tail = m.Tail()
 	return f

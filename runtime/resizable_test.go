@@ -18,8 +18,8 @@ type resizableBss struct {
 }
 
 func decodeResizable(v *resizableBss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Total = binary.LittleEndian.Uint64(vars.Bytes(0))
-	v.Counts = ktrt.Flexible(vars.Bytes(1), 0, 4, func(v *uint32, b []byte, _ *ktrt.Decoder) { *v = binary.LittleEndian.Uint32(b) }, d)
+	v.Total = binary.LittleEndian.Uint64(vars.Next())
+	v.Counts = ktrt.Flexible(vars.Next(), 0, 4, func(v *uint32, b []byte, _ *ktrt.Decoder) { *v = binary.LittleEndian.Uint32(b) }, d)
 }
 
 func resizableLayout(name string) *ktrt.Layout {

@@ -98,17 +98,19 @@ func (s *boundSection) bindVar(c *convert.Comparison, want, have ctype.Member, r
 	return v
 }
 
-// Vars are the variables of a section that is being decoded.
+// Vars are the variables of a section that is being decoded, in their order.
 type Vars struct {
-	s *boundSection
-	d *Decoder
-	b []byte
+	s    *boundSection
+	d    *Decoder
+	b    []byte
+	next int // of the section's variables
 }
 
-// Bytes returns variable i, in the layout that the code was generated for. It
-// is valid until the next call.
-func (v *Vars) Bytes(i int) []byte {
-	bound := &v.s.vars[i]
+// Next returns the next variable, in the layout that the code was generated for.
+// It is valid until the next call.
+func (v *Vars) Next() []byte {
+	bound := &v.s.vars[v.next]
+	v.next++
 	return v.d.arrange(v.b[bound.offset:][:bound.size:bound.size], bound.plan)
 }
 
@@ -151,10 +153,12 @@ func decodeSection[S any](s *boundSection, addr uint64, raw []byte, decode func(
 	return slot.v, d.err
 }
 
-// VarArray returns variable i, an array of values of type typ of the layout,
+// VarArray returns the next variable, an array of values of type typ of the layout,
 // for reading element by element: it is too large to be decoded as a whole.
-func VarArray[V any](v *Vars, i, typ int, decode Decode[V]) Array[V] {
+func VarArray[V any](v *Vars, typ int, decode Decode[V]) Array[V] {
+	i := v.next
 	bound := &v.s.vars[i]
+	v.next++
 	have := bound.have.Underlying()
 	a := &source{
 		b: v.s.b, typ: typ, shape: have.Elem, plan: v.s.b.types[typ].plan,

@@ -56,32 +56,32 @@ func (s Snap) BitsAt(addr ktrt.Address) *Bits {
 	return ktrt.LoadAt(s.binding, addr, typeBits, decodeBits)
 }
 
-// Bits is struct bits, 32 bytes.
+// Bits is struct bits.
 type Bits struct {
-	One      uint32 // +0:0 u32 one : 1
-	Twelve   uint32 // +0:1 u32 twelve : 12
-	Negative int32  // +1:5 s32 negative : 6
-	Big      uint64 // +2:3 u64 big : 33
-	Rest     uint64 // +8:0 u64 rest : 31
-	Policy   Policy // +12:0 enum policy policy : 2
-	Yes      bool   // +12:2 _Bool yes : 1
-	First    uint64 // +16:0 u64 first : 63
-	Second   uint64 // +24:0 u64 second : 60
+	One      uint32 // u32 one : 1
+	Twelve   uint32 // u32 twelve : 12
+	Negative int32  // s32 negative : 6
+	Big      uint64 // u64 big : 33
+	Rest     uint64 // u64 rest : 31
+	Policy   Policy // enum policy policy : 2
+	Yes      bool   // _Bool yes : 1
+	First    uint64 // u64 first : 63
+	Second   uint64 // u64 second : 60
 }
 
-// Item is struct node, 40 bytes.
+// Item is struct node.
 type Item struct {
-	Value uint64  // +0 u64 value
-	Next  *Item   // +8 struct node *next
-	Prev  *Item   // +16 struct node *prev
-	At    *PointT // +24 point_t *at
-	Count *uint32 // +32 u32 *count
+	Value uint64  // u64 value
+	Next  *Item   // struct node *next
+	Prev  *Item   // struct node *prev
+	At    *PointT // point_t *at
+	Count *uint32 // u32 *count
 }
 
-// PointT is the typedef point_t, 8 bytes.
+// PointT is the typedef point_t.
 type PointT struct {
-	X uint32 // +0 u32 x
-	Y uint32 // +4 u32 y
+	X uint32 // u32 x
+	Y uint32 // u32 y
 }
 
 // Policy is enum policy.
@@ -182,36 +182,50 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofBits   = 32
+	sizeofItem   = 40
+	sizeofPointT = 8
+)
+
 func decodeBits(v *Bits, raw []byte, _ *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
+	b := (*[sizeofBits]byte)(raw)[:]
 	v.One = uint32(b[0] & 0x1)
-	v.Twelve = uint32(binary.LittleEndian.Uint16(b[0:2]) >> 1 & 0xfff)
+	v.Twelve = uint32(binary.LittleEndian.Uint16(b) >> 1 & 0xfff)
 	v.Negative = int32(ktrt.SignedBits(b[1:3], 5, 6))
 	v.Big = ktrt.Bits(b[2:7], 3, 33)
-	v.Rest = uint64(binary.LittleEndian.Uint32(b[8:12]) & 0x7fffffff)
-	v.Policy = Policy(b[12] & 0x3)
-	v.Yes = b[12]>>2&0x1 != 0
-	v.First = binary.LittleEndian.Uint64(b[16:24]) & 0x7fffffffffffffff
-	v.Second = binary.LittleEndian.Uint64(b[24:32]) & 0xfffffffffffffff
+	b = b[8:]
+	v.Rest = uint64(binary.LittleEndian.Uint32(b) & 0x7fffffff)
+	b = b[4:]
+	v.Policy = Policy(b[0] & 0x3)
+	v.Yes = b[0]>>2&0x1 != 0
+	b = b[4:]
+	v.First = binary.LittleEndian.Uint64(b) & 0x7fffffffffffffff
+	b = b[8:]
+	v.Second = binary.LittleEndian.Uint64(b) & 0xfffffffffffffff
 }
 
 func decodeItem(v *Item, raw []byte, d *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	v.Value = binary.LittleEndian.Uint64(b[0:8])
-	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b[8:16]), typeItem, decodeItem)
-	v.Prev = ktrt.Follow(d, binary.LittleEndian.Uint64(b[16:24]), typeItem, decodeItem)
-	v.At = ktrt.Follow(d, binary.LittleEndian.Uint64(b[24:32]), typePointT, decodePointT)
-	v.Count = ktrt.Follow(d, binary.LittleEndian.Uint64(b[32:40]), typeUint32, decodeUint32)
+	b := (*[sizeofItem]byte)(raw)[:]
+	b = ktrt.Next64(&v.Value, b)
+	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeItem, decodeItem)
+	b = b[8:]
+	v.Prev = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeItem, decodeItem)
+	b = b[8:]
+	v.At = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typePointT, decodePointT)
+	b = b[8:]
+	v.Count = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeUint32, decodeUint32)
 }
 
 func decodePointT(v *PointT, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.X = binary.LittleEndian.Uint32(b[0:4])
-	v.Y = binary.LittleEndian.Uint32(b[4:8])
+	b := (*[sizeofPointT]byte)(raw)[:]
+	b = ktrt.Next32(&v.X, b)
+	ktrt.Next32(&v.Y, b)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 // Types, as decoders refer to them.
@@ -251,30 +265,30 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	node	40
-	0	value	u64
-	8	next	*struct node
-	16	prev	*struct node
-	24	at	*point_t
-	32	count	*u32
+struct	node
+		value	u64
+		next	*struct node
+		prev	*struct node
+		at	*point_t
+		count	*u32
 typedef	u64	unsigned long long
 typedef	point_t	#1
 typedef	u32	unsigned int
 int	unsigned long long	8
-#1 struct		8
-	0	x	u32
-	4	y	u32
+#1 struct	
+		x	u32
+		y	u32
 int	unsigned int	4
-struct	bits	32
-	0:0+1	one	u32
-	0:1+12	twelve	u32
-	1:5+6	negative	s32
-	2:3+33	big	u64
-	8:0+31	rest	u64
-	12:0+2	policy	enum policy
-	12:2+1	yes	_Bool
-	16:0+63	first	u64
-	24:0+60	second	u64
+struct	bits
+	:1	one	u32
+	:12	twelve	u32
+	:6	negative	s32
+	:33	big	u64
+	:31	rest	u64
+	:2	policy	enum policy
+	:1	yes	_Bool
+	:63	first	u64
+	:60	second	u64
 typedef	s32	int
 enum	policy	4
 	0	POLICY_NORMAL

@@ -98,64 +98,64 @@ func (s Snap) Bss() *Bss {
 
 // Bss holds the 6 variables of .bss.
 type Bss struct {
-	Mine    Queues           // +0 struct queues mine
-	First   Head             // +192 struct head first
-	Many    ktrt.Array[Fifo] // +240 struct fifo many[16384] (524288 bytes, read by element)
-	Counter uint64           // +524528 u64 counter
-	Items   *Item            // +524536 struct item *items
-	Nodes   *Node            // +524544 struct node *nodes
+	Mine    Queues           // struct queues mine
+	First   Head             // struct head first
+	Many    ktrt.Array[Fifo] // struct fifo many[16384] (read by element)
+	Counter uint64           // u64 counter
+	Items   *Item            // struct item *items
+	Nodes   *Node            // struct node *nodes
 }
 
-// Fifo is struct fifo, 32 bytes.
+// Fifo is struct fifo.
 type Fifo struct {
-	Link  Link    // +0 struct link link
-	Id    uint64  // +8 u64 id
-	Spare [2]Link // +16 struct link spare[2]
+	Link  Link    // struct link link
+	Id    uint64  // u64 id
+	Spare [2]Link // struct link spare[2]
 }
 
-// Head is struct head, 48 bytes.
+// Head is struct head.
 type Head struct {
-	Fifo   *Fifo    // +0 struct fifo *fifo
-	Link   *Link    // +8 struct link *link
-	Number *uint64  // +16 u64 *number
-	Queues *Queues  // +24 struct queues *queues
-	All    *[5]Fifo // +32 struct fifo (*all)[5]
-	Node   *Node    // +40 struct node *node
+	Fifo   *Fifo    // struct fifo *fifo
+	Link   *Link    // struct link *link
+	Number *uint64  // u64 *number
+	Queues *Queues  // struct queues *queues
+	All    *[5]Fifo // struct fifo (*all)[5]
+	Node   *Node    // struct node *node
 }
 
-// Item is struct item, 88 bytes.
+// Item is struct item.
 type Item struct {
-	Cost uint64 // +0 u64 cost
-	Head Head   // +8 struct head head
-	Fifo Fifo   // +56 struct fifo fifo
+	Cost uint64 // u64 cost
+	Head Head   // struct head head
+	Fifo Fifo   // struct fifo fifo
 }
 
-// Link is struct link, 8 bytes.
+// Link is struct link.
 type Link struct {
-	Next *Link // +0 struct link *next
+	Next *Link // struct link *next
 }
 
-// Node is struct node, 272 bytes.
+// Node is struct node.
 type Node struct {
-	Fifo   Fifo   // +0 struct fifo fifo
-	Queues Queues // +32 struct queues queues
-	Head   Head   // +224 struct head head
+	Fifo   Fifo   // struct fifo fifo
+	Queues Queues // struct queues queues
+	Head   Head   // struct head head
 }
 
-// Queues is struct queues, 192 bytes.
+// Queues is struct queues.
 type Queues struct {
-	Number uint64       // +0 u64 number
-	Fifos  [5]Fifo      // +8 struct fifo fifos[5]
-	Either QueuesEither // +168 union {...} either
-	Low    uint32       // +176:0 u32 low : 4
-	High   uint32       // +176:4 u32 high : 28
-	Name   string       // +180 char name[8]
+	Number uint64       // u64 number
+	Fifos  [5]Fifo      // struct fifo fifos[5]
+	Either QueuesEither // union {...} either
+	Low    uint32       // u32 low : 4
+	High   uint32       // u32 high : 28
+	Name   string       // char name[8]
 }
 
-// QueuesEither is a union without a name, 8 bytes.
+// QueuesEither is a union without a name.
 type QueuesEither struct {
-	Link Link   // +0 struct link link
-	Raw  uint64 // +0 u64 raw
+	Link Link   // struct link link
+	Raw  uint64 // u64 raw
 }
 
 // Fixture is a state of embedded.bpf.o, for tests without a guest, and what it starts with
@@ -259,82 +259,105 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	decodeQueues(&v.Mine, vars.Bytes(0)[0:192], d)
-	decodeHead(&v.First, vars.Bytes(1)[0:48], d)
-	v.Many = ktrt.VarArray(vars, 2, typeFifo, decodeFifo)
-	v.Counter = binary.LittleEndian.Uint64(vars.Bytes(3)[0:8])
-	v.Items = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(4)[0:8]), typeItem, decodeItem)
-	v.Nodes = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(5)[0:8]), typeNode, decodeNode)
+	decodeQueues(&v.Mine, vars.Next()[:sizeofQueues], d)
+	decodeHead(&v.First, vars.Next()[:sizeofHead], d)
+	v.Many = ktrt.VarArray(vars, typeFifo, decodeFifo)
+	ktrt.Next64(&v.Counter, vars.Next())
+	v.Items = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeItem, decodeItem)
+	v.Nodes = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeNode, decodeNode)
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofFifo         = 3*sizeofLink + 8
+	sizeofHead         = 48
+	sizeofItem         = sizeofHead + sizeofFifo + 8
+	sizeofLink         = 8
+	sizeofNode         = sizeofFifo + sizeofQueues + sizeofHead
+	sizeofQueues       = 5*sizeofFifo + sizeofQueuesEither + 24
+	sizeofQueuesEither = 8
+)
+
 func decodeFifo(v *Fifo, raw []byte, d *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
-	decodeLink(&v.Link, b[0:8], d)
-	v.Id = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofFifo]byte)(raw)[:]
+	decodeLink(&v.Link, b[:sizeofLink], d)
+	b = b[sizeofLink:]
+	b = ktrt.Next64(&v.Id, b)
 	for i := range v.Spare {
-		decodeLink(&v.Spare[i], b[8*i+16:8*i+24], d)
+		decodeLink(&v.Spare[i], b[sizeofLink*i:][:sizeofLink], d)
 	}
 }
 
 func decodeHead(v *Head, raw []byte, d *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Fifo = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeFifo, decodeFifo)
-	v.Link = ktrt.Follow(d, binary.LittleEndian.Uint64(b[8:16]), typeLink, decodeLink)
-	v.Number = ktrt.Follow(d, binary.LittleEndian.Uint64(b[16:24]), typeUint64, decodeUint64)
-	v.Queues = ktrt.Follow(d, binary.LittleEndian.Uint64(b[24:32]), typeQueues, decodeQueues)
-	v.All = ktrt.Follow(d, binary.LittleEndian.Uint64(b[32:40]), typeFifoX5, decodeFifoX5)
-	v.Node = ktrt.Follow(d, binary.LittleEndian.Uint64(b[40:48]), typeNode, decodeNode)
+	b := (*[sizeofHead]byte)(raw)[:]
+	v.Fifo = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeFifo, decodeFifo)
+	b = b[8:]
+	v.Link = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeLink, decodeLink)
+	b = b[8:]
+	v.Number = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeUint64, decodeUint64)
+	b = b[8:]
+	v.Queues = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeQueues, decodeQueues)
+	b = b[8:]
+	v.All = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeFifoX5, decodeFifoX5)
+	b = b[8:]
+	v.Node = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeNode, decodeNode)
 }
 
 func decodeItem(v *Item, raw []byte, d *ktrt.Decoder) {
-	b := (*[88]byte)(raw)
-	v.Cost = binary.LittleEndian.Uint64(b[0:8])
-	decodeHead(&v.Head, b[8:56], d)
-	decodeFifo(&v.Fifo, b[56:88], d)
+	b := (*[sizeofItem]byte)(raw)[:]
+	b = ktrt.Next64(&v.Cost, b)
+	decodeHead(&v.Head, b[:sizeofHead], d)
+	b = b[sizeofHead:]
+	decodeFifo(&v.Fifo, b[:sizeofFifo], d)
 }
 
 func decodeLink(v *Link, raw []byte, d *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeLink, decodeLink)
+	b := (*[sizeofLink]byte)(raw)[:]
+	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeLink, decodeLink)
 }
 
 func decodeNode(v *Node, raw []byte, d *ktrt.Decoder) {
-	b := (*[272]byte)(raw)
-	decodeFifo(&v.Fifo, b[0:32], d)
-	decodeQueues(&v.Queues, b[32:224], d)
-	decodeHead(&v.Head, b[224:272], d)
+	b := (*[sizeofNode]byte)(raw)[:]
+	decodeFifo(&v.Fifo, b[:sizeofFifo], d)
+	b = b[sizeofFifo:]
+	decodeQueues(&v.Queues, b[:sizeofQueues], d)
+	b = b[sizeofQueues:]
+	decodeHead(&v.Head, b[:sizeofHead], d)
 }
 
 func decodeQueues(v *Queues, raw []byte, d *ktrt.Decoder) {
-	b := (*[192]byte)(raw)
-	v.Number = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofQueues]byte)(raw)[:]
+	b = ktrt.Next64(&v.Number, b)
 	for i := range v.Fifos {
-		decodeFifo(&v.Fifos[i], b[32*i+8:32*i+40], d)
+		decodeFifo(&v.Fifos[i], b[sizeofFifo*i:][:sizeofFifo], d)
 	}
-	decodeQueuesEither(&v.Either, b[168:176], d)
-	v.Low = uint32(b[176] & 0xf)
-	v.High = binary.LittleEndian.Uint32(b[176:180]) >> 4
-	v.Name = ktrt.String(b[180:188])
+	b = b[5*sizeofFifo:]
+	decodeQueuesEither(&v.Either, b[:sizeofQueuesEither], d)
+	b = b[sizeofQueuesEither:]
+	v.Low = uint32(b[0] & 0xf)
+	v.High = binary.LittleEndian.Uint32(b) >> 4
+	b = b[4:]
+	ktrt.NextString(&v.Name, b, 8)
 }
 
 func decodeQueuesEither(v *QueuesEither, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	decodeLink(&v.Link, b[0:8], nil)
-	v.Raw = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofQueuesEither]byte)(raw)[:]
+	decodeLink(&v.Link, b[:sizeofLink], nil)
+	v.Raw = binary.LittleEndian.Uint64(b)
 }
 
 func decodeFifoX5(v *[5]Fifo, b []byte, d *ktrt.Decoder) {
 	for i := range v {
-		decodeFifo(&v[i], b[32*i:32*i+32], d)
+		decodeFifo(&v[i], b[sizeofFifo*i:][:sizeofFifo], d)
 	}
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 func decodeUint64(v *uint64, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint64(b[0:8])
+	*v = binary.LittleEndian.Uint64(b)
 }
 
 // Types, as decoders refer to them.
@@ -407,47 +430,47 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	link	8
-	0	next	*struct link
-struct	fifo	32
-	0	link	struct link
-	8	id	u64
-	16	spare	[2]struct link
+struct	link
+		next	*struct link
+struct	fifo
+		link	struct link
+		id	u64
+		spare	[2]struct link
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	queues	192
-	0	number	u64
-	8	fifos	[5]struct fifo
-	168	either	#1
-	176:0+4	low	u32
-	176:4+28	high	u32
-	180	name	[8]char
-#1 union		8
-	0	link	struct link
-	0	raw	u64
+struct	queues
+		number	u64
+		fifos	[5]struct fifo
+		either	#1
+	:4	low	u32
+	:28	high	u32
+		name	[8]char
+#1 union	
+		link	struct link
+		raw	u64
 typedef	u32	unsigned int
 char	char	1	signed
 int	unsigned int	4
-struct	node	272
-	0	fifo	struct fifo
-	32	queues	struct queues
-	224	head	struct head
-struct	head	48
-	0	fifo	*struct fifo
-	8	link	*struct link
-	16	number	*u64
-	24	queues	*struct queues
-	32	all	*[5]struct fifo
-	40	node	*struct node
-section	.bss	524552
-	0	mine	struct queues
-	192	first	struct head
-	240	many	[16384]struct fifo
-	524528	counter	u64
-	524536	items	*struct item
-	524544	nodes	*struct node
-struct	item	88
-	0	cost	u64
-	8	head	struct head
-	56	fifo	struct fifo
+struct	node
+		fifo	struct fifo
+		queues	struct queues
+		head	struct head
+struct	head
+		fifo	*struct fifo
+		link	*struct link
+		number	*u64
+		queues	*struct queues
+		all	*[5]struct fifo
+		node	*struct node
+section	.bss
+		mine	struct queues
+		first	struct head
+		many	[16384]struct fifo
+		counter	u64
+		items	*struct item
+		nodes	*struct node
+struct	item
+		cost	u64
+		head	struct head
+		fifo	struct fifo
 `

@@ -62,44 +62,44 @@ func (s Snap) Bss() *Bss {
 
 // DataA holds the 4 variables of .data.A.
 type DataA struct {
-	Lock      ktrt.SpinLock      // +0 struct bpf_spin_lock lock (static)
-	Accounts  ktrt.Tree[Account] // +8 struct bpf_rb_root accounts [contains:account:branch] (static)
-	Drained   ktrt.List[Parcel]  // +24 struct bpf_list_head drained [contains:parcel:link] (static)
-	Untouched ktrt.List[Parcel]  // +40 struct bpf_list_head untouched [contains:parcel:link] (static)
+	Lock      ktrt.SpinLock      // struct bpf_spin_lock lock (static)
+	Accounts  ktrt.Tree[Account] // struct bpf_rb_root accounts [contains:account:branch] (static)
+	Drained   ktrt.List[Parcel]  // struct bpf_list_head drained [contains:parcel:link] (static)
+	Untouched ktrt.List[Parcel]  // struct bpf_list_head untouched [contains:parcel:link] (static)
 }
 
 // Bss holds the variable of .bss.
 type Bss struct {
-	NrFailed uint32 // +0 u32 nr_failed
+	NrFailed uint32 // u32 nr_failed
 }
 
-// Account is struct account, 40 bytes.
+// Account is struct account.
 type Account struct {
-	Branch  ktrt.RBNode // +0 struct bpf_rb_node branch
-	Balance uint64      // +32 u64 balance
+	Branch  ktrt.RBNode // struct bpf_rb_node branch
+	Balance uint64      // u64 balance
 }
 
-// Parcel is struct parcel, 48 bytes.
+// Parcel is struct parcel.
 type Parcel struct {
-	Number uint32        // +0 u32 number
-	What   string        // +4 char what[8]
-	Link   ktrt.ListNode // +16 struct bpf_list_node link
-	Cost   uint64        // +40 u64 cost
+	Number uint32        // u32 number
+	What   string        // char what[8]
+	Link   ktrt.ListNode // struct bpf_list_node link
+	Cost   uint64        // u64 cost
 }
 
-// Queue is struct queue, 32 bytes.
+// Queue is struct queue.
 type Queue struct {
-	Lock    ktrt.SpinLock     // +0 struct bpf_spin_lock lock
-	Length  uint32            // +4 u32 length
-	Parcels ktrt.List[Parcel] // +8 struct bpf_list_head parcels [contains:parcel:link]
-	Urgent  *Parcel           // +24 struct parcel __kptr *urgent
+	Lock    ktrt.SpinLock     // struct bpf_spin_lock lock
+	Length  uint32            // u32 length
+	Parcels ktrt.List[Parcel] // struct bpf_list_head parcels [contains:parcel:link]
+	Urgent  *Parcel           // struct parcel __kptr *urgent
 }
 
-// SchedExtOps is struct sched_ext_ops, 144 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	Init      ktrt.FuncPtr // +0 (*init)()
-	TimeoutMs uint32       // +8 u32 timeout_ms
-	Name      string       // +12 char name[128]
+	Init      ktrt.FuncPtr // (*init)()
+	TimeoutMs uint32       // u32 timeout_ms
+	Name      string       // char name[128]
 }
 
 // Fixture is a state of graphs.bpf.o, for tests without a guest, and what it starts with
@@ -189,47 +189,60 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeDataA(v *DataA, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Lock = ktrt.LoadSpinLock(vars.Bytes(0)[0:4])
-	v.Accounts = ktrt.TreeAt(d, vars.Bytes(1)[0:16], typeAccount, "branch", decodeAccount)
-	v.Drained = ktrt.ListAt(d, vars.Bytes(2)[0:16], typeParcel, "link", decodeParcel)
-	v.Untouched = ktrt.ListAt(d, vars.Bytes(3)[0:16], typeParcel, "link", decodeParcel)
+	v.Lock = ktrt.LoadSpinLock(vars.Next())
+	v.Accounts = ktrt.TreeAt(d, vars.Next()[:16], typeAccount, "branch", decodeAccount)
+	v.Drained = ktrt.ListAt(d, vars.Next()[:16], typeParcel, "link", decodeParcel)
+	v.Untouched = ktrt.ListAt(d, vars.Next()[:16], typeParcel, "link", decodeParcel)
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.NrFailed = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
+	ktrt.Next32(&v.NrFailed, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofAccount     = 40
+	sizeofParcel      = 48
+	sizeofQueue       = 32
+	sizeofSchedExtOps = 144
+)
+
 func decodeAccount(v *Account, raw []byte, _ *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	v.Branch = ktrt.LoadRBNode(b[0:32])
-	v.Balance = binary.LittleEndian.Uint64(b[32:40])
+	b := (*[sizeofAccount]byte)(raw)[:]
+	v.Branch = ktrt.LoadRBNode(b)
+	b = b[32:]
+	ktrt.Next64(&v.Balance, b)
 }
 
 func decodeParcel(v *Parcel, raw []byte, _ *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Number = binary.LittleEndian.Uint32(b[0:4])
-	v.What = ktrt.String(b[4:12])
-	v.Link = ktrt.LoadListNode(b[16:40])
-	v.Cost = binary.LittleEndian.Uint64(b[40:48])
+	b := (*[sizeofParcel]byte)(raw)[:]
+	b = ktrt.Next32(&v.Number, b)
+	b = ktrt.NextString(&v.What, b, 8)
+	b = b[4:] // padding
+	v.Link = ktrt.LoadListNode(b)
+	b = b[24:]
+	ktrt.Next64(&v.Cost, b)
 }
 
 func decodeQueue(v *Queue, raw []byte, d *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
-	v.Lock = ktrt.LoadSpinLock(b[0:4])
-	v.Length = binary.LittleEndian.Uint32(b[4:8])
-	v.Parcels = ktrt.ListAt(d, b[8:24], typeParcel, "link", decodeParcel)
-	v.Urgent = ktrt.Follow(d, binary.LittleEndian.Uint64(b[24:32]), typeParcel, decodeParcel)
+	b := (*[sizeofQueue]byte)(raw)[:]
+	v.Lock = ktrt.LoadSpinLock(b)
+	b = b[4:]
+	b = ktrt.Next32(&v.Length, b)
+	v.Parcels = ktrt.ListAt(d, b[:16], typeParcel, "link", decodeParcel)
+	b = b[16:]
+	v.Urgent = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeParcel, decodeParcel)
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[144]byte)(raw)
-	v.Init = ktrt.LoadFuncPtr(b[0:8])
-	v.TimeoutMs = binary.LittleEndian.Uint32(b[8:12])
-	v.Name = ktrt.String(b[12:140])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.Init, b)
+	b = ktrt.Next32(&v.TimeoutMs, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 // Types, as decoders refer to them.
@@ -285,44 +298,44 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	parcel	48
-	0	number	u32
-	4	what	[8]char
-	16	link	struct bpf_list_node
-	40	cost	u64
+struct	parcel
+		number	u32
+		what	[8]char
+		link	struct bpf_list_node
+		cost	u64
 typedef	u32	unsigned int
 char	char	1	signed
-struct	bpf_list_node	24
-	0	__opaque	[3]u64
+struct	bpf_list_node
+		__opaque	[3]u64
 typedef	u64	unsigned long long
 int	unsigned int	4
 int	unsigned long long	8
-section	.data.A	56
-	0 static	lock	struct bpf_spin_lock
-	8 static	accounts	struct bpf_rb_root	"contains:account:branch"
-	24 static	drained	struct bpf_list_head	"contains:parcel:link"
-	40 static	untouched	struct bpf_list_head	"contains:parcel:link"
-struct	bpf_spin_lock	4
-	0	val	u32
-struct	bpf_rb_root	16
-	0	__opaque	[2]u64
-struct	bpf_list_head	16
-	0	__opaque	[2]u64
-struct	account	40
-	0	branch	struct bpf_rb_node
-	32	balance	u64
-struct	bpf_rb_node	32
-	0	__opaque	[4]u64
-section	.bss	4
-	0	nr_failed	u32
-struct	queue	32
-	0	lock	struct bpf_spin_lock
-	4	length	u32
-	8	parcels	struct bpf_list_head	"contains:parcel:link"
-	24	urgent	*("kptr")struct parcel
-struct	sched_ext_ops	144
-	0	init	*#1
-	8	timeout_ms	u32
-	12	name	[128]char
+section	.data.A
+	 static	lock	struct bpf_spin_lock
+	 static	accounts	struct bpf_rb_root	"contains:account:branch"
+	 static	drained	struct bpf_list_head	"contains:parcel:link"
+	 static	untouched	struct bpf_list_head	"contains:parcel:link"
+struct	bpf_spin_lock
+		val	u32
+struct	bpf_rb_root
+		__opaque	[2]u64
+struct	bpf_list_head
+		__opaque	[2]u64
+struct	account
+		branch	struct bpf_rb_node
+		balance	u64
+struct	bpf_rb_node
+		__opaque	[4]u64
+section	.bss
+		nr_failed	u32
+struct	queue
+		lock	struct bpf_spin_lock
+		length	u32
+		parcels	struct bpf_list_head	"contains:parcel:link"
+		urgent	*("kptr")struct parcel
+struct	sched_ext_ops
+		init	*#1
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 `

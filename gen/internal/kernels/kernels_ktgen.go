@@ -63,23 +63,23 @@ type SchedExtEntity struct {
 	NoKernelHasThis uint32 // u32 no_kernel_has_this
 }
 
-// SchedExtOps is struct sched_ext_ops, 152 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	Running   ktrt.FuncPtr // +0 (*running)()
-	ExitTask  ktrt.FuncPtr // +8 (*exit_task)()
-	TimeoutMs uint32       // +16 u32 timeout_ms
-	Name      string       // +20 char name[128]
+	Running   ktrt.FuncPtr // (*running)()
+	ExitTask  ktrt.FuncPtr // (*exit_task)()
+	TimeoutMs uint32       // u32 timeout_ms
+	Name      string       // char name[128]
 }
 
-// Seen is struct seen, 48 bytes.
+// Seen is struct seen.
 type Seen struct {
-	Task       ktrt.Ptr[TaskStruct] // +0 u64 task (cast: struct task_struct *)
-	Pid        int32                // +8 s32 pid
-	Tgid       int32                // +12 s32 tgid
-	StaticPrio int32                // +16 s32 static_prio
-	Weight     uint32               // +20 u32 weight
-	Comm       string               // +24 char comm[16]
-	Runs       uint64               // +40 u64 runs
+	Task       ktrt.Ptr[TaskStruct] // u64 task (cast: struct task_struct *)
+	Pid        int32                // s32 pid
+	Tgid       int32                // s32 tgid
+	StaticPrio int32                // s32 static_prio
+	Weight     uint32               // u32 weight
+	Comm       string               // char comm[16]
+	Runs       uint64               // u64 runs
 }
 
 // TaskStruct is the kernel's struct task_struct, as far as it is read.
@@ -178,46 +178,59 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofSchedExtEntity = 12
+	sizeofSchedExtOps    = 152
+	sizeofSeen           = 48
+	sizeofTaskStruct     = sizeofSchedExtEntity + 60
+)
+
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
-	b := (*[12]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
-	v.RunnableCpu = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.NoKernelHasThis = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
+	b = ktrt.Next32(&v.Weight, b)
+	b = ktrt.Next32(&v.RunnableCpu, b)
+	ktrt.Next32(&v.NoKernelHasThis, b)
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[152]byte)(raw)
-	v.Running = ktrt.LoadFuncPtr(b[0:8])
-	v.ExitTask = ktrt.LoadFuncPtr(b[8:16])
-	v.TimeoutMs = binary.LittleEndian.Uint32(b[16:20])
-	v.Name = ktrt.String(b[20:148])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.Running, b)
+	b = ktrt.NextFuncPtr(&v.ExitTask, b)
+	b = ktrt.Next32(&v.TimeoutMs, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 func decodeSeen(v *Seen, raw []byte, d *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTaskStruct, decodeTaskStruct)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[8:12]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[12:16]))
-	v.StaticPrio = int32(binary.LittleEndian.Uint32(b[16:20]))
-	v.Weight = binary.LittleEndian.Uint32(b[20:24])
-	v.Comm = ktrt.String(b[24:40])
-	v.Runs = binary.LittleEndian.Uint64(b[40:48])
+	b := (*[sizeofSeen]byte)(raw)[:]
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.Next32(&v.StaticPrio, b)
+	b = ktrt.Next32(&v.Weight, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	ktrt.Next64(&v.Runs, b)
 }
 
 func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[72]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.StaticPrio = int32(binary.LittleEndian.Uint32(b[8:12]))
-	v.Comm = ktrt.String(b[12:28])
-	v.Fs = ktrt.PtrTo[FsStruct](binary.LittleEndian.Uint64(b[32:40]))
-	v.RealFs = ktrt.PtrTo[FsStruct](binary.LittleEndian.Uint64(b[40:48]))
-	v.GroupLeader = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[48:56]), typeTaskStruct, decodeTaskStruct)
-	decodeSchedExtEntity(&v.Scx, b[56:68], d)
+	b := (*[sizeofTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.Next32(&v.StaticPrio, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	b = b[4:] // padding
+	v.Fs = ktrt.PtrTo[FsStruct](binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	v.RealFs = ktrt.PtrTo[FsStruct](binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	v.GroupLeader = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 }
 
 func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
-	*v = int32(binary.LittleEndian.Uint32(b[0:4]))
+	*v = int32(binary.LittleEndian.Uint32(b))
 }
 
 // Types, as decoders refer to them.
@@ -256,41 +269,41 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	task_struct	72
-	0	pid	s32
-	4	tgid	s32
-	8	static_prio	s32
-	12	comm	[16]char
-	32	fs	*fwd fs_struct
-	40	real_fs	*fwd fs_struct
-	48	group_leader	*fwd task_struct
-	56	scx	struct sched_ext_entity
+struct	task_struct
+		pid	s32
+		tgid	s32
+		static_prio	s32
+		comm	[16]char
+		fs	*fwd fs_struct
+		real_fs	*fwd fs_struct
+		group_leader	*fwd task_struct
+		scx	struct sched_ext_entity
 typedef	s32	int
 char	char	1	signed
 fwd	fs_struct
 fwd	task_struct
-struct	sched_ext_entity	12
-	0	weight	u32
-	4	runnable_cpu	s32
-	8	no_kernel_has_this	u32
+struct	sched_ext_entity
+		weight	u32
+		runnable_cpu	s32
+		no_kernel_has_this	u32
 int	int	4	signed
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	seen	48
-	0	task	*(kernel cast "u64")fwd task_struct
-	8	pid	s32
-	12	tgid	s32
-	16	static_prio	s32
-	20	weight	u32
-	24	comm	[16]char
-	40	runs	u64
+struct	seen
+		task	*(kernel cast "u64")fwd task_struct
+		pid	s32
+		tgid	s32
+		static_prio	s32
+		weight	u32
+		comm	[16]char
+		runs	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	sched_ext_ops	152
-	0	running	*#1
-	8	exit_task	*#2
-	16	timeout_ms	u32
-	20	name	[128]char
+struct	sched_ext_ops
+		running	*#1
+		exit_task	*#2
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 `

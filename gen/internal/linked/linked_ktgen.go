@@ -3,11 +3,7 @@
 
 package linked
 
-import (
-	"encoding/binary"
-
-	ktrt "github.com/ktgen/ktgen/runtime"
-)
+import ktrt "github.com/ktgen/ktgen/runtime"
 
 // Snap is a snapshot, read as the state of linked.bpf.o.
 type Snap struct {
@@ -47,27 +43,27 @@ func (s Snap) Data() *Data {
 
 // Data holds the 4 variables of .data.
 type Data struct {
-	Calls_Sched uint32 // +0 u32 calls (static); calls#1 of sched.bpf.c
-	Deep_Sched  uint64 // +8 u64 deep (static); deep#1 of sched.bpf.c
-	Calls_Lib   uint32 // +16 u32 calls (static); calls#2 of lib.bpf.c
-	Deep_Lib    uint16 // +20 u16 deep (static); deep#2 of lib.bpf.c
+	Calls_Sched uint32 // u32 calls (static); calls#1 of sched.bpf.c
+	Deep_Sched  uint64 // u64 deep (static); deep#1 of sched.bpf.c
+	Calls_Lib   uint32 // u32 calls (static); calls#2 of lib.bpf.c
+	Deep_Lib    uint16 // u16 deep (static); deep#2 of lib.bpf.c
 }
 
-// SchedExtOps is struct sched_ext_ops, 224 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	SelectCpu ktrt.FuncPtr // +0 (*select_cpu)()
-	Enqueue   ktrt.FuncPtr // +8 (*enqueue)()
-	Dispatch  ktrt.FuncPtr // +16 (*dispatch)()
-	Running   ktrt.FuncPtr // +24 (*running)()
-	Stopping  ktrt.FuncPtr // +32 (*stopping)()
-	SetWeight ktrt.FuncPtr // +40 (*set_weight)()
-	InitTask  ktrt.FuncPtr // +48 (*init_task)()
-	ExitTask  ktrt.FuncPtr // +56 (*exit_task)()
-	Init      ktrt.FuncPtr // +64 (*init)()
-	Exit      ktrt.FuncPtr // +72 (*exit)()
-	Flags     uint64       // +80 u64 flags
-	TimeoutMs uint32       // +88 u32 timeout_ms
-	Name      string       // +92 char name[128]
+	SelectCpu ktrt.FuncPtr // (*select_cpu)()
+	Enqueue   ktrt.FuncPtr // (*enqueue)()
+	Dispatch  ktrt.FuncPtr // (*dispatch)()
+	Running   ktrt.FuncPtr // (*running)()
+	Stopping  ktrt.FuncPtr // (*stopping)()
+	SetWeight ktrt.FuncPtr // (*set_weight)()
+	InitTask  ktrt.FuncPtr // (*init_task)()
+	ExitTask  ktrt.FuncPtr // (*exit_task)()
+	Init      ktrt.FuncPtr // (*init)()
+	Exit      ktrt.FuncPtr // (*exit)()
+	Flags     uint64       // u64 flags
+	TimeoutMs uint32       // u32 timeout_ms
+	Name      string       // char name[128]
 }
 
 // Fixture is a state of linked.bpf.o, for tests without a guest, and what it starts with
@@ -147,27 +143,32 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeData(v *Data, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Calls_Sched = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
-	v.Deep_Sched = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	v.Calls_Lib = binary.LittleEndian.Uint32(vars.Bytes(2)[0:4])
-	v.Deep_Lib = binary.LittleEndian.Uint16(vars.Bytes(3)[0:2])
+	ktrt.Next32(&v.Calls_Sched, vars.Next())
+	ktrt.Next64(&v.Deep_Sched, vars.Next())
+	ktrt.Next32(&v.Calls_Lib, vars.Next())
+	ktrt.Next16(&v.Deep_Lib, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofSchedExtOps = 224
+)
+
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[224]byte)(raw)
-	v.SelectCpu = ktrt.LoadFuncPtr(b[0:8])
-	v.Enqueue = ktrt.LoadFuncPtr(b[8:16])
-	v.Dispatch = ktrt.LoadFuncPtr(b[16:24])
-	v.Running = ktrt.LoadFuncPtr(b[24:32])
-	v.Stopping = ktrt.LoadFuncPtr(b[32:40])
-	v.SetWeight = ktrt.LoadFuncPtr(b[40:48])
-	v.InitTask = ktrt.LoadFuncPtr(b[48:56])
-	v.ExitTask = ktrt.LoadFuncPtr(b[56:64])
-	v.Init = ktrt.LoadFuncPtr(b[64:72])
-	v.Exit = ktrt.LoadFuncPtr(b[72:80])
-	v.Flags = binary.LittleEndian.Uint64(b[80:88])
-	v.TimeoutMs = binary.LittleEndian.Uint32(b[88:92])
-	v.Name = ktrt.String(b[92:220])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.SelectCpu, b)
+	b = ktrt.NextFuncPtr(&v.Enqueue, b)
+	b = ktrt.NextFuncPtr(&v.Dispatch, b)
+	b = ktrt.NextFuncPtr(&v.Running, b)
+	b = ktrt.NextFuncPtr(&v.Stopping, b)
+	b = ktrt.NextFuncPtr(&v.SetWeight, b)
+	b = ktrt.NextFuncPtr(&v.InitTask, b)
+	b = ktrt.NextFuncPtr(&v.ExitTask, b)
+	b = ktrt.NextFuncPtr(&v.Init, b)
+	b = ktrt.NextFuncPtr(&v.Exit, b)
+	b = ktrt.Next64(&v.Flags, b)
+	b = ktrt.Next32(&v.TimeoutMs, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 // Types, as decoders refer to them.
@@ -209,31 +210,31 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-section	.data	22
-	0 static	"calls#1"	u32
-	8 static	"deep#1"	u64
-	16 static	"calls#2"	u32
-	20 static	"deep#2"	u16
+section	.data
+	 static	"calls#1"	u32
+	 static	"deep#1"	u64
+	 static	"calls#2"	u32
+	 static	"deep#2"	u16
 typedef	u32	unsigned int
 typedef	u64	unsigned long long
 typedef	u16	unsigned short
 int	unsigned int	4
 int	unsigned long long	8
 int	unsigned short	2
-struct	sched_ext_ops	224
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	exit_task	*#8
-	64	init	*#9
-	72	exit	*#10
-	80	flags	u64
-	88	timeout_ms	u32
-	92	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		exit_task	*#8
+		init	*#9
+		exit	*#10
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	

@@ -119,8 +119,8 @@ func TestChosenNamesSayWhichOfThemIsMeant(t *testing.T) {
 	obj, err := object.Open(objectFile)
 	require.NoError(t, err)
 	for choice, want := range map[string]string{
-		".data.calls#2=Chosen":           "Chosen      uint32 // +16 u32 calls (static); calls#2 of lib.bpf.c",
-		"sched.bpf.c:.data.calls=Chosen": "Chosen     uint32 // +0 u32 calls (static); calls#1 of sched.bpf.c",
+		".data.calls#2=Chosen":           "Chosen      uint32 // u32 calls (static); calls#2 of lib.bpf.c",
+		"sched.bpf.c:.data.calls=Chosen": "Chosen     uint32 // u32 calls (static); calls#1 of sched.bpf.c",
 	} {
 		rename, err := gen.ParseRename(choice)
 		require.NoError(t, err)

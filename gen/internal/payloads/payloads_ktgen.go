@@ -74,32 +74,32 @@ func (s Snap) Bss() *Bss {
 
 // Bss holds the 6 variables of .bss.
 type Bss struct {
-	Seeds    uint64       // +0 u64 seeds
-	TaskSize uint64       // +8 u64 task_size
-	TaskPool ktrt.Address // +16 char *task_pool
-	CpuPool  ktrt.Address // +24 char *cpu_pool
-	Words    *WordHead    // +32 struct word_head *words
-	NrTasks  uint32       // +40 u32 nr_tasks
+	Seeds    uint64       // u64 seeds
+	TaskSize uint64       // u64 task_size
+	TaskPool ktrt.Address // char *task_pool
+	CpuPool  ktrt.Address // char *cpu_pool
+	Words    *WordHead    // struct word_head *words
+	NrTasks  uint32       // u32 nr_tasks
 }
 
-// CpuCtx is struct cpu_ctx, 24 bytes.
+// CpuCtx is struct cpu_ctx.
 type CpuCtx struct {
-	NrRunning uint64   // +0 u64 nr_running
-	LastPid   int32    // +8 s32 last_pid
-	Last      *TaskCtx // +16 struct task_ctx *last
+	NrRunning uint64   // u64 nr_running
+	LastPid   int32    // s32 last_pid
+	Last      *TaskCtx // struct task_ctx *last
 }
 
 // CpuHeadOfCpuCtx is struct cpu_head, with struct cpu_ctx behind it.
 type CpuHeadOfCpuCtx struct {
-	Cpu   uint32 // +0 u32 cpu
-	Uses  uint32 // +4 u32 uses
-	Since uint64 // +8 u64 since
-	Rest  CpuCtx // +16 struct cpu_ctx rest
+	Cpu   uint32 // u32 cpu
+	Uses  uint32 // u32 uses
+	Since uint64 // u64 since
+	Rest  CpuCtx // struct cpu_ctx rest
 }
 
-// CpuSlot is struct cpu_slot, 8 bytes.
+// CpuSlot is struct cpu_slot.
 type CpuSlot struct {
-	Head *CpuHeadOfCpuCtx // +0 struct cpu_head *head (payload: struct cpu_ctx)
+	Head *CpuHeadOfCpuCtx // struct cpu_head *head (payload: struct cpu_ctx)
 }
 
 // SchedExtEntity is the kernel's struct sched_ext_entity, as far as it is read.
@@ -109,48 +109,48 @@ type SchedExtEntity struct {
 	Weight uint32 // u32 weight
 }
 
-// SchedExtOps is struct sched_ext_ops, 224 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	SelectCpu ktrt.FuncPtr // +0 (*select_cpu)()
-	Enqueue   ktrt.FuncPtr // +8 (*enqueue)()
-	Dispatch  ktrt.FuncPtr // +16 (*dispatch)()
-	Running   ktrt.FuncPtr // +24 (*running)()
-	Stopping  ktrt.FuncPtr // +32 (*stopping)()
-	SetWeight ktrt.FuncPtr // +40 (*set_weight)()
-	InitTask  ktrt.FuncPtr // +48 (*init_task)()
-	ExitTask  ktrt.FuncPtr // +56 (*exit_task)()
-	Init      ktrt.FuncPtr // +64 (*init)()
-	Exit      ktrt.FuncPtr // +72 (*exit)()
-	Flags     uint64       // +80 u64 flags
-	TimeoutMs uint32       // +88 u32 timeout_ms
-	Name      string       // +92 char name[128]
+	SelectCpu ktrt.FuncPtr // (*select_cpu)()
+	Enqueue   ktrt.FuncPtr // (*enqueue)()
+	Dispatch  ktrt.FuncPtr // (*dispatch)()
+	Running   ktrt.FuncPtr // (*running)()
+	Stopping  ktrt.FuncPtr // (*stopping)()
+	SetWeight ktrt.FuncPtr // (*set_weight)()
+	InitTask  ktrt.FuncPtr // (*init_task)()
+	ExitTask  ktrt.FuncPtr // (*exit_task)()
+	Init      ktrt.FuncPtr // (*init)()
+	Exit      ktrt.FuncPtr // (*exit)()
+	Flags     uint64       // u64 flags
+	TimeoutMs uint32       // u32 timeout_ms
+	Name      string       // char name[128]
 }
 
 // SdtDataOfTaskCtx is struct sdt_data, with struct task_ctx behind it.
 type SdtDataOfTaskCtx struct {
-	Tid     SdtId   // +0 union sdt_id tid
-	Payload TaskCtx // +8 struct task_ctx payload
+	Tid     SdtId   // union sdt_id tid
+	Payload TaskCtx // struct task_ctx payload
 }
 
-// SdtId is union sdt_id, 8 bytes.
+// SdtId is union sdt_id.
 type SdtId struct {
-	Val  int64 // +0 s64 val
-	Idx  int32 // +0 s32 idx
-	Genn int32 // +4 s32 genn
+	Val  int64 // s64 val
+	Idx  int32 // s32 idx
+	Genn int32 // s32 genn
 }
 
-// TaskCtx is struct task_ctx, 16 bytes.
+// TaskCtx is struct task_ctx.
 type TaskCtx struct {
-	Pid        int32  // +0 s32 pid
-	NrEnqueued uint32 // +4 u32 nr_enqueued
-	Seed       uint64 // +8 u64 seed
+	Pid        int32  // s32 pid
+	NrEnqueued uint32 // u32 nr_enqueued
+	Seed       uint64 // u64 seed
 }
 
-// TaskSlot is struct task_slot, 24 bytes.
+// TaskSlot is struct task_slot.
 type TaskSlot struct {
-	Tid  SdtId                // +0 union sdt_id tid
-	Tptr ktrt.Ptr[TaskStruct] // +8 u64 tptr (cast: struct task_struct *)
-	Data *SdtDataOfTaskCtx    // +16 struct sdt_data *data (payload: struct task_ctx)
+	Tid  SdtId                // union sdt_id tid
+	Tptr ktrt.Ptr[TaskStruct] // u64 tptr (cast: struct task_struct *)
+	Data *SdtDataOfTaskCtx    // struct sdt_data *data (payload: struct task_ctx)
 }
 
 // TaskStruct is the kernel's struct task_struct, as far as it is read.
@@ -166,11 +166,11 @@ type TaskStruct struct {
 	Scx        SchedExtEntity // struct sched_ext_entity scx
 }
 
-// WordHead is struct word_head, 24 bytes.
+// WordHead is struct word_head.
 type WordHead struct {
-	Uses  uint32    // +0 u32 uses
-	Size  uint32    // +4 u32 size
-	Words [2]uint64 // +8 u64 words[2]
+	Uses  uint32    // u32 uses
+	Size  uint32    // u32 size
+	Words [2]uint64 // u64 words[2]
 }
 
 // Fixture is a state of payloads.bpf.o, for tests without a guest, and what it starts with
@@ -268,100 +268,119 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Seeds = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.TaskSize = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	v.TaskPool = ktrt.Address(binary.LittleEndian.Uint64(vars.Bytes(2)[0:8]))
-	v.CpuPool = ktrt.Address(binary.LittleEndian.Uint64(vars.Bytes(3)[0:8]))
-	v.Words = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(4)[0:8]), typeWordHead, decodeWordHead)
-	v.NrTasks = binary.LittleEndian.Uint32(vars.Bytes(5)[0:4])
+	ktrt.Next64(&v.Seeds, vars.Next())
+	ktrt.Next64(&v.TaskSize, vars.Next())
+	ktrt.Next64(&v.TaskPool, vars.Next())
+	ktrt.Next64(&v.CpuPool, vars.Next())
+	v.Words = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeWordHead, decodeWordHead)
+	ktrt.Next32(&v.NrTasks, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofCpuCtx           = 24
+	sizeofCpuHeadOfCpuCtx  = sizeofCpuCtx + 16
+	sizeofCpuSlot          = 8
+	sizeofSchedExtEntity   = 4
+	sizeofSchedExtOps      = 224
+	sizeofSdtDataOfTaskCtx = sizeofSdtId + sizeofTaskCtx
+	sizeofSdtId            = 8
+	sizeofTaskCtx          = 16
+	sizeofTaskSlot         = sizeofSdtId + 16
+	sizeofTaskStruct       = sizeofSchedExtEntity + 36
+	sizeofWordHead         = 24
+)
+
 func decodeCpuCtx(v *CpuCtx, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	v.NrRunning = binary.LittleEndian.Uint64(b[0:8])
-	v.LastPid = int32(binary.LittleEndian.Uint32(b[8:12]))
-	v.Last = ktrt.Follow(d, binary.LittleEndian.Uint64(b[16:24]), typeTaskCtx, decodeTaskCtx)
+	b := (*[sizeofCpuCtx]byte)(raw)[:]
+	b = ktrt.Next64(&v.NrRunning, b)
+	b = ktrt.Next32(&v.LastPid, b)
+	b = b[4:] // padding
+	v.Last = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeTaskCtx, decodeTaskCtx)
 }
 
 func decodeCpuHeadOfCpuCtx(v *CpuHeadOfCpuCtx, raw []byte, d *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	v.Cpu = binary.LittleEndian.Uint32(b[0:4])
-	v.Uses = binary.LittleEndian.Uint32(b[4:8])
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
-	decodeCpuCtx(&v.Rest, b[16:40], d)
+	b := (*[sizeofCpuHeadOfCpuCtx]byte)(raw)[:]
+	b = ktrt.Next32(&v.Cpu, b)
+	b = ktrt.Next32(&v.Uses, b)
+	b = ktrt.Next64(&v.Since, b)
+	decodeCpuCtx(&v.Rest, b[:sizeofCpuCtx], d)
 }
 
 func decodeCpuSlot(v *CpuSlot, raw []byte, d *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Head = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeCpuHeadOfCpuCtx, decodeCpuHeadOfCpuCtx)
+	b := (*[sizeofCpuSlot]byte)(raw)[:]
+	v.Head = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeCpuHeadOfCpuCtx, decodeCpuHeadOfCpuCtx)
 }
 
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
+	ktrt.Next32(&v.Weight, b)
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[224]byte)(raw)
-	v.SelectCpu = ktrt.LoadFuncPtr(b[0:8])
-	v.Enqueue = ktrt.LoadFuncPtr(b[8:16])
-	v.Dispatch = ktrt.LoadFuncPtr(b[16:24])
-	v.Running = ktrt.LoadFuncPtr(b[24:32])
-	v.Stopping = ktrt.LoadFuncPtr(b[32:40])
-	v.SetWeight = ktrt.LoadFuncPtr(b[40:48])
-	v.InitTask = ktrt.LoadFuncPtr(b[48:56])
-	v.ExitTask = ktrt.LoadFuncPtr(b[56:64])
-	v.Init = ktrt.LoadFuncPtr(b[64:72])
-	v.Exit = ktrt.LoadFuncPtr(b[72:80])
-	v.Flags = binary.LittleEndian.Uint64(b[80:88])
-	v.TimeoutMs = binary.LittleEndian.Uint32(b[88:92])
-	v.Name = ktrt.String(b[92:220])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.SelectCpu, b)
+	b = ktrt.NextFuncPtr(&v.Enqueue, b)
+	b = ktrt.NextFuncPtr(&v.Dispatch, b)
+	b = ktrt.NextFuncPtr(&v.Running, b)
+	b = ktrt.NextFuncPtr(&v.Stopping, b)
+	b = ktrt.NextFuncPtr(&v.SetWeight, b)
+	b = ktrt.NextFuncPtr(&v.InitTask, b)
+	b = ktrt.NextFuncPtr(&v.ExitTask, b)
+	b = ktrt.NextFuncPtr(&v.Init, b)
+	b = ktrt.NextFuncPtr(&v.Exit, b)
+	b = ktrt.Next64(&v.Flags, b)
+	b = ktrt.Next32(&v.TimeoutMs, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 func decodeSdtDataOfTaskCtx(v *SdtDataOfTaskCtx, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	decodeSdtId(&v.Tid, b[0:8], d)
-	decodeTaskCtx(&v.Payload, b[8:24], d)
+	b := (*[sizeofSdtDataOfTaskCtx]byte)(raw)[:]
+	decodeSdtId(&v.Tid, b[:sizeofSdtId], d)
+	b = b[sizeofSdtId:]
+	decodeTaskCtx(&v.Payload, b[:sizeofTaskCtx], d)
 }
 
 func decodeSdtId(v *SdtId, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Val = int64(binary.LittleEndian.Uint64(b[0:8]))
-	v.Idx = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Genn = int32(binary.LittleEndian.Uint32(b[4:8]))
+	b := (*[sizeofSdtId]byte)(raw)[:]
+	v.Val = int64(binary.LittleEndian.Uint64(b))
+	v.Idx = int32(binary.LittleEndian.Uint32(b))
+	v.Genn = int32(binary.LittleEndian.Uint32(b[4:]))
 }
 
 func decodeTaskCtx(v *TaskCtx, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.NrEnqueued = binary.LittleEndian.Uint32(b[4:8])
-	v.Seed = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofTaskCtx]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.NrEnqueued, b)
+	ktrt.Next64(&v.Seed, b)
 }
 
 func decodeTaskSlot(v *TaskSlot, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	decodeSdtId(&v.Tid, b[0:8], d)
-	v.Tptr = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[8:16]), typeTaskStruct, decodeTaskStruct)
-	v.Data = ktrt.Follow(d, binary.LittleEndian.Uint64(b[16:24]), typeSdtDataOfTaskCtx, decodeSdtDataOfTaskCtx)
+	b := (*[sizeofTaskSlot]byte)(raw)[:]
+	decodeSdtId(&v.Tid, b[:sizeofSdtId], d)
+	b = b[sizeofSdtId:]
+	v.Tptr = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	v.Data = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeSdtDataOfTaskCtx, decodeSdtDataOfTaskCtx)
 }
 
 func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.StaticPrio = int32(binary.LittleEndian.Uint32(b[8:12]))
-	v.Policy = binary.LittleEndian.Uint32(b[12:16])
-	v.Flags = binary.LittleEndian.Uint32(b[16:20])
-	v.Comm = ktrt.String(b[20:36])
-	decodeSchedExtEntity(&v.Scx, b[36:40], d)
+	b := (*[sizeofTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.Next32(&v.StaticPrio, b)
+	b = ktrt.Next32(&v.Policy, b)
+	b = ktrt.Next32(&v.Flags, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 }
 
 func decodeWordHead(v *WordHead, raw []byte, _ *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	v.Uses = binary.LittleEndian.Uint32(b[0:4])
-	v.Size = binary.LittleEndian.Uint32(b[4:8])
+	b := (*[sizeofWordHead]byte)(raw)[:]
+	b = ktrt.Next32(&v.Uses, b)
+	b = ktrt.Next32(&v.Size, b)
 	for i := range v.Words {
-		v.Words[i] = binary.LittleEndian.Uint64(b[8*i+8 : 8*i+16])
+		v.Words[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 	}
 }
 
@@ -431,79 +450,79 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	task_struct	40
-	0	pid	s32
-	4	tgid	s32
-	8	static_prio	s32
-	12	policy	u32
-	16	flags	u32
-	20	comm	[16]char
-	36	scx	struct sched_ext_entity
+struct	task_struct
+		pid	s32
+		tgid	s32
+		static_prio	s32
+		policy	u32
+		flags	u32
+		comm	[16]char
+		scx	struct sched_ext_entity
 typedef	s32	int
 typedef	u32	unsigned int
 char	char	1	signed
-struct	sched_ext_entity	4
-	0	weight	u32
+struct	sched_ext_entity
+		weight	u32
 int	int	4	signed
 int	unsigned int	4
-struct	sdt_data	24
-	0	tid	union sdt_id
-	8	payload	struct task_ctx	"ktgen:payload"
-union	sdt_id	8
-	0	val	s64
-	0		#1
-struct	task_ctx	16
-	0	pid	s32
-	4	nr_enqueued	u32
-	8	seed	u64
+struct	sdt_data
+		tid	union sdt_id
+		payload	struct task_ctx	"ktgen:payload"
+union	sdt_id
+		val	s64
+			#1
+struct	task_ctx
+		pid	s32
+		nr_enqueued	u32
+		seed	u64
 typedef	s64	long long
-#1 struct		8
-	0	idx	s32
-	4	genn	s32
+#1 struct	
+		idx	s32
+		genn	s32
 typedef	u64	unsigned long long
 int	long long	8	signed
 int	unsigned long long	8
-struct	cpu_head	40
-	0	cpu	u32
-	4	uses	u32
-	8	since	u64
-	16	rest	struct cpu_ctx	"ktgen:payload"
-struct	cpu_ctx	24
-	0	nr_running	u64
-	8	last_pid	s32
-	16	last	*struct task_ctx
-section	.bss	44
-	0	seeds	u64
-	8	task_size	u64
-	16	task_pool	*char
-	24	cpu_pool	*char
-	32	words	*struct word_head
-	40	nr_tasks	u32
-struct	word_head	24
-	0	uses	u32
-	4	size	u32
-	8	words	[2]u64
-struct	task_slot	24
-	0	tid	union sdt_id
-	8	tptr	*(unknown cast "u64")fwd task_struct
-	16	data	*struct sdt_data
+struct	cpu_head
+		cpu	u32
+		uses	u32
+		since	u64
+		rest	struct cpu_ctx	"ktgen:payload"
+struct	cpu_ctx
+		nr_running	u64
+		last_pid	s32
+		last	*struct task_ctx
+section	.bss
+		seeds	u64
+		task_size	u64
+		task_pool	*char
+		cpu_pool	*char
+		words	*struct word_head
+		nr_tasks	u32
+struct	word_head
+		uses	u32
+		size	u32
+		words	[2]u64
+struct	task_slot
+		tid	union sdt_id
+		tptr	*(unknown cast "u64")fwd task_struct
+		data	*struct sdt_data
 fwd	task_struct
-struct	cpu_slot	8
-	0	head	*struct cpu_head
-struct	sched_ext_ops	224
-	0	select_cpu	*#2
-	8	enqueue	*#3
-	16	dispatch	*#4
-	24	running	*#5
-	32	stopping	*#6
-	40	set_weight	*#7
-	48	init_task	*#8
-	56	exit_task	*#9
-	64	init	*#10
-	72	exit	*#11
-	80	flags	u64
-	88	timeout_ms	u32
-	92	name	[128]char
+struct	cpu_slot
+		head	*struct cpu_head
+struct	sched_ext_ops
+		select_cpu	*#2
+		enqueue	*#3
+		dispatch	*#4
+		running	*#5
+		stopping	*#6
+		set_weight	*#7
+		init_task	*#8
+		exit_task	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #2 func	
 #3 func	
 #4 func	

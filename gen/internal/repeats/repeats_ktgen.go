@@ -71,23 +71,23 @@ func (s Snap) Bss() *Bss {
 // Data holds the variable of .data.
 // Left out: the text that only the program itself reads.
 type Data struct {
-	RepeatsEnqueueState string // +0 char repeats_enqueue.state[8] (static)
+	RepeatsEnqueueState string // char repeats_enqueue.state[8] (static)
 }
 
 // Rodata holds the variable of .rodata.
 // Left out: the 4 texts that only the program itself reads.
 type Rodata struct {
-	Mode string // +25 char mode[5] (static)
+	Mode string // char mode[5] (static)
 }
 
 // Bss holds the 6 variables of .bss.
 type Bss struct {
-	SeenState   uint64               // +0 u64 seen_state
-	TotalsHere  Totals               // +8 struct totals totals_here
-	Last        ktrt.Ptr[TaskStruct] // +16 struct task_struct *last
-	LastWaiting Waiting              // +24 struct waiting last_waiting
-	LastSlice   uint64               // +40 u64 last_slice
-	TotalsThere Totals_2             // +48 struct totals totals_there
+	SeenState   uint64               // u64 seen_state
+	TotalsHere  Totals               // struct totals totals_here
+	Last        ktrt.Ptr[TaskStruct] // struct task_struct *last
+	LastWaiting Waiting              // struct waiting last_waiting
+	LastSlice   uint64               // u64 last_slice
+	TotalsThere Totals_2             // struct totals totals_there
 }
 
 // ListHead is the kernel's struct list_head, as far as it is read.
@@ -108,10 +108,10 @@ type SchedExtEntity struct {
 	StickyCpu   int32  // s32 sticky_cpu
 }
 
-// SchedExtOps is struct sched_ext_ops, 136 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	Enqueue ktrt.FuncPtr // +0 (*enqueue)()
-	Name    string       // +8 char name[128]
+	Enqueue ktrt.FuncPtr // (*enqueue)()
+	Name    string       // char name[128]
 }
 
 // TaskStruct is the kernel's struct task_struct, as far as it is read.
@@ -132,20 +132,20 @@ type TaskStruct struct {
 	State_2    uint32               // u32 __state
 }
 
-// Totals is struct totals, 4 bytes.
+// Totals is struct totals.
 type Totals struct {
-	Enqueued uint32 // +0 u32 enqueued
+	Enqueued uint32 // u32 enqueued
 }
 
-// Totals_2 is struct totals, 8 bytes.
+// Totals_2 is struct totals.
 type Totals_2 struct {
-	Calls uint64 // +0 u64 calls
+	Calls uint64 // u64 calls
 }
 
-// Waiting is struct waiting, 16 bytes.
+// Waiting is struct waiting.
 type Waiting struct {
-	Task  ktrt.Ptr[TaskStruct] // +0 struct task_struct *task
-	Since uint64               // +8 u64 since
+	Task  ktrt.Ptr[TaskStruct] // struct task_struct *task
+	Since uint64               // u64 since
 }
 
 // Fixture is a state of repeats.bpf.o, for tests without a guest, and what it starts with
@@ -237,76 +237,98 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeData(v *Data, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.RepeatsEnqueueState = ktrt.String(vars.Bytes(0)[0:8])
+	ktrt.NextString(&v.RepeatsEnqueueState, vars.Next(), 8)
 }
 
 func decodeRodata(v *Rodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Mode = ktrt.String(vars.Bytes(0)[0:5])
+	ktrt.NextString(&v.Mode, vars.Next(), 5)
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.SeenState = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	decodeTotals(&v.TotalsHere, vars.Bytes(1)[0:4], d)
-	v.Last = ktrt.PtrAt(d, binary.LittleEndian.Uint64(vars.Bytes(2)[0:8]), typeTaskStruct, decodeTaskStruct)
-	decodeWaiting(&v.LastWaiting, vars.Bytes(3)[0:16], d)
-	v.LastSlice = binary.LittleEndian.Uint64(vars.Bytes(4)[0:8])
-	decodeTotals_2(&v.TotalsThere, vars.Bytes(5)[0:8], d)
+	ktrt.Next64(&v.SeenState, vars.Next())
+	decodeTotals(&v.TotalsHere, vars.Next()[:sizeofTotals], d)
+	v.Last = ktrt.PtrAt(d, binary.LittleEndian.Uint64(vars.Next()), typeTaskStruct, decodeTaskStruct)
+	decodeWaiting(&v.LastWaiting, vars.Next()[:sizeofWaiting], d)
+	ktrt.Next64(&v.LastSlice, vars.Next())
+	decodeTotals_2(&v.TotalsThere, vars.Next()[:sizeofTotals_2], d)
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofListHead       = 16
+	sizeofSchedExtEntity = 32
+	sizeofSchedExtOps    = 136
+	sizeofTaskStruct     = sizeofSchedExtEntity + 3*sizeofListHead + 92
+	sizeofTotals         = 4
+	sizeofTotals_2       = 8
+	sizeofWaiting        = 16
+)
+
 func decodeListHead(v *ListHead, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Next = ktrt.PtrTo[ListHead](binary.LittleEndian.Uint64(b[0:8]))
-	v.Prev = ktrt.PtrTo[ListHead](binary.LittleEndian.Uint64(b[8:16]))
+	b := (*[sizeofListHead]byte)(raw)[:]
+	v.Next = ktrt.PtrTo[ListHead](binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	v.Prev = ktrt.PtrTo[ListHead](binary.LittleEndian.Uint64(b))
 }
 
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
-	v.Slice = binary.LittleEndian.Uint64(b[8:16])
-	v.CoreSchedAt = binary.LittleEndian.Uint64(b[16:24])
-	v.StickyCpu = int32(binary.LittleEndian.Uint32(b[24:28]))
+	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
+	b = ktrt.Next32(&v.Weight, b)
+	b = b[4:] // padding
+	b = ktrt.Next64(&v.Slice, b)
+	b = ktrt.Next64(&v.CoreSchedAt, b)
+	ktrt.Next32(&v.StickyCpu, b)
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[136]byte)(raw)
-	v.Enqueue = ktrt.LoadFuncPtr(b[0:8])
-	v.Name = ktrt.String(b[8:136])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.Enqueue, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[172]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	decodeSchedExtEntity(&v.Scx, b[4:36], d)
-	v.StaticPrio = int32(binary.LittleEndian.Uint32(b[40:44]))
-	v.Comm = ktrt.String(b[44:60])
-	decodeListHead(&v.Tasks, b[64:80], d)
-	decodeListHead(&v.Children, b[80:96], d)
-	decodeListHead(&v.Sibling, b[96:112], d)
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[112:116]))
-	v.StartTime = binary.LittleEndian.Uint64(b[144:152])
-	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[152:160]), typeTaskStruct, decodeTaskStruct)
-	v.State = int64(binary.LittleEndian.Uint64(b[160:168]))
-	v.State_2 = binary.LittleEndian.Uint32(b[168:172])
+	b := (*[sizeofTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
+	b = b[sizeofSchedExtEntity:]
+	b = b[4:] // padding
+	b = ktrt.Next32(&v.StaticPrio, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	b = b[4:] // padding
+	decodeListHead(&v.Tasks, b[:sizeofListHead], d)
+	b = b[sizeofListHead:]
+	decodeListHead(&v.Children, b[:sizeofListHead], d)
+	b = b[sizeofListHead:]
+	decodeListHead(&v.Sibling, b[:sizeofListHead], d)
+	b = b[sizeofListHead:]
+	b = ktrt.Next32(&v.Tgid, b)
+	b = b[28:] // padding
+	b = ktrt.Next64(&v.StartTime, b)
+	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	b = ktrt.Next64(&v.State, b)
+	ktrt.Next32(&v.State_2, b)
 }
 
 func decodeTotals(v *Totals, raw []byte, _ *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.Enqueued = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofTotals]byte)(raw)[:]
+	ktrt.Next32(&v.Enqueued, b)
 }
 
 func decodeTotals_2(v *Totals_2, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Calls = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofTotals_2]byte)(raw)[:]
+	ktrt.Next64(&v.Calls, b)
 }
 
 func decodeWaiting(v *Waiting, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTaskStruct, decodeTaskStruct)
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofWaiting]byte)(raw)[:]
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	ktrt.Next64(&v.Since, b)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 // Types, as decoders refer to them.
@@ -363,28 +385,28 @@ var layout = ktrt.Layout{
 
 const shapes = `
 struct	task_struct	172
-	0	pid	s32
+		pid	s32
 	4	scx	struct sched_ext_entity
 	40	static_prio	s32
-	44	comm	[16]char
-	64	tasks	struct list_head
-	80	children	struct list_head
-	96	sibling	struct list_head
-	112	tgid	s32
+		comm	[16]char
+		tasks	struct list_head
+		children	struct list_head
+		sibling	struct list_head
+		tgid	s32
 	144	start_time	u64
-	152	real_parent	*fwd task_struct
-	160	state	long
-	168	__state	u32
+		real_parent	*fwd task_struct
+		state	long
+		__state	u32
 typedef	s32	int
-struct	sched_ext_entity	32
-	0	weight	u32
-	8	slice	u64
-	16	core_sched_at	u64
-	24	sticky_cpu	s32
+struct	sched_ext_entity
+		weight	u32
+		slice	u64
+		core_sched_at	u64
+		sticky_cpu	s32
 char	char	1	signed
-struct	list_head	16
-	0	next	*fwd list_head
-	8	prev	*fwd list_head
+struct	list_head
+		next	*fwd list_head
+		prev	*fwd list_head
 typedef	u64	unsigned long long
 fwd	task_struct
 int	long	8	signed
@@ -394,25 +416,25 @@ fwd	list_head
 int	unsigned long long	8
 int	unsigned int	4
 section	.data	17	cut
-	0 static	repeats_enqueue.state	[8]char
+	 static	repeats_enqueue.state	[8]char
 section	.rodata	47	cut
 	25 static	mode	[5]char
-section	.bss	56
-	0	seen_state	u64
-	8	totals_here	struct totals
-	16	last	*fwd task_struct
-	24	last_waiting	struct waiting
-	40	last_slice	u64
-	48	totals_there	#1
-struct	totals	4
-	0	enqueued	u32
-struct	waiting	16
-	0	task	*fwd task_struct
-	8	since	u64
-#1 struct	totals	8
-	0	calls	u64
-struct	sched_ext_ops	136
-	0	enqueue	*#2
-	8	name	[128]char
+section	.bss
+		seen_state	u64
+		totals_here	struct totals
+		last	*fwd task_struct
+		last_waiting	struct waiting
+		last_slice	u64
+		totals_there	#1
+struct	totals
+		enqueued	u32
+struct	waiting
+		task	*fwd task_struct
+		since	u64
+#1 struct	totals
+		calls	u64
+struct	sched_ext_ops
+		enqueue	*#2
+		name	[128]char
 #2 func	
 `

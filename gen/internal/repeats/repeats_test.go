@@ -79,7 +79,7 @@ func TestTextsThatOnlyTheProgramReadsAreLeftOut(t *testing.T) {
 	}
 	require.Equal(t, []string{"RepeatsEnqueueState"}, vars[".data"])
 	require.Equal(t, []string{"Mode"}, vars[".rodata"])
-	require.Equal(t, "+25 char mode[5] (static)", comments[".rodata"], "of a fixed length: texts are behind it")
+	require.Equal(t, "char mode[5] (static)", comments[".rodata"], "of a fixed length: texts are behind it")
 	require.Equal(t, "Left out: the text that only the program itself reads.", docs[".data"])
 	require.Equal(t, "Left out: the 4 texts that only the program itself reads.", docs[".rodata"])
 }

@@ -481,80 +481,80 @@ func (s Snap) Kconfig() *Kconfig {
 
 // ArenaGlobals holds the 2 variables of .addr_space.1.
 type ArenaGlobals struct {
-	SharedCount  uint32    // +0 u32 shared_count
-	SharedPoints [3]PointT // +4 point_t shared_points[3]
+	SharedCount  uint32    // u32 shared_count
+	SharedPoints [3]PointT // point_t shared_points[3]
 }
 
 // Rodata holds the variable of .rodata.
 type Rodata struct {
-	Limit uint64 // +0 u64 limit
+	Limit uint64 // u64 limit
 }
 
 // Data holds the variable of .data.
 type Data struct {
-	Slice uint64 // +0 u64 slice
+	Slice uint64 // u64 slice
 }
 
 // DataTuning holds the variable of .data.tuning.
 type DataTuning struct {
-	Tuned uint64 // +0 u64 tuned
+	Tuned uint64 // u64 tuned
 }
 
 // Bss holds the 6 variables of .bss.
 type Bss struct {
-	Hidden   uint32                 // +0 u32 hidden (static)
-	Counters [4]uint64              // +8 u64 counters[4]
-	Grid     ktrt.Array[[32]uint64] // +40 u64 grid[64][32] (16384 bytes, read by element)
-	NrOnline uint32                 // +16424 u32 nr_online
-	Head     *Node                  // +16432 struct node *head
-	Table    ktrt.Array[Scalars]    // +16448 struct scalars table[128] (12288 bytes, read by element)
+	Hidden   uint32                 // u32 hidden (static)
+	Counters [4]uint64              // u64 counters[4]
+	Grid     ktrt.Array[[32]uint64] // u64 grid[64][32] (read by element)
+	NrOnline uint32                 // u32 nr_online
+	Head     *Node                  // struct node *head
+	Table    ktrt.Array[Scalars]    // struct scalars table[128] (read by element)
 }
 
 // Kconfig holds the 2 variables of .kconfig.
 type Kconfig struct {
-	LINUX_KERNEL_VERSION int32 // +0 int LINUX_KERNEL_VERSION
-	CONFIG_PREEMPT       bool  // +4 _Bool CONFIG_PREEMPT
+	LINUX_KERNEL_VERSION int32 // int LINUX_KERNEL_VERSION
+	CONFIG_PREEMPT       bool  // _Bool CONFIG_PREEMPT
 }
 
-// Arrays is struct arrays, 88 bytes.
+// Arrays is struct arrays.
 type Arrays struct {
-	Name   string       // +0 char name[16]
-	Names  [2]string    // +16 char names[2][8]
-	Bytes  [4]uint8     // +32 u8 bytes[4]
-	Matrix [2][3]uint32 // +36 u32 matrix[2][3]
-	Points [2]PointT    // +60 point_t points[2]
-	Flags  [3]bool      // +76 _Bool flags[3]
-	Deltas [2]Delta     // +80 enum delta deltas[2]
-	Empty  []uint64     // +88 u64 empty[] (as many as there is room for)
+	Name   string       // char name[16]
+	Names  [2]string    // char names[2][8]
+	Bytes  [4]uint8     // u8 bytes[4]
+	Matrix [2][3]uint32 // u32 matrix[2][3]
+	Points [2]PointT    // point_t points[2]
+	Flags  [3]bool      // _Bool flags[3]
+	Deltas [2]Delta     // enum delta deltas[2]
+	Empty  []uint64     // u64 empty[] (as many as there is room for)
 }
 
-// Bits is struct bits, 32 bytes.
+// Bits is struct bits.
 type Bits struct {
-	One      uint32 // +0:0 u32 one : 1
-	Twelve   uint32 // +0:1 u32 twelve : 12
-	Negative int32  // +1:5 s32 negative : 6
-	Big      uint64 // +2:3 u64 big : 33
-	Rest     uint64 // +8:0 u64 rest : 31
-	Policy   Policy // +12:0 enum policy policy : 2
-	Yes      bool   // +12:2 _Bool yes : 1
-	First    uint64 // +16:0 u64 first : 63
-	Second   uint64 // +24:0 u64 second : 60
+	One      uint32 // u32 one : 1
+	Twelve   uint32 // u32 twelve : 12
+	Negative int32  // s32 negative : 6
+	Big      uint64 // u64 big : 33
+	Rest     uint64 // u64 rest : 31
+	Policy   Policy // enum policy policy : 2
+	Yes      bool   // _Bool yes : 1
+	First    uint64 // u64 first : 63
+	Second   uint64 // u64 second : 60
 }
 
-// ByPath is struct by_path, 12 bytes.
+// ByPath is struct by_path.
 type ByPath struct {
-	Prefixlen uint32 // +0 u32 prefixlen
-	Root      uint32 // +4 u32 root
-	Leaf      uint32 // +8 u32 leaf
+	Prefixlen uint32 // u32 prefixlen
+	Root      uint32 // u32 root
+	Leaf      uint32 // u32 leaf
 }
 
 // Cgroup is struct cgroup, which is read as an address only: it belongs to the
 // kernel, or the object declares it without defining it.
 type Cgroup struct{}
 
-// Cpumask is struct cpumask, 32 bytes.
+// Cpumask is struct cpumask.
 type Cpumask struct {
-	Bits [4]uint64 // +0 unsigned long bits[4]
+	Bits [4]uint64 // unsigned long bits[4]
 }
 
 // CPUs returns the CPUs in the mask, as far as the guest can have them.
@@ -619,82 +619,82 @@ func (v Enqueue) String() string {
 	})
 }
 
-// Flags is struct flags, 16 bytes.
+// Flags is struct flags.
 type Flags struct {
-	Enqueue Enqueue // +0 enum enqueue enqueue
-	Slot    Slot    // +8 enum slot slot
-	Wakeup  uint32  // +12:0 u32 wakeup : 1
-	Narrow  Enqueue // +12:1 enum enqueue narrow : 5
+	Enqueue Enqueue // enum enqueue enqueue
+	Slot    Slot    // enum slot slot
+	Wakeup  uint32  // u32 wakeup : 1
+	Narrow  Enqueue // enum enqueue narrow : 5
 }
 
-// Flexible is struct flexible, 4 bytes.
+// Flexible is struct flexible.
 type Flexible struct {
-	N     uint32   // +0 u32 n
-	Items []uint32 // +4 u32 items[] (as many as there is room for)
+	N     uint32   // u32 n
+	Items []uint32 // u32 items[] (as many as there is room for)
 }
 
-// KernelParts is struct kernel_parts, 112 bytes.
+// KernelParts is struct kernel_parts.
 type KernelParts struct {
-	Lock   ktrt.SpinLock // +0 struct bpf_spin_lock lock
-	Refs   ktrt.RefCount // +4 struct bpf_refcount refs
-	Timer  ktrt.Timer    // +8 struct bpf_timer timer
-	Head   ktrt.ListHead // +24 struct bpf_list_head head
-	Link   ktrt.ListNode // +40 struct bpf_list_node link
-	Root   ktrt.RBRoot   // +64 struct bpf_rb_root root
-	Branch ktrt.RBNode   // +80 struct bpf_rb_node branch
+	Lock   ktrt.SpinLock // struct bpf_spin_lock lock
+	Refs   ktrt.RefCount // struct bpf_refcount refs
+	Timer  ktrt.Timer    // struct bpf_timer timer
+	Head   ktrt.ListHead // struct bpf_list_head head
+	Link   ktrt.ListNode // struct bpf_list_node link
+	Root   ktrt.RBRoot   // struct bpf_rb_root root
+	Branch ktrt.RBNode   // struct bpf_rb_node branch
 }
 
-// Key is struct key, 12 bytes.
+// Key is struct key.
 type Key struct {
-	Major uint16   // +0 u16 major
-	Minor uint32   // +4 u32 minor
-	Bytes [2]uint8 // +8 u8 bytes[2]
+	Major uint16   // u16 major
+	Minor uint32   // u32 minor
+	Bytes [2]uint8 // u8 bytes[2]
 }
 
-// Masks is struct masks, 104 bytes.
+// Masks is struct masks.
 type Masks struct {
-	Allowed Cpumask    // +0 cpumask_t allowed
-	Nodes   [2]Cpumask // +32 struct cpumask nodes[2]
-	Cores   [3]uint8   // +96 u8 cores[3]
+	Allowed Cpumask    // cpumask_t allowed
+	Nodes   [2]Cpumask // struct cpumask nodes[2]
+	Cores   [3]uint8   // u8 cores[3]
 }
 
-// Message is struct message, 8 bytes.
+// Message is struct message.
 type Message struct {
-	Length uint32 // +0 u32 length
-	Policy Policy // +4 enum policy policy
-	Text   string // +8 char text[] (as many as there is room for)
+	Length uint32 // u32 length
+	Policy Policy // enum policy policy
+	Text   string // char text[] (as many as there is room for)
 }
 
-// Names is struct names, 40 bytes.
+// Names is struct names.
 type Names struct {
-	Type     uint32 // +0 u32 type
-	Func     uint32 // +4 u32 func
-	FooBar   uint32 // +8 u32 foo_bar
-	FooBar_2 uint32 // +12 u32 fooBar
-	FooBar_3 uint32 // +16 u32 FooBar
-	Pad      uint32 // +20 u32 _pad
-	Pad_2    uint32 // +24 u32 pad
-	X        uint32 // +28 u32 __
-	X1st     uint32 // +32 u32 _1st
-	String   uint32 // +36 u32 String
+	Type     uint32 // u32 type
+	Func     uint32 // u32 func
+	FooBar   uint32 // u32 foo_bar
+	FooBar_2 uint32 // u32 fooBar
+	FooBar_3 uint32 // u32 FooBar
+	Pad      uint32 // u32 _pad
+	Pad_2    uint32 // u32 pad
+	X        uint32 // u32 __
+	X1st     uint32 // u32 _1st
+	String   uint32 // u32 String
 }
 
-// Nested is struct nested, 48 bytes.
+// Nested is struct nested.
 type Nested struct {
-	Id    uint32         // +0 u32 id
-	Inner uint32         // +8 u32 inner
-	Whole uint64         // +16 u64 whole
-	Lo    uint32         // +16 u32 lo
-	Hi    uint32         // +20 u32 hi
-	Maybe ktrt.Ptr[Node] // +16 struct node *maybe
-	Named NestedNamed    // +24 struct {...} named
-	View  NestedView     // +40 union {...} view
+	Id    uint32         // u32 id
+	Inner uint32         // u32 inner
+	Whole uint64         // u64 whole
+	Lo    uint32         // u32 lo
+	Hi    uint32         // u32 hi
+	Maybe ktrt.Ptr[Node] // struct node *maybe
+	Named NestedNamed    // struct {...} named
+	View  NestedView     // union {...} view
 }
 
-// NestedNamed is a struct without a name, 16 bytes.
+// NestedNamed is a struct without a name.
 type NestedNamed struct {
-	Sum  uint64          // +0 u64 sum
-	Mode NestedNamedMode // +8 enum {...} mode
+	Sum  uint64          // u64 sum
+	Mode NestedNamedMode // enum {...} mode
 }
 
 // NestedNamedMode is an enum without a name.
@@ -717,44 +717,44 @@ func (v NestedNamedMode) String() string {
 	return ktrt.Unnamed("NestedNamedMode", int64(v))
 }
 
-// NestedView is a union without a name, 8 bytes.
+// NestedView is a union without a name.
 type NestedView struct {
-	Raw   uint64   // +0 u64 raw
-	Bytes [8]uint8 // +0 u8 bytes[8]
-	Real  float32  // +0 float real
+	Raw   uint64   // u64 raw
+	Bytes [8]uint8 // u8 bytes[8]
+	Real  float32  // float real
 }
 
-// Node is struct node, 40 bytes.
+// Node is struct node.
 type Node struct {
-	Value uint64  // +0 u64 value
-	Next  *Node   // +8 struct node *next
-	Prev  *Node   // +16 struct node *prev
-	At    *PointT // +24 point_t *at
-	Count *uint32 // +32 u32 *count
+	Value uint64  // u64 value
+	Next  *Node   // struct node *next
+	Prev  *Node   // struct node *prev
+	At    *PointT // point_t *at
+	Count *uint32 // u32 *count
 }
 
-// Padded is struct padded, 16 bytes.
+// Padded is struct padded.
 type Padded struct {
-	Id    uint64   // +0 u64 id
-	N     uint32   // +8 u32 n
-	Items []uint16 // +12 u16 items[] (as many as there is room for)
+	Id    uint64   // u64 id
+	N     uint32   // u32 n
+	Items []uint16 // u16 items[] (as many as there is room for)
 }
 
-// PointT is the typedef point_t, 8 bytes.
+// PointT is the typedef point_t.
 type PointT struct {
-	X uint32 // +0 u32 x
-	Y uint32 // +4 u32 y
+	X uint32 // u32 x
+	Y uint32 // u32 y
 }
 
-// Pointers is struct pointers, 56 bytes.
+// Pointers is struct pointers.
 type Pointers struct {
-	Node     *Node                // +0 struct node *node
-	Task     ktrt.Ptr[TaskStruct] // +8 struct task_struct __kptr *task
-	Cgroup   ktrt.Ptr[Cgroup]     // +16 struct cgroup *cgroup
-	Data     ktrt.Address         // +24 void *data
-	Text     ktrt.Address         // +32 char *text
-	Callback ktrt.FuncPtr         // +40 (*callback)()
-	Indirect **Node               // +48 struct node **indirect
+	Node     *Node                // struct node *node
+	Task     ktrt.Ptr[TaskStruct] // struct task_struct __kptr *task
+	Cgroup   ktrt.Ptr[Cgroup]     // struct cgroup *cgroup
+	Data     ktrt.Address         // void *data
+	Text     ktrt.Address         // char *text
+	Callback ktrt.FuncPtr         // (*callback)()
+	Indirect **Node               // struct node **indirect
 }
 
 // Policy is enum policy.
@@ -778,25 +778,25 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
-// Scalars is struct scalars, 96 bytes.
+// Scalars is struct scalars.
 type Scalars struct {
-	U8     uint8        // +0 u8 u8
-	S8     int8         // +1 s8 s8
-	U16    uint16       // +2 u16 u16
-	S16    int16        // +4 s16 s16
-	U32    uint32       // +8 u32 u32
-	S32    int32        // +12 s32 s32
-	U64    uint64       // +16 u64 u64
-	S64    int64        // +24 s64 s64
-	Flag   bool         // +32 _Bool flag
-	Letter int8         // +33 char letter
-	Single float32      // +36 float single
-	Twice  float64      // +40 double twice
-	Huge   ktrt.Int128  // +48 __int128 huge
-	Uhuge  ktrt.Uint128 // +64 unsigned __int128 uhuge
-	Policy Policy       // +80 enum policy policy
-	Delta  Delta        // +84 enum delta delta
-	Wide   Wide         // +88 enum wide wide
+	U8     uint8        // u8 u8
+	S8     int8         // s8 s8
+	U16    uint16       // u16 u16
+	S16    int16        // s16 s16
+	U32    uint32       // u32 u32
+	S32    int32        // s32 s32
+	U64    uint64       // u64 u64
+	S64    int64        // s64 s64
+	Flag   bool         // _Bool flag
+	Letter int8         // char letter
+	Single float32      // float single
+	Twice  float64      // double twice
+	Huge   ktrt.Int128  // __int128 huge
+	Uhuge  ktrt.Uint128 // unsigned __int128 uhuge
+	Policy Policy       // enum policy policy
+	Delta  Delta        // enum delta delta
+	Wide   Wide         // enum wide wide
 }
 
 // Slot is enum slot.
@@ -828,39 +828,39 @@ func (v Slot) String() string {
 	return ktrt.Unnamed("slot", int64(v))
 }
 
-// Task is struct task, 200 bytes.
+// Task is struct task.
 type Task struct {
-	Vtime      uint64    // +0 u64 vtime
-	Deadline   uint64    // +8 u64 deadline
-	Slice      uint64    // +16 u64 slice
-	Runtime    uint64    // +24 u64 runtime
-	Weight     uint32    // +32 u32 weight
-	Cpu        uint32    // +36 u32 cpu
-	Pid        int32     // +40 s32 pid
-	Tgid       int32     // +44 s32 tgid
-	Comm       string    // +48 char comm[16]
-	Policy     Policy    // +64 enum policy policy
-	Queued     bool      // +68 _Bool queued
-	Kthread    bool      // +69 _Bool kthread
-	Layer      uint16    // +70 u16 layer
-	PerLlc     [8]uint64 // +72 u64 per_llc[8]
-	Span       [2]PointT // +136 point_t span[2]
-	Flags      uint32    // +152:0 u32 flags : 3
-	LastCpu    uint32    // +152:3 u32 last_cpu : 12
-	Generation uint32    // +156 u32 generation
-	Counters   [5]uint64 // +160 u64 counters[5]
+	Vtime      uint64    // u64 vtime
+	Deadline   uint64    // u64 deadline
+	Slice      uint64    // u64 slice
+	Runtime    uint64    // u64 runtime
+	Weight     uint32    // u32 weight
+	Cpu        uint32    // u32 cpu
+	Pid        int32     // s32 pid
+	Tgid       int32     // s32 tgid
+	Comm       string    // char comm[16]
+	Policy     Policy    // enum policy policy
+	Queued     bool      // _Bool queued
+	Kthread    bool      // _Bool kthread
+	Layer      uint16    // u16 layer
+	PerLlc     [8]uint64 // u64 per_llc[8]
+	Span       [2]PointT // point_t span[2]
+	Flags      uint32    // u32 flags : 3
+	LastCpu    uint32    // u32 last_cpu : 12
+	Generation uint32    // u32 generation
+	Counters   [5]uint64 // u64 counters[5]
 }
 
 // TaskStruct is struct task_struct, which is read as an address only: it belongs to the
 // kernel, or the object declares it without defining it.
 type TaskStruct struct{}
 
-// Tight is struct tight, 19 bytes.
+// Tight is struct tight.
 type Tight struct {
-	A uint8  // +0 u8 a
-	B uint64 // +1 u64 b
-	C uint16 // +9 u16 c
-	P PointT // +11 point_t p
+	A uint8  // u8 a
+	B uint64 // u64 b
+	C uint16 // u16 c
+	P PointT // point_t p
 }
 
 // Wide is enum wide.
@@ -1106,297 +1106,359 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeArenaGlobals(v *ArenaGlobals, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.SharedCount = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
+	ktrt.Next32(&v.SharedCount, vars.Next())
 	{
-		b := vars.Bytes(1)
+		b := vars.Next()
 		for i := range v.SharedPoints {
-			decodePointT(&v.SharedPoints[i], b[8*i:8*i+8], d)
+			decodePointT(&v.SharedPoints[i], b[sizeofPointT*i:][:sizeofPointT], d)
 		}
 	}
 }
 
 func decodeRodata(v *Rodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Limit = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Limit, vars.Next())
 }
 
 func decodeData(v *Data, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Slice = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Slice, vars.Next())
 }
 
 func decodeDataTuning(v *DataTuning, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Tuned = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Tuned, vars.Next())
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Hidden = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
+	ktrt.Next32(&v.Hidden, vars.Next())
 	{
-		b := vars.Bytes(1)
+		b := vars.Next()
 		for i := range v.Counters {
 			v.Counters[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 		}
 	}
-	v.Grid = ktrt.VarArray(vars, 2, typeUint64X32, decodeUint64X32)
-	v.NrOnline = binary.LittleEndian.Uint32(vars.Bytes(3)[0:4])
-	v.Head = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(4)[0:8]), typeNode, decodeNode)
-	v.Table = ktrt.VarArray(vars, 5, typeScalars, decodeScalars)
+	v.Grid = ktrt.VarArray(vars, typeUint64X32, decodeUint64X32)
+	ktrt.Next32(&v.NrOnline, vars.Next())
+	v.Head = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeNode, decodeNode)
+	v.Table = ktrt.VarArray(vars, typeScalars, decodeScalars)
 }
 
 func decodeKconfig(v *Kconfig, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.LINUX_KERNEL_VERSION = int32(binary.LittleEndian.Uint32(vars.Bytes(0)[0:4]))
-	v.CONFIG_PREEMPT = vars.Bytes(1)[0] != 0
+	ktrt.Next32(&v.LINUX_KERNEL_VERSION, vars.Next())
+	ktrt.NextBool(&v.CONFIG_PREEMPT, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofArrays      = 2*sizeofPointT + 72
+	sizeofBits        = 32
+	sizeofByPath      = 12
+	sizeofCpumask     = 32
+	sizeofFlags       = 16
+	sizeofFlexible    = 4
+	sizeofKernelParts = 112
+	sizeofKey         = 12
+	sizeofMasks       = 3*sizeofCpumask + 8
+	sizeofMessage     = 8
+	sizeofNames       = 40
+	sizeofNested      = sizeofNestedNamed + sizeofNestedView + 24
+	sizeofNestedNamed = 16
+	sizeofNestedView  = 8
+	sizeofNode        = 40
+	sizeofPadded      = 16
+	sizeofPointT      = 8
+	sizeofPointers    = 56
+	sizeofScalars     = 96
+	sizeofTask        = 2*sizeofPointT + 184
+	sizeofTight       = sizeofPointT + 11
+)
+
 func decodeArrays(v *Arrays, raw []byte, d *ktrt.Decoder) {
-	b := (*[88]byte)(raw)
-	v.Name = ktrt.String(b[0:16])
+	b := (*[sizeofArrays]byte)(raw)[:]
+	b = ktrt.NextString(&v.Name, b, 16)
 	for i := range v.Names {
-		v.Names[i] = ktrt.String(b[8*i+16 : 8*i+24])
+		v.Names[i] = ktrt.String(b[8*i : 8*i+8])
 	}
-	v.Bytes = [4]byte(b[32:36])
+	b = b[16:]
+	v.Bytes = [4]byte(b[:4])
+	b = b[4:]
 	for i := range v.Matrix {
 		for j := range v.Matrix[i] {
-			v.Matrix[i][j] = binary.LittleEndian.Uint32(b[12*i+4*j+36 : 12*i+4*j+40])
+			v.Matrix[i][j] = binary.LittleEndian.Uint32(b[12*i+4*j : 12*i+4*j+4])
 		}
 	}
+	b = b[24:]
 	for i := range v.Points {
-		decodePointT(&v.Points[i], b[8*i+60:8*i+68], d)
+		decodePointT(&v.Points[i], b[sizeofPointT*i:][:sizeofPointT], d)
 	}
+	b = b[2*sizeofPointT:]
 	for i := range v.Flags {
-		v.Flags[i] = b[i+76] != 0
+		v.Flags[i] = b[i] != 0
 	}
+	b = b[4:]
 	for i := range v.Deltas {
-		v.Deltas[i] = Delta(binary.LittleEndian.Uint32(b[4*i+80 : 4*i+84]))
+		v.Deltas[i] = Delta(binary.LittleEndian.Uint32(b[4*i : 4*i+4]))
 	}
 	v.Empty = ktrt.Flexible(raw, 88, 8, decodeUint64, d)
 }
 
 func decodeBits(v *Bits, raw []byte, _ *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
+	b := (*[sizeofBits]byte)(raw)[:]
 	v.One = uint32(b[0] & 0x1)
-	v.Twelve = uint32(binary.LittleEndian.Uint16(b[0:2]) >> 1 & 0xfff)
+	v.Twelve = uint32(binary.LittleEndian.Uint16(b) >> 1 & 0xfff)
 	v.Negative = int32(ktrt.SignedBits(b[1:3], 5, 6))
 	v.Big = ktrt.Bits(b[2:7], 3, 33)
-	v.Rest = uint64(binary.LittleEndian.Uint32(b[8:12]) & 0x7fffffff)
-	v.Policy = Policy(b[12] & 0x3)
-	v.Yes = b[12]>>2&0x1 != 0
-	v.First = binary.LittleEndian.Uint64(b[16:24]) & 0x7fffffffffffffff
-	v.Second = binary.LittleEndian.Uint64(b[24:32]) & 0xfffffffffffffff
+	b = b[8:]
+	v.Rest = uint64(binary.LittleEndian.Uint32(b) & 0x7fffffff)
+	b = b[4:]
+	v.Policy = Policy(b[0] & 0x3)
+	v.Yes = b[0]>>2&0x1 != 0
+	b = b[4:]
+	v.First = binary.LittleEndian.Uint64(b) & 0x7fffffffffffffff
+	b = b[8:]
+	v.Second = binary.LittleEndian.Uint64(b) & 0xfffffffffffffff
 }
 
 func decodeByPath(v *ByPath, raw []byte, _ *ktrt.Decoder) {
-	b := (*[12]byte)(raw)
-	v.Prefixlen = binary.LittleEndian.Uint32(b[0:4])
-	v.Root = binary.LittleEndian.Uint32(b[4:8])
-	v.Leaf = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofByPath]byte)(raw)[:]
+	b = ktrt.Next32(&v.Prefixlen, b)
+	b = ktrt.Next32(&v.Root, b)
+	ktrt.Next32(&v.Leaf, b)
 }
 
 func decodeCpumask(v *Cpumask, raw []byte, _ *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
+	b := (*[sizeofCpumask]byte)(raw)[:]
 	for i := range v.Bits {
 		v.Bits[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 	}
 }
 
 func decodeFlags(v *Flags, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Enqueue = Enqueue(binary.LittleEndian.Uint64(b[0:8]))
-	v.Slot = Slot(binary.LittleEndian.Uint32(b[8:12]))
-	v.Wakeup = uint32(b[12] & 0x1)
-	v.Narrow = Enqueue(b[12] >> 1 & 0x1f)
+	b := (*[sizeofFlags]byte)(raw)[:]
+	b = ktrt.Next64(&v.Enqueue, b)
+	b = ktrt.Next32(&v.Slot, b)
+	v.Wakeup = uint32(b[0] & 0x1)
+	v.Narrow = Enqueue(b[0] >> 1 & 0x1f)
 }
 
 func decodeFlexible(v *Flexible, raw []byte, d *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.N = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofFlexible]byte)(raw)[:]
+	ktrt.Next32(&v.N, b)
 	v.Items = ktrt.Flexible(raw, 4, 4, decodeUint32, d)
 }
 
 func decodeKernelParts(v *KernelParts, raw []byte, _ *ktrt.Decoder) {
-	b := (*[112]byte)(raw)
-	v.Lock = ktrt.LoadSpinLock(b[0:4])
-	v.Refs = ktrt.LoadRefCount(b[4:8])
-	v.Timer = ktrt.LoadTimer(b[8:24])
-	v.Head = ktrt.LoadListHead(b[24:40])
-	v.Link = ktrt.LoadListNode(b[40:64])
-	v.Root = ktrt.LoadRBRoot(b[64:80])
-	v.Branch = ktrt.LoadRBNode(b[80:112])
+	b := (*[sizeofKernelParts]byte)(raw)[:]
+	v.Lock = ktrt.LoadSpinLock(b)
+	b = b[4:]
+	v.Refs = ktrt.LoadRefCount(b)
+	b = b[4:]
+	v.Timer = ktrt.LoadTimer(b)
+	b = b[16:]
+	v.Head = ktrt.LoadListHead(b)
+	b = b[16:]
+	v.Link = ktrt.LoadListNode(b)
+	b = b[24:]
+	v.Root = ktrt.LoadRBRoot(b)
+	b = b[16:]
+	v.Branch = ktrt.LoadRBNode(b)
 }
 
 func decodeKey(v *Key, raw []byte, _ *ktrt.Decoder) {
-	b := (*[12]byte)(raw)
-	v.Major = binary.LittleEndian.Uint16(b[0:2])
-	v.Minor = binary.LittleEndian.Uint32(b[4:8])
-	v.Bytes = [2]byte(b[8:10])
+	b := (*[sizeofKey]byte)(raw)[:]
+	b = ktrt.Next16(&v.Major, b)
+	b = b[2:] // padding
+	b = ktrt.Next32(&v.Minor, b)
+	v.Bytes = [2]byte(b[:2])
 }
 
 func decodeMasks(v *Masks, raw []byte, d *ktrt.Decoder) {
-	b := (*[104]byte)(raw)
-	decodeCpumask(&v.Allowed, b[0:32], d)
+	b := (*[sizeofMasks]byte)(raw)[:]
+	decodeCpumask(&v.Allowed, b[:sizeofCpumask], d)
+	b = b[sizeofCpumask:]
 	for i := range v.Nodes {
-		decodeCpumask(&v.Nodes[i], b[32*i+32:32*i+64], d)
+		decodeCpumask(&v.Nodes[i], b[sizeofCpumask*i:][:sizeofCpumask], d)
 	}
-	v.Cores = [3]byte(b[96:99])
+	b = b[2*sizeofCpumask:]
+	v.Cores = [3]byte(b[:3])
 }
 
 func decodeMessage(v *Message, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Length = binary.LittleEndian.Uint32(b[0:4])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[4:8]))
+	b := (*[sizeofMessage]byte)(raw)[:]
+	b = ktrt.Next32(&v.Length, b)
+	ktrt.Next32(&v.Policy, b)
 	v.Text = ktrt.String(raw[8:])
 }
 
 func decodeNames(v *Names, raw []byte, _ *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	v.Type = binary.LittleEndian.Uint32(b[0:4])
-	v.Func = binary.LittleEndian.Uint32(b[4:8])
-	v.FooBar = binary.LittleEndian.Uint32(b[8:12])
-	v.FooBar_2 = binary.LittleEndian.Uint32(b[12:16])
-	v.FooBar_3 = binary.LittleEndian.Uint32(b[16:20])
-	v.Pad = binary.LittleEndian.Uint32(b[20:24])
-	v.Pad_2 = binary.LittleEndian.Uint32(b[24:28])
-	v.X = binary.LittleEndian.Uint32(b[28:32])
-	v.X1st = binary.LittleEndian.Uint32(b[32:36])
-	v.String = binary.LittleEndian.Uint32(b[36:40])
+	b := (*[sizeofNames]byte)(raw)[:]
+	b = ktrt.Next32(&v.Type, b)
+	b = ktrt.Next32(&v.Func, b)
+	b = ktrt.Next32(&v.FooBar, b)
+	b = ktrt.Next32(&v.FooBar_2, b)
+	b = ktrt.Next32(&v.FooBar_3, b)
+	b = ktrt.Next32(&v.Pad, b)
+	b = ktrt.Next32(&v.Pad_2, b)
+	b = ktrt.Next32(&v.X, b)
+	b = ktrt.Next32(&v.X1st, b)
+	ktrt.Next32(&v.String, b)
 }
 
 func decodeNested(v *Nested, raw []byte, d *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Id = binary.LittleEndian.Uint32(b[0:4])
-	v.Inner = binary.LittleEndian.Uint32(b[8:12])
-	v.Whole = binary.LittleEndian.Uint64(b[16:24])
-	v.Lo = binary.LittleEndian.Uint32(b[16:20])
-	v.Hi = binary.LittleEndian.Uint32(b[20:24])
-	v.Maybe = ktrt.PtrTo[Node](binary.LittleEndian.Uint64(b[16:24]))
-	decodeNestedNamed(&v.Named, b[24:40], d)
-	decodeNestedView(&v.View, b[40:48], d)
+	b := (*[sizeofNested]byte)(raw)[:]
+	b = ktrt.Next32(&v.Id, b)
+	b = b[4:] // padding
+	b = ktrt.Next32(&v.Inner, b)
+	b = b[4:] // padding
+	v.Whole = binary.LittleEndian.Uint64(b)
+	v.Lo = binary.LittleEndian.Uint32(b)
+	v.Hi = binary.LittleEndian.Uint32(b[4:])
+	v.Maybe = ktrt.PtrTo[Node](binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	decodeNestedNamed(&v.Named, b[:sizeofNestedNamed], d)
+	b = b[sizeofNestedNamed:]
+	decodeNestedView(&v.View, b[:sizeofNestedView], d)
 }
 
 func decodeNestedNamed(v *NestedNamed, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Sum = binary.LittleEndian.Uint64(b[0:8])
-	v.Mode = NestedNamedMode(binary.LittleEndian.Uint32(b[8:12]))
+	b := (*[sizeofNestedNamed]byte)(raw)[:]
+	b = ktrt.Next64(&v.Sum, b)
+	ktrt.Next32(&v.Mode, b)
 }
 
 func decodeNestedView(v *NestedView, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Raw = binary.LittleEndian.Uint64(b[0:8])
-	v.Bytes = [8]byte(b[0:8])
-	v.Real = math.Float32frombits(binary.LittleEndian.Uint32(b[0:4]))
+	b := (*[sizeofNestedView]byte)(raw)[:]
+	v.Raw = binary.LittleEndian.Uint64(b)
+	v.Bytes = [8]byte(b[:8])
+	v.Real = math.Float32frombits(binary.LittleEndian.Uint32(b))
 }
 
 func decodeNode(v *Node, raw []byte, d *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	v.Value = binary.LittleEndian.Uint64(b[0:8])
-	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b[8:16]), typeNode, decodeNode)
-	v.Prev = ktrt.Follow(d, binary.LittleEndian.Uint64(b[16:24]), typeNode, decodeNode)
-	v.At = ktrt.Follow(d, binary.LittleEndian.Uint64(b[24:32]), typePointT, decodePointT)
-	v.Count = ktrt.Follow(d, binary.LittleEndian.Uint64(b[32:40]), typeUint32, decodeUint32)
+	b := (*[sizeofNode]byte)(raw)[:]
+	b = ktrt.Next64(&v.Value, b)
+	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeNode, decodeNode)
+	b = b[8:]
+	v.Prev = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeNode, decodeNode)
+	b = b[8:]
+	v.At = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typePointT, decodePointT)
+	b = b[8:]
+	v.Count = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeUint32, decodeUint32)
 }
 
 func decodePadded(v *Padded, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Id = binary.LittleEndian.Uint64(b[0:8])
-	v.N = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofPadded]byte)(raw)[:]
+	b = ktrt.Next64(&v.Id, b)
+	ktrt.Next32(&v.N, b)
 	v.Items = ktrt.Flexible(raw, 12, 2, decodeUint16, d)
 }
 
 func decodePointT(v *PointT, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.X = binary.LittleEndian.Uint32(b[0:4])
-	v.Y = binary.LittleEndian.Uint32(b[4:8])
+	b := (*[sizeofPointT]byte)(raw)[:]
+	b = ktrt.Next32(&v.X, b)
+	ktrt.Next32(&v.Y, b)
 }
 
 func decodePointers(v *Pointers, raw []byte, d *ktrt.Decoder) {
-	b := (*[56]byte)(raw)
-	v.Node = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeNode, decodeNode)
-	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b[8:16]))
-	v.Cgroup = ktrt.PtrTo[Cgroup](binary.LittleEndian.Uint64(b[16:24]))
-	v.Data = ktrt.Address(binary.LittleEndian.Uint64(b[24:32]))
-	v.Text = ktrt.Address(binary.LittleEndian.Uint64(b[32:40]))
-	v.Callback = ktrt.LoadFuncPtr(b[40:48])
-	v.Indirect = ktrt.Follow(d, binary.LittleEndian.Uint64(b[48:56]), typeRefNode, decodeRefNode)
+	b := (*[sizeofPointers]byte)(raw)[:]
+	v.Node = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeNode, decodeNode)
+	b = b[8:]
+	v.Task = ktrt.PtrTo[TaskStruct](binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	v.Cgroup = ktrt.PtrTo[Cgroup](binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	b = ktrt.Next64(&v.Data, b)
+	b = ktrt.Next64(&v.Text, b)
+	b = ktrt.NextFuncPtr(&v.Callback, b)
+	v.Indirect = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeRefNode, decodeRefNode)
 }
 
 func decodeScalars(v *Scalars, raw []byte, _ *ktrt.Decoder) {
-	b := (*[96]byte)(raw)
-	v.U8 = b[0]
-	v.S8 = int8(b[1])
-	v.U16 = binary.LittleEndian.Uint16(b[2:4])
-	v.S16 = int16(binary.LittleEndian.Uint16(b[4:6]))
-	v.U32 = binary.LittleEndian.Uint32(b[8:12])
-	v.S32 = int32(binary.LittleEndian.Uint32(b[12:16]))
-	v.U64 = binary.LittleEndian.Uint64(b[16:24])
-	v.S64 = int64(binary.LittleEndian.Uint64(b[24:32]))
-	v.Flag = b[32] != 0
-	v.Letter = int8(b[33])
-	v.Single = math.Float32frombits(binary.LittleEndian.Uint32(b[36:40]))
-	v.Twice = math.Float64frombits(binary.LittleEndian.Uint64(b[40:48]))
-	v.Huge = ktrt.LoadInt128(b[48:64])
-	v.Uhuge = ktrt.LoadUint128(b[64:80])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[80:84]))
-	v.Delta = Delta(binary.LittleEndian.Uint32(b[84:88]))
-	v.Wide = Wide(binary.LittleEndian.Uint64(b[88:96]))
+	b := (*[sizeofScalars]byte)(raw)[:]
+	b = ktrt.Next8(&v.U8, b)
+	b = ktrt.Next8(&v.S8, b)
+	b = ktrt.Next16(&v.U16, b)
+	b = ktrt.Next16(&v.S16, b)
+	b = b[2:] // padding
+	b = ktrt.Next32(&v.U32, b)
+	b = ktrt.Next32(&v.S32, b)
+	b = ktrt.Next64(&v.U64, b)
+	b = ktrt.Next64(&v.S64, b)
+	b = ktrt.NextBool(&v.Flag, b)
+	b = ktrt.Next8(&v.Letter, b)
+	b = b[2:] // padding
+	v.Single = math.Float32frombits(binary.LittleEndian.Uint32(b))
+	b = b[4:]
+	v.Twice = math.Float64frombits(binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	v.Huge = ktrt.LoadInt128(b)
+	b = b[16:]
+	v.Uhuge = ktrt.LoadUint128(b)
+	b = b[16:]
+	b = ktrt.Next32(&v.Policy, b)
+	b = ktrt.Next32(&v.Delta, b)
+	ktrt.Next64(&v.Wide, b)
 }
 
 func decodeTask(v *Task, raw []byte, d *ktrt.Decoder) {
-	b := (*[200]byte)(raw)
-	v.Vtime = binary.LittleEndian.Uint64(b[0:8])
-	v.Deadline = binary.LittleEndian.Uint64(b[8:16])
-	v.Slice = binary.LittleEndian.Uint64(b[16:24])
-	v.Runtime = binary.LittleEndian.Uint64(b[24:32])
-	v.Weight = binary.LittleEndian.Uint32(b[32:36])
-	v.Cpu = binary.LittleEndian.Uint32(b[36:40])
-	v.Pid = int32(binary.LittleEndian.Uint32(b[40:44]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[44:48]))
-	v.Comm = ktrt.String(b[48:64])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[64:68]))
-	v.Queued = b[68] != 0
-	v.Kthread = b[69] != 0
-	v.Layer = binary.LittleEndian.Uint16(b[70:72])
+	b := (*[sizeofTask]byte)(raw)[:]
+	b = ktrt.Next64(&v.Vtime, b)
+	b = ktrt.Next64(&v.Deadline, b)
+	b = ktrt.Next64(&v.Slice, b)
+	b = ktrt.Next64(&v.Runtime, b)
+	b = ktrt.Next32(&v.Weight, b)
+	b = ktrt.Next32(&v.Cpu, b)
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	b = ktrt.Next32(&v.Policy, b)
+	b = ktrt.NextBool(&v.Queued, b)
+	b = ktrt.NextBool(&v.Kthread, b)
+	b = ktrt.Next16(&v.Layer, b)
 	for i := range v.PerLlc {
-		v.PerLlc[i] = binary.LittleEndian.Uint64(b[8*i+72 : 8*i+80])
+		v.PerLlc[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 	}
+	b = b[64:]
 	for i := range v.Span {
-		decodePointT(&v.Span[i], b[8*i+136:8*i+144], d)
+		decodePointT(&v.Span[i], b[sizeofPointT*i:][:sizeofPointT], d)
 	}
-	v.Flags = uint32(b[152] & 0x7)
-	v.LastCpu = uint32(binary.LittleEndian.Uint16(b[152:154]) >> 3 & 0xfff)
-	v.Generation = binary.LittleEndian.Uint32(b[156:160])
+	b = b[2*sizeofPointT:]
+	v.Flags = uint32(b[0] & 0x7)
+	v.LastCpu = uint32(binary.LittleEndian.Uint16(b) >> 3 & 0xfff)
+	b = b[4:]
+	b = ktrt.Next32(&v.Generation, b)
 	for i := range v.Counters {
-		v.Counters[i] = binary.LittleEndian.Uint64(b[8*i+160 : 8*i+168])
+		v.Counters[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 	}
 }
 
 func decodeTight(v *Tight, raw []byte, d *ktrt.Decoder) {
-	b := (*[19]byte)(raw)
-	v.A = b[0]
-	v.B = binary.LittleEndian.Uint64(b[1:9])
-	v.C = binary.LittleEndian.Uint16(b[9:11])
-	decodePointT(&v.P, b[11:19], d)
+	b := (*[sizeofTight]byte)(raw)[:]
+	b = ktrt.Next8(&v.A, b)
+	b = ktrt.Next64(&v.B, b)
+	b = ktrt.Next16(&v.C, b)
+	decodePointT(&v.P, b[:sizeofPointT], d)
 }
 
 func decodeInt64(v *int64, b []byte, _ *ktrt.Decoder) {
-	*v = int64(binary.LittleEndian.Uint64(b[0:8]))
+	*v = int64(binary.LittleEndian.Uint64(b))
 }
 
 func decodePolicy(v *Policy, b []byte, _ *ktrt.Decoder) {
-	*v = Policy(binary.LittleEndian.Uint32(b[0:4]))
+	*v = Policy(binary.LittleEndian.Uint32(b))
 }
 
 func decodeRefNode(v **Node, b []byte, d *ktrt.Decoder) {
-	*v = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeNode, decodeNode)
+	*v = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeNode, decodeNode)
 }
 
 func decodeUint16(v *uint16, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint16(b[0:2])
+	*v = binary.LittleEndian.Uint16(b)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 func decodeUint64(v *uint64, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint64(b[0:8])
+	*v = binary.LittleEndian.Uint64(b)
 }
 
 func decodeUint64X2X2(v *[2][2]uint64, b []byte, _ *ktrt.Decoder) {
@@ -1620,54 +1682,54 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	node	40
-	0	value	u64
-	8	next	*struct node
-	16	prev	*struct node
-	24	at	*point_t
-	32	count	*u32
+struct	node
+		value	u64
+		next	*struct node
+		prev	*struct node
+		at	*point_t
+		count	*u32
 typedef	u64	unsigned long long
 typedef	point_t	#1
 typedef	u32	unsigned int
 int	unsigned long long	8
-#1 struct		8
-	0	x	u32
-	4	y	u32
+#1 struct	
+		x	u32
+		y	u32
 int	unsigned int	4
-section	.addr_space.1	28
-	0	shared_count	u32
-	4	shared_points	[3]point_t
-section	.rodata	8
-	0	limit	u64
-section	.data	8
-	0	slice	u64
-section	.data.tuning	8
-	0	tuned	u64
-section	.bss	28736
-	0 static	hidden	u32
-	8	counters	[4]u64
-	40	grid	[64][32]u64
-	16424	nr_online	u32
-	16432	head	*struct node
-	16448	table	[128]struct scalars
-struct	scalars	96
-	0	u8	u8
-	1	s8	s8
-	2	u16	u16
-	4	s16	s16
-	8	u32	u32
-	12	s32	s32
-	16	u64	u64
-	24	s64	s64
-	32	flag	_Bool
-	33	letter	char
-	36	single	float
-	40	twice	double
-	48	huge	__int128
-	64	uhuge	unsigned __int128
-	80	policy	enum policy
-	84	delta	enum delta
-	88	wide	enum wide
+section	.addr_space.1
+		shared_count	u32
+		shared_points	[3]point_t
+section	.rodata
+		limit	u64
+section	.data
+		slice	u64
+section	.data.tuning
+		tuned	u64
+section	.bss
+	 static	hidden	u32
+		counters	[4]u64
+		grid	[64][32]u64
+		nr_online	u32
+		head	*struct node
+		table	[128]struct scalars
+struct	scalars
+		u8	u8
+		s8	s8
+		u16	u16
+		s16	s16
+		u32	u32
+		s32	s32
+		u64	u64
+		s64	s64
+		flag	_Bool
+		letter	char
+		single	float
+		twice	double
+		huge	__int128
+		uhuge	unsigned __int128
+		policy	enum policy
+		delta	enum delta
+		wide	enum wide
 typedef	u8	unsigned char
 typedef	s8	signed char
 typedef	u16	unsigned short
@@ -1697,130 +1759,130 @@ int	unsigned short	2
 int	short	2	signed
 int	int	4	signed
 int	long long	8	signed
-section	.kconfig	5
-	0	LINUX_KERNEL_VERSION	int
-	4	CONFIG_PREEMPT	_Bool
-struct	bits	32
-	0:0+1	one	u32
-	0:1+12	twelve	u32
-	1:5+6	negative	s32
-	2:3+33	big	u64
-	8:0+31	rest	u64
-	12:0+2	policy	enum policy
-	12:2+1	yes	_Bool
-	16:0+63	first	u64
-	24:0+60	second	u64
-struct	arrays	88
-	0	name	[16]char
-	16	names	[2][8]char
-	32	bytes	[4]u8
-	36	matrix	[2][3]u32
-	60	points	[2]point_t
-	76	flags	[3]_Bool
-	80	deltas	[2]enum delta
-	88	empty	[0]u64
-struct	tight	19
-	0	a	u8
-	1	b	u64
-	9	c	u16
-	11	p	point_t
-struct	nested	48
-	0	id	u32
-	8		#2
-	24	named	#3
-	40	view	#4
-#2 struct		16
-	0	inner	u32
-	8		#5
-#3 struct		16
-	0	sum	u64
-	8	mode	#6
-#4 union		8
-	0	raw	u64
-	0	bytes	[8]u8
-	0	real	float
-#5 union		8
-	0	whole	u64
-	0		#7
-	0	maybe	*struct node
+section	.kconfig
+		LINUX_KERNEL_VERSION	int
+		CONFIG_PREEMPT	_Bool
+struct	bits
+	:1	one	u32
+	:12	twelve	u32
+	:6	negative	s32
+	:33	big	u64
+	:31	rest	u64
+	:2	policy	enum policy
+	:1	yes	_Bool
+	:63	first	u64
+	:60	second	u64
+struct	arrays
+		name	[16]char
+		names	[2][8]char
+		bytes	[4]u8
+		matrix	[2][3]u32
+		points	[2]point_t
+		flags	[3]_Bool
+		deltas	[2]enum delta
+		empty	[0]u64
+struct	tight	packed
+		a	u8
+		b	u64
+		c	u16
+		p	point_t
+struct	nested
+		id	u32
+			#2
+		named	#3
+		view	#4
+#2 struct	
+		inner	u32
+			#5
+#3 struct	
+		sum	u64
+		mode	#6
+#4 union	
+		raw	u64
+		bytes	[8]u8
+		real	float
+#5 union	
+		whole	u64
+			#7
+		maybe	*struct node
 #6 enum		4
 	0	MODE_A
 	1	MODE_B
-#7 struct		8
-	0	lo	u32
-	4	hi	u32
-struct	names	40
-	0	type	u32
-	4	func	u32
-	8	foo_bar	u32
-	12	fooBar	u32
-	16	FooBar	u32
-	20	_pad	u32
-	24	pad	u32
-	28	__	u32
-	32	_1st	u32
-	36	String	u32
-struct	pointers	56
-	0	node	*struct node
-	8	task	*("kptr")fwd task_struct
-	16	cgroup	*fwd cgroup
-	24	data	*void
-	32	text	*char
-	40	callback	*#8
-	48	indirect	**struct node
+#7 struct	
+		lo	u32
+		hi	u32
+struct	names
+		type	u32
+		func	u32
+		foo_bar	u32
+		fooBar	u32
+		FooBar	u32
+		_pad	u32
+		pad	u32
+		__	u32
+		_1st	u32
+		String	u32
+struct	pointers
+		node	*struct node
+		task	*("kptr")fwd task_struct
+		cgroup	*fwd cgroup
+		data	*void
+		text	*char
+		callback	*#8
+		indirect	**struct node
 fwd	task_struct
 fwd	cgroup
 #8 func	
-struct	flexible	4
-	0	n	u32
-	4	items	[0]u32
-struct	task	200
-	0	vtime	u64
-	8	deadline	u64
-	16	slice	u64
-	24	runtime	u64
-	32	weight	u32
-	36	cpu	u32
-	40	pid	s32
-	44	tgid	s32
-	48	comm	[16]char
-	64	policy	enum policy
-	68	queued	_Bool
-	69	kthread	_Bool
-	70	layer	u16
-	72	per_llc	[8]u64
-	136	span	[2]point_t
-	152:0+3	flags	u32
-	152:3+12	last_cpu	u32
-	156	generation	u32
-	160	counters	[5]u64
-struct	key	12
-	0	major	u16
-	4	minor	u32
-	8	bytes	[2]u8
-struct	prefix4	8
-	0	prefixlen	u32
-	4	data	[4]u8
-struct	prefix6	20
-	0	prefixlen	u32
-	4	data	[4]u32
-struct	by_path	12
-	0	prefixlen	u32
-	4	root	u32
-	8	leaf	u32
-struct	padded	16
-	0	id	u64
-	8	n	u32
-	12	items	[0]u16
-struct	message	8
-	0	length	u32
-	4	policy	enum policy
-	8	text	[0]char
-struct	flags	16
-	0	enqueue	enum enqueue
-	8	slot	enum slot
-	12:0+1	wakeup	u32
-	12:1+5	narrow	enum enqueue
+struct	flexible
+		n	u32
+		items	[0]u32
+struct	task
+		vtime	u64
+		deadline	u64
+		slice	u64
+		runtime	u64
+		weight	u32
+		cpu	u32
+		pid	s32
+		tgid	s32
+		comm	[16]char
+		policy	enum policy
+		queued	_Bool
+		kthread	_Bool
+		layer	u16
+		per_llc	[8]u64
+		span	[2]point_t
+	:3	flags	u32
+	:12	last_cpu	u32
+		generation	u32
+		counters	[5]u64
+struct	key
+		major	u16
+		minor	u32
+		bytes	[2]u8
+struct	prefix4
+		prefixlen	u32
+		data	[4]u8
+struct	prefix6
+		prefixlen	u32
+		data	[4]u32
+struct	by_path
+		prefixlen	u32
+		root	u32
+		leaf	u32
+struct	padded
+		id	u64
+		n	u32
+		items	[0]u16
+struct	message
+		length	u32
+		policy	enum policy
+		text	[0]char
+struct	flags
+		enqueue	enum enqueue
+		slot	enum slot
+	:1	wakeup	u32
+	:5	narrow	enum enqueue
 enum	enqueue	8
 	1	ENQ_WAKEUP
 	16	ENQ_HEAD
@@ -1833,34 +1895,34 @@ enum	slot	4
 	2	SLOT_B
 	3	SLOT_C
 	4	SLOT_D
-struct	masks	104
-	0	allowed	cpumask_t
-	32	nodes	[2]struct cpumask
-	96	cores	[3]u8
+struct	masks
+		allowed	cpumask_t
+		nodes	[2]struct cpumask
+		cores	[3]u8
 typedef	cpumask_t	struct cpumask
-struct	cpumask	32
-	0	bits	[4]unsigned long
+struct	cpumask
+		bits	[4]unsigned long
 int	unsigned long	8
-struct	kernel_parts	112
-	0	lock	struct bpf_spin_lock
-	4	refs	struct bpf_refcount
-	8	timer	struct bpf_timer
-	24	head	struct bpf_list_head
-	40	link	struct bpf_list_node
-	64	root	struct bpf_rb_root
-	80	branch	struct bpf_rb_node
-struct	bpf_spin_lock	4
-	0	val	u32
-struct	bpf_refcount	4
-	0	__opaque	[1]u32
-struct	bpf_timer	16
-	0	__opaque	[2]u64
-struct	bpf_list_head	16
-	0	__opaque	[2]u64
-struct	bpf_list_node	24
-	0	__opaque	[3]u64
-struct	bpf_rb_root	16
-	0	__opaque	[2]u64
-struct	bpf_rb_node	32
-	0	__opaque	[4]u64
+struct	kernel_parts
+		lock	struct bpf_spin_lock
+		refs	struct bpf_refcount
+		timer	struct bpf_timer
+		head	struct bpf_list_head
+		link	struct bpf_list_node
+		root	struct bpf_rb_root
+		branch	struct bpf_rb_node
+struct	bpf_spin_lock
+		val	u32
+struct	bpf_refcount
+		__opaque	[1]u32
+struct	bpf_timer
+		__opaque	[2]u64
+struct	bpf_list_head
+		__opaque	[2]u64
+struct	bpf_list_node
+		__opaque	[3]u64
+struct	bpf_rb_root
+		__opaque	[2]u64
+struct	bpf_rb_node
+		__opaque	[4]u64
 `

@@ -51,7 +51,7 @@ func (s BorrowerSnap) Bss() *BorrowerBss {
 
 // BorrowerBss holds the variable of .bss.
 type BorrowerBss struct {
-	Latest *Lease // +0 struct lease *latest
+	Latest *Lease // struct lease *latest
 }
 
 // LenderSnap is a snapshot, read as the state of lender.bpf.o.
@@ -88,18 +88,18 @@ func (s LenderSnap) Leases() ktrt.Array[Lease] {
 	return ktrt.NewArray(s.binding, mapLenderLeases, decodeLease)
 }
 
-// Lease is struct lease, 24 bytes.
+// Lease is struct lease.
 type Lease struct {
-	Id    uint64 // +0 u64 id
-	Next  *Lease // +8 struct lease *next
-	State uint32 // +16 u32 state
+	Id    uint64 // u64 id
+	Next  *Lease // struct lease *next
+	State uint32 // u32 state
 }
 
-// Loan is struct loan, 24 bytes.
+// Loan is struct loan.
 type Loan struct {
-	Lease *Lease  // +0 struct lease *lease
-	All   **Lease // +8 struct lease **all
-	Since uint64  // +16 u64 since
+	Lease *Lease  // struct lease *lease
+	All   **Lease // struct lease **all
+	Since uint64  // u64 since
 }
 
 // BorrowerFixture is a state of borrower.bpf.o, for tests without a guest, and what it starts with
@@ -254,25 +254,34 @@ func (f *LenderFixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeBorrowerBss(v *BorrowerBss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Latest = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(0)[0:8]), typeLease, decodeLease)
+	v.Latest = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeLease, decodeLease)
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofLease = 24
+	sizeofLoan  = 24
+)
+
 func decodeLease(v *Lease, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	v.Id = binary.LittleEndian.Uint64(b[0:8])
-	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b[8:16]), typeLease, decodeLease)
-	v.State = binary.LittleEndian.Uint32(b[16:20])
+	b := (*[sizeofLease]byte)(raw)[:]
+	b = ktrt.Next64(&v.Id, b)
+	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeLease, decodeLease)
+	b = b[8:]
+	ktrt.Next32(&v.State, b)
 }
 
 func decodeLoan(v *Loan, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	v.Lease = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeLease, decodeLease)
-	v.All = ktrt.Follow(d, binary.LittleEndian.Uint64(b[8:16]), typeRefLease, decodeRefLease)
-	v.Since = binary.LittleEndian.Uint64(b[16:24])
+	b := (*[sizeofLoan]byte)(raw)[:]
+	v.Lease = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeLease, decodeLease)
+	b = b[8:]
+	v.All = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeRefLease, decodeRefLease)
+	b = b[8:]
+	ktrt.Next64(&v.Since, b)
 }
 
 func decodeRefLease(v **Lease, b []byte, d *ktrt.Decoder) {
-	*v = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeLease, decodeLease)
+	*v = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeLease, decodeLease)
 }
 
 // Types, as decoders refer to them.
@@ -320,20 +329,20 @@ var layoutBorrower = ktrt.Layout{
 }
 
 const shapesBorrower = `
-struct	lease	24
-	0	id	u64
-	8	next	*struct lease
-	16	state	u32
+struct	lease
+		id	u64
+		next	*struct lease
+		state	u32
 typedef	u64	unsigned long long
 typedef	u32	unsigned int
 int	unsigned long long	8
 int	unsigned int	4
-section	.bss	8
-	0	latest	*struct lease
-struct	loan	24
-	0	lease	*struct lease
-	8	all	**struct lease
-	16	since	u64
+section	.bss
+		latest	*struct lease
+struct	loan
+		lease	*struct lease
+		all	**struct lease
+		since	u64
 `
 
 // Maps of lender.bpf.o, as accessors refer to them.
@@ -359,10 +368,10 @@ var layoutLender = ktrt.Layout{
 }
 
 const shapesLender = `
-struct	lease	24
-	0	id	u64
-	8	next	*struct lease
-	16	state	u32
+struct	lease
+		id	u64
+		next	*struct lease
+		state	u32
 typedef	u64	unsigned long long
 typedef	u32	unsigned int
 int	unsigned long long	8

@@ -77,32 +77,32 @@ func (s Snap) Bss() *Bss {
 
 // Data holds the 11 variables of .data.
 type Data struct {
-	Last    [5]Queue     // +0 enum queue last[5]
-	Wf      [2]WideFlags // +40 enum wide_flags wf[2]
-	Wide    [2]Wide      // +56 enum wide wide[2]
-	Number  Number       // +72 enum number number
-	First   Flex         // +76 struct flex first (10 bytes)
-	Between uint64       // +88 u64 between
-	Second  Flex         // +96 struct flex second (8 bytes)
-	Either  Either       // +104 union either either (12 bytes)
-	Bitmap  Bitmap       // +120 struct bitmap bitmap
-	Padded  Padded       // +152 union padded padded
-	Nested  Nested       // +160 struct nested nested
+	Last    [5]Queue     // enum queue last[5]
+	Wf      [2]WideFlags // enum wide_flags wf[2]
+	Wide    [2]Wide      // enum wide wide[2]
+	Number  Number       // enum number number
+	First   Flex         // struct flex first (10 bytes)
+	Between uint64       // u64 between
+	Second  Flex         // struct flex second (8 bytes)
+	Either  Either       // union either either (12 bytes)
+	Bitmap  Bitmap       // struct bitmap bitmap
+	Padded  Padded       // union padded padded
+	Nested  Nested       // struct nested nested
 }
 
 // Bss holds the 3 variables of .bss.
 type Bss struct {
-	Newest   ktrt.Ptr[Cgroup] // +0 u64 newest (cast: struct cgroup *)
-	Level    uint32           // +8 u32 level
-	SecondAt *Flex            // +16 struct flex *second_at
+	Newest   ktrt.Ptr[Cgroup] // u64 newest (cast: struct cgroup *)
+	Level    uint32           // u32 level
+	SecondAt *Flex            // struct flex *second_at
 }
 
-// Bitmap is struct bitmap, 32 bytes.
+// Bitmap is struct bitmap.
 type Bitmap struct {
-	N      uint32    // +0 u32 n
-	Fixed  [2]uint64 // +8 u64 fixed[2]
-	Words  []uint64  // +8 u64 words[] (as many as there is room for)
-	Behind uint32    // +24 u32 behind
+	N      uint32    // u32 n
+	Fixed  [2]uint64 // u64 fixed[2]
+	Words  []uint64  // u64 words[] (as many as there is room for)
+	Behind uint32    // u32 behind
 }
 
 // Cgroup is the kernel's struct cgroup, as far as it is read.
@@ -113,28 +113,28 @@ type Cgroup struct {
 	Ancestors []ktrt.Ptr[Cgroup] // struct cgroup *ancestors[] (as many as there is room for)
 }
 
-// Either is union either, 4 bytes.
+// Either is union either.
 type Either struct {
-	One uint32   // +0 u32 one
-	All []uint32 // +0 u32 all[] (as many as there is room for)
+	One uint32   // u32 one
+	All []uint32 // u32 all[] (as many as there is room for)
 }
 
-// Flex is struct flex, 4 bytes.
+// Flex is struct flex.
 type Flex struct {
-	N    uint32   // +0 u32 n
-	Tail []uint16 // +4 u16 tail[] (as many as there is room for)
+	N    uint32   // u32 n
+	Tail []uint16 // u16 tail[] (as many as there is room for)
 }
 
-// Nested is struct nested, 12 bytes.
+// Nested is struct nested.
 type Nested struct {
-	N uint32  // +0 u32 n
-	U NestedU // +4 union {...} u
+	N uint32  // u32 n
+	U NestedU // union {...} u
 }
 
-// NestedU is a union without a name, 8 bytes.
+// NestedU is a union without a name.
 type NestedU struct {
-	One  [2]uint32 // +0 u32 one[2]
-	Flex Flex      // +0 struct flex flex
+	One  [2]uint32 // u32 one[2]
+	Flex Flex      // struct flex flex
 }
 
 // Number is enum number.
@@ -160,10 +160,10 @@ func (v Number) String() string {
 	return ktrt.Unnamed("number", int64(v))
 }
 
-// Padded is union padded, 8 bytes.
+// Padded is union padded.
 type Padded struct {
-	Bytes [8]uint8 // +0 u8 bytes[8]
-	Flex  Flex     // +0 struct flex flex
+	Bytes [8]uint8 // u8 bytes[8]
+	Flex  Flex     // struct flex flex
 }
 
 // Queue is enum queue.
@@ -203,17 +203,17 @@ func (v Queue) String() string {
 	})
 }
 
-// Room is struct room, 40 bytes.
+// Room is struct room.
 type Room struct {
-	Bitmap Bitmap // +0 struct bitmap bitmap
-	Padded Padded // +32 union padded padded
+	Bitmap Bitmap // struct bitmap bitmap
+	Padded Padded // union padded padded
 }
 
-// SchedExtOps is struct sched_ext_ops, 144 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	CgroupInit ktrt.FuncPtr // +0 (*cgroup_init)()
-	Init       ktrt.FuncPtr // +8 (*init)()
-	Name       string       // +16 char name[128]
+	CgroupInit ktrt.FuncPtr // (*cgroup_init)()
+	Init       ktrt.FuncPtr // (*init)()
+	Name       string       // char name[128]
 }
 
 // Wide is enum wide.
@@ -355,75 +355,90 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 
 func decodeData(v *Data, vars *ktrt.Vars, d *ktrt.Decoder) {
 	{
-		b := vars.Bytes(0)
+		b := vars.Next()
 		for i := range v.Last {
 			v.Last[i] = Queue(binary.LittleEndian.Uint64(b[8*i : 8*i+8]))
 		}
 	}
 	{
-		b := vars.Bytes(1)
+		b := vars.Next()
 		for i := range v.Wf {
 			v.Wf[i] = WideFlags(binary.LittleEndian.Uint64(b[8*i : 8*i+8]))
 		}
 	}
 	{
-		b := vars.Bytes(2)
+		b := vars.Next()
 		for i := range v.Wide {
 			v.Wide[i] = Wide(binary.LittleEndian.Uint64(b[8*i : 8*i+8]))
 		}
 	}
-	v.Number = Number(binary.LittleEndian.Uint32(vars.Bytes(3)[0:4]))
-	decodeFlex(&v.First, vars.Bytes(4), d)
-	v.Between = binary.LittleEndian.Uint64(vars.Bytes(5)[0:8])
-	decodeFlex(&v.Second, vars.Bytes(6), d)
-	decodeEither(&v.Either, vars.Bytes(7), d)
-	decodeBitmap(&v.Bitmap, vars.Bytes(8)[0:32], d)
-	decodePadded(&v.Padded, vars.Bytes(9), d)
-	decodeNested(&v.Nested, vars.Bytes(10), d)
+	ktrt.Next32(&v.Number, vars.Next())
+	decodeFlex(&v.First, vars.Next(), d)
+	ktrt.Next64(&v.Between, vars.Next())
+	decodeFlex(&v.Second, vars.Next(), d)
+	decodeEither(&v.Either, vars.Next(), d)
+	decodeBitmap(&v.Bitmap, vars.Next()[:sizeofBitmap], d)
+	decodePadded(&v.Padded, vars.Next(), d)
+	decodeNested(&v.Nested, vars.Next(), d)
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Newest = ktrt.PtrAt(d, binary.LittleEndian.Uint64(vars.Bytes(0)[0:8]), typeCgroup, decodeCgroup)
-	v.Level = binary.LittleEndian.Uint32(vars.Bytes(1)[0:4])
-	v.SecondAt = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(2)[0:8]), typeFlex, decodeFlex)
+	v.Newest = ktrt.PtrAt(d, binary.LittleEndian.Uint64(vars.Next()), typeCgroup, decodeCgroup)
+	ktrt.Next32(&v.Level, vars.Next())
+	v.SecondAt = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeFlex, decodeFlex)
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofBitmap      = 32
+	sizeofCgroup      = 8
+	sizeofEither      = 4
+	sizeofFlex        = 4
+	sizeofNested      = 12
+	sizeofNestedU     = 8
+	sizeofPadded      = 8
+	sizeofRoom        = sizeofBitmap + 8
+	sizeofSchedExtOps = 144
+)
+
 func decodeBitmap(v *Bitmap, raw []byte, d *ktrt.Decoder) {
-	b := (*[32]byte)(raw)
-	v.N = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofBitmap]byte)(raw)[:]
+	b = ktrt.Next32(&v.N, b)
+	b = b[4:] // padding
 	for i := range v.Fixed {
-		v.Fixed[i] = binary.LittleEndian.Uint64(b[8*i+8 : 8*i+16])
+		v.Fixed[i] = binary.LittleEndian.Uint64(b[8*i : 8*i+8])
 	}
+	b = b[16:]
+	ktrt.Next32(&v.Behind, b)
 	v.Words = ktrt.Flexible(raw[:24], 8, 8, decodeUint64, d)
-	v.Behind = binary.LittleEndian.Uint32(b[24:28])
 }
 
 func decodeCgroup(v *Cgroup, raw []byte, d *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Level = int32(binary.LittleEndian.Uint32(b[0:4]))
+	b := (*[sizeofCgroup]byte)(raw)[:]
+	ktrt.Next32(&v.Level, b)
 	v.Ancestors = ktrt.Flexible(raw, 8, 8, decodePtrCgroup, d)
 }
 
 func decodeEither(v *Either, raw []byte, d *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.One = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofEither]byte)(raw)[:]
+	ktrt.Next32(&v.One, b)
 	v.All = ktrt.Flexible(raw, 0, 4, decodeUint32, d)
 }
 
 func decodeFlex(v *Flex, raw []byte, d *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.N = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofFlex]byte)(raw)[:]
+	ktrt.Next32(&v.N, b)
 	v.Tail = ktrt.Flexible(raw, 4, 2, decodeUint16, d)
 }
 
 func decodeNested(v *Nested, raw []byte, d *ktrt.Decoder) {
-	b := (*[12]byte)(raw)
-	v.N = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofNested]byte)(raw)[:]
+	ktrt.Next32(&v.N, b)
 	decodeNestedU(&v.U, raw[4:], d)
 }
 
 func decodeNestedU(v *NestedU, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
+	b := (*[sizeofNestedU]byte)(raw)[:]
 	for i := range v.One {
 		v.One[i] = binary.LittleEndian.Uint32(b[4*i : 4*i+4])
 	}
@@ -431,38 +446,38 @@ func decodeNestedU(v *NestedU, raw []byte, _ *ktrt.Decoder) {
 }
 
 func decodePadded(v *Padded, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Bytes = [8]byte(b[0:8])
+	b := (*[sizeofPadded]byte)(raw)[:]
+	v.Bytes = [8]byte(b[:8])
 	decodeFlex(&v.Flex, raw, nil)
 }
 
 func decodeRoom(v *Room, raw []byte, d *ktrt.Decoder) {
-	b := (*[40]byte)(raw)
-	decodeBitmap(&v.Bitmap, b[0:32], d)
+	b := (*[sizeofRoom]byte)(raw)[:]
+	decodeBitmap(&v.Bitmap, b[:sizeofBitmap], d)
 	decodePadded(&v.Padded, raw[32:], d)
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[144]byte)(raw)
-	v.CgroupInit = ktrt.LoadFuncPtr(b[0:8])
-	v.Init = ktrt.LoadFuncPtr(b[8:16])
-	v.Name = ktrt.String(b[16:144])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.CgroupInit, b)
+	b = ktrt.NextFuncPtr(&v.Init, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 func decodePtrCgroup(v *ktrt.Ptr[Cgroup], b []byte, d *ktrt.Decoder) {
-	*v = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeCgroup, decodeCgroup)
+	*v = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeCgroup, decodeCgroup)
 }
 
 func decodeUint16(v *uint16, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint16(b[0:2])
+	*v = binary.LittleEndian.Uint16(b)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 func decodeUint64(v *uint64, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint64(b[0:8])
+	*v = binary.LittleEndian.Uint64(b)
 }
 
 // Types, as decoders refer to them.
@@ -520,25 +535,25 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	cgroup	8
-	0	level	int
-	8		#1
+struct	cgroup
+		level	int
+			#1
 int	int	4	signed
-#1 union		0
-	0	ancestors	[0]*fwd cgroup
+#1 union	
+		ancestors	[0]*fwd cgroup
 fwd	cgroup
-section	.data	172
-	0	last	[5]enum queue
-	40	wf	[2]enum wide_flags
-	56	wide	[2]enum wide
-	72	number	enum number
-	76 size 10	first	struct flex
-	88	between	u64
-	96 size 8	second	struct flex
-	104 size 12	either	union either
-	120	bitmap	struct bitmap
-	152	padded	union padded
-	160	nested	struct nested
+section	.data
+		last	[5]enum queue
+		wf	[2]enum wide_flags
+		wide	[2]enum wide
+		number	enum number
+	 size 10	first	struct flex
+		between	u64
+	 size 8	second	struct flex
+	 size 12	either	union either
+		bitmap	struct bitmap
+		padded	union padded
+		nested	struct nested
 enum	queue	8
 	9223372036854775808	Q_BUILTIN
 	4611686018427387904	Q_ON
@@ -558,47 +573,47 @@ enum	number	4
 	1	N_ONE
 	2147483648	N_LAST
 	6	N_SIX
-struct	flex	4
-	0	n	u32
-	4	tail	[0]u16
+struct	flex
+		n	u32
+		tail	[0]u16
 typedef	u64	unsigned long long
-union	either	4
-	0	one	u32
-	0	all	[0]u32
-struct	bitmap	32
-	0	n	u32
-	8		#2
-	24	behind	u32
-union	padded	8
-	0	bytes	[8]u8
-	0	flex	struct flex
-struct	nested	12
-	0	n	u32
-	4	u	#3
+union	either
+		one	u32
+		all	[0]u32
+struct	bitmap
+		n	u32
+			#2
+		behind	u32
+union	padded
+		bytes	[8]u8
+		flex	struct flex
+struct	nested
+		n	u32
+		u	#3
 typedef	u32	unsigned int
 typedef	u16	unsigned short
 int	unsigned long long	8
-#2 union		16
-	0	fixed	[2]u64
-	0	words	[0]u64
+#2 union	
+		fixed	[2]u64
+		words	[0]u64
 typedef	u8	unsigned char
-#3 union		8
-	0	one	[2]u32
-	0	flex	struct flex
+#3 union	
+		one	[2]u32
+		flex	struct flex
 int	unsigned int	4
 int	unsigned short	2
 int	unsigned char	1
-section	.bss	24
-	0	newest	*(kernel cast "u64")fwd cgroup
-	8	level	u32
-	16	second_at	*struct flex
-struct	room	40
-	0	bitmap	struct bitmap
-	32	padded	union padded
-struct	sched_ext_ops	144
-	0	cgroup_init	*#4
-	8	init	*#5
-	16	name	[128]char
+section	.bss
+		newest	*(kernel cast "u64")fwd cgroup
+		level	u32
+		second_at	*struct flex
+struct	room
+		bitmap	struct bitmap
+		padded	union padded
+struct	sched_ext_ops
+		cgroup_init	*#4
+		init	*#5
+		name	[128]char
 #4 func	
 #5 func	
 char	char	1	signed

@@ -66,7 +66,7 @@ func (s AtomicGlobalSnap) Data() *AtomicGlobalData {
 
 // AtomicGlobalData holds the variable of .data.
 type AtomicGlobalData struct {
-	Other uint64 // +8 u64 other
+	Other uint64 // u64 other
 }
 
 // AttachedSnap is a snapshot, read as the state of attached.bpf.o.
@@ -107,18 +107,18 @@ func (s AttachedSnap) Bss() *AttachedBss {
 
 // AttachedBss holds the 12 variables of .bss.
 type AttachedBss struct {
-	ByTp        uint64 // +0 u64 by_tp
-	ByRawTp     uint64 // +8 u64 by_raw_tp
-	ByTpBtf     uint64 // +16 u64 by_tp_btf
-	ByKprobe    uint64 // +24 u64 by_kprobe
-	ByKretprobe uint64 // +32 u64 by_kretprobe
-	ByKsyscall  uint64 // +40 u64 by_ksyscall
-	ByMulti     uint64 // +48 u64 by_multi
-	ByFentry    uint64 // +56 u64 by_fentry
-	ByFexit     uint64 // +64 u64 by_fexit
-	ByIter      uint64 // +72 u64 by_iter
-	ByOptional  uint64 // +80 u64 by_optional
-	BySyscall   uint64 // +88 u64 by_syscall
+	ByTp        uint64 // u64 by_tp
+	ByRawTp     uint64 // u64 by_raw_tp
+	ByTpBtf     uint64 // u64 by_tp_btf
+	ByKprobe    uint64 // u64 by_kprobe
+	ByKretprobe uint64 // u64 by_kretprobe
+	ByKsyscall  uint64 // u64 by_ksyscall
+	ByMulti     uint64 // u64 by_multi
+	ByFentry    uint64 // u64 by_fentry
+	ByFexit     uint64 // u64 by_fexit
+	ByIter      uint64 // u64 by_iter
+	ByOptional  uint64 // u64 by_optional
+	BySyscall   uint64 // u64 by_syscall
 }
 
 // ConfiguredSnap is a snapshot, read as the state of configured.bpf.o.
@@ -213,39 +213,39 @@ func (s ConfiguredSnap) DataLoads() *ConfiguredDataLoads {
 
 // ConfiguredRodata holds the 7 variables of .rodata.
 type ConfiguredRodata struct {
-	Broken bool               // +0 _Bool broken
-	Nice   int8               // +1 s8 nice
-	Limits Limits             // +4 struct limits limits
-	Table  ktrt.Array[uint64] // +16 u64 table[1000] (8000 bytes, read by element)
-	Label  string             // +8016 char label[16]
-	NrCpus uint32             // +8032 u32 nr_cpus
-	Mode   Mode               // +8036 enum mode mode
+	Broken bool               // _Bool broken
+	Nice   int8               // s8 nice
+	Limits Limits             // struct limits limits
+	Table  ktrt.Array[uint64] // u64 table[1000] (read by element)
+	Label  string             // char label[16]
+	NrCpus uint32             // u32 nr_cpus
+	Mode   Mode               // enum mode mode
 }
 
 // ConfiguredData holds the variable of .data.
 type ConfiguredData struct {
-	Start uint64 // +0 u64 start
+	Start uint64 // u64 start
 }
 
 // ConfiguredBss holds the 12 variables of .bss.
 type ConfiguredBss struct {
-	Enqueued    uint32 // +0 u32 enqueued
-	Total       uint64 // +8 u64 total
-	SeenWeight  uint64 // +16 u64 seen_weight
-	SeenLlc     uint32 // +24 u32 seen_llc
-	SeenSquares uint64 // +32 u64 seen_squares
-	SeenQueued  uint32 // +40 u32 seen_queued
-	SeenTable   uint64 // +48 u64 seen_table
-	First       uint32 // +56 u32 first
-	SeenNice    int32  // +60 s32 seen_nice
-	SeenMode    Mode   // +64 enum mode seen_mode
-	SeenLabel   int8   // +68 char seen_label
-	Switches    uint32 // +72 u32 switches
+	Enqueued    uint32 // u32 enqueued
+	Total       uint64 // u64 total
+	SeenWeight  uint64 // u64 seen_weight
+	SeenLlc     uint32 // u32 seen_llc
+	SeenSquares uint64 // u64 seen_squares
+	SeenQueued  uint32 // u32 seen_queued
+	SeenTable   uint64 // u64 seen_table
+	First       uint32 // u32 first
+	SeenNice    int32  // s32 seen_nice
+	SeenMode    Mode   // enum mode seen_mode
+	SeenLabel   int8   // char seen_label
+	Switches    uint32 // u32 switches
 }
 
 // ConfiguredDataLoads holds the variable of .data.loads.
 type ConfiguredDataLoads struct {
-	Loads []Load // +0 struct load loads[1] (as many as the guest has)
+	Loads []Load // struct load loads[1] (as many as the guest has)
 }
 
 // Enum64Snap is a snapshot, read as the state of enum64.bpf.o.
@@ -286,8 +286,8 @@ func (s Enum64Snap) Data() *Enum64Data {
 
 // Enum64Data holds the 2 variables of .data.
 type Enum64Data struct {
-	Last [4]Queue    // +0 enum queue last[4]
-	Wf   []WideFlags // +32 enum wide_flags wf[2] (as many as the guest has)
+	Last [4]Queue    // enum queue last[4]
+	Wf   []WideFlags // enum wide_flags wf[2] (as many as the guest has)
 }
 
 // FlexibleGlobalSnap is a snapshot, read as the state of flexible_global.bpf.o.
@@ -328,9 +328,9 @@ func (s FlexibleGlobalSnap) Data() *FlexibleGlobalData {
 
 // FlexibleGlobalData holds the 3 variables of .data.
 type FlexibleGlobalData struct {
-	First   Flex   // +0 struct flex first (10 bytes)
-	Between uint64 // +16 u64 between
-	Second  Flex   // +24 struct flex second (8 bytes)
+	First   Flex   // struct flex first (10 bytes)
+	Between uint64 // u64 between
+	Second  Flex   // struct flex second (8 bytes)
 }
 
 // KconfigSnap is a snapshot, read as the state of kconfig.bpf.o.
@@ -376,12 +376,12 @@ func (s KconfigSnap) Kconfig() *KconfigKconfig {
 
 // KconfigBss holds the variable of .bss.
 type KconfigBss struct {
-	Version uint64 // +0 u64 version
+	Version uint64 // u64 version
 }
 
 // KconfigKconfig holds the variable of .kconfig.
 type KconfigKconfig struct {
-	LINUX_KERNEL_VERSION int32 // +0 int LINUX_KERNEL_VERSION
+	LINUX_KERNEL_VERSION int32 // int LINUX_KERNEL_VERSION
 }
 
 // KconfigTypesSnap is a snapshot, read as the state of kconfig_types.bpf.o.
@@ -427,26 +427,26 @@ func (s KconfigTypesSnap) Kconfig() *KconfigTypesKconfig {
 
 // KconfigTypesBss holds the variable of .bss.
 type KconfigTypesBss struct {
-	Seen Seen // +0 struct seen seen
+	Seen Seen // struct seen seen
 }
 
 // KconfigTypesKconfig holds the 15 variables of .kconfig.
 type KconfigTypesKconfig struct {
-	CONFIG_DEFAULT_MMAP_MIN_ADDR int64          // +0 s64 CONFIG_DEFAULT_MMAP_MIN_ADDR
-	CONFIG_PHYSICAL_ALIGN        uint64         // +8 u64 CONFIG_PHYSICAL_ALIGN
-	CONFIG_NOT_THERE_EITHER      int32          // +16 int CONFIG_NOT_THERE_EITHER
-	CONFIG_NR_CPUS               uint32         // +20 u32 CONFIG_NR_CPUS
-	CONFIG_SCHED_CLASS_EXT       LibbpfTristate // +24 enum libbpf_tristate CONFIG_SCHED_CLASS_EXT
-	CONFIG_VIRTIO_NET            LibbpfTristate // +28 enum libbpf_tristate CONFIG_VIRTIO_NET
-	LINUX_KERNEL_VERSION         int32          // +32 int LINUX_KERNEL_VERSION
-	CONFIG_HZ                    uint16         // +36 u16 CONFIG_HZ
-	CONFIG_BPF_SYSCALL           int8           // +38 char CONFIG_BPF_SYSCALL
-	CONFIG_LOG_BUF_SHIFT         uint8          // +39 u8 CONFIG_LOG_BUF_SHIFT
-	CONFIG_NOT_THERE             bool           // +40 _Bool CONFIG_NOT_THERE
-	CONFIG_SMP                   bool           // +41 _Bool CONFIG_SMP
-	LINUX_HAS_BPF_COOKIE         bool           // +42 _Bool LINUX_HAS_BPF_COOKIE
-	LINUX_HAS_SYSCALL_WRAPPER    bool           // +43 _Bool LINUX_HAS_SYSCALL_WRAPPER
-	CONFIG_CC_VERSION_TEXT       string         // +44 char CONFIG_CC_VERSION_TEXT[8]
+	CONFIG_DEFAULT_MMAP_MIN_ADDR int64          // s64 CONFIG_DEFAULT_MMAP_MIN_ADDR
+	CONFIG_PHYSICAL_ALIGN        uint64         // u64 CONFIG_PHYSICAL_ALIGN
+	CONFIG_NOT_THERE_EITHER      int32          // int CONFIG_NOT_THERE_EITHER
+	CONFIG_NR_CPUS               uint32         // u32 CONFIG_NR_CPUS
+	CONFIG_SCHED_CLASS_EXT       LibbpfTristate // enum libbpf_tristate CONFIG_SCHED_CLASS_EXT
+	CONFIG_VIRTIO_NET            LibbpfTristate // enum libbpf_tristate CONFIG_VIRTIO_NET
+	LINUX_KERNEL_VERSION         int32          // int LINUX_KERNEL_VERSION
+	CONFIG_HZ                    uint16         // u16 CONFIG_HZ
+	CONFIG_BPF_SYSCALL           int8           // char CONFIG_BPF_SYSCALL
+	CONFIG_LOG_BUF_SHIFT         uint8          // u8 CONFIG_LOG_BUF_SHIFT
+	CONFIG_NOT_THERE             bool           // _Bool CONFIG_NOT_THERE
+	CONFIG_SMP                   bool           // _Bool CONFIG_SMP
+	LINUX_HAS_BPF_COOKIE         bool           // _Bool LINUX_HAS_BPF_COOKIE
+	LINUX_HAS_SYSCALL_WRAPPER    bool           // _Bool LINUX_HAS_SYSCALL_WRAPPER
+	CONFIG_CC_VERSION_TEXT       string         // char CONFIG_CC_VERSION_TEXT[8]
 }
 
 // KconfigWeakSnap is a snapshot, read as the state of kconfig_weak.bpf.o.
@@ -492,12 +492,12 @@ func (s KconfigWeakSnap) Kconfig() *KconfigWeakKconfig {
 
 // KconfigWeakBss holds the variable of .bss.
 type KconfigWeakBss struct {
-	First int8 // +0 char first
+	First int8 // char first
 }
 
 // KconfigWeakKconfig holds the variable of .kconfig.
 type KconfigWeakKconfig struct {
-	CONFIG_CC_VERSION_TEXT string // +0 char CONFIG_CC_VERSION_TEXT[64]
+	CONFIG_CC_VERSION_TEXT string // char CONFIG_CC_VERSION_TEXT[64]
 }
 
 // LongNamesSnap is a snapshot, read as the state of long_names.bpf.o.
@@ -581,12 +581,12 @@ func (s LongNamesSnap) DataStatisticsOfTasks() *LongNamesDataStatisticsOfTasks {
 
 // LongNamesDataStatisticsOfDomains holds the variable of .data.statistics_of_domains.
 type LongNamesDataStatisticsOfDomains struct {
-	FirstOnes uint64 // +0 u64 first_ones
+	FirstOnes uint64 // u64 first_ones
 }
 
 // LongNamesDataStatisticsOfTasks holds the variable of .data.statistics_of_tasks.
 type LongNamesDataStatisticsOfTasks struct {
-	SecondOnes uint64 // +0 u64 second_ones
+	SecondOnes uint64 // u64 second_ones
 }
 
 // MapsInHashesSnap is a snapshot, read as the state of maps_in_hashes.bpf.o.
@@ -703,7 +703,7 @@ func (s MapsInHashesSnap) Bss() *MapsInHashesBss {
 
 // MapsInHashesBss holds the variable of .bss.
 type MapsInHashesBss struct {
-	Lost uint64 // +0 u64 lost
+	Lost uint64 // u64 lost
 }
 
 // MapsOfQueuesSnap is a snapshot, read as the state of maps_of_queues.bpf.o.
@@ -779,7 +779,7 @@ func (s MapsOfQueuesSnap) Bss() *MapsOfQueuesBss {
 
 // MapsOfQueuesBss holds the variable of .bss.
 type MapsOfQueuesBss struct {
-	Lost uint64 // +0 u64 lost
+	Lost uint64 // u64 lost
 }
 
 // QueueStackSnap is a snapshot, read as the state of queue_stack.bpf.o.
@@ -838,7 +838,7 @@ func (s QueueStackSnap) Bss() *QueueStackBss {
 
 // QueueStackBss holds the variable of .bss.
 type QueueStackBss struct {
-	Pushes uint64 // +0 u64 pushes
+	Pushes uint64 // u64 pushes
 }
 
 // ResizedDataSnap is a snapshot, read as the state of resized_data.bpf.o.
@@ -889,17 +889,17 @@ func (s ResizedDataSnap) Bss() *ResizedDataBss {
 
 // ResizedDataRodata holds the variable of .rodata.
 type ResizedDataRodata struct {
-	NrCpus uint32 // +0 u32 nr_cpus
+	NrCpus uint32 // u32 nr_cpus
 }
 
 // ResizedDataDataRecs holds the variable of .data.recs.
 type ResizedDataDataRecs struct {
-	Recs []Rec // +0 struct rec recs[1] (as many as the guest has)
+	Recs []Rec // struct rec recs[1] (as many as the guest has)
 }
 
 // ResizedDataBss holds the variable of .bss.
 type ResizedDataBss struct {
-	Total uint64 // +0 u64 total
+	Total uint64 // u64 total
 }
 
 // ResizedMapsSnap is a snapshot, read as the state of resized_maps.bpf.o.
@@ -985,14 +985,14 @@ func (s ResizedMapsSnap) Rodata() *ResizedMapsRodata {
 
 // ResizedMapsDataLone holds the 2 variables of .data.lone.
 type ResizedMapsDataLone struct {
-	Lone   Lone   // +0 struct lone lone
-	Behind uint64 // +16 u64 behind
+	Lone   Lone   // struct lone lone
+	Behind uint64 // u64 behind
 }
 
 // ResizedMapsRodata holds the variable of .rodata.
 // Left out: the text that only the program itself reads.
 type ResizedMapsRodata struct {
-	Weights [2]uint32 // +0 u32 weights[2]
+	Weights [2]uint32 // u32 weights[2]
 }
 
 // StaticsSnap is a snapshot, read as the state of statics.bpf.o.
@@ -1033,10 +1033,10 @@ func (s StaticsSnap) Data() *StaticsData {
 
 // StaticsData holds the 4 variables of .data.
 type StaticsData struct {
-	Mine           uint32 // +0 u32 mine
-	Calls_StaticsA uint32 // +4 u32 calls (static); calls#1 of statics_a.c
-	Other          uint32 // +8 u32 other
-	Calls_StaticsB uint32 // +12 u32 calls (static); calls#2 of statics_b.c
+	Mine           uint32 // u32 mine
+	Calls_StaticsA uint32 // u32 calls (static); calls#1 of statics_a.c
+	Other          uint32 // u32 other
+	Calls_StaticsB uint32 // u32 calls (static); calls#2 of statics_b.c
 }
 
 // StaticsSchedSnap is a snapshot, read as the state of statics_sched.bpf.o.
@@ -1077,10 +1077,10 @@ func (s StaticsSchedSnap) Data() *StaticsSchedData {
 
 // StaticsSchedData holds the 4 variables of .data.
 type StaticsSchedData struct {
-	Calls_StaticsSchedA uint32 // +0 u32 calls (static); calls#1 of statics_sched_a.c
-	Deep_StaticsSchedA  uint64 // +8 u64 deep (static); deep#1 of statics_sched_a.c
-	Calls_StaticsSchedB uint32 // +16 u32 calls (static); calls#2 of statics_sched_b.c
-	Deep_StaticsSchedB  uint16 // +20 u16 deep (static); deep#2 of statics_sched_b.c
+	Calls_StaticsSchedA uint32 // u32 calls (static); calls#1 of statics_sched_a.c
+	Deep_StaticsSchedA  uint64 // u64 deep (static); deep#1 of statics_sched_a.c
+	Calls_StaticsSchedB uint32 // u32 calls (static); calls#2 of statics_sched_b.c
+	Deep_StaticsSchedB  uint16 // u16 deep (static); deep#2 of statics_sched_b.c
 }
 
 // TypedefNamelessSnap is a snapshot, read as the state of typedef_nameless.bpf.o.
@@ -1126,37 +1126,37 @@ func (s TypedefNamelessSnap) Bss() *TypedefNamelessBss {
 
 // TypedefNamelessData holds the 2 variables of .data.
 type TypedefNamelessData struct {
-	Cur   TaskCtxT // +0 task_ctx_t cur
-	State StateT   // +16 state_t state
+	Cur   TaskCtxT // task_ctx_t cur
+	State StateT   // state_t state
 }
 
 // TypedefNamelessBss holds the 2 variables of .bss.
 type TypedefNamelessBss struct {
-	Both BothT  // +0 both_t both
-	H    Holder // +8 struct holder h
+	Both BothT  // both_t both
+	H    Holder // struct holder h
 }
 
-// BothT is the typedef both_t, 4 bytes.
+// BothT is the typedef both_t.
 type BothT struct {
-	A uint32    // +0 u32 a
-	B [2]uint16 // +0 u16 b[2]
+	A uint32    // u32 a
+	B [2]uint16 // u16 b[2]
 }
 
-// Flex is struct flex, 4 bytes.
+// Flex is struct flex.
 type Flex struct {
-	N    uint32   // +0 u32 n
-	Tail []uint16 // +4 u16 tail[] (as many as there is room for)
+	N    uint32   // u32 n
+	Tail []uint16 // u16 tail[] (as many as there is room for)
 }
 
-// Holder is struct holder, 24 bytes.
+// Holder is struct holder.
 type Holder struct {
-	T  TaskCtxT // +0 task_ctx_t t
-	In HolderIn // +16 struct {...} in
+	T  TaskCtxT // task_ctx_t t
+	In HolderIn // struct {...} in
 }
 
-// HolderIn is a struct without a name, 1 byte.
+// HolderIn is a struct without a name.
 type HolderIn struct {
-	X uint8 // +0 u8 x
+	X uint8 // u8 x
 }
 
 // LibbpfTristate is enum libbpf_tristate.
@@ -1182,23 +1182,23 @@ func (v LibbpfTristate) String() string {
 	return ktrt.Unnamed("libbpf_tristate", int64(v))
 }
 
-// Limits is struct limits, 8 bytes.
+// Limits is struct limits.
 type Limits struct {
-	Least  uint32 // +0 u32 least
-	Most   uint32 // +4:0 u32 most : 12
-	Strict uint32 // +5:4 u32 strict : 1
+	Least  uint32 // u32 least
+	Most   uint32 // u32 most : 12
+	Strict uint32 // u32 strict : 1
 }
 
-// Load is struct load, 16 bytes.
+// Load is struct load.
 type Load struct {
-	Runs uint64 // +0 u64 runs
-	Last uint32 // +8 u32 last
+	Runs uint64 // u64 runs
+	Last uint32 // u32 last
 }
 
-// Lone is struct lone, 16 bytes.
+// Lone is struct lone.
 type Lone struct {
-	Runs uint64 // +0 u64 runs
-	Last uint32 // +8 u32 last
+	Runs uint64 // u64 runs
+	Last uint32 // u32 last
 }
 
 // Mode is enum mode.
@@ -1258,60 +1258,60 @@ func (v Queue) String() string {
 	})
 }
 
-// Rec is struct rec, 16 bytes.
+// Rec is struct rec.
 type Rec struct {
-	Runs uint64 // +0 u64 runs
-	Last uint32 // +8 u32 last
+	Runs uint64 // u64 runs
+	Last uint32 // u32 last
 }
 
-// SchedExtOps is struct sched_ext_ops, 232 bytes.
+// SchedExtOps is struct sched_ext_ops.
 type SchedExtOps struct {
-	SelectCpu       ktrt.FuncPtr // +0 (*select_cpu)()
-	Enqueue         ktrt.FuncPtr // +8 (*enqueue)()
-	Dispatch        ktrt.FuncPtr // +16 (*dispatch)()
-	Running         ktrt.FuncPtr // +24 (*running)()
-	Stopping        ktrt.FuncPtr // +32 (*stopping)()
-	SetWeight       ktrt.FuncPtr // +40 (*set_weight)()
-	InitTask        ktrt.FuncPtr // +48 (*init_task)()
-	CgroupInit      ktrt.FuncPtr // +56 (*cgroup_init)()
-	CgroupSetWeight ktrt.FuncPtr // +64 (*cgroup_set_weight)()
-	Init            ktrt.FuncPtr // +72 (*init)()
-	Exit            ktrt.FuncPtr // +80 (*exit)()
-	Flags           uint64       // +88 u64 flags
-	TimeoutMs       uint32       // +96 u32 timeout_ms
-	Name            string       // +100 char name[128]
+	SelectCpu       ktrt.FuncPtr // (*select_cpu)()
+	Enqueue         ktrt.FuncPtr // (*enqueue)()
+	Dispatch        ktrt.FuncPtr // (*dispatch)()
+	Running         ktrt.FuncPtr // (*running)()
+	Stopping        ktrt.FuncPtr // (*stopping)()
+	SetWeight       ktrt.FuncPtr // (*set_weight)()
+	InitTask        ktrt.FuncPtr // (*init_task)()
+	CgroupInit      ktrt.FuncPtr // (*cgroup_init)()
+	CgroupSetWeight ktrt.FuncPtr // (*cgroup_set_weight)()
+	Init            ktrt.FuncPtr // (*init)()
+	Exit            ktrt.FuncPtr // (*exit)()
+	Flags           uint64       // u64 flags
+	TimeoutMs       uint32       // u32 timeout_ms
+	Name            string       // char name[128]
 }
 
-// Seen is struct seen, 64 bytes.
+// Seen is struct seen.
 type Seen struct {
-	Version   int32          // +0 int version
-	Cookie    bool           // +4 _Bool cookie
-	Wrapper   bool           // +5 _Bool wrapper
-	Smp       bool           // +6 _Bool smp
-	Absent    bool           // +7 _Bool absent
-	Syscall   int8           // +8 char syscall
-	Ext       LibbpfTristate // +12 enum libbpf_tristate ext
-	Net       LibbpfTristate // +16 enum libbpf_tristate net
-	Shift     uint8          // +20 u8 shift
-	Hz        uint16         // +22 u16 hz
-	Cpus      uint32         // +24 u32 cpus
-	Align     uint64         // +32 u64 align
-	Least     int64          // +40 s64 least
-	Text      string         // +48 char text[8]
-	AbsentToo int32          // +56 int absent_too
+	Version   int32          // int version
+	Cookie    bool           // _Bool cookie
+	Wrapper   bool           // _Bool wrapper
+	Smp       bool           // _Bool smp
+	Absent    bool           // _Bool absent
+	Syscall   int8           // char syscall
+	Ext       LibbpfTristate // enum libbpf_tristate ext
+	Net       LibbpfTristate // enum libbpf_tristate net
+	Shift     uint8          // u8 shift
+	Hz        uint16         // u16 hz
+	Cpus      uint32         // u32 cpus
+	Align     uint64         // u64 align
+	Least     int64          // s64 least
+	Text      string         // char text[8]
+	AbsentToo int32          // int absent_too
 }
 
-// Share is struct share, 24 bytes.
+// Share is struct share.
 type Share struct {
-	Weight uint64 // +0 u64 weight
-	Llc    uint32 // +8 u32 llc
-	Name   string // +12 char name[12]
+	Weight uint64 // u64 weight
+	Llc    uint32 // u32 llc
+	Name   string // char name[12]
 }
 
-// Slot is struct slot, 16 bytes.
+// Slot is struct slot.
 type Slot struct {
-	Runs uint64 // +0 u64 runs
-	Last uint32 // +8 u32 last
+	Runs uint64 // u64 runs
+	Last uint32 // u32 last
 }
 
 // StateT is the typedef state_t.
@@ -1334,30 +1334,30 @@ func (v StateT) String() string {
 	return ktrt.Unnamed("state_t", int64(v))
 }
 
-// TaskCtxT is the typedef task_ctx_t, 16 bytes.
+// TaskCtxT is the typedef task_ctx_t.
 type TaskCtxT struct {
-	Pid   uint32 // +0 u32 pid
-	Vtime uint64 // +8 u64 vtime
+	Pid   uint32 // u32 pid
+	Vtime uint64 // u64 vtime
 }
 
-// Total is struct total, 16 bytes.
+// Total is struct total.
 type Total struct {
-	Runs  uint64 // +0 u64 runs
-	First uint32 // +8 u32 first
-	Cpu   uint32 // +12 u32 cpu
+	Runs  uint64 // u64 runs
+	First uint32 // u32 first
+	Cpu   uint32 // u32 cpu
 }
 
-// Visits is struct visits, 16 bytes.
+// Visits is struct visits.
 type Visits struct {
-	Runs uint32 // +0 u32 runs
-	Cpu  uint32 // +4 u32 cpu
-	Last uint64 // +8 u64 last
+	Runs uint32 // u32 runs
+	Cpu  uint32 // u32 cpu
+	Last uint64 // u64 last
 }
 
-// Who is struct who, 8 bytes.
+// Who is struct who.
 type Who struct {
-	Pid uint32 // +0 u32 pid
-	Cpu uint32 // +4 u32 cpu
+	Pid uint32 // u32 pid
+	Cpu uint32 // u32 cpu
 }
 
 // WideFlags is enum wide_flags.
@@ -2852,151 +2852,151 @@ func (f *TypedefNamelessFixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeAtomicGlobalData(v *AtomicGlobalData, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Other = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Other, vars.Next())
 }
 
 func decodeAttachedBss(v *AttachedBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.ByTp = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.ByRawTp = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	v.ByTpBtf = binary.LittleEndian.Uint64(vars.Bytes(2)[0:8])
-	v.ByKprobe = binary.LittleEndian.Uint64(vars.Bytes(3)[0:8])
-	v.ByKretprobe = binary.LittleEndian.Uint64(vars.Bytes(4)[0:8])
-	v.ByKsyscall = binary.LittleEndian.Uint64(vars.Bytes(5)[0:8])
-	v.ByMulti = binary.LittleEndian.Uint64(vars.Bytes(6)[0:8])
-	v.ByFentry = binary.LittleEndian.Uint64(vars.Bytes(7)[0:8])
-	v.ByFexit = binary.LittleEndian.Uint64(vars.Bytes(8)[0:8])
-	v.ByIter = binary.LittleEndian.Uint64(vars.Bytes(9)[0:8])
-	v.ByOptional = binary.LittleEndian.Uint64(vars.Bytes(10)[0:8])
-	v.BySyscall = binary.LittleEndian.Uint64(vars.Bytes(11)[0:8])
+	ktrt.Next64(&v.ByTp, vars.Next())
+	ktrt.Next64(&v.ByRawTp, vars.Next())
+	ktrt.Next64(&v.ByTpBtf, vars.Next())
+	ktrt.Next64(&v.ByKprobe, vars.Next())
+	ktrt.Next64(&v.ByKretprobe, vars.Next())
+	ktrt.Next64(&v.ByKsyscall, vars.Next())
+	ktrt.Next64(&v.ByMulti, vars.Next())
+	ktrt.Next64(&v.ByFentry, vars.Next())
+	ktrt.Next64(&v.ByFexit, vars.Next())
+	ktrt.Next64(&v.ByIter, vars.Next())
+	ktrt.Next64(&v.ByOptional, vars.Next())
+	ktrt.Next64(&v.BySyscall, vars.Next())
 }
 
 func decodeConfiguredRodata(v *ConfiguredRodata, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Broken = vars.Bytes(0)[0] != 0
-	v.Nice = int8(vars.Bytes(1)[0])
-	decodeLimits(&v.Limits, vars.Bytes(2)[0:8], d)
-	v.Table = ktrt.VarArray(vars, 3, typeUint64, decodeUint64)
-	v.Label = ktrt.String(vars.Bytes(4)[0:16])
-	v.NrCpus = binary.LittleEndian.Uint32(vars.Bytes(5)[0:4])
-	v.Mode = Mode(binary.LittleEndian.Uint32(vars.Bytes(6)[0:4]))
+	ktrt.NextBool(&v.Broken, vars.Next())
+	ktrt.Next8(&v.Nice, vars.Next())
+	decodeLimits(&v.Limits, vars.Next()[:sizeofLimits], d)
+	v.Table = ktrt.VarArray(vars, typeUint64, decodeUint64)
+	ktrt.NextString(&v.Label, vars.Next(), 16)
+	ktrt.Next32(&v.NrCpus, vars.Next())
+	ktrt.Next32(&v.Mode, vars.Next())
 }
 
 func decodeConfiguredData(v *ConfiguredData, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Start = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Start, vars.Next())
 }
 
 func decodeConfiguredBss(v *ConfiguredBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Enqueued = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
-	v.Total = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	v.SeenWeight = binary.LittleEndian.Uint64(vars.Bytes(2)[0:8])
-	v.SeenLlc = binary.LittleEndian.Uint32(vars.Bytes(3)[0:4])
-	v.SeenSquares = binary.LittleEndian.Uint64(vars.Bytes(4)[0:8])
-	v.SeenQueued = binary.LittleEndian.Uint32(vars.Bytes(5)[0:4])
-	v.SeenTable = binary.LittleEndian.Uint64(vars.Bytes(6)[0:8])
-	v.First = binary.LittleEndian.Uint32(vars.Bytes(7)[0:4])
-	v.SeenNice = int32(binary.LittleEndian.Uint32(vars.Bytes(8)[0:4]))
-	v.SeenMode = Mode(binary.LittleEndian.Uint32(vars.Bytes(9)[0:4]))
-	v.SeenLabel = int8(vars.Bytes(10)[0])
-	v.Switches = binary.LittleEndian.Uint32(vars.Bytes(11)[0:4])
+	ktrt.Next32(&v.Enqueued, vars.Next())
+	ktrt.Next64(&v.Total, vars.Next())
+	ktrt.Next64(&v.SeenWeight, vars.Next())
+	ktrt.Next32(&v.SeenLlc, vars.Next())
+	ktrt.Next64(&v.SeenSquares, vars.Next())
+	ktrt.Next32(&v.SeenQueued, vars.Next())
+	ktrt.Next64(&v.SeenTable, vars.Next())
+	ktrt.Next32(&v.First, vars.Next())
+	ktrt.Next32(&v.SeenNice, vars.Next())
+	ktrt.Next32(&v.SeenMode, vars.Next())
+	ktrt.Next8(&v.SeenLabel, vars.Next())
+	ktrt.Next32(&v.Switches, vars.Next())
 }
 
 func decodeConfiguredDataLoads(v *ConfiguredDataLoads, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Loads = ktrt.Flexible(vars.Bytes(0), 0, 16, decodeLoad, d)
+	v.Loads = ktrt.Flexible(vars.Next(), 0, 16, decodeLoad, d)
 }
 
 func decodeEnum64Data(v *Enum64Data, vars *ktrt.Vars, d *ktrt.Decoder) {
 	{
-		b := vars.Bytes(0)
+		b := vars.Next()
 		for i := range v.Last {
 			v.Last[i] = Queue(binary.LittleEndian.Uint64(b[8*i : 8*i+8]))
 		}
 	}
-	v.Wf = ktrt.Flexible(vars.Bytes(1), 0, 8, decodeWideFlags, d)
+	v.Wf = ktrt.Flexible(vars.Next(), 0, 8, decodeWideFlags, d)
 }
 
 func decodeFlexibleGlobalData(v *FlexibleGlobalData, vars *ktrt.Vars, d *ktrt.Decoder) {
-	decodeFlex(&v.First, vars.Bytes(0), d)
-	v.Between = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	decodeFlex(&v.Second, vars.Bytes(2), d)
+	decodeFlex(&v.First, vars.Next(), d)
+	ktrt.Next64(&v.Between, vars.Next())
+	decodeFlex(&v.Second, vars.Next(), d)
 }
 
 func decodeKconfigBss(v *KconfigBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Version = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Version, vars.Next())
 }
 
 func decodeKconfigKconfig(v *KconfigKconfig, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.LINUX_KERNEL_VERSION = int32(binary.LittleEndian.Uint32(vars.Bytes(0)[0:4]))
+	ktrt.Next32(&v.LINUX_KERNEL_VERSION, vars.Next())
 }
 
 func decodeKconfigTypesBss(v *KconfigTypesBss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	decodeSeen(&v.Seen, vars.Bytes(0)[0:64], d)
+	decodeSeen(&v.Seen, vars.Next()[:sizeofSeen], d)
 }
 
 func decodeKconfigTypesKconfig(v *KconfigTypesKconfig, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.CONFIG_DEFAULT_MMAP_MIN_ADDR = int64(binary.LittleEndian.Uint64(vars.Bytes(0)[0:8]))
-	v.CONFIG_PHYSICAL_ALIGN = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	v.CONFIG_NOT_THERE_EITHER = int32(binary.LittleEndian.Uint32(vars.Bytes(2)[0:4]))
-	v.CONFIG_NR_CPUS = binary.LittleEndian.Uint32(vars.Bytes(3)[0:4])
-	v.CONFIG_SCHED_CLASS_EXT = LibbpfTristate(binary.LittleEndian.Uint32(vars.Bytes(4)[0:4]))
-	v.CONFIG_VIRTIO_NET = LibbpfTristate(binary.LittleEndian.Uint32(vars.Bytes(5)[0:4]))
-	v.LINUX_KERNEL_VERSION = int32(binary.LittleEndian.Uint32(vars.Bytes(6)[0:4]))
-	v.CONFIG_HZ = binary.LittleEndian.Uint16(vars.Bytes(7)[0:2])
-	v.CONFIG_BPF_SYSCALL = int8(vars.Bytes(8)[0])
-	v.CONFIG_LOG_BUF_SHIFT = vars.Bytes(9)[0]
-	v.CONFIG_NOT_THERE = vars.Bytes(10)[0] != 0
-	v.CONFIG_SMP = vars.Bytes(11)[0] != 0
-	v.LINUX_HAS_BPF_COOKIE = vars.Bytes(12)[0] != 0
-	v.LINUX_HAS_SYSCALL_WRAPPER = vars.Bytes(13)[0] != 0
-	v.CONFIG_CC_VERSION_TEXT = ktrt.String(vars.Bytes(14)[0:8])
+	ktrt.Next64(&v.CONFIG_DEFAULT_MMAP_MIN_ADDR, vars.Next())
+	ktrt.Next64(&v.CONFIG_PHYSICAL_ALIGN, vars.Next())
+	ktrt.Next32(&v.CONFIG_NOT_THERE_EITHER, vars.Next())
+	ktrt.Next32(&v.CONFIG_NR_CPUS, vars.Next())
+	ktrt.Next32(&v.CONFIG_SCHED_CLASS_EXT, vars.Next())
+	ktrt.Next32(&v.CONFIG_VIRTIO_NET, vars.Next())
+	ktrt.Next32(&v.LINUX_KERNEL_VERSION, vars.Next())
+	ktrt.Next16(&v.CONFIG_HZ, vars.Next())
+	ktrt.Next8(&v.CONFIG_BPF_SYSCALL, vars.Next())
+	ktrt.Next8(&v.CONFIG_LOG_BUF_SHIFT, vars.Next())
+	ktrt.NextBool(&v.CONFIG_NOT_THERE, vars.Next())
+	ktrt.NextBool(&v.CONFIG_SMP, vars.Next())
+	ktrt.NextBool(&v.LINUX_HAS_BPF_COOKIE, vars.Next())
+	ktrt.NextBool(&v.LINUX_HAS_SYSCALL_WRAPPER, vars.Next())
+	ktrt.NextString(&v.CONFIG_CC_VERSION_TEXT, vars.Next(), 8)
 }
 
 func decodeKconfigWeakBss(v *KconfigWeakBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.First = int8(vars.Bytes(0)[0])
+	ktrt.Next8(&v.First, vars.Next())
 }
 
 func decodeKconfigWeakKconfig(v *KconfigWeakKconfig, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.CONFIG_CC_VERSION_TEXT = ktrt.String(vars.Bytes(0)[0:64])
+	ktrt.NextString(&v.CONFIG_CC_VERSION_TEXT, vars.Next(), 64)
 }
 
 func decodeLongNamesDataStatisticsOfDomains(v *LongNamesDataStatisticsOfDomains, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.FirstOnes = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.FirstOnes, vars.Next())
 }
 
 func decodeLongNamesDataStatisticsOfTasks(v *LongNamesDataStatisticsOfTasks, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.SecondOnes = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.SecondOnes, vars.Next())
 }
 
 func decodeMapsInHashesBss(v *MapsInHashesBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Lost = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Lost, vars.Next())
 }
 
 func decodeMapsOfQueuesBss(v *MapsOfQueuesBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Lost = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Lost, vars.Next())
 }
 
 func decodeQueueStackBss(v *QueueStackBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Pushes = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Pushes, vars.Next())
 }
 
 func decodeResizedDataRodata(v *ResizedDataRodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.NrCpus = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
+	ktrt.Next32(&v.NrCpus, vars.Next())
 }
 
 func decodeResizedDataDataRecs(v *ResizedDataDataRecs, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Recs = ktrt.Flexible(vars.Bytes(0), 0, 16, decodeRec, d)
+	v.Recs = ktrt.Flexible(vars.Next(), 0, 16, decodeRec, d)
 }
 
 func decodeResizedDataBss(v *ResizedDataBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Total = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
+	ktrt.Next64(&v.Total, vars.Next())
 }
 
 func decodeResizedMapsDataLone(v *ResizedMapsDataLone, vars *ktrt.Vars, d *ktrt.Decoder) {
-	decodeLone(&v.Lone, vars.Bytes(0)[0:16], d)
-	v.Behind = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
+	decodeLone(&v.Lone, vars.Next()[:sizeofLone], d)
+	ktrt.Next64(&v.Behind, vars.Next())
 }
 
 func decodeResizedMapsRodata(v *ResizedMapsRodata, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	{
-		b := vars.Bytes(0)
+		b := vars.Next()
 		for i := range v.Weights {
 			v.Weights[i] = binary.LittleEndian.Uint32(b[4*i : 4*i+4])
 		}
@@ -3004,169 +3004,194 @@ func decodeResizedMapsRodata(v *ResizedMapsRodata, vars *ktrt.Vars, _ *ktrt.Deco
 }
 
 func decodeStaticsData(v *StaticsData, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Mine = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
-	v.Calls_StaticsA = binary.LittleEndian.Uint32(vars.Bytes(1)[0:4])
-	v.Other = binary.LittleEndian.Uint32(vars.Bytes(2)[0:4])
-	v.Calls_StaticsB = binary.LittleEndian.Uint32(vars.Bytes(3)[0:4])
+	ktrt.Next32(&v.Mine, vars.Next())
+	ktrt.Next32(&v.Calls_StaticsA, vars.Next())
+	ktrt.Next32(&v.Other, vars.Next())
+	ktrt.Next32(&v.Calls_StaticsB, vars.Next())
 }
 
 func decodeStaticsSchedData(v *StaticsSchedData, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Calls_StaticsSchedA = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
-	v.Deep_StaticsSchedA = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
-	v.Calls_StaticsSchedB = binary.LittleEndian.Uint32(vars.Bytes(2)[0:4])
-	v.Deep_StaticsSchedB = binary.LittleEndian.Uint16(vars.Bytes(3)[0:2])
+	ktrt.Next32(&v.Calls_StaticsSchedA, vars.Next())
+	ktrt.Next64(&v.Deep_StaticsSchedA, vars.Next())
+	ktrt.Next32(&v.Calls_StaticsSchedB, vars.Next())
+	ktrt.Next16(&v.Deep_StaticsSchedB, vars.Next())
 }
 
 func decodeTypedefNamelessData(v *TypedefNamelessData, vars *ktrt.Vars, d *ktrt.Decoder) {
-	decodeTaskCtxT(&v.Cur, vars.Bytes(0)[0:16], d)
-	v.State = StateT(binary.LittleEndian.Uint32(vars.Bytes(1)[0:4]))
+	decodeTaskCtxT(&v.Cur, vars.Next()[:sizeofTaskCtxT], d)
+	ktrt.Next32(&v.State, vars.Next())
 }
 
 func decodeTypedefNamelessBss(v *TypedefNamelessBss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	decodeBothT(&v.Both, vars.Bytes(0)[0:4], d)
-	decodeHolder(&v.H, vars.Bytes(1)[0:24], d)
+	decodeBothT(&v.Both, vars.Next()[:sizeofBothT], d)
+	decodeHolder(&v.H, vars.Next()[:sizeofHolder], d)
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofBothT       = 4
+	sizeofFlex        = 4
+	sizeofHolder      = sizeofTaskCtxT + sizeofHolderIn + 7
+	sizeofHolderIn    = 1
+	sizeofLimits      = 8
+	sizeofLoad        = 16
+	sizeofLone        = 16
+	sizeofRec         = 16
+	sizeofSchedExtOps = 232
+	sizeofSeen        = 64
+	sizeofShare       = 24
+	sizeofSlot        = 16
+	sizeofTaskCtxT    = 16
+	sizeofTotal       = 16
+	sizeofVisits      = 16
+	sizeofWho         = 8
+)
+
 func decodeBothT(v *BothT, raw []byte, _ *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.A = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofBothT]byte)(raw)[:]
+	v.A = binary.LittleEndian.Uint32(b)
 	for i := range v.B {
 		v.B[i] = binary.LittleEndian.Uint16(b[2*i : 2*i+2])
 	}
 }
 
 func decodeFlex(v *Flex, raw []byte, d *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.N = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofFlex]byte)(raw)[:]
+	ktrt.Next32(&v.N, b)
 	v.Tail = ktrt.Flexible(raw, 4, 2, decodeUint16, d)
 }
 
 func decodeHolder(v *Holder, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	decodeTaskCtxT(&v.T, b[0:16], d)
-	decodeHolderIn(&v.In, b[16:17], d)
+	b := (*[sizeofHolder]byte)(raw)[:]
+	decodeTaskCtxT(&v.T, b[:sizeofTaskCtxT], d)
+	b = b[sizeofTaskCtxT:]
+	decodeHolderIn(&v.In, b[:sizeofHolderIn], d)
 }
 
 func decodeHolderIn(v *HolderIn, raw []byte, _ *ktrt.Decoder) {
-	b := (*[1]byte)(raw)
-	v.X = b[0]
+	b := (*[sizeofHolderIn]byte)(raw)[:]
+	ktrt.Next8(&v.X, b)
 }
 
 func decodeLimits(v *Limits, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Least = binary.LittleEndian.Uint32(b[0:4])
-	v.Most = uint32(binary.LittleEndian.Uint16(b[4:6]) & 0xfff)
-	v.Strict = uint32(b[5] >> 4 & 0x1)
+	b := (*[sizeofLimits]byte)(raw)[:]
+	b = ktrt.Next32(&v.Least, b)
+	v.Most = uint32(binary.LittleEndian.Uint16(b) & 0xfff)
+	v.Strict = uint32(b[1] >> 4 & 0x1)
 }
 
 func decodeLoad(v *Load, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Runs = binary.LittleEndian.Uint64(b[0:8])
-	v.Last = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofLoad]byte)(raw)[:]
+	b = ktrt.Next64(&v.Runs, b)
+	ktrt.Next32(&v.Last, b)
 }
 
 func decodeLone(v *Lone, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Runs = binary.LittleEndian.Uint64(b[0:8])
-	v.Last = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofLone]byte)(raw)[:]
+	b = ktrt.Next64(&v.Runs, b)
+	ktrt.Next32(&v.Last, b)
 }
 
 func decodeRec(v *Rec, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Runs = binary.LittleEndian.Uint64(b[0:8])
-	v.Last = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofRec]byte)(raw)[:]
+	b = ktrt.Next64(&v.Runs, b)
+	ktrt.Next32(&v.Last, b)
 }
 
 func decodeSchedExtOps(v *SchedExtOps, raw []byte, _ *ktrt.Decoder) {
-	b := (*[232]byte)(raw)
-	v.SelectCpu = ktrt.LoadFuncPtr(b[0:8])
-	v.Enqueue = ktrt.LoadFuncPtr(b[8:16])
-	v.Dispatch = ktrt.LoadFuncPtr(b[16:24])
-	v.Running = ktrt.LoadFuncPtr(b[24:32])
-	v.Stopping = ktrt.LoadFuncPtr(b[32:40])
-	v.SetWeight = ktrt.LoadFuncPtr(b[40:48])
-	v.InitTask = ktrt.LoadFuncPtr(b[48:56])
-	v.CgroupInit = ktrt.LoadFuncPtr(b[56:64])
-	v.CgroupSetWeight = ktrt.LoadFuncPtr(b[64:72])
-	v.Init = ktrt.LoadFuncPtr(b[72:80])
-	v.Exit = ktrt.LoadFuncPtr(b[80:88])
-	v.Flags = binary.LittleEndian.Uint64(b[88:96])
-	v.TimeoutMs = binary.LittleEndian.Uint32(b[96:100])
-	v.Name = ktrt.String(b[100:228])
+	b := (*[sizeofSchedExtOps]byte)(raw)[:]
+	b = ktrt.NextFuncPtr(&v.SelectCpu, b)
+	b = ktrt.NextFuncPtr(&v.Enqueue, b)
+	b = ktrt.NextFuncPtr(&v.Dispatch, b)
+	b = ktrt.NextFuncPtr(&v.Running, b)
+	b = ktrt.NextFuncPtr(&v.Stopping, b)
+	b = ktrt.NextFuncPtr(&v.SetWeight, b)
+	b = ktrt.NextFuncPtr(&v.InitTask, b)
+	b = ktrt.NextFuncPtr(&v.CgroupInit, b)
+	b = ktrt.NextFuncPtr(&v.CgroupSetWeight, b)
+	b = ktrt.NextFuncPtr(&v.Init, b)
+	b = ktrt.NextFuncPtr(&v.Exit, b)
+	b = ktrt.Next64(&v.Flags, b)
+	b = ktrt.Next32(&v.TimeoutMs, b)
+	ktrt.NextString(&v.Name, b, 128)
 }
 
 func decodeSeen(v *Seen, raw []byte, _ *ktrt.Decoder) {
-	b := (*[64]byte)(raw)
-	v.Version = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Cookie = b[4] != 0
-	v.Wrapper = b[5] != 0
-	v.Smp = b[6] != 0
-	v.Absent = b[7] != 0
-	v.Syscall = int8(b[8])
-	v.Ext = LibbpfTristate(binary.LittleEndian.Uint32(b[12:16]))
-	v.Net = LibbpfTristate(binary.LittleEndian.Uint32(b[16:20]))
-	v.Shift = b[20]
-	v.Hz = binary.LittleEndian.Uint16(b[22:24])
-	v.Cpus = binary.LittleEndian.Uint32(b[24:28])
-	v.Align = binary.LittleEndian.Uint64(b[32:40])
-	v.Least = int64(binary.LittleEndian.Uint64(b[40:48]))
-	v.Text = ktrt.String(b[48:56])
-	v.AbsentToo = int32(binary.LittleEndian.Uint32(b[56:60]))
+	b := (*[sizeofSeen]byte)(raw)[:]
+	b = ktrt.Next32(&v.Version, b)
+	b = ktrt.NextBool(&v.Cookie, b)
+	b = ktrt.NextBool(&v.Wrapper, b)
+	b = ktrt.NextBool(&v.Smp, b)
+	b = ktrt.NextBool(&v.Absent, b)
+	b = ktrt.Next8(&v.Syscall, b)
+	b = b[3:] // padding
+	b = ktrt.Next32(&v.Ext, b)
+	b = ktrt.Next32(&v.Net, b)
+	b = ktrt.Next8(&v.Shift, b)
+	b = b[1:] // padding
+	b = ktrt.Next16(&v.Hz, b)
+	b = ktrt.Next32(&v.Cpus, b)
+	b = b[4:] // padding
+	b = ktrt.Next64(&v.Align, b)
+	b = ktrt.Next64(&v.Least, b)
+	b = ktrt.NextString(&v.Text, b, 8)
+	ktrt.Next32(&v.AbsentToo, b)
 }
 
 func decodeShare(v *Share, raw []byte, _ *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint64(b[0:8])
-	v.Llc = binary.LittleEndian.Uint32(b[8:12])
-	v.Name = ktrt.String(b[12:24])
+	b := (*[sizeofShare]byte)(raw)[:]
+	b = ktrt.Next64(&v.Weight, b)
+	b = ktrt.Next32(&v.Llc, b)
+	ktrt.NextString(&v.Name, b, 12)
 }
 
 func decodeSlot(v *Slot, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Runs = binary.LittleEndian.Uint64(b[0:8])
-	v.Last = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofSlot]byte)(raw)[:]
+	b = ktrt.Next64(&v.Runs, b)
+	ktrt.Next32(&v.Last, b)
 }
 
 func decodeTaskCtxT(v *TaskCtxT, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Pid = binary.LittleEndian.Uint32(b[0:4])
-	v.Vtime = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofTaskCtxT]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = b[4:] // padding
+	ktrt.Next64(&v.Vtime, b)
 }
 
 func decodeTotal(v *Total, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Runs = binary.LittleEndian.Uint64(b[0:8])
-	v.First = binary.LittleEndian.Uint32(b[8:12])
-	v.Cpu = binary.LittleEndian.Uint32(b[12:16])
+	b := (*[sizeofTotal]byte)(raw)[:]
+	b = ktrt.Next64(&v.Runs, b)
+	b = ktrt.Next32(&v.First, b)
+	ktrt.Next32(&v.Cpu, b)
 }
 
 func decodeVisits(v *Visits, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Runs = binary.LittleEndian.Uint32(b[0:4])
-	v.Cpu = binary.LittleEndian.Uint32(b[4:8])
-	v.Last = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofVisits]byte)(raw)[:]
+	b = ktrt.Next32(&v.Runs, b)
+	b = ktrt.Next32(&v.Cpu, b)
+	ktrt.Next64(&v.Last, b)
 }
 
 func decodeWho(v *Who, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Pid = binary.LittleEndian.Uint32(b[0:4])
-	v.Cpu = binary.LittleEndian.Uint32(b[4:8])
+	b := (*[sizeofWho]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	ktrt.Next32(&v.Cpu, b)
 }
 
 func decodeUint16(v *uint16, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint16(b[0:2])
+	*v = binary.LittleEndian.Uint16(b)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 func decodeUint64(v *uint64, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint64(b[0:8])
+	*v = binary.LittleEndian.Uint64(b)
 }
 
 func decodeWideFlags(v *WideFlags, b []byte, _ *ktrt.Decoder) {
-	*v = WideFlags(binary.LittleEndian.Uint64(b[0:8]))
+	*v = WideFlags(binary.LittleEndian.Uint64(b))
 }
 
 // Types, as decoders refer to them.
@@ -3216,25 +3241,25 @@ var layoutAtomicGlobal = ktrt.Layout{
 }
 
 const shapesAtomicGlobal = `
-section	.data	16
+section	.data
 	8	other	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3285,36 +3310,36 @@ var layoutAttached = ktrt.Layout{
 }
 
 const shapesAttached = `
-section	.bss	96
-	0	by_tp	u64
-	8	by_raw_tp	u64
-	16	by_tp_btf	u64
-	24	by_kprobe	u64
-	32	by_kretprobe	u64
-	40	by_ksyscall	u64
-	48	by_multi	u64
-	56	by_fentry	u64
-	64	by_fexit	u64
-	72	by_iter	u64
-	80	by_optional	u64
-	88	by_syscall	u64
+section	.bss
+		by_tp	u64
+		by_raw_tp	u64
+		by_tp_btf	u64
+		by_kprobe	u64
+		by_kretprobe	u64
+		by_ksyscall	u64
+		by_multi	u64
+		by_fentry	u64
+		by_fexit	u64
+		by_iter	u64
+		by_optional	u64
+		by_syscall	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3390,20 +3415,20 @@ var layoutConfigured = ktrt.Layout{
 }
 
 const shapesConfigured = `
-section	.rodata	8040
-	0	broken	_Bool
-	1	nice	s8
-	4	limits	struct limits
-	16	table	[1000]u64
-	8016	label	[16]char
-	8032	nr_cpus	u32
-	8036	mode	enum mode
+section	.rodata
+		broken	_Bool
+		nice	s8
+		limits	struct limits
+		table	[1000]u64
+		label	[16]char
+		nr_cpus	u32
+		mode	enum mode
 bool	_Bool	1
 typedef	s8	signed char
-struct	limits	8
-	0	least	u32
-	4:0+12	most	u32
-	5:4+1	strict	u32
+struct	limits
+		least	u32
+	:12	most	u32
+	:1	strict	u32
 typedef	u64	unsigned long long
 char	char	1	signed
 typedef	u32	unsigned int
@@ -3413,47 +3438,47 @@ enum	mode	4
 int	signed char	1	signed
 int	unsigned long long	8
 int	unsigned int	4
-section	.data	8
-	0	start	u64
-section	.bss	76
-	0	enqueued	u32
-	8	total	u64
-	16	seen_weight	u64
-	24	seen_llc	u32
-	32	seen_squares	u64
-	40	seen_queued	u32
-	48	seen_table	u64
-	56	first	u32
-	60	seen_nice	s32
-	64	seen_mode	enum mode
-	68	seen_label	char
-	72	switches	u32
+section	.data
+		start	u64
+section	.bss
+		enqueued	u32
+		total	u64
+		seen_weight	u64
+		seen_llc	u32
+		seen_squares	u64
+		seen_queued	u32
+		seen_table	u64
+		first	u32
+		seen_nice	s32
+		seen_mode	enum mode
+		seen_label	char
+		switches	u32
 typedef	s32	int
 int	int	4	signed
-section	.data.loads	16
-	0	loads	[1]struct load
-struct	load	16
-	0	runs	u64
-	8	last	u32
-struct	share	24
-	0	weight	u64
-	8	llc	u32
-	12	name	[12]char
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+section	.data.loads
+		loads	[1]struct load
+struct	load
+		runs	u64
+		last	u32
+struct	share
+		weight	u64
+		llc	u32
+		name	[12]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3501,9 +3526,9 @@ var layoutEnum64 = ktrt.Layout{
 }
 
 const shapesEnum64 = `
-section	.data	48
-	0	last	[4]enum queue
-	32	wf	[2]enum wide_flags
+section	.data
+		last	[4]enum queue
+		wf	[2]enum wide_flags
 enum	queue	8
 	9223372036854775808	Q_BUILTIN
 	4611686018427387904	Q_ON
@@ -3516,21 +3541,21 @@ enum	wide_flags	8
 	1	W_A
 	2	W_B
 	9223372036854775808	W_TOP
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3583,34 +3608,34 @@ var layoutFlexibleGlobal = ktrt.Layout{
 }
 
 const shapesFlexibleGlobal = `
-section	.data	32
-	0 size 10	first	struct flex
-	16	between	u64
-	24 size 8	second	struct flex
-struct	flex	4
-	0	n	u32
-	4	tail	[0]u16
+section	.data
+	 size 10	first	struct flex
+		between	u64
+	 size 8	second	struct flex
+struct	flex
+		n	u32
+		tail	[0]u16
 typedef	u64	unsigned long long
 typedef	u32	unsigned int
 typedef	u16	unsigned short
 int	unsigned long long	8
 int	unsigned int	4
 int	unsigned short	2
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3662,28 +3687,28 @@ var layoutKconfig = ktrt.Layout{
 }
 
 const shapesKconfig = `
-section	.bss	8
-	0	version	u64
+section	.bss
+		version	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-section	.kconfig	4
-	0	LINUX_KERNEL_VERSION	int
+section	.kconfig
+		LINUX_KERNEL_VERSION	int
 int	int	4	signed
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3737,24 +3762,24 @@ var layoutKconfigTypes = ktrt.Layout{
 }
 
 const shapesKconfigTypes = `
-section	.bss	64
-	0	seen	struct seen
-struct	seen	64
-	0	version	int
-	4	cookie	_Bool
-	5	wrapper	_Bool
-	6	smp	_Bool
-	7	absent	_Bool
-	8	syscall	char
-	12	ext	enum libbpf_tristate
-	16	net	enum libbpf_tristate
-	20	shift	u8
-	22	hz	u16
-	24	cpus	u32
-	32	align	u64
-	40	least	s64
-	48	text	[8]char
-	56	absent_too	int
+section	.bss
+		seen	struct seen
+struct	seen
+		version	int
+		cookie	_Bool
+		wrapper	_Bool
+		smp	_Bool
+		absent	_Bool
+		syscall	char
+		ext	enum libbpf_tristate
+		net	enum libbpf_tristate
+		shift	u8
+		hz	u16
+		cpus	u32
+		align	u64
+		least	s64
+		text	[8]char
+		absent_too	int
 int	int	4	signed
 bool	_Bool	1
 char	char	1	signed
@@ -3772,37 +3797,37 @@ int	unsigned short	2
 int	unsigned int	4
 int	unsigned long long	8
 int	long long	8	signed
-section	.kconfig	52
-	0	CONFIG_DEFAULT_MMAP_MIN_ADDR	s64
-	8	CONFIG_PHYSICAL_ALIGN	u64
-	16	CONFIG_NOT_THERE_EITHER	int
-	20	CONFIG_NR_CPUS	u32
-	24	CONFIG_SCHED_CLASS_EXT	enum libbpf_tristate
-	28	CONFIG_VIRTIO_NET	enum libbpf_tristate
-	32	LINUX_KERNEL_VERSION	int
-	36	CONFIG_HZ	u16
-	38	CONFIG_BPF_SYSCALL	char
-	39	CONFIG_LOG_BUF_SHIFT	u8
-	40	CONFIG_NOT_THERE	_Bool
-	41	CONFIG_SMP	_Bool
-	42	LINUX_HAS_BPF_COOKIE	_Bool
-	43	LINUX_HAS_SYSCALL_WRAPPER	_Bool
-	44	CONFIG_CC_VERSION_TEXT	[8]char
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+section	.kconfig
+		CONFIG_DEFAULT_MMAP_MIN_ADDR	s64
+		CONFIG_PHYSICAL_ALIGN	u64
+		CONFIG_NOT_THERE_EITHER	int
+		CONFIG_NR_CPUS	u32
+		CONFIG_SCHED_CLASS_EXT	enum libbpf_tristate
+		CONFIG_VIRTIO_NET	enum libbpf_tristate
+		LINUX_KERNEL_VERSION	int
+		CONFIG_HZ	u16
+		CONFIG_BPF_SYSCALL	char
+		CONFIG_LOG_BUF_SHIFT	u8
+		CONFIG_NOT_THERE	_Bool
+		CONFIG_SMP	_Bool
+		LINUX_HAS_BPF_COOKIE	_Bool
+		LINUX_HAS_SYSCALL_WRAPPER	_Bool
+		CONFIG_CC_VERSION_TEXT	[8]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3853,26 +3878,26 @@ var layoutKconfigWeak = ktrt.Layout{
 }
 
 const shapesKconfigWeak = `
-section	.bss	1
-	0	first	char
+section	.bss
+		first	char
 char	char	1	signed
-section	.kconfig	64
-	0	CONFIG_CC_VERSION_TEXT	[64]char
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+section	.kconfig
+		CONFIG_CC_VERSION_TEXT	[64]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -3939,28 +3964,28 @@ var layoutLongNames = ktrt.Layout{
 }
 
 const shapesLongNames = `
-section	.data.statistics_of_domains	8
-	0	first_ones	u64
+section	.data.statistics_of_domains
+		first_ones	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-section	.data.statistics_of_tasks	8
-	0	second_ones	u64
+section	.data.statistics_of_tasks
+		second_ones	u64
 int	unsigned int	4
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4030,35 +4055,35 @@ var layoutMapsInHashes = ktrt.Layout{
 }
 
 const shapesMapsInHashes = `
-section	.bss	8
-	0	lost	u64
+section	.bss
+		lost	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	visits	16
-	0	runs	u32
-	4	cpu	u32
-	8	last	u64
+struct	visits
+		runs	u32
+		cpu	u32
+		last	u64
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	total	16
-	0	runs	u64
-	8	first	u32
-	12	cpu	u32
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	total
+		runs	u64
+		first	u32
+		cpu	u32
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4117,26 +4142,26 @@ var layoutMapsOfQueues = ktrt.Layout{
 }
 
 const shapesMapsOfQueues = `
-section	.bss	8
-	0	lost	u64
+section	.bss
+		lost	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
 int	unsigned int	4
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4194,30 +4219,30 @@ var layoutQueueStack = ktrt.Layout{
 }
 
 const shapesQueueStack = `
-section	.bss	8
-	0	pushes	u64
+section	.bss
+		pushes	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	who	8
-	0	pid	u32
-	4	cpu	u32
+struct	who
+		pid	u32
+		cpu	u32
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4272,34 +4297,34 @@ var layoutResizedData = ktrt.Layout{
 }
 
 const shapesResizedData = `
-section	.rodata	4
-	0	nr_cpus	u32
+section	.rodata
+		nr_cpus	u32
 typedef	u32	unsigned int
 int	unsigned int	4
-section	.data.recs	16
-	0	recs	[1]struct rec
-struct	rec	16
-	0	runs	u64
-	8	last	u32
+section	.data.recs
+		recs	[1]struct rec
+struct	rec
+		runs	u64
+		last	u32
 typedef	u64	unsigned long long
 int	unsigned long long	8
-section	.bss	8
-	0	total	u64
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+section	.bss
+		total	u64
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4363,36 +4388,36 @@ var layoutResizedMaps = ktrt.Layout{
 }
 
 const shapesResizedMaps = `
-section	.data.lone	24
-	0	lone	struct lone
-	16	behind	u64
-struct	lone	16
-	0	runs	u64
-	8	last	u32
+section	.data.lone
+		lone	struct lone
+		behind	u64
+struct	lone
+		runs	u64
+		last	u32
 typedef	u64	unsigned long long
 typedef	u32	unsigned int
 int	unsigned long long	8
 int	unsigned int	4
 section	.rodata	11	cut
-	0	weights	[2]u32
-struct	slot	16
-	0	runs	u64
-	8	last	u32
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+		weights	[2]u32
+struct	slot
+		runs	u64
+		last	u32
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4441,28 +4466,28 @@ var layoutStatics = ktrt.Layout{
 }
 
 const shapesStatics = `
-section	.data	16
-	0	mine	u32
-	4 static	"calls#1"	u32
-	8	other	u32
-	12 static	"calls#2"	u32
+section	.data
+		mine	u32
+	 static	"calls#1"	u32
+		other	u32
+	 static	"calls#2"	u32
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4513,32 +4538,32 @@ var layoutStaticsSched = ktrt.Layout{
 }
 
 const shapesStaticsSched = `
-section	.data	22
-	0 static	"calls#1"	u32
-	8 static	"deep#1"	u64
-	16 static	"calls#2"	u32
-	20 static	"deep#2"	u16
+section	.data
+	 static	"calls#1"	u32
+	 static	"deep#1"	u64
+	 static	"calls#2"	u32
+	 static	"deep#2"	u16
 typedef	u32	unsigned int
 typedef	u64	unsigned long long
 typedef	u16	unsigned short
 int	unsigned int	4
 int	unsigned long long	8
 int	unsigned short	2
-struct	sched_ext_ops	232
-	0	select_cpu	*#1
-	8	enqueue	*#2
-	16	dispatch	*#3
-	24	running	*#4
-	32	stopping	*#5
-	40	set_weight	*#6
-	48	init_task	*#7
-	56	cgroup_init	*#8
-	64	cgroup_set_weight	*#9
-	72	init	*#10
-	80	exit	*#11
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #1 func	
 #2 func	
 #3 func	
@@ -4590,14 +4615,14 @@ var layoutTypedefNameless = ktrt.Layout{
 }
 
 const shapesTypedefNameless = `
-section	.data	20
-	0	cur	task_ctx_t
-	16	state	state_t
+section	.data
+		cur	task_ctx_t
+		state	state_t
 typedef	task_ctx_t	#1
 typedef	state_t	#2
-#1 struct		16
-	0	pid	u32
-	8	vtime	u64
+#1 struct	
+		pid	u32
+		vtime	u64
 #2 enum		4
 	0	OFF
 	5	ON
@@ -4605,37 +4630,37 @@ typedef	u32	unsigned int
 typedef	u64	unsigned long long
 int	unsigned int	4
 int	unsigned long long	8
-section	.bss	32
-	0	both	both_t
-	8	h	struct holder
+section	.bss
+		both	both_t
+		h	struct holder
 typedef	both_t	#3
-struct	holder	24
-	0	t	task_ctx_t
-	16	in	#4
-#3 union		4
-	0	a	u32
-	0	b	[2]u16
-#4 struct		1
-	0	x	u8
+struct	holder
+		t	task_ctx_t
+		in	#4
+#3 union	
+		a	u32
+		b	[2]u16
+#4 struct	
+		x	u8
 typedef	u16	unsigned short
 typedef	u8	unsigned char
 int	unsigned short	2
 int	unsigned char	1
-struct	sched_ext_ops	232
-	0	select_cpu	*#5
-	8	enqueue	*#6
-	16	dispatch	*#7
-	24	running	*#8
-	32	stopping	*#9
-	40	set_weight	*#10
-	48	init_task	*#11
-	56	cgroup_init	*#12
-	64	cgroup_set_weight	*#13
-	72	init	*#14
-	80	exit	*#15
-	88	flags	u64
-	96	timeout_ms	u32
-	100	name	[128]char
+struct	sched_ext_ops
+		select_cpu	*#5
+		enqueue	*#6
+		dispatch	*#7
+		running	*#8
+		stopping	*#9
+		set_weight	*#10
+		init_task	*#11
+		cgroup_init	*#12
+		cgroup_set_weight	*#13
+		init	*#14
+		exit	*#15
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
 #5 func	
 #6 func	
 #7 func	

@@ -84,19 +84,19 @@ func (s Snap) Bss() *Bss {
 
 // Bss holds the 2 variables of .bss.
 type Bss struct {
-	NrRuns uint64       // +0 u64 nr_runs [counts up]
-	Seen   ktrt.FuncPtr // +8 (*seen)()
+	NrRuns uint64       // u64 nr_runs [counts up]
+	Seen   ktrt.FuncPtr // (*seen)()
 }
 
-// Config is struct config, 8 bytes.
+// Config is struct config.
 type Config struct {
-	SliceNs uint64 // +0 u64 slice_ns
+	SliceNs uint64 // u64 slice_ns
 }
 
-// Limits is struct limits, 16 bytes.
+// Limits is struct limits.
 type Limits struct {
-	Config Config // +0 struct config config
-	Max    uint32 // +8 u32 max
+	Config Config // struct config config
+	Max    uint32 // u32 max
 }
 
 // Policy is enum policy.
@@ -119,22 +119,22 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
-// Run is struct run, 16 bytes.
+// Run is struct run.
 type Run struct {
-	RuntimeNs uint64 // +0 u64 runtime_ns
-	Policy    Policy // +8 enum policy policy
+	RuntimeNs uint64 // u64 runtime_ns
+	Policy    Policy // enum policy policy
 }
 
-// Stats is struct stats, 8 bytes.
+// Stats is struct stats.
 //
 //	tag: shared with user space
 type Stats struct {
-	Nr uint64 // +0 u64 nr
+	Nr uint64 // u64 nr
 }
 
-// Stats_2 is struct stats_, 8 bytes.
+// Stats_2 is struct stats_.
 type Stats_2 struct {
-	Nr uint64 // +0 u64 nr
+	Nr uint64 // u64 nr
 }
 
 // Fixture is a state of first.bpf.o, for tests without a guest, and what it starts with
@@ -232,39 +232,49 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.NrRuns = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.Seen = ktrt.LoadFuncPtr(vars.Bytes(1)[0:8])
+	ktrt.Next64(&v.NrRuns, vars.Next())
+	ktrt.NextFuncPtr(&v.Seen, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofConfig  = 8
+	sizeofLimits  = sizeofConfig + 8
+	sizeofRun     = 16
+	sizeofStats   = 8
+	sizeofStats_2 = 8
+)
+
 func decodeConfig(v *Config, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.SliceNs = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofConfig]byte)(raw)[:]
+	ktrt.Next64(&v.SliceNs, b)
 }
 
 func decodeLimits(v *Limits, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	decodeConfig(&v.Config, b[0:8], d)
-	v.Max = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofLimits]byte)(raw)[:]
+	decodeConfig(&v.Config, b[:sizeofConfig], d)
+	b = b[sizeofConfig:]
+	ktrt.Next32(&v.Max, b)
 }
 
 func decodeRun(v *Run, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.RuntimeNs = binary.LittleEndian.Uint64(b[0:8])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[8:12]))
+	b := (*[sizeofRun]byte)(raw)[:]
+	b = ktrt.Next64(&v.RuntimeNs, b)
+	ktrt.Next32(&v.Policy, b)
 }
 
 func decodeStats(v *Stats, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Nr = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofStats]byte)(raw)[:]
+	ktrt.Next64(&v.Nr, b)
 }
 
 func decodeStats_2(v *Stats_2, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Nr = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofStats_2]byte)(raw)[:]
+	ktrt.Next64(&v.Nr, b)
 }
 
 func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
-	*v = int32(binary.LittleEndian.Uint32(b[0:4]))
+	*v = int32(binary.LittleEndian.Uint32(b))
 }
 
 // Types, as decoders refer to them.
@@ -321,29 +331,29 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-section	.bss	16
-	0	nr_runs	u64	"counts up"
-	8	seen	*#1
+section	.bss
+		nr_runs	u64	"counts up"
+		seen	*#1
 typedef	u64	unsigned long long
 #1 func	
 int	unsigned long long	8
-struct	run	16
-	0	runtime_ns	u64
-	8	policy	enum policy
+struct	run
+		runtime_ns	u64
+		policy	enum policy
 enum	policy	4
 	0	POLICY_NORMAL
 	7	POLICY_EXT
 typedef	s32	int
 int	int	4	signed
-struct	limits	16
-	0	config	struct config
-	8	max	u32
-struct	config	8
-	0	slice_ns	u64
+struct	limits
+		config	struct config
+		max	u32
+struct	config
+		slice_ns	u64
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	stats	8
-	0	nr	u64
-struct	stats_	8
-	0	nr	u64
+struct	stats
+		nr	u64
+struct	stats_
+		nr	u64
 `

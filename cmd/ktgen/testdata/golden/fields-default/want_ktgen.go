@@ -43,10 +43,10 @@ func (s Snap) Running() ktrt.Array[Running] {
 	return ktrt.NewArray(s.binding, mapRunning, decodeRunning)
 }
 
-// Running is struct running, 16 bytes.
+// Running is struct running.
 type Running struct {
-	Task  ktrt.Ptr[TaskStruct] // +0 struct task_struct __kptr *task
-	Since uint64               // +8 u64 since
+	Task  ktrt.Ptr[TaskStruct] // struct task_struct __kptr *task
+	Since uint64               // u64 since
 }
 
 // SchedExtEntity is the kernel's struct sched_ext_entity, as far as it is read.
@@ -145,25 +145,35 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofRunning        = 16
+	sizeofSchedExtEntity = 16
+	sizeofTaskStruct     = sizeofSchedExtEntity + 32
+)
+
 func decodeRunning(v *Running, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTaskStruct, decodeTaskStruct)
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofRunning]byte)(raw)[:]
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	ktrt.Next64(&v.Since, b)
 }
 
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
-	v.Slice = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
+	b = ktrt.Next32(&v.Weight, b)
+	b = b[4:] // padding
+	ktrt.Next64(&v.Slice, b)
 }
 
 func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.Comm = ktrt.String(b[8:24])
-	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[24:32]), typeTaskStruct, decodeTaskStruct)
-	decodeSchedExtEntity(&v.Scx, b[32:48], d)
+	b := (*[sizeofTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 }
 
 // Types, as decoders refer to them.
@@ -197,24 +207,24 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	task_struct	48
-	0	pid	s32
-	4	tgid	s32
-	8	comm	[16]char
-	24	real_parent	*fwd task_struct
-	32	scx	struct sched_ext_entity
+struct	task_struct
+		pid	s32
+		tgid	s32
+		comm	[16]char
+		real_parent	*fwd task_struct
+		scx	struct sched_ext_entity
 typedef	s32	int
 char	char	1	signed
 fwd	task_struct
-struct	sched_ext_entity	16
-	0	weight	u32
-	8	slice	u64
+struct	sched_ext_entity
+		weight	u32
+		slice	u64
 int	int	4	signed
 typedef	u32	unsigned int
 typedef	u64	unsigned long long
 int	unsigned int	4
 int	unsigned long long	8
-struct	running	16
-	0	task	*("kptr")fwd task_struct
-	8	since	u64
+struct	running
+		task	*("kptr")fwd task_struct
+		since	u64
 `

@@ -9,11 +9,7 @@
 
 package p
 
-import (
-	"encoding/binary"
-
-	ktrt "github.com/ktgen/ktgen/runtime"
-)
+import ktrt "github.com/ktgen/ktgen/runtime"
 
 // Snap is a snapshot, read as the state of first.bpf.o.
 type Snap struct {
@@ -46,8 +42,8 @@ func (s Snap) Bss() *Bss {
 
 // Bss holds the 2 variables of .bss.
 type Bss struct {
-	NrRuns uint64       // +0 u64 nr_runs [counts up]
-	Seen   ktrt.FuncPtr // +8 (*seen)()
+	NrRuns uint64       // u64 nr_runs [counts up]
+	Seen   ktrt.FuncPtr // (*seen)()
 }
 
 // Fixture is a state of first.bpf.o, for tests without a guest, and what it starts with
@@ -121,8 +117,8 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.NrRuns = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.Seen = ktrt.LoadFuncPtr(vars.Bytes(1)[0:8])
+	ktrt.Next64(&v.NrRuns, vars.Next())
+	ktrt.NextFuncPtr(&v.Seen, vars.Next())
 }
 
 // Sections, as accessors refer to them.
@@ -145,9 +141,9 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-section	.bss	16
-	0	nr_runs	u64	"counts up"
-	8	seen	*#1
+section	.bss
+		nr_runs	u64	"counts up"
+		seen	*#1
 typedef	u64	unsigned long long
 #1 func	
 int	unsigned long long	8

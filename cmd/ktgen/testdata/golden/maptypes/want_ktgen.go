@@ -71,23 +71,23 @@ func (s Snap) ByCgroup() ktrt.PerCPUHash[uint64, Job] {
 	return ktrt.NewPerCPUHash(s.binding, mapByCgroup, decodeUint64, decodeJob)
 }
 
-// BpfCgroupStorageKey is struct bpf_cgroup_storage_key, 16 bytes.
+// BpfCgroupStorageKey is struct bpf_cgroup_storage_key.
 type BpfCgroupStorageKey struct {
-	CgroupInodeId uint64 // +0 u64 cgroup_inode_id
-	AttachType    uint32 // +8 u32 attach_type
+	CgroupInodeId uint64 // u64 cgroup_inode_id
+	AttachType    uint32 // u32 attach_type
 }
 
-// BpfInsnArrayValue is struct bpf_insn_array_value, 16 bytes.
+// BpfInsnArrayValue is struct bpf_insn_array_value.
 type BpfInsnArrayValue struct {
-	OrigOff   uint32 // +0 u32 orig_off
-	XlatedOff uint32 // +4 u32 xlated_off
-	JittedOff uint32 // +8 u32 jitted_off
+	OrigOff   uint32 // u32 orig_off
+	XlatedOff uint32 // u32 xlated_off
+	JittedOff uint32 // u32 jitted_off
 }
 
-// Job is struct job, 16 bytes.
+// Job is struct job.
 type Job struct {
-	Cpu   uint32 // +0 u32 cpu
-	Since uint64 // +8 u64 since
+	Cpu   uint32 // u32 cpu
+	Since uint64 // u64 since
 }
 
 // Fixture is a state of maptypes.bpf.o, for tests without a guest, and what it starts with
@@ -167,27 +167,35 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofBpfCgroupStorageKey = 16
+	sizeofBpfInsnArrayValue   = 16
+	sizeofJob                 = 16
+)
+
 func decodeBpfCgroupStorageKey(v *BpfCgroupStorageKey, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.CgroupInodeId = binary.LittleEndian.Uint64(b[0:8])
-	v.AttachType = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofBpfCgroupStorageKey]byte)(raw)[:]
+	b = ktrt.Next64(&v.CgroupInodeId, b)
+	ktrt.Next32(&v.AttachType, b)
 }
 
 func decodeBpfInsnArrayValue(v *BpfInsnArrayValue, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.OrigOff = binary.LittleEndian.Uint32(b[0:4])
-	v.XlatedOff = binary.LittleEndian.Uint32(b[4:8])
-	v.JittedOff = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofBpfInsnArrayValue]byte)(raw)[:]
+	b = ktrt.Next32(&v.OrigOff, b)
+	b = ktrt.Next32(&v.XlatedOff, b)
+	ktrt.Next32(&v.JittedOff, b)
 }
 
 func decodeJob(v *Job, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Cpu = binary.LittleEndian.Uint32(b[0:4])
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofJob]byte)(raw)[:]
+	b = ktrt.Next32(&v.Cpu, b)
+	b = b[4:] // padding
+	ktrt.Next64(&v.Since, b)
 }
 
 func decodeUint64(v *uint64, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint64(b[0:8])
+	*v = binary.LittleEndian.Uint64(b)
 }
 
 // Types, as decoders refer to them.
@@ -227,18 +235,18 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	job	16
-	0	cpu	u32
-	8	since	u64
+struct	job
+		cpu	u32
+		since	u64
 typedef	u32	unsigned int
 typedef	u64	unsigned long long
 int	unsigned int	4
 int	unsigned long long	8
 struct	bpf_insn_array_value	16
-	0	orig_off	u32
-	4	xlated_off	u32
-	8	jitted_off	u32
-struct	bpf_cgroup_storage_key	16
-	0	cgroup_inode_id	u64
-	8	attach_type	u32
+		orig_off	u32
+		xlated_off	u32
+		jitted_off	u32
+struct	bpf_cgroup_storage_key
+		cgroup_inode_id	u64
+		attach_type	u32
 `

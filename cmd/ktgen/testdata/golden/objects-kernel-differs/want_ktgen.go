@@ -134,10 +134,10 @@ type DeclaredTaskStruct struct {
 	Scx        SchedExtEntity               // struct sched_ext_entity scx
 }
 
-// Running is struct running, 16 bytes.
+// Running is struct running.
 type Running struct {
-	Task  ktrt.Ptr[TasksTaskStruct] // +0 struct task_struct __kptr *task
-	Since uint64                    // +8 u64 since
+	Task  ktrt.Ptr[TasksTaskStruct] // struct task_struct __kptr *task
+	Since uint64                    // u64 since
 }
 
 // SchedExtEntity is the kernel's struct sched_ext_entity, as far as it is read.
@@ -159,10 +159,10 @@ type TasksTaskStruct struct {
 	Scx        SchedExtEntity            // struct sched_ext_entity scx
 }
 
-// Waiting is struct waiting, 16 bytes.
+// Waiting is struct waiting.
 type Waiting struct {
-	Task  ktrt.Ptr[DeclaredTaskStruct] // +0 struct task_struct *task
-	Since uint64                       // +8 u64 since
+	Task  ktrt.Ptr[DeclaredTaskStruct] // struct task_struct *task
+	Since uint64                       // u64 since
 }
 
 // WaitsTaskStruct is the kernel's struct task_struct, as far as it is read.
@@ -388,50 +388,65 @@ func (f *WaitsFixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofDeclaredTaskStruct = sizeofSchedExtEntity + 32
+	sizeofRunning            = 16
+	sizeofSchedExtEntity     = 16
+	sizeofTasksTaskStruct    = sizeofSchedExtEntity + 32
+	sizeofWaiting            = 16
+	sizeofWaitsTaskStruct    = 8
+)
+
 func decodeDeclaredTaskStruct(v *DeclaredTaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.Comm = ktrt.String(b[8:24])
-	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[24:32]), typeDeclaredTaskStruct, decodeDeclaredTaskStruct)
-	decodeSchedExtEntity(&v.Scx, b[32:48], d)
+	b := (*[sizeofDeclaredTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeDeclaredTaskStruct, decodeDeclaredTaskStruct)
+	b = b[8:]
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 }
 
 func decodeRunning(v *Running, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTasksTaskStruct, decodeTasksTaskStruct)
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofRunning]byte)(raw)[:]
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTasksTaskStruct, decodeTasksTaskStruct)
+	b = b[8:]
+	ktrt.Next64(&v.Since, b)
 }
 
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
-	v.Slice = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
+	b = ktrt.Next32(&v.Weight, b)
+	b = b[4:] // padding
+	ktrt.Next64(&v.Slice, b)
 }
 
 func decodeTasksTaskStruct(v *TasksTaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.Comm = ktrt.String(b[8:24])
-	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[24:32]), typeTasksTaskStruct, decodeTasksTaskStruct)
-	decodeSchedExtEntity(&v.Scx, b[32:48], d)
+	b := (*[sizeofTasksTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTasksTaskStruct, decodeTasksTaskStruct)
+	b = b[8:]
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 }
 
 func decodeWaiting(v *Waiting, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeDeclaredTaskStruct, decodeDeclaredTaskStruct)
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofWaiting]byte)(raw)[:]
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeDeclaredTaskStruct, decodeDeclaredTaskStruct)
+	b = b[8:]
+	ktrt.Next64(&v.Since, b)
 }
 
 func decodeWaitsTaskStruct(v *WaitsTaskStruct, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Flags = binary.LittleEndian.Uint32(b[4:8])
+	b := (*[sizeofWaitsTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	ktrt.Next32(&v.Flags, b)
 }
 
 func decodePtrWaitsTaskStruct(v *ktrt.Ptr[WaitsTaskStruct], b []byte, d *ktrt.Decoder) {
-	*v = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeWaitsTaskStruct, decodeWaitsTaskStruct)
+	*v = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeWaitsTaskStruct, decodeWaitsTaskStruct)
 }
 
 // Types, as decoders refer to them.
@@ -469,26 +484,26 @@ var layoutDeclared = ktrt.Layout{
 }
 
 const shapesDeclared = `
-struct	task_struct	48
-	0	pid	s32
-	4	tgid	s32
-	8	comm	[16]char
-	24	real_parent	*fwd task_struct
-	32	scx	struct sched_ext_entity
+struct	task_struct
+		pid	s32
+		tgid	s32
+		comm	[16]char
+		real_parent	*fwd task_struct
+		scx	struct sched_ext_entity
 typedef	s32	int
 char	char	1	signed
 fwd	task_struct
-struct	sched_ext_entity	16
-	0	weight	u32
-	8	slice	u64
+struct	sched_ext_entity
+		weight	u32
+		slice	u64
 int	int	4	signed
 typedef	u32	unsigned int
 typedef	u64	unsigned long long
 int	unsigned int	4
 int	unsigned long long	8
-struct	waiting	16
-	0	task	*fwd task_struct
-	8	since	u64
+struct	waiting
+		task	*fwd task_struct
+		since	u64
 `
 
 // Maps of tasks.bpf.o, as accessors refer to them.
@@ -516,26 +531,26 @@ var layoutTasks = ktrt.Layout{
 }
 
 const shapesTasks = `
-struct	task_struct	48
-	0	pid	s32
-	4	tgid	s32
-	8	comm	[16]char
-	24	real_parent	*fwd task_struct
-	32	scx	struct sched_ext_entity
+struct	task_struct
+		pid	s32
+		tgid	s32
+		comm	[16]char
+		real_parent	*fwd task_struct
+		scx	struct sched_ext_entity
 typedef	s32	int
 char	char	1	signed
 fwd	task_struct
-struct	sched_ext_entity	16
-	0	weight	u32
-	8	slice	u64
+struct	sched_ext_entity
+		weight	u32
+		slice	u64
 int	int	4	signed
 typedef	u32	unsigned int
 typedef	u64	unsigned long long
 int	unsigned int	4
 int	unsigned long long	8
-struct	running	16
-	0	task	*("kptr")fwd task_struct
-	8	since	u64
+struct	running
+		task	*("kptr")fwd task_struct
+		since	u64
 `
 
 // Maps of waits.bpf.o, as accessors refer to them.
@@ -563,9 +578,9 @@ var layoutWaits = ktrt.Layout{
 }
 
 const shapesWaits = `
-struct	task_struct	8
-	0	pid	s32
-	4	flags	u32
+struct	task_struct
+		pid	s32
+		flags	u32
 typedef	s32	int
 typedef	u32	unsigned int
 int	int	4	signed

@@ -125,10 +125,10 @@ func (s RunningSnap) Last() ktrt.Array[RunningRunning] {
 	return ktrt.NewArray(s.binding, mapRunningLast, decodeRunningRunning)
 }
 
-// RunningRunning is struct running, 8 bytes.
+// RunningRunning is struct running.
 type RunningRunning struct {
-	Cpu uint32 // +0 u32 cpu
-	Pid uint32 // +4 u32 pid
+	Cpu uint32 // u32 cpu
+	Pid uint32 // u32 pid
 }
 
 // SchedExtEntity is the kernel's struct sched_ext_entity, as far as it is read.
@@ -150,10 +150,10 @@ type TaskStruct struct {
 	Scx        SchedExtEntity       // struct sched_ext_entity scx
 }
 
-// TasksRunning is struct running, 16 bytes.
+// TasksRunning is struct running.
 type TasksRunning struct {
-	Task  ktrt.Ptr[TaskStruct] // +0 struct task_struct __kptr *task
-	Since uint64               // +8 u64 since
+	Task  ktrt.Ptr[TaskStruct] // struct task_struct __kptr *task
+	Since uint64               // u64 since
 }
 
 // ForwardFixture is a state of forward.bpf.o, for tests without a guest, and what it starts with
@@ -367,31 +367,42 @@ func (f *RunningFixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofRunningRunning = 8
+	sizeofSchedExtEntity = 16
+	sizeofTaskStruct     = sizeofSchedExtEntity + 32
+	sizeofTasksRunning   = 16
+)
+
 func decodeRunningRunning(v *RunningRunning, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Cpu = binary.LittleEndian.Uint32(b[0:4])
-	v.Pid = binary.LittleEndian.Uint32(b[4:8])
+	b := (*[sizeofRunningRunning]byte)(raw)[:]
+	b = ktrt.Next32(&v.Cpu, b)
+	ktrt.Next32(&v.Pid, b)
 }
 
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Weight = binary.LittleEndian.Uint32(b[0:4])
-	v.Slice = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
+	b = ktrt.Next32(&v.Weight, b)
+	b = b[4:] // padding
+	ktrt.Next64(&v.Slice, b)
 }
 
 func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
-	b := (*[48]byte)(raw)
-	v.Pid = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Tgid = int32(binary.LittleEndian.Uint32(b[4:8]))
-	v.Comm = ktrt.String(b[8:24])
-	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[24:32]), typeTaskStruct, decodeTaskStruct)
-	decodeSchedExtEntity(&v.Scx, b[32:48], d)
+	b := (*[sizeofTaskStruct]byte)(raw)[:]
+	b = ktrt.Next32(&v.Pid, b)
+	b = ktrt.Next32(&v.Tgid, b)
+	b = ktrt.NextString(&v.Comm, b, 16)
+	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 }
 
 func decodeTasksRunning(v *TasksRunning, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b[0:8]), typeTaskStruct, decodeTaskStruct)
-	v.Since = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofTasksRunning]byte)(raw)[:]
+	v.Task = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
+	b = b[8:]
+	ktrt.Next64(&v.Since, b)
 }
 
 // Types, as decoders refer to them.
@@ -445,26 +456,26 @@ var layoutTasks = ktrt.Layout{
 }
 
 const shapesTasks = `
-struct	task_struct	48
-	0	pid	s32
-	4	tgid	s32
-	8	comm	[16]char
-	24	real_parent	*fwd task_struct
-	32	scx	struct sched_ext_entity
+struct	task_struct
+		pid	s32
+		tgid	s32
+		comm	[16]char
+		real_parent	*fwd task_struct
+		scx	struct sched_ext_entity
 typedef	s32	int
 char	char	1	signed
 fwd	task_struct
-struct	sched_ext_entity	16
-	0	weight	u32
-	8	slice	u64
+struct	sched_ext_entity
+		weight	u32
+		slice	u64
 int	int	4	signed
 typedef	u32	unsigned int
 typedef	u64	unsigned long long
 int	unsigned int	4
 int	unsigned long long	8
-struct	running	16
-	0	task	*("kptr")fwd task_struct
-	8	since	u64
+struct	running
+		task	*("kptr")fwd task_struct
+		since	u64
 `
 
 // Maps of running.bpf.o, as accessors refer to them.
@@ -490,9 +501,9 @@ var layoutRunning = ktrt.Layout{
 }
 
 const shapesRunning = `
-struct	running	8
-	0	cpu	u32
-	4	pid	u32
+struct	running
+		cpu	u32
+		pid	u32
 typedef	u32	unsigned int
 int	unsigned int	4
 `

@@ -87,8 +87,8 @@ func (s FirstSnap) Bss() *FirstBss {
 
 // FirstBss holds the 2 variables of .bss.
 type FirstBss struct {
-	NrRuns uint64       // +0 u64 nr_runs [counts up]
-	Seen   ktrt.FuncPtr // +8 (*seen)()
+	NrRuns uint64       // u64 nr_runs [counts up]
+	Seen   ktrt.FuncPtr // (*seen)()
 }
 
 // SecondSnap is a snapshot, read as the state of second.bpf.o.
@@ -146,25 +146,25 @@ func (s SecondSnap) Bss() *SecondBss {
 
 // SecondBss holds the 2 variables of .bss.
 type SecondBss struct {
-	List     *Node  // +0 struct node *list
-	NrLayers uint64 // +8 u64 nr_layers
+	List     *Node  // struct node *list
+	NrLayers uint64 // u64 nr_layers
 }
 
-// FirstConfig is struct config, 8 bytes.
+// FirstConfig is struct config.
 type FirstConfig struct {
-	SliceNs uint64 // +0 u64 slice_ns
+	SliceNs uint64 // u64 slice_ns
 }
 
-// FirstLimits is struct limits, 16 bytes.
+// FirstLimits is struct limits.
 type FirstLimits struct {
-	Config FirstConfig // +0 struct config config
-	Max    uint32      // +8 u32 max
+	Config FirstConfig // struct config config
+	Max    uint32      // u32 max
 }
 
-// Node is struct node, 16 bytes.
+// Node is struct node.
 type Node struct {
-	Next  *Node  // +0 struct node *next
-	Value uint32 // +8 u32 value
+	Next  *Node  // struct node *next
+	Value uint32 // u32 value
 }
 
 // Policy is enum policy.
@@ -187,34 +187,34 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
-// Run is struct run, 16 bytes.
+// Run is struct run.
 type Run struct {
-	RuntimeNs uint64 // +0 u64 runtime_ns
-	Policy    Policy // +8 enum policy policy
+	RuntimeNs uint64 // u64 runtime_ns
+	Policy    Policy // enum policy policy
 }
 
-// SecondConfig is struct config, 16 bytes.
+// SecondConfig is struct config.
 type SecondConfig struct {
-	SliceNs  uint64 // +0 u64 slice_ns
-	NrLayers uint32 // +8 u32 nr_layers
+	SliceNs  uint64 // u64 slice_ns
+	NrLayers uint32 // u32 nr_layers
 }
 
-// SecondLimits is struct limits, 24 bytes.
+// SecondLimits is struct limits.
 type SecondLimits struct {
-	Config SecondConfig // +0 struct config config
-	Max    uint32       // +16 u32 max
+	Config SecondConfig // struct config config
+	Max    uint32       // u32 max
 }
 
-// Stats is struct stats, 8 bytes.
+// Stats is struct stats.
 //
 //	tag: shared with user space
 type Stats struct {
-	Nr uint64 // +0 u64 nr
+	Nr uint64 // u64 nr
 }
 
-// Stats_2 is struct stats_, 8 bytes.
+// Stats_2 is struct stats_.
 type Stats_2 struct {
-	Nr uint64 // +0 u64 nr
+	Nr uint64 // u64 nr
 }
 
 // FirstFixture is a state of first.bpf.o, for tests without a guest, and what it starts with
@@ -390,62 +390,77 @@ func (f *SecondFixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeFirstBss(v *FirstBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.NrRuns = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.Seen = ktrt.LoadFuncPtr(vars.Bytes(1)[0:8])
+	ktrt.Next64(&v.NrRuns, vars.Next())
+	ktrt.NextFuncPtr(&v.Seen, vars.Next())
 }
 
 func decodeSecondBss(v *SecondBss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.List = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(0)[0:8]), typeNode, decodeNode)
-	v.NrLayers = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
+	v.List = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeNode, decodeNode)
+	ktrt.Next64(&v.NrLayers, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofFirstConfig  = 8
+	sizeofFirstLimits  = sizeofFirstConfig + 8
+	sizeofNode         = 16
+	sizeofRun          = 16
+	sizeofSecondConfig = 16
+	sizeofSecondLimits = sizeofSecondConfig + 8
+	sizeofStats        = 8
+	sizeofStats_2      = 8
+)
+
 func decodeFirstConfig(v *FirstConfig, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.SliceNs = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofFirstConfig]byte)(raw)[:]
+	ktrt.Next64(&v.SliceNs, b)
 }
 
 func decodeFirstLimits(v *FirstLimits, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	decodeFirstConfig(&v.Config, b[0:8], d)
-	v.Max = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofFirstLimits]byte)(raw)[:]
+	decodeFirstConfig(&v.Config, b[:sizeofFirstConfig], d)
+	b = b[sizeofFirstConfig:]
+	ktrt.Next32(&v.Max, b)
 }
 
 func decodeNode(v *Node, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeNode, decodeNode)
-	v.Value = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofNode]byte)(raw)[:]
+	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeNode, decodeNode)
+	b = b[8:]
+	ktrt.Next32(&v.Value, b)
 }
 
 func decodeRun(v *Run, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.RuntimeNs = binary.LittleEndian.Uint64(b[0:8])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[8:12]))
+	b := (*[sizeofRun]byte)(raw)[:]
+	b = ktrt.Next64(&v.RuntimeNs, b)
+	ktrt.Next32(&v.Policy, b)
 }
 
 func decodeSecondConfig(v *SecondConfig, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.SliceNs = binary.LittleEndian.Uint64(b[0:8])
-	v.NrLayers = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofSecondConfig]byte)(raw)[:]
+	b = ktrt.Next64(&v.SliceNs, b)
+	ktrt.Next32(&v.NrLayers, b)
 }
 
 func decodeSecondLimits(v *SecondLimits, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	decodeSecondConfig(&v.Config, b[0:16], d)
-	v.Max = binary.LittleEndian.Uint32(b[16:20])
+	b := (*[sizeofSecondLimits]byte)(raw)[:]
+	decodeSecondConfig(&v.Config, b[:sizeofSecondConfig], d)
+	b = b[sizeofSecondConfig:]
+	ktrt.Next32(&v.Max, b)
 }
 
 func decodeStats(v *Stats, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Nr = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofStats]byte)(raw)[:]
+	ktrt.Next64(&v.Nr, b)
 }
 
 func decodeStats_2(v *Stats_2, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Nr = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofStats_2]byte)(raw)[:]
+	ktrt.Next64(&v.Nr, b)
 }
 
 func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
-	*v = int32(binary.LittleEndian.Uint32(b[0:4]))
+	*v = int32(binary.LittleEndian.Uint32(b))
 }
 
 // Types, as decoders refer to them.
@@ -504,31 +519,31 @@ var layoutFirst = ktrt.Layout{
 }
 
 const shapesFirst = `
-section	.bss	16
-	0	nr_runs	u64	"counts up"
-	8	seen	*#1
+section	.bss
+		nr_runs	u64	"counts up"
+		seen	*#1
 typedef	u64	unsigned long long
 #1 func	
 int	unsigned long long	8
-struct	run	16
-	0	runtime_ns	u64
-	8	policy	enum policy
+struct	run
+		runtime_ns	u64
+		policy	enum policy
 enum	policy	4
 	0	POLICY_NORMAL
 	7	POLICY_EXT
 typedef	s32	int
 int	int	4	signed
-struct	limits	16
-	0	config	struct config
-	8	max	u32
-struct	config	8
-	0	slice_ns	u64
+struct	limits
+		config	struct config
+		max	u32
+struct	config
+		slice_ns	u64
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	stats	8
-	0	nr	u64
-struct	stats_	8
-	0	nr	u64
+struct	stats
+		nr	u64
+struct	stats_
+		nr	u64
 `
 
 // Maps of second.bpf.o, as accessors refer to them.
@@ -571,28 +586,28 @@ var layoutSecond = ktrt.Layout{
 }
 
 const shapesSecond = `
-struct	node	16
-	0	next	*struct node
-	8	value	u32
+struct	node
+		next	*struct node
+		value	u32
 typedef	u32	unsigned int
 int	unsigned int	4
-section	.bss	16
-	0	list	*struct node
-	8	nr_layers	u64
+section	.bss
+		list	*struct node
+		nr_layers	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	run	16
-	0	runtime_ns	u64
-	8	policy	enum policy
+struct	run
+		runtime_ns	u64
+		policy	enum policy
 enum	policy	4
 	0	POLICY_NORMAL
 	7	POLICY_EXT
 typedef	s32	int
 int	int	4	signed
-struct	limits	24
-	0	config	struct config
-	16	max	u32
-struct	config	16
-	0	slice_ns	u64
-	8	nr_layers	u32
+struct	limits
+		config	struct config
+		max	u32
+struct	config
+		slice_ns	u64
+		nr_layers	u32
 `

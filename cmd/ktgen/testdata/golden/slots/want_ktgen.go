@@ -143,16 +143,16 @@ func (s Snap) SocketsByKey() ktrt.Hash[uint64, uint64] {
 	return ktrt.NewHash(s.binding, mapSocketsByKey, decodeUint64, decodeUint64)
 }
 
-// BpfDevmapVal is struct bpf_devmap_val, 8 bytes.
+// BpfDevmapVal is struct bpf_devmap_val.
 type BpfDevmapVal struct {
-	Ifindex uint32              // +0 u32 ifindex
-	BpfProg BpfDevmapValBpfProg // +4 union {...} bpf_prog
+	Ifindex uint32              // u32 ifindex
+	BpfProg BpfDevmapValBpfProg // union {...} bpf_prog
 }
 
-// BpfDevmapValBpfProg is a union without a name, 4 bytes.
+// BpfDevmapValBpfProg is a union without a name.
 type BpfDevmapValBpfProg struct {
-	Fd int32  // +0 int fd
-	Id uint32 // +0 u32 id
+	Fd int32  // int fd
+	Id uint32 // u32 id
 }
 
 // Fixture is a state of slots.bpf.o, for tests without a guest, and what it starts with
@@ -248,24 +248,30 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofBpfDevmapVal        = sizeofBpfDevmapValBpfProg + 4
+	sizeofBpfDevmapValBpfProg = 4
+)
+
 func decodeBpfDevmapVal(v *BpfDevmapVal, raw []byte, d *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Ifindex = binary.LittleEndian.Uint32(b[0:4])
-	decodeBpfDevmapValBpfProg(&v.BpfProg, b[4:8], d)
+	b := (*[sizeofBpfDevmapVal]byte)(raw)[:]
+	b = ktrt.Next32(&v.Ifindex, b)
+	decodeBpfDevmapValBpfProg(&v.BpfProg, b[:sizeofBpfDevmapValBpfProg], d)
 }
 
 func decodeBpfDevmapValBpfProg(v *BpfDevmapValBpfProg, raw []byte, _ *ktrt.Decoder) {
-	b := (*[4]byte)(raw)
-	v.Fd = int32(binary.LittleEndian.Uint32(b[0:4]))
-	v.Id = binary.LittleEndian.Uint32(b[0:4])
+	b := (*[sizeofBpfDevmapValBpfProg]byte)(raw)[:]
+	v.Fd = int32(binary.LittleEndian.Uint32(b))
+	v.Id = binary.LittleEndian.Uint32(b)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 func decodeUint64(v *uint64, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint64(b[0:8])
+	*v = binary.LittleEndian.Uint64(b)
 }
 
 // Types, as decoders refer to them.
@@ -322,13 +328,13 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	bpf_devmap_val	8
-	0	ifindex	u32
-	4	bpf_prog	#1
+struct	bpf_devmap_val
+		ifindex	u32
+		bpf_prog	#1
 typedef	u32	unsigned int
-#1 union		4
-	0	fd	int
-	0	id	u32
+#1 union	
+		fd	int
+		id	u32
 int	unsigned int	4
 int	int	4	signed
 int	unsigned long long	8

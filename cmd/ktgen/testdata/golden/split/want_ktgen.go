@@ -242,6 +242,18 @@ func InitialSecond(configure func(*SecondFixture)) ktrt.Initial {
 	})
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofFirstConfig  = 8
+	sizeofFirstLimits  = sizeofFirstConfig + 8
+	sizeofNode         = 16
+	sizeofRun          = 16
+	sizeofSecondConfig = 16
+	sizeofSecondLimits = sizeofSecondConfig + 8
+	sizeofStats        = 8
+	sizeofStats_2      = 8
+)
+
 // Types, as decoders refer to them.
 const (
 	typeRun = iota
@@ -293,31 +305,31 @@ var layoutFirst = ktrt.Layout{
 }
 
 const shapesFirst = `
-section	.bss	16
-	0	nr_runs	u64	"counts up"
-	8	seen	*#1
+section	.bss
+		nr_runs	u64	"counts up"
+		seen	*#1
 typedef	u64	unsigned long long
 #1 func	
 int	unsigned long long	8
-struct	run	16
-	0	runtime_ns	u64
-	8	policy	enum policy
+struct	run
+		runtime_ns	u64
+		policy	enum policy
 enum	policy	4
 	0	POLICY_NORMAL
 	7	POLICY_EXT
 typedef	s32	int
 int	int	4	signed
-struct	limits	16
-	0	config	struct config
-	8	max	u32
-struct	config	8
-	0	slice_ns	u64
+struct	limits
+		config	struct config
+		max	u32
+struct	config
+		slice_ns	u64
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	stats	8
-	0	nr	u64
-struct	stats_	8
-	0	nr	u64
+struct	stats
+		nr	u64
+struct	stats_
+		nr	u64
 `
 
 // Maps of second.bpf.o, as accessors refer to them.
@@ -355,28 +367,28 @@ var layoutSecond = ktrt.Layout{
 }
 
 const shapesSecond = `
-struct	node	16
-	0	next	*struct node
-	8	value	u32
+struct	node
+		next	*struct node
+		value	u32
 typedef	u32	unsigned int
 int	unsigned int	4
-section	.bss	16
-	0	list	*struct node
-	8	nr_layers	u64
+section	.bss
+		list	*struct node
+		nr_layers	u64
 typedef	u64	unsigned long long
 int	unsigned long long	8
-struct	run	16
-	0	runtime_ns	u64
-	8	policy	enum policy
+struct	run
+		runtime_ns	u64
+		policy	enum policy
 enum	policy	4
 	0	POLICY_NORMAL
 	7	POLICY_EXT
 typedef	s32	int
 int	int	4	signed
-struct	limits	24
-	0	config	struct config
-	16	max	u32
-struct	config	16
-	0	slice_ns	u64
-	8	nr_layers	u32
+struct	limits
+		config	struct config
+		max	u32
+struct	config
+		slice_ns	u64
+		nr_layers	u32
 `

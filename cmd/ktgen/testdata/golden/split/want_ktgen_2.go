@@ -25,20 +25,20 @@ func (s FirstSnap) Runs() ktrt.Hash[int32, Run] {
 	return ktrt.NewHash(s.binding, mapFirstRuns, decodeInt32, decodeRun)
 }
 
-// Run is struct run, 16 bytes.
+// Run is struct run.
 type Run struct {
-	RuntimeNs uint64 // +0 u64 runtime_ns
-	Policy    Policy // +8 enum policy policy
+	RuntimeNs uint64 // u64 runtime_ns
+	Policy    Policy // enum policy policy
 }
 
 func decodeRun(v *Run, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.RuntimeNs = binary.LittleEndian.Uint64(b[0:8])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[8:12]))
+	b := (*[sizeofRun]byte)(raw)[:]
+	b = ktrt.Next64(&v.RuntimeNs, b)
+	ktrt.Next32(&v.Policy, b)
 }
 
 func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
-	*v = int32(binary.LittleEndian.Uint32(b[0:4]))
+	*v = int32(binary.LittleEndian.Uint32(b))
 }
 
 // Policy is enum policy.

@@ -10,8 +10,6 @@
 package p
 
 import (
-	"encoding/binary"
-
 	ktrt "github.com/ktgen/ktgen/runtime"
 )
 
@@ -26,26 +24,27 @@ func (s FirstSnap) Limits() ktrt.Array[FirstLimits] {
 	return ktrt.NewArray(s.binding, mapFirstLimits, decodeFirstLimits)
 }
 
-// FirstLimits is struct limits, 16 bytes.
+// FirstLimits is struct limits.
 type FirstLimits struct {
-	Config FirstConfig // +0 struct config config
-	Max    uint32      // +8 u32 max
+	Config FirstConfig // struct config config
+	Max    uint32      // u32 max
 }
 
 func decodeFirstLimits(v *FirstLimits, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	decodeFirstConfig(&v.Config, b[0:8], d)
-	v.Max = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofFirstLimits]byte)(raw)[:]
+	decodeFirstConfig(&v.Config, b[:sizeofFirstConfig], d)
+	b = b[sizeofFirstConfig:]
+	ktrt.Next32(&v.Max, b)
 }
 
-// FirstConfig is struct config, 8 bytes.
+// FirstConfig is struct config.
 type FirstConfig struct {
-	SliceNs uint64 // +0 u64 slice_ns
+	SliceNs uint64 // u64 slice_ns
 }
 
 func decodeFirstConfig(v *FirstConfig, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.SliceNs = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofFirstConfig]byte)(raw)[:]
+	ktrt.Next64(&v.SliceNs, b)
 }
 
 // Stats is the map stats:
@@ -58,14 +57,14 @@ func (s FirstSnap) Stats() ktrt.PerCPUArray[Stats] {
 	return ktrt.NewPerCPUArray(s.binding, mapFirstStats, decodeStats)
 }
 
-// Stats is struct stats, 8 bytes.
+// Stats is struct stats.
 //
 //	tag: shared with user space
 type Stats struct {
-	Nr uint64 // +0 u64 nr
+	Nr uint64 // u64 nr
 }
 
 func decodeStats(v *Stats, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Nr = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofStats]byte)(raw)[:]
+	ktrt.Next64(&v.Nr, b)
 }

@@ -10,8 +10,6 @@
 package p
 
 import (
-	"encoding/binary"
-
 	ktrt "github.com/ktgen/ktgen/runtime"
 )
 
@@ -25,14 +23,14 @@ func (s FirstSnap) StatsOld() ktrt.Array[Stats_2] {
 	return ktrt.NewArray(s.binding, mapFirstStatsOld, decodeStats_2)
 }
 
-// Stats_2 is struct stats_, 8 bytes.
+// Stats_2 is struct stats_.
 type Stats_2 struct {
-	Nr uint64 // +0 u64 nr
+	Nr uint64 // u64 nr
 }
 
 func decodeStats_2(v *Stats_2, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Nr = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofStats_2]byte)(raw)[:]
+	ktrt.Next64(&v.Nr, b)
 }
 
 // Bss returns the global variables of .bss.
@@ -42,13 +40,13 @@ func (s FirstSnap) Bss() *FirstBss {
 
 // FirstBss holds the 2 variables of .bss.
 type FirstBss struct {
-	NrRuns uint64       // +0 u64 nr_runs [counts up]
-	Seen   ktrt.FuncPtr // +8 (*seen)()
+	NrRuns uint64       // u64 nr_runs [counts up]
+	Seen   ktrt.FuncPtr // (*seen)()
 }
 
 func decodeFirstBss(v *FirstBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.NrRuns = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	v.Seen = ktrt.LoadFuncPtr(vars.Bytes(1)[0:8])
+	ktrt.Next64(&v.NrRuns, vars.Next())
+	ktrt.NextFuncPtr(&v.Seen, vars.Next())
 }
 
 // Sections of first.bpf.o, as accessors refer to them.

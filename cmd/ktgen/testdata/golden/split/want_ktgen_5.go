@@ -10,8 +10,6 @@
 package p
 
 import (
-	"encoding/binary"
-
 	ktrt "github.com/ktgen/ktgen/runtime"
 )
 
@@ -25,26 +23,27 @@ func (s SecondSnap) Layers() ktrt.Array[SecondLimits] {
 	return ktrt.NewArray(s.binding, mapSecondLayers, decodeSecondLimits)
 }
 
-// SecondLimits is struct limits, 24 bytes.
+// SecondLimits is struct limits.
 type SecondLimits struct {
-	Config SecondConfig // +0 struct config config
-	Max    uint32       // +16 u32 max
+	Config SecondConfig // struct config config
+	Max    uint32       // u32 max
 }
 
 func decodeSecondLimits(v *SecondLimits, raw []byte, d *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	decodeSecondConfig(&v.Config, b[0:16], d)
-	v.Max = binary.LittleEndian.Uint32(b[16:20])
+	b := (*[sizeofSecondLimits]byte)(raw)[:]
+	decodeSecondConfig(&v.Config, b[:sizeofSecondConfig], d)
+	b = b[sizeofSecondConfig:]
+	ktrt.Next32(&v.Max, b)
 }
 
-// SecondConfig is struct config, 16 bytes.
+// SecondConfig is struct config.
 type SecondConfig struct {
-	SliceNs  uint64 // +0 u64 slice_ns
-	NrLayers uint32 // +8 u32 nr_layers
+	SliceNs  uint64 // u64 slice_ns
+	NrLayers uint32 // u32 nr_layers
 }
 
 func decodeSecondConfig(v *SecondConfig, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.SliceNs = binary.LittleEndian.Uint64(b[0:8])
-	v.NrLayers = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofSecondConfig]byte)(raw)[:]
+	b = ktrt.Next64(&v.SliceNs, b)
+	ktrt.Next32(&v.NrLayers, b)
 }

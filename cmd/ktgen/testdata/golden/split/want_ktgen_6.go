@@ -22,13 +22,13 @@ func (s SecondSnap) Bss() *SecondBss {
 
 // SecondBss holds the 2 variables of .bss.
 type SecondBss struct {
-	List     *Node  // +0 struct node *list
-	NrLayers uint64 // +8 u64 nr_layers
+	List     *Node  // struct node *list
+	NrLayers uint64 // u64 nr_layers
 }
 
 func decodeSecondBss(v *SecondBss, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.List = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Bytes(0)[0:8]), typeNode, decodeNode)
-	v.NrLayers = binary.LittleEndian.Uint64(vars.Bytes(1)[0:8])
+	v.List = ktrt.Follow(d, binary.LittleEndian.Uint64(vars.Next()), typeNode, decodeNode)
+	ktrt.Next64(&v.NrLayers, vars.Next())
 }
 
 // Sections of second.bpf.o, as accessors refer to them.
@@ -36,14 +36,15 @@ const (
 	sectionSecondBss = iota
 )
 
-// Node is struct node, 16 bytes.
+// Node is struct node.
 type Node struct {
-	Next  *Node  // +0 struct node *next
-	Value uint32 // +8 u32 value
+	Next  *Node  // struct node *next
+	Value uint32 // u32 value
 }
 
 func decodeNode(v *Node, raw []byte, d *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b[0:8]), typeNode, decodeNode)
-	v.Value = binary.LittleEndian.Uint32(b[8:12])
+	b := (*[sizeofNode]byte)(raw)[:]
+	v.Next = ktrt.Follow(d, binary.LittleEndian.Uint64(b), typeNode, decodeNode)
+	b = b[8:]
+	ktrt.Next32(&v.Value, b)
 }

@@ -50,10 +50,10 @@ func (s Snap) HiddenAt(addr ktrt.Address) *Hidden {
 	return ktrt.LoadAt(s.binding, addr, typeHidden, decodeHidden)
 }
 
-// Hidden is struct hidden, 16 bytes.
+// Hidden is struct hidden.
 type Hidden struct {
-	Id   uint32         // +0 u32 id
-	Head ktrt.Ptr[Node] // +8 struct node *head
+	Id   uint32         // u32 id
+	Head ktrt.Ptr[Node] // struct node *head
 }
 
 // Node is struct node, which is read as an address only: it belongs to the
@@ -80,10 +80,10 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
-// Run is struct run, 16 bytes.
+// Run is struct run.
 type Run struct {
-	RuntimeNs uint64 // +0 u64 runtime_ns
-	Policy    Policy // +8 enum policy policy
+	RuntimeNs uint64 // u64 runtime_ns
+	Policy    Policy // enum policy policy
 }
 
 // Fixture is a state of first.bpf.o, for tests without a guest, and what it starts with
@@ -163,20 +163,27 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofHidden = 16
+	sizeofRun    = 16
+)
+
 func decodeHidden(v *Hidden, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Id = binary.LittleEndian.Uint32(b[0:4])
-	v.Head = ktrt.PtrTo[Node](binary.LittleEndian.Uint64(b[8:16]))
+	b := (*[sizeofHidden]byte)(raw)[:]
+	b = ktrt.Next32(&v.Id, b)
+	b = b[4:] // padding
+	v.Head = ktrt.PtrTo[Node](binary.LittleEndian.Uint64(b))
 }
 
 func decodeRun(v *Run, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.RuntimeNs = binary.LittleEndian.Uint64(b[0:8])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[8:12]))
+	b := (*[sizeofRun]byte)(raw)[:]
+	b = ktrt.Next64(&v.RuntimeNs, b)
+	ktrt.Next32(&v.Policy, b)
 }
 
 func decodeInt32(v *int32, b []byte, _ *ktrt.Decoder) {
-	*v = int32(binary.LittleEndian.Uint32(b[0:4]))
+	*v = int32(binary.LittleEndian.Uint32(b))
 }
 
 // Types, as decoders refer to them.
@@ -210,9 +217,9 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	run	16
-	0	runtime_ns	u64
-	8	policy	enum policy
+struct	run
+		runtime_ns	u64
+		policy	enum policy
 typedef	u64	unsigned long long
 enum	policy	4
 	0	POLICY_NORMAL
@@ -220,9 +227,9 @@ enum	policy	4
 int	unsigned long long	8
 typedef	s32	int
 int	int	4	signed
-struct	hidden	16
-	0	id	u32
-	8	head	*fwd node
+struct	hidden
+		id	u32
+		head	*fwd node
 typedef	u32	unsigned int
 fwd	node
 int	unsigned int	4

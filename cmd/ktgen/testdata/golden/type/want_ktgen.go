@@ -40,10 +40,10 @@ func (s Snap) HiddenAt(addr ktrt.Address) *Hidden {
 	return ktrt.LoadAt(s.binding, addr, typeHidden, decodeHidden)
 }
 
-// Hidden is struct hidden, 16 bytes.
+// Hidden is struct hidden.
 type Hidden struct {
-	Id   uint32         // +0 u32 id
-	Head ktrt.Ptr[Node] // +8 struct node *head
+	Id   uint32         // u32 id
+	Head ktrt.Ptr[Node] // struct node *head
 }
 
 // Node is struct node, which is read as an address only: it belongs to the
@@ -70,10 +70,16 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofHidden = 16
+)
+
 func decodeHidden(v *Hidden, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.Id = binary.LittleEndian.Uint32(b[0:4])
-	v.Head = ktrt.PtrTo[Node](binary.LittleEndian.Uint64(b[8:16]))
+	b := (*[sizeofHidden]byte)(raw)[:]
+	b = ktrt.Next32(&v.Id, b)
+	b = b[4:] // padding
+	v.Head = ktrt.PtrTo[Node](binary.LittleEndian.Uint64(b))
 }
 
 // Types, as decoders refer to them.
@@ -96,9 +102,9 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-struct	hidden	16
-	0	id	u32
-	8	head	*fwd node
+struct	hidden
+		id	u32
+		head	*fwd node
 typedef	u32	unsigned int
 fwd	node
 int	unsigned int	4

@@ -78,18 +78,18 @@ func (s Snap) Bss() *Bss {
 
 // Bss holds the variable of .bss.
 type Bss struct {
-	NrEverything uint32 // +134217728 u32 nr_everything
+	NrEverything uint32 // u32 nr_everything
 }
 
 // Huge is struct huge, which is read as an address only: it is too large to
 // be one value.
 type Huge struct{}
 
-// Owner is struct owner, 24 bytes.
+// Owner is struct owner.
 type Owner struct {
-	All   ktrt.Ptr[Huge] // +0 struct huge *all
-	Slots ktrt.Address   // +8 void *slots
-	Nr    uint32         // +16 u32 nr
+	All   ktrt.Ptr[Huge] // struct huge *all
+	Slots ktrt.Address   // void *slots
+	Nr    uint32         // u32 nr
 }
 
 // Policy is enum policy.
@@ -112,10 +112,10 @@ func (v Policy) String() string {
 	return ktrt.Unnamed("policy", int64(v))
 }
 
-// Run is struct run, 16 bytes.
+// Run is struct run.
 type Run struct {
-	RuntimeNs uint64 // +0 u64 runtime_ns
-	Policy    Policy // +8 enum policy policy
+	RuntimeNs uint64 // u64 runtime_ns
+	Policy    Policy // enum policy policy
 }
 
 // Fixture is a state of unreadable.bpf.o, for tests without a guest, and what it starts with
@@ -199,24 +199,31 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.NrEverything = binary.LittleEndian.Uint32(vars.Bytes(0)[0:4])
+	ktrt.Next32(&v.NrEverything, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofOwner = 24
+	sizeofRun   = 16
+)
+
 func decodeOwner(v *Owner, raw []byte, _ *ktrt.Decoder) {
-	b := (*[24]byte)(raw)
-	v.All = ktrt.PtrTo[Huge](binary.LittleEndian.Uint64(b[0:8]))
-	v.Slots = ktrt.Address(binary.LittleEndian.Uint64(b[8:16]))
-	v.Nr = binary.LittleEndian.Uint32(b[16:20])
+	b := (*[sizeofOwner]byte)(raw)[:]
+	v.All = ktrt.PtrTo[Huge](binary.LittleEndian.Uint64(b))
+	b = b[8:]
+	b = ktrt.Next64(&v.Slots, b)
+	ktrt.Next32(&v.Nr, b)
 }
 
 func decodeRun(v *Run, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.RuntimeNs = binary.LittleEndian.Uint64(b[0:8])
-	v.Policy = Policy(binary.LittleEndian.Uint32(b[8:12]))
+	b := (*[sizeofRun]byte)(raw)[:]
+	b = ktrt.Next64(&v.RuntimeNs, b)
+	ktrt.Next32(&v.Policy, b)
 }
 
 func decodeUint32(v *uint32, b []byte, _ *ktrt.Decoder) {
-	*v = binary.LittleEndian.Uint32(b[0:4])
+	*v = binary.LittleEndian.Uint32(b)
 }
 
 // Types, as decoders refer to them.
@@ -265,21 +272,21 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-section	.bss	134217732
+section	.bss
 	134217728	nr_everything	u32
 typedef	u32	unsigned int
 int	unsigned int	4
-struct	run	16
-	0	runtime_ns	u64
-	8	policy	enum policy
+struct	run
+		runtime_ns	u64
+		policy	enum policy
 typedef	u64	unsigned long long
 enum	policy	4
 	0	POLICY_NORMAL
 	7	POLICY_EXT
 int	unsigned long long	8
-struct	owner	24
-	0	all	*fwd huge
-	8	slots	*void
-	16	nr	u32
+struct	owner
+		all	*fwd huge
+		slots	*void
+		nr	u32
 fwd	huge
 `

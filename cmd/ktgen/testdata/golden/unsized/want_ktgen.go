@@ -3,11 +3,7 @@
 
 package p
 
-import (
-	"encoding/binary"
-
-	ktrt "github.com/ktgen/ktgen/runtime"
-)
+import ktrt "github.com/ktgen/ktgen/runtime"
 
 // Snap is a snapshot, read as the state of atomic.bpf.o.
 //
@@ -62,24 +58,24 @@ func (s Snap) Bss() *Bss {
 
 // Data holds the 2 variables of .data.
 type Data struct {
-	Other  uint64 // +8 u64 other
-	Either Either // +16 union either either
+	Other  uint64 // u64 other
+	Either Either // union either either
 }
 
 // Bss holds the variable of .bss.
 type Bss struct {
-	Pointer ktrt.Address // +0 void *pointer
+	Pointer ktrt.Address // void *pointer
 }
 
-// Counters is struct counters, 16 bytes.
+// Counters is struct counters.
 type Counters struct {
-	First uint32 // +0 u32 first
-	Last  uint64 // +8 u64 last
+	First uint32 // u32 first
+	Last  uint64 // u64 last
 }
 
-// Either is union either, 8 bytes.
+// Either is union either.
 type Either struct {
-	Plain uint64 // +0 u64 plain
+	Plain uint64 // u64 plain
 }
 
 // Fixture is a state of atomic.bpf.o, for tests without a guest, and what it starts with
@@ -159,23 +155,30 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 }
 
 func decodeData(v *Data, vars *ktrt.Vars, d *ktrt.Decoder) {
-	v.Other = binary.LittleEndian.Uint64(vars.Bytes(0)[0:8])
-	decodeEither(&v.Either, vars.Bytes(1)[0:8], d)
+	ktrt.Next64(&v.Other, vars.Next())
+	decodeEither(&v.Either, vars.Next()[:sizeofEither], d)
 }
 
 func decodeBss(v *Bss, vars *ktrt.Vars, _ *ktrt.Decoder) {
-	v.Pointer = ktrt.Address(binary.LittleEndian.Uint64(vars.Bytes(0)[0:8]))
+	ktrt.Next64(&v.Pointer, vars.Next())
 }
 
+// Sizes of what decoders read, in bytes.
+const (
+	sizeofCounters = 16
+	sizeofEither   = 8
+)
+
 func decodeCounters(v *Counters, raw []byte, _ *ktrt.Decoder) {
-	b := (*[16]byte)(raw)
-	v.First = binary.LittleEndian.Uint32(b[0:4])
-	v.Last = binary.LittleEndian.Uint64(b[8:16])
+	b := (*[sizeofCounters]byte)(raw)[:]
+	b = ktrt.Next32(&v.First, b)
+	b = b[4:] // padding
+	ktrt.Next64(&v.Last, b)
 }
 
 func decodeEither(v *Either, raw []byte, _ *ktrt.Decoder) {
-	b := (*[8]byte)(raw)
-	v.Plain = binary.LittleEndian.Uint64(b[0:8])
+	b := (*[sizeofEither]byte)(raw)[:]
+	ktrt.Next64(&v.Plain, b)
 }
 
 // Types, as decoders refer to them.
@@ -220,18 +223,18 @@ var layout = ktrt.Layout{
 }
 
 const shapes = `
-section	.data	24
+section	.data
 	8	other	u64
-	16	either	union either
+		either	union either
 typedef	u64	unsigned long long
-union	either	8
-	0	plain	u64
+union	either
+		plain	u64
 int	unsigned long long	8
-section	.bss	8
-	0	pointer	*void
-struct	counters	16
-	0	first	u32
-	8	last	u64
+section	.bss
+		pointer	*void
+struct	counters
+		first	u32
+		last	u64
 typedef	u32	unsigned int
 int	unsigned int	4
 `
