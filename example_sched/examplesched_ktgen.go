@@ -149,31 +149,31 @@ type Policy uint32
 
 // The values of Policy.
 const (
-	Policy_POLICY_NORMAL   Policy = 0
-	Policy_POLICY_FIFO     Policy = 1
-	Policy_POLICY_RR       Policy = 2
-	Policy_POLICY_BATCH    Policy = 3
-	Policy_POLICY_IDLE     Policy = 5
-	Policy_POLICY_DEADLINE Policy = 6
-	Policy_POLICY_EXT      Policy = 7
+	POLICY_NORMAL   Policy = 0
+	POLICY_FIFO     Policy = 1
+	POLICY_RR       Policy = 2
+	POLICY_BATCH    Policy = 3
+	POLICY_IDLE     Policy = 5
+	POLICY_DEADLINE Policy = 6
+	POLICY_EXT      Policy = 7
 )
 
 // String returns the name in C.
 func (v Policy) String() string {
 	switch v {
-	case Policy_POLICY_NORMAL:
+	case POLICY_NORMAL:
 		return "POLICY_NORMAL"
-	case Policy_POLICY_FIFO:
+	case POLICY_FIFO:
 		return "POLICY_FIFO"
-	case Policy_POLICY_RR:
+	case POLICY_RR:
 		return "POLICY_RR"
-	case Policy_POLICY_BATCH:
+	case POLICY_BATCH:
 		return "POLICY_BATCH"
-	case Policy_POLICY_IDLE:
+	case POLICY_IDLE:
 		return "POLICY_IDLE"
-	case Policy_POLICY_DEADLINE:
+	case POLICY_DEADLINE:
 		return "POLICY_DEADLINE"
-	case Policy_POLICY_EXT:
+	case POLICY_EXT:
 		return "POLICY_EXT"
 	}
 	return ktrt.Unnamed("policy", int64(v))

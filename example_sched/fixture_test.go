@@ -34,7 +34,7 @@ func tally() examplesched.Fixture {
 		Bss: examplesched.Bss{NrCpusOnln: 2, NrEnqueued: 7, NrDispatched: 6, StatsPool: stats},
 		TaskCtxs: map[int32]*examplesched.TaskCtx{
 			41: {Ctx: examplesched.Ctx{Weight: 100}, Comm: "spin", Stats: stats, OnCpu: 1, LastCpu: 1, Nice: -5},
-			42: {Ctx: examplesched.Ctx{Weight: 300, Policy: examplesched.Policy_POLICY_BATCH}},
+			42: {Ctx: examplesched.Ctx{Weight: 300, Policy: examplesched.POLICY_BATCH}},
 		},
 		TaskStates: map[ktsnap.Owner]*examplesched.TaskState{
 			{PID: 41, TGID: 41, Comm: "spin"}: {Stats: stats, Weight: 100},

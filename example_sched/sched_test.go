@@ -26,7 +26,7 @@ func TestSpinningTasksShareTheCPUs(t *testing.T) {
 	require.EqualValues(t, 20_000, snap.TallyOps().TimeoutMs)
 
 	// What is in a map is a Go value: it can be compared, printed, ranged over.
-	normal := examplesched.Ctx{Weight: 100, Policy: examplesched.Policy_POLICY_NORMAL}
+	normal := examplesched.Ctx{Weight: 100, Policy: examplesched.POLICY_NORMAL}
 	for _, pid := range workers.PIDs {
 		task := snap.TaskCtxs().Get(int32(pid))
 		require.Equal(t, normal, task.Ctx)

@@ -35,7 +35,7 @@ func TestWritesAreReadBack(t *testing.T) {
 		ktest.Set(snap, &snap.Bss().ExitRecord.Reason, "written by a test"),
 		ktest.Set(snap, &task.Nice, -20),
 		ktest.Set(snap, &task.LastCpu, 0xabc),
-		ktest.Set(snap, &task.Ctx, examplesched.Ctx{Weight: 7, Policy: examplesched.Policy_POLICY_BATCH}),
+		ktest.Set(snap, &task.Ctx, examplesched.Ctx{Weight: 7, Policy: examplesched.POLICY_BATCH}),
 		ktest.Set(snap, &run.Switches, 12345),
 		ktest.Set(snap, &stats.RunBuckets[7], 77),
 	))
@@ -45,7 +45,7 @@ func TestWritesAreReadBack(t *testing.T) {
 	require.EqualValues(t, 0x0102030405060708, now.Bss().RunsByPolicy[3])
 	require.Equal(t, "written by a test", now.Bss().ExitRecord.Reason)
 	want := *task
-	want.Nice, want.LastCpu, want.Ctx = -20, 0xabc, examplesched.Ctx{Weight: 7, Policy: examplesched.Policy_POLICY_BATCH}
+	want.Nice, want.LastCpu, want.Ctx = -20, 0xabc, examplesched.Ctx{Weight: 7, Policy: examplesched.POLICY_BATCH}
 	require.Equal(t, task.Task.Addr(), now.TaskCtxs().Get(pid).Task.Addr())
 	want.Stats, want.Task = now.TaskCtxs().Get(pid).Stats, now.TaskCtxs().Get(pid).Task // pointers are those of a snapshot
 	require.Equal(t, want, *now.TaskCtxs().Get(pid), "the bits beside a bitfield stay")

@@ -192,7 +192,7 @@ func (b *builder) declareEnum(d *decl) *Type {
 		if d.shape.Signed {
 			value.Literal = strconv.FormatInt(int64(v.Value), 10)
 		}
-		value.Name = b.scope.claim(d.name+"_"+cIdent(v.Name), d.describe()+"."+v.Name)
+		value.Name = b.scope.claim(t.inFull(v.Name), d.describe()+"."+v.Name)
 		seen[v.Value] = true
 		t.Values = append(t.Values, value)
 	}

@@ -66,6 +66,7 @@ func BuildPackage(objs []*object.Object, opts Options) (*Package, error) {
 			return nil, err
 		}
 		if len(found) == 0 {
+			p.nameEnumerators()
 			p.merge()
 			return p, nil
 		}

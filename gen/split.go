@@ -147,8 +147,8 @@ func (s *split) add(d ast.Decl, text []byte, stays map[string]bool) {
 			u.first = u.first || stays[name]
 		}
 	}
-	if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.CONST && len(names) > 1 && !strings.Contains(names[0], "_") {
-		u.first = true // numbers of maps, sections and types
+	if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.CONST && len(names) > 1 && !token.IsExported(names[0]) {
+		u.first = true // numbers of maps, sections and types, and sizes
 	}
 	ast.Inspect(d, func(n ast.Node) bool {
 		if id, ok := n.(*ast.Ident); ok {

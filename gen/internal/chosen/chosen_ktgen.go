@@ -89,17 +89,17 @@ type Policy uint32
 
 // The values of Policy.
 const (
-	Policy_POLICY_NORMAL Policy = 0
-	Policy_POLICY_BATCH  Policy = 3
-	Policy_POLICY_OTHER  Policy = 3
+	POLICY_NORMAL Policy = 0
+	POLICY_BATCH  Policy = 3
+	POLICY_OTHER  Policy = 3
 )
 
 // String returns the name in C.
 func (v Policy) String() string {
 	switch v {
-	case Policy_POLICY_NORMAL:
+	case POLICY_NORMAL:
 		return "POLICY_NORMAL"
-	case Policy_POLICY_BATCH:
+	case POLICY_BATCH:
 		return "POLICY_BATCH"
 	}
 	return ktrt.Unnamed("policy", int64(v))

@@ -567,19 +567,19 @@ type Delta int32
 
 // The values of Delta.
 const (
-	Delta_DELTA_DOWN Delta = -1
-	Delta_DELTA_NONE Delta = 0
-	Delta_DELTA_UP   Delta = 1
+	DELTA_DOWN Delta = -1
+	DELTA_NONE Delta = 0
+	DELTA_UP   Delta = 1
 )
 
 // String returns the name in C.
 func (v Delta) String() string {
 	switch v {
-	case Delta_DELTA_DOWN:
+	case DELTA_DOWN:
 		return "DELTA_DOWN"
-	case Delta_DELTA_NONE:
+	case DELTA_NONE:
 		return "DELTA_NONE"
-	case Delta_DELTA_UP:
+	case DELTA_UP:
 		return "DELTA_UP"
 	}
 	return ktrt.Unnamed("delta", int64(v))
@@ -590,32 +590,32 @@ type Enqueue uint64
 
 // The values of Enqueue.
 const (
-	Enqueue_ENQ_WAKEUP        Enqueue = 1
-	Enqueue_ENQ_HEAD          Enqueue = 16
-	Enqueue_ENQ_PREEMPT       Enqueue = 4294967296
-	Enqueue_ENQ_LAST          Enqueue = 2199023255552
-	Enqueue_ENQ_INTERNAL_MASK Enqueue = 18374686479671623680
+	ENQ_WAKEUP        Enqueue = 1
+	ENQ_HEAD          Enqueue = 16
+	ENQ_PREEMPT       Enqueue = 4294967296
+	ENQ_LAST          Enqueue = 2199023255552
+	ENQ_INTERNAL_MASK Enqueue = 18374686479671623680
 )
 
 // String returns the name in C.
 func (v Enqueue) String() string {
 	switch v {
-	case Enqueue_ENQ_WAKEUP:
+	case ENQ_WAKEUP:
 		return "ENQ_WAKEUP"
-	case Enqueue_ENQ_HEAD:
+	case ENQ_HEAD:
 		return "ENQ_HEAD"
-	case Enqueue_ENQ_PREEMPT:
+	case ENQ_PREEMPT:
 		return "ENQ_PREEMPT"
-	case Enqueue_ENQ_LAST:
+	case ENQ_LAST:
 		return "ENQ_LAST"
-	case Enqueue_ENQ_INTERNAL_MASK:
+	case ENQ_INTERNAL_MASK:
 		return "ENQ_INTERNAL_MASK"
 	}
 	return ktrt.JoinFlags("enqueue", uint64(v), []ktrt.Flag{
-		{Bit: uint64(Enqueue_ENQ_WAKEUP), Name: "ENQ_WAKEUP"},
-		{Bit: uint64(Enqueue_ENQ_HEAD), Name: "ENQ_HEAD"},
-		{Bit: uint64(Enqueue_ENQ_PREEMPT), Name: "ENQ_PREEMPT"},
-		{Bit: uint64(Enqueue_ENQ_LAST), Name: "ENQ_LAST"},
+		{Bit: uint64(ENQ_WAKEUP), Name: "ENQ_WAKEUP"},
+		{Bit: uint64(ENQ_HEAD), Name: "ENQ_HEAD"},
+		{Bit: uint64(ENQ_PREEMPT), Name: "ENQ_PREEMPT"},
+		{Bit: uint64(ENQ_LAST), Name: "ENQ_LAST"},
 	})
 }
 
@@ -702,16 +702,16 @@ type NestedNamedMode uint32
 
 // The values of NestedNamedMode.
 const (
-	NestedNamedMode_MODE_A NestedNamedMode = 0
-	NestedNamedMode_MODE_B NestedNamedMode = 1
+	MODE_A NestedNamedMode = 0
+	MODE_B NestedNamedMode = 1
 )
 
 // String returns the name in C.
 func (v NestedNamedMode) String() string {
 	switch v {
-	case NestedNamedMode_MODE_A:
+	case MODE_A:
 		return "MODE_A"
-	case NestedNamedMode_MODE_B:
+	case MODE_B:
 		return "MODE_B"
 	}
 	return ktrt.Unnamed("NestedNamedMode", int64(v))
@@ -762,17 +762,17 @@ type Policy uint32
 
 // The values of Policy.
 const (
-	Policy_POLICY_NORMAL Policy = 0
-	Policy_POLICY_BATCH  Policy = 3
-	Policy_POLICY_OTHER  Policy = 3
+	POLICY_NORMAL Policy = 0
+	POLICY_BATCH  Policy = 3
+	POLICY_OTHER  Policy = 3
 )
 
 // String returns the name in C.
 func (v Policy) String() string {
 	switch v {
-	case Policy_POLICY_NORMAL:
+	case POLICY_NORMAL:
 		return "POLICY_NORMAL"
-	case Policy_POLICY_BATCH:
+	case POLICY_BATCH:
 		return "POLICY_BATCH"
 	}
 	return ktrt.Unnamed("policy", int64(v))
@@ -804,25 +804,25 @@ type Slot uint32
 
 // The values of Slot.
 const (
-	Slot_SLOT_NONE Slot = 0
-	Slot_SLOT_A    Slot = 1
-	Slot_SLOT_B    Slot = 2
-	Slot_SLOT_C    Slot = 3
-	Slot_SLOT_D    Slot = 4
+	SLOT_NONE Slot = 0
+	SLOT_A    Slot = 1
+	SLOT_B    Slot = 2
+	SLOT_C    Slot = 3
+	SLOT_D    Slot = 4
 )
 
 // String returns the name in C.
 func (v Slot) String() string {
 	switch v {
-	case Slot_SLOT_NONE:
+	case SLOT_NONE:
 		return "SLOT_NONE"
-	case Slot_SLOT_A:
+	case SLOT_A:
 		return "SLOT_A"
-	case Slot_SLOT_B:
+	case SLOT_B:
 		return "SLOT_B"
-	case Slot_SLOT_C:
+	case SLOT_C:
 		return "SLOT_C"
-	case Slot_SLOT_D:
+	case SLOT_D:
 		return "SLOT_D"
 	}
 	return ktrt.Unnamed("slot", int64(v))
@@ -868,16 +868,16 @@ type Wide uint64
 
 // The values of Wide.
 const (
-	Wide_WIDE_SMALL Wide = 1
-	Wide_WIDE_LARGE Wide = 1099511627776
+	WIDE_SMALL Wide = 1
+	WIDE_LARGE Wide = 1099511627776
 )
 
 // String returns the name in C.
 func (v Wide) String() string {
 	switch v {
-	case Wide_WIDE_SMALL:
+	case WIDE_SMALL:
 		return "WIDE_SMALL"
-	case Wide_WIDE_LARGE:
+	case WIDE_LARGE:
 		return "WIDE_LARGE"
 	}
 	return ktrt.Unnamed("wide", uint64(v))

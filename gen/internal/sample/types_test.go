@@ -13,12 +13,12 @@ import (
 
 func TestEnumsOfFlagsNameTheirCombinations(t *testing.T) {
 	for value, want := range map[sample.Enqueue]string{
-		sample.Enqueue_ENQ_HEAD:                               "ENQ_HEAD",
-		sample.Enqueue_ENQ_HEAD | sample.Enqueue_ENQ_WAKEUP:   "ENQ_WAKEUP|ENQ_HEAD",
-		sample.Enqueue_ENQ_LAST | sample.Enqueue_ENQ_HEAD | 6: "ENQ_HEAD|ENQ_LAST|0x6",
-		sample.Enqueue_ENQ_INTERNAL_MASK:                      "ENQ_INTERNAL_MASK",
-		0:                                                     "0",
-		6:                                                     "enqueue(6)",
+		sample.ENQ_HEAD:                       "ENQ_HEAD",
+		sample.ENQ_HEAD | sample.ENQ_WAKEUP:   "ENQ_WAKEUP|ENQ_HEAD",
+		sample.ENQ_LAST | sample.ENQ_HEAD | 6: "ENQ_HEAD|ENQ_LAST|0x6",
+		sample.ENQ_INTERNAL_MASK:              "ENQ_INTERNAL_MASK",
+		0:                                     "0",
+		6:                                     "enqueue(6)",
 	} {
 		require.Equal(t, want, value.String())
 	}

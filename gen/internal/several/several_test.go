@@ -19,7 +19,7 @@ func total(runs ktrt.Hash[int32, several.Run]) (sum uint64) {
 
 func TestObjectsOfOnePackageAreReadEachByItsOwn(t *testing.T) {
 	first := several.FirstFixture{
-		Runs:   map[int32]*several.Run{1: {RuntimeNs: 3}, 2: {RuntimeNs: 4, Policy: several.Policy_POLICY_EXT}},
+		Runs:   map[int32]*several.Run{1: {RuntimeNs: 3}, 2: {RuntimeNs: 4, Policy: several.POLICY_EXT}},
 		Limits: []several.FirstLimits{{Config: several.FirstConfig{SliceNs: 7}, Max: 8}},
 	}.Bind(t)
 	second := several.SecondFixture{

@@ -142,19 +142,19 @@ type Number uint32
 
 // The values of Number.
 const (
-	Number_N_ONE  Number = 1
-	Number_N_LAST Number = 2147483648
-	Number_N_SIX  Number = 6
+	N_ONE  Number = 1
+	N_LAST Number = 2147483648
+	N_SIX  Number = 6
 )
 
 // String returns the name in C.
 func (v Number) String() string {
 	switch v {
-	case Number_N_ONE:
+	case N_ONE:
 		return "N_ONE"
-	case Number_N_LAST:
+	case N_LAST:
 		return "N_LAST"
-	case Number_N_SIX:
+	case N_SIX:
 		return "N_SIX"
 	}
 	return ktrt.Unnamed("number", int64(v))
@@ -171,35 +171,35 @@ type Queue uint64
 
 // The values of Queue.
 const (
-	Queue_Q_BUILTIN  Queue = 9223372036854775808
-	Queue_Q_ON       Queue = 4611686018427387904
-	Queue_Q_NONE     Queue = 9223372036854775808
-	Queue_Q_GLOBAL   Queue = 9223372036854775809
-	Queue_Q_LOCAL    Queue = 9223372036854775810
-	Queue_Q_LOCAL_ON Queue = 13835058055282163712
-	Queue_Q_CPUS     Queue = 4294967295
+	Q_BUILTIN  Queue = 9223372036854775808
+	Q_ON       Queue = 4611686018427387904
+	Q_NONE     Queue = 9223372036854775808
+	Q_GLOBAL   Queue = 9223372036854775809
+	Q_LOCAL    Queue = 9223372036854775810
+	Q_LOCAL_ON Queue = 13835058055282163712
+	Q_CPUS     Queue = 4294967295
 )
 
 // String returns the name in C.
 func (v Queue) String() string {
 	switch v {
-	case Queue_Q_BUILTIN:
+	case Q_BUILTIN:
 		return "Q_BUILTIN"
-	case Queue_Q_ON:
+	case Q_ON:
 		return "Q_ON"
-	case Queue_Q_GLOBAL:
+	case Q_GLOBAL:
 		return "Q_GLOBAL"
-	case Queue_Q_LOCAL:
+	case Q_LOCAL:
 		return "Q_LOCAL"
-	case Queue_Q_LOCAL_ON:
+	case Q_LOCAL_ON:
 		return "Q_LOCAL_ON"
-	case Queue_Q_CPUS:
+	case Q_CPUS:
 		return "Q_CPUS"
 	}
 	return ktrt.JoinTags("queue", uint64(v), []ktrt.Flag{
-		{Bit: uint64(Queue_Q_BUILTIN), Name: "Q_BUILTIN"},
-		{Bit: uint64(Queue_Q_ON), Name: "Q_ON"},
-		{Bit: uint64(Queue_Q_LOCAL_ON), Name: "Q_LOCAL_ON"},
+		{Bit: uint64(Q_BUILTIN), Name: "Q_BUILTIN"},
+		{Bit: uint64(Q_ON), Name: "Q_ON"},
+		{Bit: uint64(Q_LOCAL_ON), Name: "Q_LOCAL_ON"},
 	})
 }
 
@@ -221,16 +221,16 @@ type Wide uint64
 
 // The values of Wide.
 const (
-	Wide_WIDE_SMALL Wide = 3
-	Wide_WIDE_LARGE Wide = 18446744073709551615
+	WIDE_SMALL Wide = 3
+	WIDE_LARGE Wide = 18446744073709551615
 )
 
 // String returns the name in C.
 func (v Wide) String() string {
 	switch v {
-	case Wide_WIDE_SMALL:
+	case WIDE_SMALL:
 		return "WIDE_SMALL"
-	case Wide_WIDE_LARGE:
+	case WIDE_LARGE:
 		return "WIDE_LARGE"
 	}
 	return ktrt.Unnamed("wide", uint64(v))
@@ -241,25 +241,25 @@ type WideFlags uint64
 
 // The values of WideFlags.
 const (
-	WideFlags_W_A   WideFlags = 1
-	WideFlags_W_B   WideFlags = 2
-	WideFlags_W_TOP WideFlags = 9223372036854775808
+	W_A   WideFlags = 1
+	W_B   WideFlags = 2
+	W_TOP WideFlags = 9223372036854775808
 )
 
 // String returns the name in C.
 func (v WideFlags) String() string {
 	switch v {
-	case WideFlags_W_A:
+	case W_A:
 		return "W_A"
-	case WideFlags_W_B:
+	case W_B:
 		return "W_B"
-	case WideFlags_W_TOP:
+	case W_TOP:
 		return "W_TOP"
 	}
 	return ktrt.JoinFlags("wide_flags", uint64(v), []ktrt.Flag{
-		{Bit: uint64(WideFlags_W_A), Name: "W_A"},
-		{Bit: uint64(WideFlags_W_B), Name: "W_B"},
-		{Bit: uint64(WideFlags_W_TOP), Name: "W_TOP"},
+		{Bit: uint64(W_A), Name: "W_A"},
+		{Bit: uint64(W_B), Name: "W_B"},
+		{Bit: uint64(W_TOP), Name: "W_TOP"},
 	})
 }
 

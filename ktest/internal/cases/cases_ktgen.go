@@ -1164,19 +1164,19 @@ type LibbpfTristate uint32
 
 // The values of LibbpfTristate.
 const (
-	LibbpfTristate_TRI_NO     LibbpfTristate = 0
-	LibbpfTristate_TRI_YES    LibbpfTristate = 1
-	LibbpfTristate_TRI_MODULE LibbpfTristate = 2
+	TRI_NO     LibbpfTristate = 0
+	TRI_YES    LibbpfTristate = 1
+	TRI_MODULE LibbpfTristate = 2
 )
 
 // String returns the name in C.
 func (v LibbpfTristate) String() string {
 	switch v {
-	case LibbpfTristate_TRI_NO:
+	case TRI_NO:
 		return "TRI_NO"
-	case LibbpfTristate_TRI_YES:
+	case TRI_YES:
 		return "TRI_YES"
-	case LibbpfTristate_TRI_MODULE:
+	case TRI_MODULE:
 		return "TRI_MODULE"
 	}
 	return ktrt.Unnamed("libbpf_tristate", int64(v))
@@ -1206,16 +1206,16 @@ type Mode uint32
 
 // The values of Mode.
 const (
-	Mode_FIFO  Mode = 0
-	Mode_VTIME Mode = 7
+	FIFO  Mode = 0
+	VTIME Mode = 7
 )
 
 // String returns the name in C.
 func (v Mode) String() string {
 	switch v {
-	case Mode_FIFO:
+	case FIFO:
 		return "FIFO"
-	case Mode_VTIME:
+	case VTIME:
 		return "VTIME"
 	}
 	return ktrt.Unnamed("mode", int64(v))
@@ -1226,35 +1226,35 @@ type Queue uint64
 
 // The values of Queue.
 const (
-	Queue_Q_BUILTIN  Queue = 9223372036854775808
-	Queue_Q_ON       Queue = 4611686018427387904
-	Queue_Q_NONE     Queue = 9223372036854775808
-	Queue_Q_GLOBAL   Queue = 9223372036854775809
-	Queue_Q_LOCAL    Queue = 9223372036854775810
-	Queue_Q_LOCAL_ON Queue = 13835058055282163712
-	Queue_Q_CPUS     Queue = 4294967295
+	Q_BUILTIN  Queue = 9223372036854775808
+	Q_ON       Queue = 4611686018427387904
+	Q_NONE     Queue = 9223372036854775808
+	Q_GLOBAL   Queue = 9223372036854775809
+	Q_LOCAL    Queue = 9223372036854775810
+	Q_LOCAL_ON Queue = 13835058055282163712
+	Q_CPUS     Queue = 4294967295
 )
 
 // String returns the name in C.
 func (v Queue) String() string {
 	switch v {
-	case Queue_Q_BUILTIN:
+	case Q_BUILTIN:
 		return "Q_BUILTIN"
-	case Queue_Q_ON:
+	case Q_ON:
 		return "Q_ON"
-	case Queue_Q_GLOBAL:
+	case Q_GLOBAL:
 		return "Q_GLOBAL"
-	case Queue_Q_LOCAL:
+	case Q_LOCAL:
 		return "Q_LOCAL"
-	case Queue_Q_LOCAL_ON:
+	case Q_LOCAL_ON:
 		return "Q_LOCAL_ON"
-	case Queue_Q_CPUS:
+	case Q_CPUS:
 		return "Q_CPUS"
 	}
 	return ktrt.JoinTags("queue", uint64(v), []ktrt.Flag{
-		{Bit: uint64(Queue_Q_BUILTIN), Name: "Q_BUILTIN"},
-		{Bit: uint64(Queue_Q_ON), Name: "Q_ON"},
-		{Bit: uint64(Queue_Q_LOCAL_ON), Name: "Q_LOCAL_ON"},
+		{Bit: uint64(Q_BUILTIN), Name: "Q_BUILTIN"},
+		{Bit: uint64(Q_ON), Name: "Q_ON"},
+		{Bit: uint64(Q_LOCAL_ON), Name: "Q_LOCAL_ON"},
 	})
 }
 
@@ -1319,16 +1319,16 @@ type StateT uint32
 
 // The values of StateT.
 const (
-	StateT_OFF StateT = 0
-	StateT_ON  StateT = 5
+	OFF StateT = 0
+	ON  StateT = 5
 )
 
 // String returns the name in C.
 func (v StateT) String() string {
 	switch v {
-	case StateT_OFF:
+	case OFF:
 		return "OFF"
-	case StateT_ON:
+	case ON:
 		return "ON"
 	}
 	return ktrt.Unnamed("state_t", int64(v))
@@ -1365,25 +1365,25 @@ type WideFlags uint64
 
 // The values of WideFlags.
 const (
-	WideFlags_W_A   WideFlags = 1
-	WideFlags_W_B   WideFlags = 2
-	WideFlags_W_TOP WideFlags = 9223372036854775808
+	W_A   WideFlags = 1
+	W_B   WideFlags = 2
+	W_TOP WideFlags = 9223372036854775808
 )
 
 // String returns the name in C.
 func (v WideFlags) String() string {
 	switch v {
-	case WideFlags_W_A:
+	case W_A:
 		return "W_A"
-	case WideFlags_W_B:
+	case W_B:
 		return "W_B"
-	case WideFlags_W_TOP:
+	case W_TOP:
 		return "W_TOP"
 	}
 	return ktrt.JoinFlags("wide_flags", uint64(v), []ktrt.Flag{
-		{Bit: uint64(WideFlags_W_A), Name: "W_A"},
-		{Bit: uint64(WideFlags_W_B), Name: "W_B"},
-		{Bit: uint64(WideFlags_W_TOP), Name: "W_TOP"},
+		{Bit: uint64(W_A), Name: "W_A"},
+		{Bit: uint64(W_B), Name: "W_B"},
+		{Bit: uint64(W_TOP), Name: "W_TOP"},
 	})
 }
 

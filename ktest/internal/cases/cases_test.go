@@ -149,7 +149,7 @@ func checkKconfigTypes(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 	require.True(t, seen.Wrapper)
 	require.True(t, seen.Smp)
 	require.EqualValues(t, 'y', seen.Syscall)
-	tristates := map[string]cases.LibbpfTristate{"n": cases.LibbpfTristate_TRI_NO, "y": cases.LibbpfTristate_TRI_YES, "m": cases.LibbpfTristate_TRI_MODULE}
+	tristates := map[string]cases.LibbpfTristate{"n": cases.TRI_NO, "y": cases.TRI_YES, "m": cases.TRI_MODULE}
 	require.Equal(t, tristates[option(t, vm, "CONFIG_SCHED_CLASS_EXT")], seen.Ext)
 	require.Equal(t, tristates[option(t, vm, "CONFIG_VIRTIO_NET")], seen.Net)
 	require.EqualValues(t, number(t, vm, "CONFIG_LOG_BUF_SHIFT"), seen.Shift)

@@ -24,9 +24,9 @@ func requireText(t *testing.T, snap *ktsnap.Snapshot, wanted ...string) {
 
 func checkEnum64(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 	data := cases.BindEnum64(t, snap).Data()
-	require.Equal(t, [4]cases.Queue{cases.Queue_Q_LOCAL_ON | 3, cases.Queue_Q_GLOBAL, cases.Queue_Q_BUILTIN | 77, 5}, data.Last)
+	require.Equal(t, [4]cases.Queue{cases.Q_LOCAL_ON | 3, cases.Q_GLOBAL, cases.Q_BUILTIN | 77, 5}, data.Last)
 	require.EqualValues(t, uint64(13835058055282163715), data.Last[0])
-	require.Equal(t, []cases.WideFlags{cases.WideFlags_W_A | cases.WideFlags_W_TOP, cases.WideFlags_W_TOP | 0x100}, data.Wf)
+	require.Equal(t, []cases.WideFlags{cases.W_A | cases.W_TOP, cases.W_TOP | 0x100}, data.Wf)
 	for i, want := range []string{"Q_LOCAL_ON|3", "Q_GLOBAL", "Q_BUILTIN|77", "queue(5)"} {
 		require.Equal(t, want, data.Last[i].String())
 	}
@@ -42,7 +42,7 @@ func checkEnum64(t *testing.T, _ *ktest.VM, snap *ktsnap.Snapshot) {
 func checkTypedefNameless(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot) {
 	s := cases.BindTypedefNameless(t, snap)
 	require.Equal(t, cases.TaskCtxT{Pid: 1, Vtime: 2}, s.Data().Cur)
-	require.Equal(t, cases.StateT_ON, s.Data().State)
+	require.Equal(t, cases.ON, s.Data().State)
 	require.Zero(t, s.Bss().Both)
 	require.Zero(t, s.Bss().H.T)
 	requireText(t, snap, "vtime", "ON")

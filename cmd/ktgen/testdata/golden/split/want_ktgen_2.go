@@ -47,9 +47,9 @@ type Policy uint32
 // String returns the name in C.
 func (v Policy) String() string {
 	switch v {
-	case Policy_POLICY_NORMAL:
+	case POLICY_NORMAL:
 		return "POLICY_NORMAL"
-	case Policy_POLICY_EXT:
+	case POLICY_EXT:
 		return "POLICY_EXT"
 	}
 	return ktrt.Unnamed("policy", int64(v))
@@ -57,6 +57,6 @@ func (v Policy) String() string {
 
 // The values of Policy.
 const (
-	Policy_POLICY_NORMAL Policy = 0
-	Policy_POLICY_EXT    Policy = 7
+	POLICY_NORMAL Policy = 0
+	POLICY_EXT    Policy = 7
 )

@@ -1,0 +1,78 @@
+package gen
+
+import (
+	"go/token"
+)
+
+// This file names the constants of enumerators. C has them all in one room, and so
+// has Go: POLICY_EXT is called so, and a reader who knows the program finds it. Where
+// that name is something else in the package, or is one that Go does not export, the
+// type is in front: Policy_POLICY_EXT.
+
+// inFull is the name of an enumerator with its type in front, which it has at first.
+func (t *Type) inFull(cName string) string { return t.Name + "_" + cIdent(cName) }
+
+// nameEnumerators takes the types from the names that do without.
+func (p *Package) nameEnumerators() {
+	taken := p.takenNames()
+	for _, t := range p.enums() {
+		for _, v := range t.Values {
+			if v.Name == t.inFull(v.CName) {
+				taken[cIdent(v.CName)]++
+			}
+		}
+	}
+	for _, m := range p.Models {
+		for _, t := range m.Types {
+			for _, values := range [][]Value{t.Values, t.Flags, t.Tags} {
+				t.shorten(values, taken)
+			}
+		}
+	}
+}
+
+func (t *Type) shorten(values []Value, taken map[string]int) {
+	for i := range values {
+		v := &values[i]
+		if short := cIdent(v.CName); v.Name == t.inFull(v.CName) && taken[short] == 1 && token.IsExported(short) {
+			v.Name = short
+		}
+	}
+}
+
+// enums are the enums of all objects, each once.
+func (p *Package) enums() (enums []*Type) {
+	seen := make(map[string]bool)
+	for _, m := range p.Models {
+		for _, t := range m.Types {
+			if t.Kind == EnumType && !seen[t.Name] {
+				seen[t.Name] = true
+				enums = append(enums, t)
+			}
+		}
+	}
+	return enums
+}
+
+// takenNames counts the names that are declared, but for enumerators that have their
+// type in front.
+func (p *Package) takenNames() map[string]int {
+	taken := make(map[string]int)
+	for _, m := range p.Models {
+		for _, name := range []string{m.snap(), m.bind(), m.open(), m.fixture()} {
+			taken[name]++
+		}
+		for _, s := range m.Sections {
+			taken[s.TypeName]++
+		}
+		for _, t := range m.Types {
+			taken[t.Name]++
+		}
+	}
+	for _, t := range p.enums() {
+		for _, v := range t.Values {
+			taken[v.Name]++
+		}
+	}
+	return taken
+}
