@@ -149,7 +149,7 @@ func (p *printer) word(w string) {
 
 func (p *printer) end() { p.out.WriteByte('\n') }
 
-var runtimePackage = reflect.TypeFor[ktrt.Address]().PkgPath()
+var runtimePackage = reflect.TypeFor[ktrt.Binding]().PkgPath()
 
 func (p *printer) value(v reflect.Value) {
 	if v.Kind() == reflect.Pointer {
@@ -174,7 +174,7 @@ func (p *printer) value(v reflect.Value) {
 		return
 	}
 	switch {
-	case v.Type().PkgPath() != runtimePackage:
+	case !strings.HasPrefix(v.Type().PkgPath(), runtimePackage): // of it and the packages below
 		p.plain(v)
 	case strings.HasPrefix(v.Type().Name(), "Array["):
 		p.elements(elements(v))
