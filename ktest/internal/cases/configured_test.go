@@ -66,7 +66,7 @@ func TestObjectsStartWithWhatAFixtureSays(t *testing.T) {
 		require.True(t, c.Programs.OnSwitch.Load)
 		require.False(t, c.Programs.OnWakeup.Load)
 
-		c.Rodata.Broken, c.Rodata.Mode, c.Rodata.Nice = false, cases.Mode_VTIME, -2
+		c.Rodata.Broken, c.Rodata.Mode, c.Rodata.Nice = false, cases.VTIME, -2
 		c.Rodata.Limits.Most, c.Rodata.Limits.Strict = 100, 1
 		*c.Rodata.Table.At(999) = 1 << 40
 		c.Rodata.Label, c.Data.Start = "xyz", 1000
@@ -81,7 +81,7 @@ func TestObjectsStartWithWhatAFixtureSays(t *testing.T) {
 		c.Programs.OnSwitch.Load = false
 	}))))
 	bss := s.Bss()
-	require.Equal(t, cases.Mode_VTIME, bss.SeenMode)
+	require.Equal(t, cases.VTIME, bss.SeenMode)
 	require.EqualValues(t, 1+100+1, bss.First)
 	require.EqualValues(t, 1<<40, bss.SeenTable)
 	require.EqualValues(t, 'y', bss.SeenLabel)
