@@ -38,7 +38,7 @@ var taskMembers = []string{
 	"se.sum_exec_runtime", "se.exec_start", "scx", "sched_class", "sched_task_group",
 	"policy", "nr_cpus_allowed", "cpus_ptr", "migration_disabled",
 	"sched_info.pcount", "sched_info.run_delay", "sched_info.last_arrival", "sched_info.last_queued",
-	"exit_state", "pid", "tgid", "nvcsw", "nivcsw", "start_time", "comm", "blocked_on",
+	"exit_state", "pid", "tgid", "comm", "blocked_on",
 }
 
 // classSymbols are the scheduling classes by their number in the column "class".
