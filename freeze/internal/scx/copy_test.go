@@ -53,6 +53,18 @@ func TestMarksOfIteratorsAreNoTasks(t *testing.T) {
 	require.Equal(t, []uint64{a, b}, tables["tasks"].Addrs)
 }
 
+// An iterator's mark lies on a stack, and no task is around it.
+func TestMarksAtTheEndOfMemoryArePassedOver(t *testing.T) {
+	g := newGuest(t)
+	a := g.task(1)
+	mark := direct + uint64(len(g.ram)) - uint64(entity.Size)
+	g.put(mark+offset(entity, "flags"), 1<<31, 4)
+	g.append(g.symbols["scx_tasks"], mark+offset(entity, "tasks_node"))
+	b := g.task(2)
+	tables := g.copy(t)
+	require.Equal(t, []uint64{a, b}, tables["tasks"].Addrs, tables["tasks"].Reason)
+}
+
 // A damaged list is said of its queue alone, and ends.
 func TestDamagedListsAreBoundedAndSaid(t *testing.T) {
 	for name, row := range map[string]struct {

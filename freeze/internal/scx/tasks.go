@@ -115,7 +115,7 @@ func (w *walk) allTasks() {
 		w.state.order = append(w.state.order, task)
 		view, err := l.p.view(w.mem, task)
 		if err != nil {
-			return 0, err
+			return w.pastCursor(node, err)
 		}
 		next := l.next.Addr(view)
 		if l.scxFlags.Uint(view)&cursor == 0 && l.flags.Uint(view)&idler == 0 {
@@ -129,6 +129,18 @@ func (w *walk) allTasks() {
 			w.task(t, idle, view)
 		}
 	}
+}
+
+// pastCursor returns what follows a node that no task is around: the mark of an iterator
+// is a struct sched_ext_entity alone, on a stack (struct scx_task_iter). Of others it
+// returns the error.
+func (w *walk) pastCursor(node kmem.Addr, noTask error) (next kmem.Addr, err error) {
+	flags := kmem.Field{Size: 4}
+	entity := node - kmem.Addr(w.tasks.next.Offset-w.tasks.scxFlags.Offset)
+	if v, err := w.mem.Fetch(entity, flags); err != nil || v&cursor == 0 {
+		return 0, noTask
+	}
+	return w.mem.Addr(node)
 }
 
 // task adds a task of which a view is at hand.
