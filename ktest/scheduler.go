@@ -71,6 +71,9 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if err != nil {
 		return err
 	}
+	vm.mu.Lock()
+	vm.starting = s
+	vm.mu.Unlock()
 	vm.output.lines.reset()
 	if err := vm.useCasts(ctx, s); err != nil {
 		return err

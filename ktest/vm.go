@@ -42,6 +42,7 @@ type VM struct {
 
 	mu        sync.Mutex
 	scheduler *scx.Scheduler // the latest; nil before the first
+	starting  Scheduler      // the latest that was to be started
 	failed    error          // why the latest attempt to start one failed; nil if it did not
 	dismissed bool           // the latest was ended because the test had failed
 	observed  bool           // its exit has been returned to the caller, or told

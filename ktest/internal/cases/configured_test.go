@@ -1,6 +1,7 @@
 package cases_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -151,4 +152,39 @@ func TestWhatAFixtureCannotSayIsRefusedBeforeTheBoot(t *testing.T) {
 	}
 	other := ktest.Object("testdata/resized_data.bpf.o").Configure(cases.InitialConfigured(func(*cases.ConfiguredFixture) {}))
 	require.ErrorContains(t, other.Check(), "regenerate from the object")
+}
+
+// setupArgs is struct setup.
+type setupArgs struct {
+	Count, Of uint32
+	Sum       uint64
+}
+
+// Programs of section syscall run before the scheduler is attached, and while it runs.
+func TestProgramsAreRunWithATypedContext(t *testing.T) {
+	args := setupArgs{Count: 3, Of: 5}
+	s := ktest.Object(configured).Set("broken", false).Loaded(func(ctx context.Context, vm *ktest.VM) error {
+		result, err := vm.RunProgram(ctx, "setup", &args)
+		require.EqualValues(t, 17, result)
+		return err
+	})
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: s})
+	require.Equal(t, setupArgs{3, 5, 15}, args)
+
+	args.Count = 0
+	result, err := vm.RunProgram(t.Context(), "setup", &args)
+	require.NoError(t, err)
+	require.EqualValues(t, -22, result)
+	require.Zero(t, args.Sum)
+	requireVars(t, vm.Freeze("set up"), map[string]uint64{"first": 0})
+
+	for want, run := range map[string]func() error{
+		`no such program of section syscall (did you mean "setup"?); it has setup`: func() error { _, err := vm.RunProgram(t.Context(), "setap", &args); return err },
+		`its context has 16 bytes, and the *uint64 that it is given 8`:             func() error { _, err := vm.RunProgram(t.Context(), "setup", new(uint64)); return err },
+		`with a string in it, which is not in it as in C`:                          func() error { _, err := vm.RunProgram(t.Context(), "setup", &struct{ S string }{}); return err },
+		`give a pointer to a struct, bytes, or nil`:                                func() error { _, err := vm.RunProgram(t.Context(), "setup", 5); return err },
+	} {
+		require.ErrorContains(t, run(), want)
+		require.ErrorAs(t, run(), new(*ktest.ProgramError))
+	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -19,8 +21,9 @@ type Loader struct {
 	kernelErr error
 
 	mu      sync.Mutex
-	current *run        // nil if no scheduler runs
-	held    []*ebpf.Map // see hold
+	current *run                // nil if no scheduler runs
+	object  *bpfload.Collection // of the one that was started from an object; nil if it was not
+	held    []*ebpf.Map         // see hold
 }
 
 // run is one scheduler in the guest, from its start to its end.
@@ -53,7 +56,7 @@ func (r *run) ending() bool {
 // Handlers returns the methods of the loader, for the agent.
 func (l *Loader) Handlers() guest.Handlers {
 	return guest.Handlers{
-		methodWarm: l.handleWarm, methodRun: l.handleRun, methodStop: l.handleStop, methodGo: l.handleGo,
+		methodWarm: l.handleWarm, methodRun: l.handleRun, methodStop: l.handleStop, methodGo: l.handleGo, methodProgram: l.handleProgram,
 		methodState: func(context.Context, *guest.Call) (any, error) { return state() },
 	}
 }

@@ -30,6 +30,8 @@ func (p *performance) runObject(source Source) (Exit, error) {
 		return Exit{}, err
 	}
 	defer coll.Close()
+	p.loader.loaded(coll)
+	defer p.loader.loaded(nil)
 
 	programs, err := coll.AttachPrograms()
 	if err != nil {

@@ -1,0 +1,153 @@
+package ktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/ktest/internal/scx"
+	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/nearest"
+)
+
+// RunProgram runs a program of section "syscall" of the object that the scheduler was
+// started from, as user space does to have it set up what only a program can, such as
+// an arena. It returns what the program returns, of which negative numbers are errors.
+//
+// args is what the program gets: a pointer to a struct of numbers, bools and arrays of
+// these, in the order of the C struct's members, which is what it then has made of it;
+// bytes as a []byte; or nil for none. Before a scheduler is attached, programs are run in
+// [Scheduler.Loaded]:
+//
+//	args := mysched.SetupArgs{NrTasks: 4096}
+//	scheduler.Loaded(func(ctx context.Context, vm *ktest.VM) error {
+//		_, err := vm.RunProgram(ctx, "arena_setup", &args)
+//		return err
+//	})
+//
+// The error is a [*ProgramError].
+func (vm *VM) RunProgram(ctx context.Context, name string, args any) (int32, error) {
+	result, err := vm.runProgram(ctx, name, args)
+	if err != nil {
+		return 0, &ProgramError{Program: name, Err: vm.because(err)}
+	}
+	return result, nil
+}
+
+// ProgramError is a program that could not be run.
+type ProgramError struct {
+	Program string
+	Err     error
+}
+
+func (e *ProgramError) Error() string { return fmt.Sprintf("run program %s: %v", e.Program, e.Err) }
+
+// Unwrap returns Err.
+func (e *ProgramError) Unwrap() error { return e.Err }
+
+func (vm *VM) runProgram(ctx context.Context, name string, args any) (int32, error) {
+	vm.mu.Lock()
+	s := vm.starting
+	vm.mu.Unlock()
+	if s.path == "" || s.binary {
+		return 0, errors.New("no scheduler was started from an object (ktest.Object): a program of its own runs its programs itself")
+	}
+	obj, err := object.Open(s.path)
+	if err != nil {
+		return 0, err
+	}
+	size, err := contextSize(obj, name)
+	if err != nil {
+		return 0, err
+	}
+	raw, err := memoryOf(args)
+	switch {
+	case err != nil:
+		return 0, err
+	case size >= 0 && len(raw) != size:
+		return 0, fmt.Errorf("its context has %d bytes, and the %T that it is given %d: give a struct of the members that it has in C", size, args, len(raw))
+	}
+	result, out, err := scx.RunProgram(ctx, vm.agent, name, slices.Clone(raw))
+	copy(raw, out)
+	return int32(result), err
+}
+
+// contextSize returns how many bytes a program's context has, -1 if its type does not
+// tell.
+func contextSize(obj *object.Object, name string) (int, error) {
+	var names []string
+	for i := range obj.Functions {
+		f := &obj.Functions[i]
+		if strings.TrimPrefix(strings.TrimPrefix(f.Section, "?"), "syscall") != "" {
+			continue
+		}
+		if names = append(names, f.Name); f.Name == name {
+			return sizeOfContext(f.Type), nil
+		}
+	}
+	if len(names) == 0 {
+		return 0, errors.New("the object has no programs of section syscall, which are those that can be run")
+	}
+	return 0, fmt.Errorf("the object has no such program of section syscall%s; it has %s", nearest.Hint(name, names), strings.Join(names, ", "))
+}
+
+func sizeOfContext(f *btf.Func) int {
+	if f == nil {
+		return -1
+	}
+	proto, ok := f.Type.(*btf.FuncProto)
+	if !ok || len(proto.Params) != 1 {
+		return -1
+	}
+	p, ok := btf.As[*btf.Pointer](proto.Params[0].Type)
+	if !ok {
+		return -1
+	}
+	if s, ok := btf.As[*btf.Struct](p.Target); ok {
+		return int(s.Size)
+	}
+	return -1 // void *ctx, or u64 *ctx for any number of words
+}
+
+// memoryOf returns the bytes of what a program gets, in place.
+func memoryOf(args any) ([]byte, error) {
+	switch args := args.(type) {
+	case nil:
+		return nil, nil
+	case []byte:
+		return args, nil
+	}
+	v := reflect.ValueOf(args)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return nil, fmt.Errorf("its context is a %T: give a pointer to a struct, bytes, or nil", args)
+	}
+	if bad := notFlat(v.Type().Elem()); bad != "" {
+		return nil, fmt.Errorf("its context is a %T with %s in it, which is not in it as in C: give a struct of numbers, bools and arrays of these, such as [16]byte for a text", args, bad)
+	}
+	return unsafe.Slice((*byte)(v.UnsafePointer()), v.Type().Elem().Size()), nil
+}
+
+// notFlat names what is in a type and has no bytes of its own there.
+func notFlat(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if bad := notFlat(t.Field(i).Type); bad != "" {
+				return bad
+			}
+		}
+		return ""
+	case reflect.Array:
+		return notFlat(t.Elem())
+	case reflect.Bool, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
+		return ""
+	}
+	return "a " + t.String()
+}
