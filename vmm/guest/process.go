@@ -31,6 +31,10 @@ type Command struct {
 	// Cgroup is the directory of the cgroup that the program is born in; the
 	// agent's own if empty.
 	Cgroup string
+
+	// Begin is called in the guest, by the thread that makes the process, before it
+	// does. It does not travel.
+	Begin func(tid int) `json:"-"`
 }
 
 // Exit is how a process ended.
@@ -91,7 +95,7 @@ func Start(c Command, in io.Reader, out, errOut io.Writer) (*Process, error) {
 		defer dir.Close()
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	}
-	if err := spawn(cmd); err != nil {
+	if err := spawn(cmd, c.Begin); err != nil {
 		return nil, explainStart(c.Args[0], err)
 	}
 	if stdin != nil {
@@ -106,13 +110,16 @@ func Start(c Command, in io.Reader, out, errOut io.Writer) (*Process, error) {
 // spawn starts cmd from a thread that is scheduled like any other program: a
 // child inherits the policy of the thread that makes it, and the agent's own
 // threads have escaped the scheduler.
-func spawn(cmd *exec.Cmd) error {
+func spawn(cmd *exec.Cmd, begin func(tid int)) error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 		if err := setPolicy(unix.Gettid(), unix.SCHED_NORMAL, 0); err != nil {
 			started <- err
 			return
+		}
+		if begin != nil {
+			begin(unix.Gettid())
 		}
 		children.Lock()
 		defer children.Unlock()
