@@ -14,6 +14,7 @@ import (
 
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/initramfs"
 )
 
@@ -75,6 +76,28 @@ func TestProgramThatEndsWithoutAScheduler(t *testing.T) {
 	require.ErrorAs(t, vm.Attach(ctx, ktest.Binary("/bin/false")), &ended, "with its shared libraries")
 	require.Equal(t, 1, ended.Exit.Code)
 	require.Empty(t, ended.Output)
+}
+
+// A program that says nothing fails for files that are not there; its message names them.
+func TestFilesThatAProgramMissesAreNamed(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{})
+	ctx := bound(t, time.Minute)
+	var ended *ktest.LoaderError
+	err := vm.Attach(ctx, program()) // which opens its object
+	require.ErrorAs(t, err, &ended)
+	require.Contains(t, ended.Missed, guest.Miss{Path: objectPath, Error: "no such file or directory"})
+	require.ErrorContains(t, err, "it could not open")
+	require.ErrorContains(t, err, objectPath+" (no such file or directory)")
+	require.ErrorContains(t, err, "Config.Files")
+
+	require.ErrorAs(t, vm.Attach(ctx, ktest.Binary("/bin/sh", "-c", "exec 2>/dev/null; (: </dev/tty); : </root/.config/sched")), &ended)
+	require.Equal(t, []guest.Miss{
+		{Path: "/dev/tty", Error: "no such device or address"},
+		{Path: "/root/.config/sched", Error: "no such file or directory"},
+	}, ended.Missed, "one of them by a child")
+	events, err := vm.ReadFile(ctx, "/sys/kernel/tracing/set_event")
+	require.NoError(t, err)
+	require.Empty(t, string(events))
 }
 
 func TestProgramThatIsKilledTakesItsSchedulerAlong(t *testing.T) {

@@ -109,9 +109,10 @@ func (e *ExitedError) Stalled() bool { return e.Exit.Kind == ExitErrorStall }
 type LoaderError struct {
 	Args    []string
 	Exit    guest.Exit
-	Enabled bool   // it was enabled before
-	Output  string // what it wrote; of more than 1 MiB the beginning and the end
-	Kernel  string // what the kernel wrote to its log meanwhile
+	Enabled bool         // it was enabled before
+	Output  string       // what it wrote; of more than 1 MiB the beginning and the end
+	Kernel  string       // what the kernel wrote to its log meanwhile
+	Missed  []guest.Miss // files that it could not open before it enabled a scheduler, but for searches for libraries and locales
 }
 
 func (e *LoaderError) Error() string {
@@ -120,6 +121,7 @@ func (e *LoaderError) Error() string {
 		when = "while its scheduler was enabled"
 	}
 	s := fmt.Sprintf("the scheduler's program %s ended %s (%s)", strings.Join(e.Args, " "), when, e.Exit)
+	s += e.missed()
 	if e.Output == "" {
 		return meanwhile(s+", and wrote nothing", e.Kernel)
 	}
@@ -127,6 +129,28 @@ func (e *LoaderError) Error() string {
 		s += "; " + hint
 	}
 	return meanwhile(s+"; it wrote:\n"+excerpt.Lines(e.Output, shownFirst, shownLines-shownFirst), e.Kernel)
+}
+
+// shownMisses is how many files an error names.
+const shownMisses = 12
+
+// missed names the files that the program could not open.
+func (e *LoaderError) missed() string {
+	if len(e.Missed) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("; it could not open")
+	for i, m := range e.Missed[:min(len(e.Missed), shownMisses)] {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(&b, " %s (%s)", m.Path, m.Error)
+	}
+	if more := len(e.Missed) - shownMisses; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return b.String() + ": what it needs is put into the guest by Config.Files"
 }
 
 // UnsupportedError is a guest whose kernel has no sched_ext.

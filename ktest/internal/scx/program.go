@@ -20,6 +20,11 @@ const (
 // runBinary runs a scheduler's own program, and waits for the end of both.
 func (p *performance) runBinary(c guest.Command) (Exit, error) {
 	output := &tail{w: p.call.Err}
+	opens, err := guest.TraceOpens()
+	if err == nil { // a kernel that cannot says less of a program that fails
+		c.Begin = opens.Follow
+		defer opens.End()
+	}
 	process, err := guest.Start(c, nil, output, output)
 	if err != nil {
 		return Exit{}, err
@@ -30,7 +35,7 @@ func (p *performance) runBinary(c guest.Command) (Exit, error) {
 		ended <- exit
 	}()
 
-	scheduler, last := p.awaitBinary(process, ended)
+	scheduler, last := p.awaitBinary(process, ended, opens)
 	if last == nil && p.monitor.hasEnded() {
 		if last, err = p.outlive(ended); err != nil {
 			return Exit{}, err
@@ -47,7 +52,7 @@ func (p *performance) runBinary(c guest.Command) (Exit, error) {
 	exit.Process = last
 	failed := *last != guest.Exit{} && exit.Kind == ExitUnreg // it took its scheduler with it
 	if !p.run.ending() && (failed || exit.Kind == ExitNone) {
-		return Exit{}, p.explainEnd(&LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler || failed, Output: output.String()})
+		return Exit{}, p.explainEnd(&LoaderError{Args: c.Args, Exit: *last, Enabled: scheduler || failed, Output: output.String(), Missed: opens.Misses()})
 	}
 	return exit, nil
 }
@@ -88,11 +93,13 @@ func (p *performance) outlive(ended <-chan guest.Exit) (last *guest.Exit, err er
 // awaitBinary waits until the scheduler is over, its program has ended or both
 // are to end. It says whether there has been a scheduler, and how the program
 // ended if it has.
-func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exit) (scheduler bool, last *guest.Exit) {
+// Once there is one, no more is traced.
+func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exit, opens *guest.OpenTrace) (scheduler bool, last *guest.Exit) {
 	for {
 		select {
 		case e := <-p.monitor.enabled:
 			scheduler = true
+			opens.End()
 			_ = p.report(e) // a host that is gone ends the call
 		case <-p.monitor.over:
 			return true, nil
