@@ -23,7 +23,7 @@ func TestFunctionsFollowTheirFirstCall(t *testing.T) {
 		flat = append(flat, f...)
 	}
 	var names []string
-	ordered := inOrder(flat)
+	ordered := inOrder(flat, nil)
 	for i := range ordered {
 		if s := ordered[i].Symbol(); s != "" {
 			names = append(names, s)
@@ -31,4 +31,16 @@ func TestFunctionsFollowTheirFirstCall(t *testing.T) {
 	}
 	require.Equal(t, []string{"main", "a", "c", "b", "d"}, names)
 	require.Len(t, ordered, len(flat))
+}
+
+func TestFunctionsEndWhereTheirSymbolDoes(t *testing.T) {
+	insns := asm.Instructions{
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("main"), asm.LoadImm(asm.R1, 1, asm.DWord), asm.Call.Label("f"), asm.Return(),
+		asm.Mov.Imm(asm.R0, 1), asm.Call.Label("overridden"), asm.Return(),
+		asm.Mov.Imm(asm.R0, 2).WithSymbol("f"), asm.Return(),
+		asm.Mov.Imm(asm.R0, 3).WithSymbol("overridden"), asm.Return(),
+	}
+	ordered := inOrder(insns, map[string]uint64{"main": 5 * asm.InstructionSize})
+	require.Len(t, ordered, 6)
+	require.Equal(t, "f", ordered[4].Symbol())
 }

@@ -56,7 +56,7 @@ func (l *loader) prepareProgram(spec *ebpf.ProgramSpec, b *btf.Builder) (*progra
 	if spec.Type == ebpf.UnspecifiedProgram {
 		return nil, unknownKind(spec)
 	}
-	p := &program{spec: spec, insns: inOrder(spec.Instructions)}
+	p := &program{spec: spec, insns: slices.Clone(spec.Instructions)}
 
 	if err := l.relocateCORE(p, b); err != nil {
 		return nil, fmt.Errorf("applying CO-RE relocations: %w", err)

@@ -60,8 +60,13 @@ func Read(contents []byte) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range spec.Programs {
+	for name, p := range spec.Programs {
+		if strings.HasPrefix(name, deadCode) {
+			delete(spec.Programs, name)
+			continue
+		}
 		setKind(p)
+		p.Instructions = inOrder(p.Instructions, a.sizes)
 		for i := range p.Instructions {
 			if fn := btf.FuncMetadata(&p.Instructions[i]); fn != nil && a.hidden[fn.Name] {
 				fn.Linkage = btf.StaticFunc
@@ -155,9 +160,10 @@ func (s *Spec) contents(section string) ([]byte, bool) {
 // adapted is a copy of an object as cilium/ebpf takes it, and what that does not tell.
 type adapted struct {
 	contents  []byte
-	file      *elf.File       // of contents
-	hidden    map[string]bool // functions
-	undefined map[string]bool // symbols that are referred to and not in the object
+	file      *elf.File         // of contents
+	hidden    map[string]bool   // functions
+	sizes     map[string]uint64 // of functions, in bytes
+	undefined map[string]bool   // symbols that are referred to and not in the object
 }
 
 func adapt(contents []byte) (*adapted, error) {
@@ -166,61 +172,116 @@ func adapt(contents []byte) (*adapted, error) {
 		return nil, err
 	}
 	defer f.Close()
-	a := &adapted{contents: bytes.Clone(contents), hidden: make(map[string]bool), undefined: make(map[string]bool)}
-	for _, s := range f.Sections {
+	if f.Class != elf.ELFCLASS64 || len(contents) < elfHeaderSize {
+		return nil, errors.New("it is no 64-bit ELF file")
+	}
+	a := &adapted{hidden: make(map[string]bool), sizes: make(map[string]uint64), undefined: make(map[string]bool)}
+	r := &renamer{file: f, contents: bytes.Clone(contents), tables: make(map[int][]byte)}
+	for i, s := range f.Sections {
 		if s.Type == elf.SHT_NOBITS || s.Offset > uint64(len(contents)) || s.FileSize > uint64(len(contents))-s.Offset {
 			continue
 		}
-		part := a.contents[s.Offset:][:s.FileSize]
+		part := r.contents[s.Offset:][:s.FileSize]
 		if s.Type == elf.SHT_SYMTAB {
-			err = errors.Join(err, a.rebind(f, part))
+			err = errors.Join(err, a.rebind(r, part, int(s.Link)), a.nameDeadCode(r, i, part))
 		}
 		if s.Name == ".BTF" {
 			renameInBTF(part, f.Sections)
 			err = errors.Join(err, adaptBTF(part, f.ByteOrder))
 		}
 	}
-	if err != nil {
+	if err := errors.Join(err, r.sections()); err != nil {
 		return nil, err
 	}
-	a.contents = renameSections(a.contents, f)
+	a.contents = r.finish()
 	a.file, err = elf.NewFile(bytes.NewReader(a.contents))
 	return a, err
 }
 
-// rebind makes global ones of the weak symbols of maps in a symbol table, and
-// local ones of variables. It notes what the symbols tell.
-func (a *adapted) rebind(f *elf.File, table []byte) error {
-	symbols, err := f.Symbols()
+// rebind changes a symbol table: weak maps and all functions become global, variables
+// local, and functions of one name, as several units have them, get names of their own. It
+// notes what the symbols tell.
+func (a *adapted) rebind(r *renamer, table []byte, names int) error {
+	symbols, err := r.file.Symbols()
 	if err != nil {
 		return fmt.Errorf("read its symbols: %w", err)
 	}
-	for _, s := range symbols {
-		if visibility := elf.ST_VISIBILITY(s.Other); elf.ST_TYPE(s.Info) == elf.STT_FUNC && (visibility == elf.STV_HIDDEN || visibility == elf.STV_INTERNAL) {
-			a.hidden[s.Name] = true
-		}
-		if s.Section == elf.SHN_UNDEF {
-			a.undefined[s.Name] = true
-		}
-	}
-	if f.Class != elf.ELFCLASS64 {
-		return errors.New("it is no 64-bit ELF file")
-	}
-	for at := 0; at+elf.Sym64Size <= len(table); at += elf.Sym64Size {
+	for i, s := range symbols {
+		a.note(s)
+		at := (i + 1) * elf.Sym64Size // the first is unused
 		var sym elf.Sym64
-		if _, err := binary.Decode(table[at:], f.ByteOrder, &sym); err != nil {
+		if _, err := binary.Decode(table[min(at, len(table)):], r.file.ByteOrder, &sym); err != nil {
 			return fmt.Errorf("read its symbols: %w", err)
 		}
-		bind, changed := binding(f, sym)
-		if !changed {
-			continue
+		if bind, changed := binding(r.file, sym); changed {
+			sym.Info = elf.ST_INFO(bind, elf.ST_TYPE(sym.Info))
 		}
-		sym.Info = elf.ST_INFO(bind, elf.ST_TYPE(sym.Info))
-		if _, err := binary.Encode(table[at:], f.ByteOrder, &sym); err != nil {
+		if _, taken := a.sizes[s.Name]; isFunction(s) && taken {
+			s.Name = fmt.Sprintf("%s.%d", s.Name, i)
+			if sym.Name, err = r.add(names, s.Name); err != nil {
+				return err
+			}
+		}
+		if isFunction(s) {
+			a.sizes[s.Name] = s.Size
+		}
+		if _, err := binary.Encode(table[at:], r.file.ByteOrder, &sym); err != nil {
 			return fmt.Errorf("write its symbols: %w", err)
 		}
 	}
 	return nil
+}
+
+// nameDeadCode makes a function of what is in a section in front of its first symbol, in a
+// longer symbol table: a linker leaves overridden functions there without one, and
+// cilium/ebpf takes the first symbol for the start.
+func (a *adapted) nameDeadCode(r *renamer, index int, table []byte) error {
+	symbols, err := r.file.Symbols()
+	if err != nil {
+		return err
+	}
+	first := make(map[elf.SectionIndex]uint64)
+	for _, s := range symbols {
+		if at, ok := first[s.Section]; isFunction(s) && (!ok || s.Value < at) {
+			first[s.Section] = s.Value
+		}
+	}
+	longer := bytes.Clone(table)
+	for section, size := range first {
+		if size == 0 {
+			continue
+		}
+		name := fmt.Sprintf("%s.%d", deadCode, section)
+		at, err := r.add(int(r.file.Sections[index].Link), name)
+		if err != nil {
+			return err
+		}
+		sym := elf.Sym64{Name: at, Info: elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC), Shndx: uint16(section), Size: size}
+		if longer, err = binary.Append(longer, r.file.ByteOrder, &sym); err != nil {
+			return err
+		}
+		a.sizes[name] = size
+	}
+	if len(longer) > len(table) {
+		r.tables[index] = longer
+	}
+	return nil
+}
+
+// deadCode begins the names that no function of C has.
+const deadCode = "dead.code"
+
+func isFunction(s elf.Symbol) bool {
+	return elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Section != elf.SHN_UNDEF
+}
+
+func (a *adapted) note(s elf.Symbol) {
+	if visibility := elf.ST_VISIBILITY(s.Other); elf.ST_TYPE(s.Info) == elf.STT_FUNC && (visibility == elf.STV_HIDDEN || visibility == elf.STV_INTERNAL) {
+		a.hidden[s.Name] = true
+	}
+	if s.Section == elf.SHN_UNDEF {
+		a.undefined[s.Name] = true
+	}
 }
 
 // binding returns what a symbol is to be bound as.
@@ -230,6 +291,8 @@ func binding(f *elf.File, sym elf.Sym64) (bind elf.SymBind, changed bool) {
 	}
 	section, bind := f.Sections[sym.Shndx].Name, elf.ST_BIND(sym.Info)
 	switch {
+	case elf.ST_TYPE(sym.Info) == elf.STT_FUNC && f.Sections[sym.Shndx].Flags&elf.SHF_EXECINSTR != 0:
+		return elf.STB_GLOBAL, bind != elf.STB_GLOBAL
 	case section == ".maps":
 		return elf.STB_GLOBAL, bind == elf.STB_WEAK
 	case section == ".bss" || strings.HasPrefix(readable(section), ".data") || strings.HasPrefix(section, ".rodata"):

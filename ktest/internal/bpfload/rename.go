@@ -3,9 +3,11 @@ package bpfload
 import (
 	"bytes"
 	"debug/elf"
+	"fmt"
 )
 
-// This file gives sections of an object other names: readable has them.
+// This file gives sections and symbols of an object other names. They are in tables of
+// names behind the file: in the old ones a name may be the end of another.
 
 // Where the header of an ELF file and those of its sections keep what is changed here,
 // in bytes, and how long they are (struct elf64_hdr and elf64_shdr,
@@ -20,41 +22,69 @@ const (
 	sectionHeader   = 64
 )
 
-// renameSections returns an ELF file with other names of its sections, in a table of
-// names that is at the end: in the old one a name may be the end of another.
-func renameSections(contents []byte, f *elf.File) []byte {
-	if len(contents) < elfHeaderSize {
-		return contents
-	}
-	start := f.ByteOrder.Uint64(contents[elfSections:])
-	header := func(i int) []byte {
-		if end := start + uint64(i+1)*sectionHeader; end < start || end > uint64(len(contents)) {
-			return nil
-		}
-		return contents[start+uint64(i)*sectionHeader:][:sectionHeader]
-	}
-	table := int(f.ByteOrder.Uint16(contents[elfNamesSection:]))
-	if table >= len(f.Sections) || header(table) == nil {
-		return contents
-	}
-	names, err := f.Sections[table].Data()
-	if err != nil {
-		return contents
-	}
-	for i, s := range f.Sections {
-		to := readable(s.Name)
-		if h := header(i); to != s.Name && h != nil {
-			f.ByteOrder.PutUint32(h[sectionName:], uint32(len(names)))
-			names = append(append(names, to...), 0)
-		}
-	}
-	h := header(table)
-	f.ByteOrder.PutUint64(h[sectionOffset:], uint64(len(contents)))
-	f.ByteOrder.PutUint64(h[sectionSize:], uint64(len(names)))
-	return append(contents, names...)
+// renamer collects new names for parts of an ELF file.
+type renamer struct {
+	file     *elf.File
+	contents []byte
+	tables   map[int][]byte // of names, by section
 }
 
-// renameInBTF does the same in an object's BTF, where no name is the end of another.
+// header returns the header of a section, nil if there is none.
+func (r *renamer) header(section int) []byte {
+	start := r.file.ByteOrder.Uint64(r.contents[elfSections:])
+	at := start + uint64(section)*sectionHeader
+	if section < 0 || section >= len(r.file.Sections) || at < start || at+sectionHeader > uint64(len(r.contents)) {
+		return nil
+	}
+	return r.contents[at:][:sectionHeader]
+}
+
+// add puts a name into a table and returns where it is there.
+func (r *renamer) add(table int, name string) (uint32, error) {
+	if r.tables[table] == nil {
+		if r.header(table) == nil {
+			return 0, fmt.Errorf("it has no section %d of names", table)
+		}
+		names, err := r.file.Sections[table].Data()
+		if err != nil {
+			return 0, fmt.Errorf("read its names: %w", err)
+		}
+		r.tables[table] = bytes.Clone(names)
+	}
+	at := len(r.tables[table])
+	r.tables[table] = append(append(r.tables[table], name...), 0)
+	return uint32(at), nil
+}
+
+// sections calls sections what readable says.
+func (r *renamer) sections() error {
+	table := int(r.file.ByteOrder.Uint16(r.contents[elfNamesSection:]))
+	for i, s := range r.file.Sections {
+		to := readable(s.Name)
+		if h := r.header(i); to != s.Name && h != nil {
+			at, err := r.add(table, to)
+			if err != nil {
+				return err
+			}
+			r.file.ByteOrder.PutUint32(h[sectionName:], at)
+		}
+	}
+	return nil
+}
+
+// finish returns the file with the tables behind it.
+func (r *renamer) finish() []byte {
+	for table, names := range r.tables {
+		h := r.header(table)
+		r.file.ByteOrder.PutUint64(h[sectionOffset:], uint64(len(r.contents)))
+		r.file.ByteOrder.PutUint64(h[sectionSize:], uint64(len(names)))
+		r.contents = append(r.contents, names...)
+	}
+	return r.contents
+}
+
+// renameInBTF calls sections in an object's BTF what readable says. No name is the
+// end of another there.
 func renameInBTF(types []byte, sections []*elf.Section) {
 	for _, s := range sections {
 		if to := readable(s.Name); to != s.Name {

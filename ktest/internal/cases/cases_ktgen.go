@@ -16,6 +16,7 @@
 // source: statics.bpf.o digest: sha256:c9eb7de13b78869aa49a349ca874fc46eefe940e4f3e83b98395ae9601085ac2
 // source: statics_sched.bpf.o digest: sha256:47b504f7d5936fdda3b449aac788d46f4c86b67aa0392593cc187ec3667c3cfe
 // source: typedef_nameless.bpf.o digest: sha256:7e1a98d1fcb77533e16e25f6f325a41460ed2b5823bd3434c6e8d99109d962c6
+// source: units.bpf.o digest: sha256:da2d244867c89396315913a9ae433a5bb78128531dbaf2327829c4bee846c3ac
 
 package cases
 
@@ -1134,6 +1135,67 @@ type TypedefNamelessData struct {
 type TypedefNamelessBss struct {
 	Both BothT  // both_t both
 	H    Holder // struct holder h
+}
+
+// UnitsSnap is a snapshot, read as the state of units.bpf.o.
+//
+// What differs from the object, or is left out of it:
+//   - section .data: variable limit is at byte 0 according to BTF and at 12 according to the symbol table, which is used
+//   - section .data: variable spare is at byte 4 according to BTF and at 16 according to the symbol table, which is used
+type UnitsSnap struct {
+	binding *ktrt.Binding
+}
+
+// BindUnits reads a snapshot on behalf of a test. The test fails at once if the guest
+// runs another units.bpf.o than this file was generated from, and whenever a read
+// through what is returned fails, with a message that names the line of the read.
+func BindUnits(tb ktrt.TB, s *ktrt.Snapshot, opts ...ktrt.Option) UnitsSnap {
+	return UnitsSnap{layoutUnits.Bind(tb, s, opts...)}
+}
+
+// OpenUnits reads a snapshot outside of tests. Reads that fail panic with a
+// *ktrt.Error, which ktrt.Try returns.
+func OpenUnits(s *ktrt.Snapshot, opts ...ktrt.Option) (UnitsSnap, error) {
+	binding, err := layoutUnits.Open(s, opts...)
+	return UnitsSnap{binding}, err
+}
+
+// Binding returns what s reads through, for functions such as ktrt.Addr.
+func (s UnitsSnap) Binding() *ktrt.Binding {
+	return s.binding
+}
+
+// UnOps returns the operations of the struct_ops map un_ops, as the
+// kernel has them registered: functions have the addresses of trampolines, and
+// members that the guest's kernel lacks are zero.
+func (s UnitsSnap) UnOps() *SchedExtOps {
+	return ktrt.LoadStructOps(s.binding, mapUnitsUnOps, decodeSchedExtOps)
+}
+
+// Data returns the global variables of .data.
+func (s UnitsSnap) Data() *UnitsData {
+	return ktrt.LoadSection(s.binding, sectionUnitsData, decodeUnitsData)
+}
+
+// Bss returns the global variables of .bss.
+func (s UnitsSnap) Bss() *UnitsBss {
+	return ktrt.LoadSection(s.binding, sectionUnitsBss, decodeUnitsBss)
+}
+
+// UnitsData holds the 3 variables of .data.
+type UnitsData struct {
+	Limit uint32    // u32 limit
+	Spare [2]uint32 // u32 spare[2]
+	Step  uint32    // u32 step
+}
+
+// UnitsBss holds the 5 variables of .bss.
+type UnitsBss struct {
+	FromA      uint32 // u32 from_a
+	FromB      uint32 // u32 from_b
+	ByWeak     uint32 // u32 by_weak
+	SeenLimit  uint32 // u32 seen_limit
+	ByCallback uint32 // u32 by_callback
 }
 
 // BothT is the typedef both_t.
@@ -2851,6 +2913,84 @@ func (f *TypedefNamelessFixture) initially(configure func()) ktrt.Initially {
 	}
 }
 
+// UnitsFixture is a state of units.bpf.o, for tests without a guest, and what it starts with
+// (InitialUnits). What is not given is zero, and a map without entries is empty. Pointers
+// can lead to entries of maps and to values of their own, which are put into the arena.
+type UnitsFixture struct {
+	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+
+	Data UnitsData // section .data
+	Bss  UnitsBss  // section .bss
+
+	UnOps SchedExtOps // map un_ops
+
+	// Whether programs are loaded.
+	Programs struct {
+		UnInit ktrt.Program // un_init, struct_ops.s/un_init
+		Enq    ktrt.Program // enq, struct_ops/enq
+	}
+}
+
+// Snapshot returns the fixture as a snapshot. It fails the test if a value does
+// not fit its type in C.
+func (f UnitsFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
+	return layoutUnits.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+}
+
+// Bind reads the fixture on behalf of a test, as BindUnits reads a snapshot.
+func (f UnitsFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) UnitsSnap {
+	return BindUnits(tb, f.Snapshot(tb), opts...)
+}
+
+// Open reads the fixture outside of tests, as OpenUnits reads a snapshot.
+func (f UnitsFixture) Open(opts ...ktrt.Option) (UnitsSnap, error) {
+	s, err := layoutUnits.Fixture(f.CPUs, f.sections(), f.maps())
+	if err != nil {
+		return UnitsSnap{}, err
+	}
+	return OpenUnits(s, opts...)
+}
+
+func (f *UnitsFixture) sections() []any {
+	return []any{
+		sectionUnitsData: &f.Data,
+		sectionUnitsBss:  &f.Bss,
+	}
+}
+
+func (f *UnitsFixture) maps() []any {
+	return []any{
+		mapUnitsUnOps: &f.UnOps,
+	}
+}
+
+// InitialUnits has units.bpf.o start with what configure makes of the state in its file, for
+// ktest.Object("units.bpf.o").Configure.
+func InitialUnits(configure func(*UnitsFixture)) ktrt.Initial {
+	return layoutUnits.Initial(func() ktrt.Initially {
+		f := new(UnitsFixture)
+		return f.initially(func() {
+			configure(f)
+		})
+	})
+}
+
+func (f *UnitsFixture) initially(configure func()) ktrt.Initially {
+	return ktrt.Initially{
+		Configure: configure,
+		InFile: func(b *ktrt.Binding) (sections, maps []any) {
+			s := UnitsSnap{b}
+			return []any{sectionUnitsData: s.Data(), sectionUnitsBss: s.Bss()}, []any{mapUnitsUnOps: s.UnOps()}
+		},
+		Sections: f.sections(),
+		Maps:     f.maps,
+		Programs: map[string]*ktrt.Program{
+			"un_init": &f.Programs.UnInit,
+			"enq":     &f.Programs.Enq,
+		},
+	}
+}
+
 func decodeAtomicGlobalData(v *AtomicGlobalData, vars *ktrt.Vars, _ *ktrt.Decoder) {
 	ktrt.Next64(&v.Other, vars.Next())
 }
@@ -3025,6 +3165,25 @@ func decodeTypedefNamelessData(v *TypedefNamelessData, vars *ktrt.Vars, d *ktrt.
 func decodeTypedefNamelessBss(v *TypedefNamelessBss, vars *ktrt.Vars, d *ktrt.Decoder) {
 	decodeBothT(&v.Both, vars.Next()[:sizeofBothT], d)
 	decodeHolder(&v.H, vars.Next()[:sizeofHolder], d)
+}
+
+func decodeUnitsData(v *UnitsData, vars *ktrt.Vars, _ *ktrt.Decoder) {
+	ktrt.Next32(&v.Limit, vars.Next())
+	{
+		b := vars.Next()
+		for i := range v.Spare {
+			v.Spare[i] = binary.LittleEndian.Uint32(b[4*i : 4*i+4])
+		}
+	}
+	ktrt.Next32(&v.Step, vars.Next())
+}
+
+func decodeUnitsBss(v *UnitsBss, vars *ktrt.Vars, _ *ktrt.Decoder) {
+	ktrt.Next32(&v.FromA, vars.Next())
+	ktrt.Next32(&v.FromB, vars.Next())
+	ktrt.Next32(&v.ByWeak, vars.Next())
+	ktrt.Next32(&v.SeenLimit, vars.Next())
+	ktrt.Next32(&v.ByCallback, vars.Next())
 }
 
 // Sizes of what decoders read, in bytes.
@@ -4673,4 +4832,84 @@ struct	sched_ext_ops
 #14 func	
 #15 func	
 char	char	1	signed
+`
+
+// Maps of units.bpf.o, as accessors refer to them.
+const (
+	mapUnitsUnOps = iota
+)
+
+// Sections of units.bpf.o, as accessors refer to them.
+const (
+	sectionUnitsData = iota
+	sectionUnitsBss
+)
+
+// layoutUnits is what units.bpf.o was when this file was generated;
+// BindUnits compares it with the guest.
+var layoutUnits = ktrt.Layout{
+	Object:  "units.bpf.o",
+	Package: "cases",
+	Shapes:  shapesUnits,
+	Types: []string{
+		typeSchedExtOps: "struct sched_ext_ops",
+	},
+	Maps: []ktrt.MapLayout{
+		mapUnitsUnOps: {Name: "un_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+	},
+	Sections: []string{
+		sectionUnitsData: "section .data",
+		sectionUnitsBss:  "section .bss",
+	},
+	Values: []any{
+		typeSchedExtOps: (*SchedExtOps)(nil),
+	},
+	Globals: []any{
+		sectionUnitsData: (*UnitsData)(nil),
+		sectionUnitsBss:  (*UnitsBss)(nil),
+	},
+}
+
+const shapesUnits = `
+section	.data
+	12	limit	u32
+		spare	[2]u32
+		step	u32
+typedef	u32	unsigned int
+int	unsigned int	4
+section	.bss
+		from_a	u32
+		from_b	u32
+		by_weak	u32
+		seen_limit	u32
+		by_callback	u32
+struct	sched_ext_ops
+		select_cpu	*#1
+		enqueue	*#2
+		dispatch	*#3
+		running	*#4
+		stopping	*#5
+		set_weight	*#6
+		init_task	*#7
+		cgroup_init	*#8
+		cgroup_set_weight	*#9
+		init	*#10
+		exit	*#11
+		flags	u64
+		timeout_ms	u32
+		name	[128]char
+#1 func	
+#2 func	
+#3 func	
+#4 func	
+#5 func	
+#6 func	
+#7 func	
+#8 func	
+#9 func	
+#10 func	
+#11 func	
+typedef	u64	unsigned long long
+char	char	1	signed
+int	unsigned long long	8
 `

@@ -63,6 +63,7 @@ var rows = []row{
 	{object: "maps_of_queues", check: checkMapsOfQueues, fixture: cases.MapsOfQueuesFixture{}.Snapshot},
 	{object: "long_names", check: checkLongNames, fixture: cases.LongNamesFixture{}.Snapshot},
 	{object: "statics_sched", check: checkStatics},
+	{object: "units", check: checkUnits},
 	{object: "resized_data", only: "object", check: checkResized(1)},
 	{object: "resized_data", only: "libbpf", args: []string{"3"}, check: checkResized(3)},
 	{object: "resized_maps", only: "object", check: checkResizedMaps(1)},
