@@ -25,8 +25,9 @@
 // The BTF has the definitions of the maps (.maps), and maps are made in the
 // order of these, as libbpf does: captures tell maps apart by both.
 //
-// Not loaded, and refused by name: pinned maps, programs that replace a function of
-// another, and what cilium/ebpf rejects beside. Schedulers with those are started as
+// Not loaded: pinned maps and programs that replace a function of another, which are
+// refused by name, jump tables, functions that only the tag exception_callback names,
+// and what cilium/ebpf rejects beside. Schedulers with those are started as
 // their own binaries. Package parity compares what is loaded with what libbpf makes of
 // the same objects.
 package bpfload
