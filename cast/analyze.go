@@ -90,13 +90,16 @@ func Analyze(obj *object.Object) *Result { return Run(obj, Options{}).Result() }
 type Analysis struct {
 	*engine
 	own map[btf.Type]bool
+
+	spacesByKin  map[int32]spaceSet // nil until they are asked for
+	spacesByType map[btf.Type]spaceSet
 }
 
 // Run analyses an object.
 func Run(obj *object.Object, opts Options) *Analysis {
 	e := newEngine(obj, opts)
 	e.run()
-	return &Analysis{e, ownTypes(obj, e.layouts)}
+	return &Analysis{engine: e, own: ownTypes(obj, e.layouts)}
 }
 
 // inQuestion tells whether a slot is one that the analysis is about: of the
@@ -138,7 +141,7 @@ func (a *Analysis) finding(s slot, c *cell) Finding {
 	proof := slices.DeleteFunc(a.proof(c), func(e Evidence) bool { return !e.pointer })
 	return Finding{
 		Container: s.typ, Map: s.m, Offset: s.off, Path: s.path(),
-		Target: ptr.typ, Space: ptr.space, Class: c.class(), Evidence: proof,
+		Target: ptr.typ, Space: a.spaceOfCell(s, c), Class: c.class(), Evidence: proof,
 	}
 }
 

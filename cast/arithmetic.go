@@ -48,6 +48,7 @@ func (w *walk) move(insn object.Insn, v value) {
 		w.regs[insn.Dst] = v
 		w.annotate(insn.Dst)
 	case insn.Off == addressSpaceCast:
+		w.noteSpace(v)
 		w.regs[insn.Dst] = castSpace(v)
 	case insn.Off != 0: // sign extension of 8, 16 or 32 bits
 		w.regs[insn.Dst] = number(anyNumber)
@@ -191,7 +192,7 @@ func (w *walk) somewhere(parts ...value) value {
 			return opaque()
 		}
 	}
-	return w.unnamed()
+	return w.inSpaceOf(w.unnamed(), parts...)
 }
 
 func (w *walk) subtract(a, b value) value {

@@ -169,7 +169,7 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 func (w *walk) returned(f *function, v value) value {
 	v = deeper(v, -1)
 	if v.ptr.state == noPointer && (v.flags&isFresh != 0 || v.from.state == oneOrigin && (v.from.slot.kind == result || v.from.off.anywhere())) {
-		outer := w.unnamed()
+		outer := w.inSpaceOf(w.unnamed(), v)
 		v.from, v.like, v.ptr, v.flags = outer.from, outer.like, outer.ptr, v.flags|outer.flags
 	}
 	proto := prototype(f)
@@ -215,7 +215,9 @@ func (w *walk) external(fn *btf.Func, space Space) {
 	}
 	v := w.ofType(proto.Return, space)
 	if v.flags&isOpaque != 0 {
-		v = w.untyped()
+		if v = w.untyped(); fn.Name == "bpf_arena_alloc_pages" && v.from.state == oneOrigin {
+			w.addSpaces(w.cell(v.from.slot), Arena.set())
+		}
 	}
 	w.finishCall(v, true)
 }

@@ -30,6 +30,7 @@ type cell struct {
 	changed  int     // when it did last
 	evidence map[site]Evidence
 	sources  map[int32]bool // kin of what is stored there without a type
+	spaces   spaceSet       // that are known of what it holds
 }
 
 // maxSources bounds the kin that are kept of a cell.
@@ -74,9 +75,10 @@ type engine struct {
 	candidates []*btf.Struct
 	declares   *bool // structs that it does not define
 	holders    map[btf.Type][]memberHolder
-	pointed    map[btf.Type]bool   // types that there are pointers to
-	names      map[string][]string // of members, in lines of C
-	addresses  map[string][]string // of members whose address a line of C takes
+	typeSpaces map[btf.Type]spaceSet // that pointers to a type are converted to
+	pointed    map[btf.Type]bool     // types that there are pointers to
+	names      map[string][]string   // of members, in lines of C
+	addresses  map[string][]string   // of members whose address a line of C takes
 
 	contexts  map[*function]map[string]*callContext
 	values    *values
@@ -96,25 +98,26 @@ type engine struct {
 
 func newEngine(obj *object.Object, opts Options) *engine {
 	e := &engine{
-		obj:       obj,
-		opts:      opts,
-		code:      make(map[string]*object.Code),
-		layouts:   newLayouts(obj.Types),
-		functions: make(map[string]*function),
-		args:      make(map[*object.Function]*btf.FuncProto),
-		cells:     make(map[slot]*cell),
-		mixed:     make(map[slot]bool),
-		apart:     make(map[slot]bool),
-		kin:       kin{number: make(map[slot]int32)},
-		contexts:  make(map[*function]map[string]*callContext),
-		names:     make(map[string][]string),
-		holders:   make(map[btf.Type][]memberHolder),
-		addresses: make(map[string][]string),
-		headers:   make(map[btf.Type]int64),
-		loads:     make(map[slot]map[instruction]bool),
-		callbacks: make(map[*function]*state),
-		gaps:      make(map[string]bool),
-		kept:      make(map[*function]bool),
+		obj:        obj,
+		opts:       opts,
+		code:       make(map[string]*object.Code),
+		layouts:    newLayouts(obj.Types),
+		functions:  make(map[string]*function),
+		args:       make(map[*object.Function]*btf.FuncProto),
+		cells:      make(map[slot]*cell),
+		mixed:      make(map[slot]bool),
+		apart:      make(map[slot]bool),
+		kin:        kin{number: make(map[slot]int32)},
+		contexts:   make(map[*function]map[string]*callContext),
+		names:      make(map[string][]string),
+		typeSpaces: make(map[btf.Type]spaceSet),
+		holders:    make(map[btf.Type][]memberHolder),
+		addresses:  make(map[string][]string),
+		headers:    make(map[btf.Type]int64),
+		loads:      make(map[slot]map[instruction]bool),
+		callbacks:  make(map[*function]*state),
+		gaps:       make(map[string]bool),
+		kept:       make(map[*function]bool),
 	}
 	e.values = newValues(e.meet)
 	if opts.Listing {
@@ -484,6 +487,12 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		e.copied(v.like, s)
 	}
 	c.addSources(v)
+	if v.ptr.known() {
+		e.addSpaces(c, v.ptr.space.set())
+	}
+	if v.from.state == oneOrigin && v.from.slot != s && !v.from.off.anywhere() {
+		e.addSpaces(c, e.cell(v.from.slot).spaces)
+	}
 	v.from, v.like, v.core, v.links = origin{}, kins{}, coreNumber{}, links{}
 	v.flags &^= isFresh
 	if joined := c.stored.join(v); joined != c.stored {
@@ -524,6 +533,7 @@ func (e *engine) use(s slot, p pointer, where Evidence) {
 		return
 	}
 	c := e.cell(s)
+	e.addSpaces(c, p.space.set())
 	if joined := c.used.joinUse(p); joined != c.used {
 		c.used = joined
 		e.change()

@@ -98,7 +98,7 @@ func Rule(obj *object.Object, opts Options) *Ruling {
 	}
 	e := newEngine(obj, opts)
 	e.run()
-	return eraser.compare(&Analysis{e, own})
+	return eraser.compare(&Analysis{engine: e, own: own})
 }
 
 // eraser hides pointers and remembers them.

@@ -66,7 +66,7 @@ int init_task(u64 *ctx)
 	if (typed_stats || typed_elem)
 		return 1;
 	if (!pool)
-		pool = (u64)alloc(); /* want .bss.pool -> struct stats (unknown, guessed) */
+		pool = (u64)alloc(); /* want .bss.pool -> struct stats (arena, guessed) */
 	s = (struct stats __arena *)pool + i;
 	s->pid = p->pid;
 	s->generation++;
@@ -77,10 +77,10 @@ int init_task(u64 *ctx)
 	e = alloc();
 	if (!e)
 		return 1;
-	e->next = head; /* want list_elem.next -> struct list_elem (unknown, guessed) */
+	e->next = head; /* want list_elem.next -> struct list_elem (arena, guessed) */
 	e->weight = 1;
 	e->flags = 2;
-	e->stats = (u64)s; /* want list_elem.stats -> struct stats (unknown, guessed) */
+	e->stats = (u64)s; /* want list_elem.stats -> struct stats (arena, guessed) */
 	head = (u64)e;
 	return 0;
 }
@@ -92,9 +92,9 @@ void enqueue(u64 *ctx)
 	struct holder *h = LOOKUP(holders);
 
 	if (h && h->stats)
-		((struct stats __arena *)h->stats)->runs++; /* want holder.stats -> struct stats (unknown, guessed) */
+		((struct stats __arena *)h->stats)->runs++; /* want holder.stats -> struct stats (arena, guessed) */
 	for (e = (void __arena *)head; e; e = (void __arena *)e->next)
-		e->weight++; /* want .bss.head -> struct list_elem (unknown, guessed) */
+		e->weight++; /* want .bss.head -> struct list_elem (arena, guessed) */
 }
 
 SEC(".struct_ops.link")

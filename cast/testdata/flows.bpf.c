@@ -90,9 +90,9 @@ void enqueue(u64 *ctx)
 	bpf_loop(3, step, &arg, 0);
 
 	/* Known by what it is used as. */
-	bpf_task_acquire((void *)f->used); /* want flow.used -> struct task_struct (unknown, likely) */
+	bpf_task_acquire((void *)f->used); /* want flow.used -> struct task_struct (kernel, likely) */
 	((struct cgroup *)f->core)->level++; /* want flow.core -> struct cgroup (unknown, likely) */
-	q = bpf_rdonly_cast((void *)f->cast, __builtin_btf_type_id(*(struct task_struct *)0, 1)); /* want flow.cast -> struct task_struct (unknown, likely) */
+	q = bpf_rdonly_cast((void *)f->cast, __builtin_btf_type_id(*(struct task_struct *)0, 1)); /* want flow.cast -> struct task_struct (kernel, likely) */
 	__sync_val_compare_and_swap(&f->published, 0, (u64)p); /* want flow.published -> struct task_struct (kernel, proven) */
 }
 

@@ -174,7 +174,7 @@ void enqueue(u64 *ctx)
 
 	/* Stored as what a type says, loaded, cast and accessed. */
 	n = take(sizeof(*n));
-	c->agreed = (u64)n; /* want task_ctx.agreed -> struct node (unknown, likely) */
+	c->agreed = (u64)n; /* want task_ctx.agreed -> struct node (arena, likely) */
 	weigh(n);
 	((struct node __arena *)c->agreed)->key++;
 	n->owner = (u64)p; /* want node.owner -> struct task_struct (kernel, proven) */

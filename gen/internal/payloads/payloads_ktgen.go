@@ -504,7 +504,7 @@ struct	word_head
 		words	[2]u64
 struct	task_slot
 		tid	union sdt_id
-		tptr	*(unknown cast "u64")fwd task_struct
+		tptr	*(kernel cast "u64")fwd task_struct
 		data	*struct sdt_data
 fwd	task_struct
 struct	cpu_slot
