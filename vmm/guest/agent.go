@@ -17,7 +17,12 @@ const Port = "ktgen.agent"
 // the agent. The kernel passes it to PID 1 as an environment variable.
 const KernelArg = agentEnv + "=1"
 
+// CallsArg stands for [KernelArg] in a guest that runs only while the host waits for it
+// (vmm.Config.Lockstep).
+const CallsArg = agentEnv + "=" + byCalls
+
 const (
+	byCalls  = "calls"
 	agentEnv = "KTGEN_AGENT"
 	roleEnv  = "KTGEN_ROLE"
 )
@@ -83,6 +88,7 @@ func (cfg Config) perform(role string, args []string) int {
 
 // serve is the life of PID 1.
 func serve(cfg Config) error {
+	calls := os.Getenv(agentEnv) == byCalls
 	notes := prepare()
 	for _, note := range notes {
 		fmt.Fprintf(os.Stderr, "ktgen agent: %s\n", note)
@@ -92,16 +98,18 @@ func serve(cfg Config) error {
 		return err
 	}
 
+	handlers, err := cfg.handlers(notes)
+	if err != nil {
+		return err
+	}
+	if calls {
+		return serveCalls(handlers)
+	}
 	port, err := openPort(Port)
 	if err != nil {
 		return err
 	}
 	defer port.Close()
-
-	handlers, err := cfg.handlers(notes)
-	if err != nil {
-		return err
-	}
 	return Serve(context.Background(), port, handlers)
 }
 
