@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -15,6 +14,7 @@ import (
 // called from any goroutine.
 type Client struct {
 	conn   io.ReadWriteCloser
+	pace   Paced // of the guest; conn, or one without effect
 	frames *frameWriter
 	nonce  string
 
@@ -23,17 +23,20 @@ type Client struct {
 	lost    chan struct{} // closed when the connection has ended; then err is set
 	err     error
 
-	mu    sync.Mutex
-	last  uint32 // id of the latest call
-	calls map[uint32]*exchange
+	mu     sync.Mutex
+	last   uint32 // id of the latest call
+	calls  map[uint32]*exchange
+	caller string // method of a call to a guest in lockstep that is not a task's
 }
 
 // exchange is one call as the host sees it.
 type exchange struct {
+	task     *Task // that has made it; nil if it is the test itself
 	in       *outbox
 	out, err *inbox
 	cancel   context.CancelCauseFunc
-	answer   chan frame // of capacity 1
+	answer   chan frame    // of capacity 1
+	answered chan struct{} // closed when it has come, also when it is taken
 }
 
 // ErrLost says that the guest is gone or its agent cannot be understood.
@@ -44,9 +47,14 @@ var ErrLost = errors.New("the connection with the guest agent is lost")
 // from then on. If ctx ends first, conn is closed.
 func Connect(ctx context.Context, conn io.ReadWriteCloser) (*Client, error) {
 	c := &Client{
-		conn: conn, frames: newFrameWriter(conn), nonce: rand.Text(),
+		conn: conn, pace: free{conn}, nonce: rand.Text(),
 		greeted: make(chan struct{}), bye: make(chan struct{}), lost: make(chan struct{}),
 		calls: make(map[uint32]*exchange),
+	}
+	if pace, ok := conn.(Paced); ok {
+		c.pace, c.frames, c.nonce = pace, newDirectWriter(conn), "lockstep" // a random one would be in the guest's memory
+	} else {
+		c.frames = newFrameWriter(conn)
 	}
 	go c.read() // ends when conn does
 
@@ -60,6 +68,7 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser) (*Client, error) {
 		conn.Close()
 		return nil, fmt.Errorf("greet the guest agent: %w", orContext(ctx, err))
 	}
+	defer c.Until(ctx, func() bool { return closed(c.greeted) })()
 	select {
 	case <-c.greeted:
 		return c, nil
@@ -96,6 +105,7 @@ func (c *Client) Quiesce(ctx context.Context) error {
 	if err := c.frames.write(ctx, frame{kind: kindBye}); err != nil {
 		return fmt.Errorf("end the session with the guest agent: %w", err)
 	}
+	defer c.Until(ctx, func() bool { return closed(c.bye) })()
 	select {
 	case <-c.bye:
 		<-c.lost // the reader is done with conn
@@ -120,21 +130,22 @@ type Streams struct {
 // if the guest is gone the error is [ErrLost]. When ctx ends, the call is
 // canceled in the guest and Call returns without waiting for that.
 func (c *Client) Call(ctx context.Context, method string, params, result any, s Streams) error {
+	leave, err := c.enterAlone(ctx, method)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	x, id, err := c.begin(ctx, method, params)
 	if err != nil {
 		return err
 	}
 	defer c.end(id, x)
+	x.in.start(s.In)
+	defer c.await(ctx, x)()
 
 	var pumps sync.WaitGroup
 	pumps.Go(func() { pump(s.Out, x.out) })
 	pumps.Go(func() { pump(s.Err, x.err) })
-	if s.In != nil {
-		go x.in.feed(s.In) // ends with the call, as soon as s.In lets it
-	} else {
-		go x.in.feed(bytes.NewReader(nil))
-	}
-
 	f, err := c.wait(ctx, method, id, x)
 	x.out.finish(io.EOF) // every data frame of a call comes before its answer
 	x.err.finish(io.EOF)
@@ -143,6 +154,46 @@ func (c *Client) Call(ctx context.Context, method string, params, result any, s 
 		return err
 	}
 	return decodeAnswer(method, f, result)
+}
+
+// await lets the guest run until a call is answered, unless it is a task's, which rests
+// now.
+func (c *Client) await(ctx context.Context, x *exchange) (end func()) {
+	if x.task != nil {
+		x.task.Rest()
+		if !x.task.patient {
+			return func() {}
+		}
+	}
+	return c.Until(ctx, func() bool { return closed(x.answered) })
+}
+
+// enterAlone makes a second goroutine that calls a guest in lockstep fail, unless it
+// is a task's: which of the two comes first is the host's to decide.
+func (c *Client) enterAlone(ctx context.Context, method string) (leave func(), err error) {
+	if c.frames.direct == nil || taskOf(ctx) != nil {
+		return func() {}, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.caller != "" {
+		return nil, &ConcurrentError{Method: method, Other: c.caller}
+	}
+	c.caller = method
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.caller = ""
+	}, nil
+}
+
+// ConcurrentError is a call of a guest in lockstep beside another one.
+type ConcurrentError struct {
+	Method, Other string
+}
+
+func (e *ConcurrentError) Error() string {
+	return fmt.Sprintf("guest: %s: another goroutine calls the guest at the same time (%s), and which of the two comes first would not be repeated: call a guest in lockstep from one goroutine, or boot it without ktest.Config.Seed", e.Method, e.Other)
 }
 
 // pump copies a stream to w, and keeps reading when w fails so that the call
@@ -180,10 +231,11 @@ func (c *Client) enter(ctx context.Context) (*exchange, uint32) {
 	c.last++
 	id := c.last
 	ctx, cancel := context.WithCancelCause(ctx)
-	x := &exchange{cancel: cancel, answer: make(chan frame, 1)}
+	x := &exchange{task: taskOf(ctx), cancel: cancel, answer: make(chan frame, 1), answered: make(chan struct{})}
 	x.in = newOutbox(ctx, c.frames, id, channelIn)
 	x.out = newInbox(sendWindow(ctx, c.frames, id, channelOut))
 	x.err = newInbox(sendWindow(ctx, c.frames, id, channelErr))
+	x.in.busy, x.out.busy, x.err.busy = c.pace.Busy, c.pace.Busy, c.pace.Busy
 	c.calls[id] = x
 	return x, id
 }
@@ -208,13 +260,24 @@ func (c *Client) wait(ctx context.Context, method string, id uint32, x *exchange
 			return frame{}, c.failed(method, c.err)
 		}
 	case <-ctx.Done():
-		go c.cancel(id) // ends when the guest reads it, or with the connection
+		select {
+		case f := <-x.answer: // it came first, as far as anyone can tell
+			return f, nil
+		default:
+		}
+		c.cancel(id)
 		return frame{}, fmt.Errorf("guest: %s: %w", method, context.Cause(ctx))
 	}
 }
 
+// cancel tells the guest that a call was given up. It waits for nobody.
 func (c *Client) cancel(id uint32) {
-	_ = c.frames.write(context.Background(), frame{kind: kindCancel, call: id})
+	write := func() { _ = c.frames.write(context.Background(), frame{kind: kindCancel, call: id}) }
+	if c.frames.direct != nil {
+		write()
+		return
+	}
+	go write() // ends when the guest reads it, or with the connection
 }
 
 func (c *Client) failed(method string, err error) error {
@@ -309,12 +372,13 @@ func (c *Client) welcome(f frame) error {
 func (x *exchange) deliver(f frame) error {
 	switch {
 	case f.kind == kindResult || f.kind == kindError:
-		select {
-		case x.answer <- f:
-			return nil
-		default:
+		if closed(x.answered) {
 			return malformed("call %d is answered twice", f.call)
 		}
+		x.task.Act()
+		close(x.answered)
+		x.answer <- f
+		return nil
 	case f.kind == kindData && f.channel == channelOut:
 		return x.out.put(f.body)
 	case f.kind == kindData && f.channel == channelErr:

@@ -24,6 +24,10 @@
 // guest, the port it had when it was saved. The state may only be saved after
 // a bye, when no frame is under way.
 //
+// A guest can also run only while the host waits for it ([Paced]). The bytes go
+// through its memory then (package vmm/mailbox), and come at moments that
+// do not depend on the host, as long as the host makes the same calls in the same order.
+//
 // The package knows processes, files, clocks and the kernel's log. What
 // belongs to a purpose (a BPF scheduler, a workload) is a handler that the
 // program passes in.

@@ -122,6 +122,8 @@ func unexpected(err error) error {
 // goroutine does the writing, so that a peer that does not read holds up only
 // those who choose to wait for it.
 type frameWriter struct {
+	direct io.Writer // is written to at once; nil if there is a queue
+
 	queue chan []byte
 	stop  chan struct{} // closed by close
 	done  chan struct{} // closed when the goroutine has ended; then err is set
@@ -134,6 +136,13 @@ const queued = 16
 func newFrameWriter(w io.Writer) *frameWriter {
 	fw := &frameWriter{queue: make(chan []byte, queued), stop: make(chan struct{}), done: make(chan struct{})}
 	go fw.run(w) // ends with close or when a write fails
+	return fw
+}
+
+// newDirectWriter returns one that writes at once, to a writer that never blocks.
+func newDirectWriter(w io.Writer) *frameWriter {
+	fw := &frameWriter{direct: w, stop: make(chan struct{}), done: make(chan struct{})}
+	close(fw.done)
 	return fw
 }
 
@@ -162,6 +171,13 @@ func (fw *frameWriter) close() { close(fw.stop) }
 func (fw *frameWriter) write(ctx context.Context, f frame) error {
 	if len(f.body) > maxBody {
 		return malformed("frame of %d bytes, at most %d are allowed", len(f.body), maxBody)
+	}
+	if fw.direct != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		_, err := fw.direct.Write(f.encode())
+		return err
 	}
 	select {
 	case fw.queue <- f.encode():

@@ -100,31 +100,17 @@ func (c *Client) FollowLog(ctx context.Context, from LogStart, f func(Record)) e
 }
 
 func (c *Client) readLog(ctx context.Context, params logParams, f func(Record)) error {
-	r, w := io.Pipe()
-	decoded := make(chan error, 1)
-	go func() { // ends when w is closed
-		err := decodeRecords(r, f)
-		r.CloseWithError(err)
-		decoded <- err
-	}()
-	err := c.Call(ctx, methodLog, params, nil, Streams{Out: w})
-	w.Close()
-	return errors.Join(err, <-decoded)
-}
-
-func decodeRecords(r io.Reader, f func(Record)) error {
-	in := json.NewDecoder(r)
-	for {
+	var broken error
+	out := Lines(func(line []byte) error {
 		var record Record
-		switch err := in.Decode(&record); err {
-		case nil:
-			f(record)
-		case io.EOF, io.ErrUnexpectedEOF: // the guest was lost inside a record
-			return nil
-		default:
-			return fmt.Errorf("read the guest's kernel log: %w", err)
+		if err := json.Unmarshal(line, &record); err != nil {
+			broken = fmt.Errorf("read the guest's kernel log: %w", err)
+			return broken
 		}
-	}
+		f(record)
+		return nil
+	})
+	return errors.Join(c.Call(ctx, methodLog, params, nil, Streams{Out: out}), broken)
 }
 
 // Log is the kernel's log in the guest, for handlers.

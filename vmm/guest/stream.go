@@ -1,9 +1,11 @@
 package guest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -13,13 +15,15 @@ const windowSize = 4 * chunk
 
 // inbox is the receiving end of a stream. Memory is bounded by the window.
 type inbox struct {
-	grant func(n int) // tells the sender that n bytes were consumed
+	grant func(n int)          // tells the sender that n bytes were consumed
+	busy  func() (done func()) // begins what lasts while the reader has something to do
 
 	mu     sync.Mutex
 	change sync.Cond // L is &mu
 	chunks [][]byte
-	size   int   // bytes in chunks
-	used   int   // bytes consumed and not granted yet
+	size   int // bytes in chunks
+	used   int // bytes consumed and not granted yet
+	rest   func()
 	end    error // io.EOF or the reason why no more data comes
 }
 
@@ -39,6 +43,9 @@ func (in *inbox) put(b []byte) error {
 	}
 	if held := in.size + in.used + len(b); held > windowSize {
 		return malformed("stream carries %d bytes beyond its window", held-windowSize)
+	}
+	if in.rest == nil && in.busy != nil {
+		in.rest = in.busy()
 	}
 	in.chunks = append(in.chunks, b)
 	in.size += len(b)
@@ -67,6 +74,14 @@ func (in *inbox) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// idle notes that the reader has done everything. It is called with mu held.
+func (in *inbox) idle() {
+	if in.rest != nil {
+		in.rest()
+		in.rest = nil
+	}
+}
+
 // take copies buffered bytes to p and says how many bytes are worth a grant:
 // none until a quarter of the window is used, so that small reads do not cost
 // a frame each.
@@ -74,9 +89,11 @@ func (in *inbox) take(p []byte) (n, used int, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for len(in.chunks) == 0 && in.end == nil {
+		in.idle()
 		in.change.Wait()
 	}
 	if len(in.chunks) == 0 {
+		in.idle()
 		return 0, 0, in.end
 	}
 
@@ -100,8 +117,11 @@ type outbox struct {
 	frames  *frameWriter
 	call    uint32
 	channel channel
+	busy    func() (done func()) // begins what lasts while feed has something to send; may be nil
 
 	mu     sync.Mutex
+	rest   func()        // ends that; nil while feed waits
+	ended  bool          // feed has
 	free   int           // bytes that the window allows
 	opened chan struct{} // closed and replaced when free grows
 }
@@ -143,6 +163,7 @@ func (out *outbox) reserve(want int) (int, error) {
 		if n > 0 {
 			return n, nil
 		}
+		out.idle(opened)
 		select {
 		case <-opened:
 		case <-out.ctx.Done():
@@ -158,6 +179,56 @@ func (out *outbox) tryReserve(want int) (int, <-chan struct{}) {
 	return n, out.opened
 }
 
+// start sends r, or nothing if it is nil. It ends with the call, as soon as r lets it.
+func (out *outbox) start(r io.Reader) {
+	if r == nil {
+		r = bytes.NewReader(nil)
+	}
+	if prompt(r) {
+		out.act()
+	} else {
+		out.busy = nil
+	}
+	go func() {
+		out.feed(r)
+		out.idle(nil)
+	}()
+}
+
+// prompt reports whether reads return at once, so that the guest can be kept waiting
+// for them.
+func prompt(r io.Reader) bool {
+	switch r := r.(type) {
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		return true
+	case *Gate:
+		return r.feed()
+	}
+	return false
+}
+
+// act notes that there is something to send.
+func (out *outbox) act() {
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	if out.rest == nil && out.busy != nil {
+		out.rest = out.busy()
+	}
+}
+
+// idle notes that nothing can be sent: until the window is opened, if opened is not nil,
+// which is the channel that says so.
+func (out *outbox) idle(opened <-chan struct{}) {
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	out.ended = out.ended || opened == nil
+	if out.rest == nil || opened != nil && opened != (<-chan struct{})(out.opened) {
+		return
+	}
+	out.rest()
+	out.rest = nil
+}
+
 // openBy widens the window as a window frame says.
 func (out *outbox) openBy(f frame) error {
 	n := binary.LittleEndian.Uint32(f.body)
@@ -167,6 +238,9 @@ func (out *outbox) openBy(f frame) error {
 		return malformed("window opened by %d bytes beyond its size", uint64(out.free)+uint64(n)-windowSize)
 	}
 	out.free += int(n)
+	if out.rest == nil && out.busy != nil && !out.ended {
+		out.rest = out.busy()
+	}
 	close(out.opened)
 	out.opened = make(chan struct{})
 	return nil
@@ -186,4 +260,7 @@ func sendWindow(ctx context.Context, frames *frameWriter, call uint32, ch channe
 func (out *outbox) feed(r io.Reader) {
 	_, _ = io.Copy(struct{ io.Writer }{out}, r)
 	_ = out.Close()
+	if g, ok := r.(*Gate); ok {
+		close(g.sent)
+	}
 }

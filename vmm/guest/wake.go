@@ -25,10 +25,14 @@ type wakeParams struct {
 // Wake sets the guest's clock to the host's and reseeds its random numbers.
 // It is called after a restore, before programs run.
 func (c *Client) Wake(ctx context.Context) error {
-	params := wakeParams{Entropy: make([]byte, 64)}
-	_, _ = rand.Read(params.Entropy) // never fails
-	params.Now = time.Now()
-	return c.Call(ctx, methodWake, params, nil, Streams{})
+	entropy := make([]byte, 64)
+	_, _ = rand.Read(entropy) // never fails
+	return c.WakeAs(ctx, time.Now(), entropy)
+}
+
+// WakeAs is Wake with a time and with random bytes of the caller's choice, 4096 at most.
+func (c *Client) WakeAs(ctx context.Context, now time.Time, entropy []byte) error {
+	return c.Call(ctx, methodWake, wakeParams{Now: now, Entropy: entropy}, nil, Streams{})
 }
 
 func handleWake(_ context.Context, c *Call) (any, error) {
