@@ -16,13 +16,14 @@ const (
 	fdRAM = 3 + iota
 	fdQMP
 	fdConsole
-	fdPorts // of the first port; the others follow, and then further banks of RAM
+	fdPorts // of the first port; the others follow, then the two of Lockstep, then further banks of RAM
 )
 
 // arguments returns QEMU's arguments.
 func (c Config) arguments(accel Accel) []string {
 	args := c.machine(accel)
 	args = append(args, c.ports()...)
+	args = append(args, c.clockwork()...)
 	return append(args, "-kernel", c.Kernel, "-initrd", c.Initramfs, "-append", c.commandLine())
 }
 
@@ -71,6 +72,8 @@ type wires struct {
 	qmp     *net.UnixConn
 	console *os.File
 	ports   map[string]*net.UnixConn
+	notes   *os.File // of a guest in lockstep: see package mailbox; else nil
+	gate    *gate
 
 	theirs []*os.File // QEMU's ends, in the order of its descriptors, from fdQMP on
 }
@@ -78,7 +81,7 @@ type wires struct {
 // wire makes the connections that the arguments for cfg refer to.
 func wire(cfg Config) (*wires, error) {
 	w := &wires{ports: make(map[string]*net.UnixConn)}
-	if err := w.open(cfg.Ports); err != nil {
+	if err := w.open(cfg); err != nil {
 		w.closeTheirs()
 		w.close()
 		return nil, fmt.Errorf("making the connections to QEMU: %w", err)
@@ -86,21 +89,31 @@ func wire(cfg Config) (*wires, error) {
 	return w, nil
 }
 
-func (w *wires) open(ports []string) (err error) {
+func (w *wires) open(cfg Config) (err error) {
 	if w.qmp, err = w.socket(); err != nil {
 		return err
 	}
 	if w.console, err = w.pipe(); err != nil {
 		return err
 	}
-	for _, name := range ports {
+	for _, name := range cfg.Ports {
 		conn, err := w.socket()
 		if err != nil {
 			return err
 		}
 		w.ports[name] = conn
 	}
-	return nil
+	if cfg.Lockstep == nil {
+		return nil
+	}
+	if w.notes, err = w.pipe(); err != nil {
+		return err
+	}
+	var theirs *os.File
+	if w.gate, theirs, err = newGate(); err == nil {
+		w.theirs = append(w.theirs, theirs)
+	}
+	return err
 }
 
 func (w *wires) socket() (*net.UnixConn, error) {
@@ -154,6 +167,12 @@ func (w *wires) close() {
 	}
 	for _, port := range w.ports {
 		port.Close()
+	}
+	if w.notes != nil {
+		w.notes.Close()
+	}
+	if w.gate != nil {
+		w.gate.Close()
 	}
 }
 

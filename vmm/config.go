@@ -55,6 +55,10 @@ type Config struct {
 	// Write that blocks while the guest writes more than a MiB loses output.
 	Console io.Writer
 
+	// Lockstep makes the guest's time move only while somebody waits for the guest. It
+	// does without Ports.
+	Lockstep *Lockstep
+
 	Accel Accel
 	QEMU  string // file or name of the QEMU binary
 
@@ -94,6 +98,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.Timeouts.Restore = cmp.Or(c.Timeouts.Restore, 20*time.Second)
 	c.Ports = slices.Clone(c.Ports)
 	c.Args = slices.Clone(c.Args)
+	if c.Lockstep != nil && c.Accel == AccelAuto {
+		c.Accel = TCG
+	}
 	if c.Console == nil {
 		c.Console = io.Discard
 	}
@@ -123,6 +130,9 @@ func (c Config) validate() error {
 		return &ConfigError{"Memory", fmt.Sprintf("%v is not a multiple of %v", c.Memory, MiB)}
 	case !slices.Contains([]Accel{AccelAuto, TCG, KVM}, c.Accel):
 		return &ConfigError{"Accel", fmt.Sprintf("%q is none of %q, %q, %q (it may come from $%s)", c.Accel, AccelAuto, TCG, KVM, EnvAccel)}
+	}
+	if err := c.checkLockstep(); err != nil {
+		return err
 	}
 	for i, name := range c.Ports {
 		if !portName.MatchString(name) {

@@ -39,6 +39,9 @@ func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
 	if err := vm.connect(ctx); err != nil {
 		return nil, err
 	}
+	if vm.calls != nil {
+		go vm.calls.run() // ends with the guest
+	}
 	return vm, nil
 }
 
@@ -55,6 +58,9 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	vm.pause.init()
 	vm.watches.init()
 	vm.migration.init()
+	if cfg.Lockstep != nil {
+		vm.calls = newCalls(vm)
+	}
 	vm.alive, vm.die = context.WithCancelCause(context.Background())
 
 	var err error
@@ -66,7 +72,8 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 		return nil, err
 	}
 	defer vm.wires.closeTheirs()
-	args := append(cfg.arguments(accel.Accel), extra...)
+	args := append(cfg.arguments(accel.Accel), cfg.Lockstep.args()...)
+	args = append(args, extra...)
 	files := descriptors(vm.ram, vm.wires)
 	if vm.proc, err = startProcess(cfg.QEMU, args, files); err != nil {
 		vm.wires.close()

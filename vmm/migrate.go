@@ -143,6 +143,16 @@ func (vm *VM) loadDevices(ctx context.Context, devices []byte) error {
 	return nil
 }
 
+// hush has QEMU announce no guest that it restores. It would by timers of the host's
+// time, network cards or not (qemu_announce_self, net/announce.c), which nobody hears,
+// and which disturb a guest in lockstep.
+func (vm *VM) hush(ctx context.Context) error {
+	args := struct {
+		Rounds int `json:"announce-rounds"`
+	}{0}
+	return vm.mon.Do(ctx, "migrate-set-parameters", args, nil)
+}
+
 // incomingArgs make QEMU wait for the state of its devices.
 var incomingArgs = []string{"-incoming", "defer"}
 
@@ -153,6 +163,11 @@ func (vm *VM) migrateIn(ctx context.Context, devices []byte) error {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if vm.calls != nil {
+		if err := vm.hush(ctx); err != nil {
+			return err
+		}
+	}
 	if err := vm.mon.Do(ctx, "migrate-incoming", migrationURI{"fd:" + migrationFile}, nil); err != nil {
 		return err
 	}

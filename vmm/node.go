@@ -233,5 +233,5 @@ func (c Config) bankFD(bank int) int {
 	if bank == 0 {
 		return fdRAM
 	}
-	return fdPorts + len(c.Ports) + bank - 1
+	return fdPorts + len(c.Ports) + c.lockstepWires() + bank - 1
 }

@@ -26,6 +26,9 @@ type pauseState struct {
 	// stopping is true from before a stop command until after a cont command, so
 	// that QEMU's STOP events can be told from those that nobody asked for.
 	stopping atomic.Bool
+	// The two below belong to whoever has the turn.
+	release func() // lets a guest in lockstep go on; nil if it does not stand for a pause
+	parked  bool   // a guest in lockstep runs without calls
 
 	mu     sync.Mutex
 	paused bool
@@ -60,7 +63,7 @@ func (vm *VM) pause1(ctx context.Context) error {
 		<-vm.pause.turn
 		return ErrClosed
 	}
-	if err := vm.stop(ctx); err != nil {
+	if err := vm.halt(ctx); err != nil {
 		vm.ram.release()
 		<-vm.pause.turn
 		return err
@@ -68,6 +71,25 @@ func (vm *VM) pause1(ctx context.Context) error {
 	vm.pause.mu.Lock()
 	vm.pause.paused = true
 	vm.pause.mu.Unlock()
+	return nil
+}
+
+// halt stops the vCPUs, or waits until those of a guest in lockstep stand.
+func (vm *VM) halt(ctx context.Context) (err error) {
+	if vm.calls == nil || vm.pause.parked {
+		return vm.stop(ctx)
+	}
+	vm.pause.release, err = vm.calls.stand(ctx)
+	return err
+}
+
+// proceed undoes halt.
+func (vm *VM) proceed() error {
+	if vm.pause.release == nil {
+		return vm.cont()
+	}
+	vm.pause.release()
+	vm.pause.release = nil
 	return nil
 }
 
@@ -124,7 +146,7 @@ func (vm *VM) Resume() error {
 		vm.ram.release()
 		<-vm.pause.turn
 	}()
-	if err := vm.cont(); err != nil {
+	if err := vm.proceed(); err != nil {
 		return fmt.Errorf("resuming the guest: %w", err)
 	}
 	return nil

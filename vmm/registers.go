@@ -19,6 +19,9 @@ type Registers struct {
 // Registers returns the registers of the vCPU with an index from 0 on. They
 // are of one moment only if the guest is paused.
 func (vm *VM) Registers(ctx context.Context, cpu int) (Registers, error) {
+	if vm.calls != nil {
+		return Registers{}, fmt.Errorf("reading the registers of vCPU %d: a guest in lockstep stands inside an instruction, where QEMU tells none", cpu)
+	}
 	args := struct {
 		Line string `json:"command-line"`
 		CPU  int    `json:"cpu-index"`

@@ -40,6 +40,9 @@ func launchFast(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks)
 	if again == nil || ctx.Err() != nil {
 		return vm, again
 	}
+	if cfg.Lockstep != nil {
+		return viaTemplate(ctx, cfg, accel, hooks, store, key)
+	}
 	if vm, err = bootWithout(ctx, cfg, accel, hooks, restoreNote(err, again)); err != nil {
 		return nil, err
 	}
@@ -51,6 +54,34 @@ func launchFast(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks)
 		return nil, fmt.Errorf("%s: %w", PhaseKeep, context.Cause(ctx))
 	}
 	return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no template: the guest did not survive the making of one: %v", err))
+}
+
+// viaTemplate boots a guest to make a template of it, and starts another one from that:
+// the first has lived through the making, which is not repeatable.
+func viaTemplate(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks, store *templateStore, key string) (*VM, error) {
+	first := cfg
+	first.Lockstep = booting
+	vm, err := boot(ctx, first, accel, hooks)
+	if err != nil {
+		return nil, err
+	}
+	err = vm.keepParked(store, key)
+	vm.Close()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (a guest in lockstep starts from one; Config.Start = StartCold boots)", PhaseKeep, err)
+	}
+	return restore(ctx, cfg, accel, hooks, store, key)
+}
+
+// keepParked makes a template of a guest in lockstep, which is of no use afterwards.
+func (vm *VM) keepParked(store *templateStore, key string) error {
+	ctx, cancel := context.WithTimeoutCause(vm.alive, keepTimeout, fmt.Errorf("not done within %v: %w", keepTimeout, context.DeadlineExceeded))
+	defer cancel()
+	if err := vm.calls.Park(ctx); err != nil {
+		return err
+	}
+	vm.pause.parked = true
+	return vm.save(ctx, store, key)
 }
 
 // bootWithout boots a guest without a template, for the reason that note
@@ -198,7 +229,7 @@ func (t *template) prepare(ctx context.Context, cfg Config, accel Accelerator) (
 		vm.Close()
 		return nil, nil, copyErr
 	}
-	vm.state = s.state
+	vm.state, vm.boxAt = s.state, s.mailbox
 	vm.console.recall(s.console)
 	return vm, s.devices, nil
 }
@@ -217,7 +248,16 @@ func (vm *VM) awake(ctx context.Context, devices []byte) error {
 		return err
 	}
 	vm.timing.Devices = time.Since(began)
-	return vm.cont()
+	if vm.calls != nil {
+		if err := vm.calls.unpark(vm.boxAt, vm.cfg.Lockstep.Offset); err != nil {
+			return err
+		}
+	}
+	if err := vm.cont(); err != nil || vm.calls == nil {
+		return err
+	}
+	go vm.calls.run() // ends with the guest
+	return nil
 }
 
 // keepTimeout bounds the making of a template. It takes a fraction of a second
@@ -253,6 +293,6 @@ func (vm *VM) save(ctx context.Context, store *templateStore, key string) (err e
 	if err != nil {
 		return err
 	}
-	kept := still{state: vm.state, console: vm.Console(), devices: devices}
+	kept := still{state: vm.state, console: vm.Console(), devices: devices, mailbox: vm.boxAt}
 	return store.put(key, func(f *os.File) error { return writeTemplate(ctx, f, vm.ram, kept) })
 }

@@ -61,6 +61,7 @@ type index struct {
 	Console section  `json:"console"` // what the guest has written so far
 	Devices section  `json:"devices"`
 	Extents []extent `json:"extents"`
+	Mailbox int64    `json:"mailbox,omitempty"` // physical address, of a guest in lockstep
 }
 
 // still is what a template holds of a paused guest, beside its RAM.
@@ -68,6 +69,7 @@ type still struct {
 	state   []byte // what Hooks.Ready returned
 	console []byte
 	devices []byte
+	mailbox int64
 }
 
 // writeTemplate writes the template of a paused guest. It gives up when ctx
@@ -77,7 +79,7 @@ func writeTemplate(ctx context.Context, f *os.File, ram *RAM, s still) error {
 		return fmt.Errorf("the state from Hooks.Ready has %d bytes, more than %d", len(s.state), maxState)
 	}
 	w := &templateWriter{f: f, at: headerSize}
-	ix := index{RAMSize: ram.size}
+	ix := index{RAMSize: ram.size, Mailbox: s.mailbox}
 	var err error
 	if ix.Extents, err = w.ram(ctx, ram); err != nil {
 		return fmt.Errorf("writing the guest's RAM, after %v: %w", Size(w.at).roundedMiB(), err)
@@ -298,6 +300,7 @@ func (t *template) still() (s still, err error) {
 	if s.devices, err = t.read(t.index.Devices); err != nil {
 		return s, fmt.Errorf("its devices: %w", err)
 	}
+	s.mailbox = t.index.Mailbox
 	return s, nil
 }
 

@@ -35,6 +35,8 @@ type VM struct {
 	pause     pauseState
 	watches   watches
 	migration migration
+	calls     *Calls // nil unless in lockstep
+	boxAt     int64  // physical address of its mailbox
 
 	mu        sync.Mutex
 	verdict   error // why this process ended QEMU; nil if it did not

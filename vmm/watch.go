@@ -63,12 +63,15 @@ func (w *watches) init() {
 //
 // A hit while the guest is paused by another is seen when that one resumes.
 //
-// The error is a [*WatchSizeError], a [*WatchOverlapError], a
+// The error is [ErrLockstepWatch], a [*WatchSizeError], a [*WatchOverlapError], a
 // [*WatchLostError] if there is no memory at addr, a [*WatchLimitError], or as
 // those of [VM.Pause].
 func (vm *VM) Watch(ctx context.Context, addr uint64, size int, onHit func(Hit) (keep bool)) (*Watchpoint, error) {
 	if size < 1 || size > 8 || bits.OnesCount(uint(size)) != 1 || addr%uint64(size) != 0 {
 		return nil, &WatchSizeError{Addr: addr, Size: size}
+	}
+	if vm.calls != nil {
+		return nil, ErrLockstepWatch
 	}
 	w := &Watchpoint{vm: vm, addr: addr, size: size, onHit: onHit, lost: make(chan struct{})}
 	if err := w.Arm(ctx); err != nil {

@@ -1,6 +1,12 @@
 package vmm
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrLockstepWatch says that guests in lockstep have no watchpoints.
+var ErrLockstepWatch = errors.New("guests in lockstep have no watchpoints: QEMU's gdbstub stops them at another instruction each time, and can abort; look at the value between short times of the guest's, or watch it in a guest without lockstep")
 
 // WatchLostError reports a place that has no memory any more: the guest has freed
 // it.

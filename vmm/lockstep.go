@@ -1,0 +1,95 @@
+package vmm
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ktgen/ktgen/vmm/mailbox"
+)
+
+// Lockstep describes a guest that runs only while somebody waits for it, and that does the same
+// each time: two guests of one template, with equal Lockstep, that are asked the same
+// in the same order, have the same memory, bit for bit.
+//
+// It runs on TCG, its clock counts instructions (QEMU's -icount), and its agent speaks
+// through memory (package vmm/mailbox); see [Calls].
+type Lockstep struct {
+	// Quanta are periods of timers on the guest's clock that do nothing, except that
+	// each time one expires the turn of the vCPU that runs ends. The guest does not see
+	// them. Without any, turns end by the guest's own timers.
+	Quanta []time.Duration
+	// Offset is how long the agent loops before it does anything, in turns of its loop.
+	Offset uint32
+	// Random is what QEMU's own random numbers, such as the guest's rdrand, are made of.
+	Random uint32
+}
+
+// booting is what guests are booted with that a template is kept of: what differs
+// from guest to guest begins after that.
+var booting = &Lockstep{Random: 1}
+
+// virtualStart is the date at which guests in lockstep boot.
+const virtualStart = "2026-01-01"
+
+// clockwork returns the arguments that are the same for all guests of a template.
+func (c Config) clockwork() []string {
+	if c.Lockstep == nil {
+		return nil
+	}
+	note := fdPorts + len(c.Ports)
+	return []string{
+		"-name", "guest,debug-threads=on", // see Calls.findThread
+		"-icount", "shift=1,sleep=off", // 2 ns for an instruction; idle time takes none
+		"-rtc", "base=" + virtualStart + ",clock=vm",
+		"-chardev", fmt.Sprintf("file,id=note,path=/proc/self/fd/%d", note),
+		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=note", mailbox.PortNote),
+		"-chardev", socketChardev("block", note+1),
+		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=block", mailbox.PortBlock),
+	}
+}
+
+// lockstepWires returns how many descriptors clockwork takes.
+func (c Config) lockstepWires() int {
+	if c.Lockstep == nil {
+		return 0
+	}
+	return 2
+}
+
+// args returns the arguments that differ from guest to guest. A net filter without a
+// card has nothing to filter, and a periodic timer.
+func (l *Lockstep) args() []string {
+	if l == nil {
+		return nil
+	}
+	args := []string{"-seed", strconv.FormatUint(uint64(l.Random), 10)}
+	for i, period := range l.Quanta {
+		args = append(args,
+			"-netdev", fmt.Sprintf("hubport,id=net%d,hubid=%d", i, i),
+			"-object", fmt.Sprintf("filter-buffer,id=quantum%d,netdev=net%d,interval=%d", i, i, period.Microseconds()))
+	}
+	return args
+}
+
+// maxQuanta bounds the timers of a guest.
+const maxQuanta = 16
+
+func (c Config) checkLockstep() error {
+	switch {
+	case c.Lockstep == nil:
+		return nil
+	case c.Accel == KVM:
+		return &ConfigError{"Lockstep", fmt.Sprintf("guests in lockstep count instructions, which %s cannot: leave Config.Accel (or $%s) empty, or %q", KVM, EnvAccel, TCG)}
+	case len(c.Ports) > 0:
+		return &ConfigError{"Lockstep", "what comes through a port comes at a time of the host's, which is not repeated: leave Config.Ports empty, and use VM.Calls"}
+	case len(c.Lockstep.Quanta) > maxQuanta:
+		return &ConfigError{"Lockstep", fmt.Sprintf("%d quanta are more than %d", len(c.Lockstep.Quanta), maxQuanta)}
+	}
+	for _, q := range c.Lockstep.Quanta {
+		if q < time.Microsecond || q > time.Second {
+			return &ConfigError{"Lockstep", fmt.Sprintf("a quantum of %v is not between 1 us and 1 s", q)}
+		}
+	}
+	return nil
+}
