@@ -61,3 +61,30 @@ func TestVCPUThreadInACallIsToldByWhatItWaitsFor(t *testing.T) {
 	require.False(t, sleeps("202 0x5 0x80"))
 	require.False(t, sleeps(""))
 }
+
+func TestSeedKeysSayWhatDiffers(t *testing.T) {
+	k := SeedKey{"111111", "222222", "333333", "444444"}
+	require.Empty(t, k.Differs(k.String()))
+	require.Equal(t, "the kernel, the guest's files (of the agent, and Config.Files)", k.Differs("111111.aaaaaa.bbbbbb.444444"))
+	require.Contains(t, k.Differs("37"), "is no key: one looks like 111111.222222.333333.444444")
+}
+
+// What decides a run is in the key; what a seed decides is not.
+func TestSeedKeysAreOfWhatDecidesARun(t *testing.T) {
+	cfg := Config{Kernel: "/proc/version", Initramfs: "/proc/version", QEMU: "/bin/sh", CPUs: 2, Memory: DefaultMemory, CacheDir: t.TempDir(), Lockstep: new(Lockstep)}
+	key := func(change func(*Config)) SeedKey {
+		changed := cfg
+		change(&changed)
+		k, err := (&VM{cfg: changed, accel: Accelerator{Accel: TCG}}).SeedKey()
+		require.NoError(t, err)
+		return k
+	}
+	plain := key(func(*Config) {})
+	require.Equal(t, plain, key(func(c *Config) { c.Lockstep = &Lockstep{Random: 2, Offset: 3} }))
+	for _, change := range []func(*Config){
+		func(c *Config) { c.CPUs = 3 }, func(c *Config) { c.Memory *= 2 }, func(c *Config) { c.Args = []string{"x"} }, func(c *Config) { c.Start = StartCold },
+	} {
+		require.Equal(t, seedKeyParts[3], plain.Differs(key(change).String()))
+	}
+	require.Equal(t, seedKeyParts[0], plain.Differs(key(func(c *Config) { c.QEMU = "/bin/ls" }).String()))
+}

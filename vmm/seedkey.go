@@ -1,0 +1,67 @@
+package vmm
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// SeedKey says what a run of a guest in lockstep depends on, beside its [Lockstep] and what is asked of
+// it: hashes, cut to 6 digits. Runs of guests whose keys differ are not the same.
+type SeedKey struct {
+	QEMU    string // the program
+	Kernel  string
+	Files   string // the initramfs: the agent's program among them
+	Machine string // vCPUs, memory, the kernel's command line, whether the guest is booted
+}
+
+const seedKeyDigits = 6
+
+// SeedKey returns the key of a guest.
+func (vm *VM) SeedKey() (SeedKey, error) {
+	cfg := vm.cfg
+	var k SeedKey
+	for _, part := range []struct {
+		name *string
+		file string
+	}{{&k.QEMU, cfg.QEMU}, {&k.Kernel, cfg.Kernel}, {&k.Files, cfg.Initramfs}} {
+		digest, err := digestFile(cfg.CacheDir, part.file)
+		if err != nil {
+			return k, fmt.Errorf("tell what a run depends on: %w", err)
+		}
+		*part.name = digest[:seedKeyDigits]
+	}
+	cfg.Kernel, cfg.Initramfs = "", ""
+	text, err := json.Marshal(struct {
+		Arguments []string
+		Cold      bool
+	}{cfg.arguments(vm.accel.Accel), cfg.Start == StartCold})
+	if err != nil {
+		return k, err
+	}
+	k.Machine = hashText(string(text))[:seedKeyDigits]
+	return k, nil
+}
+
+func (k SeedKey) parts() []string { return []string{k.QEMU, k.Kernel, k.Files, k.Machine} }
+
+// String returns the hashes with dots in between.
+func (k SeedKey) String() string { return strings.Join(k.parts(), ".") }
+
+// seedKeyParts are the words for the parts of a key, in their order.
+var seedKeyParts = []string{"QEMU", "the kernel", "the guest's files (of the agent, and Config.Files)", "the machine (CPUs, memory, kernel arguments, template or not)"}
+
+// Differs says in what another key, as a text, differs; it is empty if that is the same.
+func (k SeedKey) Differs(other string) string {
+	theirs := strings.Split(other, ".")
+	if len(theirs) != len(seedKeyParts) {
+		return fmt.Sprintf("%q is no key: one looks like %s", other, k)
+	}
+	var different []string
+	for i, part := range k.parts() {
+		if theirs[i] != part {
+			different = append(different, seedKeyParts[i])
+		}
+	}
+	return strings.Join(different, ", ")
+}
