@@ -19,6 +19,8 @@ type caller interface {
 	Call(ctx context.Context, method string, params, result any, s guest.Streams) error
 	Exec(ctx context.Context, command guest.Command, s guest.Streams) (guest.Exit, error)
 	Lost() <-chan struct{}
+	Until(ctx context.Context, over func() bool) (end func())
+	Aside(ctx context.Context, patient bool) (context.Context, *guest.Task)
 }
 
 // NewRehearsal returns what performs ops and scenarios without a guest, to try
@@ -111,6 +113,12 @@ func (a *absent) hasEnded() <-chan struct{} {
 
 // Lost returns nil: what is not there cannot be lost.
 func (a *absent) Lost() <-chan struct{} { return nil }
+
+// Until does nothing: a guest that is not there does not run.
+func (a *absent) Until(context.Context, func() bool) (end func()) { return func() {} }
+
+// Aside returns no task.
+func (a *absent) Aside(ctx context.Context, _ bool) (context.Context, *guest.Task) { return ctx, nil }
 
 // Exec says that the program has succeeded.
 func (a *absent) Exec(ctx context.Context, _ guest.Command, _ guest.Streams) (guest.Exit, error) {

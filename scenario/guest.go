@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -35,6 +36,10 @@ type Hooks struct {
 
 	// Install puts a program of this machine into the guest.
 	Install func(ctx context.Context, guest, host string) error
+
+	// Now is the guest's clock, if time passes there only while somebody waits for the
+	// guest. Then what scenarios measure and wait for is that time.
+	Now func() time.Duration
 
 	Begin func()                      // a scenario begins
 	Phase func(step int, name string) // a step begins; 0 when the scenario has ended
@@ -233,8 +238,9 @@ type Running struct {
 	PIDs    []int // in the guest
 
 	guest  *Guest
-	stdin  *io.PipeWriter          // its end stops them
+	stdin  *guest.Gate             // its end stops them
 	cancel context.CancelCauseFunc // kills them
+	up     atomic.Bool             // they have started
 	over   chan struct{}           // closed when they have ended
 	err    error                   // then: why, if nobody had stopped them
 
@@ -275,10 +281,12 @@ func (p *performance) spawn(w Workers) (*Running, error) {
 		}
 	}
 	running, cancel := context.WithCancelCause(context.WithoutCancel(p.ctx))
-	in, stdin := io.Pipe()
-	r := &Running{Workers: w, guest: p.guest, stdin: stdin, cancel: cancel, over: make(chan struct{})}
+	r := &Running{Workers: w, guest: p.guest, stdin: guest.NewGate(), cancel: cancel, over: make(chan struct{})}
 	started := make(chan wire.Started, 1)
-	go r.perform(running, in, started) // ends with the workers, or with the guest
+	begun := make(chan struct{})
+	go r.perform(running, begun, started) // ends with the workers, or with the guest
+	<-begun
+	defer p.guest.client.Until(p.ctx, func() bool { return r.up.Load() || r.ended() })()
 	select {
 	case s := <-started:
 		r.PIDs = s.PIDs
@@ -304,23 +312,24 @@ func (p *performance) spawn(w Workers) (*Running, error) {
 }
 
 // perform makes the call that lasts as long as the workers.
-func (r *Running) perform(ctx context.Context, in *io.PipeReader, started chan<- wire.Started) {
+func (r *Running) perform(ctx context.Context, begun chan<- struct{}, started chan<- wire.Started) {
 	defer r.cancel(nil)
-	out, stdout := io.Pipe()
-	decoded := make(chan struct{})
-	go func() { // ends when stdout is closed
-		defer close(decoded)
+	ctx, task := r.guest.client.Aside(ctx, false)
+	task.Act() // until the guest has been asked
+	defer task.Rest()
+	close(begun)
+	out := guest.Lines(func(line []byte) error {
 		var s wire.Started
-		if json.NewDecoder(out).Decode(&s) == nil {
-			started <- s
+		if err := json.Unmarshal(line, &s); err != nil {
+			return err
 		}
-		_, _ = io.Copy(io.Discard, out)
-	}()
+		r.up.Store(true)
+		started <- s // once
+		return nil
+	})
 	var final []wire.Stats
-	err := r.guest.client.Call(ctx, wire.Spawn, r.Workers.wire(), &final, guest.Streams{In: in, Out: stdout, Err: r.guest.hooks.Output})
-	in.Close()
-	stdout.Close()
-	<-decoded
+	err := r.guest.client.Call(ctx, wire.Spawn, r.Workers.wire(), &final, guest.Streams{In: r.stdin, Out: out, Err: r.guest.hooks.Output})
+	r.stdin.Close()
 	if err != nil {
 		r.err = typed(err)
 		r.guest.failed(r)
@@ -336,6 +345,15 @@ func (g *Guest) failed(r *Running) {
 	defer g.mu.Unlock()
 	if g.fail != nil && r.err != nil && g.running[r.Workers.name()] == r {
 		g.fail(r.err)
+	}
+}
+
+func (r *Running) ended() bool {
+	select {
+	case <-r.over:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -372,6 +390,7 @@ func (p *performance) stop(name string) error {
 		return nil
 	}
 	r.stdin.Close()
+	defer g.client.Until(p.ctx, r.ended)()
 	select {
 	case <-r.over:
 		return r.err

@@ -17,7 +17,7 @@ import (
 type Condition struct {
 	What   string        // what becomes true, for errors
 	Every  time.Duration // between the end of one look and the next; 20 ms if 0
-	Within time.Duration // by the host's clock; then the scenario fails
+	Within time.Duration // by the host's clock (the guest's with [Hooks.Now]); then the scenario fails
 
 	// Snapshot is asked about a snapshot, which is not kept; see [Seen]. The
 	// guest stands still for about a millisecond each time. A read that fails
@@ -72,9 +72,22 @@ func (g *Guest) Await(ctx context.Context, c Condition) error {
 	return nil
 }
 
+// time returns the host's time, or, as a time since 1970, the guest's ([Hooks.Now]).
+func (g *Guest) time() time.Time {
+	if g.hooks.Now != nil {
+		return time.Unix(0, int64(g.hooks.Now()))
+	}
+	return time.Now()
+}
+
+func (g *Guest) since(t time.Time) time.Duration { return g.time().Sub(t) }
+
 // await asks until the condition is true, and says how often it asked.
 func (g *Guest) await(ctx context.Context, c *Condition) (looks int, err error) {
 	timeout := &NeverTrue{What: c.What, Within: c.Within}
+	if g.hooks.Now != nil {
+		return g.awaitInStep(ctx, c, timeout)
+	}
 	bounded, cancel := context.WithTimeoutCause(ctx, c.Within, timeout)
 	defer cancel()
 	pause := time.NewTimer(0)
@@ -100,6 +113,28 @@ func (g *Guest) await(ctx context.Context, c *Condition) (looks int, err error) 
 	}
 }
 
+// awaitInStep is await for a guest that runs only between two looks.
+func (g *Guest) awaitInStep(ctx context.Context, c *Condition, timeout *NeverTrue) (looks int, err error) {
+	for end := g.time().Add(c.Within); ; {
+		timeout.Looks++
+		is, err := g.look(ctx, c)
+		if is && err == nil {
+			return timeout.Looks, nil
+		}
+		if fatal := (*captureFailed)(nil); errors.As(err, &fatal) {
+			return timeout.Looks, fatal.error
+		}
+		timeout.Last = err
+		left := end.Sub(g.time())
+		if left <= 0 {
+			return timeout.Looks, timeout
+		}
+		if err := g.hold(ctx, min(left, cmp.Or(c.Every, usualInterval))); err != nil {
+			return timeout.Looks, err
+		}
+	}
+}
+
 // captureFailed is a snapshot that a condition could not be asked about.
 type captureFailed struct{ error }
 
@@ -113,6 +148,9 @@ func (g *Guest) look(ctx context.Context, c *Condition) (bool, error) {
 	}
 	return c.Snapshot(snap)
 }
+
+// Hold lets time pass in the guest, by the guest's clock.
+func (g *Guest) Hold(ctx context.Context, d time.Duration) error { return g.hold(ctx, d) }
 
 // hold lets time pass in the guest.
 func (g *Guest) hold(ctx context.Context, d time.Duration) error {

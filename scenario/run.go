@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/ktgen/ktgen/vmm/guest"
 )
 
 // ErrBusy says that a scenario runs in the guest. There can be one at a time.
@@ -22,7 +24,7 @@ var ErrBusy = errors.New("a scenario runs in this guest: wait for it, or perform
 func (g *Guest) Run(ctx context.Context, s Scenario) (*Report, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{guest: g, scenario: s, began: time.Now(), report: new(Report)}
+	r := &run{guest: g, scenario: s, began: g.time(), report: new(Report)}
 	if err := r.begin(ctx, cancel); err != nil {
 		return r.report, err
 	}
@@ -67,7 +69,7 @@ func (r *run) steps(ctx context.Context) error {
 	for i := range r.scenario.Steps {
 		step := &r.scenario.Steps[i]
 		r.guest.hooks.Phase(i+1, step.Name)
-		r.report.Steps = append(r.report.Steps, StepReport{Name: step.Name, Began: time.Since(r.began)})
+		r.report.Steps = append(r.report.Steps, StepReport{Name: step.Name, Began: r.guest.since(r.began)})
 		report := &r.report.Steps[i]
 		err := r.step(ctx, i+1, step, report)
 		r.collect(ctx, report)
@@ -80,9 +82,9 @@ func (r *run) steps(ctx context.Context) error {
 
 func (r *run) step(ctx context.Context, n int, step *Step, report *StepReport) error {
 	for i, op := range step.ops() {
-		done := OpReport{Op: op.String(), Began: time.Since(r.began)}
+		done := OpReport{Op: op.String(), Began: r.guest.since(r.began)}
 		done.Err = r.op(ctx, op)
-		done.Took = time.Since(r.began) - done.Began
+		done.Took = r.guest.since(r.began) - done.Began
 		report.Ops = append(report.Ops, done)
 		if done.Err == nil {
 			continue
@@ -94,9 +96,9 @@ func (r *run) step(ctx context.Context, n int, step *Step, report *StepReport) e
 		r.report.missing = append(r.report.missing, failed)
 		r.guest.hooks.Warn(failed)
 	}
-	began := time.Now()
+	began := r.guest.time()
 	err := r.hold(ctx, step, report)
-	report.Held = time.Since(began)
+	report.Held = r.guest.since(began)
 	if err != nil {
 		return &OpError{Step: n, StepName: step.Name, Op: "hold", Err: err}
 	}
@@ -146,6 +148,7 @@ func (r *run) scheduled(ctx context.Context, do func(context.Context) error) err
 	if ended == nil || ended == r.past {
 		return orCause(ctx, do(ctx))
 	}
+	ctx = guest.Interrupted(ctx, ended)
 	watched := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(watched)
@@ -221,7 +224,7 @@ func (r *run) end(ctx context.Context) error {
 	g.stopped = nil
 	g.mu.Unlock()
 	r.total(stopped)
-	r.report.Lasted = time.Since(r.began)
+	r.report.Lasted = r.guest.since(r.began)
 	g.hooks.Phase(0, "")
 	return errors.Join(errs...)
 }
