@@ -27,6 +27,9 @@ type Scheduler struct {
 	err  error
 
 	gone chan struct{} // closed when its program has ended, too
+
+	mu    sync.Mutex
+	atEnd []func() // called before done is closed
 }
 
 // Warm prepares a guest for schedulers that are started later, maybe in guests
@@ -55,25 +58,33 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 		return nil, err
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	running, task := client.Aside(running, false)
+	task.Act()  // until the guest has been asked
 	go func() { // ends with the scheduler, or with the guest
+		defer task.Rest()
 		defer cancel()
 		s.perform(running, source, object, events)
 	}()
 
-	for {
+	for heard := int32(0); ; heard++ {
+		end := client.Until(ctx, func() bool { return events.news.Load() > heard || closed(s.done) })
 		select {
 		case <-events.loaded:
+			end()
 			if err := s.proceed(ctx, loaded); err != nil {
 				cancel()
 				<-s.gone
 				return nil, err
 			}
 		case e := <-events.enabled:
+			end()
 			s.name = e.Scheduler
 			return s, nil
 		case <-s.done:
+			end()
 			return nil, s.startError()
 		case <-ctx.Done():
+			end()
 			cancel() // which ends it in the guest; who starts the next one waits for that
 			<-s.gone
 			return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
@@ -94,23 +105,41 @@ func (s *Scheduler) proceed(ctx context.Context, loaded func(context.Context) er
 func (s *Scheduler) finish(exit Exit, err error) {
 	s.once.Do(func() {
 		s.exit, s.err = exit, err
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, f := range s.atEnd {
+			f()
+		}
 		close(s.done)
 	})
+}
+
+// AtEnd has f called when the scheduler has ended, before Done is closed, or at once. A
+// guest in lockstep stands meanwhile.
+func (s *Scheduler) AtEnd(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if closed(s.done) {
+		f()
+		return
+	}
+	s.atEnd = append(s.atEnd, f)
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // perform makes the call that lasts as long as the scheduler and its program.
 func (s *Scheduler) perform(ctx context.Context, source Source, object []byte, events *events) {
 	defer close(s.gone)
-	r, w := io.Pipe()
-	decoded := make(chan struct{})
-	go func() { // ends when w is closed
-		defer close(decoded)
-		r.CloseWithError(events.decode(r))
-	}()
 	var exit Exit
-	err := s.client.Call(ctx, methodRun, source, &exit, guest.Streams{In: bytes.NewReader(object), Out: w, Err: s.output})
-	w.Close()
-	<-decoded
+	err := s.client.Call(ctx, methodRun, source, &exit, guest.Streams{In: bytes.NewReader(object), Out: guest.Lines(events.take), Err: s.output})
 	exit.Dump = events.dump
 	err = typed(err, events.rejected)
 	if ended := (*LoaderError)(nil); errors.As(err, &ended) {
@@ -180,6 +209,7 @@ func (s *Scheduler) Stop(ctx context.Context) (Exit, error) {
 	if err := s.client.Call(ctx, methodStop, nil, nil, guest.Streams{}); err != nil {
 		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.name, err)
 	}
+	defer s.client.Until(ctx, func() bool { return closed(s.gone) })()
 	select {
 	case <-s.gone:
 		return s.exit, s.err
@@ -188,9 +218,10 @@ func (s *Scheduler) Stop(ctx context.Context) (Exit, error) {
 	}
 }
 
-// events receives what the guest reports. rejected and dump are set when decode
-// has returned.
+// events receives what the guest reports. rejected and dump are set when the call is
+// over.
 type events struct {
+	news     atomic.Int32  // how many times the two below have got something
 	loaded   chan struct{} // of capacity 1
 	enabled  chan enabled  // of capacity 1
 	ended    func(Exit)
@@ -198,34 +229,33 @@ type events struct {
 	dump     string
 }
 
-func (e *events) decode(r io.Reader) error {
-	in := json.NewDecoder(r)
-	for {
-		var ev event
-		if err := in.Decode(&ev); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("read a scheduler's events: %w", err)
-		}
-		if ev.Rejected != nil {
-			e.rejected = ev.Rejected
-		}
-		if ev.Dump != "" {
-			e.dump = ev.Dump
-		}
-		if ev.Ended != nil {
-			e.ended(*ev.Ended)
-		}
-		if ev.Loaded {
-			e.loaded <- struct{}{} // once for each run
-		}
-		if ev.Enabled != nil {
-			select {
-			case e.enabled <- *ev.Enabled:
-			default: // it has restarted itself
-			}
+// take takes one of them.
+func (e *events) take(line []byte) error {
+	var ev event
+	if err := json.Unmarshal(line, &ev); err != nil {
+		return fmt.Errorf("read a scheduler's events: %w", err)
+	}
+	if ev.Rejected != nil {
+		e.rejected = ev.Rejected
+	}
+	if ev.Dump != "" {
+		e.dump = ev.Dump
+	}
+	if ev.Ended != nil {
+		e.ended(*ev.Ended)
+	}
+	if ev.Loaded {
+		e.news.Add(1)
+		e.loaded <- struct{}{} // once for each run
+	}
+	if ev.Enabled != nil {
+		e.news.Add(1)
+		select {
+		case e.enabled <- *ev.Enabled:
+		default: // it has restarted itself
 		}
 	}
+	return nil
 }
 
 // typed turns an error that came from the guest back into what it was there.
