@@ -44,6 +44,7 @@ func (vm *VM) finish() {
 	}
 	vm.shut()
 	if failed {
+		vm.saySeed(vm.tb)
 		vm.reportArtifacts(records)
 	}
 	vm.captures.Close()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,10 @@ func Boot(t testing.TB, cfg Config) *VM {
 	t.Helper()
 	ctx, cancel := startContext(t)
 	defer cancel()
+	cfg, err := cfg.seeded()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
 	vm, err := start(ctx, cfg)
 	if unable(err) && !inCI() {
 		t.Skipf("no guest can boot here: %v", err)
@@ -134,13 +139,16 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 	// this function.
 	life, end := context.WithCancelCause(context.Background())
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
-	vm.machine, err = vmm.Launch(life, machine, vmm.Hooks{Ready: cfg.greet, Restored: wake})
+	vm.machine, err = vmm.Launch(life, machine, vmm.Hooks{Ready: cfg.greet, Restored: cfg.wake})
 	if err != nil {
 		end(nil)
 		return nil, err
 	}
 	vm.end = func() { end(vmm.ErrClosed) }
 	if err := vm.connect(ctx); err != nil {
+		return vm, err
+	}
+	if err := vm.checkSeed(); err != nil {
 		return vm, err
 	}
 	if !stop() {
@@ -174,7 +182,14 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 	if err != nil {
 		return vmm.Config{}, nil, err
 	}
-	archive, err := image(files)
+	program, note, err := c.initProgram()
+	if err != nil {
+		return vmm.Config{}, nil, err
+	}
+	if note != "" {
+		agentNote.Do(func() { fmt.Fprintln(os.Stderr, "ktest:", note) })
+	}
+	archive, err := image(program, files)
 	if err != nil {
 		return vmm.Config{}, nil, err
 	}
@@ -188,6 +203,10 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 		Topology:  arranged.Topology,
 		Ports:     []string{guest.Port},
 		Timeouts:  vmm.Timeouts{Boot: c.Timeouts.Boot, Restore: c.Timeouts.Restore},
+		Lockstep:  c.lockstep(),
+	}
+	if machine.Lockstep != nil {
+		machine.Ports, machine.Args[0] = nil, guest.CallsArg
 	}
 	if len(c.Topology.Offline) > 0 {
 		machine.Setup = fmt.Sprintf("CPUs %v are offline", c.Topology.Offline)
@@ -197,6 +216,9 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 	}
 	return machine, k, nil
 }
+
+// agentNote has what there is to say of agents said once.
+var agentNote sync.Once
 
 func (c Config) findKernel(ctx context.Context) (*kernel.Kernel, error) {
 	if c.Kernel == "" {
@@ -237,12 +259,16 @@ func (c Config) greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
 }
 
 // wake greets a guest that has been restored.
-func wake(ctx context.Context, machine *vmm.VM) error {
+func (c Config) wake(ctx context.Context, machine *vmm.VM) error {
 	client, err := guest.Connect(ctx, lend(machine))
 	if err != nil {
 		return err
 	}
-	if err := client.Wake(ctx); err != nil {
+	wake := client.Wake
+	if c.Seed != 0 {
+		wake = func(ctx context.Context) error { return c.wakeInStep(ctx, client) }
+	}
+	if err := wake(ctx); err != nil {
 		client.Close()
 		return err
 	}
@@ -257,6 +283,9 @@ func (vm *VM) connect(ctx context.Context) error {
 	}
 	if err := json.Unmarshal(vm.machine.State(), &vm.kernel); err != nil {
 		return fmt.Errorf("read what the guest said of its kernel when it booted: %w", err)
+	}
+	if calls := vm.machine.Calls(); calls != nil {
+		vm.clock.virtual = calls.Now
 	}
 	vm.scenario = scenario.NewGuest(vm.agent, vm.hooks())
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/series"
+	"github.com/ktgen/ktgen/vmm/guest"
 )
 
 // Cadence plans captures that are spread evenly over a time.
@@ -123,6 +124,7 @@ type Periodic struct {
 	start   time.Duration // of the cadence, on the VM's clock
 	ctx     context.Context
 	stop    context.CancelCauseFunc
+	task    *guest.Task   // in a guest in lockstep: see wait
 	done    chan struct{} // closed when it is over; then err is set
 	err     error
 }
@@ -153,8 +155,10 @@ func (vm *VM) Periodically(ctx context.Context, c Cadence) (*Periodic, error) {
 		return nil, fmt.Errorf("begin a cadence: %w", vm.because(err))
 	}
 	p := &Periodic{vm: vm, cadence: c, start: vm.Elapsed(), done: make(chan struct{})}
+	ctx, p.task = vm.agent.Aside(ctx, true)
 	p.ctx, p.stop = context.WithCancelCause(ctx)
-	go p.run() // ends with ctx, the guest or Stop
+	p.task.Act() // until it waits
+	go p.run()   // ends with ctx, the guest or Stop
 	return p, nil
 }
 
@@ -162,6 +166,7 @@ func (vm *VM) Periodically(ctx context.Context, c Cadence) (*Periodic, error) {
 // missing that were planned: a [*NotReady] or [*Abandoned], or the cause of the
 // context that ended it.
 func (p *Periodic) Wait() error {
+	defer p.vm.until(context.Background(), p.done)()
 	<-p.done
 	return p.err
 }
@@ -170,10 +175,12 @@ func (p *Periodic) Wait() error {
 // planned after that is not in the store.
 func (p *Periodic) Stop() {
 	p.stop(errStopped)
+	defer p.vm.until(context.Background(), p.done)()
 	<-p.done
 }
 
 func (p *Periodic) run() {
+	defer p.task.Rest()
 	defer close(p.done)
 	defer p.stop(errStopped)
 	timeouts := 0
@@ -238,15 +245,22 @@ func (p *Periodic) sleep(until time.Duration) error {
 		if p.vm.died() {
 			return nil // which ends the cadence
 		}
+		if p.vm.virtual() { // what happens meanwhile is noticed at moments of the guest's time
+			attached, ended, left = nil, nil, min(left, virtualLook)
+		}
+		elapsed, stop := p.vm.after(left, p.task)
 		select {
-		case <-time.After(left):
+		case <-elapsed:
 		case <-ended:
 		case <-attached:
 		case <-p.ctx.Done():
+			stop()
 			return context.Cause(p.ctx)
 		case <-p.vm.machine.Done():
+			stop()
 			return nil // the capture says why it cannot be made
 		}
+		stop()
 	}
 }
 
@@ -278,13 +292,19 @@ func (p *Periodic) ready(due time.Duration) error {
 		if left <= 0 {
 			return &NotReady{Waited: p.vm.Elapsed() - due}
 		}
+		if p.vm.virtual() {
+			attached, left = nil, min(left, virtualLook)
+		}
+		elapsed, stop := p.vm.after(left, p.task)
 		select {
 		case <-attached:
-		case <-time.After(left):
+		case <-elapsed:
 		case <-p.vm.machine.Done():
 		case <-p.ctx.Done():
+			stop()
 			return context.Cause(p.ctx)
 		}
+		stop()
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 )
 
 // clock tells how long a scenario has run, and in which phase it is. The time
-// that the guest stood still for captures does not count.
+// that the guest stood still for captures does not count. Of a guest in lockstep it is
+// the guest's time.
 type clock struct {
+	virtual func() time.Duration // the guest's clock, if it is in lockstep; else nil
+
 	mu      sync.Mutex
 	start   time.Time
 	stopped time.Duration
@@ -23,7 +26,7 @@ type clock struct {
 func (vm *VM) StartClock() {
 	vm.clock.mu.Lock()
 	defer vm.clock.mu.Unlock()
-	vm.clock.start, vm.clock.stopped = time.Now(), 0
+	vm.clock.start, vm.clock.stopped = vm.clock.now(), 0
 }
 
 // EnterPhase says which step of a scenario begins at this moment, for the
@@ -39,7 +42,15 @@ func (vm *VM) EnterPhase(p series.Phase) {
 func (vm *VM) Elapsed() time.Duration {
 	vm.clock.mu.Lock()
 	defer vm.clock.mu.Unlock()
-	return time.Since(vm.clock.start) - vm.clock.stopped
+	return vm.clock.now().Sub(vm.clock.start) - vm.clock.stopped
+}
+
+// now returns the time of the host, or, as a time since 1970, that of a guest in lockstep.
+func (c *clock) now() time.Time {
+	if c.virtual != nil {
+		return time.Unix(0, int64(c.virtual()))
+	}
+	return time.Now()
 }
 
 // stood notes how long the guest stood still for a snapshot, and returns when
@@ -47,8 +58,8 @@ func (vm *VM) Elapsed() time.Duration {
 func (c *clock) stood(snap *ktsnap.Snapshot) (time.Duration, series.Phase) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if snap == nil {
-		return time.Since(c.start) - c.stopped, c.phase
+	if snap == nil || c.virtual != nil {
+		return c.now().Sub(c.start) - c.stopped, c.phase
 	}
 	elapsed := snap.Taken.Sub(c.start) - c.stopped
 	c.stopped += snap.Timing.Paused - snap.Timing.Stop

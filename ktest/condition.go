@@ -136,7 +136,7 @@ func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
 			return never // that was the last look
 		}
 		select {
-		case <-ticks.C:
+		case <-n.vm.pause(ctx, ticks.C, lookInterval):
 		case <-n.vm.machine.Done():
 		case <-ended: // its maps are kept, and may have become what is waited for
 			never.Err = n.vm.endReason()

@@ -27,7 +27,7 @@ func TestFilesForTheGuestAreChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files, err := Config{Files: map[string]string{row.guest: row.host}}.guestFiles(&kernel.Kernel{})
 			if err == nil {
-				_, err = image(files)
+				_, err = image("/proc/self/exe", files)
 			}
 			require.ErrorContains(t, err, row.want)
 		})
@@ -38,14 +38,14 @@ func TestSameFilesAreOneImage(t *testing.T) {
 	host := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(host, []byte("one"), 0o600))
 	files := map[string]string{"/data": host}
-	first, err := image(files)
+	first, err := image("/proc/self/exe", files)
 	require.NoError(t, err)
-	again, err := image(files)
+	again, err := image("/proc/self/exe", files)
 	require.NoError(t, err)
 	require.Equal(t, first, again)
 
 	require.NoError(t, os.WriteFile(host, []byte("another"), 0o600))
-	changed, err := image(files)
+	changed, err := image("/proc/self/exe", files)
 	require.NoError(t, err)
 	require.NotEqual(t, first, changed)
 }

@@ -25,8 +25,9 @@ const (
 // awaitExit captures the state that a scheduler leaves behind when it ends without
 // having been asked to: because of an error, a stall, or a program that dies. The
 // agent keeps its maps for that.
-func (vm *VM) awaitExit(s *scx.Scheduler, last *lastMoment, done chan struct{}) {
+func (vm *VM) awaitExit(ctx context.Context, task *guest.Task, s *scx.Scheduler, last *lastMoment, done chan struct{}) {
 	defer close(done)
+	defer task.Rest()
 	<-s.Done()
 	_, err := s.Exit()
 	byItself := !s.Asked() && !errors.Is(err, guest.ErrLost) && vm.machine.Err() == nil
@@ -34,7 +35,7 @@ func (vm *VM) awaitExit(s *scx.Scheduler, last *lastMoment, done chan struct{}) 
 	if !byItself {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Capture)
+	ctx, cancel := context.WithTimeout(ctx, vm.cfg.Timeouts.Capture)
 	defer cancel()
 	vm.take(ctx, series.Moment{Name: SchedulerExit, Trigger: series.Event})
 }

@@ -29,18 +29,14 @@ var images = struct {
 	files map[string]*os.File
 }{files: make(map[string]*os.File)}
 
-// image returns the path of an initramfs with the files, guest path to host
-// path.
-func image(files map[string]string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("find this program, which is the guest's init: %w", err)
-	}
+// image returns the path of an initramfs with a program as init and the files, guest
+// path to host path.
+func image(program string, files map[string]string) (string, error) {
 	all := maps.Clone(files)
 	if all == nil {
 		all = make(map[string]string)
 	}
-	all["/init"] = self
+	all["/init"] = program
 
 	key, err := contentKey(all)
 	if err != nil {

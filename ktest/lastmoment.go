@@ -38,8 +38,12 @@ type lastMoment struct {
 // after its end only, and the test's log says so, once for a guest.
 func (vm *VM) awaitLastMoment(s *scx.Scheduler) *lastMoment {
 	l := &lastMoment{vm: vm, scheduler: s}
-	if vm.cfg.NoBeforeExit {
+	switch {
+	case vm.cfg.NoBeforeExit:
 		l.missed = errNotWanted
+		return l
+	case vm.virtual():
+		l.missed = vmm.ErrLockstepWatch
 		return l
 	}
 	l.missed = l.arm()

@@ -87,6 +87,7 @@ func (vm *VM) hooks() scenario.Hooks {
 		Died:    vm.schedulerDied,
 		Install: vm.upload,
 		Begin:   vm.StartClock,
+		Now:     vm.clock.virtual,
 		Phase:   func(step int, name string) { vm.EnterPhase(series.Phase{Step: step, Name: name}) },
 		Warn:    vm.warn,
 		Output:  vm.output,

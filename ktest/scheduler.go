@@ -98,7 +98,9 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	close(vm.attached)
 	vm.attached = make(chan struct{})
 	vm.last = last
-	go vm.awaitExit(started, last, vm.autopsy) // ends with the scheduler
+	aside, task := vm.agent.Aside(context.Background(), true)
+	started.AtEnd(task.Act)
+	go vm.awaitExit(aside, task, started, last, vm.autopsy) // ends with the scheduler
 	return nil
 }
 
@@ -193,6 +195,7 @@ func (vm *VM) AwaitExit(ctx context.Context) (Exit, error) {
 	if s == nil {
 		return Exit{}, ErrNoScheduler
 	}
+	defer vm.until(ctx, s.Done())()
 	select {
 	case <-s.Done():
 		exit, err := s.Exit()
@@ -334,6 +337,7 @@ func (vm *VM) awaitVerdict() {
 const reportTime = 30 * time.Second
 
 func (vm *VM) awaitReport(s *scx.Scheduler) {
+	defer vm.until(context.Background(), s.Done())()
 	select {
 	case <-s.Done():
 	case <-vm.machine.Done():

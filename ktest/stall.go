@@ -47,7 +47,7 @@ func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Wa
 			longest = w
 		}
 		select {
-		case <-ticks.C:
+		case <-vm.pause(ctx, ticks.C, stallInterval):
 		case <-vm.machine.Done():
 			return never(vm.death())
 		case <-vm.Exited():

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -83,10 +82,6 @@ func (vm *VM) shut() error {
 	}
 	return err
 }
-
-// lend returns the agent's port of a machine. Closing it ends the machine,
-// since nothing else makes those return who read from it.
-func lend(machine *vmm.VM) net.Conn { return machine.Port(guest.Port) }
 
 // because finds the reason of an error: if the guest is no more, it is why.
 // Otherwise what the guest's kernel complains about is added.

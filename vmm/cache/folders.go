@@ -10,6 +10,7 @@ const (
 	Apt       = "apt"
 	Digests   = "digest"
 	Accels    = "accel"
+	Agents    = "agents"
 )
 
 // Folder is a folder of the cache, and what it takes.
@@ -27,6 +28,7 @@ var folders = []Folder{
 	{Name: Images, About: "kernels, unpacked"},
 	{Name: Kernels, About: "kernels, downloaded"},
 	{Name: Kallsyms, About: "symbols of kernels"},
+	{Name: Agents, About: "agents of guests in lockstep"},
 	{Name: Apt, About: "package lists"},
 	{Name: Digests, About: "checksums of kernels and initramfs"},
 	{Name: Accels, About: "what was found out about KVM"},

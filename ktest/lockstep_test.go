@@ -1,0 +1,167 @@
+package ktest_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/scenario"
+	"github.com/ktgen/ktgen/vmm"
+)
+
+// trace is what a run of a guest in lockstep was seen to do.
+type trace []string
+
+// look notes the guest's time and a hash of all of its memory.
+func (tr *trace) look(t testing.TB, vm *ktest.VM, what string) {
+	t.Helper()
+	ram := vm.Machine().RAM()
+	all, ok := ram.Slice(0, int(ram.Size()))
+	require.True(t, ok)
+	*tr = append(*tr, fmt.Sprintf("%s at %v: %x", what, vm.Machine().Calls().Now(), sha256.Sum256(all))[:len(what)+40])
+}
+
+// sessions are tests of many kinds: a guest, and what is done to it.
+var sessions = []struct {
+	name string
+	cfg  ktest.Config
+	run  func(t testing.TB, vm *ktest.VM, look func(what string))
+}{
+	{"an object and a scenario", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		look("attached")
+		vm.Run(
+			scenario.Step{
+				Cgroups: []scenario.Cgroup{{Name: "light", Workers: 2}, {Name: "heavy", Weight: 400, Workers: 2, Kind: scenario.SleepWake}},
+				Hold:    50 * time.Millisecond,
+			},
+			scenario.Step{Ops: []scenario.Op{scenario.Freeze{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}}, Hold: 20 * time.Millisecond},
+		)
+		look("performed")
+	}},
+	{"a dialogue", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		workers, err := vm.Work(t.Context(), ktest.Spin, 3)
+		require.NoError(t, err)
+		look("spawned")
+		vm.Freeze("spinning")
+		require.NoError(t, vm.Hold(t.Context(), 30*time.Millisecond))
+		vm.Freeze("held")
+		look("held")
+		_, err = vm.ReadFile(t.Context(), "/proc/schedstat")
+		require.NoError(t, err)
+		require.NoError(t, vm.WriteFile(t.Context(), "/tmp/x", make([]byte, 300<<10), 0o600))
+		workers.Stop()
+		look("stopped")
+		_, err = vm.Detach(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, vm.Attach(t.Context(), fault("docile")))
+		look("attached again")
+	}},
+	{"a scheduler that fails", ktest.Config{Scheduler: fault("stall"), ExpectExit: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		_, err := vm.Perform(t.Context(), scenario.Scenario{Steps: []scenario.Step{{
+			Cgroups: []scenario.Cgroup{{Name: "victims", Workers: 2}}, Hold: 20 * time.Second,
+		}}})
+		died := (*scenario.SchedulerDied)(nil)
+		require.ErrorAs(t, err, &died)
+		look("died")
+	}},
+	{"captures in a cadence", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		_, err := vm.Spawn(t.Context(), scenario.Workers{Name: "w", Count: 3, Kind: scenario.Mixed})
+		require.NoError(t, err)
+		p, err := vm.Periodically(t.Context(), ktest.Cadence{N: 3, Over: 600 * time.Millisecond})
+		require.NoError(t, err)
+		require.NoError(t, vm.Hold(t.Context(), 350*time.Millisecond))
+		look("held")
+		require.NoError(t, p.Wait())
+		look("captured")
+		for _, c := range vm.Captures().Captures() {
+			require.NoError(t, c.NoSnapshot)
+			look(fmt.Sprint(c.Name, c.Elapsed, c.Snapshot.Scheduler))
+		}
+	}},
+	{"hotplug, a panic", ktest.Config{Scheduler: fault("docile"), ExpectExit: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		if *lockstepCPUs > 1 {
+			require.NoError(t, vm.Do(t.Context(), scenario.SetOnline{CPU: 1}))
+			require.NoError(t, vm.Hold(t.Context(), 20*time.Millisecond))
+			look("without a CPU")
+		}
+		require.Error(t, vm.WriteFile(t.Context(), "/proc/sysrq-trigger", []byte("c"), 0))
+		<-vm.Machine().Done()
+		panicked := (*vmm.GuestPanicError)(nil)
+		require.ErrorAs(t, vm.Machine().Err(), &panicked)
+		look("dead")
+	}},
+	{"a condition", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		_, err := vm.Spawn(t.Context(), scenario.Workers{Name: "w", Count: 2, Kind: scenario.Yield})
+		require.NoError(t, err)
+		require.NoError(t, vm.Await(t.Context(), *iterated(vm, "w", 1000)))
+		look("true")
+		err = vm.Await(t.Context(), scenario.Condition{
+			What: "never", Within: 300 * time.Millisecond, Poll: func(context.Context) (bool, error) { return false, errors.New("no") },
+		})
+		require.Error(t, err)
+		look("never true")
+	}},
+}
+
+// session boots a guest and returns what it was seen to do.
+func session(t *testing.T, i, cpus int, seed uint64, adjust ...func(*ktest.Config)) (tr trace) {
+	cfg := sessions[i].cfg
+	cfg.Seed, cfg.CPUs = seed, cpus
+	for _, f := range adjust {
+		f(&cfg)
+	}
+	t.Run("run", func(t *testing.T) {
+		vm := ktest.Boot(t, cfg)
+		tr.look(t, vm, "up")
+		sessions[i].run(t, vm, func(what string) { tr.look(t, vm, what) })
+	})
+	return tr
+}
+
+// Of the tests that compare runs: how many runs there are, of which guests.
+var (
+	lockstepRuns = flag.Int("lockstep.runs", 2, "runs of a seed that are compared")
+	lockstepCPUs = flag.Int("lockstep.cpus", 2, "vCPUs of the guests that are compared")
+	lockstepCold = flag.Bool("lockstep.cold", false, "compare guests that boot")
+)
+
+// All of a guest's memory is the same in each run of a seed, and what happens differs with
+// the seed. The host is busy in every second run.
+func TestGuestsOfOneSeedAreEqual(t *testing.T) {
+	cold := func(cfg *ktest.Config) { cfg.NoTemplate = *lockstepCold }
+	for i, s := range sessions {
+		t.Run(s.name, func(t *testing.T) {
+			first := session(t, i, *lockstepCPUs, 7, cold)
+			for n := 1; n < *lockstepRuns; n++ {
+				rest := load(n % 2 * 3)
+				again := session(t, i, *lockstepCPUs, 7, cold)
+				rest()
+				require.Equal(t, first, again, "run %d", n+1)
+			}
+			if i == 0 {
+				require.NotEqual(t, first, session(t, i, *lockstepCPUs, 8, cold))
+			}
+		})
+	}
+}
+
+// load keeps CPUs of the host busy until rest is called.
+func load(n int) (rest func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var busy sync.WaitGroup
+	for range n {
+		busy.Go(func() {
+			for ctx.Err() == nil {
+			}
+		})
+	}
+	return func() { cancel(); busy.Wait() }
+}
