@@ -18,7 +18,7 @@ import (
 const agentPackage = "github.com/ktgen/ktgen/ktest/agentprogram"
 
 // agentBuildTime bounds its build.
-const agentBuildTime = 2 * time.Minute
+const agentBuildTime = 5 * time.Minute
 
 // agentProgram builds the program, once for each process, from the sources of the
 // module that this one is built from. Where that is not possible (there is no Go, or this
