@@ -200,7 +200,7 @@ func (e *engine) guess() bool {
 // consistent tells whether the accesses of an outline are all to members of t, by
 // their sizes and by the lines of C that say so.
 func (e *engine) consistent(t btf.Type, o outline) bool {
-	if _, declared := t.(*btf.Fwd); declared || isScalar(t) {
+	if isOpaqueType(t) {
 		return true
 	}
 	if _, fits := e.hits(t, o); !fits {
@@ -240,11 +240,17 @@ func (e *engine) part(known map[int32]pointer, outlines map[int32]outline, place
 	return found
 }
 
+// isOpaqueType tells whether accesses say nothing of a type.
+func isOpaqueType(t btf.Type) bool {
+	_, declared := t.(*btf.Fwd)
+	return declared || isScalar(t)
+}
+
 // agreesWithSources tells whether what is stored in a cell without a type can be of
 // the type that the cell is found to lead to.
 func (e *engine) agreesWithSources(c *cell, outlines map[int32]outline) bool {
 	for id := range c.sources {
-		if !e.consistent(c.pointer().typ, outlines[e.kin.root(id)]) {
+		if _, fits := e.hits(c.pointer().typ, outlines[e.kin.root(id)]); !fits && !isOpaqueType(c.pointer().typ) {
 			return false
 		}
 	}
