@@ -110,7 +110,7 @@ func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err erro
 		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
 	}
 	value = make([]byte, p.Size)
-	e := encoder{placed: make(map[placeKey]uint64)}
+	e := newEncoder(generatedTypes{wordsOf, nodesOf})
 	if p.Bits > 0 {
 		mask = make([]byte, p.Size)
 		ctype.IntPlace{First: p.BitOffset, Bits: p.Bits}.Store(mask, ^uint64(0))

@@ -16,6 +16,8 @@ import (
 
 // encoder makes the bytes of values that refer to one another.
 type encoder struct {
+	generated generatedTypes
+
 	placed map[placeKey]uint64 // guest addresses of Go values that pointers can lead to
 	heap   []byte              // objects that only pointers lead to, from heapAddr on
 	queue  []pending           // objects that have a place in the heap, and no bytes yet
@@ -26,6 +28,17 @@ type encoder struct {
 	base  uint64            // address of what is encoded
 	plain bool              // no value holds a pointer
 	room  int               // capacity of its bytes
+}
+
+// generatedTypes tells the types of package runtime apart that are not encoded by
+// their fields.
+type generatedTypes struct {
+	words func(any) (words []uint64, ok bool) // of structs of the kernel's
+	nodes func(any) []reflect.Value           // of lists and trees
+}
+
+func newEncoder(types generatedTypes) *encoder {
+	return &encoder{generated: types, placed: make(map[placeKey]uint64)}
 }
 
 // placeKey names a Go value: a struct and its first field share an address.
@@ -141,8 +154,8 @@ func (e *encoder) array(v reflect.Value, s *ctype.Shape, b []byte) error {
 
 // structure writes a generated struct, or one of this package's types.
 func (e *encoder) structure(v reflect.Value, s *ctype.Shape, b []byte) error {
-	if kernel, ok := v.Interface().(kernelStruct); ok {
-		for i, word := range kernel.words() {
+	if words, ok := e.generated.words(v.Interface()); ok {
+		for i, word := range words {
 			ctype.IntPlace{Bits: 64}.Store(b[8*i:], word)
 		}
 		return nil

@@ -31,8 +31,8 @@ func (e *encoder) graph(v reflect.Value, head *ctype.Shape, typ, node string, b 
 		}
 		return nil
 	}
-	g, ok := v.Interface().(givenGraph)
-	if !ok || len(g.givenNodes()) == 0 {
+	nodes := e.generated.nodes(v.Interface())
+	if len(nodes) == 0 {
 		return e.value(v, head, b)
 	}
 	i := slices.IndexFunc(e.types, func(s *ctype.Shape) bool { return s.Kind == ctype.KindStruct && s.Name == typ })
@@ -43,7 +43,7 @@ func (e *encoder) graph(v reflect.Value, head *ctype.Shape, typ, node string, b 
 	if !ok {
 		return &FixtureError{Err: fmt.Errorf("its objects have no member %s", node)}
 	}
-	addrs, err := e.placeNodes(g.givenNodes(), e.types[i], uint64(at))
+	addrs, err := e.placeNodes(nodes, e.types[i], uint64(at))
 	if err != nil {
 		return err
 	}
@@ -105,6 +105,6 @@ func (e *encoder) tree(addrs []uint64, owner, parent uint64) uint64 {
 	middle := len(addrs) / 2
 	top := addrs[middle]
 	left, right := e.tree(addrs[:middle], owner, top), e.tree(addrs[middle+1:], owner, top)
-	e.links[top] = convert.Words(parent|rbBlack, right, left, owner)
+	e.links[top] = convert.Words(parent|ctype.RBBlack, right, left, owner)
 	return top
 }

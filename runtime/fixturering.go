@@ -20,15 +20,12 @@ type record struct {
 }
 
 // addRing adds a ring buffer with records that were submitted.
-func (f *fixture) addRing(m *ktsnap.Map, l *MapLayout, given reflect.Value) {
+func (f *fixture) addRing(m *ktsnap.Map, l *mapSpec, given reflect.Value) {
 	t := f.add(m, 0)
 	if !given.IsValid() {
 		return
 	}
-	var shape *ctype.Shape
-	if l.Value != "" {
-		shape = f.shapes.types[f.shapes.index[l.Value]]
-	}
+	shape := l.value
 	for i := range given.Len() {
 		v := given.Index(i)
 		size := 0
@@ -43,7 +40,7 @@ func (f *fixture) addRing(m *ktsnap.Map, l *MapLayout, given reflect.Value) {
 		if shape == nil {
 			copy(raw[ktsnap.RecordHeaderSize:], v.Bytes())
 		} else {
-			f.records = append(f.records, record{v, shape, f.next + ktsnap.RecordHeaderSize, raw[ktsnap.RecordHeaderSize:], fmt.Sprintf("%s[%d]", l.Name, i)})
+			f.records = append(f.records, record{v, shape, f.next + ktsnap.RecordHeaderSize, raw[ktsnap.RecordHeaderSize:], fmt.Sprintf("%s[%d]", l.name, i)})
 		}
 		f.next += (uint64(len(raw)) + 7) &^ 7
 	}

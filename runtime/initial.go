@@ -254,22 +254,7 @@ func (l *Layout) encode(cpus int, entries []any) ([]*ktsnap.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range entries {
-		cpus = max(cpus, cpusOf(entries[i]))
-	}
-	f := newFixture(l, parsed, cpus)
-	f.plain = true
-	encoded := make([]*ktsnap.Map, len(l.Maps))
-	for i := range l.Maps {
-		if l.Maps[i].Inner || entries[i] == nil {
-			continue
-		}
-		if err := f.addMap(i, entries[i]); err != nil {
-			return nil, err
-		}
-		encoded[i] = f.tables[len(f.tables)-1].Map
-	}
-	return encoded, f.encodeRows()
+	return newFixture(l.spec(parsed), cpus).entries(entries)
 }
 
 // assign writes values that are other ones than the object has.

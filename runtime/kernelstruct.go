@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -21,7 +22,7 @@ func (r RBRoot) words() []uint64 { return []uint64{uint64(r.Root), uint64(r.Left
 func (n RBNode) words() []uint64 {
 	parent := uint64(n.Parent)
 	if n.Black {
-		parent |= rbBlack
+		parent |= ctype.RBBlack
 	}
 	return []uint64{parent, uint64(n.Right), uint64(n.Left), uint64(n.Owner)}
 }
@@ -125,16 +126,13 @@ func LoadRBNode(b []byte) RBNode {
 		Parent: ktsnap.Address(parent &^ rbColor),
 		Right:  ktsnap.Address(binary.LittleEndian.Uint64(b[8:])),
 		Left:   ktsnap.Address(binary.LittleEndian.Uint64(b[16:])),
-		Black:  parent&rbBlack != 0,
+		Black:  parent&ctype.RBBlack != 0,
 		Owner:  ktsnap.Address(binary.LittleEndian.Uint64(b[24:])),
 	}
 }
 
-// The color of a node is in the low bits of its parent's address.
-const (
-	rbBlack = 1
-	rbColor = 3
-)
+// rbColor has the bits of a parent's address that are the color of its node.
+const rbColor = 3
 
 // IsLinked tells whether the node is in a tree.
 func (n RBNode) IsLinked() bool { return n.Owner != 0 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/ktgen/ktgen/runtime/internal/keyindex"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Trie reads an LPM trie whose keys are prefixes of addresses. Get and Lookup
@@ -15,21 +16,17 @@ type Trie[V any] = Hash[netip.Prefix, V]
 // NewTrie returns the LPM trie with index i in the layout.
 func NewTrie[V any](b *Binding, i int, decode Decode[V]) Trie[V] {
 	m := b.readable(i)
-	if m.N > 0 && m.keySize != prefixLenSize+4 && m.keySize != prefixLenSize+16 {
+	if m.N > 0 && m.keySize != ktsnap.PrefixLenSize+4 && m.keySize != ktsnap.PrefixLenSize+16 {
 		m.fail("read the keys of", fmt.Errorf("its keys have %d bytes, which are no prefixes of IPv4 or IPv6 addresses", m.keySize))
 	}
 	return Trie[V]{m: m, keys: indexEntries(m, m.prefix), decode: decode}
 }
 
-// prefixLenSize is the size of the length that the key of a trie begins with
-// (struct bpf_lpm_trie_key_hdr, include/uapi/linux/bpf.h).
-const prefixLenSize = 4
-
 // prefix returns the key of an entry of a trie. The bits behind the prefix
 // have no meaning and are cleared.
 func (m *boundMap) prefix(entry int) netip.Prefix {
 	key := m.m.Keys[entry*m.keySize:][:m.keySize]
-	addr, _ := netip.AddrFromSlice(key[prefixLenSize:])
+	addr, _ := netip.AddrFromSlice(key[ktsnap.PrefixLenSize:])
 	bits := min(binary.LittleEndian.Uint32(key), uint32(addr.BitLen()))
 	return netip.PrefixFrom(addr, int(bits)).Masked()
 }

@@ -63,3 +63,7 @@ func (s *Shape) NodeAt(member string) (offset int, ok bool) {
 	}
 	return 0, false
 }
+
+// RBBlack is set in the address of a tree node's parent if the node is black (RB_BLACK,
+// include/linux/rbtree_augmented.h).
+const RBBlack = 1

@@ -179,3 +179,7 @@ const SlotSize = 4
 
 // slotNumber is what values are without BTF.
 var slotNumber = &ctype.Shape{Kind: ctype.KindInt, Name: "unsigned int", Size: SlotSize}
+
+// PrefixLenSize is the size in bytes of the length that the key of a trie begins with
+// (struct bpf_lpm_trie_key_hdr, include/uapi/linux/bpf.h).
+const PrefixLenSize = 4
