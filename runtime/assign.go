@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/fixture"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -110,13 +111,13 @@ func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err erro
 		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
 	}
 	value = make([]byte, p.Size)
-	e := newEncoder(generatedTypes{wordsOf, nodesOf})
+	e := fixture.NewEncoder(ownTypes)
 	if p.Bits > 0 {
 		mask = make([]byte, p.Size)
 		ctype.IntPlace{First: p.BitOffset, Bits: p.Bits}.Store(mask, ^uint64(0))
-		err = e.member(v, ctype.Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}, value)
+		err = e.Member(v, ctype.Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}, value)
 	} else {
-		err = e.value(v, p.Shape, value)
+		err = e.Value(v, p.Shape, value)
 	}
 	if wrong := (*FixtureError)(nil); errors.As(err, &wrong) {
 		err = &AssignError{Path: p.Path + wrong.Path, Err: wrong.Err}

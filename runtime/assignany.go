@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/fixture"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -20,15 +21,15 @@ func AssignAny(v ktsnap.Value, given any) (place ktsnap.Location, value, mask []
 		return place, nil, nil, err
 	}
 	value = make([]byte, place.Size)
-	e := newEncoder(generatedTypes{wordsOf, nodesOf})
+	e := fixture.NewEncoder(ownTypes)
 	from := reflect.ValueOf(given)
 	if place.Bits > 0 {
 		at := ctype.IntPlace{First: place.BitOffset, Bits: place.Bits, Signed: place.Shape.Underlying().Signed}
 		mask = make([]byte, place.Size)
 		at.Store(mask, ^uint64(0))
-		err = e.anyInteger(from, place.Shape, at, value)
+		err = e.AnyInteger(from, place.Shape, at, value)
 	} else {
-		err = e.any(from, place.Shape, value, ctype.MaxNesting)
+		err = e.Any(from, place.Shape, value, ctype.MaxNesting)
 	}
 	if wrong := (*FixtureError)(nil); errors.As(err, &wrong) {
 		err = &AssignError{Path: place.Path + wrong.Path, Err: wrong.Err}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/internal/fixture"
 )
 
 // Untracked says that a Go pointer does not point into a value that was read
@@ -36,3 +37,7 @@ func (e *LayoutError) Error() string {
 	fmt.Fprintf(&b, "\nregenerate from the object that the guest runs: go generate (ktgen -object %s -package %s)", e.Object, e.Package)
 	return b.String()
 }
+
+// FixtureError is a value that a fixture cannot hold, as the guest's type has no room
+// for it.
+type FixtureError = fixture.Error

@@ -3,6 +3,7 @@ package runtime
 import (
 	"reflect"
 
+	"github.com/ktgen/ktgen/runtime/internal/fixture"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -21,27 +22,30 @@ import (
 //
 // Pointers of values can lead to entries of maps, or to any other value; then
 // it is put into the arena, as the objects of lists and trees are. cpus is the number of CPUs; if it is 0 it is what
-// the values need. An error is a [*FixtureError].
+// the values need. An error is a [*fixture.FixtureError].
 func (l *Layout) Fixture(cpus int, sections, maps []any) (*ktsnap.Snapshot, error) {
 	parsed, err := l.load()
 	if err != nil {
 		return nil, err
 	}
-	return newFixture(l.spec(parsed), cpus).snapshot(sections, maps)
+	return fixture.New(l.spec(parsed), cpus).Snapshot(sections, maps)
 }
 
 // spec is what a fixture of the layout is made of.
-func (l *Layout) spec(parsed *shapes) *spec {
-	s := &spec{object: l.Object, types: parsed.types, sections: parsed.sections, generated: generatedTypes{wordsOf, nodesOf}}
+func (l *Layout) spec(parsed *shapes) *fixture.Layout {
+	s := &fixture.Layout{Object: l.Object, Types: parsed.types, Sections: parsed.sections, Generated: ownTypes}
 	for i, m := range l.Maps {
-		one := mapSpec{name: m.Name, typ: m.Type, key: parsed.keys[i], inner: m.Inner}
+		one := fixture.Map{Name: m.Name, Type: m.Type, Key: parsed.keys[i], Inner: m.Inner}
 		if m.Value != "" {
-			one.value = parsed.types[parsed.index[m.Value]]
+			one.Value = parsed.types[parsed.index[m.Value]]
 		}
-		s.maps = append(s.maps, one)
+		s.Maps = append(s.Maps, one)
 	}
 	return s
 }
+
+// ownTypes are the types of this package that are not encoded by their fields.
+var ownTypes = fixture.Types{Words: wordsOf, Nodes: nodesOf}
 
 // wordsOf returns the words of a struct of the kernel's that this package has a type
 // for; ok is false for everything else.

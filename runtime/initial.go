@@ -7,6 +7,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
+	"github.com/ktgen/ktgen/runtime/internal/fixture"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -41,7 +42,7 @@ type Initially struct {
 
 // Initial returns the change that a test makes to what an object starts with. fixture
 // returns one that is empty. An error of the change is a [*ktsnap.InitialError], a
-// [*FixtureError], an [*AssignError], or of [Layout.Open].
+// [*fixture.FixtureError], an [*AssignError], or of [Layout.Open].
 func (l *Layout) Initial(fixture func() Initially) Initial {
 	return func(state *ktsnap.InitialState) error {
 		c := &configuration{layout: l, state: state, given: fixture()}
@@ -254,7 +255,7 @@ func (l *Layout) encode(cpus int, entries []any) ([]*ktsnap.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newFixture(l.spec(parsed), cpus).entries(entries)
+	return fixture.New(l.spec(parsed), cpus).Entries(entries)
 }
 
 // assign writes values that are other ones than the object has.
