@@ -30,7 +30,7 @@ type Line struct {
 	N    int
 }
 
-func (l Line) String() string { return fmt.Sprintf("%s:%d: ", filepath.Base(l.File), l.N) }
+func (at Line) String() string { return fmt.Sprintf("%s:%d: ", filepath.Base(at.File), at.N) }
 
 // Panicking returns the line that the goroutine is panicking at because of a
 // bad memory access.
