@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
-	"github.com/ktgen/ktgen/vmm/mailbox"
 	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/vmm/mailbox"
 )
 
 // This file is the agent's end of a connection in a guest that runs only while the
@@ -194,11 +196,8 @@ func (d *doorbell) park() {
 	atomic.StoreUint32(state, mailbox.Parked)
 	for atomic.LoadUint32(state) == mailbox.Parked {
 	}
-	burned = burn(d.box.Uint32(mailbox.OffBurn))
+	runtime.KeepAlive(burn(d.box.Uint32(mailbox.OffBurn)))
 }
-
-// burned is what the loop of burn comes to, so that no compiler leaves it out.
-var burned uint32
 
 // burn takes instructions, as many as it has turns.
 //
