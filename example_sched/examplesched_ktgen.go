@@ -553,11 +553,11 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapScxPerTask: {Name: "scx_per_task", Type: ktrt.MapTypePerCPUArray, Value: "struct cpu_run"},
-		mapTaskStates: {Name: "task_states", Type: ktrt.MapTypeTaskStorage, Value: "struct task_state"},
-		mapTaskCtxs:   {Name: "task_ctxs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct task_ctx"},
-		mapArena:      {Name: "arena", Type: ktrt.MapTypeArena},
-		mapTallyOps:   {Name: "tally_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapScxPerTask: {Name: "scx_per_task", Type: "PERCPU_ARRAY", Value: "struct cpu_run"},
+		mapTaskStates: {Name: "task_states", Type: "TASK_STORAGE", Value: "struct task_state"},
+		mapTaskCtxs:   {Name: "task_ctxs", Type: "HASH", Key: "s32", Value: "struct task_ctx"},
+		mapArena:      {Name: "arena", Type: "ARENA"},
+		mapTallyOps:   {Name: "tally_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionRodata: "section .rodata",

@@ -288,7 +288,7 @@ func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) Field {
 }
 
 func (b *builder) declareMap(name string, m mapShapes) *Map {
-	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type, TypeConst: mapTypeConst(ktsnap.MapType(m.Type))}
+	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type}
 	access, why := access(m)
 	if why != "" && !isInherent(m) {
 		b.warnf("map %s is read as bytes: %s", m.Name, why)
@@ -446,51 +446,3 @@ func isAddressPrefix(key *ctype.Shape) bool {
 
 // stackBuildID is BPF_F_STACK_BUILD_ID (include/uapi/linux/bpf.h).
 const stackBuildID = 1 << 5
-
-// mapTypeConst is the constant of package runtime for a map type, empty for
-// types that are newer than ktgen.
-func mapTypeConst(t ktsnap.MapType) string {
-	if name := mapTypeConsts[t]; name != "" {
-		return "MapType" + name
-	}
-	return ""
-}
-
-// mapTypeConsts are the constants without their prefix.
-var mapTypeConsts = map[ktsnap.MapType]string{
-	ktsnap.MapTypeHash:              "Hash",
-	ktsnap.MapTypeArray:             "Array",
-	ktsnap.MapTypeProgArray:         "ProgArray",
-	ktsnap.MapTypePerfEventArray:    "PerfEventArray",
-	ktsnap.MapTypePerCPUHash:        "PerCPUHash",
-	ktsnap.MapTypePerCPUArray:       "PerCPUArray",
-	ktsnap.MapTypeStackTrace:        "StackTrace",
-	ktsnap.MapTypeCgroupArray:       "CgroupArray",
-	ktsnap.MapTypeLRUHash:           "LRUHash",
-	ktsnap.MapTypeLRUPerCPUHash:     "LRUPerCPUHash",
-	ktsnap.MapTypeLPMTrie:           "LPMTrie",
-	ktsnap.MapTypeArrayOfMaps:       "ArrayOfMaps",
-	ktsnap.MapTypeHashOfMaps:        "HashOfMaps",
-	ktsnap.MapTypeDevMap:            "DevMap",
-	ktsnap.MapTypeSockMap:           "SockMap",
-	ktsnap.MapTypeCPUMap:            "CPUMap",
-	ktsnap.MapTypeXSKMap:            "XSKMap",
-	ktsnap.MapTypeSockHash:          "SockHash",
-	ktsnap.MapTypeCgroupStorageOld:  "CgroupStorageOld",
-	ktsnap.MapTypeReusePortArray:    "ReusePortArray",
-	ktsnap.MapTypePerCPUCgroupStore: "PerCPUCgroupStore",
-	ktsnap.MapTypeQueue:             "Queue",
-	ktsnap.MapTypeStack:             "Stack",
-	ktsnap.MapTypeSkStorage:         "SkStorage",
-	ktsnap.MapTypeDevMapHash:        "DevMapHash",
-	ktsnap.MapTypeStructOps:         "StructOps",
-	ktsnap.MapTypeRingBuf:           "RingBuf",
-	ktsnap.MapTypeInodeStorage:      "InodeStorage",
-	ktsnap.MapTypeTaskStorage:       "TaskStorage",
-	ktsnap.MapTypeBloomFilter:       "BloomFilter",
-	ktsnap.MapTypeUserRingBuf:       "UserRingBuf",
-	ktsnap.MapTypeCgroupStorage:     "CgroupStorage",
-	ktsnap.MapTypeArena:             "Arena",
-	ktsnap.MapTypeInsnArray:         "InsnArray",
-	ktsnap.MapTypeRHash:             "RHash",
-}

@@ -72,11 +72,11 @@ func (d *drift) maps(want, have []runtime.MapLayout) error {
 		i := slices.IndexFunc(have, func(h runtime.MapLayout) bool { return h.Name == w.Name })
 		path := "map " + w.Name
 		if i < 0 {
-			d.differ(path, w.Type.String(), absent)
+			d.differ(path, w.Type, absent)
 			continue
 		}
 		h := have[i]
-		d.differ(path, w.Type.String(), h.Type.String())
+		d.differ(path, w.Type, h.Type)
 		if err := d.refs("key of "+path, w.Key, h.Key); err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (d *drift) maps(want, have []runtime.MapLayout) error {
 	}
 	for _, h := range have {
 		if !slices.ContainsFunc(want, func(w runtime.MapLayout) bool { return h.Name == w.Name }) {
-			d.differ("map "+h.Name, absent, h.Type.String())
+			d.differ("map "+h.Name, absent, h.Type)
 		}
 	}
 	return nil

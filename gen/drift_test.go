@@ -38,7 +38,7 @@ func TestReadLayoutsReadsEveryTable(t *testing.T) {
 	require.Equal(t, "sched.bpf.o", l.Object)
 	require.Equal(t, "examplesched", l.Package)
 	i := slices.IndexFunc(l.Maps, func(m runtime.MapLayout) bool { return m.Name == "task_ctxs" })
-	require.Equal(t, runtime.MapLayout{Name: "task_ctxs", Type: ktsnap.MapTypeHash, Key: "s32", Value: "struct task_ctx"}, l.Maps[i])
+	require.Equal(t, runtime.MapLayout{Name: "task_ctxs", Type: ktsnap.MapTypeHash.String(), Key: "s32", Value: "struct task_ctx"}, l.Maps[i])
 	require.Equal(t, []string{"section .rodata", "section .data", "section .bss"}, l.Sections)
 	table, err := ctype.Parse(l.Shapes)
 	require.NoError(t, err)
@@ -105,7 +105,7 @@ func hashOf(value *ctype.Shape) *runtime.Layout {
 	ref := w.Add(value)
 	return &runtime.Layout{
 		Shapes: w.String(), Types: []string{ref},
-		Maps: []runtime.MapLayout{{Name: "ctxs", Type: ktsnap.MapTypeArray, Value: ref}},
+		Maps: []runtime.MapLayout{{Name: "ctxs", Type: ktsnap.MapTypeArray.String(), Value: ref}},
 	}
 }
 
@@ -115,11 +115,11 @@ func TestDriftNamesMapsAndSections(t *testing.T) {
 		{Name: "nr", Type: &ctype.Shape{Kind: ctype.KindInt, Name: "u32", Size: 4}},
 	}})
 	before := &runtime.Layout{Shapes: w.String(), Sections: []string{section}, Maps: []runtime.MapLayout{
-		{Name: "gone", Type: ktsnap.MapTypeHash}, {Name: "changed", Type: ktsnap.MapTypeHash},
-		{Name: "retyped", Type: ktsnap.MapTypeArray, Key: "u32"},
+		{Name: "gone", Type: ktsnap.MapTypeHash.String()}, {Name: "changed", Type: ktsnap.MapTypeHash.String()},
+		{Name: "retyped", Type: ktsnap.MapTypeArray.String(), Key: "u32"},
 	}}
 	after := &runtime.Layout{Shapes: w.String(), Maps: []runtime.MapLayout{
-		{Name: "changed", Type: ktsnap.MapTypeArray}, {Name: "retyped", Type: ktsnap.MapTypeArray}, {Name: "new", Type: ktsnap.MapTypeQueue},
+		{Name: "changed", Type: ktsnap.MapTypeArray.String()}, {Name: "retyped", Type: ktsnap.MapTypeArray.String()}, {Name: "new", Type: ktsnap.MapTypeQueue.String()},
 	}}
 	differences, err := gen.Drift(before, after)
 	require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/gen"
 	"github.com/ktgen/ktgen/object"
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Enumerators have their name in C, with the type in front where that is not theirs
@@ -73,6 +73,6 @@ func objectWith(t *testing.T, name string, value *btf.Struct) *object.Object {
 	require.NoError(t, err)
 	return &object.Object{
 		Name: name, ByteOrder: binary.LittleEndian, Types: types,
-		Maps: []object.Map{{Name: "m", Type: uint32(runtime.MapTypeArray), KeySize: 4, ValueSize: value.Size, Value: parsed, MaxEntries: 1}},
+		Maps: []object.Map{{Name: "m", Type: uint32(ktsnap.MapTypeArray), KeySize: 4, ValueSize: value.Size, Value: parsed, MaxEntries: 1}},
 	}
 }

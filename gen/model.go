@@ -76,21 +76,20 @@ type Value struct {
 
 // Map is an accessor for a map.
 type Map struct {
-	Name      string // Go method
-	CName     string
-	ID        string // Go constant
-	Doc       []string
-	Access    Access
-	KeyRef    string // shape of the key; empty without BTF
-	Key       *Codec // nil where keys are not decoded
-	Ref       string // shape of the value; empty without BTF
-	Value     *Codec // nil where values are not decoded
-	Type      uint32 // enum bpf_map_type
-	TypeConst string // of package runtime, for Type; may be empty
-	Inner     *Map   // ArrayOfMaps, HashOfMaps: how the maps in it are read; follows it in Model.Maps
-	IsInner   bool   // it is the Inner of another, and has no accessor
-	Given     string // Go field of the fixture; empty if it has none
-	Size      string // Go field of its MaxEntries; empty if a map of the type has no size
+	Name    string // Go method
+	CName   string
+	ID      string // Go constant
+	Doc     []string
+	Access  Access
+	KeyRef  string // shape of the key; empty without BTF
+	Key     *Codec // nil where keys are not decoded
+	Ref     string // shape of the value; empty without BTF
+	Value   *Codec // nil where values are not decoded
+	Type    uint32 // enum bpf_map_type
+	Inner   *Map   // ArrayOfMaps, HashOfMaps: how the maps in it are read; follows it in Model.Maps
+	IsInner bool   // it is the Inner of another, and has no accessor
+	Given   string // Go field of the fixture; empty if it has none
+	Size    string // Go field of its MaxEntries; empty if a map of the type has no size
 }
 
 // Program is a program of the object, of which a fixture says whether it is loaded.

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime"
-	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // ReadLayouts returns the layout tables of a generated file, one for each
@@ -122,7 +121,7 @@ func readMap(x ast.Expr) (m runtime.MapLayout, err error) {
 		case "Value":
 			m.Value, err = stringLiteral(value)
 		case "Type":
-			m.Type, err = readMapType(value)
+			m.Type, err = stringLiteral(value)
 		case "Inner":
 			name, _ := value.(*ast.Ident)
 			m.Inner = name != nil && name.Name == "true"
@@ -132,22 +131,6 @@ func readMap(x ast.Expr) (m runtime.MapLayout, err error) {
 		return err
 	})
 	return m, err
-}
-
-// readMapType reads a constant of package runtime, or a number.
-func readMapType(x ast.Expr) (ktsnap.MapType, error) {
-	switch x := x.(type) {
-	case *ast.BasicLit:
-		n, err := strconv.ParseUint(x.Value, 10, 32)
-		return ktsnap.MapType(n), err
-	case *ast.SelectorExpr:
-		for t, name := range mapTypeConsts {
-			if "MapType"+name == x.Sel.Name {
-				return t, nil
-			}
-		}
-	}
-	return 0, errors.New("it is no type of maps")
 }
 
 // eachElement calls f with each element of a composite literal, all of which

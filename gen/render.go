@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/dave/jennifer/jen"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // ktrt is the runtime of generated code.
@@ -579,9 +581,9 @@ func stringList(ids, values []string) jen.Code {
 func mapList(maps []*Map) jen.Code {
 	return jen.Index().Qual(ktrt, "MapLayout").ValuesFunc(func(g *jen.Group) {
 		for _, m := range maps {
-			fields := []jen.Code{
-				jen.Id("Name").Op(":").Lit(m.CName),
-				jen.Id("Type").Op(":").Add(mapType(m)),
+			fields := []jen.Code{jen.Id("Name").Op(":").Lit(m.CName)}
+			if m.Type != 0 {
+				fields = append(fields, jen.Id("Type").Op(":").Lit(ktsnap.MapType(m.Type).String()))
 			}
 			if m.KeyRef != "" {
 				fields = append(fields, jen.Id("Key").Op(":").Lit(m.KeyRef))
@@ -605,11 +607,4 @@ func (c *Codec) target() *jen.Statement {
 		return jen.Id("v")
 	}
 	return jen.Op("*").Id("v")
-}
-
-func mapType(m *Map) jen.Code {
-	if m.TypeConst == "" {
-		return jen.Lit(int(m.Type))
-	}
-	return jen.Qual(ktrt, m.TypeConst)
 }

@@ -32,10 +32,10 @@ func Set[T any](snap runtime.Bound, p *T, v T) Assignment {
 	return assignment(place, value, mask, err)
 }
 
-// SetValue makes an integer, enum, bool or pointer that was found by its path
-// number.
-func SetValue(v ktsnap.Value, number uint64) Assignment {
-	place, value, mask, err := runtime.AssignInt(v, number)
+// SetValue makes a value that was found by its path another, as [runtime.AssignAny]
+// takes it: a number, a bool, the name of an enumerator, a text, a slice, a map of members.
+func SetValue(v ktsnap.Value, to any) Assignment {
+	place, value, mask, err := runtime.AssignAny(v, to)
 	return assignment(place, value, mask, err)
 }
 

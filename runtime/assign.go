@@ -94,16 +94,6 @@ func leaves(s *ctype.Shape) []string {
 	return list
 }
 
-// AssignInt is Assign for a value that was found by its path: an integer, enum,
-// bool or pointer in the guest. The error may be that of the path, too.
-func AssignInt(v ktsnap.Value, number uint64) (place ktsnap.Location, value, mask []byte, err error) {
-	if place, err = v.IntegerLocation(); err != nil {
-		return place, nil, nil, err
-	}
-	value, mask, err = encodeAt(&place, reflect.ValueOf(number))
-	return place, value, mask, err
-}
-
 // encodeAt returns the bytes that make the value at a place v, and the mask of a
 // bitfield.
 func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err error) {

@@ -20,23 +20,23 @@ type boundMap struct {
 
 // bindMap finds map i of the layout and compares its types.
 func (b *Binding) bindMap(c *convert.Comparison, i int) *boundMap {
-	l := &b.layout.Maps[i]
+	l, typ := &b.layout.Maps[i], b.shapes.mapTypes[i]
 	bound := &boundMap{source: source{b: b, Columns: ktsnap.Columns{Name: l.Name}, number: i + 1, typ: -1}}
 	if l.Inner {
 		bound.err = &ktsnap.MapNotFound{Requested: l.Name}
 		return bound
 	}
-	if l.Type == ktsnap.MapTypeStructOps && l.Value != "" {
+	if typ == ktsnap.MapTypeStructOps && l.Value != "" {
 		b.types[b.shapes.index[l.Value]].why = kernelsOwn
 	}
 	bound.m, bound.err = b.find(l.Name,
-		func(m *ktsnap.Map) bool { return l.fits(m) },
+		func(m *ktsnap.Map) bool { return l.fits(m, typ) },
 		func(m *ktsnap.Map) bool { return b.resembles(m, i) })
 	if bound.m == nil {
 		return bound
 	}
-	if bound.m.Type.Family() != l.Type.Family() {
-		c.Differ("map "+l.Name, l.Type.String(), bound.m.Type.String())
+	if bound.m.Type.Family() != typ.Family() {
+		c.Differ("map "+l.Name, typ.String(), bound.m.Type.String())
 		return bound
 	}
 	bound.err = bound.take(c, l, b.shapes.keys[i])
@@ -45,18 +45,18 @@ func (b *Binding) bindMap(c *convert.Comparison, i int) *boundMap {
 
 // fits tells whether a map can be the one of the layout by its name. One that the
 // kernel has cut short can be another's, and says nothing of a map of another type.
-func (l *MapLayout) fits(m *ktsnap.Map) bool {
+func (l *MapLayout) fits(m *ktsnap.Map, typ ktsnap.MapType) bool {
 	if m.Name == l.Name {
 		return true
 	}
-	return m.Name == ktsnap.KernelName(l.Name) && m.Type.Family() == l.Type.Family()
+	return m.Name == ktsnap.KernelName(l.Name) && m.Type.Family() == typ.Family()
 }
 
 // resembles tells whether a map has the type of map i of the layout, and a
 // value of the same name and size.
 func (b *Binding) resembles(m *ktsnap.Map, i int) bool {
 	l := &b.layout.Maps[i]
-	if m.Type.Family() != l.Type.Family() {
+	if m.Type.Family() != b.shapes.mapTypes[i].Family() {
 		return false
 	}
 	if l.Value == "" || m.Value == nil {

@@ -11,20 +11,20 @@ import (
 // CPUMask is a set of CPUs, or of whatever else a bitmap numbers.
 type CPUMask struct{ words []uint64 }
 
-// Word is what bitmaps are arrays of.
-type Word interface {
+// word is what bitmaps are arrays of.
+type word interface {
 	~uint8 | ~uint16 | ~uint32 | ~uint64
 }
 
 // CPUs returns the set of CPUs in a bitmap, such as the bits of a struct
 // cpumask: bit i of word n is CPU n*width+i. Bits at and above the guest's
 // number of possible CPUs mean nothing, and are left out.
-func CPUs[W Word](snap Bound, bitmap []W) CPUMask {
+func CPUs[W word](snap Bound, bitmap []W) CPUMask {
 	return Bitmap(bitmap).Below(snap.Binding().snapshot.Guest.CPUs)
 }
 
 // Bitmap returns the numbers of all bits that are set in a bitmap.
-func Bitmap[W Word](bitmap []W) CPUMask {
+func Bitmap[W word](bitmap []W) CPUMask {
 	var m CPUMask
 	width := int(8 * unsafe.Sizeof(W(0)))
 	for i, word := range bitmap {

@@ -35,7 +35,7 @@ func (l *Layout) Fixture(cpus int, sections, maps []any) (*ktsnap.Snapshot, erro
 func (l *Layout) spec(parsed *shapes) *fixture.Layout {
 	s := &fixture.Layout{Object: l.Object, Types: parsed.types, Sections: parsed.sections, Generated: ownTypes}
 	for i, m := range l.Maps {
-		one := fixture.Map{Name: m.Name, Type: m.Type, Key: parsed.keys[i], Inner: m.Inner}
+		one := fixture.Map{Name: m.Name, Type: parsed.mapTypes[i], Key: parsed.keys[i], Inner: m.Inner}
 		if m.Value != "" {
 			one.Value = parsed.types[parsed.index[m.Value]]
 		}

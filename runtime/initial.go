@@ -193,7 +193,7 @@ func (c *configuration) resize() error {
 func (c *configuration) fill() error {
 	entries := c.given.Maps()
 	for i := range entries {
-		if l := &c.layout.Maps[i]; l.Type == ktsnap.MapTypeStructOps || nothingIn(entries[i]) {
+		if c.layout.Maps[i].Type == ktsnap.MapTypeStructOps.String() || nothingIn(entries[i]) {
 			entries[i] = nil
 		}
 	}

@@ -45,7 +45,7 @@ var kernelLayoutOfTest = Layout{
 	Object: "x.bpf.o", Package: "x",
 	Types:  []string{"struct ctx", "struct task_struct"},
 	Kernel: []string{"struct task_struct"},
-	Maps:   []MapLayout{{Name: "ctxs", Type: ktsnap.MapTypeArray, Value: "struct ctx"}},
+	Maps:   []MapLayout{{Name: "ctxs", Type: ktsnap.MapTypeArray.String(), Value: "struct ctx"}},
 	Shapes: `
 struct	ctx	8
 	0	task	*(kernel cast "u64")fwd task_struct

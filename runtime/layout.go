@@ -36,7 +36,7 @@ type Layout struct {
 // MapLayout is a map as generated code expects it.
 type MapLayout struct {
 	Name  string // in the source, which can be longer than in the kernel
-	Type  ktsnap.MapType
+	Type  string // the kernel's name without BPF_MAP_TYPE_, such as "PERCPU_ARRAY"; empty if the object does not say it of a map in another
 	Key   string // reference to its shape; empty without BTF
 	Value string // one of Layout.Types; empty without BTF
 	Inner bool   // it is no map itself, and says what those in the map of maps before it are like, which user space can make without BTF
@@ -48,6 +48,7 @@ type shapes struct {
 	refs     []string
 	index    map[string]int       // of a reference in types
 	numbers  map[*ctype.Shape]int // of one of types, without typedefs
+	mapTypes []ktsnap.MapType     // of maps; 0 where the object does not say it
 	keys     []*ctype.Shape       // of maps; nil without BTF
 	sections []*ctype.Shape
 }
@@ -69,6 +70,9 @@ func (l *Layout) parseShapes() (*shapes, error) {
 		return nil, err
 	}
 	p := &shapes{refs: l.Types, index: make(map[string]int)}
+	if p.mapTypes, err = l.mapTypes(); err != nil {
+		return nil, err
+	}
 	for i, ref := range l.Types {
 		p.index[ref] = i
 	}
@@ -108,6 +112,22 @@ func (l *Layout) parseShapes() (*shapes, error) {
 func (p *shapes) number(s *ctype.Shape) (typ int, ok bool) {
 	typ, ok = p.numbers[s.Stripped()]
 	return typ, ok
+}
+
+// mapTypes are the types of the maps.
+func (l *Layout) mapTypes() ([]ktsnap.MapType, error) {
+	types := make([]ktsnap.MapType, len(l.Maps))
+	for i, m := range l.Maps {
+		if m.Type == "" {
+			continue
+		}
+		t, err := ktsnap.ParseMapType(m.Type)
+		if err != nil {
+			return nil, fmt.Errorf("map %s: %w", m.Name, err)
+		}
+		types[i] = t
+	}
+	return types, nil
 }
 
 // Casts lists the pointers of the layout that the program declares as

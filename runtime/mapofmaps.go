@@ -201,8 +201,8 @@ func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, er
 		return nil, &ktsnap.InnerMapNotFound{ID: id}
 	}
 	c := convert.New()
-	if l.Type != 0 && bound.m.Type.Family() != l.Type.Family() {
-		c.Differ("map "+path, l.Type.String(), bound.m.Type.String())
+	if typ := b.shapes.mapTypes[template]; typ != 0 && bound.m.Type.Family() != typ.Family() {
+		c.Differ("map "+path, typ.String(), bound.m.Type.String())
 	} else {
 		bound.err = bound.take(c, l, b.shapes.keys[template])
 	}

@@ -87,7 +87,7 @@ func opsLayout() *Layout {
 	ref := w.Add(objectOps())
 	return &Layout{
 		Object: "tally.bpf.o", Package: "tally", Shapes: w.String(), Types: []string{ref},
-		Maps: []MapLayout{{Name: "tally_ops", Type: ktsnap.MapTypeStructOps, Value: ref}},
+		Maps: []MapLayout{{Name: "tally_ops", Type: ktsnap.MapTypeStructOps.String(), Value: ref}},
 	}
 }
 

@@ -28,25 +28,6 @@ func (*NoLocation) Error() string {
 	return "the snapshot does not say where in the guest's memory it was, as those of fixtures do not: writes and watches need a value that was read out of a guest"
 }
 
-// IntegerLocation returns where an integer, enum, bool, char or pointer lies. The error
-// is a [*TypeMismatch] for other values, and a [*NoLocation] if the snapshot does not
-// say where it was.
-func (v Value) IntegerLocation() (Location, error) {
-	const op = "Location"
-	u, err := v.scalar(op)
-	if err != nil {
-		return Location{}, err
-	}
-	if v.addr == 0 {
-		return Location{}, v.fail(op, &NoLocation{})
-	}
-	switch u.Kind {
-	case ctype.KindInt, ctype.KindEnum, ctype.KindBool, ctype.KindChar, ctype.KindPointer:
-		return v.Location()
-	}
-	return Location{}, v.fail(op, v.mismatch("an integer", "", ""))
-}
-
 // Location returns where a value lies. The error is a [*NoLocation] if the snapshot does
 // not say where it was.
 func (v Value) Location() (Location, error) {

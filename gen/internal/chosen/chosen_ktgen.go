@@ -254,7 +254,7 @@ var layout = ktrt.Layout{
 		typeBits:   "struct bits",
 	},
 	Maps: []ktrt.MapLayout{
-		mapNodes: {Name: "nodes", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct node"},
+		mapNodes: {Name: "nodes", Type: "HASH", Key: "u32", Value: "struct node"},
 	},
 	Values: []any{
 		typeItem:   (*Item)(nil),

@@ -404,12 +404,12 @@ var layout = ktrt.Layout{
 		typeHead:   "struct head",
 	},
 	Maps: []ktrt.MapLayout{
-		mapArrays: {Name: "arrays", Type: ktrt.MapTypeArray, Value: "struct queues"},
-		mapHashes: {Name: "hashes", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct queues"},
-		mapPercpu: {Name: "percpu", Type: ktrt.MapTypePerCPUArray, Value: "struct queues"},
-		mapHeads:  {Name: "heads", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct head"},
-		mapOthers: {Name: "others", Type: ktrt.MapTypeArray, Value: "struct head"},
-		mapArena:  {Name: "arena", Type: ktrt.MapTypeArena},
+		mapArrays: {Name: "arrays", Type: "ARRAY", Value: "struct queues"},
+		mapHashes: {Name: "hashes", Type: "HASH", Key: "u32", Value: "struct queues"},
+		mapPercpu: {Name: "percpu", Type: "PERCPU_ARRAY", Value: "struct queues"},
+		mapHeads:  {Name: "heads", Type: "HASH", Key: "u32", Value: "struct head"},
+		mapOthers: {Name: "others", Type: "ARRAY", Value: "struct head"},
+		mapArena:  {Name: "arena", Type: "ARENA"},
 	},
 	Sections: []string{
 		sectionBss: "section .bss",

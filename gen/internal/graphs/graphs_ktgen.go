@@ -278,8 +278,8 @@ var layout = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapQueues:    {Name: "queues", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct queue"},
-		mapGraphsOps: {Name: "graphs_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapQueues:    {Name: "queues", Type: "HASH", Key: "u32", Value: "struct queue"},
+		mapGraphsOps: {Name: "graphs_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionDataA: "section .data.A",

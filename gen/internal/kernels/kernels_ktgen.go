@@ -259,8 +259,8 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasks:      {Name: "tasks", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct seen"},
-		mapWatcherOps: {Name: "watcher_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapTasks:      {Name: "tasks", Type: "HASH", Key: "s32", Value: "struct seen"},
+		mapWatcherOps: {Name: "watcher_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Values: []any{
 		typeSeen:        (*Seen)(nil),

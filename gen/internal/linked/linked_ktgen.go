@@ -196,7 +196,7 @@ var layout = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLinkedOps: {Name: "linked_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapLinkedOps: {Name: "linked_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionData: "section .data",

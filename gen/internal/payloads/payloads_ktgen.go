@@ -427,10 +427,10 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapArena:       {Name: "arena", Type: ktrt.MapTypeArena},
-		mapTaskSlots:   {Name: "task_slots", Type: ktrt.MapTypeTaskStorage, Value: "struct task_slot"},
-		mapCpuSlots:    {Name: "cpu_slots", Type: ktrt.MapTypeArray, Value: "struct cpu_slot"},
-		mapPayloadsOps: {Name: "payloads_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapArena:       {Name: "arena", Type: "ARENA"},
+		mapTaskSlots:   {Name: "task_slots", Type: "TASK_STORAGE", Value: "struct task_slot"},
+		mapCpuSlots:    {Name: "cpu_slots", Type: "ARRAY", Value: "struct cpu_slot"},
+		mapPayloadsOps: {Name: "payloads_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionBss: "section .bss",

@@ -364,8 +364,8 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapWaitingHere: {Name: "waiting_here", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct waiting"},
-		mapRepeatsOps:  {Name: "repeats_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapWaitingHere: {Name: "waiting_here", Type: "HASH", Key: "u32", Value: "struct waiting"},
+		mapRepeatsOps:  {Name: "repeats_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionData:   "section .data",

@@ -313,7 +313,7 @@ var layoutBorrower = ktrt.Layout{
 		typeLoan:     "struct loan",
 	},
 	Maps: []ktrt.MapLayout{
-		mapBorrowerLoans: {Name: "loans", Type: ktrt.MapTypeArray, Value: "struct loan"},
+		mapBorrowerLoans: {Name: "loans", Type: "ARRAY", Value: "struct loan"},
 	},
 	Sections: []string{
 		sectionBorrowerBss: "section .bss",
@@ -360,7 +360,7 @@ var layoutLender = ktrt.Layout{
 		typeLease: "struct lease",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLenderLeases: {Name: "leases", Type: ktrt.MapTypeArray, Value: "struct lease"},
+		mapLenderLeases: {Name: "leases", Type: "ARRAY", Value: "struct lease"},
 	},
 	Values: []any{
 		typeLease: (*Lease)(nil),

@@ -515,9 +515,9 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct cgroup"},
 	Maps: []ktrt.MapLayout{
-		mapRooms:     {Name: "rooms", Type: ktrt.MapTypeArray, Value: "struct room"},
-		mapRawCounts: {Name: "raw_counts", Type: ktrt.MapTypePerCPUArray},
-		mapValuesOps: {Name: "values_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapRooms:     {Name: "rooms", Type: "ARRAY", Value: "struct room"},
+		mapRawCounts: {Name: "raw_counts", Type: "PERCPU_ARRAY"},
+		mapValuesOps: {Name: "values_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionData: "section .data",

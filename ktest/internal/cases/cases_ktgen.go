@@ -3386,7 +3386,7 @@ var layoutAtomicGlobal = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapAtomicGlobalAgOps: {Name: "ag_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapAtomicGlobalAgOps: {Name: "ag_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionAtomicGlobalData: "section .data",
@@ -3455,7 +3455,7 @@ var layoutAttached = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapAttachedAttachedOps: {Name: "attached_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapAttachedAttachedOps: {Name: "attached_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionAttachedBss: "section .bss",
@@ -3546,11 +3546,11 @@ var layoutConfigured = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapConfiguredShares:  {Name: "shares", Type: ktrt.MapTypeArray, Value: "struct share"},
-		mapConfiguredSquares: {Name: "squares", Type: ktrt.MapTypeHash, Key: "u32", Value: "unsigned long long"},
-		mapConfiguredOfCpus:  {Name: "of_cpus", Type: ktrt.MapTypePerCPUArray, Value: "struct load"},
-		mapConfiguredQueue:   {Name: "queue", Type: ktrt.MapTypeQueue, Value: "unsigned int"},
-		mapConfiguredCfOps:   {Name: "cf_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapConfiguredShares:  {Name: "shares", Type: "ARRAY", Value: "struct share"},
+		mapConfiguredSquares: {Name: "squares", Type: "HASH", Key: "u32", Value: "unsigned long long"},
+		mapConfiguredOfCpus:  {Name: "of_cpus", Type: "PERCPU_ARRAY", Value: "struct load"},
+		mapConfiguredQueue:   {Name: "queue", Type: "QUEUE", Value: "unsigned int"},
+		mapConfiguredCfOps:   {Name: "cf_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionConfiguredRodata:    "section .rodata",
@@ -3671,7 +3671,7 @@ var layoutEnum64 = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapEnum64E64Ops: {Name: "e64_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapEnum64E64Ops: {Name: "e64_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionEnum64Data: "section .data",
@@ -3753,7 +3753,7 @@ var layoutFlexibleGlobal = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapFlexibleGlobalFgOps: {Name: "fg_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapFlexibleGlobalFgOps: {Name: "fg_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionFlexibleGlobalData: "section .data",
@@ -3830,7 +3830,7 @@ var layoutKconfig = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapKconfigK1Ops: {Name: "k1_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapKconfigK1Ops: {Name: "k1_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionKconfigBss:     "section .bss",
@@ -3905,7 +3905,7 @@ var layoutKconfigTypes = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapKconfigTypesKtOps: {Name: "kt_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapKconfigTypesKtOps: {Name: "kt_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionKconfigTypesBss:     "section .bss",
@@ -4021,7 +4021,7 @@ var layoutKconfigWeak = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapKconfigWeakK3Ops: {Name: "k3_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapKconfigWeakK3Ops: {Name: "k3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionKconfigWeakBss:     "section .bss",
@@ -4101,11 +4101,11 @@ var layoutLongNames = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLongNamesTasksPerDomainSum:  {Name: "tasks_per_domain_sum", Type: ktrt.MapTypeArray, Value: "unsigned long long"},
-		mapLongNamesTasksPerDomainMax:  {Name: "tasks_per_domain_max", Type: ktrt.MapTypeArray, Value: "unsigned long long"},
-		mapLongNamesTasksPerDomainSeen: {Name: "tasks_per_domain_seen", Type: ktrt.MapTypeQueue, Value: "unsigned int"},
-		mapLongNamesTasksPerDomainKept: {Name: "tasks_per_domain_kept", Type: ktrt.MapTypeQueue, Value: "unsigned int"},
-		mapLongNamesLongNamesOfOps:     {Name: "long_names_of_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapLongNamesTasksPerDomainSum:  {Name: "tasks_per_domain_sum", Type: "ARRAY", Value: "unsigned long long"},
+		mapLongNamesTasksPerDomainMax:  {Name: "tasks_per_domain_max", Type: "ARRAY", Value: "unsigned long long"},
+		mapLongNamesTasksPerDomainSeen: {Name: "tasks_per_domain_seen", Type: "QUEUE", Value: "unsigned int"},
+		mapLongNamesTasksPerDomainKept: {Name: "tasks_per_domain_kept", Type: "QUEUE", Value: "unsigned int"},
+		mapLongNamesLongNamesOfOps:     {Name: "long_names_of_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionLongNamesDataStatisticsOfDomains: "section .data.statistics_of_domains",
@@ -4190,15 +4190,15 @@ var layoutMapsInHashes = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapMapsInHashesTasks0:         {Name: "tasks0", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct visits"},
-		mapMapsInHashesTasks1:         {Name: "tasks1", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct visits"},
-		mapMapsInHashesTasksOf:        {Name: "tasks_of", Type: ktrt.MapTypeHashOfMaps, Key: "u32"},
-		mapMapsInHashesTasksOf_Inner:  {Name: "tasks_of.inner", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct visits", Inner: true},
-		mapMapsInHashesTotals0:        {Name: "totals0", Type: ktrt.MapTypeArray, Value: "struct total"},
-		mapMapsInHashesTotals1:        {Name: "totals1", Type: ktrt.MapTypeArray, Value: "struct total"},
-		mapMapsInHashesTotalsOf:       {Name: "totals_of", Type: ktrt.MapTypeHashOfMaps, Key: "u32"},
-		mapMapsInHashesTotalsOf_Inner: {Name: "totals_of.inner", Type: ktrt.MapTypeArray, Value: "struct total", Inner: true},
-		mapMapsInHashesMhOps:          {Name: "mh_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapMapsInHashesTasks0:         {Name: "tasks0", Type: "HASH", Key: "u32", Value: "struct visits"},
+		mapMapsInHashesTasks1:         {Name: "tasks1", Type: "HASH", Key: "u32", Value: "struct visits"},
+		mapMapsInHashesTasksOf:        {Name: "tasks_of", Type: "HASH_OF_MAPS", Key: "u32"},
+		mapMapsInHashesTasksOf_Inner:  {Name: "tasks_of.inner", Type: "HASH", Key: "u32", Value: "struct visits", Inner: true},
+		mapMapsInHashesTotals0:        {Name: "totals0", Type: "ARRAY", Value: "struct total"},
+		mapMapsInHashesTotals1:        {Name: "totals1", Type: "ARRAY", Value: "struct total"},
+		mapMapsInHashesTotalsOf:       {Name: "totals_of", Type: "HASH_OF_MAPS", Key: "u32"},
+		mapMapsInHashesTotalsOf_Inner: {Name: "totals_of.inner", Type: "ARRAY", Value: "struct total", Inner: true},
+		mapMapsInHashesMhOps:          {Name: "mh_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionMapsInHashesBss: "section .bss",
@@ -4282,11 +4282,11 @@ var layoutMapsOfQueues = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapMapsOfQueuesQueue0:       {Name: "queue0", Type: ktrt.MapTypeQueue, Value: "unsigned int"},
-		mapMapsOfQueuesQueue1:       {Name: "queue1", Type: ktrt.MapTypeQueue, Value: "unsigned int"},
-		mapMapsOfQueuesQueues:       {Name: "queues", Type: ktrt.MapTypeArrayOfMaps},
-		mapMapsOfQueuesQueues_Inner: {Name: "queues.inner", Type: ktrt.MapTypeQueue, Value: "unsigned int", Inner: true},
-		mapMapsOfQueuesMqOps:        {Name: "mq_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapMapsOfQueuesQueue0:       {Name: "queue0", Type: "QUEUE", Value: "unsigned int"},
+		mapMapsOfQueuesQueue1:       {Name: "queue1", Type: "QUEUE", Value: "unsigned int"},
+		mapMapsOfQueuesQueues:       {Name: "queues", Type: "ARRAY_OF_MAPS"},
+		mapMapsOfQueuesQueues_Inner: {Name: "queues.inner", Type: "QUEUE", Value: "unsigned int", Inner: true},
+		mapMapsOfQueuesMqOps:        {Name: "mq_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionMapsOfQueuesBss: "section .bss",
@@ -4360,9 +4360,9 @@ var layoutQueueStack = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapQueueStackWaiting: {Name: "waiting", Type: ktrt.MapTypeQueue, Value: "struct who"},
-		mapQueueStackRecent:  {Name: "recent", Type: ktrt.MapTypeStack, Value: "unsigned long long"},
-		mapQueueStackMq3Ops:  {Name: "mq3_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapQueueStackWaiting: {Name: "waiting", Type: "QUEUE", Value: "struct who"},
+		mapQueueStackRecent:  {Name: "recent", Type: "STACK", Value: "unsigned long long"},
+		mapQueueStackMq3Ops:  {Name: "mq3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionQueueStackBss: "section .bss",
@@ -4438,7 +4438,7 @@ var layoutResizedData = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapResizedDataRzOps: {Name: "rz_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapResizedDataRzOps: {Name: "rz_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionResizedDataRodata:   "section .rodata",
@@ -4525,11 +4525,11 @@ var layoutResizedMaps = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapResizedMapsSlots:         {Name: "slots", Type: ktrt.MapTypeArray, Value: "struct slot"},
-		mapResizedMapsSquares:       {Name: "squares", Type: ktrt.MapTypeHash, Key: "u32", Value: "unsigned long long"},
-		mapResizedMapsSquaresOfCpus: {Name: "squares_of_cpus", Type: ktrt.MapTypePerCPUHash, Key: "u32", Value: "unsigned long long"},
-		mapResizedMapsSlotsOfCpus:   {Name: "slots_of_cpus", Type: ktrt.MapTypePerCPUArray, Value: "unsigned long long"},
-		mapResizedMapsRmOps:         {Name: "rm_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapResizedMapsSlots:         {Name: "slots", Type: "ARRAY", Value: "struct slot"},
+		mapResizedMapsSquares:       {Name: "squares", Type: "HASH", Key: "u32", Value: "unsigned long long"},
+		mapResizedMapsSquaresOfCpus: {Name: "squares_of_cpus", Type: "PERCPU_HASH", Key: "u32", Value: "unsigned long long"},
+		mapResizedMapsSlotsOfCpus:   {Name: "slots_of_cpus", Type: "PERCPU_ARRAY", Value: "unsigned long long"},
+		mapResizedMapsRmOps:         {Name: "rm_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionResizedMapsDataLone: "section .data.lone",
@@ -4611,7 +4611,7 @@ var layoutStatics = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapStaticsSaOps: {Name: "sa_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapStaticsSaOps: {Name: "sa_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionStaticsData: "section .data",
@@ -4683,7 +4683,7 @@ var layoutStaticsSched = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapStaticsSchedN3Ops: {Name: "n3_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapStaticsSchedN3Ops: {Name: "n3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionStaticsSchedData: "section .data",
@@ -4758,7 +4758,7 @@ var layoutTypedefNameless = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapTypedefNamelessTnOps: {Name: "tn_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapTypedefNamelessTnOps: {Name: "tn_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionTypedefNamelessData: "section .data",
@@ -4855,7 +4855,7 @@ var layoutUnits = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapUnitsUnOps: {Name: "un_ops", Type: ktrt.MapTypeStructOps, Value: "struct sched_ext_ops"},
+		mapUnitsUnOps: {Name: "un_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
 	},
 	Sections: []string{
 		sectionUnitsData: "section .data",
