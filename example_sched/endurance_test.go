@@ -49,7 +49,7 @@ func endure(t *testing.T, i int) {
 
 	var dispatched uint64
 	for n := range *captures {
-		frozen, err := vm.Capture(t.Context(), fmt.Sprintf("%d.%d", i, n))
+		frozen, err := vm.TryFreeze(t.Context(), fmt.Sprintf("%d.%d", i, n))
 		require.NoError(t, err, "guest %d, capture %d", i, n)
 		snap := examplesched.Bind(t, frozen)
 		require.GreaterOrEqual(t, snap.Bss().NrDispatched, dispatched)

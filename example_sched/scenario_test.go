@@ -29,7 +29,7 @@ func TestNiceTasksWeighLessAndFrozenOnesDoNotRun(t *testing.T) {
 		},
 		scenario.Step{
 			Name: "frozen",
-			Ops:  []scenario.Op{scenario.Capture{Name: "loaded"}, scenario.Freeze{Cgroup: "box"}},
+			Ops:  []scenario.Op{scenario.Capture{Name: "loaded"}, scenario.FreezeCgroup{Cgroup: "box"}},
 			Hold: 100 * time.Millisecond,
 		},
 	)

@@ -111,7 +111,7 @@ func TestWritesThatCannotBeAreRefused(t *testing.T) {
 // What is written before the scheduler is attached is there for the first task.
 func TestWriteBeforeTheFirstTask(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: scheduler.Loaded(func(ctx context.Context, vm *ktest.VM) error {
-		snap, err := vm.Capture(ctx, "loaded")
+		snap, err := vm.TryFreeze(ctx, "loaded")
 		if err != nil {
 			return err
 		}

@@ -104,7 +104,7 @@ func TestGuestsLeaveNothingInThisProcess(t *testing.T) {
 	one := func() {
 		vm, err := ktest.Start(t.Context(), ktest.Config{Scheduler: fault("docile")})
 		require.NoError(t, err)
-		_, err = vm.Capture(t.Context(), "it")
+		_, err = vm.TryFreeze(t.Context(), "it")
 		require.NoError(t, err)
 		workers, err := vm.Work(t.Context(), ktest.Spin, 1)
 		require.NoError(t, err)

@@ -24,14 +24,14 @@ type freezing struct {
 // Freeze takes a snapshot of the guest's maps, and fails the test if it cannot,
 // or if the kernel has thrown the scheduler out in the meantime (but see
 // [Config.ExpectExit]). Without a test it panics then; programs call
-// [VM.Capture].
+// [VM.TryFreeze].
 func (vm *VM) Freeze(name string) *ktsnap.Snapshot {
 	if vm.tb != nil {
 		vm.tb.Helper()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Capture)
 	defer cancel()
-	snap, err := vm.Capture(ctx, name)
+	snap, err := vm.TryFreeze(ctx, name)
 	if err == nil {
 		err = vm.endedBy(snap)
 	}
@@ -44,18 +44,18 @@ func (vm *VM) Freeze(name string) *ktsnap.Snapshot {
 	return snap
 }
 
-// Capture takes a snapshot of the guest's maps: all vCPUs stop while their bytes
+// TryFreeze takes a snapshot of the guest's maps: all vCPUs stop while their bytes
 // are copied. Whatever fails, the guest runs on. A snapshot that comes with an
 // error holds what was copied by then.
 //
 // What becomes of it is added to [VM.Captures], also if it fails.
-func (vm *VM) Capture(ctx context.Context, name string) (*ktsnap.Snapshot, error) {
+func (vm *VM) TryFreeze(ctx context.Context, name string) (*ktsnap.Snapshot, error) {
 	c := vm.take(ctx, series.Moment{Name: name})
 	return c.Snapshot, c.NoSnapshot
 }
 
 // Captures returns the captures that were made so far, in their order: by
-// [VM.Freeze] and [VM.Capture], and by what captures on its own. It can be read
+// [VM.Freeze] and [VM.TryFreeze], and by what captures on its own. It can be read
 // and drained while the guest runs.
 func (vm *VM) Captures() *capture.Store { return vm.captures }
 

@@ -52,7 +52,7 @@ type Config struct {
 	Scheduler Scheduler
 
 	// Scenarios are what the test is going to perform. They are checked before
-	// the boot, so that a mistake in them costs no guest; [VM.Perform] performs them.
+	// the boot, so that a mistake in them costs no guest; [VM.TryRun] performs them.
 	Scenarios []scenario.Scenario
 
 	// Objects are BPF objects, or programs with some inside, that something else

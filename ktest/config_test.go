@@ -76,7 +76,7 @@ func TestWithoutMainTheErrorSaysWhatToAdd(t *testing.T) {
 
 func TestScenariosAreCheckedBeforeTheBoot(t *testing.T) {
 	good := scenario.Scenario{Steps: []scenario.Step{{Ops: []scenario.Op{scenario.SetOnline{CPU: 1}}}}}
-	bad := scenario.Scenario{Steps: []scenario.Step{{Ops: []scenario.Op{scenario.Freeze{Cgroup: "bix"}}}}}
+	bad := scenario.Scenario{Steps: []scenario.Step{{Ops: []scenario.Op{scenario.FreezeCgroup{Cgroup: "bix"}}}}}
 	// There is no such kernel, which a boot would find out.
 	_, err := Start(t.Context(), Config{Kernel: "no-such-kernel", Scenarios: []scenario.Scenario{good, bad}})
 	require.ErrorContains(t, err, `scenario 2 of 2 cannot be performed, and no guest was booted: step 1, op 1, freeze cgroup "bix"`)

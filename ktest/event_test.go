@@ -54,7 +54,7 @@ func TestSchedulerThatIsDetachedIsNotCaptured(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile")})
 	_, err := vm.Detach(t.Context())
 	require.NoError(t, err)
-	after, err := vm.Capture(t.Context(), "after")
+	after, err := vm.TryFreeze(t.Context(), "after")
 	require.NoError(t, err)
 	for _, m := range after.Maps {
 		require.NotEqual(t, ktsnap.MapTypeStructOps, m.Type, "the maps of a scheduler that was told to end are gone")

@@ -104,7 +104,7 @@ func TestFilesGoInAndOut(t *testing.T) {
 func TestGuestThatPanicsIsToldByEveryCall(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile"), ExpectExit: true})
 	ctx := bound(t, time.Minute)
-	before, err := vm.Capture(ctx, "before")
+	before, err := vm.TryFreeze(ctx, "before")
 	require.NoError(t, err)
 	err = vm.WriteFile(ctx, "/proc/sysrq-trigger", []byte("c"), 0)
 
@@ -113,7 +113,7 @@ func TestGuestThatPanicsIsToldByEveryCall(t *testing.T) {
 	require.Contains(t, panicked.Error(), "sysrq")
 	_, err = vm.Exec(ctx, "anything")
 	require.ErrorAs(t, err, &panicked)
-	_, err = vm.Capture(ctx, "after")
+	_, err = vm.TryFreeze(ctx, "after")
 	require.ErrorAs(t, err, &panicked)
 	_, err = vm.AwaitExit(ctx)
 	require.ErrorAs(t, err, &panicked)
@@ -150,7 +150,7 @@ func TestQEMUThatIsKilled(t *testing.T) {
 	var exited *vmm.ExitError
 	_, err := vm.Exec(bound(t, time.Minute), "anything")
 	require.ErrorAs(t, err, &exited)
-	_, err = vm.Capture(bound(t, time.Minute), "after")
+	_, err = vm.TryFreeze(bound(t, time.Minute), "after")
 	require.ErrorAs(t, err, &exited)
 }
 

@@ -339,7 +339,7 @@ func BenchmarkCapture(b *testing.B) {
 		add("floor", roundTrip+time.Since(began))
 		b.StartTimer()
 
-		snap, err := vm.Capture(context.Background(), "bench")
+		snap, err := vm.TryFreeze(context.Background(), "bench")
 		require.NoError(b, err)
 		add("paused", snap.Timing.Paused)
 		add("stop", snap.Timing.Stop)
@@ -371,7 +371,7 @@ func captureUntilItFails(t *testing.T, vm *ktest.VM) ([]*ktsnap.Snapshot, error)
 	defer cancel()
 	var snaps []*ktsnap.Snapshot
 	for {
-		snap, err := vm.Capture(ctx, "until it fails")
+		snap, err := vm.TryFreeze(ctx, "until it fails")
 		if err != nil {
 			require.NoError(t, ctx.Err(), "a capture waits for a guest that is no more")
 			return snaps, err
@@ -414,7 +414,7 @@ func TestCancelledCapturesLeaveTheGuestRunning(t *testing.T) {
 	vm.Freeze("warm up")
 	for i := range 100 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
-		_, err := vm.Capture(ctx, "cancelled")
+		_, err := vm.TryFreeze(ctx, "cancelled")
 		cancel()
 		if err != nil {
 			require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -149,7 +149,7 @@ func (c *beforeExitCost) add(b *testing.B, with bool) {
 	require.NoError(b, err)
 	c.switches += (ctxt(b, after) - ctxt(b, before)) / time.Since(began).Seconds()
 	for range 10 {
-		snap, err := vm.Capture(b.Context(), "x")
+		snap, err := vm.TryFreeze(b.Context(), "x")
 		require.NoError(b, err)
 		c.paused += snap.Timing.Paused
 	}

@@ -42,7 +42,7 @@ var sessions = []struct {
 				Cgroups: []scenario.Cgroup{{Name: "light", Workers: 2}, {Name: "heavy", Weight: 400, Workers: 2, Kind: scenario.SleepWake}},
 				Hold:    50 * time.Millisecond,
 			},
-			scenario.Step{Ops: []scenario.Op{scenario.Freeze{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}}, Hold: 20 * time.Millisecond},
+			scenario.Step{Ops: []scenario.Op{scenario.FreezeCgroup{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}}, Hold: 20 * time.Millisecond},
 		)
 		look("performed")
 	}},
@@ -65,7 +65,7 @@ var sessions = []struct {
 		look("attached again")
 	}},
 	{"a scheduler that fails", ktest.Config{Scheduler: fault("stall"), ExpectExit: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		_, err := vm.Perform(t.Context(), scenario.Scenario{Steps: []scenario.Step{{
+		_, err := vm.TryRun(t.Context(), scenario.Scenario{Steps: []scenario.Step{{
 			Cgroups: []scenario.Cgroup{{Name: "victims", Workers: 2}}, Hold: 20 * time.Second,
 		}}})
 		died := (*scenario.SchedulerDied)(nil)

@@ -11,7 +11,7 @@ import (
 )
 
 // Run performs the steps of a scenario and returns what has happened. It fails
-// the test if it cannot, and panics without a test; [VM.Perform] returns an
+// the test if it cannot, and panics without a test; [VM.TryRun] returns an
 // error. What the steps have made in the guest is gone afterwards; a snapshot of
 // it is what a [scenario.Capture] among them leaves in [VM.Captures].
 func (vm *VM) Run(steps ...scenario.Step) *scenario.Report {
@@ -22,7 +22,7 @@ func (vm *VM) Run(steps ...scenario.Step) *scenario.Report {
 	if vm.tb != nil {
 		ctx = vm.tb.Context()
 	}
-	report, err := vm.Perform(ctx, scenario.Scenario{Steps: steps})
+	report, err := vm.TryRun(ctx, scenario.Scenario{Steps: steps})
 	if err != nil && vm.tb == nil {
 		panic(err)
 	}
@@ -32,12 +32,12 @@ func (vm *VM) Run(steps ...scenario.Step) *scenario.Report {
 	return report
 }
 
-// Perform performs a scenario; see [scenario.Guest.Run]. Captures that are made
+// TryRun performs a scenario; see [scenario.Guest.Run]. Captures that are made
 // meanwhile have the number and the name of its steps, and their times count
 // from its beginning.
 //
 // If the scheduler ends, so does the scenario, with a [*scenario.SchedulerDied].
-func (vm *VM) Perform(ctx context.Context, s scenario.Scenario) (*scenario.Report, error) {
+func (vm *VM) TryRun(ctx context.Context, s scenario.Scenario) (*scenario.Report, error) {
 	report, err := vm.scenario.Run(ctx, s)
 	return report, vm.because(err)
 }
@@ -70,7 +70,7 @@ func (vm *VM) Await(ctx context.Context, c scenario.Condition) error {
 func (vm *VM) hooks() scenario.Hooks {
 	return scenario.Hooks{
 		Capture: func(ctx context.Context, name string) error {
-			_, err := vm.Capture(ctx, name)
+			_, err := vm.TryFreeze(ctx, name)
 			return err
 		},
 		Snapshot: vm.glance,

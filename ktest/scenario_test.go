@@ -134,7 +134,7 @@ func TestOpsTakeEffectInTheGuest(t *testing.T) {
 	require.Equal(t, "7", strings.Fields(string(stat))[18])
 
 	// What is frozen does nothing.
-	do(scenario.Freeze{Cgroup: "a"})
+	do(scenario.FreezeCgroup{Cgroup: "a"})
 	require.Contains(t, cgroupFile(t, vm, "a", "cgroup.events"), "frozen 1")
 	before, err := running.Stats(t.Context())
 	require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestOpsTakeEffectInTheGuest(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before[0].Iterations, after[0].Iterations)
 	require.GreaterOrEqual(t, after[0].LongestGap, 50*time.Millisecond)
-	do(scenario.Thaw{Cgroup: "a"})
+	do(scenario.ThawCgroup{Cgroup: "a"})
 	require.NoError(t, vm.Await(t.Context(), *iterated(vm, "a", after[0].Iterations+1)))
 
 	// A cgroup in another has at most what that one has, and stands still with it.
@@ -151,9 +151,9 @@ func TestOpsTakeEffectInTheGuest(t *testing.T) {
 	do(scenario.Cgroup{Name: "outer/inner", Weight: 20, PIDsMax: 30, Workers: 1, Kind: scenario.SleepWake})
 	require.Equal(t, "1", cgroupFile(t, vm, "outer/inner", "cpuset.cpus.effective"))
 	require.Equal(t, "20", cgroupFile(t, vm, "outer/inner", "cpu.weight"))
-	do(scenario.Freeze{Cgroup: "outer"})
+	do(scenario.FreezeCgroup{Cgroup: "outer"})
 	require.Contains(t, cgroupFile(t, vm, "outer/inner", "cgroup.events"), "frozen 1")
-	do(scenario.Thaw{Cgroup: "outer"})
+	do(scenario.ThawCgroup{Cgroup: "outer"})
 	require.ErrorContains(t, vm.Do(t.Context(), scenario.Move{Workers: "a", Cgroup: "outer"}), `has the child "outer/inner"`)
 	do(scenario.Remove{Cgroup: "outer"})
 	_, err = vm.Workers("inner")
@@ -200,7 +200,7 @@ func TestWhatGoesWrongInTheGuestEndsTheScenario(t *testing.T) {
 	box := []scenario.Cgroup{{Name: "box", Workers: 1, Kind: scenario.SleepWake}}
 	perform := func(steps ...scenario.Step) (*scenario.Report, *scenario.OpError) {
 		t.Helper()
-		report, err := vm.Perform(t.Context(), scenario.Scenario{Steps: steps})
+		report, err := vm.TryRun(t.Context(), scenario.Scenario{Steps: steps})
 		require.Error(t, err)
 		requireNothingLeft(t, vm)
 		var op *scenario.OpError
@@ -261,14 +261,14 @@ func TestWhatGoesWrongInTheGuestEndsTheScenario(t *testing.T) {
 		require.False(t, died.OOM)
 	})
 	t.Run("a mistake, before anything is done", func(t *testing.T) {
-		report, err := perform(scenario.Step{Cgroups: box, Ops: []scenario.Op{scenario.Freeze{Cgroup: "bix"}}})
+		report, err := perform(scenario.Step{Cgroups: box, Ops: []scenario.Op{scenario.FreezeCgroup{Cgroup: "bix"}}})
 		require.ErrorContains(t, err, `did you mean "box"?`)
 		require.Empty(t, report.Steps)
 	})
 	t.Run("hooks are undone, and its context ends a scenario", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		undone := false
-		_, err := vm.Perform(ctx, scenario.Scenario{Steps: []scenario.Step{{Cgroups: box, Hold: time.Minute, Ops: []scenario.Op{
+		_, err := vm.TryRun(ctx, scenario.Scenario{Steps: []scenario.Step{{Cgroups: box, Hold: time.Minute, Ops: []scenario.Op{
 			scenario.Hook{
 				What: "cancel", Do: func(context.Context) error { cancel(); return nil },
 				Undo: func(ctx context.Context) error { undone = true; return ctx.Err() },
@@ -298,7 +298,7 @@ func TestWhatGoesWrongInTheGuestEndsTheScenario(t *testing.T) {
 // When the scheduler dies, so does the scenario; captures are kept.
 func TestASchedulerThatDiesEndsTheScenario(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, ExpectExit: true})
-	report, err := vm.Perform(t.Context(), scenario.Scenario{Steps: []scenario.Step{
+	report, err := vm.TryRun(t.Context(), scenario.Scenario{Steps: []scenario.Step{
 		{Ops: []scenario.Op{scenario.StartScheduler{Scheduler: fault("docile")}, scenario.Capture{Name: "alive"}}},
 		{Ops: []scenario.Op{scenario.StopScheduler{}, scenario.StartScheduler{Scheduler: fault("error")}}},
 		{Name: "load", Cgroups: []scenario.Cgroup{{Name: "spin", Workers: 2}}, Hold: time.Minute},
@@ -380,7 +380,7 @@ func TestHooksOfAScenarioPerformOps(t *testing.T) {
 		return err
 	}
 	early := func(ctx context.Context, vm *ktest.VM) error { return vm.Cgroup(ctx, scenario.Cgroup{Name: "early"}) }
-	report, err := vm.Perform(bound(t, time.Minute), scenario.Scenario{Steps: []scenario.Step{
+	report, err := vm.TryRun(bound(t, time.Minute), scenario.Scenario{Steps: []scenario.Step{
 		{Ops: []scenario.Op{scenario.Hook{What: "perform ops", Do: inHook}, scenario.StartScheduler{Scheduler: fault("docile").Loaded(early)}}},
 		{Ops: []scenario.Op{scenario.Capture{Name: "same"}, scenario.Capture{Name: "same"}, scenario.StopScheduler{}}, Hold: 10 * time.Millisecond},
 		{Name: "end", Ops: []scenario.Op{scenario.Capture{Name: "other"}}},
@@ -417,8 +417,8 @@ func randomScenario(seed uint64) scenario.Scenario {
 			},
 			func() scenario.Op { return scenario.Stop{Workers: workers} },
 			func() scenario.Op { return scenario.Remove{Cgroup: cgroup} },
-			func() scenario.Op { return scenario.Freeze{Cgroup: cgroup} },
-			func() scenario.Op { return scenario.Thaw{Cgroup: cgroup} },
+			func() scenario.Op { return scenario.FreezeCgroup{Cgroup: cgroup} },
+			func() scenario.Op { return scenario.ThawCgroup{Cgroup: cgroup} },
 			func() scenario.Op { return scenario.Move{Workers: workers, Cgroup: pick("", cgroup)} },
 			func() scenario.Op { return scenario.SetAffinity{Workers: workers, CPUs: cpus[1+random.IntN(3)]} },
 			func() scenario.Op { return scenario.SetNice{Workers: workers, Nice: random.IntN(20)} },
@@ -446,7 +446,7 @@ func TestRandomScenariosEndAndLeaveNothing(t *testing.T) {
 	perform := func(seed uint64) *scenario.Report {
 		t.Helper()
 		require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")))
-		report, err := vm.Perform(bound(t, 2*time.Minute), randomScenario(seed))
+		report, err := vm.TryRun(bound(t, 2*time.Minute), randomScenario(seed))
 		require.NoError(t, err, "seed %d", seed)
 		_, err = vm.Detach(t.Context())
 		require.NoError(t, err, "seed %d", seed)

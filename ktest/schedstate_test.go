@@ -12,14 +12,14 @@ import (
 
 func TestSnapshotsSayInWhichStateTheSchedulerWas(t *testing.T) {
 	asObjectAndProgram(t, "error", func(t *testing.T, vm *ktest.VM) {
-		snap, err := vm.Capture(t.Context(), "enabled")
+		snap, err := vm.TryFreeze(t.Context(), "enabled")
 		require.NoError(t, err)
 		require.Equal(t, ktsnap.Scheduler{State: "enabled", Name: "fault"}, snap.Scheduler)
 		_, err = vm.Work(bound(t, time.Minute), ktest.Spin, 1)
 		require.NoError(t, err)
 		<-vm.Exited()
 		ended := ktsnap.Scheduler{State: "disabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for"}
-		snap, err = vm.Capture(t.Context(), "ended")
+		snap, err = vm.TryFreeze(t.Context(), "ended")
 		require.NoError(t, err)
 		require.Equal(t, ended, snap.Scheduler)
 		c, err := vm.Captures().Await(bound(t, time.Minute), ktest.SchedulerExit)

@@ -52,7 +52,7 @@ func assignment(place ktsnap.Location, value, mask []byte, err error) Assignment
 //
 // The error is a [*runtime.AssignError] for a value that does not fit, a
 // [*freeze.WriteError] for a place that is no more or cannot be written, or as
-// those of [VM.Capture].
+// those of [VM.TryFreeze].
 func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 	if len(assignments) == 0 {
 		return nil

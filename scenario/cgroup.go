@@ -261,25 +261,25 @@ func (r Remove) do(p *performance) error {
 	return nil
 }
 
-// Freeze freezes a cgroup: nothing in it and its children runs until [Thaw].
-type Freeze struct{ Cgroup string }
+// FreezeCgroup freezes a cgroup: nothing in it and its children runs until [ThawCgroup].
+type FreezeCgroup struct{ Cgroup string }
 
-func (f Freeze) String() string { return fmt.Sprintf("freeze cgroup %q", f.Cgroup) }
+func (f FreezeCgroup) String() string { return fmt.Sprintf("freeze cgroup %q", f.Cgroup) }
 
-func (f Freeze) check(s *state) error { return s.freeze(f.Cgroup, true) }
+func (f FreezeCgroup) check(s *state) error { return s.freeze(f.Cgroup, true) }
 
-func (f Freeze) do(p *performance) error {
+func (f FreezeCgroup) do(p *performance) error {
 	return p.call(wire.Freeze, wire.Freezing{Cgroup: f.Cgroup, Frozen: true})
 }
 
-// Thaw lets a frozen cgroup run on.
-type Thaw struct{ Cgroup string }
+// ThawCgroup lets a frozen cgroup run on.
+type ThawCgroup struct{ Cgroup string }
 
-func (t Thaw) String() string { return fmt.Sprintf("thaw cgroup %q", t.Cgroup) }
+func (t ThawCgroup) String() string { return fmt.Sprintf("thaw cgroup %q", t.Cgroup) }
 
-func (t Thaw) check(s *state) error { return s.freeze(t.Cgroup, false) }
+func (t ThawCgroup) check(s *state) error { return s.freeze(t.Cgroup, false) }
 
-func (t Thaw) do(p *performance) error {
+func (t ThawCgroup) do(p *performance) error {
 	return p.call(wire.Freeze, wire.Freezing{Cgroup: t.Cgroup})
 }
 

@@ -16,7 +16,7 @@
 //		},
 //		scenario.Step{
 //			Name: "one stands still",
-//			Ops:  []scenario.Op{scenario.Freeze{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}},
+//			Ops:  []scenario.Op{scenario.FreezeCgroup{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}},
 //			Hold: 200 * time.Millisecond,
 //		},
 //	)
@@ -25,7 +25,7 @@
 // performs what they ask for. So every op can be performed by itself, too, and a
 // test can read a snapshot and go on from what it finds:
 //
-//	vm.Do(ctx, scenario.Freeze{Cgroup: "heavy"})
+//	vm.Do(ctx, scenario.FreezeCgroup{Cgroup: "heavy"})
 //	workers, err := vm.Spawn(ctx, scenario.Workers{Kind: scenario.Pipe, CPUs: []int{1}})
 //	stats, err := workers.Stats(ctx)
 //

@@ -19,7 +19,7 @@ func ExampleScenario_Check() {
 			Ops: []scenario.Op{
 				scenario.SetOnline{CPU: 1},
 				scenario.SetAffinity{Workers: "workers", CPUs: []int{1}},
-				scenario.Freeze{Cgroup: "worker"},
+				scenario.FreezeCgroup{Cgroup: "worker"},
 			},
 		},
 	}}

@@ -31,12 +31,12 @@ func TestARehearsalPerformsEveryOp(t *testing.T) {
 		scenario.Step{
 			Cgroups: []scenario.Cgroup{{Name: "a", CPUs: []int{0}, Weight: 300, Workers: 2}, {Name: "b"}, {Name: "b/c", PIDsMax: 9}},
 			Workers: []scenario.Workers{{Kind: scenario.Pipe}},
-			Ops:     []scenario.Op{scenario.StartScheduler{Scheduler: scheduler{}}, scenario.Freeze{Cgroup: "b"}, scenario.Capture{Name: "one"}},
+			Ops:     []scenario.Op{scenario.StartScheduler{Scheduler: scheduler{}}, scenario.FreezeCgroup{Cgroup: "b"}, scenario.Capture{Name: "one"}},
 			Hold:    time.Hour,
 		},
 		scenario.Step{
 			Ops: []scenario.Op{
-				scenario.Thaw{Cgroup: "b"}, scenario.Move{Workers: "pipe", Cgroup: "b/c"}, scenario.SetNice{Workers: "pipe", Nice: 5},
+				scenario.ThawCgroup{Cgroup: "b"}, scenario.Move{Workers: "pipe", Cgroup: "b/c"}, scenario.SetNice{Workers: "pipe", Nice: 5},
 				scenario.SetAffinity{Workers: "pipe", CPUs: []int{1}}, scenario.Change{Cgroup: scenario.Cgroup{Name: "a", Weight: 5}},
 				scenario.Stop{Workers: "pipe"}, scenario.Remove{Cgroup: "b"}, scenario.SetOnline{CPU: 1},
 				scenario.ReplaceScheduler{Scheduler: scheduler{}}, scenario.Exec{Args: []string{"/bin/true"}},

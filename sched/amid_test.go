@@ -41,7 +41,7 @@ func TestStateIsWellFormedAmidChanges(t *testing.T) {
 			done = true
 		default:
 		}
-		snap, err := vm.Capture(ctx, "amid")
+		snap, err := vm.TryFreeze(ctx, "amid")
 		require.NoError(t, err)
 		s := sched.Bind(t, snap)
 		require.Empty(t, s.Problems())

@@ -51,7 +51,7 @@ func BenchmarkPause(b *testing.B) {
 				var paused, still, tables []time.Duration
 				n := 0
 				for b.Loop() {
-					snap, err := vm.Capture(b.Context(), "x")
+					snap, err := vm.TryFreeze(b.Context(), "x")
 					require.NoError(b, err)
 					timing := snap.Timing
 					paused, still, tables = append(paused, timing.Paused), append(still, timing.Paused-timing.Stop-timing.Resume), append(tables, timing.Tables)

@@ -35,7 +35,7 @@ func TestAutopsyNamesTheFault(t *testing.T) {
 			snap := vm.Freeze("well")
 			require.NoError(t, vm.Write(ctx, ktest.SetValue(snap.Var("victim"), uint64(workers.PIDs[0])), ktest.SetValue(snap.Var("fault"), row.fault)))
 			for {
-				snap, err := vm.Capture(ctx, "ill")
+				snap, err := vm.TryFreeze(ctx, "ill")
 				require.NoError(t, err)
 				starving := sched.Bind(t, snap).StarvingFor(time.Second)
 				if len(starving) > 0 && starving[0].For > 2*time.Second {

@@ -41,7 +41,7 @@ func parked(t *testing.T, workers int) (*ktest.VM, *ktsnap.Snapshot, []int) {
 	ctx := bound(t, time.Minute)
 	require.NoError(t, vm.Write(ctx, ktest.SetValue(vm.Freeze("running").Var("parked"), 1)))
 	for {
-		snap, err := vm.Capture(ctx, "parked")
+		snap, err := vm.TryFreeze(ctx, "parked")
 		require.NoError(t, err)
 		if n, err := snap.Var("nr_parked").Uint64(); err == nil && n == uint64(workers) {
 			return vm, snap, w.PIDs

@@ -58,14 +58,14 @@ func demo(ctx context.Context, out io.Writer, object string) error {
 	defer workers.Stop()
 	fmt.Fprintf(out, "load   3 spinning processes, pids %v\n", workers.PIDs)
 
-	first, err := vm.Capture(ctx, "first")
+	first, err := vm.TryFreeze(ctx, "first")
 	if err != nil {
 		return err
 	}
 	if err := wait(ctx, time.Second); err != nil {
 		return err
 	}
-	second, err := vm.Capture(ctx, "second")
+	second, err := vm.TryFreeze(ctx, "second")
 	if err != nil {
 		return err
 	}
