@@ -51,7 +51,7 @@ func (r *filler) fixture(t *testing.T) *sample.Fixture {
 	}
 	v := reflect.ValueOf(f).Elem()
 	f.CPUs = 3
-	require.Equal(t, v.NumField(), 1+len(sections)+len(maps))
+	require.Equal(t, v.NumField(), 1+len(sections)+len(maps)+2, "CPUs, and behind what is given MaxEntries and Programs")
 	for i, s := range sections {
 		r.value(v.Field(1+i), s)
 	}
