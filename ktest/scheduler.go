@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -318,7 +320,7 @@ func (vm *VM) died() bool {
 }
 
 // awaitVerdict waits for the report of a scheduler that the kernel does not have
-// enabled any more: it comes a moment after that.
+// enabled any more, or will not have: it comes a moment after that.
 func (vm *VM) awaitVerdict() {
 	s := vm.current()
 	if s == nil || vm.machine.Err() != nil {
@@ -326,10 +328,25 @@ func (vm *VM) awaitVerdict() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), vm.cfg.Timeouts.Close)
 	defer cancel()
-	if runs, err := s.Runs(ctx); err != nil || runs {
+	if runs, err := s.Runs(ctx); err != nil || runs && !vm.isEnding(ctx) {
 		return
 	}
 	vm.awaitReport(s)
+}
+
+// isEnding tells whether the kernel has noted that it will end the scheduler. What the
+// scheduler was asked fails from then on; that it is enabled is said for some time yet.
+func (vm *VM) isEnding(ctx context.Context) bool {
+	f, err := vm.hitFreezer(ctx)
+	if err != nil {
+		return false
+	}
+	addr, size, err := f.ExitKind()
+	if err != nil {
+		return errors.Is(err, freeze.ErrNoScheduler)
+	}
+	kind := make([]byte, size)
+	return f.Peek(addr, kind) == nil && slices.Max(kind) != 0
 }
 
 // reportTime bounds the wait for a report. The agent gives a program that has let
