@@ -311,10 +311,10 @@ var layout = ktrt.Layout{
 		typeStats_2: "struct stats_",
 	},
 	Maps: []ktrt.MapLayout{
-		mapRuns:     {Name: "runs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct run"},
-		mapLimits:   {Name: "limits", Type: ktrt.MapTypeArray, Value: "struct limits"},
-		mapStats:    {Name: "stats", Type: ktrt.MapTypePerCPUArray, Value: "struct stats"},
-		mapStatsOld: {Name: "stats_old", Type: ktrt.MapTypeArray, Value: "struct stats_"},
+		mapRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
+		mapLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits"},
+		mapStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats"},
+		mapStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_"},
 	},
 	Sections: []string{
 		sectionBss: "section .bss",

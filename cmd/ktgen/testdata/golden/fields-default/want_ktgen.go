@@ -199,7 +199,7 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
+		mapRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),

@@ -223,10 +223,10 @@ var layout = ktrt.Layout{
 		typeBpfInsnArrayValue: "struct bpf_insn_array_value",
 	},
 	Maps: []ktrt.MapLayout{
-		mapJobs:         {Name: "jobs", Type: ktrt.MapTypeRHash, Key: "u64", Value: "struct job"},
-		mapInstructions: {Name: "instructions", Type: ktrt.MapTypeInsnArray, Value: "struct bpf_insn_array_value"},
-		mapByAttachment: {Name: "by_attachment", Type: ktrt.MapTypeCgroupStorageOld, Key: "struct bpf_cgroup_storage_key", Value: "struct job"},
-		mapByCgroup:     {Name: "by_cgroup", Type: ktrt.MapTypePerCPUCgroupStore, Key: "u64", Value: "struct job"},
+		mapJobs:         {Name: "jobs", Type: "RHASH", Key: "u64", Value: "struct job"},
+		mapInstructions: {Name: "instructions", Type: "INSN_ARRAY", Value: "struct bpf_insn_array_value"},
+		mapByAttachment: {Name: "by_attachment", Type: "CGROUP_STORAGE_DEPRECATED", Key: "struct bpf_cgroup_storage_key", Value: "struct job"},
+		mapByCgroup:     {Name: "by_cgroup", Type: "PERCPU_CGROUP_STORAGE_DEPRECATED", Key: "u64", Value: "struct job"},
 	},
 	Values: []any{
 		typeJob:               (*Job)(nil),

@@ -476,7 +476,7 @@ var layoutDeclared = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapDeclaredWaiting: {Name: "waiting", Type: ktrt.MapTypeArray, Value: "struct waiting"},
+		mapDeclaredWaiting: {Name: "waiting", Type: "ARRAY", Value: "struct waiting"},
 	},
 	Values: []any{
 		typeWaiting: (*Waiting)(nil),
@@ -523,7 +523,7 @@ var layoutTasks = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasksRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
+		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),
@@ -570,7 +570,7 @@ var layoutWaits = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapWaitsWaiting: {Name: "waiting", Type: ktrt.MapTypeArray, Value: "*(\"kptr\")fwd task_struct"},
+		mapWaitsWaiting: {Name: "waiting", Type: "ARRAY", Value: "*(\"kptr\")fwd task_struct"},
 	},
 	Values: []any{
 		typePtrWaitsTaskStruct: (*ktrt.Ptr[WaitsTaskStruct])(nil),

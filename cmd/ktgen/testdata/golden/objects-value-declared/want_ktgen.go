@@ -306,7 +306,7 @@ var layoutForward = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapForwardForwarded: {Name: "forwarded", Type: ktrt.MapTypeArray, Value: "struct running"},
+		mapForwardForwarded: {Name: "forwarded", Type: "ARRAY", Value: "struct running"},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),
@@ -353,7 +353,7 @@ var layoutTasks = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasksRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
+		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),

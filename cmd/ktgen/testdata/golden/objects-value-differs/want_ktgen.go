@@ -424,7 +424,7 @@ var layoutForward = ktrt.Layout{
 	Package: "p",
 	Shapes:  shapesForward,
 	Maps: []ktrt.MapLayout{
-		mapForwardForwarded: {Name: "forwarded", Type: ktrt.MapTypeArray},
+		mapForwardForwarded: {Name: "forwarded", Type: "ARRAY"},
 	},
 }
 
@@ -448,7 +448,7 @@ var layoutTasks = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasksRunning: {Name: "running", Type: ktrt.MapTypeArray, Value: "struct running"},
+		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
 	},
 	Values: []any{
 		typeTasksRunning: (*TasksRunning)(nil),
@@ -493,7 +493,7 @@ var layoutRunning = ktrt.Layout{
 		typeRunningRunning: "struct running",
 	},
 	Maps: []ktrt.MapLayout{
-		mapRunningLast: {Name: "last", Type: ktrt.MapTypeArray, Value: "struct running"},
+		mapRunningLast: {Name: "last", Type: "ARRAY", Value: "struct running"},
 	},
 	Values: []any{
 		typeRunningRunning: (*RunningRunning)(nil),

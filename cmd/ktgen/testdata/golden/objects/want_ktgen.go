@@ -499,10 +499,10 @@ var layoutFirst = ktrt.Layout{
 		typeStats_2:     "struct stats_",
 	},
 	Maps: []ktrt.MapLayout{
-		mapFirstRuns:     {Name: "runs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct run"},
-		mapFirstLimits:   {Name: "limits", Type: ktrt.MapTypeArray, Value: "struct limits"},
-		mapFirstStats:    {Name: "stats", Type: ktrt.MapTypePerCPUArray, Value: "struct stats"},
-		mapFirstStatsOld: {Name: "stats_old", Type: ktrt.MapTypeArray, Value: "struct stats_"},
+		mapFirstRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
+		mapFirstLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits"},
+		mapFirstStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats"},
+		mapFirstStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_"},
 	},
 	Sections: []string{
 		sectionFirstBss: "section .bss",
@@ -569,8 +569,8 @@ var layoutSecond = ktrt.Layout{
 		typeSecondLimits: "struct limits",
 	},
 	Maps: []ktrt.MapLayout{
-		mapSecondRuns:   {Name: "runs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct run"},
-		mapSecondLayers: {Name: "layers", Type: ktrt.MapTypeArray, Value: "struct limits"},
+		mapSecondRuns:   {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
+		mapSecondLayers: {Name: "layers", Type: "ARRAY", Value: "struct limits"},
 	},
 	Sections: []string{
 		sectionSecondBss: "section .bss",

@@ -208,7 +208,7 @@ var layout = ktrt.Layout{
 		typeHidden: "struct hidden",
 	},
 	Maps: []ktrt.MapLayout{
-		mapRuns: {Name: "runs", Type: ktrt.MapTypeHash, Key: "s32", Value: "struct run"},
+		mapRuns: {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
 	},
 	Values: []any{
 		typeRun:    (*Run)(nil),

@@ -255,9 +255,9 @@ var layout = ktrt.Layout{
 		typeOwner: "struct owner",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLarge:  {Name: "large", Type: ktrt.MapTypeArray},
-		mapRuns:   {Name: "runs", Type: ktrt.MapTypeHash, Key: "u32", Value: "struct run"},
-		mapOwners: {Name: "owners", Type: ktrt.MapTypeArray, Value: "struct owner"},
+		mapLarge:  {Name: "large", Type: "ARRAY"},
+		mapRuns:   {Name: "runs", Type: "HASH", Key: "u32", Value: "struct run"},
+		mapOwners: {Name: "owners", Type: "ARRAY", Value: "struct owner"},
 	},
 	Sections: []string{
 		sectionBss: "section .bss",

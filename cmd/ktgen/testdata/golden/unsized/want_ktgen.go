@@ -207,7 +207,7 @@ var layout = ktrt.Layout{
 		typeCounters: "struct counters",
 	},
 	Maps: []ktrt.MapLayout{
-		mapCounted: {Name: "counted", Type: ktrt.MapTypeArray, Value: "struct counters"},
+		mapCounted: {Name: "counted", Type: "ARRAY", Value: "struct counters"},
 	},
 	Sections: []string{
 		sectionData: "section .data",

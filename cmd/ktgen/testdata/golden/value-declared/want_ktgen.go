@@ -121,7 +121,7 @@ var layout = ktrt.Layout{
 	Package: "p",
 	Shapes:  shapes,
 	Maps: []ktrt.MapLayout{
-		mapForwarded: {Name: "forwarded", Type: ktrt.MapTypeArray},
+		mapForwarded: {Name: "forwarded", Type: "ARRAY"},
 	},
 }
 
