@@ -129,10 +129,16 @@ void fault_cpu_offline(u64 *args)
 #endif
 
 #if FAULT == STALL
+#define PF_EXITING 0x4 /* include/linux/sched.h */
+
+/* Tasks that are not exiting themselves leave a scheduler that ends. */
 SEC("struct_ops/exit_task")
 void fault_exit_task(u64 *args)
 {
-	nr_stuck = 0;
+	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
+
+	if (!(p->flags & PF_EXITING))
+		nr_stuck = 0;
 }
 #endif
 
