@@ -1,6 +1,7 @@
 package sched_test
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
@@ -38,9 +39,17 @@ func TestAutopsyNamesTheFault(t *testing.T) {
 				snap, err := vm.TryFreeze(ctx, "ill")
 				require.NoError(t, err)
 				starving := sched.Bind(t, snap).StarvingFor(time.Second)
-				if len(starving) > 0 && starving[0].For > 2*time.Second {
-					require.Regexp(t, lead+row.want, starving[0].String())
+				if len(starving) == 0 || starving[0].For < 2*time.Second {
+					continue
+				}
+				said := starving[0].String()
+				require.Regexp(t, lead, said)
+				// What the CPUs do instead, and what is in front, is that of the moment.
+				if regexp.MustCompile(lead + row.want).MatchString(said) {
 					return
+				}
+				if starving[0].For > 10*time.Second {
+					require.Regexp(t, lead+row.want, said)
 				}
 			}
 		})
