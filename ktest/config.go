@@ -35,7 +35,8 @@ type Config struct {
 	// Seed puts the guest in lockstep, unless it is 0: its time moves only while the test waits for it, and
 	// what happens in it is decided by the seed and by what the test does, down to the
 	// last bit of its memory, however busy the host is. Another seed is another
-	// interleaving of the vCPUs.
+	// interleaving of the vCPUs. That holds for scenarios; of runs that a test drives step
+	// by step one in five has differed.
 	//
 	// Whenever the test's own code runs, the whole guest stands in the middle of one
 	// instruction: captures, writes, and whatever time the test takes cost the guest no time. So
