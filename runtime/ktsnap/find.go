@@ -23,17 +23,8 @@ import (
 // The value's error is that of [Snapshot.Map] or of the reads that follow, or a
 // [*PathSyntax] for what is no path.
 func (s *Snapshot) Get(path string) Value {
-	v, err := s.find(path)
-	if err != nil {
-		return Value{err: err}
-	}
-	return v
-}
-
-// find is Get, with what went wrong before there was a value.
-func (s *Snapshot) find(path string) (Value, error) {
 	if len(path) > maxPath {
-		return Value{}, &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}
+		return Value{err: &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}}
 	}
 	name, rest := splitMap(s, path)
 	if name == "" {
@@ -41,20 +32,18 @@ func (s *Snapshot) find(path string) (Value, error) {
 		v := s.Var(name)
 		if v.Err() != nil {
 			if strings.HasPrefix(rest, "[") || len(s.Maps) > 0 && closer(s, name) {
-				return Value{}, s.Map(name).Err()
+				return Value{err: s.Map(name).Err()}
 			}
-			return Value{}, v.Err()
+			return v
 		}
-		v = v.Get(rest)
-		return v, v.Err()
+		return v.Get(rest)
 	}
 	m := s.Map(name)
 	if err := m.Err(); err != nil {
-		return Value{}, err
+		return Value{err: err}
 	}
 	if m.m.Single && !strings.HasPrefix(rest, "[") {
-		v := m.At(0).Get(rest)
-		return v, v.Err()
+		return m.At(0).Get(rest)
 	}
 	return findEntry(m, path, len(path)-len(rest))
 }
@@ -96,35 +85,34 @@ func closer(s *Snapshot, name string) bool {
 }
 
 // findEntry goes through the brackets that choose an entry.
-func findEntry(m MapView, path string, at int) (Value, error) {
+func findEntry(m MapView, path string, at int) Value {
 	var entry Entry
 	chosen, perCPU := false, m.Map().Slots > 1 || m.Map().Type.IsPerCPU()
 	for !chosen && at < len(path) && path[at] == '[' {
 		text, next, err := bracket(path, at)
 		if err != nil {
-			return Value{}, err
+			return Value{err: err}
 		}
 		if number, isCPU := strings.CutPrefix(text, "cpu="); isCPU {
 			cpu, err := strconv.Atoi(number)
 			if err != nil {
-				return Value{}, &PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}
+				return Value{err: &PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}}
 			}
 			if m = m.CPU(cpu); m.Err() != nil {
-				return Value{}, m.Err()
+				return Value{err: m.Err()}
 			}
 			at = next
 			continue
 		}
 		if entry, err = pick(m, path, at, text); err != nil {
-			return Value{}, err
+			return Value{err: err}
 		}
 		chosen, at = true, next
 	}
 	if !chosen {
-		return Value{}, &PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}
+		return Value{err: &PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}}
 	}
-	v := entry.Get(strings.TrimPrefix(path[at:], "."))
-	return v, v.Err()
+	return entry.Get(strings.TrimPrefix(path[at:], "."))
 }
 
 func howToChoose(m MapView, perCPU bool) string {
