@@ -100,15 +100,24 @@ func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err erro
 	if hasPointer(v.Type(), ctype.MaxNesting) {
 		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
 	}
+	return encodeWith(p, func(e *fixture.Encoder, m ctype.Member, b []byte) error {
+		if m.Bits > 0 {
+			return e.Member(v, m, b)
+		}
+		return e.Value(v, m.Type, b)
+	})
+}
+
+// encodeWith returns the bytes at a place, as encode makes them of what the place is,
+// and the mask of a bitfield.
+func encodeWith(p *ktsnap.Location, encode func(e *fixture.Encoder, m ctype.Member, b []byte) error) (value, mask []byte, err error) {
 	value = make([]byte, p.Size)
-	e := fixture.NewEncoder(ownTypes)
+	m := ctype.Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}
 	if p.Bits > 0 {
 		mask = make([]byte, p.Size)
-		ctype.IntPlace{First: p.BitOffset, Bits: p.Bits}.Store(mask, ^uint64(0))
-		err = e.Member(v, ctype.Member{Type: p.Shape, Bits: uint8(p.Bits), BitOffset: uint8(p.BitOffset)}, value)
-	} else {
-		err = e.Value(v, p.Shape, value)
+		m.IntPlace().Store(mask, ^uint64(0))
 	}
+	err = encode(fixture.NewEncoder(ownTypes), m, value)
 	if wrong := (*FixtureError)(nil); errors.As(err, &wrong) {
 		err = &AssignError{Path: p.Path + wrong.Path, Err: wrong.Err}
 	}

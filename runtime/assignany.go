@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"errors"
 	"reflect"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
@@ -20,19 +19,12 @@ func AssignAny(v ktsnap.Value, given any) (place ktsnap.Location, value, mask []
 	if err != nil {
 		return place, nil, nil, err
 	}
-	value = make([]byte, place.Size)
-	e := fixture.NewEncoder(ownTypes)
 	from := reflect.ValueOf(given)
-	if place.Bits > 0 {
-		at := ctype.IntPlace{First: place.BitOffset, Bits: place.Bits, Signed: place.Shape.Underlying().Signed}
-		mask = make([]byte, place.Size)
-		at.Store(mask, ^uint64(0))
-		err = e.AnyInteger(from, place.Shape, at, value)
-	} else {
-		err = e.Any(from, place.Shape, value, ctype.MaxNesting)
-	}
-	if wrong := (*FixtureError)(nil); errors.As(err, &wrong) {
-		err = &AssignError{Path: place.Path + wrong.Path, Err: wrong.Err}
-	}
+	value, mask, err = encodeWith(&place, func(e *fixture.Encoder, m ctype.Member, b []byte) error {
+		if m.Bits > 0 {
+			return e.AnyInteger(from, m.Type, m.IntPlace(), b)
+		}
+		return e.Any(from, m.Type, b, ctype.MaxNesting)
+	})
 	return place, value, mask, err
 }
