@@ -100,16 +100,23 @@ func (l *lastMoment) arm() error {
 
 // early returns an error if the kernel has noted the end before that was watched.
 func (l *lastMoment) early(f *freeze.Freezer, addr uint64, size int) error {
-	kind := make([]byte, size)
-	if err := f.Peek(addr, kind); err != nil {
+	noted, err := isNoted(f, addr, size)
+	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.capture == nil && slices.Max(kind) != 0 {
+	if l.capture == nil && noted {
 		return errTooLate
 	}
 	return nil
+}
+
+// isNoted tells whether an end is noted where [freeze.Freezer.ExitKind] says.
+func isNoted(f *freeze.Freezer, addr uint64, size int) (bool, error) {
+	kind := make([]byte, size)
+	err := f.Peek(addr, kind)
+	return err == nil && slices.Max(kind) != 0, err
 }
 
 // onHit is called while the guest stands still.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/ktgen/ktgen/freeze"
@@ -345,8 +344,8 @@ func (vm *VM) isEnding(ctx context.Context) bool {
 	if err != nil {
 		return errors.Is(err, freeze.ErrNoScheduler)
 	}
-	kind := make([]byte, size)
-	return f.Peek(addr, kind) == nil && slices.Max(kind) != 0
+	noted, _ := isNoted(f, addr, size)
+	return noted
 }
 
 // reportTime bounds the wait for a report. The agent gives a program that has let
