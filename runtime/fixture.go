@@ -22,7 +22,7 @@ import (
 //
 // Pointers of values can lead to entries of maps, or to any other value; then
 // it is put into the arena, as the objects of lists and trees are. cpus is the number of CPUs; if it is 0 it is what
-// the values need. An error is a [*fixture.FixtureError].
+// the values need. An error is a [*FixtureError].
 func (l *Layout) Fixture(cpus int, sections, maps []any) (*ktsnap.Snapshot, error) {
 	parsed, err := l.load()
 	if err != nil {

@@ -42,7 +42,7 @@ type Initially struct {
 
 // Initial returns the change that a test makes to what an object starts with. fixture
 // returns one that is empty. An error of the change is a [*ktsnap.InitialError], a
-// [*fixture.FixtureError], an [*AssignError], or of [Layout.Open].
+// [*FixtureError], an [*AssignError], or of [Layout.Open].
 func (l *Layout) Initial(fixture func() Initially) Initial {
 	return func(state *ktsnap.InitialState) error {
 		c := &configuration{layout: l, state: state, given: fixture()}

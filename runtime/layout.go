@@ -14,7 +14,7 @@ import (
 type Layout struct {
 	Object   string   // file name of the object, without directories
 	Package  string   // of the generated code
-	Shapes   string   // definitions, as [ctype.ShapeWriter] writes them
+	Shapes   string   // definitions, as [ctype.Writer] writes them
 	Types    []string // what maps hold and pointers lead to; referred to by index; empty for those of other objects
 	Kernel   []string // those of Types that belong to the kernel, whose layouts are those of the kernel that runs
 	Fields   []string // which of their members were asked for: what ktgen's -fields said
