@@ -142,6 +142,7 @@ func (g *group) start(ctx context.Context, out io.Writer) error {
 	}
 	for _, m := range g.members {
 		if m.stdin != nil {
+			m.page.release(monotonic())
 			_, _ = m.stdin.Write([]byte{'\n'}) // it fails if the worker has ended, which is told
 		}
 	}

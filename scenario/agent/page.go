@@ -14,7 +14,7 @@ import (
 // reads it, and takes the longest gap away. Times are in ns of CLOCK_MONOTONIC.
 type page struct {
 	iterations atomic.Uint64
-	seen       atomic.Int64 // when the worker last knew that it ran; 0 before it works
+	seen       atomic.Int64 // when the worker last knew that it ran, at first when it was let; 0 before
 	asleep     atomic.Int64 // until when it sleeps by its own choice; 0 while it does not
 	gap        atomic.Int64 // longest time from one moment that it ran to the next
 	wakeups    [latency.Buckets]atomic.Uint64
@@ -33,6 +33,10 @@ func share(f *os.File, i int) (*page, func() error, error) {
 	}
 	return (*page)(unsafe.Pointer(&mem[0])), func() error { return unix.Munmap(mem) }, nil
 }
+
+// release notes that the worker may run from now on. The agent calls it: a worker
+// that no scheduler lets run cannot.
+func (p *page) release(now int64) { p.seen.Store(now) }
 
 // ran notes that the worker runs, and how long it did not.
 func (p *page) ran(now int64) {

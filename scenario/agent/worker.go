@@ -73,7 +73,7 @@ func work(args []string) error {
 	if n, err := os.Stdin.Read(make([]byte, 1)); n == 0 {
 		return fmt.Errorf("wait for the agent: %w", err)
 	}
-	w.page.seen.Store(w.now())
+	w.page.ran(w.now())
 	for {
 		turn()
 		w.page.iterations.Add(1)
