@@ -32,6 +32,9 @@ func bound(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// vtimeDSQ is VTIME_DSQ of testdata/queues.bpf.c.
+const vtimeDSQ = 0x100000001
+
 // parked boots a guest with a scheduler that holds workers back in its queues, and
 // returns it with a snapshot that has all of them there.
 func parked(t *testing.T, workers int) (*ktest.VM, *ktsnap.Snapshot, []int) {
@@ -43,7 +46,8 @@ func parked(t *testing.T, workers int) (*ktest.VM, *ktsnap.Snapshot, []int) {
 	for {
 		snap, err := vm.TryFreeze(ctx, "parked")
 		require.NoError(t, err)
-		if n, err := snap.Var("nr_parked").Uint64(); err == nil && n == uint64(workers) {
+		s := sched.Bind(t, snap)
+		if s.DSQCalled("FIFO_DSQ").Len()+s.DSQ(vtimeDSQ).Len() == workers {
 			return vm, snap, w.PIDs
 		}
 	}
@@ -55,7 +59,7 @@ func TestTasksAreReadInTheOrderOfTheirQueue(t *testing.T) {
 	require.Empty(t, s.Absent())
 	require.Empty(t, s.Problems())
 
-	fifo, vtime := s.DSQCalled("FIFO_DSQ"), s.DSQ(0x100000001)
+	fifo, vtime := s.DSQCalled("FIFO_DSQ"), s.DSQ(vtimeDSQ)
 	require.Equal(t, "queue VTIME_DSQ (0x100000001)", vtime.Name())
 	for _, task := range s.DSQCalled("SHARED_DSQ").Tasks() {
 		require.NotContains(t, pids, task.PID) // tasks of the guest's own may be there

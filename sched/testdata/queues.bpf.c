@@ -17,7 +17,6 @@ enum queue {
 #define TIMEOUT_MS 30000
 
 volatile u32 parked;
-u64 nr_parked;
 enum queue last; /* has the enum described */
 
 void scx_bpf_dsq_insert_vtime(struct task_struct *p, u64 dsq_id, u64 slice, u64 vtime, u64 enq_flags) __ksym __weak;
@@ -38,7 +37,6 @@ void queues_enqueue(u64 *args)
 		scx_bpf_dsq_insert(p, SHARED_DSQ, 5000000, flags);
 		return;
 	}
-	__sync_fetch_and_add(&nr_parked, 1);
 	if (p->pid & 1) {
 		last = FIFO_DSQ;
 		scx_bpf_dsq_insert(p, FIFO_DSQ, 5000000, flags);
