@@ -10,6 +10,7 @@
 // [Snapshot.Var] find maps and global variables, [Value.Get] goes along a path, and
 // methods such as [Value.Uint64] read what is there. Errors stick along such a chain
 // and are returned at its end: an [*Error], whose Err is one of this package's error
-// types. READING.md lists what such reads promise, with the test of each promise.
-// Generated code reads the same bytes by the same shapes; see package runtime.
+// types. READING.md explains such reads, and PROMISES.md has a test of each thing that
+// they promise. Generated code reads the same bytes by the same shapes; see package
+// runtime.
 package ktsnap

@@ -17,7 +17,7 @@ import (
 )
 
 // This file is the table of what reads by name and path promise: one test for
-// each sentence, named after it. READING.md has the same sentences.
+// each sentence, named after it. PROMISES.md has the same sentences.
 
 // as requires an error of type E and returns it.
 func as[E error](t *testing.T, err error) E {
@@ -43,7 +43,7 @@ func noLeaders(s *ktsnap.Snapshot) {
 }
 
 func TestReadSide(t *testing.T) {
-	documented, err := os.ReadFile("READING.md")
+	documented, err := os.ReadFile("PROMISES.md")
 	require.NoError(t, err)
 	for _, sentence := range []struct {
 		name string
