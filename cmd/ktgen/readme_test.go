@@ -13,14 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// conversation is a command and what it prints, as README.md shows them.
+// conversation is a command and what it prints, as GENERATING.md shows them.
 var conversation = regexp.MustCompile("(?s)```console\n\\$ ktgen ([^\n]*)\n(.*?)```")
 
-func TestReadmeShowsWhatCommandsPrint(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+func TestDocumentationShowsWhatCommandsPrint(t *testing.T) {
+	document, err := os.ReadFile("../../gen/GENERATING.md")
 	require.NoError(t, err)
 	t.Chdir("../../example_sched")
-	shown := conversation.FindAllSubmatch(readme, -1)
+	shown := conversation.FindAllSubmatch(document, -1)
 	require.NotEmpty(t, shown)
 	for _, c := range shown {
 		var out, errs bytes.Buffer
