@@ -35,7 +35,8 @@
 //	Cgroup            makes a cgroup, starts its workers                the name is taken, its parent missing; the cpuset has no CPUs
 //	Change            writes settings of a cgroup                       there is no such cgroup; the kernel has no such controller
 //	Remove            removes a cgroup, with what runs in it            there is no such cgroup
-//	Freeze, Thaw      stops all that runs in a cgroup; lets it run on   it is frozen already, or not
+//	FreezeCgroup      stops all that runs in a cgroup                   it is frozen already
+//	ThawCgroup        lets it run on                                    it is not frozen
 //	Workers           starts workers or a payload                       the cgroup is frozen; the affinity has an offline CPU
 //	Stop              ends workers                                      there are none of this name
 //	Move              moves workers to another cgroup                   the affinity has no CPU of its cpuset
