@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,21 @@ func TestExportedNamesAreThoseOfTheList(t *testing.T) {
 			require.Empty(t, without(listed, all), "names that are gone: go test . -run TestExportedNames -update accepts that")
 		})
 	}
+}
+
+// An error type that ends in Error is found by who looks for it.
+func TestErrorTypesEndInError(t *testing.T) {
+	method := regexp.MustCompile(`: func \(\w* ?\*?(\w+)\) Error\(\) string$`)
+	found := 0
+	for _, dir := range append(slices.Concat(doors["test"], doors["tool"]), "btf", "capture", "freeze", "vmm", "vmm/kernel", "vmm/qmp", "vmm/guest", "vmm/initramfs") {
+		for _, line := range exportedNames(t, dir) {
+			if m := method.FindStringSubmatch(line); m != nil {
+				found++
+				require.True(t, strings.HasSuffix(m[1], "Error"), line)
+			}
+		}
+	}
+	require.Greater(t, found, 50)
 }
 
 // without are the lines that are not among others.

@@ -11,7 +11,7 @@
 // Nothing is lost silently. Captures of one name are all kept unless the store
 // was told otherwise ([SameName]). Snapshots that do not fit in memory go to
 // files, the oldest first; those that do not fit there are dropped, and the
-// capture that is left says so ([Evicted]). [Store.Events] tells what happened.
+// capture that is left says so ([EvictedError]). [Store.Events] tells what happened.
 //
 // A store neither knows nor needs a guest: unit tests fill one by hand, with
 // fixtures of the generated package as snapshots.

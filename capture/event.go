@@ -82,13 +82,13 @@ func (l *eventLog) list() []Event {
 // ErrClosed says that a store is closed.
 var ErrClosed = errors.New("the store of captures is closed: its test has ended")
 
-// NotCaptured says that there is no capture of a name.
-type NotCaptured struct {
+// NotCapturedError says that there is no capture of a name.
+type NotCapturedError struct {
 	Requested string
 	Available []string // names of the captures, in order
 }
 
-func (e *NotCaptured) Error() string {
+func (e *NotCapturedError) Error() string {
 	if len(e.Available) == 0 {
 		return fmt.Sprintf("no capture is called %q: nothing has been captured", e.Requested)
 	}
@@ -101,27 +101,27 @@ func (e *NotCaptured) Error() string {
 	return s
 }
 
-// NameTaken says that a name has been used before, in a store that refuses
+// NameTakenError says that a name has been used before, in a store that refuses
 // that.
-type NameTaken struct {
+type NameTakenError struct {
 	Name   string
 	Moment series.Moment // of the earlier capture
 }
 
-func (e *NameTaken) Error() string {
+func (e *NameTakenError) Error() string {
 	return fmt.Sprintf("the name of a capture, %q, is taken by %s: choose another one, or let the store keep both (capture.KeepAll)", e.Name, e.Moment)
 }
 
-// Evicted says that a capture has lost its snapshot.
-type Evicted struct {
+// EvictedError says that a capture has lost its snapshot.
+type EvictedError struct {
 	Name  string
 	Bytes int64 // of the snapshot
 	Err   error // why
 }
 
-func (e *Evicted) Error() string {
+func (e *EvictedError) Error() string {
 	return fmt.Sprintf("snapshot %q (%d bytes) was dropped: %v; raise the bound, capture less often, or less of each map (freeze.Options)", e.Name, e.Bytes, e.Err)
 }
 
 // Unwrap returns Err.
-func (e *Evicted) Unwrap() error { return e.Err }
+func (e *EvictedError) Unwrap() error { return e.Err }

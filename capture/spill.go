@@ -155,6 +155,6 @@ func (s *Store) move(e *entry, file string) {
 
 // evict notes that an entry has lost its snapshot.
 func (s *Store) evict(e *entry, reason error) {
-	e.capture.NoSnapshot = &Evicted{Name: e.capture.Name, Bytes: e.size, Err: reason}
+	e.capture.NoSnapshot = &EvictedError{Name: e.capture.Name, Bytes: e.size, Err: reason}
 	s.log.add(Event{Kind: Dropped, Name: e.capture.Name, Bytes: e.size, Err: reason})
 }

@@ -20,7 +20,7 @@ type SameName uint8
 const (
 	KeepAll SameName = iota // all are kept; Get returns the latest
 	Replace                 // a capture takes the place of the earlier one, which is dropped
-	Refuse                  // a second one is an error, a [*NameTaken]
+	Refuse                  // a second one is an error, a [*NameTakenError]
 )
 
 // Options say how much is kept, and where. The zero value keeps every capture,
@@ -32,7 +32,7 @@ type Options struct {
 	// it the oldest go to files, and are read back when they are asked for.
 	Memory int64
 	// Disk bounds the files, in bytes. Beyond it the oldest snapshots are
-	// dropped; their captures stay, with an [*Evicted] in place of a snapshot.
+	// dropped; their captures stay, with an [*EvictedError] in place of a snapshot.
 	Disk int64
 	// Dir is where files are written. If it is empty a directory for
 	// temporary files is made when it is first needed, and Close removes it, or the
@@ -89,7 +89,7 @@ func New(o Options) *Store {
 }
 
 // Add adds a capture. If the memory of the store is used up it writes the
-// oldest snapshots to files before it returns. The error is a [*NameTaken] or
+// oldest snapshots to files before it returns. The error is a [*NameTakenError] or
 // [ErrClosed]; the capture is not kept then.
 func (s *Store) Add(c series.Capture) error {
 	e := &entry{capture: c, held: c.Snapshot, taken: c.Load, size: footprint(c.Snapshot)}
@@ -110,7 +110,7 @@ func (s *Store) add(e *entry) error {
 	name := e.capture.Name
 	if earlier := s.find(name); earlier >= 0 && s.opts.SameName != KeepAll {
 		if s.opts.SameName == Refuse {
-			return &NameTaken{Name: name, Moment: s.entries[earlier].capture.Moment}
+			return &NameTakenError{Name: name, Moment: s.entries[earlier].capture.Moment}
 		}
 		s.drop(s.entries[earlier])
 		s.entries = slices.Delete(s.entries, earlier, earlier+1)
@@ -174,18 +174,18 @@ func (s *Store) Drain() []series.Capture {
 	return captures
 }
 
-// Get returns the latest capture of a name. The error is a [*NotCaptured].
+// Get returns the latest capture of a name. The error is a [*NotCapturedError].
 func (s *Store) Get(name string) (series.Capture, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := s.find(name); i >= 0 {
 		return s.export(s.entries[i]), nil
 	}
-	return series.Capture{}, &NotCaptured{Requested: name, Available: s.names()}
+	return series.Capture{}, &NotCapturedError{Requested: name, Available: s.names()}
 }
 
 // Await returns the latest capture of a name, and waits for one if there is
-// none. The error wraps a [*NotCaptured] and the cause of ctx, which has ended
+// none. The error wraps a [*NotCapturedError] and the cause of ctx, which has ended
 // before.
 func (s *Store) Await(ctx context.Context, name string) (series.Capture, error) {
 	for {
@@ -203,7 +203,7 @@ func (s *Store) Await(ctx context.Context, name string) (series.Capture, error) 
 }
 
 // Snapshot returns the snapshot of the latest capture of a name. The error is
-// a [*NotCaptured], or a [*series.NoSnapshot] with the reason.
+// a [*NotCapturedError], or a [*series.NoSnapshotError] with the reason.
 func (s *Store) Snapshot(name string) (*ktsnap.Snapshot, error) {
 	c, err := s.Get(name)
 	if err != nil {

@@ -73,7 +73,7 @@ func TestCapturesKeepTheirOrderAndMoment(t *testing.T) {
 	require.Equal(t, "{}", string(captures[2].Statistics))
 	_, err := s.Snapshot("c")
 	require.ErrorIs(t, err, noStop)
-	var none *series.NoSnapshot
+	var none *series.NoSnapshotError
 	require.ErrorAs(t, err, &none)
 }
 
@@ -109,7 +109,7 @@ func TestEveryCaptureOfANameIsKeptUnlessToldOtherwise(t *testing.T) {
 
 	refuse := newStore(t, capture.Options{SameName: capture.Refuse})
 	require.NoError(t, refuse.Add(first))
-	var taken *capture.NameTaken
+	var taken *capture.NameTakenError
 	require.ErrorAs(t, refuse.Add(second), &taken)
 	require.Equal(t, 1, refuse.Len())
 }
@@ -153,7 +153,7 @@ func TestSnapshotsBeyondTheDiskAreDroppedAndSayIt(t *testing.T) {
 	for _, sample := range samples[2:] {
 		require.NoError(t, sample.Err)
 	}
-	var evicted *capture.Evicted
+	var evicted *capture.EvictedError
 	require.ErrorAs(t, samples[0].Err, &evicted)
 	require.Equal(t, "periodic_000", evicted.Name)
 	require.ErrorAs(t, samples[1].Err, &evicted)
@@ -175,7 +175,7 @@ func TestFilesThatCannotBeWrittenCostTheirSnapshotsOnly(t *testing.T) {
 		s := capture.New(capture.Options{Memory: 1, Dir: dir})
 		fill(t, s, 3, 128<<10)
 		samples := series.Open(s.Captures(), open)
-		var evicted *capture.Evicted
+		var evicted *capture.EvictedError
 		require.ErrorAs(t, samples[0].Err, &evicted, name)
 		require.ErrorContains(t, samples[0].Err, "could not be written", name)
 		require.NoError(t, samples[2].Err, name)
@@ -203,7 +203,7 @@ func TestCaptureThatAFailureBeginsWithOutlivesAFullDisk(t *testing.T) {
 				_, err := s.Snapshot(kept)
 				require.NoError(t, err)
 			}
-			var evicted *capture.Evicted
+			var evicted *capture.EvictedError
 			_, err := s.Snapshot("periodic_000")
 			require.ErrorAs(t, err, &evicted)
 			require.ErrorContains(t, err, "capture.Options.")
@@ -299,7 +299,7 @@ func TestAwaitWaitsForTheFirstCaptureOfAName(t *testing.T) {
 	cancel(ended)
 	_, err := s.Await(ctx, "late")
 	require.ErrorIs(t, err, ended)
-	var missing *capture.NotCaptured
+	var missing *capture.NotCapturedError
 	require.ErrorAs(t, err, &missing)
 	require.Equal(t, []string{"other"}, missing.Available)
 
@@ -356,7 +356,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	require.EqualError(t, err, `no capture is called "after_spwan" (did you mean "after_spawn"?); there are ["before" "after_spawn"]`)
 	require.EqualError(t, s.Add(captureOf("before", 3, nil)),
 		`the name of a capture, "before", is taken by before (+1s): choose another one, or let the store keep both (capture.KeepAll)`)
-	require.EqualError(t, &capture.Evicted{Name: "x", Bytes: 42, Err: errors.New("the disk is full")},
+	require.EqualError(t, &capture.EvictedError{Name: "x", Bytes: 42, Err: errors.New("the disk is full")},
 		`snapshot "x" (42 bytes) was dropped: the disk is full; raise the bound, capture less often, or less of each map (freeze.Options)`)
 
 	for i := range 12 {

@@ -101,7 +101,7 @@ func TestVariablesOfArenasThatAreNotThereSayWhy(t *testing.T) {
 	require.Contains(t, asText(t, s, dump.Options{}), ".addr_space.1  ARRAY  in arena id 5  failed: its pages, of arena arena, were not captured")
 	require.NotEmpty(t, differences(arenaGuest(41), s))
 	require.ErrorContains(t, s.Var("nr_queued").Err(), "were not captured")
-	var unknown *ktsnap.VarNotFound
+	var unknown *ktsnap.VarNotFoundError
 	require.ErrorAs(t, s.Var("nr_quoted").Err(), &unknown)
 
 	s = arenaGuest(41)

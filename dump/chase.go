@@ -110,11 +110,11 @@ func (c *chaser) leave() { c.chain = c.chain[:len(c.chain)-1] }
 // whyNot says in a few words why a pointer was not followed, and what more is
 // known of that.
 func whyNot(err error) (note, reason string) {
-	var notCaptured *ktsnap.NotCaptured
-	var notBound *ktsnap.NotBound
-	var contradiction *ktsnap.Contradiction
-	var unreadable *ktsnap.Unreadable
-	var notFollowed *ktsnap.NotFollowed
+	var notCaptured *ktsnap.NotCapturedError
+	var notBound *ktsnap.NotBoundError
+	var contradiction *ktsnap.ContradictionError
+	var unreadable *ktsnap.UnreadableError
+	var notFollowed *ktsnap.NotFollowedError
 	switch {
 	case errors.As(err, &notCaptured):
 		return "not captured", ""

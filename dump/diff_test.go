@@ -153,7 +153,7 @@ func TestPathsFindWhatDiffsAndErrorsName(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, r.String(), path)
 	}
-	var notFound *ktsnap.MapNotFound
+	var notFound *ktsnap.MapNotFoundError
 	err := s.Get("task_ctx[101].tid").Err()
 	require.ErrorAs(t, err, &notFound)
 	require.ErrorContains(t, err, "task_ctxs")

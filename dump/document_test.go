@@ -102,5 +102,5 @@ func TestDocumentsOfChosenMapsHaveNoOthers(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("0x%x", uint64(tasksAddr+56)), bss.Current["$ptr"])
 	require.Contains(t, bss.Current, "$map")
 	require.NotContains(t, bss.Current, "$to")
-	require.ErrorAs(t, dump.JSON(&b, s, "mysched.bs"), new(*ktsnap.MapNotFound))
+	require.ErrorAs(t, dump.JSON(&b, s, "mysched.bs"), new(*ktsnap.MapNotFoundError))
 }

@@ -72,7 +72,7 @@ func chooseOfEach(snaps []*ktsnap.Snapshot, names []string) ([][]ktsnap.MapView,
 		found := false
 		for i, s := range snaps {
 			v := s.Map(name)
-			var absent *ktsnap.MapNotFound
+			var absent *ktsnap.MapNotFoundError
 			switch {
 			case v.Map() != nil:
 				chosen[i], found = append(chosen[i], name), true

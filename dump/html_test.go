@@ -37,7 +37,7 @@ func TestPagesOfChosenMapsHaveThoseThatACaptureHas(t *testing.T) {
 	require.Equal(t, 2, strings.Count(b.String(), `"name":"mysched.bss"`))
 	require.NotContains(t, b.String(), `"name":"untyped"`)
 	err := dump.Page(&b, []*ktsnap.Snapshot{earlier, later}, nil, "bigg")
-	require.ErrorAs(t, err, new(*ktsnap.MapNotFound))
+	require.ErrorAs(t, err, new(*ktsnap.MapNotFoundError))
 	require.ErrorContains(t, err, `did you mean "big"?`)
 }
 

@@ -329,7 +329,7 @@ func (e *encoder) entry(entry ktsnap.Entry, m *ktsnap.Map, perCPU bool) {
 			e.raw(",")
 		}
 		value := entry.CPU(cpu).Get("")
-		var slot *ktsnap.PerCPUSlot
+		var slot *ktsnap.PerCPUSlotError
 		if errors.As(value.Err(), &slot) {
 			e.raw("null")
 			continue

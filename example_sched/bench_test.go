@@ -47,7 +47,7 @@ func BenchmarkWatchFire(b *testing.B) {
 // without the watch follow one another; the ratio is of what workers do in a second
 // of QEMU's CPU time.
 func BenchmarkWatchArmed(b *testing.B) {
-	quiet := ktest.At(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault })
+	quiet := ktest.FieldAt(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault })
 	for name, target := range map[string]ktest.Target{
 		"elsewhere":     ktest.Symbol("panic_timeout", 4),
 		"beside-counts": quiet,

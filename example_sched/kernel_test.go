@@ -58,7 +58,7 @@ func TestIntegersThatHoldTasksLeadToTheTasks(t *testing.T) {
 	})
 	t.Run("what is not a task", func(t *testing.T) {
 		_, err := ktrt.PtrTo[examplesched.TaskStruct](0).Lookup()
-		require.ErrorAs(t, err, new(*ktsnap.Null))
+		require.ErrorAs(t, err, new(*ktsnap.NullError))
 	})
 }
 

@@ -72,7 +72,7 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 		reason, err := snap.Var("exit_record").Get("reason").Str()
 		require.NoError(t, err)
 		require.Empty(t, reason)
-		failsAs(new(*ktsnap.VarNotFound), snap.Var("nr_cpus_online").Err(), `did you mean "nr_cpus_onln"?`)
+		failsAs(new(*ktsnap.VarNotFoundError), snap.Var("nr_cpus_online").Err(), `did you mean "nr_cpus_onln"?`)
 	})
 	t.Run("entries of a map", func(t *testing.T) {
 		m := snap.Map("task_ctxs")
@@ -92,9 +92,9 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 				require.LessOrEqual(t, c.Stats.NrRuns, busiest)
 			}
 		}
-		failsAs(new(*ktsnap.IndexOutOfRange), m.At(1<<20).Err(), "task_ctxs")
-		failsAs(new(*ktsnap.NoMatch), m.Find(func(ktsnap.Entry) bool { return false }).Err(), "task_ctxs")
-		failsAs(new(*ktsnap.MapNotFound), snap.Map("task_ctx").Err(), `did you mean "task_ctxs"?`)
+		failsAs(new(*ktsnap.IndexOutOfRangeError), m.At(1<<20).Err(), "task_ctxs")
+		failsAs(new(*ktsnap.NoMatchError), m.Find(func(ktsnap.Entry) bool { return false }).Err(), "task_ctxs")
+		failsAs(new(*ktsnap.MapNotFoundError), snap.Map("task_ctx").Err(), `did you mean "task_ctxs"?`)
 	})
 	t.Run("a CPU of a per-CPU map", func(t *testing.T) {
 		m := snap.Map("scx_per_task")
@@ -102,8 +102,8 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 			require.EqualValues(t, typed.ScxPerTask().CPU(cpu).At(0).RuntimeNs, number(m.CPU(cpu).At(0).Get("runtime_ns")))
 		}
 		require.NoError(t, m.CPU(1).Find(func(e ktsnap.Entry) bool { return e.Get("tid").Err() == nil }).Err())
-		failsAs(new(*ktsnap.PerCPUSlot), m.CPU(64).At(0).Get("tid").Err(), "64")
-		failsAs(new(*ktsnap.PerCPUNotNarrowed), m.At(0).Get("tid").Err(), "CPU(")
+		failsAs(new(*ktsnap.PerCPUSlotError), m.CPU(64).At(0).Get("tid").Err(), "64")
+		failsAs(new(*ktsnap.PerCPUNotNarrowedError), m.At(0).Get("tid").Err(), "CPU(")
 	})
 	t.Run("paths and what they end in", func(t *testing.T) {
 		want := typed.TaskCtxs().Get(pid)
@@ -119,11 +119,11 @@ func TestReadsByNameOfARealGuest(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, want.Ctx.Weight, weight)
 		require.EqualValues(t, want.Wakeups, number(task.Get("wakeups").Get("")), "the empty path")
-		failsAs(new(*ktsnap.FieldNotFound), task.Get("ctx.wieght").Err(), `did you mean "weight"?`)
-		failsAs(new(*ktsnap.NotAStruct), task.Get("ctx.weight.x").Err(), "ctx.weight")
-		failsAs(new(*ktsnap.EmptyPathComponent), task.Get("ctx..weight").Err(), "ctx..weight")
+		failsAs(new(*ktsnap.FieldNotFoundError), task.Get("ctx.wieght").Err(), `did you mean "weight"?`)
+		failsAs(new(*ktsnap.NotAStructError), task.Get("ctx.weight.x").Err(), "ctx.weight")
+		failsAs(new(*ktsnap.EmptyPathComponentError), task.Get("ctx..weight").Err(), "ctx..weight")
 		_, err = task.Get("ctx.weight").Str()
-		failsAs(new(*ktsnap.TypeMismatch), err, "ctx.weight")
+		failsAs(new(*ktsnap.TypeMismatchError), err, "ctx.weight")
 	})
 	t.Run("a pointer that is declared as an integer", func(t *testing.T) {
 		v := task.Get("task")

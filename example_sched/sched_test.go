@@ -91,17 +91,17 @@ func TestWhatIsNotThereIsReportedByName(t *testing.T) {
 	snap, err := examplesched.Open(vm.Freeze("start"))
 	require.NoError(t, err)
 
-	var slot *ktsnap.PerCPUSlot
+	var slot *ktsnap.PerCPUSlotError
 	err = ktrt.Try(func() { snap.ScxPerTask().CPU(64) })
 	require.ErrorAs(t, err, &slot)
 	require.Equal(t, 2, slot.Len)
 
-	var index *ktsnap.IndexOutOfRange
+	var index *ktsnap.IndexOutOfRangeError
 	err = ktrt.Try(func() { snap.ScxPerTask().CPU(1).At(2) })
 	require.ErrorAs(t, err, &index)
 	require.ErrorContains(t, err, "scx_per_task")
 
-	var key *ktsnap.KeyNotFound
+	var key *ktsnap.KeyNotFoundError
 	err = ktrt.Try(func() { snap.TaskCtxs().Get(-1) })
 	require.ErrorAs(t, err, &key)
 

@@ -15,7 +15,7 @@ import (
 // These name fields before there is a snapshot. A typing error does not compile.
 var (
 	injectFault = ktest.SetAt(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault }, true)
-	vtime       = ktest.At(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().VtimeNow })
+	vtime       = ktest.FieldAt(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().VtimeNow })
 )
 
 // A fault, from its cause to its consequences: it is there before the first task

@@ -24,7 +24,7 @@ func soon(t *testing.T) context.Context {
 }
 
 // dispatched is named before there is a snapshot.
-var dispatched = ktest.At(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().NrDispatched })
+var dispatched = ktest.FieldAt(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().NrDispatched })
 
 // A watch catches each write to a variable: who wrote, what was there, and the
 // state of the scheduler in that instant.
@@ -67,7 +67,7 @@ func TestWatchCatches100Of100Writes(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: scheduler})
 	_, err := vm.Spawn(t.Context(), scenario.Workers{Kind: scenario.Yield, Count: 2, CPUs: []int{1}})
 	require.NoError(t, err)
-	switches := ktest.At(examplesched.Open, func(s examplesched.Snap) *uint32 { return &s.ScxPerTask().CPU(1).At(0).Switches })
+	switches := ktest.FieldAt(examplesched.Open, func(s examplesched.Snap) *uint32 { return &s.ScxPerTask().CPU(1).At(0).Switches })
 	watch, err := vm.Watch(t.Context(), switches, ktest.WatchOptions{Max: 100, Unchanged: true})
 	require.NoError(t, err)
 	_, err = watch.Await(soon(t), 100)
@@ -211,16 +211,16 @@ func TestWatchOfTheKernelsVariables(t *testing.T) {
 func TestPlacesThatCannotBeFoundSayWhy(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: scheduler})
 	nobody := func(s examplesched.Snap) *uint32 { return &s.TaskCtxs().Get(-1).Wakeups }
-	_, err := vm.Watch(t.Context(), ktest.At(examplesched.Open, nobody), ktest.WatchOptions{})
+	_, err := vm.Watch(t.Context(), ktest.FieldAt(examplesched.Open, nobody), ktest.WatchOptions{})
 	require.ErrorContains(t, err, "watch the value of watch_test.go:")
-	var missing *ktsnap.KeyNotFound
+	var missing *ktsnap.KeyNotFoundError
 	require.ErrorAs(t, err, &missing)
 	err = vm.Write(t.Context(), ktest.SetAt(examplesched.Open, nobody, 1))
 	require.ErrorAs(t, err, &missing)
 	require.ErrorContains(t, err, "set the value of watch_test.go:")
 
 	record := func(s examplesched.Snap) *examplesched.ExitRecord { return &s.Bss().ExitRecord }
-	_, err = vm.Watch(t.Context(), ktest.At(examplesched.Open, record), ktest.WatchOptions{})
+	_, err = vm.Watch(t.Context(), ktest.FieldAt(examplesched.Open, record), ktest.WatchOptions{})
 	require.ErrorContains(t, err, "choose a member")
 	require.Zero(t, vm.Captures().Len(), "looking for a place captures nothing")
 }
@@ -232,7 +232,7 @@ func TestWatchEndsWithWhatItLooksAt(t *testing.T) {
 	workers, err := vm.Work(t.Context(), ktest.Yield, 1)
 	require.NoError(t, err)
 	pid := int32(workers.PIDs[0])
-	switches := ktest.At(examplesched.Open, func(s examplesched.Snap) *uint32 { return &s.TaskCtxs().Get(pid).Wakeups })
+	switches := ktest.FieldAt(examplesched.Open, func(s examplesched.Snap) *uint32 { return &s.TaskCtxs().Get(pid).Wakeups })
 	ofTask, err := vm.Watch(t.Context(), switches, ktest.WatchOptions{})
 	require.NoError(t, err)
 	ofMap, err := vm.Watch(t.Context(), dispatched, ktest.WatchOptions{Rate: 10})

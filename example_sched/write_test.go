@@ -87,7 +87,7 @@ func TestWritesThatCannotBeAreRefused(t *testing.T) {
 	require.EqualValues(t, 20_000_000, examplesched.Bind(t, vm.Freeze("untouched")).Data().SliceNs, "all writes or none")
 
 	require.ErrorIs(t, vm.Poke(t.Context(), ".bss", 1<<20, 4, 1), freeze.ErrOutOfRange)
-	var missing *ktsnap.MapNotFound
+	var missing *ktsnap.MapNotFoundError
 	require.ErrorAs(t, vm.Poke(t.Context(), ".bsz", 0, 4, 1), &missing)
 	require.ErrorContains(t, vm.Poke(t.Context(), ".bss", 0, 1, 256), "fits")
 	require.ErrorContains(t, vm.Poke(t.Context(), "task_ctxs", 0, 4, 1), "and not an array in one piece")

@@ -73,7 +73,7 @@ func TestObjectsOfTheKernelAreCopiedOnceWhole(t *testing.T) {
 	requirePID(t, snap, 0, 7)
 	requirePID(t, snap, 2, 8)
 	requirePID(t, snap, 3, 7)
-	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*ktsnap.Null))
+	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*ktsnap.NullError))
 }
 
 func TestTargetsThatAreNoObjectsOfTheKernelAreReported(t *testing.T) {
@@ -85,8 +85,8 @@ func TestTargetsThatAreNoObjectsOfTheKernelAreReported(t *testing.T) {
 		{Addr: unmapped, Name: "task_struct", Fault: ktsnap.FaultUnreadable, Reason: snap.Kernel[0].Reason},
 		{Addr: 0x7fff_0000_1000, Name: "task_struct", Fault: ktsnap.FaultContradiction, Reason: "it is no address of the kernel"},
 	}, snap.Kernel)
-	require.ErrorAs(t, snap.Map("tasks").At(0).Get("weight.pid").Err(), new(*ktsnap.Unreadable))
-	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*ktsnap.Contradiction))
+	require.ErrorAs(t, snap.Map("tasks").At(0).Get("weight.pid").Err(), new(*ktsnap.UnreadableError))
+	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.pid").Err(), new(*ktsnap.ContradictionError))
 }
 
 func TestChasesEndAtTheirLimits(t *testing.T) {
@@ -276,9 +276,9 @@ func TestClaimsThatTheKernelContradictsAreNotBelieved(t *testing.T) {
 				requirePID(t, snap, 0, 7)
 				return
 			}
-			var wrong *ktsnap.Contradiction
+			var wrong *ktsnap.ContradictionError
 			require.ErrorAs(t, snap.Map("tasks").At(0).Get("weight.pid").Err(), &wrong)
-			require.Equal(t, &ktsnap.Contradiction{Addr: p, Type: "struct task_struct", Found: row.found}, wrong)
+			require.Equal(t, &ktsnap.ContradictionError{Addr: p, Type: "struct task_struct", Found: row.found}, wrong)
 		})
 	}
 }
@@ -298,7 +298,7 @@ func TestCgroupsLeadBackToThemselves(t *testing.T) {
 	level, err := snap.Map("tasks").At(0).Get("weight.level").Int64()
 	require.NoError(t, err)
 	require.EqualValues(t, 3, level)
-	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.level").Err(), new(*ktsnap.Contradiction))
+	require.ErrorAs(t, snap.Map("tasks").At(1).Get("weight.level").Err(), new(*ktsnap.ContradictionError))
 }
 
 // A kernel's object that ends in a flexible array has it as far as its slab's
@@ -390,9 +390,9 @@ func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		}
-		var wrong *ktsnap.Contradiction
+		var wrong *ktsnap.ContradictionError
 		require.ErrorAs(t, snap.Map("stashes").At(0).Get("node.next.next.id").Err(), &wrong)
-		require.Equal(t, &ktsnap.Contradiction{
+		require.Equal(t, &ktsnap.ContradictionError{
 			Addr: gone, Type: "struct node", Found: "the kernel allocates these from slabs, and the page there is in no slab",
 		}, wrong)
 	}

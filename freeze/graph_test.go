@@ -137,12 +137,12 @@ func TestListsAndTreesThatLieAreBounded(t *testing.T) {
 		list   int
 		tree   int
 	}{
-		"a circle":    {func(g *graph) { g.Put(g.link(4), g.link(1), 8); g.Put(g.branch(7)+8, g.branch(5), 8) }, freeze.Chase{}, new(ktsnap.Contradiction), 5, 8},
-		"to nowhere":  {func(g *graph) { g.Put(g.link(4), 1<<63|0x1003, 8); g.Put(g.branch(7)+8, 1<<63|0x1003, 8) }, freeze.Chase{}, new(ktsnap.Unreadable), 5, 8},
-		"to user":     {func(g *graph) { g.Put(g.link(4), 0x1234, 8); g.Put(g.branch(7)+8, 0x1234, 8) }, freeze.Chase{}, new(ktsnap.Contradiction), 5, 8},
-		"the limit":   {func(*graph) {}, freeze.Chase{Objects: 6}, new(ktsnap.NotCaptured), 6, 0},
-		"bytes":       {func(*graph) {}, freeze.Chase{Bytes: 6 * itemSize}, new(ktsnap.NotFollowed), 6, 0},
-		"not allowed": {func(*graph) {}, freeze.Chase{Off: true}, new(ktsnap.NotCaptured), 0, 0},
+		"a circle":    {func(g *graph) { g.Put(g.link(4), g.link(1), 8); g.Put(g.branch(7)+8, g.branch(5), 8) }, freeze.Chase{}, new(ktsnap.ContradictionError), 5, 8},
+		"to nowhere":  {func(g *graph) { g.Put(g.link(4), 1<<63|0x1003, 8); g.Put(g.branch(7)+8, 1<<63|0x1003, 8) }, freeze.Chase{}, new(ktsnap.UnreadableError), 5, 8},
+		"to user":     {func(g *graph) { g.Put(g.link(4), 0x1234, 8); g.Put(g.branch(7)+8, 0x1234, 8) }, freeze.Chase{}, new(ktsnap.ContradictionError), 5, 8},
+		"the limit":   {func(*graph) {}, freeze.Chase{Objects: 6}, new(ktsnap.NotCapturedError), 6, 0},
+		"bytes":       {func(*graph) {}, freeze.Chase{Bytes: 6 * itemSize}, new(ktsnap.NotFollowedError), 6, 0},
+		"not allowed": {func(*graph) {}, freeze.Chase{Off: true}, new(ktsnap.NotCapturedError), 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGraph(n)

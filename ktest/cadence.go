@@ -99,23 +99,23 @@ func (c Cadence) nameOf(i int) string {
 	return fmt.Sprintf("%s_%03d", c.Name, i)
 }
 
-// NotReady says that a capture of a cadence was put off until it was too late,
+// NotReadyError says that a capture of a cadence was put off until it was too late,
 // as no scheduler was attached.
-type NotReady struct{ Waited time.Duration }
+type NotReadyError struct{ Waited time.Duration }
 
-func (e *NotReady) Error() string {
+func (e *NotReadyError) Error() string {
 	return fmt.Sprintf("no scheduler was attached when the capture was due, nor in the %v after that", e.Waited)
 }
 
-// Abandoned says that a cadence was given up before the capture was due.
-type Abandoned struct{ Err error } // of the last capture before that, or how the scheduler ended
+// AbandonedError says that a cadence was given up before the capture was due.
+type AbandonedError struct{ Err error } // of the last capture before that, or how the scheduler ended
 
-func (e *Abandoned) Error() string {
+func (e *AbandonedError) Error() string {
 	return fmt.Sprintf("the cadence was given up: %v", e.Err)
 }
 
 // Unwrap returns Err.
-func (e *Abandoned) Unwrap() error { return e.Err }
+func (e *AbandonedError) Unwrap() error { return e.Err }
 
 // Periodic is a cadence under way.
 type Periodic struct {
@@ -142,8 +142,8 @@ var errStopped = errors.New("the cadence was stopped")
 // twice in a row in the time that takes at most (Timeouts.Capture), or if it is
 // no more, the cadence is given up. So it is when the scheduler ends without having
 // been asked to ([VM.Detach]). Each capture that is not made is in the
-// store all the same, without a snapshot and with the reason: [*NotReady],
-// [*Abandoned], or the capture's error.
+// store all the same, without a snapshot and with the reason: [*NotReadyError],
+// [*AbandonedError], or the capture's error.
 //
 // The cadence ends with ctx, with the guest, or when it is stopped. The error
 // is a [*CadenceError].
@@ -163,7 +163,7 @@ func (vm *VM) Periodically(ctx context.Context, c Cadence) (*Periodic, error) {
 }
 
 // Wait waits until the cadence is over. The error says why captures are
-// missing that were planned: a [*NotReady] or [*Abandoned], or the cause of the
+// missing that were planned: a [*NotReadyError] or [*AbandonedError], or the cause of the
 // context that ended it.
 func (p *Periodic) Wait() error {
 	defer p.vm.until(context.Background(), p.done)()
@@ -290,7 +290,7 @@ func (p *Periodic) ready(due time.Duration) error {
 		}
 		left := last - p.vm.Elapsed()
 		if left <= 0 {
-			return &NotReady{Waited: p.vm.Elapsed() - due}
+			return &NotReadyError{Waited: p.vm.Elapsed() - due}
 		}
 		if p.vm.virtual() {
 			attached, left = nil, min(left, virtualLook)
@@ -352,7 +352,7 @@ const maxAbandoned = 1000
 
 // abandon adds what was planned from capture i on.
 func (p *Periodic) abandon(i int, reason error) {
-	abandoned := &Abandoned{Err: reason}
+	abandoned := &AbandonedError{Err: reason}
 	p.err = abandoned
 	for ; i < maxAbandoned && p.cadence.Over > 0; i++ {
 		due, ok := p.cadence.due(i)

@@ -63,9 +63,9 @@ func TestCadencesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestWhatACadenceMissesSaysWhy(t *testing.T) {
-	require.EqualError(t, &NotReady{Waited: 950 * time.Millisecond},
+	require.EqualError(t, &NotReadyError{Waited: 950 * time.Millisecond},
 		"no scheduler was attached when the capture was due, nor in the 950ms after that")
-	err := &Abandoned{Err: context.DeadlineExceeded}
+	err := &AbandonedError{Err: context.DeadlineExceeded}
 	require.EqualError(t, err, "the cadence was given up: context deadline exceeded")
 	require.True(t, errors.Is(err, context.DeadlineExceeded))
 }

@@ -18,15 +18,15 @@ type Number interface {
 	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~bool
 }
 
-// NeverTrue says that a condition has not come true.
-type NeverTrue struct {
+// CaptureWhenError says that a condition has not come true.
+type CaptureWhenError struct {
 	Path  string // of the value: .bss.nr_dispatched
 	Last  any    // value, as it was seen; nil if it was not
 	Looks int    // at the value
 	Err   error  // why nobody looks any more
 }
 
-func (e *NeverTrue) Error() string {
+func (e *CaptureWhenError) Error() string {
 	if e.Looks == 0 {
 		return fmt.Sprintf("the condition on %s was not looked at: %v", e.Path, e.Err)
 	}
@@ -34,7 +34,7 @@ func (e *NeverTrue) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *NeverTrue) Unwrap() error { return e.Err }
+func (e *CaptureWhenError) Unwrap() error { return e.Err }
 
 // Peek returns what the value that p points to is at this moment. It was read
 // through snap before, and is read again from the memory of the running guest,
@@ -57,7 +57,7 @@ func Peek[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (V, e
 // the value once a millisecond, as [Peek] does, and returns when the capture is
 // made. Values that come and go between two looks are not seen.
 //
-// The error is a [*NeverTrue] if ctx or the scheduler or the guest ends before,
+// The error is a [*CaptureWhenError] if ctx or the scheduler or the guest ends before,
 // or that of the capture.
 func CaptureWhen[V Number](ctx context.Context, vm *VM, name string, snap runtime.Bound, p *V, condition func(V) bool) (series.Capture, error) {
 	w, err := watchNumber(ctx, vm, snap, p)
@@ -114,7 +114,7 @@ const lookInterval = time.Millisecond
 
 // await returns when the condition is true.
 func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
-	never := &NeverTrue{Path: n.place.Path}
+	never := &CaptureWhenError{Path: n.place.Path}
 	ended := n.vm.Exited()
 	ticks := time.NewTicker(lookInterval)
 	defer ticks.Stop()

@@ -50,7 +50,7 @@ func TestConditionsThatDoNotComeTrueSayWhatWasSeen(t *testing.T) {
 	snap := examplesched.Bind(t, vm.Freeze("start"))
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	var never *ktest.NeverTrue
+	var never *ktest.CaptureWhenError
 	_, err := ktest.CaptureWhen(short, vm, "x", snap, &snap.Bss().NrCpusOnln, func(n uint32) bool { return n == 99 })
 	require.ErrorAs(t, err, &never)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

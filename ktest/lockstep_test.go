@@ -68,7 +68,7 @@ var sessions = []struct {
 		_, err := vm.TryRun(t.Context(), scenario.Scenario{Steps: []scenario.Step{{
 			Cgroups: []scenario.Cgroup{{Name: "victims", Workers: 2}}, Hold: 20 * time.Second,
 		}}})
-		died := (*scenario.SchedulerDied)(nil)
+		died := (*scenario.SchedulerDiedError)(nil)
 		require.ErrorAs(t, err, &died)
 		look("died")
 	}},

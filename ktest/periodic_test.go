@@ -55,7 +55,7 @@ func TestCadenceWithoutASchedulerLeavesPlaceholders(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{})
 	p, err := vm.Periodically(bound(t, time.Minute), ktest.Cadence{Over: 300 * time.Millisecond, Every: 100 * time.Millisecond, Name: "x"})
 	require.NoError(t, err)
-	var unready *ktest.NotReady
+	var unready *ktest.NotReadyError
 	require.ErrorAs(t, p.Wait(), &unready)
 	captures := periodic(vm)
 	require.Len(t, captures, 3)
@@ -85,7 +85,7 @@ func TestCadenceIsGivenUpWhenTheGuestCannotBeStopped(t *testing.T) {
 	p, err := vm.Periodically(bound(t, time.Minute), ktest.Cadence{Over: 600 * time.Millisecond, Every: 100 * time.Millisecond})
 	require.NoError(t, err)
 	require.NoError(t, vm.Machine().Pause(t.Context())) // nobody else can
-	var abandoned *ktest.Abandoned
+	var abandoned *ktest.AbandonedError
 	err = p.Wait()
 	require.NoError(t, vm.Machine().Resume())
 	require.ErrorAs(t, err, &abandoned)

@@ -18,11 +18,11 @@ import (
 // open is the function Open of a package that ktgen has generated.
 type open[S runtime.Bound] = func(*ktsnap.Snapshot, ...runtime.Option) (S, error)
 
-// At is as [Field] the value that read returns a pointer to. It is looked for
+// FieldAt is as [Field] the value that read returns a pointer to. It is looked for
 // when the watch begins, so that a test needs no snapshot before:
 //
-//	ktest.At(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().NrDispatched })
-func At[S runtime.Bound, T any](open open[S], read func(S) *T) Target {
+//	ktest.FieldAt(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().NrDispatched })
+func FieldAt[S runtime.Bound, T any](open open[S], read func(S) *T) Target {
 	return Target{
 		name: placeName(read),
 		find: func(snap *ktsnap.Snapshot) (t Target, err error) {

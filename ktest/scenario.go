@@ -36,7 +36,7 @@ func (vm *VM) Run(steps ...scenario.Step) *scenario.Report {
 // meanwhile have the number and the name of its steps, and their times count
 // from its beginning.
 //
-// If the scheduler ends, so does the scenario, with a [*scenario.SchedulerDied].
+// If the scheduler ends, so does the scenario, with a [*scenario.SchedulerDiedError].
 func (vm *VM) TryRun(ctx context.Context, s scenario.Scenario) (*scenario.Report, error) {
 	report, err := vm.scenario.Run(ctx, s)
 	return report, vm.because(err)

@@ -213,7 +213,7 @@ func TestWhatGoesWrongInTheGuestEndsTheScenario(t *testing.T) {
 			What: "pigs fly", Within: 100 * time.Millisecond,
 			Poll: func(context.Context) (bool, error) { return false, nil },
 		}})
-		var never *scenario.NeverTrue
+		var never *scenario.NeverTrueError
 		require.ErrorAs(t, err, &never)
 		require.Positive(t, never.Looks)
 		require.ErrorContains(t, err, `step 2 "wait", hold: "pigs fly" did not come true within 100ms`)
@@ -255,7 +255,7 @@ func TestWhatGoesWrongInTheGuestEndsTheScenario(t *testing.T) {
 				return vm.Agent().Signal(ctx, running.PIDs[0], 9)
 			},
 		}}})
-		var died *scenario.Died
+		var died *scenario.WorkerDiedError
 		require.ErrorAs(t, err, &died)
 		require.Equal(t, "killed by SIGKILL", died.How)
 		require.False(t, died.OOM)
@@ -304,7 +304,7 @@ func TestASchedulerThatDiesEndsTheScenario(t *testing.T) {
 		{Name: "load", Cgroups: []scenario.Cgroup{{Name: "spin", Workers: 2}}, Hold: time.Minute},
 		{Name: "never"},
 	}})
-	var died *scenario.SchedulerDied
+	var died *scenario.SchedulerDiedError
 	require.ErrorAs(t, err, &died)
 	require.ErrorContains(t, err, "the fault was asked for")
 	var op *scenario.OpError
@@ -329,7 +329,7 @@ func TestOpsThatASchedulerDiesOfSayWhy(t *testing.T) {
 			_, err := vm.Exec(ctx, "/init", "-test.run=^$") // a task that is enqueued
 			require.NoError(t, err)
 			err = vm.Cgroup(ctx, scenario.Cgroup{Name: "a"})
-			var died *scenario.SchedulerDied
+			var died *scenario.SchedulerDiedError
 			require.ErrorAs(t, err, &died)
 			var exited *ktest.ExitedError
 			require.ErrorAs(t, err, &exited)
@@ -350,7 +350,7 @@ func TestControllersThatASchedulerRefusesAreThereWithoutIt(t *testing.T) {
 	require.NoError(t, err)
 	cgroup := scenario.Cgroup{Name: "a", Weight: 200}
 	err = vm.Cgroup(ctx, cgroup)
-	var died *scenario.SchedulerDied
+	var died *scenario.SchedulerDiedError
 	require.ErrorAs(t, err, &died, "%v", err)
 	require.ErrorContains(t, err, "enable the controller cpu")
 	require.ErrorContains(t, err, "device or resource busy")
@@ -388,7 +388,7 @@ func TestHooksOfAScenarioPerformOps(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, report.Trace(), 6)
 	require.Len(t, report.Warnings(), 1)
-	var taken *capture.NameTaken
+	var taken *capture.NameTakenError
 	require.ErrorAs(t, report.Warnings()[0], &taken)
 	require.Len(t, vm.Captures().Captures(), 2)
 	requireNothingLeft(t, vm)

@@ -82,7 +82,7 @@ func TestCadenceEndsWithTheScheduler(t *testing.T) {
 		require.NoError(t, err)
 		_, err = vm.Work(bound(t, time.Minute), ktest.Spin, 1)
 		require.NoError(t, err)
-		var abandoned *ktest.Abandoned
+		var abandoned *ktest.AbandonedError
 		var exited *ktest.ExitedError
 		err = p.Wait()
 		require.ErrorAs(t, err, &abandoned)

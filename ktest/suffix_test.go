@@ -42,12 +42,12 @@ func TestMapsAreNamedByTheirEnds(t *testing.T) {
 		require.Same(t, want, m, suffix)
 	}
 	_, err := bySuffix(snap, "_stats")
-	var ambiguous *ktsnap.AmbiguousMap
+	var ambiguous *ktsnap.AmbiguousMapError
 	require.ErrorAs(t, err, &ambiguous)
 	require.Equal(t, []uint32{4, 5, 6}, ambiguous.IDs)
 	require.EqualError(t, err, `3 maps answer to "*_stats": a_stats (id 4), b_stats (id 5), xa_stats (id 6): say more of the name`)
 	_, err = bySuffix(snap, ".rodata")
-	var none *ktsnap.MapNotFound
+	var none *ktsnap.MapNotFoundError
 	require.ErrorAs(t, err, &none)
 
 	unregistered := &ktsnap.Snapshot{Programs: snap.Programs, Maps: snap.Maps[:5]}

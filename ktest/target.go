@@ -13,7 +13,7 @@ import (
 // This file says what can be watched.
 
 // Target is what a watch looks at: a place of a snapshot ([Field]), one that is
-// named before there is a snapshot ([At]), or a symbol of the kernel ([Symbol]).
+// named before there is a snapshot ([FieldAt]), or a symbol of the kernel ([Symbol]).
 type Target struct {
 	name string
 	addr uint64 // of what is watched: 1, 2, 4 or 8 bytes, aligned to as many
@@ -89,14 +89,14 @@ func (t Target) CPU(cpu int) Target {
 	return t
 }
 
-// SymbolNotFound reports a symbol that the guest's kernel does not have.
-type SymbolNotFound struct {
+// SymbolNotFoundError reports a symbol that the guest's kernel does not have.
+type SymbolNotFoundError struct {
 	Requested string
 	Release   string // of the kernel
 	Nearest   string // may be empty
 }
 
-func (e *SymbolNotFound) Error() string {
+func (e *SymbolNotFoundError) Error() string {
 	s := fmt.Sprintf("the guest's kernel %s has no symbol %q", e.Release, e.Requested)
 	if e.Nearest != "" {
 		s += fmt.Sprintf(" (did you mean %q?)", e.Nearest)
@@ -104,10 +104,10 @@ func (e *SymbolNotFound) Error() string {
 	return s + "; static variables can be optimised away, and members have no symbol: watch a place of a snapshot with ktest.Field, or look into /proc/kallsyms in the guest"
 }
 
-// PerCPUSymbol reports a per-CPU variable of which no copy was chosen.
-type PerCPUSymbol struct{ Symbol string }
+// PerCPUSymbolError reports a per-CPU variable of which no copy was chosen.
+type PerCPUSymbolError struct{ Symbol string }
 
-func (e *PerCPUSymbol) Error() string {
+func (e *PerCPUSymbolError) Error() string {
 	return fmt.Sprintf("%s is a per-CPU variable, which each CPU has a copy of: choose one with ktest.Symbol(%q, size).CPU(n)", e.Symbol, e.Symbol)
 }
 
@@ -118,11 +118,11 @@ func (vm *VM) locate(f *freeze.Freezer, t Target) (uint64, error) {
 	}
 	addr, ok := f.Symbols().Lookup(t.symbol)
 	if !ok {
-		return 0, &SymbolNotFound{Requested: t.symbol, Release: vm.kernel.Release, Nearest: f.Symbols().Nearest(t.symbol)}
+		return 0, &SymbolNotFoundError{Requested: t.symbol, Release: vm.kernel.Release, Nearest: f.Symbols().Nearest(t.symbol)}
 	}
 	switch percpu := f.IsPerCPU(addr); {
 	case percpu && !t.percpu:
-		return 0, &PerCPUSymbol{Symbol: t.symbol}
+		return 0, &PerCPUSymbolError{Symbol: t.symbol}
 	case percpu:
 		return f.OnCPU(addr, t.cpu)
 	case t.percpu:

@@ -127,7 +127,7 @@ type Watch struct {
 // Watch fires when a vCPU writes to the target. It ends with the guest, with
 // what it looks at ([Watch.Err]), or by [Watch.Close].
 //
-// The error is a [*SymbolNotFound], a [*PerCPUSymbol], or one of [vmm.VM.Watch].
+// The error is a [*SymbolNotFoundError], a [*PerCPUSymbolError], or one of [vmm.VM.Watch].
 func (vm *VM) Watch(ctx context.Context, target Target, opts WatchOptions) (*Watch, error) {
 	w, err := vm.watch(ctx, target, opts)
 	if err != nil {

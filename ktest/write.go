@@ -79,7 +79,7 @@ func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 // value of the array map whose name ends in suffix, such as ".bss", or is suffix.
 // It is for code without generated types; see [Set] and [SetValue].
 //
-// The error is a [*ktsnap.MapNotFound], a [*ktsnap.AmbiguousMap], or one of
+// The error is a [*ktsnap.MapNotFoundError], a [*ktsnap.AmbiguousMapError], or one of
 // [VM.Write].
 func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number uint64) error {
 	doing := fmt.Sprintf("write %d bytes at offset %d of map *%s", size, offset, suffix)
@@ -125,7 +125,7 @@ func bySuffix(snap *ktsnap.Snapshot, suffix string) (*ktsnap.Map, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, &ktsnap.MapNotFound{Requested: "*" + suffix, Available: names}
+		return nil, &ktsnap.MapNotFoundError{Requested: "*" + suffix, Available: names}
 	case 1:
 		return found[0], nil
 	}
@@ -141,13 +141,13 @@ func bySuffix(snap *ktsnap.Snapshot, suffix string) (*ktsnap.Map, error) {
 	return nil, ambiguousSuffix(suffix, found)
 }
 
-// suffixError is an AmbiguousMap whose way out is one that Poke has.
+// suffixError is an AmbiguousMapError whose way out is one that Poke has.
 type suffixError struct {
-	*ktsnap.AmbiguousMap
+	*ktsnap.AmbiguousMapError
 	do string
 }
 
-func (e *suffixError) Unwrap() error { return e.AmbiguousMap }
+func (e *suffixError) Unwrap() error { return e.AmbiguousMapError }
 
 func (e *suffixError) Error() string {
 	they := make([]string, len(e.IDs))
@@ -158,7 +158,7 @@ func (e *suffixError) Error() string {
 }
 
 func ambiguousSuffix(suffix string, found []*ktsnap.Map) error {
-	e := &suffixError{&ktsnap.AmbiguousMap{Requested: "*" + suffix}, "say more of the name"}
+	e := &suffixError{&ktsnap.AmbiguousMapError{Requested: "*" + suffix}, "say more of the name"}
 	for _, m := range found {
 		if slices.Contains(e.Names, m.Name) {
 			e.do = "names do not tell them apart: take a snapshot and use ktest.SetValue with MapByID(id).At(0).Get(path)"

@@ -29,7 +29,7 @@ func (a Arena) Bytes(addr uint64, n int) []byte {
 	at := b.memory().Canonical(addr)
 	data, captured := b.memory().Read(at, n)
 	if !captured {
-		a.m.fail("Bytes", &ktsnap.NotCaptured{Addr: at, Type: "arena memory"})
+		a.m.fail("Bytes", &ktsnap.NotCapturedError{Addr: at, Type: "arena memory"})
 	}
 	return data
 }

@@ -56,7 +56,7 @@ func (s *source) failIndex(op string, i, slot int) {
 	if s.Status.Status != ktsnap.Complete && s.Status.Total > i && i >= 0 {
 		s.require(op)
 	}
-	s.b.fail(&ktsnap.Error{Op: op, Path: s.Path(i, slot), Err: &ktsnap.IndexOutOfRange{Map: s.Name, Index: i, Len: s.N}})
+	s.b.fail(&ktsnap.Error{Op: op, Path: s.Path(i, slot), Err: &ktsnap.IndexOutOfRangeError{Map: s.Name, Index: i, Len: s.N}})
 }
 
 // All ranges over the entries, as values: unlike At it keeps none of them.

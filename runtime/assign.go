@@ -20,7 +20,7 @@ func LocationOf(snap Bound, p any) ktsnap.Location {
 	path := w.path()
 	addr := w.addr()
 	if addr == 0 {
-		b.fail(&ktsnap.Error{Op: "LocationOf", Path: path, Err: &ktsnap.NoLocation{}})
+		b.fail(&ktsnap.Error{Op: "LocationOf", Path: path, Err: &ktsnap.NoLocationError{}})
 	}
 	at := b.memory().Location(addr)
 	at.Path, at.Size, at.Shape = path, w.size, w.have

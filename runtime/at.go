@@ -14,18 +14,18 @@ import (
 func LoadAt[T any](b *Binding, addr ktsnap.Address, typ int, decode Decode[T]) *T {
 	name := ctype.Spell(b.shapes.types[typ])
 	if addr == 0 {
-		b.fail(&ktsnap.Error{Op: "At", Path: name, Err: &ktsnap.Null{}})
+		b.fail(&ktsnap.Error{Op: "At", Path: name, Err: &ktsnap.NullError{}})
 		return nil
 	}
 	bound := &b.types[typ]
 	if bound.shape == nil {
-		b.fail(&ktsnap.Error{Op: "At", Path: name, Addr: uint64(addr), Err: &ktsnap.NotBound{Type: name, Reason: bound.why}})
+		b.fail(&ktsnap.Error{Op: "At", Path: name, Addr: uint64(addr), Err: &ktsnap.NotBoundError{Type: name, Reason: bound.why}})
 		return nil
 	}
 	place := b.memory().Canonical(uint64(addr))
 	raw, captured := b.memory().Value(place, bound.shape)
 	if !captured {
-		b.fail(&ktsnap.Error{Op: "At", Path: name, Addr: uint64(addr), Err: &ktsnap.NotCaptured{Addr: uint64(addr), Type: name}})
+		b.fail(&ktsnap.Error{Op: "At", Path: name, Addr: uint64(addr), Err: &ktsnap.NotCapturedError{Addr: uint64(addr), Type: name}})
 		return nil
 	}
 	if err := b.snapshot.Outgrown(place, bound.shape); err != nil {

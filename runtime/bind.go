@@ -147,7 +147,7 @@ func (b *Binding) checkFound() error {
 	if len(b.maps) == 0 && len(b.sections) == 0 {
 		return nil // types only, of whichever program
 	}
-	var ambiguous *ktsnap.AmbiguousMap
+	var ambiguous *ktsnap.AmbiguousMapError
 	for _, m := range b.maps {
 		if m.m != nil {
 			return nil
@@ -260,7 +260,7 @@ func (b *Binding) bindDefinition(c *convert.Comparison, t int, want *ctype.Shape
 		return
 	}
 	have, err := b.snapshot.Definition(want)
-	var notBound *ktsnap.NotBound
+	var notBound *ktsnap.NotBoundError
 	switch {
 	case errors.As(err, &notBound):
 		b.types[t].why = notBound.Reason
@@ -320,7 +320,7 @@ func (b *Binding) find(name string, fits, likely func(*ktsnap.Map) bool) (*ktsna
 		}
 	}
 	if len(candidates) == 0 {
-		return nil, &ktsnap.MapNotFound{Requested: name, Available: names}
+		return nil, &ktsnap.MapNotFoundError{Requested: name, Available: names}
 	}
 	if len(candidates) > 1 {
 		candidates = preferred(candidates, func(m *ktsnap.Map) bool { return m.Name == name })

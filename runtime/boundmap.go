@@ -23,7 +23,7 @@ func (b *Binding) bindMap(c *convert.Comparison, i int) *boundMap {
 	l, typ := &b.layout.Maps[i], b.shapes.mapTypes[i]
 	bound := &boundMap{source: source{b: b, Columns: ktsnap.Columns{Name: l.Name}, number: i + 1, typ: -1}}
 	if l.Inner {
-		bound.err = &ktsnap.MapNotFound{Requested: l.Name}
+		bound.err = &ktsnap.MapNotFoundError{Requested: l.Name}
 		return bound
 	}
 	if typ == ktsnap.MapTypeStructOps && l.Value != "" {
@@ -69,7 +69,7 @@ func (b *Binding) resembles(m *ktsnap.Map, i int) bool {
 // take takes over the captured map's columns.
 func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) error {
 	captured := m.m
-	m.Status = ktsnap.Incomplete{Map: l.Name, Status: captured.Status, Held: captured.N, Total: captured.Total, Reason: captured.Reason}
+	m.Status = ktsnap.IncompleteError{Map: l.Name, Status: captured.Status, Held: captured.N, Total: captured.Total, Reason: captured.Reason}
 	if captured.Status == ktsnap.Unsupported || captured.Status == ktsnap.Failed && captured.N == 0 {
 		incomplete := m.Status
 		return &incomplete
@@ -127,7 +127,7 @@ func (m *boundMap) bindKey(c *convert.Comparison, l *MapLayout, want *ctype.Shap
 		have = want
 	}
 	if have == nil {
-		return &ktsnap.NoShape{Map: m.Name, Side: "key"}
+		return &ktsnap.NoShapeError{Map: m.Name, Side: "key"}
 	}
 	m.key, _ = c.Plan("key of "+m.Name, want, have)
 	if have.Size > m.keySize {
@@ -146,7 +146,7 @@ func (m *boundMap) bindValue(c *convert.Comparison, l *MapLayout) error {
 		have = own
 	}
 	if have == nil {
-		return &ktsnap.NoShape{Map: l.Name, Side: "value"}
+		return &ktsnap.NoShapeError{Map: l.Name, Side: "value"}
 	}
 	if captured.Type == ktsnap.MapTypeStructOps {
 		return m.bindStructOps(l)

@@ -9,11 +9,11 @@ import (
 	"github.com/ktgen/ktgen/runtime/internal/fixture"
 )
 
-// Untracked says that a Go pointer does not point into a value that was read
+// UntrackedError says that a Go pointer does not point into a value that was read
 // through a snapshot's accessors.
-type Untracked struct{ Type string }
+type UntrackedError struct{ Type string }
 
-func (e *Untracked) Error() string {
+func (e *UntrackedError) Error() string {
 	return fmt.Sprintf("this %s does not point into a value of this snapshot: pass the pointer that At, Get, Find or a section returned, or a pointer to a field of it; copies and the values of All have no place in the guest", e.Type)
 }
 

@@ -52,11 +52,11 @@ func (n *nodes[T]) objects(head *ctype.Shape, first, last ktsnap.Address) iter.S
 func (n *nodes[T]) addrs(head *ctype.Shape, first, last uint64) ([]uint64, error) {
 	b, bound, elem := n.b, &n.b.types[n.typ], n.b.shapes.types[n.typ]
 	if bound.shape == nil {
-		return nil, &ktsnap.NotBound{Type: ctype.Spell(elem), Reason: bound.why}
+		return nil, &ktsnap.NotBoundError{Type: ctype.Spell(elem), Reason: bound.why}
 	}
 	at, ok := bound.shape.Underlying().NodeAt(n.member)
 	if !ok {
-		return nil, &ktsnap.NotBound{Type: ctype.Spell(elem), Reason: "it has no member " + n.member + " in the guest"}
+		return nil, &ktsnap.NotBoundError{Type: ctype.Spell(elem), Reason: "it has no member " + n.member + " in the guest"}
 	}
 	return b.memory().Nodes(head, elem, at, first, last)
 }
@@ -106,8 +106,8 @@ func ListOf[T any](objects ...*T) List[T] { return List[T]{nodes: &nodes[T]{give
 func TreeOf[T any](objects ...*T) Tree[T] { return Tree[T]{nodes: &nodes[T]{given: objects}} }
 
 // All ranges over the objects from the first to the last. It fails, at the
-// object that it cannot reach, with a [*ktsnap.NotCaptured], a [*ktsnap.NotFollowed] or an
-// [*ktsnap.Unreadable] if that is not in the snapshot, and with a [*ktsnap.Contradiction] if the
+// object that it cannot reach, with a [*ktsnap.NotCapturedError], a [*ktsnap.NotFollowedError] or an
+// [*ktsnap.UnreadableError] if that is not in the snapshot, and with a [*ktsnap.ContradictionError] if the
 // links go around in a circle.
 func (l List[T]) All() iter.Seq[*T] { return l.nodes.objects(listHead, l.Next, l.Prev) }
 

@@ -87,14 +87,14 @@ func (h Hash[K, V]) entry(op string, key K) int {
 	h.whole(op)
 	h.m.b.fail(&ktsnap.Error{
 		Op: op, Path: fmt.Sprintf("%s[%v]", h.m.Name, key),
-		Err: &ktsnap.KeyNotFound{Map: h.m.Name, Key: fmt.Sprint(key), Len: h.m.N, Keys: h.m.FirstKeys()},
+		Err: &ktsnap.KeyNotFoundError{Map: h.m.Name, Key: fmt.Sprint(key), Len: h.m.N, Keys: h.m.FirstKeys()},
 	})
 	return -1
 }
 
 func (h Hash[K, V]) unambiguous(op string, key K, i int32) int {
 	if i < 0 {
-		h.m.fail(op, &ktsnap.AmbiguousKey{Map: h.m.Name, Key: fmt.Sprint(key), Entries: int(-i), Tasks: h.m.m.Type == ktsnap.MapTypeTaskStorage})
+		h.m.fail(op, &ktsnap.AmbiguousKeyError{Map: h.m.Name, Key: fmt.Sprint(key), Entries: int(-i), Tasks: h.m.m.Type == ktsnap.MapTypeTaskStorage})
 	}
 	return int(i)
 }

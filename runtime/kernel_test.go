@@ -131,9 +131,9 @@ func TestMembersOfKernelTypesAreFoundByName(t *testing.T) {
 
 	require.Equal(t, uint64(kernelAt+16), Addr(in, &task.Pid))
 	require.Contains(t, Path(in, &task.Scx.Weight), "scx.weight")
-	var absent *ktsnap.FieldAbsent
+	var absent *ktsnap.FieldAbsentError
 	require.ErrorAs(t, Try(func() { Addr(in, &task.Gone) }), &absent)
-	require.Equal(t, &ktsnap.FieldAbsent{Field: "struct task_struct.gone", Reason: "it has no member of that name"}, absent)
+	require.Equal(t, &ktsnap.FieldAbsentError{Field: "struct task_struct.gone", Reason: "it has no member of that name"}, absent)
 }
 
 func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
@@ -141,11 +141,11 @@ func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
 	b, err := kernelLayoutOfTest.Open(s)
 	require.NoError(t, err)
 	for i, want := range map[int]error{
-		1: &ktsnap.Null{},
-		2: &ktsnap.Unreadable{Addr: kernelAt + 1},
-		3: &ktsnap.Contradiction{Addr: kernelAt + 2, Type: "struct task_struct", Found: `the object there is of the slab cache "dentry"`},
-		4: &ktsnap.NotFollowed{Addr: kernelAt + 3, Reason: "the objects of the kernel reach 8 bytes"},
-		5: &ktsnap.NotCaptured{Addr: kernelAt + 4, Type: "struct task_struct"},
+		1: &ktsnap.NullError{},
+		2: &ktsnap.UnreadableError{Addr: kernelAt + 1},
+		3: &ktsnap.ContradictionError{Addr: kernelAt + 2, Type: "struct task_struct", Found: `the object there is of the slab cache "dentry"`},
+		4: &ktsnap.NotFollowedError{Addr: kernelAt + 3, Reason: "the objects of the kernel reach 8 bytes"},
+		5: &ktsnap.NotCapturedError{Addr: kernelAt + 4, Type: "struct task_struct"},
 	} {
 		p := NewArray(b, 0, decodeKernelCtx).At(i).Task
 		_, err := p.Lookup()

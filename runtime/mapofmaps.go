@@ -36,7 +36,7 @@ func (a ArrayOfMaps[M]) ID(i int) (id uint32, ok bool) { return a.slots.ID(i) }
 func (a ArrayOfMaps[M]) At(i int) M {
 	id, occupied := a.slots.ID(i)
 	if !occupied {
-		a.slots.m.b.fail(&ktsnap.Error{Op: "At", Path: a.slots.m.Path(i, 0), Err: &ktsnap.EmptySlot{Map: a.slots.m.Name, Index: i}})
+		a.slots.m.b.fail(&ktsnap.Error{Op: "At", Path: a.slots.m.Path(i, 0), Err: &ktsnap.EmptySlotError{Map: a.slots.m.Name, Index: i}})
 	}
 	return a.inner.at("At", a.slots.m.Path(i, 0), id)
 }
@@ -198,7 +198,7 @@ func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, er
 		}
 	}
 	if bound.m == nil {
-		return nil, &ktsnap.InnerMapNotFound{ID: id}
+		return nil, &ktsnap.InnerMapNotFoundError{ID: id}
 	}
 	c := convert.New()
 	if typ := b.shapes.mapTypes[template]; typ != 0 && bound.m.Type.Family() != typ.Family() {

@@ -51,14 +51,14 @@ func Catch(snap Bound) {
 	report(b.tb, at.String(), explanation.error().Error())
 }
 
-// NilHop says that a pointer of the guest was dereferenced that is nil.
-type NilHop struct {
+// NilHopError says that a pointer of the guest was dereferenced that is nil.
+type NilHopError struct {
 	Field  string // path of the pointer: task_ctxs[12].stats
 	Others int    // pointers that may have been meant just as well
-	Err    error  // why it is nil: [*ktsnap.Null], [*ktsnap.NotCaptured], ...
+	Err    error  // why it is nil: [*ktsnap.NullError], [*ktsnap.NotCapturedError], ...
 }
 
-func (e *NilHop) Error() string {
+func (e *NilHopError) Error() string {
 	others := ""
 	if e.Others > 0 {
 		others = fmt.Sprintf(" (or one of %d more)", e.Others)
@@ -67,7 +67,7 @@ func (e *NilHop) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *NilHop) Unwrap() error { return e.Err }
+func (e *NilHopError) Unwrap() error { return e.Err }
 
 // explainCleanup prints the explanation of a panic that ends the test binary.
 // The test's cleanup runs while the panicking frames are on the stack.
@@ -88,7 +88,7 @@ type explanation struct {
 }
 
 func (e *explanation) error() *ktsnap.Error {
-	return &ktsnap.Error{Op: "dereference", Addr: e.pick.addr(), Err: &NilHop{
+	return &ktsnap.Error{Op: "dereference", Addr: e.pick.addr(), Err: &NilHopError{
 		Field: e.pick.path(), Others: e.others, Err: e.pick.pointee(false).Err,
 	}}
 }

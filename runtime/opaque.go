@@ -29,7 +29,7 @@ func (o Opaque) Map() *ktsnap.Map { return o.m.m }
 func (o Opaque) Len() int { return o.m.m.N }
 
 // Key returns a copy of the key of entry i, nil for arrays. It fails with an
-// [*ktsnap.IndexOutOfRange] if there is no such entry.
+// [*ktsnap.IndexOutOfRangeError] if there is no such entry.
 func (o Opaque) Key(i int) []byte {
 	m := o.m.m
 	if !o.has("Key", i) || m.Keys == nil {
@@ -40,7 +40,7 @@ func (o Opaque) Key(i int) []byte {
 
 // CPU returns what CPU n has of a map that is per CPU, which only the capture
 // tells of one in a map of maps. Other maps have one value for all CPUs. It fails
-// with a [*ktsnap.PerCPUSlot] if there is no such CPU.
+// with a [*ktsnap.PerCPUSlotError] if there is no such CPU.
 func (o Opaque) CPU(n int) Opaque {
 	if o.m.m.Type.IsPerCPU() {
 		o.slot = o.m.cpu(n)
@@ -49,15 +49,15 @@ func (o Opaque) CPU(n int) Opaque {
 }
 
 // Value returns a copy of the value of entry i. It fails with an
-// [*ktsnap.IndexOutOfRange] if there is no such entry, with a [*ktsnap.PerCPUNotNarrowed] if
-// the map is per CPU and CPU has chosen none, and with a [*ktsnap.PerCPUSlot] if that CPU
+// [*ktsnap.IndexOutOfRangeError] if there is no such entry, with a [*ktsnap.PerCPUNotNarrowedError] if
+// the map is per CPU and CPU has chosen none, and with a [*ktsnap.PerCPUSlotError] if that CPU
 // has no memory.
 func (o Opaque) Value(i int) []byte {
 	if !o.has("Value", i) {
 		return nil
 	}
 	if o.slot == ktsnap.NotNarrowed {
-		o.m.fail("Value", &ktsnap.PerCPUNotNarrowed{Map: o.m.Name, CPUs: o.m.Slots})
+		o.m.fail("Value", &ktsnap.PerCPUNotNarrowedError{Map: o.m.Name, CPUs: o.m.Slots})
 		return nil
 	}
 	value, _, ok := o.m.Value(i, o.slot)
@@ -73,7 +73,7 @@ func (o Opaque) has(op string, i int) bool {
 	if i >= 0 && i < o.m.N {
 		return true
 	}
-	o.m.fail(op, &ktsnap.IndexOutOfRange{Map: o.m.Name, Index: i, Len: o.m.N})
+	o.m.fail(op, &ktsnap.IndexOutOfRangeError{Map: o.m.Name, Index: i, Len: o.m.N})
 	return false
 }
 
@@ -97,5 +97,5 @@ func (p PerCPUOpaque) Map() *ktsnap.Map { return p.o.Map() }
 func (p PerCPUOpaque) Len() int { return p.o.Len() }
 
 // Key returns a copy of the key of entry i, nil for arrays. It fails with an
-// [*ktsnap.IndexOutOfRange] if there is no such entry.
+// [*ktsnap.IndexOutOfRangeError] if there is no such entry.
 func (p PerCPUOpaque) Key(i int) []byte { return p.o.Key(i) }

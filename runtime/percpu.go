@@ -27,7 +27,7 @@ func (p PerCPUArray[V]) CPU(n int) Array[V] {
 // cpu checks a CPU number.
 func (s *source) cpu(n int) int {
 	if n < 0 || n >= s.Slots {
-		s.b.fail(&ktsnap.Error{Op: "CPU", Path: s.Name, Err: &ktsnap.PerCPUSlot{Map: s.Name, CPU: n, Len: s.Slots}})
+		s.b.fail(&ktsnap.Error{Op: "CPU", Path: s.Name, Err: &ktsnap.PerCPUSlotError{Map: s.Name, CPU: n, Len: s.Slots}})
 	}
 	return n
 }

@@ -45,8 +45,8 @@ type Pointee struct {
 	Addr  uint64 // where it leads: Value, or the user address if that leads into an arena
 
 	// Err is nil if the pointer was followed, and otherwise says why the Go
-	// pointer is nil: a [*ktsnap.Null], [*ktsnap.NotCaptured], [*ktsnap.NotFollowed], [*ktsnap.NotBound] or
-	// [*ktsnap.Contradiction].
+	// pointer is nil: a [*ktsnap.NullError], [*ktsnap.NotCapturedError], [*ktsnap.NotFollowedError], [*ktsnap.NotBoundError] or
+	// [*ktsnap.ContradictionError].
 	Err error
 }
 
@@ -84,7 +84,7 @@ func (w *where) pointee(followed bool) Pointee {
 	place := ctype.IntPlace{Bits: 8 * w.size}
 	value := place.Load(w.o.raw[w.offset:])
 	if value == 0 {
-		return Pointee{Err: &ktsnap.Null{}}
+		return Pointee{Err: &ktsnap.NullError{}}
 	}
 	p := Pointee{Value: value, Addr: b.memory().Canonical(value)}
 	if !followed {
@@ -102,13 +102,13 @@ func (b *Binding) whyNil(addr uint64, want *ctype.Shape) error {
 		}
 		bound := &b.types[t]
 		if bound.shape == nil {
-			return &ktsnap.NotBound{Type: ctype.Spell(target), Reason: bound.why}
+			return &ktsnap.NotBoundError{Type: ctype.Spell(target), Reason: bound.why}
 		}
 		if err := b.snapshot.Outgrown(addr, bound.shape); err != nil {
 			return err
 		}
 		if _, captured := b.memory().Read(addr, bound.shape.Size); captured {
-			return &ktsnap.NotFollowed{Addr: addr, Limit: b.limitReached()}
+			return &ktsnap.NotFollowedError{Addr: addr, Limit: b.limitReached()}
 		}
 	}
 	return b.memory().Missing(want.Underlying(), addr, target)
@@ -131,13 +131,13 @@ func (b *Binding) locate(op string, p any) *where {
 	if v.Kind() == reflect.Pointer && !v.IsNil() {
 		w := b.search(v)
 		if w != nil && w.missing != "" && op != opAbsent {
-			b.fail(&ktsnap.Error{Op: op, Path: w.path(), Err: &ktsnap.FieldAbsent{Field: ctype.Spell(w.o.shape) + w.steps, Reason: w.missing}})
+			b.fail(&ktsnap.Error{Op: op, Path: w.path(), Err: &ktsnap.FieldAbsentError{Field: ctype.Spell(w.o.shape) + w.steps, Reason: w.missing}})
 		}
 		if w != nil {
 			return w
 		}
 	}
-	b.fail(&ktsnap.Error{Op: op, Err: &Untracked{Type: fmt.Sprintf("%T", p)}})
+	b.fail(&ktsnap.Error{Op: op, Err: &UntrackedError{Type: fmt.Sprintf("%T", p)}})
 	return nil
 }
 

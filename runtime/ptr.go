@@ -69,17 +69,17 @@ func (p Ptr[T]) Deref() *T {
 	return nil
 }
 
-// Lookup is [Ptr.Deref] that returns why there is no object: a [*ktsnap.Null], a
-// [*ktsnap.NotCaptured] if the capture did not follow the pointer, an [*ktsnap.Unreadable] if
-// there is no memory at its address, a [*ktsnap.Contradiction] if something else is
-// there, a [*ktsnap.NotFollowed] if a limit of the capture was reached, a [*ktsnap.NotBound]
+// Lookup is [Ptr.Deref] that returns why there is no object: a [*ktsnap.NullError], a
+// [*ktsnap.NotCapturedError] if the capture did not follow the pointer, an [*ktsnap.UnreadableError] if
+// there is no memory at its address, a [*ktsnap.ContradictionError] if something else is
+// there, a [*ktsnap.NotFollowedError] if a limit of the capture was reached, a [*ktsnap.NotBoundError]
 // if the type is one that generated code cannot read.
 func (p Ptr[T]) Lookup() (*T, error) {
 	switch {
 	case p.addr == 0:
-		return nil, &ktsnap.Null{}
+		return nil, &ktsnap.NullError{}
 	case p.target == nil:
-		return nil, &ktsnap.NotFollowed{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
+		return nil, &ktsnap.NotFollowedError{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
 	}
 	return p.target.lookup(uint64(p.addr))
 }
@@ -141,7 +141,7 @@ func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) 
 	c.Absent = make(map[convert.Member]string)
 	plan, ok := c.Plan(ctype.Spell(want), want, have)
 	if !ok {
-		return nil, &ktsnap.NotBound{Type: ctype.Spell(want), Reason: c.Differences[0].Have}
+		return nil, &ktsnap.NotBoundError{Type: ctype.Spell(want), Reason: c.Differences[0].Have}
 	}
 	bound := &kernelLayout{plan: plan, absent: c.Absent}
 	if b.kernelTypes == nil {

@@ -82,7 +82,7 @@ func NewRingBufOf[V any](b *Binding, i int, decode Decode[V]) RingBufOf[V] {
 	m := b.readable(i)
 	bound := &b.types[m.typ]
 	if bound.shape == nil {
-		m.fail("read the records of", &ktsnap.NotBound{Type: ctype.Spell(b.shapes.types[m.typ]), Reason: bound.why})
+		m.fail("read the records of", &ktsnap.NotBoundError{Type: ctype.Spell(b.shapes.types[m.typ]), Reason: bound.why})
 	}
 	s := m.source
 	s.shape, s.plan = bound.shape, bound.plan

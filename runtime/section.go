@@ -124,7 +124,7 @@ func LoadSection[S any](b *Binding, i int, decode func(*S, *Vars, *Decoder)) *S 
 	}
 	raw, addr, ok := s.Value(0, 0)
 	if !ok {
-		s.fail("read", &ktsnap.Unreadable{})
+		s.fail("read", &ktsnap.UnreadableError{})
 		return nil
 	}
 	if known := b.known(objectKey{addr: addr, typ: s.typ}); known != nil {

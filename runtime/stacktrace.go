@@ -54,7 +54,7 @@ func (s StackTraces) Get(id uint32) []ktsnap.Address {
 	if !exists {
 		s.m.b.fail(&ktsnap.Error{
 			Op: "Get", Path: fmt.Sprintf("%s[%d]", s.m.Name, id),
-			Err: &ktsnap.KeyNotFound{Map: s.m.Name, Key: fmt.Sprint(id), Len: s.m.N, Keys: s.m.FirstKeys()},
+			Err: &ktsnap.KeyNotFoundError{Map: s.m.Name, Key: fmt.Sprint(id), Len: s.m.N, Keys: s.m.FirstKeys()},
 		})
 	}
 	return frames
@@ -69,7 +69,7 @@ func (s StackTraces) Lookup(id uint32) (frames []ktsnap.Address, ok bool) {
 		s.whole("Lookup")
 		return nil, false
 	case entry < 0:
-		s.m.fail("Lookup", &ktsnap.AmbiguousKey{Map: s.m.Name, Key: fmt.Sprint(id), Entries: int(-entry)})
+		s.m.fail("Lookup", &ktsnap.AmbiguousKeyError{Map: s.m.Name, Key: fmt.Sprint(id), Entries: int(-entry)})
 	}
 	return s.frames("Lookup", int(entry)), true
 }

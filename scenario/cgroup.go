@@ -126,7 +126,7 @@ func (s *state) supports(writes []wire.Write) error {
 	}
 	for _, w := range writes {
 		if !slices.Contains(s.facts.Files, w.File) {
-			return &Unsupported{File: w.File, Controllers: s.facts.Controllers, Refused: s.facts.Refused}
+			return &UnsupportedError{File: w.File, Controllers: s.facts.Controllers, Refused: s.facts.Refused}
 		}
 	}
 	return nil

@@ -65,8 +65,8 @@
 // # Ends
 //
 // A scenario ends early if an op fails, a condition does not come true in time
-// ([NeverTrue]), a worker ends by itself ([Died]), the scheduler ends
-// ([SchedulerDied]), or its context does. The [OpError] says at which step and
+// ([NeverTrueError]), a worker ends by itself ([WorkerDiedError]), the scheduler ends
+// ([SchedulerDiedError]), or its context does. The [OpError] says at which step and
 // op; the [Report] says what has happened by then, and captures are kept.
 // Whatever ends a scenario, what it has made in the guest is removed: workers,
 // cgroups, CPUs that are off; hooks are undone.
@@ -84,6 +84,6 @@
 //
 // The guest's cgroups have the controllers cpu, cpuset, memory, io and pids, as
 // far as its kernel has them. A setting that it has no control file for is an
-// [Unsupported], before anything is done: io.weight needs CONFIG_BLK_CGROUP_IOCOST,
+// [UnsupportedError], before anything is done: io.weight needs CONFIG_BLK_CGROUP_IOCOST,
 // for example.
 package scenario

@@ -40,24 +40,24 @@ func (e *OpError) Error() string {
 // Unwrap returns Err.
 func (e *OpError) Unwrap() error { return e.Err }
 
-// Invalid is something that no guest could perform.
-type Invalid struct {
+// InvalidError is something that no guest could perform.
+type InvalidError struct {
 	Cause string
 	Fix   string // what to do
 }
 
-func (e *Invalid) Error() string { return e.Cause + ": " + e.Fix }
+func (e *InvalidError) Error() string { return e.Cause + ": " + e.Fix }
 
-func invalid(cause, fix string) error { return &Invalid{Cause: cause, Fix: fix} }
+func invalid(cause, fix string) error { return &InvalidError{Cause: cause, Fix: fix} }
 
-// Unsupported is a setting that this guest's kernel has no control file for.
-type Unsupported struct {
+// UnsupportedError is a setting that this guest's kernel has no control file for.
+type UnsupportedError struct {
 	File        string            // such as "io.weight"
 	Controllers []string          // those that cgroups have in this guest
 	Refused     map[string]string // the other ones, and why
 }
 
-func (e *Unsupported) Error() string {
+func (e *UnsupportedError) Error() string {
 	controller, _, _ := strings.Cut(e.File, ".")
 	s := fmt.Sprintf("cgroups of this guest have no %s", e.File)
 	if why := e.Refused[controller]; why != "" {
@@ -66,16 +66,16 @@ func (e *Unsupported) Error() string {
 	return s + fmt.Sprintf("; there are the controllers %q: leave the setting out, or boot a kernel that has it", e.Controllers)
 }
 
-// Died is a worker that ended though nothing had told it to.
-type Died struct{ wire.Died }
+// WorkerDiedError is a worker that ended though nothing had told it to.
+type WorkerDiedError struct{ wire.DiedError }
 
-// SchedulerDied is a scheduler that ended while a scenario ran, or an op did.
-type SchedulerDied struct {
+// SchedulerDiedError is a scheduler that ended while a scenario ran, or an op did.
+type SchedulerDiedError struct {
 	Err   error // how it ended
 	While error // what an op failed with meanwhile, which is its effect as a rule; may be nil
 }
 
-func (e *SchedulerDied) Error() string {
+func (e *SchedulerDiedError) Error() string {
 	s := "the scheduler has ended: " + e.Err.Error()
 	if e.While != nil {
 		s += fmt.Sprintf(" (while: %v)", e.While)
@@ -84,35 +84,35 @@ func (e *SchedulerDied) Error() string {
 }
 
 // Unwrap returns Err and While.
-func (e *SchedulerDied) Unwrap() []error {
+func (e *SchedulerDiedError) Unwrap() []error {
 	if e.While == nil {
 		return []error{e.Err}
 	}
 	return []error{e.Err, e.While}
 }
 
-// NotCaptured is a snapshot that a [Capture] did not get.
-type NotCaptured struct {
+// NotCapturedError is a snapshot that a [Capture] did not get.
+type NotCapturedError struct {
 	Name string
 	Err  error // why
 }
 
-func (e *NotCaptured) Error() string {
+func (e *NotCapturedError) Error() string {
 	return fmt.Sprintf("no snapshot: %v", e.Err)
 }
 
 // Unwrap returns Err.
-func (e *NotCaptured) Unwrap() error { return e.Err }
+func (e *NotCapturedError) Unwrap() error { return e.Err }
 
-// NeverTrue is a condition that did not come true in time.
-type NeverTrue struct {
+// NeverTrueError is a condition that did not come true in time.
+type NeverTrueError struct {
 	What   string
 	Within time.Duration
 	Looks  int   // how often it was asked
 	Last   error // what the last look failed with; nil if it said no
 }
 
-func (e *NeverTrue) Error() string {
+func (e *NeverTrueError) Error() string {
 	s := fmt.Sprintf("%q did not come true within %v (asked %d times", e.What, e.Within, e.Looks)
 	if e.Last != nil {
 		return s + fmt.Sprintf("; the last time that failed: %v)", e.Last)
@@ -121,7 +121,7 @@ func (e *NeverTrue) Error() string {
 }
 
 // Unwrap returns Last.
-func (e *NeverTrue) Unwrap() error { return e.Last }
+func (e *NeverTrueError) Unwrap() error { return e.Last }
 
 // maxProblems bounds how many mistakes are told at once.
 const maxProblems = 20
@@ -162,8 +162,8 @@ func unknown(what, name string, there []string) error {
 // typed turns an error of the agent back into what it was there.
 func typed(err error) error {
 	if e := (*guest.Error)(nil); errors.As(err, &e) && e.Code == wire.CodeDied {
-		died := new(Died)
-		if e.Decode(&died.Died) == nil {
+		died := new(WorkerDiedError)
+		if e.Decode(&died.DiedError) == nil {
 			return died
 		}
 	}

@@ -30,7 +30,7 @@ type Hooks struct {
 	// has been started. Why says how, once it is closed.
 	Ended func() <-chan struct{}
 	Why   func() error
-	// Died asks the kernel whether the scheduler has ended by itself, and returns
+	// WorkerDiedError asks the kernel whether the scheduler has ended by itself, and returns
 	// why: it knows so before Ended tells. It is asked when an op has failed.
 	Died func() error
 
@@ -175,12 +175,12 @@ func (g *Guest) perform(ctx context.Context, op Op) error {
 // failed with: making a cgroup, for example, fails by the number that the dying
 // scheduler returned, and only its last words say why.
 func (g *Guest) orDeath(err error) error {
-	died := (*SchedulerDied)(nil)
+	died := (*SchedulerDiedError)(nil)
 	if err == nil || errors.As(err, &died) {
 		return err
 	}
 	if why := g.hooks.Died(); why != nil {
-		return &SchedulerDied{Err: why, While: err}
+		return &SchedulerDiedError{Err: why, While: err}
 	}
 	return err
 }
@@ -361,7 +361,7 @@ func (r *Running) ended() bool {
 func (r *Running) Ended() <-chan struct{} { return r.over }
 
 // Stop ends the workers and returns what they have done. The error is a
-// [*Died] in an [*OpError] if one of them had ended before.
+// [*WorkerDiedError] in an [*OpError] if one of them had ended before.
 func (r *Running) Stop(ctx context.Context) ([]Stats, error) {
 	err := r.guest.Do(ctx, Stop{Workers: r.Workers.name()})
 	return r.tally.total(r), err

@@ -60,7 +60,7 @@ func (c *Condition) check() error {
 }
 
 // Await waits until a condition is true. The error is an [*OpError] with a
-// [*NeverTrue], if it does not come true in time.
+// [*NeverTrueError], if it does not come true in time.
 func (g *Guest) Await(ctx context.Context, c Condition) error {
 	err := c.check()
 	if err == nil {
@@ -84,7 +84,7 @@ func (g *Guest) since(t time.Time) time.Duration { return g.time().Sub(t) }
 
 // await asks until the condition is true, and says how often it asked.
 func (g *Guest) await(ctx context.Context, c *Condition) (looks int, err error) {
-	timeout := &NeverTrue{What: c.What, Within: c.Within}
+	timeout := &NeverTrueError{What: c.What, Within: c.Within}
 	if g.hooks.Now != nil {
 		return g.awaitInStep(ctx, c, timeout)
 	}
@@ -114,7 +114,7 @@ func (g *Guest) await(ctx context.Context, c *Condition) (looks int, err error) 
 }
 
 // awaitInStep is await for a guest that runs only between two looks.
-func (g *Guest) awaitInStep(ctx context.Context, c *Condition, timeout *NeverTrue) (looks int, err error) {
+func (g *Guest) awaitInStep(ctx context.Context, c *Condition, timeout *NeverTrueError) (looks int, err error) {
 	for end := g.time().Add(c.Within); ; {
 		timeout.Looks++
 		is, err := g.look(ctx, c)

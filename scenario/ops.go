@@ -153,13 +153,13 @@ func (c Capture) do(p *performance) error {
 	if err == nil {
 		return nil
 	}
-	return &NotCaptured{Name: c.Name, Err: err}
+	return &NotCapturedError{Name: c.Name, Err: err}
 }
 
 // bearable returns whether a scenario goes on though an op has failed with err.
 func bearable(op Op, err error) bool {
 	c, is := op.(Capture)
-	missing := (*NotCaptured)(nil)
+	missing := (*NotCapturedError)(nil)
 	return is && !c.Must && errors.As(err, &missing)
 }
 

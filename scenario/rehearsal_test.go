@@ -90,7 +90,7 @@ func TestCapturesThatFailAreWarnings(t *testing.T) {
 	require.Len(t, report.Warnings(), 1)
 	require.Equal(t, report.Warnings(), warned)
 	require.ErrorIs(t, warned[0], broken)
-	missing := new(scenario.NotCaptured)
+	missing := new(scenario.NotCapturedError)
 	require.ErrorAs(t, warned[0], &missing)
 	require.Equal(t, "bad", missing.Name)
 	require.EqualError(t, warned[0], `step 1 "first", op 1, capture "bad": no snapshot: the guest cannot be stopped`)
@@ -222,7 +222,7 @@ func TestAnOpThatFailsAsTheSchedulerDiesSaysSo(t *testing.T) {
 	})
 	require.NoError(t, g.Do(t.Context(), scenario.Capture{Name: "now"}), "what has not failed has not")
 	fails = broken
-	var end *scenario.SchedulerDied
+	var end *scenario.SchedulerDiedError
 	require.ErrorAs(t, g.Do(t.Context(), scenario.Capture{Name: "now"}), &end)
 	require.Equal(t, died, end.Err)
 	require.ErrorIs(t, end.While, broken)
@@ -237,7 +237,7 @@ func TestAConditionEndsWithASnapshotThatCannotBe(t *testing.T) {
 		return snap == nil, nil
 	}})
 	require.ErrorIs(t, err, broken)
-	require.False(t, errors.As(err, new(*scenario.NeverTrue)), "it is not asked again: %v", err)
+	require.False(t, errors.As(err, new(*scenario.NeverTrueError)), "it is not asked again: %v", err)
 }
 
 func TestASchedulerThatDoesNotStopIsNotReplaced(t *testing.T) {

@@ -140,7 +140,7 @@ func (r *run) hold(ctx context.Context, step *Step, report *StepReport) error {
 
 // scheduled does something as long as the scheduler runs, if one does: none that
 // the scenario has ended, or found at its end. It ends
-// with a [*SchedulerDied] if the scheduler does.
+// with a [*SchedulerDiedError] if the scheduler does.
 func (r *run) scheduled(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -154,14 +154,14 @@ func (r *run) scheduled(ctx context.Context, do func(context.Context) error) err
 		defer close(watched)
 		select {
 		case <-ended:
-			cancel(&SchedulerDied{Err: r.guest.hooks.Why()})
+			cancel(&SchedulerDiedError{Err: r.guest.hooks.Why()})
 		case <-ctx.Done():
 		}
 	}()
 	err := orCause(ctx, do(ctx))
 	cancel(nil)
 	<-watched
-	if died := (*SchedulerDied)(nil); errors.As(context.Cause(ctx), &died) {
+	if died := (*SchedulerDiedError)(nil); errors.As(context.Cause(ctx), &died) {
 		return died
 	}
 	return err
@@ -237,7 +237,7 @@ func (r *run) tidy(ctx context.Context) error {
 	}
 	var errs []error
 	do := func(op Op) {
-		died := (*Died)(nil)
+		died := (*WorkerDiedError)(nil)
 		if err := r.guest.Do(ctx, op); err != nil && !errors.As(err, &died) { // what died has ended the scenario
 			errs = append(errs, fmt.Errorf("clean up after the scenario: %w", err))
 		}

@@ -35,7 +35,7 @@ type Op interface {
 	String() string
 
 	// check says why the op cannot be performed in a guest that is in the
-	// state, as an [*Invalid] or [*Unsupported], or changes the state as the
+	// state, as an [*InvalidError] or [*UnsupportedError], or changes the state as the
 	// op changes the guest.
 	check(*state) error
 
@@ -106,7 +106,7 @@ type Machine struct {
 }
 
 // Check says what is wrong with a scenario, all of it, as far as that can be
-// told without a guest. The error joins [*OpError]s that wrap an [*Invalid].
+// told without a guest. The error joins [*OpError]s that wrap an [*InvalidError].
 func (s Scenario) Check(m Machine) error {
 	st := newState()
 	for cpu := range m.CPUs {

@@ -17,16 +17,16 @@ func TestErrorsSayWhereTheyAreOf(t *testing.T) {
 		`stop: no`:                    &OpError{Op: "stop", Err: no},
 		`step 1, op 2, stop: no`:      &OpError{Step: 1, N: 2, Op: "stop", Err: no},
 		`step 3 "last", hold: no`:     &OpError{Step: 3, StepName: "last", Op: "hold", Err: no},
-		`the scheduler has ended: no`: &SchedulerDied{Err: no},
-		`a-0 (pid 7) has ended: by 9`: &Died{wire.Died{Comm: "a-0", PID: 7, How: "by 9"}},
-		`"x" did not come true within 1s (asked 2 times; the last time that failed: no)`:                        &NeverTrue{What: "x", Within: time.Second, Looks: 2, Last: no},
-		`"x" did not come true within 1s (asked 2 times); wait longer, or see what keeps it from becoming true`: &NeverTrue{What: "x", Within: time.Second, Looks: 2},
-		`the scheduler has ended: no (while: no)`:                                                               &SchedulerDied{Err: no, While: no},
-		`a-0 (pid 7) has ended: by 9; its cgroup ran out of memory: raise MemoryMax; it wrote: oh`:              &Died{wire.Died{Comm: "a-0", PID: 7, How: "by 9", OOM: true, Output: "oh"}},
+		`the scheduler has ended: no`: &SchedulerDiedError{Err: no},
+		`a-0 (pid 7) has ended: by 9`: &WorkerDiedError{wire.DiedError{Comm: "a-0", PID: 7, How: "by 9"}},
+		`"x" did not come true within 1s (asked 2 times; the last time that failed: no)`:                        &NeverTrueError{What: "x", Within: time.Second, Looks: 2, Last: no},
+		`"x" did not come true within 1s (asked 2 times); wait longer, or see what keeps it from becoming true`: &NeverTrueError{What: "x", Within: time.Second, Looks: 2},
+		`the scheduler has ended: no (while: no)`:                                                               &SchedulerDiedError{Err: no, While: no},
+		`a-0 (pid 7) has ended: by 9; its cgroup ran out of memory: raise MemoryMax; it wrote: oh`:              &WorkerDiedError{wire.DiedError{Comm: "a-0", PID: 7, How: "by 9", OOM: true, Output: "oh"}},
 	} {
 		require.EqualError(t, err, want)
 	}
-	require.Len(t, (&SchedulerDied{Err: no}).Unwrap(), 1)
+	require.Len(t, (&SchedulerDiedError{Err: no}).Unwrap(), 1)
 }
 
 func TestSettingsAreWrittenAsTheKernelReadsThem(t *testing.T) {

@@ -21,10 +21,10 @@ type Violation struct {
 
 func (v Violation) String() string { return fmt.Sprintf("%s: %s", v.Rule, v.Text) }
 
-// Violations is the error of [Check].
-type Violations []Violation
+// ViolationsError is the error of [Check].
+type ViolationsError []Violation
 
-func (v Violations) Error() string {
+func (v ViolationsError) Error() string {
 	const most = 10
 	var b strings.Builder
 	fmt.Fprintf(&b, "the kernel's scheduling in snapshot %q contradicts itself (%d rules broken):", v[0].Snapshot, len(v))
@@ -56,14 +56,14 @@ const defaultGrace = 100 * time.Millisecond
 //     there, for longer than a grace;
 //   - clock: the times of the kernel, of CPUs and of tasks never go back.
 //
-// The error is [Violations], or a [*NoState] if a snapshot has nothing to judge. A
+// The error is [ViolationsError], or a [*NoStateError] if a snapshot has nothing to judge. A
 // snapshot while the scheduler is being enabled, bypassed or disabled is held to the
 // first two only.
 func Check(snaps ...*ktsnap.Snapshot) error { return Rules{}.Check(snaps...) }
 
 // Check is [Check] by other rules.
 func (r Rules) Check(snaps ...*ktsnap.Snapshot) error {
-	var found Violations
+	var found ViolationsError
 	var before *State
 	for _, snap := range snaps {
 		s, err := Open(snap)
@@ -90,7 +90,7 @@ type checker struct {
 	*State
 	grace    time.Duration
 	snapshot string
-	found    Violations
+	found    ViolationsError
 }
 
 func (c *checker) broken(rule, format string, args ...any) {

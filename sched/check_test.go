@@ -145,7 +145,7 @@ func TestWhatHoldsForEverySchedulerIsChecked(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			var broken sched.Violations
+			var broken sched.ViolationsError
 			require.ErrorAs(t, err, &broken)
 			require.Len(t, broken, 1, "%v", err)
 			require.Equal(t, row.want, broken[0].String())
@@ -162,7 +162,7 @@ func TestTimesThatGoBackAreFound(t *testing.T) {
 	later.jiffies--
 	later.cpus[1][4]--
 	later.set(4, "runtime", 49)
-	var broken sched.Violations
+	var broken sched.ViolationsError
 	require.ErrorAs(t, sched.Check(before.snapshot(), later.snapshot()), &broken)
 	require.Len(t, broken, 3)
 	for _, v := range broken {

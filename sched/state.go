@@ -43,14 +43,14 @@ type State struct {
 	problems   []string
 }
 
-// NoState says that a snapshot holds nothing of the kernel's scheduling.
-type NoState struct {
+// NoStateError says that a snapshot holds nothing of the kernel's scheduling.
+type NoStateError struct {
 	Snapshot string // its name
 	Release  string // of its kernel
 	Reason   string // why; empty for files of older ktgens and snapshots that leave it out
 }
 
-func (e *NoState) Error() string {
+func (e *NoStateError) Error() string {
 	why := e.Reason
 	if why == "" {
 		why = "it was taken by an older ktgen, is a fixture, or was taken with freeze.Options.NoTables: take it anew"
@@ -58,12 +58,12 @@ func (e *NoState) Error() string {
 	return fmt.Sprintf("snapshot %q of kernel %q has no tasks, CPUs and queues: %s", e.Snapshot, e.Release, why)
 }
 
-// Open reads the state in a snapshot, outside of tests. The error is a [*NoState] if it
+// Open reads the state in a snapshot, outside of tests. The error is a [*NoStateError] if it
 // has none. Reads that fail panic with a [*Error] then; the methods whose names begin
 // with Lookup do not.
 func Open(snap *ktsnap.Snapshot) (*State, error) {
 	if snap == nil {
-		return nil, &NoState{Reason: "there is no snapshot: it is nil"}
+		return nil, &NoStateError{Reason: "there is no snapshot: it is nil"}
 	}
 	s := &State{Taken: snap.Taken, Enabled: snap.Scheduler, byAddr: make(map[uint64]*Task), enums: make(map[string]enum), online: snap.Guest.Online}
 	tables := make(map[string]*records)
@@ -77,7 +77,7 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 		s.noteProblems(t)
 	}
 	if tables["cpus"] == nil || tables["tasks"] == nil {
-		return nil, &NoState{Snapshot: snap.Name, Release: snap.Guest.Release, Reason: strings.Join(slices.Compact(why), "; ")}
+		return nil, &NoStateError{Snapshot: snap.Name, Release: snap.Guest.Release, Reason: strings.Join(slices.Compact(why), "; ")}
 	}
 	s.problems = append(s.problems, slices.Compact(why)...)
 	s.names = queueNames(snap)

@@ -94,7 +94,7 @@ func TestSnapshotsWithoutStateSayWhy(t *testing.T) {
 		table.N, table.Status, table.Reason = 0, ktsnap.Unsupported, "the guest's kernel has no scx_tasks"
 	}
 	_, err = sched.Open(bare)
-	var none *sched.NoState
+	var none *sched.NoStateError
 	require.ErrorAs(t, err, &none)
 	require.Equal(t, "the guest's kernel has no scx_tasks", none.Reason)
 	_, err = sched.Open(nil)

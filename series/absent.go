@@ -17,18 +17,18 @@ import (
 // This file finds what statistics lack: encoding/json leaves a member that is
 // absent or null at its zero value, which a series would take for a number.
 
-// AbsentStatistic says that the statistics of a capture lack a member that the type
+// AbsentStatisticError says that the statistics of a capture lack a member that the type
 // they are decoded into has, or have null there. Members that may be absent are
 // pointers, or tagged omitempty or omitzero. Statistics that a capture lacks as a
-// whole are [NoStatistics].
-type AbsentStatistic struct {
+// whole are [NoStatisticsError].
+type AbsentStatisticError struct {
 	Capture string   // its name, such as "periodic_003"
 	Path    string   // of the member in the JSON, such as "queues[2].len"; empty for all of it
 	Null    bool     // it is there, and null
 	Have    []string // the members beside it
 }
 
-func (e *AbsentStatistic) Error() string {
+func (e *AbsentStatisticError) Error() string {
 	where := "the statistics of " + strconv.Quote(e.Capture)
 	if e.Null {
 		return fmt.Sprintf("%s have null at %s: make the field a pointer if that is a value", where, e.path())
@@ -43,7 +43,7 @@ func (e *AbsentStatistic) Error() string {
 	return fmt.Sprintf("%s have no member %s: %s (tag the field omitempty if it may be absent)", where, e.Path, have)
 }
 
-func (e *AbsentStatistic) path() string {
+func (e *AbsentStatisticError) path() string {
 	if e.Path == "" {
 		return "their top"
 	}
@@ -51,7 +51,7 @@ func (e *AbsentStatistic) path() string {
 }
 
 // member is the last name of the path.
-func (e *AbsentStatistic) member() string { return e.Path[strings.LastIndexByte(e.Path, '.')+1:] }
+func (e *AbsentStatisticError) member() string { return e.Path[strings.LastIndexByte(e.Path, '.')+1:] }
 
 var (
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
@@ -61,7 +61,7 @@ var (
 // absentValue returns the first member of a type that a JSON document lacks which
 // can be decoded into it, nil if there is none. Path is where the document is.
 // Types that decode themselves are left alone.
-func absentValue(raw json.RawMessage, t reflect.Type, path string) *AbsentStatistic {
+func absentValue(raw json.RawMessage, t reflect.Type, path string) *AbsentStatisticError {
 	if t.Kind() == reflect.Interface {
 		return nil
 	}
@@ -87,7 +87,7 @@ func absentValue(raw json.RawMessage, t reflect.Type, path string) *AbsentStatis
 }
 
 // absentNull tells whether null is a value of its own for a type.
-func absentNull(t reflect.Type, path string) *AbsentStatistic {
+func absentNull(t reflect.Type, path string) *AbsentStatisticError {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice:
 		return nil
@@ -95,10 +95,10 @@ func absentNull(t reflect.Type, path string) *AbsentStatistic {
 	if reflect.PointerTo(t).Implements(jsonUnmarshaler) {
 		return nil
 	}
-	return &AbsentStatistic{Path: path, Null: true}
+	return &AbsentStatisticError{Path: path, Null: true}
 }
 
-func absentFields(members map[string]json.RawMessage, t reflect.Type, path string) *AbsentStatistic {
+func absentFields(members map[string]json.RawMessage, t reflect.Type, path string) *AbsentStatisticError {
 	for i := range t.NumField() {
 		if found := absentField(members, t.Field(i), path); found != nil {
 			return found
@@ -109,7 +109,7 @@ func absentFields(members map[string]json.RawMessage, t reflect.Type, path strin
 
 // absentField looks for one field among the members of an object. Those of an embedded
 // struct without a name are in the same object.
-func absentField(members map[string]json.RawMessage, f reflect.StructField, path string) *AbsentStatistic {
+func absentField(members map[string]json.RawMessage, f reflect.StructField, path string) *AbsentStatisticError {
 	tag := f.Tag.Get("json")
 	name, options, _ := strings.Cut(tag, ",")
 	embedded := f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct
@@ -126,7 +126,7 @@ func absentField(members map[string]json.RawMessage, f reflect.StructField, path
 		if f.Type.Kind() == reflect.Pointer || optional(options) {
 			return nil
 		}
-		return &AbsentStatistic{Path: join(path, name), Have: slices.Sorted(maps.Keys(members))}
+		return &AbsentStatisticError{Path: join(path, name), Have: slices.Sorted(maps.Keys(members))}
 	}
 	return absentValue(raw, f.Type, join(path, name))
 }
@@ -151,7 +151,7 @@ func lookFold(members map[string]json.RawMessage, name string) (json.RawMessage,
 	return nil, false
 }
 
-func absentEntry(raw json.RawMessage, t reflect.Type, path string) *AbsentStatistic {
+func absentEntry(raw json.RawMessage, t reflect.Type, path string) *AbsentStatisticError {
 	var members map[string]json.RawMessage
 	json.Unmarshal(raw, &members)
 	for _, key := range slices.Sorted(maps.Keys(members)) {
@@ -164,7 +164,7 @@ func absentEntry(raw json.RawMessage, t reflect.Type, path string) *AbsentStatis
 
 // absentElement looks at those of an array. One that is shorter than a Go array has
 // nothing for the rest.
-func absentElement(raw json.RawMessage, t reflect.Type, path string) *AbsentStatistic {
+func absentElement(raw json.RawMessage, t reflect.Type, path string) *AbsentStatisticError {
 	if t.Elem().Kind() == reflect.Uint8 && t.Kind() == reflect.Slice {
 		return nil // base64
 	}
@@ -176,7 +176,7 @@ func absentElement(raw json.RawMessage, t reflect.Type, path string) *AbsentStat
 		}
 	}
 	if t.Kind() == reflect.Array && len(all) < t.Len() {
-		return &AbsentStatistic{Path: fmt.Sprintf("%s[%d]", path, len(all))}
+		return &AbsentStatisticError{Path: fmt.Sprintf("%s[%d]", path, len(all))}
 	}
 	return nil
 }

@@ -46,10 +46,10 @@ func TestAbsentStatisticsAreErrorsWithTheCaptureTheyLackIn(t *testing.T) {
 				require.NoError(t, sample.Err)
 				return
 			}
-			var lacks *AbsentStatistic
+			var lacks *AbsentStatisticError
 			require.ErrorAs(t, sample.Err, &lacks)
 			require.EqualError(t, lacks, c.want)
-			require.NotErrorAs(t, sample.Err, new(*NoStatistics))
+			require.NotErrorAs(t, sample.Err, new(*NoStatisticsError))
 		})
 	}
 }

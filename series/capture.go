@@ -91,17 +91,17 @@ type Capture struct {
 }
 
 // Read returns the snapshot, from where it is kept. If there is none the error
-// is a [*NoSnapshot] with the reason.
+// is a [*NoSnapshotError] with the reason.
 func (c *Capture) Read() (*ktsnap.Snapshot, error) {
 	if c.Snapshot != nil {
 		return c.Snapshot, nil
 	}
 	if c.Load == nil {
-		return nil, &NoSnapshot{Err: c.NoSnapshot}
+		return nil, &NoSnapshotError{Err: c.NoSnapshot}
 	}
 	s, err := c.Load()
 	if err != nil {
-		return nil, &NoSnapshot{Err: err}
+		return nil, &NoSnapshotError{Err: err}
 	}
 	return s, nil
 }
@@ -156,7 +156,7 @@ type Sample[S any] struct {
 //	samples := series.Open(captures, examplesched.Open)
 //
 // A capture without a snapshot, or with one that does not fit the generated
-// code, becomes a sample with an error: [*NoSnapshot] or what open returned.
+// code, becomes a sample with an error: [*NoSnapshotError] or what open returned.
 func Open[S any](captures []Capture, open func(*ktsnap.Snapshot, ...runtime.Option) (S, error), opts ...runtime.Option) []Sample[S] {
 	return read(captures, func(c *Capture) (s S, err error) {
 		snapshot, err := c.Read()
@@ -169,13 +169,13 @@ func Open[S any](captures []Capture, open func(*ktsnap.Snapshot, ...runtime.Opti
 
 // Statistics decodes the statistics of captures, from JSON into T. A capture
 // without statistics, or with other ones, becomes a sample with an error:
-// [*NoStatistics], [*AbsentStatistic], or one of encoding/json. A map has the
+// [*NoStatisticsError], [*AbsentStatisticError], or one of encoding/json. A map has the
 // members that there are: read it with the comma-ok form, or decode into a
 // struct.
 func Statistics[T any](captures []Capture) []Sample[T] {
 	return read(captures, func(c *Capture) (v T, err error) {
 		if len(c.Statistics) == 0 {
-			return v, &NoStatistics{Capture: c.Name, Err: c.NoStatistics}
+			return v, &NoStatisticsError{Capture: c.Name, Err: c.NoStatistics}
 		}
 		if err := json.Unmarshal(c.Statistics, &v); err != nil {
 			return v, fmt.Errorf("decode the statistics of %q as %T: %w", c.Name, v, err)

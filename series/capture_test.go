@@ -53,7 +53,7 @@ func TestStatisticsTellAbsentFromUnreadable(t *testing.T) {
 
 	require.NoError(t, samples[0].Err)
 	require.Equal(t, 12.5, samples[0].Value.Busy)
-	var none *NoStatistics
+	var none *NoStatisticsError
 	require.ErrorAs(t, samples[1].Err, &none)
 	require.ErrorIs(t, samples[1].Err, refused)
 	var mismatch *json.UnmarshalTypeError

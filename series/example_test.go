@@ -23,7 +23,7 @@ func captured() []series.Sample[Snap] {
 		s.Elapsed = time.Duration(1+i) * 500 * time.Millisecond
 		samples = append(samples, s)
 	}
-	samples[3].Err = &series.NoSnapshot{Err: errors.New("the vCPUs did not stop within 30s")}
+	samples[3].Err = &series.NoSnapshotError{Err: errors.New("the vCPUs did not stop within 30s")}
 	return samples
 }
 

@@ -158,7 +158,7 @@ func (j *judge[V]) checkFinite() {
 	var bad []Violation
 	for i := j.from; i < len(j.series.points); i++ {
 		p := &j.series.points[i]
-		if e, ok := errors.AsType[*NotFinite](p.Err); ok {
+		if e, ok := errors.AsType[*NotFiniteError](p.Err); ok {
 			bad = append(bad, Violation{At: i, Prior: -1, Text: fmt.Sprintf("%v at %s", e.Value, p.Moment)})
 			j.reject("the value at %s is %v: does the projection divide by zero?", p.Moment, e.Value)
 		}

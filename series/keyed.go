@@ -174,7 +174,7 @@ func (e Entities[K, V]) Key(key K) Series[V] {
 	return column(e, fmt.Sprintf("[%v]", key), func(s *entitySample[K, V]) (V, error) {
 		v, exists := s.values[key]
 		if !exists {
-			return v, &Absent{Key: key}
+			return v, &AbsentError{Key: key}
 		}
 		return v, nil
 	})

@@ -26,7 +26,7 @@ func listTasks(s tasks, add func(int32, uint64)) {
 // lost makes a sample of some that could not be captured.
 func lost(samples []Sample[tasks], indices ...int) []Sample[tasks] {
 	for _, i := range indices {
-		samples[i] = Sample[tasks]{Moment: samples[i].Moment, Err: &NoSnapshot{}}
+		samples[i] = Sample[tasks]{Moment: samples[i].Moment, Err: &NoSnapshotError{}}
 	}
 	return samples
 }
@@ -100,7 +100,7 @@ func TestPresenceIsACondition(t *testing.T) {
 }
 
 func TestAFailedReadLosesTheWholeSample(t *testing.T) {
-	half := &ktsnap.Error{Op: "All", Path: "task_ctxs", Err: &ktsnap.Incomplete{Map: "task_ctxs"}}
+	half := &ktsnap.Error{Op: "All", Path: "task_ctxs", Err: &ktsnap.IncompleteError{Map: "task_ctxs"}}
 	e := PerKey(every(tasks{1: 1, 2: 1}, tasks{1: 2, 2: 2}, tasks{1: 3, 2: 3}), func(s tasks, add func(int32, uint64)) {
 		add(1, s[1])
 		if s[1] == 2 {

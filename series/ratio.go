@@ -36,7 +36,7 @@ func divide[A, B Number](a *Point[A], b *Point[B]) (float64, error) {
 	case b.Err != nil:
 		return 0, b.Err
 	case b.Value == 0:
-		return 0, &ZeroDenominator{}
+		return 0, &ZeroDenominatorError{}
 	}
 	return float64(a.Value) / float64(b.Value), nil
 }
@@ -77,7 +77,7 @@ func RatioWithin[A, B Number](a Series[A], b Series[B], lo, hi float64) Verdict 
 func zeroDenominators(s Series[float64]) []string {
 	var moments []string
 	for i := range s.points {
-		if _, ok := errors.AsType[*ZeroDenominator](s.points[i].Err); ok {
+		if _, ok := errors.AsType[*ZeroDenominatorError](s.points[i].Err); ok {
 			moments = append(moments, s.points[i].Moment.String())
 		}
 	}
@@ -86,7 +86,7 @@ func zeroDenominators(s Series[float64]) []string {
 
 // aligned returns an error unless two series are of the same captures.
 func aligned[A, B any](a Series[A], b Series[B]) error {
-	e := &Misaligned{A: a.Name(), B: b.Name()}
+	e := &MisalignedError{A: a.Name(), B: b.Name()}
 	if len(a.points) != len(b.points) {
 		e.Reason = fmt.Sprintf("one has %s, the other %d", count(len(a.points), "sample"), len(b.points))
 		return e

@@ -88,7 +88,7 @@ func markNotFinite[V any](points []Point[V]) {
 	}
 	for i := range points {
 		if f := number(points[i].Value); points[i].Err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
-			points[i].Err = &NotFinite{Value: f}
+			points[i].Err = &NotFiniteError{Value: f}
 		}
 	}
 }

@@ -30,13 +30,13 @@ func of[V any](values ...V) Series[V] {
 func without[V any](s Series[V], indices ...int) Series[V] {
 	s.points = s.Points()
 	for _, i := range indices {
-		s.points[i].Err = &NoSnapshot{Err: errors.New("pause timed out after 30s")}
+		s.points[i].Err = &NoSnapshotError{Err: errors.New("pause timed out after 30s")}
 	}
 	return s
 }
 
 func TestReadsThatFailAreErrorsOfTheirSample(t *testing.T) {
-	missing := &ktsnap.Error{Op: "Get", Path: "task_ctxs[7]", Err: &ktsnap.KeyNotFound{Map: "task_ctxs", Key: "7"}}
+	missing := &ktsnap.Error{Op: "Get", Path: "task_ctxs[7]", Err: &ktsnap.KeyNotFoundError{Map: "task_ctxs", Key: "7"}}
 	read := func(n int) int {
 		if n == 1 {
 			panic(missing) // as a read of a snapshot does that is bound to no test
@@ -70,7 +70,7 @@ func TestProjectionsMayFail(t *testing.T) {
 
 func TestASampleWithoutAValueIsNotProjected(t *testing.T) {
 	samples := every(1, 2)
-	samples[0].Err = &NoSnapshot{}
+	samples[0].Err = &NoSnapshotError{}
 	calls := 0
 	points := Of(samples, func(n int) int { calls++; return n }).Points()
 	require.Equal(t, 1, calls)
@@ -105,7 +105,7 @@ func (v Verdict) requireFail(t *testing.T, at ...int) {
 func TestValuesThatAreNotFiniteHaveNoValue(t *testing.T) {
 	type load float32
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		var e *NotFinite
+		var e *NotFiniteError
 		require.ErrorAs(t, of(v).Points()[0].Err, &e)
 		require.ErrorAs(t, of(load(v)).Points()[0].Err, &e)
 	}

@@ -26,7 +26,7 @@ func run(values ...float64) []Sample[float64] {
 }
 
 func TestVerdictsPrintWhatHappenedWhere(t *testing.T) {
-	timeout := &NoSnapshot{Err: errors.New("the vCPUs did not stop within 30s")}
+	timeout := &NoSnapshotError{Err: errors.New("the vCPUs did not stop within 30s")}
 	walk := run(180, 190, 200, 0, 150, 130, 140, 120, 190)
 	walk[3].Value, walk[3].Err = 0, timeout
 	dispatched := Of(walk, func(v float64) uint64 { return uint64(v) }).Named("nr_dispatched")
@@ -43,7 +43,7 @@ func TestVerdictsPrintWhatHappenedWhere(t *testing.T) {
 	for i := 1; i < 6; i++ {
 		lone[i].Err = timeout
 	}
-	lone[5].Err = &NoSnapshot{Err: errors.New("the guest has ended")}
+	lone[5].Err = &NoSnapshotError{Err: errors.New("the guest has ended")}
 	nan := run(0.5, 0.25, math.NaN(), 0.5)
 	restarts := run(100, 200, 3, 90, 180, 5, 170)
 	crash := every(tasks{17: 10, 18: 10}, tasks{17: 20, 18: 8, 19: 1}, tasks{17: 30, 18: 9})

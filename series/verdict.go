@@ -55,18 +55,18 @@ type Violation struct {
 // Passed tells whether the pattern holds.
 func (v Verdict) Passed() bool { return v.Outcome == Pass }
 
-// Err returns nil if the pattern holds and a [*NotPassed] otherwise.
+// Err returns nil if the pattern holds and a [*NotPassedError] otherwise.
 func (v Verdict) Err() error {
 	if v.Passed() {
 		return nil
 	}
-	return &NotPassed{Verdict: v}
+	return &NotPassedError{Verdict: v}
 }
 
-// NotPassed is a verdict other than Pass, as an error.
-type NotPassed struct{ Verdict Verdict }
+// NotPassedError is a verdict other than Pass, as an error.
+type NotPassedError struct{ Verdict Verdict }
 
-func (e *NotPassed) Error() string { return e.Verdict.String() }
+func (e *NotPassedError) Error() string { return e.Verdict.String() }
 
 // TB is what a verdict needs of a test; [testing.TB] has it.
 type TB interface {
@@ -135,7 +135,7 @@ func (s Series[V]) plot() []PlotPoint {
 		if p.Err == nil {
 			out[i].Value, out[i].Text = number(p.Value), text(p.Value)
 		}
-		if e, ok := errors.AsType[*NotFinite](p.Err); ok {
+		if e, ok := errors.AsType[*NotFiniteError](p.Err); ok {
 			out[i].Text = text(e.Value)
 		}
 	}

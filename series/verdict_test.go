@@ -50,7 +50,7 @@ func TestOnlyPassPassesATest(t *testing.T) {
 
 func TestVerdictsAreErrorsForTestify(t *testing.T) {
 	verdict := NonDecreasing(of(2, 1))
-	var e *NotPassed
+	var e *NotPassedError
 	require.ErrorAs(t, verdict.Err(), &e)
 	require.Equal(t, Fail, e.Verdict.Outcome)
 	require.EqualError(t, verdict.Err(), verdict.String())
@@ -146,6 +146,6 @@ func TestMisalignedSeriesSayWhere(t *testing.T) {
 	moved := Of(samples, func(n int) int { return n }).Named("y")
 	require.Contains(t, RatioWithin(of(1, 1, 1), moved, 0, 1).Reason,
 		"x and y are not of the same captures: sample 2 is periodic_002 (+2s) in one and periodic_002 (+2.001s) in the other")
-	var e *Misaligned
+	var e *MisalignedError
 	require.True(t, errors.As(aligned(of(1), moved), &e))
 }

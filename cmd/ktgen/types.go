@@ -72,7 +72,7 @@ func (t *tool) shapesOf(file string) ([]*ctype.Shape, error) {
 		}
 		return all, nil
 	}
-	var newer *ktsnap.NewerVersion
+	var newer *ktsnap.NewerVersionError
 	if errors.As(err, &newer) {
 		return nil, err
 	}

@@ -10,14 +10,14 @@ type Difference struct {
 	Have string // what the guest has
 }
 
-// Overflow says that a value of the guest does not fit the type it has in
+// OverflowError says that a value of the guest does not fit the type it has in
 // generated code, which is older or newer than the program in the guest.
-type Overflow struct {
+type OverflowError struct {
 	Field string
 	Value string
 	Want  string // C type that it has in generated code
 }
 
-func (e *Overflow) Error() string {
+func (e *OverflowError) Error() string {
 	return fmt.Sprintf("%s is %s in the guest, which does not fit the %s it was generated as; regenerate", e.Field, e.Value, e.Want)
 }

@@ -10,7 +10,7 @@ const schedOps = "bpf_struct_ops_sched_ext_ops"
 // Active returns a view of the active scheduler's maps: those of the one
 // program that has a sched_ext_ops registered with the kernel. It tells apart
 // copies of a map or a variable where an object is loaded more than once, or
-// several are. It has a [*NoActiveScheduler] if there is none, or more.
+// several are. It has a [*NoActiveSchedulerError] if there is none, or more.
 func (s *Snapshot) Active() View {
 	v := s.view()
 	if v.err != nil {
@@ -18,7 +18,7 @@ func (s *Snapshot) Active() View {
 	}
 	program, reason := v.r.activeProgram()
 	if reason != "" {
-		return View{r: v.r, err: &NoActiveScheduler{Reason: reason}}
+		return View{r: v.r, err: &NoActiveSchedulerError{Reason: reason}}
 	}
 	v.ids = []uint32{}
 	for _, m := range v.r.maps {

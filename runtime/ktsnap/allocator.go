@@ -398,7 +398,7 @@ func (s *Snapshot) Outgrown(addr uint64, target *ctype.Shape) error {
 	if a == nil || target.Size <= a.Size {
 		return nil
 	}
-	return &Contradiction{Addr: addr, Type: ctype.Spell(target), Found: fmt.Sprintf("%s hands out %d bytes with the header, and the type has %d; say another with -payload, or none", a.Path, a.Size, target.Size)}
+	return &ContradictionError{Addr: addr, Type: ctype.Spell(target), Found: fmt.Sprintf("%s hands out %d bytes with the header, and the type has %d; say another with -payload, or none", a.Path, a.Size, target.Size)}
 }
 
 // asAllocated returns the struct that is at an address where a pointer leads to

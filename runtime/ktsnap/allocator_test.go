@@ -161,7 +161,7 @@ func TestNothingIsReadBehindHeadersThatHasNoRoomThere(t *testing.T) {
 	s.Maps[2].Value = &value
 
 	_, err := s.Map("ctxs").At(0).Get("data.payload.weight").Uint64()
-	var contradiction *Contradiction
+	var contradiction *ContradictionError
 	require.ErrorAs(t, err, &contradiction)
 	require.Equal(t, ".bss.alloc hands out 24 bytes with the header, and the type has 32; say another with -payload, or none", contradiction.Found)
 }

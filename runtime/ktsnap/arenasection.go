@@ -131,9 +131,9 @@ func (m *Map) IsSection(name string) bool {
 func (m *Map) CheckSection() error {
 	switch {
 	case m.Status != Complete:
-		return &Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+		return &IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
 	case m.Value == nil:
-		return &NoShape{Map: m.Name, Side: "value", Section: true}
+		return &NoShapeError{Map: m.Name, Side: "value", Section: true}
 	case m.N != 1 || m.Slots != 1 || m.Value.Kind != ctype.KindSection || m.Value.Size > m.ValueSize:
 		return fmt.Errorf("the snapshot is damaged: section %s has %d entries of %d bytes, and its type %d bytes", m.Name, m.N, m.ValueSize, m.Value.Size)
 	}

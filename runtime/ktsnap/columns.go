@@ -22,7 +22,7 @@ type Columns struct {
 
 	Records []Extent // of a ring buffer, with their headers: the values, instead of what is above
 
-	Status Incomplete // as far as it is not Complete
+	Status IncompleteError // as far as it is not Complete
 	Keys   func(entry int) string
 }
 
@@ -32,7 +32,7 @@ func (c *Columns) Take(m *Map) {
 	c.Values, c.Addrs, c.Base = m.Values, m.Addrs, m.Base
 }
 
-// Incomplete is the error for what cannot be known from a part of the entries, nil
+// IncompleteError is the error for what cannot be known from a part of the entries, nil
 // if they are all there.
 func (c *Columns) Incomplete() error {
 	if c.Status.Status == Complete {
@@ -42,9 +42,9 @@ func (c *Columns) Incomplete() error {
 	return &incomplete
 }
 
-// NoMatch is the error for a predicate that nothing satisfied.
-func (c *Columns) NoMatch(op string, slot int) *NoMatch {
-	return &NoMatch{Map: c.Name, Op: op, Len: c.N, Keys: c.FirstKeys()}
+// NoMatchError is the error for a predicate that nothing satisfied.
+func (c *Columns) NoMatch(op string, slot int) *NoMatchError {
+	return &NoMatchError{Map: c.Name, Op: op, Len: c.N, Keys: c.FirstKeys()}
 }
 
 // FirstKeys names the first entries.
@@ -56,12 +56,12 @@ func (c *Columns) FirstKeys() []string {
 	return keys
 }
 
-// Unreadable is the error for a value that the guest had no memory for.
+// UnreadableError is the error for a value that the guest had no memory for.
 func (c *Columns) Unreadable(slot int) error {
 	if c.Slots > 1 {
-		return &PerCPUSlot{Map: c.Name, CPU: slot, Len: c.Slots, Unmapped: true}
+		return &PerCPUSlotError{Map: c.Name, CPU: slot, Len: c.Slots, Unmapped: true}
 	}
-	return &Unreadable{}
+	return &UnreadableError{}
 }
 
 // Each calls f with the values that are there.

@@ -33,7 +33,7 @@ func TestDefinitionsThatDifferInAnythingAreRefused(t *testing.T) {
 			require.Same(t, first, shape)
 			continue
 		}
-		var unbound *ktsnap.NotBound
+		var unbound *ktsnap.NotBoundError
 		require.ErrorAs(t, err, &unbound, what)
 		require.Contains(t, unbound.Reason, "define it do so differently", what)
 	}

@@ -13,9 +13,9 @@ import (
 // This file has the errors of reads by name and path. Paths in them are what
 // the caller wrote, with the paths before it in a chain.
 
-// FieldNotFound says that a struct, union or section has no member of that
+// FieldNotFoundError says that a struct, union or section has no member of that
 // name.
-type FieldNotFound struct {
+type FieldNotFoundError struct {
 	Requested string   // the whole path
 	Walked    string   // the part of it that led somewhere
 	Component string   // the name there is no member of
@@ -23,7 +23,7 @@ type FieldNotFound struct {
 	Available []string // its members
 }
 
-func (e *FieldNotFound) Error() string {
+func (e *FieldNotFoundError) Error() string {
 	there := "; it has no members at all"
 	if same := ctype.SameNamed(e.Component, e.Available); len(same) > 0 {
 		return fmt.Sprintf("%s is a %s, which has %s called %s, as static variables of objects that were linked can be: say which, %s",
@@ -35,9 +35,9 @@ func (e *FieldNotFound) Error() string {
 	return fmt.Sprintf("%s is a %s, which has no member %s%s%s", placeName(e.Walked), e.Type, quote(e.Component), nearest.Hint(e.Component, e.Available), there)
 }
 
-// NotAStruct says that a path goes on to a member of something that has no
+// NotAStructError says that a path goes on to a member of something that has no
 // members.
-type NotAStruct struct {
+type NotAStructError struct {
 	Requested string // the whole path
 	Walked    string // the part of it that led somewhere
 	Component string // the member that was asked for
@@ -45,7 +45,7 @@ type NotAStruct struct {
 	Type      string // its C type
 }
 
-func (e *NotAStruct) Error() string {
+func (e *NotAStructError) Error() string {
 	next := "end the path there"
 	switch e.Kind {
 	case "Array":
@@ -62,9 +62,9 @@ func (e *NotAStruct) Error() string {
 // followed.
 var manyHops = fmt.Sprintf("it is behind %d pointers in a row, and a path follows no more: go on with Deref from there", maxHops)
 
-// NotAnArray says that a path goes on to an element of something that has no
+// NotAnArrayError says that a path goes on to an element of something that has no
 // elements.
-type NotAnArray struct {
+type NotAnArrayError struct {
 	Requested string // the whole path
 	Walked    string // the part of it that led somewhere
 	Index     int    // the element that was asked for
@@ -72,7 +72,7 @@ type NotAnArray struct {
 	Type      string // its C type
 }
 
-func (e *NotAnArray) Error() string {
+func (e *NotAnArrayError) Error() string {
 	next := "end the path there"
 	if e.Kind == "Struct" || e.Kind == "Union" {
 		next = "choose a member by its name"
@@ -82,9 +82,9 @@ func (e *NotAnArray) Error() string {
 	return fmt.Sprintf("%s is %s (%s), which has no elements and so no [%d]; %s", placeName(e.Walked), kindPhrase(e.Kind), e.Type, e.Index, next)
 }
 
-// TypeMismatch says that a value cannot be read as what was asked for: because
+// TypeMismatchError says that a value cannot be read as what was asked for: because
 // of its type, or because this value does not fit.
-type TypeMismatch struct {
+type TypeMismatchError struct {
 	Expected  string // "uint64", "bool", "Enum", ...
 	Actual    string // what the value is: "Uint", "Struct", ...
 	Requested string // the whole path; empty if there was none
@@ -93,7 +93,7 @@ type TypeMismatch struct {
 	Hint      string // what can be read instead; may be empty
 }
 
-func (e *TypeMismatch) Error() string {
+func (e *TypeMismatchError) Error() string {
 	actual := kindPhrase(e.Actual)
 	if e.Value != "" {
 		actual = fmt.Sprintf("the %s %s", e.Actual, e.Value)
@@ -105,14 +105,14 @@ func (e *TypeMismatch) Error() string {
 	return fmt.Sprintf("cannot read %s (%s) as %s%s", actual, e.Type, e.Expected, hint)
 }
 
-// EmptyPathComponent says that a path has nothing between two dots, at its
+// EmptyPathComponentError says that a path has nothing between two dots, at its
 // beginning or end, or in a bracket.
-type EmptyPathComponent struct {
+type EmptyPathComponentError struct {
 	Requested string
 	Offset    int // byte of the path that is missing
 }
 
-func (e *EmptyPathComponent) Error() string {
+func (e *EmptyPathComponentError) Error() string {
 	return fmt.Sprintf("path %s has an empty component at byte %d: write each member once between dots, as in %s", quote(e.Requested), e.Offset, quote(withoutEmpty(e.Requested)))
 }
 
@@ -122,38 +122,38 @@ func withoutEmpty(path string) string {
 	return strings.ReplaceAll(strings.Join(names, "."), "[]", "[0]")
 }
 
-// PathSyntax says that a path cannot be taken apart.
-type PathSyntax struct {
+// PathSyntaxError says that a path cannot be taken apart.
+type PathSyntaxError struct {
 	Requested string
 	Offset    int // byte of the path that is wrong
 	Problem   string
 }
 
-func (e *PathSyntax) Error() string {
+func (e *PathSyntaxError) Error() string {
 	return fmt.Sprintf("path %s is wrong at byte %d: %s", quote(e.Requested), e.Offset, e.Problem)
 }
 
-// PerCPUNotNarrowed says that a value of a per-CPU map was asked for without
+// PerCPUNotNarrowedError says that a value of a per-CPU map was asked for without
 // saying of which CPU.
-type PerCPUNotNarrowed struct {
+type PerCPUNotNarrowedError struct {
 	Map  string
 	CPUs int // possible CPUs
 }
 
-func (e *PerCPUNotNarrowed) Error() string {
+func (e *PerCPUNotNarrowedError) Error() string {
 	return fmt.Sprintf("%s has a value for each of %s: choose one with CPU(n) first", e.Map, errtext.Count(e.CPUs, "CPU", "CPUs"))
 }
 
-// AmbiguousVar says that several variables have that name: of several global
+// AmbiguousVarError says that several variables have that name: of several global
 // sections, or static ones of objects that were linked.
-type AmbiguousVar struct {
+type AmbiguousVarError struct {
 	Requested string
 	FoundIn   []string // the section's map of each, in the order of the capture
 	MapIDs    []uint32 // its id
 	Names     []string // what each is called in the section: calls#1; nil if as was requested
 }
 
-func (e *AmbiguousVar) Error() string {
+func (e *AmbiguousVarError) Error() string {
 	places := make([]string, len(e.FoundIn))
 	numbered := ""
 	for i, name := range e.FoundIn {
@@ -170,28 +170,28 @@ func (e *AmbiguousVar) Error() string {
 	return fmt.Sprintf("%s are called %q, in %s: choose the active scheduler's with Active().Var, or one with MapByID(id).At(0).Get", errtext.Count(len(places), "variable", "variables"), e.Requested, errtext.List(places))
 }
 
-// NoActiveScheduler says that it cannot be told which of the captured programs
+// NoActiveSchedulerError says that it cannot be told which of the captured programs
 // the kernel schedules with.
-type NoActiveScheduler struct{ Reason string }
+type NoActiveSchedulerError struct{ Reason string }
 
-func (e *NoActiveScheduler) Error() string {
+func (e *NoActiveSchedulerError) Error() string {
 	return fmt.Sprintf("no active scheduler: %s; choose maps with Select(ids...)", e.Reason)
 }
 
-// NoEntries says that a map holds memory and no entries, as an arena does.
-type NoEntries struct {
+// NoEntriesError says that a map holds memory and no entries, as an arena does.
+type NoEntriesError struct {
 	Map  string
 	Type MapType
 }
 
-func (e *NoEntries) Error() string {
+func (e *NoEntriesError) Error() string {
 	return fmt.Sprintf("%s, %s, has pages and no entries: follow a pointer into it with Get, or take its pages from Map().Extents", e.Map, kindPhrase(e.Type.String()))
 }
 
-// NoCapture says that there is no snapshot to read.
-type NoCapture struct{}
+// NoCaptureError says that there is no snapshot to read.
+type NoCaptureError struct{}
 
-func (*NoCapture) Error() string {
+func (*NoCaptureError) Error() string {
 	return "there is no snapshot: it is nil; ask the capture why"
 }
 

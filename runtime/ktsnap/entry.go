@@ -23,7 +23,7 @@ const NotNarrowed = -1
 
 // Get returns the value along a path that begins at the entry's value; see
 // [Value.Get]. The value of a per-CPU map is that of one CPU: it fails with a
-// [*PerCPUNotNarrowed] before CPU has chosen one.
+// [*PerCPUNotNarrowedError] before CPU has chosen one.
 func (e Entry) Get(path string) Value {
 	v := e.value()
 	v.walk(path)
@@ -37,7 +37,7 @@ func (e *Entry) value() Value {
 		return v
 	}
 	if e.slot == NotNarrowed {
-		return v.failed("Get", &PerCPUNotNarrowed{Map: e.m.Name, CPUs: e.m.Slots})
+		return v.failed("Get", &PerCPUNotNarrowedError{Map: e.m.Name, CPUs: e.m.Slots})
 	}
 	shape, err := e.m.valueShape()
 	if err != nil {
@@ -125,7 +125,7 @@ func (e Entry) Index() int {
 // Err returns why there is no entry, or nil.
 func (e Entry) Err() error {
 	if e.m == nil && e.err == nil {
-		return &Error{Op: "At", Err: &NoCapture{}}
+		return &Error{Op: "At", Err: &NoCaptureError{}}
 	}
 	return e.err
 }
@@ -163,7 +163,7 @@ func (e Entry) failed(op string, err error) Entry {
 func (e Entry) Inner() MapView {
 	v := e.value()
 	if v.err == nil && e.m.m.Type != MapTypeArrayOfMaps && e.m.m.Type != MapTypeHashOfMaps {
-		v = v.failed("Inner", &TypeMismatch{Expected: "a map of maps", Actual: e.m.m.Type.String(), Hint: "Get reads the entry"})
+		v = v.failed("Inner", &TypeMismatchError{Expected: "a map of maps", Actual: e.m.m.Type.String(), Hint: "Get reads the entry"})
 	}
 	if v.err == nil && len(v.data) != SlotSize {
 		v = v.failed("Inner", fmt.Errorf("the snapshot is damaged: its values have %d bytes, and ids %d", len(v.data), SlotSize))
@@ -173,12 +173,12 @@ func (e Entry) Inner() MapView {
 	}
 	id := uint32(ctype.IntPlace{Bits: 32}.Load(v.data))
 	if id == 0 {
-		return MapView{err: v.failed("Inner", &EmptySlot{Map: e.m.Name, Index: e.entry}).err}
+		return MapView{err: v.failed("Inner", &EmptySlotError{Map: e.m.Name, Index: e.entry}).err}
 	}
 	for _, m := range e.m.r.maps {
 		if m.m.ID == id {
 			return m.view()
 		}
 	}
-	return MapView{err: v.failed("Inner", &InnerMapNotFound{ID: id}).err}
+	return MapView{err: v.failed("Inner", &InnerMapNotFoundError{ID: id}).err}
 }

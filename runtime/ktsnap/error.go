@@ -10,8 +10,8 @@ import (
 )
 
 // Error is what a failed read reports: what was being done, to what, and why
-// it failed. Err is one of this package's error types, such as [*MapNotFound]
-// or [*IndexOutOfRange], for errors.As.
+// it failed. Err is one of this package's error types, such as [*MapNotFoundError]
+// or [*IndexOutOfRangeError], for errors.As.
 type Error struct {
 	Op   string // "Bind", "At", "Get", ...
 	Path string // what was read: scx_per_task[cpu=1][3].ctx
@@ -34,36 +34,36 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// MapNotFound says that the snapshot holds no map of that name.
-type MapNotFound struct {
+// MapNotFoundError says that the snapshot holds no map of that name.
+type MapNotFoundError struct {
 	Requested string
 	Available []string
 }
 
-func (e *MapNotFound) Error() string {
+func (e *MapNotFoundError) Error() string {
 	if len(e.Available) == 0 {
 		return fmt.Sprintf("no map %q: the snapshot holds no maps at all; was a scheduler loaded when it was taken?", e.Requested)
 	}
 	return fmt.Sprintf("no map %q in the snapshot%s; it holds %s", e.Requested, nearest.Hint(e.Requested, e.Available), errtext.List(e.Available))
 }
 
-// AmbiguousMap says that several captured maps answer to one name, as they do
+// AmbiguousMapError says that several captured maps answer to one name, as they do
 // when an object is loaded twice, or when the name is a part of theirs.
-type AmbiguousMap struct {
+type AmbiguousMapError struct {
 	Requested string
 	IDs       []uint32 // map ids, ascending
 	Names     []string // of the maps with these ids
 }
 
-func Ambiguous(requested string, found []*Map) *AmbiguousMap {
-	e := &AmbiguousMap{Requested: requested}
+func Ambiguous(requested string, found []*Map) *AmbiguousMapError {
+	e := &AmbiguousMapError{Requested: requested}
 	for _, m := range found {
 		e.IDs, e.Names = append(e.IDs, m.ID), append(e.Names, m.Name)
 	}
 	return e
 }
 
-func (e *AmbiguousMap) Error() string {
+func (e *AmbiguousMapError) Error() string {
 	if len(e.Names) == len(e.IDs) && distinct(e.Names) {
 		they := make([]string, len(e.IDs))
 		for i, id := range e.IDs {
@@ -79,14 +79,14 @@ func distinct(names []string) bool {
 	return len(slices.Compact(sorted)) == len(names)
 }
 
-// VarNotFound says that no global section has a variable of that name.
-type VarNotFound struct {
+// VarNotFoundError says that no global section has a variable of that name.
+type VarNotFoundError struct {
 	Requested string
 	Section   string // where it was looked for; empty for all sections
 	Available []string
 }
 
-func (e *VarNotFound) Error() string {
+func (e *VarNotFoundError) Error() string {
 	where := "in any global section"
 	if e.Section != "" {
 		where = "in " + e.Section
@@ -97,14 +97,14 @@ func (e *VarNotFound) Error() string {
 	return fmt.Sprintf("no variable %q %s%s; there are %s", e.Requested, where, nearest.Hint(e.Requested, e.Available), errtext.List(e.Available))
 }
 
-// IndexOutOfRange says that an array was read past its end.
-type IndexOutOfRange struct {
+// IndexOutOfRangeError says that an array was read past its end.
+type IndexOutOfRangeError struct {
 	Map   string
 	Index int
 	Len   int
 }
 
-func (e *IndexOutOfRange) Error() string {
+func (e *IndexOutOfRangeError) Error() string {
 	switch e.Len {
 	case 0:
 		return fmt.Sprintf("index %d is out of range: %s is empty", e.Index, e.Map)
@@ -114,56 +114,56 @@ func (e *IndexOutOfRange) Error() string {
 	return fmt.Sprintf("index %d is out of range: %s has entries [0] to [%d]", e.Index, e.Map, e.Len-1)
 }
 
-// PerCPUSlot says that a per-CPU map has no value for a CPU: there is no such
+// PerCPUSlotError says that a per-CPU map has no value for a CPU: there is no such
 // CPU, or it is possible and has no memory (Unmapped).
-type PerCPUSlot struct {
+type PerCPUSlotError struct {
 	Map      string
 	CPU      int
 	Len      int // possible CPUs
 	Unmapped bool
 }
 
-func (e *PerCPUSlot) Error() string {
+func (e *PerCPUSlotError) Error() string {
 	if e.Unmapped {
 		return fmt.Sprintf("%s has no memory for CPU %d: it is possible and was never brought up; Guest.Online has those that were", e.Map, e.CPU)
 	}
 	return fmt.Sprintf("no CPU %d: %s has a value for each of the CPUs 0 to %d", e.CPU, e.Map, e.Len-1)
 }
 
-// KeyNotFound says that a map has no entry for a key.
-type KeyNotFound struct {
+// KeyNotFoundError says that a map has no entry for a key.
+type KeyNotFoundError struct {
 	Map  string
 	Key  string   // as %v prints it
 	Len  int      // entries there are
 	Keys []string // the first of them
 }
 
-func (e *KeyNotFound) Error() string {
+func (e *KeyNotFoundError) Error() string {
 	if e.Len == 0 {
 		return fmt.Sprintf("no entry for %s: %s is empty", e.Key, e.Map)
 	}
 	return fmt.Sprintf("no entry for %s; %s has %s: %s", e.Key, e.Map, errtext.Count(e.Len, "entry", "entries"), errtext.First(e.Keys, e.Len))
 }
 
-// AmbiguousKey says that several entries decode to the same key. Their bytes are
+// AmbiguousKeyError says that several entries decode to the same key. Their bytes are
 // the same, or differ where the key's type has no member: the program does not
 // clear the padding of its keys. In task storage several tasks have had the same pid.
-type AmbiguousKey struct {
+type AmbiguousKeyError struct {
 	Map     string
 	Key     string
 	Entries int
 	Tasks   bool // the map is task storage
 }
 
-func (e *AmbiguousKey) Error() string {
+func (e *AmbiguousKeyError) Error() string {
 	if e.Tasks {
 		return fmt.Sprintf("%d tasks with pid %s have storage in %s: one that has ended keeps it until its task_struct is freed, and its pid can be another's by then; range over All, whose Owner has the task_struct's address", e.Entries, e.Key, e.Map)
 	}
 	return fmt.Sprintf("%d entries of %s have the key %s: they differ at most in padding bytes, which the program leaves uninitialised; range over All instead", e.Entries, e.Map, e.Key)
 }
 
-// NoMatch says that no entry satisfied a predicate.
-type NoMatch struct {
+// NoMatchError says that no entry satisfied a predicate.
+type NoMatchError struct {
 	Map  string
 	Op   string   // "Find", "MaxBy"
 	Len  int      // entries that were tried
@@ -174,7 +174,7 @@ type NoMatch struct {
 	Cause error
 }
 
-func (e *NoMatch) Error() string {
+func (e *NoMatchError) Error() string {
 	if e.Len == 0 {
 		return fmt.Sprintf("%s is empty", e.Map)
 	}
@@ -189,26 +189,26 @@ func (e *NoMatch) Error() string {
 }
 
 // Unwrap returns Cause.
-func (e *NoMatch) Unwrap() error { return e.Cause }
+func (e *NoMatchError) Unwrap() error { return e.Cause }
 
-// NoShape says that a map was created without BTF for one side, so that only
+// NoShapeError says that a map was created without BTF for one side, so that only
 // its bytes can be read.
-type NoShape struct {
+type NoShapeError struct {
 	Map     string
 	Side    string // "key" or "value"
 	Section bool   // the value is the variables of a section
 }
 
-func (e *NoShape) Error() string {
+func (e *NoShapeError) Error() string {
 	if e.Section {
 		return fmt.Sprintf("the guest has no BTF for the variables of %s: its loader leaves it out, or it is libbpf, and the section was made larger with bpf_map__set_value_size and does not end in an array; read its bytes, or make an array its last variable", e.Map)
 	}
 	return fmt.Sprintf("the guest has no BTF for the %s of %s: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(%[1]s, ...)", e.Side, e.Map)
 }
 
-// Incomplete says that the snapshot holds a part of a map only, or nothing of
+// IncompleteError says that the snapshot holds a part of a map only, or nothing of
 // it, so that what is absent from it proves nothing.
-type Incomplete struct {
+type IncompleteError struct {
 	Map    string
 	Status Status
 	Held   int // entries held
@@ -216,7 +216,7 @@ type Incomplete struct {
 	Reason string
 }
 
-func (e *Incomplete) Error() string {
+func (e *IncompleteError) Error() string {
 	switch {
 	case e.Status == Unsupported:
 		return fmt.Sprintf("%s was not captured: %s", e.Map, e.Reason)
@@ -228,44 +228,46 @@ func (e *Incomplete) Error() string {
 	return fmt.Sprintf("%s was captured in part, %s: %s; .Partial() reads those", e.Map, errtext.Count(e.Held, "entry", "entries"), e.Reason)
 }
 
-// Unreadable says that the guest had no memory at an address when the
+// UnreadableError says that the guest had no memory at an address when the
 // snapshot was taken.
-type Unreadable struct{ Addr uint64 }
+type UnreadableError struct{ Addr uint64 }
 
-func (e *Unreadable) Error() string {
+func (e *UnreadableError) Error() string {
 	if e.Addr == 0 {
 		return "the guest had no memory for the value when the snapshot was taken; capture again"
 	}
 	return fmt.Sprintf("the guest had no memory at %#x when the snapshot was taken: the pointer is stale, or no pointer", e.Addr)
 }
 
-// Null says that a pointer of the guest is NULL.
-type Null struct{}
+// NullError says that a pointer of the guest is NULL.
+type NullError struct{}
 
-func (*Null) Error() string { return "the pointer is NULL; test it before what it leads to is read" }
+func (*NullError) Error() string {
+	return "the pointer is NULL; test it before what it leads to is read"
+}
 
-// NotCaptured says that a pointer leads to memory that the snapshot does not
+// NotCapturedError says that a pointer leads to memory that the snapshot does not
 // hold: it is neither in a captured map or section nor in a captured arena.
-type NotCaptured struct {
+type NotCapturedError struct {
 	Addr uint64
 	Type string // C type that is expected there
 }
 
-func (e *NotCaptured) Error() string {
+func (e *NotCapturedError) Error() string {
 	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or what is there was left out: Status says of which maps something was", e.Type, e.Addr)
 }
 
-// NotFollowed says that a pointer was left alone, although what it leads to
+// NotFollowedError says that a pointer was left alone, although what it leads to
 // was captured: because one read had reached as many objects as it may, or
 // because it is inside a union and need not be a pointer.
-type NotFollowed struct {
+type NotFollowedError struct {
 	Addr  uint64
 	Limit int // objects; 0 for pointers inside a union
 
 	Reason string // another one, if it is not empty
 }
 
-func (e *NotFollowed) Error() string {
+func (e *NotFollowedError) Error() string {
 	if e.Reason != "" {
 		return fmt.Sprintf("the pointer to %#x was not followed: %s", e.Addr, e.Reason)
 	}
@@ -275,42 +277,42 @@ func (e *NotFollowed) Error() string {
 	return fmt.Sprintf("the pointer to %#x was not followed: the read had reached %d objects; raise the limit with ktrt.MaxObjects", e.Addr, e.Limit)
 }
 
-// FieldAbsent says that the guest's kernel lacks a member of a struct of the
+// FieldAbsentError says that the guest's kernel lacks a member of a struct of the
 // kernel's, or has it with a type that the generated one cannot hold.
-type FieldAbsent struct {
+type FieldAbsentError struct {
 	Field  string // struct task_struct.scx
 	Reason string
 }
 
-func (e *FieldAbsent) Error() string {
+func (e *FieldAbsentError) Error() string {
 	return fmt.Sprintf("the guest's kernel has no %s: %s; ktrt.Absent tells before it is read", e.Field, e.Reason)
 }
 
-// NotBound says that a pointer was left alone because the guest's BTF does not
+// NotBoundError says that a pointer was left alone because the guest's BTF does not
 // describe what it points at in a way that the generated code can read.
-type NotBound struct {
+type NotBoundError struct {
 	Type   string
 	Reason string
 }
 
-func (e *NotBound) Error() string {
+func (e *NotBoundError) Error() string {
 	return fmt.Sprintf("%s cannot be read in this guest: %s", e.Type, e.Reason)
 }
 
-// EmptySlot is asking for the map in a slot that has none.
-type EmptySlot struct {
+// EmptySlotError is asking for the map in a slot that has none.
+type EmptySlotError struct {
 	Map   string
 	Index int
 }
 
-func (e *EmptySlot) Error() string {
+func (e *EmptySlotError) Error() string {
 	return fmt.Sprintf("slot %d of %s is empty: ID and All tell which are not", e.Index, e.Map)
 }
 
-// InnerMapNotFound is a map that another map refers to and that the snapshot
+// InnerMapNotFoundError is a map that another map refers to and that the snapshot
 // does not hold.
-type InnerMapNotFound struct{ ID uint32 }
+type InnerMapNotFoundError struct{ ID uint32 }
 
-func (e *InnerMapNotFound) Error() string {
+func (e *InnerMapNotFoundError) Error() string {
 	return fmt.Sprintf("the map with id %d, which is in it, is not in the snapshot: it was freed, or left out of the capture", e.ID)
 }

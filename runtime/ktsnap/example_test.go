@@ -26,7 +26,7 @@ func ExampleSnapshot_Var() {
 	fmt.Println(snap.Var("nr_dispatched").Uint64())
 	fmt.Println(snap.Var("ctx").Get("weight").Uint64())
 
-	var ambiguous *ktsnap.AmbiguousVar
+	var ambiguous *ktsnap.AmbiguousVarError
 	if _, err := snap.Var("nr_cpus_onln").Uint64(); errors.As(err, &ambiguous) {
 		fmt.Println(ambiguous.FoundIn)
 	}

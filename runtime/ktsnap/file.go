@@ -56,14 +56,14 @@ func (e *FormatError) Error() string {
 // Unwrap returns Err.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// NewerVersion says that a snapshot file was written by a ktgen that is newer
+// NewerVersionError says that a snapshot file was written by a ktgen that is newer
 // than this one.
-type NewerVersion struct {
+type NewerVersionError struct {
 	Version uint32 // of the file
 	Known   uint32 // the newest that can be read
 }
 
-func (e *NewerVersion) Error() string {
+func (e *NewerVersionError) Error() string {
 	return fmt.Sprintf("the snapshot file has version %d of the format, and this ktgen reads versions up to %d: update ktgen", e.Version, e.Known)
 }
 
@@ -86,7 +86,7 @@ func (s *Snapshot) WriteFile(path string) (err error) {
 }
 
 // ReadFile reads a snapshot from a file that [Snapshot.WriteTo] wrote. It
-// returns a [*NewerVersion] or a [*FormatError] if it cannot be read.
+// returns a [*NewerVersionError] or a [*FormatError] if it cannot be read.
 func ReadFile(path string) (*Snapshot, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -100,7 +100,7 @@ func ReadFile(path string) (*Snapshot, error) {
 }
 
 // Read reads a snapshot that [Snapshot.WriteTo] wrote, from all of r. It
-// returns a [*NewerVersion] or a [*FormatError] if it cannot be read.
+// returns a [*NewerVersionError] or a [*FormatError] if it cannot be read.
 func Read(r io.Reader) (*Snapshot, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {

@@ -158,7 +158,7 @@ func TestNewerFilesAreRefusedByVersion(t *testing.T) {
 	file := fileOf(t, sampleSnapshot())
 	binary.LittleEndian.PutUint32(file[8:], 3)
 	_, err := Read(bytes.NewReader(file))
-	require.Equal(t, &NewerVersion{Version: 3, Known: 2}, err)
+	require.Equal(t, &NewerVersionError{Version: 3, Known: 2}, err)
 	require.ErrorContains(t, err, "update ktgen")
 }
 

@@ -72,7 +72,7 @@ func parseHeader(data []byte) (count int, err error) {
 		return 0, &FormatError{Err: errors.New("it does not begin like a snapshot")}
 	}
 	if version := binary.LittleEndian.Uint32(data[8:]); version > fileVersion {
-		return 0, &NewerVersion{Version: version, Known: fileVersion}
+		return 0, &NewerVersionError{Version: version, Known: fileVersion}
 	}
 	n := binary.LittleEndian.Uint32(data[12:])
 	if n == 0 || n > maxBlocks || int(n) > (len(data)-fileHeaderSize)/blockEntrySize {

@@ -21,10 +21,10 @@ import (
 //	nr_dispatched                       a variable that only one section has
 //
 // The value's error is that of [Snapshot.Map] or of the reads that follow, or a
-// [*PathSyntax] for what is no path.
+// [*PathSyntaxError] for what is no path.
 func (s *Snapshot) Get(path string) Value {
 	if len(path) > maxPath {
-		return Value{err: &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}}
+		return Value{err: &PathSyntaxError{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)}}
 	}
 	name, rest := splitMap(s, path)
 	if name == "" {
@@ -96,7 +96,7 @@ func findEntry(m MapView, path string, at int) Value {
 		if number, isCPU := strings.CutPrefix(text, "cpu="); isCPU {
 			cpu, err := strconv.Atoi(number)
 			if err != nil {
-				return Value{err: &PathSyntax{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}}
+				return Value{err: &PathSyntaxError{Requested: path, Offset: at, Problem: "a CPU is chosen by its number: [cpu=1]"}}
 			}
 			if m = m.CPU(cpu); m.Err() != nil {
 				return Value{err: m.Err()}
@@ -110,7 +110,7 @@ func findEntry(m MapView, path string, at int) Value {
 		chosen, at = true, next
 	}
 	if !chosen {
-		return Value{err: &PathSyntax{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}}
+		return Value{err: &PathSyntaxError{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}}
 	}
 	return entry.Get(strings.TrimPrefix(path[at:], "."))
 }
@@ -134,7 +134,7 @@ func pick(m MapView, path string, at int, text string) (Entry, error) {
 	if number, ok := strings.CutPrefix(text, "#"); ok {
 		i, err := strconv.Atoi(number)
 		if err != nil {
-			return e, &PathSyntax{Requested: path, Offset: at, Problem: "# goes before the number of an entry: [#2]"}
+			return e, &PathSyntaxError{Requested: path, Offset: at, Problem: "# goes before the number of an entry: [#2]"}
 		}
 		e = m.At(i)
 		return e, e.Err()
@@ -165,6 +165,6 @@ func pick(m MapView, path string, at int, text string) (Entry, error) {
 }
 
 func unknown(err error) bool {
-	var notFound *MapNotFound
+	var notFound *MapNotFoundError
 	return errors.As(err, &notFound)
 }

@@ -38,9 +38,9 @@ func (w *graphWalk) node(addr uint64, n int) (words [ctype.TreeWords]uint64, err
 	case !ok:
 		return words, w.missing(object)
 	case w.seen[addr]:
-		return words, &Contradiction{Addr: object, Type: ctype.Spell(w.elem), Found: "a node that was passed before: the links go around in a circle"}
+		return words, &ContradictionError{Addr: object, Type: ctype.Spell(w.elem), Found: "a node that was passed before: the links go around in a circle"}
 	case len(w.seen) >= maxNodes:
-		return words, &NotFollowed{Addr: object, Reason: fmt.Sprintf("there are more than %d nodes before it", maxNodes)}
+		return words, &NotFollowedError{Addr: object, Reason: fmt.Sprintf("there are more than %d nodes before it", maxNodes)}
 	}
 	w.seen[addr] = true
 	return words, nil
@@ -51,7 +51,7 @@ func (w *graphWalk) missing(object uint64) error {
 	if o := w.mem.lost[object]; o != nil {
 		return o.Err()
 	}
-	return &NotCaptured{Addr: object, Type: ctype.Spell(w.elem)}
+	return &NotCapturedError{Addr: object, Type: ctype.Spell(w.elem)}
 }
 
 func (w *graphWalk) add(addr uint64) {
@@ -76,7 +76,7 @@ func (w *graphWalk) list(first, last uint64) error {
 		case addr == last || next == owner:
 			return nil
 		case next == 0:
-			return &Contradiction{Addr: addr - uint64(w.at), Type: ctype.Spell(w.elem), Found: "a node that is in no list: it leads to NULL"}
+			return &ContradictionError{Addr: addr - uint64(w.at), Type: ctype.Spell(w.elem), Found: "a node that is in no list: it leads to NULL"}
 		}
 		addr = next
 	}

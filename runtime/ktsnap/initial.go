@@ -97,7 +97,7 @@ func (s *InitialState) Find(name string) (*Map, error) {
 		}
 		names = append(names, m.Name)
 	}
-	return nil, &InitialError{name, &MapNotFound{Requested: name, Available: names}}
+	return nil, &InitialError{name, &MapNotFoundError{Requested: name, Available: names}}
 }
 
 // Resize gives a map room for n entries, or the array at the end of a section n

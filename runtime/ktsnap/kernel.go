@@ -54,35 +54,35 @@ func (o *KernelObject) Err() error {
 	switch o.Fault {
 	case FaultNone:
 		if o.Type == nil || len(o.Data) < o.Type.Size {
-			return &NotCaptured{Addr: o.Addr, Type: "struct " + o.Name}
+			return &NotCapturedError{Addr: o.Addr, Type: "struct " + o.Name}
 		}
 		return nil
 	case FaultUnreadable:
-		return &Unreadable{Addr: o.Addr}
+		return &UnreadableError{Addr: o.Addr}
 	case FaultLimit:
-		return &NotFollowed{Addr: o.Addr, Reason: o.Reason}
+		return &NotFollowedError{Addr: o.Addr, Reason: o.Reason}
 	}
-	return &Contradiction{Addr: o.Addr, Type: "struct " + o.Name, Found: o.Reason}
+	return &ContradictionError{Addr: o.Addr, Type: "struct " + o.Name, Found: o.Reason}
 }
 
 // NotCopied is the error for a pointer to an object of the kernel that is not in
 // the snapshot.
 func (s *Snapshot) NotCopied(addr uint64, typ string) error {
 	if s.KernelStatus != Complete {
-		return &NotFollowed{Addr: addr, Reason: "the capture was cut off: " + s.KernelReason}
+		return &NotFollowedError{Addr: addr, Reason: "the capture was cut off: " + s.KernelReason}
 	}
-	return &NotCaptured{Addr: addr, Type: typ}
+	return &NotCapturedError{Addr: addr, Type: typ}
 }
 
-// Contradiction says that what a pointer leads to is not what the program takes
+// ContradictionError says that what a pointer leads to is not what the program takes
 // it for.
-type Contradiction struct {
+type ContradictionError struct {
 	Addr  uint64
 	Type  string // C type that is expected there
 	Found string // what is there
 }
 
-func (e *Contradiction) Error() string {
+func (e *ContradictionError) Error() string {
 	return fmt.Sprintf("there is no %s at %#x: %s", e.Type, e.Addr, e.Found)
 }
 

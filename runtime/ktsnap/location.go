@@ -20,15 +20,15 @@ type Location struct {
 	Shape *ctype.Shape // in the guest
 }
 
-// NoLocation reports a value of which a snapshot does not say where it was in the
+// NoLocationError reports a value of which a snapshot does not say where it was in the
 // guest's memory, such as one of a hand-made snapshot.
-type NoLocation struct{}
+type NoLocationError struct{}
 
-func (*NoLocation) Error() string {
+func (*NoLocationError) Error() string {
 	return "the snapshot does not say where in the guest's memory it was, as those of fixtures do not: writes and watches need a value that was read out of a guest"
 }
 
-// Location returns where a value lies. The error is a [*NoLocation] if the snapshot does
+// Location returns where a value lies. The error is a [*NoLocationError] if the snapshot does
 // not say where it was.
 func (v Value) Location() (Location, error) {
 	const op = "Location"
@@ -38,7 +38,7 @@ func (v Value) Location() (Location, error) {
 	case v.shape == nil:
 		return Location{}, v.fail(op, v.noShape())
 	case v.addr == 0:
-		return Location{}, v.fail(op, &NoLocation{})
+		return Location{}, v.fail(op, &NoLocationError{})
 	}
 	at := v.root.m.r.memory().Location(v.addr)
 	at.Path, at.Size, at.Shape = v.Path(), len(v.data), v.shape

@@ -33,9 +33,9 @@ func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
 // Lookup returns the entry for a key: an integer for keys that are integers or
 // enums, for the indices of arrays and for the pids of task storage; a string
 // for keys that are char arrays, or the name of an enumerator; the key's bytes
-// in the guest as []byte for any. There is a [*KeyNotFound] if the map has no
-// such key, an [*AmbiguousKey] if several entries read as that key, as those of
-// two tasks with one pid do, and a [*TypeMismatch] if it can have none.
+// in the guest as []byte for any. There is a [*KeyNotFoundError] if the map has no
+// such key, an [*AmbiguousKeyError] if several entries read as that key, as those of
+// two tasks with one pid do, and a [*TypeMismatchError] if it can have none.
 func (v MapView) Lookup(key any) Entry {
 	if v.broken() {
 		return v.none()
@@ -50,7 +50,7 @@ func (v MapView) Lookup(key any) Entry {
 	if v = v.whole("Lookup"); v.err != nil {
 		return v.none()
 	}
-	return v.failed("Lookup", &KeyNotFound{Map: v.m.Name, Key: errtext.Clip(fmt.Sprint(key)), Len: v.m.N, Keys: v.m.FirstKeys()}).none()
+	return v.failed("Lookup", &KeyNotFoundError{Map: v.m.Name, Key: errtext.Clip(fmt.Sprint(key)), Len: v.m.N, Keys: v.m.FirstKeys()}).none()
 }
 
 // lookup returns the entry for a key, negative if there is none.
@@ -82,7 +82,7 @@ func (m *mapReader) lookupBytes(raw []byte, name string) (entry int, err error) 
 	case !ok:
 		return -1, nil
 	case i < 0:
-		return -1, &AmbiguousKey{Map: m.Name, Key: name, Entries: -i}
+		return -1, &AmbiguousKeyError{Map: m.Name, Key: name, Entries: -i}
 	}
 	return i, nil
 }
@@ -104,7 +104,7 @@ func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err 
 		return -1, err
 	}
 	if shape == nil {
-		return -1, &NoShape{Map: m.Name, Side: "key"}
+		return -1, &NoShapeError{Map: m.Name, Side: "key"}
 	}
 	u := shape.Underlying()
 	if !ctype.IsIntegral(shape) || u.Size > 8 || u.Size != m.m.KeySize {
@@ -127,7 +127,7 @@ func (m *mapReader) lookupPID(pid uint64) (entry int, err error) {
 		}
 	}
 	if matches > 1 {
-		return -1, &AmbiguousKey{Map: m.Name, Key: fmt.Sprint(pid), Entries: matches, Tasks: true}
+		return -1, &AmbiguousKeyError{Map: m.Name, Key: fmt.Sprint(pid), Entries: matches, Tasks: true}
 	}
 	return found, nil
 }
@@ -149,7 +149,7 @@ func (m *mapReader) lookupString(text string, key any) (entry int, err error) {
 		}
 	}
 	if matches > 1 {
-		return -1, &AmbiguousKey{Map: m.Name, Key: text, Entries: matches}
+		return -1, &AmbiguousKeyError{Map: m.Name, Key: text, Entries: matches}
 	}
 	return found, nil
 }
@@ -173,7 +173,7 @@ func (m *mapReader) keyMismatch(key any) error {
 			want += ", " + ctype.Spell(m.m.Key)
 		}
 	}
-	return &TypeMismatch{
+	return &TypeMismatchError{
 		Expected: want, Actual: fmt.Sprintf("Go %T", key), Type: errtext.Clip(fmt.Sprint(key)),
 		Hint: "other keys are found with Find and Key, or by their bytes",
 	}

@@ -39,7 +39,7 @@ func TestLookupFindsKeys(t *testing.T) {
 	} {
 		e := s.Map(row.mapName).Lookup(row.key)
 		if row.entry < 0 {
-			missing := as[*ktsnap.KeyNotFound](t, e.Err())
+			missing := as[*ktsnap.KeyNotFoundError](t, e.Err())
 			require.Equal(t, row.mapName, missing.Map)
 			require.NotZero(t, missing.Len)
 			continue
@@ -59,10 +59,10 @@ func TestKeysThatAMapCannotHave(t *testing.T) {
 		{"task_ctxs", 1.5}, {"task_ctxs", nil}, {"task_ctxs", struct{ a int }{1}},
 		{"a_rather_long_n", 1}, {"tasks", "worker"}, {"tasks", []byte{50, 0, 0, 0}}, {"scalars", "0"},
 	} {
-		e := as[*ktsnap.TypeMismatch](t, s.Map(row.mapName).Lookup(row.key).Err())
+		e := as[*ktsnap.TypeMismatchError](t, s.Map(row.mapName).Lookup(row.key).Err())
 		require.NotEmpty(t, e.Expected)
 	}
-	as[*ktsnap.NoShape](t, s.Map("untyped").Lookup(1).Err())
+	as[*ktsnap.NoShapeError](t, s.Map("untyped").Lookup(1).Err())
 }
 
 // Char arrays are strings up to their NUL: what is behind it can tell keys
@@ -70,8 +70,8 @@ func TestKeysThatAMapCannotHave(t *testing.T) {
 func TestStringsThatSeveralKeysReadAs(t *testing.T) {
 	s := newGuest()
 	copy(s.Map("a_rather_long_n").Map().Keys, "second\x00\x01")
-	e := as[*ktsnap.AmbiguousKey](t, s.Map("a_rather_long_n").Lookup("second").Err())
-	require.Equal(t, ktsnap.AmbiguousKey{Map: "a_rather_long_n", Key: "second", Entries: 2}, *e)
+	e := as[*ktsnap.AmbiguousKeyError](t, s.Map("a_rather_long_n").Lookup("second").Err())
+	require.Equal(t, ktsnap.AmbiguousKeyError{Map: "a_rather_long_n", Key: "second", Entries: 2}, *e)
 }
 
 // No entry of those with one key is the right one, however it is asked for.
@@ -81,8 +81,8 @@ func TestKeysThatTwoEntriesHave(t *testing.T) {
 	copy(keys[4:8], keys[:4])
 	key := binary.LittleEndian.Uint32(keys)
 	for name, key := range map[string]any{fmt.Sprint(key): key, fmt.Sprintf("%#x", keys[:4]): keys[:4]} {
-		e := as[*ktsnap.AmbiguousKey](t, s.Map("task_ctxs").Lookup(key).Err())
-		require.Equal(t, ktsnap.AmbiguousKey{Map: "task_ctxs", Key: name, Entries: 2}, *e)
+		e := as[*ktsnap.AmbiguousKeyError](t, s.Map("task_ctxs").Lookup(key).Err())
+		require.Equal(t, ktsnap.AmbiguousKeyError{Map: "task_ctxs", Key: name, Entries: 2}, *e)
 	}
 	require.NoError(t, s.Map("task_ctxs").At(1).Err())
 	require.NoError(t, s.Map("task_ctxs").Lookup(binary.LittleEndian.Uint32(keys[8:])).Err())
@@ -94,8 +94,8 @@ func TestPidsThatTwoTasksHave(t *testing.T) {
 	s := newGuest()
 	owners := s.Map("tasks").Map().Owners
 	owners[1].PID = owners[0].PID
-	e := as[*ktsnap.AmbiguousKey](t, s.Map("tasks").Lookup(owners[0].PID).Err())
-	require.Equal(t, ktsnap.AmbiguousKey{Map: "tasks", Key: "50", Entries: 2, Tasks: true}, *e)
+	e := as[*ktsnap.AmbiguousKeyError](t, s.Map("tasks").Lookup(owners[0].PID).Err())
+	require.Equal(t, ktsnap.AmbiguousKeyError{Map: "tasks", Key: "50", Entries: 2, Tasks: true}, *e)
 }
 
 func TestMaxByReturnsTheFirstOfEquals(t *testing.T) {
@@ -142,7 +142,7 @@ func TestCopiesOfASnapshotAreReadForThemselves(t *testing.T) {
 	require.NoError(t, s.Map("tasks").Err())
 	reflect.ValueOf(&c).Elem().Set(reflect.ValueOf(s).Elem())
 	c.Maps = c.Maps[:1]
-	as[*ktsnap.MapNotFound](t, c.Map("tasks").Err())
+	as[*ktsnap.MapNotFoundError](t, c.Map("tasks").Err())
 	require.NoError(t, s.Map("tasks").Err())
 }
 
@@ -166,23 +166,23 @@ func TestActiveSchedulerIsTheOneThatIsRegistered(t *testing.T) {
 			require.NoError(t, err)
 			continue
 		}
-		require.Equal(t, row.reason, as[*ktsnap.NoActiveScheduler](t, err).Reason)
+		require.Equal(t, row.reason, as[*ktsnap.NoActiveSchedulerError](t, err).Reason)
 	}
 	unknown := states(0, 1)
 	unknown.Map("ops").Map().Program = nil
 	require.Error(t, unknown.Active().Err())
 	err := (&ktsnap.Snapshot{}).Active().Err()
-	require.Equal(t, "no captured program has a sched_ext_ops", as[*ktsnap.NoActiveScheduler](t, err).Reason)
+	require.Equal(t, "no captured program has a sched_ext_ops", as[*ktsnap.NoActiveSchedulerError](t, err).Reason)
 }
 
 func TestSelectKeepsToItsMaps(t *testing.T) {
 	s := newGuest()
 	old := s.Map("oldsched.bss").Map().ID
 	require.Equal(t, "oldsched.bss.nr_cpus_onln", s.Select(old).Var("nr_cpus_onln").Path())
-	as[*ktsnap.MapNotFound](t, s.Select(old).Map("task_ctxs").Err())
-	as[*ktsnap.MapNotFound](t, s.Select(old).MapByID(old+1).Err())
-	require.Equal(t, []string{"nr_cpus_onln"}, as[*ktsnap.VarNotFound](t, s.Select(old).Var("slice").Err()).Available)
-	as[*ktsnap.MapNotFound](t, s.Select().Map("oldsched.bss").Err())
+	as[*ktsnap.MapNotFoundError](t, s.Select(old).Map("task_ctxs").Err())
+	as[*ktsnap.MapNotFoundError](t, s.Select(old).MapByID(old+1).Err())
+	require.Equal(t, []string{"nr_cpus_onln"}, as[*ktsnap.VarNotFoundError](t, s.Select(old).Var("slice").Err()).Available)
+	as[*ktsnap.MapNotFoundError](t, s.Select().Map("oldsched.bss").Err())
 }
 
 // A section that was not captured may have had the variable.
@@ -191,9 +191,9 @@ func TestVariablesOfSectionsThatAreNotThere(t *testing.T) {
 	m := s.Map("mysched.data").Map()
 	m.N, m.Status, m.Reason = 0, ktsnap.Failed, "its page was swapped out"
 	s = &ktsnap.Snapshot{Maps: s.Maps}
-	require.Equal(t, "mysched.data", as[*ktsnap.Incomplete](t, s.Var("slice").Err()).Map)
+	require.Equal(t, "mysched.data", as[*ktsnap.IncompleteError](t, s.Var("slice").Err()).Map)
 	requireUint(t, 500, s.Var("nr_dispatched"))
-	as[*ktsnap.VarNotFound](t, s.Select(1).Var("slice").Err())
+	as[*ktsnap.VarNotFoundError](t, s.Select(1).Var("slice").Err())
 }
 
 // Variables that C calls the same have numbers; the plain name leads to all of them.
@@ -203,7 +203,7 @@ func TestPlainNamesOfVariablesLeadToAllThatAreCalledSo(t *testing.T) {
 	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{data}}
 	requireUint(t, 17, s.Var("calls#1"))
 	requireUint(t, 34, s.Var("calls#2"))
-	var several *ktsnap.AmbiguousVar
+	var several *ktsnap.AmbiguousVarError
 	require.ErrorAs(t, s.Var("calls").Err(), &several)
 	require.Equal(t, []string{"calls#1", "calls#2"}, several.Names)
 }

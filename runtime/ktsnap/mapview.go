@@ -75,7 +75,7 @@ func (v MapView) CPU(n int) MapView {
 // checkCPU checks a CPU number.
 func (m *mapReader) checkCPU(n int) error {
 	if n < 0 || n >= m.Slots {
-		return &PerCPUSlot{Map: m.Name, CPU: n, Len: m.Slots}
+		return &PerCPUSlotError{Map: m.Name, CPU: n, Len: m.Slots}
 	}
 	return nil
 }
@@ -98,12 +98,12 @@ func (v MapView) At(i int) Entry {
 		return Entry{m: v.m, entry: i, slot: v.slot}
 	}
 	if v.m.m.Type == MapTypeArena {
-		return v.failed("At", &NoEntries{Map: v.m.Name, Type: v.m.m.Type}).none()
+		return v.failed("At", &NoEntriesError{Map: v.m.Name, Type: v.m.m.Type}).none()
 	}
 	if i >= 0 && i < v.m.Status.Total && v.m.Incomplete() != nil {
 		return v.failed("At", v.m.Incomplete()).none()
 	}
-	return v.failed("At", &IndexOutOfRange{Map: v.m.Name, Index: i, Len: v.m.N}).none()
+	return v.failed("At", &IndexOutOfRangeError{Map: v.m.Name, Index: i, Len: v.m.N}).none()
 }
 
 // All ranges over the entries, over none if the map cannot be read; see Err.
@@ -120,7 +120,7 @@ func (v MapView) All() iter.Seq2[int, Entry] {
 	}
 }
 
-// Find returns the first entry that matches. There is a [*NoMatch] instead if
+// Find returns the first entry that matches. There is a [*NoMatchError] instead if
 // none does, with the first error that match met in Cause.
 func (v MapView) Find(match func(Entry) bool) Entry {
 	if v.broken() {
@@ -141,7 +141,7 @@ func (v MapView) try(e Entry, errs *seen, match func(Entry) bool) bool {
 	return match(e)
 }
 
-// Filter returns the entries that match. It fails with a [*NoMatch] if none does
+// Filter returns the entries that match. It fails with a [*NoMatchError] if none does
 // and match met an error that left open whether one does, such as a member that
 // there is not; NULL and other facts of the guest do not.
 func (v MapView) Filter(match func(Entry) bool) ([]Entry, error) {
@@ -162,7 +162,7 @@ func (v MapView) Filter(match func(Entry) bool) ([]Entry, error) {
 }
 
 // MaxBy returns the first of the entries whose key is largest. What key returns
-// counts, also if it met an error that it handled. There is a [*NoMatch] instead
+// counts, also if it met an error that it handled. There is a [*NoMatchError] instead
 // if there is no entry, or if no key is above 0 and key met an error that left
 // open what it is, such as a member that there is not.
 func (v MapView) MaxBy(key func(Entry) uint64) Entry {
@@ -183,13 +183,13 @@ func (v MapView) MaxBy(key func(Entry) uint64) Entry {
 	return v.At(best)
 }
 
-// NoMatch is the entry that no predicate was satisfied with.
+// NoMatchError is the entry that no predicate was satisfied with.
 func (v MapView) noMatch(op string, errs *seen) Entry {
 	if v = v.whole(op); v.err != nil {
 		return v.none()
 	}
 	if v.m.m.Type == MapTypeArena {
-		return v.failed(op, &NoEntries{Map: v.m.Name, Type: v.m.m.Type}).none()
+		return v.failed(op, &NoEntriesError{Map: v.m.Name, Type: v.m.m.Type}).none()
 	}
 	no := v.m.NoMatch(op, max(v.slot, 0))
 	no.Cause = errs.cause()
@@ -218,7 +218,7 @@ func (v MapView) whole(op string) MapView {
 // none is the entry of a map that cannot be read.
 func (v MapView) none() Entry {
 	if v.m == nil && v.err == nil {
-		v.err = &Error{Op: "Map", Err: &NoCapture{}}
+		v.err = &Error{Op: "Map", Err: &NoCaptureError{}}
 	}
 	return Entry{m: v.m, err: v.err}
 }

@@ -116,9 +116,9 @@ func (m *Memory) inArena(addr uint64) bool { return m.arenas.Has(addr) }
 // not captured.
 func (m *Memory) Missing(pointer *ctype.Shape, addr uint64, target *ctype.Shape) error {
 	if pointer.Space == ctype.SpaceArena && len(m.arenas) > 0 && !m.inArena(addr) {
-		return &Contradiction{Addr: addr, Type: ctype.Spell(target), Found: "the address is outside the arena"}
+		return &ContradictionError{Addr: addr, Type: ctype.Spell(target), Found: "the address is outside the arena"}
 	}
-	return &NotCaptured{Addr: addr, Type: ctype.Spell(target)}
+	return &NotCapturedError{Addr: addr, Type: ctype.Spell(target)}
 }
 
 // Read returns size bytes at a canonical address, in place if they lie in one

@@ -43,7 +43,7 @@ func TestObjectsDoNotGoOnBehindAGap(t *testing.T) {
 	big := structure("big", 4104, member(0, "first", u64), member(4096, "last", u64))
 	p := pages(big, 1<<44+4000, filled(0, 1), filled(2, 3))
 	_, err := p.Get("last").Uint64()
-	var missing *ktsnap.NotCaptured
+	var missing *ktsnap.NotCapturedError
 	require.ErrorAs(t, err, &missing)
 	require.EqualValues(t, 1<<44+4000, missing.Addr)
 }

@@ -70,7 +70,7 @@ func (r *reader) newMap(m *Map) *mapReader {
 		r: r, m: m,
 		Columns: Columns{Name: m.Name, Slots: 1, Single: m.Value != nil && m.Value.Kind == ctype.KindSection},
 	}
-	v.Status = Incomplete{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+	v.Status = IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
 	v.Keys = v.keyName
 	if v.damaged = v.checkColumns(); v.damaged != nil {
 		return v
@@ -160,13 +160,13 @@ type definition struct {
 }
 
 // Definition returns the struct or union that fwd declares. The error is a
-// [*NotBound] if there is none, or if programs define it differently.
+// [*NotBoundError] if there is none, or if programs define it differently.
 func (s *Snapshot) Definition(fwd *ctype.Shape) (*ctype.Shape, error) {
 	switch d := s.reader().defined.of(s, fwd.Name); {
 	case d.differs:
-		return nil, &NotBound{Type: ctype.Spell(fwd), Reason: "its BTF declares it, and the programs that define it do so differently"}
+		return nil, &NotBoundError{Type: ctype.Spell(fwd), Reason: "its BTF declares it, and the programs that define it do so differently"}
 	case d.shape == nil:
-		return nil, &NotBound{Type: ctype.Spell(fwd), Reason: NotDefined}
+		return nil, &NotBoundError{Type: ctype.Spell(fwd), Reason: NotDefined}
 	default:
 		return d.shape, nil
 	}

@@ -55,8 +55,8 @@ func TestReadSide(t *testing.T) {
 		{"a map is found by the name in the source, which the kernel cut short", func(t *testing.T, s *ktsnap.Snapshot) {
 			require.NoError(t, s.Map("a_rather_long_name_for_a_map").Err())
 		}},
-		{"MapNotFound lists every captured map", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.MapNotFound](t, s.Map("scx_per_tsk").Err())
+		{"MapNotFoundError lists every captured map", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.MapNotFoundError](t, s.Map("scx_per_tsk").Err())
 			require.Equal(t, "scx_per_tsk", e.Requested)
 			require.Len(t, e.Available, len(s.Maps))
 			require.ErrorContains(t, e, `did you mean "scx_per_task"?`)
@@ -66,8 +66,8 @@ func TestReadSide(t *testing.T) {
 				requireUint(t, want, s.Var(name))
 			}
 		}},
-		{"AmbiguousVar lists where the name was seen, in capture order", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.AmbiguousVar](t, s.Var("nr_cpus_onln").Err())
+		{"AmbiguousVarError lists where the name was seen, in capture order", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.AmbiguousVarError](t, s.Var("nr_cpus_onln").Err())
 			require.Equal(t, "nr_cpus_onln", e.Requested)
 			require.Equal(t, []string{"oldsched.bss", "mysched.bss"}, e.FoundIn)
 			requireUint(t, 2, s.MapByID(e.MapIDs[1]).At(0).Get("nr_cpus_onln"))
@@ -76,10 +76,10 @@ func TestReadSide(t *testing.T) {
 		{"the active scheduler's copy is preferred when asked", func(t *testing.T, s *ktsnap.Snapshot) {
 			require.Equal(t, "mysched.bss.nr_cpus_onln", s.Active().Var("nr_cpus_onln").Path())
 			require.Equal(t, "mysched.bss", s.Active().Map(".bss").Map().Name)
-			as[*ktsnap.AmbiguousMap](t, s.Map(".bss").Err())
+			as[*ktsnap.AmbiguousMapError](t, s.Map(".bss").Err())
 		}},
-		{"VarNotFound has the union of every section's variables", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.VarNotFound](t, s.Var("nr_dispached").Err())
+		{"VarNotFoundError has the union of every section's variables", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.VarNotFoundError](t, s.Var("nr_dispached").Err())
 			require.Equal(t, []string{"nr_cpus_onln", "head", "nr_dispatched", "ctx", "slice", "limit", "dispatch.count"}, e.Available)
 			require.ErrorContains(t, e, `did you mean "nr_dispatched"?`)
 		}},
@@ -87,10 +87,10 @@ func TestReadSide(t *testing.T) {
 			requireUint(t, 1236, s.Map("scx_per_task").CPU(0).At(2).Get("tid"))
 			requireUint(t, 1235, s.Map("task_ctxs").At(1).Get("tid"))
 		}},
-		{"out of range is IndexOutOfRange", func(t *testing.T, s *ktsnap.Snapshot) {
+		{"out of range is IndexOutOfRangeError", func(t *testing.T, s *ktsnap.Snapshot) {
 			for _, i := range []int{-1, 3, 1 << 62} {
-				e := as[*ktsnap.IndexOutOfRange](t, s.Map("scx_per_task").CPU(0).At(i).Err())
-				require.Equal(t, ktsnap.IndexOutOfRange{Map: "scx_per_task", Index: i, Len: 3}, *e)
+				e := as[*ktsnap.IndexOutOfRangeError](t, s.Map("scx_per_task").CPU(0).At(i).Err())
+				require.Equal(t, ktsnap.IndexOutOfRangeError{Map: "scx_per_task", Index: i, Len: 3}, *e)
 			}
 		}},
 		{"Find returns the first matching entry", func(t *testing.T, s *ktsnap.Snapshot) {
@@ -101,17 +101,17 @@ func TestReadSide(t *testing.T) {
 			require.Equal(t, 1, e.Index())
 			require.Equal(t, "task_ctxs[1235]", e.Path())
 		}},
-		{"no match is NoMatch, with the operation and the keys", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.NoMatch](t, s.Map("task_ctxs").Find(func(ktsnap.Entry) bool { return false }).Get("tid").Err())
-			require.Equal(t, ktsnap.NoMatch{Map: "task_ctxs", Op: "Find", Len: 4, Keys: []string{"1234", "1235", "1236", "1237"}}, *e)
+		{"no match is NoMatchError, with the operation and the keys", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.NoMatchError](t, s.Map("task_ctxs").Find(func(ktsnap.Entry) bool { return false }).Get("tid").Err())
+			require.Equal(t, ktsnap.NoMatchError{Map: "task_ctxs", Op: "Find", Len: 4, Keys: []string{"1234", "1235", "1236", "1237"}}, *e)
 		}},
 		{"a predicate that cannot read what it asks for is no mismatch of the entries", func(t *testing.T, s *ktsnap.Snapshot) {
 			typo := func(e ktsnap.Entry) bool { n, _ := e.Get("runtime").Uint64(); return n > 0 }
 			m := s.Map("task_ctxs")
-			require.Equal(t, "runtime", as[*ktsnap.FieldNotFound](t, m.Find(typo).Err()).Component)
+			require.Equal(t, "runtime", as[*ktsnap.FieldNotFoundError](t, m.Find(typo).Err()).Component)
 			_, err := m.Filter(typo)
-			as[*ktsnap.FieldNotFound](t, err)
-			as[*ktsnap.FieldNotFound](t, m.MaxBy(func(e ktsnap.Entry) uint64 { n, _ := e.Get("runtime").Uint64(); return n }).Err())
+			as[*ktsnap.FieldNotFoundError](t, err)
+			as[*ktsnap.FieldNotFoundError](t, m.MaxBy(func(e ktsnap.Entry) uint64 { n, _ := e.Get("runtime").Uint64(); return n }).Err())
 		}},
 		{"Filter returns every matching entry", func(t *testing.T, s *ktsnap.Snapshot) {
 			m := s.Map("task_ctxs")
@@ -146,19 +146,19 @@ func TestReadSide(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, none)
 			require.Equal(t, 0, m.MaxBy(func(e ktsnap.Entry) uint64 { n, _ := e.Get("leader.tid").Uint64(); return n }).Index())
-			as[*ktsnap.Null](t, m.Find(led).Err())
+			as[*ktsnap.NullError](t, m.Find(led).Err())
 		}},
 		{"memory that was not captured is no answer", func(t *testing.T, s *ktsnap.Snapshot) {
 			noLeaders(s)
 			writer{s.Maps[2].Values[96:]}.u64(48, 0xffff_8880_0bad_0000)
 			m := s.Map("scx_per_task").CPU(1)
 			_, err := m.Filter(func(e ktsnap.Entry) bool { n, err := e.Get("leader.tid").Uint64(); return err == nil && n > 0 })
-			as[*ktsnap.NotCaptured](t, err)
-			as[*ktsnap.NotCaptured](t, m.MaxBy(func(e ktsnap.Entry) uint64 { n, _ := e.Get("leader.tid").Uint64(); return n }).Err())
+			as[*ktsnap.NotCapturedError](t, err)
+			as[*ktsnap.NotCapturedError](t, m.MaxBy(func(e ktsnap.Entry) uint64 { n, _ := e.Get("leader.tid").Uint64(); return n }).Err())
 		}},
 		{"an empty map has no MaxBy", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.NoMatch](t, s.Map("empty").MaxBy(func(ktsnap.Entry) uint64 { return 1 }).Err())
-			require.Equal(t, ktsnap.NoMatch{Map: "empty", Op: "MaxBy"}, *e)
+			e := as[*ktsnap.NoMatchError](t, s.Map("empty").MaxBy(func(ktsnap.Entry) uint64 { return 1 }).Err())
+			require.Equal(t, ktsnap.NoMatchError{Map: "empty", Op: "MaxBy"}, *e)
 		}},
 		{"a per-CPU map requires narrowing to a CPU", func(t *testing.T, s *ktsnap.Snapshot) {
 			requireUint(t, 42, s.Map("scx_pcpu").CPU(1).At(0).Get(""))
@@ -167,26 +167,26 @@ func TestReadSide(t *testing.T) {
 		{"a CPU narrows Find, too", func(t *testing.T, s *ktsnap.Snapshot) {
 			requireUint(t, 42, s.Map("scx_pcpu").CPU(1).Find(func(e ktsnap.Entry) bool { b, _ := e.Get("").Bool(); return b }).Get(""))
 		}},
-		{"an out-of-range CPU is PerCPUSlot", func(t *testing.T, s *ktsnap.Snapshot) {
+		{"an out-of-range CPU is PerCPUSlotError", func(t *testing.T, s *ktsnap.Snapshot) {
 			for _, cpu := range []int{-1, 2, 1 << 40} {
-				e := as[*ktsnap.PerCPUSlot](t, s.Map("scx_pcpu").CPU(cpu).At(0).Get("").Err())
-				require.Equal(t, ktsnap.PerCPUSlot{Map: "scx_pcpu", CPU: cpu, Len: 2}, *e)
+				e := as[*ktsnap.PerCPUSlotError](t, s.Map("scx_pcpu").CPU(cpu).At(0).Get("").Err())
+				require.Equal(t, ktsnap.PerCPUSlotError{Map: "scx_pcpu", CPU: cpu, Len: 2}, *e)
 			}
 		}},
-		{"an unmapped slot is PerCPUSlot with Unmapped", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.PerCPUSlot](t, s.Map("scx_pcpu").CPU(0).At(0).Get("").Err())
-			require.Equal(t, ktsnap.PerCPUSlot{Map: "scx_pcpu", CPU: 0, Len: 2, Unmapped: true}, *e)
+		{"an unmapped slot is PerCPUSlotError with Unmapped", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.PerCPUSlotError](t, s.Map("scx_pcpu").CPU(0).At(0).Get("").Err())
+			require.Equal(t, ktsnap.PerCPUSlotError{Map: "scx_pcpu", CPU: 0, Len: 2, Unmapped: true}, *e)
 		}},
-		{"Get on a per-CPU entry without a CPU is PerCPUNotNarrowed", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.PerCPUNotNarrowed](t, s.Map("scx_pcpu").At(0).Get("").Err())
-			require.Equal(t, ktsnap.PerCPUNotNarrowed{Map: "scx_pcpu", CPUs: 2}, *e)
+		{"Get on a per-CPU entry without a CPU is PerCPUNotNarrowedError", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.PerCPUNotNarrowedError](t, s.Map("scx_pcpu").At(0).Get("").Err())
+			require.Equal(t, ktsnap.PerCPUNotNarrowedError{Map: "scx_pcpu", CPUs: 2}, *e)
 		}},
 		{"arrays, hashes and LRU hashes that are per CPU are narrowed alike", func(t *testing.T, s *ktsnap.Snapshot) {
 			for _, typ := range []ktsnap.MapType{ktsnap.MapTypePerCPUArray, ktsnap.MapTypePerCPUHash, ktsnap.MapTypeLRUPerCPUHash} {
 				s := newGuest()
 				m := s.Map("scx_pcpu").Map()
 				m.Type, m.Key, m.Keys = typ, u32, []byte{9, 0, 0, 0}
-				as[*ktsnap.PerCPUNotNarrowed](t, s.Map("scx_pcpu").At(0).Get("").Err())
+				as[*ktsnap.PerCPUNotNarrowedError](t, s.Map("scx_pcpu").At(0).Get("").Err())
 				requireUint(t, 42, s.Map("scx_pcpu").CPU(1).At(0).Get(""))
 			}
 		}},
@@ -205,7 +205,7 @@ func TestReadSide(t *testing.T) {
 		}},
 		{"at most 16 pointers are followed in a row", func(t *testing.T, s *ktsnap.Snapshot) {
 			requireUint(t, 5, pointers(16).Map("m").At(0).Get("p.x"))
-			e := as[*ktsnap.NotAStruct](t, pointers(17).Map("m").At(0).Get("p.x").Err())
+			e := as[*ktsnap.NotAStructError](t, pointers(17).Map("m").At(0).Get("p.x").Err())
 			require.Equal(t, "Ptr", e.Kind)
 			require.ErrorContains(t, e, "it is behind 16 pointers in a row, and a path follows no more: go on with Deref from there")
 			last := pointers(17).Map("m").At(0).Get("p")
@@ -220,7 +220,7 @@ func TestReadSide(t *testing.T) {
 			requireUint(t, 22, e.Get("rows[2]"))
 			requireUint(t, 1234, e.Get("leader[0].tid"))
 			requireUint(t, 1235, e.Get("leader[2].tid")) // as C counts: the next CPU's next task
-			require.Equal(t, 4, as[*ktsnap.IndexOutOfRange](t, e.Get("per_llc[4]").Err()).Len)
+			require.Equal(t, 4, as[*ktsnap.IndexOutOfRangeError](t, e.Get("per_llc[4]").Err()).Len)
 		}},
 		{"brackets and quotes choose members whose names hold dots", func(t *testing.T, s *ktsnap.Snapshot) {
 			requireUint(t, 2, s.Map("mysched.data.tu").At(0).Get(`["dispatch.count"]`))
@@ -237,7 +237,7 @@ func TestReadSide(t *testing.T) {
 			require.Equal(t, e.Get("leader.ctx.hi"), e.Get("leader").Get("ctx.hi"))
 		}},
 		{"Var does not split", func(t *testing.T, s *ktsnap.Snapshot) {
-			as[*ktsnap.VarNotFound](t, s.Var("ctx.weight").Err())
+			as[*ktsnap.VarNotFoundError](t, s.Var("ctx.weight").Err())
 			requireUint(t, 77, s.Var("ctx").Get("weight"))
 			requireUint(t, 2, s.Var("dispatch.count"))
 		}},
@@ -280,53 +280,53 @@ func TestReadSide(t *testing.T) {
 		}},
 		{"errors stick to the end of a chain", func(t *testing.T, s *ktsnap.Snapshot) {
 			_, err := s.Map("nosuch").CPU(9).At(9).Get("a").Get("b").Uint64()
-			as[*ktsnap.MapNotFound](t, err)
+			as[*ktsnap.MapNotFoundError](t, err)
 		}},
-		{"FieldNotFound has the path, what was walked, the component, and the members there", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.FieldNotFound](t, s.Map("task_ctxs").At(0).Get("leader.ctx.wieght.x").Err())
-			require.Equal(t, ktsnap.FieldNotFound{
+		{"FieldNotFoundError has the path, what was walked, the component, and the members there", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.FieldNotFoundError](t, s.Map("task_ctxs").At(0).Get("leader.ctx.wieght.x").Err())
+			require.Equal(t, ktsnap.FieldNotFoundError{
 				Requested: "leader.ctx.wieght.x", Walked: "leader.ctx", Component: "wieght", Type: "struct ctx",
 				Available: []string{"weight", "policy", "whole", "lo", "hi"},
 			}, *e)
 		}},
-		{"NotAStruct names the kind of what has no members", func(t *testing.T, s *ktsnap.Snapshot) {
-			e := as[*ktsnap.NotAStruct](t, s.Map("task_ctxs").At(0).Get("ctx.weight.x").Err())
-			require.Equal(t, ktsnap.NotAStruct{Requested: "ctx.weight.x", Walked: "ctx.weight", Component: "x", Kind: "Uint", Type: "u32"}, *e)
-			require.Equal(t, "Array", as[*ktsnap.NotAStruct](t, s.Map("task_ctxs").At(0).Get("per_llc.x").Err()).Kind)
+		{"NotAStructError names the kind of what has no members", func(t *testing.T, s *ktsnap.Snapshot) {
+			e := as[*ktsnap.NotAStructError](t, s.Map("task_ctxs").At(0).Get("ctx.weight.x").Err())
+			require.Equal(t, ktsnap.NotAStructError{Requested: "ctx.weight.x", Walked: "ctx.weight", Component: "x", Kind: "Uint", Type: "u32"}, *e)
+			require.Equal(t, "Array", as[*ktsnap.NotAStructError](t, s.Map("task_ctxs").At(0).Get("per_llc.x").Err()).Kind)
 		}},
-		{"an index of what has no elements is NotAnArray", func(t *testing.T, s *ktsnap.Snapshot) {
-			require.Equal(t, "Struct", as[*ktsnap.NotAnArray](t, s.Map("task_ctxs").At(0).Get("ctx[1]").Err()).Kind)
+		{"an index of what has no elements is NotAnArrayError", func(t *testing.T, s *ktsnap.Snapshot) {
+			require.Equal(t, "Struct", as[*ktsnap.NotAnArrayError](t, s.Map("task_ctxs").At(0).Get("ctx[1]").Err()).Kind)
 		}},
-		{"EmptyPathComponent is what a..b has", func(t *testing.T, s *ktsnap.Snapshot) {
+		{"EmptyPathComponentError is what a..b has", func(t *testing.T, s *ktsnap.Snapshot) {
 			for _, path := range []string{"ctx..weight", "ctx.", ".ctx", ".", "ctx[]", `ctx[""]`, "ctx.[1]"} {
-				e := as[*ktsnap.EmptyPathComponent](t, s.Map("task_ctxs").At(0).Get(path).Err())
+				e := as[*ktsnap.EmptyPathComponentError](t, s.Map("task_ctxs").At(0).Get(path).Err())
 				require.Equal(t, path, e.Requested)
 			}
 		}},
-		{"TypeMismatch has what was expected, what is there, and the path", func(t *testing.T, s *ktsnap.Snapshot) {
+		{"TypeMismatchError has what was expected, what is there, and the path", func(t *testing.T, s *ktsnap.Snapshot) {
 			_, err := s.Map("task_ctxs").At(0).Get("ctx.weight").Str()
-			e := as[*ktsnap.TypeMismatch](t, err)
+			e := as[*ktsnap.TypeMismatchError](t, err)
 			require.Equal(t, "Enum or char[]", e.Expected)
 			require.Equal(t, "Uint", e.Actual)
 			require.Equal(t, "ctx.weight", e.Requested)
 		}},
-		{"TypeMismatch of a value that no path led to has no path", func(t *testing.T, s *ktsnap.Snapshot) {
+		{"TypeMismatchError of a value that no path led to has no path", func(t *testing.T, s *ktsnap.Snapshot) {
 			_, err := s.Map("scx_pcpu").CPU(1).At(0).Get("").Str()
-			require.Empty(t, as[*ktsnap.TypeMismatch](t, err).Requested)
+			require.Empty(t, as[*ktsnap.TypeMismatchError](t, err).Requested)
 		}},
 		{"an error is found with errors.As, and says what was read", func(t *testing.T, s *ktsnap.Snapshot) {
 			err := fmt.Errorf("judge the leader: %w", s.Map("task_ctxs").At(0).Get("leader.tip").Err())
 			require.Equal(t, "Get", as[*ktsnap.Error](t, err).Op)
 			require.Equal(t, "task_ctxs[1234].leader.tip", as[*ktsnap.Error](t, err).Path)
-			require.Equal(t, "tip", as[*ktsnap.FieldNotFound](t, err).Component)
+			require.Equal(t, "tip", as[*ktsnap.FieldNotFoundError](t, err).Component)
 		}},
-		{"NoShape says which side has no type, and the bytes can be read", func(t *testing.T, s *ktsnap.Snapshot) {
+		{"NoShapeError says which side has no type, and the bytes can be read", func(t *testing.T, s *ktsnap.Snapshot) {
 			e := s.Map("untyped").At(0)
-			require.Equal(t, "value", as[*ktsnap.NoShape](t, e.Get("x").Err()).Side)
+			require.Equal(t, "value", as[*ktsnap.NoShapeError](t, e.Get("x").Err()).Side)
 			_, err := e.Get("").Uint64()
-			require.Equal(t, "value", as[*ktsnap.NoShape](t, err).Side)
+			require.Equal(t, "value", as[*ktsnap.NoShapeError](t, err).Side)
 			_, err = e.Key().Uint64()
-			require.Equal(t, "key", as[*ktsnap.NoShape](t, err).Side)
+			require.Equal(t, "key", as[*ktsnap.NoShapeError](t, err).Side)
 			key, err := e.Key().Bytes()
 			require.NoError(t, err)
 			require.Equal(t, []byte{1, 2, 3, 4}, key)
@@ -335,11 +335,11 @@ func TestReadSide(t *testing.T) {
 			w := writer{s.Maps[2].Values[96:]}
 			e := s.Map("scx_per_task").CPU(1).At(0)
 			w.u64(88, 0xffff_8880_0bad_0000)
-			require.Equal(t, "struct cgroup", as[*ktsnap.NotBound](t, e.Get("cgroup.id").Err()).Type)
+			require.Equal(t, "struct cgroup", as[*ktsnap.NotBoundError](t, e.Get("cgroup.id").Err()).Type)
 			w.u64(48, 0xffff_8880_0bad_0000)
-			require.Equal(t, uint64(0xffff_8880_0bad_0000), as[*ktsnap.NotCaptured](t, e.Get("leader.tid").Err()).Addr)
+			require.Equal(t, uint64(0xffff_8880_0bad_0000), as[*ktsnap.NotCapturedError](t, e.Get("leader.tid").Err()).Addr)
 			w.u64(48, 0)
-			as[*ktsnap.Null](t, e.Get("leader.tid").Err())
+			as[*ktsnap.NullError](t, e.Get("leader.tid").Err())
 		}},
 		{"a type that one object declares is read as another defines it", func(t *testing.T, s *ktsnap.Snapshot) {
 			s.Programs[0].Shapes = []*ctype.Shape{structure("cgroup", 8, member(4, "id", u32))}
@@ -355,7 +355,7 @@ func TestReadSide(t *testing.T) {
 				s := newGuest()
 				writer{s.Maps[2].Values[96:]}.u64(88, taskAt(1))
 				s.Programs[0].Shapes, s.Programs[1].Shapes = []*ctype.Shape{one}, append(s.Programs[1].Shapes, other)
-				require.ErrorContains(t, as[*ktsnap.NotBound](t, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id").Err()), "the programs that define it do so differently")
+				require.ErrorContains(t, as[*ktsnap.NotBoundError](t, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id").Err()), "the programs that define it do so differently")
 			}
 			s.Programs[0].Shapes, s.Programs[1].Shapes = []*ctype.Shape{one}, append(s.Programs[1].Shapes, same)
 			requireUint(t, 0, s.Map("scx_per_task").CPU(1).At(0).Get("cgroup.id"))
@@ -363,27 +363,27 @@ func TestReadSide(t *testing.T) {
 		{"what is absent from a part of a map proves nothing", func(t *testing.T, s *ktsnap.Snapshot) {
 			m := s.Map("truncated")
 			requireUint(t, 0, m.At(0).Get(""))
-			as[*ktsnap.Incomplete](t, m.At(5).Err())
-			as[*ktsnap.Incomplete](t, m.Find(func(ktsnap.Entry) bool { return false }).Err())
-			as[*ktsnap.Incomplete](t, m.Lookup(7).Err())
+			as[*ktsnap.IncompleteError](t, m.At(5).Err())
+			as[*ktsnap.IncompleteError](t, m.Find(func(ktsnap.Entry) bool { return false }).Err())
+			as[*ktsnap.IncompleteError](t, m.Lookup(7).Err())
 			_, err := m.Filter(func(ktsnap.Entry) bool { return true })
-			as[*ktsnap.Incomplete](t, err)
+			as[*ktsnap.IncompleteError](t, err)
 			_, err = m.Len()
-			as[*ktsnap.Incomplete](t, err)
+			as[*ktsnap.IncompleteError](t, err)
 			n, err := m.Partial().Len()
 			require.NoError(t, err)
 			require.Equal(t, 1, n)
-			as[*ktsnap.KeyNotFound](t, m.Partial().Lookup(7).Err())
-			as[*ktsnap.Incomplete](t, s.Map("unsupported").At(0).Err())
+			as[*ktsnap.KeyNotFoundError](t, m.Partial().Lookup(7).Err())
+			as[*ktsnap.IncompleteError](t, s.Map("unsupported").At(0).Err())
 		}},
 		{"a placeholder for a sample says why there is none", func(t *testing.T, s *ktsnap.Snapshot) {
 			var none *ktsnap.Snapshot
-			as[*ktsnap.NoCapture](t, none.Map("x").At(0).Get("y").Err())
+			as[*ktsnap.NoCaptureError](t, none.Map("x").At(0).Get("y").Err())
 			reason := errors.New("the vCPUs did not stop in time")
 			captures := []series.Capture{{Moment: series.Moment{Elapsed: time.Second}, NoSnapshot: reason, NoStatistics: reason}}
 			samples := series.Open(captures, func(s *ktsnap.Snapshot, _ ...ktrt.Option) (*ktsnap.Snapshot, error) { return s, nil })
 			slices := series.TryOf(samples, func(s *ktsnap.Snapshot) (uint64, error) { return s.Var("slice").Uint64() })
-			as[*series.NoSnapshot](t, slices.Points()[0].Err)
+			as[*series.NoSnapshotError](t, slices.Points()[0].Err)
 			require.ErrorIs(t, slices.Points()[0].Err, reason)
 		}},
 		{"a placeholder never counts as zero", func(t *testing.T, s *ktsnap.Snapshot) {
@@ -408,12 +408,12 @@ func TestReadSide(t *testing.T) {
 		{"statistics without what is asked for are another error than none", func(t *testing.T, s *ktsnap.Snapshot) {
 			samples := series.Statistics[map[string]uint64]([]series.Capture{{Snapshot: s, Statistics: []byte(`{"enqueued":"many"}`)}})
 			require.Error(t, samples[0].Err)
-			require.NotErrorAs(t, samples[0].Err, new(*series.NoStatistics))
+			require.NotErrorAs(t, samples[0].Err, new(*series.NoStatisticsError))
 		}},
 		{"a sample without statistics says why there are none", func(t *testing.T, s *ktsnap.Snapshot) {
 			reason := errors.New("the scheduler serves no statistics")
 			samples := series.Statistics[map[string]uint64]([]series.Capture{{Snapshot: s, NoStatistics: reason}})
-			as[*series.NoStatistics](t, samples[0].Err)
+			as[*series.NoStatisticsError](t, samples[0].Err)
 			require.ErrorIs(t, samples[0].Err, reason)
 		}},
 	} {

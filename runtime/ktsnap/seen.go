@@ -50,11 +50,11 @@ func (s *seen) cause() error {
 // the snapshot, which lacks what was asked for.
 func isFact(err error) bool {
 	switch e := err.(type) {
-	case *Null, *Unreadable, *Contradiction, *IndexOutOfRange, *EmptySlot, *FieldAbsent, *KeyNotFound, *ctype.Overflow:
+	case *NullError, *UnreadableError, *ContradictionError, *IndexOutOfRangeError, *EmptySlotError, *FieldAbsentError, *KeyNotFoundError, *ctype.OverflowError:
 		return true
-	case *PerCPUSlot:
+	case *PerCPUSlotError:
 		return e.Unmapped
-	case *TypeMismatch:
+	case *TypeMismatchError:
 		return e.Value != ""
 	}
 	inner := errors.Unwrap(err)

@@ -32,7 +32,7 @@ func nextStep(path string, at int) (s step, next int, err error) {
 	if path[at] == '.' && at > 0 {
 		start++
 	} else if at > 0 {
-		return s, at, &PathSyntax{Requested: path, Offset: at, Problem: "a dot or a bracket is missing"}
+		return s, at, &PathSyntaxError{Requested: path, Offset: at, Problem: "a dot or a bracket is missing"}
 	}
 	end := start
 	for end < len(path) && path[end] != '.' && path[end] != '[' && path[end] != ']' {
@@ -40,9 +40,9 @@ func nextStep(path string, at int) (s step, next int, err error) {
 	}
 	switch {
 	case end < len(path) && path[end] == ']':
-		return s, at, &PathSyntax{Requested: path, Offset: end, Problem: "the bracket was not opened"}
+		return s, at, &PathSyntaxError{Requested: path, Offset: end, Problem: "the bracket was not opened"}
 	case end == start:
-		return s, at, &EmptyPathComponent{Requested: path, Offset: start}
+		return s, at, &EmptyPathComponentError{Requested: path, Offset: start}
 	}
 	return step{name: path[start:end]}, end, nil
 }
@@ -54,15 +54,15 @@ func bracketStep(path string, at int) (s step, next int, err error) {
 	case err != nil:
 		return s, at, err
 	case text == `""`:
-		return s, at, &EmptyPathComponent{Requested: path, Offset: at + 1}
+		return s, at, &EmptyPathComponentError{Requested: path, Offset: at + 1}
 	case text[0] == '"':
 		s.name, _ = strconv.Unquote(text)
 		return s, next, nil
 	case strings.Trim(text, "0123456789") != "":
-		return s, at, &PathSyntax{Requested: path, Offset: at + 1, Problem: `a bracket holds an index, such as [3], or a name in double quotes, such as ["a.b"]`}
+		return s, at, &PathSyntaxError{Requested: path, Offset: at + 1, Problem: `a bracket holds an index, such as [3], or a name in double quotes, such as ["a.b"]`}
 	}
 	if s.index, err = strconv.Atoi(text); err != nil {
-		return s, at, &PathSyntax{Requested: path, Offset: at + 1, Problem: "the index is larger than any array"}
+		return s, at, &PathSyntaxError{Requested: path, Offset: at + 1, Problem: "the index is larger than any array"}
 	}
 	return s, next, nil
 }
@@ -76,9 +76,9 @@ func bracket(path string, at int) (text string, next int, err error) {
 	length := strings.IndexByte(path[at:], ']')
 	switch {
 	case length < 0:
-		return "", at, &PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed"}
+		return "", at, &PathSyntaxError{Requested: path, Offset: at, Problem: "the bracket is not closed"}
 	case length == 1:
-		return "", at, &EmptyPathComponent{Requested: path, Offset: at + 1}
+		return "", at, &EmptyPathComponentError{Requested: path, Offset: at + 1}
 	}
 	return path[at+1 : at+length], at + length + 1, nil
 }
@@ -87,11 +87,11 @@ func bracket(path string, at int) (text string, next int, err error) {
 func quotedBracket(path string, at int) (quoted string, next int, err error) {
 	quoted, err = strconv.QuotedPrefix(path[at+1:])
 	if err != nil {
-		return "", at, &PathSyntax{Requested: path, Offset: at + 1, Problem: "the quoted name is not closed, or has an unknown escape"}
+		return "", at, &PathSyntaxError{Requested: path, Offset: at + 1, Problem: "the quoted name is not closed, or has an unknown escape"}
 	}
 	end := at + 1 + len(quoted)
 	if end == len(path) || path[end] != ']' {
-		return "", at, &PathSyntax{Requested: path, Offset: at, Problem: "the bracket is not closed behind the name"}
+		return "", at, &PathSyntaxError{Requested: path, Offset: at, Problem: "the bracket is not closed behind the name"}
 	}
 	return quoted, end + 1, nil
 }

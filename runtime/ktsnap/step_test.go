@@ -32,7 +32,7 @@ func TestPathsThatCannotBeTakenApart(t *testing.T) {
 		`ctx["weight"x]`:                3,
 		`ctx["\q"]`:                     4,
 	} {
-		var e *ktsnap.PathSyntax
+		var e *ktsnap.PathSyntaxError
 		err := newGuest().Map("task_ctxs").At(0).Get(path).Err()
 		require.ErrorAs(t, err, &e, path)
 		require.Equal(t, offset, e.Offset, "%s: %v", path, err)
@@ -104,15 +104,15 @@ func requirePathError(t *testing.T, err error) {
 		return
 	}
 	var (
-		field   *ktsnap.FieldNotFound
-		kind    *ktsnap.NotAStruct
-		array   *ktsnap.NotAnArray
-		index   *ktsnap.IndexOutOfRange
-		empty   *ktsnap.EmptyPathComponent
-		syntax  *ktsnap.PathSyntax
-		null    *ktsnap.Null
-		memory  *ktsnap.NotCaptured
-		unbound *ktsnap.NotBound
+		field   *ktsnap.FieldNotFoundError
+		kind    *ktsnap.NotAStructError
+		array   *ktsnap.NotAnArrayError
+		index   *ktsnap.IndexOutOfRangeError
+		empty   *ktsnap.EmptyPathComponentError
+		syntax  *ktsnap.PathSyntaxError
+		null    *ktsnap.NullError
+		memory  *ktsnap.NotCapturedError
+		unbound *ktsnap.NotBoundError
 	)
 	for _, target := range []any{&field, &kind, &array, &index, &empty, &syntax, &null, &memory, &unbound} {
 		if errors.As(err, target) {
@@ -192,7 +192,7 @@ func TestIndicesDoNotWrapAround(t *testing.T) {
 	e := (&ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}).Map("m").At(0)
 	requireUint(t, 0x1000, e.Get("longs[1]"))
 	for _, path := range []string{"bytes[8192]", "longs[2305843009213693952]", "longs[9223372036854775807]", "longs[2]"} {
-		as[*ktsnap.NotCaptured](t, e.Get(path).Err())
+		as[*ktsnap.NotCapturedError](t, e.Get(path).Err())
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 
 // Uint64 returns an unsigned number. It takes integers and enums that are not
 // negative, bools, the byte of a char and the address in a pointer, and
-// returns a [*TypeMismatch] for the rest.
+// returns a [*TypeMismatchError] for the rest.
 func (v Value) Uint64() (uint64, error) {
 	const want = "uint64"
 	u, err := v.scalar("Uint64")
@@ -44,7 +44,7 @@ func (v Value) Uint64() (uint64, error) {
 }
 
 // Int64 returns a signed number. It takes integers and enums that fit, bools
-// and chars, and returns a [*TypeMismatch] for the rest.
+// and chars, and returns a [*TypeMismatchError] for the rest.
 func (v Value) Int64() (int64, error) {
 	const want = "int64"
 	u, err := v.scalar("Int64")
@@ -67,7 +67,7 @@ func (v Value) Int64() (int64, error) {
 }
 
 // Bool returns a bool, or whether a number, a char or a pointer is not 0. It
-// returns a [*TypeMismatch] for the rest.
+// returns a [*TypeMismatchError] for the rest.
 func (v Value) Bool() (bool, error) {
 	u, err := v.scalar("Bool")
 	if err != nil {
@@ -84,7 +84,7 @@ func (v Value) Bool() (bool, error) {
 }
 
 // Float64 returns a floating-point number. It takes integers and enums too,
-// rounded to the nearest, and returns a [*TypeMismatch] for the rest.
+// rounded to the nearest, and returns a [*TypeMismatchError] for the rest.
 func (v Value) Float64() (float64, error) {
 	u, err := v.scalar("Float64")
 	if err != nil {
@@ -111,7 +111,7 @@ func (v *Value) float(u *ctype.Shape) (f float64, ok bool) {
 }
 
 // Str returns the name of an enum's value, the names of its flags or tags joined by
-// "|", or the C string in a char array. It returns a [*TypeMismatch] for the rest,
+// "|", or the C string in a char array. It returns a [*TypeMismatchError] for the rest,
 // and for a value that its enum has no name for.
 func (v Value) Str() (string, error) {
 	const want = "Enum or char[]"
@@ -152,12 +152,12 @@ func (v *Value) scalar(op string) (*ctype.Shape, error) {
 }
 
 // mismatch is the error for a value that is not what was asked for.
-func (v *Value) mismatch(expected, value, hint string) *TypeMismatch {
+func (v *Value) mismatch(expected, value, hint string) *TypeMismatchError {
 	u := v.underlying()
 	if hint == "" {
 		hint = insteadOf(u)
 	}
-	return &TypeMismatch{
+	return &TypeMismatchError{
 		Expected: expected, Actual: kindName(u), Requested: v.path,
 		Type: ctype.Spell(v.shape), Value: value, Hint: hint,
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// no stands for a TypeMismatch.
+// no stands for a TypeMismatchError.
 const no = "no"
 
 func TestTerminalsTakeWhatTheAcceptanceTableSays(t *testing.T) {
@@ -74,7 +74,7 @@ func requireRead(t *testing.T, want, got any, err error, kind, path string) {
 		require.Equal(t, want, got)
 		return
 	}
-	var mismatch *ktsnap.TypeMismatch
+	var mismatch *ktsnap.TypeMismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, kind, mismatch.Actual)
 	require.Equal(t, path, mismatch.Requested)
@@ -96,7 +96,7 @@ func TestKeysOfPerCPUArraysAreNumbers(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 2, f)
 	_, err = key.Str()
-	var mismatch *ktsnap.TypeMismatch
+	var mismatch *ktsnap.TypeMismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, "Uint", mismatch.Actual)
 }
@@ -190,7 +190,7 @@ func TestZeroValuesFailAndDoNotPanic(t *testing.T) {
 		ktsnap.View{}.Map("x").Err(), noSnapshot.Active().Map("x").Err(), noSnapshot.Select().Var("x").Err(),
 		ktsnap.View{}.Var("x").Err(), ktsnap.View{}.MapByID(1).Err(),
 	} {
-		var none *ktsnap.NoCapture
+		var none *ktsnap.NoCaptureError
 		require.True(t, errors.As(err, &none), "%d: %v", i, err)
 	}
 }

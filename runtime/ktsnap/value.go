@@ -53,7 +53,7 @@ func (v *Value) walk(path string) {
 		return
 	}
 	if len(path) > maxPath {
-		*v = v.failed("Get", &PathSyntax{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)})
+		*v = v.failed("Get", &PathSyntaxError{Requested: path, Offset: maxPath, Problem: fmt.Sprintf("it is longer than %d bytes", maxPath)})
 		return
 	}
 	if len(v.path) > maxWalked {
@@ -88,13 +88,13 @@ func (v *Value) take(s step, walked string) error {
 // noShape is the error for a value without a type.
 func (v *Value) noShape() error {
 	if v.root.m == nil {
-		return &NoCapture{}
+		return &NoCaptureError{}
 	}
 	side := "value"
 	if v.key {
 		side = "key"
 	}
-	return &NoShape{Map: v.root.m.Name, Side: side}
+	return &NoShapeError{Map: v.root.m.Name, Side: side}
 }
 
 // member goes to a member, through pointers.
@@ -109,7 +109,7 @@ func (v *Value) member(name, walked string) error {
 	switch u.Kind {
 	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
 	default:
-		return &NotAStruct{Requested: v.path, Walked: walked, Component: name, Kind: kindName(u), Type: ctype.Spell(v.shape)}
+		return &NotAStructError{Requested: v.path, Walked: walked, Component: name, Kind: kindName(u), Type: ctype.Spell(v.shape)}
 	}
 	x, err := v.root.m.r.layouts.Fields(u)
 	if err != nil {
@@ -117,7 +117,7 @@ func (v *Value) member(name, walked string) error {
 	}
 	i, exists := x.ByName[name]
 	if !exists {
-		return &FieldNotFound{Requested: v.path, Walked: walked, Component: name, Type: ctype.Spell(v.shape), Available: x.Names()}
+		return &FieldNotFoundError{Requested: v.path, Walked: walked, Component: name, Type: ctype.Spell(v.shape), Available: x.Names()}
 	}
 	v.enter(&x.Fields[i])
 	return nil
@@ -148,10 +148,10 @@ func (v *Value) element(i int, walked string) error {
 		u = v.shape.Underlying()
 	}
 	if u.Kind != ctype.KindArray {
-		return &NotAnArray{Requested: v.path, Walked: walked, Index: i, Kind: kindName(u), Type: ctype.Spell(v.shape)}
+		return &NotAnArrayError{Requested: v.path, Walked: walked, Index: i, Kind: kindName(u), Type: ctype.Spell(v.shape)}
 	}
 	if n := v.elements(u); i >= n {
-		return &IndexOutOfRange{Map: v.root.text(v.key, walked), Index: i, Len: n}
+		return &IndexOutOfRangeError{Map: v.root.text(v.key, walked), Index: i, Len: n}
 	}
 	if v.nodes != nil {
 		return v.enterNode(i)
@@ -201,7 +201,7 @@ func (v *Value) hop(pointer *ctype.Shape, i int, walked string) error {
 func (v *Value) follow(pointer *ctype.Shape, i int) error {
 	addr := v.load(pointer)
 	if addr == 0 {
-		return &Null{}
+		return &NullError{}
 	}
 	err := v.followProgram(pointer, addr, i)
 	if err == nil || i != 0 {
@@ -256,7 +256,7 @@ func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 	addr = r.memory().Canonical(addr)
 	offset, ok := product(i, target.Size)
 	if !ok || addr+offset < addr {
-		return &NotCaptured{Addr: addr, Type: ctype.Spell(target)}
+		return &NotCapturedError{Addr: addr, Type: ctype.Spell(target)}
 	}
 	if err := r.snapshot.Outgrown(addr+offset, target); err != nil {
 		return err
@@ -286,7 +286,7 @@ func (r *reader) pointee(s *ctype.Shape) (*ctype.Shape, error) {
 		s = definition
 	}
 	if !ctype.HasSize(s) {
-		return nil, &NotBound{Type: ctype.Spell(s), Reason: "the program does not say what is there"}
+		return nil, &NotBoundError{Type: ctype.Spell(s), Reason: "the program does not say what is there"}
 	}
 	if err := r.layouts.Check(s); err != nil {
 		return nil, fmt.Errorf("the snapshot is damaged: the type %s: %w", ctype.Spell(s), err)

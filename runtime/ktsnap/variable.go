@@ -89,7 +89,7 @@ func (v View) Var(name string) Value {
 	case 0:
 		return noVar(name, v.noVariable(name))
 	}
-	ambiguous := &AmbiguousVar{Requested: name}
+	ambiguous := &AmbiguousVarError{Requested: name}
 	for _, f := range found {
 		ambiguous.FoundIn = append(ambiguous.FoundIn, f.section.Name)
 		ambiguous.MapIDs = append(ambiguous.MapIDs, f.section.id())
@@ -131,7 +131,7 @@ func (v View) noVariable(name string) error {
 			available = append(available, other)
 		}
 	}
-	return &VarNotFound{Requested: errtext.Clip(name), Available: available}
+	return &VarNotFoundError{Requested: errtext.Clip(name), Available: available}
 }
 
 // mayHold tells whether a section has a variable, as far as its type is known.

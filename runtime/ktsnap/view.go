@@ -18,7 +18,7 @@ type View struct {
 // Map returns the map of that name, for reading it without generated code. The
 // name can be the kernel's, which has at most 15 bytes, or the longer one in
 // the program's source; sections are called by the section's name, too, such
-// as ".bss", and the variables of an arena by theirs, ".addr_space.1". It has a [*MapNotFound] or an [*AmbiguousMap] otherwise.
+// as ".bss", and the variables of an arena by theirs, ".addr_space.1". It has a [*MapNotFoundError] or an [*AmbiguousMapError] otherwise.
 func (s *Snapshot) Map(name string) MapView { return s.view().Map(name) }
 
 // MapByID returns the map with that id, for reading it without generated code.
@@ -26,8 +26,8 @@ func (s *Snapshot) MapByID(id uint32) MapView { return s.view().MapByID(id) }
 
 // Var returns the global variable of that name, from any of the .bss, .data,
 // .rodata and .kconfig sections and those whose names begin so, or from an
-// arena. The name is one name: it is not split at dots. It has a [*VarNotFound]
-// or an [*AmbiguousVar] otherwise.
+// arena. The name is one name: it is not split at dots. It has a [*VarNotFoundError]
+// or an [*AmbiguousVarError] otherwise.
 func (s *Snapshot) Var(name string) Value { return s.view().Var(name) }
 
 // Select returns a view of the maps with these ids only.
@@ -42,7 +42,7 @@ func (s *Snapshot) Select(ids ...uint32) View {
 
 func (s *Snapshot) view() View {
 	if s == nil {
-		return View{err: &NoCapture{}}
+		return View{err: &NoCaptureError{}}
 	}
 	return View{r: s.reader()}
 }
@@ -50,7 +50,7 @@ func (s *Snapshot) view() View {
 // Err returns why there are no maps to read, or nil.
 func (v View) Err() error {
 	if v.r == nil && v.err == nil {
-		return &NoCapture{}
+		return &NoCaptureError{}
 	}
 	return v.err
 }
@@ -103,7 +103,7 @@ func (v View) called(name string) []*mapReader {
 
 func (v View) notOne(name string, found []*mapReader) error {
 	if len(found) == 0 {
-		return &MapNotFound{Requested: errtext.Clip(name), Available: v.names()}
+		return &MapNotFoundError{Requested: errtext.Clip(name), Available: v.names()}
 	}
 	maps := make([]*Map, len(found))
 	for i, m := range found {
@@ -131,7 +131,7 @@ func (v View) MapByID(id uint32) MapView {
 			return m.view()
 		}
 	}
-	return MapView{err: &Error{Op: "MapByID", Path: path, Err: &MapNotFound{Requested: path, Available: v.names()}}}
+	return MapView{err: &Error{Op: "MapByID", Path: path, Err: &MapNotFoundError{Requested: path, Available: v.names()}}}
 }
 
 // maxMapName is the length of the names that the kernel keeps

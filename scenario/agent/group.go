@@ -22,8 +22,8 @@ type group struct {
 	work    wire.Workers
 	pages   *os.File // a page for each worker; nil for payloads
 	members []*member
-	died    chan *wire.Died // of capacity 1: the first that ended on its own
-	killed  int             // by the OOM killer in the cgroup, before the start
+	died    chan *wire.DiedError // of capacity 1: the first that ended on its own
+	killed  int                  // by the OOM killer in the cgroup, before the start
 
 	mu       sync.Mutex
 	stopping bool // they end because they are told to
@@ -59,7 +59,7 @@ func (m *member) ended() bool {
 // spawn starts workers. The call lasts as long as they do: until the host ends
 // its stream, or one of them ends on its own.
 func (a *Agent) spawn(ctx context.Context, c *guest.Call) (any, error) {
-	g := &group{died: make(chan *wire.Died, 1)}
+	g := &group{died: make(chan *wire.DiedError, 1)}
 	if err := c.Decode(&g.work); err != nil {
 		return nil, err
 	}
@@ -215,8 +215,8 @@ func (g *group) watch(m *member) {
 	close(m.over)
 }
 
-func (g *group) obituary(m *member) *wire.Died {
-	return &wire.Died{
+func (g *group) obituary(m *member) *wire.DiedError {
+	return &wire.DiedError{
 		Comm: m.comm, PID: m.process.PID(), How: m.exit.String(), Output: m.output.String(),
 		OOM: killedForMemory(g.work.Cgroup) > g.killed,
 	}

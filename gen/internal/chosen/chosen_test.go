@@ -32,10 +32,10 @@ func TestAnAddressWithoutAValueSaysWhatIsThere(t *testing.T) {
 	snap, err := chosen.Open(sample.Fixture{}.Snapshot(t))
 	require.NoError(t, err)
 	err = ktrt.Try(func() { snap.ItemAt(0) })
-	var null *ktsnap.Null
+	var null *ktsnap.NullError
 	require.ErrorAs(t, err, &null)
 	err = ktrt.Try(func() { snap.ItemAt(0x1234) })
-	var missing *ktsnap.NotCaptured
+	var missing *ktsnap.NotCapturedError
 	require.ErrorAs(t, err, &missing)
 	require.ErrorContains(t, err, "the struct node at 0x1234 was not captured")
 }

@@ -42,7 +42,7 @@ func requireOverflow(t *testing.T, read func()) {
 		t.Helper()
 		err, ok := recover().(error)
 		require.True(t, ok, "the value was read")
-		var overflow *ctype.Overflow
+		var overflow *ctype.OverflowError
 		require.ErrorAs(t, err, &overflow)
 		require.Equal(t, "-1", overflow.Value)
 	}()

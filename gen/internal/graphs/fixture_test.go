@@ -106,12 +106,12 @@ func TestDamagedLinksEndARange(t *testing.T) {
 		reached int
 		want    error
 	}{
-		"to itself":             {links[1], 2, new(ktsnap.Contradiction)},
-		"to the one before":     {links[0], 2, new(ktsnap.Contradiction)},
-		"to NULL":               {0, 2, new(ktsnap.Contradiction)},
-		"to nowhere":            {0xffff_8881_2345_6780, 2, new(ktsnap.NotCaptured)},
-		"to the end of memory":  {^uint64(0) - 3, 2, new(ktsnap.NotCaptured)},
-		"below the first byte":  {3, 2, new(ktsnap.NotCaptured)},
+		"to itself":             {links[1], 2, new(ktsnap.ContradictionError)},
+		"to the one before":     {links[0], 2, new(ktsnap.ContradictionError)},
+		"to NULL":               {0, 2, new(ktsnap.ContradictionError)},
+		"to nowhere":            {0xffff_8881_2345_6780, 2, new(ktsnap.NotCapturedError)},
+		"to the end of memory":  {^uint64(0) - 3, 2, new(ktsnap.NotCapturedError)},
+		"below the first byte":  {3, 2, new(ktsnap.NotCapturedError)},
 		"past the one after it": {ktrt.Addr(snap, &snap.Queues().Get(7).Parcels), 2, nil}, // to the head, as if it were the last
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestATreeThatIsACircleIsAnError(t *testing.T) {
 		snap, err := graphs.Open(frozen)
 		require.NoError(t, err)
 		err = ktrt.Try(func() { snap.DataA().Accounts.Len() })
-		require.IsType(t, new(ktsnap.Contradiction), unwrapAll(err))
+		require.IsType(t, new(ktsnap.ContradictionError), unwrapAll(err))
 	}
 }
 

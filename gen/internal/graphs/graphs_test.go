@@ -82,7 +82,7 @@ func requireByPath(t *testing.T, frozen *ktsnap.Snapshot) {
 	got, err := queue.Get("parcels[4].cost").Uint64()
 	require.NoError(t, err)
 	require.EqualValues(t, 996, got)
-	require.ErrorAs(t, queue.Get("parcels[5]").Err(), new(*ktsnap.IndexOutOfRange))
+	require.ErrorAs(t, queue.Get("parcels[5]").Err(), new(*ktsnap.IndexOutOfRangeError))
 	what, err := queue.Get("urgent.what").Str()
 	require.NoError(t, err)
 	require.Equal(t, "u", what)

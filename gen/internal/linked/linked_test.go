@@ -75,7 +75,7 @@ func requireShownApart(t *testing.T, snap *ktsnap.Snapshot) {
 		require.NoError(t, err)
 		require.Equal(t, want, got, name)
 	}
-	var ambiguous *ktsnap.AmbiguousVar
+	var ambiguous *ktsnap.AmbiguousVarError
 	require.ErrorAs(t, snap.Var("calls").Err(), &ambiguous)
 	require.Equal(t, []string{"calls#1", "calls#2"}, ambiguous.Names)
 	require.ErrorContains(t, snap.Map(sectionMap(t, snap)).At(0).Get("deep").Err(), `which has 2 variables called "deep"`)

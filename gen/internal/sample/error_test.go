@@ -50,15 +50,15 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 	tb := &fakeTB{}
 	snap := sample.Bind(tb, s)
 	var (
-		indexOutOfRange *ktsnap.IndexOutOfRange
-		perCPUSlot      *ktsnap.PerCPUSlot
-		keyNotFound     *ktsnap.KeyNotFound
-		ambiguousKey    *ktsnap.AmbiguousKey
-		noMatch         *ktsnap.NoMatch
-		incomplete      *ktsnap.Incomplete
-		noShape         *ktsnap.NoShape
-		mapNotFound     *ktsnap.MapNotFound
-		untracked       *ktrt.Untracked
+		indexOutOfRange *ktsnap.IndexOutOfRangeError
+		perCPUSlot      *ktsnap.PerCPUSlotError
+		keyNotFound     *ktsnap.KeyNotFoundError
+		ambiguousKey    *ktsnap.AmbiguousKeyError
+		noMatch         *ktsnap.NoMatchError
+		incomplete      *ktsnap.IncompleteError
+		noShape         *ktsnap.NoShapeError
+		mapNotFound     *ktsnap.MapNotFoundError
+		untracked       *ktrt.UntrackedError
 	)
 	never := func(*sample.Scalars) bool { return false }
 	for name, c := range map[string]struct {
@@ -178,7 +178,7 @@ func TestAnObjectThatIsLoadedTwiceIsAmbiguous(t *testing.T) {
 	s.Maps = append(s.Maps, twin.Maps...)
 
 	_, err := sample.Open(s)
-	var ambiguous *ktsnap.AmbiguousMap
+	var ambiguous *ktsnap.AmbiguousMapError
 	require.True(t, errors.As(err, &ambiguous))
 	require.Len(t, ambiguous.IDs, 2)
 	require.ErrorContains(t, err, "choose with ktrt.MapIDs")

@@ -140,11 +140,11 @@ func (l *jsonLeaves) integer(v ktsnap.Value, got any) {
 func (l *jsonLeaves) pointer(v ktsnap.Value, addr uint64, object map[string]any) {
 	l.t.Helper()
 	target := v.Deref()
-	var notCaptured *ktsnap.NotCaptured
-	var notBound *ktsnap.NotBound
+	var notCaptured *ktsnap.NotCapturedError
+	var notBound *ktsnap.NotBoundError
 	switch why, _ := object["$why"].(string); {
 	case addr == 0:
-		require.ErrorAs(l.t, target.Err(), new(*ktsnap.Null), v.Path())
+		require.ErrorAs(l.t, target.Err(), new(*ktsnap.NullError), v.Path())
 		require.Len(l.t, object, 1, v.Path())
 	case object["$to"] != nil:
 		l.compare(target, object["$to"])

@@ -129,7 +129,7 @@ func TestPerCPUMapsOfUnknownTypeAreNarrowed(t *testing.T) {
 	inner := sample.Bind(t, s).UnknownMaps().At(0)
 	snap, err := sample.Open(s)
 	require.NoError(t, err)
-	var notNarrowed *ktsnap.PerCPUNotNarrowed
+	var notNarrowed *ktsnap.PerCPUNotNarrowedError
 	require.ErrorAs(t, ktrt.Try(func() { snap.UnknownMaps().At(0).Value(1) }), &notNarrowed)
 	for cpu := range m.Slots {
 		require.Equal(t, m.Values[(m.Slots+cpu)*m.Stride:][:m.ValueSize], inner.CPU(cpu).Value(1))

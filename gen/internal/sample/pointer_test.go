@@ -127,7 +127,7 @@ func TestNoMoreObjectsAreFollowedThanAllowed(t *testing.T) {
 	}
 	require.Less(t, followed, 10)
 	require.Contains(t, tb.output.String(), ".bss leads to more than 10 objects; pointers to further ones are nil")
-	require.Equal(t, &ktsnap.NotFollowed{Addr: arenaStart + uint64(followed+1)*nodeSize, Limit: 10}, ktrt.PointerAt(snap, &at.Next).Err)
+	require.Equal(t, &ktsnap.NotFollowedError{Addr: arenaStart + uint64(followed+1)*nodeSize, Limit: 10}, ktrt.PointerAt(snap, &at.Next).Err)
 }
 
 func TestNilPointersSayWhy(t *testing.T) {
@@ -139,15 +139,15 @@ func TestNilPointersSayWhy(t *testing.T) {
 	snap := sample.Bind(t, s)
 	head := snap.Bss().Head
 	require.Nil(t, head.At)
-	require.Equal(t, ktrt.Pointee{Err: &ktsnap.Null{}}, ktrt.PointerAt(snap, &head.At))
+	require.Equal(t, ktrt.Pointee{Err: &ktsnap.NullError{}}, ktrt.PointerAt(snap, &head.At))
 	require.Nil(t, head.Count)
-	require.Equal(t, ktrt.Pointee{Value: nowhere, Addr: nowhere, Err: &ktsnap.NotCaptured{Addr: nowhere, Type: "unsigned int"}}, withoutTypedef(ktrt.PointerAt(snap, &head.Count)))
+	require.Equal(t, ktrt.Pointee{Value: nowhere, Addr: nowhere, Err: &ktsnap.NotCapturedError{Addr: nowhere, Type: "unsigned int"}}, withoutTypedef(ktrt.PointerAt(snap, &head.Count)))
 	require.NoError(t, ktrt.PointerAt(snap, &head.Next).Err)
 }
 
 // withoutTypedef spells u32 out.
 func withoutTypedef(p ktrt.Pointee) ktrt.Pointee {
-	if e, ok := p.Err.(*ktsnap.NotCaptured); ok && e.Type == "u32" {
+	if e, ok := p.Err.(*ktsnap.NotCapturedError); ok && e.Type == "u32" {
 		e.Type = "unsigned int"
 	}
 	return p

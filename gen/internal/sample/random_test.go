@@ -145,7 +145,7 @@ func (r *randomReaders) compareMap(m *gen.Map) {
 			}
 			if captured.Addrs != nil && captured.Addrs[i*captured.Slots+cpu] == 0 {
 				require.Nil(r.typed.t, j)
-				r.sameError(func() { r.entry(at, m, i) }, e.Get("").Err(), &ktsnap.PerCPUSlot{})
+				r.sameError(func() { r.entry(at, m, i) }, e.Get("").Err(), &ktsnap.PerCPUSlotError{})
 				continue
 			}
 			r.typed.compare(e.Get(""), r.entry(at, m, i).Elem())
@@ -178,19 +178,19 @@ func (r *randomReaders) key(accessor reflect.Value, i int) reflect.Value {
 func (r *randomReaders) wrongEntries(m *gen.Map, accessor reflect.Value, view ktsnap.MapView) {
 	one, n := accessor, view.Map().N
 	if view.Map().Slots > 1 {
-		r.sameError(func() { call(accessor, "CPU", 3) }, view.CPU(3).Err(), &ktsnap.PerCPUSlot{})
-		require.ErrorAs(r.typed.t, view.At(0).Get("").Err(), new(*ktsnap.PerCPUNotNarrowed))
+		r.sameError(func() { call(accessor, "CPU", 3) }, view.CPU(3).Err(), &ktsnap.PerCPUSlotError{})
+		require.ErrorAs(r.typed.t, view.At(0).Get("").Err(), new(*ktsnap.PerCPUNotNarrowedError))
 		one, view = call(accessor, "CPU", 0), view.CPU(0)
 	}
 	switch m.Access {
 	case gen.AccessArray, gen.AccessPerCPUArray:
-		r.sameError(func() { call(one, "At", n) }, view.At(n).Err(), &ktsnap.IndexOutOfRange{})
-		r.sameError(func() { call(one, "At", -1) }, view.At(-1).Err(), &ktsnap.IndexOutOfRange{})
+		r.sameError(func() { call(one, "At", n) }, view.At(n).Err(), &ktsnap.IndexOutOfRangeError{})
+		r.sameError(func() { call(one, "At", -1) }, view.At(-1).Err(), &ktsnap.IndexOutOfRangeError{})
 	case gen.AccessTaskStorage:
-		r.sameError(func() { call(one, "Get", int32(99)) }, view.Lookup(99).Err(), &ktsnap.KeyNotFound{})
+		r.sameError(func() { call(one, "Get", int32(99)) }, view.Lookup(99).Err(), &ktsnap.KeyNotFoundError{})
 	default:
 		key := reflect.New(r.key(accessor, 0).Type()).Elem()
-		r.sameError(func() { call(one, "Get", key.Interface()) }, view.Lookup(make([]byte, view.Map().KeySize)).Err(), &ktsnap.KeyNotFound{})
+		r.sameError(func() { call(one, "Get", key.Interface()) }, view.Lookup(make([]byte, view.Map().KeySize)).Err(), &ktsnap.KeyNotFoundError{})
 	}
 }
 

@@ -16,9 +16,9 @@ func TestEntriesWithOneKeyAreAmbiguousInBothWays(t *testing.T) {
 	keys := s.Map("nodes").Map().Keys
 	copy(keys[4:], []byte{7, 0, 0, 0})
 	copy(keys, []byte{7, 0, 0, 0})
-	want := ktsnap.AmbiguousKey{Map: "nodes", Key: "7", Entries: 2}
+	want := ktsnap.AmbiguousKeyError{Map: "nodes", Key: "7", Entries: 2}
 
-	var byName, typed *ktsnap.AmbiguousKey
+	var byName, typed *ktsnap.AmbiguousKeyError
 	require.ErrorAs(t, s.Map("nodes").Lookup(7).Err(), &byName)
 	require.Equal(t, want, *byName)
 	snap, err := sample.Open(s)

@@ -39,9 +39,9 @@ func TestFilesAreReadBackAndFailAlike(t *testing.T) {
 		types += randomTypes
 	}
 	for _, reason := range []any{
-		&ktsnap.MapNotFound{}, &ktsnap.VarNotFound{}, &ktsnap.IndexOutOfRange{}, &ktsnap.PerCPUSlot{}, &ktsnap.PerCPUNotNarrowed{},
-		&ktsnap.KeyNotFound{}, &ktsnap.NoMatch{}, &ktsnap.NoEntries{}, &ktsnap.FieldNotFound{}, &ktsnap.NotAStruct{}, &ktsnap.NotAnArray{},
-		&ktsnap.EmptyPathComponent{}, &ktsnap.PathSyntax{}, &ktsnap.TypeMismatch{}, &ktsnap.Null{}, &ktsnap.NotCaptured{}, &ktsnap.NotBound{},
+		&ktsnap.MapNotFoundError{}, &ktsnap.VarNotFoundError{}, &ktsnap.IndexOutOfRangeError{}, &ktsnap.PerCPUSlotError{}, &ktsnap.PerCPUNotNarrowedError{},
+		&ktsnap.KeyNotFoundError{}, &ktsnap.NoMatchError{}, &ktsnap.NoEntriesError{}, &ktsnap.FieldNotFoundError{}, &ktsnap.NotAStructError{}, &ktsnap.NotAnArrayError{},
+		&ktsnap.EmptyPathComponentError{}, &ktsnap.PathSyntaxError{}, &ktsnap.TypeMismatchError{}, &ktsnap.NullError{}, &ktsnap.NotCapturedError{}, &ktsnap.NotBoundError{},
 	} {
 		require.NotZero(t, w.reasons[fmt.Sprintf("%T", reason)], "%T", reason)
 	}
@@ -129,7 +129,7 @@ func (w *wrongPaths) shown(a, b ktsnap.Value) {
 		w.same(a.Err(), b.Err())
 		return
 	}
-	require.ErrorAs(w.t, b.Err(), new(*ktsnap.NotCaptured))
+	require.ErrorAs(w.t, b.Err(), new(*ktsnap.NotCapturedError))
 }
 
 // terminals read a value as everything.

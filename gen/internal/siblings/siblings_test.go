@@ -99,7 +99,7 @@ func TestSiblingsThatDifferInTheGuestAreNotFollowed(t *testing.T) {
 	snap := siblings.BindBorrower(t, s)
 	require.Nil(t, snap.Loans().At(1).Lease)
 
-	var notBound *ktsnap.NotBound
+	var notBound *ktsnap.NotBoundError
 	require.ErrorAs(t, ktrt.PointerAt(snap, &snap.Loans().At(1).Lease).Err, &notBound)
 	require.Contains(t, notBound.Reason, "differently")
 	require.ErrorAs(t, s.Map("loans").At(1).Get("lease.id").Err(), &notBound)

@@ -80,7 +80,7 @@ func requireFlexibleByPath(t *testing.T, s *ktsnap.Snapshot) {
 		require.NoError(t, err, path)
 		require.Equal(t, want, n, path)
 	}
-	var outside *ktsnap.IndexOutOfRange
+	var outside *ktsnap.IndexOutOfRangeError
 	require.ErrorAs(t, s.Var("first").Get("tail[3]").Err(), &outside)
 	require.Equal(t, 3, outside.Len)
 	require.ErrorAs(t, s.Var("bitmap").Get("words[2]").Err(), &outside)

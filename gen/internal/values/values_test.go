@@ -37,12 +37,12 @@ func requireRawCounts(t *testing.T, frozen *ktsnap.Snapshot) {
 		require.NoError(t, err)
 		require.Equal(t, want, binary.LittleEndian.Uint64(raw))
 	}
-	var notNarrowed *ktsnap.PerCPUNotNarrowed
+	var notNarrowed *ktsnap.PerCPUNotNarrowedError
 	require.ErrorAs(t, frozen.Map("raw_counts").At(1).Get("").Err(), &notNarrowed)
-	var noCPU *ktsnap.PerCPUSlot
+	var noCPU *ktsnap.PerCPUSlotError
 	snap := mustOpen(t, frozen)
 	require.ErrorAs(t, ktrt.Try(func() { snap.RawCounts().CPU(2) }), &noCPU)
-	var outside *ktsnap.IndexOutOfRange
+	var outside *ktsnap.IndexOutOfRangeError
 	require.ErrorAs(t, ktrt.Try(func() { snap.RawCounts().CPU(0).Value(2) }), &outside)
 
 	var text bytes.Buffer

@@ -126,7 +126,7 @@ func requireResizedMaps(t *testing.T, s cases.ResizedMapsSnap, n int) {
 		requireUint(t, uint64(100+i), snap.Map("slots").At(i).Get("runs"))
 		requireUint(t, uint64(i*i), snap.Map("squares").Lookup(i).Get(""))
 	}
-	var outside *ktsnap.IndexOutOfRange
+	var outside *ktsnap.IndexOutOfRangeError
 	require.ErrorAs(t, snap.Map("slots").At(n).Err(), &outside)
 }
 

@@ -33,7 +33,7 @@ func TestQueueWithValuesOfAnotherSizeIsNotReadByThatType(t *testing.T) {
 	m.ValueSize, m.Stride, m.Values = 4, 4, m.Values[:4]
 	s, err := cases.OpenQueueStack(snap)
 	require.NoError(t, err)
-	var untyped *ktsnap.NoShape
+	var untyped *ktsnap.NoShapeError
 	require.ErrorAs(t, runtime.Try(func() { s.Waiting().At(0) }), &untyped)
 	require.Equal(t, "waiting", untyped.Map)
 }

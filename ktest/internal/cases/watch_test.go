@@ -24,7 +24,7 @@ func TestAWatchTellsStaticsOfOneNameApart(t *testing.T) {
 	require.NoError(t, err)
 	defer workers.Stop()
 
-	first := ktest.At(cases.OpenStaticsSched, func(s cases.StaticsSchedSnap) *uint32 { return &s.Data().Calls_StaticsSchedA })
+	first := ktest.FieldAt(cases.OpenStaticsSched, func(s cases.StaticsSchedSnap) *uint32 { return &s.Data().Calls_StaticsSchedA })
 	before := cases.BindStaticsSched(t, vm.Freeze("before"))
 	quiet, err := vm.Watch(ctx, ktest.Field(before, &before.Data().Calls_StaticsSchedB), ktest.WatchOptions{Unchanged: true})
 	require.NoError(t, err)

@@ -61,7 +61,7 @@ const (
 )
 
 // Apply writes the rearranged src to dst, which it clears first. It returns
-// an [*ctype.Overflow] if a value does not fit.
+// an [*ctype.OverflowError] if a value does not fit.
 func (p *Plan) Apply(dst, src []byte) error {
 	clear(dst)
 	if err := applyOps(p.ops, dst, src); err != nil {
@@ -104,7 +104,7 @@ func (o *op) convert(dst, src []byte) error {
 		if o.from.Signed {
 			text = fmt.Sprint(int64(v))
 		}
-		return &ctype.Overflow{Field: o.field, Value: text, Want: o.want}
+		return &ctype.OverflowError{Field: o.field, Value: text, Want: o.want}
 	}
 	o.to.Store(dst, v)
 	return nil

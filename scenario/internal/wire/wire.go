@@ -102,8 +102,8 @@ const (
 	CodeDied = "scenario-died"
 )
 
-// Died is a worker that ended though nobody had told it to.
-type Died struct {
+// DiedError is a worker that ended though nobody had told it to.
+type DiedError struct {
 	Comm   string
 	PID    int
 	How    string // exit status or signal
@@ -112,9 +112,9 @@ type Died struct {
 }
 
 // Code implements the interface of errors that the host tells apart.
-func (e *Died) Code() string { return CodeDied }
+func (e *DiedError) Code() string { return CodeDied }
 
-func (e *Died) Error() string {
+func (e *DiedError) Error() string {
 	s := fmt.Sprintf("%s (pid %d) has ended: %s", e.Comm, e.PID, e.How)
 	if e.OOM {
 		s += "; its cgroup ran out of memory: raise MemoryMax"
