@@ -1,6 +1,7 @@
 package sched_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -15,8 +16,11 @@ import (
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
+	"github.com/ktgen/ktgen/vmm"
 	"github.com/ktgen/ktgen/vmm/guest"
+	"github.com/ktgen/ktgen/vmm/kernel"
 )
 
 // threadsEnv makes a process of this binary, in a guest, one of so many threads that sleep.
@@ -39,39 +43,65 @@ func sleepInThreads(n int) {
 	_ = unix.Pause() // until the guest ends
 }
 
-// BenchmarkPause measures how long a guest stands still for a capture with and without
-// what the kernel keeps of scheduling.
+// BenchmarkPause measures how long a guest stands still for captures with and without
+// what the kernel keeps of scheduling, by turns.
 func BenchmarkPause(b *testing.B) {
 	for _, tasks := range []int{100, 5000} {
-		for name, without := range map[string]bool{"with": false, "without": true} {
-			b.Run(fmt.Sprintf("%d tasks, %s", tasks, name), func(b *testing.B) {
-				vm := ktest.Boot(b, ktest.Config{
-					Memory: 1 << 30, Scheduler: ktest.Object("../ktest/testdata/docile.bpf.o"), Capture: freeze.Options{NoTables: without},
-				})
-				startThreads(b, vm, tasks)
-				var paused, still, tables []time.Duration
-				n := 0
-				for b.Loop() {
-					snap, err := vm.TryFreeze(b.Context(), "x")
-					require.NoError(b, err)
-					timing := snap.Timing
-					paused, still, tables = append(paused, timing.Paused), append(still, timing.Paused-timing.Stop-timing.Resume), append(tables, timing.Tables)
-					if s, err := sched.Open(snap); err == nil {
-						n = len(s.Tasks())
-					}
-				}
-				b.ReportMetric(median(paused).Seconds()*1e6, "µs-paused")
-				b.ReportMetric(median(still).Seconds()*1e6, "µs-still")
-				b.ReportMetric(median(tables).Seconds()*1e6, "µs-tables")
-				if n > 0 {
-					b.ReportMetric(float64(median(tables).Nanoseconds())/float64(n), "ns/task")
-				}
-			})
-		}
+		b.Run(fmt.Sprintf("%d tasks", tasks), func(b *testing.B) {
+			vm := ktest.Boot(b, ktest.Config{Memory: 1 << 30, Scheduler: ktest.Object("../ktest/testdata/docile.bpf.o")})
+			startThreads(b, vm, tasks)
+			with, without := &pauses{f: newFreezer(b, vm, freeze.Options{})}, &pauses{f: newFreezer(b, vm, freeze.Options{NoTables: true})}
+			snap := with.capture(b)
+			n := len(sched.Bind(b, snap).Tasks())
+			for b.Loop() {
+				without.capture(b)
+				with.capture(b)
+			}
+			b.ReportMetric(float64(n), "tasks")
+			b.ReportMetric(median(with.paused)/1e3, "µs-paused")
+			b.ReportMetric(median(without.paused)/1e3, "µs-paused-without")
+			b.ReportMetric(median(with.paused)/median(without.paused), "ratio")
+			b.ReportMetric(median(with.stop)/1e3, "µs-stop")
+			b.ReportMetric(median(without.stop)/1e3, "µs-stop-without")
+			b.ReportMetric(median(with.tables)/1e3, "µs-tables")
+			b.ReportMetric(median(with.tables)/float64(n), "ns/task")
+		})
 	}
 }
 
-func median(times []time.Duration) time.Duration {
+// pauses are the captures of one freezer, in nanoseconds.
+type pauses struct {
+	f                    *freeze.Freezer
+	paused, stop, tables []float64
+}
+
+func (p *pauses) capture(b *testing.B) *ktsnap.Snapshot {
+	snap, err := p.f.Capture(b.Context(), "x")
+	require.NoError(b, err)
+	t := snap.Timing
+	p.paused, p.stop, p.tables = append(p.paused, float64(t.Paused)), append(p.stop, float64(t.Stop+t.Resume)), append(p.tables, float64(t.Tables))
+	return snap
+}
+
+// memory is a machine's RAM as package freeze reads it.
+type memory struct{ *vmm.RAM }
+
+func newFreezer(b *testing.B, vm *ktest.VM, o freeze.Options) *freeze.Freezer {
+	image, err := kernel.Find(b.Context())
+	require.NoError(b, err)
+	types, err := image.BTF()
+	require.NoError(b, err)
+	text, err := vm.ReadFile(b.Context(), "/proc/kallsyms")
+	require.NoError(b, err)
+	symbols, err := freeze.ParseKallsyms(bytes.NewReader(text))
+	require.NoError(b, err)
+	k := freeze.Kernel{Release: vm.Kernel().Release, Symbols: symbols, BTF: types, PhysText: vm.Kernel().TextPhys}
+	f, err := freeze.New(vm.Machine(), memory{vm.Machine().RAM()}, k, o)
+	require.NoError(b, err)
+	return f
+}
+
+func median(times []float64) float64 {
 	slices.Sort(times)
 	return times[len(times)/2]
 }
