@@ -176,6 +176,18 @@ func (s *Space) Touch(a Addr) {
 	}
 }
 
+// Prefetch has the CPU bring the cache lines at some offsets of the n bytes at a into
+// its cache, if they can be read in place, and does not wait for them.
+func (s *Space) Prefetch(a Addr, n int, offsets []int) {
+	pa, contiguous, err := s.Translate(a)
+	if err != nil || contiguous < uint64(n) {
+		return
+	}
+	if view, ok := s.inPlace(pa, n); ok && n > 0 {
+		prefetch(&view[0], offsets)
+	}
+}
+
 // Read fills dst with the bytes at a, which may cross pages.
 func (s *Space) Read(a Addr, dst []byte) error {
 	return s.Runs(a, uint64(len(dst)), func(pa Phys, n int) error {

@@ -20,6 +20,7 @@ type projection struct {
 	low   int // where the first member begins in the kernel's struct
 	span  int // bytes from there to the end of the last one
 	runs  []run
+	lines []int  // a byte in each cache line that has members, from low on, of structs that begin with a line
 	buf   []byte // for structs that cannot be looked at in place
 }
 
@@ -138,7 +139,21 @@ func newProjection(of string, places []place) *projection {
 		p.shape.Size = r.to + r.n
 	}
 	p.shape.Size = aligned(p.shape.Size)
+	p.lines = p.cacheLines()
 	return p
+}
+
+// cacheLines returns where the cache lines are that the members lie in.
+func (p *projection) cacheLines() (lines []int) {
+	const size = 64
+	for _, r := range p.runs {
+		for at := r.from; at < r.from+r.n; at += size - (p.low+at)%size {
+			if last := len(lines) - 1; last < 0 || (p.low+lines[last])/size != (p.low+at)/size {
+				lines = append(lines, at)
+			}
+		}
+	}
+	return lines
 }
 
 // columnAlign is what columns are aligned to, in bytes.

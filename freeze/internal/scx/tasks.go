@@ -92,7 +92,7 @@ const cursor = 1 << 31
 const idler = 2
 
 // ahead is how many tasks are brought into the cache ahead of the one that is copied.
-const ahead = 8
+const ahead = 4
 
 func (w *walk) allTasks() {
 	l := &w.tasks
@@ -108,7 +108,7 @@ func (w *walk) allTasks() {
 	n := 0
 	err := w.list(l.list, func(node kmem.Addr) (kmem.Addr, error) {
 		if at := n + ahead; at < len(expected) {
-			w.mem.Touch(expected[at] + kmem.Addr(l.node))
+			w.mem.Prefetch(expected[at]+kmem.Addr(l.p.low), l.p.span, l.p.lines)
 		}
 		n++
 		task := node - kmem.Addr(l.node)
