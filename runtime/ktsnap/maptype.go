@@ -51,7 +51,7 @@ const (
 )
 
 // mapKind is what is known of the maps of a type. A type that is new needs a row here,
-// and a reader in package freeze.
+// and a reader in freeze/internal/bpfmap; CONTRIBUTING.md has the whole list.
 type mapKind struct {
 	name     string  // the kernel's, without BPF_MAP_TYPE_
 	accessor string  // the type of package runtime that generated code reads it through
