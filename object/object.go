@@ -2,6 +2,7 @@ package object
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/cilium/ebpf/btf"
 )
@@ -28,6 +29,10 @@ type Object struct {
 	Warnings []string
 
 	file *file
+
+	debug      map[string][]byte // sections of DWARF, by name
+	debugOnce  sync.Once
+	debugTypes map[string]btf.Type
 }
 
 // Map is a map that the object defines, in ".maps" or as a struct_ops

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+struct task_struct {
+	int pid;
+	int cpu;
+};
