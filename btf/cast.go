@@ -27,6 +27,10 @@ func (s *Shapes) Casts(casts []ktsnap.Cast) {
 	}
 }
 
+// Beside adds types that casts can lead to and that none of the specs has, by how C
+// spells them. It is called before anything is converted.
+func (s *Shapes) Beside(types map[string]btf.Type) { s.beside = types }
+
 // OfMap is [Shapes.Of] for the values of the map with that name in the source,
 // which can be integers that hold pointers.
 func (s *Shapes) OfMap(name string, value btf.Type) (*ctype.Shape, error) {
@@ -223,6 +227,9 @@ func (s *Shapes) spelled(spelled string) (found []btf.Type) {
 				found = append(found, t)
 			}
 		}
+	}
+	if t := s.beside[spelled]; t != nil && len(found) == 0 {
+		found = append(found, t)
 	}
 	return found
 }

@@ -45,6 +45,7 @@ type Shapes struct {
 	// shallow makes pointers to structs and unions lead to declarations.
 	shallow bool
 
+	beside      map[string]btf.Type     // what no spec has, by how C spells it
 	declared    map[string]*ctype.Shape // declarations that no BTF has
 	allocations map[allocation]*btf.Struct
 

@@ -42,6 +42,8 @@ type part struct {
 	word    string          // the object in renames and messages: layered
 	prefix  string          // of its Go names: Layered; empty if it is the only one
 
+	beside map[string]btf.Type // types that only DWARF or other objects of the package define, by how C spells them
+
 	byEssentialName map[string][]btf.Type // structs and unions; nil until one is asked for
 }
 
@@ -108,6 +110,7 @@ func newParts(objs []*object.Object, payloads []string) ([]*part, error) {
 	}
 	for _, p := range parts {
 		p.shapes.Casts(p.casts)
+		p.shapes.Beside(p.beside)
 	}
 	return parts, nil
 }

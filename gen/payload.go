@@ -54,7 +54,7 @@ func applyPayloads(parts []*part, choices []string) error {
 			if len(parts) > 1 {
 				own.place = strings.TrimPrefix(own.place, p.word+":")
 			}
-			if err := p.applyPayload(own); err != nil {
+			if err := p.applyPayload(own, parts); err != nil {
 				refused = append(refused, fmt.Errorf("%s: -payload %q: %w", p.obj.Name, text, err))
 			}
 		}
@@ -65,12 +65,12 @@ func applyPayloads(parts []*part, choices []string) error {
 	return nil
 }
 
-func (p *part) applyPayload(c payloadChoice) error {
+func (p *part) applyPayload(c payloadChoice, all []*part) error {
 	at, err := p.payloadPlace(c.place)
 	if err != nil {
 		return err
 	}
-	target, err := p.payloadType(c.typ)
+	target, err := p.payloadType(c.typ, all)
 	if err != nil {
 		return err
 	}
@@ -239,17 +239,54 @@ func (w *placeWalk) walk(in, path string, s *ctype.Shape, depth int) {
 	}
 }
 
-// payloadType returns the type of a name.
-func (p *part) payloadType(name string) (btf.Type, error) {
+// payloadType returns the type of a name: the object's own, or else that of another
+// one of the package. What only local variables point to is in no BTF, but in DWARF.
+func (p *part) payloadType(name string, all []*part) (btf.Type, error) {
 	b := &builder{part: p}
-	t, err := b.typeNamed(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case t == nil:
-		return nil, fmt.Errorf("the object defines no %s%s", name, b.nearType(name))
+	if t, err := b.typeNamed(name); t != nil || err != nil {
+		return t, err
 	}
-	return t, nil
+	for _, other := range append([]*part{p}, all...) {
+		t, err := other.typeBeside(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", other.obj.Name, err)
+		}
+		if t != nil {
+			if p.beside == nil {
+				p.beside = make(map[string]btf.Type)
+			}
+			p.beside[ktbtf.Spell(t)] = t
+			return t, nil
+		}
+	}
+	near := b.nearType(name)
+	if !strings.Contains(near, "did you mean") {
+		near += adviceOnDebug(all)
+	}
+	return nil, fmt.Errorf("the object defines no %s%s", name, near)
+}
+
+// adviceOnDebug says where more types are to be had, if no object has DWARF.
+func adviceOnDebug(all []*part) string {
+	if slices.ContainsFunc(all, func(p *part) bool { return p.obj.HasDebug() }) {
+		return ""
+	}
+	return "; what only local variables lead to is in DWARF, which the object has not: give it, or one more -object, as clang -g -c writes it, neither stripped nor linked"
+}
+
+// typeBeside returns the type of a name for another object of the package, nil if p
+// does not have it.
+func (p *part) typeBeside(name string) (btf.Type, error) {
+	if t, err := (&builder{part: p}).typeNamed(name); t != nil || err != nil {
+		return t, err
+	}
+	debug := p.obj.DebugTypes()
+	for _, keyword := range []string{"", "struct ", "union ", "enum "} {
+		if t := debug[keyword+name]; t != nil {
+			return t, nil
+		}
+	}
+	return nil, nil
 }
 
 // headerSize is how many bytes are in front of the payload where that is not said:
@@ -260,13 +297,16 @@ func (p *part) headerSize(at pointerPlace) (int, error) {
 	if header == nil {
 		return 0, nil
 	}
+	if header.Kind == ctype.KindFwd {
+		header = p.debugShape("struct "+header.Name, header)
+	}
 	if header.Kind == ctype.KindStruct {
 		if len(header.Members) > 0 {
 			if last := header.Members[len(header.Members)-1]; last.Type.Underlying().Kind == ctype.KindArray {
 				return last.Offset, nil
 			}
 		}
-		return 0, fmt.Errorf("%s is declared to lead to %s, which ends in no array: say how many bytes of it are in front of the payload, such as %[1]s+8=TYPE", at.name(), ctype.Spell(header))
+		return 0, fmt.Errorf("%s leads to %s, which ends in no array: say how many bytes of it are in front of the payload, such as %[1]s+8=TYPE", at.name(), ctype.Spell(header))
 	}
 	for _, c := range p.casts {
 		if c.In == at.in && c.Path == at.path && c.Behind > 0 {
@@ -278,4 +318,17 @@ func (p *part) headerSize(at pointerPlace) (int, error) {
 		return 8, nil
 	}
 	return 0, fmt.Errorf("struct %s is only declared: say how many bytes of it are in front of the payload, such as %s+8=TYPE", header.Name, at.name())
+}
+
+// debugShape is the shape of a type that DWARF has, declared if it has none.
+func (p *part) debugShape(spelled string, declared *ctype.Shape) *ctype.Shape {
+	t := p.obj.DebugTypes()[spelled]
+	if t == nil {
+		return declared
+	}
+	s, err := ktbtf.NewShapes(p.obj.Types).Of(t)
+	if err != nil {
+		return declared
+	}
+	return s
 }
