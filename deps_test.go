@@ -44,7 +44,7 @@ const onlyStd = "runtime"
 
 func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	rules := policy(t)
-	used := make(map[string]bool)
+	used := make(map[string]bool) // rows, and what rows allow: "row: package"
 	for _, dir := range packageDirs(t) {
 		pkg, err := build.ImportDir(dir, 0)
 		require.NoError(t, err)
@@ -56,24 +56,37 @@ func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 		}
 		used[rule] = true
 		for _, path := range pkg.Imports {
-			if !allowed(dir, path, rules[rule]) {
+			by, isAllowed := allowed(dir, path, rules[rule])
+			if !isAllowed {
 				t.Errorf("%s imports %s, and %s may import only %v", dir, path, rule, rules[rule])
 			}
+			used[rule+": "+by] = true
 		}
 	}
-	for dir := range rules {
+	for dir, imports := range rules {
 		if !used[dir] {
 			t.Errorf("ARCHITECTURE.md has a row of %s, which is no package", dir)
+		}
+		for _, other := range imports {
+			if !used[dir+": "+other] && other != dir {
+				t.Errorf("ARCHITECTURE.md says that %s imports %s, which it does not", dir, other)
+			}
 		}
 	}
 }
 
-func allowed(dir, path string, rule []string) bool {
+// allowed tells whether a package may import what has a path, and which entry of its row
+// says so, if the path is one of this module's.
+func allowed(dir, path string, rule []string) (by string, ok bool) {
 	own, ours := strings.CutPrefix(path, module)
 	if !ours {
-		return !within(dir, onlyStd) || !strings.Contains(strings.Split(path, "/")[0], ".")
+		return "", !within(dir, onlyStd) || !strings.Contains(strings.Split(path, "/")[0], ".")
 	}
-	return slices.ContainsFunc(rule, func(dir string) bool { return within(own, dir) })
+	i := slices.IndexFunc(rule, func(dir string) bool { return within(own, dir) })
+	if i < 0 {
+		return "", false
+	}
+	return rule[i], true
 }
 
 // ruleFor finds the row that dir falls under, the innermost.
