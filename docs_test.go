@@ -1,0 +1,99 @@
+package ktgen
+
+import (
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// documented are the packages that documents name things of, by how they call them.
+var documented = map[string]string{
+	"ktest": "ktest", "scenario": "scenario", "series": "series", "sched": "sched", "capture": "capture",
+	"ktrt": "runtime", "ktsnap": "runtime/ktsnap", "ctype": "runtime/ctype", "dump": "dump",
+	"object": "object", "cast": "cast", "gen": "gen", "btf": "btf", "freeze": "freeze",
+	"vmm": "vmm", "guest": "vmm/guest",
+}
+
+// qualified is an exported name of a package: ktest.Boot.
+var qualified = regexp.MustCompile(`\b([a-z]+)\.([A-Z]\w*)`)
+
+// Documents name what there is: a name that was changed is changed in them, too.
+func TestDocumentsNameWhatThereIs(t *testing.T) {
+	exported := make(map[string]map[string]bool)
+	for name, dir := range documented {
+		exported[name] = topLevel(t, dir)
+	}
+	exported["vm"] = methods(t, "ktest", "VM")
+	named := 0
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for i, line := range strings.Split(string(text), "\n") {
+			for _, q := range qualified.FindAllStringSubmatch(line, -1) {
+				if names := exported[q[1]]; names != nil {
+					named++
+					if !names[q[2]] {
+						t.Errorf("%s:%d names %s, which there is not", file, i+1, q[0])
+					}
+				}
+			}
+		}
+	}
+	require.Greater(t, named, 100)
+}
+
+// documents are the files of Markdown.
+func documents(t *testing.T) (files []string) {
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			files = append(files, path)
+		}
+		return err
+	})
+	require.NoError(t, err)
+	return files
+}
+
+// topLevel are the names that a package exports, those of fields and methods left aside.
+func topLevel(t *testing.T, dir string) map[string]bool {
+	names := make(map[string]bool)
+	for _, file := range parsed(t, dir) {
+		for name := range file.Scope.Objects {
+			names[name] = ast.IsExported(name)
+		}
+	}
+	return names
+}
+
+// methods are those of a type, or of pointers to it.
+func methods(t *testing.T, dir, typ string) map[string]bool {
+	names := make(map[string]bool)
+	for _, file := range parsed(t, dir) {
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil && receiver(f.Recv.List[0].Type) == typ {
+				names[f.Name.Name] = true
+			}
+		}
+	}
+	return names
+}
+
+func parsed(t *testing.T, dir string) (files []*ast.File) {
+	pkg, err := build.ImportDir(dir, 0)
+	require.NoError(t, err)
+	for _, name := range pkg.GoFiles {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, 0)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	return files
+}
