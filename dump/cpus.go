@@ -3,7 +3,6 @@ package dump
 import (
 	"math/bits"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -38,7 +37,7 @@ func cpuWords(v *ktsnap.Value) (words ktsnap.Value, ok bool) {
 
 // cpuSet returns the CPUs in the words of a mask, of those that the guest can
 // have.
-func cpuSet(words *ktsnap.Value, guest ktsnap.Guest) runtime.CPUMask {
+func cpuSet(words *ktsnap.Value, guest ktsnap.Guest) ktsnap.CPUMask {
 	var cpus []int
 	for i := range words.Len() {
 		_, word := words.At(i)
@@ -50,7 +49,7 @@ func cpuSet(words *ktsnap.Value, guest ktsnap.Guest) runtime.CPUMask {
 			cpus = append(cpus, i*8*word.Size()+bits.TrailingZeros64(n))
 		}
 	}
-	set := runtime.CPUMaskOf(cpus...)
+	set := ktsnap.CPUMaskOf(cpus...)
 	if guest.CPUs > 0 {
 		set = set.Below(guest.CPUs)
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
@@ -233,7 +232,7 @@ func guestText(g ktsnap.Guest) string {
 	if g.Arch != "" {
 		parts = append(parts, clean(g.Arch))
 	}
-	if online := runtime.CPUMaskOf(slices.DeleteFunc(slices.Clone(g.Online), impossible)...); !online.IsEmpty() {
+	if online := ktsnap.CPUMaskOf(slices.DeleteFunc(slices.Clone(g.Online), impossible)...); !online.IsEmpty() {
 		parts = append(parts, "online "+online.String())
 	}
 	return strings.Join(parts, ", ")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -182,7 +181,7 @@ func (p *printer) zeroEntries(zero []int) {
 	if len(zero) == 0 {
 		return
 	}
-	text := runtime.CPUMaskOf(zero[:min(len(zero), 1<<12)]...).String()
+	text := ktsnap.CPUMaskOf(zero[:min(len(zero), 1<<12)]...).String()
 	if most := p.width - 12; len(text) > most || len(zero) > 1<<12 {
 		text = text[:min(len(text), most)] + "..."
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
-	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
 	"github.com/ktgen/ktgen/vmm/kernel"
@@ -221,7 +220,7 @@ func (d *dump) addTask(s *sched.State, cpu int, task *sched.Task, marker string)
 	}
 }
 
-func hexMask(m runtime.CPUMask) string {
+func hexMask(m ktsnap.CPUMask) string {
 	n := 0
 	for cpu := range m.All() {
 		n |= 1 << cpu

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file says which tasks wait for a CPU, and why none runs them.
@@ -90,7 +90,7 @@ func (s *State) cause(v Starvation) string {
 	t := v.Task
 	switch {
 	case len(v.CPUs) == 0:
-		return fmt.Sprintf("it may run on %s only, and none of them is online (%s are)%s", cpuText(t.Allowed), cpuText(runtime.CPUMaskOf(s.online...)), held(v))
+		return fmt.Sprintf("it may run on %s only, and none of them is online (%s are)%s", cpuText(t.Allowed), cpuText(ktsnap.CPUMaskOf(s.online...)), held(v))
 	case v.DSQ == nil && t.Ext.OpsState == "QUEUED":
 		return "the BPF scheduler has taken it in ops.enqueue and not dispatched it; " + doing(v.CPUs)
 	case v.DSQ == nil && t.Ext.OpsState == "NONE":
@@ -191,7 +191,7 @@ func (c *CPU) Doing() string {
 	return fmt.Sprintf("runs %s with %v of its slice left", t, t.Ext.Slice)
 }
 
-func cpuText(m runtime.CPUMask) string {
+func cpuText(m ktsnap.CPUMask) string {
 	switch {
 	case m.IsEmpty():
 		return "no CPU"
@@ -211,5 +211,5 @@ func cpusText(cpus []*CPU) string {
 	if len(ids) > 1 {
 		verb = " are"
 	}
-	return cpuText(runtime.CPUMaskOf(ids...)) + verb
+	return cpuText(ktsnap.CPUMaskOf(ids...)) + verb
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ktgen/ktgen/runtime"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Task is a struct task_struct, with its struct sched_ext_entity.
@@ -27,9 +27,9 @@ type Task struct {
 	Prio      int
 	Nice      int
 
-	Allowed           runtime.CPUMask // CPUs that it may run on (cpus_ptr)
-	MigrationDisabled int             // how many times migrate_disable is in force
-	BlockedOn         uint64          // address of the mutex that it waits for
+	Allowed           ktsnap.CPUMask // CPUs that it may run on (cpus_ptr)
+	MigrationDisabled int            // how many times migrate_disable is in force
+	BlockedOn         uint64         // address of the mutex that it waits for
 
 	Runtime    time.Duration // se.sum_exec_runtime
 	WaitTime   time.Duration // sched_info.run_delay: all time spent waiting on a runqueue
@@ -95,7 +95,7 @@ func (s *State) task(r record, addr uint64) *Task {
 		MigrationDisabled: int(r.uint("migration_disabled")), BlockedOn: r.uint("blocked_on"),
 		Runtime:  time.Duration(r.uint("se.sum_exec_runtime")),
 		WaitTime: time.Duration(r.uint("sched_info.run_delay")), Runs: r.uint("sched_info.pcount"), LastQueued: r.uint("sched_info.last_queued"),
-		Allowed: runtime.Bitmap(r.bytes("cpus_allowed")),
+		Allowed: ktsnap.Bitmap(r.bytes("cpus_allowed")),
 	}
 	t.Class = strings.TrimSuffix(className(r), "_sched_class")
 	t.Ext = s.entity(r, addr)

@@ -1,4 +1,4 @@
-package runtime
+package ktsnap
 
 import (
 	"iter"
@@ -14,13 +14,6 @@ type CPUMask struct{ words []uint64 }
 // word is what bitmaps are arrays of.
 type word interface {
 	~uint8 | ~uint16 | ~uint32 | ~uint64
-}
-
-// CPUs returns the set of CPUs in a bitmap, such as the bits of a struct
-// cpumask: bit i of word n is CPU n*width+i. Bits at and above the guest's
-// number of possible CPUs mean nothing, and are left out.
-func CPUs[W word](snap Bound, bitmap []W) CPUMask {
-	return Bitmap(bitmap).Below(snap.Binding().snapshot.Guest.CPUs)
 }
 
 // Bitmap returns the numbers of all bits that are set in a bitmap.

@@ -1,4 +1,4 @@
-package runtime
+package ktsnap
 
 import (
 	"slices"
