@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/fixture"
+	"github.com/ktgen/ktgen/runtime/internal/govalue"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -63,41 +63,13 @@ func (w *where) sameLayout() bool {
 	if want.Kind != ctype.KindStruct && want.Kind != ctype.KindUnion && want.Kind != ctype.KindArray {
 		return true
 	}
-	return sameShape(want, have)
-}
-
-// sameShape tells whether two types have the same members at the same places.
-func sameShape(a, b *ctype.Shape) bool {
-	return slices.Equal(leaves(a), leaves(b))
-}
-
-// leaves lists the members of a type, and theirs, by place and name.
-func leaves(s *ctype.Shape) []string {
-	var list []string
-	var walk func(s *ctype.Shape, path string, offset, depth int)
-	walk = func(s *ctype.Shape, path string, offset, depth int) {
-		u := s.Underlying()
-		switch {
-		case u == nil || depth == 0 || len(list) > ctype.MaxFields:
-		case u.Kind == ctype.KindStruct || u.Kind == ctype.KindUnion:
-			for _, m := range u.Fields() {
-				walk(m.Type, path+"."+m.Name, offset+m.Offset, depth-1)
-			}
-			return
-		case u.Kind == ctype.KindArray:
-			walk(u.Elem, fmt.Sprintf("%s[%d]", path, u.Len), offset, depth-1)
-			return
-		}
-		list = append(list, fmt.Sprintf("%d%s", offset, path))
-	}
-	walk(s, "", 0, ctype.MaxNesting)
-	return list
+	return ctype.SameMembers(want, have)
 }
 
 // encodeAt returns the bytes that make the value at a place v, and the mask of a
 // bitfield.
 func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err error) {
-	if hasPointer(v.Type(), ctype.MaxNesting) {
+	if govalue.HasPointer(v.Type(), ctype.MaxNesting) {
 		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
 	}
 	return encodeWith(p, func(e *fixture.Encoder, m ctype.Member, b []byte) error {
@@ -122,22 +94,4 @@ func encodeWith(p *ktsnap.Location, encode func(e *fixture.Encoder, m ctype.Memb
 		err = &AssignError{Path: p.Path + wrong.Path, Err: wrong.Err}
 	}
 	return value, mask, err
-}
-
-// hasPointer tells whether values of a type hold Go pointers.
-func hasPointer(t reflect.Type, depth int) bool {
-	switch {
-	case t.Kind() == reflect.Pointer || depth == 0:
-		return true
-	case t.Kind() == reflect.Array:
-		return hasPointer(t.Elem(), depth-1)
-	case t.Kind() != reflect.Struct:
-		return false
-	}
-	for i := range t.NumField() {
-		if hasPointer(t.Field(i).Type, depth-1) {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/internal/fixture"
+	"github.com/ktgen/ktgen/runtime/internal/govalue"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -79,11 +80,11 @@ func (c *configuration) load() error {
 	}
 	entries := c.given.Maps()
 	for i, to := range c.given.Sections {
-		copyTo(to, sections[i])
+		govalue.CopyTo(to, sections[i])
 	}
 	for i, from := range maps {
 		if from != nil {
-			copyTo(entries[i], from)
+			govalue.CopyTo(entries[i], from)
 		}
 	}
 	for i, size := range c.given.MaxEntries {
@@ -97,39 +98,6 @@ func (c *configuration) load() error {
 		}
 	}
 	return nil
-}
-
-// copyTo copies a value, and nothing that the copy would share.
-func copyTo(to, from any) {
-	v := reflect.ValueOf(to).Elem()
-	v.Set(reflect.ValueOf(from).Elem())
-	unshare(v)
-}
-
-// unshare gives v slices of its own.
-func unshare(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Slice:
-		own := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
-		reflect.Copy(own, v)
-		if v.CanSet() && !v.IsNil() {
-			v.Set(own)
-		}
-		fallthrough
-	case reflect.Array:
-		if kind := v.Type().Elem().Kind(); kind != reflect.Struct && kind != reflect.Array {
-			return
-		}
-		for i := range v.Len() {
-			unshare(v.Index(i))
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				unshare(v.Field(i))
-			}
-		}
-	}
 }
 
 // configure has the test change the fixture, and takes what is not a value.
@@ -225,7 +193,7 @@ func nothingIn(given any) bool {
 // put adds entries to a map, or makes those that it has others.
 func (c *configuration) put(to, from *ktsnap.Map) error {
 	for _, pair := range [][2]*ctype.Shape{{from.Key, to.Key}, {from.Value, to.Value}} {
-		if pair[0] != nil && (pair[1] == nil || pair[0].Size != pair[1].Size || !sameShape(pair[0], pair[1])) {
+		if pair[0] != nil && (pair[1] == nil || pair[0].Size != pair[1].Size || !ctype.SameMembers(pair[0], pair[1])) {
 			return &ktsnap.InitialError{Path: to.Name, Err: errors.New("the object has other types in it than the code was generated from: regenerate")}
 		}
 	}
