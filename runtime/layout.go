@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/within"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -25,8 +26,9 @@ type Layout struct {
 	// Sections, nil for those of the kernel and of other objects.
 	Values, Globals []any
 
-	embed     sync.Once
-	embedding embedding
+	embed sync.Once
+	lies  *within.Types
+	isIn  []bool // by number of a type: it lies in another
 
 	parse  sync.Once
 	parsed *shapes

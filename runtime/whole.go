@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
-	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/internal/parts"
+	"github.com/ktgen/ktgen/runtime/internal/within"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -90,24 +90,17 @@ func (b *Binding) restore(forgotten []*object) {
 	}
 }
 
-// fieldPlace is a member in the Go value and in the guest.
-type fieldPlace struct {
-	index      int // of the Go field
-	offset     int // bytes, in the guest
-	want, have *ctype.Shape
-}
-
 // wholes finds the objects that others lie in.
 type wholes struct {
 	known   map[objectKey]*whole
-	fields  map[convert.Pair][]fieldPlace
+	fields  within.Fields
 	owners  map[*ktsnap.Map]int  // type number of what is in a map; negative for sections
 	slab    map[uint64]int       // type number of objects that the program has allocated
 	arena   []int                // numbers of sections that lie in the arena
 	types   map[*ctype.Shape]int // numbers of shapes of the guest; -1 for those of no type
 	indexed bool
-	links   *links
-	reached *reached // objects that only pointers tell of
+	links   *within.Links
+	reached *within.Reached // objects that only pointers tell of
 }
 
 // index finds out what is known to be where. The memo's lock is held.
@@ -117,7 +110,6 @@ func (x *wholes) index(b *Binding) {
 	}
 	x.indexed = true
 	x.known = make(map[objectKey]*whole)
-	x.fields = make(map[convert.Pair][]fieldPlace)
 	x.owners = make(map[*ktsnap.Map]int)
 	for _, m := range b.maps {
 		if m.m != nil && m.err == nil && m.typ >= 0 {
@@ -185,15 +177,16 @@ func (x *wholes) at(b *Binding, key objectKey, size int, t reflect.Type) (*whole
 		}
 	}
 	if x.links == nil {
-		x.links = b.newLinks()
+		x.links = b.links()
 	}
-	if !x.links.holds[t] {
+	if !x.links.Hold(t) {
 		return nil, reflect.Value{}
 	}
 	if x.reached == nil {
-		x.reached = x.links.reach()
+		x.reached = x.links.Reach(b.eachRoot)
 	}
-	for _, root := range x.reached.around(b.layout, key.addr, size, t) {
+	for _, o := range x.reached.Around(key.addr, size, t) {
+		root := objectKey{addr: o.Addr, typ: o.Type}
 		if root == key {
 			return nil, reflect.Value{}
 		}
@@ -212,7 +205,7 @@ func (x *wholes) inside(b *Binding, root objectKey, addr uint64, t reflect.Type)
 			return nil, reflect.Value{}, false
 		}
 	}
-	field, ok := x.field(w.value.Elem(), w.want, w.have, int(addr-root.addr), t, ctype.MaxNesting)
+	field, ok := x.fields.At(w.value.Elem(), w.want, w.have, int(addr-root.addr), t)
 	if ok {
 		x.known[root] = w
 	}
@@ -284,73 +277,46 @@ func (x *wholes) variable(b *Binding, section int, addr, start uint64) []objectK
 		return nil
 	}
 	offset := int(addr - start)
-	for _, f := range x.places(b.shapes.sections[section], s.shape) {
-		if offset < f.offset || offset >= f.offset+f.have.Size || !isArray(f.want) || t.Field(f.index).Type.Kind() != reflect.Struct {
+	for _, f := range x.fields.Of(b.shapes.sections[section], s.shape) {
+		if offset < f.Offset || offset >= f.Offset+f.Have.Size || !isArray(f.Want) || t.Field(f.Index).Type.Kind() != reflect.Struct {
 			continue
 		}
-		typ, ok := b.shapes.number(f.want.Underlying().Elem)
-		if elem := f.have.Underlying().Elem; ok && elem.Size > 0 {
-			return []objectKey{{addr: addr - uint64((offset-f.offset)%elem.Size), typ: typ}}
+		typ, ok := b.shapes.number(f.Want.Underlying().Elem)
+		if elem := f.Have.Underlying().Elem; ok && elem.Size > 0 {
+			return []objectKey{{addr: addr - uint64((offset-f.Offset)%elem.Size), typ: typ}}
 		}
 	}
 	return []objectKey{{addr: start, typ: -1 - section}}
 }
 
-// field returns the field of type t that is offset bytes into a value in the
-// guest. Bitfields have no address, and elements of flexible arrays are in Go
-// memory of their own.
-func (x *wholes) field(v reflect.Value, want, have *ctype.Shape, offset int, t reflect.Type, depth int) (reflect.Value, bool) {
-	if offset == 0 && v.Type() == t {
-		return v, true
+// links are the pointers of the layout's types.
+func (b *Binding) links() *within.Links {
+	l := within.Layout{Lies: b.layout.embedding(), Fields: &b.wholes.fields, Number: b.shapes.number}
+	for t := range b.types {
+		l.Types = append(l.Types, within.Type{Go: b.layout.goType(t), Want: b.shapes.types[t], Have: b.types[t].shape})
 	}
-	w, h := want.Underlying(), have.Underlying()
-	if w == nil || h == nil || depth == 0 {
-		return v, false
+	for i, s := range b.sections {
+		l.Sections = append(l.Sections, within.Type{Go: b.layout.goType(-1 - i), Want: b.shapes.sections[i], Have: s.shape})
 	}
-	if v.Kind() == reflect.Array && w.Kind == ctype.KindArray && h.Kind == ctype.KindArray && h.Elem.Size > 0 {
-		if i := offset / h.Elem.Size; i < v.Len() {
-			return x.field(v.Index(i), w.Elem, h.Elem, offset%h.Elem.Size, t, depth-1)
-		}
-	}
-	if v.Kind() != reflect.Struct || !hasFields(w) || !hasFields(h) {
-		return v, false
-	}
-	for _, f := range x.places(w, h) {
-		if f.index < v.NumField() && offset >= f.offset && offset-f.offset < f.have.Size {
-			if field, ok := x.field(v.Field(f.index), f.want, f.have, offset-f.offset, t, depth-1); ok {
-				return field, true
-			}
-		}
-	}
-	return v, false
+	return within.NewLinks(&l, b.memory())
 }
 
-// hasFields tells whether values of an underlying type are Go structs with its
-// members as fields.
-func hasFields(s *ctype.Shape) bool {
-	k := convert.Class(s)
-	return k == ctype.KindStruct || k == ctype.KindSection
-}
-
-// places are the fields of a struct of the layout that the guest's has at an
-// address.
-func (x *wholes) places(want, have *ctype.Shape) []fieldPlace {
-	key := convert.Pair{Want: want, Have: have}
-	if known, ok := x.fields[key]; ok {
-		return known
-	}
-	members := make(map[string]ctype.Member)
-	for _, m := range have.Fields() {
-		if _, exists := members[m.Name]; !exists && m.Bits == 0 && m.Type != nil {
-			members[m.Name] = m
+// eachRoot calls visit with the values that nothing has to lead to, of the types
+// that are asked for.
+func (b *Binding) eachRoot(asked func(typ int) bool, visit func(typ int, raw []byte)) {
+	for _, m := range b.maps {
+		if m.m != nil && m.err == nil && m.typ >= 0 && asked(m.typ) {
+			m.Each(func(raw []byte) { visit(m.typ, raw) })
 		}
 	}
-	var places []fieldPlace
-	for i, f := range want.Fields() {
-		if m, ok := members[f.Name]; ok && f.Type != nil {
-			places = append(places, fieldPlace{i, m.Offset, f.Type, m.Type})
+	for i, s := range b.sections {
+		if s.m != nil && s.err == nil && asked(-1-i) {
+			s.Each(func(raw []byte) { visit(-1-i, raw) })
 		}
 	}
-	x.fields[key] = places
-	return places
+	for addr, typ := range b.wholes.slab {
+		if raw, ok := b.memory().Read(addr, b.types[typ].shape.Size); ok {
+			visit(typ, raw)
+		}
+	}
 }
