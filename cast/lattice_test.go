@@ -173,3 +173,12 @@ func TestNumbersSurviveOverflow(t *testing.T) {
 		}
 	}
 }
+
+// On one side of a branch a register holds what was loaded, on the other what cannot
+// be followed: its use says nothing of where the first was loaded from.
+func TestWhatCannotBeFollowedHasAnotherOrigin(t *testing.T) {
+	loaded := value{flags: isOpaque, from: origin{state: oneOrigin, slot: slot{typ: words}}}
+	require.Equal(t, manyOrigins, loaded.join(opaque()).from.state)
+	require.Equal(t, manyOrigins, opaque().join(loaded).from.state)
+	require.Equal(t, loaded, loaded.join(value{}))
+}

@@ -253,7 +253,9 @@ func (v value) join(w value) value {
 
 // isElsewhere tells whether v is a pointer that was loaded from no slot: what it is
 // used as says nothing of a slot that another value comes from.
-func (v value) isElsewhere() bool { return v.from.state == noOrigin && v.ptr.state != noPointer }
+func (v value) isElsewhere() bool {
+	return v.from.state == noOrigin && (v.ptr.state != noPointer || v.flags&isOpaque != 0)
+}
 
 func joinNumbers(v, w value) Number {
 	switch {
