@@ -25,10 +25,38 @@ var (
 	assignment = regexp.MustCompile(`^(?:=(?:[^=]|$)|(<<|>>|[-+*/%&|^])=|\+\+|--)`)
 )
 
+// lineOfAccess returns the line of C that a load or store comes from, nil if that is
+// not known. Compilers leave out the lines of what they moved, so that it looks as if
+// it were of the line before: several different accesses of one line and column are
+// not all of these.
+func lineOfAccess(code *object.Code, at int) *object.Line {
+	line := code.Line(at)
+	if line == nil {
+		return nil
+	}
+	insn := code.Insns[at]
+	for i := max(line.Insn, at-maxInherited); i < at; i++ {
+		before := code.Insns[i]
+		if isAccess(before) && (before.Off != insn.Off || accessSize(before.Op) != accessSize(insn.Op)) {
+			return nil
+		}
+	}
+	return line
+}
+
+// maxInherited bounds the instructions of one line and column that are looked at.
+const maxInherited = 64
+
+// isAccess tells whether an instruction loads from memory or stores there.
+func isAccess(insn object.Insn) bool {
+	class := insn.Op & classMask
+	return class == classLdx || class == classSt || class == classStx
+}
+
 // accessedMember returns the member that a load or store accesses by its line of C,
 // if the line's column says which: that of a name, or behind what is assigned to.
 func accessedMember(code *object.Code, at int) string {
-	line := code.Line(at)
+	line := lineOfAccess(code, at)
 	if line == nil || line.Column < 1 || line.Column > len(line.Text) {
 		return ""
 	}
@@ -67,7 +95,7 @@ func elementOf(expr string) string {
 // membersNamed returns the names of members in the line of C that an
 // instruction comes from.
 func (e *engine) membersNamed(at instruction) []string {
-	line := at.code.Line(at.at)
+	line := lineOfAccess(at.code, at.at)
 	if line == nil {
 		return nil
 	}
