@@ -35,7 +35,7 @@ type Class uint8
 
 const (
 	Proven  Class = iota // everything that the program stores there is such a pointer, or zero
-	Likely               // some of what is stored there cannot be followed, or nothing is and only its use shows
+	Likely               // some of what is stored there cannot be followed, or only its use, or lines of C that use it, show
 	Guessed              // lines of C, or the shape of the accesses through it, name the only struct that it can be
 )
 
@@ -91,6 +91,7 @@ type Analysis struct {
 	*engine
 	own map[btf.Type]bool
 
+	shown        map[int32]bool     // slots, by number; nil until it is asked for
 	spacesByKin  map[int32]spaceSet // nil until they are asked for
 	spacesByType map[btf.Type]spaceSet
 }
@@ -141,7 +142,7 @@ func (a *Analysis) finding(s slot, c *cell) Finding {
 	proof := slices.DeleteFunc(a.proof(c), func(e Evidence) bool { return !e.pointer })
 	return Finding{
 		Container: s.typ, Map: s.m, Offset: s.off, Path: s.path(),
-		Target: ptr.typ, Space: a.spaceOfCell(s, c), Class: c.class(), Evidence: proof,
+		Target: ptr.typ, Space: a.spaceOfCell(s, c), Class: a.class(s, c), Evidence: proof,
 	}
 }
 
@@ -150,9 +151,11 @@ func (a *Analysis) conflict(s slot, c *cell) Conflict {
 }
 
 // class says how sure a finding is.
-func (c *cell) class() Class {
+func (a *Analysis) class(s slot, c *cell) Class {
 	switch {
-	case c.shaped || c.stored.flags&isGuess != 0:
+	case c.isGuess() && a.isShown(s):
+		return Likely
+	case c.isGuess():
 		return Guessed
 	case c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0:
 		return Likely

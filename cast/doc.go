@@ -67,6 +67,13 @@
 // offsets and sizes of accesses must fit exactly one struct. Nothing of that is
 // proof, so that a guess is for people, not for decoding.
 //
+// A guess is made for all places at once that pointers are copied between. It is
+// likely for those that show it themselves: of what is loaded from one, lines of C
+// name two members, or the type, and none names anything else. One member will do
+// if the object describes each struct that its types and its lines of C name. Places
+// that get pointers from such places only are likely, too, as are those whose content
+// goes to one that nothing else is stored in.
+//
 // What is behind the header of an allocation, which is only declared or ends in a
 // flexible array, is typed in the same way, by the place that holds the pointer to
 // the header. There the names of members in lines of C count as likely: nothing

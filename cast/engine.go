@@ -74,9 +74,11 @@ type engine struct {
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
 	candidates []*btf.Struct
 	declares   *bool // structs that it does not define
+	omits      *bool // structs, of which lines of C tell
 	holders    map[btf.Type][]memberHolder
 	typeSpaces map[btf.Type]spaceSet // that pointers to a type are converted to
 	pointed    map[btf.Type]bool     // types that there are pointers to
+	flows      *flows                // of pointers that nothing is known of
 	names      map[string][]string   // of members, in lines of C
 	addresses  map[string][]string   // of members whose address a line of C takes
 
@@ -117,6 +119,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		loads:      make(map[slot]map[instruction]bool),
 		callbacks:  make(map[*function]*state),
 		gaps:       make(map[string]bool),
+		flows:      newFlows(),
 		kept:       make(map[*function]bool),
 	}
 	e.values = newValues(e.meet)
@@ -253,6 +256,7 @@ func (e *engine) forget() {
 	clear(e.contexts)
 	clear(e.callbacks)
 	clear(e.loads)
+	e.flows = newFlows()
 	e.values = newValues(e.meet)
 }
 
@@ -270,6 +274,9 @@ func (c *cell) isFinding() bool {
 	p := c.pointer()
 	return p.known() && p.region == typed && p.off == (offset{}) && !c.isMixed()
 }
+
+// isGuess tells whether lines of C or the shape of accesses say what a slot holds.
+func (c *cell) isGuess() bool { return c.shaped || c.stored.flags&isGuess != 0 }
 
 // isMixed tells whether a slot holds pointers to different things, or pointers
 // and numbers.
@@ -469,7 +476,8 @@ func (e *engine) related(v value) value {
 	if e.apart[s] && e.walking != nil {
 		s = slot{kind: result, fn: e.walking.fn.Function, off: uint32(e.walking.at - e.walking.fn.start)}
 	}
-	v.like = kins{n: 1, ids: [maxKins]int32{e.kin.of(s)}}
+	e.kin.of(s)
+	v.like = kins{n: 1, ids: [maxKins]int32{e.kin.number[s]}}
 	return v
 }
 
@@ -487,6 +495,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		e.copied(v.like, s)
 	}
 	c.addSources(v)
+	e.noteFlow(s, v)
 	if v.ptr.known() {
 		e.addSpaces(c, v.ptr.space.set())
 	}

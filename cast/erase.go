@@ -220,7 +220,7 @@ func (r *eraser) compare(a *Analysis) *Ruling {
 func (a *Analysis) found(s slot, c *cell) Erased {
 	place := Erased{
 		Container: s.container(), Path: s.path(), Offset: s.off,
-		Found: ktbtf.Spell(c.pointer().typ), Class: c.class().String(),
+		Found: ktbtf.Spell(c.pointer().typ), Class: a.class(s, c).String(),
 	}
 	for _, ev := range a.finding(s, c).Evidence {
 		if ev.Line != nil {

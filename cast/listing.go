@@ -145,7 +145,7 @@ func (a *Analysis) verdict(s slot) string {
 	case c.isMixed():
 		return ": conflict"
 	case c.isFinding():
-		return fmt.Sprintf(": found to be %s * (%v)", spell(c.pointer().typ), c.class())
+		return fmt.Sprintf(": found to be %s * (%v)", spell(c.pointer().typ), a.class(s, c))
 	}
 	return ""
 }

@@ -127,12 +127,14 @@ func (w *walk) traceAccess(like kins, off int64, size int) {
 	if like.offset.anywhere() {
 		return // anywhere
 	}
+	t := trace{root, access{like.offset, size}, instruction{w.fn.code, w.at}}
+	w.flows.access(like, t)
 	c := w.current
 	if c.outline == nil {
 		c.outline = make(map[trace]bool)
 	}
 	if len(c.outline) < maxAccesses {
-		c.outline[trace{root, access{like.offset, size}, instruction{w.fn.code, w.at}}] = true
+		c.outline[t] = true
 	}
 }
 

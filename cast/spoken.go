@@ -39,9 +39,19 @@ func (e *engine) spoken(places []slot) btf.Type {
 }
 
 func (e *engine) saidOf(s slot) (types []btf.Type) {
-	add := func(name string) {
+	for _, name := range e.namesSaidOf(s) {
 		if t := e.structNamed(name); t != nil {
 			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// namesSaidOf returns the names of types, void left out, that lines say of a slot.
+func (e *engine) namesSaidOf(s slot) (names []string) {
+	add := func(name string) {
+		if name != "" && name != "void" {
+			names = append(names, name)
 		}
 	}
 	if s.kind == result {
@@ -50,7 +60,7 @@ func (e *engine) saidOf(s slot) (types []btf.Type) {
 	for at := range e.loads[s] {
 		add(saidOfLoad(at.line(), s))
 	}
-	return types
+	return names
 }
 
 func (i instruction) line() string {

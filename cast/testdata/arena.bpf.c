@@ -66,7 +66,7 @@ int init_task(u64 *ctx)
 	if (typed_stats || typed_elem)
 		return 1;
 	if (!pool)
-		pool = (u64)alloc(); /* want .bss.pool -> struct stats (arena, guessed) */
+		pool = (u64)alloc(); /* want .bss.pool -> struct stats (arena, likely) */
 	s = (struct stats __arena *)pool + i;
 	s->pid = p->pid;
 	s->generation++;
@@ -77,10 +77,10 @@ int init_task(u64 *ctx)
 	e = alloc();
 	if (!e)
 		return 1;
-	e->next = head; /* want list_elem.next -> struct list_elem (arena, guessed) */
+	e->next = head; /* want list_elem.next -> struct list_elem (arena, likely) */
 	e->weight = 1;
 	e->flags = 2;
-	e->stats = (u64)s; /* want list_elem.stats -> struct stats (arena, guessed) */
+	e->stats = (u64)s; /* want list_elem.stats -> struct stats (arena, likely) */
 	head = (u64)e;
 	return 0;
 }
@@ -92,9 +92,9 @@ void enqueue(u64 *ctx)
 	struct holder *h = LOOKUP(holders);
 
 	if (h && h->stats)
-		((struct stats __arena *)h->stats)->runs++; /* want holder.stats -> struct stats (arena, guessed) */
+		((struct stats __arena *)h->stats)->runs++; /* want holder.stats -> struct stats (arena, likely) */
 	for (e = (void __arena *)head; e; e = (void __arena *)e->next)
-		e->weight++; /* want .bss.head -> struct list_elem (arena, guessed) */
+		e->weight++; /* want .bss.head -> struct list_elem (arena, likely) */
 }
 
 SEC(".struct_ops.link")

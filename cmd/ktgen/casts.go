@@ -26,9 +26,9 @@ something, as its instructions show. OBJECT is a .bpf.o, or an executable with
 one inside.
 
 A finding is proven if everything that the program stores there is such a
-pointer, or zero; likely if some of it cannot be followed, or only its use
-shows; guessed if lines of C or the shape of accesses name the only struct that
-it can be.
+pointer, or zero; likely if some of it cannot be followed, or only its use, or
+lines of C that use it, show; guessed if others that it is copied from or to, or
+the shape of accesses, tell the only struct that it can be.
 
 -erase measures the analysis on the object: pointers that its types declare are
 hidden, and what comes back is compared. Touched is what an instruction loads

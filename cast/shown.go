@@ -1,0 +1,257 @@
+package cast
+
+// This file tells guesses apart. What pointers lead to is guessed for all places at
+// once that they are copied between. A guess is as good as a use if the place
+// itself shows it: lines of C name members of what it leads to, or its type; or all
+// that is stored there comes from places that show it, or what is loaded from there
+// goes to one that does and that holds nothing else.
+
+import (
+	"maps"
+	"regexp"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+)
+
+// flows is how pointers that no type describes get from slot to slot, by the slots'
+// numbers.
+type flows struct {
+	edges  map[flowEdge]bool
+	lost   map[int32]bool           // gets what comes from no slot, or was moved otherwise
+	direct map[int32]map[trace]bool // accesses through what was loaded from a slot
+}
+
+// flowEdge is a store of what was loaded, as it is or moved by elements.
+type flowEdge struct {
+	from, to int32
+	stride   uint64
+}
+
+// maxDirect bounds the accesses that are kept of a slot.
+const maxDirect = 256
+
+func newFlows() *flows {
+	return &flows{
+		edges:  make(map[flowEdge]bool),
+		lost:   make(map[int32]bool),
+		direct: make(map[int32]map[trace]bool),
+	}
+}
+
+// access notes one through a value that may come from several slots.
+func (f *flows) access(from kins, t trace) {
+	for _, id := range from.ids[:from.n] {
+		if f.direct[id] == nil {
+			f.direct[id] = make(map[trace]bool)
+		}
+		if len(f.direct[id]) < maxDirect {
+			f.direct[id][t] = true
+		}
+	}
+}
+
+// noteFlow notes where a value comes from that is stored in a slot.
+func (e *engine) noteFlow(s slot, v value) {
+	e.kin.of(s)
+	to := e.kin.number[s]
+	isMember := e.walking != nil && len(e.walking.addressesTaken()) > 0
+	switch {
+	case v.like.known() && v.like.offset.base == 0 && !isMember:
+		for _, id := range v.like.ids[:v.like.n] {
+			e.flows.edges[flowEdge{id, to, v.like.offset.stride}] = true
+		}
+	case v.ptr.known() && v.flags&isGuess == 0, v.ptr.state == noPointer && v.flags&^isNull == 0:
+	default:
+		e.flows.lost[to] = true
+	}
+}
+
+// tells tells whether lines of C say that a slot leads to a t: one names the type,
+// or those of the accesses through what is loaded from it name members of t. It
+// takes two members where another struct can be meant that has one of that name.
+func (e *engine) tells(n int32, t btf.Type) bool {
+	said := e.namesSaidOf(e.kin.slots[n])
+	for _, name := range said {
+		if e.structNamed(name) != t {
+			return false
+		}
+	}
+	members := make(map[int64]bool)
+	for a := range e.flows.direct[n] {
+		name := accessedMember(a.at.code, a.at.at)
+		if _, fits := e.layouts.at(t, a.off, a.size); !isOpaqueType(t) && !fits && !e.spans(t, a.access) {
+			return false
+		}
+		switch {
+		case name == "" || isOpaqueType(t):
+		case !hasMemberAt(t, name, a.off, maxNesting):
+			return false
+		default:
+			members[a.off.base] = true
+		}
+	}
+	return len(said) > 0 || len(members) > 1 || len(members) == 1 && !e.leavesOut()
+}
+
+var structInLine = regexp.MustCompile(`\bstruct\s+([A-Za-z_]\w*)`)
+
+// leavesOut tells whether the object names structs, in its types or in lines of C,
+// that it does not describe.
+func (e *engine) leavesOut() bool {
+	if e.omits == nil {
+		omits := e.declaresMore() || e.linesNameMore()
+		e.omits = &omits
+	}
+	return *e.omits
+}
+
+func (e *engine) linesNameMore() bool {
+	known := make(map[string]bool)
+	for t, err := range e.obj.Types.All() {
+		_, declared := t.(*btf.Fwd)
+		if err == nil && (!declared || e.foreign[t]) {
+			known[aggregateName(t)] = true
+		}
+	}
+	for _, c := range e.obj.Code {
+		for i := range c.Lines {
+			if !strings.Contains(c.Lines[i].Text, "struct") {
+				continue
+			}
+			for _, m := range structInLine.FindAllStringSubmatch(c.Lines[i].Text, -1) {
+				if !known[m[1]] {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// isShown tells whether what is guessed of a slot is shown by the slot itself.
+func (a *Analysis) isShown(s slot) bool {
+	if a.shown == nil {
+		g := newFlowGraph(a.engine)
+		g.settle()
+		a.shown = g.shown
+	}
+	n, ok := a.kin.number[s]
+	return ok && a.shown[n]
+}
+
+// flowGraph finds out which slots show what they lead to.
+type flowGraph struct {
+	*engine
+	into, outOf map[int32][]int32 // slots that a slot gets pointers from, and that get its own
+	types       map[int32]btf.Type
+	lost        map[int32]bool // gets what comes from no slot, or points into the middle
+	shown       map[int32]bool
+}
+
+func newFlowGraph(e *engine) *flowGraph {
+	g := &flowGraph{
+		engine: e, into: make(map[int32][]int32), outOf: make(map[int32][]int32),
+		types: make(map[int32]btf.Type), lost: maps.Clone(e.flows.lost), shown: make(map[int32]bool),
+	}
+	for n, s := range e.kin.slots {
+		c := e.cells[s]
+		if c == nil || !c.isFinding() {
+			continue
+		}
+		g.types[int32(n)] = c.pointer().typ
+		g.shown[int32(n)] = !c.isGuess() || e.tells(int32(n), c.pointer().typ)
+	}
+	for edge := range e.flows.edges {
+		switch {
+		case !g.isWhole(edge):
+			g.lost[edge.to] = true
+		case edge.from != edge.to && !g.isNeutral(edge.from):
+			g.into[edge.to] = append(g.into[edge.to], edge.from)
+			g.outOf[edge.from] = append(g.outOf[edge.from], edge.to)
+		}
+	}
+	return g
+}
+
+// isWhole tells whether what is stored points to an element of what was loaded.
+func (g *flowGraph) isWhole(edge flowEdge) bool {
+	t := g.types[edge.from]
+	if edge.stride == 0 || t == nil {
+		return edge.stride == 0
+	}
+	size, err := btf.Sizeof(t)
+	return err == nil && size > 0 && edge.stride%uint64(size) == 0
+}
+
+// isNeutral tells whether a slot says nothing of where its content goes: a function's
+// argument, as all callers that are known pass their own.
+func (g *flowGraph) isNeutral(n int32) bool {
+	return g.kin.slots[n].kind == argument && g.types[n] == nil
+}
+
+// settle adds to the slots that show their type those that follow, until there are
+// no more.
+func (g *flowGraph) settle() {
+	for more := true; more; {
+		more = g.addFilled() || g.addSpent()
+	}
+}
+
+// addFilled adds the slots that get pointers from such as show their type, and from
+// others of which the same is true.
+func (g *flowGraph) addFilled() bool {
+	may := make(map[int32]bool)
+	for n, t := range g.types {
+		may[n] = t != nil && !g.lost[n]
+	}
+	for changed := true; changed; {
+		changed = false
+		for n := range g.types {
+			if may[n] && !g.shown[n] && !g.allOf(n, func(from int32) bool { return g.shown[from] || may[from] }) {
+				may[n], changed = false, true
+			}
+		}
+	}
+	return g.grow(func(n int32) bool {
+		return may[n] && !g.allOf(n, func(from int32) bool { return !g.shown[from] })
+	})
+}
+
+// allOf tells whether all slots that n gets pointers from are of its type, and so.
+func (g *flowGraph) allOf(n int32, is func(from int32) bool) bool {
+	for _, from := range g.into[n] {
+		if g.types[from] != g.types[n] || !is(from) {
+			return false
+		}
+	}
+	return true
+}
+
+// addSpent adds the slots whose content goes to one that shows its type, and that
+// gets nothing else that does not.
+func (g *flowGraph) addSpent() bool {
+	return g.grow(func(n int32) bool {
+		for _, to := range g.outOf[n] {
+			if g.shown[to] && g.types[to] == g.types[n] && !g.lost[to] &&
+				g.allOf(to, func(from int32) bool { return from == n || g.shown[from] }) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// grow adds slots until there are no more, and tells whether it added any.
+func (g *flowGraph) grow(is func(n int32) bool) bool {
+	grown := false
+	for more := true; more; {
+		more = false
+		for n := range g.types {
+			if !g.shown[n] && is(n) {
+				g.shown[n], more, grown = true, true, true
+			}
+		}
+	}
+	return grown
+}
