@@ -111,7 +111,7 @@ const PayloadTag = "ktgen:payload"
 
 // Payload returns the last member of the struct that an allocation is, behind the
 // header that a program declares, if what the program takes it for was found or
-// said; see [Cast].Behind.
+// said; see ktsnap.Cast.Behind.
 func (s *Shape) Payload() (m Member, ok bool) {
 	if s.Kind != KindStruct || len(s.Members) == 0 {
 		return Member{}, false

@@ -316,7 +316,7 @@ type Table struct {
 	Settler
 }
 
-// Parse reads what [ShapeWriter] wrote. What it returns is consistent:
+// Parse reads what [Writer] wrote. What it returns is consistent:
 // members lie within their structs, nothing contains itself, sizes are those
 // of what shapes are made of. It returns a [*ShapeError] otherwise.
 func Parse(text string) (*Table, error) {

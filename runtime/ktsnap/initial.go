@@ -59,7 +59,7 @@ func (e *InitialError) Error() string {
 func (e *InitialError) Unwrap() error { return e.Err }
 
 // Apply makes changes, one after the other. The error is an [*InitialError], an
-// [*AssignError] or what reads fail with.
+// AssignError of package runtime, or what reads fail with.
 func (s *InitialState) Apply(changes ...Initial) error {
 	for _, change := range changes {
 		s.written = make(map[*Map][]byte)
