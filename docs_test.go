@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,39 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 	require.Greater(t, named, 100)
 }
 
+// readers is how the second paragraph of a package's comment begins: it says who the
+// package is for.
+var readers = map[string]string{"test": "For authors of tests", "tool": "For authors of tools", "": "For contributors"}
+
+func TestPackageCommentsSayWhoTheyAreFor(t *testing.T) {
+	for _, dir := range packageDirs(t) {
+		if dir == "." || strings.Contains(dir, "internal") {
+			continue
+		}
+		var comment string
+		for _, file := range parsed(t, dir) {
+			comment += file.Doc.Text()
+		}
+		_, second, _ := strings.Cut(comment, "\n\n")
+		switch dir {
+		case "cmd/ktgen", "example_sched", "example_sched/demo": // to be run and to be read, not to be imported
+			require.True(t, strings.HasPrefix(second, readers["test"]), dir)
+		default:
+			require.True(t, strings.HasPrefix(second, readers[doorOf(dir)]), "the second paragraph of the comment of %s begins with %q", dir, readers[doorOf(dir)])
+		}
+	}
+}
+
+// doorOf is the door that a package belongs to; empty for those of contributors.
+func doorOf(dir string) string {
+	for door, dirs := range doors {
+		if slices.Contains(dirs, dir) {
+			return door
+		}
+	}
+	return ""
+}
+
 // documents are the files of Markdown.
 func documents(t *testing.T) (files []string) {
 	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -91,7 +125,7 @@ func parsed(t *testing.T, dir string) (files []*ast.File) {
 	pkg, err := build.ImportDir(dir, 0)
 	require.NoError(t, err)
 	for _, name := range pkg.GoFiles {
-		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, 0)
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, parser.ParseComments)
 		require.NoError(t, err)
 		files = append(files, file)
 	}

@@ -1,6 +1,8 @@
 // Package btf answers what cilium/ebpf's package of the same name leaves to
 // its caller.
 //
+// For contributors.
+//
 //   - [Parse] checks untrusted BTF before it is decoded: from an object file,
 //     or from a guest's memory. What it returns can be walked without errors
 //     or surprises.

@@ -1,5 +1,7 @@
 // Package capture keeps the captures of a run.
 //
+// For contributors. Authors of tests meet its Store as VM.Captures of package ktest.
+//
 // A [Store] is what lies between those who capture (a test, a cadence, a
 // watchpoint, the end of a scheduler) and those who read: it keeps captures in
 // order, under their names, as many as the run makes. Each test has its own.

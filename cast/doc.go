@@ -1,6 +1,8 @@
 // Package cast finds which integers of a BPF program really are pointers, and
 // to what.
 //
+// For authors of tools.
+//
 // BTF cannot say that a u64 holds a struct task_struct *, or that an untyped
 // pointer leads to the program's own struct in its arena. The instructions
 // can: they store what they got from the kernel as a task, and use what they

@@ -1,6 +1,8 @@
 // Package freeze stops a Linux guest, copies the kernel's BPF maps out of its
 // memory, and lets it go.
 //
+// For contributors. Authors of tests meet its Options in Config of package ktest.
+//
 // A [Freezer] knows one booted guest. [Freezer.Capture] goes through four
 // phases:
 //

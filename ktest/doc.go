@@ -1,6 +1,8 @@
 // Package ktest boots guests for tests of sched_ext schedulers, runs a
 // scheduler in them, and takes snapshots of its maps.
 //
+// For authors of tests.
+//
 //	func TestMain(m *testing.M) { ktest.Main(m) }
 //
 //	func TestWeight(t *testing.T) {

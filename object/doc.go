@@ -1,6 +1,8 @@
 // Package object reads BPF ELF objects: their BTF, maps, data sections and
 // functions.
 //
+// For authors of tools.
+//
 // It accepts what clang and bpftool's linker produce, whichever loader an
 // object is meant for: weak and undefined symbols, Kconfig and ksym externs,
 // struct_ops, arena globals, custom data sections, static and hidden

@@ -2,6 +2,8 @@
 // bytes and shapes; it knows neither virtual machines nor ELF nor BTF, and imports only
 // the standard library.
 //
+// For authors of tests, who meet it in generated code: ktrt is its name there.
+//
 // A [Snapshot] is raw: columns of bytes for each map, and the shapes of what is
 // in them. Generated code reads it. It brings a [Layout], the shapes it was
 // generated for, and Bind compares these with the guest's, which can be those

@@ -1,5 +1,7 @@
 // Package scenario describes what happens in a guest, and makes it happen.
 //
+// For authors of tests.
+//
 // A [Scenario] is plain data: steps that follow one another. In each, cgroups
 // are made, workers are started, ops are performed in their order, and then time
 // passes. It is checked before it begins, also without a guest

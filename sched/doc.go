@@ -3,6 +3,8 @@
 // it, whichever scheduler runs, also one that nobody has generated code for, and
 // files have it, too:
 //
+// For authors of tests.
+//
 //	s := sched.Bind(t, vm.Freeze("loaded"))
 //	for _, task := range s.CPU(1).Local().Tasks() {
 //		require.Less(t, task.RunnableFor(), time.Second, task)

@@ -1,5 +1,7 @@
 // Package series judges how values change over time.
 //
+// For authors of tests.
+//
 // A run leaves captures behind: snapshots of the guest and statistics of its
 // scheduler, in order of time, some of them without the one or the other. A
 // projection makes a [Series] of them, one value for each, and a pattern judges

@@ -1,4 +1,6 @@
 // Package templates holds the files that ktgen init starts a repository with.
+//
+// For contributors.
 package templates
 
 import (

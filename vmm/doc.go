@@ -1,5 +1,7 @@
 // Package vmm boots a kernel in QEMU and gives access to it.
 //
+// For contributors. Authors of tests meet its sizes and errors in package ktest.
+//
 // [Launch] returns a [VM] whose guest has reported that it is ready: its RAM is
 // shared with this process ([VM.RAM]), its virtio-serial ports are connections
 // ([VM.Port]), its serial console is recorded ([VM.Console]), and it can be

@@ -1,5 +1,7 @@
-// Command ktgen generates Go code that reads the state of sched_ext schedulers
-// out of snapshots, and provides the kernels that tests boot.
+// Command ktgen generates Go code that reads the state of sched_ext schedulers, shows
+// snapshots of it, and fetches the kernels that tests boot.
+//
+// For authors of tests and for authors of tools.
 //
 //	//go:generate go tool ktgen -object bpf/sched.bpf.o -package mysched
 //

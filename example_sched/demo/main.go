@@ -1,5 +1,7 @@
 // Demo boots a guest, runs the tally scheduler in it, freezes it twice while it
 // works, and prints what the typed accessors read.
+//
+// For authors of tests, as a first thing to run.
 package main
 
 import (

@@ -1,5 +1,8 @@
-// Command agentprogram is the agent of guests in lockstep (ktest.Config.Seed), which would
-// otherwise be the test binary: so a run does not change with the text of a test.
+// Command agentprogram is the agent of guests in lockstep (ktest.Config.Seed). Other guests
+// have the test binary as their agent; these do not, so that a run does not change with the
+// text of a test.
+//
+// For contributors.
 package main
 
 import (

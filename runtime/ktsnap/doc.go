@@ -3,6 +3,8 @@
 // knows bytes and shapes; it knows neither virtual machines nor ELF nor BTF, and
 // imports only the standard library.
 //
+// For authors of tools.
+//
 // A [Snapshot] is complete in itself. [ReadFile] and [Snapshot.WriteFile] keep it in a
 // file; FORMAT.md describes that.
 //

@@ -1,4 +1,6 @@
 // Package nearest finds the name that a misspelt one was meant to be.
+//
+// For contributors.
 package nearest
 
 import (

@@ -1,6 +1,8 @@
 // Package agent is the part of scenarios that runs in the guest: it makes
 // cgroups, starts workers, and measures them.
 //
+// For contributors.
+//
 // A worker is a process of the agent's own program. It notes what it does in a
 // page that it shares with the agent, so that it can be measured at any time,
 // also while no scheduler lets it run.

@@ -1,6 +1,8 @@
 // Package cache keeps files that are expensive to make, on disk, for all
 // processes of a user: kernels, extracted images, booted guests.
 //
+// For contributors.
+//
 // An entry is a file or a directory. It is made under a lock, beside its final
 // place, and appears there by one rename, so a reader sees a whole entry or
 // none, whatever process dies in between.

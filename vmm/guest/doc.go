@@ -1,6 +1,8 @@
 // Package guest is the agent that runs as PID 1 in a guest, and the host's
 // side of talking to it.
 //
+// For contributors.
+//
 // The two ends speak over one byte stream, a virtio serial port. Everything is
 // a call: the host names a method and gives parameters, the agent runs the
 // method's [Handler], and answers with one result or one error. While a call

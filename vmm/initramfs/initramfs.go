@@ -1,6 +1,8 @@
 // Package initramfs packs files into a cpio archive that a kernel unpacks as
 // its root file system.
 //
+// For contributors.
+//
 // The same content gives the same bytes, whatever the machine, the order of
 // calls and the age of the files: entries are sorted, owned by root and dated
 // 1970, and of permissions only "executable" counts. An archive's hash can

@@ -1,6 +1,10 @@
-// Package mailbox says where in a guest's memory a host and an agent exchange bytes,
-// of which the guest runs only in between: the agent calls by an instruction that QEMU
-// carries out when the host lets it, so that all of the guest stands still meanwhile.
+// Package mailbox says where in a guest's memory host and agent exchange bytes, if the guest
+// runs only between the host's calls.
+//
+// For contributors.
+//
+// The agent calls the host by one instruction, which QEMU finishes only when the host lets
+// it. All of the guest stands still until then.
 package mailbox
 
 import "encoding/binary"

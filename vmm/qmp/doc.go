@@ -1,6 +1,8 @@
 // Package qmp speaks the QEMU Machine Protocol: JSON commands with replies, and
 // events in between, over one connection to a running QEMU.
 //
+// For contributors.
+//
 // A [Client] owns the connection. One goroutine reads it; any number of
 // goroutines may call [Client.Do] at once, each reply finds its caller by id.
 // Events go to [Options.OnEvent] in the order QEMU sent them, before the reply
