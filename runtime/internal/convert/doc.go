@@ -2,6 +2,5 @@
 //
 // A [Comparison] compares the shapes of both, and says what differs and cannot be
 // bridged. Its result is a [Plan], which rearranges the bytes of each value: members
-// elsewhere, integers of another size, the other byte order. A nil plan changes
-// nothing.
+// elsewhere, integers of another size. A nil plan changes nothing.
 package convert
