@@ -52,6 +52,22 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 	require.Greater(t, named, 100)
 }
 
+// goFile is a path of one or more folders and a Go file, as documents write it.
+var goFile = regexp.MustCompile("`([\\w/]+/[\\w]+\\.go)`")
+
+func TestDocumentsNameFilesThatExist(t *testing.T) {
+	named := 0
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, path := range goFile.FindAllSubmatch(text, -1) {
+			require.FileExists(t, string(path[1]), "%s names it", file)
+			named++
+		}
+	}
+	require.NotZero(t, named)
+}
+
 // readers is how the second paragraph of a package's comment begins: it says who the
 // package is for.
 var readers = map[string]string{"test": "For authors of tests", "tool": "For authors of tools", "": "For contributors"}
