@@ -47,7 +47,7 @@ func writePage(w io.Writer, snaps []*ktsnap.Snapshot, story Story, maps []string
 	for i, s := range snaps {
 		out.text("<script type=\"application/json\" class=\"capture\">\n")
 		if out.err == nil {
-			out.err = writeDocument(w, s, views[i])
+			out.err = writeDocument(w, s, views[i], tasksFor(maps, runnableOnly))
 		}
 		out.text("</script>\n")
 	}

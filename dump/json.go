@@ -33,13 +33,13 @@ func JSON(w io.Writer, s *ktsnap.Snapshot, maps ...string) error {
 	if err != nil {
 		return err
 	}
-	return writeDocument(w, s, views)
+	return writeDocument(w, s, views, tasksFor(maps, allTasks))
 }
 
-// writeDocument writes a document of some maps.
-func writeDocument(w io.Writer, s *ktsnap.Snapshot, views []ktsnap.MapView) error {
+// writeDocument writes a document of some maps and tasks.
+func writeDocument(w io.Writer, s *ktsnap.Snapshot, views []ktsnap.MapView, tasks tasksOf) error {
 	e := newEncoder(w, s)
-	e.document(views)
+	e.document(views, tasks)
 	return e.end()
 }
 
@@ -144,7 +144,7 @@ func (e *encoder) hex(value uint64) {
 	e.buf = append(e.buf, '"')
 }
 
-func (e *encoder) document(views []ktsnap.MapView) {
+func (e *encoder) document(views []ktsnap.MapView, tasks tasksOf) {
 	s := e.snap
 	e.raw("{")
 	e.stringMember("format", Format)
@@ -165,6 +165,7 @@ func (e *encoder) document(views []ktsnap.MapView) {
 		e.stringMember("kernel_status", statusName(s.KernelStatus))
 		e.stringMember("kernel_reason", s.KernelReason)
 	}
+	e.sched(tasks)
 	e.member("maps")
 	e.raw("[\n")
 	for i, v := range views {
