@@ -102,3 +102,23 @@ func TestDocumentsHaveTheKernelsScheduling(t *testing.T) {
 	require.NotContains(t, one.String(), `"sched":`)
 	require.NotContains(t, asJSON(t, guest(1)), `"sched":`)
 }
+
+func TestPagesShowCPUsAndQueuesAsLanes(t *testing.T) {
+	var page bytes.Buffer
+	require.NoError(t, dump.HTML(&page, waiting()))
+	var got struct {
+		Error           string
+		Lanes, Starving []string
+		First           string
+		Open            bool
+	}
+	browse(t, page.String(), `return {
+		Lanes: [...document.querySelectorAll(".lane")].map(l => [...l.children].map(c => c.textContent).join(" | ")),
+		Starving: [...document.querySelectorAll(".task.starves")].map(t => t.textContent),
+		First: document.querySelector("#lanes p").textContent, Open: document.getElementById("lanes").open};`, &got)
+	require.Empty(t, got.Error)
+	require.Equal(t, []string{"CPU 0 | r[9]", "CPU 1 (idle)", "queue 3 | h[8] | <b>[7]"}, got.Lanes)
+	require.Equal(t, []string{"h[8]", "<b>[7]"}, got.Starving)
+	require.Contains(t, got.First, "has been runnable for 20s")
+	require.True(t, got.Open)
+}

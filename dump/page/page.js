@@ -602,6 +602,54 @@ function schedulerText(s) {
 	return ["scheduler " + (s.name ? JSON.stringify(s.name) + " " : "") + s.state + ending, ...why].join(": ");
 }
 
+// What the kernel keeps of scheduling: a lane for each CPU, with what it runs and its
+// local queue, and one for each other queue.
+const LANE = 24; // tasks of a queue that are shown
+
+function addLane(box, name, about) {
+	const lane = document.createElement("div");
+	lane.className = "lane";
+	span(lane, "of", name).title = about || name;
+	box.append(lane);
+	return lane;
+}
+
+function addTasks(lane, pids, sched, starving) {
+	for (const pid of pids.slice(0, LANE)) addTask(lane, sched.byPid.get(pid) || {pid, comm: "?"}, starving.has(pid) ? "task starves" : "task");
+	if (pids.length > LANE) span(lane, "dim", (pids.length - LANE) + " more");
+}
+
+function addTask(lane, t, className) {
+	span(lane, className, t.comm + "[" + t.pid + "]").title = t.class === undefined ? "" :
+		"class " + t.class + (t.waits_ns ? ", waits for " + ms(t.waits_ns) : "") + ", slice " + text(t.slice_ns) + " ns, vtime " + text(t.vtime) +
+		", weight " + text(t.weight) + ", may run on CPUs " + t.allowed + (t.cgroup ? ", cgroup " + t.cgroup : "");
+}
+
+function drawLanes(s) {
+	const box = $("lanes").lastElementChild;
+	box.replaceChildren();
+	$("lanes").hidden = !s || !s.cpus;
+	if ($("lanes").hidden) return;
+	s.byPid = new Map(s.tasks.map(t => [t.pid, t]));
+	const starving = new Set(s.starving.map(v => v.pid)), locals = new Map();
+	for (const v of s.starving.slice(0, 3)) {
+		const p = document.createElement("p");
+		p.textContent = v.text;
+		box.append(p);
+	}
+	$("lanes").open = $("lanes").open || starving.size > 0;
+	const queued = new Set(s.queues.flatMap(q => q.pids));
+	for (const q of s.queues) if (q.cpu !== null && q.name.startsWith("local ")) locals.set(q.cpu, q);
+	for (const c of s.cpus) {
+		const lane = addLane(box, "CPU " + c.id + (c.online ? c.idle ? " (idle)" : "" : " (offline)"), c.does);
+		if (c.online && !c.idle && c.pid !== null) addTask(lane, s.byPid.get(c.pid) || c, "task runs");
+		addTasks(lane, locals.has(c.id) ? locals.get(c.id).pids : [], s, starving);
+	}
+	for (const q of s.queues) if (q !== locals.get(q.cpu) && (q.user || q.pids.length)) addTasks(addLane(box, q.name), q.pids, s, starving);
+	const held = s.tasks.filter(t => t.class === "ext" && t.runnable && !t.current && !queued.has(t.pid)).map(t => t.pid);
+	if (held.length) addTasks(addLane(box, "in no queue", "runnable tasks that the BPF scheduler has, or nobody"), held, s, starving);
+}
+
 function choose() {
 	const c = captures[state.capture];
 	$("title").textContent = c.name || "snapshot";
@@ -613,6 +661,7 @@ function choose() {
 	if (t.paused_ns) facts.push("paused " + ms(t.paused_ns) + " (stop " + ms(t.stop_ns) + ", walk " + ms(t.walk_ns) + ", copy " + ms(t.copy_ns) + ", resume " + ms(t.resume_ns) + ")");
 	facts.push((t.bytes / 1024).toFixed(1) + " KiB copied");
 	$("facts").textContent = facts.join("  ·  ");
+	drawLanes(c.sched);
 	$("maps").replaceChildren(...c.maps.map(m => {
 		const b = document.createElement("button");
 		b.className = "map";
