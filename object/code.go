@@ -44,6 +44,7 @@ const (
 	RefData                    // byte Offset of a data section
 	RefFunction                // the function: called, or its address taken
 	RefExtern                  // a kfunc, a kernel variable, a Kconfig value
+	RefTable                   // a jump table, the instructions in Table
 	RefUnknown                 // something that the object does not describe
 )
 
@@ -57,6 +58,7 @@ type Ref struct {
 	Function *Function
 	Extern   *Extern
 	Offset   int64 // bytes into Data, or from the start of Function
+	Table    []int // numbers of instructions in the section that refers to it
 }
 
 // CORERelo is a relocation by which a loader adapts an instruction to the
@@ -182,7 +184,9 @@ func (o *Object) readRefs(f *file, index int, insns []Insn) (map[int]Ref, error)
 		if r.offset%insnSize != 0 || at >= uint64(len(insns)) {
 			return nil, f.failAt(f.elf.Sections[index], int64(r.offset), "a relocation is not at an instruction")
 		}
-		refs[int(at)] = o.resolve(f, r.symbol, insns[at])
+		if refs[int(at)], err = o.resolve(f, r.symbol, insns[at]); err != nil {
+			return nil, err
+		}
 	}
 	return refs, nil
 }
@@ -193,13 +197,13 @@ const opCall = 0x85
 // resolve says what an instruction with a relocation to sym refers to. The
 // immediate is an addend: in bytes, or for calls in instructions from the one
 // after it, -1 being the symbol itself.
-func (o *Object) resolve(f *file, sym *elf.Symbol, insn Insn) Ref {
+func (o *Object) resolve(f *file, sym *elf.Symbol, insn Insn) (Ref, error) {
 	name := sym.Name
 	if sym.Section == elf.SHN_UNDEF {
-		return o.external(name)
+		return o.external(name), nil
 	}
 	if int(sym.Section) >= len(f.elf.Sections) {
-		return Ref{Kind: RefUnknown, Symbol: name}
+		return Ref{Kind: RefUnknown, Symbol: name}, nil
 	}
 	sec := f.elf.Sections[sym.Section]
 	offset := int64(sym.Value) + int64(insn.Imm)
@@ -207,15 +211,19 @@ func (o *Object) resolve(f *file, sym *elf.Symbol, insn Insn) Ref {
 		offset = int64(sym.Value) + (int64(insn.Imm)+1)*insnSize
 	}
 	if isCode(sec) {
-		return o.functionAt(sec.Name, name, offset)
+		return o.functionAt(sec.Name, name, offset), nil
 	}
 	if m := f.placed.maps[place{sec.Name, sym.Value}]; m != nil {
-		return Ref{Kind: RefMap, Symbol: m.Name, Map: m}
+		return Ref{Kind: RefMap, Symbol: m.Name, Map: m}, nil
 	}
 	if s := f.placed.sections[int(sym.Section)]; s != nil {
-		return Ref{Kind: RefData, Symbol: name, Data: s, Offset: offset}
+		return Ref{Kind: RefData, Symbol: name, Data: s, Offset: offset}, nil
 	}
-	return Ref{Kind: RefUnknown, Symbol: name, Offset: offset}
+	if sec.Name == jumpTables {
+		table, err := o.jumpTable(f, sec, sym)
+		return Ref{Kind: RefTable, Symbol: name, Offset: int64(sym.Value), Table: table}, err
+	}
+	return Ref{Kind: RefUnknown, Symbol: name, Offset: offset}, nil
 }
 
 // placed finds what relocations refer to.
@@ -238,8 +246,10 @@ func (o *Object) places() placed {
 			p.maps[at] = m
 		}
 	}
-	for i := range o.Sections {
-		p.sections[o.Sections[i].index] = &o.Sections[i]
+	for _, sections := range [][]Section{o.Sections, o.PerCPU} {
+		for i := range sections {
+			p.sections[sections[i].Index] = &sections[i]
+		}
 	}
 	return p
 }
@@ -250,6 +260,11 @@ func (o *Object) external(name string) Ref {
 		return Ref{Kind: RefUnknown, Symbol: name}
 	}
 	return Ref{Kind: RefExtern, Symbol: name, Extern: &o.Externs[i]}
+}
+
+// FunctionAt returns a reference to the function that holds an instruction of a section.
+func (o *Object) FunctionAt(section string, insn int) Ref {
+	return o.functionAt(section, "", int64(insn)*insnSize)
 }
 
 // functionAt returns a reference to the function that holds a byte of a

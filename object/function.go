@@ -68,6 +68,7 @@ func (o *Object) readFunctions(f *file) error {
 			Size:    sym.Size,
 			Type:    types[sym.Name],
 			Static:  elf.ST_BIND(sym.Info) == elf.STB_LOCAL,
+			Hidden:  isHidden(sym),
 			Weak:    isWeak(sym),
 		})
 	}

@@ -49,7 +49,7 @@ func (o *Object) definitions(f *file, name string) (Section, error) {
 		if sec.Name != name {
 			continue
 		}
-		s.Size, s.Type, s.index = sec.Size, o.datasec(name), i
+		s.Size, s.Type, s.Index = sec.Size, o.datasec(name), i
 		if s.Type == nil {
 			return s, &Error{File: f.name, Section: name, Offset: -1, Err: errors.New("BTF does not describe it"), Advice: "compile the object with clang -g"}
 		}
@@ -61,6 +61,7 @@ func (o *Object) definitions(f *file, name string) (Section, error) {
 
 func (o *Object) readMap(v Var) (*Map, error) {
 	m := &Map{Name: v.Name, Tags: v.Tags, Section: mapsSection, Offset: v.Offset, Weak: v.Weak, Static: v.Static}
+	m.placeValues(v.Type, v.Size)
 	return m, o.define(m, v.Type, true)
 }
 

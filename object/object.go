@@ -20,9 +20,14 @@ type Object struct {
 
 	Maps      []Map      // in the order of their definition
 	Sections  []Section  // of data, in the order of the file
+	PerCPU    []Section  // of data that each CPU has a copy of, in the order of the file
 	Externs   []Extern   // what a loader has to provide, by name
 	Functions []Function // by section and offset
 	Code      []*Code    // in the order of the file
+
+	// Unsized names variables and members that are left out of Types, since clang gives
+	// them no size. The kernel refuses such BTF.
+	Unsized []string
 
 	// Warnings are contradictions that did not keep the object from being
 	// read, for a person.
@@ -56,8 +61,12 @@ type Map struct {
 	// sched_ext_ops; the kernel wraps it.
 	Key, Value btf.Type
 
-	Inner *Map     // of maps of maps: the template of the maps inside
-	Tags  []string // BTF decl tags
+	Inner *Map // of maps of maps: the template of the maps inside
+
+	// Entries are the maps or functions that the definition of a map of these names, by index.
+	Entries map[uint32]string
+
+	Tags []string // BTF decl tags
 
 	// Programs are the members of a struct_ops map that functions implement.
 	Programs map[string]*Function
@@ -68,6 +77,8 @@ type Map struct {
 	Offset  uint32 // bytes into Section
 	Weak    bool
 	Static  bool
+
+	values span // of the definition; those that Entries come from
 }
 
 // SectionKind says what a loader does with a section of data.
@@ -77,12 +88,13 @@ const (
 	Data     SectionKind = iota // .data, .data.X
 	ReadOnly                    // .rodata, .rodata.X
 	BSS                         // .bss, .bss.X: zero, not in the file
+	PerCPU                      // .percpu, .percpu.X
 	Arena                       // .addr_space.1, .arena.X: the globals of the object's arena
 	Kconfig                     // .kconfig: filled in by the loader, not in the file
 )
 
 func (k SectionKind) String() string {
-	return [...]string{"data", "read-only data", "bss", "arena", "kconfig"}[k]
+	return [...]string{"data", "read-only data", "bss", "per-CPU data", "arena", "kconfig"}[k]
 }
 
 // Section is a section of global variables.
@@ -97,7 +109,7 @@ type Section struct {
 	Type *btf.Datasec
 	Vars []Var // by offset
 
-	index int // of the ELF section, 0 if there is none
+	Index int // of the ELF section, 0 if there is none
 }
 
 // Var is a global or static variable.
@@ -138,6 +150,7 @@ type Function struct {
 	Size    uint64 // bytes
 	Type    *btf.Func
 	Static  bool
+	Hidden  bool // visible to the objects it is linked with only
 	Weak    bool
 }
 

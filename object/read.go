@@ -80,7 +80,7 @@ func Read(r io.ReaderAt, size int64, name string) (obj *Object, err error) {
 	}
 	obj = &Object{Name: name, ByteOrder: f.elf.ByteOrder, file: f}
 	steps := []func(*file) error{
-		obj.readTypes, obj.dropUnsized, obj.readExt, obj.readDebug, obj.readLicense, obj.readSections, obj.readMaps, obj.readStructOps, obj.readExterns, obj.readFunctions, obj.readCode, obj.readStructOpsMembers,
+		obj.readTypes, obj.dropUnsized, obj.readExt, obj.readDebug, obj.readLicense, obj.readSections, obj.readMaps, obj.readStructOps, obj.readExterns, obj.readFunctions, obj.readCode, obj.readEntries, obj.readStructOpsMembers,
 	}
 	for _, step := range steps {
 		if err := step(f); err != nil {

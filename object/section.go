@@ -27,6 +27,8 @@ func sectionKind(name string) (kind SectionKind, ok bool) {
 		return ReadOnly, true
 	case base == "bss":
 		return BSS, true
+	case base == "percpu":
+		return PerCPU, true
 	case strings.HasPrefix(name, ".addr_space.") || base == "arena":
 		return Arena, true
 	}
@@ -42,14 +44,16 @@ func (o *Object) readSections(f *file) error {
 		if sec.Size > math.MaxUint32 {
 			return f.failAt(sec, -1, "its size of %d bytes is more than BTF can describe", sec.Size)
 		}
-		s := Section{Name: sec.Name, Kind: kind, Size: sec.Size, Type: o.datasec(sec.Name), index: i}
-		if s.Type != nil {
-			var err error
-			if s.Data, err = f.initial(sec); err != nil {
-				return err
-			}
+		s := Section{Name: sec.Name, Kind: kind, Size: sec.Size, Type: o.datasec(sec.Name), Index: i}
+		var err error
+		if s.Data, err = f.initial(sec); err != nil {
+			return err
 		}
 		o.layOut(f, &s)
+		if kind == PerCPU {
+			o.PerCPU = append(o.PerCPU, s)
+			continue
+		}
 		o.Sections = append(o.Sections, s)
 	}
 	return o.readKconfig()
@@ -61,7 +65,7 @@ func (o *Object) layOut(f *file, s *Section) {
 	if s.Type == nil {
 		return
 	}
-	symbols := f.bySection[elf.SectionIndex(s.index)]
+	symbols := f.bySection[elf.SectionIndex(s.Index)]
 	linked := s.Type.Size != 0
 	vars := s.Type.Vars[:0]
 	for _, info := range s.Type.Vars {

@@ -2,6 +2,7 @@ package object
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
@@ -58,6 +59,7 @@ func (o *Object) leaveOut(t btf.Type, format string, args ...any) bool {
 		return false
 	}
 	o.warnf(format+" is left out: "+unsizedReason, args...)
+	o.Unsized = append(o.Unsized, fmt.Sprintf(format, args...))
 	return true
 }
 
