@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/object"
 )
 
 // absent is what a program refers to and the kernel lacks, such as a kfunc. In its
@@ -50,13 +52,12 @@ func (a absent) met(log string) string {
 	return ""
 }
 
-// zeroIfAbsent tells whether a relocation that asks for a type is 0 for one that the
-// kernel lacks, as its size and id are (bpf_core_calc_type_relo in
+// Kinds of relocations that are 0 for a type that the kernel lacks, as its size and id are
+// (enum bpf_core_relo_kind of include/uapi/linux/bpf.h, bpf_core_calc_type_relo in
 // tools/lib/bpf/relo_core.c).
-func zeroIfAbsent(relo *btf.CORERelocation) bool {
-	text := relo.String()
-	return strings.HasPrefix(text, "CORERelocation(target_type_id,") || strings.HasPrefix(text, "CORERelocation(type_size,")
-}
+const coreTypeSize = 9
+
+func zeroIfAbsent(kind uint32) bool { return kind == object.CORETypeIDTarget || kind == coreTypeSize }
 
 // poisoned tells whether a CO-RE relocation has made an instruction invalid.
 func poisoned(ins *asm.Instruction) bool {
@@ -124,15 +125,15 @@ func pathTo(t btf.Type, indices []string) string {
 			break
 		}
 		var name string
-		if name, t = part(t, i); name != "" {
+		if name, t = partOf(t, i); name != "" {
 			path = append(path, name)
 		}
 	}
 	return strings.Join(path, ".")
 }
 
-// part returns the i-th member, enumerator or element of a type.
-func part(t btf.Type, i int) (name string, next btf.Type) {
+// partOf returns the i-th member, enumerator or element of a type.
+func partOf(t btf.Type, i int) (name string, next btf.Type) {
 	member := func(all []btf.Member) (string, btf.Type) {
 		if i >= len(all) {
 			return "", nil

@@ -11,7 +11,6 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,11 +81,4 @@ func (a *arenaData) Close() error {
 		return nil
 	}
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(a.mapped)), uintptr(len(a.mapped)))
-}
-
-// refer makes an instruction that loads the address of an arena's variable load
-// that of the arena, and the offset there.
-func (a *arenaData) refer(ins *asm.Instruction) error {
-	ins.Constant += int64(a.offset) << 32
-	return ins.AssociateMap(a.arena)
 }

@@ -21,6 +21,7 @@ type Collection struct {
 	Programs map[string]*ebpf.Program
 
 	sections map[string]string // of programs
+	tables   []*ebpf.Map       // of jumps
 	unlinked map[string][]byte // values of struct_ops maps that are attached without a link
 }
 
@@ -75,6 +76,9 @@ func (c *Collection) Close() {
 	for _, p := range c.Programs {
 		p.Close()
 	}
+	for _, m := range c.tables {
+		m.Close()
+	}
 }
 
 // AttachStructOps attaches the struct_ops map called name, or the only one if
@@ -125,7 +129,7 @@ type loader struct {
 	kernel  *btf.Spec
 	modules modules
 
-	programs []*program // in the order of their names
+	programs []*program // in the order of the file
 	maps     []*mapDef  // in the order of their definitions, then those of data sections
 	btf      *btf.Handle
 	ksyms    map[string]*ksym // by name
@@ -140,8 +144,8 @@ func (l *loader) prepare() error {
 	if err := l.resolveKsyms(); err != nil {
 		return err
 	}
-	for _, name := range sortedKeys(l.spec.Programs) {
-		if l.spec.optional(l.spec.Programs[name]) {
+	for _, name := range l.spec.programs {
+		if l.spec.Programs[name] == nil || l.spec.optional(l.spec.Programs[name]) {
 			continue
 		}
 		p, err := l.prepareProgram(l.spec.Programs[name], &b)
@@ -167,6 +171,12 @@ func (l *loader) prepare() error {
 		l.maps = append(l.maps, m)
 	}
 
+	if l.spec.unsized != nil && l.needsBTF() {
+		return errors.New(noSize(l.spec.unsized[0]))
+	}
+	if l.spec.unsized != nil {
+		return nil
+	}
 	handle, err := btf.NewHandle(&b)
 	if err != nil && l.needsBTF() {
 		return refusedBTF(err)
@@ -186,7 +196,7 @@ func (l *loader) needsBTF() bool {
 // whose types the kernel does not keep.
 func (l *loader) addDefinitions(b *btf.Builder) error {
 	for _, defs := range l.spec.defs {
-		if _, err := b.Add(sectionType(defs, defs.Name)); err != nil {
+		if _, err := b.Add(sectionType(defs)); err != nil {
 			return fmt.Errorf("encoding the types of the maps in %s: %w", defs.Name, err)
 		}
 	}

@@ -114,9 +114,6 @@ func (e *Entry) contents(m *ebpf.MapSpec) (kv ebpf.MapKV, err error) {
 // initial returns the map of a data section or struct_ops, and a copy of its contents
 // with the variables that were set.
 func (s *Spec) initial(section string) (*ebpf.MapSpec, []byte, error) {
-	if section == arenaSection {
-		section = arenaAsData
-	}
 	m := s.Maps[section]
 	if m == nil || len(m.Contents) != 1 {
 		return nil, nil, errors.New("the object has no such section that programs use")

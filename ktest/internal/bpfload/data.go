@@ -2,7 +2,6 @@ package bpfload
 
 import (
 	"cmp"
-	"debug/elf"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,97 +17,91 @@ import (
 // in tools/lib/bpf/libbpf.c): of each that has bytes, also of those that no
 // program refers to, and mappable where user space has a variable to find there.
 
-// readable returns what a data section is called while cilium/ebpf reads the object, as
-// long as its name. It takes .bss, and what begins with .data or .rodata, for data.
-func readable(section string) string {
-	switch rest, isBSS := strings.CutPrefix(section, ".bss."); {
-	case section == arenaSection:
-		return arenaAsData
-	case isBSS:
-		return ".data" + rest
-	case isPerCPU(section):
-		return ".data__" + strings.TrimPrefix(section, perCPUSection)
-	case isStructOps(section):
-		return strings.Replace(section, ".", "_", 1) // and not read
-	}
-	return section
+const (
+	perCPUSection  = ".percpu"
+	kconfigSection = ".kconfig"
+)
+
+func isPerCPU(section string) bool {
+	return section == perCPUSection || strings.HasPrefix(section, perCPUSection+".")
 }
 
-// addSections makes the maps of an object's data sections.
-func (s *Spec) addSections(obj *object.Object, a *adapted) error {
-	s.sections = make(map[string]string)
-	for i := range obj.Sections {
-		section := &obj.Sections[i]
-		if section.Kind == object.Kconfig || section.Kind == object.Arena && section.Name != arenaSection {
+// addSections makes the maps of an object's data sections, in the order of the file, and
+// last that of .kconfig, whose values the kernel has.
+func (s *Spec) addSections(obj *object.Object) error {
+	sections := slices.Concat(obj.Sections, obj.PerCPU)
+	slices.SortStableFunc(sections, func(a, b object.Section) int { return cmp.Compare(a.Index, b.Index) })
+	for i := range sections {
+		section := &sections[i]
+		if section.Size == 0 || section.Kind == object.Kconfig || section.Kind == object.Arena && section.Name != arenaSection {
 			continue
 		}
-		name := section.Name
-		if name == arenaSection {
-			name = arenaAsData
-		}
-		delete(s.Maps, readable(section.Name))
-		if section.Size == 0 {
-			continue
-		}
-		contents, err := initial(a, section)
+		m, err := s.sectionMap(section)
 		if err != nil {
 			return fmt.Errorf("section %s: %w", section.Name, err)
 		}
-		s.sections[readable(section.Name)] = name
-		s.Maps[name] = s.sectionMap(name, section, contents, a)
+		s.add(m)
 	}
+	s.order[kconfigSection] = len(s.order)
 	return nil
-}
-
-func (s *Spec) sectionMap(name string, section *object.Section, contents []byte, a *adapted) *ebpf.MapSpec {
-	m := &ebpf.MapSpec{
-		Name: name, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(section.Size), MaxEntries: 1,
-		Contents: []ebpf.MapKV{{Key: uint32(0), Value: contents}},
-	}
-	if section.Kind == object.ReadOnly {
-		m.Flags |= unix.BPF_F_RDONLY_PROG
-	}
-	if slices.ContainsFunc(section.Vars, func(v object.Var) bool { return !v.Static && !v.Hidden }) {
-		m.Flags |= unix.BPF_F_MMAPABLE
-	}
-	var t *btf.Datasec
-	if s.Types.TypeByName(readable(section.Name), &t) == nil {
-		layOut(t, section)
-		m.Key, m.Value = &btf.Void{}, sectionType(t, section.Name)
-	}
-	return m
-}
-
-// layOut gives the variables of a section the offsets that package object has found:
-// those in BTF can be of a variable that another unit has overridden.
-func layOut(t *btf.Datasec, section *object.Section) {
-	offsets := make(map[string][]uint32)
-	for _, v := range section.Vars {
-		offsets[v.Name] = append(offsets[v.Name], v.Offset)
-	}
-	for i := range t.Vars {
-		if own := offsets[t.Vars[i].Type.TypeName()]; len(own) == 1 {
-			t.Vars[i].Offset = own[0]
-		}
-	}
-	slices.SortStableFunc(t.Vars, func(a, b btf.VarSecinfo) int { return cmp.Compare(a.Offset, b.Offset) })
 }
 
 // maxData bounds a section in bytes: an array map has no larger value.
 const maxData = 1<<31 - 1
 
-// initial returns what a section has in the file.
-func initial(a *adapted, section *object.Section) ([]byte, error) {
+func (s *Spec) sectionMap(section *object.Section) (*ebpf.MapSpec, error) {
 	if section.Size > maxData {
 		return nil, fmt.Errorf("it has %d bytes, and a map can have %d: make its arrays smaller", section.Size, maxData)
 	}
-	s := a.file.Section(readable(section.Name))
-	if s == nil || s.Type == elf.SHT_NOBITS {
-		return make([]byte, section.Size), nil
+	data := section.Data
+	if data == nil {
+		data = make([]byte, section.Size)
 	}
-	data, err := s.Data()
-	if err == nil && uint64(len(data)) != section.Size {
-		err = fmt.Errorf("%d of its %d bytes are in the file", len(data), section.Size)
+	m := &ebpf.MapSpec{
+		Name: section.Name, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(section.Size), MaxEntries: 1,
+		Contents: []ebpf.MapKV{{Key: uint32(0), Value: data}},
 	}
-	return data, err
+	switch {
+	case section.Kind == object.PerCPU:
+		m.Type = ebpf.PerCPUArray
+	case section.Kind == object.ReadOnly:
+		m.Flags |= unix.BPF_F_RDONLY_PROG
+	}
+	if section.Kind != object.PerCPU && slices.ContainsFunc(section.Vars, func(v object.Var) bool { return !v.Static && !v.Hidden }) {
+		m.Flags |= unix.BPF_F_MMAPABLE
+	}
+	if section.Type != nil {
+		m.Key, m.Value = &btf.Void{}, section.Type
+	}
+	return m, nil
+}
+
+// forEachCPU returns the initial contents of a map as it takes them: those of a section
+// that each CPU has as often as there can be CPUs.
+func forEachCPU(spec *ebpf.MapSpec, value any) (any, error) {
+	data, ok := value.([]byte)
+	if !ok || !isPerCPU(spec.Name) {
+		return value, nil
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("count possible CPUs: %w", err)
+	}
+	return slices.Repeat([][]byte{data}, cpus), nil
+}
+
+// sectionType returns a section's type with variables that the kernel takes: it knows
+// no externs. The types of the variables are the same, so that each is in the object's
+// BTF once.
+func sectionType(section *btf.Datasec) *btf.Datasec {
+	global := *section
+	global.Vars = slices.Clone(section.Vars)
+	for i := range global.Vars {
+		if v, ok := global.Vars[i].Type.(*btf.Var); ok && v.Linkage == btf.ExternVar {
+			own := *v
+			own.Linkage = btf.GlobalVar
+			global.Vars[i].Type = &own
+		}
+	}
+	return &global
 }

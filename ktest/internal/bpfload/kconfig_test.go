@@ -102,14 +102,3 @@ func TestVersionsAreThoseOfTheKernel(t *testing.T) {
 	_, err := kernelVersion("next")
 	require.ErrorContains(t, err, `"next" is no version`)
 }
-
-func TestBTFThatIsCutShortIsRefused(t *testing.T) {
-	b, err := btf.NewBuilder([]btf.Type{&btf.Struct{Name: "s", Size: 4, Members: []btf.Member{{Name: "a", Type: &btf.Int{Name: "int", Size: 4}}}}}, nil)
-	require.NoError(t, err)
-	whole, err := b.Marshal(nil, nil)
-	require.NoError(t, err)
-	require.NoError(t, adaptBTF(bytes.Clone(whole), native))
-	for n := range whole {
-		require.Error(t, adaptBTF(bytes.Clone(whole[:n]), native), "%d of %d bytes", n, len(whole))
-	}
-}

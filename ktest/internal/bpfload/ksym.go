@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
@@ -20,10 +19,6 @@ import (
 // with a type are looked up in the types of the kernel and its modules, and have to have
 // a compatible one there; variables declared as void are looked up among its symbols.
 // Weak ones that the kernel lacks are 0, which is how programs know.
-
-// pseudoBTFID marks a load of the address of what a BTF id stands for
-// (BPF_PSEUDO_BTF_ID, include/uapi/linux/bpf.h).
-const pseudoBTFID = 3
 
 // KsymError is a variable or function of the kernel that an object needs, and
 // that the kernel which runs does not have as the object declares it.
@@ -55,7 +50,7 @@ func (l *loader) resolveKsyms() error {
 	untyped := make(map[string]*ksym)
 	for _, name := range sortedKeys(l.spec.externs) {
 		e := l.spec.externs[name]
-		if e.Kind == object.ExternKconfig || !l.spec.undefined[name] {
+		if e.Kind == object.ExternKconfig || !l.spec.referred[name] {
 			continue
 		}
 		k := &ksym{typed: e.Type != nil && !isVoid(e.Type)}
@@ -210,50 +205,40 @@ func symbolAddress(name string) (addr uint64, found bool, err error) {
 	return k.addr, k.found, err
 }
 
-// referToKernel returns ins as a load of the address of a kernel symbol, 0 if the
-// kernel lacks it.
-func (l *loader) referToKernel(ins asm.Instruction, name string) (asm.Instruction, error) {
+// referToKernel makes an instruction load the address of a kernel symbol, 0 if the kernel
+// lacks it.
+func (l *loader) referToKernel(insn *[2]object.Insn, name string) error {
 	k := l.ksyms[name]
 	if k == nil {
-		return ins, fmt.Errorf("it refers to %q, which the object neither has nor declares", name)
+		return fmt.Errorf("it refers to %q, which the object neither has nor declares", name)
 	}
-	load := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Constant: int64(k.addr)}
-	if k.typed && k.found {
-		load.Src, load.Constant = pseudoBTFID, int64(k.place.id)
-		if m := k.place.module; m != nil {
-			load.Constant |= int64(m.btf.FD()) << 32
-		}
+	if !k.typed || !k.found {
+		insn[0].Imm, insn[1].Imm = int32(k.addr), int32(k.addr>>32)
+		return nil
 	}
-	return withMetadataOf(load, ins), nil
+	insn[0].Src, insn[0].Imm = pseudoBTFID, int32(k.place.id)
+	if m := k.place.module; m != nil {
+		insn[1].Imm = int32(m.btf.FD())
+	}
+	return nil
 }
 
-// callKernel returns ins as a call of a kernel function. In the place of one that
+// callKernel makes an instruction call a kernel function. In the place of one that
 // the kernel lacks is a call that the verifier refuses.
-func (l *loader) callKernel(ins asm.Instruction, name string, missing *absent) (asm.Instruction, error) {
+func (l *loader) callKernel(insn *object.Insn, name string, missing *absent) error {
 	k := l.ksyms[name]
-	call := asm.Instruction{OpCode: ins.OpCode, Dst: ins.Dst, Src: ins.Src}
 	switch {
 	case k == nil:
-		return ins, fmt.Errorf("it calls %q, which the object neither has nor declares", name)
+		return fmt.Errorf("it calls %q, which the object neither has nor declares", name)
 	case !k.found:
-		call.Src, call.Constant = 0, missing.number("kfunc "+essentialName(name))
-	default:
-		call.Constant = int64(k.place.id)
-		if m := k.place.module; m != nil {
-			call.Offset = l.modules.index(m)
-		}
+		insn.Src, insn.Off, insn.Imm = 0, 0, int32(missing.number("kfunc "+essentialName(name)))
+		return nil
 	}
-	return withMetadataOf(call, ins), nil
-}
-
-// withMetadataOf returns a fresh instruction with the source line of another, and
-// without the reference that Marshal would resolve.
-func withMetadataOf(fresh, ins asm.Instruction) asm.Instruction {
-	fresh = fresh.WithSource(ins.Source()).WithSymbol(ins.Symbol())
-	if f := btf.FuncMetadata(&ins); f != nil {
-		fresh = btf.WithFuncMetadata(fresh, f)
+	insn.Src, insn.Imm = pseudoKfunc, int32(k.place.id)
+	if m := k.place.module; m != nil {
+		insn.Off = l.modules.index(m)
 	}
-	return fresh
+	return nil
 }
 
 // essentialName is name without a ___flavour.

@@ -1,7 +1,6 @@
 package bpfload
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -20,10 +19,6 @@ type mapDef struct {
 }
 
 func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error) {
-	if spec.Pinning != ebpf.PinNone {
-		return nil, errors.New("pinned maps are not loaded")
-	}
-
 	def := &mapDef{spec: spec}
 	var err error
 	if spec.Type == ebpf.StructOpsMap {
@@ -41,7 +36,7 @@ func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error)
 	}
 	value := spec.Value
 	if section, ok := value.(*btf.Datasec); ok {
-		value = sectionType(section, section.Name)
+		value = sectionType(section)
 	}
 	if def.value, err = b.Add(value); err != nil {
 		return nil, fmt.Errorf("encoding its value type: %w", err)
@@ -58,7 +53,7 @@ func (l *loader) prepareMap(spec *ebpf.MapSpec, b *btf.Builder) (*mapDef, error)
 
 func (l *loader) createMaps() error {
 	for _, def := range l.maps {
-		if def.spec.Name == arenaAsData {
+		if def.spec.Name == arenaSection {
 			continue // it has no map of its own
 		}
 		m, err := l.createMap(def)
@@ -80,7 +75,7 @@ func (l *loader) createMaps() error {
 		return err
 	}
 	for _, def := range l.maps {
-		if def.spec.Name == arenaAsData {
+		if def.spec.Name == arenaSection {
 			if err := l.fillArena(def); err != nil {
 				return fmt.Errorf("filling section %s: %w", arenaSection, err)
 			}
@@ -121,17 +116,16 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 		attr.valueSize = def.ops.value.Size
 		attr.btfFD = uint32(l.btf.FD())
 		attr.btfVmlinuxValueTypeID = uint32(def.ops.valueID)
-	case def.value != 0 && l.btf != nil:
+	case def.value != 0 && l.btf != nil && !untyped[spec.Type]:
 		attr.btfFD = uint32(l.btf.FD())
 		attr.btfKeyTypeID, attr.btfValueTypeID = uint32(def.key), uint32(def.value)
 	}
 
 	fd, err := bpf(cmdMapCreate, &attr)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, errNotSupported) {
-		// Some map types take no BTF for their contents (map_check_btf).
-		untyped := attr
-		untyped.btfFD, untyped.btfKeyTypeID, untyped.btfValueTypeID = 0, 0, 0
-		if again, errAgain := bpf(cmdMapCreate, &untyped); errAgain == nil {
+	if err != nil && (attr.btfKeyTypeID != 0 || attr.btfValueTypeID != 0) {
+		plain := attr
+		plain.btfFD, plain.btfKeyTypeID, plain.btfValueTypeID = 0, 0, 0
+		if again, errAgain := bpf(cmdMapCreate, &plain); errAgain == nil {
 			fd, err = again, nil
 		}
 	}
@@ -139,6 +133,14 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 		return nil, refused(attr, err, makeAndDrop)
 	}
 	return ebpf.NewMapFromFD(fd)
+}
+
+// untyped are the types of maps that take no BTF for their contents, or of which libbpf
+// gives them none (bpf_object__create_map in tools/lib/bpf/libbpf.c).
+var untyped = map[ebpf.MapType]bool{
+	ebpf.PerfEventArray: true, ebpf.CGroupArray: true, ebpf.StackTrace: true, ebpf.ArrayOfMaps: true, ebpf.HashOfMaps: true,
+	ebpf.DevMap: true, ebpf.DevMapHash: true, ebpf.CPUMap: true, ebpf.XSKMap: true, ebpf.SockMap: true, ebpf.SockHash: true,
+	ebpf.Queue: true, ebpf.Stack: true, ebpf.Arena: true,
 }
 
 // setMaxEntries fills in what a definition may leave to the loader, and makes whole

@@ -14,7 +14,7 @@ import (
 
 // listMembers notes the programs that the struct_ops maps which are loaded refer to, by
 // map and member.
-func (s *Spec) listMembers(obj *object.Object) {
+func (s *Spec) listMembers(obj *object.Object) error {
 	s.members = make(map[string]map[string]string)
 	for _, m := range obj.Maps {
 		if ebpf.MapType(m.Type) != ebpf.StructOpsMap || s.Maps[m.Name] == nil {
@@ -25,6 +25,7 @@ func (s *Spec) listMembers(obj *object.Object) {
 			s.members[m.Name][member] = f.Name
 		}
 	}
+	return nil
 }
 
 // setMembers makes operations other programs, or none. A program that was an

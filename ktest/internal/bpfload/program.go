@@ -1,8 +1,6 @@
 package bpfload
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +9,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/object"
 )
 
 // VerifierError is a program that the kernel refused to load.
@@ -43,80 +43,52 @@ func lastReason(log string) string {
 	return "no log"
 }
 
-// program is a ProgramSpec made ready for the kernel.
+// program is a program made ready for the kernel.
 type program struct {
 	spec     *ebpf.ProgramSpec
-	insns    asm.Instructions
+	code     *code
+	insns    []object.Insn // of code, relocated
 	funcInfo []byte
 	lineInfo []byte
 	absent   absent
+	tables   map[int64]*ebpf.Map // of jumps, by where they are in their section
 }
 
 func (l *loader) prepareProgram(spec *ebpf.ProgramSpec, b *btf.Builder) (*program, error) {
 	if spec.Type == ebpf.UnspecifiedProgram {
 		return nil, unknownKind(spec)
 	}
-	p := &program{spec: spec, insns: slices.Clone(spec.Instructions)}
+	c := l.spec.code[spec.Name]
+	p := &program{spec: spec, code: c, insns: slices.Clone(c.insns)}
 
 	if err := l.relocateCORE(p, b); err != nil {
 		return nil, fmt.Errorf("applying CO-RE relocations: %w", err)
 	}
-	if err := l.relocateKfuncs(p); err != nil {
+	err := l.makeJumpTables(p)
+	if err != nil {
 		return nil, err
 	}
-
-	var err error
-	p.funcInfo, p.lineInfo, err = btf.MarshalExtInfos(p.insns, b)
+	p.funcInfo, p.lineInfo, err = btf.MarshalExtInfos(c.described(), b)
 	if err != nil {
 		return nil, fmt.Errorf("encoding func_info and line_info: %w", err)
 	}
 	return p, nil
 }
 
-// relocateCORE applies the CO-RE relocations of p against the running kernel.
-func (l *loader) relocateCORE(p *program, b *btf.Builder) error {
-	var relos []*btf.CORERelocation
-	var at []int
-	for i := range p.insns {
-		if relo := btf.CORERelocationMetadata(&p.insns[i]); relo != nil {
-			relos = append(relos, relo)
-			at = append(at, i)
+// described returns stand-ins for the instructions of a program, each of 8 bytes, which
+// have their functions and lines.
+func (c *code) described() asm.Instructions {
+	all := make(asm.Instructions, len(c.insns))
+	for i := range all {
+		all[i].OpCode = asm.Mov.Op(asm.ImmSource)
+		if line := c.lines[i]; line != nil {
+			all[i] = all[i].WithSource(line)
+		}
+		if fn := c.funcs[i]; fn != nil {
+			all[i] = btf.WithFuncMetadata(all[i], fn)
 		}
 	}
-	if len(relos) == 0 {
-		return nil
-	}
-
-	fixups, err := btf.CORERelocate(relos, []*btf.Spec{l.kernel}, p.spec.ByteOrder, b.Add)
-	if err != nil {
-		return err
-	}
-	for i, fixup := range fixups {
-		before := p.insns[at[i]]
-		if err := fixup.Apply(&p.insns[at[i]]); err != nil {
-			return fmt.Errorf("instruction %d: %w", at[i], err)
-		}
-		if poisoned(&p.insns[at[i]]) && zeroIfAbsent(relos[i]) {
-			before.Constant = 0
-			p.insns[at[i]] = before
-		}
-		p.absent.poison(&p.insns[at[i]], relos[i], l.spec.Types)
-	}
-	return nil
-}
-
-// relocateKfuncs resolves calls of kernel functions to their BTF ids.
-func (l *loader) relocateKfuncs(p *program) (err error) {
-	for i := range p.insns {
-		ins := &p.insns[i]
-		if !ins.IsKfuncCall() {
-			continue
-		}
-		if *ins, err = l.callKernel(*ins, ins.Reference(), &p.absent); err != nil {
-			return err
-		}
-	}
-	return nil
+	return all
 }
 
 func (l *loader) loadPrograms() error {
@@ -139,18 +111,15 @@ func (l *loader) loadPrograms() error {
 const verifierLogSize = 16 << 20
 
 func (l *loader) loadProgram(p *program) (int, error) {
-	if err := l.resolveReferences(p.insns); err != nil {
+	if err := l.resolveReferences(p); err != nil {
 		return -1, fmt.Errorf("program %s: %w", p.spec.Name, err)
 	}
-	code, err := marshal(p.insns, p.spec.ByteOrder)
-	if err != nil {
-		return -1, fmt.Errorf("encoding program %s: %w", p.spec.Name, err)
-	}
+	code := encode(p.insns)
 	license := append([]byte(p.spec.License), 0)
 
 	attr := progLoadAttr{
 		progType:           uint32(p.spec.Type),
-		insnCnt:            uint32(len(code) / asm.InstructionSize),
+		insnCnt:            uint32(len(p.insns)),
 		insns:              pointer(code),
 		license:            pointer(license),
 		flags:              p.spec.Flags,
@@ -191,78 +160,13 @@ func (attr *progLoadAttr) setInfo(types *btf.Handle, p *program) {
 	attr.lineInfoRecSize, attr.lineInfo, attr.lineInfoCnt = btf.LineInfoSize, pointer(p.lineInfo), uint32(len(p.lineInfo))/btf.LineInfoSize
 }
 
-// resolveReferences points map loads at the maps, and reports what else the
-// instructions refer to and will not find.
-func (l *loader) resolveReferences(insns asm.Instructions) error {
-	functions, err := insns.SymbolOffsets()
-	if err != nil {
-		return err
+// encode writes instructions as bpf(2) takes them.
+func encode(insns []object.Insn) []byte {
+	code := make([]byte, 0, len(insns)*insnSize)
+	for _, insn := range insns {
+		code = append(code, insn.Op, insn.Src<<4|insn.Dst)
+		code = native.AppendUint16(code, uint16(insn.Off))
+		code = native.AppendUint32(code, uint32(insn.Imm))
 	}
-	for i := range insns {
-		ins := &insns[i]
-		name := ins.Reference()
-		if name == "" {
-			continue
-		}
-		if section, ok := l.spec.sections[name]; ok && ins.IsLoadFromMap() {
-			name = section
-		}
-		if name == arenaAsData && l.arena != nil && ins.IsLoadFromMap() {
-			if err := l.arena.refer(ins); err != nil {
-				return fmt.Errorf("section %s: %w", arenaSection, err)
-			}
-			continue
-		}
-		if offset, ok := l.kconfigOffset(name); ok && ins.OpCode.IsDWordLoad() {
-			ins.Src, ins.Constant = asm.PseudoMapValue, int64(offset)<<32
-			if err := ins.AssociateMap(l.coll.Maps[kconfigSection]); err != nil {
-				return fmt.Errorf("variable %s of %s: %w", name, kconfigSection, err)
-			}
-			continue
-		}
-		if m, ok := l.coll.Maps[name]; ok && ins.IsLoadFromMap() {
-			if err := ins.AssociateMap(m); err != nil {
-				return fmt.Errorf("map %s: %w", name, err)
-			}
-			continue
-		}
-		if _, ok := functions[name]; ok {
-			continue
-		}
-		if !ins.OpCode.IsDWordLoad() {
-			return fmt.Errorf("it refers to %q, which is no map, function or kfunc: "+
-				"start such a scheduler as its own binary", name)
-		}
-		if *ins, err = l.referToKernel(*ins, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// marshal encodes insns for bpf(2).
-//
-// asm.Instruction.Marshal clears Offset in ALU instructions, where
-// addr_space_cast (a 64-bit register move, BPF_ADDR_SPACE_CAST in
-// include/linux/filter.h) has its mark; it is put back.
-func marshal(insns asm.Instructions, order binary.ByteOrder) ([]byte, error) {
-	var buf bytes.Buffer
-	if err := insns.Marshal(&buf, order); err != nil {
-		return nil, err
-	}
-	code := buf.Bytes()
-
-	iter := insns.Iterate()
-	for iter.Next() {
-		if isAddrSpaceCast(iter.Ins) {
-			order.PutUint16(code[int(iter.Offset)*asm.InstructionSize+2:], addrSpaceCast)
-		}
-	}
-	return code, nil
-}
-
-const addrSpaceCast = 1 // BPF_ADDR_SPACE_CAST
-
-func isAddrSpaceCast(ins *asm.Instruction) bool {
-	return ins.OpCode == asm.Mov.Op(asm.RegSource) && ins.Offset == addrSpaceCast
+	return code
 }

@@ -29,6 +29,10 @@ func Unsized(log string) string {
 	} else {
 		return ""
 	}
+	return noSize(what)
+}
+
+func noSize(what string) string {
 	return fmt.Sprintf("the kernel does not take the object's BTF: %s has no size in it, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add", what)
 }
 

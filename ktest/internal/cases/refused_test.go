@@ -21,7 +21,7 @@ var refusals = map[string]struct{ object, libbpf string }{
 		"such as timeout_ms of sched_ext_ops",
 	},
 	"atomic_global": {
-		"the kernel does not take the object's BTF: variable live has no size in it, where clang makes void of _Atomic types",
+		"the kernel does not take the object's BTF: variable live of .data has no size in it, where clang makes void of _Atomic types",
 		"the kernel does not take the object's BTF: variable live has no size in it, where clang makes void of _Atomic types",
 	},
 	"atomic_member": {
