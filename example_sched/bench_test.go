@@ -13,6 +13,7 @@ import (
 
 	examplesched "github.com/ktgen/ktgen/example_sched"
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/scenario"
 )
 
 // BenchmarkWatchFire measures what a write to a watched place costs the guest:
@@ -79,7 +80,7 @@ type pace struct {
 func (p *pace) speed() float64 { return float64(p.turns) / p.used.Seconds() }
 
 // measure watches the workers for some time.
-func (p *pace) measure(b *testing.B, vm *ktest.VM, workers *ktest.Workers) {
+func (p *pace) measure(b *testing.B, vm *ktest.VM, workers *scenario.Running) {
 	count := func() (n uint64, used time.Duration) {
 		stats, err := workers.Stats(b.Context())
 		require.NoError(b, err)

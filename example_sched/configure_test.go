@@ -36,9 +36,8 @@ func TestTheSchedulerGoesByWhatItStartsWith(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := ktest.Object("bpf/sched.bpf.o").Configure(examplesched.Initial(c.configure))
 			vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: s})
-			workers, err := vm.Work(t.Context(), ktest.Spin, 2)
+			_, err := vm.Work(t.Context(), ktest.Spin, 2)
 			require.NoError(t, err)
-			defer workers.Stop()
 			c.check(t, examplesched.Bind(t, vm.Freeze("configured")))
 		})
 	}

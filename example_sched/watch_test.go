@@ -239,7 +239,8 @@ func TestWatchEndsWithWhatItLooksAt(t *testing.T) {
 	require.NoError(t, err)
 	_, err = ofMap.Await(soon(t), 1)
 	require.NoError(t, err)
-	workers.Stop()
+	_, err = workers.Stop(t.Context())
+	require.NoError(t, err)
 
 	_, err = vm.Detach(t.Context())
 	require.NoError(t, err)

@@ -92,7 +92,8 @@ func TestWritesThatCannotBeAreRefused(t *testing.T) {
 	require.ErrorContains(t, vm.Poke(t.Context(), ".bss", 0, 1, 256), "fits")
 	require.ErrorContains(t, vm.Poke(t.Context(), "task_ctxs", 0, 4, 1), "and not an array in one piece")
 
-	workers.Stop()
+	_, err = workers.Stop(t.Context())
+	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		_, there := examplesched.Bind(t, vm.Freeze("stopping")).TaskCtxs().Lookup(int32(workers.PIDs[0]))
 		return !there

@@ -26,9 +26,8 @@ const (
 func TestNoPageOfAnArenaIsMissingWhilePagesComeAndGo(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: fault("churn")})
 	ctx := bound(t, 2*time.Minute)
-	workers, err := vm.Work(ctx, scenario.ForkExit, 3)
+	_, err := vm.Work(ctx, scenario.ForkExit, 3)
 	require.NoError(t, err)
-	defer workers.Stop()
 
 	noted, complete, last := 0, 0, uint64(0)
 	for instants := 0; instants < 50; {

@@ -61,7 +61,8 @@ func TestWorkersKeepCPUsBusyUntilTheyAreStopped(t *testing.T) {
 			name, err := vm.ReadFile(ctx, comm)
 			require.NoError(t, err)
 			require.Regexp(t, "^"+string(work)+"-[0-2]\n$", string(name))
-			workers.Stop()
+			_, err = workers.Stop(ctx)
+			require.NoError(t, err)
 			_, err = vm.ReadFile(ctx, comm)
 			require.ErrorIs(t, err, fs.ErrNotExist)
 		}
@@ -109,7 +110,8 @@ func TestGuestsLeaveNothingInThisProcess(t *testing.T) {
 		workers, err := vm.Work(t.Context(), ktest.Spin, 1)
 		require.NoError(t, err)
 		require.NoError(t, vm.Close())
-		workers.Stop()
+		_, err = workers.Stop(t.Context())
+		require.NoError(t, err)
 	}
 	ktest.Boot(t, ktest.Config{}) // skips where there is no guest
 	one()                         // what is kept for the next guest is made here

@@ -16,7 +16,6 @@ func TestConditionsAreLookedAtWhileTheGuestRuns(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object(exampleObject)})
 	workers, err := vm.Work(t.Context(), ktest.Yield, 2)
 	require.NoError(t, err)
-	defer workers.Stop()
 	snap := examplesched.Bind(t, vm.Freeze("start"))
 	before := vm.Captures().Len()
 

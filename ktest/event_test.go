@@ -39,9 +39,8 @@ func TestSchedulerThatEndsByItselfIsCapturedWithItsMaps(t *testing.T) {
 			vm := ktest.Boot(t, cfg)
 			_, err := vm.Captures().Get(ktest.SchedulerExit)
 			require.Error(t, err, "it runs")
-			workers, err := vm.Work(t.Context(), ktest.Spin, 1)
+			_, err = vm.Work(t.Context(), ktest.Spin, 1)
 			require.NoError(t, err)
-			defer workers.Stop()
 
 			c, err := vm.Captures().Await(bound(t, time.Minute), ktest.SchedulerExit)
 			require.NoError(t, err)

@@ -213,9 +213,8 @@ func TestVictim(t *testing.T) {
 		_, err := vm.Detach(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, vm.Attach(t.Context(), fault("error")))
-		workers, err := vm.Work(t.Context(), ktest.Spin, 1)
+		_, err = vm.Work(t.Context(), ktest.Spin, 1)
 		require.NoError(t, err)
-		defer workers.Stop()
 		<-vm.Exited()
 	case "stall":
 		_, err := vm.Detach(t.Context())

@@ -21,9 +21,8 @@ func periodic(vm *ktest.VM) []series.Capture {
 
 func TestCadenceCapturesBesideTheTest(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile")})
-	workers, err := vm.Work(t.Context(), ktest.Yield, 2)
+	_, err := vm.Work(t.Context(), ktest.Yield, 2)
 	require.NoError(t, err)
-	defer workers.Stop()
 	vm.StartClock()
 	vm.EnterPhase(series.Phase{Step: 1, Name: "yield"})
 	p, err := vm.Periodically(bound(t, time.Minute), ktest.Cadence{Over: 2 * time.Second, N: 5})
@@ -127,9 +126,8 @@ func TestCadenceThatIsStoppedIsNoFailure(t *testing.T) {
 // came.
 func BenchmarkCadence(b *testing.B) {
 	vm := ktest.Boot(b, ktest.Config{Scheduler: fault("docile")})
-	workers, err := vm.Work(b.Context(), ktest.Spin, 2)
+	_, err := vm.Work(b.Context(), ktest.Spin, 2)
 	require.NoError(b, err)
-	defer workers.Stop()
 	for b.Loop() {
 		p, err := vm.Periodically(b.Context(), ktest.Cadence{Over: 10 * time.Second, Every: 100 * time.Millisecond})
 		require.NoError(b, err)

@@ -32,9 +32,8 @@ func TestPublicSchedulersStartAsTheirProgramsConfigureThem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: row.scheduler()})
-			workers, err := vm.Work(t.Context(), ktest.Sleep, 3)
+			_, err := vm.Work(t.Context(), ktest.Sleep, 3)
 			require.NoError(t, err)
-			defer workers.Stop()
 			snap := vm.Freeze("scheduling")
 			for variable, want := range row.vars {
 				got, err := snap.Var(variable).Uint64()

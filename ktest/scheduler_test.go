@@ -44,9 +44,8 @@ func TestSchedulersFollowOneAnother(t *testing.T) {
 
 func TestObjectGetsWhatTheKernelsHeadersAskOfALoader(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("docile")})
-	workers, err := vm.Work(bound(t, time.Minute), ktest.Sleep, 1)
+	_, err := vm.Work(bound(t, time.Minute), ktest.Sleep, 1)
 	require.NoError(t, err)
-	defer workers.Stop()
 	snap := vm.Freeze("running")
 
 	slice := mapNamed(t, snap, "docile.rodata").Values
@@ -87,9 +86,8 @@ func TestSchedulerThatFailsToInitialise(t *testing.T) {
 func TestSchedulerThatEndsInAnError(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("error"), ExpectExit: true})
 	ctx := bound(t, time.Minute)
-	workers, err := vm.Work(ctx, ktest.Spin, 1)
+	_, err := vm.Work(ctx, ktest.Spin, 1)
 	require.NoError(t, err)
-	defer workers.Stop()
 
 	exit, err := vm.AwaitExit(ctx)
 	require.NoError(t, err)
@@ -103,9 +101,8 @@ func TestSchedulerThatEndsInAnError(t *testing.T) {
 func TestSchedulerThatEndsByItself(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("quit")})
 	ctx := bound(t, time.Minute)
-	workers, err := vm.Work(ctx, ktest.Spin, 1)
+	_, err := vm.Work(ctx, ktest.Spin, 1)
 	require.NoError(t, err)
-	defer workers.Stop()
 
 	exit, err := vm.AwaitExit(ctx)
 	require.NoError(t, err)

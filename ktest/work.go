@@ -3,7 +3,6 @@ package ktest
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/ktgen/ktgen/scenario"
 )
@@ -18,21 +17,10 @@ const (
 	Yield = scenario.Yield
 )
 
-// Workers are processes that work in the guest until they are stopped.
-type Workers struct {
-	PIDs []int // in the guest
-
-	running *scenario.Running
-}
-
 // Work starts n workers and returns when all of them work. They end with the
-// guest, or by [Workers.Stop]. It is the simple form of [VM.Spawn].
-func (vm *VM) Work(ctx context.Context, work Work, n int) (*Workers, error) {
-	running, err := vm.Spawn(ctx, scenario.Workers{Name: vm.workName(work), Kind: work, Count: n})
-	if err != nil {
-		return nil, err
-	}
-	return &Workers{PIDs: running.PIDs, running: running}, nil
+// guest, or by Stop. It is the simple form of [VM.Spawn].
+func (vm *VM) Work(ctx context.Context, work Work, n int) (*scenario.Running, error) {
+	return vm.Spawn(ctx, scenario.Workers{Name: vm.workName(work), Kind: work, Count: n})
 }
 
 // workName makes up a name for workers: the kind's, and a number from the second
@@ -48,21 +36,4 @@ func (vm *VM) workName(work Work) string {
 		return fmt.Sprintf("%s.%d", work, n)
 	}
 	return string(work)
-}
-
-// stopTime is how long workers may take to end. Those that a scheduler does not
-// let run end when the kernel's watchdog has thrown it out.
-const stopTime = time.Minute
-
-// Stop ends the workers. It returns when they have ended, or with the guest, or
-// gives up after a minute.
-func (w *Workers) Stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
-	_, _ = w.running.Stop(ctx) // what ended before is ended, too
-}
-
-// Stats returns what the workers have done since their start.
-func (w *Workers) Stats(ctx context.Context) ([]scenario.Stats, error) {
-	return w.running.Stats(ctx)
 }

@@ -31,7 +31,8 @@ func TestProgramsEqualBpftools(t *testing.T) {
 	require.NoError(t, vm.WriteFile(ctx, switched, []byte("1"), 0))
 	workers, err := vm.Work(ctx, ktest.Yield, 3)
 	require.NoError(t, err)
-	workers.Stop()
+	_, err = workers.Stop(ctx)
+	require.NoError(t, err)
 	require.NoError(t, vm.WriteFile(ctx, switched, []byte("0"), 0)) // nothing counts any more
 	out, err := vm.Exec(ctx, "/bin/bpftool", "-j", "prog", "show")
 	require.NoError(t, err)

@@ -57,7 +57,6 @@ func demo(ctx context.Context, out io.Writer, object string) error {
 	if err != nil {
 		return err
 	}
-	defer workers.Stop()
 	fmt.Fprintf(out, "load   3 spinning processes, pids %v\n", workers.PIDs)
 
 	first, err := vm.TryFreeze(ctx, "first")

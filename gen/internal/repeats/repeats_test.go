@@ -27,9 +27,8 @@ func build(t *testing.T) *gen.Model {
 // One type has the members that either file declares, and those of the flavors.
 func TestTasksAreReadAsBothFilesAndFlavorsDeclareThem(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object("testdata/repeats.bpf.o")})
-	workers, err := vm.Work(t.Context(), ktest.Sleep, 2)
+	_, err := vm.Work(t.Context(), ktest.Sleep, 2)
 	require.NoError(t, err)
-	defer workers.Stop()
 	taken := vm.Freeze("working")
 	snap := repeats.Bind(t, taken)
 

@@ -96,7 +96,7 @@ func TestSchedulersHaveTheirRightValues(t *testing.T) {
 				require.NoError(t, vm.Attach(ctx, scheduler))
 				workers, err := vm.Work(ctx, ktest.Sleep, 3)
 				require.NoError(t, err)
-				defer workers.Stop()
+				defer func() { _, _ = workers.Stop(ctx) }() // other cases use the guest
 				snap := vm.Freeze("running")
 				r.check(t, vm, snap)
 				if r.fixture != nil {

@@ -18,9 +18,8 @@ const configured = "testdata/configured.bpf.o"
 func runConfigured(t *testing.T, s ktest.Scheduler) *runtime.Snapshot {
 	t.Helper()
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: s})
-	workers, err := vm.Work(t.Context(), ktest.Sleep, 3)
+	_, err := vm.Work(t.Context(), ktest.Sleep, 3)
 	require.NoError(t, err)
-	defer workers.Stop()
 	return vm.Freeze("running")
 }
 

@@ -20,9 +20,8 @@ func TestAWatchTellsStaticsOfOneNameApart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, vm.Attach(ctx, ktest.Object(filepath.Join("testdata", "statics_sched.bpf.o"))))
-	workers, err := vm.Work(ctx, ktest.Yield, 2)
+	_, err := vm.Work(ctx, ktest.Yield, 2)
 	require.NoError(t, err)
-	defer workers.Stop()
 
 	first := ktest.FieldAt(cases.OpenStaticsSched, func(s cases.StaticsSchedSnap) *uint32 { return &s.Data().Calls_StaticsSchedA })
 	before := cases.BindStaticsSched(t, vm.Freeze("before"))
