@@ -2,6 +2,7 @@ package cases_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -28,8 +29,10 @@ func TestMain(m *testing.M) { ktest.Main(m) }
 // row is a case: a scheduler, and what its state has to be once tasks have run.
 type row struct {
 	object string
-	args   []string // of the program on libbpf, behind the object
-	only   string   // how it is loaded, "" for both ways
+	cpus   int                                   // of the guest, 0 for 2
+	args   []string                              // of the program on libbpf, behind the object
+	set    func(ktest.Scheduler) ktest.Scheduler // what ktest changes before it loads the object, nil for nothing
+	only   string                                // how it is loaded, "" for both ways
 	check  func(t *testing.T, vm *ktest.VM, snap *ktsnap.Snapshot)
 
 	fixture func(runtime.TB) *ktsnap.Snapshot // made of nothing, nil for none
@@ -65,10 +68,13 @@ var rows = []row{
 	{object: "statics_sched", check: checkStatics},
 	{object: "units", check: checkUnits},
 	{object: "resized_data", only: "object", check: checkResized(1)},
-	{object: "resized_data", only: "libbpf", args: []string{"3"}, check: checkResized(3)},
+	{object: "resized_data", only: "libbpf", cpus: 4, args: []string{"4"}, check: checkResized(4)},
 	{object: "resized_maps", only: "object", check: checkResizedMaps(1)},
+	{object: "resized_maps", only: "object", cpus: 8, check: checkResizedMaps(7), set: func(s ktest.Scheduler) ktest.Scheduler {
+		return s.Resize("slots", 7).Resize("squares", 7).Resize("slots_of_cpus", 7).Resize("squares_of_cpus", 7)
+	}},
 	{
-		object: "resized_maps", only: "libbpf", check: checkResizedMaps(5),
+		object: "resized_maps", only: "libbpf", cpus: 4, check: checkResizedMaps(5),
 		args: []string{"slots=5", "squares=5", "slots_of_cpus=5", "squares_of_cpus=5", ".data.lone:64"},
 	},
 }
@@ -86,8 +92,11 @@ func TestSchedulersHaveTheirRightValues(t *testing.T) {
 			if r.only != "" && r.only != how {
 				continue
 			}
+			if r.set != nil {
+				scheduler = r.set(scheduler)
+			}
 			t.Run(r.object+"/"+how, func(t *testing.T) {
-				vm := ktest.Boot(t, ktest.Config{CPUs: 2})
+				vm := ktest.Boot(t, ktest.Config{CPUs: cmp.Or(r.cpus, 2)})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				contents, err := os.ReadFile(object)

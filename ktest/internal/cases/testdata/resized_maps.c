@@ -21,7 +21,7 @@ SEC("struct_ops.s/rm_init") s32 rm_init(u64 *ctx) {
     if (slot) { slot->runs = 100 + i; slot->last = i + weights[i & 1]; }
     update(&squares, &key, &square, 0);
     update(&squares_of_cpus, &key, &square, 0);
-    for (u32 cpu = 0; cpu < 2; cpu++) {
+    for (u32 cpu = 0; cpu < 16; cpu++) {
       u64 *one = lookup_percpu(&slots_of_cpus, &key, cpu);
       if (one) *one = 1000 * (i + 1) + cpu;
       one = lookup_percpu(&squares_of_cpus, &key, cpu);
