@@ -103,3 +103,25 @@ func TestMapsWhoseNamesAreCutToOneAreToldApart(t *testing.T) {
 	s.Maps = append(s.Maps, &other)
 	require.Equal(t, 2, sample.Bind(t, s).ANameLongerThanTheKernelKeeps().Len())
 }
+
+// A value that the generated type has no room for is an error, not another number.
+func TestValuesThatDoNotFitAnyMoreAreErrors(t *testing.T) {
+	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	node := shapeNamed(t, s, "node")
+	i := slices.IndexFunc(node.Members, func(m ctype.Member) bool { return m.Name == "value" })
+	node.Members[i].Type = &ctype.Shape{Kind: ctype.KindInt, Name: "long long", Size: 8, Signed: true}
+	nodes := find(t, s, "nodes")
+	at := nodes.Values[node.Members[i].Offset:]
+	binary.LittleEndian.PutUint64(at, 1<<63-1)
+	snap := sample.Bind(t, s)
+	key := snap.Nodes().Keys()[0]
+	require.EqualValues(t, 1<<63-1, snap.Nodes().Get(key).Value)
+
+	binary.LittleEndian.PutUint64(at, 1<<64-5)
+	snap, err := sample.Open(s)
+	require.NoError(t, err)
+	err = ktrt.Try(func() { snap.Nodes().Get(key) })
+	var overflow *ctype.OverflowError
+	require.ErrorAs(t, err, &overflow)
+	require.ErrorContains(t, err, "-5")
+}
