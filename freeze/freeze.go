@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	ebtf "github.com/cilium/ebpf/btf"
+
 	"github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze/internal/bpfmap"
 	"github.com/ktgen/ktgen/freeze/internal/chase"
@@ -45,8 +47,12 @@ type Slicer interface {
 type Kernel struct {
 	Release  string   // uname -r
 	Symbols  *Symbols // /proc/kallsyms
-	BTF      []byte   // /sys/kernel/btf/vmlinux
+	BTF      []byte   // /sys/kernel/btf/vmlinux; unused if there are Types
 	PhysText uint64   // start of "Kernel code" in /proc/iomem: the physical address of _text
+
+	// Types is BTF, parsed by [btf.Parse], for whoever captures several guests of one
+	// kernel. It is not changed; nil parses BTF.
+	Types *ebtf.Spec
 }
 
 // Options say what captures copy. The zero value copies all maps, up to the
@@ -175,9 +181,9 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 	if k.Symbols == nil {
 		return nil, errors.New("no symbols: read /proc/kallsyms in the guest")
 	}
-	spec, err := btf.Parse(k.BTF)
+	spec, err := k.types()
 	if err != nil {
-		return nil, fmt.Errorf("read the kernel's BTF (%d bytes): %w", len(k.BTF), err)
+		return nil, err
 	}
 	layout, err := bpfmap.NewLayout(spec)
 	if err != nil {
@@ -208,6 +214,17 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 	}
 	f.tables = scx.NewLayout(spec, k.Symbols, f.cpus)
 	return f, nil
+}
+
+func (k *Kernel) types() (*ebtf.Spec, error) {
+	if k.Types != nil {
+		return k.Types, nil
+	}
+	spec, err := btf.Parse(k.BTF)
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's BTF (%d bytes): %w", len(k.BTF), err)
+	}
+	return spec, nil
 }
 
 // Casts sets the casts by which captures from then on describe the maps of the

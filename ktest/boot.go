@@ -139,6 +139,7 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 	// this function.
 	life, end := context.WithCancelCause(context.Background())
 	stop := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	go func() { _, _ = typesOf(k) }() // who needs them waits for them; the guest boots meanwhile
 	vm.machine, err = vmm.Launch(life, machine, vmm.Hooks{Ready: cfg.greet, Restored: cfg.wake})
 	if err != nil {
 		end(nil)

@@ -166,8 +166,8 @@ func (vm *VM) kernelOf(ctx context.Context) (freeze.Kernel, error) {
 	if err != nil {
 		return freeze.Kernel{}, err
 	}
-	types, err := vm.image.BTF()
-	return freeze.Kernel{Release: vm.kernel.Release, Symbols: table, BTF: types, PhysText: vm.kernel.TextPhys}, err
+	types, err := typesOf(vm.image)
+	return freeze.Kernel{Release: vm.kernel.Release, Symbols: table, Types: types, PhysText: vm.kernel.TextPhys}, err
 }
 
 // memory is a machine's RAM as package freeze reads it.
