@@ -32,6 +32,7 @@ func TestProgramsFindAMachine(t *testing.T) {
 	require.Equal(t, "127.0.0.1 ours\n", read("/etc/hosts"), "the test's own file stays")
 	require.Regexp(t, `(?m)^HugePages_Total:\s+2$`, read("/proc/meminfo"))
 	require.Contains(t, read("/boot/config-"+vm.Kernel().Release), "CONFIG_BPF=y")
+	require.Regexp(t, `(?m)^Max open files\s+524288\s+524288 `, read("/proc/self/limits"))
 	mounted := read("/proc/mounts")
 	for _, mount := range []string{
 		"cgroup2 /sys/fs/cgroup cgroup2 ", "bpf /sys/fs/bpf bpf ", "debugfs /sys/kernel/debug debugfs ",

@@ -152,6 +152,7 @@ func prepare() (notes []string) {
 	}
 	note(os.Unsetenv(agentEnv))
 	note(furnish())
+	note(raiseLimits())
 	note(raiseLoopback())
 	note(escapeScheduler())
 	return notes

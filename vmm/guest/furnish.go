@@ -30,6 +30,20 @@ func furnish() error {
 	return errors.Join(errs...)
 }
 
+// maxOpen is how many files a process may have open: what systemd gives to those that
+// ask for more than a thousand. A scheduler can have thousands of maps, and the agent
+// keeps them beyond its end.
+const maxOpen = 524288
+
+// raiseLimits lets the agent, and what it starts, have many files open.
+func raiseLimits() error {
+	limit := unix.Rlimit{Cur: maxOpen, Max: maxOpen}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("let programs have %d files open: %w", maxOpen, err)
+	}
+	return nil
+}
+
 // writeNew writes a file unless there is one.
 func writeNew(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
