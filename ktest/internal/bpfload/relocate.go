@@ -3,7 +3,9 @@ package bpfload
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -61,6 +63,9 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 	if wide {
 		ins.Constant = int64(insn[1].Imm)<<32 | int64(uint32(insn[0].Imm))
 	}
+	if r.kind == object.CORETypeIDLocal || r.kind == object.CORETypeIDTarget {
+		setTypeID(&ins, fixup.String())
+	}
 	before := ins
 	if err := fixup.Apply(&ins); err != nil {
 		return err
@@ -75,6 +80,23 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 		insn[1] = object.Insn{Imm: int32(ins.Constant >> 32)}
 	}
 	return nil
+}
+
+// typeIDFixup is how a fixup of a type's number prints.
+var typeIDFixup = regexp.MustCompile(`_type_id=(\d+)->`)
+
+// setTypeID has an instruction load the number of the type that its fixup begins with,
+// which cilium/ebpf insists on. It can be another: who links objects renumbers types,
+// and the relocations, but not what instructions load, and libbpf does not look at that
+// (bpf_core_calc_relo_insn in tools/lib/bpf/relo_core.c).
+func setTypeID(ins *asm.Instruction, fixup string) {
+	found := typeIDFixup.FindStringSubmatch(fixup)
+	if found == nil {
+		return
+	}
+	if id, err := strconv.ParseInt(found[1], 10, 64); err == nil {
+		ins.Constant = id
+	}
 }
 
 // resolveReferences makes instructions refer to the maps and to the kernel.
