@@ -1,11 +1,14 @@
 package ktsnap
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// schedOps is the value of the struct_ops map that registers a scheduler:
-// struct sched_ext_ops in what bpf_struct_ops wraps each kind in
-// (kernel/bpf/bpf_struct_ops.c, VALUE_PREFIX).
-const schedOps = "bpf_struct_ops_sched_ext_ops"
+// schedOps are the values of the struct_ops maps that register a scheduler: struct
+// sched_ext_ops, or sched_ext_ops_cid from Linux 7.3 on, in what bpf_struct_ops wraps
+// each kind in (kernel/bpf/bpf_struct_ops.c, VALUE_PREFIX).
+var schedOps = []string{"bpf_struct_ops_sched_ext_ops", "bpf_struct_ops_sched_ext_ops_cid"}
 
 // Active returns a view of the active scheduler's maps: those of the one
 // program that has a sched_ext_ops registered with the kernel. It tells apart
@@ -34,7 +37,7 @@ func (s *Snapshot) Active() View {
 func (r *reader) activeProgram() (program *Program, reason string) {
 	registered, captured := make(map[*Program]bool), 0
 	for _, m := range r.maps {
-		if m.m.Value == nil || m.m.Value.Name != schedOps || m.m.Type != MapTypeStructOps {
+		if m.m.Value == nil || !slices.Contains(schedOps, m.m.Value.Name) || m.m.Type != MapTypeStructOps {
 			continue
 		}
 		captured++

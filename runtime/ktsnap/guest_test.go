@@ -260,7 +260,12 @@ func bss(p *ktsnap.Program) *ktsnap.Map {
 }
 
 func structOps(name string, p *ktsnap.Program, inState uint32) *ktsnap.Map {
-	value := structure("bpf_struct_ops_sched_ext_ops", 16,
+	return opsOf("bpf_struct_ops_sched_ext_ops", name, p, inState)
+}
+
+// opsOf is a struct_ops map whose value has that type.
+func opsOf(typ, name string, p *ktsnap.Program, inState uint32) *ktsnap.Map {
+	value := structure(typ, 16,
 		member(0, "common", structure("bpf_struct_ops_common_value", 8, member(0, "refcnt", u32), member(4, "state", state))))
 	m := columns(&ktsnap.Map{Name: name, Type: ktsnap.MapTypeStructOps, KeySize: 4, ValueSize: 16, Value: value, Program: p}, 1, 1)
 	writer{m.Values}.u32(4, inState)

@@ -146,6 +146,16 @@ func TestCopiesOfASnapshotAreReadForThemselves(t *testing.T) {
 	require.NoError(t, s.Map("tasks").Err())
 }
 
+// From Linux 7.3 on schedulers can have operations in terms of ids of CPUs of their own.
+func TestActiveSchedulerCanHaveOperationsByCid(t *testing.T) {
+	p := &ktsnap.Program{BTFID: 7}
+	s := &ktsnap.Snapshot{Programs: []*ktsnap.Program{p}, Maps: []*ktsnap.Map{bss(p), opsOf("bpf_struct_ops_sched_ext_ops_cid", "ops", p, 1)}}
+	require.NoError(t, s.Active().Err())
+	n, err := s.Active().Var("nr_cpus_onln").Uint64()
+	require.NoError(t, err)
+	require.EqualValues(t, 2, n)
+}
+
 func TestActiveSchedulerIsTheOneThatIsRegistered(t *testing.T) {
 	states := func(old, current uint32) *ktsnap.Snapshot {
 		s := newGuest()
