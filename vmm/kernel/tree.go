@@ -255,11 +255,15 @@ func neededOf(name string) bool {
 var neededPaths = []string{
 	"COPYING",
 	"include/uapi",
+	"kernel/bpf/disasm.c", // of bpftool
+	"kernel/bpf/disasm.h",
 	"scripts/bpf_doc.py", // makes bpf_helper_defs.h
+	"tools/bpf/bpftool",
 	"tools/include",
 	"tools/lib",
 	"tools/sched_ext",
 	"tools/testing/selftests/bpf",
+	"tools/testing/selftests/kselftest.h",
 	"tools/testing/selftests/sched_ext",
 }
 

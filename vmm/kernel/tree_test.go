@@ -66,6 +66,7 @@ func TestFetchTreeKeepsWhatProgramsAreCompiledFrom(t *testing.T) {
 		sourcePackage(t, "7.3", "7.3.4-1", file("COPYING")),
 		sourcePackage(t, "7.10", "7.10.1-1",
 			file("COPYING"), file("Makefile"), file("kernel/sched/ext.c"), file("tools/sched_ext/scx_simple.bpf.c"),
+			file("kernel/bpf/disasm.c"), file("kernel/bpf/verifier.c"), file("tools/bpf/bpftool/gen.c"), file("tools/testing/selftests/kselftest.h"),
 			file("scripts/bpf_doc.py"), file("scripts/bpf_doc.py.orig"), file("include/uapi/linux/bpf.h"),
 			tar.Header{Name: "tools/include/link.h", Linkname: "../sched_ext/scx_simple.bpf.c", Typeflag: tar.TypeSymlink}))
 
@@ -82,8 +83,9 @@ func TestFetchTreeKeepsWhatProgramsAreCompiledFrom(t *testing.T) {
 		return err
 	}))
 	require.Equal(t, []string{
-		"source/COPYING", "source/include/uapi/linux/bpf.h", "source/scripts/bpf_doc.py",
-		"source/tools/include/link.h", "source/tools/sched_ext/scx_simple.bpf.c", "vmlinux.h",
+		"source/COPYING", "source/include/uapi/linux/bpf.h", "source/kernel/bpf/disasm.c", "source/scripts/bpf_doc.py",
+		"source/tools/bpf/bpftool/gen.c", "source/tools/include/link.h", "source/tools/sched_ext/scx_simple.bpf.c",
+		"source/tools/testing/selftests/kselftest.h", "vmlinux.h",
 	}, got)
 	linked, err := os.ReadFile(filepath.Join(tree.Source, "tools/include/link.h"))
 	require.NoError(t, err)
