@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
@@ -23,7 +22,7 @@ type Loader struct {
 	mu      sync.Mutex
 	current *run                // nil if no scheduler runs
 	object  *bpfload.Collection // of the one that was started from an object; nil if it was not
-	held    []*ebpf.Map         // see hold
+	held    holding
 }
 
 // run is one scheduler in the guest, from its start to its end.
@@ -96,7 +95,7 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 	}
 	defer l.leave(r)
 
-	l.release() // of the scheduler before
+	l.begin()
 	recordDump()
 	m, err := watch()
 	if err != nil {
