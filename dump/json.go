@@ -183,6 +183,9 @@ func (e *encoder) scheduler(s ktsnap.Scheduler) {
 	e.stringMember("name", s.Name)
 	e.stringMember("reason", s.Reason)
 	e.stringMember("message", s.Message)
+	if s.Instance > 0 {
+		e.intMember("instance", int64(s.Instance))
+	}
 	e.raw("}")
 }
 

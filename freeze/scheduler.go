@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	ebtf "github.com/cilium/ebpf/btf"
@@ -21,6 +22,7 @@ import (
 // schedulerLayout is where that is. What a kernel lacks is 0, and not told.
 type schedulerLayout struct {
 	state, root kmem.Addr
+	seq         kmem.Addr // scx_enable_seq: schedulers that were enabled since the boot
 	states      map[uint64]string
 	kinds       map[uint64]string
 
@@ -47,6 +49,9 @@ func newSchedulerLayout(spec *ebtf.Spec, symbols *Symbols) *schedulerLayout {
 	}
 	if l.state == 0 {
 		return nil
+	}
+	if addr, ok := symbols.Lookup("scx_enable_seq"); ok {
+		l.seq = kmem.Addr(addr)
 	}
 	root, ok := symbols.Lookup("scx_root")
 	if !ok {
@@ -124,6 +129,7 @@ func (l *schedulerLayout) read(space *kmem.Space) (s ktsnap.Scheduler) {
 		return s
 	}
 	s.State = strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(name, "SCX_OPS_"), "SCX_"))
+	s.Instance = l.instance(space, s.State)
 	if l.root == 0 {
 		return s
 	}
@@ -136,6 +142,22 @@ func (l *schedulerLayout) read(space *kmem.Space) (s ktsnap.Scheduler) {
 	}
 	s.Reason, s.Message = l.readExit(space, sched)
 	return s
+}
+
+// instance returns how many schedulers were enabled, with the one that is about to be:
+// the kernel counts it when it is (scx_root_enable_workfn, kernel/sched/ext).
+func (l *schedulerLayout) instance(space *kmem.Space, state string) int {
+	if l.seq == 0 {
+		return 0
+	}
+	n, err := space.Fetch(l.seq, kmem.Field{Size: 8})
+	if err != nil || n > math.MaxInt32 {
+		return 0
+	}
+	if state == "enabling" {
+		n++
+	}
+	return int(n)
 }
 
 // readExit returns why a scheduler ends, if it does: the kernel has its words for it

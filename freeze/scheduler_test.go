@@ -173,3 +173,19 @@ func TestTheKindOfTheEndIsWhereTheSchedulerHasIt(t *testing.T) {
 	require.ErrorIs(t, err, freeze.ErrNoScheduler)
 	require.NotErrorIs(t, err, freeze.ErrExitKindUnknown)
 }
+
+// The kernel counts a scheduler when it is enabled; one that is about to be is the next.
+func TestInstancesOfSchedulersAreCounted(t *testing.T) {
+	g := newSchedulers()
+	seq := g.Alloc(8)
+	g.Symbols["scx_enable_seq"] = seq
+	g.Publish(g.maps)
+	for _, row := range []struct {
+		state, seq uint64
+		want       int
+	}{{3, 0, 0}, {0, 0, 1}, {1, 1, 1}, {2, 1, 1}, {3, 1, 1}, {0, 1, 2}, {1, 1 << 40, 0}} {
+		g.Put(g.state, row.state, 4)
+		g.Put(seq, row.seq, 8)
+		require.Equal(t, row.want, g.read(t).Instance, "%+v", row)
+	}
+}

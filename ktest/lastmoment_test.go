@@ -28,7 +28,7 @@ func TestStateBeforeTheEndIsCaptured(t *testing.T) {
 		require.Less(t, early.Elapsed, late.Elapsed)
 		snap, err := early.Read()
 		require.NoError(t, err)
-		require.Equal(t, ktsnap.Scheduler{State: "enabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for"}, snap.Scheduler)
+		require.Equal(t, ktsnap.Scheduler{State: "enabled", Name: "fault", Reason: "scx_bpf_error", Message: "the fault was asked for", Instance: 1}, snap.Scheduler)
 	})
 }
 

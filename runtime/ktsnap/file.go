@@ -202,6 +202,8 @@ type (
 		Name    []byte `json:"name,omitempty"`
 		Reason  []byte `json:"reason,omitempty"`
 		Message []byte `json:"message,omitempty"`
+
+		Instance int `json:"instance,omitempty"`
 	}
 	fileObject struct {
 		Addr   uint64 `json:"addr"`
@@ -264,7 +266,7 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 		f.Taken = s.Taken.Format(time.RFC3339Nano)
 	}
 	if c := s.Scheduler; c != (Scheduler{}) {
-		f.Scheduler = &fileScheduler{[]byte(c.State), []byte(c.Name), []byte(c.Reason), []byte(c.Message)}
+		f.Scheduler = &fileScheduler{[]byte(c.State), []byte(c.Name), []byte(c.Reason), []byte(c.Message), c.Instance}
 	}
 	for i, p := range s.Programs {
 		e.programs[p] = i + 1

@@ -98,7 +98,7 @@ func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 	}
 	s := &Snapshot{Name: f.Name, Timing: f.Timing, Guest: f.Guest.Guest, KernelStatus: f.Status, KernelReason: f.KernelWhy}
 	if c := f.Scheduler; c != nil {
-		s.Scheduler = Scheduler{State: string(c.State), Name: string(c.Name), Reason: string(c.Reason), Message: string(c.Message)}
+		s.Scheduler = Scheduler{State: string(c.State), Name: string(c.Name), Reason: string(c.Reason), Message: string(c.Message), Instance: c.Instance}
 	}
 	if f.Taken != "" {
 		taken, err := time.Parse(time.RFC3339Nano, f.Taken)

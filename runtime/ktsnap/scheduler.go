@@ -1,6 +1,7 @@
 package ktsnap
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -17,6 +18,10 @@ type Scheduler struct {
 	// Reason and Message say why the scheduler has ended, or is about to: the
 	// kernel's words for the kind of end, and what it or the scheduler adds.
 	Reason, Message string
+	// Instance counts schedulers that were enabled, this one included: since the boot,
+	// and in captures of package ktest since the scheduler was started, where it is
+	// 2 once its program has started it again. 0 if it is not known.
+	Instance int
 }
 
 // Ends reports whether the scheduler has ended, or is about to: the kernel has
@@ -37,6 +42,9 @@ func (s Scheduler) String() string {
 	text := "scheduler "
 	if s.Name != "" {
 		text += strconv.Quote(s.Name) + " "
+	}
+	if s.Instance > 1 {
+		text += fmt.Sprintf("(instance %d) ", s.Instance)
 	}
 	text += s.State
 	if s.Reason != "" && s.State != "disabled" {

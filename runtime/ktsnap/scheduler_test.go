@@ -11,12 +11,13 @@ import (
 
 func TestSchedulerSaysInALineHowItIs(t *testing.T) {
 	for want, s := range map[string]ktsnap.Scheduler{
-		"scheduler not known":           {},
-		"no scheduler":                  {State: "disabled"},
-		`scheduler "x" enabled`:         {State: "enabled", Name: "x"},
-		`scheduler "a\"\n" disabling`:   {State: "disabling", Name: "a\"\n"},
-		`scheduler "x" disabled: stall`: {State: "disabled", Name: "x", Reason: "stall"},
-		`scheduler disabled: a: b`:      {State: "disabled", Reason: "a", Message: "b\n"},
+		"scheduler not known":                                       {},
+		"no scheduler":                                              {State: "disabled"},
+		`scheduler "x" enabled`:                                     {State: "enabled", Name: "x"},
+		`scheduler "a\"\n" disabling`:                               {State: "disabling", Name: "a\"\n"},
+		`scheduler "x" disabled: stall`:                             {State: "disabled", Name: "x", Reason: "stall"},
+		`scheduler "x" (instance 2) enabled`:                        {State: "enabled", Name: "x", Instance: 2},
+		`scheduler disabled: a: b`:                                  {State: "disabled", Reason: "a", Message: "b\n"},
 		`scheduler "x" enabled, about to end: SCX_EXIT_ERROR_STALL`: {State: "enabled", Name: "x", Reason: "SCX_EXIT_ERROR_STALL"},
 	} {
 		require.Equal(t, want, s.String())
@@ -29,7 +30,7 @@ func TestSchedulerSaysInALineHowItIs(t *testing.T) {
 }
 
 func TestSchedulerSurvivesAFile(t *testing.T) {
-	for _, want := range []ktsnap.Scheduler{{}, {State: "disabled"}, {State: "enabled", Name: "x\xff", Reason: "r", Message: "m\n"}} {
+	for _, want := range []ktsnap.Scheduler{{}, {State: "disabled"}, {State: "enabled", Name: "x\xff", Reason: "r", Message: "m\n", Instance: 3}} {
 		var file bytes.Buffer
 		_, err := (&ktsnap.Snapshot{Scheduler: want}).WriteTo(&file)
 		require.NoError(t, err)
