@@ -35,6 +35,7 @@ test:
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing -release $(OLDER) >/dev/null || test -z "$$CI"
 	@scripts/corpus sample >/dev/null || test -z "$$CI"
+	@scripts/programs schedulers >/dev/null || test -z "$$CI"
 	$(GO) test -timeout 30m ./...
 
 # The tests of make test that read the sample of the corpus, with all of it.
