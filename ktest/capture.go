@@ -89,10 +89,14 @@ func (vm *VM) snapshot(ctx context.Context, name string) (*ktsnap.Snapshot, erro
 }
 
 // explained adds to what the kernel knows of a scheduler why it has ended, which
-// the kernel forgets with it.
+// the kernel forgets with it, and counts its instances from its start on.
 func (vm *VM) explained(c ktsnap.Scheduler) ktsnap.Scheduler {
 	s := vm.current()
-	if s == nil || !c.Ends() {
+	if s == nil {
+		return c
+	}
+	c.Instance = max(0, c.Instance-int(s.Before()))
+	if !c.Ends() {
 		return c
 	}
 	select {

@@ -79,7 +79,7 @@ type Config struct {
 	// ExpectExit says that the test makes its scheduler end. Otherwise each end
 	// that the test has not asked for, by [VM.Detach] or [VM.AwaitExit], fails it:
 	// a scheduler that the kernel throws out, one that ends itself, a program
-	// that ends.
+	// that ends. A program that starts its scheduler again goes on with it ([VM.Restarts]).
 	ExpectExit bool
 
 	// NoBeforeExit does without the capture of the moment in which the kernel
@@ -160,7 +160,8 @@ func Object(path string) Scheduler { return Scheduler{path: path} }
 // guest it is root, whose home is there, and finds /sys with the [Topology], cgroup2,
 // bpffs, debugfs, tracefs, hugetlbfs (pages of which Config.KernelArgs reserves:
 // "hugepages=64"), the kernel's configuration in /boot, users and hosts in /etc, and a
-// loopback interface that is up. There is no terminal and no other network.
+// loopback interface that is up. There is no terminal and no other network. A program
+// that starts its scheduler again is followed; see [VM.Restarts].
 func Binary(path string, args ...string) Scheduler {
 	return Scheduler{path: path, binary: true, args: args}
 }

@@ -25,13 +25,13 @@ const (
 // awaitExit captures the state that a scheduler leaves behind when it ends without
 // having been asked to: because of an error, a stall, or a program that dies. The
 // agent keeps its maps for that.
-func (vm *VM) awaitExit(ctx context.Context, task *guest.Task, s *scx.Scheduler, last *lastMoment, done chan struct{}) {
+func (vm *VM) awaitExit(ctx context.Context, task *guest.Task, s *scx.Scheduler, done chan struct{}) {
 	defer close(done)
 	defer task.Rest()
 	<-s.Done()
 	_, err := s.Exit()
 	byItself := !s.Asked() && !errors.Is(err, guest.ErrLost) && vm.machine.Err() == nil
-	last.keep(byItself)
+	vm.lastMomentOf(s).keep(byItself)
 	if !byItself {
 		return
 	}

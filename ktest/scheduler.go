@@ -101,7 +101,8 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	vm.last = last
 	aside, task := vm.agent.Aside(context.Background(), true)
 	started.AtEnd(task.Act)
-	go vm.awaitExit(aside, task, started, last, vm.autopsy) // ends with the scheduler
+	started.OnRestart(func() { go vm.restarted(started) }) // which asks the guest
+	go vm.awaitExit(aside, task, started, vm.autopsy)      // ends with the scheduler
 	return nil
 }
 

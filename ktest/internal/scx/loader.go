@@ -101,11 +101,11 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer m.stop()
-	p := &performance{loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out)}
+	p := &performance{loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out), before: enabledSoFar()}
+	defer func() { p.monitor.stop() }()
 	exit, err := p.perform(source)
 	if err != nil {
-		return nil, m.testify(err)
+		return nil, p.monitor.testify(err)
 	}
 	if err := p.events.Encode(event{Dump: exit.Dump}); err != nil {
 		return nil, err
@@ -202,14 +202,16 @@ type performance struct {
 	loader  *Loader
 	call    *guest.Call
 	run     *run
-	monitor *monitor
+	monitor *monitor // of the instance that is there
 	events  *json.Encoder
+	before  uint64 // schedulers that the kernel had enabled
 }
 
 // report tells the host that the scheduler is enabled. From here on its maps
 // outlive it, until it is told to end or another one starts.
 func (p *performance) report(e enabled) error {
 	p.loader.hold()
+	e.Before = p.before
 	return p.events.Encode(event{Enabled: &e})
 }
 

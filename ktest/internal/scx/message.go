@@ -36,13 +36,22 @@ type event struct {
 	Loaded   bool           `json:",omitempty"` // and waits to be attached
 	Enabled  *enabled       `json:",omitempty"`
 	Ended    *Exit          `json:",omitempty"` // while its program lives on
+	Again    *restart       `json:",omitempty"`
 	Dump     string         `json:",omitempty"` // of the exit that is the call's result, which it can be too long for
 	Rejected *RejectedError `json:",omitempty"` // an event because logs are long
 }
 
 type enabled struct {
 	Scheduler string
-	Partial   bool // SCX_OPS_SWITCH_PARTIAL: only SCHED_EXT tasks are its own
+	Partial   bool   // SCX_OPS_SWITCH_PARTIAL: only SCHED_EXT tasks are its own
+	Before    uint64 // how many the kernel had enabled before this was started
+}
+
+// restart is the next instance of a scheduler that its program has started again, and
+// how the one before has ended.
+type restart struct {
+	Exit    Exit
+	Enabled enabled
 }
 
 // Codes of the errors that travel; their data is the error itself.

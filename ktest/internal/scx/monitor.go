@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -57,6 +58,11 @@ func watch() (*monitor, error) {
 	if err := checkFree(); err != nil {
 		return nil, err
 	}
+	return watchOn()
+}
+
+// watchOn begins to watch what may be there already.
+func watchOn() (*monitor, error) {
 	log, err := guest.OpenLog(guest.LogFromNow)
 	if err != nil {
 		return nil, err
@@ -101,6 +107,14 @@ func state() (string, error) {
 func isPartial() bool {
 	all, err := os.ReadFile(filepath.Join(sysfs, "switch_all"))
 	return err == nil && strings.TrimSpace(string(all)) == "0"
+}
+
+// enabledSoFar is how many schedulers the kernel has enabled since the boot; 0 if it does
+// not tell.
+func enabledSoFar() uint64 {
+	text, _ := os.ReadFile(filepath.Join(sysfs, "enable_seq"))
+	n, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return n
 }
 
 // enabledName returns the name of the scheduler that is enabled.

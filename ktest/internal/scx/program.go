@@ -36,9 +36,12 @@ func (p *performance) runBinary(c guest.Command) (Exit, error) {
 	}()
 
 	scheduler, last := p.awaitBinary(process, ended, opens)
-	if last == nil && p.monitor.hasEnded() {
-		if last, err = p.outlive(ended); err != nil {
+	for again := true; again && last == nil && p.monitor.hasEnded(); {
+		if again, last, err = p.outlive(ended); err != nil {
 			return Exit{}, err
+		}
+		if again {
+			scheduler, last = p.awaitBinary(process, ended, opens)
 		}
 	}
 	if last == nil {
@@ -71,23 +74,28 @@ func (p *performance) explainEnd(e *LoaderError) error {
 }
 
 // outlive tells the host of the end of a scheduler whose program lives on, and
-// returns how the program ends if it soon does. If the program itself has let
-// go of its scheduler it is about to end as a rule, and says why by that.
-func (p *performance) outlive(ended <-chan guest.Exit) (last *guest.Exit, err error) {
+// returns how the program ends if it soon does. After an error the kernel's word is
+// what counts. After another end the program is about to end as a rule, and says why
+// by that, or it starts its scheduler again: then again is true.
+func (p *performance) outlive(ended <-chan guest.Exit) (again bool, last *guest.Exit, err error) {
 	exit, err := p.exit()
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
-	if exit.Kind != ExitUnreg {
+	if exit.Kind > ExitUnregKern {
 		if err := p.tell(exit); err != nil {
-			return nil, err
+			return false, nil, err
 		}
-		return p.linger(ended), nil
+		return false, p.linger(ended), nil
 	}
-	if last = p.linger(ended); last != nil {
-		return last, nil
+	next, last, err := p.awaitNext(ended)
+	if err != nil || last != nil {
+		return false, last, err
 	}
-	return nil, p.tell(exit)
+	if next == nil {
+		return false, nil, p.tell(exit)
+	}
+	return true, nil, p.goOn(exit, *next)
 }
 
 // awaitBinary waits until the scheduler is over, its program has ended or both

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +17,6 @@ import (
 // Scheduler is the host's hold on a scheduler in a guest.
 type Scheduler struct {
 	client *guest.Client
-	name   string
 	output *tail
 
 	stopping atomic.Bool // it has been asked to end, before it had
@@ -28,8 +28,13 @@ type Scheduler struct {
 
 	gone chan struct{} // closed when its program has ended, too
 
-	mu    sync.Mutex
-	atEnd []func() // called before done is closed
+	mu        sync.Mutex
+	atEnd     []func() // called before done is closed
+	name      string
+	before    uint64        // schedulers that the kernel had enabled before the first instance
+	past      []Exit        // of earlier instances
+	again     chan struct{} // closed when the next instance is enabled
+	atRestart func()
 }
 
 // Warm prepares a guest for schedulers that are started later, maybe in guests
@@ -50,8 +55,8 @@ func Warm(ctx context.Context, client *guest.Client) error {
 // If loaded is not nil it is called when the object has been loaded and before
 // it is attached; its error is returned.
 func Start(ctx context.Context, client *guest.Client, source Source, object []byte, output io.Writer, loaded func(context.Context) error) (*Scheduler, error) {
-	s := &Scheduler{client: client, output: &tail{w: output}, done: make(chan struct{}), gone: make(chan struct{})}
-	events := &events{enabled: make(chan enabled, 1), loaded: make(chan struct{}, 1), ended: func(e Exit) { s.finish(e, nil) }}
+	s := &Scheduler{client: client, output: &tail{w: output}, done: make(chan struct{}), gone: make(chan struct{}), again: make(chan struct{})}
+	events := &events{enabled: make(chan enabled, 1), loaded: make(chan struct{}, 1), ended: func(e Exit) { s.finish(e, nil) }, restarted: s.goOn}
 	source.Hold = loaded != nil
 	object, err := source.pack(object)
 	if err != nil {
@@ -78,7 +83,7 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 			}
 		case e := <-events.enabled:
 			end()
-			s.name = e.Scheduler
+			s.begin(e)
 			return s, nil
 		case <-s.done:
 			end()
@@ -160,7 +165,55 @@ func (s *Scheduler) startError() error {
 }
 
 // Name returns the scheduler's name, sched_ext_ops.name.
-func (s *Scheduler) Name() string { return s.name }
+func (s *Scheduler) Name() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.name
+}
+
+func (s *Scheduler) begin(e enabled) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.name == "" {
+		s.name, s.before = e.Scheduler, e.Before
+	}
+}
+
+// goOn notes that the scheduler's program has started it again.
+func (s *Scheduler) goOn(r restart) {
+	s.begin(r.Enabled)
+	s.mu.Lock()
+	s.name, s.past = r.Enabled.Scheduler, append(s.past, r.Exit)
+	close(s.again)
+	s.again = make(chan struct{})
+	f := s.atRestart
+	s.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// OnRestart has f called each time that the scheduler's program has started it again.
+func (s *Scheduler) OnRestart(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.atRestart = f
+}
+
+// Before returns how many schedulers the guest's kernel had enabled before this one.
+func (s *Scheduler) Before() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.before
+}
+
+// Past returns how earlier instances ended, which the scheduler's program has started
+// again after, and a channel that is closed when there is one more.
+func (s *Scheduler) Past() (ends []Exit, more <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.past), s.again
+}
 
 // Output returns what the scheduler's own binary has written; of a long output the
 // beginning and the end.
@@ -187,7 +240,7 @@ func (s *Scheduler) Stopping() bool { return s.stopping.Load() }
 func (s *Scheduler) Runs(ctx context.Context) (bool, error) {
 	var state string
 	if err := s.client.Call(ctx, methodState, nil, &state, guest.Streams{}); err != nil {
-		return false, fmt.Errorf("ask whether scheduler %q is enabled: %w", s.name, err)
+		return false, fmt.Errorf("ask whether scheduler %q is enabled: %w", s.Name(), err)
 	}
 	return state == isEnabled, nil
 }
@@ -207,26 +260,27 @@ func (s *Scheduler) Stop(ctx context.Context) (Exit, error) {
 		s.stopping.Store(true)
 	}
 	if err := s.client.Call(ctx, methodStop, nil, nil, guest.Streams{}); err != nil {
-		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.name, err)
+		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.Name(), err)
 	}
 	defer s.client.Until(ctx, func() bool { return closed(s.gone) })()
 	select {
 	case <-s.gone:
 		return s.exit, s.err
 	case <-ctx.Done():
-		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.name, context.Cause(ctx))
+		return Exit{}, fmt.Errorf("stop scheduler %q: %w", s.Name(), context.Cause(ctx))
 	}
 }
 
 // events receives what the guest reports. rejected and dump are set when the call is
 // over.
 type events struct {
-	news     atomic.Int32  // how many times the two below have got something
-	loaded   chan struct{} // of capacity 1
-	enabled  chan enabled  // of capacity 1
-	ended    func(Exit)
-	rejected *RejectedError
-	dump     string
+	news      atomic.Int32  // how many times the two below have got something
+	loaded    chan struct{} // of capacity 1
+	enabled   chan enabled  // of capacity 1
+	ended     func(Exit)
+	restarted func(restart)
+	rejected  *RejectedError
+	dump      string
 }
 
 // take takes one of them.
@@ -244,6 +298,9 @@ func (e *events) take(line []byte) error {
 	if ev.Ended != nil {
 		e.ended(*ev.Ended)
 	}
+	if ev.Again != nil {
+		e.restarted(*ev.Again)
+	}
 	if ev.Loaded {
 		e.news.Add(1)
 		e.loaded <- struct{}{} // once for each run
@@ -252,7 +309,7 @@ func (e *events) take(line []byte) error {
 		e.news.Add(1)
 		select {
 		case e.enabled <- *ev.Enabled:
-		default: // it has restarted itself
+		default: // told once
 		}
 	}
 	return nil
