@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -149,7 +148,8 @@ type Scheduler struct {
 	changes []ktsnap.Initial // of what the object starts with
 }
 
-// Object is a scheduler that is started from a BPF object: it is loaded and its
+// Object is a scheduler that is started from a BPF object, or from the only one that a
+// program has inside: it is loaded and its
 // struct_ops map is attached. What it starts with is what the file says, or what
 // [Scheduler.Configure] makes of that. Objects that need more are started by their own
 // program; see [Binary].
@@ -175,11 +175,7 @@ func (s Scheduler) Check() error {
 	if s.path == "" {
 		return errors.New("it names no file: use ktest.Object or ktest.Binary")
 	}
-	if err := s.check(0); err != nil || !s.binary {
-		return err
-	}
-	_, err := os.Stat(s.path)
-	return err
+	return s.check(0)
 }
 
 // Ops names the struct_ops map to attach, for an object that has several.

@@ -115,8 +115,11 @@ func (s Scheduler) check(cpus int) error {
 	if s.binary && len(s.changes) > 0 {
 		return errors.New("Scheduler.Configure, Set, Resize and Load are for schedulers that are started from an object (ktest.Object): a program of its own configures its object itself, give it arguments")
 	}
-	if s.binary || s.path == "" {
+	if s.path == "" {
 		return nil
+	}
+	if s.binary {
+		return checkProgram(s.path)
 	}
 	obj, err := object.Open(s.path)
 	if err != nil {
@@ -136,7 +139,7 @@ func (s Scheduler) source(cpus int) (scx.Source, []byte, error) {
 	if err != nil {
 		return scx.Source{}, nil, err
 	}
-	contents, err := os.ReadFile(s.path)
+	contents, err := objectIn(s.path)
 	return scx.Source{Object: s.path, Ops: s.ops, Config: config}, contents, err
 }
 

@@ -1,0 +1,50 @@
+package ktest
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"os"
+
+	"github.com/ktgen/ktgen/object"
+)
+
+// This file looks at the files of schedulers before a guest is booted.
+
+// objectIn returns the bytes of the only object in a file, which object.Open has read.
+func objectIn(path string) ([]byte, error) {
+	contents, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	found, err := object.Find(bytes.NewReader(contents), int64(len(contents)))
+	if err != nil || len(found) != 1 || found[0].Offset == 0 {
+		return contents, err
+	}
+	return contents[found[0].Offset:][:found[0].Size], nil
+}
+
+// checkProgram says why a file is no program that a guest could run.
+func checkProgram(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("the scheduler's program: %w: build it before the test", err)
+	}
+	defer f.Close()
+	head := make([]byte, 2)
+	if n, _ := f.ReadAt(head, 0); string(head[:n]) == "#!" {
+		return nil // a script; its interpreter may be among Config.Files
+	}
+	program, err := elf.NewFile(f)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s is no program (%w): ktest.Binary takes an executable for the guest, such as one that go build, cargo build or cc writes", path, err)
+	case program.Machine == elf.EM_BPF:
+		return fmt.Errorf("%s is a BPF object and no program: start it with ktest.Object, or give ktest.Binary the program that loads it", path)
+	case program.Machine != elf.EM_X86_64:
+		return fmt.Errorf("%s is a program for %v, and guests are x86-64: build it for them", path, program.Machine)
+	case program.Type != elf.ET_EXEC && program.Type != elf.ET_DYN:
+		return fmt.Errorf("%s is no program but %v: link it", path, program.Type)
+	}
+	return nil
+}
