@@ -8,6 +8,7 @@ import (
 // CPU is a runqueue: struct rq, with its struct scx_rq.
 type CPU struct {
 	ID     int
+	Addr   uint64 // of the struct rq; 0 if there can be no such CPU
 	Online bool
 
 	NrRunning  int // tasks of all classes
@@ -36,7 +37,7 @@ func (s *State) loadCPUs(t *records) {
 	for i := range t.N {
 		r := t.record(i)
 		s.cpus = append(s.cpus, &CPU{
-			ID: i, Online: r.int("is_online") == 1, s: s,
+			ID: i, Addr: t.Addrs[i], Online: r.int("is_online") == 1, s: s,
 			NrRunning: int(r.uint("nr_running")), ExtRunning: int(r.uint("scx.nr_running")), Switches: r.uint("nr_switches"),
 			Clock: time.Duration(r.uint("clock")), Pending: r.uint("ttwu_pending") != 0,
 			InIdleMask: r.int("in_idle_mask") == 1, InIdleCoreMask: r.int("in_idle_smt_mask") == 1,
