@@ -28,7 +28,7 @@ const maxListed = 20
 // flag -update that it defines.
 func Golden(t TB, s *ktsnap.Snapshot, file string, masks ...string) {
 	t.Helper()
-	if updating() {
+	if Updating() {
 		if err := s.WriteFile(file); err != nil {
 			t.Fatalf("write the golden snapshot: %v", err)
 		}
@@ -58,7 +58,9 @@ func Golden(t TB, s *ktsnap.Snapshot, file string, masks ...string) {
 	t.Errorf("the snapshot differs from %s (mask what always does, or write it anew with %s=1):%s%s", file, EnvUpdate, strings.Join(changes, ""), rest)
 }
 
-func updating() bool {
+// Updating tells whether tests write the files that they compare with: $KTGEN_UPDATE is 1,
+// or the test was given a flag -update that it defines.
+func Updating() bool {
 	if os.Getenv(EnvUpdate) == "1" {
 		return true
 	}

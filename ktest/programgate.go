@@ -1,0 +1,75 @@
+package ktest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ktgen/ktgen/dump"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
+	"github.com/ktgen/ktgen/sched"
+)
+
+// RequirePrograms holds the BPF programs of a snapshot to a file of figures that is kept,
+// which veristat -C compares, too. It fails the test if instructions that the verifier
+// went through, instructions, or the stack of a program have grown by more than a part
+// (0.1 is a tenth), or if there are other programs:
+//
+//	ktest.RequirePrograms(t, vm.Freeze("loaded"), "testdata/programs.csv", 0.1)
+//
+// The file is written if $KTGEN_UPDATE is 1, or if the test was given a flag -update that
+// it defines. Figures are of one kernel: another's verifier goes other ways.
+func RequirePrograms(t testing.TB, snap *ktsnap.Snapshot, file string, part float64) {
+	t.Helper()
+	is := sched.Bind(t, snap).ProgramFigures()
+	if dump.Updating() {
+		if err := keepPrograms(file, snap.Scheduler.Name, is); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	was, err := keptPrograms(file)
+	if err != nil {
+		t.Fatal(err)
+		return
+	}
+	var grown []string
+	for _, c := range sched.ComparePrograms(was, is) {
+		if c.Grown(part) {
+			grown = append(grown, "\n\t"+c.String())
+		}
+	}
+	if len(grown) > 0 {
+		t.Fatalf("programs in snapshot %q are not as %s has them (%g %% more is allowed; if it is meant, write the file anew with %s=1):%s", snap.Name, file, 100*part, dump.EnvUpdate, strings.Join(grown, ""))
+	}
+}
+
+func keepPrograms(file, object string, figures []sched.ProgramFigures) error {
+	out, err := os.Create(file)
+	if err == nil {
+		err = errors.Join(sched.WriteProgramsCSV(out, object, figures), out.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("keep the figures of programs: %w", err)
+	}
+	return nil
+}
+
+func keptPrograms(file string) ([]sched.ProgramFigures, error) {
+	in, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the figures of programs that are kept: %w (%s=1 go test writes them)", err, dump.EnvUpdate)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the figures of programs that are kept: %w", err)
+	}
+	defer in.Close()
+	figures, err := sched.ReadProgramsCSV(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (%s=1 go test writes it anew)", file, err, dump.EnvUpdate)
+	}
+	return figures, nil
+}
