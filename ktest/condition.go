@@ -73,9 +73,9 @@ func CaptureWhen[V Number](ctx context.Context, vm *VM, name string, snap runtim
 
 // number is an integer in the memory of a running guest.
 type number[V Number] struct {
-	vm      *VM
-	freezer *freeze.Freezer
-	place   ktsnap.Location
+	vm   *VM
+	path string
+	look func() (V, error)
 }
 
 func watchNumber[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (*number[V], error) {
@@ -84,27 +84,27 @@ func watchNumber[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", place.Path, vm.because(err))
 	}
-	return &number[V]{vm, f, place}, nil
+	return &number[V]{vm, place.Path, func() (V, error) { return peekAt[V](f, place) }}, nil
 }
 
-// look reads the number.
-func (n *number[V]) look() (value V, err error) {
-	raw := make([]byte, n.place.Size)
-	if err := n.freezer.Peek(n.place.Addr, raw); err != nil {
-		return value, fmt.Errorf("look at %s: %w", n.place.Path, err)
+// peekAt reads a number.
+func peekAt[V Number](f *freeze.Freezer, place ktsnap.Location) (value V, err error) {
+	raw := make([]byte, place.Size)
+	if err := f.Peek(place.Addr, raw); err != nil {
+		return value, fmt.Errorf("look at %s: %w", place.Path, err)
 	}
-	bits := n.place.Bits
+	bits := place.Bits
 	if bits == 0 {
-		bits = 8 * n.place.Size
+		bits = 8 * place.Size
 	}
 	v := reflect.ValueOf(&value).Elem()
 	switch {
 	case v.Kind() == reflect.Bool:
-		v.SetBool(runtime.Bits(raw, n.place.BitOffset, bits) != 0)
+		v.SetBool(runtime.Bits(raw, place.BitOffset, bits) != 0)
 	case v.CanInt():
-		v.SetInt(runtime.SignedBits(raw, n.place.BitOffset, bits))
+		v.SetInt(runtime.SignedBits(raw, place.BitOffset, bits))
 	default:
-		v.SetUint(runtime.Bits(raw, n.place.BitOffset, bits))
+		v.SetUint(runtime.Bits(raw, place.BitOffset, bits))
 	}
 	return value, nil
 }
@@ -114,7 +114,7 @@ const lookInterval = time.Millisecond
 
 // await returns when the condition is true.
 func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
-	never := &CaptureWhenError{Path: n.place.Path}
+	never := &CaptureWhenError{Path: n.path}
 	ended := n.vm.Exited()
 	ticks := time.NewTicker(lookInterval)
 	defer ticks.Stop()

@@ -16,7 +16,8 @@
 //
 // [Check] holds captures to what is so for every scheduler, [State.Starving] says which
 // tasks wait for a CPU and why none runs them, and [State.WriteText] shows a state in a
-// terminal, as ktgen top does.
+// terminal, as ktgen top does. [Samples] makes series of captures, for package series, and
+// [WriteProgramsCSV] keeps figures of programs as veristat has them.
 //
 // # Tables
 //
