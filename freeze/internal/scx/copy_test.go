@@ -38,6 +38,21 @@ func TestTasksAndQueuesAreCopied(t *testing.T) {
 	require.Zero(t, number(t, tables["cpus"], 1, "is_online"))
 }
 
+func TestOwnersOfMutexesAreCopied(t *testing.T) {
+	g := newGuest(t)
+	a, b, stray := g.task(1), g.task(2), g.task(3)
+	m := g.alloc(uint64(mutex.Size))
+	g.put(m, a|7, 8) // with all flags of a mutex
+	g.put(b+offset(task, "blocked_on"), m, 8)
+	g.put(stray+offset(task, "blocked_on"), 0xdead_0000, 8)
+	tasks := g.copy(t)["tasks"]
+	for i, want := range []uint64{0, a, 0} {
+		require.Equal(t, want, number(t, tasks, i, "blocked_on_owner"))
+	}
+	tasks = func() *ktsnap.Table { g := newGuest(t, "mutex"); g.task(1); return g.copy(t)["tasks"] }()
+	require.Equal(t, 1, tasks.N, "a kernel that does not tell loses nothing else")
+}
+
 func TestMarksOfIteratorsAreNoTasks(t *testing.T) {
 	g := newGuest(t)
 	q := g.scheduler(5)[0]

@@ -37,7 +37,9 @@ var (
 
 	queueList = structOf("scx_dsq_list_node", list, "node", half, "flags", half, "priv")
 	entity    = structOf("sched_ext_entity", word, "dsq", queueList, "dsq_list", half, "flags", half, "pad", list, "tasks_node")
-	task      = structOf("task_struct", half, "flags", half, "pid", word, "hole", entity, "scx", word, "cpus_ptr", word, "cpus_mask", word, "sched_class")
+	task      = structOf("task_struct", half, "flags", half, "pid", word, "hole", entity, "scx", word, "cpus_ptr", word, "cpus_mask", word, "sched_class", word, "blocked_on")
+	atomic    = structOf("atomic_long_t", word, "counter")
+	mutex     = structOf("mutex", atomic, "owner")
 	hashNode  = structOf("rhash_head", word, "next")
 	dispatchQ = structOf("scx_dispatch_q", half, "lock", half, "nr", list, "list", word, "id", hashNode, "hash_node")
 	scxRQ     = structOf("scx_rq", half, "flags", half, "nr_running", dispatchQ, "local_dsq")
@@ -83,7 +85,7 @@ func newGuest(t testing.TB, without ...string) *guest {
 	g := &guest{ram: make([]byte, 32<<20), symbols: symbols{}}
 	b, err := btf.NewBuilder(nil, nil)
 	require.NoError(t, err)
-	for _, s := range []*btf.Struct{task, rq, sched, table, dispatchQ} {
+	for _, s := range []*btf.Struct{task, rq, sched, table, dispatchQ, mutex} {
 		missing := false
 		for _, name := range without {
 			missing = missing || name == s.Name

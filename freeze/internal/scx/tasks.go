@@ -27,6 +27,11 @@ type taskLayout struct {
 	allowed   int         // columns
 	className int
 
+	blockedOn  kmem.Field // in a view: task_struct.blocked_on
+	owner      kmem.Field // struct mutex.owner
+	hasOwner   bool
+	blockedCol int
+
 	lacks string
 }
 
@@ -83,6 +88,18 @@ func (l *taskLayout) resolve(r *Layout) {
 	l.words = (r.cpus.Len() + 63) / 64 * 8
 	l.allowed = p.column("cpus_allowed", r.mask())
 	l.className = p.column("class", enum)
+	l.resolveOwner(r, in)
+}
+
+// resolveOwner finds who has the mutex that a task waits for. Its column is there only if
+// the kernel tells.
+func (l *taskLayout) resolveOwner(r *Layout, in func(string) (kmem.Field, bool)) {
+	blockedOn, ok := in("blocked_on")
+	owner, hasOwner := r.field("mutex", "owner.counter")
+	l.blockedOn, l.owner, l.hasOwner = blockedOn, owner, ok && hasOwner && blockedOn.Size == 8 && owner.Size == 8
+	if l.hasOwner {
+		l.blockedCol = l.p.column("blocked_on_owner", u64)
+	}
 }
 
 // cursor is SCX_TASK_CURSOR: an iterator's mark in the list of tasks, and no task.
@@ -151,6 +168,7 @@ func (w *walk) task(t *table, task kmem.Addr, view []byte) {
 	if l.hasClass {
 		put32(record, l.className, uint32(1+slices.Index(l.classes, l.class.Addr(view))))
 	}
+	w.mutexOwner(record, view)
 	if !l.hasMask {
 		return
 	}
@@ -159,5 +177,23 @@ func (w *walk) task(t *table, task kmem.Addr, view []byte) {
 		copy(allowed, view[from:])
 	} else if err := w.mem.Read(mask, allowed); err != nil {
 		t.fault("read the CPUs that it may run on: %v", err)
+	}
+}
+
+// mutexOwner notes who has the mutex that a task waits for, if it does. The kernel keeps
+// flags in the low bits of the owner (MUTEX_FLAGS), and with proxy execution in those of
+// blocked_on.
+func (w *walk) mutexOwner(record, view []byte) {
+	const flags = 7
+	l := &w.tasks
+	if !l.hasOwner {
+		return
+	}
+	mutex := l.blockedOn.Addr(view) &^ flags
+	if mutex == 0 {
+		return
+	}
+	if owner, err := w.mem.Fetch(mutex, l.owner); err == nil {
+		put64(record, l.blockedCol, owner&^flags)
 	}
 }
