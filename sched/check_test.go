@@ -1,6 +1,7 @@
 package sched_test
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ type whole struct {
 	state                       string
 	jiffies                     uint64
 	bypass                      uint64
+
+	groups, owners map[int]uint64 // of tasks by pid: their task group, and who has the mutex that they wait for
 }
 
 const (
@@ -84,6 +87,7 @@ func (w *whole) snapshot() *ktsnap.Snapshot {
 		{Name: "thread_info", Offset: at("cpu", u64).Offset, Type: &ctype.Shape{Kind: ctype.KindStruct, Name: "thread_info", Size: 8, Members: []ctype.Member{{Name: "cpu", Type: u64}}}},
 		{Name: "se", Offset: at("runtime", u64).Offset, Type: &ctype.Shape{Kind: ctype.KindStruct, Name: "sched_entity", Size: 8, Members: []ctype.Member{{Name: "sum_exec_runtime", Type: u64}}}},
 	}
+	tasks = w.withGroups(tasks)
 	cpus := table("cpus", cpuMembers, w.cpus...)
 	cpus.Type.Members[4].Name = "__lock"
 	kernel := table("kernel", []string{"jiffies", "hz", "scx_ops_state", "scx_dsq_id_flags", "scx_ent_flags", "scx_exit_kind"}, []uint64{0, w.jiffies, 250, 0, 0, 0, 0})
@@ -94,11 +98,35 @@ func (w *whole) snapshot() *ktsnap.Snapshot {
 	return &ktsnap.Snapshot{
 		Name: "made", Guest: ktsnap.Guest{CPUs: 2, Online: []int{0, 1}}, Scheduler: ktsnap.Scheduler{State: w.state, Name: "s"},
 		Tables: []*ktsnap.Table{
-			kernel, tasks, cpus,
+			kernel, tasks, cpus, groupTables(),
 			table("queues", []string{"id", "nr", "is_user", "cpu", "seq"}, w.queues...), table("queued", []string{"queue", "task"}, w.queued...),
 			table("schedulers", []string{"is_root", "watchdog_timeout", "bypass_depth"}, []uint64{0xa00, 1, 7500, w.bypass}),
 		},
 	}
+}
+
+// withGroups adds members to the table of tasks, if any has them.
+func (w *whole) withGroups(t *ktsnap.Table) *ktsnap.Table {
+	if w.groups == nil && w.owners == nil {
+		return t
+	}
+	old := t.Type.Size
+	var data []byte
+	for i := range t.N {
+		pid := int(w.tasks[i][1])
+		data = append(data, t.Record(i)...)
+		data = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(data, w.groups[pid]), w.owners[pid])
+	}
+	t.Data, t.Type.Size = data, old+16
+	t.Type.Members = append(t.Type.Members, ctype.Member{Name: "sched_task_group", Offset: old, Type: u64}, ctype.Member{Name: "blocked_on_owner", Offset: old + 8, Type: u64})
+	return t
+}
+
+// groupTables is a root with two cgroups, /low and /high.
+func groupTables() *ktsnap.Table {
+	t := table("cgroups", []string{"id", "parent", "name"}, []uint64{0xc00, 1, 0, 0}, []uint64{0xc10, 2, 0xc00, 'l' | 'o'<<8 | 'w'<<16}, []uint64{0xc20, 3, 0xc00, 'h' | 'i'<<8 | 'g'<<16 | 'h'<<24})
+	t.Type.Members[2].Type = &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}, Len: 8}
+	return t
 }
 
 // set changes a member of a task.

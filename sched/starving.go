@@ -70,11 +70,84 @@ func (s *State) starvation(t *Task) Starvation {
 		ahead, _ := t.dsq.Position(t)
 		v.Ahead = t.dsq.tasks[:ahead]
 	}
-	v.Cause = s.cause(v)
+	v.Cause = s.inversion(v) + s.starvingGroup(v) + s.cause(v) + s.offline(v)
 	if g := t.Group; g != nil && g.ID != 0 && g.Path != "/" {
 		v.Cause += fmt.Sprintf(" (cgroup %s, weight %d%s)", g.Path, g.Weight, idleText(g))
 	}
 	return v
+}
+
+// inversion tells of the tasks that cannot run until the starving one does.
+func (s *State) inversion(v Starvation) string {
+	waiting := v.Task.Blocks()
+	if len(waiting) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("it has a mutex of the kernel that %s for, so that they cannot run either; ", countText(waiting, "waits", "wait"))
+}
+
+func countText(tasks []*Task, one, many string) string {
+	if len(tasks) == 1 {
+		return fmt.Sprintf("%s %s", tasks[0], one)
+	}
+	return fmt.Sprintf("%d tasks (%s) %s", len(tasks), names(tasks), many)
+}
+
+// starvingGroup tells whether it is not the task alone that starves but all that its cgroup
+// has: two or more that have waited for half of its time, and CPUs run tasks of others.
+func (s *State) starvingGroup(v Starvation) string {
+	g := v.Task.Group
+	if g == nil || g.ID == 0 || g.Path == "/" {
+		return ""
+	}
+	n := 0
+	for _, t := range s.tasks {
+		switch {
+		case t.Group != g || t.Class != ClassExt || !t.IsRunnable():
+		case t.IsCurrent() || t.RunnableFor() < v.For/2:
+			return ""
+		default:
+			n++
+		}
+	}
+	favoured := s.favoured(v)
+	if n < 2 || favoured == nil {
+		return ""
+	}
+	return fmt.Sprintf("its cgroup %s starves: none of its %d runnable tasks runs, while CPU %d runs %s of cgroup %s; ", g.Path, n, favoured.CPU, favoured, favoured.Group.Path)
+}
+
+// favoured returns a task of another cgroup that runs where the starving one may.
+func (s *State) favoured(v Starvation) *Task {
+	for _, c := range v.CPUs {
+		t := c.Current()
+		if t != nil && t.Class == ClassExt && t.Group != nil && t.Group.ID != 0 && t.Group != v.Task.Group {
+			return t
+		}
+	}
+	return nil
+}
+
+// offline tells of the CPUs that are offline, of those that a task in a queue may run on:
+// if others idle, the queue can be meant for one of them.
+func (s *State) offline(v Starvation) string {
+	if v.DSQ == nil || v.DSQ.CPU >= 0 || !slices.ContainsFunc(v.CPUs, (*CPU).IsIdle) {
+		return ""
+	}
+	var off []int
+	for _, c := range s.cpus {
+		if !c.Online && c.Addr != 0 && v.Task.MayRunOn(c.ID) {
+			off = append(off, c.ID)
+		}
+	}
+	if len(off) == 0 {
+		return ""
+	}
+	verb := "is"
+	if len(off) > 1 {
+		verb = "are"
+	}
+	return fmt.Sprintf("; %s, which the queue may be for, %s offline", cpuText(ktsnap.CPUMaskOf(off...)), verb)
 }
 
 func idleText(g *Cgroup) string {

@@ -43,6 +43,7 @@ type Task struct {
 	s       *State
 	dsq     *DSQ
 	current bool
+	owner   uint64 // of BlockedOn
 }
 
 // Entity is a struct sched_ext_entity: what sched_ext keeps of a task.
@@ -93,6 +94,7 @@ func (s *State) task(r record, addr uint64) *Task {
 		CPU: int(r.uint("thread_info.cpu")), OnCPU: r.uint("on_cpu") != 0, OnRQ: int(r.uint("on_rq")),
 		Policy: int(r.uint("policy")), Prio: int(r.int("prio")), Nice: int(r.int("static_prio")) - niceZero,
 		MigrationDisabled: int(r.uint("migration_disabled")), BlockedOn: r.uint("blocked_on"),
+		owner:    r.uint("blocked_on_owner"),
 		Runtime:  time.Duration(r.uint("se.sum_exec_runtime")),
 		WaitTime: time.Duration(r.uint("sched_info.run_delay")), Runs: r.uint("sched_info.pcount"), LastQueued: r.uint("sched_info.last_queued"),
 		Allowed: ktsnap.Bitmap(r.bytes("cpus_allowed")),
@@ -213,6 +215,25 @@ func (t *Task) RunnableFor() time.Duration {
 // DSQ returns the dispatch queue that holds the task, nil if none does: the BPF
 // scheduler has it then, if it waits.
 func (t *Task) DSQ() *DSQ { return t.dsq }
+
+// BlockedBy returns the task that has the mutex of the kernel that this one waits for, nil
+// if it waits for none or that is not known.
+func (t *Task) BlockedBy() *Task {
+	if t.owner == 0 {
+		return nil
+	}
+	return t.s.byAddr[t.owner]
+}
+
+// Blocks returns the tasks that wait for a mutex of the kernel that this one has.
+func (t *Task) Blocks() (waiting []*Task) {
+	for _, other := range t.s.tasks {
+		if other.owner == t.Addr && t.Addr != 0 {
+			waiting = append(waiting, other)
+		}
+	}
+	return waiting
+}
 
 // MayRunOn tells whether the task's affinity lets it run on a CPU.
 func (t *Task) MayRunOn(cpu int) bool { return t.Allowed.Has(cpu) }
