@@ -77,7 +77,7 @@ func TestWritesThatCannotBeAreRefused(t *testing.T) {
 	var misfit *ktrt.AssignError
 	err = vm.Write(t.Context(), ktest.Set(snap, &task.Nice, 100))
 	require.ErrorAs(t, err, &misfit)
-	require.ErrorContains(t, err, "nice: 100 does not fit its 6 bits, which are signed")
+	require.ErrorContains(t, err, "nice: 100 does not fit its 6 bits, which hold -32 to 31")
 	err = vm.Write(t.Context(), ktest.Set(snap, &task.Comm, "a name of more than 16 bytes"))
 	require.ErrorAs(t, err, &misfit)
 

@@ -83,7 +83,7 @@ var messages = []error{
 	&ctype.OverflowError{Field: "struct ctx.weight", Value: "4294967296", Want: "u32"},
 	&ktrt.UntrackedError{Type: "*mysched.TaskCtx"},
 	&ktsnap.NoLocationError{},
-	&ktrt.AssignError{Path: "task_ctxs[12].nice", Err: errors.New("300 does not fit its 8 bits, which are signed")},
+	&ktrt.AssignError{Path: "task_ctxs[12].nice", Err: errors.New("300 does not fit its 8 bits, which hold -128 to 127")},
 	&ktsnap.InitialError{Path: "task_ctxs", Err: errors.New("it is given 3 entries, and has room for 2: make it larger, or give fewer")},
 	&ktrt.FixtureError{Path: "task_ctxs[7].comm", Err: errors.New(`"a name that is too long" has 23 bytes, and the array 16`)},
 	&ktrt.LayoutError{Object: "sched.bpf.o", Package: "mysched", Differences: []ctype.Difference{{Path: "struct task_ctx.weight", Want: "u32", Have: "no such member"}}},

@@ -104,8 +104,8 @@ func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
 	object := ktest.Object(configured)
 	for want, s := range map[string]ktest.Scheduler{
 		`did you mean "nr_cpus"?`:                                                      object.Set("nr_cpu", 4),
-		`300 does not fit its 8 bits, which are signed`:                                object.Set("nice", 300),
-		`4096 does not fit its 12 bits, which are unsigned`:                            object.Set("limits.most", 4096),
+		`300 does not fit its 8 bits, which hold -128 to 127`:                          object.Set("nice", 300),
+		`4096 does not fit its 12 bits, which hold 0 to 4095`:                          object.Set("limits.most", 4096),
 		`2 is neither true nor false`:                                                  object.Set("broken", 2),
 		`"a text that is too long" has 23 bytes, and the array 16`:                     object.Set("label", "a text that is too long"),
 		`enum mode has no enumerator "VTIMES" (did you mean "VTIME"?)`:                 object.Set("mode", "VTIMES"),
@@ -133,13 +133,13 @@ func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
 
 func TestWhatAFixtureCannotSayIsRefusedBeforeTheBoot(t *testing.T) {
 	for want, configure := range map[string]func(*cases.ConfiguredFixture){
-		`set .rodata.limits.most: 4096 does not fit its 12 bits, which are unsigned`: func(c *cases.ConfiguredFixture) { c.Rodata.Limits.Most = 4096 },
-		`"a text that is too long" has 23 bytes, and the array 16`:                   func(c *cases.ConfiguredFixture) { c.Rodata.Label = "a text that is too long" },
-		`loads: it has 1 element in the file, and cannot be made shorter`:            func(c *cases.ConfiguredFixture) { c.DataLoads.Loads = nil },
-		`shares: it is given 3 entries, and has room for 2`:                          func(c *cases.ConfiguredFixture) { c.Shares = make([]cases.Share, 3) },
-		`squares: a map has room for 1 to 4294967295 entries, not for -1`:            func(c *cases.ConfiguredFixture) { c.MaxEntries.Squares = -1 },
-		`of_cpus: it is given values of 3 CPUs, and the guest has 2`:                 func(c *cases.ConfiguredFixture) { c.OfCpus = [][]cases.Load{2: {{Runs: 1}}} },
-		`cf_ops.enqueue: 0x1234 is no program of the object`:                         func(c *cases.ConfiguredFixture) { c.CfOps.Enqueue.Address = 0x1234 },
+		`set .rodata.limits.most: 4096 does not fit its 12 bits, which hold 0 to 4095`: func(c *cases.ConfiguredFixture) { c.Rodata.Limits.Most = 4096 },
+		`"a text that is too long" has 23 bytes, and the array 16`:                     func(c *cases.ConfiguredFixture) { c.Rodata.Label = "a text that is too long" },
+		`loads: it has 1 element in the file, and cannot be made shorter`:              func(c *cases.ConfiguredFixture) { c.DataLoads.Loads = nil },
+		`shares: it is given 3 entries, and has room for 2`:                            func(c *cases.ConfiguredFixture) { c.Shares = make([]cases.Share, 3) },
+		`squares: a map has room for 1 to 4294967295 entries, not for -1`:              func(c *cases.ConfiguredFixture) { c.MaxEntries.Squares = -1 },
+		`of_cpus: it is given values of 3 CPUs, and the guest has 2`:                   func(c *cases.ConfiguredFixture) { c.OfCpus = [][]cases.Load{2: {{Runs: 1}}} },
+		`cf_ops.enqueue: 0x1234 is no program of the object`:                           func(c *cases.ConfiguredFixture) { c.CfOps.Enqueue.Address = 0x1234 },
 		`cf_ops.running: program enq is switched off`: func(c *cases.ConfiguredFixture) {
 			c.CfOps.Running, c.Programs.Enq.Load = c.Programs.Enq.FuncPtr, false
 		},
