@@ -115,8 +115,8 @@ func newParts(objs []*object.Object, payloads []string) ([]*part, error) {
 	return parts, nil
 }
 
-// objectWord is the name of an object without what says that it is one:
-// layered for layered.bpf.o.
+// objectWord is the name of an object without the ending of its file: layered for
+// layered.bpf.o.
 func objectWord(name string) string {
 	for _, ending := range []string{".o", ".bpf"} {
 		name = strings.TrimSuffix(name, ending)

@@ -65,8 +65,8 @@ func (c Config) wakeInStep(ctx context.Context, client *guest.Client) error {
 	return client.WakeAs(ctx, wakeDate, knobsOf(c.Seed).entropy)
 }
 
-// lend returns the connection with the agent of a machine. Closing it ends the machine,
-// since nothing else makes those return who read from it.
+// lend returns the connection with the agent of a machine. Closing it ends the machine:
+// nothing else ends a read from the connection.
 func lend(machine *vmm.VM) io.ReadWriteCloser {
 	if calls := machine.Calls(); calls != nil {
 		return calls

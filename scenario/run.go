@@ -19,8 +19,10 @@ var ErrBusy = errors.New("a scenario runs in this guest: wait for it, or perform
 //
 // When it has ended, the workers and cgroups that it has made are gone, CPUs
 // that it has switched off are on again, and hooks are undone; what else it has
-// changed stays. Whatever ends it early, so does the report of what has
-// happened by then come with the error, an [*OpError].
+// changed stays.
+//
+// The error of a scenario that ends early is an [*OpError]. The report that comes with it
+// says what has happened by then.
 func (g *Guest) Run(ctx context.Context, s Scenario) (*Report, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -14,17 +14,18 @@ import (
 //
 // A write that is watched can stop the guest under the hands of someone who is
 // about to pause it. The guest then stays stopped until the hit has been looked
-// at: VM.cont leaves that to serveHits. QEMU does not tell of a hit that it meets
+// at: VM.cont leaves that to serveHits. QEMU does not report a hit that it meets
 // while it carries out a stop command (pause_all_vcpus is under way, vm_stop with
-// RUN_STATE_DEBUG does nothing then), but stops the vCPU after it all the same. Such
-// a hit is told by its value, which nobody but a vCPU has changed since the guest
-// was let go. One that writes the value that was there before is missed.
+// RUN_STATE_DEBUG does nothing then). It stops the vCPU after the write all the same.
+// Such a hit is found by the value: only vCPUs change it while the guest runs. A hit that
+// writes the value that was there before is missed.
 //
-// With one TCG thread for all vCPUs, another may run for some microseconds until
+// With one TCG thread for all vCPUs, another vCPU may run for some microseconds until
 // the main loop carries out the stop that a hit has asked for. If it writes, too, QEMU
-// tells of it alone, and keeps the first hit for when that vCPU next looks at the
+// reports its write alone. QEMU reports the first hit later, when that vCPU next looks at the
 // page of a watchpoint (CPUState.watchpoint_hit, check_watchpoint in
-// accel/tcg/watchpoint.c): the values tell that there were two writes, and that there is none then.
+// accel/tcg/watchpoint.c). The values tell that the report was of two writes, and that the
+// later one is of none.
 
 // onStubStop takes what the stub tells of a stop. It is called by the goroutine
 // that reads the stub's connection.

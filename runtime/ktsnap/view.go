@@ -81,8 +81,8 @@ func (v View) Map(name string) MapView {
 	return MapView{err: &Error{Op: "Map", Path: errtext.Clip(name), Err: v.notOne(name, found)}}
 }
 
-// called returns the maps that answer to a name: those whose name it is before
-// those that it could be.
+// called returns the maps that answer to a name. Maps with exactly that name hide maps
+// whose names the kernel has cut, and could have been that one.
 func (v View) called(name string) []*mapReader {
 	var exact, likely []*mapReader
 	for _, m := range v.maps() {
