@@ -99,7 +99,7 @@ const (
 
 func (c Chase) withDefaults() (Chase, error) {
 	if c.Depth < 0 || c.Objects < 0 || c.Bytes < 0 {
-		return c, errors.New("a limit of freeze.Chase is negative")
+		return c, errors.New("a limit of freeze.Chase is negative: leave it 0 for the default, or set Off to follow no pointers")
 	}
 	c.Objects = cmp.Or(c.Objects, defaultChaseObjects)
 	c.Bytes = cmp.Or(c.Bytes, defaultChaseBytes)
@@ -117,7 +117,7 @@ const (
 
 func (o Options) withDefaults() (Options, error) {
 	if o.MapBytes < 0 || o.TotalBytes < 0 || o.MaxPause < 0 {
-		return o, errors.New("a limit of freeze.Options is negative")
+		return o, errors.New("a limit of freeze.Options is negative: leave it 0 for the default")
 	}
 	if o.MapBytes == 0 {
 		o.MapBytes = defaultMapBytes

@@ -14,17 +14,16 @@ import (
 	"github.com/ktgen/ktgen/vmm"
 )
 
-// WatchOptions say which writes fire, and what a fire does. The zero value has
-// all of them fire that change the value, and keeps what they wrote.
+// WatchOptions say which writes fire, and what a fire does. With the zero value, each
+// write that changes the value fires, and the watch keeps what it wrote.
 //
-// Under TCG, vCPUs that write at the same time, some microseconds apart, are
-// seen as one: Old and New enclose both writes, and CPU and PC are those of one of
-// them. The fire after that can have another CPU and PC than the write that it is
-// of. With one vCPU, or one that writes, every write is seen as it was.
+// Under TCG, writes of two vCPUs within some microseconds are seen as one: Old is the
+// value before both, New the value after both, and CPU and PC are those of one of them. CPU
+// and PC of the next fire can be wrong then. If only one vCPU writes, every write is seen
+// as it was.
 type WatchOptions struct {
 	// Unchanged lets writes fire, too, that leave the value as it was. Under
-	// TCG with more than one vCPU a write that was seen together with another can be
-	// followed by one such fire that is none.
+	// TCG, if two vCPUs' writes were seen as one, a fire without a write can follow.
 	Unchanged bool
 	// When says whether a write fires; nil is always. The guest stands still
 	// meanwhile.
@@ -57,7 +56,7 @@ const (
 
 func (o WatchOptions) withDefaults() (WatchOptions, error) {
 	if o.Every < 0 || o.Max < 0 || o.Rate < 0 || o.Interval < 0 {
-		return o, errors.New("a limit of ktest.WatchOptions is negative")
+		return o, errors.New("a limit of ktest.WatchOptions is negative: leave it 0 for the default")
 	}
 	if o.Every == 0 {
 		o.Every = 1

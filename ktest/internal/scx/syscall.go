@@ -39,7 +39,7 @@ func (l *Loader) handleProgram(_ context.Context, c *guest.Call) (any, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock() // the object stays loaded meanwhile
 	if l.object == nil {
-		return nil, errors.New("no scheduler that was started from an object is loaded")
+		return nil, errors.New("no scheduler that was started from an object is loaded: start one with ktest.Object, or call RunProgram in its Scheduler.Loaded")
 	}
 	p := l.object.Programs[call.Name]
 	if p == nil {
