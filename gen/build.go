@@ -205,8 +205,8 @@ func (b *builder) valueType(m *object.Map) btf.Type {
 	return nil
 }
 
-// damage returns the first error that says that BTF is not well-formed. Other
-// types are only such as Go has no value for.
+// damage returns the first error that says that BTF is not well-formed. The other errors
+// are of types that Go has no value for, and cost only the map or section that has one.
 func damage(errs ...error) error {
 	for _, err := range errs {
 		if malformed := (*ktbtf.FormatError)(nil); errors.As(err, &malformed) {

@@ -2,9 +2,9 @@ package gen
 
 import "slices"
 
-// ChoiceError is a choice of the user that the objects have nothing for, or
-// several things: such as one that a generated file was made with, before the
-// object was rebuilt.
+// ChoiceError says that the objects have nothing of the name that the user chose, or
+// several things. A choice that a generated file was made with can become one when the
+// object is rebuilt.
 type ChoiceError struct {
 	Flag  string // map, type, rename, payload or fields
 	Value string // of the flag; of fields the path of what there is not
@@ -16,8 +16,8 @@ func (e *ChoiceError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *ChoiceError) Unwrap() error { return e.Err }
 
-// Without returns the options without a choice that cannot be had. It returns
-// false if that would choose something else than the rest of them.
+// Without returns the options without a choice that cannot be had. ok is false if what is
+// left is not just the other choices: without its only map, it would choose all maps.
 func (o Options) Without(choice *ChoiceError) (rest Options, ok bool) {
 	drop := func(values []string) []string {
 		return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == choice.Value })

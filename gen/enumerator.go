@@ -9,10 +9,12 @@ import (
 // that name is something else in the package, or is one that Go does not export, the
 // type is in front: Policy_POLICY_EXT.
 
-// inFull is the name of an enumerator with its type in front, which it has at first.
+// inFull is the name of an enumerator with its type in front. Enumerators have it until
+// nameEnumerators.
 func (t *Type) inFull(cName string) string { return t.Name + "_" + cIdent(cName) }
 
-// nameEnumerators takes the types from the names that do without.
+// nameEnumerators leaves the type out of the names of enumerators that are still unique
+// without it.
 func (p *Package) nameEnumerators() {
 	taken := p.takenNames()
 	for _, t := range p.enums() {

@@ -204,8 +204,8 @@ func (c *kernelCopy) structure(s *ctype.Shape) *ctype.Shape {
 	return &out
 }
 
-// makeRoom moves members behind those that have grown since they were as before: for
-// members of other definitions of their types.
+// makeRoom moves members back if those in front of them are larger than before: other
+// definitions of a member's type can add members to it.
 func makeRoom(s *ctype.Shape, before []ctype.Member) {
 	for i, m := range before {
 		grown := alignUp(max(0, s.Members[i].Type.Size-m.Type.Size))

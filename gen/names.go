@@ -253,7 +253,7 @@ func (b *builder) nameTypes() {
 	number(named)
 	// Chosen names come first: nothing else is to take them.
 	slices.SortStableFunc(named, func(x, y *decl) int {
-		return cmp.Compare(b.isRenamed(y), b.isRenamed(x))
+		return cmp.Compare(b.renamedRank(y), b.renamedRank(x))
 	})
 	for _, d := range named {
 		d.name = b.scope.claim(b.own(d.goName(), d.describe()), d.describe(), d.others()...)
@@ -275,8 +275,8 @@ func (d *decl) others() []string {
 	return []string{d.plain(), d.cName}
 }
 
-// isRenamed returns 1 for types that the user chose a name for, else 0.
-func (b *builder) isRenamed(d *decl) int {
+// renamedRank orders types: 1 for those that the user chose a name for, else 0.
+func (b *builder) renamedRank(d *decl) int {
 	if b.renames.has(b.ways(d.describe())) {
 		return 1
 	}

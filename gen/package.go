@@ -146,7 +146,8 @@ func buildParts(parts []*part, opts Options, differ map[string]string) (*Package
 	return p, renames.check()
 }
 
-// reserve keeps the names that objects have by their own name.
+// reserve takes the names that the file declares for each object whatever is in it, such as
+// LayeredSnap, and those of the sections of other objects.
 func (b *builder) reserve(parts []*part) {
 	for _, part := range parts {
 		for _, name := range []string{part.prefix + "Snap", "Bind" + part.prefix, "Open" + part.prefix, "Initial" + part.prefix, part.prefix + fixtureType} {
@@ -264,7 +265,7 @@ func Build(obj *object.Object, opts Options) (*Model, error) {
 	return p.Models[0], nil
 }
 
-// Render prints the model as a Go file, formatted and type-checked.
+// Render prints the model as a formatted Go file. Whether it compiles is not looked at.
 func (m *Model) Render() ([]byte, error) {
 	p := &Package{Models: []*Model{m}}
 	p.merge()
