@@ -61,8 +61,8 @@ func (f *Freezer) take(ctx context.Context) error {
 
 func (f *Freezer) give() { f.turn <- struct{}{} }
 
-// rehearse walks the running guest, for the buffers and page faults only: what
-// is read can be torn. It leaves nothing in s if that ended badly.
+// rehearse walks the running guest, only to size buffers and to bring pages into memory:
+// what it reads can be torn. It leaves nothing in s if it panicked.
 func (f *Freezer) rehearse(ctx context.Context, s *stop) {
 	defer func() {
 		if recover() != nil {
@@ -106,8 +106,8 @@ func (f *Freezer) learnNames(found []*bpfmap.Map) {
 	f.programs.nameMaps(found)
 }
 
-// recallNames gives maps of the stopped guest the names that were learned before.
-// Only for Options.Select it takes the time to learn those of new maps.
+// recallNames gives maps of the stopped guest the names that were learned before. It learns
+// the names of new maps only if Options.Select is set, which goes by them.
 func (s *stop) recallNames(found []*bpfmap.Map) {
 	s.programs.forgetUnread()
 	if s.programs.recall(found) || s.options.Select == nil {
@@ -132,7 +132,7 @@ func (f *Freezer) pass(mem *kmem.Space, warm *bpfmap.Pass, choose func(*ktsnap.M
 	}, warm)
 }
 
-// stop is one time that the guest stands still.
+// stop is one pause of the guest, and what is copied in it.
 type stop struct {
 	*Freezer
 

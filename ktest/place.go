@@ -18,8 +18,8 @@ import (
 // open is the function Open of a package that ktgen has generated.
 type open[S runtime.Bound] = func(*ktsnap.Snapshot, ...runtime.Option) (S, error)
 
-// FieldAt is as [Field] the value that read returns a pointer to. It is looked for
-// when the watch begins, so that a test needs no snapshot before:
+// FieldAt is [Field] for a test that has no snapshot yet. The value is the one that read
+// returns a pointer to; it is looked for when the watch begins:
 //
 //	ktest.FieldAt(examplesched.Open, func(s examplesched.Snap) *uint64 { return &s.Bss().NrDispatched })
 func FieldAt[S runtime.Bound, T any](open open[S], read func(S) *T) Target {
@@ -32,8 +32,8 @@ func FieldAt[S runtime.Bound, T any](open open[S], read func(S) *T) Target {
 	}
 }
 
-// SetAt is as [Set] for the value that read returns a pointer to, which is looked
-// for when [VM.Write] is called:
+// SetAt is [Set] for a test that has no snapshot yet. The value is the one that read
+// returns a pointer to; it is looked for when [VM.Write] is called:
 //
 //	vm.Write(ctx, ktest.SetAt(examplesched.Open, func(s examplesched.Snap) *bool { return &s.Bss().InjectFault }, true))
 func SetAt[S runtime.Bound, T any](open open[S], read func(S) *T, v T) Assignment {

@@ -107,7 +107,7 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 }
 
 // check says what is wrong with a scheduler's file, and with what it is to start with,
-// as far as that can be told without a guest. That is to have as many CPUs.
+// as far as that can be told without a guest. cpus is how many CPUs the guest will have.
 func (s Scheduler) check(cpus int) error {
 	if s.binary && s.loaded != nil {
 		return errors.New("Scheduler.Loaded is for schedulers that are started from an object (ktest.Object): a program of its own does not tell when it has loaded")
@@ -181,9 +181,9 @@ func (vm *VM) upload(ctx context.Context, path, host string) error {
 	return nil
 }
 
-// Detach ends the scheduler and says how it ended. Whatever made it end before
-// is what counts, and fails the test all the same. The error is [ErrNoScheduler] if
-// none has been attached.
+// Detach ends the scheduler and says how it ended. If it had ended by itself before, that
+// is the end that is returned, and the test fails. The error is [ErrNoScheduler] if no
+// scheduler has been attached.
 func (vm *VM) Detach(ctx context.Context) (Exit, error) {
 	s := vm.current()
 	if s == nil {

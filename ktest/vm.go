@@ -83,8 +83,8 @@ func (vm *VM) shut() error {
 	return err
 }
 
-// because finds the reason of an error: if the guest is no more, it is why.
-// Otherwise what the guest's kernel complains about is added.
+// because adds the reason to an error. If the guest is no more, its death is the reason, and
+// stands for the error. Otherwise the reason is what the guest's kernel complains about.
 func (vm *VM) because(err error) error {
 	if err == nil {
 		return nil
