@@ -36,7 +36,7 @@ func newChaser(s *ktsnap.Snapshot) *chaser {
 // target is what became of a pointer.
 type target struct {
 	place    string       // where it leads, if that is in an entry of a map: task_ctxs[7]
-	at       ktsnap.Place // the same; of use if place is set
+	at       ktsnap.Location // the same; of use if place is set
 	value    ktsnap.Value // what is there, if it is to be shown here
 	shown    bool         // value is set
 	identity []string     // if not nil, the members of value to show, which is not entered
@@ -130,8 +130,8 @@ func whyNot(err error) (note, reason string) {
 	return "cannot be read", err.Error()
 }
 
-// name names the place that a pointer leads to.
-func (c *chaser) name(p ktsnap.Place) string {
+// name names the location that a pointer leads to.
+func (c *chaser) name(p ktsnap.Location) string {
 	name := c.snap.EntryAt(p).Path()
 	if p.Offset == 0 {
 		return name

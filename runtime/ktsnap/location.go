@@ -1,6 +1,8 @@
 package ktsnap
 
 import (
+	"fmt"
+
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -8,7 +10,11 @@ import (
 // written there, or to write to it.
 type Location struct {
 	Path string // such as ".bss.nr_dispatched" or "task_ctxs[1234].ctx.weight"
-	Map  *Map   // that the value was captured of; nil if a pointer led elsewhere
+
+	Map    *Map // that the value was captured of; nil if a pointer led elsewhere
+	Entry  int  // of Map; -1 in an arena and elsewhere
+	CPU    int  // -1 if Map is not per CPU
+	Offset int  // bytes into the entry's value; in an arena into its 4 GiB
 
 	Addr uint64 // the kernel's, of the first byte; of an arena's object not its user address
 	Size int    // bytes; of a bitfield those that hold it
@@ -46,11 +52,56 @@ func (v Value) Location() (Location, error) {
 	return at, nil
 }
 
-// Location returns where what has an address lies.
+// Location returns where what has an address lies, in any of the forms in which
+// programs store pointers.
 func (m *Memory) Location(addr uint64) Location {
-	at := Location{Addr: m.kernelAddr(addr)}
-	if shown, ok := m.locate(m.Canonical(addr)); ok {
-		at.Map = shown.Map
+	l := Location{Addr: m.kernelAddr(addr), Entry: -1, CPU: -1}
+	addr = m.Canonical(addr)
+	at, ok := m.Span(addr)
+	if !ok || at.Owner == nil {
+		return l
 	}
-	return at
+	if w, ok := at.Owner.Window(); ok {
+		l.Map, l.Offset = at.Owner, int(addr-w.User)
+		return l
+	}
+	offset := int(addr - at.Start)
+	index := at.index + offset/at.Owner.Stride
+	if index/at.Owner.Slots >= at.Owner.N {
+		return l
+	}
+	l.Map, l.Entry, l.Offset = at.Owner, index/at.Owner.Slots, offset%at.Owner.Stride
+	if at.Owner.Slots > 1 || at.Owner.Type.IsPerCPU() {
+		l.CPU = index % at.Owner.Slots
+	}
+	return l
+}
+
+// Locate finds the captured map that an address of the guest leads into, in any
+// of the forms in which programs store pointers. For a variable of an arena that
+// is the section that it is in; see [Snapshot.Views].
+func (s *Snapshot) Locate(addr uint64) (at Location, ok bool) {
+	r := s.reader()
+	at = r.memory().Location(addr)
+	addr = r.memory().Canonical(addr)
+	for _, section := range r.sections {
+		if section.N == 1 && addr-section.Base < uint64(section.Size) {
+			at.Map, at.Entry, at.Offset = section.m, 0, int(addr-section.Base)
+		}
+	}
+	return at, at.Map != nil
+}
+
+// EntryAt returns the entry at a location, for its CPU; an error in an arena.
+func (s *Snapshot) EntryAt(at Location) Entry {
+	for _, m := range s.reader().all() {
+		if m.m == at.Map {
+			v := m.view()
+			if at.CPU >= 0 {
+				v = v.CPU(at.CPU)
+			}
+			return v.At(at.Entry)
+		}
+	}
+	return Entry{err: &Error{Op: "EntryAt", Err: fmt.Errorf("the location is in no map of this snapshot")}}
 }

@@ -178,64 +178,6 @@ func (v *Value) appendInteger(b []byte, u *ctype.Shape) []byte {
 	return strconv.AppendUint(b, n, 10)
 }
 
-// Place is where a snapshot shows the memory at an address: in an entry of a
-// map, or in the pages of an arena.
-type Place struct {
-	Map    *Map
-	Entry  int // -1 in an arena
-	CPU    int // -1 if the map is not per CPU
-	Offset int // bytes into the value; in an arena into its 4 GiB
-}
-
-// Locate finds the captured map that an address of the guest leads into, in any
-// of the forms in which programs store pointers. For a variable of an arena that
-// is the section that it is in; see [Snapshot.Views].
-func (s *Snapshot) Locate(addr uint64) (p Place, ok bool) {
-	r := s.reader()
-	addr = r.memory().Canonical(addr)
-	for _, section := range r.sections {
-		if section.N == 1 && addr-section.Base < uint64(section.Size) {
-			return Place{Map: section.m, CPU: -1, Offset: int(addr - section.Base)}, true
-		}
-	}
-	return r.memory().locate(addr)
-}
-
-// locate finds the map that was captured of a canonical address.
-func (m *Memory) locate(addr uint64) (p Place, ok bool) {
-	at, ok := m.Span(addr)
-	if !ok || at.Owner == nil {
-		return Place{}, false
-	}
-	p = Place{Map: at.Owner, Entry: -1, CPU: -1}
-	if w, ok := at.Owner.Window(); ok {
-		p.Offset = int(addr - w.User)
-		return p, true
-	}
-	offset := int(addr - at.Start)
-	index := at.index + offset/at.Owner.Stride
-	p.Entry, p.Offset = index/at.Owner.Slots, offset%at.Owner.Stride
-	if at.Owner.Slots > 1 || at.Owner.Type.IsPerCPU() {
-		p.CPU = index % at.Owner.Slots
-	}
-	return p, p.Entry < at.Owner.N
-}
-
-// EntryAt returns the entry of a place, for the CPU of the place; an error in
-// an arena.
-func (s *Snapshot) EntryAt(p Place) Entry {
-	for _, m := range s.reader().all() {
-		if m.m == p.Map {
-			v := m.view()
-			if p.CPU >= 0 {
-				v = v.CPU(p.CPU)
-			}
-			return v.At(p.Entry)
-		}
-	}
-	return Entry{err: &Error{Op: "EntryAt", Err: fmt.Errorf("the place is of another snapshot")}}
-}
-
 // View returns the map with its entries, whatever its name or id is: that of
 // s.Maps[i].
 func (s *Snapshot) View(i int) MapView { return s.reader().maps[i].view() }
