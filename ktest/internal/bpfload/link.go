@@ -54,7 +54,7 @@ type part struct {
 type coreRelo struct {
 	at   int
 	relo *btf.CORERelocation
-	kind uint32
+	core object.CORERelo
 }
 
 // partAt returns the function that an instruction is in.
@@ -165,7 +165,7 @@ func (l *linker) describe(c *code, from *object.Code, first, start, n int) {
 			c.lines[start+i] = line
 		}
 		if relo := l.relos[from.Section][first+i]; relo != nil {
-			c.relos = append(c.relos, coreRelo{start + i, relo, from.Relos[first+i].Kind})
+			c.relos = append(c.relos, coreRelo{start + i, relo, from.Relos[first+i]})
 		}
 	}
 }

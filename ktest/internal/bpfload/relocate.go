@@ -70,14 +70,21 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 	if err := fixup.Apply(&ins); err != nil {
 		return err
 	}
-	if poisoned(&ins) && zeroIfAbsent(r.kind) {
+	if poisoned(&ins) && zeroIfAbsent(r.core.Kind) {
 		ins = before
 		ins.Constant = 0
 	}
+	isPoisoned := poisoned(&ins)
 	p.absent.poison(&ins, r.relo, l.spec.Types)
 	insn[0] = object.Insn{Op: uint8(ins.OpCode), Dst: uint8(ins.Dst), Src: uint8(ins.Src), Off: ins.Offset, Imm: int32(ins.Constant)}
 	if wide {
 		insn[1] = object.Insn{Imm: int32(ins.Constant >> 32)}
+	}
+	if isPoisoned {
+		return nil
+	}
+	if err := l.fit(&insn[0], r.core); err != nil {
+		insn[0] = object.Insn{Op: opCall, Imm: int32(p.absent.number(reloName(r.relo, l.spec.Types) + " " + err.Error()))}
 	}
 	return nil
 }
