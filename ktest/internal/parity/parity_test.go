@@ -21,6 +21,8 @@ import (
 	"github.com/ktgen/ktgen/vmm/cache"
 )
 
+//go:generate testdata/inputs/build
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Getpid() != 1 {
 		var err error
@@ -74,10 +76,10 @@ var (
 const batch = 64
 
 // TestCorpusLoadsAsWithLibbpf compares what package bpfload and libbpf make of each object
-// of the corpus. Differences that have a reason are in testdata/differences.txt.
+// of the corpus, and of its own inputs. Differences that have a reason are in testdata/differences.txt.
 func TestCorpusLoadsAsWithLibbpf(t *testing.T) {
 	worker := libbpf.Compile(t, "testdata/libbpf.c")
-	paths := corpus(t)
+	paths := append(corpus(t), inputs(t)...)
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Memory: 2 << 30, Files: map[string]string{"/libbpf": worker}})
 	c := comparison{T: t, vm: vm, reasons: reasons(t), counts: make(map[string]int)}
 	for some := range slices.Chunk(paths, batch) {
@@ -204,6 +206,15 @@ func corpus(t *testing.T) []string {
 	}
 	require.NotEmpty(t, paths, "scripts/corpus compiles the corpus")
 	return paths
+}
+
+// inputs returns the objects that this package has of its own.
+func inputs(t *testing.T) []string {
+	all, err := filepath.Glob("testdata/inputs/*.bpf.o")
+	require.NoError(t, err)
+	require.NotEmpty(t, all)
+	match := regexp.MustCompile(*only)
+	return slices.DeleteFunc(all, func(path string) bool { return !match.MatchString(corpusName(path)) })
 }
 
 // corpusName is what the list of the sample calls an object.
