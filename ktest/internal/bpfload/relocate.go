@@ -63,7 +63,7 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 	if wide {
 		ins.Constant = int64(insn[1].Imm)<<32 | int64(uint32(insn[0].Imm))
 	}
-	if r.kind == object.CORETypeIDLocal || r.kind == object.CORETypeIDTarget {
+	if r.core.Kind == object.CORETypeIDLocal || r.core.Kind == object.CORETypeIDTarget {
 		setTypeID(&ins, fixup.String())
 	}
 	before := ins
