@@ -71,7 +71,7 @@
 //
 // A guess is made for all places at once that pointers are copied between. It is
 // likely for those that show it themselves: of what is loaded from one, lines of C
-// name two members, or the type, and none names anything else. One member will do
+// name three members, or the type, and none names anything else. One member will do
 // if the object describes each struct that its types and its lines of C name. Places
 // that get pointers from such places only are likely, too, as are those whose content
 // goes to one that nothing else is stored in.

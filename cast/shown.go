@@ -28,6 +28,10 @@ type flowEdge struct {
 	stride   uint64
 }
 
+// minTold is how many members of a struct lines of C must name, where the object leaves
+// out others: nodes of two trees have left and key in common.
+const minTold = 3
+
 // maxDirect bounds the accesses that are kept of a slot.
 const maxDirect = 256
 
@@ -69,7 +73,7 @@ func (e *engine) noteFlow(s slot, v value) {
 
 // tells tells whether lines of C say that a slot leads to a t: one names the type,
 // or those of the accesses through what is loaded from it name members of t. It
-// takes two members where another struct can be meant that has one of that name.
+// takes several where another struct can be meant that has members of these names.
 func (e *engine) tells(n int32, t btf.Type) bool {
 	said := e.namesSaidOf(e.kin.slots[n])
 	for _, name := range said {
@@ -91,7 +95,7 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 			members[a.off.base] = true
 		}
 	}
-	return len(said) > 0 || len(members) > 1 || len(members) == 1 && !e.leavesOut()
+	return len(said) > 0 || len(members) >= minTold || len(members) > 0 && !e.leavesOut()
 }
 
 var structInLine = regexp.MustCompile(`\bstruct\s+([A-Za-z_]\w*)`)
