@@ -83,8 +83,8 @@ func (vm *VM) shut() error {
 	return err
 }
 
-// because adds the reason to an error. If the guest is no more, its death is the reason, and
-// stands for the error. Otherwise the reason is what the guest's kernel complains about.
+// because adds the reason to an error: why the guest is no more, or, for something that took
+// too long, what the kernel of the guest complains about.
 func (vm *VM) because(err error) error {
 	if err == nil {
 		return nil
