@@ -12,6 +12,7 @@ enum queue {
 	FORGOTTEN_DSQ = 1, /* nobody takes from it */
 	FIRST_CPU_DSQ = 2, /* CPU 0 takes from it only */
 	VTIME_DSQ = 3,
+	SECOND_CPU_DSQ = 4, /* CPU 1 takes from it only */
 };
 
 enum fault {
@@ -22,6 +23,7 @@ enum fault {
 	ENDLESS = 4,	/* the first to run keeps its CPU */
 	OVERFLOW = 5,	/* one worker's vtime wraps around, the others' are small */
 	LOCAL = 6,	/* all go to the local queue of CPU 1 */
+	SECOND_CPU = 7,	/* workers wait for CPU 1, whether it is online or not */
 };
 
 #define TIMEOUT_MS 30000
@@ -67,6 +69,10 @@ void faults_enqueue(u64 *args)
 		last = VTIME_DSQ;
 		scx_bpf_dsq_insert_vtime(p, VTIME_DSQ, SLICE_NS, (u32)p->pid == victim ? 1ULL << 62 : 7, flags);
 		return;
+	case SECOND_CPU:
+		last = SECOND_CPU_DSQ;
+		scx_bpf_dsq_insert(p, SECOND_CPU_DSQ, SLICE_NS, flags);
+		return;
 	case LOCAL:
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | 1, SLICE_INF, flags);
 		return;
@@ -85,6 +91,8 @@ void faults_dispatch(u64 *args)
 		return;
 	if (!cpu && scx_bpf_dsq_move_to_local(FIRST_CPU_DSQ))
 		return;
+	if (cpu == 1 && scx_bpf_dsq_move_to_local(SECOND_CPU_DSQ))
+		return;
 	scx_bpf_dsq_move_to_local(VTIME_DSQ);
 }
 
@@ -99,6 +107,8 @@ s32 faults_init(u64 *args)
 		err = scx_bpf_create_dsq(FIRST_CPU_DSQ, NUMA_NO_NODE);
 	if (!err)
 		err = scx_bpf_create_dsq(VTIME_DSQ, NUMA_NO_NODE);
+	if (!err)
+		err = scx_bpf_create_dsq(SECOND_CPU_DSQ, NUMA_NO_NODE);
 	return err;
 }
 
