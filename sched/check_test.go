@@ -26,7 +26,8 @@ type whole struct {
 	jiffies                     uint64
 	bypass                      uint64
 
-	groups, owners map[int]uint64 // of tasks by pid: their task group, and who has the mutex that they wait for
+	// Of tasks by pid: their task group, who has the mutex that they wait for, and when they ran last.
+	groups, owners, arrivals map[int]uint64
 }
 
 const (
@@ -115,10 +116,13 @@ func (w *whole) withGroups(t *ktsnap.Table) *ktsnap.Table {
 	for i := range t.N {
 		pid := int(w.tasks[i][1])
 		data = append(data, t.Record(i)...)
-		data = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(data, w.groups[pid]), w.owners[pid])
+		for _, v := range []uint64{w.groups[pid], w.owners[pid], w.arrivals[pid]} {
+			data = binary.LittleEndian.AppendUint64(data, v)
+		}
 	}
-	t.Data, t.Type.Size = data, old+16
-	t.Type.Members = append(t.Type.Members, ctype.Member{Name: "sched_task_group", Offset: old, Type: u64}, ctype.Member{Name: "blocked_on_owner", Offset: old + 8, Type: u64})
+	t.Data, t.Type.Size = data, old+24
+	info := &ctype.Shape{Kind: ctype.KindStruct, Name: "sched_info", Size: 8, Members: []ctype.Member{{Name: "last_arrival", Type: u64}}}
+	t.Type.Members = append(t.Type.Members, ctype.Member{Name: "sched_task_group", Offset: old, Type: u64}, ctype.Member{Name: "blocked_on_owner", Offset: old + 8, Type: u64}, ctype.Member{Name: "sched_info", Offset: old + 16, Type: info})
 	return t
 }
 

@@ -94,7 +94,8 @@ func countText(tasks []*Task, one, many string) string {
 }
 
 // starvingGroup tells whether it is not the task alone that starves but all that its cgroup
-// has: two or more that have waited for half of its time, and CPUs run tasks of others.
+// has: two or more tasks are runnable, a CPU has taken none of the cgroup's for half of the
+// time, and CPUs run tasks of others.
 func (s *State) starvingGroup(v Starvation) string {
 	g := v.Task.Group
 	if g == nil || g.ID == 0 || g.Path == "/" {
@@ -102,11 +103,13 @@ func (s *State) starvingGroup(v Starvation) string {
 	}
 	n := 0
 	for _, t := range s.tasks {
-		switch {
-		case t.Group != g || t.Class != ClassExt || !t.IsRunnable():
-		case t.IsCurrent() || t.RunnableFor() < v.For/2:
+		if t.Group != g || t.Class != ClassExt {
+			continue
+		}
+		if t.IsCurrent() || !s.restsFor(t, v.For/2) {
 			return ""
-		default:
+		}
+		if t.IsRunnable() {
 			n++
 		}
 	}
@@ -115,6 +118,19 @@ func (s *State) starvingGroup(v Starvation) string {
 		return ""
 	}
 	return fmt.Sprintf("its cgroup %s starves: none of its %d runnable tasks runs, while CPU %d runs %s of cgroup %s; ", g.Path, n, favoured.CPU, favoured, favoured.Group.Path)
+}
+
+// restsFor tells whether no CPU has taken a task for some time. Of a kernel that does not
+// note when one does, that is not known.
+func (s *State) restsFor(t *Task, d time.Duration) bool {
+	if slices.Contains(s.absent, "task_struct.sched_info.last_arrival") {
+		return false
+	}
+	var now time.Duration
+	for _, c := range s.cpus {
+		now = max(now, c.Clock)
+	}
+	return time.Duration(t.LastRun) <= now-d
 }
 
 // favoured returns a task of another cgroup that runs where the starving one may.

@@ -31,10 +31,14 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 			"queue 5 has it as its first task, and CPUs 0-1 are idle, which may run it: nobody takes from this queue"},
 		"its queue may be for an offline CPU": {func(w *whole) { w.cpus[1][3] = 0; w.cpus[0][1] = 0x8000; w.cpus[0][2] = 0x8000 }, 1,
 			"queue 5 has it as its first task, and CPU 0 is idle, which may run it: nobody takes from this queue; CPU 1, which the queue may be for, is offline"},
-		"its cgroup starves": {func(w *whole) { w.groups = map[int]uint64{1: 0xc10, 3: 0xc10, 4: 0xc20} }, 1,
+		"its cgroup starves": {func(w *whole) { w.cpus[0][4] = 1e9; w.groups = map[int]uint64{1: 0xc10, 3: 0xc10, 4: 0xc20} }, 1,
 			"its cgroup /low starves: none of its 2 runnable tasks runs, while CPU 0 runs e[4] of cgroup /high; queue 5 has it"},
-		"its cgroup does not starve": {func(w *whole) { w.groups = map[int]uint64{1: 0xc10, 3: 0xc10, 4: 0xc10} }, 1,
+		"its cgroup runs": {func(w *whole) { w.cpus[0][4] = 1e9; w.groups = map[int]uint64{1: 0xc10, 3: 0xc10, 4: 0xc10} }, 1,
 			"without running: queue 5 has it"},
+		"its cgroup ran a moment ago": {func(w *whole) {
+			w.cpus[0][4] = 1e9
+			w.groups, w.arrivals = map[int]uint64{1: 0xc10, 3: 0xc10, 4: 0xc20}, map[int]uint64{3: 9e8}
+		}, 1, "without running: queue 5 has it"},
 		"others wait for its mutex": {func(w *whole) { w.owners = map[int]uint64{2: 0x1000, 3: 0x1000} }, 1,
 			"it has a mutex of the kernel that 2 tasks (c[2], d[3]) wait for, so that they cannot run either; queue 5 has it"},
 		"vtime that wrapped around": {func(w *whole) {

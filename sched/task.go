@@ -35,6 +35,7 @@ type Task struct {
 	WaitTime   time.Duration // sched_info.run_delay: all time spent waiting on a runqueue
 	Runs       uint64        // sched_info.pcount
 	LastQueued uint64        // sched_info.last_queued: rq clock in ns; 0 if it does not wait
+	LastRun    uint64        // sched_info.last_arrival: rq clock in ns when a CPU took it last; 0 is never
 
 	Group *Cgroup // of the cpu controller; nil if it is not known
 
@@ -97,6 +98,7 @@ func (s *State) task(r record, addr uint64) *Task {
 		owner:    r.uint("blocked_on_owner"),
 		Runtime:  time.Duration(r.uint("se.sum_exec_runtime")),
 		WaitTime: time.Duration(r.uint("sched_info.run_delay")), Runs: r.uint("sched_info.pcount"), LastQueued: r.uint("sched_info.last_queued"),
+		LastRun: r.uint("sched_info.last_arrival"),
 		Allowed: ktsnap.Bitmap(r.bytes("cpus_allowed")),
 	}
 	t.Class = strings.TrimSuffix(className(r), "_sched_class")
