@@ -74,7 +74,8 @@
 // name three members, or the type, and none names anything else. One member will do
 // if the object describes each struct that its types and its lines of C name. Places
 // that get pointers from such places only are likely, too, as are those whose content
-// goes to one that nothing else is stored in.
+// goes to one that nothing else is stored in. Types that begin with a struct, or that
+// begin others, are likely only where lines of C name them.
 //
 // What is behind the header of an allocation, which is only declared or ends in a
 // flexible array, is typed in the same way, by the place that holds the pointer to

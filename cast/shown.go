@@ -95,7 +95,20 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 			members[a.off.base] = true
 		}
 	}
+	if firstStruct(t) != nil && len(said) == 0 {
+		return false // accesses to its parts are through pointers to what it begins with, too
+	}
 	return len(said) > 0 || len(members) >= minTold || len(members) > 0 && !e.leavesOut()
+}
+
+// firstStruct returns the struct that t begins with, nil if it begins with anything else.
+func firstStruct(t btf.Type) *btf.Struct {
+	s, ok := t.(*btf.Struct)
+	if !ok || len(s.Members) == 0 || s.Members[0].Offset != 0 {
+		return nil
+	}
+	first, _ := btf.As[*btf.Struct](s.Members[0].Type)
+	return first
 }
 
 var structInLine = regexp.MustCompile(`\bstruct\s+([A-Za-z_]\w*)`)
@@ -151,12 +164,19 @@ type flowGraph struct {
 	types       map[int32]btf.Type
 	lost        map[int32]bool // gets what comes from no slot, or points into the middle
 	shown       map[int32]bool
+	nested      map[btf.Type]bool // begin with a struct, or are what one begins with
 }
 
 func newFlowGraph(e *engine) *flowGraph {
 	g := &flowGraph{
 		engine: e, into: make(map[int32][]int32), outOf: make(map[int32][]int32),
 		types: make(map[int32]btf.Type), lost: maps.Clone(e.flows.lost), shown: make(map[int32]bool),
+		nested: make(map[btf.Type]bool),
+	}
+	for _, s := range e.structs() {
+		if first := firstStruct(s); first != nil {
+			g.nested[s], g.nested[e.layouts.canonical(first)] = true, true
+		}
 	}
 	for n, s := range e.kin.slots {
 		c := e.cells[s]
@@ -195,7 +215,8 @@ func (g *flowGraph) isNeutral(n int32) bool {
 }
 
 // settle adds to the slots that show their type those that follow, until there are
-// no more.
+// no more. A copy says nothing of types that begin with a struct, or that begin
+// others: the address of one is that of the other.
 func (g *flowGraph) settle() {
 	for more := true; more; {
 		more = g.addFilled() || g.addSpent()
@@ -207,7 +228,7 @@ func (g *flowGraph) settle() {
 func (g *flowGraph) addFilled() bool {
 	may := make(map[int32]bool)
 	for n, t := range g.types {
-		may[n] = t != nil && !g.lost[n]
+		may[n] = t != nil && !g.lost[n] && !g.nested[t]
 	}
 	for changed := true; changed; {
 		changed = false
@@ -237,7 +258,7 @@ func (g *flowGraph) allOf(n int32, is func(from int32) bool) bool {
 func (g *flowGraph) addSpent() bool {
 	return g.grow(func(n int32) bool {
 		for _, to := range g.outOf[n] {
-			if g.shown[to] && g.types[to] == g.types[n] && !g.lost[to] &&
+			if !g.nested[g.types[n]] && g.shown[to] && g.types[to] == g.types[n] && !g.lost[to] &&
 				g.allOf(to, func(from int32) bool { return from == n || g.shown[from] }) {
 				return true
 			}
