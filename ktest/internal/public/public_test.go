@@ -65,7 +65,7 @@ var rows = []row{
 		want: map[string]uint64{"central_cpu": 0, "nr_cpu_ids": cpus, "cpus": cpus, "slice_ns": slice},
 	},
 	{
-		scheduler: "scx_central", name: "on 2", args: []string{"-c", "2", "-s", "5000"}, often: "object",
+		scheduler: "scx_central", name: "on 2", args: []string{"-c", "2", "-s", "5000"},
 		object: func(s ktest.Scheduler) ktest.Scheduler {
 			return centralOf(s).Set("central_cpu", 2).Set("slice_ns", 5_000_000)
 		},
@@ -97,13 +97,13 @@ var rows = []row{
 		want: map[string]uint64{"slice_ns": slice, "max_tasks": 4096, "dsp_batch": 0, "highpri_boosting": 0},
 	},
 	{
-		scheduler: "scx_qmap", name: "batches", args: []string{"-i", "1", "-N", "2048", "-b", "4", "-H", "-s", "5000"}, often: "object",
+		scheduler: "scx_qmap", name: "batches", args: []string{"-i", "1", "-N", "2048", "-b", "4", "-H", "-s", "5000"},
 		object: func(s ktest.Scheduler) ktest.Scheduler {
 			return qmapOf(s).Set("max_tasks", 2048).Set("dsp_batch", 4).Set("highpri_boosting", true).Set("slice_ns", 5_000_000)
 		},
 		want: map[string]uint64{"slice_ns": 5_000_000, "max_tasks": 2048, "dsp_batch": 4, "highpri_boosting": 1},
 	},
-	{scheduler: "scx_sdt", object: itself, often: "object"},
+	{scheduler: "scx_sdt", object: itself, often: "program"},
 }
 
 // printed is what a scheduler's program prints of itself, over and over: each group
