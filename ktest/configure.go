@@ -75,6 +75,19 @@ func (s Scheduler) Resize(name string, n int) Scheduler {
 	})
 }
 
+// Fill is [Scheduler.Configure] for maps of maps: n maps are made as the definition says
+// which are in it, and put into it with the keys 0 to n-1, as programs do that a definition
+// would be too long for.
+func (s Scheduler) Fill(name string, n int) Scheduler {
+	return s.Configure(func(state *ktsnap.InitialState) error {
+		m, err := state.Find(name)
+		if err != nil {
+			return err
+		}
+		return state.Fill(m, n)
+	})
+}
+
 // Load is [Scheduler.Configure] for whether programs are loaded. Those whose section
 // begins with ? are not otherwise, and all others are. An operation whose program is
 // not loaded is none.

@@ -27,6 +27,7 @@ type InitialState struct {
 	Programs []*InitialProgram
 
 	keys    map[*Map]map[string]int
+	filled  map[*Map]int
 	written map[*Map][]byte // bits that one Initial has set, as masks of Map.Values
 }
 
@@ -112,6 +113,31 @@ func (s *InitialState) Resize(m *Map, n int) error {
 	m.MaxEntries = n
 	return nil
 }
+
+// Fill has n maps made for a map of maps, as the definition of its inner maps says, with
+// the keys 0 to n-1. The error is an [*InitialError].
+func (s *InitialState) Fill(m *Map, n int) error {
+	var err error
+	switch {
+	case m.Type != MapTypeArrayOfMaps && m.Type != MapTypeHashOfMaps:
+		err = fmt.Errorf("it has no maps in it, as it is of type %v: maps of maps can be filled with some", m.Type)
+	case m.KeySize != 4:
+		err = fmt.Errorf("maps are put into it with the keys 0 to %d, and its keys have %d bytes", n-1, m.KeySize)
+	case n < 0 || n > m.MaxEntries:
+		err = fmt.Errorf("it has room for %d maps, not for %d", m.MaxEntries, n)
+	}
+	if err != nil {
+		return &InitialError{m.Name, err}
+	}
+	if s.filled == nil {
+		s.filled = make(map[*Map]int)
+	}
+	s.filled[m] = n
+	return nil
+}
+
+// Filled returns how many maps are made for a map of maps.
+func (s *InitialState) Filled(m *Map) int { return s.filled[m] }
 
 // mayHold says why a map cannot have room for n entries.
 func mayHold(m *Map, n int) error {

@@ -20,6 +20,7 @@ type Config struct {
 	Resized    map[string]uint32 `json:",omitempty"` // section: elements of the array at its end
 	MaxEntries map[string]uint32 `json:",omitempty"` // by map
 	Entries    []Entry           `json:",omitempty"`
+	Filled     map[string]uint32 `json:",omitempty"` // map of maps: how many are made and put into it
 	Off        []string          `json:",omitempty"` // programs that are not loaded
 	On         []string          `json:",omitempty"` // programs that are, although their section says ?
 	Members    []OpsMember       `json:",omitempty"`
@@ -45,7 +46,7 @@ type OpsMember struct{ Map, Member, Program string }
 
 // Empty tells whether the object is loaded as its file says.
 func (c *Config) Empty() bool {
-	return c == nil || len(c.Patches)+len(c.Resized)+len(c.MaxEntries)+len(c.Entries)+len(c.Off)+len(c.On)+len(c.Members) == 0
+	return c == nil || len(c.Patches)+len(c.Resized)+len(c.MaxEntries)+len(c.Entries)+len(c.Filled)+len(c.Off)+len(c.On)+len(c.Members) == 0
 }
 
 // Configure changes what Load will load.
@@ -68,6 +69,12 @@ func (s *Spec) Configure(c *Config) error {
 		}
 		m.MaxEntries = n
 	}
+	for name := range c.Filled {
+		if m := s.Maps[name]; m == nil || m.InnerMap == nil {
+			return fmt.Errorf("fill map %s: the object has no such map of maps", name)
+		}
+	}
+	s.filled = c.Filled
 	for _, e := range c.Entries {
 		m := s.Maps[e.Map]
 		if m == nil {

@@ -11,6 +11,11 @@ import (
 //	.values = { [0] = (void *)&queue0, [1] = (void *)&queue1 }
 
 func (l *loader) fillMapsOfMaps() error {
+	for _, def := range l.maps {
+		if err := l.fillNameless(def); err != nil {
+			return fmt.Errorf("filling map %s (%v): %w", def.spec.Name, def.spec.Type, err)
+		}
+	}
 	return l.fillNamed(func(t ebpf.MapType, name string) (fd int, ok bool) {
 		m := l.coll.Maps[name]
 		if t != ebpf.ArrayOfMaps && t != ebpf.HashOfMaps || m == nil {
@@ -18,6 +23,22 @@ func (l *loader) fillMapsOfMaps() error {
 		}
 		return m.FD(), true
 	})
+}
+
+// fillNameless makes maps for a map of maps, as programs do after the load.
+func (l *loader) fillNameless(def *mapDef) error {
+	for key := range l.spec.filled[def.spec.Name] {
+		inner, err := l.createMap(def.inner)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", key, err)
+		}
+		err = l.coll.Maps[def.spec.Name].Put(key, uint32(inner.FD()))
+		inner.Close() // the outer map has it
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", key, err)
+		}
+	}
+	return nil
 }
 
 func (l *loader) fillProgramArrays() error {

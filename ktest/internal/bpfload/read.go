@@ -34,6 +34,7 @@ type Spec struct {
 
 	members map[string]map[string]string // programs of struct_ops maps, by map and member
 	on      map[string]bool              // optional programs that are loaded
+	filled  map[string]uint32            // maps of maps, and how many are made for them
 }
 
 // Read reads an object.

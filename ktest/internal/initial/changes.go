@@ -73,6 +73,12 @@ func (d *differ) compare(before, after *ktsnap.Map) error {
 		}
 		d.config.MaxEntries[after.Name] = uint32(after.MaxEntries)
 	}
+	if n := d.state.Filled(after); n > 0 {
+		if d.config.Filled == nil {
+			d.config.Filled = make(map[string]uint32)
+		}
+		d.config.Filled[after.Name] = uint32(n)
+	}
 	size := max(after.Slots, 1) * after.Stride
 	for i := range after.N {
 		key := make([]byte, 4)

@@ -49,6 +49,22 @@ func flatcgOf(s ktest.Scheduler) ktest.Scheduler {
 	return s.Set("nr_cpus", cpus).Set("cgrp_slice_ns", slice)
 }
 
+// pairOf pairs each CPU with the one that is stride further.
+func pairOf(stride int32) func(ktest.Scheduler) ktest.Scheduler {
+	pairs, ids, indices := make([]int32, cpus), make([]uint32, cpus), make([]uint32, cpus)
+	for cpu, id := int32(0), uint32(0); cpu < cpus; cpu++ {
+		if other := cpu + stride; cpu/stride%2 == 0 {
+			pairs[cpu], pairs[other] = other, cpu
+			ids[cpu], ids[other], indices[other] = id, id, 1
+			id++
+		}
+	}
+	return func(s ktest.Scheduler) ktest.Scheduler {
+		return s.Set("nr_cpu_ids", cpus).Set("pair_batch_dur_ns", slice).Resize("pair_ctx", cpus/2).
+			Set("pair_cpu", pairs).Set("pair_id", ids).Set("in_pair_idx", indices).Fill("cgrp_q_arr", 4096)
+	}
+}
+
 func qmapOf(s ktest.Scheduler) ktest.Scheduler {
 	return s.Set("slice_ns", slice).Set("max_tasks", 4096).Set("round_robin_ns", 200_000_000)
 }
@@ -83,11 +99,11 @@ var rows = []row{
 		want: map[string]uint64{"fifo_sched": 1, "nr_cpus": cpus, "slice_ns": 5_000_000},
 	},
 	{
-		scheduler: "scx_pair", name: "halves", often: "program",
+		scheduler: "scx_pair", name: "halves", often: "program", object: pairOf(2),
 		want: map[string]uint64{"nr_cpu_ids": cpus, "pair of 0": 2, "pairs": cpus / 2, "queues": 4096},
 	},
 	{
-		scheduler: "scx_pair", name: "neighbours", args: []string{"-S", "1"},
+		scheduler: "scx_pair", name: "neighbours", args: []string{"-S", "1"}, often: "object", object: pairOf(1),
 		want: map[string]uint64{"nr_cpu_ids": cpus, "pair of 0": 1, "pairs": cpus / 2, "queues": 4096},
 	},
 	{scheduler: "scx_userland", name: "8 at a time", want: map[string]uint64{"num_possible_cpus": cpus}, often: "program"},
