@@ -157,7 +157,7 @@ func TestMissingFilesAndDirectoriesAreErrors(t *testing.T) {
 // FuzzRead: whatever the bytes, there is a typed error or an object whose
 // parts hold together.
 func FuzzRead(f *testing.F) {
-	for _, path := range []string{zoo, "testdata/zoo.eb.bpf.o"} {
+	for _, path := range []string{zoo, "testdata/zoo.eb.bpf.o", "testdata/local.bpf.o"} {
 		b, err := os.ReadFile(path)
 		require.NoError(f, err)
 		f.Add(b)
@@ -185,6 +185,9 @@ func FuzzRead(f *testing.F) {
 		for _, m := range obj.Maps {
 			shapes.Of(m.Key)
 			shapes.Of(m.Value)
+		}
+		for _, d := range obj.DebugTypes() {
+			shapes.Of(d)
 		}
 	})
 }
