@@ -107,3 +107,17 @@ func TestMomentsPrintAsMessagesNameThem(t *testing.T) {
 	require.Equal(t, "cadence", Cadence.String())
 	require.Equal(t, "trigger 9", Trigger(9).String())
 }
+
+func TestACaptureThatCannotBeReadBackSaysWhy(t *testing.T) {
+	gone, kept := errors.New("its file is gone"), &ktsnap.Snapshot{Name: "kept"}
+	c := Capture{Load: func() (*ktsnap.Snapshot, error) { return kept, nil }}
+	got, err := c.Read()
+	require.NoError(t, err)
+	require.Same(t, kept, got)
+
+	c.Load = func() (*ktsnap.Snapshot, error) { return nil, gone }
+	_, err = c.Read()
+	var none *NoSnapshotError
+	require.ErrorAs(t, err, &none)
+	require.ErrorIs(t, err, gone)
+}

@@ -223,3 +223,24 @@ func livesOf(samples []Sample[tasks], key int32) (lives []string) {
 	}
 	return lives
 }
+
+// A phase began, and ended, within the series where samples of others are beside it.
+func TestPhasesTellWhereTheyBeginAndEnd(t *testing.T) {
+	s := without(of(1, 2, 3, 4, 5, 6), 4)
+	for i, step := range []int{1, 1, 2, 1, 1, 1} {
+		s.points[i].Phase = Phase{Step: step}
+	}
+	type life struct {
+		step, life   int
+		began, ended bool
+	}
+	var got []life
+	phases := s.ByPhase()
+	for _, m := range phases.members {
+		got = append(got, life{m.Key.Step, m.Life, m.Began, m.Ended})
+	}
+	require.Equal(t, []life{{1, 1, false, true}, {2, 1, true, true}, {1, 2, true, false}}, got)
+
+	v := phases.Every(NonDecreasing)
+	require.Equal(t, []int{6, 5}, []int{v.Samples, v.Known})
+}
