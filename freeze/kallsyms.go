@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
+	"math/bits"
 	"slices"
 	"sort"
 	"strconv"
@@ -20,6 +22,10 @@ type Symbols struct {
 	names  []byte   // "\nname\nname\n...\n"
 	starts []uint32 // where in names each name starts, ascending
 	addrs  []uint64
+
+	indexing sync.Once
+	seed     maphash.Seed
+	byName   []uint32 // by the hash of the name, the number of the symbol plus 1; 0 is none
 
 	sorting sync.Once
 	sorted  []uint32 // indices of addrs, ascending by address
@@ -101,15 +107,44 @@ func parseSymbol(line []byte) (addr uint64, name []byte, err error) {
 func (s *Symbols) Len() int { return len(s.addrs) }
 
 // Lookup returns the address of the first symbol called name, which is the
-// kernel's own if a module has one of the same name. Names are scanned: it
-// takes some 100 µs for a symbol at the end.
+// kernel's own if a module has one of the same name.
 func (s *Symbols) Lookup(name string) (addr uint64, ok bool) {
-	at := bytes.Index(s.names, []byte("\n"+name+"\n"))
-	if at < 0 || name == "" {
-		return 0, false
+	s.indexing.Do(s.index)
+	if i := s.byName[s.slot([]byte(name))]; i != 0 && name != "" {
+		return s.addrs[i-1], true
 	}
-	i := sort.Search(len(s.starts), func(i int) bool { return int(s.starts[i]) > at })
-	return s.addrs[i], true
+	return 0, false
+}
+
+// index hashes the names. Captures of a guest look up some sixty, and a scan for one
+// takes more than a millisecond.
+func (s *Symbols) index() {
+	s.seed = maphash.MakeSeed()
+	s.byName = make([]uint32, 1<<bits.Len(uint(2*len(s.addrs))))
+	for i := range s.addrs {
+		if at := s.slot(s.name(i)); s.byName[at] == 0 {
+			s.byName[at] = uint32(i + 1)
+		}
+	}
+}
+
+// slot is where in byName a name is, or would be: at least half of them are empty.
+func (s *Symbols) slot(name []byte) uint64 {
+	last := uint64(len(s.byName) - 1)
+	at := maphash.Bytes(s.seed, name) & last
+	for s.byName[at] != 0 && !bytes.Equal(s.name(int(s.byName[at]-1)), name) {
+		at = (at + 1) & last
+	}
+	return at
+}
+
+// name returns the name of symbol i.
+func (s *Symbols) name(i int) []byte {
+	end := len(s.names)
+	if i+1 < len(s.starts) {
+		end = int(s.starts[i+1])
+	}
+	return s.names[s.starts[i] : end-1]
 }
 
 // Before returns the last symbol that is not after addr, and how far it is

@@ -44,6 +44,16 @@ func TestKallsymsAreLookedUpByName(t *testing.T) {
 	}
 }
 
+func TestALineWithoutANameIsNoSymbolOfThatName(t *testing.T) {
+	s, err := freeze.ParseKallsyms(strings.NewReader("ffffffff81000000 T \t[a_module]\nffffffff81000100 T _text\n"))
+	require.NoError(t, err)
+	_, ok := s.Lookup("")
+	require.False(t, ok)
+	addr, ok := s.Lookup("_text")
+	require.True(t, ok)
+	require.Equal(t, uint64(0xffffffff81000100), addr)
+}
+
 func TestBrokenKallsymsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
