@@ -34,8 +34,7 @@ type Config struct {
 	// Seed puts the guest in lockstep, unless it is 0: its time moves only while the test waits for it, and
 	// what happens in it is decided by the seed and by what the test does, down to the
 	// last bit of its memory, however busy the host is. Another seed is another
-	// interleaving of the vCPUs. That holds for scenarios; of runs that a test drives step
-	// by step one in five has differed.
+	// interleaving of the vCPUs.
 	//
 	// Whenever the test's own code runs, the whole guest stands in the middle of one
 	// instruction: captures, writes, and whatever time the test takes cost the guest no time. So
@@ -43,7 +42,7 @@ type Config struct {
 	// their like; a test that sleeps on the host waits in vain. Times are the guest's.
 	//
 	// One goroutine of the test calls the VM: of calls at the same time the order is the
-	// host's. Such guests run on QEMU's TCG and have no watchpoints ([VM.Watch], [BeforeExit]).
+	// host's. Such guests run on QEMU's TCG, which must be linked dynamically, and have no watchpoints ([VM.Watch], [BeforeExit]).
 	Seed     uint64
 	seedKey  string // that the seed belongs to; empty for any
 	searched bool   // the guest is one of a Search, which tells how its run is repeated

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +26,6 @@ type Calls struct {
 	vm   *VM
 	box  mailbox.Box
 	room [mailbox.Pages][]byte
-	task string // of QEMU's vCPU thread: the file that says what it waits for
 
 	mu       sync.Mutex
 	changed  sync.Cond
@@ -110,6 +107,7 @@ func (c *Calls) end(err error) {
 }
 
 func (c *Calls) serve() error {
+	c.vm.wires.hold.close()
 	for {
 		if err := c.awaitCall(); err != nil {
 			return err
@@ -139,6 +137,7 @@ func (c *Calls) awaitCall() error {
 		c.vm.fail(&StuckError{Host: time.Since(began).Round(time.Second), Since: since})
 	})
 	defer late.Stop()
+	defer c.letEnd()()
 	for {
 		var note [1]byte
 		if _, err := c.vm.wires.notes.Read(note[:]); err != nil {
@@ -154,9 +153,28 @@ func (c *Calls) awaitCall() error {
 				return err
 			}
 		case mailbox.NoteCall:
-			return c.awaitBlocked()
+			return c.awaitStands()
 		default:
-			return fmt.Errorf("the guest writes %#x to port %#x, which the agent does not: is it a program of the guest's?", note[0], mailbox.PortNote)
+			return strayNote(note[0])
+		}
+	}
+}
+
+// endLimit is how long QEMU's main loop may be kept waiting for vCPUs that do not stop. It is what
+// ends QEMU when a guest has switched itself off.
+const endLimit = quietLimit / 2
+
+// letEnd has QEMU end if the guest is over. It is called before the guest runs, and
+// called when it calls. A boot has no calls, and a limit of its own.
+func (c *Calls) letEnd() (called func()) {
+	if c.calls == 0 {
+		return func() {}
+	}
+	hold := c.vm.wires.hold
+	late := time.AfterFunc(endLimit, hold.open)
+	return func() {
+		if !late.Stop() {
+			hold.close()
 		}
 	}
 }
@@ -187,67 +205,18 @@ func (c *Calls) open(at int64) error {
 	return nil
 }
 
-// Intervals between two looks at a thread of QEMU's.
-const blockedInterval = 20 * time.Microsecond
-
-// awaitBlocked waits until the vCPUs' thread is in the second half of a call: QEMU
-// tries every 100 us to write the byte, and sleeps in between, which that thread does
-// for nothing else (qemu_chr_write_buffer, chardev/char.c).
-func (c *Calls) awaitBlocked() error {
-	for seen := 0; seen < 2; {
-		blocked, err := c.blocked()
-		if err != nil {
-			return err
-		}
-		if blocked {
-			seen++
-		} else {
-			seen = 0
-		}
-		time.Sleep(blockedInterval)
+// awaitStands waits until the guest stands, in the second half of a call.
+func (c *Calls) awaitStands() error {
+	var note [1]byte
+	_, err := c.vm.wires.notes.Read(note[:])
+	if err == nil && note[0] != noteStands {
+		return strayNote(note[0])
 	}
-	return nil
+	return err
 }
 
-// blocked looks whether the vCPUs' thread sleeps.
-func (c *Calls) blocked() (bool, error) {
-	if c.task == "" {
-		if err := c.findThread(); err != nil {
-			return false, err
-		}
-	}
-	text, err := os.ReadFile(c.task)
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return false, fmt.Errorf("see whether the guest stands still: %w (this process must be allowed to trace QEMU, as it is with /proc/sys/kernel/yama/ptrace_scope of 1 at most)", err)
-	case err != nil:
-		return false, io.EOF // QEMU has ended
-	}
-	return sleeps(string(text)), nil
-}
-
-// findThread finds the thread that runs all vCPUs, which QEMU calls "ALL CPUs/TCG" or
-// "CPU 0/TCG". Others sleep, too: that of RCU does between two batches.
-func (c *Calls) findThread() error {
-	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", c.vm.PID()))
-	for _, name := range names {
-		comm, err := os.ReadFile(name)
-		if err == nil && strings.HasSuffix(strings.TrimSpace(string(comm)), "/TCG") {
-			c.task = filepath.Join(filepath.Dir(name), "syscall")
-			return nil
-		}
-	}
-	if len(names) == 0 {
-		return io.EOF // QEMU has ended
-	}
-	return fmt.Errorf("no thread of this QEMU (%s) is called like one of vCPUs, so that it cannot be told when the guest stands", c.vm.cfg.QEMU)
-}
-
-// sleeps reports whether /proc/PID/task/TID/syscall is that of a thread in nanosleep
-// or clock_nanosleep.
-func sleeps(syscall string) bool {
-	number, _, _ := strings.Cut(syscall, " ")
-	return number == "35" || number == "230"
+func strayNote(note byte) error {
+	return fmt.Errorf("the guest writes %#x to port %#x, which the agent does not: is it a program of the guest's?", note, mailbox.PortNote)
 }
 
 // receive takes the message of a guest that has just called.
@@ -328,7 +297,11 @@ func (c *Calls) answer() error {
 // release ends the call in which the guest stands.
 func (c *Calls) release(order uint32) error {
 	c.box.Put32(mailbox.OffOrder, order)
-	return c.vm.wires.gate.pass()
+	if err := c.vm.wires.gate.pass(); err != nil {
+		return err
+	}
+	c.vm.wires.hold.answered()
+	return nil
 }
 
 // Park has the agent of a guest that stands loop without calls, as it must when a
@@ -353,6 +326,7 @@ const parkInterval = time.Millisecond
 
 // park waits until the agent loops.
 func (c *Calls) park() error {
+	c.vm.wires.hold.open()
 	if err := c.release(mailbox.Park); err != nil {
 		return err
 	}

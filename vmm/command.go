@@ -16,7 +16,7 @@ const (
 	fdRAM = 3 + iota
 	fdQMP
 	fdConsole
-	fdPorts // of the first port; the others follow, then the two of Lockstep, then further banks of RAM
+	fdPorts // of the first port; the others follow, then the four of Lockstep, then further banks of RAM
 )
 
 // arguments returns QEMU's arguments.
@@ -74,6 +74,7 @@ type wires struct {
 	ports   map[string]*net.UnixConn
 	notes   *os.File // of a guest in lockstep: see package mailbox; else nil
 	gate    *gate
+	hold    *hold
 
 	theirs []*os.File // QEMU's ends, in the order of its descriptors, from fdQMP on
 }
@@ -110,8 +111,12 @@ func (w *wires) open(cfg Config) (err error) {
 		return err
 	}
 	var theirs *os.File
-	if w.gate, theirs, err = newGate(); err == nil {
-		w.theirs = append(w.theirs, theirs)
+	if w.gate, theirs, err = newGate(); err != nil {
+		return err
+	}
+	w.theirs = append(w.theirs, theirs)
+	if w.hold, err = newHold(); err == nil {
+		w.theirs = append(w.theirs, w.hold.shared, w.hold.library)
 	}
 	return err
 }
@@ -173,6 +178,9 @@ func (w *wires) close() {
 	}
 	if w.gate != nil {
 		w.gate.Close()
+	}
+	if w.hold != nil {
+		w.hold.unmap()
 	}
 }
 

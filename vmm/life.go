@@ -32,16 +32,18 @@ func (vm *VM) fail(err error) {
 // start starts QEMU and connects to it; the guest's vCPUs run. ctx bounds the
 // life of QEMU, not only the start.
 func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
-	vm, err := spawn(cfg, accel)
+	vm, err := spawn(cfg, accel, cfg.startArgs()...)
 	if err != nil {
 		return nil, err
 	}
-	if err := vm.connect(ctx); err != nil {
+	if err := vm.connect(ctx); err != nil || vm.calls == nil {
+		return vm, err
+	}
+	if err := vm.cont(); err != nil {
+		vm.Close()
 		return nil, err
 	}
-	if vm.calls != nil {
-		go vm.calls.run() // ends with the guest
-	}
+	go vm.calls.run() // ends with the guest
 	return vm, nil
 }
 
@@ -75,7 +77,7 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	args := append(cfg.arguments(accel.Accel), cfg.Lockstep.args()...)
 	args = append(args, extra...)
 	files := descriptors(vm.ram, vm.wires)
-	if vm.proc, err = startProcess(cfg.QEMU, args, files); err != nil {
+	if vm.proc, err = startProcess(cfg.QEMU, args, cfg.environment(), files); err != nil {
 		vm.wires.close()
 		vm.ram.close()
 		return nil, err
@@ -103,6 +105,12 @@ func (vm *VM) connect(ctx context.Context) error {
 	mon, err := qmp.New(bounded, vm.wires.qmp, qmp.Options{OnEvent: vm.onEvent})
 	if err != nil {
 		return vm.abort(ctx, err)
+	}
+	if hold := vm.wires.hold; hold != nil {
+		if err := hold.check(vm.cfg.QEMU); err != nil {
+			mon.Close()
+			return vm.abort(ctx, err)
+		}
 	}
 	vm.mon = mon
 	close(vm.connected)

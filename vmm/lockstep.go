@@ -2,6 +2,7 @@ package vmm
 
 import (
 	"fmt"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -39,7 +40,7 @@ func (c Config) clockwork() []string {
 	}
 	note := fdPorts + len(c.Ports)
 	return []string{
-		"-name", "guest,debug-threads=on", // see Calls.findThread
+		"-name", "guest,debug-threads=on", // see ofVCPUs, hold/hold.c
 		"-icount", "shift=1,sleep=off", // 2 ns for an instruction; idle time takes none
 		"-rtc", "base=" + virtualStart + ",clock=vm",
 		"-chardev", fmt.Sprintf("file,id=note,path=/proc/self/fd/%d", note),
@@ -49,12 +50,38 @@ func (c Config) clockwork() []string {
 	}
 }
 
+// holdDigest says which library is in a QEMU, as it decides what runs are like.
+func (c Config) holdDigest() string {
+	if c.Lockstep == nil {
+		return ""
+	}
+	return hashText(string(holdLibrary))
+}
+
+// startArgs returns the arguments for a guest that is booted. One in lockstep waits until QEMU has
+// answered, so that nothing else is for QEMU to do while it boots.
+func (c Config) startArgs() []string {
+	if c.Lockstep == nil {
+		return nil
+	}
+	return []string{"-S"}
+}
+
 // lockstepWires returns how many descriptors clockwork takes.
 func (c Config) lockstepWires() int {
 	if c.Lockstep == nil {
 		return 0
 	}
-	return 2
+	return 4
+}
+
+// environment returns the variables for a QEMU that are not this process's.
+func (c Config) environment() []string {
+	if c.Lockstep == nil {
+		return nil
+	}
+	note := fdPorts + len(c.Ports)
+	return holdEnvironment(note+3, note+2, note)
 }
 
 // args returns the arguments that differ from guest to guest. A net filter without a
@@ -81,6 +108,8 @@ func (c Config) checkLockstep() error {
 		return nil
 	case c.Accel == KVM:
 		return &ConfigError{"Lockstep", fmt.Sprintf("guests in lockstep count instructions, which %s cannot: leave Config.Accel (or $%s) empty, or %q", KVM, EnvAccel, TCG)}
+	case runtime.GOARCH != "amd64":
+		return &ConfigError{"Lockstep", fmt.Sprintf("guests in lockstep need a library in QEMU that is there for amd64, and this is %s: leave it nil", runtime.GOARCH)}
 	case len(c.Ports) > 0:
 		return &ConfigError{"Lockstep", "what comes through a port comes at a time of the host's, which is not repeated: leave Config.Ports empty, and use VM.Calls"}
 	case len(c.Lockstep.Quanta) > maxQuanta:

@@ -54,14 +54,6 @@ func TestSeedsShareATemplate(t *testing.T) {
 	require.NotEqual(t, key(nil), key(new(Lockstep)))
 }
 
-func TestVCPUThreadInACallIsToldByWhatItWaitsFor(t *testing.T) {
-	require.True(t, sleeps("230 0x1 0x0 0x7ffd 0x0 0x0 0x0 0x7ffd 0x7f\n"))
-	require.True(t, sleeps("35 0x7f 0x0"))
-	require.False(t, sleeps("running\n"))
-	require.False(t, sleeps("202 0x5 0x80"))
-	require.False(t, sleeps(""))
-}
-
 func TestSeedKeysSayWhatDiffers(t *testing.T) {
 	k := SeedKey{"111111", "222222", "333333", "444444"}
 	require.Empty(t, k.Differs(k.String()))

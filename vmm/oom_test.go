@@ -65,7 +65,7 @@ func hostRun() error {
 	}
 	for _, what := range []string{"is killed", "eats"} {
 		os.Setenv(victimEnv, what)
-		p, err := startProcess("/init", nil, nil)
+		p, err := startProcess("/init", nil, nil, nil)
 		if err != nil {
 			return err
 		}

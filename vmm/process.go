@@ -23,9 +23,9 @@ type process struct {
 	err    error         // of exec.Cmd.Wait; readable once exited is closed
 }
 
-// startProcess runs QEMU with files as descriptors 3, 4, and so on. The
-// files stay the caller's.
-func startProcess(path string, args []string, files []*os.File) (*process, error) {
+// startProcess runs QEMU with files as descriptors 3, 4, and so on, and with env beside
+// the variables of this process. The files stay the caller's.
+func startProcess(path string, args, env []string, files []*os.File) (*process, error) {
 	p := &process{
 		cmd:    exec.Command(path, args...),
 		output: newTail(16 << 10),
@@ -34,6 +34,7 @@ func startProcess(path string, args []string, files []*os.File) (*process, error
 	}
 	p.cmd.Stdout = p.output
 	p.cmd.Stderr = p.output
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.ExtraFiles = files
 	p.cmd.WaitDelay = time.Second
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -138,7 +138,8 @@ func templateKey(cfg Config, accel Accel) (string, error) {
 		CPU       string
 		Arguments []string
 		Setup     string `json:",omitempty"`
-	}{templateFormat, qemu, hostCPU(accel), cfg.arguments(accel), cfg.Setup})
+		Hold      string `json:",omitempty"`
+	}{templateFormat, qemu, hostCPU(accel), cfg.arguments(accel), cfg.Setup, cfg.holdDigest()})
 	if err != nil {
 		return "", err
 	}

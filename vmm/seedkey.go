@@ -35,7 +35,8 @@ func (vm *VM) SeedKey() (SeedKey, error) {
 	text, err := json.Marshal(struct {
 		Arguments []string
 		Cold      bool
-	}{cfg.arguments(vm.accel.Accel), cfg.Start == StartCold})
+		Hold      string
+	}{cfg.arguments(vm.accel.Accel), cfg.Start == StartCold, cfg.holdDigest()})
 	if err != nil {
 		return k, err
 	}

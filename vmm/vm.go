@@ -147,6 +147,7 @@ type RunState string
 
 // Status asks QEMU for the state of the machine.
 func (vm *VM) Status(ctx context.Context) (RunState, error) {
+	defer vm.wires.hold.opened()()
 	var out struct {
 		Status RunState `json:"status"`
 	}
@@ -162,6 +163,7 @@ func (vm *VM) Monitor(ctx context.Context, command string) (string, error) {
 	args := struct {
 		Line string `json:"command-line"`
 	}{command}
+	defer vm.wires.hold.opened()()
 	var out string
 	if err := vm.mon.Do(ctx, "human-monitor-command", args, &out); err != nil {
 		return "", fmt.Errorf("monitor command %q: %w", command, vm.gone(err))
