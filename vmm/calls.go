@@ -39,6 +39,7 @@ type Calls struct {
 	alarms   map[*alarm]struct{}
 	now      time.Duration
 	calls    int
+	trail    []Exchange
 	parking  bool
 	parked   chan struct{} // closed when it has parked
 }
@@ -227,12 +228,14 @@ func (c *Calls) receive() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	had := len(c.in)
 	for at := 0; at < n; at += mailbox.PageSize {
 		c.in = append(c.in, c.room[at/mailbox.PageSize][:min(n-at, mailbox.PageSize)]...)
 	}
 	c.standing = true
 	c.now = time.Duration(c.box.Uint64(mailbox.OffNow))
 	c.calls++
+	c.noteCall(c.in[had:])
 	c.ringAlarms()
 	c.changed.Broadcast()
 	return nil
@@ -279,6 +282,7 @@ func (c *Calls) answer() error {
 	for at := 0; at < n; at += mailbox.PageSize {
 		copy(c.room[at/mailbox.PageSize], c.out[at:min(n, at+mailbox.PageSize)])
 	}
+	c.noteAnswer(c.out[:n])
 	c.out = c.out[n:]
 	order := uint32(mailbox.Go)
 	if len(c.out) > 0 {

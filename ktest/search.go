@@ -1,0 +1,241 @@
+package ktest
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ktgen/ktgen/vmm"
+)
+
+// Seeds says which runs a [Search] makes.
+type Seeds struct {
+	N      int    // how many seeds; 100 if it is 0
+	First  uint64 // the first of them; 1 if it is 0
+	All    bool   // go on after a run that failed, and count
+	AtOnce int    // runs at a time; one for each CPU if it is 0
+
+	// Config is of the guest of each run. Its Seed does not count.
+	Config Config
+}
+
+const defaultSeeds = 100
+
+// Search runs a test in guests that differ in their seed only, each of which is another
+// interleaving of its CPUs, until one fails. That seed is run again at once, to see whether it fails
+// again, and kept in testdata/seeds, from which later searches take their first seeds. The message has the command that
+// repeats the run.
+//
+// The test is what [Config.Seed] asks of one, and does not call t.Parallel; runs take place at the same
+// time, so that they share nothing that they change. A search in which all pass runs
+// the first seed again, and fails if the test did not do the same: as what it does must depend on nothing but
+// the guest.
+//
+// With KTGEN_SEED in the environment that seed is the only one.
+func Search(t *testing.T, seeds Seeds, test func(t *testing.T, vm *VM)) {
+	t.Helper()
+	s := &search{t: t, seeds: seeds.withDefaults(), test: test, began: time.Now()}
+	asked, ok, err := askedSeed()
+	if err != nil {
+		t.Fatalf("search: %v", err)
+	}
+	if ok {
+		s.run(asked, "")
+		return
+	}
+	kept, err := keptSeeds(t.Name())
+	if err != nil {
+		t.Fatalf("search: %v", err)
+	}
+	s.queue = s.seeds.order(kept)
+	s.sweep()
+	s.conclude()
+}
+
+func (s Seeds) withDefaults() Seeds {
+	if s.N <= 0 {
+		s.N = defaultSeeds
+	}
+	if s.First == 0 {
+		s.First = 1
+	}
+	if s.AtOnce <= 0 {
+		s.AtOnce = runtime.GOMAXPROCS(0)
+	}
+	return s
+}
+
+// order returns the seeds to run, kept ones first.
+func (s Seeds) order(kept []seed) []seed {
+	queue, there := kept, make(map[uint64]bool)
+	for _, k := range kept {
+		there[k.n] = true
+	}
+	for n := s.First; n < s.First+uint64(s.N); n++ {
+		if !there[n] {
+			queue = append(queue, seed{n: n})
+		}
+	}
+	return queue
+}
+
+// search is a search under way.
+type search struct {
+	t     *testing.T
+	seeds Seeds
+	test  func(t *testing.T, vm *VM)
+	began time.Time
+
+	mu     sync.Mutex
+	queue  []seed
+	done   int
+	first  *searchRun // that has ended
+	failed []*searchRun
+	over   bool // no further run begins
+}
+
+// searchRun is a run of one seed.
+type searchRun struct {
+	seed    seed // with its key
+	passed  bool
+	skipped bool
+	trail   []vmm.Exchange
+	took    time.Duration
+}
+
+// sweep runs the seeds until there are no more, or one has failed.
+func (s *search) sweep() {
+	var workers sync.WaitGroup
+	for range s.seeds.AtOnce {
+		workers.Go(func() {
+			for n, ok := s.next(); ok; n, ok = s.next() {
+				s.note(s.run(n, ""))
+			}
+		})
+	}
+	workers.Wait()
+}
+
+func (s *search) next() (n seed, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || len(s.queue) == 0 {
+		return seed{}, false
+	}
+	n, s.queue = s.queue[0], s.queue[1:]
+	return n, true
+}
+
+// note takes the outcome of a run. One that failed is kept at once, as the search may be
+// interrupted.
+func (s *search) note(r *searchRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done++
+	if s.first == nil {
+		s.first = r
+	}
+	if r.skipped {
+		s.over = true
+	}
+	if r.passed {
+		return
+	}
+	s.failed = append(s.failed, r)
+	s.over = s.over || !s.seeds.All
+	if err := keepSeed(s.t.Name(), r.seed); err != nil {
+		s.t.Logf("seed %s is not kept: %v", r.seed, err)
+	}
+}
+
+// run runs the test with a seed.
+func (s *search) run(n seed, suffix string) *searchRun {
+	r := &searchRun{seed: seed{n: n.n}}
+	began, ended := time.Now(), false
+	r.passed = s.t.Run(fmt.Sprintf("seed=%d%s", n.n, suffix), func(t *testing.T) {
+		defer func() { ended, r.skipped = true, t.Skipped() }()
+		cfg := s.seeds.Config
+		cfg.Seed, cfg.searched = n.n, true
+		vm := Boot(t, cfg)
+		defer func() { r.seed, r.trail = vm.seed(), vm.machine.Calls().Trail() }()
+		s.test(t, vm)
+	})
+	r.took = time.Since(began)
+	if !ended {
+		s.t.Errorf("seed %d: the test calls t.Parallel, which a search does not allow: it runs as many guests at once as Seeds.AtOnce says", n.n)
+	}
+	return r
+}
+
+// conclude says what was found, and whether it is found again.
+func (s *search) conclude() {
+	s.t.Helper()
+	spent := time.Since(s.began).Round(100 * time.Millisecond)
+	switch {
+	case s.first == nil || s.first.skipped:
+		s.t.Skip("no guest can boot here: see the first seed")
+	case len(s.failed) > 0:
+		found := s.failed[0]
+		again := s.run(found.seed, "/again")
+		s.t.Errorf("seed %d fails (%d of %d runs failed, in %v); %s\nrepeat this run with\n\t%s", found.seed.n, len(s.failed), s.done, spent, found.compare(again), repeat(s.t.Name(), found.seed))
+	default:
+		again := s.run(s.first.seed, "/again")
+		if d := difference(s.first.trail, again.trail); d != "" {
+			s.t.Errorf("seed %d was run twice, and the two runs differ: %s", s.first.seed.n, d)
+		}
+		s.t.Logf("all of %d seeds pass, in %v", s.done, spent)
+	}
+}
+
+// compare says what has become of a run that failed when it was run again.
+func (r *searchRun) compare(again *searchRun) string {
+	d := difference(r.trail, again.trail)
+	switch {
+	case d != "" && again.passed:
+		return "run again it passes, as it was not the same run: " + d
+	case d != "":
+		return "run again it fails, but not in the same way: " + d
+	case again.passed:
+		return "run again it passes, although the guest was asked the same: the test itself decides otherwise by something else than the guest, such as the host's time, or other tests"
+	}
+	return fmt.Sprintf("run again it fails in the same way (%d exchanges with the guest are equal)", len(r.trail))
+}
+
+// difference says where two runs of a seed begin to differ, and whose doing it is. It is
+// empty if they do not.
+func difference(a, b []vmm.Exchange) string {
+	for i := range min(len(a), len(b)) {
+		x, y := a[i], b[i]
+		if x.Now != y.Now || x.In != y.In {
+			return fmt.Sprintf("the guest did (at its call %d, at %v and %v), having been asked the same: this is a bug in ktgen, please report it with the QEMU's version", i+1, x.Now, y.Now)
+		}
+		if x.Out != y.Out {
+			return fmt.Sprintf("the test did, at %v of the guest's time: first it asked %s, then %s (what a test does may depend on the guest only: not on the host's time, random numbers, the order of a map, or other goroutines)", x.Now, asked(x.Sent), asked(y.Sent))
+		}
+	}
+	if len(a) != len(b) {
+		return fmt.Sprintf("the test did: it ended after %d exchanges with the guest, and after %d", len(a), len(b))
+	}
+	return ""
+}
+
+// asked names what the host has asked of the agent.
+func asked(sent string) string {
+	_, call, ok := strings.Cut(sent, `{"Method":"`)
+	if !ok {
+		return "nothing new"
+	}
+	method, params, _ := strings.Cut(call, `"`)
+	params = strings.TrimPrefix(params, `,"Params":`)
+	if end := strings.IndexFunc(params, func(r rune) bool { return r < ' ' }); end >= 0 {
+		params = params[:end]
+	}
+	const limit = 60
+	if params = strings.TrimSuffix(params, "}"); len(params) > limit {
+		params = params[:limit] + "..."
+	}
+	return fmt.Sprintf("%s(%s)", method, params)
+}
