@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+//
 // This library is loaded into the QEMU of a guest in lockstep, before all others
 // (LD_PRELOAD). It keeps from the guest what comes from the host: two threads of QEMU's that
 // run at the same time, and the host's clock. It stands between QEMU and the C library, and needs
