@@ -35,13 +35,13 @@ func newChaser(s *ktsnap.Snapshot) *chaser {
 
 // target is what became of a pointer.
 type target struct {
-	place    string       // where it leads, if that is in an entry of a map: task_ctxs[7]
+	place    string          // where it leads, if that is in an entry of a map: task_ctxs[7]
 	at       ktsnap.Location // the same; of use if place is set
-	value    ktsnap.Value // what is there, if it is to be shown here
-	shown    bool         // value is set
-	identity []string     // if not nil, the members of value to show, which is not entered
-	cycle    bool         // it leads to what it is in
-	note     string       // why there is nothing to show: "not captured"
+	value    ktsnap.Value    // what is there, if it is to be shown here
+	shown    bool            // value is set
+	identity []string        // if not nil, the members of value to show, which is not entered
+	cycle    bool            // it leads to what it is in
+	note     string          // why there is nothing to show: "not captured"
 
 	reason string // more of that; may be empty
 }

@@ -32,7 +32,7 @@ func (c *Columns) Take(m *Map) {
 	c.Values, c.Addrs, c.Base = m.Values, m.Addrs, m.Base
 }
 
-// IncompleteError is the error for what cannot be known from a part of the entries, nil
+// Incomplete is the error for what cannot be known from a part of the entries, nil
 // if they are all there.
 func (c *Columns) Incomplete() error {
 	if c.Status.Status == Complete {
@@ -42,7 +42,7 @@ func (c *Columns) Incomplete() error {
 	return &incomplete
 }
 
-// NoMatchError is the error for a predicate that nothing satisfied.
+// NoMatch is the error for a predicate that nothing satisfied.
 func (c *Columns) NoMatch(op string, slot int) *NoMatchError {
 	return &NoMatchError{Map: c.Name, Op: op, Len: c.N, Keys: c.FirstKeys()}
 }
@@ -56,7 +56,7 @@ func (c *Columns) FirstKeys() []string {
 	return keys
 }
 
-// UnreadableError is the error for a value that the guest had no memory for.
+// Unreadable is the error for a value that the guest had no memory for.
 func (c *Columns) Unreadable(slot int) error {
 	if c.Slots > 1 {
 		return &PerCPUSlotError{Map: c.Name, CPU: slot, Len: c.Slots, Unmapped: true}

@@ -134,7 +134,7 @@ func (t MapType) HoldsReferences() bool { return t.kind().holdsReferences }
 // through, such as "PerCPUArray"; empty if there is none.
 func (t MapType) Accessor() string { return t.kind().accessor }
 
-// UnreadableError says why there is nothing to copy of maps of the type; empty if there is.
+// Unreadable says why there is nothing to copy of maps of the type; empty if there is.
 func (t MapType) Unreadable() string { return t.kind().unreadable }
 
 // Family is the type that stands for all that are read the same way.

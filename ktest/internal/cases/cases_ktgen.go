@@ -4,9 +4,9 @@
 // source: configured.bpf.o digest: sha256:5a50dd2ca7459fc4b47aef1f77f50600e1d8c79eabb4242a51ea353104bd1681
 // source: enum64.bpf.o digest: sha256:577c8fb85dd275abf2309703068224a69424a90b67060a01397d9d3dda78b5db
 // source: flexible_global.bpf.o digest: sha256:6117c8f538153faf477382d78667f765a8be7fe19fc733da94aca9517441d5ca
-// source: kconfig.bpf.o digest: sha256:14b7ca9582e35b79b3f95b71b2b70fb5551b687dd8802bc87273f1e58a1b2f59
-// source: kconfig_types.bpf.o digest: sha256:e1badaf7b60d263cabade249675ec916c2c4d3e2d5e21114874f0cbbb4a0a33a
-// source: kconfig_weak.bpf.o digest: sha256:19bb6f2a408054e74b377467d7b6c54b27c2840b4fb913de72f156abb8f8a458
+// source: kconfig.bpf.o digest: sha256:aa047e18e620ac7b60419d6260e5626da64c1c5f1f7e8c00ef41c4f08440893d
+// source: kconfig_types.bpf.o digest: sha256:feb29f12d399d2ae395096f6796998a2ef8959c02138b08a02e27144a8e3f7d2
+// source: kconfig_weak.bpf.o digest: sha256:124f7bd1bebc40de22e102b8c49a8feedc444fd9f70e43dfa80fbd7ad2f72f17
 // source: long_names.bpf.o digest: sha256:6c9146354ec9969fb61982736739bde26ecf74865ca8876fae69dd9ceef119ac
 // source: maps_in_hashes.bpf.o digest: sha256:efd97163f340282981f082990b3178fb0b31065ece6ee46351800b106ac827fa
 // source: maps_of_queues.bpf.o digest: sha256:b5a8c4e55a80684c780a189f8dbaabec3fbe1dc10b740445b2dffb1f98603775
