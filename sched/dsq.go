@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,14 +80,13 @@ func (s *State) giveToCPU(d *DSQ) {
 func (s *State) DSQs() []*DSQ {
 	sorted := slices.Clone(s.dsqs)
 	slices.SortStableFunc(sorted, func(a, b *DSQ) int {
-		if !a.User || !b.User {
-			return 0
-		}
 		switch {
-		case a.ID < b.ID:
-			return -1
-		case a.ID > b.ID:
+		case a.User && b.User:
+			return cmp.Compare(a.ID, b.ID)
+		case a.User:
 			return 1
+		case b.User:
+			return -1
 		}
 		return 0
 	})
