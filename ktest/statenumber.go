@@ -60,8 +60,8 @@ func NrRunning(cpu int) StateNumber {
 func (n StateNumber) String() string { return n.name }
 
 // PeekState returns a number that the kernel keeps of scheduling at this moment. The
-// first time that it is asked for, the guest is stopped once, as for a snapshot, to find
-// where it is; see [VM.AwaitState].
+// guest is stopped once for it, as for a snapshot, to find where the number is; see
+// [VM.AwaitState].
 func (vm *VM) PeekState(ctx context.Context, n StateNumber) (int, error) {
 	w, err := vm.watchState(ctx, n)
 	if err != nil {
