@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Finding says that a slot holds pointers.
@@ -24,7 +25,7 @@ type Finding struct {
 	Behind uint32
 
 	Target   btf.Type // what it points to, without qualifiers and typedefs
-	Space    Space
+	Space    ctype.Space
 	Class    Class
 	Evidence []Evidence // by section and instruction
 }

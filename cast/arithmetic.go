@@ -2,6 +2,7 @@ package cast
 
 import (
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Arithmetic operations: the high four bits of an opcode.
@@ -61,7 +62,7 @@ func (w *walk) move(insn object.Insn, v value) {
 // knows and the kernel's.
 func castSpace(v value) value {
 	if v.ptr.known() && v.ptr.region == typed {
-		v.ptr.space = Arena
+		v.ptr.space = ctype.SpaceArena
 	}
 	return v
 }
@@ -143,7 +144,7 @@ func (w *walk) add(a, b value) value {
 		a, b = b, a
 	}
 	if b.core.role == memberOf {
-		a = w.laidOut(w.expect(a, w.layouts.canonical(b.core.typ), AnySpace), b.core.typ)
+		a = w.laidOut(w.expect(a, w.layouts.canonical(b.core.typ), ctype.SpaceUnknown), b.core.typ)
 	}
 	n, ok := b.asNumber()
 	if !ok {

@@ -9,6 +9,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 func (w *walk) callInsn(insn object.Insn) {
@@ -108,7 +109,7 @@ func (w *walk) subprogram(key string) {
 // declaredResult is what a function's prototype says of its result.
 func (w *walk) declaredResult(f *function) value {
 	if proto := prototype(f); proto != nil {
-		return w.ofType(proto.Return, AnySpace)
+		return w.ofType(proto.Return, ctype.SpaceUnknown)
 	}
 	return opaque()
 }
@@ -126,9 +127,9 @@ func (w *walk) checkArguments(proto *btf.FuncProto) {
 		switch {
 		case !ok || target == nil:
 		case isScalar(target):
-			w.hint(w.regs[1+i], target, spaceOf(tags, AnySpace))
+			w.hint(w.regs[1+i], target, spaceOf(tags, ctype.SpaceUnknown))
 		default:
-			w.regs[1+i] = w.expect(w.regs[1+i], target, spaceOf(tags, AnySpace))
+			w.regs[1+i] = w.expect(w.regs[1+i], target, spaceOf(tags, ctype.SpaceUnknown))
 		}
 	}
 }
@@ -177,7 +178,7 @@ func (w *walk) returned(f *function, v value) value {
 		return v
 	}
 	if target, tags, ok := w.layouts.pointee(proto.Return); ok && target != nil && !isScalar(target) {
-		v = w.expect(v, target, spaceOf(tags, AnySpace))
+		v = w.expect(v, target, spaceOf(tags, ctype.SpaceUnknown))
 	}
 	return v
 }
@@ -190,7 +191,7 @@ func (w *walk) kfunc(x *object.Extern) {
 		return
 	}
 	if !w.knownKfunc(x.Name) {
-		w.external(fn, Kernel)
+		w.external(fn, ctype.SpaceKernel)
 	}
 }
 
@@ -201,12 +202,12 @@ func (w *walk) elsewhere(name string) bool {
 	if name == "" || w.obj.Types.TypeByName(name, &fn) != nil {
 		return false
 	}
-	w.external(fn, AnySpace)
+	w.external(fn, ctype.SpaceUnknown)
 	return true
 }
 
 // external calls what is only declared, by its prototype.
-func (w *walk) external(fn *btf.Func, space Space) {
+func (w *walk) external(fn *btf.Func, space ctype.Space) {
 	proto, _ := fn.Type.(*btf.FuncProto)
 	w.checkArguments(proto)
 	if proto == nil {
@@ -216,7 +217,7 @@ func (w *walk) external(fn *btf.Func, space Space) {
 	v := w.ofType(proto.Return, space)
 	if v.flags&isOpaque != 0 {
 		if v = w.untyped(); fn.Name == "bpf_arena_alloc_pages" && v.from.state == oneOrigin {
-			w.addSpaces(w.cell(v.from.slot), Arena.set())
+			w.addSpaces(w.cell(v.from.slot), setOf(ctype.SpaceArena))
 		}
 	}
 	w.finishCall(v, true)
@@ -233,9 +234,9 @@ func (w *walk) untyped() value {
 			continue
 		}
 		for j := 1; j < i; j++ {
-			w.expect(w.regs[j], t, AnySpace)
+			w.expect(w.regs[j], t, ctype.SpaceUnknown)
 		}
-		return value{ptr: typedPointer(t, Kernel), flags: isNull}
+		return value{ptr: typedPointer(t, ctype.SpaceKernel), flags: isNull}
 	}
 	return w.unnamed()
 }
@@ -279,7 +280,7 @@ func (w *walk) node(v value) (value, bool) {
 		if err != nil {
 			continue
 		}
-		p := typedPointer(t, Kernel)
+		p := typedPointer(t, ctype.SpaceKernel)
 		p.off = newOffset(int64(f.Offset), 0)
 		return value{ptr: p, flags: isNull}, true
 	}

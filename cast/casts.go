@@ -13,9 +13,9 @@ import (
 func (r *Result) Casts() []ktsnap.Cast {
 	var casts []ktsnap.Cast
 	for _, f := range r.Findings {
-		c := ktsnap.Cast{Path: f.Path, Space: spaces[f.Space], Behind: int(f.Behind)}
+		c := ktsnap.Cast{Path: f.Path, Space: f.Space, Behind: int(f.Behind)}
 		switch {
-		case f.Class > Likely || f.Space == PerCPU || f.Space == User || f.Target == nil || f.Target.TypeName() == "":
+		case f.Class > Likely || f.Space == ctype.SpacePerCPU || f.Space == ctype.SpaceUser || f.Target == nil || f.Target.TypeName() == "":
 			continue
 		case f.Map != nil && f.Offset != 0:
 			continue
@@ -28,12 +28,4 @@ func (r *Result) Casts() []ktsnap.Cast {
 		casts = append(casts, c)
 	}
 	return casts
-}
-
-var spaces = map[Space]ctype.Space{
-	AnySpace: ctype.SpaceUnknown,
-	Kernel:   ctype.SpaceKernel,
-	MapValue: ctype.SpaceMap,
-	Global:   ctype.SpaceGlobal,
-	Arena:    ctype.SpaceArena,
 }

@@ -5,6 +5,7 @@ package cast
 
 import (
 	"github.com/cilium/ebpf/btf"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // maxCopied bounds what is followed of one copy, in bytes.
@@ -22,7 +23,7 @@ func (w *walk) copyToMap(key, val int) {
 	}
 	if key != 0 && m.Key != nil {
 		if t := w.layouts.canonical(m.Key); !isScalar(t) {
-			w.copyObject(value{ptr: typedPointer(t, MapValue)}, w.regs[key])
+			w.copyObject(value{ptr: typedPointer(t, ctype.SpaceMap)}, w.regs[key])
 		}
 	}
 }

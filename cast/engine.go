@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Limits. A program within the kernel verifier's own limits reaches none of
@@ -375,7 +376,7 @@ func (e *engine) parameter(f *function, i int) value {
 	if proto == nil || i >= len(proto.Params) {
 		return opaque()
 	}
-	v := e.ofType(proto.Params[i].Type, AnySpace)
+	v := e.ofType(proto.Params[i].Type, ctype.SpaceUnknown)
 	if v.flags&isOpaque != 0 || !f.Program() && isCandidate(proto.Params[i].Type) {
 		return e.undeclared(slot{kind: argument, fn: f.Function, off: uint32(i + 1)})
 	}
@@ -395,7 +396,7 @@ func (e *engine) undeclared(s slot) value {
 
 // ofType is a value that is declared to be of a type: a pointer into a space,
 // possibly null, a number, or something opaque for void * and the like.
-func (e *engine) ofType(t btf.Type, space Space) value {
+func (e *engine) ofType(t btf.Type, space ctype.Space) value {
 	target, tags, ok := e.layouts.pointee(t)
 	switch {
 	case !ok:
@@ -406,22 +407,22 @@ func (e *engine) ofType(t btf.Type, space Space) value {
 	return value{ptr: typedPointer(target, spaceOf(tags, space)), flags: isNull}
 }
 
-func typedPointer(t btf.Type, space Space) pointer {
+func typedPointer(t btf.Type, space ctype.Space) pointer {
 	return pointer{state: onePointer, region: typed, typ: t, space: space}
 }
 
 // spaceOf returns the space that a pointer's type tags name.
-func spaceOf(tags []string, otherwise Space) Space {
+func spaceOf(tags []string, otherwise ctype.Space) ctype.Space {
 	for _, tag := range tags {
 		switch tag {
 		case "arena", "address_space(1)":
-			return Arena
+			return ctype.SpaceArena
 		case "kptr", "kptr_untrusted", "rcu":
-			return Kernel
+			return ctype.SpaceKernel
 		case "percpu_kptr", "percpu":
-			return PerCPU
+			return ctype.SpacePerCPU
 		case "user", "uptr":
-			return User
+			return ctype.SpaceUser
 		}
 	}
 	return otherwise
@@ -497,7 +498,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	c.addSources(v)
 	e.noteFlow(s, v)
 	if v.ptr.known() {
-		e.addSpaces(c, v.ptr.space.set())
+		e.addSpaces(c, setOf(v.ptr.space))
 	}
 	if v.from.state == oneOrigin && v.from.slot != s && !v.from.off.anywhere() {
 		e.addSpaces(c, e.cell(v.from.slot).spaces)
@@ -542,7 +543,7 @@ func (e *engine) use(s slot, p pointer, where Evidence) {
 		return
 	}
 	c := e.cell(s)
-	e.addSpaces(c, p.space.set())
+	e.addSpaces(c, setOf(p.space))
 	if joined := c.used.joinUse(p); joined != c.used {
 		c.used = joined
 		e.change()

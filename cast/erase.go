@@ -13,6 +13,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // Ruling is what became of the pointers that were erased. A pointer is
@@ -238,7 +239,7 @@ func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
 		place := a.found(s, c)
 		place.Was = spellAll(was)
 		if slices.ContainsFunc(was, func(t btf.Type) bool {
-			meant := a.meant(typedPointer(r.canonical(t), AnySpace)).typ
+			meant := a.meant(typedPointer(r.canonical(t), ctype.SpaceUnknown)).typ
 			return c.pointer().typ == meant || startsWith(meant, c.pointer().typ)
 		}) {
 			ruling.Recovered = append(ruling.Recovered, place)

@@ -16,6 +16,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // The programs of testdata/heldout were written without knowledge of the
@@ -225,7 +226,7 @@ func (s *score) add(r *cast.Result, all map[string]truth) {
 			continue
 		}
 		s.found++
-		if f.Space == cast.AnySpace {
+		if f.Space == ctype.SpaceUnknown {
 			s.vague++
 		}
 	}
@@ -237,7 +238,7 @@ func (t truth) admits(f cast.Finding) bool {
 		target = fmt.Sprintf("%s+%d", target, f.Behind)
 	}
 	return slices.Contains(t.targets, target) &&
-		(f.Space == cast.AnySpace || f.Space.String() == t.space)
+		(f.Space == ctype.SpaceUnknown || spaceInTruth(f.Space) == t.space)
 }
 
 // wrongProvenAtFirst is how many claims of class proven were wrong when the

@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // kernelResults are helpers that return a pointer to a struct of the kernel.
@@ -55,14 +56,14 @@ var kernelArguments = map[asm.BuiltinFunc]struct {
 // memory it is in.
 var stringArguments = map[asm.BuiltinFunc]struct {
 	regs  []int
-	space Space
+	space ctype.Space
 }{
-	asm.FnProbeReadStr:       {[]int{3}, AnySpace},
-	asm.FnProbeReadKernelStr: {[]int{3}, Kernel},
-	asm.FnProbeReadUserStr:   {[]int{3}, User},
-	asm.FnStrncmp:            {[]int{1, 3}, AnySpace},
-	asm.FnStrtol:             {[]int{1}, AnySpace},
-	asm.FnStrtoul:            {[]int{1}, AnySpace},
+	asm.FnProbeReadStr:       {[]int{3}, ctype.SpaceUnknown},
+	asm.FnProbeReadKernelStr: {[]int{3}, ctype.SpaceKernel},
+	asm.FnProbeReadUserStr:   {[]int{3}, ctype.SpaceUser},
+	asm.FnStrncmp:            {[]int{1, 3}, ctype.SpaceUnknown},
+	asm.FnStrtol:             {[]int{1}, ctype.SpaceUnknown},
+	asm.FnStrtoul:            {[]int{1}, ctype.SpaceUnknown},
 }
 
 // takeStrings uses what a helper's arguments say.
@@ -85,7 +86,7 @@ func (w *walk) helper(id int32) {
 	w.takeStrings(asm.BuiltinFunc(id))
 	if arg, ok := kernelArguments[asm.BuiltinFunc(id)]; ok {
 		if t := w.layouts.named(arg.name); t != nil {
-			w.regs[arg.reg] = w.expect(w.regs[arg.reg], t, Kernel)
+			w.regs[arg.reg] = w.expect(w.regs[arg.reg], t, ctype.SpaceKernel)
 		}
 	}
 	switch fn := asm.BuiltinFunc(id); fn {
@@ -146,7 +147,7 @@ func (w *walk) kernelPointer(name string) value {
 	if t == nil {
 		return opaque()
 	}
-	return value{ptr: typedPointer(t, Kernel), flags: isNull}
+	return value{ptr: typedPointer(t, ctype.SpaceKernel), flags: isNull}
 }
 
 // named returns the struct of a name, defined or only declared.
@@ -190,7 +191,7 @@ func (w *walk) mapValue() value {
 
 // valueOf points to the value of a map.
 func (w *walk) valueOf(m *object.Map) pointer {
-	p := typedPointer(w.layouts.canonical(m.Value), MapValue)
+	p := typedPointer(w.layouts.canonical(m.Value), ctype.SpaceMap)
 	if isScalar(p.typ) {
 		p.ref = m
 	}
@@ -237,7 +238,7 @@ func (w *walk) eachElement() {
 	m := w.theMap(1)
 	key, val := opaque(), opaque()
 	if m != nil && m.Key != nil {
-		key = value{ptr: typedPointer(w.layouts.canonical(m.Key), MapValue)}
+		key = value{ptr: typedPointer(w.layouts.canonical(m.Key), ctype.SpaceMap)}
 	}
 	if m != nil && m.Value != nil {
 		val = value{ptr: w.valueOf(m)}
@@ -253,7 +254,7 @@ func (w *walk) timerCallback(timer, fn value) {
 		return
 	}
 	val := opaque()
-	if p := timer.ptr; p.known() && p.region == typed && p.space == MapValue {
+	if p := timer.ptr; p.known() && p.region == typed && p.space == ctype.SpaceMap {
 		p.off = offset{}
 		val = value{ptr: p}
 	}

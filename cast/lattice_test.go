@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // samples are random elements of a lattice, few enough different ones that
@@ -56,7 +57,7 @@ func randomPointer(r *rand.Rand) pointer {
 	case 3:
 		return pointer{state: onePointer, region: mapRef, ref: aMap}
 	}
-	p := typedPointer(pick[btf.Type](r, task, inner, middle, whole, other, unnamed, first, word, words, counts), pick(r, Kernel, Arena, AnySpace))
+	p := typedPointer(pick[btf.Type](r, task, inner, middle, whole, other, unnamed, first, word, words, counts), pick(r, ctype.SpaceKernel, ctype.SpaceArena, ctype.SpaceUnknown))
 	p.off = randomOffset(r)
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // read is the value of size bytes at base + off.
@@ -93,7 +94,7 @@ func (w *walk) argument(p pointer, size int) value {
 	if off/slotSize >= int64(len(proto.Params)) {
 		return unknown(size)
 	}
-	return w.ofType(proto.Params[off/slotSize].Type, Kernel)
+	return w.ofType(proto.Params[off/slotSize].Type, ctype.SpaceKernel)
 }
 
 func (w *walk) readTyped(p pointer, size int) (v value) {
@@ -151,11 +152,11 @@ func (w *walk) touch(p pointer, there place) {
 
 // spaceOfMember is the space of what a pointer stored in an object points to,
 // if nothing says otherwise: kernel objects point to kernel objects.
-func spaceOfMember(s Space) Space {
-	if s == Kernel {
-		return Kernel
+func spaceOfMember(s ctype.Space) ctype.Space {
+	if s == ctype.SpaceKernel {
+		return ctype.SpaceKernel
 	}
-	return AnySpace
+	return ctype.SpaceUnknown
 }
 
 // slotOf returns the slot at a place: an integer that could hold a pointer, or
@@ -249,7 +250,7 @@ func (w *walk) writePlace(p pointer, there place, v value) {
 	}
 	w.touch(p, there)
 	if target, tags, ok := w.layouts.pointee(there.typ); ok && target != nil {
-		w.expect(v, target, spaceOf(tags, AnySpace))
+		w.expect(v, target, spaceOf(tags, ctype.SpaceUnknown))
 		if insn := w.fn.code.Insns[w.at]; storesRegister(insn) {
 			w.storedHeader(p, there, insn.Src)
 		}

@@ -6,7 +6,7 @@ import (
 
 // Options are what an analysis may use. The zero value is what [Analyze] does.
 type Options struct {
-	// Kernel is the BTF of the kernel that the object is for. It types the
+	// ctype.SpaceKernel is the BTF of the kernel that the object is for. It types the
 	// arguments of tracing and LSM programs; nil leaves these to be found out
 	// by their use.
 	Kernel *btf.Spec

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // kin is a partition of the slots: pointers are copied between those that are
@@ -181,7 +182,7 @@ func (e *engine) guess() bool {
 			continue
 		}
 		if t := e.fit(outlines[root], slots); t != nil {
-			guesses[root] = typedPointer(t, AnySpace)
+			guesses[root] = typedPointer(t, ctype.SpaceUnknown)
 			named, _ := e.named(outlines[root])
 			told[root] = named == t
 		}

@@ -8,36 +8,37 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // spaceSet is a set of known spaces, by their bits.
 type spaceSet uint8
 
-func (s Space) set() spaceSet {
-	if s == AnySpace {
+func setOf(s ctype.Space) spaceSet {
+	if s == ctype.SpaceUnknown {
 		return 0
 	}
 	return 1 << s
 }
 
 // only returns the space of a set of one.
-func (s spaceSet) only() Space {
-	for space := Kernel; space <= User; space++ {
-		if s == space.set() {
+func (s spaceSet) only() ctype.Space {
+	for space := ctype.SpaceKernel; space <= ctype.SpaceUser; space++ {
+		if s == setOf(space) {
 			return space
 		}
 	}
-	return AnySpace
+	return ctype.SpaceUnknown
 }
 
 // noteSpace notes that a value is converted between the addresses of an arena: so
 // are all that the place holds that it was loaded from, and those of its type.
 func (w *walk) noteSpace(v value) {
 	if v.from.state == oneOrigin && !v.from.off.anywhere() {
-		w.addSpaces(w.cell(v.from.slot), Arena.set())
+		w.addSpaces(w.cell(v.from.slot), setOf(ctype.SpaceArena))
 	}
 	if v.ptr.known() && v.ptr.region == typed {
-		w.typeSpaces[v.ptr.typ] |= Arena.set()
+		w.typeSpaces[v.ptr.typ] |= setOf(ctype.SpaceArena)
 	}
 }
 
@@ -71,9 +72,9 @@ func (e *engine) addSpaces(c *cell, set spaceSet) {
 
 // spaceOfCell is the space that the pointers of a cell lead into: that of its own, or
 // of those that are copied there and from there, or of all to the type.
-func (a *Analysis) spaceOfCell(s slot, c *cell) Space {
+func (a *Analysis) spaceOfCell(s slot, c *cell) ctype.Space {
 	p := c.pointer()
-	if p.space != AnySpace {
+	if p.space != ctype.SpaceUnknown {
 		return p.space
 	}
 	if c.spaces != 0 {
@@ -98,28 +99,28 @@ func (a *Analysis) knownSpaces() (byKin map[int32]spaceSet, byType map[btf.Type]
 	}
 	for s, c := range a.cells {
 		p := c.pointer()
-		set := c.spaces | p.space.set()
+		set := c.spaces | setOf(p.space)
 		byKin[a.kin.of(s)] |= set
 		if p.known() && p.region == typed {
 			byType[p.typ] |= set
 		}
 	}
-	held := func(t btf.Type, space Space) {
+	held := func(t btf.Type, space ctype.Space) {
 		o := owner{layouts: a.layouts, own: make(map[btf.Type]bool)}
 		o.claim(t)
 		for t := range o.own {
-			byType[t] |= space.set()
+			byType[t] |= setOf(space)
 		}
 	}
 	for i := range a.obj.Maps {
 		if m := &a.obj.Maps[i]; m.Value != nil && !isStructOpsMap(m) {
-			held(m.Value, MapValue)
+			held(m.Value, ctype.SpaceMap)
 		}
 	}
 	for i := range a.obj.Sections {
-		space := Global
+		space := ctype.SpaceGlobal
 		if a.obj.Sections[i].Kind == object.Arena {
-			space = Arena
+			space = ctype.SpaceArena
 		}
 		for _, v := range a.obj.Sections[i].Vars {
 			held(v.Type, space)

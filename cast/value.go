@@ -4,24 +4,8 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
-
-// Space is the memory that a pointer points into.
-type Space uint8
-
-const (
-	AnySpace Space = iota // not known, or several
-	Kernel                // an object of the kernel
-	MapValue              // the value of a map
-	Global                // a data section
-	Arena                 // the program's arena
-	PerCPU                // a per-CPU object of the kernel
-	User                  // memory of user space
-)
-
-func (s Space) String() string {
-	return [...]string{"unknown", "kernel", "map value", "global", "arena", "per-CPU", "user"}[s]
-}
 
 // pointerState says how much is known of where a value points.
 type pointerState uint8
@@ -47,7 +31,7 @@ const (
 type pointer struct {
 	state  pointerState
 	region region
-	space  Space
+	space  ctype.Space
 	typ    btf.Type         // typed: canonical; context: the *btf.FuncProto, or nil
 	frame  int              // stack: 0 is the function's own frame, 1 its caller's
 	ref    *object.Map      // mapRef; typed: the map, if its value is no struct
@@ -136,7 +120,7 @@ func (p pointer) merge(q pointer, types func(a, b btf.Type) (btf.Type, bool)) po
 	p.typ = t
 	p.off = p.off.join(q.off)
 	if p.space != q.space {
-		p.space = AnySpace
+		p.space = ctype.SpaceUnknown
 	}
 	return p
 }

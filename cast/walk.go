@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // walk is the analysis of a function in one context.
@@ -226,9 +227,9 @@ func (w *walk) address(ref object.Ref) value {
 		if ref.Data.Type == nil {
 			return opaque()
 		}
-		p.typ, p.space, p.off = ref.Data.Type, Global, newOffset(ref.Offset, 0)
+		p.typ, p.space, p.off = ref.Data.Type, ctype.SpaceGlobal, newOffset(ref.Offset, 0)
 		if ref.Data.Kind == object.Arena {
-			p.space = Arena
+			p.space = ctype.SpaceArena
 		}
 	case object.RefExtern:
 		return w.extern(ref.Extern)
@@ -243,7 +244,7 @@ func (w *walk) extern(x *object.Extern) value {
 	if x.Kind != object.ExternVar || t == nil {
 		return opaque()
 	}
-	return value{ptr: typedPointer(t, Kernel)}
+	return value{ptr: typedPointer(t, ctype.SpaceKernel)}
 }
 
 // Sizes of memory accesses in bytes, by the bits of an opcode.
@@ -320,7 +321,7 @@ func (w *walk) base(reg uint8) value {
 	if !ok || relo.Kind != object.COREFieldByteOffset {
 		return w.regs[reg]
 	}
-	w.regs[reg] = w.expect(w.regs[reg], w.layouts.canonical(relo.Type), AnySpace)
+	w.regs[reg] = w.expect(w.regs[reg], w.layouts.canonical(relo.Type), ctype.SpaceUnknown)
 	return w.laidOut(w.regs[reg], btf.UnderlyingType(relo.Type))
 }
 
@@ -339,7 +340,7 @@ func (w *walk) laidOut(v value, layout btf.Type) value {
 
 // expect is v, used where the program takes a pointer to t. What was not known
 // of v becomes known, there and where it was loaded from.
-func (w *walk) expect(v value, t btf.Type, space Space) value {
+func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 	if t == nil || w.without(Uses) {
 		return v
 	}
@@ -355,7 +356,7 @@ func (w *walk) expect(v value, t btf.Type, space Space) value {
 
 // hint is v, used where the program takes a pointer to integers, which most
 // pointers can be cast to: it counts where nothing else is known.
-func (w *walk) hint(v value, t btf.Type, space Space) {
+func (w *walk) hint(v value, t btf.Type, space ctype.Space) {
 	if t != nil && v.from.state == oneOrigin && v.from.off == (offset{}) && !w.without(Uses) {
 		w.useWeakly(v.from.slot, typedPointer(t, space), w.evidence(Used))
 	}

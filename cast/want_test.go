@@ -16,6 +16,7 @@ import (
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/cast"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // compiled returns the objects of the C programs in testdata, by compiler and
@@ -143,7 +144,7 @@ func wants(t *testing.T, source string) map[string]int {
 func findings(r *cast.Result) map[string][]int {
 	found := make(map[string][]int)
 	for _, f := range r.Findings {
-		text := fmt.Sprintf("%s -> %s (%v, %v)", placeName(f.Container, f.Map, f.Path), ktbtf.Spell(f.Target), f.Space, f.Class)
+		text := fmt.Sprintf("%s -> %s (%v, %v)", placeName(f.Container, f.Map, f.Path), ktbtf.Spell(f.Target), spaceInTruth(f.Space), f.Class)
 		found[text] = lineNumbers(f.Evidence)
 	}
 	for _, c := range r.Conflicts {
@@ -166,4 +167,12 @@ func lineNumbers(evidence []cast.Evidence) (numbers []int) {
 		}
 	}
 	return numbers
+}
+
+// spaceInTruth names a space as the sources of the programs do.
+func spaceInTruth(s ctype.Space) string {
+	if s == ctype.SpaceMap {
+		return "map value"
+	}
+	return s.String()
 }

@@ -13,9 +13,11 @@ const (
 	SpaceArena         // the program's arena
 	SpaceMap           // the value of a map
 	SpaceGlobal        // a section of global variables
+	SpacePerCPU        // a per-CPU object of the kernel: an offset
+	SpaceUser          // memory of user space
 )
 
-var spaceNames = [...]string{"unknown", "kernel", "arena", "map", "global"}
+var spaceNames = [...]string{"unknown", "kernel", "arena", "map", "global", "per-CPU", "user"}
 
 func (s Space) String() string {
 	if int(s) < len(spaceNames) {
