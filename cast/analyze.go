@@ -46,9 +46,9 @@ func (c Class) String() string { return [...]string{"proven", "likely", "guessed
 type EvidenceKind uint8
 
 const (
-	Stored   EvidenceKind = iota // a pointer is stored in the slot
-	Used                         // what the slot held is used as a pointer
-	Accessed                     // what the slot held leads to something of that shape
+	stored   EvidenceKind = iota // a pointer is stored in the slot
+	used                         // what the slot held is used as a pointer
+	accessed                     // what the slot held leads to something of that shape
 )
 
 func (k EvidenceKind) String() string { return [...]string{"stored", "used", "accessed"}[k] }

@@ -157,7 +157,7 @@ func (w *walk) add(a, b value) value {
 }
 
 func (w *walk) shift(v value, n Number) value {
-	if w.without(Offsets) && n != (Number{}) && (v.ptr.known() && v.ptr.region != stackRegion) {
+	if w.without(offsets) && n != (Number{}) && (v.ptr.known() && v.ptr.region != stackRegion) {
 		return opaque()
 	}
 	if payload, ok := w.behind(v, n, true); ok {

@@ -89,7 +89,7 @@ func (w *walk) subprogram(key string) {
 		return
 	}
 	w.checkArguments(w.signature(f))
-	if w.without(Interprocedural) {
+	if w.without(interprocedural) {
 		w.finishCall(w.declaredResult(f), true)
 		return
 	}

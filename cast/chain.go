@@ -50,9 +50,9 @@ func (t *tracer) source(ev Evidence) (h holder, ok bool) {
 	switch class := insn.Op & classMask; {
 	case ev.spot != 0:
 		return holder{off: int16(ev.spot), spot: true}, true
-	case class == classStx && ev.Kind == Stored, class == classLdx:
+	case class == classStx && ev.Kind == stored, class == classLdx:
 		return holder{reg: insn.Src}, true
-	case class == classStx, class == classAlu8 && ev.Kind != Stored:
+	case class == classStx, class == classAlu8 && ev.Kind != stored:
 		return holder{reg: insn.Dst}, true
 	}
 	return holder{}, false

@@ -64,7 +64,7 @@ func (w *walk) copyObject(to, from value) {
 // copyMemory copies size bytes, of which the pointers count, over memory of which
 // nothing is known. Nothing is copied from NULL.
 func (w *walk) copyMemory(to, from value, size int) {
-	if _, number := from.asNumber(); number || w.without(Copies) || !to.ptr.known() {
+	if _, number := from.asNumber(); number || w.without(copies) || !to.ptr.known() {
 		return
 	}
 	for at := int64(0); at+slotSize <= int64(min(size, maxCopied)); at += slotSize {

@@ -152,7 +152,7 @@ func (e *engine) addFunction(fn *object.Function, c *object.Code) {
 	if refused(fn) {
 		return
 	}
-	if fn.Program() || !fn.Static || e.without(Interprocedural) {
+	if fn.Program() || !fn.Static || e.without(interprocedural) {
 		e.roots = append(e.roots, f)
 	}
 }
@@ -162,7 +162,7 @@ func functionKey(section string, offset uint64) string { return fmt.Sprintf("%s+
 // typeStructOps finds out what the kernel calls struct_ops programs with: the
 // arguments of the member that they implement.
 func (e *engine) typeStructOps() {
-	if e.without(StructOps) {
+	if e.without(structOps) {
 		return
 	}
 	for i := range e.obj.Maps {
@@ -312,7 +312,7 @@ func (e *engine) callbackOrder() []*function {
 
 // addCallback notes that the kernel, or a helper, calls f with these arguments.
 func (e *engine) addCallback(f *function, given ...value) {
-	if e.without(Callbacks) {
+	if e.without(callbacks) {
 		return
 	}
 	args := opaqueArguments()

@@ -51,10 +51,10 @@ func (e *engine) foreignTypes() map[btf.Type]bool {
 
 // isForeign tells whether a slot is a member of an object of the kernel's.
 func (e *engine) isForeign(s slot) bool {
-	return s.kind == field && e.foreign[s.typ] && !e.without(Foreign)
+	return s.kind == field && e.foreign[s.typ] && !e.without(foreign)
 }
 
-func (e *engine) isForeignType(t btf.Type) bool { return e.foreign[t] && !e.without(Foreign) }
+func (e *engine) isForeignType(t btf.Type) bool { return e.foreign[t] && !e.without(foreign) }
 
 // loadForeign is what is read through p from a slot of the kernel's: what the
 // program itself has stored there, or what this function uses it as. Functions

@@ -208,7 +208,7 @@ func (w *walk) exchange() {
 // callback handles a helper that calls a function before it returns, with
 // these arguments.
 func (w *walk) callback(fn value, given ...value) {
-	if f := w.functionOf(fn); f != nil && !w.without(Callbacks) {
+	if f := w.functionOf(fn); f != nil && !w.without(callbacks) {
 		args := opaqueArguments()
 		for i, v := range given {
 			args[i] = deeper(v, 1)

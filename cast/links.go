@@ -103,7 +103,7 @@ func (w *walk) writeLinks(l links, size int, v value) {
 	}
 	for _, id := range l.ids[:l.n] {
 		w.noteSlot(w.kin.slots[id])
-		w.store(w.kin.slots[id], w.pointee(v), w.evidence(Stored))
+		w.store(w.kin.slots[id], w.pointee(v), w.evidence(stored))
 	}
 }
 

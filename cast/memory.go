@@ -54,7 +54,7 @@ func (w *walk) shows(base value) {
 		return
 	}
 	if c := w.readCell(base.from.slot); c.shaped {
-		w.record(c, w.evidence(Accessed), value{ptr: c.used})
+		w.record(c, w.evidence(accessed), value{ptr: c.used})
 	}
 }
 
@@ -72,7 +72,7 @@ func (w *walk) readStack(p pointer, size int) value {
 	if !ok || size != slotSize || off%slotSize != 0 {
 		return unknown(size)
 	}
-	if i, ok := w.stack.find(p.frame, off); ok && !w.without(Spills) {
+	if i, ok := w.stack.find(p.frame, off); ok && !w.without(spills) {
 		return w.values.all[w.stack[i].value]
 	}
 	return opaque()
@@ -245,7 +245,7 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 func (w *walk) writePlace(p pointer, there place, v value) {
 	if s, ok := slotOf(p, there); ok {
 		w.noteSlot(s)
-		w.store(s, w.pointee(v), w.evidence(Stored))
+		w.store(s, w.pointee(v), w.evidence(stored))
 		return
 	}
 	w.touch(p, there)

@@ -22,17 +22,17 @@ type Options struct {
 type Ingredients uint16
 
 const (
-	Joins           Ingredients = 1 << iota // pointers that meet at a merge of control flow, or around a loop, stay pointers
-	Interprocedural                         // calls are analysed with what they pass
-	StructOps                               // arguments of struct_ops programs have the types of the operation
-	Offsets                                 // pointers may be moved
-	Atomics                                 // exchanges store and load
-	Callbacks                               // helpers call functions
-	Spills                                  // the stack holds pointers
-	Copies                                  // helpers copy values from the stack into maps
+	joins           Ingredients = 1 << iota // pointers that meet at a merge of control flow, or around a loop, stay pointers
+	interprocedural                         // calls are analysed with what they pass
+	structOps                               // arguments of struct_ops programs have the types of the operation
+	offsets                                 // pointers may be moved
+	atomics                                 // exchanges store and load
+	callbacks                               // helpers call functions
+	spills                                  // the stack holds pointers
+	copies                                  // helpers copy values from the stack into maps
 	Uses                                    // what a place is used as says what it holds
-	Shapes                                  // accesses through an untyped pointer show a struct
-	Foreign                                 // members of the kernel's objects hold something else for each program
+	shapes                                  // accesses through an untyped pointer show a struct
+	foreign                                 // members of the kernel's objects hold something else for each program
 )
 
 // IngredientNames are the ingredients as people call them, in order.

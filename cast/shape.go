@@ -160,7 +160,7 @@ func (e *engine) outlines() map[int32]outline {
 // guess types the kin of which nothing else is known, and tells whether there
 // was any.
 func (e *engine) guess() bool {
-	if e.without(Shapes) {
+	if e.without(shapes) {
 		return false
 	}
 	guesses := e.siblings()

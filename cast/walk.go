@@ -96,7 +96,7 @@ func (w *walk) flow(in **state, out *state, visits int) bool {
 		return true
 	}
 	switch {
-	case w.without(Joins):
+	case w.without(joins):
 		return (*in).merge(out, w.values.apart)
 	case visits > visitsBeforeWidening:
 		return (*in).merge(out, w.values.widen)
@@ -286,7 +286,7 @@ const (
 func (w *walk) atomic(insn object.Insn) {
 	base, size, off := w.regs[insn.Dst], accessSize(insn.Op), int64(insn.Off)
 	op := insn.Imm
-	if w.without(Atomics) {
+	if w.without(atomics) {
 		op = atomicFetch
 	}
 	switch op {
@@ -346,7 +346,7 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 	}
 	want := typedPointer(t, space)
 	if v.from.state == oneOrigin && v.from.off == (offset{}) {
-		w.use(v.from.slot, w.meant(want), w.evidence(Used))
+		w.use(v.from.slot, w.meant(want), w.evidence(used))
 	}
 	if v.ptr.state == noPointer {
 		v.ptr = want
@@ -358,6 +358,6 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 // pointers can be cast to: it counts where nothing else is known.
 func (w *walk) hint(v value, t btf.Type, space ctype.Space) {
 	if t != nil && v.from.state == oneOrigin && v.from.off == (offset{}) && !w.without(Uses) {
-		w.useWeakly(v.from.slot, typedPointer(t, space), w.evidence(Used))
+		w.useWeakly(v.from.slot, typedPointer(t, space), w.evidence(used))
 	}
 }
