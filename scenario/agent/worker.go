@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/ktgen/ktgen/scenario/internal/wire"
@@ -55,11 +54,8 @@ func work(args []string) error {
 	if !ok {
 		return fmt.Errorf("no kind of work is called %q", o.Work.Kind)
 	}
-	runtime.LockOSThread()
-	for _, thread := range []string{"self", "thread-self"} {
-		if err := os.WriteFile("/proc/"+thread+"/comm", []byte(o.Work.Comms[o.Index]), 0); err != nil {
-			return fmt.Errorf("set the name of the thread: %w", err)
-		}
+	if err := os.WriteFile("/proc/self/comm", []byte(o.Work.Comms[o.Index]), 0); err != nil {
+		return fmt.Errorf("set the name of the thread: %w", err)
 	}
 	w, err := newWorker(o)
 	if err != nil {

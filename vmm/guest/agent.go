@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,14 @@ type Config struct {
 	// Roles are functions of the program that run as processes of their own
 	// in the guest; see [Role]. A role returns its exit code.
 	Roles map[string]func(args []string) int
+}
+
+// A role keeps to the first thread of its process: what it does is then done by the task
+// that has the process's pid. Go pins main to that thread for who locks it in init.
+func init() {
+	if os.Getenv(roleEnv) != "" {
+		runtime.LockOSThread()
+	}
 }
 
 // Main is called first thing in main (or TestMain) of a program that serves as
