@@ -36,7 +36,7 @@ type row struct {
 	args            []string
 	object          func(ktest.Scheduler) ktest.Scheduler // nil where the program is half of the scheduler
 	want            map[string]uint64                     // what it is configured with
-	often           string                                // how it runs for each change: program, object or both
+	often           string                                // how it runs for each change: program, object, or neither
 }
 
 func itself(s ktest.Scheduler) ktest.Scheduler { return s }
@@ -87,12 +87,14 @@ var rows = []row{
 		},
 		want: map[string]uint64{"central_cpu": 2, "nr_cpu_ids": cpus, "cpus": cpus, "slice_ns": 5_000_000},
 	},
+	// scx_flatcg stalls at times, started by its own program as well: a task waits on its
+	// cgroup's queue, which no idle CPU looks at.
 	{
-		scheduler: "scx_flatcg", name: "weights", args: []string{"-i", "0.5"}, object: flatcgOf, often: "program",
+		scheduler: "scx_flatcg", name: "weights", args: []string{"-i", "0.5"}, object: flatcgOf,
 		want: map[string]uint64{"fifo_sched": 0, "nr_cpus": cpus, "slice_ns": slice},
 	},
 	{
-		scheduler: "scx_flatcg", name: "fifo", args: []string{"-i", "0.5", "-f", "-s", "5000"}, often: "object",
+		scheduler: "scx_flatcg", name: "fifo", args: []string{"-i", "0.5", "-f", "-s", "5000"},
 		object: func(s ktest.Scheduler) ktest.Scheduler {
 			return flatcgOf(s).Set("fifo_sched", true).Set("cgrp_slice_ns", 5_000_000)
 		},
