@@ -2,6 +2,7 @@ package public_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/scenario"
 )
 
 func TestMain(m *testing.M) { ktest.Main(m) }
@@ -36,6 +38,7 @@ type row struct {
 	args            []string
 	object          func(ktest.Scheduler) ktest.Scheduler // nil where the program is half of the scheduler
 	want            map[string]uint64                     // what it is configured with
+	work            ktest.Work                            // Sleep if empty
 	often           string                                // how it runs for each change: program, object, or neither
 }
 
@@ -121,7 +124,7 @@ var rows = []row{
 		},
 		want: map[string]uint64{"slice_ns": 5_000_000, "max_tasks": 2048, "dsp_batch": 4, "highpri_boosting": 1},
 	},
-	{scheduler: "scx_sdt", object: itself, often: "program"},
+	{scheduler: "scx_sdt", object: itself, work: scenario.ForkExit, often: "program"},
 }
 
 // printed is what a scheduler's program prints of itself, over and over: each group
@@ -234,7 +237,7 @@ func check(t *testing.T, vm *ktest.VM, v values, r row, s ktest.Scheduler, out *
 		_, err := vm.Detach(context.WithoutCancel(ctx))
 		require.NoError(t, err)
 	}()
-	workers, err := vm.Work(ctx, ktest.Sleep, 3)
+	workers, err := vm.Work(ctx, cmp.Or(r.work, ktest.Sleep), 3)
 	require.NoError(t, err)
 	defer func() { _, _ = workers.Stop(context.WithoutCancel(ctx)) }() // others use the guest
 
