@@ -57,6 +57,9 @@ func work(args []string) error {
 	if err := os.WriteFile("/proc/self/comm", []byte(o.Work.Comms[o.Index]), 0); err != nil {
 		return fmt.Errorf("set the name of the thread: %w", err)
 	}
+	if err := giveWay(); err != nil {
+		return err
+	}
 	w, err := newWorker(o)
 	if err != nil {
 		return err
@@ -75,6 +78,20 @@ func work(args []string) error {
 		w.page.iterations.Add(1)
 		w.page.ran(w.now())
 	}
+}
+
+// giveWay returns when the thread has left its CPU and runs again: a scheduler learns of
+// its new name then. A short sleep can be over before the thread is asleep.
+func giveWay() error {
+	var before, now unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &before); err != nil {
+		return fmt.Errorf("ask how often the thread was switched: %w", err)
+	}
+	for now = before; now.Nvcsw == before.Nvcsw; {
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: 100_000}, nil)
+		_ = unix.Getrusage(unix.RUSAGE_THREAD, &now) // as before
+	}
+	return nil
 }
 
 // worker is what kinds of work use.
