@@ -13,6 +13,8 @@ import (
 // checkAttached finds that each program has run that its section attaches, and no other.
 func checkAttached(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
 	s := cases.BindAttached(t, snap)
+	_, err := ktest.CaptureWhen(t.Context(), vm, "called", s, &s.Bss().ByKsyscall, func(n uint64) bool { return n > 0 })
+	require.NoError(t, err)
 	returned, err := ktest.CaptureWhen(t.Context(), vm, "returned", s, &s.Bss().ByKretprobe, func(n uint64) bool { return n > 0 })
 	require.NoError(t, err)
 	n := cases.BindAttached(t, returned.Snapshot).Bss()
