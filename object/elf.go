@@ -158,7 +158,10 @@ func (f *file) contents(sec *elf.Section, limit uint64) ([]byte, error) {
 	}
 	// What is there bounds the allocation, not what the header claims.
 	var b bytes.Buffer
-	if _, err := io.Copy(&b, sec.Open()); err != nil {
+	if end := sec.Offset + sec.Size; end >= sec.Offset && end <= uint64(f.size) {
+		b.Grow(int(sec.Size) + bytes.MinRead) // without the need to grow again at the end
+	}
+	if _, err := b.ReadFrom(sec.Open()); err != nil {
 		return nil, f.failAt(sec, -1, "%w", err)
 	}
 	if uint64(b.Len()) != sec.Size {
