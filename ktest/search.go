@@ -103,7 +103,6 @@ type searchRun struct {
 	passed  bool
 	skipped bool
 	trail   []vmm.Exchange
-	took    time.Duration
 }
 
 // sweep runs the seeds until there are no more, or one has failed.
@@ -154,7 +153,7 @@ func (s *search) note(r *searchRun) {
 // run runs the test with a seed.
 func (s *search) run(n seed, suffix string) *searchRun {
 	r := &searchRun{seed: seed{n: n.n}}
-	began, ended := time.Now(), false
+	ended := false
 	r.passed = s.t.Run(fmt.Sprintf("seed=%d%s", n.n, suffix), func(t *testing.T) {
 		defer func() { ended, r.skipped = true, t.Skipped() }()
 		cfg := s.seeds.Config
@@ -163,7 +162,6 @@ func (s *search) run(n seed, suffix string) *searchRun {
 		defer func() { r.seed, r.trail = vm.seed(), vm.machine.Calls().Trail() }()
 		s.test(t, vm)
 	})
-	r.took = time.Since(began)
 	if !ended {
 		s.t.Errorf("seed %d: the test calls t.Parallel, which a search does not allow: it runs as many guests at once as Seeds.AtOnce says", n.n)
 	}
