@@ -73,13 +73,8 @@ func without(lines, others []string) []string {
 // function, type, field and method.
 func exportedNames(t *testing.T, dir string) (lines []string) {
 	t.Helper()
-	pkg, err := build.ImportDir(dir, 0)
-	require.NoError(t, err)
-	fset := token.NewFileSet()
-	l := apiList{fset: fset, dir: dir}
-	for _, name := range pkg.GoFiles {
-		file, err := parser.ParseFile(fset, filepath.Join(dir, name), nil, parser.SkipObjectResolution)
-		require.NoError(t, err)
+	l := apiList{fset: token.NewFileSet(), dir: dir}
+	for _, file := range parsed(t, l.fset, dir, parser.SkipObjectResolution) {
 		ast.FileExports(file)
 		for _, d := range file.Decls {
 			l.declaration(d)
@@ -87,6 +82,19 @@ func exportedNames(t *testing.T, dir string) (lines []string) {
 	}
 	slices.Sort(l.lines)
 	return l.lines
+}
+
+// parsed are the files of a package, those of its tests left aside.
+func parsed(t *testing.T, fset *token.FileSet, dir string, mode parser.Mode) (files []*ast.File) {
+	t.Helper()
+	pkg, err := build.ImportDir(dir, 0)
+	require.NoError(t, err)
+	for _, name := range pkg.GoFiles {
+		file, err := parser.ParseFile(fset, filepath.Join(dir, name), nil, mode)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	return files
 }
 
 // apiList collects the lines of a package.

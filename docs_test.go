@@ -2,7 +2,6 @@ package ktgen
 
 import (
 	"go/ast"
-	"go/build"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -27,7 +26,7 @@ var documented = map[string]string{
 // qualified is an exported name of a package: ktest.Boot.
 var qualified = regexp.MustCompile(`\b([a-z]+)\.([A-Z]\w*)`)
 
-// Documents name what there is: a name that was changed is changed in them, too.
+// A name in a document is one that the code has.
 func TestDocumentsNameWhatThereIs(t *testing.T) {
 	exported := make(map[string]map[string]bool)
 	for name, dir := range documented {
@@ -78,7 +77,7 @@ func TestPackageCommentsSayWhoTheyAreFor(t *testing.T) {
 			continue
 		}
 		var comment string
-		for _, file := range parsed(t, dir) {
+		for _, file := range parsed(t, token.NewFileSet(), dir, parser.ParseComments) {
 			comment += file.Doc.Text()
 		}
 		_, second, _ := strings.Cut(comment, "\n\n")
@@ -116,7 +115,7 @@ func documents(t *testing.T) (files []string) {
 // topLevel are the names that a package exports, those of fields and methods left aside.
 func topLevel(t *testing.T, dir string) map[string]bool {
 	names := make(map[string]bool)
-	for _, file := range parsed(t, dir) {
+	for _, file := range parsed(t, token.NewFileSet(), dir, parser.ParseComments) {
 		for name := range file.Scope.Objects {
 			names[name] = ast.IsExported(name)
 		}
@@ -127,7 +126,7 @@ func topLevel(t *testing.T, dir string) map[string]bool {
 // methods are those of a type, or of pointers to it.
 func methods(t *testing.T, dir, typ string) map[string]bool {
 	names := make(map[string]bool)
-	for _, file := range parsed(t, dir) {
+	for _, file := range parsed(t, token.NewFileSet(), dir, parser.ParseComments) {
 		for _, d := range file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil && receiver(f.Recv.List[0].Type) == typ {
 				names[f.Name.Name] = true
@@ -135,15 +134,4 @@ func methods(t *testing.T, dir, typ string) map[string]bool {
 		}
 	}
 	return names
-}
-
-func parsed(t *testing.T, dir string) (files []*ast.File) {
-	pkg, err := build.ImportDir(dir, 0)
-	require.NoError(t, err)
-	for _, name := range pkg.GoFiles {
-		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, parser.ParseComments)
-		require.NoError(t, err)
-		files = append(files, file)
-	}
-	return files
 }
