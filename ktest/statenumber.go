@@ -87,7 +87,7 @@ func (vm *VM) AwaitState(ctx context.Context, n StateNumber, condition func(int)
 	if err != nil {
 		return 0, err
 	}
-	err = w.await(ctx, func(v int64) bool {
+	err = w.await(ctx, func(v uint64) bool {
 		value = int(v)
 		return condition(value)
 	})
@@ -104,8 +104,8 @@ func (vm *VM) CaptureWhenState(ctx context.Context, name string, n StateNumber, 
 }
 
 // watchState finds where a number is.
-func (vm *VM) watchState(ctx context.Context, n StateNumber) (*number[int64], error) {
-	fail := func(err error) (*number[int64], error) { return nil, fmt.Errorf("look at %s: %w", n, vm.because(err)) }
+func (vm *VM) watchState(ctx context.Context, n StateNumber) (*number[uint64], error) {
+	fail := func(err error) (*number[uint64], error) { return nil, fmt.Errorf("look at %s: %w", n, vm.because(err)) }
 	f, err := vm.freezer(ctx)
 	if err != nil {
 		return fail(err)
@@ -122,20 +122,23 @@ func (vm *VM) watchState(ctx context.Context, n StateNumber) (*number[int64], er
 	if err != nil {
 		return fail(err)
 	}
-	look := func() (int64, error) { return peekInt(f, addr, value) }
+	at := func(m freeze.Member) ktsnap.Location {
+		return ktsnap.Location{Path: n.name, Addr: addr + uint64(m.Offset), Size: m.Size}
+	}
+	look := func() (uint64, error) { return peekAt[uint64](f, at(value)) }
 	if n.guard == "" {
-		return &number[int64]{vm, n.name, look}, nil
+		return &number[uint64]{vm, n.name, look}, nil
 	}
 	id, err := f.KernelMember(ctx, n.object, n.guard)
 	if err != nil {
 		return fail(err)
 	}
-	return &number[int64]{vm, n.name, func() (int64, error) {
+	return &number[uint64]{vm, n.name, func() (uint64, error) {
 		v, err := look()
 		if err != nil {
 			return 0, err
 		}
-		if is, err := peekInt(f, addr, id); err != nil || uint64(is) != guard {
+		if is, err := peekAt[uint64](f, at(id)); err != nil || is != guard {
 			return 0, fmt.Errorf("look at %s: it is gone", n)
 		}
 		return v, nil
@@ -148,17 +151,4 @@ func findState(snap *ktsnap.Snapshot, n StateNumber) (addr, guard uint64, err er
 		return 0, 0, err
 	}
 	return n.find(s)
-}
-
-// peekInt reads an integer of the running guest.
-func peekInt(f *freeze.Freezer, addr uint64, m freeze.Member) (int64, error) {
-	raw := make([]byte, 8)
-	if err := f.Peek(addr+uint64(m.Offset), raw[:m.Size]); err != nil {
-		return 0, err
-	}
-	var v uint64
-	for i := range raw {
-		v |= uint64(raw[i]) << (8 * i)
-	}
-	return int64(v), nil
 }
