@@ -159,11 +159,7 @@ func (s *State) offline(v Starvation) string {
 	if len(off) == 0 {
 		return ""
 	}
-	verb := "is"
-	if len(off) > 1 {
-		verb = "are"
-	}
-	return fmt.Sprintf("; %s, which the queue may be for, %s offline", cpuText(ktsnap.CPUMaskOf(off...)), verb)
+	return fmt.Sprintf("; %s, which the queue may be for, %s offline", cpuText(ktsnap.CPUMaskOf(off...)), isOrAre(len(off)))
 }
 
 func idleText(g *Cgroup) string {
@@ -296,9 +292,12 @@ func cpusText(cpus []*CPU) string {
 	for _, c := range cpus {
 		ids = append(ids, c.ID)
 	}
-	verb := " is"
-	if len(ids) > 1 {
-		verb = " are"
+	return cpuText(ktsnap.CPUMaskOf(ids...)) + " " + isOrAre(len(ids))
+}
+
+func isOrAre(n int) string {
+	if n > 1 {
+		return "are"
 	}
-	return cpuText(ktsnap.CPUMaskOf(ids...)) + verb
+	return "is"
 }
