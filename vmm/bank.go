@@ -17,12 +17,21 @@ type bank struct {
 	size  int64
 }
 
-func newBank(start, size int64) (bank, error) {
-	fd, err := unix.MemfdCreate("ktgen-ram", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+// memfd returns a file without a name.
+func memfd(name string, flags int) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|flags)
 	if err != nil {
-		return bank{}, fmt.Errorf("memfd_create: %w", err)
+		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	b := bank{file: os.NewFile(uintptr(fd), "ktgen-ram"), start: start, size: size}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func newBank(start, size int64) (bank, error) {
+	file, err := memfd("ktgen-ram", unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return bank{}, err
+	}
+	b := bank{file: file, start: start, size: size}
 	if err := b.file.Truncate(size); err != nil {
 		b.file.Close()
 		return bank{}, err

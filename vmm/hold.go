@@ -58,13 +58,12 @@ func newHold() (h *hold, err error) {
 	return h, nil
 }
 
-// memoryFile returns a file without a name.
+// memoryFile returns a file without a name that has contents.
 func memoryFile(name string, contents []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	f, err := memfd(name, 0)
 	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), name)
 	if _, err := f.Write(contents); err != nil {
 		f.Close()
 		return nil, err
