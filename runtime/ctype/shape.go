@@ -122,23 +122,26 @@ func (s *Shape) Payload() (m Member, ok bool) {
 
 // HoldsPointers tells whether there can be pointers in values of s, other than in
 // unions: pointers, and heads of lists and trees that say what is in them.
-func (s *Shape) HoldsPointers() bool { return s.holdsPointers(MaxNesting) }
+func (s *Shape) HoldsPointers() bool {
+	holds := false
+	s.WalkTypes(func(p *Part) Next {
+		switch {
+		case p.Shape.Kind == KindUnion:
+			return Skip
+		case p.Shape.Kind == KindPointer, p.isHead():
+			holds = true
+			return Stop
+		}
+		return Enter
+	})
+	return holds
+}
 
-func (s *Shape) holdsPointers(depth int) bool {
-	u := s.Underlying()
-	if u == nil || depth == 0 {
+// isHead tells whether a part is the head of a list or tree that says what is in it.
+func (p *Part) isHead() bool {
+	if p.Member == nil {
 		return false
 	}
-	switch u.Kind {
-	case KindPointer:
-		return true
-	case KindArray:
-		return u.Elem.holdsPointers(depth - 1)
-	case KindStruct, KindSection:
-		return slices.ContainsFunc(u.Members, func(m Member) bool {
-			_, _, isHead := m.Contains()
-			return isHead || m.Type.holdsPointers(depth-1)
-		})
-	}
-	return false
+	_, _, ok := p.Member.Contains()
+	return ok
 }
