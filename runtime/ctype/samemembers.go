@@ -11,24 +11,19 @@ func SameMembers(a, b *Shape) bool {
 }
 
 // leaves lists the members of a type, and theirs, by place and name.
-func leaves(s *Shape) []string {
-	var list []string
-	var walk func(s *Shape, path string, offset, depth int)
-	walk = func(s *Shape, path string, offset, depth int) {
-		u := s.Underlying()
-		switch {
-		case u == nil || depth == 0 || len(list) > MaxFields:
-		case u.Kind == KindStruct || u.Kind == KindUnion:
-			for _, m := range u.Fields() {
-				walk(m.Type, path+"."+m.Name, offset+m.Offset, depth-1)
-			}
-			return
-		case u.Kind == KindArray:
-			walk(u.Elem, fmt.Sprintf("%s[%d]", path, u.Len), offset, depth-1)
-			return
+func leaves(s *Shape) (list []string) {
+	s.WalkTypes(func(p *Part) Next {
+		switch p.Shape.Kind {
+		case KindStruct, KindUnion:
+			return Enter
+		case KindArray:
+			list = append(list, fmt.Sprintf("%d%s[%d]", p.Offset, p.Path(), p.Shape.Len))
+			return Enter
 		}
-		list = append(list, fmt.Sprintf("%d%s", offset, path))
-	}
-	walk(s, "", 0, MaxNesting)
+		if p.Member == nil || p.Member.Name != "" {
+			list = append(list, fmt.Sprintf("%d%s", p.Offset, p.Path()))
+		}
+		return Enter
+	})
 	return list
 }
