@@ -73,7 +73,7 @@ func (c *conversion) settleArray(t *btf.Array, shape *ctype.Shape, depth int) (h
 	if err != nil {
 		return 0, err
 	}
-	if t.Nelems > 0 && !hasSize(shape.Elem) {
+	if t.Nelems > 0 && !ctype.HasSize(shape.Elem) {
 		return 0, c.broken(t, "", "a %s has no size", describe(shape.Elem))
 	}
 	size := uint64(shape.Elem.Size) * uint64(t.Nelems)
@@ -119,11 +119,11 @@ func (c *conversion) settleMembers(t btf.Type, shape *ctype.Shape, members []btf
 func checkMember(m *ctype.Member, raw btf.Member, size int) string {
 	bits := 8 * uint64(m.Type.Size)
 	switch {
-	case !hasSize(m.Type):
+	case !ctype.HasSize(m.Type):
 		return fmt.Sprintf("a %s has no size", describe(m.Type))
 	case raw.BitfieldSize == 0 && m.BitOffset != 0:
 		return fmt.Sprintf("starts at bit %d, inside a byte", raw.Offset)
-	case raw.BitfieldSize > 0 && !isIntegral(m.Type):
+	case raw.BitfieldSize > 0 && !ctype.IsIntegral(m.Type):
 		return "is a bitfield and no integer"
 	case uint64(raw.BitfieldSize) > bits:
 		return fmt.Sprintf("is %d bits wide, and its type %d", raw.BitfieldSize, bits)
@@ -134,22 +134,6 @@ func checkMember(m *ctype.Member, raw btf.Member, size int) string {
 		return fmt.Sprintf("ends at bit %d of %d", end, 8*uint64(size))
 	}
 	return ""
-}
-
-func hasSize(s *ctype.Shape) bool {
-	switch u := s.Underlying(); u.Kind {
-	case ctype.KindVoid, ctype.KindFunc, ctype.KindFwd:
-		return false
-	}
-	return true
-}
-
-func isIntegral(s *ctype.Shape) bool {
-	switch s.Underlying().Kind {
-	case ctype.KindInt, ctype.KindBool, ctype.KindChar, ctype.KindEnum:
-		return true
-	}
-	return false
 }
 
 func describe(s *ctype.Shape) string {

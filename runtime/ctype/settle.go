@@ -174,11 +174,13 @@ func checkPlace(s *Shape, m Member) error {
 	return nil
 }
 
+// IsIntegral tells whether values of a type are whole numbers, which bitfields can be of.
 func IsIntegral(s *Shape) bool {
 	u := s.Underlying()
 	return u != nil && (u.Kind == KindInt || u.Kind == KindBool || u.Kind == KindEnum || u.Kind == KindChar)
 }
 
+// HasSize tells whether there can be values of a type.
 func HasSize(s *Shape) bool {
 	u := s.Underlying()
 	return u != nil && u.Kind != KindVoid && u.Kind != KindFunc && u.Kind != KindFwd
