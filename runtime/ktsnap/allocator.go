@@ -78,7 +78,7 @@ func (r *reader) allocators() *allocators {
 		for _, m := range r.maps {
 			if m.Single && m.damaged == nil && m.N > 0 {
 				if shape, err := m.valueShape(); err == nil && shape != nil {
-					r.findAllocators(m.Values, shape, shape.Name, ctype.MaxNesting)
+					r.findAllocators(m.Values, shape)
 				}
 			}
 		}
@@ -88,34 +88,24 @@ func (r *reader) allocators() *allocators {
 }
 
 // findAllocators looks for allocators in a value.
-func (r *reader) findAllocators(data []byte, s *ctype.Shape, path string, depth int) {
-	u := s.Underlying()
-	if u == nil || depth == 0 || len(data) < u.Size || len(r.allocated.list) >= maxAllocators {
-		return
-	}
-	switch u.Kind {
-	case ctype.KindStruct:
-		if tree, ok := r.allocatorTree(u); ok {
-			r.allocated.list = append(r.allocated.list, tree.read(r, data, path))
-			return
+func (r *reader) findAllocators(data []byte, s *ctype.Shape) {
+	s.Walk(func(p *ctype.Part) ctype.Next {
+		switch u := p.Shape; {
+		case len(r.allocated.list) >= maxAllocators:
+			return ctype.Stop
+		case p.Offset+u.Size > len(data):
+			return ctype.Skip
+		case u.Kind == ctype.KindStruct:
+			tree, ok := r.allocatorTree(u)
+			if !ok {
+				return ctype.Enter
+			}
+			r.allocated.list = append(r.allocated.list, tree.read(r, data[p.Offset:], s.Name+p.Path()))
+		case u.Kind == ctype.KindSection, u.Kind == ctype.KindArray && mayAllocate(u.Elem, ctype.MaxNesting):
+			return ctype.Enter
 		}
-	case ctype.KindSection:
-	case ctype.KindArray:
-		if !mayAllocate(u.Elem, depth) {
-			return
-		}
-		for i := range u.Len {
-			r.findAllocators(data[i*u.Elem.Size:], u.Elem, fmt.Sprintf("%s[%d]", path, i), depth-1)
-		}
-		return
-	default:
-		return
-	}
-	for _, m := range u.Members {
-		if m.Bits == 0 && m.Offset <= len(data) {
-			r.findAllocators(data[m.Offset:], m.Type, path+"."+m.Name, depth-1)
-		}
-	}
+		return ctype.Skip
+	})
 }
 
 // mayAllocate tells whether there are structs in a type.
@@ -326,7 +316,7 @@ func (r *reader) indexAllocated() {
 			continue
 		}
 		for i := range m.N * m.Slots {
-			r.eachPointer(m.Values[i*m.Stride:][:m.Size], shape, ctype.MaxNesting, see)
+			eachPointer(m.Values[i*m.Stride:][:m.Size], shape, see)
 		}
 	}
 	for _, p := range all {
@@ -353,30 +343,21 @@ func (p *payload) see(s *ctype.Shape) {
 }
 
 // eachPointer calls see for the pointers in a value that are not NULL.
-func (r *reader) eachPointer(data []byte, s *ctype.Shape, depth int, see func(pointer *ctype.Shape, addr uint64)) {
-	u := s.Underlying()
-	if u == nil || depth == 0 || len(data) < u.Size {
-		return
-	}
-	switch u.Kind {
-	case ctype.KindPointer:
-		place := ctype.IntPlace{Bits: 8 * u.Size}
-		if addr := place.Load(data); addr != 0 {
-			see(u, addr)
-		}
-	case ctype.KindArray:
-		if u.Elem.HoldsPointers() {
-			for i := range u.Len {
-				r.eachPointer(data[i*u.Elem.Size:], u.Elem, depth-1, see)
+func eachPointer(data []byte, s *ctype.Shape, see func(pointer *ctype.Shape, addr uint64)) {
+	s.Walk(func(p *ctype.Part) ctype.Next {
+		switch u := p.Shape; {
+		case p.IsBitfield(), p.Offset+u.Size > len(data), u.Kind == ctype.KindUnion:
+			return ctype.Skip
+		case u.Kind == ctype.KindArray && !u.Elem.HoldsPointers():
+			return ctype.Skip
+		case u.Kind == ctype.KindPointer:
+			place := ctype.IntPlace{Bits: 8 * u.Size}
+			if addr := place.Load(data[p.Offset:]); addr != 0 {
+				see(u, addr)
 			}
 		}
-	case ctype.KindStruct, ctype.KindSection:
-		for _, m := range u.Members {
-			if m.Bits == 0 && m.Offset <= len(data) {
-				r.eachPointer(data[m.Offset:], m.Type, depth-1, see)
-			}
-		}
-	}
+		return ctype.Enter
+	})
 }
 
 // isAllocated tells whether a pointer leads to an object of an allocator, of whose

@@ -14,12 +14,12 @@ func CastsOf(types []*ctype.Shape, maps map[string]*ctype.Shape) []Cast {
 	var casts []Cast
 	for _, s := range types {
 		if container(s) != "" {
-			casts = appendCasts(casts, container(s), "", s, ctype.MaxNesting)
+			casts = appendCasts(casts, container(s), s)
 		}
 	}
 	for name, value := range maps {
 		if value.Kind != ctype.KindStruct && value.Kind != ctype.KindUnion {
-			casts = appendCasts(casts, "map "+name, "", value, ctype.MaxNesting)
+			casts = appendCasts(casts, "map "+name, value)
 		}
 	}
 	slices.SortFunc(casts, compareCasts)
@@ -43,30 +43,32 @@ func container(s *ctype.Shape) string {
 	return ""
 }
 
-// appendCasts adds the casts at path and below it, as far as nothing with a
-// name of its own is in between.
-func appendCasts(casts []Cast, in, path string, s *ctype.Shape, depth int) []Cast {
-	u := s.Underlying()
-	if u == nil || depth == 0 {
-		return casts
-	}
-	switch u.Kind {
-	case ctype.KindPointer:
-		target := u.Elem.Stripped()
-		if payload, ok := target.Payload(); ok {
-			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(payload.Type), Space: u.Space, Behind: payload.Offset})
-		} else if u.IsCast() {
-			casts = append(casts, Cast{In: in, Path: path, To: ctype.Spell(target), Space: u.Space})
+// appendCasts adds the casts in a type, as far as nothing with a name of its own is in
+// between.
+func appendCasts(casts []Cast, in string, s *ctype.Shape) []Cast {
+	s.WalkTypes(func(p *ctype.Part) ctype.Next {
+		switch p.Shape.Kind {
+		case ctype.KindPointer:
+			if c, ok := castTo(p.Shape); ok {
+				c.In, c.Path = in, strings.TrimPrefix(p.Path(), ".")
+				casts = append(casts, c)
+			}
+		case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
+			isAnonymous := p.Member != nil && p.Member.Name == ""
+			if p.Up != nil && p.Shape.Name != "" && !isAnonymous {
+				return ctype.Skip
+			}
 		}
-	case ctype.KindArray:
-		return appendCasts(casts, in, path+"[]", u.Elem, depth-1)
-	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
-		if path != "" && u.Name != "" {
-			return casts
-		}
-		for _, m := range u.Fields() {
-			casts = appendCasts(casts, in, strings.TrimPrefix(path+"."+m.Name, "."), m.Type, depth-1)
-		}
-	}
+		return ctype.Enter
+	})
 	return casts
+}
+
+// castTo says what a pointer is cast to; ok is false if it is one in C, too.
+func castTo(pointer *ctype.Shape) (c Cast, ok bool) {
+	target := pointer.Elem.Stripped()
+	if payload, isAllocation := target.Payload(); isAllocation {
+		return Cast{To: ctype.Spell(payload.Type), Space: pointer.Space, Behind: payload.Offset}, true
+	}
+	return Cast{To: ctype.Spell(target), Space: pointer.Space}, pointer.IsCast()
 }
