@@ -55,52 +55,21 @@ func (o *origin) entryBytes() []byte {
 }
 
 // stepTo returns the path within a value to the first pointer in it that leads
-// to addr.
-func (b *Binding) stepTo(addr uint64, s *ctype.Shape, raw []byte) string {
-	f := pointerFinder{b: b, addr: addr, left: ctype.MaxFields}
-	return f.find(s, raw, ctype.MaxNesting)
-}
-
-type pointerFinder struct {
-	b    *Binding
-	addr uint64
-	left int // values that may still be looked at
-}
-
-// find returns the path to the pointer in a value, or the empty string.
-func (f *pointerFinder) find(s *ctype.Shape, raw []byte, depth int) string {
-	u := s.Underlying()
-	if f.left--; f.left < 0 || depth == 0 || u == nil || u.Size > len(raw) {
-		return ""
-	}
-	switch u.Kind {
-	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
-		for _, m := range u.Fields() {
-			if m.Bits > 0 || m.Offset > len(raw) {
-				continue
-			}
-			if step, ok := f.step(m.Type, raw[m.Offset:], depth); ok {
-				return "." + m.Name + step
+// to addr, or the empty string.
+func (b *Binding) stepTo(addr uint64, s *ctype.Shape, raw []byte) (path string) {
+	s.Walk(func(p *ctype.Part) ctype.Next {
+		u := p.Shape
+		switch {
+		case p.IsBitfield(), p.Offset+u.Size > len(raw):
+			return ctype.Skip
+		case u.Size == ctype.PointerSize && (u.Kind == ctype.KindPointer || u.Kind == ctype.KindInt):
+			place := ctype.IntPlace{Bits: 64}
+			if value := place.Load(raw[p.Offset:]); value != 0 && b.memory().Canonical(value) == addr {
+				path = p.Path()
+				return ctype.Stop
 			}
 		}
-	case ctype.KindArray:
-		for i := range u.Len {
-			if step, ok := f.step(u.Elem, raw[i*u.Elem.Size:], depth); ok {
-				return fmt.Sprintf("[%d]%s", i, step)
-			}
-		}
-	}
-	return ""
-}
-
-// step looks at one member or element.
-func (f *pointerFinder) step(s *ctype.Shape, raw []byte, depth int) (path string, ok bool) {
-	u := s.Underlying()
-	if u != nil && u.Size == ctype.PointerSize && len(raw) >= ctype.PointerSize && (u.Kind == ctype.KindPointer || u.Kind == ctype.KindInt) {
-		place := ctype.IntPlace{Bits: 64}
-		value := place.Load(raw)
-		return "", value != 0 && f.b.memory().Canonical(value) == f.addr
-	}
-	path = f.find(s, raw, depth-1)
-	return path, path != ""
+		return ctype.Enter
+	})
+	return path
 }
