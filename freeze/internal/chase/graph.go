@@ -26,8 +26,8 @@ const (
 
 // graph plans the head of a list or tree, or an array of them. It returns false
 // if the member is none, or does not say what is in it.
-func (p *Planner) graph(plan *Plan, m ctype.Member, offset int) bool {
-	typ, node, ok := m.Contains()
+func (p *Planner) graph(plan *Plan, part *ctype.Part) bool {
+	typ, node, ok := part.Member.Contains()
 	if !ok {
 		return false
 	}
@@ -40,13 +40,13 @@ func (p *Planner) graph(plan *Plan, m ctype.Member, offset int) bool {
 		return false
 	}
 	kind := listLinks
-	head := ctype.GraphHead(m.Type)
+	head := ctype.GraphHead(part.Shape)
 	if head.Name == "bpf_rb_root" {
 		kind = treeLinks
 	}
 	objects := p.object(elem)
-	for i := 0; objects != nil && i+head.Size <= m.Type.Size && !plan.cut; i += head.Size {
-		plan.add(slot{offset: offset + m.Offset + i, objects: objects, links: kind, node: at})
+	for i := 0; objects != nil && i+head.Size <= part.Shape.Size && !plan.cut; i += head.Size {
+		plan.add(slot{offset: part.Offset + i, objects: objects, links: kind, node: at})
 	}
 	return true
 }

@@ -42,8 +42,7 @@ type slot struct {
 }
 
 const (
-	maxSlots   = 1 << 16 // in one value
-	maxNesting = 64      // types within types
+	maxSlots = 1 << 16 // in one value
 )
 
 // Planner makes plans. It is for one goroutine.
@@ -78,7 +77,7 @@ func (p *Planner) Plan(s *ctype.Shape, named func(string) *ctype.Shape) *Plan {
 	for len(p.todo) > 0 {
 		next, plan := p.todo[0], p.queue[0]
 		p.todo, p.queue = p.todo[1:], p.queue[1:]
-		p.fill(plan, next, 0, maxNesting)
+		p.fill(plan, next)
 	}
 	p.enliven()
 	if !root.live {
@@ -98,35 +97,23 @@ func (p *Planner) plan(s *ctype.Shape) *Plan {
 	return plan
 }
 
-// fill adds the pointers of what is at an offset of the value that plan is of.
-// What is in a union need not be a pointer, and is left alone.
-func (p *Planner) fill(plan *Plan, s *ctype.Shape, offset, depth int) {
-	u := s.Underlying()
-	if u == nil || depth == 0 {
-		return
-	}
-	switch u.Kind {
-	case ctype.KindPointer:
-		p.pointer(plan, u, offset)
-	case ctype.KindArray:
-		if !u.Elem.HoldsPointers() {
-			return
+// fill adds the pointers of what is in the value that plan is of. What is in a union
+// need not be a pointer, and is left alone.
+func (p *Planner) fill(plan *Plan, s *ctype.Shape) {
+	whole := s.Walk(func(at *ctype.Part) ctype.Next {
+		switch u := at.Shape; {
+		case plan.cut:
+			return ctype.Stop
+		case at.IsBitfield(), u.Kind == ctype.KindUnion, u.Kind == ctype.KindArray && !u.Elem.HoldsPointers():
+			return ctype.Skip
+		case at.Member != nil && p.graph(plan, at):
+			return ctype.Skip
+		case u.Kind == ctype.KindPointer:
+			p.pointer(plan, u, at.Offset)
 		}
-		for i := range u.Len {
-			if plan.cut {
-				return
-			}
-			p.fill(plan, u.Elem, offset+i*u.Elem.Size, depth-1)
-		}
-	case ctype.KindStruct, ctype.KindSection:
-		for _, m := range u.Members {
-			switch {
-			case p.graph(plan, m, offset):
-			case m.Bits == 0:
-				p.fill(plan, m.Type, offset+m.Offset, depth-1)
-			}
-		}
-	}
+		return ctype.Enter
+	})
+	plan.cut = plan.cut || !whole
 }
 
 func (p *Planner) pointer(plan *Plan, pointer *ctype.Shape, offset int) {
@@ -279,7 +266,7 @@ func (p *Planner) Deepen(depth int, follow []string) {
 func (p *Planner) kernelPlan(t *Type, follow []string) *Plan {
 	plan := &Plan{size: t.Shape.Size}
 	p.named = func(string) *ctype.Shape { return nil }
-	p.fill(plan, t.Shape, 0, maxNesting)
+	p.fill(plan, t.Shape)
 	p.todo, p.queue = nil, nil
 	plan.slots = slices.DeleteFunc(plan.slots, func(s slot) bool {
 		return s.kernel == nil || !slices.Contains(follow, s.kernel.Name)
