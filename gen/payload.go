@@ -200,42 +200,58 @@ func (w *placeWalk) root(in string, shapes *ktbtf.Shapes, t btf.Type) {
 	}
 }
 
+// walk adds the places of a type, and of those that it leads to. A type with a name is
+// gone through once, as the one that its places are in.
 func (w *placeWalk) walk(in, path string, s *ctype.Shape, depth int) {
-	u := s.Underlying()
-	if u == nil || depth == 0 {
+	if depth == 0 {
 		return
 	}
-	switch u.Kind {
-	case ctype.KindInt:
-		if u.Size == 8 {
-			w.places = append(w.places, pointerPlace{in, path, u})
-		}
-	case ctype.KindPointer:
-		switch target := u.Elem.Underlying(); {
-		case target == nil:
-		case target.Kind == ctype.KindStruct:
-			w.places = append(w.places, pointerPlace{in, path, u})
-			w.walk(in, path, target, depth-1)
-		case target.Kind == ctype.KindFwd, target.Kind == ctype.KindVoid:
-			w.places = append(w.places, pointerPlace{in, path, u})
-		}
-	case ctype.KindArray:
-		w.walk(in, path+"[]", u.Elem, depth-1)
-	case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
-		if u.Name != "" {
-			if w.seen[u] {
-				return
+	s.WalkTypes(func(p *ctype.Part) ctype.Next {
+		at := strings.TrimPrefix(path+p.Path(), ".")
+		switch u := p.Shape; u.Kind {
+		case ctype.KindInt:
+			if u.Size == 8 && !p.IsBitfield() {
+				w.places = append(w.places, pointerPlace{in, at, u})
 			}
-			w.seen[u] = true
-			if in, path = ctype.Spell(u), ""; u.Kind == ctype.KindSection {
-				in = "section " + u.Name
+		case ctype.KindPointer:
+			w.pointer(pointerPlace{in, at, u}, depth)
+		case ctype.KindStruct, ctype.KindUnion, ctype.KindSection:
+			switch {
+			case u.Name == "":
+			case p.Up != nil:
+				w.walk(in, at, u, depth-1)
+				return ctype.Skip
+			case w.seen[u]:
+				return ctype.Skip
+			default:
+				w.seen[u] = true
+				in, path = container(u), ""
 			}
 		}
-		for _, m := range u.Fields() {
-			if m.Bits == 0 {
-				w.walk(in, strings.TrimPrefix(path+"."+m.Name, "."), m.Type, depth-1)
-			}
-		}
+		return ctype.Enter
+	})
+}
+
+// container is how places name the type that they are in.
+func container(u *ctype.Shape) string {
+	if u.Kind == ctype.KindSection {
+		return "section " + u.Name
+	}
+	return ctype.Spell(u)
+}
+
+// pointer adds a pointer that can lead to an allocation, and the places there.
+func (w *placeWalk) pointer(p pointerPlace, depth int) {
+	target := p.shape.Elem.Underlying()
+	if target == nil {
+		return
+	}
+	switch target.Kind {
+	case ctype.KindStruct:
+		w.places = append(w.places, p)
+		w.walk(p.in, p.path, target, depth-1)
+	case ctype.KindFwd, ctype.KindVoid:
+		w.places = append(w.places, p)
 	}
 }
 
