@@ -1,6 +1,7 @@
 package bpfload
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ type attacher func(p *ebpf.Program, to string) (link.Link, error)
 // without .s for programs that may sleep.
 var attachers = map[string]attacher{
 	"kprobe":      attachKprobe(link.Kprobe),
-	"kretprobe":   attachKprobe(link.Kretprobe),
+	"kretprobe":   atReturn(attachKprobe(link.Kretprobe)),
 	"ksyscall":    attachSyscall(link.Kprobe),
 	"kretsyscall": attachSyscall(link.Kretprobe),
 
@@ -27,12 +28,17 @@ var attachers = map[string]attacher{
 	"kretprobe.multi": attachMulti(link.KretprobeMulti, false),
 	"kprobe.session":  attachMulti(link.KprobeMulti, true),
 
-	"uprobe":    attachUprobe((*link.Executable).Uprobe),
-	"uretprobe": attachUprobe((*link.Executable).Uretprobe),
+	"uprobe":          attachUprobe((*link.Executable).Uprobe),
+	"uretprobe":       atReturn(attachUprobe((*link.Executable).Uretprobe)),
+	"uprobe.multi":    attachUprobes((*link.Executable).UprobeMulti),
+	"uretprobe.multi": attachUprobes((*link.Executable).UretprobeMulti),
+	"uprobe.session":  cannot("run at the call and at the return of a file's functions (a session)"),
+	"usdt":            cannot("run at the probe points of a file (USDT)"),
 
 	"tracepoint": attachTracepoint, "tp": attachTracepoint,
 	"raw_tracepoint": attachRaw, "raw_tp": attachRaw, "raw_tracepoint.w": attachRaw, "raw_tp.w": attachRaw,
 	"tp_btf": attachTraced, "fentry": attachTraced, "fexit": attachTraced, "fmod_ret": attachTraced, "fsession": attachTraced,
+	"fentry.multi": cannot(manyTraced), "fexit.multi": cannot(manyTraced), "fsession.multi": cannot(manyTraced),
 	"lsm": func(p *ebpf.Program, _ string) (link.Link, error) {
 		return link.AttachLSM(link.LSMOptions{Program: p})
 	},
@@ -41,32 +47,65 @@ var attachers = map[string]attacher{
 	},
 }
 
-// AttachPrograms attaches the collection's programs whose sections say to what. They
-// stay attached until the links are closed. Programs of struct_ops are attached with
-// their map; others, such as those that a test runs, are not attached.
-func (c *Collection) AttachPrograms() ([]link.Link, error) {
-	var links []link.Link
-	for _, name := range sortedKeys(c.Programs) {
-		kind, to, named := strings.Cut(strings.TrimPrefix(c.sections[name], "?"), "/")
-		attach := attachers[strings.TrimSuffix(kind, ".s")]
-		if !named || attach == nil {
-			continue
-		}
-		l, err := attach(c.Programs[name], to)
-		if err != nil {
-			CloseLinks(links)
-			return nil, fmt.Errorf("attaching program %s to what its section %s names: %w", name, c.sections[name], err)
-		}
-		links = append(links, l)
+const manyTraced = "run at many functions by one trampoline"
+
+// cannot refuses programs that are for what ktest does not attach to.
+func cannot(what string) attacher {
+	return func(*ebpf.Program, string) (link.Link, error) {
+		return nil, fmt.Errorf("ktest does not attach programs that %s: start the scheduler by its own program (ktest.Binary), or do without the program (Scheduler.Load)", what)
 	}
-	return links, nil
 }
 
-// CloseLinks detaches programs.
-func CloseLinks(links []link.Link) {
-	for _, l := range links {
+// Attached are the programs of a collection, once it has attached them.
+type Attached struct {
+	Links []link.Link
+	Left  []Unattached
+}
+
+// Unattached is a program that is loaded, and runs for nobody: its section does not say
+// where.
+type Unattached struct{ Program, Section string }
+
+// Close detaches the programs.
+func (a *Attached) Close() {
+	for _, l := range a.Links {
 		l.Close()
 	}
+}
+
+// AttachPrograms attaches the collection's programs whose sections say to what. They
+// stay attached until the result is closed. Programs of struct_ops are attached with
+// their map, and those of section syscall run when a test runs them.
+func (c *Collection) AttachPrograms() (*Attached, error) {
+	a := new(Attached)
+	for _, name := range sortedKeys(c.Programs) {
+		l, err := c.Attach(name)
+		if err != nil {
+			a.Close()
+			return nil, err
+		}
+		if l != nil {
+			a.Links = append(a.Links, l)
+		} else if t := c.Programs[name].Type(); t != ebpf.StructOps && t != ebpf.Syscall {
+			a.Left = append(a.Left, Unattached{Program: name, Section: c.sections[name]})
+		}
+	}
+	return a, nil
+}
+
+// Attach attaches one program to what its section names. It returns nil if the section
+// names nothing that it could be attached to: programs on libbpf attach such a program themselves.
+func (c *Collection) Attach(name string) (link.Link, error) {
+	kind, to, named := strings.Cut(strings.TrimPrefix(c.sections[name], "?"), "/")
+	attach := attachers[strings.TrimSuffix(kind, ".s")]
+	if !named || attach == nil {
+		return nil, nil
+	}
+	l, err := attach(c.Programs[name], to)
+	if err != nil {
+		return nil, fmt.Errorf("attaching program %s to what its section %s names: %w", name, c.sections[name], err)
+	}
+	return l, nil
 }
 
 func attachTraced(p *ebpf.Program, _ string) (link.Link, error) {
@@ -78,7 +117,10 @@ func attachRaw(p *ebpf.Program, to string) (link.Link, error) {
 }
 
 func attachTracepoint(p *ebpf.Program, to string) (link.Link, error) {
-	category, name, _ := strings.Cut(to, "/")
+	category, name, ok := strings.Cut(to, "/")
+	if !ok {
+		return nil, errors.New("a tracepoint has a category and a name, as in SEC(\"tp/sched/sched_switch\")")
+	}
 	return link.Tracepoint(category, name, p, nil)
 }
 
@@ -92,6 +134,16 @@ func attachKprobe(probe kprobe) attacher {
 			return nil, err
 		}
 		return probe(symbol, p, &link.KprobeOptions{Offset: offset})
+	}
+}
+
+// atReturn refuses an offset: a function is left from wherever it is, and libbpf refuses one.
+func atReturn(attach attacher) attacher {
+	return func(p *ebpf.Program, to string) (link.Link, error) {
+		if _, offset, err := splitOffset(to); err != nil || offset != 0 {
+			return nil, fmt.Errorf("it runs when %s returns, which has no offset: leave it out", strings.Split(to, "+")[0])
+		}
+		return attach(p, to)
 	}
 }
 
@@ -119,23 +171,5 @@ func attachMulti(probe kprobeMulti, session bool) attacher {
 			return nil, err
 		}
 		return probe(p, link.KprobeMultiOptions{Symbols: symbols, Session: session})
-	}
-}
-
-type uprobe func(ex *link.Executable, symbol string, p *ebpf.Program, opts *link.UprobeOptions) (link.Link, error)
-
-// attachUprobe attaches to PATH:FUNCTION or PATH:FUNCTION+OFFSET, of a file in the guest.
-func attachUprobe(probe uprobe) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) {
-		path, function, _ := strings.Cut(to, ":")
-		symbol, offset, err := splitOffset(function)
-		if err != nil {
-			return nil, err
-		}
-		ex, err := link.OpenExecutable(path)
-		if err != nil {
-			return nil, err
-		}
-		return probe(ex, symbol, p, &link.UprobeOptions{Offset: offset})
 	}
 }

@@ -24,8 +24,19 @@ func Compare(own, libbpf *Loaded) Difference {
 		d.What = fmt.Sprintf("verdict: %s: %s", own.Verdict, own.Reason)
 		return d
 	}
-	d.What = strings.Join(append(compareMaps(own.Maps, libbpf.Maps), comparePrograms(own.Programs, libbpf.Programs)...), "; ")
+	d.What = strings.Join(slices.Concat(compareMaps(own.Maps, libbpf.Maps), comparePrograms(own.Programs, libbpf.Programs),
+		compareAttached(own.Attached, libbpf.Attached)), "; ")
 	return d
+}
+
+func compareAttached(own, libbpf []string) []string {
+	only := func(of, other []string) []string {
+		return slices.DeleteFunc(slices.Clone(of), func(s string) bool { return slices.Contains(other, s) })
+	}
+	if slices.Equal(own, libbpf) {
+		return nil
+	}
+	return []string{fmt.Sprintf("attached: %v, not %v", only(own, libbpf), only(libbpf, own))}
 }
 
 func compareMaps(own, libbpf []Map) []string {

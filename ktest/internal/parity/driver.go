@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -117,6 +118,8 @@ func (d *Driver) load(object string) (*Loaded, error) {
 	}
 	l.Verdict, l.Reason, _ = strings.Cut(answer, " ")
 	if l.Verdict == "ok" {
+		l.Attached = slices.Sorted(slices.Values(strings.Fields(l.Reason)))
+		l.Reason = ""
 		if err := l.take(d.process.Process.Pid); err != nil {
 			return nil, err
 		}

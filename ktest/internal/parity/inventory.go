@@ -45,6 +45,7 @@ type Loaded struct {
 	Seconds  float64
 	Maps     []Map // in the order of their ids
 	Programs []Program
+	Attached []string // what became of attaching each program, such as "left:count"
 }
 
 // take fills in what a process has in the kernel, which are the maps and programs that

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		var err error
 		switch os.Args[1] {
 		case "worker":
-			err = parity.Serve(os.Stdin, os.Stdout)
+			err = parity.Serve(os.Stdin, os.Stdout, slices.Contains(os.Args[2:], "attach"))
 		case "driver":
 			err = drive(os.Args[2:])
 		case "remove":
@@ -69,6 +69,7 @@ var (
 	part  = flag.String("part", "0/1", "`which` objects of the corpus, such as 0/8 for an eighth")
 	only  = flag.String("only", "", "the objects whose names match this `expression`")
 	limit = flag.Duration("limit", 30*time.Second, "for one object and loader")
+	tried = flag.Bool("attach", false, "attach the programs of the corpus, too, one after the other")
 	table = flag.String("table", "", "`file` that gets what the loaders have made of each object, in JSON")
 )
 
@@ -76,16 +77,17 @@ var (
 const batch = 64
 
 // TestCorpusLoadsAsWithLibbpf compares what package bpfload and libbpf make of each object
-// of the corpus, and of its own inputs. Differences that have a reason are in testdata/differences.txt.
+// of the corpus, and of its own inputs, and which programs of these they attach. Differences that have a reason are in testdata/differences.txt.
 func TestCorpusLoadsAsWithLibbpf(t *testing.T) {
 	worker := libbpf.Compile(t, "testdata/libbpf.c")
-	paths := append(corpus(t), inputs(t)...)
+	fromCorpus, own := corpus(t), inputs(t)
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Memory: 2 << 30, Files: map[string]string{"/libbpf": worker}})
 	c := comparison{T: t, vm: vm, reasons: reasons(t), counts: make(map[string]int)}
-	for some := range slices.Chunk(paths, batch) {
-		c.compare(some)
+	for some := range slices.Chunk(fromCorpus, batch) {
+		c.compare(some, *tried)
 	}
-	t.Logf("%d objects: %v", len(paths), c.counts)
+	c.compare(own, true)
+	t.Logf("%d objects: %v", len(fromCorpus)+len(own), c.counts)
 	t.Logf("seconds, of those that both load: %.1f, libbpf %.1f", c.seconds[0], c.seconds[1])
 }
 
@@ -97,7 +99,11 @@ type comparison struct {
 	seconds [2]float64 // that both loaders took
 }
 
-func (c *comparison) compare(paths []string) {
+func (c *comparison) compare(paths []string, attach bool) {
+	var how []string
+	if attach {
+		how = []string{"attach"}
+	}
 	var list bytes.Buffer
 	for _, path := range paths {
 		contents, err := os.ReadFile(path)
@@ -107,8 +113,8 @@ func (c *comparison) compare(paths []string) {
 		fmt.Fprintln(&list, to)
 	}
 	require.NoError(c, c.vm.WriteFile(c.Context(), "/objects.list", list.Bytes(), 0o644))
-	libbpf := c.run("/libbpf")
-	own := c.run("/init", "worker")
+	libbpf := c.run(append([]string{"/libbpf"}, how...)...)
+	own := c.run(append([]string{"/init", "worker"}, how...)...)
 	require.Len(c, libbpf, len(paths))
 	require.Len(c, own, len(paths))
 	for i := range own {
@@ -201,6 +207,9 @@ func corpus(t *testing.T) []string {
 	}
 	match := regexp.MustCompile(*only)
 	paths = slices.DeleteFunc(paths, func(path string) bool { return !match.MatchString(corpusName(path)) })
+	if *only != "" {
+		return paths
+	}
 	if len(paths) == 0 && os.Getenv("CI") == "" {
 		t.Skip("there are no objects in the cache to test with; make test fetches and compiles them")
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
@@ -15,8 +16,10 @@ import (
 
 // Serve is the worker that loads with package bpfload. For each line, the path of
 // an object, it answers "ok", or "failed" and the reason, and keeps the object loaded
-// until the next line, which only says so. testdata/libbpf.c is the other worker.
-func Serve(in io.Reader, out io.Writer) error {
+// until the next line, which only says so. With attach it attaches each program and lets
+// go of it at once, and the answer lists "attached", "left" or "failed" and the program's
+// name behind it. testdata/libbpf.c is the other worker.
+func Serve(in io.Reader, out io.Writer, attach bool) error {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return err
@@ -27,6 +30,8 @@ func Serve(in io.Reader, out io.Writer) error {
 		answer := "ok"
 		if err != nil {
 			answer = "failed " + strings.Join(strings.Fields(err.Error()), " ")
+		} else if attach {
+			answer += attached(coll)
 		}
 		if _, err := fmt.Fprintln(out, answer); err != nil {
 			return err
@@ -40,6 +45,28 @@ func Serve(in io.Reader, out io.Writer) error {
 		}
 	}
 	return lines.Err()
+}
+
+// attached says which programs can be attached.
+func attached(coll *bpfload.Collection) string {
+	var all strings.Builder
+	for name, p := range coll.Programs {
+		if p.Type() == ebpf.StructOps {
+			continue
+		}
+		verdict := "left"
+		l, err := coll.Attach(name)
+		switch {
+		case err != nil:
+			verdict = "failed"
+			fmt.Fprintln(os.Stderr, err)
+		case l != nil:
+			verdict = "attached"
+			l.Close()
+		}
+		fmt.Fprintf(&all, " %s:%s", verdict, name)
+	}
+	return all.String()
 }
 
 func load(kernel *btf.Spec, path string) (_ *bpfload.Collection, err error) {

@@ -37,7 +37,7 @@ func (p *performance) runObject(source Source) (Exit, error) {
 	if err != nil {
 		return Exit{}, &AttachError{Reason: err.Error()}
 	}
-	defer bpfload.CloseLinks(programs)
+	defer programs.Close()
 	if source.Hold {
 		if err := p.hold(); err != nil {
 			return Exit{}, err

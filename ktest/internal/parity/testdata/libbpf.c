@@ -1,4 +1,5 @@
-/* Loads one object after the other on libbpf, as worker.go does with package bpfload. */
+/* Loads one object after the other on libbpf, as worker.go does with package bpfload.
+ * With an argument it attaches their programs. */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -14,9 +15,22 @@ static int note(enum libbpf_print_level level, const char *format, va_list args)
   return 0;
 }
 
-static void answer(int err) {
+/* attach attaches each program, as a skeleton does, and lets go of it. */
+static void attach(struct bpf_object *object) {
+  struct bpf_program *program;
+  bpf_object__for_each_program(program, object) {
+    if (!bpf_program__autoload(program) || bpf_program__type(program) == BPF_PROG_TYPE_STRUCT_OPS) continue;
+    struct bpf_link *link = bpf_program__attach(program);
+    printf(" %s:%s", link ? "attached" : errno == EOPNOTSUPP ? "left" : "failed", bpf_program__name(program));
+    bpf_link__destroy(link);
+  }
+}
+
+static void answer(struct bpf_object *object, int err, int attaches) {
   if (!err) {
-    puts("ok");
+    fputs("ok", stdout);
+    if (attaches) attach(object);
+    puts("");
     return;
   }
   for (char *c = said; *c; c++)
@@ -24,14 +38,14 @@ static void answer(int err) {
   printf("failed %s: %s\n", strerror(-err), said);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   char line[4096], next[16];
   libbpf_set_print(note);
   setvbuf(stdout, NULL, _IOLBF, 0);
   while (fgets(line, sizeof line, stdin)) {
     line[strcspn(line, "\n")] = said[0] = 0;
     struct bpf_object *object = bpf_object__open_file(line, NULL);
-    answer(object ? bpf_object__load(object) : -errno);
+    answer(object, object ? bpf_object__load(object) : -errno, argc > 1);
     if (!fgets(next, sizeof next, stdin)) return 0;
     bpf_object__close(object);
     puts("closed");
