@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -87,6 +88,9 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if err != nil {
 		return err
 	}
+	for _, p := range started.Left() {
+		vm.tb.Logf("%s", notAttached(p))
+	}
 	if before := vm.current(); before != nil {
 		vm.awaitReport(before)
 	}
@@ -104,6 +108,12 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	started.OnRestart(func() { go vm.restarted(started) }) // which asks the guest
 	go vm.awaitExit(aside, task, started, vm.autopsy)      // ends with the scheduler
 	return nil
+}
+
+// notAttached says why a program of an object does not run, and what to do.
+func notAttached(p bpfload.Unattached) string {
+	return fmt.Sprintf("program %s is loaded, and nothing calls it: its section %q does not say what to attach it to, and ktest attaches what a skeleton on libbpf does. "+
+		"A program of the scheduler's own can attach it (ktest.Binary); Scheduler.Load(false, %q) leaves it out", p.Program, p.Section, p.Program)
 }
 
 // check says what is wrong with a scheduler's file, and with what it is to start with,

@@ -39,6 +39,8 @@ type event struct {
 	Again    *restart       `json:",omitempty"`
 	Dump     string         `json:",omitempty"` // of the exit that is the call's result, which it can be too long for
 	Rejected *RejectedError `json:",omitempty"` // an event because logs are long
+
+	Left []bpfload.Unattached `json:",omitempty"` // programs that are loaded, and nobody attaches
 }
 
 type enabled struct {

@@ -38,6 +38,9 @@ func (p *performance) runObject(source Source) (Exit, error) {
 		return Exit{}, &AttachError{Reason: err.Error()}
 	}
 	defer programs.Close()
+	if err := p.tellLeft(programs.Left); err != nil {
+		return Exit{}, err
+	}
 	if source.Hold {
 		if err := p.hold(); err != nil {
 			return Exit{}, err
@@ -51,6 +54,14 @@ func (p *performance) runObject(source Source) (Exit, error) {
 		return Exit{}, err
 	}
 	return p.exit()
+}
+
+// tellLeft tells the host which programs run for nobody.
+func (p *performance) tellLeft(left []bpfload.Unattached) error {
+	if left == nil {
+		return nil
+	}
+	return p.events.Encode(event{Left: left})
 }
 
 // hold reports that the object is loaded and waits until it may be attached.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -27,6 +28,7 @@ type Scheduler struct {
 	err  error
 
 	gone chan struct{} // closed when its program has ended, too
+	left []bpfload.Unattached
 
 	mu        sync.Mutex
 	atEnd     []func() // called before done is closed
@@ -84,6 +86,7 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 		case e := <-events.enabled:
 			end()
 			s.begin(e)
+			s.left = events.left
 			return s, nil
 		case <-s.done:
 			end()
@@ -200,6 +203,9 @@ func (s *Scheduler) OnRestart(f func()) {
 	s.atRestart = f
 }
 
+// Left returns the programs of the scheduler's object that are loaded and not attached.
+func (s *Scheduler) Left() []bpfload.Unattached { return s.left }
+
 // Before returns how many schedulers the guest's kernel had enabled before this one.
 func (s *Scheduler) Before() uint64 {
 	s.mu.Lock()
@@ -281,6 +287,7 @@ type events struct {
 	restarted func(restart)
 	rejected  *RejectedError
 	dump      string
+	left      []bpfload.Unattached // set before enabled is sent
 }
 
 // take takes one of them.
@@ -300,6 +307,9 @@ func (e *events) take(line []byte) error {
 	}
 	if ev.Again != nil {
 		e.restarted(*ev.Again)
+	}
+	if ev.Left != nil {
+		e.left = ev.Left
 	}
 	if ev.Loaded {
 		e.news.Add(1)
