@@ -113,7 +113,11 @@ func attachTraced(p *ebpf.Program, _ string) (link.Link, error) {
 }
 
 func attachRaw(p *ebpf.Program, to string) (link.Link, error) {
-	return link.AttachRawTracepoint(link.RawTracepointOptions{Name: to, Program: p})
+	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: to, Program: p})
+	if err != nil {
+		return nil, absentTracepoint(err, "*", to)
+	}
+	return l, nil
 }
 
 func attachTracepoint(p *ebpf.Program, to string) (link.Link, error) {
@@ -121,7 +125,11 @@ func attachTracepoint(p *ebpf.Program, to string) (link.Link, error) {
 	if !ok {
 		return nil, errors.New("a tracepoint has a category and a name, as in SEC(\"tp/sched/sched_switch\")")
 	}
-	return link.Tracepoint(category, name, p, nil)
+	l, err := link.Tracepoint(category, name, p, nil)
+	if err != nil {
+		return nil, absentTracepoint(err, category, name)
+	}
+	return l, nil
 }
 
 type kprobe func(symbol string, p *ebpf.Program, opts *link.KprobeOptions) (link.Link, error)
@@ -133,7 +141,14 @@ func attachKprobe(probe kprobe) attacher {
 		if err != nil {
 			return nil, err
 		}
-		return probe(symbol, p, &link.KprobeOptions{Offset: offset})
+		l, err := probe(symbol, p, &link.KprobeOptions{Offset: offset})
+		if err == nil {
+			return l, nil
+		}
+		if err = absentFunction(err, symbol, ""); offset != 0 {
+			err = fmt.Errorf("byte %#x of %s is not one that can be probed, the first of an instruction: %w", offset, symbol, err)
+		}
+		return nil, err
 	}
 }
 
@@ -159,7 +174,13 @@ func splitOffset(to string) (symbol string, offset uint64, err error) {
 
 // attachSyscall attaches to the function of a system call.
 func attachSyscall(probe kprobe) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) { return probe("sys_"+to, p, nil) }
+	return func(p *ebpf.Program, to string) (link.Link, error) {
+		l, err := probe("sys_"+to, p, nil)
+		if err != nil {
+			return nil, absentFunction(err, to, "__x64_sys_")
+		}
+		return l, nil
+	}
 }
 
 type kprobeMulti func(p *ebpf.Program, opts link.KprobeMultiOptions) (link.Link, error)
@@ -170,6 +191,10 @@ func attachMulti(probe kprobeMulti, session bool) attacher {
 		if err != nil {
 			return nil, err
 		}
-		return probe(p, link.KprobeMultiOptions{Symbols: symbols, Session: session})
+		l, err := probe(p, link.KprobeMultiOptions{Symbols: symbols, Session: session})
+		if err != nil && len(symbols) == 1 {
+			return nil, absentFunction(err, symbols[0], "")
+		}
+		return l, err
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file attaches programs to functions of files in the guest.
@@ -22,7 +24,7 @@ type uprobe func(ex *link.Executable, symbol string, p *ebpf.Program, opts *link
 // attachUprobe attaches to FILE:FUNCTION or FILE:FUNCTION+OFFSET.
 func attachUprobe(probe uprobe) attacher {
 	return func(p *ebpf.Program, to string) (link.Link, error) {
-		ex, _, function, err := openProbed(to)
+		ex, file, function, err := openProbed(to)
 		if err != nil {
 			return nil, err
 		}
@@ -30,7 +32,11 @@ func attachUprobe(probe uprobe) attacher {
 		if err != nil {
 			return nil, err
 		}
-		return probe(ex, symbol, p, &link.UprobeOptions{Offset: offset})
+		l, err := probe(ex, symbol, p, &link.UprobeOptions{Offset: offset})
+		if errors.Is(err, link.ErrNoSymbol) {
+			return nil, noFunction(file, symbol)
+		}
+		return l, err
 	}
 }
 
@@ -84,28 +90,50 @@ func findFile(name string) (string, error) {
 
 // functionsLike lists the functions of an ELF file that a pattern stands for.
 func functionsLike(file, pattern string) ([]string, error) {
-	f, err := elf.Open(file)
+	all, err := functionsOf(file)
 	if err != nil {
 		return nil, fmt.Errorf("list the functions of %s: %w", file, err)
+	}
+	all = slices.DeleteFunc(all, func(name string) bool {
+		ok, err := path.Match(pattern, name)
+		return !ok || err != nil
+	})
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s has no function like %s", file, pattern)
+	}
+	return all, nil
+}
+
+// noFunction says that a file has no such function.
+func noFunction(file, name string) error {
+	all, err := functionsOf(file)
+	if err != nil || len(all) == 0 {
+		return fmt.Errorf("%s has no table of symbols with function %s: it is stripped", file, name)
+	}
+	return fmt.Errorf("%s has no function %s%s", file, name, nearest.Hint(name, all))
+}
+
+// functionsOf lists the functions that an ELF file has.
+func functionsOf(file string) ([]string, error) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	static, err := f.Symbols()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-		return nil, fmt.Errorf("list the functions of %s: %w", file, err)
+		return nil, err
 	}
 	dynamic, err := f.DynamicSymbols()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-		return nil, fmt.Errorf("list the functions of %s: %w", file, err)
+		return nil, err
 	}
 	var all []string
 	for _, s := range slices.Concat(static, dynamic) {
-		if ok, _ := path.Match(pattern, s.Name); ok && elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Value != 0 {
+		if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Value != 0 {
 			all = append(all, s.Name)
 		}
 	}
 	slices.Sort(all)
-	if all = slices.Compact(all); len(all) == 0 {
-		return nil, fmt.Errorf("%s has no function like %s", file, pattern)
-	}
-	return all, nil
+	return slices.Compact(all), nil
 }

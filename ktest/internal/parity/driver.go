@@ -17,6 +17,7 @@ import (
 type Driver struct {
 	Worker []string      // program and arguments
 	Limit  time.Duration // for one object
+	Attach bool          // attach programs
 
 	process *exec.Cmd
 	in      io.WriteCloser
@@ -118,11 +119,15 @@ func (d *Driver) load(object string) (*Loaded, error) {
 	}
 	l.Verdict, l.Reason, _ = strings.Cut(answer, " ")
 	if l.Verdict == "ok" {
-		l.Attached = slices.Sorted(slices.Values(strings.Fields(l.Reason)))
-		l.Reason = ""
 		if err := l.take(d.process.Process.Pid); err != nil {
 			return nil, err
 		}
+	}
+	if l.Verdict == "ok" && d.Attach {
+		if answer, err = d.say("attach"); err != nil {
+			answer = err.Error()
+		}
+		l.Attached = slices.Sorted(slices.Values(strings.Fields(answer)))
 	}
 	if _, err := d.say("close"); err != nil {
 		d.stop()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 		var err error
 		switch os.Args[1] {
 		case "worker":
-			err = parity.Serve(os.Stdin, os.Stdout, slices.Contains(os.Args[2:], "attach"))
+			err = parity.Serve(os.Stdin, os.Stdout)
 		case "driver":
 			err = drive(os.Args[2:])
 		case "remove":
@@ -45,8 +46,8 @@ func TestMain(m *testing.M) {
 	ktest.Main(m)
 }
 
-// drive runs in the guest: driver LIST OUT LIMIT WORKER..., where LIST is a file of
-// paths and OUT gets the results.
+// drive runs in the guest: driver LIST OUT LIMIT ATTACH WORKER..., where LIST is a file of
+// paths, OUT gets the results, and ATTACH says whether programs are attached.
 func drive(args []string) error {
 	list, err := os.ReadFile(args[0])
 	if err != nil {
@@ -61,7 +62,7 @@ func drive(args []string) error {
 	if err != nil {
 		return err
 	}
-	d := parity.Driver{Worker: args[3:], Limit: limit}
+	d := parity.Driver{Worker: args[4:], Limit: limit, Attach: args[3] == "true"}
 	return d.Run(strings.Fields(string(list)), out)
 }
 
@@ -87,8 +88,40 @@ func TestCorpusLoadsAsWithLibbpf(t *testing.T) {
 		c.compare(some, *tried)
 	}
 	c.compare(own, true)
+	if slices.ContainsFunc(own, func(path string) bool { return corpusName(path) == "inputs/attach" }) {
+		requireReasons(t, string(c.said))
+	}
 	t.Logf("%d objects: %v", len(fromCorpus)+len(own), c.counts)
 	t.Logf("seconds, of those that both load: %.1f, libbpf %.1f", c.seconds[0], c.seconds[1])
+}
+
+// refusals are what is said of programs of testdata/inputs/attach.c that cannot be attached.
+var refusals = map[string]string{
+	"tp_half":          `a tracepoint has a category and a name, as in SEC("tp/sched/sched_switch")`,
+	"tp_absent":        `the kernel has no tracepoint sched_swicth (did you mean "sched_switch"?)`,
+	"tp_nowhere":       `the kernel has no tracepoints of category schedd (did you mean "sched"?)`,
+	"raw_absent":       `the kernel has no tracepoint sched_swicth (did you mean "sched_switch"?)`,
+	"kprobe_absent":    `the kernel has no function hrtimer_nanoslep that can be probed (did you mean "hrtimer_nanosleep"?)`,
+	"kprobe_offset":    `byte 0x7fff of hrtimer_nanosleep is not one that can be probed`,
+	"kretprobe_offset": `it runs when hrtimer_nanosleep returns, which has no offset`,
+	"ksyscall_absent":  `the kernel has no function __x64_sys_nanoslep that can be probed (did you mean "nanosleep"?)`,
+	"multi_absent":     `the kernel has no function hrtimer_nanoslep that can be probed (did you mean "hrtimer_nanosleep"?)`,
+	"multi_none":       `the kernel has no traceable function like function_of_next_*`,
+	"uprobe_half":      `it names a file and no function: name one, as in SEC("uprobe/libc.so.6:malloc")`,
+	"uprobe_absent":    `/libc.so.6 has no function mallok (did you mean "malloc"?)`,
+	"uprobe_nofile":    `the guest has no libc.so.of_next_year in /`,
+	"uprobe_far":       `offset 8388607 is out of range of symbol malloc`,
+	"uretprobe_offset": `it runs when libc.so.6:malloc returns, which has no offset`,
+	"umulti_half":      `it names a file and no function`,
+	"umulti_none":      `/libc.so.6 has no function like of_next_*`,
+}
+
+func requireReasons(t *testing.T, said string) {
+	for program, want := range refusals {
+		_, after, _ := strings.Cut(said, "attaching program "+program+" ")
+		line, _, _ := strings.Cut(after, "\n")
+		require.Contains(t, line, want, program)
+	}
 }
 
 type comparison struct {
@@ -97,13 +130,10 @@ type comparison struct {
 	reasons map[string]string // of differences that are known, by object
 	counts  map[string]int
 	seconds [2]float64 // that both loaders took
+	said    []byte     // errors of the last worker
 }
 
 func (c *comparison) compare(paths []string, attach bool) {
-	var how []string
-	if attach {
-		how = []string{"attach"}
-	}
 	var list bytes.Buffer
 	for _, path := range paths {
 		contents, err := os.ReadFile(path)
@@ -113,8 +143,8 @@ func (c *comparison) compare(paths []string, attach bool) {
 		fmt.Fprintln(&list, to)
 	}
 	require.NoError(c, c.vm.WriteFile(c.Context(), "/objects.list", list.Bytes(), 0o644))
-	libbpf := c.run(append([]string{"/libbpf"}, how...)...)
-	own := c.run(append([]string{"/init", "worker"}, how...)...)
+	libbpf := c.run(attach, "/libbpf")
+	own := c.run(attach, "/init", "worker")
 	require.Len(c, libbpf, len(paths))
 	require.Len(c, own, len(paths))
 	for i := range own {
@@ -154,9 +184,10 @@ func (c *comparison) note(own, libbpf *parity.Loaded) {
 	require.NoError(c, json.NewEncoder(f).Encode(map[string]*parity.Loaded{"own": own, "libbpf": libbpf}))
 }
 
-func (c *comparison) run(worker ...string) []*parity.Loaded {
-	_, err := c.vm.Exec(c.Context(), append([]string{"/init", "driver", "/objects.list", "/results", limit.String()}, worker...)...)
+func (c *comparison) run(attach bool, worker ...string) []*parity.Loaded {
+	said, err := c.vm.Exec(c.Context(), append([]string{"/init", "driver", "/objects.list", "/results", limit.String(), strconv.FormatBool(attach)}, worker...)...)
 	require.NoError(c, err)
+	c.said = said.Stderr
 	results, err := c.vm.ReadFile(c.Context(), "/results")
 	require.NoError(c, err)
 	var all []*parity.Loaded

@@ -16,35 +16,36 @@ import (
 
 // Serve is the worker that loads with package bpfload. For each line, the path of
 // an object, it answers "ok", or "failed" and the reason, and keeps the object loaded
-// until the next line, which only says so. With attach it attaches each program and lets
-// go of it at once, and the answer lists "attached", "left" or "failed" and the program's
-// name behind it. testdata/libbpf.c is the other worker.
-func Serve(in io.Reader, out io.Writer, attach bool) error {
+// until the line "close". Before that "attach" has it attach each program and let go
+// of it at once; the answer lists "attached", "left" or "failed" and the program's name
+// behind it. testdata/libbpf.c is the other worker.
+func Serve(in io.Reader, out io.Writer) error {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		coll, err := load(kernel, lines.Text())
-		answer := "ok"
-		if err != nil {
-			answer = "failed " + strings.Join(strings.Fields(err.Error()), " ")
-		} else if attach {
-			answer += attached(coll)
+	var coll *bpfload.Collection
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		var answer string
+		switch line := lines.Text(); line {
+		case "attach":
+			answer = attached(coll)
+		case "close":
+			if coll != nil {
+				coll.Close()
+			}
+			answer = "closed"
+		default:
+			answer = "ok"
+			if coll, err = load(kernel, line); err != nil {
+				answer = "failed " + strings.Join(strings.Fields(err.Error()), " ")
+			}
 		}
 		if _, err := fmt.Fprintln(out, answer); err != nil {
 			return err
 		}
-		lines.Scan()
-		if coll != nil {
-			coll.Close()
-		}
-		if _, err := fmt.Fprintln(out, "closed"); err != nil {
-			return err
-		}
 	}
-	return lines.Err()
+	return nil
 }
 
 // attached says which programs can be attached.
@@ -64,7 +65,7 @@ func attached(coll *bpfload.Collection) string {
 			verdict = "attached"
 			l.Close()
 		}
-		fmt.Fprintf(&all, " %s:%s", verdict, name)
+		fmt.Fprintf(&all, "%s:%s ", verdict, name)
 	}
 	return all.String()
 }

@@ -1,5 +1,4 @@
-/* Loads one object after the other on libbpf, as worker.go does with package bpfload.
- * With an argument it attaches their programs. */
+/* Loads one object after the other on libbpf, as worker.go does with package bpfload. */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -21,16 +20,15 @@ static void attach(struct bpf_object *object) {
   bpf_object__for_each_program(program, object) {
     if (!bpf_program__autoload(program) || bpf_program__type(program) == BPF_PROG_TYPE_STRUCT_OPS) continue;
     struct bpf_link *link = bpf_program__attach(program);
-    printf(" %s:%s", link ? "attached" : errno == EOPNOTSUPP ? "left" : "failed", bpf_program__name(program));
+    printf("%s:%s ", link ? "attached" : errno == EOPNOTSUPP ? "left" : "failed", bpf_program__name(program));
     bpf_link__destroy(link);
   }
+  puts("");
 }
 
-static void answer(struct bpf_object *object, int err, int attaches) {
+static void answer(int err) {
   if (!err) {
-    fputs("ok", stdout);
-    if (attaches) attach(object);
-    puts("");
+    puts("ok");
     return;
   }
   for (char *c = said; *c; c++)
@@ -38,15 +36,15 @@ static void answer(struct bpf_object *object, int err, int attaches) {
   printf("failed %s: %s\n", strerror(-err), said);
 }
 
-int main(int argc, char **argv) {
+int main(void) {
   char line[4096], next[16];
   libbpf_set_print(note);
   setvbuf(stdout, NULL, _IOLBF, 0);
   while (fgets(line, sizeof line, stdin)) {
     line[strcspn(line, "\n")] = said[0] = 0;
     struct bpf_object *object = bpf_object__open_file(line, NULL);
-    answer(object, object ? bpf_object__load(object) : -errno, argc > 1);
-    if (!fgets(next, sizeof next, stdin)) return 0;
+    answer(object ? bpf_object__load(object) : -errno);
+    while (fgets(next, sizeof next, stdin) && !strcmp(next, "attach\n")) attach(object);
     bpf_object__close(object);
     puts("closed");
   }
