@@ -143,6 +143,7 @@ type Freezer struct {
 	mapIDR  kmem.Addr
 	symbols *Symbols
 	ksyms   ksymLayout
+	lines   lineLayout
 	sched   *schedulerLayout
 	ram     RAM
 
@@ -200,7 +201,7 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 	}
 	f := &Freezer{
 		release: k.Release, layout: layout, mapIDR: kmem.Addr(mapIDR),
-		symbols: k.Symbols, ksyms: newKsymLayout(spec, k.Symbols), sched: newSchedulerLayout(spec, k.Symbols), ram: ram,
+		symbols: k.Symbols, ksyms: newKsymLayout(spec, k.Symbols), lines: newLineLayout(spec), sched: newSchedulerLayout(spec, k.Symbols), ram: ram,
 		running:  kmem.NewSpace(running, memory),
 		stopped:  kmem.NewSpace(ram, memory),
 		programs: programs{kernel: program{spec: spec, shapes: btf.NewShapes(spec)}},

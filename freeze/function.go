@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 
 	ebtf "github.com/cilium/ebpf/btf"
@@ -22,11 +23,20 @@ type Function struct {
 	Source string // the name in the C source
 	BPF    bool
 	Offset uint64 // of the address from the function's first instruction
+
+	// Of a BPF program that was loaded with line information: the file as the compiler
+	// was told of it, the line, from 1, and its text. Empty and 0 for all other code.
+	File string
+	Line int
+	Text string
 }
 
 func (f Function) String() string {
-	if f.Name == "" {
+	switch {
+	case f.Name == "":
 		return "unknown code"
+	case f.Line > 0:
+		return fmt.Sprintf("%s, %s:%d", f.Source, path.Base(f.File), f.Line)
 	}
 	return fmt.Sprintf("%s+%#x", f.Source, f.Offset)
 }
@@ -136,7 +146,9 @@ func (f *Freezer) bpfFunction(addr kmem.Addr) (function Function, err error) {
 		if uint64(addr) < start || uint64(addr) >= end {
 			return true, nil
 		}
-		function, err = f.ksymFunction(ksym, uint64(addr)-start)
+		if function, err = f.ksymFunction(ksym, uint64(addr)-start); err == nil {
+			err = f.lines.find(f.stopped, ksym, &function, lineRange{start, uint64(addr)})
+		}
 		return false, err
 	})
 	return function, err
