@@ -34,16 +34,18 @@ func TestProgramThatDoesNotLoadTheLibraryIsRefused(t *testing.T) {
 	require.NoError(t, h.check("/bin/true"))
 }
 
-// The library in the repository was built of the source beside it: make notes the
+// The libraries in the repository were built of the source beside them: make notes the
 // digests.
-func TestLibraryIsOfItsSource(t *testing.T) {
-	sums, err := os.ReadFile("hold/hold.sum")
-	require.NoError(t, err)
-	var want strings.Builder
-	for _, name := range []string{"hold.c", "Makefile"} {
-		text, err := os.ReadFile(filepath.Join("hold", name))
+func TestLibrariesAreOfTheirSource(t *testing.T) {
+	for _, library := range []string{"hold", "witness"} {
+		sums, err := os.ReadFile(filepath.Join(library, library+".sum"))
 		require.NoError(t, err)
-		fmt.Fprintf(&want, "%x  %s\n", sha256.Sum256(text), name)
+		var want strings.Builder
+		for _, name := range []string{library + ".c", "Makefile"} {
+			text, err := os.ReadFile(filepath.Join(library, name))
+			require.NoError(t, err)
+			fmt.Fprintf(&want, "%x  %s\n", sha256.Sum256(text), name)
+		}
+		require.Equal(t, want.String(), string(sums), "make -C vmm/"+library)
 	}
-	require.Equal(t, want.String(), string(sums), "make -C vmm/hold")
 }
