@@ -50,6 +50,9 @@ const Beat = 100 * time.Millisecond
 // quietLimit is how long a guest that is to run may not call, of the host's time.
 const quietLimit = time.Minute
 
+// watchedLimit is the same for a guest each of whose accesses can take the host's time.
+const watchedLimit = 10 * quietLimit
+
 // wait is somebody who waits for the guest.
 type wait struct{ over func() bool }
 
@@ -87,7 +90,11 @@ func (c *Calls) run() {
 	defer c.vm.ram.release()
 	stop := context.AfterFunc(c.vm.alive, func() { c.end(c.vm.Err()) })
 	defer stop()
-	err := c.serve()
+	serve := c.serve
+	if r := c.vm.cfg.replay; r != nil {
+		serve = func() error { return c.follow(r) }
+	}
+	err := serve()
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
 		err = nil // QEMU has ended
 	}
@@ -161,9 +168,9 @@ func (c *Calls) awaitCall() error {
 	}
 }
 
-// endLimit is how long QEMU's main loop may be kept waiting for vCPUs that do not stop. It is what
+// endLimit returns how long QEMU's main loop may be kept waiting for vCPUs that do not stop. It is what
 // ends QEMU when a guest has switched itself off.
-const endLimit = quietLimit / 2
+func (c *Calls) endLimit() time.Duration { return c.limit() / 2 }
 
 // letEnd has QEMU end if the guest is over. It is called before the guest runs, and
 // called when it calls. A boot has no calls, and a limit of its own.
@@ -172,7 +179,7 @@ func (c *Calls) letEnd() (called func()) {
 		return func() {}
 	}
 	hold := c.vm.wires.hold
-	late := time.AfterFunc(endLimit, hold.open)
+	late := time.AfterFunc(c.endLimit(), hold.open)
 	return func() {
 		if !late.Stop() {
 			hold.close()
@@ -183,8 +190,11 @@ func (c *Calls) letEnd() (called func()) {
 // limit returns how long the guest may take until its next call. Its boot is bounded
 // elsewhere.
 func (c *Calls) limit() time.Duration {
-	if c.calls == 0 {
+	switch {
+	case c.calls == 0:
 		return time.Hour
+	case c.vm.witness != nil:
+		return watchedLimit
 	}
 	return quietLimit
 }
@@ -203,6 +213,7 @@ func (c *Calls) open(at int64) error {
 		}
 	}
 	c.vm.boxAt = at
+	c.vm.witness.foundBox(at)
 	return nil
 }
 
@@ -279,23 +290,27 @@ func (c *Calls) runs() bool {
 func (c *Calls) answer() error {
 	c.mu.Lock()
 	n := min(len(c.out), mailbox.Room)
-	for at := 0; at < n; at += mailbox.PageSize {
-		copy(c.room[at/mailbox.PageSize], c.out[at:min(n, at+mailbox.PageSize)])
-	}
-	c.noteAnswer(c.out[:n])
+	a := answer{message: c.out[:n:n], order: mailbox.Go, next: c.now + Beat}
 	c.out = c.out[n:]
-	order := uint32(mailbox.Go)
 	if len(c.out) > 0 {
-		order = mailbox.Again
+		a.order = mailbox.Again
 	}
-	next := c.now + Beat
-	for a := range c.alarms {
-		next = min(next, a.at)
+	for alarm := range c.alarms {
+		a.next = min(a.next, alarm.at)
 	}
+	c.noteAnswer(a)
 	c.mu.Unlock()
-	c.box.Put32(mailbox.OffLength, uint32(n))
-	c.box.Put64(mailbox.OffAlarm, uint64(next))
-	return c.release(order)
+	return c.give(a)
+}
+
+// give lets the guest go on with an answer.
+func (c *Calls) give(a answer) error {
+	for at := 0; at < len(a.message); at += mailbox.PageSize {
+		copy(c.room[at/mailbox.PageSize], a.message[at:min(len(a.message), at+mailbox.PageSize)])
+	}
+	c.box.Put32(mailbox.OffLength, uint32(len(a.message)))
+	c.box.Put64(mailbox.OffAlarm, uint64(a.next))
+	return c.release(a.order)
 }
 
 // release ends the call in which the guest stands.

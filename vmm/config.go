@@ -65,6 +65,8 @@ type Config struct {
 	Start    Start
 	Timeouts Timeouts
 	CacheDir string // for templates and what was learned about accelerators
+
+	replay *replay // of another guest's run; nil for a run of its own
 }
 
 // Start says how a launch may start a guest.

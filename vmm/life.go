@@ -39,6 +39,7 @@ func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
 	if err := vm.connect(ctx); err != nil || vm.calls == nil {
 		return vm, err
 	}
+	vm.witness.begin(0)
 	if err := vm.cont(); err != nil {
 		vm.Close()
 		return nil, err
@@ -69,6 +70,9 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	if vm.ram, err = newRAM(cfg.banks()...); err != nil {
 		return nil, err
 	}
+	if vm.calls != nil {
+		vm.ram.wrote = vm.calls.noteWrite
+	}
 	if vm.wires, err = wire(cfg); err != nil {
 		vm.ram.close()
 		return nil, err
@@ -76,11 +80,25 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	defer vm.wires.closeTheirs()
 	args := append(cfg.arguments(accel.Accel), cfg.Lockstep.args()...)
 	args = append(args, extra...)
-	files := descriptors(vm.ram, vm.wires)
-	if vm.proc, err = startProcess(cfg.QEMU, args, cfg.environment(), files); err != nil {
+	files, env := descriptors(vm.ram, vm.wires), cfg.environment()
+	if r := cfg.replay; r != nil {
+		if vm.witness, err = newWitness(vm.ram, r.extents, func(a Access) { r.onAccess(vm, a) }); err != nil {
+			vm.wires.close()
+			vm.ram.close()
+			return nil, err
+		}
+		defer vm.witness.closeTheirs()
+		theirs, more, vars := vm.witness.files(fdRAM + len(files))
+		files, args, env = append(files, theirs...), append(args, more...), append(env, vars...)
+	}
+	if vm.proc, err = startProcess(cfg.QEMU, args, env, files); err != nil {
+		vm.witness.discard()
 		vm.wires.close()
 		vm.ram.close()
 		return nil, err
+	}
+	if vm.witness != nil {
+		go vm.witness.run() // ends with QEMU
 	}
 	go vm.console.record(vm.wires.console)
 	return vm, nil

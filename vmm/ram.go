@@ -28,6 +28,7 @@ const (
 type RAM struct {
 	size, low int64
 	banks     []bank
+	wrote     func(p []byte, pa int64) // called before a write by WriteAt; nil for nobody
 
 	mu     sync.Mutex
 	mem    []byte // nil once unmapped
@@ -110,6 +111,9 @@ func (r *RAM) ReadAt(p []byte, pa int64) (int, error) {
 
 // WriteAt writes guest memory (io.WriterAt). Its errors are those of ReadAt.
 func (r *RAM) WriteAt(p []byte, pa int64) (int, error) {
+	if r.wrote != nil {
+		r.wrote(p, pa)
+	}
 	return r.each(pa, len(p), func(done int, mem []byte) { copy(mem, p[done:]) })
 }
 

@@ -250,6 +250,7 @@ func (vm *VM) awake(ctx context.Context, devices []byte) error {
 	}
 	vm.timing.Devices = time.Since(began)
 	if vm.calls != nil {
+		vm.witness.begin(vm.boxAt)
 		if err := vm.calls.unpark(vm.boxAt, vm.cfg.Lockstep.Offset); err != nil {
 			return err
 		}

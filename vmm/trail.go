@@ -12,6 +12,16 @@ type Exchange struct {
 	In   uint64        // a hash of what the agent has sent
 	Out  uint64        // and of what the host has answered
 	Sent string        // how the answer begins
+
+	answer  *answer    // nil if there is none yet
+	written []ramWrite // by the host, before it
+}
+
+// answer is what the host answers to a call.
+type answer struct {
+	message []byte
+	order   uint32
+	next    time.Duration // by then the host wants to be called
 }
 
 const (
@@ -34,10 +44,11 @@ func (c *Calls) noteCall(message []byte) {
 }
 
 // noteAnswer is called with mu held.
-func (c *Calls) noteAnswer(message []byte) {
+func (c *Calls) noteAnswer(a answer) {
 	if n := len(c.trail); n > 0 && c.calls <= maxTrail {
 		last := &c.trail[n-1]
-		last.Out, last.Sent = hashBytes(message), string(message[:min(len(message), sentLimit)])
+		last.answer = &a
+		last.Out, last.Sent = hashBytes(a.message), string(a.message[:min(len(a.message), sentLimit)])
 	}
 }
 

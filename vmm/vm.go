@@ -35,8 +35,9 @@ type VM struct {
 	pause     pauseState
 	watches   watches
 	migration migration
-	calls     *Calls // nil unless in lockstep
-	boxAt     int64  // physical address of its mailbox
+	calls     *Calls   // nil unless in lockstep
+	boxAt     int64    // physical address of its mailbox
+	witness   *witness // nil unless accesses are watched
 
 	mu        sync.Mutex
 	verdict   error // why this process ended QEMU; nil if it did not
