@@ -12,7 +12,7 @@ import (
 
 // This file says what can be watched.
 
-// Target is what a watch looks at: a place of a snapshot ([Field]), one that is
+// Target is what [VM.Watch] and [VM.Blame] look at: a place of a snapshot ([Field]), one that is
 // named before there is a snapshot ([FieldAt]), or a symbol of the kernel ([Symbol]).
 type Target struct {
 	name string
@@ -22,6 +22,8 @@ type Target struct {
 	shift, bits int // a bitfield's place in the watched bytes; bits is 0 for all others
 
 	of *ktsnap.Map // that the place is in; nil if it is in none
+
+	large error // why it cannot be watched while the guest runs freely; nil if it can
 
 	symbol string // of the kernel, which has addr
 	percpu bool
@@ -38,17 +40,26 @@ func (t Target) String() string { return t.name }
 //
 //	ktest.Field(snap, &snap.Bss().NrDispatched)
 //
-// It has 1, 2, 4 or 8 bytes, or is a bitfield: of that all bytes that hold it
+// To be watched ([VM.Watch]) it has 1, 2, 4 or 8 bytes, or is a bitfield: of that all bytes that hold it
 // are watched.
 func Field[T any](snap runtime.Bound, p *T) Target {
 	return place(runtime.LocationOf(snap, p))
+}
+
+// FieldOf is [Field] for a value that was found by its path.
+func FieldOf(v ktsnap.Value) Target {
+	at, err := v.Location()
+	if err != nil {
+		return Target{name: v.Path(), err: err}
+	}
+	return place(at)
 }
 
 func place(p ktsnap.Location) Target {
 	t := Target{name: p.Path, addr: p.Addr, size: p.Size, of: p.Map}
 	if p.Bits == 0 {
 		if t.size > 8 || t.size&(t.size-1) != 0 {
-			t.err = fmt.Errorf("it is a %s of %d bytes, and 1, 2, 4 or 8 can be watched: choose a member", ctype.Spell(p.Shape), p.Size)
+			t.large = fmt.Errorf("it is a %s of %d bytes, and 1, 2, 4 or 8 can be watched: choose a member", ctype.Spell(p.Shape), p.Size)
 		}
 		return t
 	}
@@ -60,7 +71,8 @@ func place(p ktsnap.Location) Target {
 			return t
 		}
 	}
-	t.err = fmt.Errorf("it is a bitfield in %d bytes at %#x, which no 8 aligned bytes hold", p.Size, p.Addr)
+	t.large = fmt.Errorf("it is a bitfield in %d bytes at %#x, which no 8 aligned bytes hold", p.Size, p.Addr)
+	t.addr, t.size = p.Addr, p.Size
 	return t
 }
 

@@ -143,6 +143,9 @@ func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Wat
 	if target, err = vm.found(ctx, target); err != nil {
 		return nil, err
 	}
+	if target.large != nil {
+		return nil, target.large
+	}
 	f, err := vm.hitFreezer(ctx)
 	if err != nil {
 		return nil, err
