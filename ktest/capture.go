@@ -152,11 +152,16 @@ func (vm *VM) hitFreezer(ctx context.Context) (*freeze.Freezer, error) {
 
 // newFreezer is called with freezing.mu held.
 func (vm *VM) newFreezer(ctx context.Context) (*freeze.Freezer, error) {
+	return vm.freezerOf(ctx, vm.machine)
+}
+
+// freezerOf is newFreezer for a machine that runs what the guest runs.
+func (vm *VM) freezerOf(ctx context.Context, machine *vmm.VM) (*freeze.Freezer, error) {
 	kernel, err := vm.kernelOf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f, err := freeze.New(vm.machine, memory{vm.machine.RAM()}, kernel, vm.cfg.Capture)
+	f, err := freeze.New(machine, memory{machine.RAM()}, kernel, vm.cfg.Capture)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,8 @@ type Config struct {
 	// their like; a test that sleeps on the host waits in vain. Times are the guest's.
 	//
 	// One goroutine of the test calls the VM: of calls at the same time the order is the
-	// host's. Such guests run on QEMU's TCG, which must be linked dynamically, and have no watchpoints ([VM.Watch], [BeforeExit]).
+	// host's. Such guests run on QEMU's TCG, which must be linked dynamically, and have no watchpoints ([VM.Watch], [BeforeExit]);
+	// [VM.Blame] tells who has written to a place.
 	Seed     uint64
 	seedKey  string // that the seed belongs to; empty for any
 	searched bool   // the guest is one of a Search, which tells how its run is repeated

@@ -1,0 +1,274 @@
+package ktest
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/vmm"
+)
+
+// Store is a store of a vCPU's to a place.
+type Store struct {
+	Time     time.Duration // of the guest's CLOCK_MONOTONIC, some microseconds before at most
+	CPU      int
+	Task     freeze.Running // that the CPU runs
+	PC       uint64         // of the instruction
+	Function freeze.Function
+	Old, New uint64 // as the place holds them, not sign-extended; of one that is larger than 8 bytes the bytes that were stored
+}
+
+func (s Store) String() string {
+	return fmt.Sprintf("%v  CPU %d, %s, %s: %d became %d", s.Time, s.CPU, s.Task, s.Function, s.Old, s.New)
+}
+
+// Race is a store that did not take another CPU's into account: the place was loaded before that, and not
+// again before this.
+type Race struct {
+	Loaded time.Duration // when Second's code had loaded the place
+	First  Store         // came in between
+	Second Store         // overwrote it
+}
+
+func (r Race) String() string {
+	return fmt.Sprintf("%v\n%v\nof which the second did not take the first into account: its CPU had loaded the place before, at %v, and not since", r.First, r.Second, r.Loaded)
+}
+
+// Blamed is a place, and who has written to it.
+type Blamed struct {
+	Place  string
+	Stores []Store // in their order; the last 65536
+	Before int     // stores before these
+	Races  []Race  // in the order of their second stores
+}
+
+const (
+	maxStores = 1 << 16 // for each place
+	maxRaces  = 1 << 10
+	toldLast  = 5 // stores of a place that are told of
+)
+
+// String tells of the last stores and of the last race.
+func (b *Blamed) String() string {
+	all := b.Before + len(b.Stores)
+	if all == 0 {
+		return b.Place + " was not written to"
+	}
+	var s strings.Builder
+	last := b.Stores[max(0, len(b.Stores)-toldLast):]
+	fmt.Fprintf(&s, "%s was written to %d times; the last %d:", b.Place, all, len(last))
+	for _, store := range last {
+		fmt.Fprintf(&s, "\n\t%v", store)
+	}
+	if n := len(b.Races); n > 0 {
+		fmt.Fprintf(&s, "\n%d stores raced with one of another CPU; the last two that did:\n\t%s", n, indent(b.Races[n-1].String()))
+	}
+	return s.String()
+}
+
+func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n\t") }
+
+// Blame tells who has written to places of a guest in lockstep, of any number and size. The
+// guest's run is run again for that, up to now, in another guest whose loads and stores are watched: nothing
+// of the guest is disturbed, and the order of the stores is that of the run, across all CPUs.
+//
+// Stores of devices and of the host are not seen, but for what they leave.
+//
+// The error is a [*vmm.WitnessError], a [*vmm.DivergedError], a [*SymbolNotFoundError], a [*PerCPUSymbolError], or
+// one of [Boot].
+func (vm *VM) Blame(ctx context.Context, targets ...Target) ([]*Blamed, error) {
+	blamed, err := vm.blame(ctx, targets)
+	if err != nil {
+		return nil, fmt.Errorf("find who has written to %s: %w", names(targets), vm.because(err))
+	}
+	return blamed, nil
+}
+
+func names(targets []Target) string {
+	var all []string
+	for _, t := range targets {
+		all = append(all, t.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+func (vm *VM) blame(ctx context.Context, targets []Target) ([]*Blamed, error) {
+	inquiry := &inquiry{vm: vm, ctx: ctx, code: make(map[uint64]freeze.Function)}
+	for _, t := range targets {
+		if err := inquiry.add(t); err != nil {
+			return nil, err
+		}
+	}
+	again, err := vm.machine.Again(ctx, inquiry.extents(), inquiry.onAccess)
+	if err != nil {
+		return nil, err
+	}
+	again.Close()
+	if inquiry.err != nil {
+		return nil, inquiry.err
+	}
+	var all []*Blamed
+	for _, p := range inquiry.places {
+		all = append(all, &p.Blamed)
+	}
+	return all, nil
+}
+
+// inquiry is a run that is run again under watches.
+type inquiry struct {
+	vm     *VM
+	ctx    context.Context
+	places []*suspect
+	freeze *freeze.Freezer            // of the guest that runs again; nil until it is needed
+	code   map[uint64]freeze.Function // by the address of an instruction
+	err    error
+}
+
+// suspect is a place that an inquiry is about.
+type suspect struct {
+	Blamed
+	target Target
+	pieces []freeze.Piece
+	looked map[actor]look // who has loaded it, and what came then
+}
+
+// actor is code on a CPU that loads and stores.
+type actor struct {
+	cpu      int
+	task     uint64
+	function string
+}
+
+// look is an actor's latest load of a place.
+type look struct {
+	at    time.Duration
+	pc    uint64
+	since *Store // the first store of another actor's after it
+}
+
+func (q *inquiry) add(t Target) error {
+	t, err := q.vm.found(q.ctx, t)
+	if err != nil {
+		return err
+	}
+	f, err := q.vm.freezer(q.ctx)
+	if err != nil {
+		return err
+	}
+	if t.addr, err = q.vm.locate(f, t); err != nil {
+		return err
+	}
+	pieces, err := f.Physical(t.addr, t.size)
+	if err != nil {
+		return err
+	}
+	q.places = append(q.places, &suspect{Blamed: Blamed{Place: t.String()}, target: t, pieces: pieces, looked: make(map[actor]look)})
+	return nil
+}
+
+func (q *inquiry) extents() (all []vmm.Extent) {
+	for _, p := range q.places {
+		for _, piece := range p.pieces {
+			all = append(all, vmm.Extent(piece))
+		}
+	}
+	return all
+}
+
+// onAccess is called while the vCPU that loads or stores waits.
+func (q *inquiry) onAccess(machine *vmm.VM, a vmm.Access) {
+	if q.freeze == nil {
+		// A guest that boots has no kernel to look into at first: its accesses are not of interest.
+		if q.freeze, _ = q.vm.freezerOf(q.ctx, machine); q.freeze == nil {
+			return
+		}
+	}
+	task, _ := q.freeze.Running(a.CPU) // before there is one, it is none
+	s := Store{Time: a.Time, CPU: a.CPU, Task: task, PC: a.PC, Function: q.function(a.PC)}
+	for _, p := range q.places {
+		if !p.touched(a) {
+			continue
+		}
+		if !a.Store {
+			p.load(s)
+			continue
+		}
+		s.Old, s.New = p.values(machine.RAM(), a)
+		p.store(s)
+	}
+}
+
+// function names the code of an instruction. A program is in memory when its instruction is
+// executed first, and may be gone later.
+func (q *inquiry) function(pc uint64) freeze.Function {
+	f, known := q.code[pc]
+	if !known {
+		f, _ = q.freeze.FunctionAt(q.ctx, pc) // code of no function that is known is reported as such
+		q.code[pc] = f
+	}
+	return f
+}
+
+func (p *suspect) touched(a vmm.Access) bool {
+	for _, piece := range p.pieces {
+		if a.Phys < piece.Addr+int64(piece.Size) && piece.Addr < a.Phys+int64(len(a.New)) {
+			return true
+		}
+	}
+	return false
+}
+
+// values returns the place's value before and after a store.
+func (p *suspect) values(ram *vmm.RAM, a vmm.Access) (before, after uint64) {
+	const word = 8
+	if p.target.size > word {
+		return littleEndian(a.Old), littleEndian(a.New)
+	}
+	var was, is [word]byte
+	at := 0
+	for _, piece := range p.pieces {
+		_, _ = ram.ReadAt(is[at:at+piece.Size], piece.Addr) // it has just been stored to
+		copy(was[at:], is[at:at+piece.Size])
+		for i, b := range a.Old {
+			if off := a.Phys + int64(i) - piece.Addr; off >= 0 && off < int64(piece.Size) {
+				was[at+int(off)] = b
+			}
+		}
+		at += piece.Size
+	}
+	return p.target.value(littleEndian(was[:])), p.target.value(littleEndian(is[:]))
+}
+
+// littleEndian returns the number in bytes, of which the first 8 count.
+func littleEndian(b []byte) uint64 {
+	var word [8]byte
+	copy(word[:], b)
+	return binary.LittleEndian.Uint64(word[:])
+}
+
+func (s *Store) actor() actor { return actor{s.CPU, s.Task.Addr, s.Function.Name} }
+
+func (p *suspect) load(s Store) { p.looked[s.actor()] = look{at: s.Time, pc: s.PC} }
+
+// store takes a store to the place. Code that stores at a lower address than it has loaded at
+// has begun anew since, and is taken not to go by what it had loaded then.
+func (p *suspect) store(s Store) {
+	who := s.actor()
+	if seen, ok := p.looked[who]; ok && seen.since != nil && s.PC > seen.pc && len(p.Races) < maxRaces {
+		p.Races = append(p.Races, Race{Loaded: seen.at, First: *seen.since, Second: s})
+	}
+	delete(p.looked, who)
+	for other, seen := range p.looked {
+		if other.cpu != who.cpu && seen.since == nil {
+			first := s
+			seen.since = &first
+			p.looked[other] = seen
+		}
+	}
+	if p.Stores = append(p.Stores, s); len(p.Stores) > maxStores {
+		p.Stores, p.Before = p.Stores[maxStores/2:], p.Before+maxStores/2
+	}
+}
