@@ -145,7 +145,7 @@ func (w *writer) check(pass *bpfmap.Pass, to *Write) error {
 	switch {
 	case current == nil:
 		return err
-	case isKernelOwned(current.Type):
+	case current.Type.IsKernelOwned():
 		return ErrKernelOwned
 	case current.Flags&readOnlyForPrograms != 0:
 		return ErrReadOnly
@@ -191,18 +191,6 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *ktsnap.Map, addr uint64, 
 		return err
 	})
 	return s.err
-}
-
-// isKernelOwned tells whether the kernel relies on what is in maps of a type: on
-// headers of records, on functions, and on pointers, whose targets' numbers a
-// capture has in their place.
-func isKernelOwned(t ktsnap.MapType) bool {
-	switch t {
-	case ktsnap.MapTypeStructOps, ktsnap.MapTypeRingBuf, ktsnap.MapTypeArrayOfMaps, ktsnap.MapTypeHashOfMaps,
-		ktsnap.MapTypeInsnArray:
-		return true
-	}
-	return t.HoldsReferences()
 }
 
 func present(pass *bpfmap.Pass, m *ktsnap.Map) *bpfmap.Map {

@@ -171,7 +171,7 @@ func (b *builder) collectMap(m *object.Map, isInner bool) error {
 		shapes.unread = fmt.Sprintf("its values have %d bytes each, more than the %d that are read as one", shapes.value.Size, maxGoValue)
 	}
 	b.maps = append(b.maps, shapes)
-	if isInner || m.Type != uint32(ktsnap.MapTypeArrayOfMaps) && m.Type != uint32(ktsnap.MapTypeHashOfMaps) {
+	if isInner || !ktsnap.MapType(m.Type).HoldsMaps() {
 		return nil
 	}
 	if m.Inner == nil {
@@ -187,7 +187,7 @@ const recordTag = "ktgen:record:"
 // valueType is the type of a map's values: of a ring buffer's records, which
 // its definition can name in a tag.
 func (b *builder) valueType(m *object.Map) btf.Type {
-	if t := ktsnap.MapType(m.Type); t != ktsnap.MapTypeRingBuf && t != ktsnap.MapTypeUserRingBuf {
+	if !ktsnap.MapType(m.Type).IsRing() {
 		return m.Value
 	}
 	for _, tag := range m.Tags {

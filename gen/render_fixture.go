@@ -27,7 +27,7 @@ func (b *builder) declareFixture() {
 		if !m.IsInner && m.given() != nil {
 			m.Given = fields.number(m.Name, "map "+m.CName)
 		}
-		if !m.IsInner && m.hasSize() {
+		if !m.IsInner && ktsnap.MapType(m.Type).HasSize() {
 			m.Size = sizes.number(m.Name, "map "+m.CName)
 		}
 	}
@@ -37,17 +37,6 @@ func (b *builder) declareFixture() {
 			b.model.Programs = append(b.model.Programs, &Program{Name: name, CName: f.Name, Section: f.Section})
 		}
 	}
-}
-
-// hasSize tells whether a map has room for a number of entries, and not for as many as
-// there are owners, or for one.
-func (m *Map) hasSize() bool {
-	switch ktsnap.MapType(m.Type) {
-	case ktsnap.MapTypeStructOps, ktsnap.MapTypeTaskStorage, ktsnap.MapTypeSkStorage, ktsnap.MapTypeInodeStorage,
-		ktsnap.MapTypeCgroupStorage, ktsnap.MapTypeCgroupStorageOld, ktsnap.MapTypePerCPUCgroupStore:
-		return false
-	}
-	return true
 }
 
 // sized are the maps that have a size.

@@ -119,7 +119,7 @@ func (s *InitialState) Resize(m *Map, n int) error {
 func (s *InitialState) Fill(m *Map, n int) error {
 	var err error
 	switch {
-	case m.Type != MapTypeArrayOfMaps && m.Type != MapTypeHashOfMaps:
+	case !m.Type.HoldsMaps():
 		err = fmt.Errorf("it has no maps in it, as it is of type %v: maps of maps can be filled with some", m.Type)
 	case m.KeySize != 4:
 		err = fmt.Errorf("maps are put into it with the keys 0 to %d, and its keys have %d bytes", n-1, m.KeySize)
@@ -141,19 +141,15 @@ func (s *InitialState) Filled(m *Map) int { return s.filled[m] }
 
 // mayHold says why a map cannot have room for n entries.
 func mayHold(m *Map, n int) error {
-	switch m.Type {
-	case MapTypeTaskStorage, MapTypeSkStorage, MapTypeInodeStorage, MapTypeCgroupStorage, MapTypeCgroupStorageOld, MapTypePerCPUCgroupStore:
-		return fmt.Errorf("a %v has as many entries as there are owners: it has no size", m.Type)
-	case MapTypeStructOps:
-		return errors.New("a struct_ops map has one entry: it has no size")
-	case MapTypeRingBuf, MapTypeUserRingBuf:
-		if n < pageSize || n&(n-1) != 0 || int64(n) > math.MaxUint32 {
-			return fmt.Errorf("%d bytes are no size of a %v: it is a power of two, and at least a page of %d", n, m.Type, pageSize)
-		}
-	case MapTypeArena:
-		if n < 1 || n > maxArenaPages {
-			return fmt.Errorf("an arena has 1 to %d pages, not %d", maxArenaPages, n)
-		}
+	switch t := m.Type; {
+	case t.is(owned):
+		return fmt.Errorf("a %v has as many entries as there are owners: it has no size", t)
+	case t.is(single):
+		return fmt.Errorf("a %v has one entry: it has no size", t)
+	case t.is(inBytes) && (n < pageSize || n&(n-1) != 0 || int64(n) > math.MaxUint32):
+		return fmt.Errorf("%d bytes are no size of a %v: it is a power of two, and at least a page of %d", n, t, pageSize)
+	case t.is(inPages) && (n < 1 || n > maxArenaPages):
+		return fmt.Errorf("an arena has 1 to %d pages, not %d", maxArenaPages, n)
 	}
 	if n < 1 || int64(n) > math.MaxUint32 {
 		return fmt.Errorf("a map has room for 1 to %d entries, not for %d", uint32(math.MaxUint32), n)
@@ -240,13 +236,11 @@ func (t MapType) isArray() bool { return t == MapTypeArray || t == MapTypePerCPU
 
 // takesEntries says why a map cannot start with entries.
 func takesEntries(m *Map) error {
-	switch m.Type {
-	case MapTypeArray, MapTypePerCPUArray, MapTypeHash, MapTypeLRUHash, MapTypePerCPUHash, MapTypeLRUPerCPUHash,
-		MapTypeLPMTrie, MapTypeQueue, MapTypeStack, MapTypeRHash:
-	case MapTypeTaskStorage, MapTypeSkStorage, MapTypeInodeStorage, MapTypeCgroupStorage:
-		return fmt.Errorf("a %v has entries of what is in the guest, which is not there yet: write them when it is (VM.Write)", m.Type)
-	default:
-		return fmt.Errorf("a %v cannot start with entries", m.Type)
+	switch t := m.Type; {
+	case t.is(owned):
+		return fmt.Errorf("a %v has entries of what is in the guest, which is not there yet: write them when it is (VM.Write)", t)
+	case !t.is(initial):
+		return fmt.Errorf("a %v cannot start with entries", t)
 	}
 	if m.Value != nil && m.Value.Kind == ctype.KindSection {
 		return errors.New("it is a section: set its variables")

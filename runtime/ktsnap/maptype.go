@@ -56,54 +56,72 @@ type mapKind struct {
 	name     string  // the kernel's, without BPF_MAP_TYPE_
 	accessor string  // the type of package runtime that generated code reads it through
 	as       MapType // that stands for all which are read the same way, if it is not this one
-
-	isPerCPU        bool // a value for each possible CPU
-	holdsReferences bool // numbers of objects that the kernel points to, in occupied slots
-
-	// The kernel keeps no type of the one side, whatever the definition says
-	// (map_check_btf, kernel/bpf/syscall.c).
-	untypedKeys, untypedValues bool
+	is       trait
 
 	unreadable string // why there is nothing to copy of it
 }
 
+// trait is a set of what is true of the maps of a type.
+type trait uint16
+
+const (
+	perCPU     trait = 1 << iota // a value for each possible CPU
+	owned                        // an entry for each owner that the guest has, and no size
+	single                       // one entry, and no size
+	inBytes                      // its size is a number of bytes, a power of two and whole pages
+	inPages                      // its size is a number of pages
+	initial                      // it can start with entries
+	queued                       // values one behind the other, which nothing else tells apart
+	maps                         // its values are maps
+	references                   // numbers of objects that the kernel points to, in occupied slots
+	kernels                      // the kernel relies on what is in it: headers of records, functions
+
+	// The kernel keeps no type of the one side, whatever the definition says
+	// (map_check_btf, kernel/bpf/syscall.c).
+	untypedKeys
+	untypedValues
+)
+
+// is tells whether one of the traits is true of the maps of a type.
+func (t MapType) is(one trait) bool { return t.kind().is&one != 0 }
+
 var mapKinds = [...]mapKind{
 	{name: "UNSPEC"},
-	MapTypeHash:              {name: "HASH", accessor: "Hash"},
-	MapTypeArray:             {name: "ARRAY", accessor: "Array"},
-	MapTypeProgArray:         {name: "PROG_ARRAY", accessor: "Slots", holdsReferences: true},
-	MapTypePerfEventArray:    {name: "PERF_EVENT_ARRAY", accessor: "Slots", holdsReferences: true},
-	MapTypePerCPUHash:        {name: "PERCPU_HASH", accessor: "PerCPUHash", isPerCPU: true},
-	MapTypePerCPUArray:       {name: "PERCPU_ARRAY", accessor: "PerCPUArray", isPerCPU: true},
-	MapTypeStackTrace:        {name: "STACK_TRACE", accessor: "StackTraces", untypedKeys: true},
-	MapTypeCgroupArray:       {name: "CGROUP_ARRAY", accessor: "Slots", holdsReferences: true},
-	MapTypeLRUHash:           {name: "LRU_HASH", accessor: "Hash", as: MapTypeHash},
-	MapTypeLRUPerCPUHash:     {name: "LRU_PERCPU_HASH", accessor: "PerCPUHash", as: MapTypePerCPUHash, isPerCPU: true},
-	MapTypeLPMTrie:           {name: "LPM_TRIE", accessor: "Trie"},
-	MapTypeArrayOfMaps:       {name: "ARRAY_OF_MAPS", accessor: "ArrayOfMaps"},
-	MapTypeHashOfMaps:        {name: "HASH_OF_MAPS", accessor: "HashOfMaps", untypedKeys: true},
-	MapTypeDevMap:            {name: "DEVMAP", accessor: "Slots", holdsReferences: true},
-	MapTypeSockMap:           {name: "SOCKMAP", accessor: "Slots", holdsReferences: true},
-	MapTypeCPUMap:            {name: "CPUMAP", accessor: "Slots", holdsReferences: true},
-	MapTypeXSKMap:            {name: "XSKMAP", accessor: "Slots", holdsReferences: true},
-	MapTypeSockHash:          {name: "SOCKHASH", accessor: "Hash", holdsReferences: true},
-	MapTypeCgroupStorageOld:  {name: "CGROUP_STORAGE_DEPRECATED", accessor: "Hash", as: MapTypeHash},
-	MapTypeReusePortArray:    {name: "REUSEPORT_SOCKARRAY", accessor: "Slots", holdsReferences: true},
-	MapTypePerCPUCgroupStore: {name: "PERCPU_CGROUP_STORAGE_DEPRECATED", accessor: "PerCPUHash", as: MapTypePerCPUHash, isPerCPU: true},
-	MapTypeQueue:             {name: "QUEUE", accessor: "Queue", untypedValues: true},
-	MapTypeStack:             {name: "STACK", accessor: "Queue", untypedValues: true},
-	MapTypeSkStorage:         {name: "SK_STORAGE", accessor: "Storage"},
-	MapTypeDevMapHash:        {name: "DEVMAP_HASH", accessor: "Hash", holdsReferences: true},
-	MapTypeStructOps:         {name: "STRUCT_OPS", accessor: "StructOps"},
-	MapTypeRingBuf:           {name: "RINGBUF", accessor: "RingBuf"},
-	MapTypeInodeStorage:      {name: "INODE_STORAGE", accessor: "Storage"},
-	MapTypeTaskStorage:       {name: "TASK_STORAGE", accessor: "TaskStorage"},
+	MapTypeHash:              {name: "HASH", accessor: "Hash", is: initial},
+	MapTypeArray:             {name: "ARRAY", accessor: "Array", is: initial},
+	MapTypeProgArray:         {name: "PROG_ARRAY", accessor: "Slots", is: references},
+	MapTypePerfEventArray:    {name: "PERF_EVENT_ARRAY", accessor: "Slots", is: references},
+	MapTypePerCPUHash:        {name: "PERCPU_HASH", accessor: "PerCPUHash", is: perCPU | initial},
+	MapTypePerCPUArray:       {name: "PERCPU_ARRAY", accessor: "PerCPUArray", is: perCPU | initial},
+	MapTypeStackTrace:        {name: "STACK_TRACE", accessor: "StackTraces", is: untypedKeys},
+	MapTypeCgroupArray:       {name: "CGROUP_ARRAY", accessor: "Slots", is: references},
+	MapTypeLRUHash:           {name: "LRU_HASH", accessor: "Hash", as: MapTypeHash, is: initial},
+	MapTypeLRUPerCPUHash:     {name: "LRU_PERCPU_HASH", accessor: "PerCPUHash", as: MapTypePerCPUHash, is: perCPU | initial},
+	MapTypeLPMTrie:           {name: "LPM_TRIE", accessor: "Trie", is: initial},
+	MapTypeArrayOfMaps:       {name: "ARRAY_OF_MAPS", accessor: "ArrayOfMaps", is: maps},
+	MapTypeHashOfMaps:        {name: "HASH_OF_MAPS", accessor: "HashOfMaps", is: maps | untypedKeys},
+	MapTypeDevMap:            {name: "DEVMAP", accessor: "Slots", is: references},
+	MapTypeSockMap:           {name: "SOCKMAP", accessor: "Slots", is: references},
+	MapTypeCPUMap:            {name: "CPUMAP", accessor: "Slots", is: references},
+	MapTypeXSKMap:            {name: "XSKMAP", accessor: "Slots", is: references},
+	MapTypeSockHash:          {name: "SOCKHASH", accessor: "Hash", is: references},
+	MapTypeCgroupStorageOld:  {name: "CGROUP_STORAGE_DEPRECATED", accessor: "Hash", as: MapTypeHash, is: owned},
+	MapTypeReusePortArray:    {name: "REUSEPORT_SOCKARRAY", accessor: "Slots", is: references},
+	MapTypePerCPUCgroupStore: {name: "PERCPU_CGROUP_STORAGE_DEPRECATED", accessor: "PerCPUHash", as: MapTypePerCPUHash, is: perCPU | owned},
+	MapTypeQueue:             {name: "QUEUE", accessor: "Queue", is: queued | initial | untypedValues},
+	MapTypeStack:             {name: "STACK", accessor: "Queue", is: queued | initial | untypedValues},
+	MapTypeSkStorage:         {name: "SK_STORAGE", accessor: "Storage", is: owned},
+	MapTypeDevMapHash:        {name: "DEVMAP_HASH", accessor: "Hash", is: references},
+	MapTypeStructOps:         {name: "STRUCT_OPS", accessor: "StructOps", is: single | kernels},
+	MapTypeRingBuf:           {name: "RINGBUF", accessor: "RingBuf", is: inBytes | kernels},
+	MapTypeInodeStorage:      {name: "INODE_STORAGE", accessor: "Storage", is: owned},
+	MapTypeTaskStorage:       {name: "TASK_STORAGE", accessor: "TaskStorage", is: owned},
 	MapTypeBloomFilter:       {name: "BLOOM_FILTER", unreadable: "a bloom filter keeps bits of hashes, and none of its elements"},
-	MapTypeUserRingBuf:       {name: "USER_RINGBUF", accessor: "RingBuf"},
-	MapTypeCgroupStorage:     {name: "CGRP_STORAGE", accessor: "Storage"},
-	MapTypeArena:             {name: "ARENA", accessor: "Arena"},
-	MapTypeInsnArray:         {name: "INSN_ARRAY", accessor: "Array"},
-	MapTypeRHash:             {name: "RHASH", accessor: "Hash", as: MapTypeHash},
+	MapTypeUserRingBuf:       {name: "USER_RINGBUF", accessor: "RingBuf", is: inBytes},
+	MapTypeCgroupStorage:     {name: "CGRP_STORAGE", accessor: "Storage", is: owned},
+	MapTypeArena:             {name: "ARENA", accessor: "Arena", is: inPages},
+	MapTypeInsnArray:         {name: "INSN_ARRAY", accessor: "Array", is: kernels},
+	MapTypeRHash:             {name: "RHASH", accessor: "Hash", as: MapTypeHash, is: initial},
 }
 
 // kind is the row of the type, of an empty one if it is newer than ktgen.
@@ -124,11 +142,11 @@ func (t MapType) String() string {
 }
 
 // IsPerCPU tells whether maps of the type have a value for each possible CPU.
-func (t MapType) IsPerCPU() bool { return t.kind().isPerCPU }
+func (t MapType) IsPerCPU() bool { return t.is(perCPU) }
 
 // HoldsReferences tells whether maps of the type have, in their occupied slots,
 // numbers of objects that the kernel points to.
-func (t MapType) HoldsReferences() bool { return t.kind().holdsReferences }
+func (t MapType) HoldsReferences() bool { return t.is(references) }
 
 // Accessor is the type of package runtime that generated code reads maps of the type
 // through, such as "PerCPUArray"; empty if there is none.
@@ -147,10 +165,25 @@ func (t MapType) Family() MapType {
 
 // UntypedValues tells whether the kernel keeps no type of the values of maps of
 // the type.
-func (t MapType) UntypedValues() bool { return t.kind().untypedValues }
+func (t MapType) UntypedValues() bool { return t.is(untypedValues) }
 
 // UntypedKeys is UntypedValues for keys.
-func (t MapType) UntypedKeys() bool { return t.kind().untypedKeys }
+func (t MapType) UntypedKeys() bool { return t.is(untypedKeys) }
+
+// IsQueue tells whether maps of the type are queues or stacks.
+func (t MapType) IsQueue() bool { return t.is(queued) }
+
+// HasSize tells whether maps of the type have room for a number of entries, and not for
+// as many as there are owners, or for one.
+func (t MapType) HasSize() bool { return !t.is(owned | single) }
+
+// HoldsMaps tells whether the values of maps of the type are maps.
+func (t MapType) HoldsMaps() bool { return t.is(maps) }
+
+// IsKernelOwned tells whether the kernel relies on what is in maps of the type: on
+// headers of records, on functions, and on pointers, whose targets' numbers a
+// capture has in their place.
+func (t MapType) IsKernelOwned() bool { return t.is(kernels | maps | references) }
 
 // ParseMapType returns the type that has String's text.
 func ParseMapType(text string) (MapType, error) {

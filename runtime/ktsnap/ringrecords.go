@@ -15,7 +15,7 @@ const (
 )
 
 // IsRing tells whether maps of the type hold records, in Extents.
-func (t MapType) IsRing() bool { return t == MapTypeRingBuf || t == MapTypeUserRingBuf }
+func (t MapType) IsRing() bool { return t.is(inBytes) }
 
 // RingRecords are the records of a ring buffer.
 type RingRecords struct {
