@@ -174,7 +174,7 @@ func TestTypesOfMapsWithoutBTFAreThoseOfTheirDefinition(t *testing.T) {
 		"array":         {made(1, "counts", ktsnap.MapTypeArray, 8), bpfmap.BTF{}, true, true},
 		"another size":  {made(1, "counts", ktsnap.MapTypeArray, 16), bpfmap.BTF{}, true, false},
 		"queue":         {made(1, "counts", ktsnap.MapTypeQueue, 8), bpfmap.BTF{Addr: 1}, true, true},
-		"devices":       {made(1, "counts", ktsnap.MapTypeDevMap, 8), bpfmap.BTF{}, true, false},
+		"devices":       {made(1, "counts", ktsnap.MapTypeDevMap, 8), bpfmap.BTF{}, true, true},
 		"hash of maps":  {made(1, "counts", ktsnap.MapTypeHashOfMaps, 8), bpfmap.BTF{}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {

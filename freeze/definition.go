@@ -213,14 +213,8 @@ func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	return err
 }
 
-// untyped tells whether the kernel has no type of a map's values, which are what
-// programs put there and no numbers of other objects.
+// untyped tells whether the kernel has no type of a map's values, and they are what the
+// definition says: those of maps of maps are numbers.
 func untyped(m *bpfmap.Map) bool {
-	switch m.Type {
-	case ktsnap.MapTypeQueue, ktsnap.MapTypeStack:
-		return true
-	case ktsnap.MapTypeArrayOfMaps, ktsnap.MapTypeHashOfMaps:
-		return false
-	}
-	return m.BTF.Addr == 0 && !m.Type.HoldsReferences()
+	return m.Type.UntypedValues() || m.BTF.Addr == 0 && !m.Type.HoldsMaps()
 }

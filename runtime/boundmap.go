@@ -106,13 +106,10 @@ func (m *boundMap) takeRecords(l *MapLayout) error {
 // of their entries, and storage maps have owners instead.
 func (m *boundMap) bindKey(c *convert.Comparison, l *MapLayout, want *ctype.Shape) error {
 	captured := m.m
-	switch captured.Type.Family() {
-	case ktsnap.MapTypeTaskStorage, ktsnap.MapTypeCgroupStorage, ktsnap.MapTypeInodeStorage, ktsnap.MapTypeSkStorage:
-		if len(captured.Owners) < m.N {
-			return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.Name, len(captured.Owners), m.N)
-		}
-		return nil
-	case ktsnap.MapTypeHash, ktsnap.MapTypePerCPUHash, ktsnap.MapTypeHashOfMaps, ktsnap.MapTypeLPMTrie, ktsnap.MapTypeStackTrace:
+	switch t := captured.Type; {
+	case t.HasKeys():
+	case t.HasOwners() && len(captured.Owners) < m.N:
+		return fmt.Errorf("the snapshot is damaged: map %s has %d owners for %d entries", m.Name, len(captured.Owners), m.N)
 	default:
 		return nil
 	}

@@ -66,6 +66,7 @@ type trait uint16
 
 const (
 	perCPU     trait = 1 << iota // a value for each possible CPU
+	keyed                        // entries have keys; those of others are numbered, or owned
 	owned                        // an entry for each owner that the guest has, and no size
 	single                       // one entry, and no size
 	inBytes                      // its size is a number of bytes, a power of two and whole pages
@@ -87,31 +88,31 @@ func (t MapType) is(one trait) bool { return t.kind().is&one != 0 }
 
 var mapKinds = [...]mapKind{
 	{name: "UNSPEC"},
-	MapTypeHash:              {name: "HASH", accessor: "Hash", is: initial},
+	MapTypeHash:              {name: "HASH", accessor: "Hash", is: keyed | initial},
 	MapTypeArray:             {name: "ARRAY", accessor: "Array", is: initial},
-	MapTypeProgArray:         {name: "PROG_ARRAY", accessor: "Slots", is: references},
-	MapTypePerfEventArray:    {name: "PERF_EVENT_ARRAY", accessor: "Slots", is: references},
-	MapTypePerCPUHash:        {name: "PERCPU_HASH", accessor: "PerCPUHash", is: perCPU | initial},
+	MapTypeProgArray:         {name: "PROG_ARRAY", accessor: "Slots", is: references | untypedValues},
+	MapTypePerfEventArray:    {name: "PERF_EVENT_ARRAY", accessor: "Slots", is: references | untypedValues},
+	MapTypePerCPUHash:        {name: "PERCPU_HASH", accessor: "PerCPUHash", is: perCPU | keyed | initial},
 	MapTypePerCPUArray:       {name: "PERCPU_ARRAY", accessor: "PerCPUArray", is: perCPU | initial},
-	MapTypeStackTrace:        {name: "STACK_TRACE", accessor: "StackTraces", is: untypedKeys},
-	MapTypeCgroupArray:       {name: "CGROUP_ARRAY", accessor: "Slots", is: references},
-	MapTypeLRUHash:           {name: "LRU_HASH", accessor: "Hash", as: MapTypeHash, is: initial},
-	MapTypeLRUPerCPUHash:     {name: "LRU_PERCPU_HASH", accessor: "PerCPUHash", as: MapTypePerCPUHash, is: perCPU | initial},
-	MapTypeLPMTrie:           {name: "LPM_TRIE", accessor: "Trie", is: initial},
+	MapTypeStackTrace:        {name: "STACK_TRACE", accessor: "StackTraces", is: keyed | untypedKeys},
+	MapTypeCgroupArray:       {name: "CGROUP_ARRAY", accessor: "Slots", is: references | untypedValues},
+	MapTypeLRUHash:           {name: "LRU_HASH", accessor: "Hash", as: MapTypeHash, is: keyed | initial},
+	MapTypeLRUPerCPUHash:     {name: "LRU_PERCPU_HASH", accessor: "PerCPUHash", as: MapTypePerCPUHash, is: perCPU | keyed | initial},
+	MapTypeLPMTrie:           {name: "LPM_TRIE", accessor: "Trie", is: keyed | initial},
 	MapTypeArrayOfMaps:       {name: "ARRAY_OF_MAPS", accessor: "ArrayOfMaps", is: maps},
-	MapTypeHashOfMaps:        {name: "HASH_OF_MAPS", accessor: "HashOfMaps", is: maps | untypedKeys},
-	MapTypeDevMap:            {name: "DEVMAP", accessor: "Slots", is: references},
-	MapTypeSockMap:           {name: "SOCKMAP", accessor: "Slots", is: references},
-	MapTypeCPUMap:            {name: "CPUMAP", accessor: "Slots", is: references},
-	MapTypeXSKMap:            {name: "XSKMAP", accessor: "Slots", is: references},
-	MapTypeSockHash:          {name: "SOCKHASH", accessor: "Hash", is: references},
-	MapTypeCgroupStorageOld:  {name: "CGROUP_STORAGE_DEPRECATED", accessor: "Hash", as: MapTypeHash, is: owned},
-	MapTypeReusePortArray:    {name: "REUSEPORT_SOCKARRAY", accessor: "Slots", is: references},
-	MapTypePerCPUCgroupStore: {name: "PERCPU_CGROUP_STORAGE_DEPRECATED", accessor: "PerCPUHash", as: MapTypePerCPUHash, is: perCPU | owned},
+	MapTypeHashOfMaps:        {name: "HASH_OF_MAPS", accessor: "HashOfMaps", is: keyed | maps | untypedKeys},
+	MapTypeDevMap:            {name: "DEVMAP", accessor: "Slots", is: references | untypedValues},
+	MapTypeSockMap:           {name: "SOCKMAP", accessor: "Slots", is: references | untypedValues},
+	MapTypeCPUMap:            {name: "CPUMAP", accessor: "Slots", is: references | untypedValues},
+	MapTypeXSKMap:            {name: "XSKMAP", accessor: "Slots", is: references | untypedValues},
+	MapTypeSockHash:          {name: "SOCKHASH", accessor: "Hash", is: keyed | references | untypedKeys | untypedValues},
+	MapTypeCgroupStorageOld:  {name: "CGROUP_STORAGE_DEPRECATED", accessor: "Hash", as: MapTypeHash, is: keyed | owned},
+	MapTypeReusePortArray:    {name: "REUSEPORT_SOCKARRAY", accessor: "Slots", is: references | untypedValues},
+	MapTypePerCPUCgroupStore: {name: "PERCPU_CGROUP_STORAGE_DEPRECATED", accessor: "PerCPUHash", as: MapTypePerCPUHash, is: perCPU | keyed | owned},
 	MapTypeQueue:             {name: "QUEUE", accessor: "Queue", is: queued | initial | untypedValues},
 	MapTypeStack:             {name: "STACK", accessor: "Queue", is: queued | initial | untypedValues},
 	MapTypeSkStorage:         {name: "SK_STORAGE", accessor: "Storage", is: owned},
-	MapTypeDevMapHash:        {name: "DEVMAP_HASH", accessor: "Hash", is: references},
+	MapTypeDevMapHash:        {name: "DEVMAP_HASH", accessor: "Hash", is: keyed | references | untypedKeys | untypedValues},
 	MapTypeStructOps:         {name: "STRUCT_OPS", accessor: "StructOps", is: single | kernels},
 	MapTypeRingBuf:           {name: "RINGBUF", accessor: "RingBuf", is: inBytes | kernels},
 	MapTypeInodeStorage:      {name: "INODE_STORAGE", accessor: "Storage", is: owned},
@@ -121,7 +122,7 @@ var mapKinds = [...]mapKind{
 	MapTypeCgroupStorage:     {name: "CGRP_STORAGE", accessor: "Storage", is: owned},
 	MapTypeArena:             {name: "ARENA", accessor: "Arena", is: inPages},
 	MapTypeInsnArray:         {name: "INSN_ARRAY", accessor: "Array", is: kernels},
-	MapTypeRHash:             {name: "RHASH", accessor: "Hash", as: MapTypeHash, is: initial},
+	MapTypeRHash:             {name: "RHASH", accessor: "Hash", as: MapTypeHash, is: keyed | initial},
 }
 
 // kind is the row of the type, of an empty one if it is newer than ktgen.
@@ -169,6 +170,14 @@ func (t MapType) UntypedValues() bool { return t.is(untypedValues) }
 
 // UntypedKeys is UntypedValues for keys.
 func (t MapType) UntypedKeys() bool { return t.is(untypedKeys) }
+
+// HasKeys tells whether entries of maps of the type have keys. Those of others are
+// numbered, or have owners.
+func (t MapType) HasKeys() bool { return t.is(keyed) }
+
+// HasOwners tells whether maps of the type have an entry for each owner that the guest
+// has: a task, a cgroup, an inode or a socket.
+func (t MapType) HasOwners() bool { return t.is(owned) }
 
 // IsQueue tells whether maps of the type are queues or stacks.
 func (t MapType) IsQueue() bool { return t.is(queued) }
