@@ -89,7 +89,7 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 		return err
 	}
 	for _, p := range started.Left() {
-		vm.tb.Logf("%s", notAttached(p))
+		vm.warn(notAttached(p))
 	}
 	if before := vm.current(); before != nil {
 		vm.awaitReport(before)
@@ -111,8 +111,8 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 }
 
 // notAttached says why a program of an object does not run, and what to do.
-func notAttached(p bpfload.Unattached) string {
-	return fmt.Sprintf("program %s is loaded, and nothing calls it: its section %q does not say what to attach it to, and ktest attaches what a skeleton on libbpf does. "+
+func notAttached(p bpfload.Unattached) error {
+	return fmt.Errorf("program %s is loaded, and nothing calls it: its section %q does not say what to attach it to, and ktest attaches what a skeleton on libbpf does. "+
 		"A program of the scheduler's own can attach it (ktest.Binary); Scheduler.Load(false, %q) leaves it out", p.Program, p.Section, p.Program)
 }
 

@@ -1,6 +1,8 @@
 package cases_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,5 +28,28 @@ func checkAttached(t *testing.T, vm *ktest.VM, snap *runtime.Snapshot) {
 	}
 	require.Zero(t, n.ByOptional, "a program with ? in its section is loaded when it is asked for")
 	require.Zero(t, n.BySyscall, "a syscall program runs when it is run")
+	require.Zero(t, n.ByPerf+n.ByNothing, "a program whose section names nothing is left")
 	require.Zero(t, n.ByIter, "an iterator runs when its link is read")
+}
+
+// listener notes what is logged.
+type listener struct {
+	*testing.T
+	heard []string
+}
+
+func (l *listener) Logf(format string, args ...any) {
+	l.heard = append(l.heard, fmt.Sprintf(format, args...))
+	l.T.Logf(format, args...)
+}
+
+// What libbpf leaves unattached runs for nobody, and the test's log says so.
+func TestProgramsThatNobodyAttachesAreNamed(t *testing.T) {
+	l := &listener{T: t}
+	ktest.Boot(l, ktest.Config{CPUs: 2, Scheduler: ktest.Object("testdata/attached.bpf.o")})
+	heard := strings.Join(l.heard, "\n")
+	require.Contains(t, heard, `program on_perf is loaded, and nothing calls it: its section "perf_event" does not say what to attach it to`)
+	require.Contains(t, heard, `program on_nothing is loaded, and nothing calls it: its section "kprobe" does not say`)
+	require.NotContains(t, heard, "program on_syscall")
+	require.NotContains(t, heard, "program on_tp")
 }

@@ -5,6 +5,7 @@
  * sections name. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static int attach(struct bpf_object *object) {
   bpf_object__for_each_program(program, object) {
     if (!bpf_program__autoload(program) || bpf_program__type(program) == BPF_PROG_TYPE_STRUCT_OPS) continue;
     if (bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL) continue;
-    if (!bpf_program__attach(program)) return -1;
+    if (!bpf_program__attach(program) && errno != EOPNOTSUPP) return -1; /* which has nothing to attach to */
   }
   return 0;
 }
