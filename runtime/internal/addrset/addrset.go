@@ -29,12 +29,20 @@ func (s *Set) Add(addr uint64) bool {
 // place returns where an address is, or is to be.
 func (s *Set) place(addr uint64) *uint64 {
 	mask := uint64(len(s.slots) - 1)
-	hash := addr * s.factor
+	hash := s.hash(addr)
 	for i := (hash >> 32) & mask; ; i = (i + 1) & mask {
 		if s.slots[i] == 0 || s.slots[i] == addr {
 			return &s.slots[i]
 		}
 	}
+}
+
+// hash mixes an address. Products alone leave what is evenly apart evenly apart, which with
+// some factors is many times in one place.
+func (s *Set) hash(addr uint64) uint64 {
+	hash := addr * s.factor
+	hash = (hash ^ hash>>32) * 0xbf58476d1ce4e5b9
+	return (hash ^ hash>>29) * 0x94d049bb133111eb
 }
 
 func (s *Set) grow() {
