@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/ktgen/ktgen/runtime/internal/within"
 )
@@ -30,12 +31,26 @@ func (l *Layout) embedding() *within.Types {
 		for typ := -len(l.Globals); typ < len(l.Values); typ++ {
 			all = append(all, l.goType(typ))
 		}
-		l.lies = within.NewTypes(all...)
+		l.lies = within.NewTypes(slices.Concat(all, l.lastArrays())...)
 		for _, t := range all[len(l.Globals):] {
 			l.isIn = append(l.isIn, t != nil && l.lies.LiesInAny(t))
 		}
 	})
 	return l.lies
+}
+
+// lastArrays are arrays of what is in those at the ends of sections, which generated
+// code has as slices.
+func (l *Layout) lastArrays() (all []reflect.Type) {
+	for i := range l.Globals {
+		t := l.goType(-1 - i)
+		for f := 0; t != nil && f < t.NumField(); f++ {
+			if field := t.Field(f).Type; field.Kind() == reflect.Slice {
+				all = append(all, reflect.ArrayOf(1, field.Elem()))
+			}
+		}
+	}
+	return all
 }
 
 // isEmbedded tells whether values of a type lie in those of others.

@@ -39,13 +39,14 @@ func numbered(n uint64) (q queues) {
 func guest(t testing.TB) *ktsnap.Snapshot {
 	hashed := numbered(300)
 	s := embedded.Fixture{
-		CPUs:   2,
-		Bss:    embedded.Bss{Mine: numbered(100), Nodes: &node{Fifo: fifo{Id: 900}, Queues: numbered(1000)}},
-		Arrays: []queues{numbered(200), numbered(210)},
-		Hashes: map[uint32]*queues{3: &hashed},
-		Percpu: [][]queues{{numbered(400), numbered(410)}, {numbered(420), numbered(430)}},
-		Heads:  map[uint32]*head{7: {}},
-		Others: make([]head, 2),
+		CPUs:    2,
+		Bss:     embedded.Bss{Mine: numbered(100), Nodes: &node{Fifo: fifo{Id: 900}, Queues: numbered(1000)}},
+		DataRow: embedded.DataRow{Row: []queues{numbered(500), numbered(510), numbered(520), numbered(530)}},
+		Arrays:  []queues{numbered(200), numbered(210)},
+		Hashes:  map[uint32]*queues{3: &hashed},
+		Percpu:  [][]queues{{numbered(400), numbered(410)}, {numbered(420), numbered(430)}},
+		Heads:   map[uint32]*head{7: {}},
+		Others:  make([]head, 2),
 	}.Snapshot(t)
 	shapes := s.Programs[0].Shapes
 	i := slices.IndexFunc(shapes, func(s *ctype.Shape) bool { return s.Name == "item" })
@@ -94,6 +95,7 @@ func poke(t testing.TB, s *ktsnap.Snapshot, addr, word uint64) {
 // wholes are objects that others lie in, and heads where pointers are.
 var wholes = map[string]func(snap) *queues{
 	"section":         func(s snap) *queues { return &s.Bss().Mine },
+	"last array":      func(s snap) *queues { return &s.DataRow().Row[1] },
 	"array":           func(s snap) *queues { return s.Arrays().At(1) },
 	"hash":            func(s snap) *queues { return s.Hashes().Get(3) },
 	"per-CPU array":   func(s snap) *queues { return s.Percpu().CPU(1).At(0) },

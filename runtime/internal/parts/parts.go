@@ -48,21 +48,39 @@ func (l *List) Add(p Part) (before []Part) {
 	return before
 }
 
-// CopyAround sets dst to src but for some parts.
+// CopyAround sets dst to src but for some parts: of dst, or of elements of a slice that
+// is a field of it.
 func CopyAround(dst, src reflect.Value, but []Part) {
 	all := Of(dst)
 	switch {
-	case !slices.ContainsFunc(but, all.overlaps):
+	case len(but) == 0:
 		dst.Set(src)
 	case slices.ContainsFunc(but, func(p Part) bool { return p.contains(all) }):
 	case dst.Kind() == reflect.Struct:
 		for i := range dst.NumField() {
-			CopyAround(dst.Field(i), src.Field(i), overlapping(but, Of(dst.Field(i))))
+			if field := dst.Field(i); field.Kind() == reflect.Slice {
+				copySlice(field, src.Field(i), but)
+			} else {
+				CopyAround(field, src.Field(i), overlapping(but, Of(field)))
+			}
 		}
 	case dst.Kind() == reflect.Array:
-		for i := range dst.Len() {
-			CopyAround(dst.Index(i), src.Index(i), overlapping(but, Of(dst.Index(i))))
-		}
+		copyElements(dst, src, but)
+	}
+}
+
+// copySlice sets a slice, or the elements of one that some parts may be of.
+func copySlice(dst, src reflect.Value, but []Part) {
+	if dst.IsNil() || dst.Len() != src.Len() {
+		dst.Set(src)
+		return
+	}
+	copyElements(dst, src, but)
+}
+
+func copyElements(dst, src reflect.Value, but []Part) {
+	for i := range dst.Len() {
+		CopyAround(dst.Index(i), src.Index(i), overlapping(but, Of(dst.Index(i))))
 	}
 }
 

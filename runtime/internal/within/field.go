@@ -19,7 +19,7 @@ type Fields struct{ known map[convert.Pair][]Field }
 
 // At returns the field of type t that is offset bytes into a value in the
 // guest. Bitfields have no address, and elements of flexible arrays are in Go
-// memory of their own.
+// memory of their own. v can be set.
 func (x *Fields) At(v reflect.Value, want, have *ctype.Shape, offset int, t reflect.Type) (reflect.Value, bool) {
 	return x.at(v, want, have, offset, t, ctype.MaxNesting)
 }
@@ -32,7 +32,7 @@ func (x *Fields) at(v reflect.Value, want, have *ctype.Shape, offset int, t refl
 	if w == nil || h == nil || depth == 0 {
 		return v, false
 	}
-	if v.Kind() == reflect.Array && w.Kind == ctype.KindArray && h.Kind == ctype.KindArray && h.Elem.Size > 0 {
+	if w.Kind == ctype.KindArray && h.Kind == ctype.KindArray && h.Elem.Size > 0 && hasElements(v, w, h) {
 		if i := offset / h.Elem.Size; i < v.Len() {
 			return x.at(v.Index(i), w.Elem, h.Elem, offset%h.Elem.Size, t, depth-1)
 		}
@@ -48,6 +48,18 @@ func (x *Fields) at(v reflect.Value, want, have *ctype.Shape, offset int, t refl
 		}
 	}
 	return v, false
+}
+
+// hasElements tells whether v has the elements of an array. Those of one that can have
+// any length are made, if nothing was read of it yet.
+func hasElements(v reflect.Value, want, have *ctype.Shape) bool {
+	if v.Kind() != reflect.Slice {
+		return v.Kind() == reflect.Array
+	}
+	if want.Len > 0 && v.IsNil() {
+		v.Set(reflect.MakeSlice(v.Type(), have.Len, have.Len))
+	}
+	return want.Len > 0
 }
 
 // HasFields tells whether values of an underlying type are Go structs with its

@@ -74,6 +74,7 @@ struct {
 struct queues mine;
 struct head first;
 struct fifo many[1 << 14]; /* read element by element */
+struct queues row[3] SEC(".data.row"); /* of any length, as the last of its section */
 u64 counter;
 struct item *items;
 struct node *nodes;
@@ -84,7 +85,7 @@ SEC("syscall")
 int run(u32 *ctx)
 {
 	void *maps[] = { &arrays, &hashes, &percpu, &heads, &others, &arena };
-	u64 sum = mine.number + first.fifo->id + first.node->head.queues->number + many[*ctx & 1023].id + counter + items->cost + nodes->fifo.id;
+	u64 sum = mine.number + first.fifo->id + first.node->head.queues->number + many[*ctx & 1023].id + counter + items->cost + nodes->fifo.id + row[*ctx & 1].number;
 
 	for (u32 i = 0; i < 5; i++)
 		sum += bpf_map_lookup_elem(maps[i], ctx) != 0;
