@@ -1,6 +1,9 @@
 package ctype
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // This file says how far values go that are larger than their type. Such a value
 // ends in a flexible array: a global that initialises it, the value of a map, an
@@ -122,4 +125,58 @@ func (s *Shape) Extent(b []byte) int {
 		return len(b)
 	}
 	return s.Size
+}
+
+// RoomAt returns how many bytes a value of type t has that begins offset bytes into
+// one of type s, which has n bytes. Where no t is known to begin, it is the room of what
+// does: of a variable that the program takes for a t, or of the rest of an array of
+// numbers. It is 0 if nothing begins there.
+func (s *Shape) RoomAt(t *Shape, offset, n int) int {
+	w := roomWalk{want: t.Stripped(), left: maxTailSteps}
+	w.look(s, offset, n)
+	return cmp.Or(w.same, w.other)
+}
+
+// roomWalk finds what begins at a place.
+type roomWalk struct {
+	want        *Shape
+	same, other int // bytes of the largest one of type want, and of any other type
+	left        int // steps
+}
+
+func (w *roomWalk) look(s *Shape, offset, n int) {
+	u := s.Underlying()
+	if w.left--; u == nil || w.left < 0 || offset < 0 || offset >= n {
+		return
+	}
+	if offset == 0 && u.Kind != KindSection {
+		w.other = max(w.other, n)
+		if u == w.want || u.Name != "" && u.Kind == w.want.Kind && u.Name == w.want.Name && u.Size == w.want.Size {
+			w.same = max(w.same, n)
+			return
+		}
+	}
+	switch u.Kind {
+	case KindArray:
+		w.lookAtElement(u, offset, n)
+	case KindStruct, KindUnion, KindSection:
+		for i := range u.Members {
+			m := &u.Members[i]
+			if m.Bits == 0 && m.Type != nil {
+				w.look(m.Type, offset-m.Offset, min(u.room(i, 0, n), n)-m.Offset)
+			}
+		}
+	}
+}
+
+func (w *roomWalk) lookAtElement(array *Shape, offset, n int) {
+	elem := array.Elem
+	switch u := elem.Underlying(); {
+	case u == nil || elem.Size <= 0:
+	case u.Kind == KindInt || u.Kind == KindChar:
+		w.other = max(w.other, n-offset)
+	default:
+		i := offset / elem.Size
+		w.look(elem, offset%elem.Size, min(elem.Size, n-i*elem.Size))
+	}
 }

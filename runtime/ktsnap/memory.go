@@ -23,8 +23,9 @@ type Memory struct {
 type Span struct {
 	Start uint64
 	Data  []byte
-	Owner *Map // the map whose values it holds; nil for what the program has allocated
-	index int  // of the first value, as Map.Values has it
+	Owner *Map         // the map whose values it holds; nil for what the program has allocated
+	index int          // of the first value, as Map.Values has it
+	shape *ctype.Shape // of each value, or of what the program has allocated; nil if it is not known
 }
 
 func (s *Span) end() uint64 { return s.Start + uint64(len(s.Data)) }
@@ -64,13 +65,13 @@ func (m *Memory) addMap(captured *Map) {
 	}
 	if captured.Addrs == nil {
 		if captured.Base != 0 {
-			m.add(Span{captured.Base, captured.Values, captured, 0})
+			m.add(Span{captured.Base, captured.Values, captured, 0, captured.Value})
 		}
 		return
 	}
 	for i := range captured.N * captured.Slots {
 		if addr := captured.Addrs[i]; addr != 0 {
-			m.add(Span{addr, captured.Values[i*captured.Stride:][:captured.ValueSize], captured, i})
+			m.add(Span{addr, captured.Values[i*captured.Stride:][:captured.ValueSize], captured, i, captured.Value})
 		}
 	}
 }
@@ -80,7 +81,7 @@ func (m *Memory) addObject(o *KernelObject) {
 	switch {
 	case !o.Allocated:
 	case o.Fault == FaultNone:
-		m.add(Span{o.Addr, o.Data, nil, 0})
+		m.add(Span{o.Addr, o.Data, nil, 0, o.Type})
 	default:
 		if m.lost == nil {
 			m.lost = make(map[uint64]*KernelObject)
@@ -91,7 +92,7 @@ func (m *Memory) addObject(o *KernelObject) {
 
 func (m *Memory) addArena(captured *Map) {
 	for _, e := range captured.Extents {
-		m.add(Span{e.Addr, e.Data, captured, 0})
+		m.add(Span{e.Addr, e.Data, captured, 0, nil})
 	}
 	if w, ok := captured.Window(); ok {
 		m.arenas = append(m.arenas, w)
@@ -141,33 +142,41 @@ func (m *Memory) Read(addr uint64, size int) ([]byte, bool) {
 func (m *Memory) Value(addr uint64, s *ctype.Shape) ([]byte, bool) {
 	size := s.Size
 	if s.OpenEnded() {
-		size = max(size, m.room(addr))
+		size = max(size, m.room(addr, s))
 	}
 	return m.Read(addr, size)
 }
 
-// room is how many bytes the object, variable or value of a map has that begins at
-// a canonical address; 0 if none does. Nothing says it of what is in an arena.
-func (m *Memory) room(addr uint64) int {
-	s, ok := m.Span(addr)
+// room is how many bytes a value of type s has that begins at a canonical address,
+// by what it is a part of: a variable, a value of a map, an object that was
+// allocated. It is 0 if nothing says it.
+func (m *Memory) room(addr uint64, s *ctype.Shape) int {
+	run, ok := m.Span(addr)
 	switch {
-	case !ok || s.Owner != nil && len(s.Owner.Extents) > 0:
+	case !ok:
 		return 0
-	case s.Owner == nil && addr == s.Start:
-		return len(s.Data)
-	case s.Owner == nil:
-		return 0
+	case run.Owner == nil:
+		return run.shape.RoomAt(s, int(addr-run.Start), len(run.Data))
+	case len(run.Owner.Extents) > 0:
+		return m.roomInArena(addr, s)
 	}
-	offset := int((addr - s.Start) % uint64(s.Owner.Stride))
-	if shape := s.Owner.Value; shape != nil && shape.Kind == ctype.KindSection {
-		i := slices.IndexFunc(shape.Members, func(m ctype.Member) bool { return m.Offset == offset && m.Size > 0 })
-		if i >= 0 {
-			return min(shape.Members[i].Size, max(0, s.Owner.ValueSize-offset))
+	return run.shape.RoomAt(s, int((addr-run.Start)%uint64(run.Owner.Stride)), run.Owner.ValueSize)
+}
+
+// roomInArena is room for what is in an arena: a variable, or an object of an
+// allocator.
+func (m *Memory) roomInArena(addr uint64, s *ctype.Shape) int {
+	r := m.of.reader()
+	for _, section := range r.sections {
+		if shape, err := section.valueShape(); err == nil && addr-section.m.Base < uint64(section.m.ValueSize) {
+			return shape.RoomAt(s, int(addr-section.m.Base), section.m.ValueSize)
 		}
-		return 0
 	}
-	if offset == 0 && s.Owner.Value != nil {
-		return s.Owner.ValueSize
+	allocated := r.allocators().at
+	for _, header := range [...]uint64{0, allocatedHeader} {
+		if a := allocated[addr-header]; a != nil {
+			return a.Size - int(header)
+		}
 	}
 	return 0
 }

@@ -21,13 +21,59 @@ func requireFlexible(t *testing.T, vm *ktest.VM, frozen *ktsnap.Snapshot) {
 	requireFlexibleTyped(t, frozen)
 	requireFlexibleByPath(t, frozen)
 	requireFlexibleDumped(t, frozen)
+	requireFlexibleInOthers(t, frozen)
 	requireFlexibleBehindPointers(t, vm)
 
+	requireFlexibleWritten(t, vm, values.Bind(t, frozen))
+}
+
+func requireFlexibleWritten(t *testing.T, vm *ktest.VM, snap values.Snap) {
+	t.Helper()
+	data, bss := snap.Data(), snap.Bss()
+	require.NoError(t, vm.Write(t.Context(),
+		ktest.Set(snap, &data.First.Tail[2], 77), ktest.Set(snap, &data.Bitmap.Words[1], 78),
+		ktest.Set(snap, &data.Second.Tail, []uint16{79, 80}), ktest.Set(snap, &data.Label.Text, "world"),
+		ktest.Set(snap, &bss.InHolder.Tail[1], 81), ktest.Set(snap, &bss.InHeldAt.Tail, []uint16{82}),
+	))
+	written := values.Bind(t, vm.Freeze("written"))
+	require.Equal(t, []uint16{11, 12, 77}, written.Data().First.Tail)
+	require.Equal(t, [2]uint64{5, 78}, written.Data().Bitmap.Fixed)
+	require.Equal(t, []uint16{79, 80}, written.Data().Second.Tail)
+	require.Equal(t, "world", written.Data().Label.Text)
+	require.EqualValues(t, 81, written.Data().Holders[1].Room[3])
+	require.Equal(t, [8]uint16{2, 0, 82}, written.ArenaGlobals().HeldInArena.Room, "what is not given becomes zero")
+
+	for want, assignment := range map[string]ktest.Assignment{
+		"set .data.second.tail: it has 3 elements, and the value room for 2":        ktest.Set(snap, &data.Second.Tail, make([]uint16, 3)),
+		`set .data.label.text: "worldly" has 7 bytes, and the array 6`:              ktest.Set(snap, &data.Label.Text, "worldly"),
+		"set .data.holders[1].in.tail: it has 7 elements, and the value room for 6": ktest.Set(snap, &bss.InHolder.Tail, make([]uint16, 7)),
+	} {
+		require.ErrorContains(t, vm.Write(t.Context(), assignment), want)
+	}
+}
+
+// requireFlexibleInOthers follows pointers into variables and values of maps before
+// these are read: the part has as much room there as when the whole is read first.
+func requireFlexibleInOthers(t *testing.T, frozen *ktsnap.Snapshot) {
+	t.Helper()
+	for path, want := range map[string][]uint16{
+		"in_holder": {71, 72, 0, 0, 0, 0}, "in_room": {41, 42}, "in_arena_at": {81, 82}, "in_held_at": {91, 92, 0, 0, 0, 0},
+	} {
+		bss := values.Bind(t, frozen).Bss()
+		first := map[string]*values.Flex{
+			"in_holder": bss.InHolder, "in_room": bss.InRoom, "in_arena_at": bss.InArenaAt, "in_held_at": bss.InHeldAt,
+		}[path]
+		require.Equal(t, values.Flex{N: 2, Tail: want}, *first, path)
+		for i, elem := range want {
+			n, err := frozen.Var(path).Get(fmt.Sprintf("tail[%d]", i)).Uint64()
+			require.NoError(t, err, path)
+			require.EqualValues(t, elem, n, path)
+		}
+	}
 	snap := values.Bind(t, frozen)
-	require.NoError(t, vm.Write(t.Context(), ktest.Set(snap, &snap.Data().First.Tail[2], 77), ktest.Set(snap, &snap.Data().Bitmap.Words[1], 78)))
-	written := values.Bind(t, vm.Freeze("written")).Data()
-	require.Equal(t, []uint16{11, 12, 77}, written.First.Tail)
-	require.Equal(t, [2]uint64{5, 78}, written.Bitmap.Fixed)
+	require.Same(t, snap.Bss().InHolder, &snap.Data().Holders[1].In)
+	require.Same(t, snap.Bss().InRoom, &snap.Rooms().At(2).Padded.Flex)
+	require.Same(t, snap.Bss().InHeldAt, &snap.ArenaGlobals().HeldInArena.In)
 }
 
 // requireFlexibleBehindPointers follows pointers to a global and to an object of the

@@ -62,6 +62,20 @@ struct bitmap { u32 n; union { u64 fixed[2]; u64 words[0]; }; u32 behind; } bitm
 union padded { u8 bytes[8]; struct flex flex; } padded = { { 2, 0, 0, 0, 41, 0, 42 } };
 struct nested { u32 n; union { u32 one[2]; struct flex flex; } u; } nested = { 1, { { 1, 51 } } };
 
+/* flexible arrays of text, and of what lies in a variable */
+struct label { u32 n; char text[]; } label = { 5, { "hello" } };
+struct holder { u32 head; union { u16 room[8]; struct flex in; }; } holders[2] = { { 1, { { 2, 0, 61, 62 } } }, { 3, { { 2, 0, 71, 72 } } } };
+
+/* the same in an arena */
+struct {
+	__uint(type, 33); /* BPF_MAP_TYPE_ARENA */
+	__uint(map_flags, 1 << 10); /* BPF_F_MMAPABLE */
+	__uint(max_entries, 4);
+} arena SEC(".maps");
+#define __arena __attribute__((address_space(1)))
+struct flex __arena in_arena = { 2, { 81, 82 } };
+struct holder __arena held_in_arena = { 4, { { 2, 0, 91, 92 } } };
+
 /* the same in a map: libbpf wants its values to have the size of their type */
 #define BPF_MAP_TYPE_ARRAY 2
 struct room { struct bitmap bitmap; union padded padded; };
@@ -75,7 +89,9 @@ struct {
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 
 /* pointers to what is larger than its type: a global, and an object of the kernel */
-struct flex *second_at;
+struct flex *second_at, *in_holder, *in_room;
+struct flex __arena *in_arena_at;
+struct flex __arena *in_held_at;
 struct cgroup { int level; struct cgroup *ancestors[]; } __attribute__((preserve_access_index));
 u64 newest;
 u32 level;
@@ -93,7 +109,13 @@ s32 values_cgroup_init(u64 *ctx)
 SEC("struct_ops.s/init")
 s32 values_init(void)
 {
+	void *used = &arena; /* or the verifier knows of no arena */
+
+	asm volatile("" : "+r"(used));
 	second_at = &second;
+	in_holder = &holders[1].in;
+	in_arena_at = &in_arena;
+	in_held_at = (struct flex __arena *)&held_in_arena.in;
 	for (u32 i = 0; i < 3; i++) {
 		u32 key = i;
 		struct room *room = bpf_map_lookup_elem(&rooms, &key);
@@ -102,6 +124,7 @@ s32 values_init(void)
 			room->bitmap = bitmap;
 			room->bitmap.fixed[0] += i;
 			room->padded = padded;
+			in_room = &room->padded.flex;
 		}
 	}
 	for (u32 cpu = 0; cpu < 2; cpu++) {
