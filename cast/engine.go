@@ -80,7 +80,7 @@ type engine struct {
 	typeSpaces map[btf.Type]spaceSet // that pointers to a type are converted to
 	pointed    map[btf.Type]bool     // types that there are pointers to
 	flows      *flows                // of pointers that nothing is known of
-	names      map[string][]string   // of members, in lines of C
+	names      map[string]namedMembers
 	addresses  map[string][]string   // of members whose address a line of C takes
 
 	contexts  map[*function]map[string]*callContext
@@ -112,7 +112,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		apart:      make(map[slot]bool),
 		kin:        kin{number: make(map[slot]int32)},
 		contexts:   make(map[*function]map[string]*callContext),
-		names:      make(map[string][]string),
+		names:      make(map[string]namedMembers),
 		typeSpaces: make(map[btf.Type]spaceSet),
 		holders:    make(map[btf.Type][]memberHolder),
 		addresses:  make(map[string][]string),

@@ -6,6 +6,7 @@ package cast
 // only one struct agrees with every line, it is hardly another.
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -93,39 +94,47 @@ func elementOf(expr string) string {
 }
 
 // membersNamed returns the names of members in the line of C that an
-// instruction comes from.
-func (e *engine) membersNamed(at instruction) []string {
+// instruction comes from: those that it accesses one of, and those that it may.
+func (e *engine) membersNamed(at instruction) namedMembers {
 	line := lineOfAccess(at.code, at.at)
 	if line == nil {
-		return nil
+		return namedMembers{}
 	}
 	if name := accessedMember(at.code, at.at); name != "" {
-		return []string{name}
+		return namedMembers{once: []string{name}}
 	}
 	names, ok := e.names[line.Text]
 	if !ok {
-		names = namedOnce(line.Text)
+		names = namesIn(line.Text)
 		e.names[line.Text] = names
 	}
 	return names
 }
 
-// namedOnce returns the members that a line names in one place only: which
-// pointer a->x = b->x reads through, its text does not say.
-func namedOnce(line string) (names []string) {
+// namedMembers are the members that a line names in one place only, and those in
+// several: which pointer a->x = b->x reads through, its text does not say.
+type namedMembers struct{ once, often []string }
+
+func namesIn(line string) (names namedMembers) {
 	times := make(map[string]int)
 	for _, m := range memberName.FindAllStringSubmatch(line, -1) {
-		if times[m[1]]++; times[m[1]] == 1 {
-			names = append(names, m[1])
-		}
+		times[m[1]]++
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return times[name] > 1 })
+	for _, name := range slices.Sorted(maps.Keys(times)) {
+		if times[name] > 1 {
+			names.often = append(names.often, name)
+			continue
+		}
+		names.once = append(names.once, name)
+	}
+	return names
 }
 
 // agreement is how a struct agrees with the lines of an outline.
 type agreement struct {
 	typ    *btf.Struct
 	told   map[int]bool   // traces whose line names the member that is there
+	may    map[int]bool   // traces whose line names that in several places
 	places map[int64]bool // their offsets
 	denied int            // traces whose line names one member, which is another
 	fits   bool           // all accesses are to members
@@ -147,18 +156,28 @@ func (e *engine) named(o outline) (t btf.Type, told bool) {
 		}
 	}
 	all = slices.DeleteFunc(all, func(a agreement) bool {
-		return len(a.told) < len(union) || !e.enough(a, o)
+		return !a.explains(union) || !e.enough(a, o)
 	})
 	if len(all) > 1 && slices.ContainsFunc(all, func(a agreement) bool { return a.fits }) {
 		all = slices.DeleteFunc(all, func(a agreement) bool { return !a.fits })
 	}
 	all = slices.DeleteFunc(slices.Clone(all), func(a agreement) bool {
-		return slices.ContainsFunc(all, func(b agreement) bool { return startsWith(a.typ, b.typ) })
+		return slices.ContainsFunc(all, func(b agreement) bool { return beginsWith(a.typ, b.typ, maxNesting) })
 	})
 	if len(all) != 1 {
 		return nil, len(union) > 0
 	}
 	return all[0].typ, true
+}
+
+// explains tells whether the member that is there may be meant by each line.
+func (a agreement) explains(told map[int]bool) bool {
+	for i := range told {
+		if !a.told[i] && !a.may[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // enough tells whether agreement is no coincidence: of two members, or of one
@@ -171,7 +190,7 @@ func (e *engine) enough(a agreement, o outline) bool {
 	holds := slices.ContainsFunc(e.kin.slots, func(s slot) bool {
 		return s.kind == field && s.typ == a.typ && e.kin.of(s) == o[0].kin
 	})
-	return a.fits && a.denied == 0 && (holds || e.pointed[a.typ] && !e.declaresMore())
+	return a.fits && a.denied == 0 && (holds || e.pointed[a.typ] && !e.declaresMore() || !e.leavesOut())
 }
 
 // declaresMore tells whether the object declares structs that it does not define:
@@ -190,17 +209,20 @@ func (e *engine) declaresMore() bool {
 }
 
 func (e *engine) agree(s *btf.Struct, o outline) agreement {
-	a := agreement{typ: s, told: make(map[int]bool), places: make(map[int64]bool), fits: true}
+	a := agreement{typ: s, told: make(map[int]bool), may: make(map[int]bool), places: make(map[int64]bool), fits: true}
 	for i, t := range o {
+		isThere := func(name string) bool { return hasMemberAt(s, name, t.off, maxNesting) }
 		names := e.membersNamed(t.at)
-		if _, ok := e.layouts.at(s, t.off, t.size); !ok && !e.spans(s, t.access) {
-			a.fits = false
-		} else if slices.ContainsFunc(names, func(name string) bool { return hasMemberAt(s, name, t.off, maxNesting) }) {
+		_, ok := e.layouts.at(s, t.off, t.size)
+		fits := ok || e.spans(s, t.access)
+		a.fits = a.fits && fits
+		switch {
+		case fits && slices.ContainsFunc(names.once, isThere):
 			a.told[i] = true
 			a.places[t.off.base] = true
-			continue
-		}
-		if len(names) == 1 {
+		case fits && slices.ContainsFunc(names.often, isThere):
+			a.may[i] = true
+		case len(names.once) == 1:
 			a.denied++
 		}
 	}
@@ -242,4 +264,24 @@ func anyMemberAt(members []btf.Member, name string, at int64, depth int) bool {
 		}
 	}
 	return false
+}
+
+// beginsWith tells whether a part lies at the start of t: as what it begins with, as
+// an element of an array there, or as a member of a union.
+func beginsWith(t, part btf.Type, depth int) bool {
+	if depth == 0 {
+		return false
+	}
+	var members []btf.Member
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Array:
+		return btf.UnderlyingType(t.Type) == part || beginsWith(t.Type, part, depth-1)
+	case *btf.Struct:
+		members = t.Members
+	case *btf.Union:
+		members = t.Members
+	}
+	return slices.ContainsFunc(members, func(m btf.Member) bool {
+		return m.Offset == 0 && (btf.UnderlyingType(m.Type) == part || beginsWith(m.Type, part, depth-1))
+	})
 }

@@ -88,10 +88,10 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 			return false
 		}
 		switch {
-		case name == "" || isOpaqueType(t):
-		case !hasMemberAt(t, name, a.off, maxNesting):
+		case isOpaqueType(t):
+		case name != "" && !hasMemberAt(t, name, a.off, maxNesting):
 			return false
-		default:
+		case name != "" || e.onlyNames(a.at, t, a.off):
 			members[a.off.base] = true
 		}
 	}
@@ -99,6 +99,13 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 		return false // accesses to its parts are through pointers to what it begins with, too
 	}
 	return len(said) > 0 || len(members) >= minTold || len(members) > 0 && !e.leavesOut()
+}
+
+// onlyNames tells whether a line of C names one member in all, and t has it at an
+// offset.
+func (e *engine) onlyNames(at instruction, t btf.Type, off offset) bool {
+	names := e.membersNamed(at)
+	return len(names.once) == 1 && len(names.often) == 0 && hasMemberAt(t, names.once[0], off, maxNesting)
 }
 
 // firstStruct returns the struct that t begins with, nil if it begins with anything else.
