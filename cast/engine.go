@@ -73,6 +73,8 @@ type engine struct {
 
 	kin        kin
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
+	stores     map[slot]map[instruction]bool // of the same
+	variables  map[string]string             // in lines of C, by name: the structs that they point to
 	candidates []*btf.Struct
 	declares   *bool // structs that it does not define
 	omits      *bool // structs, of which lines of C tell
@@ -81,7 +83,7 @@ type engine struct {
 	pointed    map[btf.Type]bool     // types that there are pointers to
 	flows      *flows                // of pointers that nothing is known of
 	names      map[string]namedMembers
-	addresses  map[string][]string   // of members whose address a line of C takes
+	addresses  map[string][]string // of members whose address a line of C takes
 
 	contexts  map[*function]map[string]*callContext
 	values    *values
@@ -118,6 +120,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		addresses:  make(map[string][]string),
 		headers:    make(map[btf.Type]int64),
 		loads:      make(map[slot]map[instruction]bool),
+		stores:     make(map[slot]map[instruction]bool),
 		callbacks:  make(map[*function]*state),
 		gaps:       make(map[string]bool),
 		flows:      newFlows(),
@@ -257,6 +260,7 @@ func (e *engine) forget() {
 	clear(e.contexts)
 	clear(e.callbacks)
 	clear(e.loads)
+	clear(e.stores)
 	e.flows = newFlows()
 	e.values = newValues(e.meet)
 }

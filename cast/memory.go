@@ -119,7 +119,7 @@ func (w *walk) readPlace(p pointer, there place, size int) value {
 		}
 		v := w.load(s)
 		if v.ptr.state == noPointer && v.flags&isNumber == 0 {
-			w.noteLoad(s)
+			keep(w.loads, s, instruction{w.fn.code, w.at})
 		}
 		if _, isPointer := btf.As[*btf.Pointer](there.typ); isPointer {
 			v.flags |= isNull
@@ -130,12 +130,12 @@ func (w *walk) readPlace(p pointer, there place, size int) value {
 	return toHeader(w.ofType(there.typ, spaceOfMember(p.space)), p, there)
 }
 
-// noteLoad keeps where a pointer is loaded that nothing is known of.
-func (w *walk) noteLoad(s slot) {
-	if w.loads[s] == nil {
-		w.loads[s] = make(map[instruction]bool)
+// keep keeps where a pointer is loaded or stored that nothing is known of.
+func keep(of map[slot]map[instruction]bool, s slot, at instruction) {
+	if of[s] == nil {
+		of[s] = make(map[instruction]bool)
 	}
-	w.loads[s][instruction{w.fn.code, w.at}] = true
+	of[s][at] = true
 }
 
 // touch notes an access to a pointer that BTF types.
@@ -245,6 +245,9 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 func (w *walk) writePlace(p pointer, there place, v value) {
 	if s, ok := slotOf(p, there); ok {
 		w.noteSlot(s)
+		if v.flags&isNumber == 0 {
+			keep(w.stores, s, instruction{w.fn.code, w.at})
+		}
 		w.store(s, w.pointee(v), w.evidence(stored))
 		return
 	}

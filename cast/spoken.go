@@ -17,34 +17,45 @@ import (
 const typeName = `(?:const\s+|volatile\s+)*(?:struct\s+)?([A-Za-z_]\w*)\s*(?:__arena\s*|__kptr\s*)?`
 
 var (
-	declared  = regexp.MustCompile(`^\s*` + typeName + `\*\s*(?:__arena\s+)?\w+\s*=\s*([^;]*);`)
-	allocated = regexp.MustCompile(`sizeof\s*\(\s*(?:struct\s+)?([A-Za-z_]\w*)\s*\)`)
-	converted = regexp.MustCompile(`\(\s*` + typeName + `\*\s*\)\s*\(?\s*([\w.>\[\]-]+)`)
-	lastName  = regexp.MustCompile(`([A-Za-z_]\w*)(?:\[[^\]]*\])?$`)
+	declared   = regexp.MustCompile(`^\s*` + typeName + `\*\s*(?:__arena\s+)?\w+\s*=\s*([^;]*);`)
+	allocated  = regexp.MustCompile(`sizeof\s*\(\s*(?:struct\s+)?([A-Za-z_]\w*)\s*\)`)
+	converted  = regexp.MustCompile(`\(\s*` + typeName + `\*\s*\)\s*\(?\s*([\w.>\[\]-]+)`)
+	declaredAs = regexp.MustCompile(`^\s*(?:for\s*\(\s*)?` + typeName + `\*\s*(?:__arena\s+)?(\w+)\s*=[^=]`)
+	assigned   = regexp.MustCompile(`^\s*(\w+)\s*=\s*([^=;][^;]*);`)
+	kept       = regexp.MustCompile(`^\s*([\w.>\[\]&()-]+?)\s*=\s*(?:\(\s*\w+\s*\)\s*)?([A-Za-z_]\w*)\s*;`)
+	readBy     = regexp.MustCompile(`^\s*(?:READ_ONCE|smp_load_acquire|__sync_lock_test_and_set|__sync_val_compare_and_swap|__atomic_load_n|__atomic_exchange_n)\s*\(\s*&?\s*([^,()]+)[^()]*\)\s*$`)
+	lastName   = regexp.MustCompile(`([A-Za-z_]\w*)(?:\[[^\]]*\])?$`)
 )
 
 // spoken returns what the lines at the places of a kin say, if they say one
-// thing.
+// thing. Variables say less: those of one name may be of several types, as most of
+// their declarations are in no line. They tell what the object only declares.
 func (e *engine) spoken(places []slot) btf.Type {
-	var said btf.Type
-	for _, s := range places {
-		for _, t := range e.saidOf(s) {
-			if said != nil && said != t {
-				return nil
-			}
-			said = t
-		}
+	if t, said := e.oneSaid(places, e.namesSaidOf); said {
+		return t
 	}
-	return said
+	t, _ := e.oneSaid(places, e.namesOfVariables)
+	if _, onlyDeclared := t.(*btf.Fwd); !onlyDeclared {
+		return nil
+	}
+	return t
 }
 
-func (e *engine) saidOf(s slot) (types []btf.Type) {
-	for _, name := range e.namesSaidOf(s) {
-		if t := e.structNamed(name); t != nil {
-			types = append(types, t)
+// oneSaid returns the only struct that is said of places; said is whether any is.
+func (e *engine) oneSaid(places []slot, names func(slot) []string) (t btf.Type, said bool) {
+	for _, s := range places {
+		for _, name := range names(s) {
+			other := e.structNamed(name)
+			if other == nil {
+				continue
+			}
+			if t != nil && t != other {
+				return nil, true
+			}
+			t, said = other, true
 		}
 	}
-	return types
+	return t, said
 }
 
 // namesSaidOf returns the names of types, void left out, that lines say of a slot.
@@ -59,6 +70,31 @@ func (e *engine) namesSaidOf(s slot) (names []string) {
 	}
 	for at := range e.loads[s] {
 		add(saidOfLoad(at.line(), s))
+	}
+	return names
+}
+
+// namesOfVariables returns the names of the types of the variables that lines store in
+// a slot, or load from it.
+func (e *engine) namesOfVariables(s slot) (names []string) {
+	name := memberOfSlot(s)
+	if name == "" {
+		return nil
+	}
+	add := func(variable string) {
+		if typ := e.typeOfVariable(variable); typ != "" {
+			names = append(names, typ)
+		}
+	}
+	for at := range e.loads[s] {
+		if m := assigned.FindStringSubmatch(at.line()); m != nil && isMember(m[2], name) {
+			add(m[1])
+		}
+	}
+	for at := range e.stores[s] {
+		if m := kept.FindStringSubmatch(at.line()); m != nil && isMember(m[1], name) {
+			add(m[2])
+		}
 	}
 	return names
 }
@@ -122,19 +158,12 @@ func saidOfLoad(line string, s slot) string {
 	if name == "" {
 		return ""
 	}
-	ends := func(expr string) bool {
-		if strings.Count(expr, "[") != strings.Count(expr, "]") || strings.Contains(expr, ",") {
-			return false // it is what indexes something else, or several variables are declared
-		}
-		m := lastName.FindStringSubmatch(strings.TrimSpace(expr))
-		return m != nil && m[1] == name
-	}
-	if m := declared.FindStringSubmatch(line); m != nil && ends(m[2]) {
+	if m := declared.FindStringSubmatch(line); m != nil && isMember(m[2], name) {
 		return m[1]
 	}
 	var said []string
 	for _, m := range converted.FindAllStringSubmatch(line, -1) {
-		if ends(m[2]) {
+		if isMember(m[2], name) {
 			said = append(said, m[1])
 		}
 	}
@@ -142,6 +171,66 @@ func saidOfLoad(line string, s slot) string {
 		return said[0]
 	}
 	return ""
+}
+
+// isMember tells whether an expression is a member or variable of this name, perhaps
+// of an array, perhaps read by a macro or an atomic.
+func isMember(expr, name string) bool {
+	if m := readBy.FindStringSubmatch(expr); m != nil {
+		expr = m[1]
+	}
+	if strings.Count(expr, "[") != strings.Count(expr, "]") || strings.Contains(expr, ",") {
+		return false // it is what indexes something else, or several variables are declared
+	}
+	m := lastName.FindStringSubmatch(strings.TrimSpace(expr))
+	return m != nil && m[1] == name
+}
+
+// typeOfVariable returns the name of the struct that lines of C, and prototypes,
+// declare all variables of a name to point to; it is empty if they differ.
+func (e *engine) typeOfVariable(name string) string {
+	if e.variables == nil {
+		e.variables = e.declaredVariables()
+	}
+	return e.variables[name]
+}
+
+func (e *engine) declaredVariables() map[string]string {
+	types := make(map[string]string)
+	add := func(name, typ string) {
+		if known, ok := types[name]; ok && known != typ {
+			typ = ""
+		}
+		types[name] = typ
+	}
+	for _, c := range e.obj.Code {
+		for i := range c.Lines {
+			if m := declaredAs.FindStringSubmatch(c.Lines[i].Text); m != nil {
+				add(m[2], m[1])
+			}
+		}
+	}
+	for i := range e.obj.Functions {
+		if fn := e.obj.Functions[i].Type; fn != nil {
+			e.addParameters(fn, add)
+		}
+	}
+	return types
+}
+
+func (e *engine) addParameters(fn *btf.Func, add func(name, typ string)) {
+	proto, ok := fn.Type.(*btf.FuncProto)
+	if !ok {
+		return
+	}
+	for _, p := range proto.Params {
+		target, _, isPointer := e.layouts.pointee(p.Type)
+		if !isPointer {
+			add(p.Name, "")
+			continue
+		}
+		add(p.Name, aggregateName(target))
+	}
 }
 
 // memberOfSlot is the name of the member or variable that a slot is, without
