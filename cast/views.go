@@ -5,6 +5,7 @@ package cast
 // instruction means shows in the line of C that it comes from.
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -132,16 +133,45 @@ func (w *walk) meantViews(p pointer, size int) []view {
 		return nil
 	}
 	views := w.layouts.views(p.typ, p.off)
-	if name := accessedMember(w.fn.code, w.at); name != "" {
-		var named []view
-		for _, v := range views {
-			if v.isNamed(name) {
-				named = append(named, v)
-			}
-		}
-		if len(named) > 0 {
-			return named
-		}
+	if len(views) == 0 {
+		return nil
+	}
+	names := w.membersNamed(instruction{w.fn.code, w.at})
+	if named := viewsNamed(views, slices.Concat(names.once, names.often)); len(named) > 0 {
+		return named
+	}
+	if named := viewsNamed(views, w.namesOfAddress()); len(named) == 1 {
+		return named
 	}
 	return views
+}
+
+func viewsNamed(views []view, names []string) (named []view) {
+	for _, v := range views {
+		if slices.ContainsFunc(names, v.isNamed) {
+			named = append(named, v)
+		}
+	}
+	return named
+}
+
+// namesOfAddress returns the members that lines name in which the address of an access
+// is computed, just before it: loads that several paths have in common are moved to
+// where these meet, and lose their line.
+func (w *walk) namesOfAddress() []string {
+	insn := w.fn.code.Insns[w.at]
+	base := insn.Dst
+	if insn.Op&classMask == classLdx {
+		base = insn.Src
+	}
+	at := w.at - 1
+	if at < w.fn.start {
+		return nil
+	}
+	before := w.fn.code.Insns[at]
+	if before.Op&classMask != classAlu8 || before.Op&opMask != opAdd || before.Dst != base {
+		return nil
+	}
+	names := namesIn(instruction{w.fn.code, at}.line())
+	return slices.Concat(names.once, names.often)
 }
