@@ -75,9 +75,14 @@ func (w *walk) writtenByCallee() {
 // unnamed is the result of a call that no type describes: what it points to
 // shows in what it is used as.
 func (w *walk) unnamed() value {
-	v := w.undeclared(slot{kind: result, fn: w.fn.Function, off: uint32(w.at - w.fn.start)})
+	v := w.undeclared(w.here())
 	v.flags |= isNull | isFresh
 	return v
+}
+
+// here is the place of what an instruction gets from where no type describes it.
+func (w *walk) here() slot {
+	return slot{kind: result, fn: w.fn.Function, off: uint32(w.at - w.fn.start)}
 }
 
 // subprogram calls a function of the object.
@@ -153,6 +158,10 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 		if proto != nil && i >= len(proto.Params) {
 			break // not an argument: left over from before
 		}
+		if proto != nil && w.frees[f] && isCandidate(proto.Params[i].Type) {
+			args[i] = w.undeclared(slot{kind: argument, fn: f.Function, off: uint32(i + 1)})
+			continue
+		}
 		v := deeper(w.regs[1+i], 1)
 		v.core = coreNumber{}
 		inner = inner || v.ptr.known() && v.ptr.region == stackRegion
@@ -169,8 +178,9 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 // what was freed before instead: each caller takes the memory for what it needs.
 func (w *walk) returned(f *function, v value) value {
 	v = deeper(v, -1)
-	if v.ptr.state == noPointer && (v.flags&isFresh != 0 || v.from.state == oneOrigin && (v.from.slot.kind == result || v.from.off.anywhere())) {
+	if w.isHandedOut(f, v) {
 		outer := w.inSpaceOf(w.unnamed(), v)
+		w.hand(v.like, outer.from.slot)
 		v.from, v.like, v.ptr, v.flags = outer.from, outer.like, outer.ptr, v.flags|outer.flags
 	}
 	proto := prototype(f)

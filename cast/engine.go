@@ -25,6 +25,9 @@ type cell struct {
 	stored   value   // everything that is stored there
 	used     pointer // everything that its content is used as
 	hinted   pointer // pointers to integers that it is used as
+	mixed    bool    // it turned out to hold different things
+	loose    bool    // what is stored there is from such a place, and nothing shows what it is
+	fresh    bool    // memory that a call returned is stored there
 	shaped   bool    // used is what accesses through it look like
 	told     bool    // by the names of members in lines of C
 	changes  int     // of either
@@ -70,6 +73,10 @@ type engine struct {
 	cells map[slot]*cell
 	mixed map[slot]bool // hold different things
 	apart map[slot]bool // pointers to different things are copied through them
+	pools map[slot]bool // hold what is free, of any type
+
+	handed map[slot]map[slot]bool // what functions return as untyped: the results of their calls
+	frees  map[*function]bool     // that put what they are given into pools
 
 	kin        kin
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
@@ -112,6 +119,9 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		cells:      make(map[slot]*cell),
 		mixed:      make(map[slot]bool),
 		apart:      make(map[slot]bool),
+		pools:      make(map[slot]bool),
+		handed:     make(map[slot]map[slot]bool),
+		frees:      make(map[*function]bool),
 		kin:        kin{number: make(map[slot]int32)},
 		contexts:   make(map[*function]map[string]*callContext),
 		names:      make(map[string]namedMembers),
@@ -246,7 +256,7 @@ func (e *engine) restart() bool {
 			e.mixed[s] = true
 		}
 	}
-	if len(e.mixed) == known {
+	if !e.findPools() && len(e.mixed) == known {
 		return false
 	}
 	e.forget()
@@ -261,6 +271,7 @@ func (e *engine) forget() {
 	clear(e.callbacks)
 	clear(e.loads)
 	clear(e.stores)
+	clear(e.handed)
 	e.flows = newFlows()
 	e.values = newValues(e.meet)
 }
@@ -287,7 +298,7 @@ func (c *cell) isGuess() bool { return c.shaped || c.stored.flags&isGuess != 0 }
 // and numbers.
 func (c *cell) isMixed() bool {
 	p := c.pointer()
-	return p.state == conflicting || p.known() && c.stored.flags&isNumber != 0
+	return c.mixed || c.loose || p.state == conflicting || p.known() && c.stored.flags&isNumber != 0
 }
 
 func (e *engine) pass() {
@@ -435,7 +446,7 @@ func spaceOf(tags []string, otherwise ctype.Space) ctype.Space {
 func (e *engine) cell(s slot) *cell {
 	c := e.cells[s]
 	if c == nil {
-		c = new(cell)
+		c = &cell{mixed: e.mixed[s]}
 		e.cells[s] = c
 	}
 	return c
@@ -463,13 +474,15 @@ func (e *engine) shape(c *cell) {
 // no type, what it is used as.
 func (e *engine) load(s slot) value {
 	c := e.readCell(s)
+	if c.mixed && e.walking != nil {
+		v := e.undeclared(e.walking.here())
+		v.flags |= isLoose
+		return v
+	}
 	v := c.stored
 	v.ptr = v.ptr.usedAs(c.used)
 	if c.shaped {
 		v.flags |= isGuess
-	}
-	if e.mixed[s] {
-		v.ptr = pointer{state: conflicting}
 	}
 	v.from = origin{state: oneOrigin, slot: s}
 	return e.related(v)
@@ -479,7 +492,7 @@ func (e *engine) load(s slot) value {
 func (e *engine) related(v value) value {
 	s := v.from.slot
 	if e.apart[s] && e.walking != nil {
-		s = slot{kind: result, fn: e.walking.fn.Function, off: uint32(e.walking.at - e.walking.fn.start)}
+		s = e.walking.here()
 	}
 	e.kin.of(s)
 	v.like = kins{n: 1, ids: [maxKins]int32{e.kin.number[s]}}
@@ -490,6 +503,11 @@ func (e *engine) related(v value) value {
 // slot is used.
 func (e *engine) store(s slot, v value, where Evidence) {
 	c := e.readCell(s)
+	c.fresh = c.fresh || v.flags&isFresh != 0
+	c.loose = c.loose || e.recording && v.flags&isLoose != 0 && v.ptr.state == noPointer
+	if e.pools[s] {
+		v = v.untyped()
+	}
 	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
 		e.use(from.slot, c.used, where)
 		if c.shaped {
@@ -508,6 +526,9 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		e.addSpaces(c, e.cell(v.from.slot).spaces)
 	}
 	v.from, v.like, v.core, v.links = origin{}, kins{}, coreNumber{}, links{}
+	if e.pools[s] && e.walking != nil {
+		e.frees[e.walking.fn] = true
+	}
 	v.flags &^= isFresh
 	if joined := c.stored.join(v); joined != c.stored {
 		if c.changes++; c.changes > changesBeforeWidening {

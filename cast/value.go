@@ -143,6 +143,7 @@ const (
 	isNumber                   // something computed: see value.num
 	isOpaque                   // something that the analysis cannot follow
 	isGuess                    // a pointer whose type only shows in the accesses through it
+	isLoose                    // what a place held that holds different things: what it is here shows in its use
 	isFresh                    // memory that a call has returned without a type, and that was not stored since
 )
 

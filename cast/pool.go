@@ -1,0 +1,61 @@
+package cast
+
+// This file keeps apart what allocators hand out. A function that returns memory
+// without a type gives each caller what that takes it for, be it new or what another
+// one has freed: what is free is on lists that say nothing of it.
+
+// isHandedOut tells whether what a function returns is what its caller makes of it.
+func (w *walk) isHandedOut(f *function, v value) bool {
+	if v.ptr.state != noPointer && !returnsUntyped(f) {
+		return false
+	}
+	switch {
+	case v.flags&isFresh != 0, v.flags&isLoose != 0:
+		return true
+	case v.ptr.state != noPointer || v.from.state != oneOrigin:
+		return false
+	}
+	return v.from.slot.kind == result || v.from.off.anywhere()
+}
+
+// returnsUntyped tells whether a function returns an integer or an untyped pointer.
+func returnsUntyped(f *function) bool {
+	proto := prototype(f)
+	return proto != nil && isCandidate(proto.Return)
+}
+
+// hand notes that what is loaded from some places is the result of a call.
+func (e *engine) hand(from kins, to slot) {
+	if !from.known() || from.offset != (offset{}) {
+		return
+	}
+	for _, id := range from.ids[:from.n] {
+		s := e.kin.slots[id]
+		if s.kind != field && s.kind != mapSlot {
+			continue
+		}
+		if e.handed[s] == nil {
+			e.handed[s] = make(map[slot]bool)
+		}
+		e.handed[s][to] = true
+	}
+}
+
+// findPools finds the places of what is free: functions return it in place of new
+// memory, and no new memory is stored there. It tells whether there are more.
+func (e *engine) findPools() (found bool) {
+	for s := range e.handed {
+		if !e.pools[s] && !e.cell(s).fresh {
+			e.pools[s], found = true, true
+		}
+	}
+	return found
+}
+
+// untyped is v, of which only its being there counts.
+func (v value) untyped() value {
+	if v.ptr.state == noPointer && v.from.state == noOrigin && v.flags&isOpaque == 0 {
+		return v // a number, or zero
+	}
+	return value{flags: v.flags&isNull | isOpaque}
+}
