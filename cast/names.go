@@ -137,6 +137,7 @@ type agreement struct {
 	may    map[int]bool   // traces whose line names that in several places
 	places map[int64]bool // their offsets
 	denied int            // traces whose line names one member, which is another
+	alien  bool           // one of these is no member of the struct at all
 	fits   bool           // all accesses are to members
 }
 
@@ -185,7 +186,7 @@ func (a agreement) explains(told map[int]bool) bool {
 // pointer.
 func (e *engine) enough(a agreement, o outline) bool {
 	if len(a.places) >= 2 {
-		return a.denied < len(a.told)
+		return a.denied < len(a.told) && !a.alien
 	}
 	holds := slices.ContainsFunc(e.kin.slots, func(s slot) bool {
 		return s.kind == field && s.typ == a.typ && e.kin.of(s) == o[0].kin
@@ -224,9 +225,29 @@ func (e *engine) agree(s *btf.Struct, o outline) agreement {
 			a.may[i] = true
 		case len(names.once) == 1:
 			a.denied++
+			a.alien = a.alien || !hasMember(s, names.once[0], maxNesting)
 		}
 	}
 	return a
+}
+
+// hasMember tells whether a member of t, or of what it holds by value, is called name.
+func hasMember(t btf.Type, name string, depth int) bool {
+	if depth == 0 {
+		return false
+	}
+	var members []btf.Member
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Array:
+		return hasMember(t.Type, name, depth-1)
+	case *btf.Struct:
+		members = t.Members
+	case *btf.Union:
+		members = t.Members
+	}
+	return slices.ContainsFunc(members, func(m btf.Member) bool {
+		return m.Name == name || hasMember(m.Type, name, depth-1)
+	})
 }
 
 // hasMemberAt tells whether a member of t, or of what it holds by value, is

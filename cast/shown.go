@@ -9,6 +9,7 @@ package cast
 import (
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -139,7 +140,7 @@ var structInLine = regexp.MustCompile(`\bstruct\s+([A-Za-z_]\w*)`)
 // that it does not describe.
 func (e *engine) leavesOut() bool {
 	if e.omits == nil {
-		omits := e.declaresMore() || e.linesNameMore()
+		omits := e.declaresMore() || e.linesNameMore() || e.membersNameMore()
 		e.omits = &omits
 	}
 	return *e.omits
@@ -162,6 +163,21 @@ func (e *engine) linesNameMore() bool {
 				if !known[m[1]] {
 					return true
 				}
+			}
+		}
+	}
+	return false
+}
+
+// membersNameMore tells whether a line names the member of an access that no struct
+// has.
+func (e *engine) membersNameMore() bool {
+	for _, o := range e.outlines() {
+		for _, a := range o {
+			name := accessedMember(a.at.code, a.at.at)
+			has := func(s *btf.Struct) bool { return hasMember(s, name, maxNesting) }
+			if name != "" && !slices.ContainsFunc(e.structs(), has) {
+				return true
 			}
 		}
 	}

@@ -19,7 +19,7 @@ const typeName = `(?:const\s+|volatile\s+)*(?:struct\s+)?([A-Za-z_]\w*)\s*(?:__a
 var (
 	declared   = regexp.MustCompile(`^\s*` + typeName + `\*\s*(?:__arena\s+)?\w+\s*=\s*([^;]*);`)
 	allocated  = regexp.MustCompile(`sizeof\s*\(\s*(?:struct\s+)?([A-Za-z_]\w*)\s*\)`)
-	converted  = regexp.MustCompile(`\(\s*` + typeName + `\*\s*\)\s*\(?\s*([\w.>\[\]-]+)`)
+	converted  = regexp.MustCompile(`\(\s*` + typeName + `\*\s*\)\s*(?:\(\s*([\w.>\[\]-]+)\s*\)|([\w.>\[\]-]+))`)
 	declaredAs = regexp.MustCompile(`^\s*(?:for\s*\(\s*)?` + typeName + `\*\s*(?:__arena\s+)?(\w+)\s*=[^=]`)
 	assigned   = regexp.MustCompile(`^\s*(\w+)\s*=\s*([^=;][^;]*);`)
 	kept       = regexp.MustCompile(`^\s*([\w.>\[\]&()-]+?)\s*=\s*(?:\(\s*\w+\s*\)\s*)?([A-Za-z_]\w*)\s*;`)
@@ -163,7 +163,7 @@ func saidOfLoad(line string, s slot) string {
 	}
 	var said []string
 	for _, m := range converted.FindAllStringSubmatch(line, -1) {
-		if isMember(m[2], name) {
+		if isMember(m[2]+m[3], name) {
 			said = append(said, m[1])
 		}
 	}
