@@ -181,6 +181,9 @@ func (w *walk) returned(f *function, v value) value {
 	if w.isHandedOut(f, v) {
 		outer := w.inSpaceOf(w.unnamed(), v)
 		w.hand(v.like, outer.from.slot)
+		if v.flags&isFresh != 0 {
+			v.flags &^= isLoose
+		}
 		v.from, v.like, v.ptr, v.flags = outer.from, outer.like, outer.ptr, v.flags|outer.flags
 	}
 	proto := prototype(f)

@@ -27,6 +27,7 @@ type cell struct {
 	hinted   pointer // pointers to integers that it is used as
 	mixed    bool    // it turned out to hold different things
 	loose    bool    // what is stored there is from such a place, and nothing shows what it is
+	numbers  bool    // numbers are stored there that no slot held
 	fresh    bool    // memory that a call returned is stored there
 	shaped   bool    // used is what accesses through it look like
 	told     bool    // by the names of members in lines of C
@@ -251,16 +252,43 @@ func (e *engine) settle() bool {
 // tells whether there are new ones.
 func (e *engine) restart() bool {
 	known := len(e.mixed)
-	for s, c := range e.cells {
-		if c.isMixed() {
-			e.mixed[s] = true
-		}
+	for _, s := range e.newlyMixed() {
+		e.mixed[s] = true
 	}
 	if !e.findPools() && len(e.mixed) == known {
 		return false
 	}
 	e.forget()
 	return true
+}
+
+// newlyMixed returns the slots that are found to hold different things now: first
+// those that no other one of them is copied to, as what is copied may be one thing
+// each time; among those that are copied in circles, the ones that get numbers.
+func (e *engine) newlyMixed() (mixed []slot) {
+	is := make(map[int32]bool)
+	for s, c := range e.cells {
+		if c.isMixed() && !e.mixed[s] {
+			mixed = append(mixed, s)
+			e.kin.of(s)
+			is[e.kin.number[s]] = true
+		}
+	}
+	fed := make(map[slot]bool)
+	for edge := range e.flows.edges {
+		if is[edge.from] && is[edge.to] && edge.from != edge.to {
+			fed[e.kin.slots[edge.to]] = true
+		}
+	}
+	for _, isCause := range []func(s slot) bool{
+		func(s slot) bool { return !fed[s] },
+		func(s slot) bool { return e.cells[s].numbers },
+	} {
+		if slices.ContainsFunc(mixed, isCause) {
+			return slices.DeleteFunc(mixed, func(s slot) bool { return !isCause(s) })
+		}
+	}
+	return mixed
 }
 
 // forget starts again.
@@ -484,9 +512,15 @@ func (e *engine) load(s slot) value {
 	if c.shaped {
 		v.flags |= isGuess
 	}
+	if v.flags&isLoose != 0 && e.isSaid(s) {
+		v.flags &^= isLoose
+	}
 	v.from = origin{state: oneOrigin, slot: s}
 	return e.related(v)
 }
+
+// isSaid tells whether lines of C say what a slot leads to.
+func (e *engine) isSaid(s slot) bool { return len(e.namesSaidOf(s)) > 0 }
 
 // related is v, loaded from a slot, with the slot's kin.
 func (e *engine) related(v value) value {
@@ -504,7 +538,9 @@ func (e *engine) related(v value) value {
 func (e *engine) store(s slot, v value, where Evidence) {
 	c := e.readCell(s)
 	c.fresh = c.fresh || v.flags&isFresh != 0
-	c.loose = c.loose || e.recording && v.flags&isLoose != 0 && v.ptr.state == noPointer
+	loose := v.flags&isLoose != 0 && (v.ptr.state == noPointer || v.flags&isGuess != 0)
+	c.loose = c.loose || e.recording && loose && !e.isSaid(s)
+	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
 	if e.pools[s] {
 		v = v.untyped()
 	}
@@ -514,7 +550,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 			e.shape(e.cell(from.slot))
 		}
 	}
-	if e.walking == nil || len(e.walking.addressesTaken()) == 0 {
+	if !loose && (e.walking == nil || len(e.walking.addressesTaken()) == 0) {
 		e.copied(v.like, s)
 	}
 	c.addSources(v)
