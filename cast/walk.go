@@ -348,8 +348,11 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 	if v.from.state == oneOrigin && v.from.off == (offset{}) {
 		w.use(v.from.slot, w.meant(want), w.evidence(used))
 	}
-	if v.ptr.state == noPointer {
+	switch {
+	case v.ptr.state == noPointer:
 		v.ptr = want
+	case v.ptr.known() && v.ptr.region == typed && v.ptr.typ == want.typ && v.ptr.off == (offset{}):
+		v.flags &^= isGuess // it is known from here on
 	}
 	return v
 }
