@@ -4,6 +4,8 @@ package cast
 // without a type gives each caller what that takes it for, be it new or what another
 // one has freed: what is free is on lists that say nothing of it.
 
+import "github.com/ktgen/ktgen/runtime/ctype"
+
 // isHandedOut tells whether what a function returns is what its caller makes of it.
 func (w *walk) isHandedOut(f *function, v value) bool {
 	if v.ptr.state != noPointer && !returnsUntyped(f) {
@@ -39,6 +41,20 @@ func (e *engine) hand(from kins, to slot) {
 		}
 		e.handed[s][to] = true
 	}
+}
+
+// takenFor returns what all calls that return the content of places use it as.
+func (e *engine) takenFor(places []slot) (p pointer) {
+	for _, s := range places {
+		for to := range e.handed[s] {
+			c := e.cell(to)
+			if !c.isFinding() || e.pools[s] {
+				return pointer{}
+			}
+			p = p.join(typedPointer(c.pointer().typ, ctype.SpaceUnknown))
+		}
+	}
+	return p
 }
 
 // findPools finds the places of what is free: functions return it in place of new

@@ -185,6 +185,10 @@ func (e *engine) guess() bool {
 			guesses[root] = typedPointer(t, ctype.SpaceUnknown)
 			named, _ := e.named(outlines[root])
 			told[root] = named == t
+			continue
+		}
+		if p := e.takenFor(slots); p.known() && e.consistent(p.typ, outlines[root]) {
+			guesses[root] = p
 		}
 	}
 	found := false

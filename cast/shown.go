@@ -257,7 +257,7 @@ func (g *flowGraph) isNeutral(n int32) bool {
 // others: the address of one is that of the other.
 func (g *flowGraph) settle() {
 	for more := true; more; {
-		more = g.addFilled() || g.addSpent()
+		more = g.addFilled() || g.addSpent() || g.grow(g.isTaken)
 	}
 }
 
@@ -303,6 +303,19 @@ func (g *flowGraph) addSpent() bool {
 		}
 		return false
 	})
+}
+
+// isTaken tells whether all calls that return the content of a slot show that they
+// take it for the slot's type.
+func (g *flowGraph) isTaken(n int32) bool {
+	taken := g.handed[g.kin.slots[n]]
+	for to := range taken {
+		id, ok := g.kin.number[to]
+		if !ok || !g.shown[id] || g.types[id] != g.types[n] {
+			return false
+		}
+	}
+	return len(taken) > 0
 }
 
 // grow adds slots until there are no more, and tells whether it added any.

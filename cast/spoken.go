@@ -17,14 +17,15 @@ import (
 const typeName = `(?:const\s+|volatile\s+)*(?:struct\s+)?([A-Za-z_]\w*)\s*(?:__arena\s*|__kptr\s*)?`
 
 var (
-	declared   = regexp.MustCompile(`^\s*` + typeName + `\*\s*(?:__arena\s+)?\w+\s*=\s*([^;]*);`)
-	allocated  = regexp.MustCompile(`sizeof\s*\(\s*(?:struct\s+)?([A-Za-z_]\w*)\s*\)`)
-	converted  = regexp.MustCompile(`\(\s*` + typeName + `\*\s*\)\s*(?:\(\s*([\w.>\[\]-]+)\s*\)|([\w.>\[\]-]+))`)
-	declaredAs = regexp.MustCompile(`^\s*(?:for\s*\(\s*)?` + typeName + `\*\s*(?:__arena\s+)?(\w+)\s*=[^=]`)
-	assigned   = regexp.MustCompile(`^\s*(\w+)\s*=\s*([^=;][^;]*);`)
-	kept       = regexp.MustCompile(`^\s*([\w.>\[\]&()-]+?)\s*=\s*(?:\(\s*\w+\s*\)\s*)?([A-Za-z_]\w*)\s*;`)
-	readBy     = regexp.MustCompile(`^\s*(?:READ_ONCE|smp_load_acquire|__sync_lock_test_and_set|__sync_val_compare_and_swap|__atomic_load_n|__atomic_exchange_n)\s*\(\s*&?\s*([^,()]+)[^()]*\)\s*$`)
-	lastName   = regexp.MustCompile(`([A-Za-z_]\w*)(?:\[[^\]]*\])?$`)
+	declared    = regexp.MustCompile(`^\s*` + typeName + `\*\s*(?:__arena\s+)?\w+\s*=\s*([^;]*);`)
+	allocated   = regexp.MustCompile(`sizeof\s*\(\s*(?:struct\s+)?([A-Za-z_]\w*)\s*\)`)
+	allocatedAs = regexp.MustCompile(`(?i:alloc|new|create|make)\w*\s*\(\s*struct\s+([A-Za-z_]\w*)\s*[,)]`)
+	converted   = regexp.MustCompile(`\(\s*` + typeName + `\*\s*\)\s*(?:\(\s*([\w.>\[\]-]+)\s*\)|([\w.>\[\]-]+))`)
+	declaredAs  = regexp.MustCompile(`^\s*(?:for\s*\(\s*)?` + typeName + `\*\s*(?:__arena\s+)?(\w+)\s*=[^=]`)
+	assigned    = regexp.MustCompile(`^\s*(\w+)\s*=\s*([^=;][^;]*);`)
+	kept        = regexp.MustCompile(`^\s*([\w.>\[\]&()-]+?)\s*=\s*(?:\(\s*\w+\s*\)\s*)?([A-Za-z_]\w*)\s*;`)
+	readBy      = regexp.MustCompile(`^\s*(?:READ_ONCE|smp_load_acquire|__sync_lock_test_and_set|__sync_val_compare_and_swap|__atomic_load_n|__atomic_exchange_n)\s*\(\s*&?\s*([^,()]+)[^()]*\)\s*$`)
+	lastName    = regexp.MustCompile(`([A-Za-z_]\w*)(?:\[[^\]]*\])?$`)
 )
 
 // spoken returns what the lines at the places of a kin say, if they say one
@@ -144,6 +145,9 @@ func (e *engine) saidOfResult(s slot) string {
 	}
 	if sizes := allocated.FindAllStringSubmatch(line.Text, -1); len(sizes) == 1 {
 		return sizes[0][1]
+	}
+	if types := allocatedAs.FindAllStringSubmatch(line.Text, -1); len(types) == 1 {
+		return types[0][1]
 	}
 	if m := declared.FindStringSubmatch(line.Text); m != nil && strings.HasSuffix(strings.TrimSpace(m[2]), ")") {
 		return m[1]
