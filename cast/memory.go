@@ -104,6 +104,11 @@ func (w *walk) readTyped(p pointer, size int) (v value) {
 	if v != (value{}) {
 		return v
 	}
+	if s, ok := w.hidden(p, size); ok {
+		v := w.load(s)
+		v.flags |= isOpaque // lines that do not tell what they store may do so there
+		return v
+	}
 	there, ok := w.layouts.at(p.typ, p.off, size)
 	if !ok {
 		return unknown(size)
@@ -233,6 +238,10 @@ func (w *walk) writeStack(p pointer, size int, v value) {
 }
 
 func (w *walk) writeTyped(p pointer, size int, v value) {
+	if s, ok := w.hidden(p, size); ok {
+		w.store(s, w.pointee(v), w.evidence(stored))
+		return
+	}
 	views := w.meantViews(p, size)
 	for _, view := range views {
 		w.writePlace(p, view.place, v)

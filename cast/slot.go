@@ -22,6 +22,7 @@ const (
 	kernelMember                   // what the kernel stores in an object of its own that a program looks at
 	headerSlot                     // a place, as field and mapSlot, that is declared to hold pointers to headers
 	payloadSlot                    // what is behind such a header
+	hiddenSlot                     // byte off of a struct that is only declared, by the member's name
 )
 
 // slot is a place that holds an integer, or an untyped pointer, of which the
@@ -30,12 +31,12 @@ const (
 // slots of one element. It is comparable.
 type slot struct {
 	kind   slotKind
-	typ    btf.Type         // field: the innermost named struct or union, or the section; kernelMember: the object
+	typ    btf.Type         // field: the innermost named struct or union, or the section; kernelMember: the object; hiddenSlot: the declaration
 	m      *object.Map      // mapSlot
 	fn     *object.Function // result, argument, kernelArgument, kernelMember
 	behind uint32           // payloadSlot: bytes from the start of the header
 	off    uint32           // field, mapSlot, kernelMember: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
-	view   string           // field: the path, if other members lie there
+	view   string           // field: the path, if other members lie there; hiddenSlot: the name
 }
 
 // layouts answers questions about BTF types. It remembers the answers.
@@ -373,12 +374,26 @@ func variableAt(section *btf.Datasec, off int64) (v *btf.Var, start int64) {
 	return nil, 0
 }
 
+// hidden returns the slot at a place of a struct of the program's that the object only
+// declares: what a line of C accesses there, as members may overlap.
+func (w *walk) hidden(p pointer, size int) (slot, bool) {
+	off, exact := p.off.exact()
+	if _, declared := p.typ.(*btf.Fwd); !declared || !exact || off < 0 || size != slotSize || w.isForeignType(p.typ) {
+		return slot{}, false
+	}
+	names := w.membersNamed(instruction{w.fn.code, w.at})
+	if len(names.once) != 1 || len(names.often) != 0 {
+		return slot{}, false
+	}
+	return slot{kind: hiddenSlot, typ: p.typ, off: uint32(off), view: names.once[0]}, true
+}
+
 // container returns how C spells what a slot is a part of.
 func (s slot) container() string {
 	switch s.kind {
 	case mapSlot:
 		return "map " + s.m.Name
-	case field:
+	case field, hiddenSlot:
 		return ktbtf.Spell(s.typ)
 	case headerSlot, payloadSlot:
 		if s.m != nil {
