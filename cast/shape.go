@@ -290,7 +290,7 @@ func (e *engine) fit(o outline, places []slot) btf.Type {
 	if t != nil {
 		return t
 	}
-	if t := e.spoken(places); t != nil || told {
+	if t, said := e.spoken(places); said || told {
 		return t
 	}
 	if !o.varied() {

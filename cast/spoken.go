@@ -31,26 +31,24 @@ var (
 // spoken returns what the lines at the places of a kin say, if they say one
 // thing. Variables say less: those of one name may be of several types, as most of
 // their declarations are in no line. They tell what the object only declares.
-func (e *engine) spoken(places []slot) btf.Type {
+func (e *engine) spoken(places []slot) (t btf.Type, said bool) {
 	if t, said := e.oneSaid(places, e.namesSaidOf); said {
-		return t
+		return t, true
 	}
-	t, _ := e.oneSaid(places, e.namesOfVariables)
+	t, _ = e.oneSaid(places, e.namesOfVariables)
 	if _, onlyDeclared := t.(*btf.Fwd); !onlyDeclared {
-		return nil
+		return nil, false
 	}
-	return t
+	return t, true
 }
 
-// oneSaid returns the only struct that is said of places; said is whether any is.
+// oneSaid returns the only struct that is said of places, nil if the object does not
+// know it; said is whether any is.
 func (e *engine) oneSaid(places []slot, names func(slot) []string) (t btf.Type, said bool) {
 	for _, s := range places {
 		for _, name := range names(s) {
 			other := e.structNamed(name)
-			if other == nil {
-				continue
-			}
-			if t != nil && t != other {
+			if said && t != other {
 				return nil, true
 			}
 			t, said = other, true

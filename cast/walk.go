@@ -351,10 +351,21 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 	switch {
 	case v.ptr.state == noPointer:
 		v.ptr = want
-	case v.ptr.known() && v.ptr.region == typed && v.ptr.typ == want.typ && v.ptr.off == (offset{}):
-		v.flags &^= isGuess // it is known from here on
+	case v.ptr.known() && v.ptr.region == typed && v.flags&isGuess != 0 && !w.isInside(v.ptr, t):
+		v.ptr.typ, v.ptr.off = t, offset{} // it is known from here on
+		v.flags &^= isGuess
 	}
 	return v
+}
+
+// isInside tells whether a pointer leads to a part of a struct that is a t, and that the
+// object describes.
+func (w *walk) isInside(p pointer, t btf.Type) bool {
+	if p.typ == t {
+		return p.off != (offset{})
+	}
+	part, ok := w.layouts.at(p.typ, p.off, 0)
+	return ok && (w.layouts.element(part.typ) == t || beginsWith(part.typ, t, maxNesting) || startsWith(t, part.typ))
 }
 
 // hint is v, used where the program takes a pointer to integers, which most
