@@ -230,10 +230,11 @@ func (e *engine) part(known map[int32]pointer, outlines map[int32]outline, place
 			continue
 		}
 		known[root] = pointer{state: conflicting}
-		for _, s := range places[root] {
-			if (s.kind == field || s.kind == mapSlot) && !e.apart[s] {
-				e.apart[s], found = true, true
-			}
+		found = e.setApart(places[root]) || found
+	}
+	for _, slots := range places {
+		if e.saysTwo(slots) {
+			found = e.setApart(slots) || found
 		}
 	}
 	for s, c := range e.cells {
@@ -245,6 +246,38 @@ func (e *engine) part(known map[int32]pointer, outlines map[int32]outline, place
 		e.forget()
 	}
 	return found
+}
+
+// setApart sets the places in memory apart, and tells whether one was not.
+func (e *engine) setApart(places []slot) (found bool) {
+	for _, s := range places {
+		if (s.kind == field || s.kind == mapSlot || s.kind == hiddenSlot) && !e.apart[s] {
+			e.apart[s], found = true, true
+		}
+	}
+	return found
+}
+
+// saysTwo tells whether lines say of places that they lead to structs of which neither
+// begins with the other.
+func (e *engine) saysTwo(places []slot) bool {
+	var types []btf.Type
+	var names []string
+	for _, s := range places {
+		for _, name := range e.namesSaidOf(s) {
+			if !slices.Contains(names, name) {
+				names, types = append(names, name), append(types, e.structNamed(name))
+			}
+		}
+	}
+	for i, a := range types {
+		for _, b := range types[:i] {
+			if a == nil || b == nil || a != b && !beginsWith(a, b, maxNesting) && !beginsWith(b, a, maxNesting) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isOpaqueType tells whether accesses say nothing of a type.
