@@ -18,6 +18,7 @@ import (
 type ablated struct {
 	wanted, found, unwanted int // findings of the programs with want comments
 	schedulers              tally
+	arenas                  suiteScore
 	corpus                  tally
 }
 
@@ -53,12 +54,25 @@ func measure(t *testing.T, without cast.Ingredients) (a ablated) {
 			a.schedulers.add(rule(t, path, opts))
 		}
 	}
+	a.arenas = suiteOf(t, opts)
 	if os.Getenv("KTGEN_CORPUS") != "" {
 		for _, path := range corpus(t) {
 			a.corpus.add(rule(t, path, opts))
 		}
 	}
 	return a
+}
+
+// suiteOf rules the programs of testdata/suite, as all compilers compile them.
+func suiteOf(t *testing.T, opts cast.Options) suiteScore {
+	total := suiteScore{wrong: make(map[string]int)}
+	for name, sources := range suitePrograms(t) {
+		facts := suiteFacts(t, sources)
+		for _, variant := range suiteVariants {
+			total.add(judge(rule(t, suiteObject(name, variant), opts), facts))
+		}
+	}
+	return total
 }
 
 func rule(t *testing.T, path string, opts cast.Options) *cast.Ruling {
@@ -70,7 +84,8 @@ func rule(t *testing.T, path string, opts cast.Options) *cast.Ruling {
 // row is a line of the table in the package's documentation, without the
 // columns that take the corpus.
 func (a ablated) row(name string) string {
-	return fmt.Sprintf("%-16s %4d of %d %6d %11.2f", name, a.found, a.wanted, a.unwanted, a.schedulers.recall())
+	return fmt.Sprintf("%-16s %4d of %d %6d %11.2f %10.2f %5d", name, a.found, a.wanted, a.unwanted, a.schedulers.recall(),
+		a.arenas.sureRecall(), a.arenas.wrong["proven"]+a.arenas.wrong["likely"])
 }
 
 // TestAblationIsAsDocumented measures what each ingredient of the analysis is

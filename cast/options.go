@@ -33,11 +33,15 @@ const (
 	Uses                                    // what a place is used as says what it holds
 	shapes                                  // accesses through an untyped pointer show a struct
 	foreign                                 // members of the kernel's objects hold something else for each program
+	allocators                              // what functions return without a type is what each caller takes it for
+	declarations                            // structs that are only declared hold what is stored there
+	variables                               // lines of C say what the variables lead to that places are copied to and from
 )
 
 // IngredientNames are the ingredients as people call them, in order.
 var IngredientNames = []string{
 	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes", "foreign",
+	"allocators", "declarations", "variables",
 }
 
 // without tells whether an ingredient is left out.

@@ -8,7 +8,7 @@ import "github.com/ktgen/ktgen/runtime/ctype"
 
 // isHandedOut tells whether what a function returns is what its caller makes of it.
 func (w *walk) isHandedOut(f *function, v value) bool {
-	if v.ptr.state != noPointer && !returnsUntyped(f) {
+	if v.ptr.state != noPointer && (!returnsUntyped(f) || w.without(allocators)) {
 		return false
 	}
 	switch {
@@ -28,7 +28,7 @@ func returnsUntyped(f *function) bool {
 
 // hand notes that what is loaded from some places is the result of a call.
 func (e *engine) hand(from kins, to slot) {
-	if !from.known() || from.offset != (offset{}) {
+	if !from.known() || from.offset != (offset{}) || e.without(allocators) {
 		return
 	}
 	for _, id := range from.ids[:from.n] {

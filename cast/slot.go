@@ -378,7 +378,7 @@ func variableAt(section *btf.Datasec, off int64) (v *btf.Var, start int64) {
 // declares: what a line of C accesses there, as members may overlap.
 func (w *walk) hidden(p pointer, size int) (slot, bool) {
 	off, exact := p.off.exact()
-	if _, declared := p.typ.(*btf.Fwd); !declared || !exact || off < 0 || size != slotSize || w.isForeignType(p.typ) {
+	if _, declared := p.typ.(*btf.Fwd); !declared || !exact || off < 0 || size != slotSize || w.isForeignType(p.typ) || w.without(declarations) {
 		return slot{}, false
 	}
 	names := w.membersNamed(instruction{w.fn.code, w.at})

@@ -77,7 +77,7 @@ func (e *engine) namesSaidOf(s slot) (names []string) {
 // a slot, or load from it.
 func (e *engine) namesOfVariables(s slot) (names []string) {
 	name := memberOfSlot(s)
-	if name == "" {
+	if name == "" || e.without(variables) {
 		return nil
 	}
 	add := func(variable string) {

@@ -35,6 +35,10 @@ func suitePrograms(t *testing.T) map[string][]string {
 	return sources
 }
 
+func suiteObject(name, variant string) string {
+	return filepath.Join("testdata/suite/objects", name+"."+variant+".o")
+}
+
 // A truth comment says what an integer, or an untyped pointer, really holds: a
 // pointer to one type in a space, a number, different things, or any of these.
 // Places that are declared as pointers need none, and others hold none.
@@ -146,8 +150,7 @@ func TestPointersOfArenaSchedulersComeBack(t *testing.T) {
 			total := suiteScore{wrong: make(map[string]int)}
 			suite := suitePrograms(t)
 			for _, name := range slices.Sorted(maps.Keys(suite)) {
-				path := filepath.Join("testdata/suite/objects", name+"."+variant+".o")
-				s := judge(rule(t, path, cast.Options{}), suiteFacts(t, suite[name]))
+				s := judge(rule(t, suiteObject(name, variant), cast.Options{}), suiteFacts(t, suite[name]))
 				total.add(s)
 				for _, note := range s.notes {
 					t.Logf("%s: %s", name, note)
