@@ -125,7 +125,7 @@ func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
 			never.Err = n.vm.death()
 			return never
 		case err != nil:
-			never.Err = err
+			never.Err = n.vm.orEnd(err)
 			return never
 		case condition(value):
 			return nil
@@ -144,4 +144,14 @@ func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
 			never.Err = context.Cause(ctx)
 		}
 	}
+}
+
+// orEnd returns why there is no scheduler any more, if there is none, with what could not
+// be read for that.
+func (vm *VM) orEnd(err error) error {
+	vm.awaitVerdict()
+	if s := vm.current(); s == nil || !isClosed(s.Done()) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", vm.endReason(), err)
 }

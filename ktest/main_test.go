@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,9 @@ func program(args ...string) ktest.Scheduler {
 	}
 	return ktest.Binary(self, args...).Env(programEnv + "=" + objectPath)
 }
+
+// livesOn is an argument: the program ends when it is interrupted once more.
+const livesOn = "lives-on"
 
 const objectPath = "/sched.bpf.o"
 
@@ -78,6 +82,9 @@ func runProgram(object string) int {
 	}
 	<-interrupted
 	attached.Close()
+	if slices.Contains(os.Args, livesOn) {
+		<-interrupted
+	}
 	fmt.Println("program ends")
 	return 0
 }

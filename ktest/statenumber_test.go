@@ -47,3 +47,22 @@ func TestConditionsOnQueuesAreSeenWithoutAPause(t *testing.T) {
 	require.Equal(t, "the length of the local queue of CPU 0", never.Path)
 	require.Positive(t, never.Looks)
 }
+
+// That a queue has gone with its scheduler is no news: that the scheduler has ended is.
+func TestConditionsOnAQueueSayThatItsSchedulerHasEnded(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: program(livesOn), Files: withObject("docile"), ExpectExit: true})
+	looked := false
+	_, err := vm.AwaitState(bound(t, time.Minute), ktest.DSQLen(0), func(int) bool {
+		if !looked {
+			interrupt(t, vm)
+			looked = true
+		}
+		return false
+	})
+	var never *ktest.CaptureWhenError
+	require.ErrorAs(t, err, &never)
+	require.ErrorIs(t, err, ktest.ErrNoScheduler)
+	var exited *ktest.ExitedError
+	require.ErrorAs(t, err, &exited)
+	require.ErrorContains(t, err, "the scheduler has been detached in the guest")
+}
