@@ -83,7 +83,7 @@ func (vm *VM) hooks() scenario.Hooks {
 		},
 		Stop:    vm.stopScheduler,
 		Ended:   vm.Exited,
-		Why:     vm.schedulerEnd,
+		Why:     vm.schedulerFault,
 		Died:    vm.schedulerDied,
 		Install: vm.upload,
 		Begin:   vm.StartClock,
@@ -125,24 +125,16 @@ func (vm *VM) stopScheduler(ctx context.Context) error {
 // has.
 func (vm *VM) schedulerDied() error {
 	vm.awaitVerdict()
-	s := vm.current()
-	if s == nil {
-		return nil
-	}
-	select {
-	case <-s.Done():
-	default:
-		return nil
-	}
-	if s.Asked() {
-		return nil
-	}
-	return vm.schedulerEnd()
+	return vm.schedulerFault()
 }
 
-// schedulerEnd says why a scheduler that has ended did.
-func (vm *VM) schedulerEnd() error {
+// schedulerFault says why the scheduler has ended, if it has, and the test has not asked it
+// to.
+func (vm *VM) schedulerFault() error {
 	s := vm.current()
+	if s == nil || !isClosed(s.Done()) || s.Asked() {
+		return nil
+	}
 	exit, err := s.Exit()
 	if _, err = vm.observe(s, exit, err); err != nil {
 		return err

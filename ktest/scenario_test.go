@@ -379,10 +379,20 @@ func TestHooksOfAScenarioPerformOps(t *testing.T) {
 		}
 		return err
 	}
+	replace := func(ctx context.Context) error {
+		if err := vm.Do(ctx, scenario.ReplaceScheduler{Scheduler: fault("docile")}); err != nil {
+			return err
+		}
+		if _, err := vm.Detach(ctx); err != nil {
+			return err
+		}
+		_, err := vm.ReadFile(ctx, "/proc/uptime")
+		return err
+	}
 	early := func(ctx context.Context, vm *ktest.VM) error { return vm.Cgroup(ctx, scenario.Cgroup{Name: "early"}) }
 	report, err := vm.TryRun(bound(t, time.Minute), scenario.Scenario{Steps: []scenario.Step{
 		{Ops: []scenario.Op{scenario.Hook{What: "perform ops", Do: inHook}, scenario.StartScheduler{Scheduler: fault("docile").Loaded(early)}}},
-		{Ops: []scenario.Op{scenario.Capture{Name: "same"}, scenario.Capture{Name: "same"}, scenario.StopScheduler{}}, Hold: 10 * time.Millisecond},
+		{Ops: []scenario.Op{scenario.Capture{Name: "same"}, scenario.Capture{Name: "same"}, scenario.Hook{What: "replace, then stop the scheduler", Do: replace}}, Hold: 10 * time.Millisecond},
 		{Name: "end", Ops: []scenario.Op{scenario.Capture{Name: "other"}}},
 	}})
 	require.NoError(t, err)

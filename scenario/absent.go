@@ -84,7 +84,7 @@ func (a *absent) schedule(runs bool, hooks *Hooks) {
 		hooks.Stop = func(context.Context) error { return a.stop() }
 	}
 	if hooks.Ended == nil {
-		hooks.Ended = a.hasEnded
+		hooks.Ended, hooks.Why = a.hasEnded, func() error { return nil } // nobody but Stop ends it
 	}
 	if hooks.Install == nil {
 		hooks.Install = func(context.Context, string, string) error { return nil }

@@ -27,10 +27,10 @@ type Hooks struct {
 	Start func(context.Context, Scheduler) error
 	Stop  func(context.Context) error
 	// Ended is closed when the scheduler has ended; it is nil if none of ours
-	// has been started. Why says how, once it is closed.
+	// has been started. Why says how, once it is closed, and nil if the test has ended it.
 	Ended func() <-chan struct{}
 	Why   func() error
-	// WorkerDiedError asks the kernel whether the scheduler has ended by itself, and returns
+	// Died asks the kernel whether the scheduler has ended by itself, and returns
 	// why: it knows so before Ended tells. It is asked when an op has failed.
 	Died func() error
 
@@ -221,15 +221,7 @@ func (g *Guest) now(ctx context.Context) (*state, error) {
 // scheduled reports whether a scheduler of ours runs.
 func (g *Guest) scheduled() bool {
 	ended := g.hooks.Ended()
-	if ended == nil {
-		return false
-	}
-	select {
-	case <-ended:
-		return false
-	default:
-		return true
-	}
+	return ended != nil && !isClosed(ended)
 }
 
 // Running are workers in the guest.

@@ -204,6 +204,33 @@ func TestASchedulerThatHasEndedBeforeIsNoneThatDies(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A hook that ends the scheduler, or replaces it, goes on, and so does the scenario: it is
+// the test's own doing.
+func TestAHookMayEndTheScheduler(t *testing.T) {
+	var g *scenario.Guest
+	ended := make(chan struct{})
+	g = scenario.NewRehearsal(scenario.Machine{CPUs: 2}, scenario.Hooks{
+		Ended: func() <-chan struct{} { return ended },
+		Stop:  func(context.Context) error { close(ended); return nil },
+		Why:   func() error { return nil },
+	})
+	hook := scenario.Hook{What: "stop it", Do: func(ctx context.Context) error {
+		if err := g.Do(ctx, scenario.StopScheduler{}); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond): // in which it would be noticed
+			return nil
+		}
+	}}
+	then := scenario.Hook{What: "go on", Do: func(ctx context.Context) error { return context.Cause(ctx) }}
+	report, err := g.Run(t.Context(), of(scenario.Step{Ops: []scenario.Op{hook, then}, Hold: time.Millisecond}))
+	require.NoError(t, err)
+	require.Len(t, report.Steps[0].Ops, 2)
+}
+
 func TestARehearsalInstallsNoPayload(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program")
 	require.NoError(t, os.WriteFile(program, nil, 0o700))

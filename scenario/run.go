@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -142,7 +143,7 @@ func (r *run) hold(ctx context.Context, step *Step, report *StepReport) error {
 
 // scheduled does something as long as the scheduler runs, if one does: none that
 // the scenario has ended, or found at its end. It ends
-// with a [*SchedulerDiedError] if the scheduler does.
+// with a [*SchedulerDiedError] if the scheduler does, unless the test has ended it.
 func (r *run) scheduled(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -150,13 +151,16 @@ func (r *run) scheduled(ctx context.Context, do func(context.Context) error) err
 	if ended == nil || ended == r.past {
 		return orCause(ctx, do(ctx))
 	}
-	ctx = guest.Interrupted(ctx, ended)
+	why := sync.OnceValue(r.guest.hooks.Why)
+	ctx = guest.Interrupted(ctx, func() bool { return isClosed(ended) && why() != nil })
 	watched := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(watched)
 		select {
 		case <-ended:
-			cancel(&SchedulerDiedError{Err: r.guest.hooks.Why()})
+			if err := why(); err != nil {
+				cancel(&SchedulerDiedError{Err: err})
+			}
 		case <-ctx.Done():
 		}
 	}()
@@ -167,6 +171,15 @@ func (r *run) scheduled(ctx context.Context, do func(context.Context) error) err
 		return died
 	}
 	return err
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // orCause returns why a context has ended, if it has, and err otherwise.

@@ -85,16 +85,16 @@ func (c *Client) Until(ctx context.Context, over func() bool) (end func()) {
 
 type interruptKey struct{}
 
-// Interrupted returns a context that is about to be canceled when one of a guest's
-// tasks closes the channel: a guest in lockstep stands from then on until who waits for
+// Interrupted returns a context that is about to be canceled when by has come true, by one
+// of a guest's tasks: a guest in lockstep stands from then on until who waits for
 // it with this context has noticed.
-func Interrupted(ctx context.Context, by <-chan struct{}) context.Context {
+func Interrupted(ctx context.Context, by func() bool) context.Context {
 	return context.WithValue(ctx, interruptKey{}, by)
 }
 
 func interrupted(ctx context.Context) bool {
-	by, _ := ctx.Value(interruptKey{}).(<-chan struct{})
-	return by != nil && closed(by)
+	by, _ := ctx.Value(interruptKey{}).(func() bool)
+	return by != nil && by()
 }
 
 func closed(c <-chan struct{}) bool {
