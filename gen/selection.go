@@ -88,10 +88,11 @@ func near(name string, names []string) string {
 // maxListed bounds how many names a message lists.
 const maxListed = 20
 
-// chosenType is a type that was chosen by its name.
+// chosenType is a type that was chosen by its name, or that programs are run with.
 type chosenType struct {
-	name  string
-	shape *ctype.Shape
+	name    string
+	shape   *ctype.Shape
+	context bool // it is only that: no memory of the guest has one for tests to read
 }
 
 // selectTypes returns the shapes of the types that were chosen.
@@ -110,10 +111,48 @@ func (b *builder) selectTypes() (types []chosenType, err error) {
 			return nil, fmt.Errorf("-type %q: %w", name, err)
 		}
 		if !slices.ContainsFunc(types, func(c chosenType) bool { return c.shape == s }) {
-			types = append(types, chosenType{ktbtf.Spell(t), s})
+			types = append(types, chosenType{name: ktbtf.Spell(t), shape: s})
+		}
+	}
+	if b.opts.selectsAll() {
+		return b.contexts()
+	}
+	return types, nil
+}
+
+// contexts returns the structs that tests run programs with, if Go has them as C has:
+// without pointers, unions and bitfields.
+func (b *builder) contexts() (types []chosenType, err error) {
+	for i := range b.obj.Functions {
+		f := &b.obj.Functions[i]
+		t := f.Context()
+		if !f.OnRequest() || t == nil || t.Name == "" {
+			continue
+		}
+		s, err := b.shape(t)
+		if err = damage(err); err != nil {
+			return nil, fmt.Errorf("program %s: %w", f.Name, err)
+		}
+		if s != nil && isFlat(s) && !slices.ContainsFunc(types, func(c chosenType) bool { return c.shape == s }) {
+			types = append(types, chosenType{name: ktbtf.Spell(t), shape: s, context: true})
 		}
 	}
 	return types, nil
+}
+
+// isFlat tells whether a type consists of numbers alone.
+func isFlat(s *ctype.Shape) bool {
+	u := s.Underlying()
+	if u == nil {
+		return false
+	}
+	switch u.Kind {
+	case ctype.KindArray:
+		return isFlat(u.Elem)
+	case ctype.KindStruct:
+		return u.Size > 0 && !slices.ContainsFunc(u.Members, func(m ctype.Member) bool { return m.Bits != 0 || m.Name == "" || !isFlat(m.Type) })
+	}
+	return u.Kind == ctype.KindInt || u.Kind == ctype.KindBool || u.Kind == ctype.KindEnum
 }
 
 // typeNamed returns the struct, union, enum or typedef of that name, which can
@@ -185,6 +224,9 @@ func (b *builder) declareReaders(accessors *scope) error {
 				continue
 			}
 			codec := b.codec(c.shape)
+			if c.context {
+				continue
+			}
 			b.model.Readers = append(b.model.Readers, &Reader{
 				Name: accessors.claim(codec.Type.Name+"At", "the reader of "+c.name), CType: c.name, ID: b.valueID(c.shape), Value: codec,
 			})

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unsafe"
 
-	"github.com/cilium/ebpf/btf"
-
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/nearest"
@@ -84,35 +82,21 @@ func contextSize(obj *object.Object, name string) (int, error) {
 	var names []string
 	for i := range obj.Functions {
 		f := &obj.Functions[i]
-		if strings.TrimPrefix(strings.TrimPrefix(f.Section, "?"), "syscall") != "" {
+		if !f.OnRequest() {
 			continue
 		}
-		if names = append(names, f.Name); f.Name == name {
-			return sizeOfContext(f.Type), nil
+		if names = append(names, f.Name); f.Name != name {
+			continue
 		}
+		if s := f.Context(); s != nil {
+			return int(s.Size), nil
+		}
+		return -1, nil // void *ctx, or u64 *ctx for any number of words
 	}
 	if len(names) == 0 {
 		return 0, errors.New("the object has no programs of section syscall, which are those that can be run")
 	}
 	return 0, fmt.Errorf("the object has no such program of section syscall%s; it has %s", nearest.Hint(name, names), strings.Join(names, ", "))
-}
-
-func sizeOfContext(f *btf.Func) int {
-	if f == nil {
-		return -1
-	}
-	proto, ok := f.Type.(*btf.FuncProto)
-	if !ok || len(proto.Params) != 1 {
-		return -1
-	}
-	p, ok := btf.As[*btf.Pointer](proto.Params[0].Type)
-	if !ok {
-		return -1
-	}
-	if s, ok := btf.As[*btf.Struct](p.Target); ok {
-		return int(s.Size)
-	}
-	return -1 // void *ctx, or u64 *ctx for any number of words
 }
 
 // memoryOf returns the bytes of what a program gets, in place.

@@ -90,3 +90,27 @@ func (o *Object) functionTypes() (map[string]*btf.Func, error) {
 	}
 	return types, nil
 }
+
+// OnRequest tells whether a function is a program that runs when it is asked to
+// (BPF_PROG_RUN): one of section "syscall".
+func (f *Function) OnRequest() bool {
+	return f.Section == "syscall" || f.Section == "?syscall"
+}
+
+// Context returns the struct that a program is declared to get a pointer to, nil if it is
+// declared to get something else, such as a void *.
+func (f *Function) Context() *btf.Struct {
+	if f.Type == nil {
+		return nil
+	}
+	proto, ok := f.Type.Type.(*btf.FuncProto)
+	if !ok || len(proto.Params) != 1 {
+		return nil
+	}
+	p, ok := btf.As[*btf.Pointer](proto.Params[0].Type)
+	if !ok {
+		return nil
+	}
+	s, _ := btf.As[*btf.Struct](p.Target)
+	return s
+}

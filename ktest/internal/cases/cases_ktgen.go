@@ -1365,6 +1365,13 @@ type Seen struct {
 	AbsentToo int32          // int absent_too
 }
 
+// Setup is struct setup.
+type Setup struct {
+	Count uint32 // u32 count
+	Of    uint32 // u32 of
+	Sum   uint64 // u64 sum
+}
+
 // Share is struct share.
 type Share struct {
 	Weight uint64 // u64 weight
@@ -3206,6 +3213,7 @@ const (
 	sizeofRec         = 16
 	sizeofSchedExtOps = 232
 	sizeofSeen        = 64
+	sizeofSetup       = 16
 	sizeofShare       = 24
 	sizeofSlot        = 16
 	sizeofTaskCtxT    = 16
@@ -3303,6 +3311,13 @@ func decodeSeen(v *Seen, raw []byte, _ *ktrt.Decoder) {
 	b = ktrt.Next64(&v.Least, b)
 	b = ktrt.NextString(&v.Text, b, 8)
 	ktrt.Next32(&v.AbsentToo, b)
+}
+
+func decodeSetup(v *Setup, raw []byte, _ *ktrt.Decoder) {
+	b := (*[sizeofSetup]byte)(raw)[:]
+	b = ktrt.Next32(&v.Count, b)
+	b = ktrt.Next32(&v.Of, b)
+	ktrt.Next64(&v.Sum, b)
 }
 
 func decodeShare(v *Share, raw []byte, _ *ktrt.Decoder) {

@@ -155,22 +155,16 @@ func TestWhatAFixtureCannotSayIsRefusedBeforeTheBoot(t *testing.T) {
 	require.ErrorContains(t, other.Check(), "regenerate from the object")
 }
 
-// setupArgs is struct setup.
-type setupArgs struct {
-	Count, Of uint32
-	Sum       uint64
-}
-
 // Programs of section syscall run before the scheduler is attached, and while it runs.
 func TestProgramsAreRunWithATypedContext(t *testing.T) {
-	args := setupArgs{Count: 3, Of: 5}
+	args := cases.Setup{Count: 3, Of: 5}
 	s := ktest.Object(configured).Set("broken", false).Loaded(func(ctx context.Context, vm *ktest.VM) error {
 		result, err := vm.RunProgram(ctx, "setup", &args)
 		require.EqualValues(t, 17, result)
 		return err
 	})
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: s})
-	require.Equal(t, setupArgs{3, 5, 15}, args)
+	require.Equal(t, cases.Setup{3, 5, 15}, args)
 
 	args.Count = 0
 	result, err := vm.RunProgram(t.Context(), "setup", &args)

@@ -7,4 +7,4 @@
 package domains
 
 //go:generate testdata/build
-//go:generate go run github.com/ktgen/ktgen/cmd/ktgen -object testdata/domains.bpf.o -map "*" -type setup_args -package domains
+//go:generate go run github.com/ktgen/ktgen/cmd/ktgen -object testdata/domains.bpf.o -package domains
