@@ -58,6 +58,20 @@ func (b *Binding) known(key objectKey) *object {
 func (b *Binding) remember(o *object) {
 	b.memo[o.key] = o
 	b.objects = append(b.objects, o)
+	b.noteRead(o)
+}
+
+// noteRead tells whoever wants to know that an object is read. The kernel's are not
+// what a test is about.
+func (b *Binding) noteRead(o *object) {
+	if b.snapshot.OnRead == nil || o.key.source != 0 || o.from.kernel {
+		return
+	}
+	at := b.memory().Location(o.key.addr)
+	at.Path, at.Size, at.Shape = b.path(o), len(o.raw), o.shape
+	if at.Map != nil {
+		b.snapshot.OnRead(at)
+	}
 }
 
 // forget removes the objects from index first on. The memo's lock is held.

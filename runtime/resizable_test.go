@@ -62,13 +62,16 @@ func TestLastArrayOfASectionIsAsLongAsTheGuestHasIt(t *testing.T) {
 			le.AppendUint64(le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, 1), 2), 3), 9), []uint32{1, 2, 3},
 		},
 	} {
-		b, err := resizableLayout(".bss").Open(resized(tt.section, tt.values))
+		snap, read := resized(tt.section, tt.values), []int(nil)
+		snap.OnRead = func(at ktsnap.Location) { read = append(read, at.Size) }
+		b, err := resizableLayout(".bss").Open(snap)
 		require.NoError(t, err, name)
 		got := ktrt.LoadSection(b, 0, decodeResizable)
 		require.Equal(t, resizableBss{9, tt.want}, *got, name)
 		last := &got.Counts[len(got.Counts)-1]
 		require.Equal(t, uint32(len(tt.want)), *last)
 		require.NotZero(t, ktrt.Addr(b, last), name)
+		require.Equal(t, []int{len(tt.values)}, read, "%s: the section is read once", name)
 	}
 }
 

@@ -47,6 +47,11 @@ type Snapshot struct {
 	// struct_ops have addresses of, ascending by address; see Frame.
 	Symbols []Symbol
 
+	// OnRead, if it is set, is called with what tests read: by their paths each value, by generated
+	// code each object that it decodes, once. Values that were not copied from a guest's
+	// maps are left out. Who sets it does so before anything is read.
+	OnRead func(Location)
+
 	indexed atomic.Pointer[Memory] // nil before the first read that follows an address
 	dynamic atomic.Pointer[reader] // of reads without generated code; nil before the first
 }

@@ -137,6 +137,7 @@ func (v Value) Bytes() ([]byte, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
+	v.noteRead()
 	return slices.Clone(v.data), nil
 }
 
@@ -148,7 +149,18 @@ func (v *Value) scalar(op string) (*ctype.Shape, error) {
 	if v.shape == nil {
 		return nil, v.fail(op, v.noShape())
 	}
+	v.noteRead()
 	return v.shape.Underlying(), nil
+}
+
+// noteRead tells whoever wants to know that the value is read.
+func (v *Value) noteRead() {
+	if v.root.m == nil || v.root.m.r.snapshot.OnRead == nil {
+		return
+	}
+	if at, err := v.Location(); err == nil && at.Map != nil {
+		v.root.m.r.snapshot.OnRead(at)
+	}
 }
 
 // mismatch is the error for a value that is not what was asked for.

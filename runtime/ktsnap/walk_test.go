@@ -1,6 +1,7 @@
 package ktsnap_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,6 +52,29 @@ func TestAddressesAreLocatedInTheEntryAndCPUThatTheyAreOf(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, "scx_pcpu", p.Map.Name)
 	require.Equal(t, []int{0, 1, 4}, []int{p.Entry, p.CPU, p.Offset})
+}
+
+// Who wants to know is told of each value that is read, and of none that is only passed.
+func TestReadsAreToldOf(t *testing.T) {
+	s := newGuest()
+	var read []string
+	s.OnRead = func(at ktsnap.Location) {
+		read = append(read, fmt.Sprintf("%s: %d at %#x", at.Path, at.Size, at.Addr-perTaskAddr))
+	}
+	task := s.Map("scx_per_task").CPU(1).At(2)
+	ctx := task.Get("ctx")
+	_, err := ctx.Get("weight").Uint64()
+	require.NoError(t, err)
+	_, err = task.Get("per_llc").Bytes()
+	require.NoError(t, err)
+	_, err = s.Map("task_ctxs").At(0).Get("per_llc[3]").Uint64() // which has no address
+	require.NoError(t, err)
+	_, err = task.Get("wait").Uint64()
+	require.Error(t, err)
+	require.Equal(t, []string{
+		fmt.Sprintf("scx_per_task[cpu=1][2].ctx.weight: 4 at %#x", 5*96+16),
+		fmt.Sprintf("scx_per_task[cpu=1][2].per_llc: 16 at %#x", 5*96+64),
+	}, read)
 }
 
 // Members and elements know where in the guest they are, as watches and writes
