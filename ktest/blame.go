@@ -95,23 +95,17 @@ func names(targets []Target) string {
 	return strings.Join(all, ", ")
 }
 
-func (vm *VM) blame(ctx context.Context, targets []Target) ([]*Blamed, error) {
-	inquiry := &inquiry{vm: vm, ctx: ctx, code: make(map[uint64]freeze.Function)}
+func (vm *VM) blame(ctx context.Context, targets []Target) (all []*Blamed, err error) {
+	q := newInquiry(ctx, vm)
 	for _, t := range targets {
-		if err := inquiry.add(t); err != nil {
+		if err := q.add(t); err != nil {
 			return nil, err
 		}
 	}
-	again, err := vm.machine.Again(ctx, inquiry.extents(), inquiry.onAccess)
-	if err != nil {
+	if err := q.run(); err != nil {
 		return nil, err
 	}
-	again.Close()
-	if inquiry.err != nil {
-		return nil, inquiry.err
-	}
-	var all []*Blamed
-	for _, p := range inquiry.places {
+	for _, p := range q.places {
 		all = append(all, &p.Blamed)
 	}
 	return all, nil
@@ -122,9 +116,22 @@ type inquiry struct {
 	vm     *VM
 	ctx    context.Context
 	places []*suspect
+	wholes []*whole
 	freeze *freeze.Freezer            // of the guest that runs again; nil until it is needed
 	code   map[uint64]freeze.Function // by the address of an instruction
-	err    error
+}
+
+func newInquiry(ctx context.Context, vm *VM) *inquiry {
+	return &inquiry{vm: vm, ctx: ctx, code: make(map[uint64]freeze.Function)}
+}
+
+// run runs the guest again.
+func (q *inquiry) run() error {
+	again, err := q.vm.machine.Again(q.ctx, q.extents(), q.onAccess)
+	if err != nil {
+		return err
+	}
+	return again.Close()
 }
 
 // suspect is a place that an inquiry is about.
@@ -165,15 +172,27 @@ func (q *inquiry) add(t Target) error {
 	if err != nil {
 		return err
 	}
-	q.places = append(q.places, &suspect{Blamed: Blamed{Place: t.String()}, target: t, pieces: pieces, looked: make(map[actor]look)})
+	q.places = append(q.places, newSuspect(t, pieces))
 	return nil
+}
+
+func newSuspect(t Target, pieces []freeze.Piece) *suspect {
+	return &suspect{Blamed: Blamed{Place: t.String()}, target: t, pieces: pieces, looked: make(map[actor]look)}
 }
 
 func (q *inquiry) extents() (all []vmm.Extent) {
 	for _, p := range q.places {
-		for _, piece := range p.pieces {
-			all = append(all, vmm.Extent(piece))
-		}
+		all = appendExtents(all, p.pieces)
+	}
+	for _, w := range q.wholes {
+		all = appendExtents(all, w.pieces)
+	}
+	return all
+}
+
+func appendExtents(all []vmm.Extent, pieces []freeze.Piece) []vmm.Extent {
+	for _, piece := range pieces {
+		all = append(all, vmm.Extent(piece))
 	}
 	return all
 }
@@ -189,16 +208,26 @@ func (q *inquiry) onAccess(machine *vmm.VM, a vmm.Access) {
 	task, _ := q.freeze.Running(a.CPU) // before there is one, it is none
 	s := Store{Time: a.Time, CPU: a.CPU, Task: task, PC: a.PC, Function: q.function(a.PC)}
 	for _, p := range q.places {
-		if !p.touched(a) {
-			continue
-		}
-		if !a.Store {
-			p.load(s)
-			continue
-		}
-		s.Old, s.New = p.values(machine.RAM(), a)
-		p.store(s)
+		p.take(machine.RAM(), a, s)
 	}
+	for _, w := range q.wholes {
+		for _, p := range w.members(a) {
+			p.take(machine.RAM(), a, s)
+		}
+	}
+}
+
+// take takes an access, of which s is all but the values.
+func (p *suspect) take(ram *vmm.RAM, a vmm.Access, s Store) {
+	if !p.touched(a) {
+		return
+	}
+	if !a.Store {
+		p.load(s)
+		return
+	}
+	s.Old, s.New = p.values(ram, a)
+	p.store(s)
 }
 
 // function names the code of an instruction. A program is in memory when its instruction is

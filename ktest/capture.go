@@ -82,6 +82,9 @@ func (vm *VM) snapshot(ctx context.Context, name string) (*ktsnap.Snapshot, erro
 	if snap != nil {
 		snap.Scheduler = vm.explained(snap.Scheduler)
 	}
+	if snap != nil && vm.cfg.searched {
+		snap.OnRead = vm.reads.note
+	}
 	if err != nil {
 		return snap, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
 	}

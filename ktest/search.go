@@ -27,7 +27,8 @@ const defaultSeeds = 100
 // Search runs a test in guests that differ in their seed only, each of which is another
 // interleaving of its CPUs, until one fails. That seed is run again at once, to see whether it fails
 // again, and kept in testdata/seeds, from which later searches take their first seeds. The message has the command that
-// repeats the run.
+// repeats the run, and who has written last to what the test has read out of its snapshots, found as [VM.Blame] does: to
+// members that the line names at which it failed, and to others to which stores have raced.
 //
 // The test is what [Config.Seed] asks of one, and does not call t.Parallel; runs take place at the same
 // time, so that they share nothing that they change. A search in which all pass runs
@@ -43,7 +44,9 @@ func Search(t *testing.T, seeds Seeds, test func(t *testing.T, vm *VM)) {
 		t.Fatalf("search: %v", err)
 	}
 	if ok {
-		s.run(asked, "")
+		if r := s.run(asked, "", true); r.blamed != "" {
+			t.Log(r.blamed)
+		}
 		return
 	}
 	kept, err := keptSeeds(t.Name())
@@ -103,6 +106,7 @@ type searchRun struct {
 	passed  bool
 	skipped bool
 	trail   []vmm.Exchange
+	blamed  string // who has written to what the test had read
 }
 
 // sweep runs the seeds until there are no more, or one has failed.
@@ -111,7 +115,7 @@ func (s *search) sweep() {
 	for range s.seeds.AtOnce {
 		workers.Go(func() {
 			for n, ok := s.next(); ok; n, ok = s.next() {
-				s.note(s.run(n, ""))
+				s.note(s.run(n, "", false))
 			}
 		})
 	}
@@ -150,8 +154,9 @@ func (s *search) note(r *searchRun) {
 	}
 }
 
-// run runs the test with a seed.
-func (s *search) run(n seed, suffix string) *searchRun {
+// run runs the test with a seed. If it fails, and why is asked for, the run says who has
+// written to what the test had read.
+func (s *search) run(n seed, suffix string, why bool) *searchRun {
 	r := &searchRun{seed: seed{n: n.n}}
 	ended := false
 	r.passed = s.t.Run(fmt.Sprintf("seed=%d%s", n.n, suffix), func(t *testing.T) {
@@ -159,7 +164,12 @@ func (s *search) run(n seed, suffix string) *searchRun {
 		cfg := s.seeds.Config
 		cfg.Seed, cfg.searched = n.n, true
 		vm := Boot(t, cfg)
-		defer func() { r.seed, r.trail = vm.seed(), vm.machine.Calls().Trail() }()
+		defer func() {
+			r.seed, r.trail = vm.seed(), vm.machine.Calls().Trail()
+			if t.Failed() && why {
+				r.blamed = vm.whyFailed(t, failedAt())
+			}
+		}()
 		s.test(t, vm)
 	})
 	if !ended {
@@ -177,10 +187,10 @@ func (s *search) conclude() {
 		s.t.Skip("no guest can boot here: see the first seed")
 	case len(s.failed) > 0:
 		found := s.failed[0]
-		again := s.run(found.seed, "/again")
-		s.t.Errorf("seed %d fails (%d of %d runs failed, in %v); %s\nrepeat this run with\n\t%s", found.seed.n, len(s.failed), s.done, spent, found.compare(again), repeat(s.t.Name(), found.seed))
+		again := s.run(found.seed, "/again", true)
+		s.t.Errorf("seed %d fails (%d of %d runs failed, in %v); %s\nrepeat this run with\n\t%s\n%s", found.seed.n, len(s.failed), s.done, spent, found.compare(again), repeat(s.t.Name(), found.seed), again.blamed)
 	default:
-		again := s.run(s.first.seed, "/again")
+		again := s.run(s.first.seed, "/again", false)
 		if d := difference(s.first.trail, again.trail); d != "" {
 			s.t.Errorf("seed %d was run twice, and the two runs differ: %s", s.first.seed.n, d)
 		}

@@ -75,6 +75,9 @@ func TestSearchFindsWhatItRepeats(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "\n"+command[1]+"\n")
 
+	require.Contains(t, said, "race.bss.counted was written to")
+	require.Contains(t, said, "did not take the first into account")
+
 	number, _, _ := strings.Cut(command[1], "@")
 	first := countsOf(said, number)
 	require.NotEmpty(t, first, said)

@@ -32,6 +32,7 @@ type VM struct {
 	end     func()     // ends the machine, whatever it is doing
 
 	freezing freezing
+	reads    reads // by the test, if it is one of a search
 	clock    clock
 	captures *capture.Store
 	scenario *scenario.Guest
