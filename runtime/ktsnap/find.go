@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -19,6 +20,7 @@ import (
 //	task_ctxs[#2]                       by its place in the capture
 //	mysched.bss.nr_dispatched           a variable of a section
 //	nr_dispatched                       a variable that only one section has
+//	["running.calls"]                   a static variable of a function, in quotes or not
 //
 // The value's error is that of [Snapshot.Map] or of the reads that follow, or a
 // [*PathSyntaxError] for what is no path.
@@ -28,7 +30,7 @@ func (s *Snapshot) Get(path string) Value {
 	}
 	name, rest := splitMap(s, path)
 	if name == "" {
-		name, rest = splitName(path)
+		name, rest = splitName(quoteDotted(path, s.hasVar))
 		v := s.Var(name)
 		if v.Err() != nil {
 			if strings.HasPrefix(rest, "[") || len(s.Maps) > 0 && closer(s, name) {
@@ -42,8 +44,8 @@ func (s *Snapshot) Get(path string) Value {
 	if err := m.Err(); err != nil {
 		return Value{err: err}
 	}
-	if m.m.Single && !strings.HasPrefix(rest, "[") {
-		return m.At(0).Get(rest)
+	if m.m.Single && (!strings.HasPrefix(rest, "[") || strings.HasPrefix(rest, `["`)) {
+		return m.At(0).Get(quoteDotted(rest, m.m.hasVar))
 	}
 	return findEntry(m, path, len(path)-len(rest))
 }
@@ -64,8 +66,39 @@ func splitMap(s *Snapshot, path string) (name, rest string) {
 	return "", path
 }
 
+// quoteDotted puts the name that a path begins with in brackets and quotes if it has
+// dots, as those of static variables of functions have: has tells which names there are.
+func quoteDotted(path string, has func(string) bool) string {
+	first, _ := splitName(path)
+	for end := len(path); end > len(first) && !has(first); end = strings.LastIndexAny(path[:end], ".[") {
+		if has(path[:end]) {
+			return "[" + strconv.Quote(path[:end]) + "]" + path[end:]
+		}
+	}
+	return path
+}
+
+// hasVar tells whether a section has a variable of that name.
+func (s *Snapshot) hasVar(name string) bool {
+	r := s.reader()
+	r.globals.load(r)
+	return len(r.globals.byName[name]) > 0
+}
+
+// hasVar tells whether a section has a variable of that name.
+func (m *mapReader) hasVar(name string) bool {
+	shape, err := m.valueShape()
+	return err == nil && shape != nil && slices.ContainsFunc(shape.Members, func(m ctype.Member) bool { return m.Name == name })
+}
+
 // splitName splits a path behind its first component.
 func splitName(path string) (name, rest string) {
+	if strings.HasPrefix(path, `["`) {
+		if quoted, next, err := quotedBracket(path, 0); err == nil {
+			name, _ = strconv.Unquote(quoted)
+			return name, strings.TrimPrefix(path[next:], ".")
+		}
+	}
 	end := strings.IndexAny(path, ".[")
 	if end <= 0 {
 		return path, ""

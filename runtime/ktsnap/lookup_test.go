@@ -217,3 +217,27 @@ func TestPlainNamesOfVariablesLeadToAllThatAreCalledSo(t *testing.T) {
 	require.ErrorAs(t, s.Var("calls").Err(), &several)
 	require.Equal(t, []string{"calls#1", "calls#2"}, several.Names)
 }
+
+// Static variables of functions have dots in their names.
+func TestVariablesOfFunctionsAreGotAsTheyAreWritten(t *testing.T) {
+	shape := section(".data", 24, member(0, "run.calls#1", u32), member(4, "run.calls#2", u32), member(8, "run", u32), member(12, "stop.seen", array(u32, 2)))
+	data := sectionMap("s.data", &ktsnap.Program{}, 0, shape)
+	writer{data.Values}.u64(0, 17|34<<32)
+	writer{data.Values}.u64(8, 5|6<<32)
+	writer{data.Values}.u64(16, 7)
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{data}}
+	for path, want := range map[string]uint64{
+		`["run.calls#2"]`: 34, `s.data["run.calls#2"]`: 34, `s.data[0]["run.calls#2"]`: 34, `["stop.seen"][1]`: 7,
+		"run": 5, "s.data.run": 5, "stop.seen[1]": 7, "s.data.stop.seen[1]": 7, `s.data["stop.seen"][0]`: 6,
+	} {
+		v := s.Get(path)
+		n, err := v.Uint64()
+		require.NoError(t, err, path)
+		require.Equal(t, want, n, path)
+		again := s.Get(v.Path())
+		n, err = again.Uint64()
+		require.NoError(t, err, "the path that it says: %s", v.Path())
+		require.Equal(t, want, n, v.Path())
+	}
+	require.ErrorContains(t, s.Get("stop.sen").Err(), "stop.seen")
+}
