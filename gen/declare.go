@@ -192,18 +192,18 @@ func (b *builder) declareEnum(d *decl) *Type {
 		if d.shape.Signed {
 			value.Literal = strconv.FormatInt(int64(v.Value), 10)
 		}
-		value.Name = b.scope.claim(t.inFull(v.Name), d.describe()+"."+v.Name)
+		value.Name = b.scope.claim(inFull(t, v.Name), d.describe()+"."+v.Name)
 		seen[v.Value] = true
 		t.Values = append(t.Values, value)
 	}
-	if t.Flags = t.valuesOf(d.shape, d.shape.Flags()); t.Flags == nil {
-		t.Tags = t.valuesOf(d.shape, d.shape.TopFlags())
+	if t.Flags = valuesOf(t, d.shape, d.shape.Flags()); t.Flags == nil {
+		t.Tags = valuesOf(t, d.shape, d.shape.TopFlags())
 	}
 	return t
 }
 
-// valuesOf returns the enumerators that flags are.
-func (t *Type) valuesOf(enum *ctype.Shape, flags []ctype.Flag) (values []Value) {
+// valuesOf returns the enumerators of a type that flags are.
+func valuesOf(t *Type, enum *ctype.Shape, flags []ctype.Flag) (values []Value) {
 	for _, flag := range flags {
 		i := slices.IndexFunc(enum.Values, func(v ctype.EnumValue) bool { return v.Value == flag.Bit })
 		values = append(values, t.Values[i])
@@ -412,20 +412,6 @@ func typedAccess(m mapShapes) (a Access, why string) {
 		return AccessHash, ""
 	}
 	return a, ""
-}
-
-// hasValue tells whether values are of a type of the program's.
-func (a Access) hasValue() bool {
-	switch a {
-	case AccessOpaque, AccessPerCPUOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf, AccessArrayOfMaps, AccessHashOfMaps:
-		return false
-	}
-	return true
-}
-
-// hasKey tells whether entries are found by a key of the program's.
-func (a Access) hasKey() bool {
-	return a == AccessHash || a == AccessPerCPUHash || a == AccessTrie || a == AccessHashOfMaps
 }
 
 // isAddressPrefix tells whether the key of a trie is a prefix length and one

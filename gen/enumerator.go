@@ -11,15 +11,15 @@ import (
 
 // inFull is the name of an enumerator with its type in front. Enumerators have it until
 // nameEnumerators.
-func (t *Type) inFull(cName string) string { return t.Name + "_" + cIdent(cName) }
+func inFull(t *Type, cName string) string { return t.Name + "_" + cIdent(cName) }
 
 // nameEnumerators leaves the type out of the names of enumerators that are still unique
 // without it.
-func (p *Package) nameEnumerators() {
-	taken := p.takenNames()
-	for _, t := range p.enums() {
+func nameEnumerators(p *Package) {
+	taken := takenNames(p)
+	for _, t := range enumsOf(p) {
 		for _, v := range t.Values {
-			if v.Name == t.inFull(v.CName) {
+			if v.Name == inFull(t, v.CName) {
 				taken[cIdent(v.CName)]++
 			}
 		}
@@ -27,23 +27,23 @@ func (p *Package) nameEnumerators() {
 	for _, m := range p.Models {
 		for _, t := range m.Types {
 			for _, values := range [][]Value{t.Values, t.Flags, t.Tags} {
-				t.shorten(values, taken)
+				shorten(t, values, taken)
 			}
 		}
 	}
 }
 
-func (t *Type) shorten(values []Value, taken map[string]int) {
+func shorten(t *Type, values []Value, taken map[string]int) {
 	for i := range values {
 		v := &values[i]
-		if short := cIdent(v.CName); v.Name == t.inFull(v.CName) && taken[short] == 1 && token.IsExported(short) {
+		if short := cIdent(v.CName); v.Name == inFull(t, v.CName) && taken[short] == 1 && token.IsExported(short) {
 			v.Name = short
 		}
 	}
 }
 
-// enums are the enums of all objects, each once.
-func (p *Package) enums() (enums []*Type) {
+// enumsOf are the enums of all objects, each once.
+func enumsOf(p *Package) (enums []*Type) {
 	seen := make(map[string]bool)
 	for _, m := range p.Models {
 		for _, t := range m.Types {
@@ -58,7 +58,7 @@ func (p *Package) enums() (enums []*Type) {
 
 // takenNames counts the names that are declared, but for enumerators that have their
 // type in front.
-func (p *Package) takenNames() map[string]int {
+func takenNames(p *Package) map[string]int {
 	taken := make(map[string]int)
 	for _, m := range p.Models {
 		for _, name := range []string{m.snap(), m.bind(), m.open(), m.fixture()} {
@@ -71,7 +71,7 @@ func (p *Package) takenNames() map[string]int {
 			taken[t.Name]++
 		}
 	}
-	for _, t := range p.enums() {
+	for _, t := range enumsOf(p) {
 		for _, v := range t.Values {
 			taken[v.Name]++
 		}

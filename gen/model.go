@@ -1,5 +1,10 @@
 package gen
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Model is a generated file before it is printed.
 type Model struct {
 	Package string
@@ -123,6 +128,20 @@ const (
 	AccessPerCPUOpaque Access = "PerCPUOpaque"
 )
 
+// hasValue tells whether values are of a type of the program's.
+func (a Access) hasValue() bool {
+	switch a {
+	case AccessOpaque, AccessPerCPUOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf, AccessArrayOfMaps, AccessHashOfMaps:
+		return false
+	}
+	return true
+}
+
+// hasKey tells whether entries are found by a key of the program's.
+func (a Access) hasKey() bool {
+	return a == AccessHash || a == AccessPerCPUHash || a == AccessTrie || a == AccessHashOfMaps
+}
+
 // Section is an accessor for a section of global variables, and the struct it
 // returns.
 type Section struct {
@@ -215,3 +234,47 @@ const (
 	loadFlexible // a flexible array
 	loadLazy     // a variable that is read element by element
 )
+
+// Package is a generated package before it is printed.
+type Package struct {
+	Models []*Model // one for each object
+
+	// What they share, by Go name.
+	types    []*Type
+	codecs   []*Codec
+	valueIDs []string
+}
+
+// merge collects what the objects share.
+func (p *Package) merge() {
+	types, codecs, ids := map[string]*Type{}, map[string]*Codec{}, map[string]bool{}
+	for _, m := range p.Models {
+		for _, t := range m.Types {
+			if types[t.Name] == nil {
+				types[t.Name] = t
+				p.types = append(p.types, t)
+			}
+		}
+		for _, c := range m.Codecs {
+			if codecs[c.Name] == nil {
+				codecs[c.Name] = c
+				p.codecs = append(p.codecs, c)
+			}
+		}
+		for _, id := range m.ValueIDs {
+			if !ids[id] {
+				ids[id] = true
+				p.valueIDs = append(p.valueIDs, id)
+			}
+		}
+	}
+	slices.SortFunc(p.types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.codecs, func(a, b *Codec) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Render prints the model as a formatted Go file. Whether it compiles is not looked at.
+func (m *Model) Render() ([]byte, error) {
+	p := &Package{Models: []*Model{m}}
+	p.merge()
+	return p.Render()
+}

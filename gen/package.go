@@ -1,7 +1,6 @@
 package gen
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"go/build/constraint"
@@ -22,16 +21,6 @@ import (
 // This file makes one package of several objects. Each has a Snap of its own.
 // Types that are the same in all of them are declared once; types that differ
 // and would have one name get the object's name in front of it.
-
-// Package is a generated package before it is printed.
-type Package struct {
-	Models []*Model // one for each object
-
-	// What they share, by Go name.
-	types    []*Type
-	codecs   []*Codec
-	valueIDs []string
-}
 
 // part is an object of a package.
 type part struct {
@@ -63,12 +52,12 @@ func BuildPackage(objs []*object.Object, opts Options) (*Package, error) {
 		if err != nil {
 			return nil, err
 		}
-		found, err := p.conflicts(parts, opts.Renames, differ)
+		found, err := conflicts(p, parts, opts.Renames, differ)
 		if err != nil {
 			return nil, err
 		}
 		if len(found) == 0 {
-			p.nameEnumerators()
+			nameEnumerators(p)
 			p.merge()
 			return p, nil
 		}
@@ -186,7 +175,7 @@ func missing(builders []*builder) error {
 // conflicts returns the Go names that several objects have for different
 // types, and which objects those are. Known ones are resolved already, unless
 // the user chose the names.
-func (p *Package) conflicts(parts []*part, renames []Rename, known map[string]string) (map[string]string, error) {
+func conflicts(p *Package, parts []*part, renames []Rename, known map[string]string) (map[string]string, error) {
 	type owned struct {
 		*Type
 		*part
@@ -215,33 +204,6 @@ func (p *Package) conflicts(parts []*part, renames []Rename, known map[string]st
 	return found, nil
 }
 
-// merge collects what the objects share.
-func (p *Package) merge() {
-	types, codecs, ids := map[string]*Type{}, map[string]*Codec{}, map[string]bool{}
-	for _, m := range p.Models {
-		for _, t := range m.Types {
-			if types[t.Name] == nil {
-				types[t.Name] = t
-				p.types = append(p.types, t)
-			}
-		}
-		for _, c := range m.Codecs {
-			if codecs[c.Name] == nil {
-				codecs[c.Name] = c
-				p.codecs = append(p.codecs, c)
-			}
-		}
-		for _, id := range m.ValueIDs {
-			if !ids[id] {
-				ids[id] = true
-				p.valueIDs = append(p.valueIDs, id)
-			}
-		}
-	}
-	slices.SortFunc(p.types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(p.codecs, func(a, b *Codec) int { return cmp.Compare(a.Name, b.Name) })
-}
-
 // own returns the name of a type: with the object's in front if objects
 // differ in what it is.
 func (b *builder) own(name, what string) string {
@@ -263,13 +225,6 @@ func Build(obj *object.Object, opts Options) (*Model, error) {
 		return nil, err
 	}
 	return p.Models[0], nil
-}
-
-// Render prints the model as a formatted Go file. Whether it compiles is not looked at.
-func (m *Model) Render() ([]byte, error) {
-	p := &Package{Models: []*Model{m}}
-	p.merge()
-	return p.Render()
 }
 
 func (b *builder) build() error {

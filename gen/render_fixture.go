@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/dave/jennifer/jen"
-
-	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file prints the fixture: the state of the object as a Go literal, for
@@ -14,30 +12,6 @@ import (
 
 // fixtureType is the Go type of fixtures.
 const fixtureType = "Fixture"
-
-// declareFixture names the fields of the fixture. They are those of the
-// accessors, as far as the fixture has no method of that name.
-func (b *builder) declareFixture() {
-	fields := b.newScope("CPUs", "Bind", "Open", "Snapshot", "MaxEntries", "Programs", "sections", "maps", "initially")
-	sizes, programs := b.newScope(), b.newScope()
-	for _, s := range b.model.Sections {
-		s.Given = fields.number(s.Name, "section "+s.CName)
-	}
-	for _, m := range b.model.Maps {
-		if !m.IsInner && m.given() != nil {
-			m.Given = fields.number(m.Name, "map "+m.CName)
-		}
-		if !m.IsInner && ktsnap.MapType(m.Type).HasSize() {
-			m.Size = sizes.number(m.Name, "map "+m.CName)
-		}
-	}
-	for i := range b.obj.Functions {
-		if f := &b.obj.Functions[i]; f.Program() {
-			name := programs.number(exported(f.Name), "program "+f.Name)
-			b.model.Programs = append(b.model.Programs, &Program{Name: name, CName: f.Name, Section: f.Section})
-		}
-	}
-}
 
 // sized are the maps that have a size.
 func (m *Model) sized() (maps []*Map) {

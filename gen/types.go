@@ -244,7 +244,7 @@ func (b *builder) bits(m ctype.Member) (GoType, loadStep) {
 // codec returns the decoder of values of type s.
 func (b *builder) codec(s *ctype.Shape) *Codec {
 	t, load := b.value(s, false)
-	name := "decode" + t.word(load)
+	name := "decode" + wordOf(t, load)
 	if c := b.codecs[name]; c != nil {
 		return c
 	}
@@ -258,22 +258,22 @@ func (b *builder) codec(s *ctype.Shape) *Codec {
 	return c
 }
 
-// word is a Go type as a part of an identifier.
-func (t GoType) word(load loadStep) string {
+// wordOf is a Go type as a part of an identifier.
+func wordOf(t GoType, load loadStep) string {
 	switch t.Kind {
 	case Pointer:
-		return "Ref" + t.Elem.word(loadStep{})
+		return "Ref" + wordOf(*t.Elem, loadStep{})
 	case Slice:
-		return t.Elem.word(loadStep{}) + "List"
+		return wordOf(*t.Elem, loadStep{}) + "List"
 	case Array:
 		elem := loadStep{}
 		if load.Elem != nil {
 			elem = *load.Elem
 		}
-		return fmt.Sprintf("%sX%d", t.Elem.word(elem), t.Len)
+		return fmt.Sprintf("%sX%d", wordOf(*t.Elem, elem), t.Len)
 	case Runtime:
 		if t.Elem != nil {
-			return t.Name + t.Elem.word(loadStep{})
+			return t.Name + wordOf(*t.Elem, loadStep{})
 		}
 		return t.Name
 	case Local:
@@ -294,7 +294,7 @@ func (b *builder) valueID(s *ctype.Shape) string {
 		return id
 	}
 	t, load := b.value(u, false)
-	id := b.idNames.number("type"+t.word(load), ref)
+	id := b.idNames.number("type"+wordOf(t, load), ref)
 	b.ids[ref] = id
 	b.model.ValueRefs = append(b.model.ValueRefs, ref)
 	b.model.ValueIDs = append(b.model.ValueIDs, id)
