@@ -15,6 +15,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -132,7 +133,7 @@ func BenchmarkCompile(b *testing.B) {
 
 // largestScheduler generates code for each scheduler of the corpus and returns
 // the longest.
-func largestScheduler(tb testing.TB) (name string, model *gen.Model, src []byte) {
+func largestScheduler(tb testing.TB) (name string, model *gofile.Model, src []byte) {
 	tb.Helper()
 	for _, path := range corpus(tb) {
 		if filepath.Base(filepath.Dir(path)) != "sched_ext" {
@@ -145,7 +146,7 @@ func largestScheduler(tb testing.TB) (name string, model *gen.Model, src []byte)
 		s, err := m.Render()
 		require.NoError(tb, err)
 		if len(s) > len(src) {
-			name, model, src = corpusName(path), m, s
+			name, model, src = corpusName(path), m.File().Models[0], s
 		}
 	}
 	require.NotNil(tb, model, "no schedulers in the corpus")
@@ -158,7 +159,7 @@ func testOf(pkg, declares, calls string) string {
 }
 
 // accessorsOf declares a variable that holds all accessors of a package.
-func accessorsOf(model *gen.Model) string {
+func accessorsOf(model *gofile.Model) string {
 	var b strings.Builder
 	b.WriteString("var Accessors = []any{\n")
 	for _, m := range model.Maps {

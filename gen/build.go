@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -55,7 +56,7 @@ const maxEager = 4096
 type builder struct {
 	*part
 	opts   Options
-	model  *Model
+	model  *gofile.Model
 	prune  *pruner
 	writer ctype.Writer
 
@@ -78,7 +79,7 @@ type builder struct {
 	scope   *scope // of the package
 	types   typeNames
 	inKeys  map[*ctype.Shape]bool // structs that keys of maps consist of: Go has to compare them
-	codecs  map[string]*Codec
+	codecs  map[string]*gofile.Codec
 	ids     map[string]string // constants that number types, by reference
 	idNames *scope
 }
@@ -102,14 +103,14 @@ func newBuilder(p *part, opts Options, renames *renamer) *builder {
 	b := &builder{
 		part: p,
 		opts: opts,
-		model: &Model{
+		model: &gofile.Model{
 			Package: opts.Package, Tags: opts.Tags, Header: opts.Header, Choices: opts.Flags(), Version: opts.Version,
 			Object: obj.Name, Prefix: p.prefix, Digest: obj.Digest(), Fields: opts.Fields,
 		},
 		renames: renames,
 		missing: make(map[string]error),
 		tags:    make(map[tagged][]string),
-		codecs:  make(map[string]*Codec),
+		codecs:  make(map[string]*gofile.Codec),
 		ids:     make(map[string]string),
 		types:   newTypeNames(),
 		inKeys:  make(map[*ctype.Shape]bool),

@@ -21,6 +21,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -130,8 +131,8 @@ func (p *probe) add(path string) {
 	p.packages = append(p.packages, name)
 	p.start = len(p.data)
 	var cases strings.Builder
-	p.addTypes(&cases, types, all, model, path)
-	p.addSections(&cases, obj, model, path)
+	p.addTypes(&cases, types, all, model.File().Models[0], path)
+	p.addSections(&cases, obj, model.File().Models[0], path)
 	fmt.Fprintf(&p.cases, "package %s\nobject %s\nmemory %d %d\n%s", name, path, p.start, len(p.data), cases.String())
 }
 
@@ -278,7 +279,7 @@ func probedSections(obj *object.Object) (sections []object.Section) {
 }
 
 // addTypes writes what both sides are to print of types, and their bytes.
-func (p *probe) addTypes(cases *strings.Builder, types []probedType, all *btf.Struct, model *gen.Model, path string) {
+func (p *probe) addTypes(cases *strings.Builder, types []probedType, all *btf.Struct, model *gofile.Model, path string) {
 	shapes, err := ctype.Parse(model.Shapes)
 	require.NoError(p.t, err, path)
 	shape, err := shapes.Shape(model.Maps[0].Ref)
@@ -307,9 +308,9 @@ func (p *probe) addTypes(cases *strings.Builder, types []probedType, all *btf.St
 }
 
 // addSections does the same for variables, but for texts that are left out.
-func (p *probe) addSections(cases *strings.Builder, obj *object.Object, model *gen.Model, path string) {
+func (p *probe) addSections(cases *strings.Builder, obj *object.Object, model *gofile.Model, path string) {
 	for _, s := range obj.Sections {
-		i := slices.IndexFunc(model.Sections, func(m *gen.Section) bool { return m.CName == s.Name })
+		i := slices.IndexFunc(model.Sections, func(m *gofile.Section) bool { return m.CName == s.Name })
 		if i < 0 {
 			requireOnlyTexts(p.t, s.Vars, path)
 			continue
@@ -348,8 +349,8 @@ func requireOnlyTexts(t *testing.T, vars []object.Var, path string) {
 }
 
 // typeOf returns the declaration of a Go type, nil if there is none.
-func typeOf(model *gen.Model, t gen.GoType) *gen.Type {
-	i := slices.IndexFunc(model.Types, func(d *gen.Type) bool { return t.Kind == gen.Local && d.Name == t.Name })
+func typeOf(model *gofile.Model, t gofile.GoType) *gofile.Type {
+	i := slices.IndexFunc(model.Types, func(d *gofile.Type) bool { return t.Kind == gofile.Local && d.Name == t.Name })
 	if i < 0 {
 		return nil
 	}
@@ -404,9 +405,9 @@ var bitsComment = regexp.MustCompile(` : (\d+)$`)
 
 // requireDocumentedMembers compares the comments of a generated struct with its
 // shape, in C.
-func requireDocumentedMembers(t *testing.T, what string, declared *gen.Type, s *ctype.Shape) {
+func requireDocumentedMembers(t *testing.T, what string, declared *gofile.Type, s *ctype.Shape) {
 	t.Helper()
-	if declared == nil || declared.Kind != gen.StructType {
+	if declared == nil || declared.Kind != gofile.StructType {
 		return
 	}
 	members := s.Underlying().Fields()

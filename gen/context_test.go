@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 )
 
@@ -19,8 +20,8 @@ func TestContextsOfProgramsThatTestsRunAreGenerated(t *testing.T) {
 		o.Package = "domains"
 		model, err := gen.Build(obj, o)
 		require.NoError(t, err)
-		return slices.ContainsFunc(model.Types, func(t *gen.Type) bool { return t.Name == "SetupArgs" }),
-			slices.ContainsFunc(model.Readers, func(r *gen.Reader) bool { return r.CType == "struct setup_args" })
+		return slices.ContainsFunc(model.File().Models[0].Types, func(t *gofile.Type) bool { return t.Name == "SetupArgs" }),
+			slices.ContainsFunc(model.File().Models[0].Readers, func(r *gofile.Reader) bool { return r.CType == "struct setup_args" })
 	}
 	has, isRead := args(gen.Options{})
 	require.True(t, has)

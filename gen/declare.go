@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -35,7 +36,7 @@ func (b *builder) declare() error {
 		outer := b.model.Maps[len(b.model.Maps)-1]
 		inner := b.declareMap(outer.Name+"_Inner", m)
 		inner.IsInner = true
-		if outer.Access == AccessArrayOfMaps || outer.Access == AccessHashOfMaps {
+		if outer.Access == gofile.AccessArrayOfMaps || outer.Access == gofile.AccessHashOfMaps {
 			outer.Inner = inner
 			outer.Doc = append(outer.Doc, innerDoc(inner, m)...)
 		}
@@ -46,8 +47,8 @@ func (b *builder) declare() error {
 	}
 	b.declareFixture()
 	b.model.Shapes = b.writer.String()
-	slices.SortFunc(b.model.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(b.model.Codecs, func(a, b *Codec) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(b.model.Types, func(a, b *gofile.Type) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(b.model.Codecs, func(a, b *gofile.Codec) int { return cmp.Compare(a.Name, b.Name) })
 	return b.checkSizes()
 }
 
@@ -64,14 +65,14 @@ func (b *builder) checkSizes() error {
 	return nil
 }
 
-func (b *builder) declareType(d *decl) *Type {
+func (b *builder) declareType(d *decl) *gofile.Type {
 	switch d.shape.Kind {
 	case ctype.KindEnum:
 		return b.declareEnum(d)
 	case ctype.KindFwd:
-		return &Type{Kind: OpaqueType, Name: d.name, Doc: b.opaqueDoc(d)}
+		return &gofile.Type{Kind: gofile.OpaqueType, Name: d.name, Doc: b.opaqueDoc(d)}
 	}
-	t := &Type{Kind: StructType, Name: d.name, Size: d.shape.Size}
+	t := &gofile.Type{Kind: gofile.StructType, Name: d.name, Size: d.shape.Size}
 	t.Doc = []string{fmt.Sprintf("%s is %s.", d.name, d.inC())}
 	if d.payload != "" {
 		t.Doc = []string{fmt.Sprintf("%s is %s, with %s behind it.", d.name, d.inC(), d.payload)}
@@ -136,12 +137,12 @@ func bytesText(n int) string {
 }
 
 // fields returns the fields of a struct or union.
-func (b *builder) fields(d *decl) []Field {
+func (b *builder) fields(d *decl) []gofile.Field {
 	members := d.shape.Fields()
 	shared := overlapping(members)
 	names := b.newScope()
 	names.quiet = b.isKernels(d) // whose comments have the names in C
-	fields := make([]Field, len(members))
+	fields := make([]gofile.Field, len(members))
 	for i, m := range members {
 		if _, ok := m.Tail(); ok && m.Type.IsFlexible() && !b.inKeys[d.shape] {
 			fields[i] = b.flexible(m)
@@ -183,12 +184,12 @@ func endBit(m ctype.Member) int64 {
 	return firstBit(m) + 8*int64(m.Type.Size)
 }
 
-func (b *builder) declareEnum(d *decl) *Type {
-	t := &Type{Kind: EnumType, Name: d.name, CName: cmp.Or(d.cName, d.name), Underlying: intName(d.shape)}
+func (b *builder) declareEnum(d *decl) *gofile.Type {
+	t := &gofile.Type{Kind: gofile.EnumType, Name: d.name, CName: cmp.Or(d.cName, d.name), Underlying: intName(d.shape)}
 	t.Doc = []string{fmt.Sprintf("%s is %s.", d.name, d.inC())}
 	seen := make(map[uint64]bool)
 	for _, v := range d.shape.Values {
-		value := Value{CName: v.Name, Literal: strconv.FormatUint(v.Value, 10), First: !seen[v.Value]}
+		value := gofile.Value{CName: v.Name, Literal: strconv.FormatUint(v.Value, 10), First: !seen[v.Value]}
 		if d.shape.Signed {
 			value.Literal = strconv.FormatInt(int64(v.Value), 10)
 		}
@@ -203,7 +204,7 @@ func (b *builder) declareEnum(d *decl) *Type {
 }
 
 // valuesOf returns the enumerators of a type that flags are.
-func valuesOf(t *Type, enum *ctype.Shape, flags []ctype.Flag) (values []Value) {
+func valuesOf(t *gofile.Type, enum *ctype.Shape, flags []ctype.Flag) (values []gofile.Value) {
 	for _, flag := range flags {
 		i := slices.IndexFunc(enum.Values, func(v ctype.EnumValue) bool { return v.Value == flag.Bit })
 		values = append(values, t.Values[i])
@@ -211,7 +212,7 @@ func valuesOf(t *Type, enum *ctype.Shape, flags []ctype.Flag) (values []Value) {
 	return values
 }
 
-func (b *builder) declareSection(s *Section, from sectionShape) {
+func (b *builder) declareSection(s *gofile.Section, from sectionShape) {
 	s.Ref = b.writer.Add(from.shape)
 	s.Doc = []string{
 		fmt.Sprintf("%s holds the %s of %s.", s.TypeName, plural(len(from.shape.Members), "variable"), from.Name),
@@ -246,8 +247,8 @@ func plural(n int, noun string) string {
 
 // variable returns a variable as a Go field. One that is resizable has as many
 // elements as there are.
-func (b *builder) variable(v ctype.Member, resizable bool) Field {
-	var f Field
+func (b *builder) variable(v ctype.Member, resizable bool) gofile.Field {
+	var f gofile.Field
 	if elem := lazyElem(v.Type); elem != nil {
 		f = b.lazyVariable(v, elem)
 	} else {
@@ -278,29 +279,29 @@ func lazyElem(s *ctype.Shape) *ctype.Shape {
 	return u.Elem
 }
 
-func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) Field {
+func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) gofile.Field {
 	t, _ := b.value(elem, false)
-	return Field{
-		Type:    GoType{Kind: Runtime, Name: string(AccessArray), Elem: &t},
+	return gofile.Field{
+		Type:    gofile.GoType{Kind: gofile.Runtime, Name: string(gofile.AccessArray), Elem: &t},
 		Comment: ctype.Declare(v.Type, v.Name) + " (read by element)",
-		Load:    loadStep{Op: loadLazy, Codec: b.codec(elem).Name, ID: b.valueID(elem)},
+		Load:    gofile.LoadStep{Op: gofile.LoadLazy, Codec: b.codec(elem).Name, ID: b.valueID(elem)},
 	}
 }
 
-func (b *builder) declareMap(name string, m mapShapes) *Map {
-	out := &Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type}
+func (b *builder) declareMap(name string, m mapShapes) *gofile.Map {
+	out := &gofile.Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type}
 	access, why := access(m)
 	if why != "" && !isInherent(m) {
 		b.warnf("map %s is read as bytes: %s", m.Name, why)
 	}
 	out.Access = access
-	if out.Access.hasValue() {
+	if out.Access.HasValue() {
 		out.Value, out.Ref = b.codec(m.value), b.refOf(m.value)
 	}
-	if out.Access.hasKey() {
+	if out.Access.HasKey() {
 		out.KeyRef = b.writer.Add(m.key)
 	}
-	if out.Access == AccessHash || out.Access == AccessPerCPUHash || out.Access == AccessHashOfMaps {
+	if out.Access == gofile.AccessHash || out.Access == gofile.AccessPerCPUHash || out.Access == gofile.AccessHashOfMaps {
 		out.Key = b.codec(m.key)
 	}
 	out.Doc = mapDoc(out, m, why)
@@ -308,7 +309,7 @@ func (b *builder) declareMap(name string, m mapShapes) *Map {
 }
 
 // innerDoc says what the maps in a map of maps are.
-func innerDoc(inner *Map, m mapShapes) []string {
+func innerDoc(inner *gofile.Map, m mapShapes) []string {
 	if m.Type == 0 {
 		return []string{"", "The maps in it are read as bytes."}
 	}
@@ -327,8 +328,8 @@ func (b *builder) refOf(s *ctype.Shape) string {
 	return b.writer.Add(s.Underlying())
 }
 
-func mapDoc(out *Map, m mapShapes, why string) []string {
-	if out.Access == AccessStructOps {
+func mapDoc(out *gofile.Map, m mapShapes, why string) []string {
+	if out.Access == gofile.AccessStructOps {
 		return []string{
 			fmt.Sprintf("%s returns the operations of the struct_ops map %s, as the", out.Name, m.Name),
 			"kernel has them registered: functions have the addresses of trampolines, and",
@@ -345,9 +346,9 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 	} else if m.key != nil {
 		doc = append(doc, "\tkey: "+ctype.Spell(m.key))
 	}
-	if out.Access == AccessRingBufOf {
+	if out.Access == gofile.AccessRingBufOf {
 		doc = append(doc, "\trecords: "+ctype.Spell(m.value))
-	} else if m.ValueSize > 0 && m.value == nil && out.Access != AccessArrayOfMaps && out.Access != AccessHashOfMaps {
+	} else if m.ValueSize > 0 && m.value == nil && out.Access != gofile.AccessArrayOfMaps && out.Access != gofile.AccessHashOfMaps {
 		doc = append(doc, fmt.Sprintf("\tvalue: %s without a type", bytesText(int(m.ValueSize))))
 	} else if m.value != nil {
 		doc = append(doc, "\tvalue: "+ctype.Spell(m.value))
@@ -366,10 +367,10 @@ func mapDoc(out *Map, m mapShapes, why string) []string {
 
 // access returns how a map is read. Maps that have no typed accessor are read
 // as bytes; why says so.
-func access(m mapShapes) (a Access, why string) {
+func access(m mapShapes) (a gofile.Access, why string) {
 	a, why = typedAccess(m)
-	if a == AccessOpaque && ktsnap.MapType(m.Type).IsPerCPU() {
-		return AccessPerCPUOpaque, why
+	if a == gofile.AccessOpaque && ktsnap.MapType(m.Type).IsPerCPU() {
+		return gofile.AccessPerCPUOpaque, why
 	}
 	return a, why
 }
@@ -384,32 +385,32 @@ func isInherent(m mapShapes) bool {
 }
 
 // typedAccess is access, which does not tell apart what is read as bytes.
-func typedAccess(m mapShapes) (a Access, why string) {
+func typedAccess(m mapShapes) (a gofile.Access, why string) {
 	t := ktsnap.MapType(m.Type)
-	a = Access(t.Accessor())
+	a = gofile.Access(t.Accessor())
 	switch {
 	case m.unread != "":
-		return AccessOpaque, m.unread
+		return gofile.AccessOpaque, m.unread
 	case m.isInner && m.Type == 0:
-		return AccessOpaque, "the object does not say what is in the map that it is in (use __array(values, ...))"
+		return gofile.AccessOpaque, "the object does not say what is in the map that it is in (use __array(values, ...))"
 	case t.Unreadable() != "":
-		return AccessOpaque, t.Unreadable()
+		return gofile.AccessOpaque, t.Unreadable()
 	case a == "":
-		return AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", t)
-	case a == AccessStackTraces && m.Flags&stackBuildID != 0:
-		return AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
-	case a == AccessSlots && m.value != nil && m.value.Underlying().Kind == ctype.KindStruct:
-		return AccessArray, "" // of such as a bpf_devmap_val
-	case a == AccessRingBuf && m.value != nil:
-		return AccessRingBufOf, ""
-	case a.hasKey() && m.key == nil:
-		return AccessOpaque, "it is defined without the type of its keys (use __type(key, ...))"
-	case !a.hasValue():
+		return gofile.AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", t)
+	case a == gofile.AccessStackTraces && m.Flags&stackBuildID != 0:
+		return gofile.AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
+	case a == gofile.AccessSlots && m.value != nil && m.value.Underlying().Kind == ctype.KindStruct:
+		return gofile.AccessArray, "" // of such as a bpf_devmap_val
+	case a == gofile.AccessRingBuf && m.value != nil:
+		return gofile.AccessRingBufOf, ""
+	case a.HasKey() && m.key == nil:
+		return gofile.AccessOpaque, "it is defined without the type of its keys (use __type(key, ...))"
+	case !a.HasValue():
 		return a, ""
 	case m.value == nil:
-		return AccessOpaque, "it is defined without the type of its values (use __type(value, ...))"
-	case a == AccessTrie && !isAddressPrefix(m.key):
-		return AccessHash, ""
+		return gofile.AccessOpaque, "it is defined without the type of its values (use __type(value, ...))"
+	case a == gofile.AccessTrie && !isAddressPrefix(m.key):
+		return gofile.AccessHash, ""
 	}
 	return a, ""
 }

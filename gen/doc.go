@@ -3,9 +3,9 @@
 //
 // For authors of tools.
 //
-// It works in two steps. [BuildPackage] decides everything. Its result has a [Model] for
-// each object, which is plain data: names, types, ways to decode, comments.
-// [Package.Files] prints them. [Build] and [Model.Render] are the same for one object.
+// It works in two steps. [BuildPackage] decides everything: names, types, ways to decode,
+// comments. [Package.Files] prints it. [Build] and [Package.Render] are the same for one
+// object and one file.
 //
 // The same object gives the same bytes, on any machine and in any directory.
 //

@@ -2,6 +2,8 @@ package gen
 
 import (
 	"go/token"
+
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 )
 
 // This file names the constants of enumerators. C has them all in one room, and so
@@ -11,11 +13,11 @@ import (
 
 // inFull is the name of an enumerator with its type in front. Enumerators have it until
 // nameEnumerators.
-func inFull(t *Type, cName string) string { return t.Name + "_" + cIdent(cName) }
+func inFull(t *gofile.Type, cName string) string { return t.Name + "_" + cIdent(cName) }
 
 // nameEnumerators leaves the type out of the names of enumerators that are still unique
 // without it.
-func nameEnumerators(p *Package) {
+func nameEnumerators(p *gofile.Package) {
 	taken := takenNames(p)
 	for _, t := range enumsOf(p) {
 		for _, v := range t.Values {
@@ -26,14 +28,14 @@ func nameEnumerators(p *Package) {
 	}
 	for _, m := range p.Models {
 		for _, t := range m.Types {
-			for _, values := range [][]Value{t.Values, t.Flags, t.Tags} {
+			for _, values := range [][]gofile.Value{t.Values, t.Flags, t.Tags} {
 				shorten(t, values, taken)
 			}
 		}
 	}
 }
 
-func shorten(t *Type, values []Value, taken map[string]int) {
+func shorten(t *gofile.Type, values []gofile.Value, taken map[string]int) {
 	for i := range values {
 		v := &values[i]
 		if short := cIdent(v.CName); v.Name == inFull(t, v.CName) && taken[short] == 1 && token.IsExported(short) {
@@ -43,11 +45,11 @@ func shorten(t *Type, values []Value, taken map[string]int) {
 }
 
 // enumsOf are the enums of all objects, each once.
-func enumsOf(p *Package) (enums []*Type) {
+func enumsOf(p *gofile.Package) (enums []*gofile.Type) {
 	seen := make(map[string]bool)
 	for _, m := range p.Models {
 		for _, t := range m.Types {
-			if t.Kind == EnumType && !seen[t.Name] {
+			if t.Kind == gofile.EnumType && !seen[t.Name] {
 				seen[t.Name] = true
 				enums = append(enums, t)
 			}
@@ -58,10 +60,10 @@ func enumsOf(p *Package) (enums []*Type) {
 
 // takenNames counts the names that are declared, but for enumerators that have their
 // type in front.
-func takenNames(p *Package) map[string]int {
+func takenNames(p *gofile.Package) map[string]int {
 	taken := make(map[string]int)
 	for _, m := range p.Models {
-		for _, name := range []string{m.snap(), m.bind(), m.open(), m.fixture()} {
+		for _, name := range []string{m.Snap(), m.Bind(), m.Open(), m.Fixture()} {
 			taken[name]++
 		}
 		for _, s := range m.Sections {

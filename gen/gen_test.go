@@ -41,6 +41,23 @@ func TestCheckedInCodeIsUpToDate(t *testing.T) {
 	}
 }
 
+// Programs such as ktgen init choose by it what a first test reads.
+func TestAccessorsAreListed(t *testing.T) {
+	obj, err := object.Open("internal/sample/testdata/sample.bpf.o")
+	require.NoError(t, err)
+	generated, err := gen.Build(obj, gen.Options{Package: "sample"})
+	require.NoError(t, err)
+	byName := make(map[string]gen.Accessor)
+	for _, a := range generated.Accessors() {
+		byName[a.CName] = a
+	}
+	require.Equal(t, gen.Accessor{Name: "PerCpu", CName: "per_cpu", Type: "PerCPUArray", Size: byName["nodes"].Size}, byName["per_cpu"])
+	require.Positive(t, byName["nodes"].Size)
+	require.Equal(t, gen.Accessor{Name: "Events", CName: "events", Type: "RingBuf"}, byName["events"])
+	require.Equal(t, gen.Accessor{Name: "Bss", CName: ".bss", Numbers: []string{"Hidden", "NrOnline"}}, byName[".bss"], "no arrays, pointers or structs")
+	require.Equal(t, gen.Accessor{Name: "Kconfig", CName: ".kconfig", Numbers: []string{"LINUX_KERNEL_VERSION"}}, byName[".kconfig"])
+}
+
 // Each exported declaration has a comment, and each field says what it is in C.
 func TestGeneratedCodeIsDocumented(t *testing.T) {
 	for _, c := range checkedIn {
@@ -84,12 +101,12 @@ func TestWarningsSayWhatIsLeftOutAndWhy(t *testing.T) {
 	require.NoError(t, err)
 	model, err := gen.Build(obj, gen.Options{Package: "zoo"})
 	require.NoError(t, err)
-	require.Subset(t, model.Warnings, []string{
+	require.Subset(t, model.File().Models[0].Warnings, []string{
 		"map opaque is read as bytes: it is defined without the type of its values (use __type(value, ...))",
 	})
 	src, err := model.Render()
 	require.NoError(t, err)
-	for _, warning := range model.Warnings {
+	for _, warning := range model.File().Models[0].Warnings {
 		require.Contains(t, string(src), "\n//   - "+warning+"\n")
 	}
 }
@@ -102,11 +119,11 @@ func TestEverythingIsReadOrWarnedOf(t *testing.T) {
 		require.NoError(t, err)
 		model, err := gen.Build(obj, gen.Options{Package: "p"})
 		require.NoError(t, err)
-		told := strings.Join(model.Warnings, "\n")
-		for _, m := range model.Maps {
+		told := strings.Join(model.File().Models[0].Warnings, "\n")
+		for _, m := range model.File().Models[0].Maps {
 			told += "\nmap " + m.CName + " "
 		}
-		for _, s := range model.Sections {
+		for _, s := range model.File().Models[0].Sections {
 			told += "\nsection " + s.CName + " "
 		}
 		for _, m := range obj.Maps {

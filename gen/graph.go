@@ -3,6 +3,7 @@ package gen
 import (
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
@@ -93,17 +94,17 @@ func (b *builder) objectsOf(m ctype.Member) (objects *ctype.Shape, node string) 
 
 // graph returns the Go type of a head, or of an array of heads, and how it is
 // loaded.
-func (b *builder) graph(head, objects *ctype.Shape, node string) (GoType, loadStep) {
+func (b *builder) graph(head, objects *ctype.Shape, node string) (gofile.GoType, gofile.LoadStep) {
 	u := head.Underlying()
 	if u.Kind == ctype.KindArray {
 		elemType, elemLoad := b.graph(u.Elem, objects, node)
-		return GoType{Kind: Array, Elem: &elemType, Len: u.Len}, loadStep{Op: loadArray, Size: u.Size, Elem: &elemLoad, Len: u.Len}
+		return gofile.GoType{Kind: gofile.Array, Elem: &elemType, Len: u.Len}, gofile.LoadStep{Op: gofile.LoadArray, Size: u.Size, Elem: &elemLoad, Len: u.Len}
 	}
 	name := "List"
 	if u.Name == "bpf_rb_root" {
 		name = "Tree"
 	}
 	elem, _ := b.value(objects, false)
-	t := GoType{Kind: Runtime, Name: name, Elem: &elem}
-	return t, loadStep{Op: loadGraph, Size: u.Size, Type: t, Codec: b.codec(objects).Name, ID: b.valueID(objects), Node: node}
+	t := gofile.GoType{Kind: gofile.Runtime, Name: name, Elem: &elem}
+	return t, gofile.LoadStep{Op: gofile.LoadGraph, Size: u.Size, Type: t, Codec: b.codec(objects).Name, ID: b.valueID(objects), Node: node}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 )
 
 // This file keeps the choices of a user in the generated file, so that it can
@@ -51,7 +53,7 @@ func ReadChoices(src []byte) (Options, error) {
 		if strings.HasPrefix(line, "package ") {
 			break
 		}
-		text, found := strings.CutPrefix(line, choicesPrefix)
+		text, found := strings.CutPrefix(line, gofile.ChoicesPrefix)
 		if !found {
 			continue
 		}
@@ -134,7 +136,7 @@ func CommentHeader(text string) (string, error) {
 			line = bare
 		}
 		switch line = strings.TrimPrefix(line, " "); {
-		case line != printable(line):
+		case line != gofile.Printable(line):
 			return "", fmt.Errorf("the header has unprintable characters: %q", line)
 		case strings.HasPrefix(line, "go:"), strings.HasPrefix(line, "+build"), strings.Contains(line, "Code generated"):
 			return "", fmt.Errorf("the header has a line that says something to Go: %q; constraints are for -tags", line)
@@ -150,7 +152,7 @@ func CommentHeader(text string) (string, error) {
 // ReadHeader returns what [CommentHeader] had made for a generated file, empty
 // if there was none.
 func ReadHeader(src []byte) string {
-	header, _, found := strings.Cut(string(src), generatedPrefix)
+	header, _, found := strings.Cut(string(src), gofile.GeneratedPrefix)
 	if !found {
 		return ""
 	}

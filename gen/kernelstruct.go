@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
@@ -39,7 +40,7 @@ func kernelStruct(s *ctype.Shape) string {
 // cpuBitmap returns the field of a struct that is a bitmap of CPUs, empty if
 // there is none: that of the kernel's struct cpumask, of struct scx_bitmap, and
 // of those that are named like them.
-func cpuBitmap(cName string, fields []Field) string {
+func cpuBitmap(cName string, fields []gofile.Field) string {
 	if !strings.Contains(cName, "cpumask") && !strings.Contains(cName, "bitmap") {
 		return ""
 	}
@@ -48,8 +49,8 @@ func cpuBitmap(cName string, fields []Field) string {
 			return ""
 		}
 	}
-	i := slices.IndexFunc(fields, func(f Field) bool {
-		return f.Name == "Bits" && f.Type.Kind == Array && f.Type.Elem.Kind == Basic && strings.HasPrefix(f.Type.Elem.Name, "uint")
+	i := slices.IndexFunc(fields, func(f gofile.Field) bool {
+		return f.Name == "Bits" && f.Type.Kind == gofile.Array && f.Type.Elem.Kind == gofile.Basic && strings.HasPrefix(f.Type.Elem.Name, "uint")
 	})
 	if i < 0 {
 		return ""

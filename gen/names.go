@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
@@ -168,11 +169,11 @@ func (b *builder) name() error {
 	for _, m := range b.maps {
 		at := exported(m.Name)
 		a, _ := access(m)
-		if m.key != nil && a != AccessTrie {
+		if m.key != nil && a != gofile.AccessTrie {
 			b.types.collect(m.key, place{member: at + "Key"})
 			b.noteKey(m.key)
 		}
-		if m.value != nil && a.hasValue() {
+		if m.value != nil && a.HasValue() {
 			b.types.collect(m.value, place{member: at + "Value"})
 		}
 	}
@@ -231,7 +232,7 @@ func (b *builder) nameSections() {
 		} else {
 			name = b.scope.number(b.prefix+sectionName(s.Section), what)
 		}
-		b.model.Sections = append(b.model.Sections, &Section{TypeName: name, CName: s.Name, ID: "section" + name})
+		b.model.Sections = append(b.model.Sections, &gofile.Section{TypeName: name, CName: s.Name, ID: "section" + name})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/cast"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -21,6 +22,85 @@ import (
 // This file makes one package of several objects. Each has a Snap of its own.
 // Types that are the same in all of them are declared once; types that differ
 // and would have one name get the object's name in front of it.
+
+// Package is what is generated for objects, before it is printed.
+type Package struct {
+	file *gofile.Package
+}
+
+// File is what is printed, for ktgen's own tests.
+func (p *Package) File() *gofile.Package { return p.file }
+
+// Render prints the package as one Go file, which is formatted. Whether it compiles is
+// not looked at.
+func (p *Package) Render() ([]byte, error) { return p.file.Render() }
+
+// DefaultSplit is from how many lines on a file is divided.
+const DefaultSplit = gofile.DefaultSplit
+
+// Files prints the package as Go files. There is one, or, if that has more lines than
+// limit, the parts that it is divided into, of about as many lines each. A limit of 0
+// stands for DefaultSplit, and one below for none.
+func (p *Package) Files(limit int) ([][]byte, error) { return p.file.Files(limit) }
+
+// PartOf tells which part of a divided package a generated file is, from 1 on, and how
+// many there are. ok is false for other files.
+func PartOf(src []byte) (part, parts int, ok bool) { return gofile.PartOf(src) }
+
+// Warning is a decision that a person should know about.
+type Warning struct {
+	Object string // file name, without directories
+	Text   string
+}
+
+// Warnings returns the warnings, object by object.
+func (p *Package) Warnings() (warnings []Warning) {
+	for _, m := range p.file.Models {
+		for _, text := range m.Warnings {
+			warnings = append(warnings, Warning{m.Object, text})
+		}
+	}
+	return warnings
+}
+
+// Accessor is a method of the generated Snap, which returns a map or a section.
+type Accessor struct {
+	Name    string   // Go method
+	CName   string   // the map or section
+	Type    string   // the type of package runtime that a map's returns, such as "Hash"; empty for sections
+	Size    int      // bytes of a value; 0 where values are not decoded
+	Numbers []string // a section's Go fields that are integers
+}
+
+// Accessors lists the accessors of maps, and then those of sections, object by object.
+func (p *Package) Accessors() (all []Accessor) {
+	for _, m := range p.file.Models {
+		for _, a := range m.Maps {
+			if a.IsInner {
+				continue
+			}
+			accessor := Accessor{Name: a.Name, CName: a.CName, Type: string(a.Access)}
+			if a.Value != nil {
+				accessor.Size = a.Value.Size
+			}
+			all = append(all, accessor)
+		}
+		for _, s := range m.Sections {
+			all = append(all, Accessor{Name: s.Name, CName: s.CName, Numbers: numbers(s)})
+		}
+	}
+	return all
+}
+
+// numbers lists the integers among the variables of a section.
+func numbers(s *gofile.Section) (names []string) {
+	for _, v := range s.Vars {
+		if v.Type.Kind == gofile.Basic && strings.Contains(v.Type.Name, "int") {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
 
 // part is an object of a package.
 type part struct {
@@ -58,8 +138,8 @@ func BuildPackage(objs []*object.Object, opts Options) (*Package, error) {
 		}
 		if len(found) == 0 {
 			nameEnumerators(p)
-			p.merge()
-			return p, nil
+			p.Merge()
+			return &Package{p}, nil
 		}
 		maps.Copy(differ, found)
 	}
@@ -115,8 +195,8 @@ func objectWord(name string) string {
 
 // buildParts builds the models. differ are the names that objects do not
 // share.
-func buildParts(parts []*part, opts Options, differ map[string]string) (*Package, error) {
-	p := new(Package)
+func buildParts(parts []*part, opts Options, differ map[string]string) (*gofile.Package, error) {
+	p := new(gofile.Package)
 	renames := newRenamer(opts.Renames)
 	var builders []*builder
 	for _, part := range parts {
@@ -139,7 +219,7 @@ func buildParts(parts []*part, opts Options, differ map[string]string) (*Package
 // LayeredSnap, and those of the sections of other objects.
 func (b *builder) reserve(parts []*part) {
 	for _, part := range parts {
-		for _, name := range []string{part.prefix + "Snap", "Bind" + part.prefix, "Open" + part.prefix, "Initial" + part.prefix, part.prefix + fixtureType} {
+		for _, name := range []string{part.prefix + "Snap", "Bind" + part.prefix, "Open" + part.prefix, "Initial" + part.prefix, part.prefix + gofile.FixtureType} {
 			b.scope.taken[name] = "a name that every generated file has"
 		}
 		if part.obj == b.obj {
@@ -175,9 +255,9 @@ func missing(builders []*builder) error {
 // conflicts returns the Go names that several objects have for different
 // types, and which objects those are. Known ones are resolved already, unless
 // the user chose the names.
-func conflicts(p *Package, parts []*part, renames []Rename, known map[string]string) (map[string]string, error) {
+func conflicts(p *gofile.Package, parts []*part, renames []Rename, known map[string]string) (map[string]string, error) {
 	type owned struct {
-		*Type
+		*gofile.Type
 		*part
 	}
 	first := make(map[string]owned)
@@ -218,13 +298,9 @@ func (b *builder) own(name, what string) string {
 	return own
 }
 
-// Build decides what is generated for an object.
-func Build(obj *object.Object, opts Options) (*Model, error) {
-	p, err := BuildPackage([]*object.Object{obj}, opts)
-	if err != nil {
-		return nil, err
-	}
-	return p.Models[0], nil
+// Build is BuildPackage for one object.
+func Build(obj *object.Object, opts Options) (*Package, error) {
+	return BuildPackage([]*object.Object{obj}, opts)
 }
 
 func (b *builder) build() error {

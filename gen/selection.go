@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	ktbtf "github.com/ktgen/ktgen/btf"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/nearest"
@@ -227,7 +228,7 @@ func (b *builder) declareReaders(accessors *scope) error {
 			if c.context {
 				continue
 			}
-			b.model.Readers = append(b.model.Readers, &Reader{
+			b.model.Readers = append(b.model.Readers, &gofile.Reader{
 				Name: accessors.claim(codec.Type.Name+"At", "the reader of "+c.name), CType: c.name, ID: b.valueID(c.shape), Value: codec,
 			})
 		default:

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/object"
 )
 
@@ -32,7 +33,7 @@ func TestPartsDeclareWhatTheWholeFileDoes(t *testing.T) {
 				var got []string
 				for i, src := range files {
 					got = append(got, declarations(t, src)...)
-					part, parts, ok := gen.PartOf(src)
+					part, parts, ok := gofile.PartOf(src)
 					require.True(t, ok)
 					require.Equal(t, i+1, part)
 					require.True(t, i > 0 || parts == len(files))

@@ -4,32 +4,33 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
 // This file decides which Go type a shape becomes, and how bytes become it.
 
-var byteType = GoType{Kind: Basic, Name: "uint8"}
+var byteType = gofile.GoType{Kind: gofile.Basic, Name: "uint8"}
 
 // value returns the Go type of s and how it is loaded. Pointers that share
 // their bytes with something else are not followed: they need not be pointers.
-func (b *builder) value(s *ctype.Shape, shared bool) (GoType, loadStep) {
+func (b *builder) value(s *ctype.Shape, shared bool) (gofile.GoType, gofile.LoadStep) {
 	u := s.Underlying()
 	switch u.Kind {
 	case ctype.KindInt, ctype.KindChar:
 		return integer(u)
 	case ctype.KindBool:
 		if u.Size == 1 {
-			return GoType{Name: "bool"}, loadStep{Op: loadBool, Size: 1}
+			return gofile.GoType{Name: "bool"}, gofile.LoadStep{Op: gofile.LoadBool, Size: 1}
 		}
 	case ctype.KindFloat:
 		if u.Size == 4 || u.Size == 8 {
-			t := GoType{Name: fmt.Sprintf("float%d", 8*u.Size)}
-			return t, loadStep{Op: loadFloat, Size: u.Size, Type: t}
+			t := gofile.GoType{Name: fmt.Sprintf("float%d", 8*u.Size)}
+			return t, gofile.LoadStep{Op: gofile.LoadFloat, Size: u.Size, Type: t}
 		}
 	case ctype.KindEnum:
-		t := GoType{Kind: Local, Name: b.declOf(u).name}
-		return t, loadStep{Op: loadInt, Size: u.Size, Signed: u.Signed, Type: t}
+		t := gofile.GoType{Kind: gofile.Local, Name: b.declOf(u).name}
+		return t, gofile.LoadStep{Op: gofile.LoadInt, Size: u.Size, Signed: u.Signed, Type: t}
 	case ctype.KindPointer:
 		return b.pointer(u, shared)
 	case ctype.KindArray:
@@ -41,22 +42,22 @@ func (b *builder) value(s *ctype.Shape, shared bool) (GoType, loadStep) {
 }
 
 // rawBytes is what becomes of values that Go has no type for.
-func rawBytes(size int) (GoType, loadStep) {
-	return GoType{Kind: Array, Elem: &byteType, Len: size}, loadStep{Op: loadBytes, Size: size}
+func rawBytes(size int) (gofile.GoType, gofile.LoadStep) {
+	return gofile.GoType{Kind: gofile.Array, Elem: &byteType, Len: size}, gofile.LoadStep{Op: gofile.LoadBytes, Size: size}
 }
 
-func integer(s *ctype.Shape) (GoType, loadStep) {
+func integer(s *ctype.Shape) (gofile.GoType, gofile.LoadStep) {
 	switch s.Size {
 	case 1, 2, 4, 8:
-		t := GoType{Name: intName(s)}
-		return t, loadStep{Op: loadInt, Size: s.Size, Signed: s.Signed, Type: t}
+		t := gofile.GoType{Name: intName(s)}
+		return t, gofile.LoadStep{Op: gofile.LoadInt, Size: s.Size, Signed: s.Signed, Type: t}
 	case 16:
 		name := "Uint128"
 		if s.Signed {
 			name = "Int128"
 		}
-		t := GoType{Kind: Runtime, Name: name}
-		return t, loadStep{Op: loadRuntime, Size: 16, Type: t}
+		t := gofile.GoType{Kind: gofile.Runtime, Name: name}
+		return t, gofile.LoadStep{Op: gofile.LoadRuntime, Size: 16, Type: t}
 	}
 	return rawBytes(s.Size)
 }
@@ -69,61 +70,61 @@ func intName(s *ctype.Shape) string {
 	return fmt.Sprintf("uint%d", 8*s.Size)
 }
 
-func (b *builder) structure(s *ctype.Shape, shared bool) (GoType, loadStep) {
+func (b *builder) structure(s *ctype.Shape, shared bool) (gofile.GoType, gofile.LoadStep) {
 	if name := kernelStruct(s); name != "" {
-		t := GoType{Kind: Runtime, Name: name}
-		return t, loadStep{Op: loadRuntime, Size: s.Size, Type: t}
+		t := gofile.GoType{Kind: gofile.Runtime, Name: name}
+		return t, gofile.LoadStep{Op: gofile.LoadRuntime, Size: s.Size, Type: t}
 	}
-	t := GoType{Kind: Local, Name: b.declOf(s).name}
+	t := gofile.GoType{Kind: gofile.Local, Name: b.declOf(s).name}
 	if s.Size == 0 {
-		return t, loadStep{}
+		return t, gofile.LoadStep{}
 	}
-	return t, loadStep{Op: loadStruct, Size: s.Size, Codec: "decode" + t.Name, NoFollow: shared}
+	return t, gofile.LoadStep{Op: gofile.LoadStruct, Size: s.Size, Codec: "decode" + t.Name, NoFollow: shared}
 }
 
-func (b *builder) array(s *ctype.Shape, shared bool) (GoType, loadStep) {
+func (b *builder) array(s *ctype.Shape, shared bool) (gofile.GoType, gofile.LoadStep) {
 	elem := s.Elem.Underlying()
 	if elem.Kind == ctype.KindChar && s.Len > 0 {
-		return GoType{Name: "string"}, loadStep{Op: loadString, Size: s.Size}
+		return gofile.GoType{Name: "string"}, gofile.LoadStep{Op: gofile.LoadString, Size: s.Size}
 	}
 	elemType, elemLoad := b.value(s.Elem, shared)
-	t := GoType{Kind: Array, Elem: &elemType, Len: s.Len}
+	t := gofile.GoType{Kind: gofile.Array, Elem: &elemType, Len: s.Len}
 	switch {
 	case s.Size == 0:
-		return t, loadStep{}
+		return t, gofile.LoadStep{}
 	case elemType == byteType:
-		return t, loadStep{Op: loadBytes, Size: s.Size}
+		return t, gofile.LoadStep{Op: gofile.LoadBytes, Size: s.Size}
 	}
-	return t, loadStep{Op: loadArray, Size: s.Size, Elem: &elemLoad, Len: s.Len}
+	return t, gofile.LoadStep{Op: gofile.LoadArray, Size: s.Size, Elem: &elemLoad, Len: s.Len}
 }
 
-func (b *builder) pointer(s *ctype.Shape, shared bool) (GoType, loadStep) {
+func (b *builder) pointer(s *ctype.Shape, shared bool) (gofile.GoType, gofile.LoadStep) {
 	target := s.Elem.Underlying()
 	switch {
 	case s.Size != 8:
 		return rawBytes(s.Size)
 	case target != nil && target.Kind == ctype.KindFunc:
-		t := GoType{Kind: Runtime, Name: "FuncPtr"}
-		return t, loadStep{Op: loadRuntime, Size: 8, Type: t}
+		t := gofile.GoType{Kind: gofile.Runtime, Name: "FuncPtr"}
+		return t, gofile.LoadStep{Op: gofile.LoadRuntime, Size: 8, Type: t}
 	case target != nil && target.Kind == ctype.KindFwd:
-		elem := GoType{Kind: Local, Name: b.declOf(target).name}
-		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
-		load := loadStep{Op: loadPtr, Size: 8, Type: t}
+		elem := gofile.GoType{Kind: gofile.Local, Name: b.declOf(target).name}
+		t := gofile.GoType{Kind: gofile.Runtime, Name: "Ptr", Elem: &elem}
+		load := gofile.LoadStep{Op: gofile.LoadPtr, Size: 8, Type: t}
 		if shape := b.kernel[target.Name]; shape != nil && !shared {
 			load.Codec, load.ID = "decode"+elem.Name, b.kernelID(shape, elem.Name)
 		}
 		return t, load
 	case !isFollowed(s) || target.Kind == ctype.KindChar || pointsThrough(s, maxPointers):
-		t := GoType{Kind: Runtime, Name: "Address"}
-		return t, loadStep{Op: loadInt, Size: 8, Type: t}
+		t := gofile.GoType{Kind: gofile.Runtime, Name: "Address"}
+		return t, gofile.LoadStep{Op: gofile.LoadInt, Size: 8, Type: t}
 	}
 	elem, _ := b.value(s.Elem, false)
 	if shared {
-		t := GoType{Kind: Runtime, Name: "Ptr", Elem: &elem}
-		return t, loadStep{Op: loadPtr, Size: 8, Type: t}
+		t := gofile.GoType{Kind: gofile.Runtime, Name: "Ptr", Elem: &elem}
+		return t, gofile.LoadStep{Op: gofile.LoadPtr, Size: 8, Type: t}
 	}
 	codec := b.codec(s.Elem)
-	return GoType{Kind: Pointer, Elem: &elem}, loadStep{Op: loadFollow, Size: 8, Codec: codec.Name, ID: b.valueID(s.Elem)}
+	return gofile.GoType{Kind: gofile.Pointer, Elem: &elem}, gofile.LoadStep{Op: gofile.LoadFollow, Size: 8, Codec: codec.Name, ID: b.valueID(s.Elem)}
 }
 
 // kernelID returns the constant that numbers a type of the kernel's.
@@ -136,7 +137,7 @@ func (b *builder) kernelID(s *ctype.Shape, goName string) string {
 	b.ids[ref] = id
 	b.model.ValueRefs = append(b.model.ValueRefs, ref)
 	b.model.ValueIDs = append(b.model.ValueIDs, id)
-	b.model.Values = append(b.model.Values, GoType{})
+	b.model.Values = append(b.model.Values, gofile.GoType{})
 	b.model.KernelRefs = append(b.model.KernelRefs, ref)
 	return id
 }
@@ -156,8 +157,8 @@ func pointsThrough(s *ctype.Shape, n int) bool {
 }
 
 // field returns a member of a struct as a Go field, without its name.
-func (b *builder) field(m ctype.Member, shared bool) Field {
-	f := Field{Offset: m.Offset, Comment: memberDecl(m.Type, m.Name) + tagText(m.Tags)}
+func (b *builder) field(m ctype.Member, shared bool) gofile.Field {
+	f := gofile.Field{Offset: m.Offset, Comment: memberDecl(m.Type, m.Name) + tagText(m.Tags)}
 	if m.Bits > 0 {
 		f.Comment = fmt.Sprintf("%s : %d", ctype.Declare(m.Type, m.Name), m.Bits) + tagText(m.Tags)
 		f.Type, f.Load = b.bits(m)
@@ -173,22 +174,22 @@ func (b *builder) field(m ctype.Member, shared bool) Field {
 }
 
 // flexible returns a flexible array as a field, without its name.
-func (b *builder) flexible(m ctype.Member) Field {
-	f := Field{Offset: m.Offset, Comment: ctype.Declare(m.Type, m.Name) + " (as many as there is room for)"}
+func (b *builder) flexible(m ctype.Member) gofile.Field {
+	f := gofile.Field{Offset: m.Offset, Comment: ctype.Declare(m.Type, m.Name) + " (as many as there is room for)"}
 	f.Type, f.Load = b.elements(m.Type.Underlying().Elem)
 	f.Load.End, f.Load.Tail = m.Tail()
 	return f
 }
 
 // elements returns the Go type of as many elements as there are bytes for.
-func (b *builder) elements(elem *ctype.Shape) (GoType, loadStep) {
+func (b *builder) elements(elem *ctype.Shape) (gofile.GoType, gofile.LoadStep) {
 	if elem.Underlying().Kind == ctype.KindChar {
-		t := GoType{Name: "string"}
-		return t, loadStep{Op: loadFlexible, Size: 1, Type: t}
+		t := gofile.GoType{Name: "string"}
+		return t, gofile.LoadStep{Op: gofile.LoadFlexible, Size: 1, Type: t}
 	}
 	codec := b.codec(elem)
-	t := GoType{Kind: Slice, Elem: &codec.Type}
-	return t, loadStep{Op: loadFlexible, Size: elem.Size, Type: t, Codec: codec.Name}
+	t := gofile.GoType{Kind: gofile.Slice, Elem: &codec.Type}
+	return t, gofile.LoadStep{Op: gofile.LoadFlexible, Size: elem.Size, Type: t, Codec: codec.Name}
 }
 
 // memberDecl writes a member as the program declares it, and what it is if
@@ -227,28 +228,28 @@ func payloadText(pointer *ctype.Shape) string {
 	return "payload: " + ctype.Spell(payload.Type)
 }
 
-func (b *builder) bits(m ctype.Member) (GoType, loadStep) {
+func (b *builder) bits(m ctype.Member) (gofile.GoType, gofile.LoadStep) {
 	u := m.Type.Underlying()
-	load := loadStep{Op: loadBits, Size: (int(m.BitOffset) + int(m.Bits) + 7) / 8, Signed: u.Signed, First: int(m.BitOffset), Bits: int(m.Bits)}
+	load := gofile.LoadStep{Op: gofile.LoadBits, Size: (int(m.BitOffset) + int(m.Bits) + 7) / 8, Signed: u.Signed, First: int(m.BitOffset), Bits: int(m.Bits)}
 	switch u.Kind {
 	case ctype.KindEnum:
-		load.Type = GoType{Kind: Local, Name: b.declOf(u).name}
+		load.Type = gofile.GoType{Kind: gofile.Local, Name: b.declOf(u).name}
 	case ctype.KindBool:
-		load.Type = GoType{Name: "bool"}
+		load.Type = gofile.GoType{Name: "bool"}
 	default:
-		load.Type = GoType{Name: intName(u)}
+		load.Type = gofile.GoType{Name: intName(u)}
 	}
 	return load.Type, load
 }
 
 // codec returns the decoder of values of type s.
-func (b *builder) codec(s *ctype.Shape) *Codec {
+func (b *builder) codec(s *ctype.Shape) *gofile.Codec {
 	t, load := b.value(s, false)
 	name := "decode" + wordOf(t, load)
 	if c := b.codecs[name]; c != nil {
 		return c
 	}
-	c := &Codec{Name: name, Type: t, Size: s.Size, Load: load, Local: load.Op != loadStruct}
+	c := &gofile.Codec{Name: name, Type: t, Size: s.Size, Load: load, Local: load.Op != gofile.LoadStruct}
 	b.codecs[name] = c
 	// Values that pointers in s lead to may have s as their codec, so it is
 	// known before they are looked for.
@@ -259,28 +260,28 @@ func (b *builder) codec(s *ctype.Shape) *Codec {
 }
 
 // wordOf is a Go type as a part of an identifier.
-func wordOf(t GoType, load loadStep) string {
+func wordOf(t gofile.GoType, load gofile.LoadStep) string {
 	switch t.Kind {
-	case Pointer:
-		return "Ref" + wordOf(*t.Elem, loadStep{})
-	case Slice:
-		return wordOf(*t.Elem, loadStep{}) + "List"
-	case Array:
-		elem := loadStep{}
+	case gofile.Pointer:
+		return "Ref" + wordOf(*t.Elem, gofile.LoadStep{})
+	case gofile.Slice:
+		return wordOf(*t.Elem, gofile.LoadStep{}) + "List"
+	case gofile.Array:
+		elem := gofile.LoadStep{}
 		if load.Elem != nil {
 			elem = *load.Elem
 		}
 		return fmt.Sprintf("%sX%d", wordOf(*t.Elem, elem), t.Len)
-	case Runtime:
+	case gofile.Runtime:
 		if t.Elem != nil {
-			return t.Name + wordOf(*t.Elem, loadStep{})
+			return t.Name + wordOf(*t.Elem, gofile.LoadStep{})
 		}
 		return t.Name
-	case Local:
+	case gofile.Local:
 		return t.Name
 	}
 	word := strings.ToUpper(t.Name[:1]) + t.Name[1:]
-	if load.Op == loadString {
+	if load.Op == gofile.LoadString {
 		word += fmt.Sprint(load.Size)
 	}
 	return word

@@ -130,10 +130,8 @@ func (t *tool) sourceOf(objs []*object.Object, opts gen.Options) (*gen.Package, 
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range p.Models {
-		for _, warning := range m.Warnings {
-			fmt.Fprintf(t.stderr, "ktgen: warning: %s: %s\n", m.Object, warning)
-		}
+	for _, w := range p.Warnings() {
+		fmt.Fprintf(t.stderr, "ktgen: warning: %s: %s\n", w.Object, w.Text)
 	}
 	return p, nil
 }

@@ -249,7 +249,7 @@ func (c *checkout) writeEveryRead(dir, path string) {
 	model, err := gen.Build(obj, gen.Options{Package: "zoo"})
 	require.NoError(c.t, err)
 
-	reads := slices.Concat(readableMaps(model), readableSections(model), []read{{template: "read_snapshot"}})
+	reads := slices.Concat(readableMaps(model.Accessors()), readableSections(model.Accessors()), []read{{template: "read_snapshot"}})
 	require.Len(c.t, reads, len(mapReads)+3, "maps, .bss, .rodata, and the snapshot")
 	statements, err := renderReads(reads)
 	require.NoError(c.t, err)

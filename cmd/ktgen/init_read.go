@@ -14,14 +14,14 @@ import (
 
 // mapReads are the templates that read a map, the most telling kind first.
 var mapReads = []struct {
-	access   gen.Access
+	returned string // by the accessor
 	template string
 }{
-	{gen.AccessPerCPUArray, "read_percpu_array"},
-	{gen.AccessArray, "read_array"},
-	{gen.AccessHash, "read_hash"},
-	{gen.AccessPerCPUHash, "read_percpu_hash"},
-	{gen.AccessTaskStorage, "read_task_storage"},
+	{"PerCPUArray", "read_percpu_array"},
+	{"Array", "read_array"},
+	{"Hash", "read_hash"},
+	{"PerCPUHash", "read_percpu_hash"},
+	{"TaskStorage", "read_task_storage"},
 }
 
 // read is a template and what it is filled with.
@@ -38,12 +38,12 @@ const maxReadVars = 3
 
 // firstReads returns the statements of a first test: one reads a map, the other
 // global variables, if there are such.
-func firstReads(m *gen.Model) ([]string, error) {
+func firstReads(accessors []gen.Accessor) ([]string, error) {
 	var chosen []read
-	if maps := readableMaps(m); len(maps) > 0 {
+	if maps := readableMaps(accessors); len(maps) > 0 {
 		chosen = append(chosen, maps[0])
 	}
-	if sections := readableSections(m); len(sections) > 0 {
+	if sections := readableSections(accessors); len(sections) > 0 {
 		chosen = append(chosen, sections[0])
 	}
 	if len(chosen) == 0 {
@@ -66,11 +66,11 @@ func renderReads(reads []read) ([]string, error) {
 
 // readableMaps returns how to read each map whose values are decoded and small,
 // those that seem to count something first.
-func readableMaps(m *gen.Model) []read {
+func readableMaps(accessors []gen.Accessor) []read {
 	var reads []read
 	for _, kind := range mapReads {
-		for _, each := range m.Maps {
-			if each.Access == kind.access && each.Value != nil && each.Value.Size <= maxReadValue {
+		for _, each := range accessors {
+			if each.Type == kind.returned && each.Size > 0 && each.Size <= maxReadValue {
 				reads = append(reads, read{kind.template, templates.Read{Accessor: each.Name, Name: inFormat(each.CName)}})
 			}
 		}
@@ -80,11 +80,11 @@ func readableMaps(m *gen.Model) []read {
 
 // readableSections returns how to read some numbers of each section, those that
 // change before those that do not.
-func readableSections(m *gen.Model) []read {
+func readableSections(accessors []gen.Accessor) []read {
 	var reads []read
 	for _, prefix := range []string{".bss", ".data", ".rodata"} {
-		for _, s := range m.Sections {
-			vars := numbers(s)
+		for _, s := range accessors {
+			vars := chosenNumbers(s.Numbers)
 			if strings.HasPrefix(s.CName, prefix) && len(vars) > 0 {
 				reads = append(reads, read{"read_section", templates.Read{Accessor: s.Name, Name: inFormat(s.CName), Vars: vars}})
 			}
@@ -104,15 +104,9 @@ func inFormat(name string) string {
 // the headers of the kernel's own schedulers put into .rodata.
 const kernelConstant = "SCX"
 
-// numbers returns variables of a section that are numbers of the scheduler's.
-func numbers(s *gen.Section) []string {
-	var vars []string
-	for _, v := range s.Vars {
-		number := v.Type.Kind == gen.Basic && strings.Contains(v.Type.Name, "int")
-		if number && !strings.HasPrefix(v.Name, kernelConstant) {
-			vars = append(vars, v.Name)
-		}
-	}
+// chosenNumbers returns variables of a section that are numbers of the scheduler's.
+func chosenNumbers(all []string) []string {
+	vars := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return strings.HasPrefix(name, kernelConstant) })
 	vars = countersFirst(vars, func(name string) string { return name })
 	return vars[:min(len(vars), maxReadVars)]
 }

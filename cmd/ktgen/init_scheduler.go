@@ -175,7 +175,7 @@ func (s *site) openScheduler(rel string) (*scheduler, error) {
 	case len(ops) > 1:
 		sched.boot += fmt.Sprintf(".Ops(%q)", ops[0])
 	}
-	sched.reads, err = firstReads(model)
+	sched.reads, err = firstReads(model.Accessors())
 	return sched, err
 }
 

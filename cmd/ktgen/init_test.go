@@ -357,77 +357,66 @@ func TestPackagesAreNamedAfterTheirImportPath(t *testing.T) {
 }
 
 func TestFirstTestsReadWhatTellsMost(t *testing.T) {
-	value := &gen.Codec{Size: 8}
-	number := gen.GoType{Kind: gen.Basic, Name: "uint64"}
 	cases := []struct {
-		name  string
-		model gen.Model
-		want  []string // parts of the statements, in order
+		name      string
+		accessors []gen.Accessor
+		want      []string // parts of the statements, in order
 	}{
 		{
 			name: "counters before other maps",
-			model: gen.Model{Maps: []*gen.Map{
-				{Name: "Tasks", CName: "tasks", Access: gen.AccessHash, Value: value},
-				{Name: "CpuStats", CName: "cpu_stats", Access: gen.AccessArray, Value: value},
-			}},
+			accessors: []gen.Accessor{
+				{Name: "Tasks", CName: "tasks", Type: "Hash", Size: 8},
+				{Name: "CpuStats", CName: "cpu_stats", Type: "Array", Size: 8},
+			},
 			want: []string{"snap.CpuStats().At(0)"},
 		},
 		{
 			name: "per-CPU arrays before hashes",
-			model: gen.Model{Maps: []*gen.Map{
-				{Name: "Tasks", CName: "tasks", Access: gen.AccessHash, Value: value},
-				{Name: "Cpus", CName: "cpus", Access: gen.AccessPerCPUArray, Value: value},
-			}},
+			accessors: []gen.Accessor{
+				{Name: "Tasks", CName: "tasks", Type: "Hash", Size: 8},
+				{Name: "Cpus", CName: "cpus", Type: "PerCPUArray", Size: 8},
+			},
 			want: []string{"snap.Cpus().Each(0)"},
 		},
 		{
-			name: "no constants of the kernel",
-			model: gen.Model{Sections: []*gen.Section{
-				{Name: "Rodata", CName: ".rodata", Vars: []gen.Field{{Name: "SCXOPSNAMELEN", Type: number}}},
-			}},
-			want: []string{"len(snap.Binding().Snapshot().Maps)"},
+			name:      "no constants of the kernel",
+			accessors: []gen.Accessor{{Name: "Rodata", CName: ".rodata", Numbers: []string{"SCXOPSNAMELEN"}}},
+			want:      []string{"len(snap.Binding().Snapshot().Maps)"},
 		},
 		{
 			name: "no map that is bytes or huge",
-			model: gen.Model{Maps: []*gen.Map{
-				{Name: "Ring", CName: "ring", Access: gen.AccessOpaque},
-				{Name: "Big", CName: "big", Access: gen.AccessArray, Value: &gen.Codec{Size: 1 << 20}},
-			}},
+			accessors: []gen.Accessor{
+				{Name: "Ring", CName: "ring", Type: "Opaque"},
+				{Name: "Big", CName: "big", Type: "Array", Size: 1 << 20},
+			},
 			want: []string{"len(snap.Binding().Snapshot().Maps)"},
 		},
 		{
 			name: "numbers that change, at most three, counters first",
-			model: gen.Model{Sections: []*gen.Section{
-				{Name: "Rodata", CName: ".rodata", Vars: []gen.Field{{Name: "NrCpus", Type: number}}},
-				{Name: "Data", CName: ".data", Vars: []gen.Field{{Name: "SCXSLICEDFL", Type: number}}},
-				{Name: "Bss", CName: ".bss", Vars: []gen.Field{
-					{Name: "Comm", Type: gen.GoType{Kind: gen.Basic, Name: "string"}},
-					{Name: "Vtime", Type: number},
-					{Name: "Exit", Type: gen.GoType{Kind: gen.Local, Name: "Exit"}},
-					{Name: "NrA", Type: number}, {Name: "NrB", Type: number}, {Name: "NrC", Type: number},
-				}},
-			}},
+			accessors: []gen.Accessor{
+				{Name: "Rodata", CName: ".rodata", Numbers: []string{"NrCpus"}},
+				{Name: "Data", CName: ".data", Numbers: []string{"SCXSLICEDFL"}},
+				{Name: "Bss", CName: ".bss", Numbers: []string{"Vtime", "NrA", "NrB", "NrC"}},
+			},
 			want: []string{"globals := snap.Bss()", "globals.NrA", "globals.NrB", "globals.NrC"},
 		},
 		{
-			name: "names that mean something in Go and in formats",
-			model: gen.Model{Maps: []*gen.Map{
-				{Name: "X", CName: "100%\", os.Exit(1)) // \n", Access: gen.AccessArray, Value: value},
-			}},
-			want: []string{`"100%%\", os.Exit(1)) // \n[0] = %+v", *snap.X().At(0)`},
+			name:      "names that mean something in Go and in formats",
+			accessors: []gen.Accessor{{Name: "X", CName: "100%\", os.Exit(1)) // \n", Type: "Array", Size: 8}},
+			want:      []string{`"100%%\", os.Exit(1)) // \n[0] = %+v", *snap.X().At(0)`},
 		},
 		{
 			name: "a map and globals",
-			model: gen.Model{
-				Maps:     []*gen.Map{{Name: "Tasks", CName: "tasks", Access: gen.AccessTaskStorage, Value: value}},
-				Sections: []*gen.Section{{Name: "Data", CName: ".data", Vars: []gen.Field{{Name: "SliceNs", Type: number}}}},
+			accessors: []gen.Accessor{
+				{Name: "Tasks", CName: "tasks", Type: "TaskStorage", Size: 8},
+				{Name: "Data", CName: ".data", Numbers: []string{"SliceNs"}},
 			},
 			want: []string{"snap.Tasks().All()", "globals := snap.Data()", "globals.SliceNs"},
 		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			statements, err := firstReads(&c.model)
+			statements, err := firstReads(c.accessors)
 			require.NoError(t, err)
 			text := strings.Join(statements, "\n")
 			at := 0

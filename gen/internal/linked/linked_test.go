@@ -126,7 +126,7 @@ func TestChosenNamesSayWhichOfThemIsMeant(t *testing.T) {
 		require.NoError(t, err)
 		model, err := gen.Build(obj, gen.Options{Package: "p", Renames: []gen.Rename{rename}})
 		require.NoError(t, err)
-		require.Empty(t, model.Warnings)
+		require.Empty(t, model.Warnings())
 		src, err := model.Render()
 		require.NoError(t, err)
 		require.Contains(t, string(src), want)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	"github.com/ktgen/ktgen/gen/internal/repeats"
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/object"
@@ -15,13 +16,13 @@ import (
 
 func TestMain(m *testing.M) { ktest.Main(m) }
 
-func build(t *testing.T) *gen.Model {
+func build(t *testing.T) *gofile.Model {
 	t.Helper()
 	obj, err := object.Open("testdata/repeats.bpf.o")
 	require.NoError(t, err)
 	model, err := gen.Build(obj, gen.Options{Package: "p"})
 	require.NoError(t, err)
-	return model
+	return model.File().Models[0]
 }
 
 // One type has the members that either file declares, and those of the flavors.
@@ -57,7 +58,7 @@ func TestTasksAreReadAsBothFilesAndFlavorsDeclareThem(t *testing.T) {
 func TestNumbersAreNoPointersByAnotherFilesStruct(t *testing.T) {
 	for _, typ := range build(t).Types {
 		if typ.Name == "Waiting" {
-			require.Equal(t, gen.GoType{Name: "uint64"}, typ.Fields[1].Type)
+			require.Equal(t, gofile.GoType{Name: "uint64"}, typ.Fields[1].Type)
 			return
 		}
 	}
@@ -98,7 +99,7 @@ func TestTypesOfOneNameAreNamedApart(t *testing.T) {
 		`struct totals#2 is called Totals_2 in Go: Totals is taken by struct totals#1 (-rename "struct totals#2=NAME" names it)`,
 	}, build(t).Warnings)
 
-	renamed := func(choice string) (*gen.Model, error) {
+	renamed := func(choice string) (*gen.Package, error) {
 		obj, err := object.Open("testdata/repeats.bpf.o")
 		require.NoError(t, err)
 		rename, err := gen.ParseRename(choice)
@@ -108,9 +109,10 @@ func TestTypesOfOneNameAreNamedApart(t *testing.T) {
 	for _, choice := range []string{"struct totals#2=Calls", "totals#2=Calls"} {
 		model, err := renamed(choice)
 		require.NoError(t, err)
-		require.Empty(t, model.Warnings)
-		i := slices.IndexFunc(model.Types, func(typ *gen.Type) bool { return typ.Name == "Calls" })
-		require.Equal(t, "Calls", model.Types[i].Fields[0].Name, "the one of lib.bpf.c")
+		require.Empty(t, model.Warnings())
+		types := model.File().Models[0].Types
+		i := slices.IndexFunc(types, func(typ *gofile.Type) bool { return typ.Name == "Calls" })
+		require.Equal(t, "Calls", types[i].Fields[0].Name, "the one of lib.bpf.c")
 	}
 	_, err := renamed("totals=Calls")
 	require.ErrorContains(t, err, `totals can be struct totals#1 or struct totals#2; say which, such as -rename "struct totals#1=Calls"`)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/gen"
+	"github.com/ktgen/ktgen/gen/internal/gofile"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -90,10 +91,10 @@ func TestThreeReadersAgreeWithin(t *testing.T) {
 			var document bytes.Buffer
 			require.NoError(t, dump.JSON(&document, s))
 			r := randomReaders{snap: reflect.ValueOf(snap), s: s, document: parsed(t, document.Bytes()), typed: typed, text: text}
-			for _, m := range model.Maps {
+			for _, m := range model.File().Models[0].Maps {
 				r.compareMap(m)
 			}
-			r.compareSections(model)
+			r.compareSections(model.File().Models[0])
 		}
 	}
 	require.Positive(t, typed.n)
@@ -132,7 +133,7 @@ func call(v reflect.Value, method string, args ...any) reflect.Value {
 }
 
 // compareMap compares all values and keys of a map.
-func (r *randomReaders) compareMap(m *gen.Map) {
+func (r *randomReaders) compareMap(m *gofile.Map) {
 	accessor, view, list := call(r.snap, m.Name), r.s.Map(m.CName), r.document[m.CName].Entries
 	captured := view.Map()
 	require.Len(r.typed.t, list, captured.N, m.CName)
@@ -160,11 +161,11 @@ func (r *randomReaders) compareMap(m *gen.Map) {
 }
 
 // entry reads entry i with generated code.
-func (r *randomReaders) entry(accessor reflect.Value, m *gen.Map, i int) reflect.Value {
+func (r *randomReaders) entry(accessor reflect.Value, m *gofile.Map, i int) reflect.Value {
 	switch m.Access {
-	case gen.AccessArray, gen.AccessPerCPUArray:
+	case gofile.AccessArray, gofile.AccessPerCPUArray:
 		return call(accessor, "At", i)
-	case gen.AccessTaskStorage:
+	case gofile.AccessTaskStorage:
 		return call(accessor, "Get", call(accessor, "Tasks").Index(i).Interface().(ktsnap.Owner).PID)
 	}
 	return call(accessor, "Get", r.key(accessor, i).Interface())
@@ -175,7 +176,7 @@ func (r *randomReaders) key(accessor reflect.Value, i int) reflect.Value {
 }
 
 // wrongEntries asks for entries that there are not.
-func (r *randomReaders) wrongEntries(m *gen.Map, accessor reflect.Value, view ktsnap.MapView) {
+func (r *randomReaders) wrongEntries(m *gofile.Map, accessor reflect.Value, view ktsnap.MapView) {
 	one, n := accessor, view.Map().N
 	if view.Map().Slots > 1 {
 		r.sameError(func() { call(accessor, "CPU", 3) }, view.CPU(3).Err(), &ktsnap.PerCPUSlotError{})
@@ -183,10 +184,10 @@ func (r *randomReaders) wrongEntries(m *gen.Map, accessor reflect.Value, view kt
 		one, view = call(accessor, "CPU", 0), view.CPU(0)
 	}
 	switch m.Access {
-	case gen.AccessArray, gen.AccessPerCPUArray:
+	case gofile.AccessArray, gofile.AccessPerCPUArray:
 		r.sameError(func() { call(one, "At", n) }, view.At(n).Err(), &ktsnap.IndexOutOfRangeError{})
 		r.sameError(func() { call(one, "At", -1) }, view.At(-1).Err(), &ktsnap.IndexOutOfRangeError{})
-	case gen.AccessTaskStorage:
+	case gofile.AccessTaskStorage:
 		r.sameError(func() { call(one, "Get", int32(99)) }, view.Lookup(99).Err(), &ktsnap.KeyNotFoundError{})
 	default:
 		key := reflect.New(r.key(accessor, 0).Type()).Elem()
@@ -207,7 +208,7 @@ func (r *randomReaders) sameError(typed func(), path error, want error) {
 }
 
 // compareSections compares the global variables.
-func (r *randomReaders) compareSections(model *gen.Model) {
+func (r *randomReaders) compareSections(model *gofile.Model) {
 	for _, s := range model.Sections {
 		values := call(r.snap, s.Name).Elem()
 		list := r.document["sample"+s.CName].Entries

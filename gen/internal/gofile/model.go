@@ -1,4 +1,8 @@
-package gen
+// Package gofile is a generated Go file: what is in it, as package gen decides, and how it
+// is printed and divided.
+//
+// For contributors.
+package gofile
 
 import (
 	"cmp"
@@ -68,7 +72,7 @@ type Field struct {
 	Type    GoType
 	Offset  int // bytes, in the layout that the decoder reads
 	Comment string
-	Load    loadStep
+	Load    LoadStep
 }
 
 // Value is an enumerator.
@@ -128,8 +132,8 @@ const (
 	AccessPerCPUOpaque Access = "PerCPUOpaque"
 )
 
-// hasValue tells whether values are of a type of the program's.
-func (a Access) hasValue() bool {
+// HasValue tells whether values are of a type of the program's.
+func (a Access) HasValue() bool {
 	switch a {
 	case AccessOpaque, AccessPerCPUOpaque, AccessArena, AccessStackTraces, AccessSlots, AccessRingBuf, AccessArrayOfMaps, AccessHashOfMaps:
 		return false
@@ -137,8 +141,8 @@ func (a Access) hasValue() bool {
 	return true
 }
 
-// hasKey tells whether entries are found by a key of the program's.
-func (a Access) hasKey() bool {
+// HasKey tells whether entries are found by a key of the program's.
+func (a Access) HasKey() bool {
 	return a == AccessHash || a == AccessPerCPUHash || a == AccessTrie || a == AccessHashOfMaps
 }
 
@@ -168,7 +172,7 @@ type Codec struct {
 	Name  string // Go function
 	Type  GoType
 	Size  int      // bytes
-	Load  loadStep // nothing for structs, whose decoders print their fields
+	Load  LoadStep // nothing for structs, whose decoders print their fields
 	Local bool     // has to be printed; false for those of structs
 }
 
@@ -192,9 +196,9 @@ const (
 	Slice
 )
 
-// loadStep is how a value is made of bytes.
-type loadStep struct {
-	Op     loadOp
+// LoadStep is how a value is made of bytes.
+type LoadStep struct {
+	Op     LoadOp
 	Size   int       // bytes that are read
 	Signed bool      // loadInt, loadBits
 	Type   GoType    // that the bits become
@@ -203,7 +207,7 @@ type loadStep struct {
 	Codec  string    // loadStruct, loadFollow, loadFlexible, loadLazy, loadPtr, loadGraph: decoder
 	ID     string    // loadFollow, loadLazy, loadPtr, loadGraph: constant that numbers the type
 	Node   string    // loadGraph: the member of the objects that links them
-	Elem   *loadStep // loadArray
+	Elem   *LoadStep // loadArray
 	Len    int       // loadArray
 
 	NoFollow bool // loadStruct: pointers in it are not followed
@@ -215,24 +219,24 @@ type loadStep struct {
 }
 
 // loadOp is a way to make a value of bytes.
-type loadOp uint8
+type LoadOp uint8
 
 const (
-	loadNothing loadOp = iota // stays zero
-	loadInt                   // an integer or enum of 1, 2, 4 or 8 bytes
-	loadRuntime               // a type of package runtime that has a function to load it
-	loadBool
-	loadFloat
-	loadString
-	loadBytes // an array of bytes
-	loadBits
-	loadStruct
-	loadArray
-	loadFollow   // a pointer that is followed
-	loadPtr      // a pointer that is not; with Codec it can be dereferenced
-	loadGraph    // the head of a list or a tree whose objects are known
-	loadFlexible // a flexible array
-	loadLazy     // a variable that is read element by element
+	LoadNothing LoadOp = iota // stays zero
+	LoadInt                   // an integer or enum of 1, 2, 4 or 8 bytes
+	LoadRuntime               // a type of package runtime that has a function to load it
+	LoadBool
+	LoadFloat
+	LoadString
+	LoadBytes // an array of bytes
+	LoadBits
+	LoadStruct
+	LoadArray
+	LoadFollow   // a pointer that is followed
+	LoadPtr      // a pointer that is not; with Codec it can be dereferenced
+	LoadGraph    // the head of a list or a tree whose objects are known
+	LoadFlexible // a flexible array
+	LoadLazy     // a variable that is read element by element
 )
 
 // Package is a generated package before it is printed.
@@ -245,8 +249,8 @@ type Package struct {
 	valueIDs []string
 }
 
-// merge collects what the objects share.
-func (p *Package) merge() {
+// Merge collects what the objects share.
+func (p *Package) Merge() {
 	types, codecs, ids := map[string]*Type{}, map[string]*Codec{}, map[string]bool{}
 	for _, m := range p.Models {
 		for _, t := range m.Types {
@@ -270,11 +274,4 @@ func (p *Package) merge() {
 	}
 	slices.SortFunc(p.types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.codecs, func(a, b *Codec) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-// Render prints the model as a formatted Go file. Whether it compiles is not looked at.
-func (m *Model) Render() ([]byte, error) {
-	p := &Package{Models: []*Model{m}}
-	p.merge()
-	return p.Render()
 }

@@ -1,4 +1,4 @@
-package gen
+package gofile
 
 import (
 	"bytes"
@@ -93,8 +93,8 @@ func (p *Package) newSplit(raw []byte) (*split, error) {
 	s := &split{src: src, file: file, base: fset.File(file.Pos()).Pos(0), named: make(map[string]*unit), snaps: make(map[string]bool)}
 	stays := make(map[string]bool)
 	for _, m := range p.Models {
-		s.snaps[m.snap()] = true
-		for _, name := range []string{m.snap(), m.bind(), m.open(), m.fixture(), m.initial(), m.layout(), m.shapes()} {
+		s.snaps[m.Snap()] = true
+		for _, name := range []string{m.Snap(), m.Bind(), m.Open(), m.Fixture(), m.initial(), m.layout(), m.shapes()} {
 			stays[name] = true
 		}
 	}
@@ -267,7 +267,7 @@ func (s *split) print(part []*unit, n, parts int) ([]byte, error) {
 	if n > 1 {
 		line = fmt.Sprintf("%s%d of %d\n", partPrefix, n, parts)
 	}
-	generated := strings.Index(head, generatedPrefix)
+	generated := strings.Index(head, GeneratedPrefix)
 	next := generated + strings.Index(head[generated:], "\n") + 1
 	b.WriteString(head[:next] + line)
 	if n == 1 {
@@ -295,7 +295,7 @@ func (s *split) printImports(b *bytes.Buffer, part []*unit) {
 			name = spec.Name.Name
 		}
 		if slices.ContainsFunc(part, func(u *unit) bool { return u.uses[name] }) {
-			if path == ktrt {
+			if path == RuntimePath {
 				b.WriteString("\n")
 			}
 			b.Write(s.src[s.offset(spec.Pos()):s.offset(spec.End())])
@@ -314,7 +314,7 @@ func PartOf(src []byte) (part, parts int, ok bool) {
 		if strings.HasPrefix(line, "package ") {
 			break
 		}
-		ok = ok || strings.HasPrefix(line, generatedPrefix)
+		ok = ok || strings.HasPrefix(line, GeneratedPrefix)
 		if text, found := strings.CutPrefix(line, partPrefix); found {
 			_, _ = fmt.Sscanf(text, "%d", &part) // stays 1 in a line that was edited
 		}

@@ -1,4 +1,4 @@
-package gen
+package gofile
 
 import (
 	"fmt"
@@ -38,11 +38,11 @@ func (s size) expression() *jen.Statement {
 func sizeof(codec string) string { return "sizeof" + strings.TrimPrefix(codec, "decode") }
 
 // size is how many bytes of the struct that has it a value takes.
-func (l *loadStep) size() size {
+func (l *LoadStep) size() size {
 	switch l.Op {
-	case loadStruct:
+	case LoadStruct:
 		return size{times: 1, sizeof: sizeof(l.Codec)}
-	case loadArray:
+	case LoadArray:
 		s := l.Elem.size()
 		s.n, s.times = s.n*l.Len, s.times*l.Len
 		return s
@@ -51,28 +51,28 @@ func (l *loadStep) size() size {
 }
 
 // stride is the size of an element of an array.
-func (l *loadStep) stride() size { return l.Elem.size() }
+func (l *LoadStep) stride() size { return l.Elem.size() }
 
 // next prints how a value is read from the front of b, by a call that returns what
 // is behind it; nil for values that are not read so.
-func (l *loadStep) next(target, b *jen.Statement) *jen.Statement {
+func (l *LoadStep) next(target, b *jen.Statement) *jen.Statement {
 	function := ""
 	var length []jen.Code
 	switch {
 	case l.Tail:
-	case l.Op == loadInt:
+	case l.Op == LoadInt:
 		function = fmt.Sprintf("Next%d", 8*l.Size)
-	case l.Op == loadBool:
+	case l.Op == LoadBool:
 		function = "NextBool"
-	case l.Op == loadString:
+	case l.Op == LoadString:
 		function, length = "NextString", []jen.Code{jen.Lit(l.Size)}
-	case l.Op == loadRuntime && l.Type.Name == "FuncPtr":
+	case l.Op == LoadRuntime && l.Type.Name == "FuncPtr":
 		function = "NextFuncPtr"
 	}
 	if function == "" {
 		return nil
 	}
-	return jen.Qual(ktrt, function).Call(append([]jen.Code{jen.Op("&").Add(target), b}, length...)...)
+	return jen.Qual(RuntimePath, function).Call(append([]jen.Code{jen.Op("&").Add(target), b}, length...)...)
 }
 
 // run is a part of a struct: a field, or fields that share bytes.
@@ -84,7 +84,7 @@ type run struct {
 // runs are the fields that are read from the bytes that every value has.
 func runs(fields []Field) (all []run) {
 	for _, f := range fields {
-		if f.Load.Op == loadNothing || f.Load.Tail {
+		if f.Load.Op == LoadNothing || f.Load.Tail {
 			continue
 		}
 		r := run{[]Field{f}, f.Offset, f.Offset + f.Load.Size}
@@ -111,14 +111,14 @@ func renderDecoder(f *jen.File, t *Type) {
 	f.Func().Id("decode"+t.Name).Params(
 		jen.Id("v").Op("*").Id(t.Name),
 		jen.Id("raw").Index().Byte(),
-		jen.Id(usedOrBlank("d", t.Fields)).Op("*").Qual(ktrt, "Decoder"),
+		jen.Id(usedOrBlank("d", t.Fields)).Op("*").Qual(RuntimePath, "Decoder"),
 	).BlockFunc(func(g *jen.Group) {
 		if all := runs(t.Fields); len(all) > 0 {
 			g.Id("b").Op(":=").Parens(jen.Op("*").Index(jen.Id("sizeof" + t.Name)).Byte()).Parens(jen.Id("raw")).Index(jen.Op(":"))
 			renderRuns(g, all)
 		}
 		for _, field := range t.Fields {
-			if field.Load.Tail && field.Load.Op != loadNothing {
+			if field.Load.Tail && field.Load.Op != LoadNothing {
 				g.Add(statement(jen.Id("v").Dot(field.Name), field.Load, source{all: jen.Id("raw"), start: field.Offset}, 0))
 			}
 		}

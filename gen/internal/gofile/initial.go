@@ -1,4 +1,4 @@
-package gen
+package gofile
 
 import (
 	"fmt"
@@ -13,15 +13,15 @@ func (m *Model) renderInitial(f *jen.File) {
 		fmt.Sprintf("%s has %s start with what configure makes of the state in its file, for", m.initial(), m.Object),
 		fmt.Sprintf("ktest.Object(%q).Configure.", m.Object),
 	})
-	f.Func().Id(m.initial()).Params(jen.Id("configure").Func().Params(jen.Op("*").Id(m.fixture()))).Qual(ktrt, "Initial").Block(
-		jen.Return(jen.Id(m.layout()).Dot("Initial").Call(jen.Func().Params().Qual(ktrt, "Initially").Block(
-			jen.Id("f").Op(":=").New(jen.Id(m.fixture())),
+	f.Func().Id(m.initial()).Params(jen.Id("configure").Func().Params(jen.Op("*").Id(m.Fixture()))).Qual(RuntimePath, "Initial").Block(
+		jen.Return(jen.Id(m.layout()).Dot("Initial").Call(jen.Func().Params().Qual(RuntimePath, "Initially").Block(
+			jen.Id("f").Op(":=").New(jen.Id(m.Fixture())),
 			jen.Return(jen.Id("f").Dot("initially").Call(jen.Func().Params().Block(jen.Id("configure").Call(jen.Id("f"))))),
 		))),
 	)
 	f.Line()
-	f.Func().Params(jen.Id("f").Op("*").Id(m.fixture())).Id("initially").Params(jen.Id("configure").Func().Params()).Qual(ktrt, "Initially").Block(
-		jen.Return(jen.Qual(ktrt, "Initially").ValuesFunc(func(g *jen.Group) {
+	f.Func().Params(jen.Id("f").Op("*").Id(m.Fixture())).Id("initially").Params(jen.Id("configure").Func().Params()).Qual(RuntimePath, "Initially").Block(
+		jen.Return(jen.Qual(RuntimePath, "Initially").ValuesFunc(func(g *jen.Group) {
 			g.Line().Id("Configure").Op(":").Id("configure")
 			g.Line().Id("InFile").Op(":").Add(m.inFile())
 			g.Line().Id("Sections").Op(":").Id("f").Dot("sections").Call()
@@ -35,7 +35,7 @@ func (m *Model) renderInitial(f *jen.File) {
 				})
 			}
 			if len(m.Programs) > 0 {
-				g.Line().Id("Programs").Op(":").Map(jen.String()).Op("*").Qual(ktrt, "Program").ValuesFunc(func(g *jen.Group) {
+				g.Line().Id("Programs").Op(":").Map(jen.String()).Op("*").Qual(RuntimePath, "Program").ValuesFunc(func(g *jen.Group) {
 					for _, p := range m.Programs {
 						g.Line().Lit(p.CName).Op(":").Op("&").Id("f").Dot("Programs").Dot(p.Name)
 					}
@@ -71,7 +71,7 @@ func (m *Model) inFile() *jen.Statement {
 	maps := read(len(ops), func(i int) jen.Code { return jen.Id(ops[i].ID).Op(":").Id("s").Dot(ops[i].Name).Call() })
 	body := []jen.Code{jen.Return(sections, maps)}
 	if len(m.Sections)+len(ops) > 0 {
-		body = append([]jen.Code{jen.Id("s").Op(":=").Id(m.snap()).Values(jen.Id("b"))}, body...)
+		body = append([]jen.Code{jen.Id("s").Op(":=").Id(m.Snap()).Values(jen.Id("b"))}, body...)
 	}
-	return jen.Func().Params(jen.Id("b").Op("*").Qual(ktrt, "Binding")).Params(jen.Id("sections"), jen.Id("maps").Index().Any()).Block(body...)
+	return jen.Func().Params(jen.Id("b").Op("*").Qual(RuntimePath, "Binding")).Params(jen.Id("sections"), jen.Id("maps").Index().Any()).Block(body...)
 }

@@ -1,4 +1,4 @@
-package gen
+package gofile
 
 import (
 	"fmt"
@@ -52,7 +52,7 @@ func (s source) onwards() *jen.Statement {
 func (s source) isFront() bool { return s.offset == 0 && len(s.steps) == 0 }
 
 // rest is an expression for the bytes from the value on, as far as it goes.
-func (s source) rest(l loadStep) *jen.Statement {
+func (s source) rest(l LoadStep) *jen.Statement {
 	if s.start == 0 && l.End == 0 {
 		return s.all.Clone()
 	}
@@ -90,9 +90,9 @@ const loopVariables = "ijklmnop"
 
 // statement prints how target gets its value. depth counts the loops around
 // it.
-func statement(target *jen.Statement, l loadStep, from source, depth int) *jen.Statement {
+func statement(target *jen.Statement, l LoadStep, from source, depth int) *jen.Statement {
 	switch l.Op {
-	case loadStruct:
+	case LoadStruct:
 		d := jen.Id("d")
 		if l.NoFollow {
 			d = jen.Nil()
@@ -101,7 +101,7 @@ func statement(target *jen.Statement, l loadStep, from source, depth int) *jen.S
 			return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.rest(l), d)
 		}
 		return jen.Id(l.Codec).Call(jen.Op("&").Add(target), from.sized(l.size()), d)
-	case loadArray:
+	case LoadArray:
 		i := string(loopVariables[depth])
 		steps := append(from.steps[:len(from.steps):len(from.steps)], step{i, l.stride()})
 		elem := source{expr: from.expr, offset: from.offset, steps: steps}
@@ -118,33 +118,33 @@ func operand(target *jen.Statement) *jen.Statement {
 }
 
 // expression prints a value.
-func expression(l loadStep, from source) *jen.Statement {
+func expression(l LoadStep, from source) *jen.Statement {
 	switch l.Op {
-	case loadInt:
+	case LoadInt:
 		return convertInt(l, from)
-	case loadRuntime:
-		return jen.Qual(ktrt, "Load"+l.Type.Name).Call(from.onwards())
-	case loadBool:
+	case LoadRuntime:
+		return jen.Qual(RuntimePath, "Load"+l.Type.Name).Call(from.onwards())
+	case LoadBool:
 		return from.byteAt(0).Op("!=").Lit(0)
-	case loadFloat:
+	case LoadFloat:
 		bits := GoType{Name: fmt.Sprintf("uint%d", 8*l.Size)}
-		return jen.Qual("math", fmt.Sprintf("Float%dfrombits", 8*l.Size)).Call(convertInt(loadStep{Op: loadInt, Size: l.Size, Type: bits}, from))
-	case loadString:
-		return jen.Qual(ktrt, "String").Call(from.slice(l.Size))
-	case loadBytes:
+		return jen.Qual("math", fmt.Sprintf("Float%dfrombits", 8*l.Size)).Call(convertInt(LoadStep{Op: LoadInt, Size: l.Size, Type: bits}, from))
+	case LoadString:
+		return jen.Qual(RuntimePath, "String").Call(from.slice(l.Size))
+	case LoadBytes:
 		return jen.Index(jen.Lit(l.Size)).Byte().Parens(from.slice(l.Size))
-	case loadBits:
+	case LoadBits:
 		return bitsExpression(l, from)
-	case loadFollow:
-		return jen.Qual(ktrt, "Follow").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
-	case loadGraph:
-		return jen.Qual(ktrt, l.Type.Name+"At").Call(jen.Id("d"), from.slice(l.Size), jen.Id(l.ID), jen.Lit(l.Node), jen.Id(l.Codec))
-	case loadPtr:
+	case LoadFollow:
+		return jen.Qual(RuntimePath, "Follow").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
+	case LoadGraph:
+		return jen.Qual(RuntimePath, l.Type.Name+"At").Call(jen.Id("d"), from.slice(l.Size), jen.Id(l.ID), jen.Lit(l.Node), jen.Id(l.Codec))
+	case LoadPtr:
 		if l.Codec != "" {
-			return jen.Qual(ktrt, "PtrAt").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
+			return jen.Qual(RuntimePath, "PtrAt").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
 		}
-		return jen.Qual(ktrt, "PtrTo").Types(goType(*l.Type.Elem)).Call(loadUint(8, from))
-	case loadFlexible:
+		return jen.Qual(RuntimePath, "PtrTo").Types(goType(*l.Type.Elem)).Call(loadUint(8, from))
+	case LoadFlexible:
 		return flexible(l, from)
 	}
 	panic(fmt.Sprintf("gen: no expression for load %d", l.Op))
@@ -152,15 +152,15 @@ func expression(l loadStep, from source) *jen.Statement {
 
 // flexible prints a flexible array, which goes on behind the bytes that every
 // value has.
-func flexible(l loadStep, from source) *jen.Statement {
+func flexible(l LoadStep, from source) *jen.Statement {
 	if l.Codec == "" {
-		return jen.Qual(ktrt, "String").Call(from.rest(l))
+		return jen.Qual(RuntimePath, "String").Call(from.rest(l))
 	}
 	all := from.all.Clone()
 	if l.End > 0 {
 		all.Index(jen.Empty(), jen.Lit(l.End))
 	}
-	return jen.Qual(ktrt, "Flexible").Call(all, jen.Lit(from.start), jen.Lit(l.Size), jen.Id(l.Codec), jen.Id("d"))
+	return jen.Qual(RuntimePath, "Flexible").Call(all, jen.Lit(from.start), jen.Lit(l.Size), jen.Id(l.Codec), jen.Id("d"))
 }
 
 // loadUint prints an unsigned little-endian integer.
@@ -176,7 +176,7 @@ func loadUint(size int, from source) *jen.Statement {
 }
 
 // convertInt prints an integer of the type that the load makes.
-func convertInt(l loadStep, from source) *jen.Statement {
+func convertInt(l LoadStep, from source) *jen.Statement {
 	value := loadUint(l.Size, from)
 	if l.Type.Kind == Basic && l.Type.Name == fmt.Sprintf("uint%d", 8*l.Size) {
 		return value
@@ -186,7 +186,7 @@ func convertInt(l loadStep, from source) *jen.Statement {
 
 // bitsExpression prints a bitfield: by shift and mask where a load has just
 // the bytes it touches.
-func bitsExpression(l loadStep, from source) *jen.Statement {
+func bitsExpression(l LoadStep, from source) *jen.Statement {
 	isBool := l.Type.Kind == Basic && l.Type.Name == "bool"
 	value, valueType := shiftedBits(l, from)
 	switch {
@@ -199,13 +199,13 @@ func bitsExpression(l loadStep, from source) *jen.Statement {
 }
 
 // shiftedBits prints the bits as a number of the type that it returns.
-func shiftedBits(l loadStep, from source) (value *jen.Statement, goType string) {
+func shiftedBits(l LoadStep, from source) (value *jen.Statement, goType string) {
 	isLoad := l.Size == 1 || l.Size == 2 || l.Size == 4 || l.Size == 8
 	switch {
 	case l.Signed:
-		return jen.Qual(ktrt, "SignedBits").Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits)), "int64"
+		return jen.Qual(RuntimePath, "SignedBits").Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits)), "int64"
 	case !isLoad:
-		return jen.Qual(ktrt, "Bits").Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits)), "uint64"
+		return jen.Qual(RuntimePath, "Bits").Call(from.slice(l.Size), jen.Lit(l.First), jen.Lit(l.Bits)), "uint64"
 	}
 	value = loadUint(l.Size, from)
 	if l.First > 0 {
@@ -221,7 +221,7 @@ func shiftedBits(l loadStep, from source) (value *jen.Statement, goType string) 
 func goType(t GoType) *jen.Statement {
 	switch t.Kind {
 	case Runtime:
-		s := jen.Qual(ktrt, t.Name)
+		s := jen.Qual(RuntimePath, t.Name)
 		if t.Elem != nil {
 			s.Types(goType(*t.Elem))
 		}

@@ -1,4 +1,4 @@
-package gen
+package gofile
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 // This file prints the fixture: the state of the object as a Go literal, for
 // tests without a guest.
 
-// fixtureType is the Go type of fixtures.
-const fixtureType = "Fixture"
+// FixtureType is the Go type of fixtures.
+const FixtureType = "Fixture"
 
 // sized are the maps that have a size.
 func (m *Model) sized() (maps []*Map) {
@@ -23,11 +23,11 @@ func (m *Model) sized() (maps []*Map) {
 	return maps
 }
 
-// given prints the type of a map's entries in a fixture, nil for maps whose
+// InFixture prints the type of a map's entries in a fixture, nil for maps whose
 // entries are not given. Entries that other values can point to are pointers,
 // as Go has no pointers to the values in a map.
-func (m *Map) given() *jen.Statement {
-	owner := jen.Qual(ktrt, "Owner")
+func (m *Map) InFixture() *jen.Statement {
+	owner := jen.Qual(RuntimePath, "Owner")
 	switch m.Access {
 	case AccessRingBuf:
 		return jen.Index().Index().Byte()
@@ -71,29 +71,29 @@ func (m *Model) renderFixture(f *jen.File) {
 		return
 	}
 	doc(f, []string{
-		fmt.Sprintf("%s is a state of %s, for tests without a guest, and what it starts with", m.fixture(), m.Object),
+		fmt.Sprintf("%s is a state of %s, for tests without a guest, and what it starts with", m.Fixture(), m.Object),
 		fmt.Sprintf("(%s). What is not given is zero, and a map without entries is empty. Pointers", m.initial()),
 		"can lead to entries of maps and to values of their own, which are put into the arena.",
 	})
-	f.Type().Id(m.fixture()).StructFunc(func(g *jen.Group) {
+	f.Type().Id(m.Fixture()).StructFunc(func(g *jen.Group) {
 		g.Id("CPUs").Int().Comment("// possible CPUs; 0 is as many as entries are given for, at least 1")
 		g.Line()
 		for _, s := range m.Sections {
-			g.Id(s.Given).Id(s.TypeName).Comment("// section " + printable(s.CName))
+			g.Id(s.Given).Id(s.TypeName).Comment("// section " + Printable(s.CName))
 		}
 		if len(m.Sections) > 0 {
 			g.Line()
 		}
 		for _, a := range m.Maps {
 			if a.Given != "" {
-				g.Id(a.Given).Add(a.given()).Comment("// map " + printable(a.CName) + a.indexed())
+				g.Id(a.Given).Add(a.InFixture()).Comment("// map " + Printable(a.CName) + a.indexed())
 			}
 		}
 		if sized := m.sized(); len(sized) > 0 {
 			g.Line().Comment("How many entries maps have room for when they are loaded.")
 			g.Id("MaxEntries").StructFunc(func(g *jen.Group) {
 				for _, a := range sized {
-					g.Id(a.Size).Int().Comment("// map " + printable(a.CName))
+					g.Id(a.Size).Int().Comment("// map " + Printable(a.CName))
 				}
 			})
 		}
@@ -101,7 +101,7 @@ func (m *Model) renderFixture(f *jen.File) {
 			g.Line().Comment("Whether programs are loaded.")
 			g.Id("Programs").StructFunc(func(g *jen.Group) {
 				for _, p := range m.Programs {
-					g.Id(p.Name).Qual(ktrt, "Program").Comment("// " + printable(p.CName) + ", " + printable(p.Section))
+					g.Id(p.Name).Qual(RuntimePath, "Program").Comment("// " + Printable(p.CName) + ", " + Printable(p.Section))
 				}
 			})
 		}
@@ -112,28 +112,28 @@ func (m *Model) renderFixture(f *jen.File) {
 
 func (m *Model) renderFixtureMethods(f *jen.File) {
 	method := func(name string) *jen.Statement {
-		return f.Func().Params(jen.Id("f").Id(m.fixture())).Id(name)
+		return f.Func().Params(jen.Id("f").Id(m.Fixture())).Id(name)
 	}
-	tb := jen.Id("tb").Qual(ktrt, "TB")
-	opts := jen.Id("opts").Op("...").Qual(ktrt, "Option")
+	tb := jen.Id("tb").Qual(RuntimePath, "TB")
+	opts := jen.Id("opts").Op("...").Qual(RuntimePath, "Option")
 	args := []jen.Code{jen.Id("f").Dot("CPUs"), jen.Id("f").Dot("sections").Call(), jen.Id("f").Dot("maps").Call()}
 
 	doc(f, []string{"Snapshot returns the fixture as a snapshot. It fails the test if a value does", "not fit its type in C."})
-	method("Snapshot").Params(tb).Op("*").Qual(ktrt, "Snapshot").Block(
+	method("Snapshot").Params(tb).Op("*").Qual(RuntimePath, "Snapshot").Block(
 		jen.Return(jen.Id(m.layout()).Dot("FixtureFor").Call(append([]jen.Code{jen.Id("tb")}, args...)...)),
 	)
-	doc(f, []string{fmt.Sprintf("Bind reads the fixture on behalf of a test, as %s reads a snapshot.", m.bind())})
-	method("Bind").Params(tb.Clone(), opts).Id(m.snap()).Block(
-		jen.Return(jen.Id(m.bind()).Call(jen.Id("tb"), jen.Id("f").Dot("Snapshot").Call(jen.Id("tb")), jen.Id("opts").Op("..."))),
+	doc(f, []string{fmt.Sprintf("Bind reads the fixture on behalf of a test, as %s reads a snapshot.", m.Bind())})
+	method("Bind").Params(tb.Clone(), opts).Id(m.Snap()).Block(
+		jen.Return(jen.Id(m.Bind()).Call(jen.Id("tb"), jen.Id("f").Dot("Snapshot").Call(jen.Id("tb")), jen.Id("opts").Op("..."))),
 	)
-	doc(f, []string{fmt.Sprintf("Open reads the fixture outside of tests, as %s reads a snapshot.", m.open())})
-	method("Open").Params(opts.Clone()).Params(jen.Id(m.snap()), jen.Error()).Block(
+	doc(f, []string{fmt.Sprintf("Open reads the fixture outside of tests, as %s reads a snapshot.", m.Open())})
+	method("Open").Params(opts.Clone()).Params(jen.Id(m.Snap()), jen.Error()).Block(
 		jen.List(jen.Id("s"), jen.Err()).Op(":=").Id(m.layout()).Dot("Fixture").Call(args...),
-		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Id(m.snap()).Values(), jen.Err())),
-		jen.Return(jen.Id(m.open()).Call(jen.Id("s"), jen.Id("opts").Op("..."))),
+		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Id(m.Snap()).Values(), jen.Err())),
+		jen.Return(jen.Id(m.Open()).Call(jen.Id("s"), jen.Id("opts").Op("..."))),
 	)
 	own := func(name string) *jen.Statement {
-		return f.Line().Func().Params(jen.Id("f").Op("*").Id(m.fixture())).Id(name)
+		return f.Line().Func().Params(jen.Id("f").Op("*").Id(m.Fixture())).Id(name)
 	}
 	own("sections").Params().Index().Any().Block(listed(len(m.Sections), func(i int) jen.Code {
 		return jen.Id(m.Sections[i].ID).Op(":").Op("&").Id("f").Dot(m.Sections[i].Given)
