@@ -73,7 +73,7 @@ bench:
 	$(GO) test -run '^$$' -bench 'Boot|Restore|Start$$' -benchtime 10x ./vmm ./ktest
 	$(GO) test -run '^$$' -bench 'StopCont|Capture|WatchFire' -benchtime 200x ./vmm ./ktest ./example_sched
 	$(GO) test -run '^$$' -bench WatchArmed -benchtime 20x ./example_sched
-	$(GO) test -run '^$$' -bench . -benchmem ./gen/internal/sample ./runtime ./dump ./freeze ./series
+	$(GO) test -run '^$$' -bench . -benchmem ./runtime ./dump ./freeze ./series
 	@scripts/corpus sample >/dev/null
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./gen ./cmd/ktgen
 

@@ -21,7 +21,7 @@ import (
 
 // checkedIn are the generated files in this repository.
 var checkedIn = []struct{ object, pkg, file string }{
-	{"internal/sample/testdata/sample.bpf.o", "sample", "internal/sample/sample_ktgen.go"},
+	{"../internal/sample/testdata/sample.bpf.o", "sample", "../internal/sample/sample_ktgen.go"},
 	{"../example_sched/bpf/sched.bpf.o", "examplesched", "../example_sched/examplesched_ktgen.go"},
 }
 
@@ -43,7 +43,7 @@ func TestCheckedInCodeIsUpToDate(t *testing.T) {
 
 // Programs such as ktgen init choose by it what a first test reads.
 func TestAccessorsAreListed(t *testing.T) {
-	obj, err := object.Open("internal/sample/testdata/sample.bpf.o")
+	obj, err := object.Open("../internal/sample/testdata/sample.bpf.o")
 	require.NoError(t, err)
 	generated, err := gen.Build(obj, gen.Options{Package: "sample"})
 	require.NoError(t, err)

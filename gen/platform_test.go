@@ -14,7 +14,7 @@ func TestBuildsForOtherHosts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the standard library for each of the hosts")
 	}
-	const sample, runtime = "./internal/sample", "../runtime"
+	const sample, runtime = "../internal/sample", "../runtime"
 	for arch, packages := range map[string][]string{
 		"386":   {sample, runtime, ".", "../object", "../btf", "../cast", "../cmd/..."},
 		"s390x": {sample, runtime},

@@ -17,7 +17,7 @@ import (
 )
 
 func TestPartsDeclareWhatTheWholeFileDoes(t *testing.T) {
-	for _, path := range []string{"internal/sample/testdata/sample.bpf.o", "../example_sched/bpf/sched.bpf.o", "../object/testdata/zoo.bpf.o"} {
+	for _, path := range []string{"../internal/sample/testdata/sample.bpf.o", "../example_sched/bpf/sched.bpf.o", "../object/testdata/zoo.bpf.o"} {
 		obj, err := object.Open(path)
 		require.NoError(t, err)
 		p, err := gen.BuildPackage([]*object.Object{obj}, gen.Options{Package: "p", Tags: "linux", Header: "// me\n"})

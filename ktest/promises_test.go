@@ -15,14 +15,12 @@ func TestPromisesNameTestsThatExist(t *testing.T) {
 	promises, err := os.ReadFile("PROMISES.md")
 	require.NoError(t, err)
 	var sources strings.Builder
-	for _, pattern := range []string{"../*/*_test.go", "../gen/internal/sample/*_test.go"} {
-		files, err := filepath.Glob(pattern)
+	files, err := filepath.Glob("../*/*_test.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		source, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, file := range files {
-			source, err := os.ReadFile(file)
-			require.NoError(t, err)
-			sources.Write(source)
-		}
+		sources.Write(source)
 	}
 	names := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(string(promises), -1)
 	require.Greater(t, len(names), 25)

@@ -151,7 +151,7 @@ func TestGeneratedCodeIsCleanToLinters(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(module, file), []byte(fileText(t, filepath.Join(root, file))), 0o600))
 	}
 	runIn(t, module, "go", "mod", "edit", "-module", "generated", "-require", "github.com/ktgen/ktgen@v0.0.0", "-replace", "github.com/ktgen/ktgen="+root)
-	for pkg, file := range map[string]string{"sample": "gen/internal/sample/sample_ktgen.go", "sched": "example_sched/examplesched_ktgen.go"} {
+	for pkg, file := range map[string]string{"sample": "internal/sample/sample_ktgen.go", "sched": "example_sched/examplesched_ktgen.go"} {
 		addGenerated(t, module, pkg, filepath.Base(file), fileText(t, filepath.Join(root, file)))
 	}
 	cases, err := filepath.Glob(golden + "/*/args")

@@ -307,7 +307,7 @@ func TestInitRefusesWhatItCannotCompleteAndWritesNothing(t *testing.T) {
 		{"several objects", tree{"go.mod": "module a.b/c\n", "a.bpf.o": "", "bpf/b.bpf.o": ""}, nil, ". has several BPF objects: say which is the scheduler's with -object: a.bpf.o, bpf/b.bpf.o"},
 		{"a source that is not compiled", tree{"go.mod": "module a.b/c\n", "bpf/c.bpf.c": "int x;\n"}, nil, "bpf/c.bpf.c is not compiled"},
 		{"what is no object", tree{"go.mod": "module a.b/c\n", "c.bpf.o": "text"}, nil, "not an ELF file"},
-		{"an object without a scheduler", tree{"go.mod": "module a.b/c\n", "c.bpf.o": "@../../gen/internal/sample/testdata/sample.bpf.o"}, nil, "c.bpf.o defines no scheduler: it has no struct_ops at all"},
+		{"an object without a scheduler", tree{"go.mod": "module a.b/c\n", "c.bpf.o": "@../../internal/sample/testdata/sample.bpf.o"}, nil, "c.bpf.o defines no scheduler: it has no struct_ops at all"},
 		{"a directory as an object", tree{"go.mod": "module a.b/c\n", "bpf/x.go": "package x\n"}, []string{"-object", "bpf"}, "bpf"},
 		{"a path that make splits", tree{"go.mod": "module a.b/c\n", "my sched.bpf.o": exampleObject}, nil, `"my sched.bpf.o" has characters that mean something else`},
 		{"a directory that shells split", tree{"go.mod": "module a.b/c\n", "my $sched/x.go": "package x\n"}, []string{"-dir", "my $sched"}, `"my $sched" has characters that mean something else`},

@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ROOT", root)
-			env.Setenv("SAMPLE", filepath.Join(root, "gen/internal/sample/testdata/sample.bpf.o"))
+			env.Setenv("SAMPLE", filepath.Join(root, "internal/sample/testdata/sample.bpf.o"))
 			env.Setenv("GOLDEN", filepath.Join(root, "cmd/ktgen/testdata/golden/objects"))
 			env.Setenv("ZOO", filepath.Join(root, "object/testdata/zoo.bpf.o"))
 			env.Setenv("SCHED", filepath.Join(root, "example_sched/bpf/sched.bpf.o"))

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/gen/internal/chosen"
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )

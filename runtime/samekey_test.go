@@ -1,11 +1,11 @@
-package sample_test
+package runtime_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 

@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"reflect"
@@ -6,14 +6,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestArraysReadWhatTheirBytesSay(t *testing.T) {
 	for range 10 {
-		s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+		s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 		snap := sample.Bind(t, s)
 		requireArrayMap(t, s, "scalars", snap.Scalars())
 		requireArrayMap(t, s, "bits", snap.Bits())
@@ -48,7 +48,7 @@ func requireArrayMap[V any](t *testing.T, s *ktsnap.Snapshot, name string, a ktr
 }
 
 func TestSectionsReadWhatTheirBytesSay(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	snap := sample.Bind(t, s)
 	m := find(t, s, "sample.bss")
 	bss := snap.Bss()

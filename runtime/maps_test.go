@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"encoding/binary"
@@ -8,14 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestTriesAreReadByAddressPrefix(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "routes")
 	copy(m.Keys, []byte{24, 0, 0, 0, 10, 1, 2, 99}) // the last byte is behind the prefix
 	routes := sample.Bind(t, s).Routes()
@@ -28,7 +28,7 @@ func TestTriesAreReadByAddressPrefix(t *testing.T) {
 }
 
 func TestTriesOfIPv6AddressesAreReadByPrefix(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "routes6")
 	copy(m.Keys, []byte{32, 0, 0, 0, 0x20, 0x01, 0x0d, 0xb8})
 	routes := sample.Bind(t, s).Routes6()
@@ -36,7 +36,7 @@ func TestTriesOfIPv6AddressesAreReadByPrefix(t *testing.T) {
 }
 
 func TestTriesOfOtherKeysAreReadByKey(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "paths")
 	key := sample.ByPath{
 		Prefixlen: binary.LittleEndian.Uint32(m.Keys),
@@ -48,13 +48,13 @@ func TestTriesOfOtherKeysAreReadByKey(t *testing.T) {
 
 // Lengths beyond that of the address are what a damaged snapshot has.
 func TestTriesWithDamagedPrefixesAreRead(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	copy(find(t, s, "routes").Keys, []byte{255, 255, 255, 255, 10, 1, 2, 3})
 	require.Equal(t, netip.MustParsePrefix("10.1.2.3/32"), sample.Bind(t, s).Routes().Keys()[0])
 }
 
 func TestTriesWhoseKeysAreNoAddressesFail(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "routes")
 	m.KeySize = 12
 	m.Keys = make([]byte, 12*m.N)
@@ -64,7 +64,7 @@ func TestTriesWhoseKeysAreNoAddressesFail(t *testing.T) {
 }
 
 func TestStorageIsReadByItsOwnersAddress(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "cgroups")
 	snap := sample.Bind(t, s)
 	cgroups := snap.Cgroups()
@@ -78,14 +78,14 @@ func TestStorageIsReadByItsOwnersAddress(t *testing.T) {
 }
 
 func TestStorageWithoutOwnersFails(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	find(t, s, "cgroups").Owners = nil
 	tb := new(fakeTB)
 	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Cgroups() }), "map cgroups has 0 owners for 5 entries")
 }
 
 func TestQueuesAreReadInTheirOrder(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "waiting")
 	var want, got []uint64
 	for i := range m.N {
@@ -101,7 +101,7 @@ func TestQueuesAreReadInTheirOrder(t *testing.T) {
 }
 
 func TestSumsAddUpOverCPUs(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "per_cpu_by_name")
 	m.Addrs[1] = 0 // a CPU without memory
 	snap := sample.Bind(t, s)
@@ -118,7 +118,7 @@ func TestSumsAddUpOverCPUs(t *testing.T) {
 }
 
 func TestStacksAreReadUpToTheirLastFrame(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "stacks")
 	binary.LittleEndian.PutUint32(m.Keys, 17)
 	want := []ktsnap.Address{0xffff_ffff_8100_0010, 0xffff_ffff_8100_0020}
@@ -140,14 +140,14 @@ func TestStacksAreReadUpToTheirLastFrame(t *testing.T) {
 }
 
 func TestStacksOfBuildIDsFail(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	find(t, s, "stacks").Flags = 1 << 5
 	tb := new(fakeTB)
 	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Stacks() }), "its frames are build ids and no addresses")
 }
 
 func TestSlotsAreReadWhereOccupied(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "programs")
 	clear(m.Values)
 	binary.LittleEndian.PutUint32(m.Values[4*m.Stride:], 77)
@@ -168,7 +168,7 @@ func TestSlotsAreReadWhereOccupied(t *testing.T) {
 var submitted = []int{1, 2, 4, 7}
 
 func TestRingsAreReadAsBytes(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "events")
 	events := sample.Bind(t, s).Events()
 	require.Equal(t, len(submitted), events.Len())
@@ -188,7 +188,7 @@ func TestRingsAreReadAsBytes(t *testing.T) {
 }
 
 func TestRingsOfTaggedRecordsAreReadAsTheirType(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "wishes")
 	snap := sample.Bind(t, s)
 	for i, wish := range snap.Wishes().All() {
@@ -207,7 +207,7 @@ func TestRingsOfTaggedRecordsAreReadAsTheirType(t *testing.T) {
 }
 
 func TestBloomFiltersSayThatTheyHaveNoElements(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	tb := new(fakeTB)
 	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).Seen() }), "a bloom filter has no elements")
 }
@@ -218,7 +218,7 @@ func TestVariablesInArenasAreRead(t *testing.T) {
 	const user = 1 << 44
 	for name, at := range map[string]uint64{"at its start": user, "at its end": user + 3*4096} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest(t, "testdata/sample.bpf.o")
+			g := newGuest(t, "../internal/sample/testdata/sample.bpf.o")
 			s := g.snapshot()
 			arena := find(t, s, "arena")
 			arena.Extra = user
@@ -257,7 +257,7 @@ func TestVariablesInArenasAreRead(t *testing.T) {
 
 func TestVariablesInArenasThatAreNotThereFail(t *testing.T) {
 	tb := new(fakeTB)
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	require.Contains(t, tb.message(t, func() { sample.Bind(tb, s).ArenaGlobals() }), "its pages, of arena arena, were not captured")
 	require.ErrorContains(t, s.Var("shared_count").Err(), "its pages, of arena arena, were not captured")
 }

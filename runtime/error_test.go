@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -17,7 +17,7 @@ import (
 
 // errorGuest is a guest in which few things are as they should be.
 func errorGuest(t *testing.T) *ktsnap.Snapshot {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	nodes := find(t, s, "nodes")
 	for i := range nodes.N {
 		copy(nodes.Keys[4*i:], []byte{byte(i), 0, 0, 0})
@@ -157,7 +157,7 @@ func TestBindRefusesWhatItCannotRead(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := c.change(newGuest(t, "testdata/sample.bpf.o").snapshot())
+			s := c.change(newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot())
 			_, err := sample.Open(s)
 			require.EqualError(t, err, c.want)
 			tb := &fakeTB{}
@@ -168,8 +168,8 @@ func TestBindRefusesWhatItCannotRead(t *testing.T) {
 }
 
 func TestAnObjectThatIsLoadedTwiceIsAmbiguous(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
-	twin := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
+	twin := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	var ids []uint32
 	for _, m := range twin.Maps {
 		m.ID += 100
@@ -188,7 +188,7 @@ func TestAnObjectThatIsLoadedTwiceIsAmbiguous(t *testing.T) {
 
 // A key function that handles what it cannot read counts with what it returns.
 func TestKeyFunctionsMayHandleErrors(t *testing.T) {
-	snap, err := sample.Open(newGuest(t, "testdata/sample.bpf.o").snapshot())
+	snap, err := sample.Open(newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot())
 	require.NoError(t, err)
 	scalars := snap.Scalars()
 	last := scalars.At(scalars.Len() - 1)
@@ -208,7 +208,7 @@ func TestKeyFunctionsMayHandleErrors(t *testing.T) {
 }
 
 func TestMaxByTakesTheFirstOfTheLargest(t *testing.T) {
-	snap, err := sample.Open(newGuest(t, "testdata/sample.bpf.o").snapshot())
+	snap, err := sample.Open(newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot())
 	require.NoError(t, err)
 	scalars := snap.Scalars()
 	require.Greater(t, scalars.Len(), 2)

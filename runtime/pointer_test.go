@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -31,7 +31,7 @@ const arenaStart = 1 << 44
 // ring has n nodes in an arena, each pointing to its neighbours and the last
 // to the first, and .bss's head at the first.
 func ring(t testing.TB, n int) *ktsnap.Snapshot {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	pages := make([]byte, n*nodeSize)
 	addr := func(i int) uint64 { return arenaStart + uint64((i+n)%n*nodeSize) }
 	for i := range n {
@@ -108,7 +108,7 @@ func TestArenasGiveTheirMemory(t *testing.T) {
 }
 
 func TestPointersToMapValuesAreTheValues(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	nodes := find(t, s, "nodes")
 	for i := range nodes.N {
 		binary.LittleEndian.PutUint32(nodes.Keys[4*i:], uint32(i))
@@ -332,7 +332,7 @@ func TestNilHopsAreExplainedWithoutCatch(t *testing.T) {
 
 // What generated code says of Binding holds.
 func TestABindingIsReadThroughLikeItsSnap(t *testing.T) {
-	snap := sample.Bind(t, newGuest(t, "testdata/sample.bpf.o").snapshot())
+	snap := sample.Bind(t, newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot())
 	v := snap.Scalars().At(1)
 	require.NotZero(t, ktrt.Addr(snap, v))
 	require.Equal(t, ktrt.Addr(snap, v), ktrt.Addr(snap.Binding(), v))

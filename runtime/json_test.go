@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"bytes"
@@ -178,7 +178,7 @@ func (l *jsonLeaves) float(v ktsnap.Value, got any, object map[string]any) {
 }
 
 func TestJSONHasWhatPathsRead(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	var b bytes.Buffer
 	require.NoError(t, dump.JSON(&b, s))
 	var d document

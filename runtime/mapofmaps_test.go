@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"encoding/binary"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -16,7 +16,7 @@ import (
 // and 3 of per_nodes and in slot 0 of unknown_maps, and a hash for the second
 // key of per_point.
 func nested(t *testing.T) (s *ktsnap.Snapshot, arrays [2]*ktsnap.Map, hash *ktsnap.Map) {
-	g := newGuest(t, "testdata/sample.bpf.o")
+	g := newGuest(t, "../internal/sample/testdata/sample.bpf.o")
 	s = g.snapshot()
 	add := func(outer string, slot int) *ktsnap.Map {
 		for i := range g.obj.Maps {

@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"encoding/binary"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 )
 
@@ -27,7 +27,7 @@ func TestEnumsOfFlagsNameTheirCombinations(t *testing.T) {
 
 // By path, values read the same.
 func TestFlagsByPathNameTheirCombinations(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "flags")
 	for value, want := range map[uint64]string{1<<41 | 16: "ENQ_HEAD|ENQ_LAST", 17 | 1<<20: "ENQ_WAKEUP|ENQ_HEAD|0x100000", 0: "0"} {
 		binary.LittleEndian.PutUint64(m.Values, value)
@@ -47,7 +47,7 @@ func TestFlagsByPathNameTheirCombinations(t *testing.T) {
 // Bits that no CPU of the guest has are noise: cpumasks beyond nr_cpu_ids are
 // not written by the kernel.
 func TestMasksHoldTheCPUsThatTheGuestCanHave(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "masks")
 	s.Guest.CPUs = 70
 	for i := range m.ValueSize {
@@ -67,7 +67,7 @@ func TestMasksHoldTheCPUsThatTheGuestCanHave(t *testing.T) {
 }
 
 func TestFlexibleArraysHaveWhatFitsIntoTheValue(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	snap := sample.Bind(t, s)
 	require.Len(t, snap.Padded().At(0).Items, 2) // in the padding
 	require.Empty(t, snap.Flexible().At(0).Items)
@@ -93,7 +93,7 @@ func TestFlexibleArraysHaveWhatFitsIntoTheValue(t *testing.T) {
 }
 
 func TestListsAndTreesSayWhetherTheyAreEmpty(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "kernel_parts")
 	const head, refs = 24, 4
 	clear(m.Values[:m.Stride])

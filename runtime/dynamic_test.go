@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -201,7 +201,7 @@ func compareHash[K comparable, V any](l *leaves, s *ktsnap.Snapshot, name string
 func TestPathsReadWhatGeneratedCodeReads(t *testing.T) {
 	l := &leaves{t: t}
 	for seed := range 20 {
-		g := newGuest(t, "testdata/sample.bpf.o")
+		g := newGuest(t, "../internal/sample/testdata/sample.bpf.o")
 		for range seed {
 			g.random.Uint64()
 		}
@@ -270,7 +270,7 @@ func TestPathsFollowWhatGeneratedCodeFollows(t *testing.T) {
 
 // What fails through generated code fails by path, for the same reason.
 func TestPathsFailAsGeneratedCodeDoes(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	snap, err := sample.Open(s)
 	require.NoError(t, err)
 	for name, both := range map[string]struct {

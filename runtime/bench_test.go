@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -48,7 +48,7 @@ func byHand(v *sample.Task, raw []byte) {
 }
 
 func benchSnap(b *testing.B) (sample.Snap, *ktsnap.Map) {
-	s := newGuest(b, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(b, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(b, s, "bench")
 	for i := range m.N {
 		copy(m.Values[i*m.Stride+48:], "worker/7\x00")
@@ -57,7 +57,7 @@ func benchSnap(b *testing.B) (sample.Snap, *ktsnap.Map) {
 }
 
 func TestTheHandWrittenDecoderIsRight(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	m := find(t, s, "bench")
 	for i, want := range sample.Bind(t, s).Bench().All() {
 		var got sample.Task
@@ -135,7 +135,7 @@ func BenchmarkRead(b *testing.B) {
 // path, from the entry and from the snapshot on, and says how many times faster
 // the first is.
 func BenchmarkTypedAgainstPath(b *testing.B) {
-	s := newGuest(b, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(b, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	snap := sample.Bind(b, s)
 	typed, entry := snap.Bench().At(7), s.Map("bench").At(7)
 	var sum, want uint64
@@ -173,7 +173,7 @@ func faster(b *testing.B, fast, slow func()) {
 }
 
 func BenchmarkBind(b *testing.B) {
-	s := newGuest(b, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(b, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	b.ReportAllocs()
 	for b.Loop() {
 		_, err := sample.Open(s)

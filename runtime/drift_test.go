@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"encoding/binary"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ktgen/ktgen/gen/internal/sample"
+	"github.com/ktgen/ktgen/internal/sample"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -25,7 +25,7 @@ func shapeNamed(t testing.TB, s *ktsnap.Snapshot, name string) *ctype.Shape {
 // rebuilt is a ring of nodes in a guest whose program is another build: struct
 // node has grown and its members have moved.
 func rebuilt(t testing.TB) *ktsnap.Snapshot {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	node := shapeNamed(t, s, "node")
 	offsets := map[string]int{"next": 0, "count": 8, "value": 40, "prev": 16, "at": 24}
 	for i := range node.Members {
@@ -76,7 +76,7 @@ func TestMovedMembersAreReadWhereTheyAre(t *testing.T) {
 
 // What does not fit is told at Bind, all of it at once.
 func TestChangedMembersAreRefusedTogether(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	node := shapeNamed(t, s, "node")
 	node.Members[0].Name = "valeu"
 	node.Members[1].Type = shapeNamed(t, s, "key")
@@ -97,7 +97,7 @@ regenerate from the object that the guest runs: go generate (ktgen -object sampl
 }
 
 func TestMapsWhoseNamesAreCutToOneAreToldApart(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	other := *find(t, s, "a_name_longer_t")
 	other.ID, other.Type = 1000, ktsnap.MapTypeQueue
 	s.Maps = append(s.Maps, &other)
@@ -106,7 +106,7 @@ func TestMapsWhoseNamesAreCutToOneAreToldApart(t *testing.T) {
 
 // A value that the generated type has no room for is an error, not another number.
 func TestValuesThatDoNotFitAnyMoreAreErrors(t *testing.T) {
-	s := newGuest(t, "testdata/sample.bpf.o").snapshot()
+	s := newGuest(t, "../internal/sample/testdata/sample.bpf.o").snapshot()
 	node := shapeNamed(t, s, "node")
 	i := slices.IndexFunc(node.Members, func(m ctype.Member) bool { return m.Name == "value" })
 	node.Members[i].Type = &ctype.Shape{Kind: ctype.KindInt, Name: "long long", Size: 8, Signed: true}

@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"bytes"

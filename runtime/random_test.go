@@ -1,4 +1,4 @@
-package sample_test
+package runtime_test
 
 import (
 	"bytes"
@@ -16,7 +16,6 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/gen"
-	"github.com/ktgen/ktgen/gen/internal/gofile"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -58,10 +57,10 @@ func TestThreeReadersAgree(t *testing.T) {
 		src, err := model.Render()
 		require.NoError(t, err)
 		add(filepath.Join(name, name+"_ktgen.go"), src)
-		fmt.Fprintf(&imports, "\t%q\n", "github.com/ktgen/ktgen/gen/internal/sample/"+name)
+		fmt.Fprintf(&imports, "\t%q\n", "github.com/ktgen/ktgen/runtime/"+name)
 		fmt.Fprintf(&table, "\t%d: func(s *ktrt.Snapshot, opts ...ktrt.Option) (any, error) { return %s.Open(s, opts...) },\n", seed, name)
 	}
-	add("randomtable_test.go", fmt.Appendf(nil, "package sample_test\n\nimport (\n\tktrt \"github.com/ktgen/ktgen/runtime\"\n%s)\n\nvar randomPackages = map[uint64]func(*ktrt.Snapshot, ...ktrt.Option) (any, error){\n%s}\n", &imports, &table))
+	add("randomtable_test.go", fmt.Appendf(nil, "package runtime_test\n\nimport (\n\tktrt \"github.com/ktgen/ktgen/runtime\"\n%s)\n\nvar randomPackages = map[uint64]func(*ktrt.Snapshot, ...ktrt.Option) (any, error){\n%s}\n", &imports, &table))
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644))
@@ -91,10 +90,13 @@ func TestThreeReadersAgreeWithin(t *testing.T) {
 			var document bytes.Buffer
 			require.NoError(t, dump.JSON(&document, s))
 			r := randomReaders{snap: reflect.ValueOf(snap), s: s, document: parsed(t, document.Bytes()), typed: typed, text: text}
-			for _, m := range model.File().Models[0].Maps {
-				r.compareMap(m)
+			for _, a := range model.Accessors() {
+				if a.Type == "" {
+					r.compareSection(a)
+				} else {
+					r.compareMap(a)
+				}
 			}
-			r.compareSections(model.File().Models[0])
 		}
 	}
 	require.Positive(t, typed.n)
@@ -133,7 +135,7 @@ func call(v reflect.Value, method string, args ...any) reflect.Value {
 }
 
 // compareMap compares all values and keys of a map.
-func (r *randomReaders) compareMap(m *gofile.Map) {
+func (r *randomReaders) compareMap(m gen.Accessor) {
 	accessor, view, list := call(r.snap, m.Name), r.s.Map(m.CName), r.document[m.CName].Entries
 	captured := view.Map()
 	require.Len(r.typed.t, list, captured.N, m.CName)
@@ -161,11 +163,11 @@ func (r *randomReaders) compareMap(m *gofile.Map) {
 }
 
 // entry reads entry i with generated code.
-func (r *randomReaders) entry(accessor reflect.Value, m *gofile.Map, i int) reflect.Value {
-	switch m.Access {
-	case gofile.AccessArray, gofile.AccessPerCPUArray:
+func (r *randomReaders) entry(accessor reflect.Value, m gen.Accessor, i int) reflect.Value {
+	switch m.Type {
+	case "Array", "PerCPUArray":
 		return call(accessor, "At", i)
-	case gofile.AccessTaskStorage:
+	case "TaskStorage":
 		return call(accessor, "Get", call(accessor, "Tasks").Index(i).Interface().(ktsnap.Owner).PID)
 	}
 	return call(accessor, "Get", r.key(accessor, i).Interface())
@@ -176,18 +178,18 @@ func (r *randomReaders) key(accessor reflect.Value, i int) reflect.Value {
 }
 
 // wrongEntries asks for entries that there are not.
-func (r *randomReaders) wrongEntries(m *gofile.Map, accessor reflect.Value, view ktsnap.MapView) {
+func (r *randomReaders) wrongEntries(m gen.Accessor, accessor reflect.Value, view ktsnap.MapView) {
 	one, n := accessor, view.Map().N
 	if view.Map().Slots > 1 {
 		r.sameError(func() { call(accessor, "CPU", 3) }, view.CPU(3).Err(), &ktsnap.PerCPUSlotError{})
 		require.ErrorAs(r.typed.t, view.At(0).Get("").Err(), new(*ktsnap.PerCPUNotNarrowedError))
 		one, view = call(accessor, "CPU", 0), view.CPU(0)
 	}
-	switch m.Access {
-	case gofile.AccessArray, gofile.AccessPerCPUArray:
+	switch m.Type {
+	case "Array", "PerCPUArray":
 		r.sameError(func() { call(one, "At", n) }, view.At(n).Err(), &ktsnap.IndexOutOfRangeError{})
 		r.sameError(func() { call(one, "At", -1) }, view.At(-1).Err(), &ktsnap.IndexOutOfRangeError{})
-	case gofile.AccessTaskStorage:
+	case "TaskStorage":
 		r.sameError(func() { call(one, "Get", int32(99)) }, view.Lookup(99).Err(), &ktsnap.KeyNotFoundError{})
 	default:
 		key := reflect.New(r.key(accessor, 0).Type()).Elem()
@@ -207,18 +209,16 @@ func (r *randomReaders) sameError(typed func(), path error, want error) {
 	r.typed.n++
 }
 
-// compareSections compares the global variables.
-func (r *randomReaders) compareSections(model *gofile.Model) {
-	for _, s := range model.Sections {
-		values := call(r.snap, s.Name).Elem()
-		list := r.document["sample"+s.CName].Entries
-		require.Len(r.typed.t, list, 1)
-		r.text.compare(r.s.Map("sample"+s.CName).At(0).Get(""), list[0].Value)
-		view := r.s.Map("sample" + s.CName).At(0).Get("")
-		require.Equal(r.typed.t, len(s.Vars), view.Len())
-		for i := range s.Vars {
-			name, _ := view.At(i)
-			r.typed.compare(r.s.Var(name), values.FieldByName(s.Vars[i].Name))
-		}
+// compareSection compares the variables of a section.
+func (r *randomReaders) compareSection(s gen.Accessor) {
+	values := call(r.snap, s.Name).Elem()
+	list := r.document["sample"+s.CName].Entries
+	require.Len(r.typed.t, list, 1)
+	view := r.s.Map("sample" + s.CName).At(0).Get("")
+	r.text.compare(view, list[0].Value)
+	require.Equal(r.typed.t, values.NumField(), view.Len())
+	for i := range values.NumField() {
+		name, _ := view.At(i)
+		r.typed.compare(r.s.Var(name), values.Field(i))
 	}
 }
