@@ -318,6 +318,9 @@ func typesText(m *ktsnap.Map) string {
 		return ""
 	}
 	value := fmt.Sprintf("%d bytes without a type", m.ValueSize)
+	if m.Type.HoldsMaps() {
+		value = "ids of maps"
+	}
 	if m.Value != nil {
 		value = clean(ctype.Spell(m.Value))
 		if m.Value.Kind == ctype.KindSection {

@@ -18,6 +18,7 @@ import (
 //	task_ctxs[1234].comm                by its key: a number, or "text" in quotes
 //	tasks[pid=17].weight                by the task that it belongs to
 //	task_ctxs[#2]                       by its place in the capture
+//	queues[1][0].pid                    an entry of the map in a map of maps
 //	mysched.bss.nr_dispatched           a variable of a section
 //	nr_dispatched                       a variable that only one section has
 //	["running.calls"]                   a static variable of a function, in quotes or not
@@ -142,8 +143,14 @@ func findEntry(m MapView, path string, at int) Value {
 		}
 		chosen, at = true, next
 	}
-	if !chosen {
+	switch {
+	case !chosen:
 		return Value{err: &PathSyntaxError{Requested: path, Offset: at, Problem: howToChoose(m, perCPU)}}
+	case m.Map().Type.HoldsMaps() && at < len(path):
+		if m = entry.Inner(); m.Err() != nil {
+			return Value{err: m.Err()}
+		}
+		return findEntry(m, path, at)
 	}
 	return entry.Get(strings.TrimPrefix(path[at:], "."))
 }

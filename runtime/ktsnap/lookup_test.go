@@ -241,3 +241,18 @@ func TestVariablesOfFunctionsAreGotAsTheyAreWritten(t *testing.T) {
 	}
 	require.ErrorContains(t, s.Get("stop.sen").Err(), "stop.seen")
 }
+
+// A path goes on in the map that a map of maps has.
+func TestPathsLeadIntoMapsOfMaps(t *testing.T) {
+	inner := &ktsnap.Map{ID: 7, Name: "inner", Type: ktsnap.MapTypeArray, KeySize: 4, ValueSize: 4, MaxEntries: 2, N: 2, Total: 2, Slots: 1, Stride: 4, Values: make([]byte, 8), Status: ktsnap.Complete, Value: u32}
+	outer := &ktsnap.Map{ID: 8, Name: "outer", Type: ktsnap.MapTypeArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 2, N: 2, Total: 2, Slots: 1, Stride: 4, Values: make([]byte, 8), Status: ktsnap.Complete}
+	writer{inner.Values}.u64(0, 11|12<<32)
+	writer{outer.Values}.u64(0, 7<<32)
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{inner, outer}}
+	requireUint(t, 12, s.Get("outer[1][1]"))
+	requireUint(t, 7, s.Get("outer[1]"))
+	var empty *ktsnap.EmptySlotError
+	require.ErrorAs(t, s.Get("outer[0][1]").Err(), &empty)
+	var syntax *ktsnap.PathSyntaxError
+	require.ErrorAs(t, s.Get("outer[1].x").Err(), &syntax)
+}

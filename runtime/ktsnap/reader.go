@@ -135,7 +135,7 @@ func (c *checkedShape) check(l *ctype.Index, s *ctype.Shape, size int) (*ctype.S
 
 func (m *mapReader) valueShape() (*ctype.Shape, error) {
 	s := m.m.Value
-	if s == nil && m.m.Type.HoldsReferences() && m.m.ValueSize >= SlotSize {
+	if t := m.m.Type; s == nil && (t.HoldsReferences() || t.HoldsMaps()) && m.m.ValueSize >= SlotSize {
 		s = slotNumber
 	}
 	return m.value.check(&m.r.layouts, s, m.m.ValueSize)
