@@ -57,8 +57,8 @@ func TestWritesAreReadBack(t *testing.T) {
 	t.Run("by name and path", func(t *testing.T) {
 		dynamic := vm.Freeze("dynamic")
 		require.NoError(t, vm.Write(t.Context(),
-			ktest.SetValue(dynamic.Var("sleep_credit_pct"), 42),
-			ktest.SetValue(dynamic.Map("task_ctxs").Lookup(pid).Get("kthread"), 1)))
+			ktest.SetOf(dynamic.Var("sleep_credit_pct"), 42),
+			ktest.SetOf(dynamic.Map("task_ctxs").Lookup(pid).Get("kthread"), 1)))
 		require.NoError(t, vm.Poke(t.Context(), ".bss", 8, 8, 99))
 		after := examplesched.Bind(t, vm.Freeze("after"))
 		require.EqualValues(t, 42, after.Data().SleepCreditPct)

@@ -56,7 +56,7 @@ func TestWatchesLeaveARunAsItWas(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})
 	racing(t, vm)
 	place := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
-	require.NoError(t, vm.Write(t.Context(), ktest.SetValue(place, 1000)))
+	require.NoError(t, vm.Write(t.Context(), ktest.SetOf(place, 1000)))
 	racing(t, vm) // goes on from what the host has written
 
 	stores, memory := 0, vm.Machine().RAM().Size()

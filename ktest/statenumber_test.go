@@ -25,7 +25,7 @@ func TestConditionsOnQueuesAreSeenWithoutAPause(t *testing.T) {
 	require.NoError(t, err)
 	captures := len(vm.Captures().Captures())
 
-	require.NoError(t, vm.Write(ctx, ktest.SetValue(vm.Freeze("running").Var("parked"), 1)))
+	require.NoError(t, vm.Write(ctx, ktest.SetOf(vm.Freeze("running").Var("parked"), 1)))
 	n, err = vm.AwaitState(ctx, ktest.DSQLen(7), func(n int) bool { return n >= 2 })
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, n, 2)

@@ -58,7 +58,7 @@ func TestMapsAreNamedByTheirEnds(t *testing.T) {
 	twice := &ktsnap.Snapshot{Programs: snap.Programs, Maps: []*ktsnap.Map{own, array(7, "sched.bss", tracer)}}
 	_, err = bySuffix(twice, ".bss")
 	require.ErrorAs(t, err, &ambiguous)
-	require.ErrorContains(t, err, "sched.bss (id 2), sched.bss (id 7): names do not tell them apart: take a snapshot and use ktest.SetValue")
+	require.ErrorContains(t, err, "sched.bss (id 2), sched.bss (id 7): names do not tell them apart: take a snapshot and use ktest.SetOf")
 }
 
 // failed is a test that keeps what it fails with.

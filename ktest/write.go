@@ -32,9 +32,9 @@ func Set[T any](snap runtime.Bound, p *T, v T) Assignment {
 	return assignment(place, value, mask, err)
 }
 
-// SetValue makes a value that was found by its path another, as [runtime.AssignAny]
+// SetOf makes a value that was found by its path another, as [runtime.AssignAny]
 // takes it: a number, a bool, the name of an enumerator, a text, a slice, a map of members.
-func SetValue(v ktsnap.Value, to any) Assignment {
+func SetOf(v ktsnap.Value, to any) Assignment {
 	place, value, mask, err := runtime.AssignAny(v, to)
 	return assignment(place, value, mask, err)
 }
@@ -77,7 +77,7 @@ func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 
 // Poke writes an integer of size bytes, 1, 2, 4 or 8, at an offset into the first
 // value of the array map whose name ends in suffix, such as ".bss", or is suffix.
-// It is for code without generated types; see [Set] and [SetValue].
+// It is for code without generated types; see [Set] and [SetOf].
 //
 // The error is a [*ktsnap.MapNotFoundError], a [*ktsnap.AmbiguousMapError], or one of
 // [VM.Write].
@@ -99,7 +99,7 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	if m.Type != ktsnap.MapTypeArray || m.Base == 0 {
-		return fmt.Errorf("%s: %s is a map of type %v, and not an array in one piece: use ktest.Set or ktest.SetValue", doing, m.Name, m.Type)
+		return fmt.Errorf("%s: %s is a map of type %v, and not an array in one piece: use ktest.Set or ktest.SetOf", doing, m.Name, m.Type)
 	}
 	if offset < 0 || offset > m.ValueSize-size {
 		return fmt.Errorf("%s: a value of %s has %d bytes: %w", doing, m.Name, m.ValueSize, freeze.ErrOutOfRange)
@@ -161,7 +161,7 @@ func ambiguousSuffix(suffix string, found []*ktsnap.Map) error {
 	e := &suffixError{&ktsnap.AmbiguousMapError{Requested: "*" + suffix}, "say more of the name"}
 	for _, m := range found {
 		if slices.Contains(e.Names, m.Name) {
-			e.do = "names do not tell them apart: take a snapshot and use ktest.SetValue with MapByID(id).At(0).Get(path)"
+			e.do = "names do not tell them apart: take a snapshot and use ktest.SetOf with MapByID(id).At(0).Get(path)"
 		}
 		e.IDs, e.Names = append(e.IDs, m.ID), append(e.Names, m.Name)
 	}

@@ -36,7 +36,7 @@ func TestAutopsyNamesTheFault(t *testing.T) {
 			workers, err := vm.Spawn(ctx, scenario.Workers{Name: "spin", Kind: scenario.Spin, Count: row.workers, CPUs: row.cpus})
 			require.NoError(t, err)
 			snap := vm.Freeze("well")
-			require.NoError(t, vm.Write(ctx, ktest.SetValue(snap.Var("victim"), uint64(workers.PIDs[0])), ktest.SetValue(snap.Var("fault"), row.fault)))
+			require.NoError(t, vm.Write(ctx, ktest.SetOf(snap.Var("victim"), uint64(workers.PIDs[0])), ktest.SetOf(snap.Var("fault"), row.fault)))
 			for {
 				snap, err := vm.TryFreeze(ctx, "ill")
 				require.NoError(t, err)

@@ -42,7 +42,7 @@ func parked(t *testing.T, workers int) (*ktest.VM, *ktsnap.Snapshot, []int) {
 	w, err := vm.Work(bound(t, time.Minute), ktest.Spin, workers)
 	require.NoError(t, err)
 	ctx := bound(t, time.Minute)
-	require.NoError(t, vm.Write(ctx, ktest.SetValue(vm.Freeze("running").Var("parked"), 1)))
+	require.NoError(t, vm.Write(ctx, ktest.SetOf(vm.Freeze("running").Var("parked"), 1)))
 	for {
 		snap, err := vm.TryFreeze(ctx, "parked")
 		require.NoError(t, err)
