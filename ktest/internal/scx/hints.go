@@ -31,6 +31,9 @@ func hintsFor(output string) []string {
 		return []string{why}
 	}
 	var all []string
+	if skipped := skippedSection(output); skipped != "" {
+		all = append(all, skipped)
+	}
 	lower := strings.ToLower(output)
 	for _, h := range hints {
 		if slices.ContainsFunc(h.words, func(w string) bool { return strings.Contains(lower, w) }) {
@@ -38,6 +41,20 @@ func hintsFor(output string) []string {
 		}
 	}
 	return all
+}
+
+// skippedLine is how libbpf says that it does not know a section of struct_ops maps
+// (bpf_object__elf_collect in tools/lib/bpf/libbpf.c).
+var skippedLine = regexp.MustCompile(`skipping unrecognized data section\(\d+\) (\.struct_ops[.\w]*)`)
+
+// skippedSection says that the program's libbpf left out the scheduler's operations, whose
+// programs the kernel does not take then; it is empty if it did not.
+func skippedSection(output string) string {
+	at := skippedLine.FindStringSubmatch(output)
+	if at == nil {
+		return ""
+	}
+	return fmt.Sprintf("its libbpf is too old for section %s, and left it out: link the program with a later one, such as that of the kernel's tools/lib/bpf", at[1])
 }
 
 // mapLine is how libbpf says which map the kernel does not make

@@ -24,3 +24,15 @@ func TestOutputOfLibbpfIsMappedToWhatCanBeChanged(t *testing.T) {
 	}
 	require.Empty(t, hintsFor("map 'x': created"))
 }
+
+// What libbpf 1.1 says of a scheduler whose operations are in a section that it does not know.
+func TestALibbpfThatIsTooOldIsTold(t *testing.T) {
+	output := "libbpf: elf: skipping unrecognized data section(17) .struct_ops.link\n" +
+		"libbpf: prog 'enqueue': BPF program load failed: ERROR: strerror_r(524)=22\n" +
+		"libbpf: prog 'enqueue': -- BEGIN PROG LOAD LOG --\nprocessed 0 insns (limit 1000000)\n-- END PROG LOAD LOG --\n"
+	err := rejection(output)
+	require.ErrorContains(t, err, "it does not say why; the kernel's answer was \"ERROR: strerror_r(524)=22\"")
+	require.ErrorContains(t, err, "too old for section .struct_ops.link")
+	require.Contains(t, hintsFor(output)[0], "too old for section .struct_ops.link")
+	require.Empty(t, hintsFor("libbpf: elf: skipping unrecognized data section(8) .eh_frame\n"))
+}

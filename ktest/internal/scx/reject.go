@@ -29,8 +29,11 @@ func complaint(log string) string {
 			return line
 		}
 	}
-	return "it does not say why"
+	return silent
 }
+
+// silent is said of a log without a complaint.
+const silent = "it does not say why"
 
 // shownLines is how much of a log is part of an error's message. shownFirst of
 // them are those that a program wrote first.
@@ -60,5 +63,23 @@ func rejection(output string) *RejectedError {
 	if at == nil {
 		return nil
 	}
-	return &RejectedError{Program: at[1], Reason: complaint(at[2]), Log: at[2]}
+	reason := complaint(at[2])
+	if reason == silent {
+		reason += outsideLog(output)
+	}
+	return &RejectedError{Program: at[1], Reason: reason, Log: at[2]}
+}
+
+// libbpfFailure is how libbpf prints the kernel's answer for a program.
+var libbpfFailure = regexp.MustCompile(`libbpf: prog '[^'\n]*': BPF program load failed: ([^\n]*)`)
+
+// outsideLog returns what the output says of a program whose log has no complaint.
+func outsideLog(output string) (said string) {
+	if at := libbpfFailure.FindStringSubmatch(output); at != nil {
+		said = fmt.Sprintf("; the kernel's answer was %q", at[1])
+	}
+	if skipped := skippedSection(output); skipped != "" {
+		said += "; " + skipped
+	}
+	return said
 }
