@@ -144,6 +144,26 @@ func TestSnapshotsBeyondTheMemoryAreReadBackFromFiles(t *testing.T) {
 	require.Empty(t, files)
 }
 
+// What was replaced takes no room: neither in memory nor in files.
+func TestReplacedSnapshotsTakeNoRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, capture.Options{SameName: capture.Replace, Memory: 1, Disk: 150 << 10, Dir: dir})
+	for i := range 10 {
+		require.NoError(t, s.Add(captureOf("x", 2*i, snapshot("x", 64<<10, byte(i)))))
+		require.NoError(t, s.Add(captureOf("y", 2*i+1, snapshot("y", 64<<10, byte(i)))))
+	}
+	for _, sample := range series.Open(s.Captures(), open) {
+		require.NoError(t, sample.Err)
+		require.EqualValues(t, 9, sample.Value)
+	}
+	for _, e := range s.Events() {
+		require.NotEqual(t, capture.Dropped, e.Kind, "%s", e)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.ktsnap"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+}
+
 func TestSnapshotsBeyondTheDiskAreDroppedAndSayIt(t *testing.T) {
 	s := newStore(t, capture.Options{Memory: 1, Disk: 150 << 10, Dir: t.TempDir()})
 	fill(t, s, 5, 64<<10)
@@ -180,6 +200,22 @@ func TestFilesThatCannotBeWrittenCostTheirSnapshotsOnly(t *testing.T) {
 		require.ErrorContains(t, samples[0].Err, "could not be written", name)
 		require.NoError(t, samples[2].Err, name)
 		require.NoError(t, s.Close(), name)
+	}
+}
+
+// The one capture that a failure begins with, and the latest, are kept in memory, whatever
+// they take, if no file can be written.
+func TestWhatIsNotGivenUpStaysInMemory(t *testing.T) {
+	notADirectory := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(notADirectory, nil, 0o600))
+	s := newStore(t, capture.Options{Memory: 1, Dir: notADirectory})
+	event := captureOf("end", 1, snapshot("end", 64<<10, 1))
+	event.Trigger = series.Event
+	require.NoError(t, s.Add(event))
+	require.NoError(t, s.Add(captureOf("latest", 2, snapshot("latest", 64<<10, 2))))
+	for i, sample := range series.Open(s.Captures(), open) {
+		require.NoError(t, sample.Err)
+		require.EqualValues(t, i+1, sample.Value)
 	}
 }
 
@@ -281,6 +317,15 @@ func TestEventsAreForgottenByCount(t *testing.T) {
 		require.NoError(t, s.Add(captureOf(fmt.Sprint(i), i, nil)))
 		require.NoError(t, s.Add(captureOf(fmt.Sprint(i), i, nil)))
 	}
+	full := newStore(t, capture.Options{SameName: capture.Replace})
+	for i := range 1026 {
+		if require.NoError(t, full.Add(captureOf("x", i, nil))); i == 1024 {
+			require.Len(t, full.Events(), 1024)
+			require.Equal(t, capture.Replaced, full.Events()[0].Kind, "none is forgotten")
+		}
+	}
+	require.Equal(t, capture.Event{Kind: capture.Forgotten, Count: 1}, full.Events()[0])
+
 	events := s.Events()
 	require.Len(t, events, 1025)
 	require.Equal(t, capture.Event{Kind: capture.Forgotten, Count: 1500 - 1024}, events[0])
@@ -364,6 +409,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 	_, err = s.Get("spawn")
 	require.ErrorContains(t, err, `there are ["before" "after_spawn" "0" "1" "2" "3" "4" "5" "6" "7" "8" "9"] and 2 more`)
+	_, err = s.Snapshot("spawn")
+	require.ErrorAs(t, err, new(*capture.NotCapturedError))
 
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, s.Add(captureOf("late", 1, nil)), capture.ErrClosed)
