@@ -71,3 +71,14 @@ func TestPatternsFailForStatisticsThatAreAbsent(t *testing.T) {
 	require.False(t, v.Passed())
 	require.Contains(t, v.String(), `the statistics of "tick 0" have no member nr_enqueued`)
 }
+
+// Of members whose names differ in letter case only, the one of the field's name counts.
+func TestStatisticsAreFoundByTheirExactNameFirst(t *testing.T) {
+	type stats struct {
+		Version int `json:"version"`
+	}
+	for range 20 { // maps have no order
+		sample := Statistics[stats]([]Capture{{Statistics: []byte(`{"Version": null, "VERSION": null, "version": 3}`)}})[0]
+		require.NoError(t, sample.Err)
+	}
+}

@@ -135,15 +135,17 @@ func TestAKeyTwiceIsAnError(t *testing.T) {
 
 func TestEntitiesAreNamedByTheirKey(t *testing.T) {
 	e := PerKey(every(tasks{7: 1}, tasks{}, tasks{7: 1}), listTasks)
-	names := func() (out []string) {
+	names := func(e Entities[int32, uint64]) (out []string) {
 		for _, m := range e.Members() {
 			out = append(out, m.Series.Name())
 		}
 		return out
 	}
-	require.Equal(t, []string{"listTasks[7]", "listTasks[7], life 2"}, names())
+	require.Equal(t, []string{"listTasks[7]", "listTasks[7], life 2"}, names(e))
+	before := e
 	e = e.Named("vtime")
-	require.Equal(t, []string{"vtime[7]", "vtime[7], life 2"}, names())
+	require.Equal(t, []string{"vtime[7]", "vtime[7], life 2"}, names(e))
+	require.Equal(t, []string{"listTasks[7]", "listTasks[7], life 2"}, names(before), "it is another group")
 	require.Equal(t, "vtime[7]", e.Key(7).Name())
 	require.Equal(t, "vtime[7] is present", e.Present(7).Name())
 }

@@ -70,6 +70,7 @@ func TestTheWarmUpDoesNotCount(t *testing.T) {
 	require.Equal(t, Inconclusive, SteadyWithin(s, 5*time.Second, 0.02).Outcome, "one value is as steady as it gets")
 	SteadyWithin(of(0, 0, 0), 0, 0.5).Require(t)
 	SteadyWithin(of(-1, 1), 0, 0.5).requireFail(t, 0, 1)
+	require.NotContains(t, SteadyWithin(of(-1, 1), 0, 0.5).String(), "Inf", "nothing is a percentage of 0")
 	SteadyWithin(of(-100, -100, -101), 0, 0.01).Require(t)
 }
 
@@ -173,6 +174,18 @@ func TestPhasesAreComparedByOneNumberEach(t *testing.T) {
 	require.Equal(t, Inconclusive, PhaseRatioWithin(s, First, 2, 1, 0, 9).Outcome, "the first value is 0")
 	require.Equal(t, Inconclusive, PhaseRatioWithin(s, Last, 3, 1, 0, 9).Outcome, "there is no step 3")
 	require.Equal(t, Inconclusive, PhaseRatioWithin(without(s, 1, 2), Increase, 2, 1, 0, 9).Outcome, "step 1 has one value")
+	require.Contains(t, PhaseRatioWithin(s, Last, 3, 1, 1, 9).Reason, "no sample is of step 3")
+	require.Equal(t, Inconclusive, PhaseRatioWithin(s, Last, 3, 1, 1, 9).Outcome, "what is not there is in no proportion")
+	require.Equal(t, Inconclusive, PhaseRatioWithin(without(s, 0, 1), Last, 2, 1, 0, 9).Outcome, "a third of step 1 is too little")
+	require.Contains(t, NonDecreasing(of[int]().Phase(7)).Reason, "there are samples of no phase")
 	NonDecreasing(s.Phase(2)).Require(t)
 	require.Contains(t, NonDecreasing(s.Phase(7)).Reason, "no sample is of step 7; there are samples of step 1, step 2")
+}
+
+// What one of two series asks for counts for both.
+func TestEitherSeriesOfARatioSaysHowManySamplesItTakes(t *testing.T) {
+	few, all := without(of(1, 1, 1), 1, 2), of(1, 1, 1)
+	require.Equal(t, Inconclusive, RatioWithin(few, all, 1, 1).Outcome)
+	RatioWithin(few.MinCoverage(0.2), all, 1, 1).Require(t)
+	RatioWithin(few, all.MinCoverage(0.2), 1, 1).Require(t)
 }
