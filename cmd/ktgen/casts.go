@@ -16,7 +16,7 @@ import (
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
-const castsSynopsis = `ktgen casts [-json] [-btf FILE] [-name NAME] OBJECT
+const castsSynopsis = `ktgen casts [-conflicts] [-json] [-btf FILE] [-name NAME] OBJECT
        ktgen casts -explain STRUCT.FIELD [-json] OBJECT
        ktgen casts -asm [-function NAME] OBJECT
        ktgen casts -erase [-json] OBJECT
@@ -38,6 +38,7 @@ knowing only what it recovers.`
 // castsFlags are the flags of ktgen casts.
 type castsFlags struct {
 	asJSON, asm, erase *bool
+	conflicts          *bool
 	explain, function  *string
 	kernel, name       *string
 }
@@ -46,13 +47,14 @@ type castsFlags struct {
 func (t *tool) casts(args []string) error {
 	set := t.flags(castsSynopsis)
 	f := castsFlags{
-		asJSON:   set.Bool("json", false, "print JSON"),
-		asm:      set.Bool("asm", false, "print the instructions, with what is known at each"),
-		erase:    set.Bool("erase", false, "hide the pointers that BTF declares, and tell which are found again"),
-		explain:  set.String("explain", "", "say why a `place` was found to hold pointers or was not: task_ctx.task, .bss.head, a variable, a map"),
-		function: set.String("function", "", "with -asm: only the function `name`"),
-		kernel:   set.String("btf", "", "the `file` with the kernel's BTF, such as /sys/kernel/btf/vmlinux: types the arguments of tracing programs"),
-		name:     set.String("name", "", "the `name` of the object, in an executable with several"),
+		asJSON:    set.Bool("json", false, "print JSON"),
+		conflicts: set.Bool("conflicts", false, "print each instruction that shows that a place holds different things"),
+		asm:       set.Bool("asm", false, "print the instructions, with what is known at each"),
+		erase:     set.Bool("erase", false, "hide the pointers that BTF declares, and tell which are found again"),
+		explain:   set.String("explain", "", "say why a `place` was found to hold pointers or was not: task_ctx.task, .bss.head, a variable, a map"),
+		function:  set.String("function", "", "with -asm: only the function `name`"),
+		kernel:    set.String("btf", "", "the `file` with the kernel's BTF, such as /sys/kernel/btf/vmlinux: types the arguments of tracing programs"),
+		name:      set.String("name", "", "the `name` of the object, in an executable with several"),
 	}
 	if err := t.parseFlags(set, args); err != nil {
 		return err
@@ -66,6 +68,8 @@ func (t *tool) casts(args []string) error {
 		return t.misused("-asm, -erase and -explain exclude one another")
 	case *f.function != "" && !*f.asm:
 		return t.misused("-function NAME goes with -asm")
+	case *f.conflicts && (*f.asm || *f.erase || *f.explain != ""):
+		return t.misused("-conflicts goes with none of -asm, -erase and -explain")
 	case *f.asm && *f.asJSON:
 		return t.misused("-asm prints no JSON")
 	}
@@ -107,7 +111,7 @@ func (t *tool) runCasts(f castsFlags, path string) error {
 	case *f.asJSON:
 		return t.printJSON(castsJSON(a))
 	}
-	return t.printCasts(a)
+	return t.printCasts(a, *f.conflicts)
 }
 
 func readKernelBTF(path string) (*btf.Spec, error) {
@@ -158,7 +162,7 @@ func proofOf(evidence []cast.Evidence) (ev cast.Evidence, ok bool) {
 	return ev, ok
 }
 
-func (t *tool) printCasts(a *cast.Analysis) error {
+func (t *tool) printCasts(a *cast.Analysis, allConflicts bool) error {
 	r := a.Result()
 	if len(r.Findings) == 0 {
 		fmt.Fprintln(t.stdout, "no integer of the program's own types is seen to hold pointers")
@@ -174,16 +178,71 @@ func (t *tool) printCasts(a *cast.Analysis) error {
 		}
 		w.Flush()
 	}
-	for _, c := range r.Conflicts {
-		fmt.Fprintf(t.stdout, "\nconflict: %s holds different things:\n", castPlace(c.Container, c.Map, c.Path))
-		for _, e := range c.Evidence {
-			fmt.Fprintf(t.stdout, "\t%s\n", evidenceText(e))
-		}
+	if allConflicts {
+		t.printConflicts(r.Conflicts)
+	} else {
+		t.summarizeConflicts(r.Conflicts)
 	}
 	for _, gap := range r.Gaps {
 		fmt.Fprintf(t.stderr, "ktgen: given up on: %s\n", gap)
 	}
 	return nil
+}
+
+// printConflicts prints each instruction that shows one.
+func (t *tool) printConflicts(conflicts []cast.Conflict) {
+	for _, c := range conflicts {
+		fmt.Fprintf(t.stdout, "\nconflict: %s holds different things:\n", castPlace(c.Container, c.Map, c.Path))
+		for _, e := range c.Evidence {
+			fmt.Fprintf(t.stdout, "\t%s\n", evidenceText(e))
+		}
+	}
+}
+
+// What is printed of conflicts unless all is asked for.
+const (
+	maxConflicts = 20
+	maxHeld      = 2 // things that one place holds
+)
+
+// summarizeConflicts prints a line for each.
+func (t *tool) summarizeConflicts(conflicts []cast.Conflict) {
+	if len(conflicts) == 0 {
+		return
+	}
+	fmt.Fprintln(t.stdout, "\nno finding, as they hold different things (-conflicts says what shows that, -explain PLACE all of one place):")
+	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+	for _, c := range conflicts[:min(len(conflicts), maxConflicts)] {
+		fmt.Fprintf(w, "%s\t%s\n", castPlace(c.Container, c.Map, c.Path), heldText(c.Evidence))
+	}
+	w.Flush()
+	if more := len(conflicts) - maxConflicts; more > 0 {
+		fmt.Fprintf(t.stdout, "and %d more\n", more)
+	}
+}
+
+// heldText says which different things a place holds, and on which line each.
+func heldText(evidence []cast.Evidence) string {
+	var held []string
+	seen := make(map[string]bool)
+	for _, e := range evidence {
+		if seen[e.What] {
+			continue
+		}
+		seen[e.What] = true
+		if at := line(e.Line); at != "" {
+			held = append(held, fmt.Sprintf("%s (%s)", e.What, at))
+		} else {
+			held = append(held, e.What)
+		}
+	}
+	if len(held) == 1 {
+		held = append(held, "copied from a place that holds others, too")
+	}
+	if more := len(held) - maxHeld; more > 0 {
+		held = append(held[:maxHeld], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(held, ", ")
 }
 
 // evidenceText is a piece of evidence on one line.
