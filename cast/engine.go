@@ -251,12 +251,16 @@ func (e *engine) settle() bool {
 // restart forgets everything but the slots that hold different things, and
 // tells whether there are new ones.
 func (e *engine) restart() bool {
-	known := len(e.mixed)
-	for _, s := range e.newlyMixed() {
-		e.mixed[s] = true
+	if e.findPools() {
+		e.forget() // what they mixed up may be all that is mixed
+		return true
 	}
-	if !e.findPools() && len(e.mixed) == known {
+	mixed := e.newlyMixed()
+	if len(mixed) == 0 {
 		return false
+	}
+	for _, s := range mixed {
+		e.mixed[s] = true
 	}
 	e.forget()
 	return true

@@ -103,12 +103,44 @@ func (e *engine) membersNamed(at instruction) namedMembers {
 	if name := accessedMember(at.code, at.at); name != "" {
 		return namedMembers{once: []string{name}}
 	}
-	names, ok := e.names[line.Text]
+	text := line.Text
+	switch insn := at.code.Insns[at.at]; {
+	case insn.Op&classMask == classLdx:
+		text = withoutTarget(text)
+	case storesPlainly(insn):
+		text = targetOf(text)
+	}
+	names, ok := e.names[text]
 	if !ok {
-		names = namesIn(line.Text)
-		e.names[line.Text] = names
+		names = namesIn(text)
+		e.names[text] = names
 	}
 	return names
+}
+
+// storesPlainly tells whether an instruction stores, and is no atomic.
+func storesPlainly(insn object.Insn) bool {
+	return insn.Op&classMask == classSt || storesRegister(insn)
+}
+
+// assignmentIn is a plain assignment to a member or an element of one.
+var assignmentIn = regexp.MustCompile(`^([^=]*?(?:->|\.)\s*)(\w+(?:\s*\[[^=\]]*\])?)\s*=([^=].*)?$`)
+
+// targetOf returns the member that a line assigns to, all of the line if it does not.
+func targetOf(line string) string {
+	if m := assignmentIn.FindStringSubmatch(line); m != nil {
+		return "->" + m[2]
+	}
+	return line
+}
+
+// withoutTarget returns a line without the member that it assigns to: what is loaded
+// there is another one.
+func withoutTarget(line string) string {
+	if m := assignmentIn.FindStringSubmatch(line); m != nil {
+		return strings.TrimRight(m[1], "->. \t") + " = " + m[3]
+	}
+	return line
 }
 
 // namedMembers are the members that a line names in one place only, and those in
