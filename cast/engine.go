@@ -28,6 +28,7 @@ type cell struct {
 	mixed    bool    // it turned out to hold different things
 	loose    bool    // what is stored there is from such a place, and nothing shows what it is
 	numbers  bool    // numbers are stored there that no slot held
+	unknown  bool    // something is stored there that nothing is known of
 	fresh    bool    // memory that a call returned is stored there
 	shaped   bool    // used is what accesses through it look like
 	told     bool    // by the names of members in lines of C
@@ -542,7 +543,8 @@ func (e *engine) related(v value) value {
 func (e *engine) store(s slot, v value, where Evidence) {
 	c := e.readCell(s)
 	c.fresh = c.fresh || v.flags&isFresh != 0
-	loose := v.flags&isLoose != 0 && (v.ptr.state == noPointer || v.flags&isGuess != 0)
+	loose := v.flags&isLoose != 0
+	c.unknown = c.unknown || e.recording && v.ptr.state == noPointer && v.flags&isOpaque != 0
 	c.loose = c.loose || e.recording && loose && !e.isSaid(s)
 	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
 	if e.pools[s] {

@@ -74,7 +74,8 @@ func (e *engine) noteFlow(s slot, v value) {
 
 // tells tells whether lines of C say that a slot leads to a t: one names the type,
 // or those of the accesses through what is loaded from it name members of t. It
-// takes several where another struct can be meant that has members of these names.
+// takes several where another struct can be meant that has members of these names, and
+// more than one where only local variables may lead to structs: clang leaves those out.
 func (e *engine) tells(n int32, t btf.Type) bool {
 	said := e.namesSaidOf(e.kin.slots[n])
 	for _, name := range said {
@@ -102,7 +103,13 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 	if firstStruct(t) != nil && len(said) == 0 {
 		return false // accesses to its parts are through pointers to what it begins with, too
 	}
-	return len(said) > 0 || len(members) >= minTold || len(members) > 0 && !e.leavesOut()
+	switch {
+	case len(said) > 0 || len(members) >= minTold:
+		return true
+	case len(members) == 0 || e.leavesOut():
+		return false
+	}
+	return len(members) > 1 || e.pointed[t]
 }
 
 // variablesOf returns the names of the types of variables that lines store in a slot

@@ -352,8 +352,11 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 	case v.ptr.state == noPointer:
 		v.ptr = want
 	case v.ptr.known() && v.ptr.region == typed && v.flags&isGuess != 0 && !w.isInside(v.ptr, t):
-		v.ptr.typ, v.ptr.off = t, offset{} // it is known from here on
+		v.ptr.typ, v.ptr.off = t, offset{}
 		v.flags &^= isGuess
+	}
+	if v.ptr.known() && v.ptr.typ == t {
+		v.flags &^= isLoose // from here on
 	}
 	return v
 }
