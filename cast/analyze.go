@@ -156,7 +156,7 @@ func (a *Analysis) class(s slot, c *cell) Class {
 	switch {
 	case c.isGuess() && a.isShown(s):
 		return Likely
-	case c.isGuess(), a.apart[s] && c.unknown && !a.isSaid(s):
+	case c.isGuess(), (a.pools[s] || a.apart[s] && c.unknown) && !a.isSaid(s):
 		return Guessed
 	case c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0:
 		return Likely

@@ -4,6 +4,7 @@ package cast
 // comes from, for people: the analysis does not depend on it.
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -59,12 +60,24 @@ func (t *tracer) source(ev Evidence) (h holder, ok bool) {
 }
 
 func (e *engine) functionAt(section string, at int) *function {
-	for _, f := range e.functions {
-		if f.Section == section && at >= f.start && at < f.end {
-			return f
+	if e.inSection == nil {
+		e.inSection = make(map[string][]*function)
+		for _, f := range e.functions {
+			e.inSection[f.Section] = append(e.inSection[f.Section], f)
+		}
+		for _, fns := range e.inSection {
+			slices.SortFunc(fns, func(a, b *function) int { return cmp.Compare(a.start, b.start) })
 		}
 	}
-	return nil
+	fns := e.inSection[section]
+	i, found := slices.BinarySearchFunc(fns, at, func(f *function, at int) int { return cmp.Compare(f.start, at) })
+	if !found {
+		i--
+	}
+	if i < 0 || at >= fns[i].end {
+		return nil
+	}
+	return fns[i]
 }
 
 // tracer collects a chain, backwards.

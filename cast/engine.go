@@ -62,7 +62,8 @@ type engine struct {
 	opts      Options
 	code      map[string]*object.Code // by section
 	layouts   *layouts
-	functions map[string]*function // by section and offset
+	functions map[string]*function   // by section and offset
+	inSection map[string][]*function // by start; nil until it is asked for
 	roots     []*function
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
 
@@ -83,7 +84,7 @@ type engine struct {
 	kin        kin
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
 	stores     map[slot]map[instruction]bool // of the same
-	variables  map[string]string             // in lines of C, by name: the structs that they point to
+	variables  map[string]*variable          // of C, by name
 	candidates []*btf.Struct
 	declares   *bool // structs that it does not define
 	omits      *bool // structs, of which lines of C tell

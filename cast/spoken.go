@@ -80,19 +80,19 @@ func (e *engine) namesOfVariables(s slot) (names []string) {
 	if name == "" || e.without(variables) {
 		return nil
 	}
-	add := func(variable string) {
-		if typ := e.typeOfVariable(variable); typ != "" {
+	add := func(variable string, at instruction) {
+		if typ := e.typeOfVariable(variable, at); typ != "" {
 			names = append(names, typ)
 		}
 	}
 	for at := range e.loads[s] {
 		if m := assigned.FindStringSubmatch(at.line()); m != nil && isMember(m[2], name) {
-			add(m[1])
+			add(m[1], at)
 		}
 	}
 	for at := range e.stores[s] {
 		if m := kept.FindStringSubmatch(at.line()); m != nil && isMember(m[1], name) {
-			add(m[2])
+			add(m[2], at)
 		}
 	}
 	return names
@@ -188,36 +188,51 @@ func isMember(expr, name string) bool {
 	return m != nil && m[1] == name
 }
 
-// typeOfVariable returns the name of the struct that lines of C, and prototypes,
-// declare all variables of a name to point to; it is empty if they differ.
-func (e *engine) typeOfVariable(name string) string {
+// variable is what lines of C, and prototypes, declare of all variables of a name.
+type variable struct {
+	typ string             // the struct that they point to, empty if they differ
+	in  map[*function]bool // functions with such a variable
+}
+
+// typeOfVariable returns the name of the struct that all variables of a name point to,
+// if an instruction is in a function that declares one.
+func (e *engine) typeOfVariable(name string, at instruction) string {
 	if e.variables == nil {
 		e.variables = e.declaredVariables()
 	}
-	return e.variables[name]
+	v := e.variables[name]
+	if v == nil || !v.in[e.functionAt(at.code.Section, at.at)] {
+		return ""
+	}
+	return v.typ
 }
 
-func (e *engine) declaredVariables() map[string]string {
-	types := make(map[string]string)
-	add := func(name, typ string) {
-		if known, ok := types[name]; ok && known != typ {
-			typ = ""
+func (e *engine) declaredVariables() map[string]*variable {
+	found := make(map[string]*variable)
+	add := func(f *function, name, typ string) {
+		v := found[name]
+		if v == nil {
+			v = &variable{typ: typ, in: make(map[*function]bool)}
+			found[name] = v
 		}
-		types[name] = typ
+		if v.typ != typ {
+			v.typ = ""
+		}
+		v.in[f] = true
 	}
-	for _, c := range e.obj.Code {
+	for section, c := range e.code {
 		for i := range c.Lines {
 			if m := declaredAs.FindStringSubmatch(c.Lines[i].Text); m != nil {
-				add(m[2], m[1])
+				add(e.functionAt(section, c.Lines[i].Insn), m[2], m[1])
 			}
 		}
 	}
-	for i := range e.obj.Functions {
-		if fn := e.obj.Functions[i].Type; fn != nil {
-			e.addParameters(fn, add)
+	for _, f := range e.functions {
+		if f.Type != nil {
+			e.addParameters(f.Type, func(name, typ string) { add(f, name, typ) })
 		}
 	}
-	return types
+	return found
 }
 
 func (e *engine) addParameters(fn *btf.Func, add func(name, typ string)) {
