@@ -154,9 +154,11 @@ func (a *Analysis) conflict(s slot, c *cell) Conflict {
 // class says how sure a finding is.
 func (a *Analysis) class(s slot, c *cell) Class {
 	switch {
+	case (a.pools[s] || a.apart[s] && c.unknown) && !a.isSaid(s):
+		return Guessed
 	case c.isGuess() && a.isShown(s):
 		return Likely
-	case c.isGuess(), (a.pools[s] || a.apart[s] && c.unknown) && !a.isSaid(s):
+	case c.isGuess():
 		return Guessed
 	case c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0:
 		return Likely

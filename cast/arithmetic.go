@@ -198,13 +198,24 @@ func (w *walk) somewhere(parts ...value) value {
 
 func (w *walk) subtract(a, b value) value {
 	n, ok := b.asNumber()
-	if !ok {
+	switch {
+	case !ok && b.ptr.state == noPointer && b.flags&isFresh == 0 && w.isMemory(a):
+		return w.somewhere(a) // a piece of it, from the end
+	case !ok:
 		return number(anyNumber) // a distance
 	}
 	if _, isConst := n.Const(); !isConst && (a.ptr.known() || a.from.state == oneOrigin) {
 		return widened(a)
 	}
 	return w.shift(a, Number{}.sub(n))
+}
+
+// isMemory tells whether a value is memory that a call has returned without a type.
+func (w *walk) isMemory(v value) bool {
+	if v.ptr.state != noPointer {
+		return false
+	}
+	return v.flags&isFresh != 0 || v.from.state == oneOrigin && w.readCell(v.from.slot).fresh
 }
 
 // shift is v moved by n.

@@ -28,6 +28,7 @@ type cell struct {
 	mixed    bool    // it turned out to hold different things
 	loose    bool    // what is stored there is from such a place, and nothing shows what it is
 	numbers  bool    // numbers are stored there that no slot held
+	freed    pointer // everything that is put into a pool
 	unknown  bool    // something is stored there that nothing is known of
 	fresh    bool    // memory that a call returned is stored there
 	shaped   bool    // used is what accesses through it look like
@@ -332,7 +333,7 @@ func (c *cell) isGuess() bool { return c.shaped || c.stored.flags&isGuess != 0 }
 // and numbers.
 func (c *cell) isMixed() bool {
 	p := c.pointer()
-	return c.mixed || c.loose || p.state == conflicting || p.known() && c.stored.flags&isNumber != 0
+	return c.mixed || c.loose || c.freed.state == conflicting || p.state == conflicting || p.known() && c.stored.flags&isNumber != 0
 }
 
 func (e *engine) pass() {
@@ -549,6 +550,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	c.loose = c.loose || e.recording && loose && !e.isSaid(s)
 	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
 	if e.pools[s] {
+		c.freed = c.freed.join(v.ptr)
 		v = v.untyped()
 	}
 	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {

@@ -28,7 +28,7 @@ func returnsUntyped(f *function) bool {
 
 // hand notes that what is loaded from some places is the result of a call.
 func (e *engine) hand(from kins, to slot) {
-	if !from.known() || from.offset != (offset{}) || e.without(allocators) {
+	if from.n == 0 || from.n > maxKins || e.without(allocators) {
 		return
 	}
 	for _, id := range from.ids[:from.n] {
@@ -39,7 +39,9 @@ func (e *engine) hand(from kins, to slot) {
 		if e.handed[s] == nil {
 			e.handed[s] = make(map[slot]bool)
 		}
-		e.handed[s][to] = true
+		if from.offset == (offset{}) {
+			e.handed[s][to] = true
+		} // else new memory was moved, and the content of the place was not
 	}
 }
 
