@@ -17,7 +17,7 @@ help:
 	@echo "make demo      boot a guest, run the example scheduler, freeze it twice, print typed reads"
 	@echo "make test      run every test, those in virtual machines included"
 	@echo "make corpus    hold the generator and the loader to a thousand BPF objects of the kernel's"
-	@echo "make schedulers  run the schedulers of tools/sched_ext in all configurations"
+	@echo "make schedulers  run the schedulers and the selftests of sched_ext in all configurations"
 	@echo "make fuzz      run every fuzz target, each for FUZZTIME ($(FUZZTIME))"
 	@echo "make stress    boot 50 guests and capture each ten times"
 	@echo "make bench     measure boot, pause, capture, decoding and generating"
@@ -47,13 +47,14 @@ corpus:
 	objects=$$(scripts/corpus all) && KTGEN_CORPUS=$$objects \
 		$(GO) test -run 'Corpus|Bpftool' -timeout 3h -v ./object ./cast ./gen ./ktest/internal/parity
 
-# The schedulers of the kernel's tools/sched_ext, in all configurations.
+# The schedulers of the kernel's tools/sched_ext, in all configurations, and the selftests
+# of sched_ext.
 .PHONY: schedulers
 schedulers:
 	@scripts/setup test
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing -release $(OLDER) >/dev/null
-	@scripts/programs schedulers >/dev/null
+	@scripts/programs all >/dev/null
 	$(GO) test -timeout 60m -v ./ktest/internal/public -every
 
 .PHONY: fuzz
