@@ -3,9 +3,7 @@ package bpfload
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -64,7 +62,15 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 		ins.Constant = int64(insn[1].Imm)<<32 | int64(uint32(insn[0].Imm))
 	}
 	if r.core.Kind == object.CORETypeIDLocal || r.core.Kind == object.CORETypeIDTarget {
-		setTypeID(&ins, fixup.String())
+		// cilium/ebpf insists on the number of the type that the relocation names. It can be
+		// another: who links objects renumbers types, and the relocations, but not what
+		// instructions load, and libbpf does not look at that (bpf_core_calc_relo_insn in
+		// tools/lib/bpf/relo_core.c).
+		id, err := l.spec.Types.TypeID(r.core.Type)
+		if err != nil {
+			return fmt.Errorf("number type %s: %w", r.core.Type, err)
+		}
+		ins.Constant = int64(id)
 	}
 	before := ins
 	if err := fixup.Apply(&ins); err != nil {
@@ -87,23 +93,6 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 		insn[0] = object.Insn{Op: opCall, Imm: int32(p.absent.number(reloName(r.relo, l.spec.Types) + " " + err.Error()))}
 	}
 	return nil
-}
-
-// typeIDFixup is how a fixup of a type's number prints.
-var typeIDFixup = regexp.MustCompile(`_type_id=(\d+)->`)
-
-// setTypeID has an instruction load the number of the type that its fixup begins with,
-// which cilium/ebpf insists on. It can be another: who links objects renumbers types,
-// and the relocations, but not what instructions load, and libbpf does not look at that
-// (bpf_core_calc_relo_insn in tools/lib/bpf/relo_core.c).
-func setTypeID(ins *asm.Instruction, fixup string) {
-	found := typeIDFixup.FindStringSubmatch(fixup)
-	if found == nil {
-		return
-	}
-	if id, err := strconv.ParseInt(found[1], 10, 64); err == nil {
-		ins.Constant = id
-	}
 }
 
 // resolveReferences makes instructions refer to the maps and to the kernel.
