@@ -39,7 +39,7 @@ type code struct {
 	insns []object.Insn
 	refs  map[int]object.Ref
 	funcs map[int]*btf.Func // that begin at an instruction
-	lines map[int]*btf.Line
+	lines []*btf.Line       // of each instruction, nil where none begins
 	relos []coreRelo
 	parts []part // by where they begin
 }
@@ -72,14 +72,14 @@ func (c *code) partAt(at int) part {
 type linker struct {
 	obj   *object.Object
 	code  map[string]*object.Code // by section
-	lines map[string]map[int]*btf.Line
+	lines map[string][]*btf.Line  // of each instruction
 	relos map[string]map[int]*btf.CORERelocation
 }
 
 func newLinker(obj *object.Object, infos *btf.ExtInfos) *linker {
 	l := &linker{
 		obj: obj, code: make(map[string]*object.Code),
-		lines: make(map[string]map[int]*btf.Line), relos: make(map[string]map[int]*btf.CORERelocation),
+		lines: make(map[string][]*btf.Line), relos: make(map[string]map[int]*btf.CORERelocation),
 	}
 	for _, c := range obj.Code {
 		if l.code[c.Section] != nil {
@@ -87,9 +87,11 @@ func newLinker(obj *object.Object, infos *btf.ExtInfos) *linker {
 		}
 		l.code[c.Section] = c
 		_, lines, relos := infos.Section(c.Section)
-		l.lines[c.Section] = make(map[int]*btf.Line, len(lines))
+		l.lines[c.Section] = make([]*btf.Line, len(c.Insns))
 		for _, line := range lines {
-			l.lines[c.Section][int(line.Offset)] = line.Line
+			if int(line.Offset) < len(c.Insns) {
+				l.lines[c.Section][line.Offset] = line.Line
+			}
 		}
 		l.relos[c.Section] = make(map[int]*btf.CORERelocation, len(relos))
 		for _, relo := range relos {
@@ -102,7 +104,7 @@ func newLinker(obj *object.Object, infos *btf.ExtInfos) *linker {
 // link returns a program with all that it needs, and callback, if there is one, last.
 func (l *linker) link(program, callback *object.Function) (*code, error) {
 	c := &code{
-		refs: make(map[int]object.Ref), funcs: make(map[int]*btf.Func), lines: make(map[int]*btf.Line),
+		refs: make(map[int]object.Ref), funcs: make(map[int]*btf.Func),
 	}
 	starts := make(map[*object.Function]int)
 	if err := l.add(c, program, starts); err != nil {
@@ -127,6 +129,7 @@ func (l *linker) add(c *code, fn *object.Function, starts map[*object.Function]i
 	starts[fn] = start
 	c.parts = append(c.parts, part{fn, start})
 	c.insns = append(c.insns, from.Insns[first:first+n]...)
+	c.lines = append(c.lines, l.lines[fn.Section][first:first+n]...)
 	l.describe(c, from, first, start, n)
 	for i := range n {
 		callee, err := l.callee(from, first+i)
@@ -160,9 +163,6 @@ func (l *linker) describe(c *code, from *object.Code, first, start, n int) {
 		}
 		if fn := from.Types[first+i]; fn != nil {
 			c.funcs[start+i] = fn
-		}
-		if line := l.lines[from.Section][first+i]; line != nil {
-			c.lines[start+i] = line
 		}
 		if relo := l.relos[from.Section][first+i]; relo != nil {
 			c.relos = append(c.relos, coreRelo{start + i, relo, from.Relos[first+i]})

@@ -79,7 +79,7 @@ func largeScheduler(b *testing.B) string {
 		fmt.Fprintf(&c, "SEC(\"syscall\") int program%d(void *ctx) {\n", i)
 		for k := range 24 {
 			item := (7*i + k) % largeTypes
-			fmt.Fprintf(&c, "\tglobal%d.counts[0] += global%d.word ^ (u64)ctx;\n", item, (item+1)%largeTypes)
+			fmt.Fprintf(&c, "\tglobal%d.counts[0] += global%d.word ^ %d;\n", item, (item+1)%largeTypes, k)
 		}
 		c.WriteString("\treturn 0;\n}\n")
 	}
