@@ -39,7 +39,23 @@ func (o *Object) readExterns(f *file) error {
 		}
 	}
 	slices.SortStableFunc(o.Externs, func(a, b Extern) int { return cmp.Compare(a.Name, b.Name) })
+	o.readUnresolved(f)
 	return nil
+}
+
+// readUnresolved lists the undefined symbols that neither .kconfig nor .ksyms declares.
+func (o *Object) readUnresolved(f *file) {
+	for i := range f.symbols {
+		sym := &f.symbols[i]
+		if sym.Section != elf.SHN_UNDEF || elf.ST_BIND(sym.Info) == elf.STB_LOCAL || elf.ST_TYPE(sym.Info) != elf.STT_NOTYPE {
+			continue
+		}
+		if sym.Name != "" && !slices.ContainsFunc(o.Externs, func(e Extern) bool { return e.Name == sym.Name }) {
+			o.Unresolved = append(o.Unresolved, sym.Name)
+		}
+	}
+	slices.Sort(o.Unresolved)
+	o.Unresolved = slices.Compact(o.Unresolved)
 }
 
 // readFunctions lists the functions of the executable sections.

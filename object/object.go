@@ -18,10 +18,14 @@ type Object struct {
 	// variable offsets come from the ELF file where BTF leaves them at 0.
 	Types *btf.Spec
 
-	Maps      []Map      // in the order of their definition
-	Sections  []Section  // of data, in the order of the file
-	PerCPU    []Section  // of data that each CPU has a copy of, in the order of the file
-	Externs   []Extern   // what a loader has to provide, by name
+	Maps     []Map     // in the order of their definition
+	Sections []Section // of data, in the order of the file
+	PerCPU   []Section // of data that each CPU has a copy of, in the order of the file
+	Externs  []Extern  // what a loader has to provide, by name
+
+	// Unresolved are symbols that another unit has to define before the object is loaded.
+	Unresolved []string
+
 	Functions []Function // by section and offset
 	Code      []*Code    // in the order of the file
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -122,6 +123,9 @@ func (s *Spec) addProgram(l *linker, fn *object.Function) error {
 
 // addExterns notes what the object declares and who refers to it.
 func (s *Spec) addExterns(obj *object.Object) error {
+	if len(obj.Unresolved) > 0 {
+		return fmt.Errorf("it declares %s, which another unit defines: link the two with bpftool gen object, or declare what the kernel has with __ksym or __kconfig", strings.Join(obj.Unresolved, ", "))
+	}
 	for _, e := range obj.Externs {
 		s.externs[e.Name] = e
 	}
