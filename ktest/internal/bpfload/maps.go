@@ -1,6 +1,7 @@
 package bpfload
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,9 @@ func (l *loader) createMaps() error {
 		}
 		if err := fillMap(m, def.spec); err != nil {
 			return fmt.Errorf("filling map %s (%v): %w", def.spec.Name, def.spec.Type, err)
+		}
+		if err := mappable(m, def.spec); err != nil {
+			return fmt.Errorf("section %s: %w", def.spec.Name, err)
 		}
 	}
 	if err := l.mapArenas(); err != nil {
@@ -152,7 +156,6 @@ func setMaxEntries(attr *mapCreateAttr) error {
 	if ebpf.MapType(attr.mapType) != ebpf.PerfEventArray {
 		return nil
 	}
-	attr.keySize, attr.valueSize = 4, 4 // cilium/ebpf reads them as 0
 	if attr.maxEntries != 0 {
 		return nil
 	}
@@ -195,6 +198,23 @@ func (l *loader) setVariables(spec *ebpf.MapSpec) error {
 	}
 	spec.Contents = []ebpf.MapKV{{Key: spec.Contents[0].Key, Value: data}}
 	return nil
+}
+
+// mappable refuses a data section that programs on libbpf cannot map as they load it,
+// which they do if it has a variable that other units see (map_is_mmapable in
+// tools/lib/bpf/libbpf.c).
+func mappable(m *ebpf.Map, spec *ebpf.MapSpec) error {
+	if !isDataSection(spec.Name) || spec.Flags&unix.BPF_F_MMAPABLE == 0 {
+		return nil
+	}
+	data, err := unix.Mmap(m.FD(), 0, int(spec.ValueSize), unix.PROT_READ, unix.MAP_SHARED)
+	if err == errNotSupported {
+		return errors.New("it has a lock, a list, a tree or a kptr in it, so the kernel does not map it, and libbpf maps sections that have variables which are neither static nor __hidden: declare all of its variables so")
+	}
+	if err != nil {
+		return fmt.Errorf("map it: %w", err)
+	}
+	return unix.Munmap(data)
 }
 
 // fillMap writes the initial contents, and freezes what is constant.

@@ -184,6 +184,11 @@ func changes(attr mapCreateAttr) []change {
 	field("max_entries", &attr.maxEntries, decimal, 1)
 	field("key_size", &attr.keySize, decimal, 4, 0, 8, 16)
 	field("value_size", &attr.valueSize, decimal, 4, 8, 0)
+	if attr.keySize == 0 && attr.valueSize == 0 {
+		sized := attr
+		sized.keySize, sized.valueSize = 4, 4
+		all = append(all, change{sized, "key_size and value_size are 0", "4 for each"})
+	}
 	if attr.extra != 0 {
 		was := attr.extra
 		attr.extra = 0

@@ -163,6 +163,8 @@ func (c *comparison) judge(name string, own, libbpf *parity.Loaded) {
 		c.Logf("%s: %s: %s", name, d.What, reason)
 	case d.What != "":
 		c.Errorf("%s: %s", name, d.What)
+	case strings.HasPrefix(name, "inputs/") && libbpf.Verdict == "failed" && own.Verdict != "failed":
+		c.Errorf("%s: libbpf refuses it: %s", name, libbpf.Reason)
 	case known:
 		c.Errorf("%s is the same, and testdata/differences.txt has it: %s", name, reason)
 	case libbpf.Verdict != "ok":
