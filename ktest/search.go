@@ -2,6 +2,7 @@ package ktest
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -164,18 +165,32 @@ func (s *search) run(n seed, suffix string, why bool) *searchRun {
 		cfg := s.seeds.Config
 		cfg.Seed, cfg.searched = n.n, true
 		vm := Boot(t, cfg)
+		returned := false
 		defer func() {
 			r.seed, r.trail = vm.seed(), vm.machine.Calls().Trail()
+			if !returned && !t.Failed() && !t.Skipped() {
+				s.panics(r) // which ends the process
+				return
+			}
 			if t.Failed() && why {
 				r.blamed = vm.whyFailed(t, failedAt())
 			}
 		}()
 		s.test(t, vm)
+		returned = true
 	})
 	if !ended {
 		s.t.Errorf("seed %d: the test calls t.Parallel, which a search does not allow: it runs as many guests at once as Seeds.AtOnce says", n.n)
 	}
 	return r
+}
+
+// panics keeps the seed of a test that panics, which nothing comes after.
+func (s *search) panics(r *searchRun) {
+	if err := keepSeed(s.t.Name(), r.seed); err != nil {
+		fmt.Fprintf(os.Stderr, "seed %s is not kept: %v\n", r.seed, err)
+	}
+	fmt.Fprintf(os.Stderr, "seed %d panics; repeat this run with\n\t%s\n", r.seed.n, repeat(s.t.Name(), r.seed))
 }
 
 // conclude says what was found, and whether it is found again.
