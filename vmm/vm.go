@@ -135,6 +135,9 @@ func (vm *VM) Err() error { return context.Cause(vm.alive) }
 // calls do nothing.
 func (vm *VM) Close() error {
 	vm.fail(ErrClosed)
+	if vm.witness != nil {
+		<-vm.witness.done
+	}
 	vm.closeOnce.Do(func() {
 		vm.ram.close()
 		vm.wires.close()

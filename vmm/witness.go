@@ -66,6 +66,8 @@ type witness struct {
 	ahead   int64    // QEMU's clock minus the guest's
 	timed   bool     // ahead is known
 
+	done chan struct{} // closed when nothing is reported any more
+
 	mu   sync.Mutex
 	box  int64        // address of the mailbox; 0 if it is not known yet
 	mem  []byte       // that page is in
@@ -127,7 +129,7 @@ func newWitness(ram *RAM, extents []Extent, onAccess func(Access)) (w *witness, 
 	if len(extents) > maxExtents {
 		return nil, &WitnessError{fmt.Sprintf("%d places are more than %d", len(extents), maxExtents)}
 	}
-	w = &witness{ram: ram, onAccess: onAccess, extents: slices.Clone(extents), conn: -1}
+	w = &witness{ram: ram, onAccess: onAccess, extents: slices.Clone(extents), conn: -1, done: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			w.closeTheirs()
@@ -244,6 +246,7 @@ func (w *witness) foundBox(at int64) {
 func (w *witness) run() {
 	runtime.LockOSThread() // the vCPU waits: no other thread is to be woken first
 	defer runtime.UnlockOSThread()
+	defer close(w.done)
 	defer w.close()
 	var m [witnessMessage]byte
 	for {
