@@ -16,7 +16,7 @@ func TestBlameNamesTheStoresThatRaced(t *testing.T) {
 	for seed := uint64(7); ; seed++ {
 		require.Less(t, seed, uint64(40), "no seed loses an update")
 		vm := ktest.Boot(t, ktest.Config{Seed: seed, Scheduler: fault("race")})
-		enqueued, counted, _ := racing(t, vm)
+		enqueued, counted := racing(t, vm)
 		if enqueued == counted {
 			require.NoError(t, vm.Close())
 			continue

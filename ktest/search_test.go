@@ -1,6 +1,8 @@
 package ktest_test
 
 import (
+	"bufio"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -18,25 +20,40 @@ import (
 // envSearch has the tests run that TestSearch... run, which fail.
 const envSearch = "KTEST_SEARCH"
 
+// searchFixed, as its value, has the scheduler be one without the bug.
+const searchFixed = "fixed"
+
 // racing lets tasks yield to one another, and returns what the scheduler has counted.
-func racing(t *testing.T, vm *ktest.VM) (enqueued, counted, clashes uint64) {
+func racing(t *testing.T, vm *ktest.VM) (enqueued, counted uint64) {
 	_, err := vm.Work(t.Context(), ktest.Yield, 4)
 	require.NoError(t, err)
 	require.NoError(t, vm.Hold(t.Context(), 100*time.Millisecond))
-	snap := vm.Freeze("end")
-	for name, to := range map[string]*uint64{"enqueued": &enqueued, "counted": &counted, "nr_clashes": &clashes} {
-		*to, err = snap.Map("race.bss").At(0).Get(name).Uint64()
-		require.NoError(t, err)
-	}
-	return enqueued, counted, clashes
+	bss := vm.Freeze("end").Map("race.bss").At(0)
+	enqueued, err = bss.Get("enqueued").Uint64()
+	require.NoError(t, err)
+	counted, err = bss.Get("counted").Uint64()
+	require.NoError(t, err)
+	return enqueued, counted
 }
 
+// It is the test of SEARCHING.md.
 func TestSearchedLostUpdate(t *testing.T) {
-	if os.Getenv(envSearch) == "" {
+	scheduler, n := fault("race"), 40
+	switch os.Getenv(envSearch) {
+	case "":
 		t.Skip("TestSearchFindsWhatItRepeats runs it")
+	case searchFixed:
+		scheduler, n = fault("fixed/race"), 2
 	}
-	ktest.Search(t, ktest.Seeds{N: 40, Config: ktest.Config{Scheduler: fault("race")}}, func(t *testing.T, vm *ktest.VM) {
-		enqueued, counted, _ := racing(t, vm)
+	ktest.Search(t, ktest.Seeds{N: n, Config: ktest.Config{Scheduler: scheduler}}, func(t *testing.T, vm *ktest.VM) {
+		_, err := vm.Work(t.Context(), ktest.Yield, 4)
+		require.NoError(t, err)
+		require.NoError(t, vm.Hold(t.Context(), 100*time.Millisecond))
+		bss := vm.Freeze("end").Map("race.bss").At(0)
+		enqueued, err := bss.Get("enqueued").Uint64()
+		require.NoError(t, err)
+		counted, err := bss.Get("counted").Uint64()
+		require.NoError(t, err)
 		require.Equal(t, enqueued, counted)
 	})
 }
@@ -52,21 +69,42 @@ func TestSearchedAtRandom(t *testing.T) {
 	})
 }
 
-// searched runs a test of this binary that fails, and returns what it says.
-func searched(t *testing.T, name string, env ...string) string {
+func TestSearchedEndlessly(t *testing.T) {
+	if os.Getenv(envSearch) == "" {
+		t.Skip("TestInterruptedSearchKeepsWhatItFound runs it")
+	}
+	ktest.Search(t, ktest.Seeds{N: 1 << 20, All: true, AtOnce: 1}, func(t *testing.T, vm *ktest.VM) {
+		t.Error("fails")
+	})
+}
+
+func TestSearchedPanic(t *testing.T) {
+	if os.Getenv(envSearch) == "" {
+		t.Skip("TestSearchThatPanicsKeepsTheSeed runs it")
+	}
+	ktest.Search(t, ktest.Seeds{N: 1}, func(t *testing.T, vm *ktest.VM) { panic("of the test") })
+}
+
+// search runs a test of this binary, and returns what it says.
+func search(name string, env ...string) (said string, err error) {
 	run := exec.Command(os.Args[0], "-test.run=^"+name+"$", "-test.v")
-	run.Env = append(os.Environ(), append(env, envSearch+"=1")...)
+	run.Env = append(os.Environ(), env...)
 	out, err := run.CombinedOutput()
+	return string(out), err
+}
+
+// searched is search for a test that fails.
+func searched(t *testing.T, name string, env ...string) string {
+	out, err := search(name, append(env, envSearch+"=1")...)
 	exited := (*exec.ExitError)(nil)
 	require.ErrorAs(t, err, &exited, "%s", out)
-	return string(out)
+	return out
 }
 
 // A search finds the interleaving that loses an update, finds it again at once, keeps the seed and says how it
 // is repeated; and so it is.
 func TestSearchFindsWhatItRepeats(t *testing.T) {
-	kept := filepath.Join("testdata", "seeds", "TestSearchedLostUpdate")
-	t.Cleanup(func() { os.Remove(kept); os.Remove(filepath.Dir(kept)) })
+	kept := keptIn(t, "TestSearchedLostUpdate")
 	said := searched(t, "TestSearchedLostUpdate")
 	require.Contains(t, said, "run again it fails in the same way")
 	command := regexp.MustCompile(`KTGEN_SEED=(\S+) go test -count=1 -run '\^TestSearchedLostUpdate\$'`).FindStringSubmatch(said)
@@ -82,6 +120,71 @@ func TestSearchFindsWhatItRepeats(t *testing.T) {
 	first := countsOf(said, number)
 	require.NotEmpty(t, first, said)
 	require.Equal(t, first, countsOf(searched(t, "TestSearchedLostUpdate", "KTGEN_SEED="+command[1]), number))
+
+	fixed, err := search("TestSearchedLostUpdate", envSearch+"="+searchFixed)
+	require.NoError(t, err, fixed)
+	require.Contains(t, fixed, "/seed="+number, "the kept seed is tried")
+	require.Regexp(t, `all of [2-4] seeds pass`, fixed)
+}
+
+// keptIn returns the file with the seeds of a test, which is removed with the test.
+func keptIn(t *testing.T, name string) string {
+	kept := filepath.Join("testdata", "seeds", name)
+	t.Cleanup(func() { os.Remove(kept); os.Remove(filepath.Dir(kept)) })
+	return kept
+}
+
+func TestInterruptedSearchKeepsWhatItFound(t *testing.T) {
+	kept := keptIn(t, "TestSearchedEndlessly")
+	run := exec.Command(os.Args[0], "-test.run=^TestSearchedEndlessly$", "-test.v")
+	run.Env = append(os.Environ(), envSearch+"=1")
+	out, err := run.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, run.Start())
+	for lines := bufio.NewScanner(out); lines.Scan() && !strings.Contains(lines.Text(), "seed=2"); {
+	}
+	require.NoError(t, run.Process.Signal(os.Interrupt))
+	_, _ = io.Copy(io.Discard, out)
+	require.Error(t, run.Wait())
+	text, err := os.ReadFile(kept)
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^1@\S+$`, string(text))
+}
+
+func TestSearchThatPanicsKeepsTheSeed(t *testing.T) {
+	kept := keptIn(t, "TestSearchedPanic")
+	require.Contains(t, searched(t, "TestSearchedPanic"), "seed 1 panics; repeat this run with")
+	text, err := os.ReadFile(kept)
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^1@\S+$`, string(text))
+}
+
+// What the tutorial shows of code is in the code, line by line.
+func TestTutorialOfSearchesShowsWhatThereIs(t *testing.T) {
+	tutorial, err := os.ReadFile("SEARCHING.md")
+	require.NoError(t, err)
+	code := make(map[string]map[string]bool)
+	for language, file := range map[string]string{"c": "testdata/race.bpf.c", "go": "search_test.go"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		code[language] = make(map[string]bool)
+		for line := range strings.Lines(string(text)) {
+			code[language][strings.TrimSpace(line)] = true
+		}
+	}
+	shown, language := 0, ""
+	for line := range strings.Lines(string(tutorial)) {
+		line = strings.TrimSpace(line)
+		if fence, ok := strings.CutPrefix(line, "```"); ok {
+			language = fence
+			continue
+		}
+		if lines := code[language]; lines != nil {
+			require.True(t, lines[line], "%s has no line %q", language, line)
+			shown++
+		}
+	}
+	require.Greater(t, shown, 10)
 }
 
 // countsOf is what a search says was counted with a seed, of which several can fail at the

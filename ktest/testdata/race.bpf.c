@@ -4,13 +4,15 @@
  * CPUs, for the tests of searches. Each is seen by a count that has none.
  */
 #ifndef FAULT
-#error "build with -DFAULT=RACE"
+#error "build with -DFAULT=RACE or RACE_FIXED"
 #endif
 #include "../../example_sched/bpf/bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define SHARED_DSQ 0
+#define RACE 1
+#define RACE_FIXED 2
 
 u64 enqueued;    /* added to atomically */
 u64 counted;     /* a lost update: loaded, and stored some instructions later */
@@ -33,7 +35,11 @@ void race_enqueue(u64 *args)
 	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
 	u64 before = *(volatile u64 *)&counted;
 
+#if FAULT == RACE
 	*(volatile u64 *)&counted = before + 1 + (work(before, 60) == 1);
+#else
+	__sync_fetch_and_add(&counted, 1 + (work(before, 60) == 1));
+#endif
 	if (!*(volatile u32 *)&taken) {
 		*(volatile u32 *)&taken = 1;
 		if (__sync_fetch_and_add(&nr_owners, 1))
