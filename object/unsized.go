@@ -27,7 +27,7 @@ func (o *Object) dropUnsized(*file) error {
 				continue // variables of .ksyms may be void
 			}
 			t.Vars = slices.DeleteFunc(t.Vars, func(v btf.VarSecinfo) bool {
-				return o.leaveOut(varType(v), "variable %s of %s", v.Type.TypeName(), t.Name)
+				return o.leaveOut(varType(v), "variable %s of %s", v.Type.TypeName(), t.Name) || o.leaveOutMisdescribed(t, v)
 			})
 		case *btf.Struct:
 			t.Members = o.sized(t, t.Members)
@@ -60,6 +60,27 @@ func (o *Object) leaveOut(t btf.Type, format string, args ...any) bool {
 	}
 	o.warnf(format+" is left out: "+unsizedReason, args...)
 	o.Unsized = append(o.Unsized, fmt.Sprintf(format, args...))
+	return true
+}
+
+// leaveOutMisdescribed tells whether a variable's type is not what it was compiled as,
+// and warns if so: clang may give an array of an _Atomic type any other's elements.
+// Only structs can be smaller than their variable, by a flexible array.
+func (o *Object) leaveOutMisdescribed(section *btf.Datasec, v btf.VarSecinfo) bool {
+	t := varType(v)
+	size, err := btf.Sizeof(t)
+	if t == nil || err != nil || v.Size == 0 || size == int(v.Size) {
+		return false
+	}
+	switch btf.UnderlyingType(t).(type) {
+	case *btf.Struct, *btf.Union:
+		if size < int(v.Size) {
+			return false
+		}
+	}
+	what := fmt.Sprintf("variable %s of %s", v.Type.TypeName(), section.Name)
+	o.warnf("%s is left out: it has %d bytes, and its type %d in BTF, where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add", what, v.Size, size)
+	o.Unsized = append(o.Unsized, what)
 	return true
 }
 

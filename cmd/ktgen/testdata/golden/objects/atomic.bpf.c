@@ -38,3 +38,6 @@ const _Atomic u64 many[2][4] = { { 1 } };
 u64 other = 5;
 union either either = { .plain = 6 };
 _Atomic u64 *pointer;
+
+// Its elements are called something else, of another size.
+_Atomic unsigned short few[3];
