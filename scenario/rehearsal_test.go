@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -275,4 +276,83 @@ func TestASchedulerThatDoesNotStopIsNotReplaced(t *testing.T) {
 	})
 	require.ErrorIs(t, g.Do(t.Context(), scenario.ReplaceScheduler{Scheduler: scheduler{}}), stuck)
 	require.Zero(t, started)
+}
+
+// What took how long is told by the guest's clock, for each step and op.
+func TestAReportHasTheTimesOfStepsAndOps(t *testing.T) {
+	var now time.Duration
+	var phases []string
+	begun := 0
+	takes := func(d time.Duration) scenario.Op {
+		return scenario.Hook{What: "take time", Do: func(context.Context) error { now += d; return nil }}
+	}
+	g := scenario.NewRehearsal(machine, scenario.Hooks{
+		Now:    func() time.Duration { return now },
+		Passed: func(d time.Duration) { now += d },
+		Begin:  func() { begun++ },
+		Phase:  func(step int, name string) { phases = append(phases, fmt.Sprint(step, name)) },
+	})
+	report, err := g.Run(t.Context(), of(
+		scenario.Step{Name: "a", Ops: []scenario.Op{takes(5 * time.Second), takes(time.Second)}, Workers: []scenario.Workers{{Kind: scenario.Spin}}},
+		scenario.Step{Name: "b", Ops: []scenario.Op{takes(7 * time.Second)}},
+	))
+	require.NoError(t, err)
+	require.Equal(t, []string{"1a", "2b", "0"}, phases)
+	require.Equal(t, 1, begun)
+	var took, began []time.Duration
+	for _, step := range report.Steps {
+		require.Len(t, step.Workers, 1, step.Name)
+		for _, op := range step.Ops {
+			if took, began = append(took, op.Took), append(began, op.Began); op.Err != nil {
+				t.Error(op.Err)
+			}
+		}
+	}
+	require.Equal(t, []time.Duration{0, 5 * time.Second, time.Second, 7 * time.Second}, took)
+	require.Equal(t, []time.Duration{0, 0, 5 * time.Second, 6 * time.Second}, began)
+	require.Equal(t, 13*time.Second, report.Lasted)
+
+	again, err := g.Run(t.Context(), of(scenario.Step{}))
+	require.NoError(t, err)
+	require.Empty(t, again.Workers, "those of the scenario before are its own")
+}
+
+func TestConditionsSayHowOftenTheyWereAsked(t *testing.T) {
+	refused := errors.New("not yet")
+	for name, hooks := range map[string]scenario.Hooks{"host's clock": {}, "guest's clock": {Now: func() time.Duration { return 0 }}} {
+		looks := 0
+		third := &scenario.Condition{What: "the third look", Within: time.Minute, Every: time.Microsecond, Poll: func(context.Context) (bool, error) {
+			looks++
+			return looks >= 2, map[bool]error{true: refused}[looks == 2] // an error says no
+		}}
+		report, err := scenario.NewRehearsal(machine, hooks).Run(t.Context(), of(scenario.Step{Until: third}))
+		require.NoError(t, err, name)
+		require.Equal(t, 3, report.Steps[0].Looks, name)
+	}
+	err := scenario.NewRehearsal(machine, scenario.Hooks{}).Await(t.Context(), scenario.Condition{
+		What: "never", Within: 5 * time.Millisecond, Every: time.Microsecond, Poll: func(context.Context) (bool, error) { return false, refused },
+	})
+	var never *scenario.NeverTrueError
+	require.ErrorAs(t, err, &never)
+	require.Equal(t, refused, never.Last)
+	require.Positive(t, never.Looks)
+}
+
+func TestWorkersThatCannotBeAreNotSpawned(t *testing.T) {
+	g := scenario.NewRehearsal(machine, scenario.Hooks{})
+	var invalid *scenario.InvalidError
+	_, err := g.Spawn(t.Context(), scenario.Workers{Kind: scenario.Spin, CPUs: []int{9}})
+	require.ErrorAs(t, err, &invalid)
+
+	require.NoError(t, g.Do(t.Context(), scenario.Cgroup{Name: "box", CPUs: []int{0}, Workers: 1}))
+	err = g.Do(t.Context(), scenario.SetAffinity{Workers: "box", CPUs: []int{1}})
+	require.ErrorAs(t, err, &invalid, "none of the CPUs of its cgroup")
+	require.NoError(t, g.Do(t.Context(), scenario.SetAffinity{Workers: "box", CPUs: []int{0}}))
+	require.ErrorContains(t, g.Do(t.Context(), scenario.Move{Workers: "box", Cgroup: "bx"}), `"bx"`)
+	running, err := g.Workers("box")
+	require.NoError(t, err)
+	stats, err := running.Stats(t.Context())
+	require.NoError(t, err)
+	require.Len(t, stats, 1)
+	require.Equal(t, "none", stats[0].Wakeups.String())
 }
