@@ -256,3 +256,47 @@ func TestPathsLeadIntoMapsOfMaps(t *testing.T) {
 	var syntax *ktsnap.PathSyntaxError
 	require.ErrorAs(t, s.Get("outer[1].x").Err(), &syntax)
 }
+
+// The bytes of a value are its own from the first to the last: not those between values.
+func TestAddressesOfValuesAreFoundToTheByte(t *testing.T) {
+	array := columns(&ktsnap.Map{Name: "array", Type: ktsnap.MapTypeArray, ValueSize: 12, Base: 0x1000}, 2, 1)
+	apart := columns(&ktsnap.Map{Name: "apart", Type: ktsnap.MapTypePerCPUArray, ValueSize: 12, Addrs: []uint64{0, 0x2000}}, 1, 2)
+	for _, row := range []struct {
+		m           *ktsnap.Map
+		addr        uint64
+		size        int
+		entry, slot int // -1: there is none
+	}{
+		{array, 0x1000, 12, 0, 0}, {array, 0x100b, 1, 0, 0}, {array, 0x1010, 12, 1, 0},
+		{array, 0xfff, 1, -1, 0}, {array, 0x1000, 13, -1, 0}, {array, 0x100c, 1, -1, 0}, {array, 0x1020, 1, -1, 0},
+		{apart, 0x2000, 12, 0, 1}, {apart, 0x200b, 1, 0, 1}, {apart, 0x200c, 1, -1, 0}, {apart, 0x1fff, 1, -1, 0}, {apart, 0, 1, -1, 0},
+	} {
+		entry, slot, ok := row.m.At(row.addr, row.size)
+		require.Equal(t, row.entry >= 0, ok, "%s: %d bytes at %#x", row.m.Name, row.size, row.addr)
+		if ok {
+			require.Equal(t, []int{row.entry, row.slot}, []int{entry, slot}, "%s: %#x", row.m.Name, row.addr)
+		}
+	}
+}
+
+func TestKeysInPathsHaveTheWholeRangeOfTheirType(t *testing.T) {
+	m := columns(&ktsnap.Map{Name: "queues", Type: ktsnap.MapTypeHash, KeySize: 8, ValueSize: 8, Key: u64, Value: u64}, 2, 1)
+	m.Keys = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, 7), 1<<64-1)
+	writer{m.Values}.u64(8, 42)
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}
+	for _, path := range []string{"queues[18446744073709551615]", "queues[0xffffffffffffffff]"} {
+		v, err := s.Get(path).Uint64()
+		require.NoError(t, err, path)
+		require.EqualValues(t, 42, v, path)
+	}
+	require.Error(t, s.Get("queues[18446744073709551616]").Err())
+}
+
+// A guest with one CPU is no reason to read a map that has a value for each without one.
+func TestMapsPerCPUOfOneCPUAreNarrowed(t *testing.T) {
+	m := columns(&ktsnap.Map{Name: "counts", Type: ktsnap.MapTypePerCPUArray, KeySize: 4, ValueSize: 8, Value: u64}, 1, 1)
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}
+	as[*ktsnap.PerCPUNotNarrowedError](t, s.Map("counts").At(0).Get("").Err())
+	require.NoError(t, s.Map("counts").CPU(0).At(0).Get("").Err())
+	as[*ktsnap.PerCPUSlotError](t, s.Map("counts").CPU(1).At(0).Get("").Err())
+}
