@@ -244,6 +244,12 @@ func TestDiscoverSaysWhatIsWrong(t *testing.T) {
 		require.ErrorAs(t, err, &missing)
 		require.Equal(t, []string{"init_top_pgt", "page_offset_base"}, missing.Names)
 	})
+	t.Run("the kernel ends before its start", func(t *testing.T) {
+		m := memimage.New(4, ramSize)
+		m.Symbols["_end"] = m.Symbols["_text"]
+		_, err := kmem.Discover(m, m.Symbols, kmem.Phys(m.PhysText()))
+		require.ErrorContains(t, err, "the kernel image ends at")
+	})
 	t.Run("the kernel is elsewhere", func(t *testing.T) {
 		m := memimage.New(4, ramSize)
 		_, err := kmem.Discover(m, m.Symbols, kmem.Phys(m.PhysText()+1<<20))
