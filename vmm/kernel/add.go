@@ -58,8 +58,7 @@ func Add(ctx context.Context, path, config string) (*Kernel, error) {
 // checkConfig says whether a file can be a kernel's configuration: one line in it
 // sets an option.
 func checkConfig(path string) error {
-	k := &Kernel{Config: path}
-	options, err := k.Options("CONFIG_X86_64", "CONFIG_BPF", "CONFIG_HZ")
+	options, err := readOptions(path, []string{"CONFIG_X86_64", "CONFIG_BPF", "CONFIG_HZ"})
 	if err == nil && len(options) == 0 {
 		err = fmt.Errorf("%s does not set CONFIG_X86_64, CONFIG_BPF or CONFIG_HZ, as configurations of kernels do (.config in the build tree)", path)
 	}

@@ -65,16 +65,24 @@ func TestAddReplacesTheKernelOfARelease(t *testing.T) {
 	}
 }
 
+func TestAddNamesAConfigurationThatIsNotThere(t *testing.T) {
+	t.Setenv(cache.DirEnv, t.TempDir())
+	made := fit("6.19.0-mine")
+	tree := buildTree(t, map[string][]byte{"vmlinux": made.vmlinux()})
+	_, err := kernel.Add(t.Context(), tree, filepath.Join(tree, "none"))
+	require.EqualError(t, err, "reading the configuration of kernel 6.19.0-mine: open "+filepath.Join(tree, "none")+": no such file or directory")
+}
+
 func TestAddNamesWhatATreeLacks(t *testing.T) {
 	made := fit("6.19.0-mine")
 	untyped := made
 	untyped.btf = nil
 	for want, files := range map[string]map[string][]byte{
 		"has no kernel image": {".config": []byte(configText)},
-		"has no configuration in its tree or beside it (.config, config-6.19.0-mine or config)": {"vmlinux": made.vmlinux()},
-		"lacks BTF (CONFIG_DEBUG_INFO_BTF=y), sched_ext (CONFIG_SCHED_CLASS_EXT=y)":             {"vmlinux": untyped.vmlinux(), ".config": []byte(configText)},
-		"does not set CONFIG_X86_64, CONFIG_BPF or CONFIG_HZ":                                   {"vmlinux": made.vmlinux(), ".config": []byte("# nothing\n")},
-		"it is neither a bzImage nor an ELF file":                                               {"vmlinux": made.vmlinux()[:300], ".config": []byte(configText)},
+		"has no configuration in its tree or beside it (.config, config-6.19.0-mine or config)":         {"vmlinux": made.vmlinux()},
+		"lacks BTF (CONFIG_DEBUG_INFO_BTF=y), sched_ext (CONFIG_SCHED_CLASS_EXT=y): build it with that": {"vmlinux": untyped.vmlinux(), ".config": []byte(configText)},
+		"does not set CONFIG_X86_64, CONFIG_BPF or CONFIG_HZ":                                           {"vmlinux": made.vmlinux(), ".config": []byte("# nothing\n")},
+		"it is neither a bzImage nor an ELF file":                                                       {"vmlinux": made.vmlinux()[:300], ".config": []byte(configText)},
 	} {
 		t.Setenv(cache.DirEnv, t.TempDir())
 		_, err := kernel.Add(t.Context(), buildTree(t, files), "")

@@ -95,9 +95,17 @@ func (k *Kernel) Options(names ...string) (map[string]string, error) {
 	if k.Config == "" {
 		return nil, nil
 	}
-	f, err := os.Open(k.Config)
+	values, err := readOptions(k.Config, names)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of kernel %s: %w", k.Release, err)
+	}
+	return values, nil
+}
+
+func readOptions(config string, names []string) (map[string]string, error) {
+	f, err := os.Open(config)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	values := make(map[string]string)
@@ -109,7 +117,7 @@ func (k *Kernel) Options(names ...string) (map[string]string, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading the configuration of kernel %s, %s: %w", k.Release, k.Config, err)
+		return nil, fmt.Errorf("%s: %w", config, err)
 	}
 	return values, nil
 }

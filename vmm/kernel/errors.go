@@ -38,7 +38,7 @@ type UnfitError struct {
 }
 
 func (e *UnfitError) Error() string {
-	return fmt.Sprintf("kernel %s (%s) lacks %s", e.Release, e.Path, strings.Join(e.Lacks, ", "))
+	return fmt.Sprintf("kernel %s (%s) lacks %s: build it with that, or take one that has it (`ktgen kernel fetch` downloads one)", e.Release, e.Path, strings.Join(e.Lacks, ", "))
 }
 
 // FormatError says that a file is not the kernel image it should be: cut
