@@ -42,6 +42,8 @@ var refusals = map[string]struct {
 	"trie_flags":    {ebpf.MapSpec{Type: ebpf.LPMTrie, KeySize: 8, ValueSize: 8, MaxEntries: 1}, "map_flags is 0x0, and the kernel makes the map with 0x1 (BPF_F_NO_PREALLOC)"},
 	"arena_flags":   {ebpf.MapSpec{Type: ebpf.Arena, MaxEntries: 1}, "map_flags is 0x0, and the kernel makes the map with 0x400 (BPF_F_MMAPABLE)"},
 	"arena_extra":   {ebpf.MapSpec{Type: ebpf.Arena, MaxEntries: 10, Flags: unix.BPF_F_MMAPABLE, MapExtra: 0x1234}, "map_extra is 0x1234, and the kernel makes the map with 0"},
+	"maps_unknown":  {ebpf.MapSpec{Type: ebpf.HashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1}, "it does not say which maps are in it: define one of them in it, __array(values, struct { ... })"},
+	"perf_unsized":  {ebpf.MapSpec{Type: ebpf.PerfEventArray}, "key_size and value_size are 0, and the kernel makes the map with 4 for each"},
 	"no_such_type":  {ebpf.MapSpec{Type: 200, KeySize: 4, ValueSize: 8, MaxEntries: 1}, "the kernel makes no map like this, with key_size 4, value_size 8, max_entries 1, map_flags 0x0 and map_extra 0x0; it may know no maps of this type"},
 }
 

@@ -47,6 +47,9 @@ func refused(attr mapCreateAttr, err error, try maker) error {
 	case errors.Is(err, unix.ENOMEM):
 		why = noMemory(attr)
 	}
+	if t := ebpf.MapType(attr.mapType); attr.innerMapFD == 0 && (t == ebpf.ArrayOfMaps || t == ebpf.HashOfMaps) {
+		why = "it does not say which maps are in it: define one of them in it, __array(values, struct { ... })"
+	}
 	if why == "" {
 		why = closest(attr, try)
 	}
