@@ -28,6 +28,7 @@ type cell struct {
 	mixed    bool    // it turned out to hold different things
 	loose    bool    // what is stored there is from such a place, and nothing shows what it is
 	numbers  bool    // numbers are stored there that no slot held
+	firm     bool    // a pointer is stored there that is from no such place
 	freed    pointer // everything that is put into a pool
 	unknown  bool    // something is stored there that nothing is known of
 	fresh    bool    // memory that a call returned is stored there
@@ -519,7 +520,7 @@ func (e *engine) load(s slot) value {
 	if c.shaped {
 		v.flags |= isGuess
 	}
-	if v.flags&isLoose != 0 && e.isSaid(s) {
+	if v.flags&isLoose != 0 && c.firm && e.isSaid(s) {
 		v.flags &^= isLoose
 	}
 	v.from = origin{state: oneOrigin, slot: s}
@@ -547,7 +548,8 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	c.fresh = c.fresh || v.flags&isFresh != 0
 	loose := v.flags&isLoose != 0
 	c.unknown = c.unknown || e.recording && v.ptr.state == noPointer && v.flags&isOpaque != 0
-	c.loose = c.loose || e.recording && loose && !e.isSaid(s)
+	c.firm = c.firm || !loose && v.ptr.known()
+	c.loose = c.loose || e.recording && loose && !(c.firm && e.isSaid(s))
 	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
 	if e.pools[s] {
 		c.freed = c.freed.join(v.ptr)

@@ -195,12 +195,19 @@ func (e *engine) named(o outline) (t btf.Type, told bool) {
 		all = slices.DeleteFunc(all, func(a agreement) bool { return !a.fits })
 	}
 	all = slices.DeleteFunc(slices.Clone(all), func(a agreement) bool {
-		return slices.ContainsFunc(all, func(b agreement) bool { return beginsWith(a.typ, b.typ, maxNesting) })
+		return slices.ContainsFunc(all, func(b agreement) bool {
+			return startsWith(a.typ, b.typ) || !o.indexed() && beginsWith(a.typ, b.typ, maxNesting)
+		})
 	})
 	if len(all) != 1 {
 		return nil, len(union) > 0
 	}
 	return all[0].typ, true
+}
+
+// indexed tells whether elements of an array are accessed.
+func (o outline) indexed() bool {
+	return slices.ContainsFunc(o, func(t trace) bool { return t.off.stride != 0 })
 }
 
 // explains tells whether the member that is there may be meant by each line.

@@ -4,12 +4,20 @@ package cast
 // without a type gives each caller what that takes it for, be it new or what another
 // one has freed: what is free is on lists that say nothing of it.
 
-import "github.com/ktgen/ktgen/runtime/ctype"
+import (
+	"slices"
+
+	"github.com/ktgen/ktgen/runtime/ctype"
+)
 
 // isHandedOut tells whether what a function returns is what its caller makes of it.
 func (w *walk) isHandedOut(f *function, v value) bool {
 	if v.ptr.state != noPointer && (!returnsUntyped(f) || w.without(allocators)) {
 		return false
+	}
+	if v.ptr.known() && v.flags&isFresh != 0 && !w.isPooled(v.like) {
+		w.hand(v.like, w.here())
+		return false // it is of one type, new or not
 	}
 	switch {
 	case v.flags&isFresh != 0, v.flags&isLoose != 0:
@@ -18,6 +26,11 @@ func (w *walk) isHandedOut(f *function, v value) bool {
 		return false
 	}
 	return v.from.slot.kind == result || v.from.off.anywhere()
+}
+
+// isPooled tells whether a value may come from a pool.
+func (e *engine) isPooled(from kins) bool {
+	return from.n > maxKins || slices.ContainsFunc(from.ids[:from.n], func(id int32) bool { return e.pools[e.kin.slots[id]] })
 }
 
 // returnsUntyped tells whether a function returns an integer or an untyped pointer.

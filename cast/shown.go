@@ -97,9 +97,6 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 			members[a.off.base] = true
 		}
 	}
-	if len(members) == 0 && !isOpaqueType(t) {
-		said = append(said, e.variablesOf(e.kin.slots[n], t)...)
-	}
 	if firstStruct(t) != nil && len(said) == 0 {
 		return false // accesses to its parts are through pointers to what it begins with, too
 	}
@@ -110,18 +107,6 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 		return false
 	}
 	return len(members) > 1 || e.pointed[t]
-}
-
-// variablesOf returns the names of the types of variables that lines store in a slot
-// or load from it, if all are of type t.
-func (e *engine) variablesOf(s slot, t btf.Type) []string {
-	names := e.namesOfVariables(s)
-	for _, name := range names {
-		if e.structNamed(name) != t {
-			return nil
-		}
-	}
-	return names
 }
 
 // onlyNames tells whether a line of C names one member in all, and t has it at an
