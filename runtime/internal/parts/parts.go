@@ -17,7 +17,6 @@ func Of(v reflect.Value) Part {
 }
 
 func (p Part) contains(q Part) bool { return p.start <= q.start && q.end <= p.end }
-func (p Part) overlaps(q Part) bool { return p.start < q.end && q.start < p.end }
 
 // List are parts of a value, ascending, apart from one another.
 type List []Part
