@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/fakeguest"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -47,12 +48,12 @@ func definer(t testing.TB, names ...string) (raw []byte, u64 uint32) {
 const tasksSum, tasksMax = "tasks_per_domain_sum", "tasks_per_domain_max"
 
 // twoLongNames makes maps of these names with one value each.
-func (g *guest) twoLongNames(t testing.TB, sum, most uint64) {
+func twoLongNames(g *fakeguest.Guest, t testing.TB, sum, most uint64) {
 	raw, u64 := definer(t, tasksSum, tasksMax)
 	at := g.BTF(12, "sched", raw)
 	for i, v := range []uint64{sum, most} {
 		id := uint32(i + 1)
-		g.add(id, g.Array(memimage.Map{
+		g.Add(id, g.Array(memimage.Map{
 			ID: id, Type: 2, Name: tasksSum[:15], KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: at, ValueType: u64,
 		}, [][]byte{binary.LittleEndian.AppendUint64(nil, v)}))
 	}
@@ -66,12 +67,12 @@ func TestSelectTellsLongNamesApart(t *testing.T) {
 		"a guest that stands still": func(f *freeze.Freezer) (*ktsnap.Snapshot, error) { return f.CaptureStopped(t.Context(), "now") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
-			g.twoLongNames(t, 11, 22)
-			snap, err := capture(g.freezer(t, freeze.Options{Select: selectMax}))
+			g := fakeguest.New()
+			twoLongNames(g, t, 11, 22)
+			snap, err := capture(g.Freezer(t, freeze.Options{Select: selectMax}))
 			require.NoError(t, err)
-			require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
-			require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status)
+			require.Equal(t, "not selected", fakeguest.MapOf(t, snap, 1).Reason)
+			require.Equal(t, ktsnap.Complete, fakeguest.MapOf(t, snap, 2).Status)
 			most, err := snap.Map(tasksMax).At(0).Get("").Uint64()
 			require.NoError(t, err)
 			require.EqualValues(t, 22, most)
@@ -81,23 +82,23 @@ func TestSelectTellsLongNamesApart(t *testing.T) {
 
 // A map that is made while a capture rehearses is selected by its name, too.
 func TestSelectKnowsTheNameOfAMapThatIsNew(t *testing.T) {
-	g := newGuest()
-	g.twoLongNames(t, 11, 22)
-	all := g.maps
-	g.maps = map[uint32]uint64{}
-	f := g.freezer(t, freeze.Options{Select: selectMax})
-	g.whilePaused = func() { g.Publish(all) }
+	g := fakeguest.New()
+	twoLongNames(g, t, 11, 22)
+	all := g.Maps
+	g.Maps = map[uint32]uint64{}
+	f := g.Freezer(t, freeze.Options{Select: selectMax})
+	g.WhilePaused = func() { g.Publish(all) }
 	snap, err := f.Capture(t.Context(), "now")
 	require.NoError(t, err)
-	require.Equal(t, "not selected", mapOf(t, snap, 1).Reason)
-	require.Equal(t, ktsnap.Complete, mapOf(t, snap, 2).Status)
+	require.Equal(t, "not selected", fakeguest.MapOf(t, snap, 1).Reason)
+	require.Equal(t, ktsnap.Complete, fakeguest.MapOf(t, snap, 2).Status)
 }
 
 func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
-	g := newGuest()
-	first, second := g.taskAt(g.Alloc(2048), 7), g.taskAt(g.Alloc(2048), 8)
-	g.twoLongNames(t, first, second)
-	f := g.freezer(t, freeze.Options{})
+	g := fakeguest.New()
+	first, second := g.TaskAt(g.Alloc(2048), 7), g.TaskAt(g.Alloc(2048), 8)
+	twoLongNames(g, t, first, second)
+	f := g.Freezer(t, freeze.Options{})
 	require.NoError(t, f.Casts(t.Context(), []ktsnap.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: ctype.SpaceKernel}}))
 	snap, err := f.Capture(t.Context(), "now")
 	require.NoError(t, err)
@@ -126,12 +127,12 @@ func TestMapsWhoseNamesStayCutAreFollowedByTheOnlyCastThatFits(t *testing.T) {
 		"none": {nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
+			g := fakeguest.New()
 			raw, u64 := definer(t)
-			g.add(1, g.Array(memimage.Map{
+			g.Add(1, g.Array(memimage.Map{
 				ID: 1, Type: 2, Name: tasksSum[:15], KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(12, "sched", raw), ValueType: u64,
-			}, [][]byte{binary.LittleEndian.AppendUint64(nil, g.taskAt(g.Alloc(2048), 7))}))
-			f := g.freezer(t, freeze.Options{})
+			}, [][]byte{binary.LittleEndian.AppendUint64(nil, g.TaskAt(g.Alloc(2048), 7))}))
+			f := g.Freezer(t, freeze.Options{})
 			require.NoError(t, f.Casts(t.Context(), row.casts))
 			snap, err := f.Capture(t.Context(), "now")
 			require.NoError(t, err)
@@ -142,7 +143,7 @@ func TestMapsWhoseNamesStayCutAreFollowedByTheOnlyCastThatFits(t *testing.T) {
 
 // tornRAM has no memory for a while where the BTF of maps is.
 type tornRAM struct {
-	*guest
+	*fakeguest.Guest
 	size int // of the BTF in bytes, by which its reads are known
 	torn bool
 }
@@ -151,24 +152,24 @@ func (r *tornRAM) ReadAt(p []byte, pa int64) (int, error) {
 	if r.torn && len(p) == r.size {
 		return 0, errors.New("torn")
 	}
-	return r.guest.ReadAt(p, pa)
+	return r.Guest.ReadAt(p, pa)
 }
 
 func TestTypesThatCouldNotBeReadOnceAreReadTheNextTime(t *testing.T) {
-	g := newGuest()
-	g.twoLongNames(t, 11, 22)
+	g := fakeguest.New()
+	twoLongNames(g, t, 11, 22)
 	raw, _ := definer(t, tasksSum, tasksMax)
-	ram := &tornRAM{guest: g, size: len(raw), torn: true}
-	g.ram = struct{ freeze.RAM }{ram} // no Slicer
-	f := g.freezer(t, freeze.Options{})
+	ram := &tornRAM{Guest: g, size: len(raw), torn: true}
+	g.Through = struct{ freeze.RAM }{ram} // no Slicer
+	f := g.Freezer(t, freeze.Options{})
 	snap, err := f.Capture(t.Context(), "torn")
 	require.NoError(t, err)
-	require.Contains(t, mapOf(t, snap, 1).Reason, "its types are unknown: read")
-	require.Nil(t, mapOf(t, snap, 1).Value)
+	require.Contains(t, fakeguest.MapOf(t, snap, 1).Reason, "its types are unknown: read")
+	require.Nil(t, fakeguest.MapOf(t, snap, 1).Value)
 
 	ram.torn = false
 	snap, err = f.Capture(t.Context(), "whole")
 	require.NoError(t, err)
-	require.Empty(t, mapOf(t, snap, 1).Reason)
-	require.Equal(t, tasksSum, mapOf(t, snap, 1).Name)
+	require.Empty(t, fakeguest.MapOf(t, snap, 1).Reason)
+	require.Equal(t, tasksSum, fakeguest.MapOf(t, snap, 1).Name)
 }

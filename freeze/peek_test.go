@@ -7,26 +7,27 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/fakeguest"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 )
 
 func TestPeekReadsARunningGuest(t *testing.T) {
-	g := newGuest()
-	values := [][]byte{random(5000)}
-	g.add(7, g.Array(memimage.Map{ID: 7, Name: "arr", Type: 2, KeySize: 4, ValueSize: 5000, MaxEntries: 1}, values))
-	f := g.freezer(t, freeze.Options{})
+	g := fakeguest.New()
+	values := [][]byte{fakeguest.Random(5000)}
+	g.Add(7, g.Array(memimage.Map{ID: 7, Name: "arr", Type: 2, KeySize: 4, ValueSize: 5000, MaxEntries: 1}, values))
+	f := g.Freezer(t, freeze.Options{})
 	snap, err := f.Capture(context.Background(), "now")
 	require.NoError(t, err)
-	base := mapOf(t, snap, 7).Base
-	stops := g.stops.Load()
+	base := fakeguest.MapOf(t, snap, 7).Base
+	stops := g.Stops.Load()
 
 	got := make([]byte, 4999)
 	require.NoError(t, f.Peek(base+1, got))
 	require.Equal(t, values[0][1:], got, "over the ends of pages, too")
-	require.Equal(t, stops, g.stops.Load(), "the guest is not stopped")
+	require.Equal(t, stops, g.Stops.Load(), "the guest is not stopped")
 
 	// It does not wait for a capture, either.
-	g.whilePaused = func() { require.NoError(t, f.Peek(base, got[:8])) }
+	g.WhilePaused = func() { require.NoError(t, f.Peek(base, got[:8])) }
 	_, err = f.Capture(context.Background(), "again")
 	require.NoError(t, err)
 
@@ -36,6 +37,6 @@ func TestPeekReadsARunningGuest(t *testing.T) {
 }
 
 func TestKernelThatDoesNotTellOfASchedulersEndIsTold(t *testing.T) {
-	_, _, err := newGuest().freezer(t, freeze.Options{}).ExitKind()
+	_, _, err := fakeguest.New().Freezer(t, freeze.Options{}).ExitKind()
 	require.ErrorIs(t, err, freeze.ErrExitKindUnknown)
 }

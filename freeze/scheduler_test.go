@@ -10,6 +10,7 @@ import (
 
 	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/fakeguest"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -64,15 +65,15 @@ func withSchedulers(t testing.TB) []byte {
 
 // schedulers is a guest with sched_ext.
 type schedulers struct {
-	*guest
+	*fakeguest.Guest
 	state, root, sched, info uint64
 }
 
 func newSchedulers() schedulers {
-	g := schedulers{guest: newGuest()}
+	g := schedulers{Guest: fakeguest.New()}
 	g.state, g.root, g.sched, g.info = g.Alloc(4), g.Alloc(8), g.Alloc(216), g.Alloc(32)
 	g.Symbols["scx_enable_state_var"], g.Symbols["scx_root"] = g.state, g.root
-	g.Publish(g.maps)
+	g.Publish(g.Maps)
 	return g
 }
 
@@ -84,7 +85,7 @@ func (g schedulers) text(s string) uint64 {
 
 func (g schedulers) freezer(t testing.TB) *freeze.Freezer {
 	t.Helper()
-	f, err := freeze.New(g.guest, g.guest, g.kernel(t, withSchedulers(t)), freeze.Options{})
+	f, err := freeze.New(g.Guest, g.Guest, g.Kernel(t, withSchedulers(t)), freeze.Options{})
 	require.NoError(t, err)
 	return f
 }
@@ -179,7 +180,7 @@ func TestInstancesOfSchedulersAreCounted(t *testing.T) {
 	g := newSchedulers()
 	seq := g.Alloc(8)
 	g.Symbols["scx_enable_seq"] = seq
-	g.Publish(g.maps)
+	g.Publish(g.Maps)
 	for _, row := range []struct {
 		state, seq uint64
 		want       int

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/fakeguest"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -17,19 +18,19 @@ import (
 type readOnlyRAM struct{ freeze.RAM }
 
 func TestRAMThatCannotBeWrittenIsNot(t *testing.T) {
-	g := newGuest()
-	g.Publish(g.maps)
-	f, err := freeze.New(g, readOnlyRAM{g}, g.kernel(t, memimage.KernelBTF()), freeze.Options{})
+	g := fakeguest.New()
+	g.Publish(g.Maps)
+	f, err := freeze.New(g, readOnlyRAM{g}, g.Kernel(t, memimage.KernelBTF()), freeze.Options{})
 	require.NoError(t, err)
 	err = f.Write(t.Context(), freeze.Write{Path: "x", Map: &ktsnap.Map{}, Bytes: []byte{1}})
 	require.ErrorContains(t, err, "can only be read")
-	require.Zero(t, g.stops.Load())
+	require.Zero(t, g.Stops.Load())
 }
 
 func TestWriteIsHeldAgainstTheMap(t *testing.T) {
-	g := newGuest()
-	g.addCounters()
-	f := g.freezer(t, freeze.Options{})
+	g := fakeguest.New()
+	addCounters(g)
+	f := g.Freezer(t, freeze.Options{})
 	snap, err := f.Capture(t.Context(), "before")
 	require.NoError(t, err)
 	m := snap.Maps[0]
@@ -67,30 +68,30 @@ func TestWriteIsHeldAgainstTheMap(t *testing.T) {
 	gone.ID = 8
 	err = f.Write(t.Context(), freeze.Write{Path: "counters", Map: &gone, Addr: at(0, 0), Bytes: []byte{1}})
 	require.ErrorIs(t, err, freeze.ErrMapGone)
-	require.Equal(t, g.stops.Load(), g.resumes.Load())
-	require.False(t, g.resumedUnstopped.Load())
+	require.Equal(t, g.Stops.Load(), g.Resumes.Load())
+	require.False(t, g.ResumedUnstopped.Load())
 }
 
 func TestPointersOfTheKernelAreNotWritten(t *testing.T) {
-	for name, add := range map[string]func(g *guest) uint64{
-		"programs": func(g *guest) uint64 {
-			return g.References(referencesOf(ktsnap.MapTypeProgArray, 4), []uint64{g.Prog(7), 0, 0, 0})
+	for name, add := range map[string]func(g *fakeguest.Guest) uint64{
+		"programs": func(g *fakeguest.Guest) uint64 {
+			return g.References(fakeguest.References(ktsnap.MapTypeProgArray, 4), []uint64{g.Prog(7), 0, 0, 0})
 		},
-		"maps": func(g *guest) uint64 {
-			return g.References(referencesOf(ktsnap.MapTypeArrayOfMaps, 4), []uint64{g.maps[2], 0, 0, 0})
+		"maps": func(g *fakeguest.Guest) uint64 {
+			return g.References(fakeguest.References(ktsnap.MapTypeArrayOfMaps, 4), []uint64{g.Maps[2], 0, 0, 0})
 		},
-		"sockets": func(g *guest) uint64 {
-			return g.PointerTable(referencesOf(ktsnap.MapTypeSockMap, 4), "bpf_stab", "sks", []uint64{g.Object("sock", "sk_ino", 1), 0, 0, 0})
+		"sockets": func(g *fakeguest.Guest) uint64 {
+			return g.PointerTable(fakeguest.References(ktsnap.MapTypeSockMap, 4), "bpf_stab", "sks", []uint64{g.Object("sock", "sk_ino", 1), 0, 0, 0})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
-			g.add(2, g.Array(memimage.Map{ID: 2, Type: 2, Name: "other", KeySize: 4, ValueSize: 8, MaxEntries: 1}, [][]byte{make([]byte, 8)}))
-			g.add(1, add(g))
-			f := g.freezer(t, freeze.Options{})
+			g := fakeguest.New()
+			g.Add(2, g.Array(memimage.Map{ID: 2, Type: 2, Name: "other", KeySize: 4, ValueSize: 8, MaxEntries: 1}, [][]byte{make([]byte, 8)}))
+			g.Add(1, add(g))
+			f := g.Freezer(t, freeze.Options{})
 			snap, err := f.Capture(t.Context(), "before")
 			require.NoError(t, err)
-			m := mapOf(t, snap, 1)
+			m := fakeguest.MapOf(t, snap, 1)
 			err = f.Write(t.Context(), freeze.Write{Path: "slots", Map: m, Addr: m.Addrs[0], Bytes: []byte{1, 2, 3, 4}})
 			require.ErrorIs(t, err, freeze.ErrKernelOwned)
 		})
@@ -98,32 +99,32 @@ func TestPointersOfTheKernelAreNotWritten(t *testing.T) {
 }
 
 func TestWritesToWhereInstructionsWentAreRefused(t *testing.T) {
-	g := newGuest()
-	g.add(1, g.InsnArray(memimage.Map{ID: 1, Type: 34, KeySize: 4, ValueSize: 16, MaxEntries: 2}, [][]byte{random(16), random(16)}))
-	f := g.freezer(t, freeze.Options{})
+	g := fakeguest.New()
+	g.Add(1, g.InsnArray(memimage.Map{ID: 1, Type: 34, KeySize: 4, ValueSize: 16, MaxEntries: 2}, [][]byte{fakeguest.Random(16), fakeguest.Random(16)}))
+	f := g.Freezer(t, freeze.Options{})
 	snap, err := f.Capture(t.Context(), "before")
 	require.NoError(t, err)
-	m := mapOf(t, snap, 1)
+	m := fakeguest.MapOf(t, snap, 1)
 	err = f.Write(t.Context(), freeze.Write{Path: "insns", Map: m, Addr: m.Base, Bytes: []byte{1, 2, 3, 4}})
 	require.ErrorIs(t, err, freeze.ErrKernelOwned)
 }
 
 func TestGuestIsResumedWhenAWriteCannotBe(t *testing.T) {
-	g := newGuest()
-	g.addCounters()
-	f := g.freezer(t, freeze.Options{})
+	g := fakeguest.New()
+	addCounters(g)
+	f := g.Freezer(t, freeze.Options{})
 	snap, err := f.Capture(t.Context(), "before")
 	require.NoError(t, err)
 	write := freeze.Write{Path: "counters", Map: snap.Maps[0], Addr: snap.Maps[0].Base, Bytes: []byte{1}}
 
-	g.failStop = errors.New("no stop")
+	g.FailStop = errors.New("no stop")
 	var failed *freeze.CaptureError
 	require.ErrorAs(t, f.Write(t.Context(), write), &failed)
-	require.ErrorIs(t, failed, g.failStop)
-	g.failStop = nil
-	g.failResume = errors.New("no resume")
-	require.ErrorIs(t, f.Write(t.Context(), write), g.failResume)
-	g.failResume = nil
+	require.ErrorIs(t, failed, g.FailStop)
+	g.FailStop = nil
+	g.FailResume = errors.New("no resume")
+	require.ErrorIs(t, f.Write(t.Context(), write), g.FailResume)
+	g.FailResume = nil
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, f.Write(ctx, write), context.Canceled)
@@ -131,10 +132,10 @@ func TestGuestIsResumedWhenAWriteCannotBe(t *testing.T) {
 }
 
 // addCounters adds an array of 4 values of 16 bytes.
-func (g *guest) addCounters() {
+func addCounters(g *fakeguest.Guest) {
 	var values [][]byte
 	for i := range 4 {
 		values = append(values, bytes.Repeat([]byte{byte(i)}, 16))
 	}
-	g.add(7, g.Array(memimage.Map{ID: 7, Name: "counters", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 4}, values))
+	g.Add(7, g.Array(memimage.Map{ID: 7, Name: "counters", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 4}, values))
 }

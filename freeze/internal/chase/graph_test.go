@@ -1,4 +1,4 @@
-package freeze_test
+package chase_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/fakeguest"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -48,13 +49,13 @@ func heads(t testing.TB) (raw []byte, typ uint32) {
 
 // graph is a guest with objects for lists and trees, and a map with the heads.
 type graph struct {
-	*guest
+	*fakeguest.Guest
 	items []uint64
 	heads []byte
 }
 
 func newGraph(n int) *graph {
-	g := &graph{guest: newGuest(), heads: make([]byte, 32)}
+	g := &graph{Guest: fakeguest.New(), heads: make([]byte, 32)}
 	for i := range n {
 		item := g.Alloc(itemSize)
 		g.Put(item, uint64(i), 8)
@@ -93,10 +94,10 @@ func (g *graph) tree(from, to int) uint64 {
 func (g *graph) capture(t *testing.T, o freeze.Options) *ktsnap.Snapshot {
 	t.Helper()
 	raw, typ := heads(t)
-	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "heads", KeySize: 4, ValueSize: 32, MaxEntries: 1, BTF: g.BTF(12, "p", raw), ValueType: typ}, [][]byte{g.heads}))
-	snap, err := g.freezer(t, o).Capture(context.Background(), "now")
+	g.Add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "heads", KeySize: 4, ValueSize: 32, MaxEntries: 1, BTF: g.BTF(12, "p", raw), ValueType: typ}, [][]byte{g.heads}))
+	snap, err := g.Freezer(t, o).Capture(context.Background(), "now")
 	require.NoError(t, err)
-	g.requireResumed(t)
+	g.RequireResumed(t)
 	return snap
 }
 

@@ -1,4 +1,4 @@
-package freeze_test
+package chase_test
 
 import (
 	"bytes"
@@ -10,12 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/fakeguest"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // holding captures an array with one value of a type, which begins with a pointer.
-func (g *guest) holding(t *testing.T, typ btf.Type, pointer uint64) *ktsnap.Snapshot {
+func holding(g *fakeguest.Guest, t *testing.T, typ btf.Type, pointer uint64) *ktsnap.Snapshot {
 	t.Helper()
 	b, err := btf.NewBuilder(nil, nil)
 	require.NoError(t, err)
@@ -25,11 +26,11 @@ func (g *guest) holding(t *testing.T, typ btf.Type, pointer uint64) *ktsnap.Snap
 	require.NoError(t, err)
 	size, err := btf.Sizeof(typ)
 	require.NoError(t, err)
-	g.add(1, g.Array(memimage.Map{
+	g.Add(1, g.Array(memimage.Map{
 		ID: 1, Type: 2, Name: "holders", KeySize: 4, ValueSize: uint32(size), MaxEntries: 1,
 		BTF: g.BTF(12, "sched", bytes.Clone(raw)), ValueType: uint32(id),
 	}, [][]byte{binary.LittleEndian.AppendUint64(nil, pointer)}))
-	return g.capture(t, freeze.Options{})
+	return g.Capture(t, freeze.Options{})
 }
 
 // nested is a struct around typ, and so on, n of them.
@@ -50,8 +51,8 @@ func TestPointersDeepInAValueAreFollowed(t *testing.T) {
 		"structs in arrays in arrays": &btf.Struct{Name: "holder", Size: 16, Members: []btf.Member{{Name: "in", Type: &btf.Array{Index: u32, Type: nested(&btf.Array{Index: u32, Type: nested(task, 20), Nelems: 1}, 20), Nelems: 2}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
-			require.Len(t, g.holding(t, typ, g.taskAt(g.Alloc(2048), 7)).Kernel, 1)
+			g := fakeguest.New()
+			require.Len(t, holding(g, t, typ, g.TaskAt(g.Alloc(2048), 7)).Kernel, 1)
 		})
 	}
 }
@@ -69,8 +70,8 @@ func TestPointersAreKptrsByTheirTags(t *testing.T) {
 			holder := &btf.Struct{Name: "holder", Size: 8, Members: []btf.Member{
 				{Name: "node", Type: &btf.Pointer{Target: &btf.TypeTag{Value: tag, Type: node}}},
 			}}
-			g := newGuest()
-			require.Len(t, g.holding(t, holder, g.Slab(g.SlabCache("kmalloc-16", 16))).Kernel, objects)
+			g := fakeguest.New()
+			require.Len(t, holding(g, t, holder, g.Slab(g.SlabCache("kmalloc-16", 16))).Kernel, objects)
 		})
 	}
 }
@@ -84,8 +85,8 @@ func TestTypesThatCannotBeToldAreNotFollowed(t *testing.T) {
 	holder := &btf.Struct{Name: "holder", Size: 8, Members: []btf.Member{
 		{Name: "in", Type: &btf.Array{Index: &btf.Int{Name: "u32", Size: 4}, Type: typ, Nelems: 1}},
 	}}
-	g := newGuest()
-	snap := g.holding(t, holder, g.taskAt(g.Alloc(2048), 7))
+	g := fakeguest.New()
+	snap := holding(g, t, holder, g.TaskAt(g.Alloc(2048), 7))
 	require.Empty(t, snap.Kernel)
-	require.Equal(t, ktsnap.Complete, mapOf(t, snap, 1).Status)
+	require.Equal(t, ktsnap.Complete, fakeguest.MapOf(t, snap, 1).Status)
 }

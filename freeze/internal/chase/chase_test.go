@@ -1,4 +1,4 @@
-package freeze_test
+package chase_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/freeze/internal/fakeguest"
 	"github.com/ktgen/ktgen/freeze/internal/memimage"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
@@ -21,30 +22,22 @@ import (
 // weightIsATask is a cast of the member of the ctx that program makes.
 var weightIsATask = []ktsnap.Cast{{In: "struct ctx", Path: "weight", To: "struct task_struct", Space: ctype.SpaceKernel}}
 
-// taskAt makes a task of a pid at an address.
-func (g *guest) taskAt(a uint64, pid uint64) uint64 {
-	g.Put(memimage.Addr(a, "task_struct", "usage.refs.counter"), 1, 4)
-	g.Put(memimage.Addr(a, "task_struct", "pid"), pid, 4)
-	g.Write(memimage.Addr(a, "task_struct", "comm"), fmt.Appendf(nil, "task-%d", pid))
-	return a
-}
-
 // followed captures an array of pointers to tasks.
-func (g *guest) followed(t *testing.T, o freeze.Options, casts []ktsnap.Cast, pointers ...uint64) *ktsnap.Snapshot {
+func followed(g *fakeguest.Guest, t *testing.T, o freeze.Options, casts []ktsnap.Cast, pointers ...uint64) *ktsnap.Snapshot {
 	t.Helper()
-	raw, _, ctx := program(t)
+	raw, _, ctx := fakeguest.Program(t)
 	var values [][]byte
 	for _, p := range pointers {
 		values = append(values, binary.LittleEndian.AppendUint64(nil, p))
 	}
-	g.add(1, g.Array(memimage.Map{
+	g.Add(1, g.Array(memimage.Map{
 		ID: 1, Type: 2, Name: "tasks", KeySize: 4, ValueSize: 8, MaxEntries: uint32(len(values)), BTF: g.BTF(12, "sched", raw), ValueType: ctx,
 	}, values))
-	f := g.freezer(t, o)
+	f := g.Freezer(t, o)
 	require.NoError(t, f.Casts(t.Context(), casts))
 	snap, err := f.Capture(context.Background(), "now")
 	require.NoError(t, err)
-	g.requireResumed(t)
+	g.RequireResumed(t)
 	return snap
 }
 
@@ -59,11 +52,11 @@ func requirePID(t *testing.T, snap *ktsnap.Snapshot, i int, want int64) {
 }
 
 func TestObjectsOfTheKernelAreCopiedOnceWhole(t *testing.T) {
-	g := newGuest()
-	direct := g.taskAt(g.Alloc(4096), 7)
+	g := fakeguest.New()
+	direct := g.TaskAt(g.Alloc(4096), 7)
 	// The second one lies across two pages that are not neighbours in memory.
-	straddling := g.taskAt(g.Vmalloc(2*memimage.PageSize)+memimage.PageSize-1200, 8)
-	snap := g.followed(t, freeze.Options{}, weightIsATask, direct, 0, straddling, direct)
+	straddling := g.TaskAt(g.Vmalloc(2*memimage.PageSize)+memimage.PageSize-1200, 8)
+	snap := followed(g, t, freeze.Options{}, weightIsATask, direct, 0, straddling, direct)
 
 	require.Len(t, snap.Kernel, 2)
 	for _, o := range snap.Kernel {
@@ -77,9 +70,9 @@ func TestObjectsOfTheKernelAreCopiedOnceWhole(t *testing.T) {
 }
 
 func TestTargetsThatAreNoObjectsOfTheKernelAreReported(t *testing.T) {
-	g := newGuest()
+	g := fakeguest.New()
 	unmapped := g.Reserve(memimage.PageSize)
-	snap := g.followed(t, freeze.Options{}, weightIsATask, unmapped, 0x7fff_0000_1000)
+	snap := followed(g, t, freeze.Options{}, weightIsATask, unmapped, 0x7fff_0000_1000)
 
 	require.Equal(t, []ktsnap.KernelObject{
 		{Addr: unmapped, Name: "task_struct", Fault: ktsnap.FaultUnreadable, Reason: snap.Kernel[0].Reason},
@@ -90,9 +83,9 @@ func TestTargetsThatAreNoObjectsOfTheKernelAreReported(t *testing.T) {
 }
 
 func TestChasesEndAtTheirLimits(t *testing.T) {
-	pointers := func(g *guest) (all []uint64) {
+	pointers := func(g *fakeguest.Guest) (all []uint64) {
 		for pid := range uint64(5) {
-			all = append(all, g.taskAt(g.Alloc(2048), pid+1))
+			all = append(all, g.TaskAt(g.Alloc(2048), pid+1))
 		}
 		return all
 	}
@@ -109,8 +102,8 @@ func TestChasesEndAtTheirLimits(t *testing.T) {
 		"off":     {freeze.Chase{Off: true}, 0, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
-			snap := g.followed(t, freeze.Options{Chase: tc.chase}, weightIsATask, pointers(g)...)
+			g := fakeguest.New()
+			snap := followed(g, t, freeze.Options{Chase: tc.chase}, weightIsATask, pointers(g)...)
 			whole, faulty := 0, 0
 			for _, o := range snap.Kernel {
 				switch o.Fault {
@@ -148,14 +141,14 @@ func TestObjectsOfTheKernelLeadAsFarAsIsAskedFor(t *testing.T) {
 		"within a limit":    {freeze.Chase{Follow: follow, Depth: 9, Objects: 2}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
+			g := fakeguest.New()
 			next := g.Alloc(2048)
 			for pid := range uint64(4) {
-				a := g.taskAt(g.Alloc(2048), pid+1)
+				a := g.TaskAt(g.Alloc(2048), pid+1)
 				g.Put(memimage.Addr(a, "task_struct", "group_leader"), next, 8)
 				next = a
 			}
-			snap := g.followed(t, freeze.Options{Chase: tc.chase}, weightIsATask, next)
+			snap := followed(g, t, freeze.Options{Chase: tc.chase}, weightIsATask, next)
 			require.Len(t, snap.Kernel, tc.found)
 			for i, o := range snap.Kernel {
 				if i == 4 {
@@ -171,13 +164,13 @@ func TestObjectsOfTheKernelLeadAsFarAsIsAskedFor(t *testing.T) {
 
 // countingRAM counts the reads of a byte while the guest stands still.
 type countingRAM struct {
-	g     *guest
+	g     *fakeguest.Guest
 	at    int64
 	reads int
 }
 
 func (r *countingRAM) ReadAt(p []byte, pa int64) (int, error) {
-	if r.g.paused.Load() > 0 && pa <= r.at && r.at < pa+int64(len(p)) {
+	if r.g.Paused() && pa <= r.at && r.at < pa+int64(len(p)) {
 		r.reads++
 	}
 	return r.g.ReadAt(p, pa)
@@ -185,7 +178,7 @@ func (r *countingRAM) ReadAt(p []byte, pa int64) (int, error) {
 
 func TestSlabCachesAreReadOnce(t *testing.T) {
 	const size = 256
-	g := newGuest()
+	g := fakeguest.New()
 	cache := g.SlabCache("task_struct", size)
 	var pointers []uint64
 	for range 10 {
@@ -196,18 +189,18 @@ func TestSlabCachesAreReadOnce(t *testing.T) {
 		}
 	}
 	ram := &countingRAM{g: g, at: int64(g.Phys(memimage.Addr(cache, "kmem_cache", "name")))}
-	g.ram = ram
-	snap := g.followed(t, freeze.Options{}, weightIsATask, pointers...)
+	g.Through = ram
+	snap := followed(g, t, freeze.Options{}, weightIsATask, pointers...)
 	require.Len(t, snap.Kernel, len(pointers))
 	require.Equal(t, ktsnap.FaultNone, snap.Kernel[len(pointers)-1].Fault, snap.Kernel[len(pointers)-1].Reason)
 	require.Zero(t, ram.reads, "it was read while the guest ran")
 }
 
 // slowRAM takes its time to read a task while the guest stands still.
-type slowRAM struct{ g *guest }
+type slowRAM struct{ g *fakeguest.Guest }
 
 func (r slowRAM) ReadAt(p []byte, pa int64) (int, error) {
-	if len(p) == 2048 && r.g.paused.Load() > 0 {
+	if len(p) == 2048 && r.g.Paused() {
 		time.Sleep(time.Millisecond)
 	}
 	return r.g.ReadAt(p, pa)
@@ -215,63 +208,63 @@ func (r slowRAM) ReadAt(p []byte, pa int64) (int, error) {
 
 // 400 tasks take 400 ms.
 func TestPauseIsBoundedWhilePointersAreFollowed(t *testing.T) {
-	g := newGuest()
+	g := fakeguest.New()
 	var pointers []uint64
 	for pid := range uint64(400) {
-		pointers = append(pointers, g.taskAt(g.Alloc(2048), pid+1))
+		pointers = append(pointers, g.TaskAt(g.Alloc(2048), pid+1))
 	}
-	g.ram = slowRAM{g}
-	snap := g.followed(t, freeze.Options{MaxPause: 100 * time.Millisecond}, weightIsATask, pointers...)
+	g.Through = slowRAM{g}
+	snap := followed(g, t, freeze.Options{MaxPause: 100 * time.Millisecond}, weightIsATask, pointers...)
 	require.Less(t, len(snap.Kernel), len(pointers))
 	require.Equal(t, ktsnap.Truncated, snap.KernelStatus)
 	require.Equal(t, fmt.Sprintf("the guest had stood still for as long as it may (freeze.Options.MaxPause is 100ms): %d objects by then", len(snap.Kernel)), snap.KernelReason)
 }
 
 func TestIntegersAreNotFollowedWithoutACast(t *testing.T) {
-	g := newGuest()
-	snap := g.followed(t, freeze.Options{}, nil, g.taskAt(g.Alloc(2048), 7))
+	g := fakeguest.New()
+	snap := followed(g, t, freeze.Options{}, nil, g.TaskAt(g.Alloc(2048), 7))
 	require.Empty(t, snap.Kernel)
-	require.Equal(t, ctype.KindInt, mapOf(t, snap, 1).Value.Members[0].Type.Kind)
+	require.Equal(t, ctype.KindInt, fakeguest.MapOf(t, snap, 1).Value.Members[0].Type.Kind)
 }
 
 func TestClaimsThatTheKernelContradictsAreNotBelieved(t *testing.T) {
 	const size = 2048 // of a task_struct, two in a page
 	for name, row := range map[string]struct {
-		pointer func(g *guest, tasks uint64) uint64
+		pointer func(g *fakeguest.Guest, tasks uint64) uint64
 		found   string // empty if it is believed
 	}{
-		"an object of the type's cache": {func(g *guest, tasks uint64) uint64 {
-			return g.taskAt(g.Slab(tasks)+size, 7)
+		"an object of the type's cache": {func(g *fakeguest.Guest, tasks uint64) uint64 {
+			return g.TaskAt(g.Slab(tasks)+size, 7)
 		}, ""},
-		"a freed object": {func(g *guest, tasks uint64) uint64 {
-			a := g.taskAt(g.Slab(tasks), 7)
+		"a freed object": {func(g *fakeguest.Guest, tasks uint64) uint64 {
+			a := g.TaskAt(g.Slab(tasks), 7)
 			g.Put(memimage.Addr(a, "task_struct", "usage.refs.counter"), 0, 4)
 			return a
 		}, "it was freed: nothing refers to it any more"},
-		"an object of another cache": {func(g *guest, tasks uint64) uint64 {
-			return g.taskAt(g.Slab(g.SlabCache("kmalloc-2k", size)), 7)
+		"an object of another cache": {func(g *fakeguest.Guest, tasks uint64) uint64 {
+			return g.TaskAt(g.Slab(g.SlabCache("kmalloc-2k", size)), 7)
 		}, `the object there is of the slab cache "kmalloc-2k"`},
-		"an object of a cache whose name ends with its page": {func(g *guest, tasks uint64) uint64 {
+		"an object of a cache whose name ends with its page": {func(g *fakeguest.Guest, tasks uint64) uint64 {
 			cache, name := g.SlabCache("other", size), "kmalloc-2k\x00"
 			at := g.Vmalloc(memimage.PageSize) + memimage.PageSize - uint64(len(name))
 			g.Write(at, []byte(name))
 			g.Put(memimage.Addr(cache, "kmem_cache", "name"), at, 8)
-			return g.taskAt(g.Slab(cache), 7)
+			return g.TaskAt(g.Slab(cache), 7)
 		}, `the object there is of the slab cache "kmalloc-2k"`},
-		"the middle of an object": {func(g *guest, tasks uint64) uint64 {
-			return g.taskAt(g.Slab(tasks)+64, 7)
+		"the middle of an object": {func(g *fakeguest.Guest, tasks uint64) uint64 {
+			return g.TaskAt(g.Slab(tasks)+64, 7)
 		}, "it is 64 bytes into an object of its slab cache"},
-		"a page that is no slab": {func(g *guest, tasks uint64) uint64 {
-			return g.taskAt(g.Slab(0), 7)
+		"a page that is no slab": {func(g *fakeguest.Guest, tasks uint64) uint64 {
+			return g.TaskAt(g.Slab(0), 7)
 		}, "the kernel allocates these from their slab cache, and the page there is in no slab"},
-		"memory that is not mapped one to one": {func(g *guest, tasks uint64) uint64 {
-			return g.taskAt(g.Vmalloc(size), 7)
+		"memory that is not mapped one to one": {func(g *fakeguest.Guest, tasks uint64) uint64 {
+			return g.TaskAt(g.Vmalloc(size), 7)
 		}, "the kernel allocates these from their slab cache, and this is in no slab"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
+			g := fakeguest.New()
 			p := row.pointer(g, g.SlabCache("task_struct", size))
-			snap := g.followed(t, freeze.Options{}, weightIsATask, p)
+			snap := followed(g, t, freeze.Options{}, weightIsATask, p)
 			if row.found == "" {
 				requirePID(t, snap, 0, 7)
 				return
@@ -284,7 +277,7 @@ func TestClaimsThatTheKernelContradictsAreNotBelieved(t *testing.T) {
 }
 
 func TestCgroupsLeadBackToThemselves(t *testing.T) {
-	g := newGuest()
+	g := fakeguest.New()
 	cgroup := func(self uint64) uint64 {
 		a := g.Alloc(512)
 		g.Put(memimage.Addr(a, "cgroup", "self.cgroup"), a+self, 8)
@@ -293,7 +286,7 @@ func TestCgroupsLeadBackToThemselves(t *testing.T) {
 	}
 	live, stale := cgroup(0), cgroup(64)
 	casts := []ktsnap.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
-	snap := g.followed(t, freeze.Options{}, casts, live, stale)
+	snap := followed(g, t, freeze.Options{}, casts, live, stale)
 
 	level, err := snap.Map("tasks").At(0).Get("weight.level").Int64()
 	require.NoError(t, err)
@@ -305,23 +298,23 @@ func TestCgroupsLeadBackToThemselves(t *testing.T) {
 // objects go.
 func TestFlexibleArraysOfTheKernelsObjectsAreCopied(t *testing.T) {
 	for name, row := range map[string]struct {
-		place func(g *guest) uint64
+		place func(g *fakeguest.Guest) uint64
 		want  int
 	}{
-		"in a slab":               {func(g *guest) uint64 { return g.Slab(g.SlabCache("kmalloc-1k", 1024)) + 1024 }, 64},
-		"at the end of an object": {func(g *guest) uint64 { return g.Slab(g.SlabCache("kmalloc-512", 512)) }, 0},
-		"in no slab":              {func(g *guest) uint64 { return g.Slab(0) }, 0},
-		"not mapped one to one":   {func(g *guest) uint64 { return g.Vmalloc(1024) }, 0},
+		"in a slab":               {func(g *fakeguest.Guest) uint64 { return g.Slab(g.SlabCache("kmalloc-1k", 1024)) + 1024 }, 64},
+		"at the end of an object": {func(g *fakeguest.Guest) uint64 { return g.Slab(g.SlabCache("kmalloc-512", 512)) }, 0},
+		"in no slab":              {func(g *fakeguest.Guest) uint64 { return g.Slab(0) }, 0},
+		"not mapped one to one":   {func(g *fakeguest.Guest) uint64 { return g.Vmalloc(1024) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest()
+			g := fakeguest.New()
 			a := row.place(g)
 			g.Put(memimage.Addr(a, "cgroup", "self.cgroup"), a, 8)
 			for i := range row.want {
 				g.Put(memimage.Addr(a, "cgroup", "ancestors")+uint64(8*i), uint64(1000+i), 8)
 			}
 			casts := []ktsnap.Cast{{In: "struct ctx", Path: "weight", To: "struct cgroup", Space: ctype.SpaceKernel}}
-			snap := g.followed(t, freeze.Options{}, casts, a)
+			snap := followed(g, t, freeze.Options{}, casts, a)
 			requireAncestors(t, snap, row.want)
 			var file bytes.Buffer
 			_, err := snap.WriteTo(&file)
@@ -363,7 +356,7 @@ func stash(t *testing.T) (raw []byte, id uint32) {
 }
 
 func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
-	g := newGuest()
+	g := fakeguest.New()
 	slab := g.Slab(g.SlabCache("kmalloc-32", 32))
 	node := func(a, id, next uint64) uint64 {
 		g.Put(a, id, 8)
@@ -373,10 +366,10 @@ func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
 	gone := node(g.Slab(0), 9, 0) // its slab was given back
 	first := node(slab+8, 7, node(slab+40, 8, gone))
 	raw, id := stash(t)
-	g.add(1, g.Array(memimage.Map{
+	g.Add(1, g.Array(memimage.Map{
 		ID: 1, Type: 2, Name: "stashes", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(12, "sched", raw), ValueType: id,
 	}, [][]byte{binary.LittleEndian.AppendUint64(nil, first)}))
-	captured := g.capture(t, freeze.Options{})
+	captured := g.Capture(t, freeze.Options{})
 	require.Len(t, captured.Kernel, 3, "each once")
 
 	file := new(bytes.Buffer)
@@ -415,15 +408,15 @@ func TestWhatOneProgramDeclaresIsFollowedAsAnotherDefinesIt(t *testing.T) {
 	defines, definesID := marshal(&btf.Struct{Name: "held", Size: 8, Members: []btf.Member{{Name: "task", Type: task}}})
 	declares, declaresID := marshal(&btf.Struct{Name: "holder", Size: 8, Members: []btf.Member{{Name: "held", Type: &btf.Pointer{Target: &btf.Fwd{Name: "held"}}}}})
 
-	g := newGuest()
-	p := g.taskAt(g.Alloc(2048), 7)
+	g := fakeguest.New()
+	p := g.TaskAt(g.Alloc(2048), 7)
 	const start = 1 << 44
-	g.add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "holders", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(12, "declares", declares), ValueType: declaresID},
+	g.Add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "holders", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(12, "declares", declares), ValueType: declaresID},
 		[][]byte{binary.LittleEndian.AppendUint64(nil, start)}))
-	g.add(2, g.Arena(memimage.Map{ID: 2, Type: 33, Name: "arena", MaxEntries: 100}, start, map[int][]byte{0: binary.LittleEndian.AppendUint64(nil, p)}))
-	g.add(3, g.Array(memimage.Map{ID: 3, Type: 2, Name: "others", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(13, "defines", defines), ValueType: definesID},
+	g.Add(2, g.Arena(memimage.Map{ID: 2, Type: 33, Name: "arena", MaxEntries: 100}, start, map[int][]byte{0: binary.LittleEndian.AppendUint64(nil, p)}))
+	g.Add(3, g.Array(memimage.Map{ID: 3, Type: 2, Name: "others", KeySize: 4, ValueSize: 8, MaxEntries: 1, BTF: g.BTF(13, "defines", defines), ValueType: definesID},
 		[][]byte{make([]byte, 8)}))
-	snap := g.capture(t, freeze.Options{})
+	snap := g.Capture(t, freeze.Options{})
 	require.Len(t, snap.Kernel, 1)
 	pid, err := snap.Map("holders").At(0).Get("held.task.pid").Int64()
 	require.NoError(t, err)
