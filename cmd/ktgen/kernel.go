@@ -157,7 +157,7 @@ func (t *tool) kernelInfo(ctx context.Context, args []string) error {
 	_, err = fmt.Fprintf(t.stdout, "release   %s\nimage     %s\nsha256    %s\nvmlinux   %s\nboots as  %v\nfit       %s\n",
 		k.Release, k.Path, k.Hash, k.Vmlinux(), k.Fastest().Protocol, fit)
 	if unfit != nil {
-		return fmt.Errorf("tests cannot boot it: %w; build it with that, or take another, such as what \"ktgen kernel fetch\" gets", unfit)
+		return fmt.Errorf("tests cannot boot it: %w", unfit)
 	}
 	return err
 }

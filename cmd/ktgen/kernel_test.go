@@ -62,8 +62,8 @@ func TestKernelInfoFailsForAKernelThatCannotBeUsed(t *testing.T) {
 	require.Contains(t, stdout.String(), "release   6.16.0-made\n")
 	require.Contains(t, stdout.String(), "fit       no\n")
 	require.Equal(t, "ktgen: tests cannot boot it: kernel 6.16.0-made ("+path+") lacks "+
-		"a built-in virtio console driver (CONFIG_VIRTIO_CONSOLE=y), a built-in serial driver (CONFIG_SERIAL_8250=y); "+
-		"build it with that, or take another, such as what \"ktgen kernel fetch\" gets\n", stderr.String(), "what is there is not named")
+		"a built-in virtio console driver (CONFIG_VIRTIO_CONSOLE=y), a built-in serial driver (CONFIG_SERIAL_8250=y): "+
+		"build it with that, or take one that has it (`ktgen kernel fetch` downloads one)\n", stderr.String(), "what is there is not named")
 }
 
 func TestKernelAddPutsAKernelIntoTheCache(t *testing.T) {
