@@ -84,8 +84,8 @@ type engine struct {
 	frees  map[*function]bool     // that put what they are given into pools
 
 	kin        kin
-	loads      map[slot]map[instruction]bool // of pointers that nothing is known of
-	stores     map[slot]map[instruction]bool // of the same
+	loads      map[slot]map[instruction]bool // of pointers that nothing is known of, or that are guessed
+	stores     map[slot]map[instruction]bool // of pointers that nothing is known of
 	variables  map[string]*variable          // of C, by name
 	candidates []*btf.Struct
 	declares   *bool // structs that it does not define

@@ -123,7 +123,7 @@ func (w *walk) readPlace(p pointer, there place, size int) value {
 			return w.loadForeign(p, s)
 		}
 		v := w.load(s)
-		if v.ptr.state == noPointer && v.flags&isNumber == 0 {
+		if (v.ptr.state == noPointer || v.flags&isGuess != 0) && v.flags&isNumber == 0 {
 			keep(w.loads, s, instruction{w.fn.code, w.at})
 		}
 		if _, isPointer := btf.As[*btf.Pointer](there.typ); isPointer {
@@ -135,7 +135,8 @@ func (w *walk) readPlace(p pointer, there place, size int) value {
 	return toHeader(w.ofType(there.typ, spaceOfMember(p.space)), p, there)
 }
 
-// keep keeps where a pointer is loaded or stored that nothing is known of.
+// keep keeps where a pointer is loaded or stored that nothing is known of, or that is
+// loaded and guessed: what is found by guesses may have lines that belie them.
 func keep(of map[slot]map[instruction]bool, s slot, at instruction) {
 	if of[s] == nil {
 		of[s] = make(map[instruction]bool)
