@@ -80,6 +80,9 @@ type engine struct {
 	apart map[slot]bool // pointers to different things are copied through them
 	pools map[slot]bool // hold what is free, of any type
 
+	chains  map[chain]bool
+	chained map[slot]bool // get the words that their content begins with
+
 	handed map[slot]map[slot]bool // what functions return as untyped: the results of their calls
 	frees  map[*function]bool     // that put what they are given into pools
 
@@ -125,6 +128,8 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		mixed:      make(map[slot]bool),
 		apart:      make(map[slot]bool),
 		pools:      make(map[slot]bool),
+		chains:     make(map[chain]bool),
+		chained:    make(map[slot]bool),
 		handed:     make(map[slot]map[slot]bool),
 		frees:      make(map[*function]bool),
 		kin:        kin{number: make(map[slot]int32)},
@@ -566,6 +571,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	}
 	c.addSources(v)
 	e.noteFlow(s, v)
+	e.noteChain(s, v)
 	if v.ptr.known() {
 		e.addSpaces(c, setOf(v.ptr.space))
 	}

@@ -36,6 +36,9 @@ func (w *walk) read(base value, off int64, size int) value {
 	case context:
 		return w.argument(p, size)
 	case typed:
+		if w.isWord(p, size) {
+			return w.chainedBehind(base)
+		}
 		return w.readTyped(p, size)
 	}
 	return unknown(size)
@@ -218,12 +221,33 @@ func (w *walk) write(base value, off int64, size int, v value) {
 	if outer, ok := w.around(p, size); ok {
 		p = outer
 	}
-	switch p.region {
-	case stackRegion:
+	switch {
+	case p.region == stackRegion:
 		w.writeStack(p, size, v)
-	case typed:
+	case p.region == typed && !w.isWord(p, size):
 		w.writeTyped(p, size, v)
 	}
+}
+
+// wordOf is a dereference of a pointer that is cast to one to eight bytes of no type.
+var wordOf = regexp.MustCompile(`\*\s*\(\s*(?:const\s+|volatile\s+)*(?:(?:__)?[us]64|u?int64_t|(?:unsigned\s+)?long(?:\s+long)?|void\s*(?:__arena\s*)?\*)\s*(?:__arena\s*)?\*\s*\)`)
+
+// lineHasWord tells whether the line of C of an access dereferences words.
+func (w *walk) lineHasWord(size int) bool {
+	return size == slotSize && wordOf.MatchString(instruction{w.fn.code, w.at}.line())
+}
+
+// isWord tells whether the line of C accesses a word, and no member that is there:
+// free memory of any type is chained by what it begins with, which is no content of
+// what the memory is used as.
+func (w *walk) isWord(p pointer, size int) bool {
+	if isSection(p.typ) || !w.lineHasWord(size) {
+		return false
+	}
+	names := w.membersNamed(instruction{w.fn.code, w.at})
+	return !slices.ContainsFunc(slices.Concat(names.once, names.often), func(name string) bool {
+		return hasMemberAt(p.typ, name, p.off, maxNesting)
+	})
 }
 
 func (w *walk) writeStack(p pointer, size int, v value) {

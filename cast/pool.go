@@ -25,7 +25,28 @@ func (w *walk) isHandedOut(f *function, v value) bool {
 	case v.ptr.state != noPointer || v.from.state != oneOrigin:
 		return false
 	}
-	return v.from.slot.kind == result || v.from.off.anywhere()
+	return v.from.slot.kind == result || v.from.off.anywhere() || w.chained[v.from.slot]
+}
+
+// chain is a word, and the place that holds the pointer that it is read through.
+type chain struct{ word, place slot }
+
+// chainedBehind is a word that is read through what a place holds.
+func (w *walk) chainedBehind(base value) value {
+	v := w.undeclared(w.here())
+	if base.from.state == oneOrigin && base.from.off == (offset{}) {
+		w.chains[chain{v.from.slot, base.from.slot}] = true
+	}
+	return v
+}
+
+// noteChain notes that a place gets the word that its content begins with: that is
+// free, and chained.
+func (e *engine) noteChain(s slot, v value) {
+	if v.from.state == oneOrigin && e.chains[chain{v.from.slot, s}] && !e.chained[s] {
+		e.chained[s] = true
+		e.change()
+	}
 }
 
 // isPooled tells whether a value may come from a pool.
@@ -73,10 +94,11 @@ func (e *engine) takenFor(places []slot) (p pointer) {
 }
 
 // findPools finds the places of what is free: functions return it in place of new
-// memory, and no new memory is stored there. It tells whether there are more.
+// memory, and no new memory is stored there, or what is there is chained. It tells
+// whether there are more.
 func (e *engine) findPools() (found bool) {
 	for s := range e.handed {
-		if !e.pools[s] && !e.cell(s).fresh {
+		if !e.pools[s] && (e.chained[s] || !e.cell(s).fresh) {
 			e.pools[s], found = true, true
 		}
 	}

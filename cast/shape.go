@@ -125,8 +125,8 @@ func (w *walk) traceAccess(like kins, off int64, size int) {
 	}
 	like.offset = like.offset.add(constant(off))
 	root := w.merge(like)
-	if like.offset.anywhere() {
-		return // anywhere
+	if like.offset.anywhere() || w.lineHasWord(size) {
+		return // anywhere, or of any type
 	}
 	t := trace{root, access{like.offset, size}, instruction{w.fn.code, w.at}}
 	w.flows.access(like, t)
