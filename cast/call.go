@@ -3,6 +3,7 @@ package cast
 // This file handles calls: of subprograms, kfuncs and helpers.
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -133,6 +134,8 @@ func (w *walk) checkArguments(proto *btf.FuncProto) {
 		case !ok || target == nil:
 		case isScalar(target):
 			w.hint(w.regs[1+i], target, spaceOf(tags, ctype.SpaceUnknown))
+		case w.passesFirst(w.regs[1+i], target):
+			w.regs[1+i] = firstPart(w.regs[1+i], target, spaceOf(tags, w.regs[1+i].ptr.space))
 		default:
 			w.regs[1+i] = w.expect(w.regs[1+i], target, spaceOf(tags, ctype.SpaceUnknown))
 		}
@@ -147,6 +150,28 @@ func isScalar(t btf.Type) bool {
 		return false
 	}
 	return true
+}
+
+// passesFirst tells whether the line of a call may pass the address of what v leads to
+// begins with, a t: that says nothing of v. A member that no struct has may be of one
+// that the object does not describe.
+func (w *walk) passesFirst(v value, t btf.Type) bool {
+	if v.ptr.known() && (v.ptr.typ == t || v.ptr.off != (offset{}) || v.ptr.region != typed) ||
+		v.from.state == oneOrigin && v.from.off != (offset{}) {
+		return false
+	}
+	return slices.ContainsFunc(w.membersAddressed(), func(name string) bool {
+		known := false
+		return slices.ContainsFunc(w.structs(), func(s *btf.Struct) bool {
+			known = known || hasMember(s, name, maxNesting)
+			return len(s.Members) > 0 && s.Members[0].Name == name && w.layouts.canonical(s.Members[0].Type) == t
+		}) || !known
+	})
+}
+
+// firstPart is the address of what v leads to begins with.
+func firstPart(v value, t btf.Type, space ctype.Space) value {
+	return value{ptr: typedPointer(t, space), flags: v.flags & (isNull | isOpaque)}
 }
 
 // enter returns the state in which f starts, and whether it can reach frames

@@ -336,8 +336,16 @@ func (w *walk) takesAddress(t btf.Type) bool {
 
 // addressesTaken returns the members whose addresses the line of C of a store takes.
 func (w *walk) addressesTaken() []string {
+	if !storesRegister(w.fn.code.Insns[w.at]) {
+		return nil
+	}
+	return w.membersAddressed()
+}
+
+// membersAddressed returns the members whose addresses the line of C takes.
+func (w *walk) membersAddressed() []string {
 	line := instruction{w.fn.code, w.at}.line()
-	if !strings.Contains(line, "&") || !storesRegister(w.fn.code.Insns[w.at]) {
+	if !strings.Contains(line, "&") {
 		return nil
 	}
 	names, ok := w.addresses[line]
