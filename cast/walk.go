@@ -354,6 +354,8 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 	case v.ptr.known() && v.ptr.region == typed && v.flags&isGuess != 0 && !w.isInside(v.ptr, t):
 		v.ptr.typ, v.ptr.off = t, offset{}
 		v.flags &^= isGuess
+	case v.ptr.known() && v.ptr.region == typed && v.ptr.off == (offset{}) && startsWith(t, v.ptr.typ):
+		v.ptr.typ = t // a cast, which says nothing of other pointers from there
 	}
 	if v.ptr.known() && v.ptr.typ == t {
 		v.flags &^= isLoose // from here on
