@@ -296,8 +296,8 @@ func (w *walk) writePlace(p pointer, there place, v value) {
 
 // pointee makes a pointer into an object one to the part that it points at, if
 // that is a whole part: what &task->ctx means once it is stored. A pointer to
-// an array is one to its first element. Where a struct
-// starts with another one, either may be meant, and only its use can tell.
+// an array is one to its first element. Where a struct starts with another one,
+// either may be meant, and only its use can tell; so it is with room for anything.
 func (w *walk) pointee(v value) value {
 	if v.ptr.known() && v.ptr.region == typed && isView(v.ptr.typ) {
 		if v.ptr = w.meant(v.ptr); v.ptr.state == noPointer {
@@ -316,7 +316,7 @@ func (w *walk) pointee(v value) value {
 	}
 	there, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0)
 	part := w.layouts.element(there.typ)
-	if !ok || startsWithStruct(part) || w.takesAddress(part) {
+	if !ok || startsWithStruct(part) || w.takesAddress(part) || isRoom(there.typ, v.ptr.space) {
 		v.ptr = pointer{}
 		v.flags |= isOpaque
 		return v
@@ -356,6 +356,17 @@ func (w *walk) membersAddressed() []string {
 		w.addresses[line] = names
 	}
 	return names
+}
+
+// isRoom tells whether t is an array of integers in some space that may be memory for
+// anything: of bytes, of as many as there is room for, or in what was allocated.
+func isRoom(t btf.Type, space ctype.Space) bool {
+	arr, ok := btf.As[*btf.Array](t)
+	if !ok {
+		return false
+	}
+	n, ok := btf.As[*btf.Int](arr.Type)
+	return ok && (n.Size == 1 || arr.Nelems == 0 || space != ctype.SpaceMap && space != ctype.SpaceGlobal)
 }
 
 func startsWithStruct(t btf.Type) bool {
