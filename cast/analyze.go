@@ -153,17 +153,30 @@ func (a *Analysis) conflict(s slot, c *cell) Conflict {
 
 // class says how sure a finding is.
 func (a *Analysis) class(s slot, c *cell) Class {
+	isLikely := c.isGuess() || c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0
 	switch {
 	case (a.pools[s] || a.apart[s] && c.unknown) && !a.isSaid(s):
 		return Guessed
-	case c.isGuess() && a.isShown(s):
-		return Likely
-	case c.isGuess():
+	case !isLikely:
+		return Proven
+	case c.isGuess() && !a.isShown(s), a.isBelied(s, c.pointer().typ):
 		return Guessed
-	case c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0:
-		return Likely
 	}
-	return Proven
+	return Likely
+}
+
+// isBelied tells whether lines of C, or the variables in them, say that a slot leads to a
+// struct, and none says that it is t, or what t begins with.
+func (a *Analysis) isBelied(s slot, t btf.Type) bool {
+	belied := false
+	for _, name := range slices.Concat(a.namesSaidOf(s), a.namesOfVariables(s)) {
+		said := a.structNamed(name)
+		if said == t || startsWith(t, said) {
+			return false
+		}
+		belied = belied || said != nil
+	}
+	return belied
 }
 
 // proof is the evidence for a slot, with the lines of C.

@@ -39,7 +39,12 @@ struct domain {
 	u64 load; /* truth: domain.load number */
 	u64 stamp; /* truth: domain.stamp number */
 };
+struct zone {
+	struct gate gate;
+	u64 picks; /* truth: zone.picks number */
+};
 struct domain __arena *typed_domain;
+struct zone __arena *typed_zone;
 struct waiter waiters[64];
 struct domains {
 	u64 waiting; /* truth: domains.waiting -> struct chain (arena) */
@@ -47,6 +52,7 @@ struct domains {
 	u64 unused; /* truth: domains.unused -> struct chain (arena) */
 } by_node[2];
 u64 servers[16]; /* truth: .bss.servers[] -> struct server (arena) */
+u64 zones[4]; /* truth: .bss.zones[] -> struct zone (arena) */
 u64 domains[4]; /* truth: .bss.domains[] -> struct domain (arena) */
 
 __attribute__((weak)) int chain_add(struct chain __arena *c, struct anchor __arena *a)
@@ -121,6 +127,8 @@ void init_task(u64 *ctx)
 		by_node[i].unused = (u64)bpf_arena_alloc_pages(&arena, NULL, 1, -1, 0);
 	}
 	for_times(i, 4)
+		zones[i] = (u64)bpf_arena_alloc_pages(&arena, NULL, 1, -1, 0);
+	for_times(i, 4)
 		domains[i] = (u64)bpf_arena_alloc_pages(&arena, NULL, 1, -1, 0);
 	for_times(i, 16) {
 		s = bpf_arena_alloc_pages(&arena, NULL, 1, -1, 0);
@@ -154,6 +162,18 @@ void enqueue(u64 *ctx)
 		chain_add((struct chain __arena *)n->waiting, &c->anchor);
 }
 
+static __noinline void pick(u32 cpu)
+{
+	struct zone __arena *z = (struct zone __arena *)zones[cpu & 3];
+	struct gate __arena *g;
+
+	if (!z)
+		return;
+	g = &z->gate;
+	gate_enter(g, &waiters[cpu & 63]);
+	gate_leave(g, &waiters[cpu & 63]);
+}
+
 SEC("struct_ops/dispatch")
 void dispatch(u64 *ctx)
 {
@@ -179,6 +199,7 @@ void dispatch(u64 *ctx)
 		chain_add((struct chain __arena *)n->idle, &s->anchor);
 	}
 	gate_leave(&d->gate, &waiters[cpu & 63]);
+	pick(cpu);
 }
 
 SCHED(.init_task = (void *)init_task, .enqueue = (void *)enqueue, .dispatch = (void *)dispatch);
