@@ -359,14 +359,14 @@ func (w *walk) membersAddressed() []string {
 }
 
 // isRoom tells whether t is an array of integers in some space that may be memory for
-// anything: of bytes, of as many as there is room for, or in what was allocated.
+// anything: of as many as there is room for, or in what was allocated.
 func isRoom(t btf.Type, space ctype.Space) bool {
 	arr, ok := btf.As[*btf.Array](t)
 	if !ok {
 		return false
 	}
-	n, ok := btf.As[*btf.Int](arr.Type)
-	return ok && (n.Size == 1 || arr.Nelems == 0 || space != ctype.SpaceMap && space != ctype.SpaceGlobal)
+	_, ok = btf.As[*btf.Int](arr.Type)
+	return ok && (arr.Nelems == 0 || space != ctype.SpaceMap && space != ctype.SpaceGlobal)
 }
 
 func startsWithStruct(t btf.Type) bool {
