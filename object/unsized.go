@@ -64,23 +64,27 @@ func (o *Object) leaveOut(t btf.Type, format string, args ...any) bool {
 }
 
 // leaveOutMisdescribed tells whether a variable's type is not what it was compiled as,
-// and warns if so: clang may give an array of an _Atomic type any other's elements.
-// Only structs can be smaller than their variable, by a flexible array.
+// and warns if so. Only structs can be smaller than their variable, by a flexible array.
+// The kernel refuses the variable (btf_datasec_resolve, kernel/bpf/btf.c), and takes the
+// object without it.
 func (o *Object) leaveOutMisdescribed(section *btf.Datasec, v btf.VarSecinfo) bool {
 	t := varType(v)
 	size, err := btf.Sizeof(t)
 	if t == nil || err != nil || v.Size == 0 || size == int(v.Size) {
 		return false
 	}
+	why := "where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add"
 	switch btf.UnderlyingType(t).(type) {
 	case *btf.Struct, *btf.Union:
 		if size < int(v.Size) {
 			return false
 		}
+	case *btf.Int, *btf.Enum:
+		if v.Size == 1 {
+			why = "since it only ever is one of two values, of which clang keeps a bool that does not say which; declare it volatile"
+		}
 	}
-	what := fmt.Sprintf("variable %s of %s", v.Type.TypeName(), section.Name)
-	o.warnf("%s is left out: it has %d bytes, and its type %d in BTF, where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add", what, v.Size, size)
-	o.Unsized = append(o.Unsized, what)
+	o.warnf("variable %s of %s is left out: it takes %d of the %d bytes that its type has in BTF, %s", v.Type.TypeName(), section.Name, v.Size, size, why)
 	return true
 }
 

@@ -19,7 +19,7 @@ func TestWhatHasNoSizeInBTFIsLeftOutByName(t *testing.T) {
 		"member atomic of union either" + reason,
 		"variable live of .data" + reason,
 		"variable many of .rodata" + reason,
-		"variable few of .bss is left out: it has 6 bytes, and its type 24 in BTF, where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add",
+		"variable few of .bss is left out: it takes 6 of the 24 bytes that its type has in BTF, where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add",
 		"map atoms is left out: value: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add",
 	}, obj.Warnings)
 
@@ -36,4 +36,12 @@ func TestWhatHasNoSizeInBTFIsLeftOutByName(t *testing.T) {
 	require.EqualValues(t, 16, counters.Size)
 	require.Len(t, counters.Members, 2)
 	require.EqualValues(t, 64, counters.Members[1].Offset, "the rest stays where it is")
+}
+
+// A static variable that only ever gets one value is compiled as a bool.
+func TestVariablesThatWereMadeBoolsAreLeftOutByName(t *testing.T) {
+	obj, err := object.Open("../ktest/testdata/cgroup-error.bpf.o")
+	require.NoError(t, err)
+	require.Contains(t, obj.Warnings, "variable runs of .bss is left out: it takes 1 of the 4 bytes that its type has in BTF, since it only ever is one of two values, of which clang keeps a bool that does not say which; declare it volatile")
+	require.Empty(t, obj.Unsized, "the kernel takes the object without it")
 }

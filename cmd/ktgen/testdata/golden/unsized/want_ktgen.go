@@ -10,7 +10,7 @@ import ktrt "github.com/ktgen/ktgen/runtime"
 // What differs from the object, or is left out of it:
 //   - member hits of struct counters is left out: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add
 //   - member atomic of union either is left out: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add
-//   - variable few of .bss is left out: it has 6 bytes, and its type 24 in BTF, where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add
+//   - variable few of .bss is left out: it takes 6 of the 24 bytes that its type has in BTF, where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add
 //   - variable live of .data is left out: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add
 //   - variable many of .rodata is left out: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add
 //   - map atoms is left out: value: its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add
