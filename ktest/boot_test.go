@@ -62,9 +62,11 @@ func TestWorkersKeepCPUsBusyUntilTheyAreStopped(t *testing.T) {
 			require.NoError(t, err)
 			require.Regexp(t, "^"+string(work)+"-[0-2]\n$", string(name))
 			if work == ktest.Spin { // it is the task with that pid that spins, not another of its threads
-				stat, err := vm.ReadFile(ctx, fmt.Sprintf("/proc/%d/stat", workers.PIDs[0]))
-				require.NoError(t, err)
-				require.Equal(t, "R", strings.Fields(string(stat))[2])
+				for state := ""; state != "R"; {
+					stat, err := vm.ReadFile(ctx, fmt.Sprintf("/proc/%d/stat", workers.PIDs[0]))
+					require.NoError(t, err, "it was never seen to run: %s", state)
+					state = strings.Fields(string(stat))[2]
+				}
 			}
 			_, err = workers.Stop(ctx)
 			require.NoError(t, err)
