@@ -218,7 +218,7 @@ type LoadStep struct {
 	End  int
 }
 
-// loadOp is a way to make a value of bytes.
+// LoadOp is a way to make a value of bytes.
 type LoadOp uint8
 
 const (

@@ -18,7 +18,7 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// ktrt is the runtime of generated code.
+// RuntimePath is the import path of the runtime of generated code.
 const RuntimePath = "github.com/ktgen/ktgen/runtime"
 
 const (
@@ -92,11 +92,19 @@ func (m *Model) renderAccessors(f *jen.File) {
 	}
 }
 
-// The names that every object of a package has.
-func (m *Model) Snap() string    { return m.Prefix + "Snap" }
-func (m *Model) Bind() string    { return "Bind" + m.Prefix }
-func (m *Model) Open() string    { return "Open" + m.Prefix }
+// Snap is the object's type of snapshots.
+func (m *Model) Snap() string { return m.Prefix + "Snap" }
+
+// Bind is the function that makes one in a test.
+func (m *Model) Bind() string { return "Bind" + m.Prefix }
+
+// Open is the function that makes one of a file.
+func (m *Model) Open() string { return "Open" + m.Prefix }
+
+// Fixture is the object's type of fixtures.
 func (m *Model) Fixture() string { return m.Prefix + FixtureType }
+
+// The other names that every object of a package has.
 func (m *Model) initial() string { return "Initial" + m.Prefix }
 func (m *Model) layout() string  { return "layout" + m.Prefix }
 func (m *Model) shapes() string  { return "shapes" + m.Prefix }
