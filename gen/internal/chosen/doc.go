@@ -2,4 +2,4 @@
 // read what the whole object's fixture holds with it.
 package chosen
 
-//go:generate go run github.com/ktgen/ktgen/cmd/ktgen -object ../sample/testdata/sample.bpf.o -package chosen -map nodes -type node,bits -rename node=Item
+//go:generate go run github.com/ktgen/ktgen/cmd/ktgen -object ../../../internal/sample/testdata/sample.bpf.o -package chosen -map nodes -type node,bits -rename node=Item
