@@ -11,7 +11,7 @@ import (
 	"github.com/ktgen/ktgen/sched"
 )
 
-// Workers are held back in queues 7 (odd pids) and 0x100000001 once "parked" is set.
+// Workers are held back in queues 7 (odd numbers) and 0x100000001 once "parked" is set.
 func TestConditionsOnQueuesAreSeenWithoutAPause(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: ktest.Object("../sched/testdata/queues.bpf.o")})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

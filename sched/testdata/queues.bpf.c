@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A scheduler with queues of each kind, for the tests of what is read of them. Workers
- * (tasks called spin*) go to a queue that nobody drains while "parked" is set: those
- * with an even pid by vtime, later ones first, the others first in, first out.
+ * (tasks called spin-N) go to a queue that nobody drains while "parked" is set: those
+ * with an even N by vtime, later ones first, the others first in, first out.
  */
 #include "../../example_sched/bpf/bpf.h"
 
@@ -37,7 +37,7 @@ void queues_enqueue(u64 *args)
 		scx_bpf_dsq_insert(p, SHARED_DSQ, 5000000, flags);
 		return;
 	}
-	if (p->pid & 1) {
+	if (p->comm[5] & 1) {
 		last = FIFO_DSQ;
 		scx_bpf_dsq_insert(p, FIFO_DSQ, 5000000, flags);
 	} else {
