@@ -137,6 +137,18 @@ func (s *Shape) HoldsPointers() bool {
 	return holds
 }
 
+// MayHoldPointers tells whether there can be pointers in a part, as [Shape.HoldsPointers]
+// does: what has none is not worth entering. What is in a union need not be one.
+func (p *Part) MayHoldPointers() bool {
+	switch {
+	case p.IsBitfield(), p.Shape.Kind == KindUnion:
+		return false
+	case p.Shape.Kind == KindArray:
+		return p.isHead() || p.Shape.Elem.HoldsPointers()
+	}
+	return true
+}
+
 // isHead tells whether a part is the head of a list or tree that says what is in it.
 func (p *Part) isHead() bool {
 	if p.Member == nil {

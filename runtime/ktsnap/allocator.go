@@ -346,9 +346,7 @@ func (p *payload) see(s *ctype.Shape) {
 func eachPointer(data []byte, s *ctype.Shape, see func(pointer *ctype.Shape, addr uint64)) {
 	s.Walk(func(p *ctype.Part) ctype.Next {
 		switch u := p.Shape; {
-		case p.IsBitfield(), p.Offset+u.Size > len(data), u.Kind == ctype.KindUnion:
-			return ctype.Skip
-		case u.Kind == ctype.KindArray && !u.Elem.HoldsPointers():
+		case p.Offset+u.Size > len(data), !p.MayHoldPointers():
 			return ctype.Skip
 		case u.Kind == ctype.KindPointer:
 			place := ctype.IntPlace{Bits: 8 * u.Size}

@@ -22,8 +22,8 @@ const (
 	itemBranch = 32
 )
 
-// heads makes the BTF of a program with a list and a tree.
-func heads(t testing.TB) (raw []byte, typ uint32) {
+// heads makes the BTF of a program with a list and a tree, or with an array of two lists.
+func heads(t testing.TB, array bool) (raw []byte, typ uint32) {
 	t.Helper()
 	u64 := &btf.Int{Name: "u64", Size: 8}
 	words := func(name string, n uint32) *btf.Struct {
@@ -37,10 +37,15 @@ func heads(t testing.TB) (raw []byte, typ uint32) {
 		}},
 	}, nil)
 	require.NoError(t, err)
-	id, err := b.Add(&btf.Struct{Name: "heads", Size: 32, Members: []btf.Member{
-		{Name: "list", Type: words("bpf_list_head", 2), Tags: []string{"contains:item:link"}},
+	list := words("bpf_list_head", 2)
+	members := []btf.Member{
+		{Name: "list", Type: list, Tags: []string{"contains:item:link"}},
 		{Name: "tree", Type: words("bpf_rb_root", 2), Offset: 8 * 16, Tags: []string{"contains:item:branch"}},
-	}})
+	}
+	if array {
+		members = []btf.Member{{Name: "lists", Type: &btf.Array{Index: u64, Type: list, Nelems: 2}, Tags: []string{"contains:item:link"}}}
+	}
+	id, err := b.Add(&btf.Struct{Name: "heads", Size: 32, Members: members})
 	require.NoError(t, err)
 	raw, err = b.Marshal(nil, nil)
 	require.NoError(t, err)
@@ -52,6 +57,7 @@ type graph struct {
 	*fakeguest.Guest
 	items []uint64
 	heads []byte
+	array bool // of two lists are the heads
 }
 
 func newGraph(n int) *graph {
@@ -93,7 +99,7 @@ func (g *graph) tree(from, to int) uint64 {
 
 func (g *graph) capture(t *testing.T, o freeze.Options) *ktsnap.Snapshot {
 	t.Helper()
-	raw, typ := heads(t)
+	raw, typ := heads(t, g.array)
 	g.Add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "heads", KeySize: 4, ValueSize: 32, MaxEntries: 1, BTF: g.BTF(12, "p", raw), ValueType: typ}, [][]byte{g.heads}))
 	snap, err := g.Freezer(t, o).Capture(context.Background(), "now")
 	require.NoError(t, err)
@@ -127,6 +133,18 @@ func TestObjectsInListsAndTreesAreCopied(t *testing.T) {
 	entry := snap.Map("heads").At(0)
 	require.NoError(t, requireNumbers(t, entry.Get("list"), 100))
 	require.NoError(t, requireNumbers(t, entry.Get("tree"), 100))
+}
+
+func TestObjectsInArraysOfListsAreCopied(t *testing.T) {
+	g := newGraph(10)
+	g.array = true
+	g.list()
+	g.heads = append(make([]byte, 16), g.heads[:16]...)
+	snap := g.capture(t, freeze.Options{})
+	require.Len(t, snap.Kernel, 10)
+	entry := snap.Map("heads").At(0)
+	require.NoError(t, requireNumbers(t, entry.Get("lists[0]"), 0))
+	require.NoError(t, requireNumbers(t, entry.Get("lists[1]"), 10))
 }
 
 func TestListsAndTreesThatLieAreBounded(t *testing.T) {

@@ -97,14 +97,13 @@ func (p *Planner) plan(s *ctype.Shape) *Plan {
 	return plan
 }
 
-// fill adds the pointers of what is in the value that plan is of. What is in a union
-// need not be a pointer, and is left alone.
+// fill adds the pointers of what is in the value that plan is of.
 func (p *Planner) fill(plan *Plan, s *ctype.Shape) {
 	whole := s.Walk(func(at *ctype.Part) ctype.Next {
 		switch u := at.Shape; {
 		case plan.cut:
 			return ctype.Stop
-		case at.IsBitfield(), u.Kind == ctype.KindUnion, u.Kind == ctype.KindArray && !u.Elem.HoldsPointers():
+		case !at.MayHoldPointers():
 			return ctype.Skip
 		case at.Member != nil && p.graph(plan, at):
 			return ctype.Skip
