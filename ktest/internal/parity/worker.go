@@ -25,7 +25,8 @@ func Serve(in io.Reader, out io.Writer) error {
 		return err
 	}
 	var coll *bpfload.Collection
-	for lines := bufio.NewScanner(in); lines.Scan(); {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
 		var answer string
 		switch line := lines.Text(); line {
 		case "attach":
@@ -45,7 +46,7 @@ func Serve(in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	return lines.Err()
 }
 
 // attached says which programs can be attached.
