@@ -36,7 +36,7 @@ func (w *whole) members(a vmm.Access) (touched []*suspect) {
 		from := max(a.Phys, piece.Addr)
 		to := min(a.Phys+int64(len(a.New)), piece.Addr+int64(piece.Size))
 		for ; from < to; from++ {
-			p := w.at1(start + int(from-piece.Addr))
+			p := w.memberAt(start + int(from-piece.Addr))
 			if p != nil && (len(touched) == 0 || touched[len(touched)-1] != p) {
 				touched = append(touched, p)
 			}
@@ -46,8 +46,8 @@ func (w *whole) members(a vmm.Access) (touched []*suspect) {
 	return touched
 }
 
-// at1 returns the member that has a byte.
-func (w *whole) at1(off int) *suspect {
+// memberAt returns the member that has a byte.
+func (w *whole) memberAt(off int) *suspect {
 	p, known := w.member[off]
 	if known {
 		return p
@@ -72,8 +72,7 @@ func innermost(s *ctype.Shape, off int) (path string, start, size int) {
 			return ctype.Skip
 		}
 		path, start, size = "", 0, 0
-		switch p.Shape.Kind {
-		case ctype.KindStruct, ctype.KindUnion, ctype.KindSection, ctype.KindArray:
+		if hasMembers(p.Shape) {
 			return ctype.Enter
 		}
 		path, start, size = p.Path(), p.Offset, p.Shape.Size
