@@ -21,7 +21,7 @@ func (r Running) String() string { return fmt.Sprintf("%s (pid %d)", r.Comm, r.P
 
 // runningLayout is where the kernel keeps that: rq.curr.
 type runningLayout struct {
-	runqueues kmem.Addr
+	runqueues uint64
 	curr, pid kmem.Field
 	comm      btf.Field
 }
@@ -41,7 +41,7 @@ func newRunningLayout(spec *ebtf.Spec, symbols *Symbols) (l *runningLayout, err 
 	}
 	comm, err := btf.Find(spec, "task_struct", "comm")
 	return &runningLayout{
-		runqueues: kmem.Addr(runqueues),
+		runqueues: runqueues,
 		curr:      kmem.Field{Offset: curr.Offset, Size: 8}, pid: kmem.Field{Offset: pid.Offset, Size: 4},
 		comm: comm,
 	}, err
@@ -66,14 +66,11 @@ func (f *Freezer) current(cpu int) (r Running, err error) {
 	}
 	l, space := f.peek.running, f.peek.space
 	space.Flush()
-	if cpu < 0 || cpu >= f.cpus.Len() {
-		return r, &NotPerCPUError{Addr: uint64(l.runqueues), CPU: cpu, CPUs: f.cpus.Len()}
+	rq, err := f.OnCPU(l.runqueues, cpu)
+	if err != nil {
+		return r, err
 	}
-	rq, ok := f.cpus.PerCPU(l.runqueues, cpu)
-	if !ok {
-		return r, &NotPerCPUError{Addr: uint64(l.runqueues), CPU: cpu, CPUs: f.cpus.Len()}
-	}
-	task, err := space.Fetch(rq, l.curr)
+	task, err := space.Fetch(kmem.Addr(rq), l.curr)
 	if err != nil {
 		return r, err
 	}
