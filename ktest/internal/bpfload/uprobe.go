@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -94,11 +93,7 @@ func functionsLike(file, pattern string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the functions of %s: %w", file, err)
 	}
-	all = slices.DeleteFunc(all, func(name string) bool {
-		ok, err := path.Match(pattern, name)
-		return !ok || err != nil
-	})
-	if len(all) == 0 {
+	if all = matching(all, pattern); len(all) == 0 {
 		return nil, fmt.Errorf("%s has no function like %s", file, pattern)
 	}
 	return all, nil
