@@ -1,0 +1,44 @@
+package ktest
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+)
+
+// PageTableEntry is the entry of the kernel's page table that maps a page of its, for tests to watch: an instant
+// of which the kernel tells nobody.
+func (vm *VM) PageTableEntry(ctx context.Context, page uint64) (Target, error) {
+	f, err := vm.freezer(ctx)
+	if err != nil {
+		return Target{}, err
+	}
+	word := func(addr uint64) (v uint64) {
+		var b [8]byte
+		if e := f.Peek(addr, b[:]); e != nil && err == nil {
+			err = e
+		}
+		return binary.LittleEndian.Uint64(b[:])
+	}
+	symbol := func(name string) (addr uint64) {
+		addr, ok := f.Symbols().Lookup(name)
+		if !ok && err == nil {
+			err = fmt.Errorf("the kernel has no symbol %s", name)
+		}
+		return addr
+	}
+	direct, entry := word(symbol("page_offset_base")), uint64(0)
+	table := symbol("init_top_pgt")
+	shift := 39
+	if addr, ok := f.Symbols().Lookup("pgdir_shift"); ok && uint32(word(addr)) == 48 {
+		shift = 48 // five levels
+	}
+	for ; shift >= 12; shift -= 9 {
+		entry = table + page>>shift%512*8
+		table = direct + word(entry)&(1<<52-1)&^0xfff
+		if shift > 12 && err == nil && word(entry)&1 == 0 {
+			err = fmt.Errorf("the kernel has no page table for %#x", page)
+		}
+	}
+	return Target{name: fmt.Sprintf("page table entry of %#x", page), addr: entry, size: 8}, err
+}
