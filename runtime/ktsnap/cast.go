@@ -14,21 +14,20 @@ type Cast struct {
 	To    string // what it points to: "struct task_struct"
 	Space ctype.Space
 
-	// Behind is how many bytes of a header are in front of To, if it points to
-	// those: a "struct sdt_data" of which the program says no more. The place can
-	// be declared as a pointer to the header then.
+	// Behind is how many bytes the header in front of To has, if the place points to
+	// that header: a "struct sdt_data", which the program only declares. The place
+	// can then be declared as a pointer to the header.
 	Behind int
 }
 
-// Annotation says how it is known that v is a pointer, if the program declares
-// it as something else, and where its address leads: "cast→kernel" or
-// "cast→arena", "cast→map" and "cast→global" for the program's own objects
-// elsewhere. NULL, and an address that nothing was captured at, are annotated
-// with what package cast has found, "cast→unknown" if that is several of these.
-// "sdt_alloc", behind "cast→arena" in parentheses if there is both, is what the
-// target was taken for by: it is an object of an [Allocator], and the program
-// declares its type and does not define it. It is empty for other pointers that
-// BTF declares, and for everything else.
+// Annotation says that v is a pointer if the program declares it as something
+// else, and where its address leads: "cast→kernel", "cast→arena", "cast→map" or
+// "cast→global". For NULL, and for an address that nothing was captured at, it says
+// what package cast has found, "cast→unknown" if that is several of these.
+//
+// If the target is an object of an [Allocator], whose type the program only declares,
+// it is "cast→arena (sdt_alloc)", or "sdt_alloc" if BTF declares the pointer. For all
+// else it is empty.
 func (v Value) Annotation() string {
 	u := v.underlying()
 	if v.err != nil || u == nil || u.Kind != ctype.KindPointer {
