@@ -66,7 +66,7 @@ func TestGuestHasWhatWasAskedFor(t *testing.T) {
 	cfg.Args = []string{"ktgen.test=1"}
 	vm := launchTest(t, cfg)
 	require.Equal(t, "4", mustAsk(t, vm, "cpus"))
-	require.Equal(t, "console=ttyS0 panic=-1 oops=panic no_timer_check ktgen.test=1", mustAsk(t, vm, "read /proc/cmdline"))
+	require.Equal(t, "console=ttyS0 panic=-1 oops=panic no_timer_check cryptomgr.notests ktgen.test=1", mustAsk(t, vm, "read /proc/cmdline"))
 	total, err := strconv.ParseInt(mustAsk(t, vm, "memory"), 10, 64)
 	require.NoError(t, err)
 	require.Greater(t, total, int64(600*MiB))
