@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"strings"
 
 	"github.com/ktgen/ktgen/vmm/kernel"
 )
@@ -56,15 +57,17 @@ func (t *tool) kernelList(ctx context.Context) error {
 }
 
 func (t *tool) kernelFetch(ctx context.Context, args []string) error {
-	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]")
+	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-modules NAMES] [-mirror URI]")
+	modules := set.String("modules", "", "the `names`, with commas between, of modules that guests are going to load (ktest.Config.Modules)")
 	ifMissing := set.Bool("if-missing", false, "do nothing if there is a kernel to boot, of the -release if that is given")
 	opts := t.fetchFlags(set)
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
+	opts.Modules = listed(*modules)
 	if *ifMissing {
 		k := t.present(ctx, opts.Release)
-		if k != nil && k.Whole() {
+		if k != nil && k.Whole() && k.HasModules(ctx, opts.Modules) {
 			return nil
 		}
 		if k != nil {
@@ -82,7 +85,8 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 // kernelAdd puts a kernel that was built by hand into the cache, and says how tests
 // come to boot it.
 func (t *tool) kernelAdd(ctx context.Context, args []string) error {
-	set := t.flags("ktgen kernel add [-config FILE] TREE")
+	set := t.flags("ktgen kernel add [-config FILE] [-modules NAMES] TREE")
+	modules := set.String("modules", "", "the `names`, with commas between, of modules that guests are going to load (ktest.Config.Modules)")
 	config := set.String("config", "", "the `file` with the kernel's configuration (default: .config of the tree, or beside the image)")
 	paths, err := t.parseMixed(set, args)
 	if err != nil {
@@ -91,7 +95,7 @@ func (t *tool) kernelAdd(ctx context.Context, args []string) error {
 	if len(paths) != 1 {
 		return t.misused("kernel add takes one build tree, bzImage or vmlinux")
 	}
-	k, err := kernel.Add(ctx, paths[0], *config)
+	k, err := kernel.Add(ctx, paths[0], *config, listed(*modules)...)
 	if err != nil {
 		return err
 	}
@@ -100,6 +104,11 @@ func (t *tool) kernelAdd(ctx context.Context, args []string) error {
 	}
 	_, err = fmt.Fprintf(t.stdout, "%s %s\n", k.Release, k.Path)
 	return err
+}
+
+// listed returns the names in a list, which may be empty.
+func listed(names string) []string {
+	return strings.FieldsFunc(names, func(r rune) bool { return r == ',' })
 }
 
 // present returns the kernel that need not be downloaded, and says which, or nil.
@@ -154,8 +163,17 @@ func (t *tool) kernelInfo(ctx context.Context, args []string) error {
 	if unfit != nil {
 		fit = "no"
 	}
-	_, err = fmt.Fprintf(t.stdout, "release   %s\nimage     %s\nsha256    %s\nvmlinux   %s\nboots as  %v\nfit       %s\n",
-		k.Release, k.Path, k.Hash, k.Vmlinux(), k.Fastest().Protocol, fit)
+	drivers := "built in"
+	if modules, err := k.Modules(ctx); err != nil {
+		return err
+	} else if len(modules) > 0 {
+		drivers = "modules"
+		for _, m := range modules {
+			drivers += " " + m.Name
+		}
+	}
+	_, err = fmt.Fprintf(t.stdout, "release   %s\nimage     %s\nsha256    %s\nvmlinux   %s\nboots as  %v\ndrivers   %s\nfit       %s\n",
+		k.Release, k.Path, k.Hash, k.Vmlinux(), k.Fastest().Protocol, drivers, fit)
 	if unfit != nil {
 		return fmt.Errorf("tests cannot boot it: %w", unfit)
 	}

@@ -12,12 +12,12 @@ import (
 
 // Add puts a kernel that was built by hand into the cache and returns it. The path
 // is what [Open] takes: a build tree, or an image in it. The configuration is the
-// file config, or if that is "" the one in the tree or beside the image. An entry of the
-// same release is replaced.
+// file config, or if that is "" the one in the tree or beside the image. Modules are those
+// that guests need, and those named. An entry of the same release is replaced.
 //
 // The error is an [*UnfitError] for a kernel that guests cannot run on, and a
-// [*NoConfigError] if there is no configuration.
-func Add(ctx context.Context, path, config string) (*Kernel, error) {
+// [*NoConfigError] if there is no configuration, a [*ModuleError] if a module is not there.
+func Add(ctx context.Context, path, config string, names ...string) (*Kernel, error) {
 	k, err := Open(ctx, path)
 	if err != nil {
 		return nil, err
@@ -34,6 +34,10 @@ func Add(ctx context.Context, path, config string) (*Kernel, error) {
 	if err := checkConfig(config); err != nil {
 		return nil, fmt.Errorf("reading the configuration of kernel %s: %w", k.Release, err)
 	}
+	modules, err := k.Modules(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := cache.Dir()
 	if err != nil {
 		return nil, err
@@ -47,7 +51,8 @@ func Add(ctx context.Context, path, config string) (*Kernel, error) {
 		if err := os.Mkdir(partial, 0o755); err != nil {
 			return err
 		}
-		return errors.Join(copyFile(filepath.Join(partial, imageFile), k.Path), copyFile(filepath.Join(partial, configFile), config))
+		return errors.Join(copyFile(filepath.Join(partial, imageFile), k.Path), copyFile(filepath.Join(partial, configFile), config),
+			copyModules(modules, filepath.Join(partial, modulesDir)))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("adding kernel %s to the cache: %w", k.Release, err)

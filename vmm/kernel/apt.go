@@ -129,10 +129,10 @@ type aptPackage struct {
 	size    int64  // bytes to download
 }
 
-// kernelPackages lists the packages with a cloud kernel in the suite in use,
-// the newest first. Packages that hold just the image come before those of the
+// kernelPackages lists the packages with a cloud kernel, or the release of another flavour
+// that is named in full, in the suite in use, the newest first. Packages that hold just the image come before those of the
 // same release that also have its modules.
-func (a *apt) kernelPackages(ctx context.Context) ([]aptPackage, error) {
+func (a *apt) kernelPackages(ctx context.Context, named string) ([]aptPackage, error) {
 	var packages []aptPackage
 	for _, prefix := range []string{"linux-binary-", "linux-image-"} {
 		out, err := a.run(ctx, a.dir, "apt-cache", "pkgnames", prefix)
@@ -141,7 +141,7 @@ func (a *apt) kernelPackages(ctx context.Context) ([]aptPackage, error) {
 		}
 		for name := range strings.Lines(out) {
 			name = strings.TrimSpace(name)
-			if release, ok := cloudRelease(strings.TrimPrefix(name, prefix)); ok {
+			if release := strings.TrimPrefix(name, prefix); isCloud(release) || release == named {
 				packages = append(packages, aptPackage{name: name, release: release})
 			}
 		}
@@ -150,12 +150,10 @@ func (a *apt) kernelPackages(ctx context.Context) ([]aptPackage, error) {
 	return packages, nil
 }
 
-// cloudRelease says whether the rest of a package's name is the release of a
-// kernel for virtual machines. Debian's unsigned and debug packages have
-// something before or after it.
-func cloudRelease(rest string) (string, bool) {
-	isRelease := rest != "" && isDigit(rest[0]) && strings.HasSuffix(rest, "-cloud-"+debianArch)
-	return rest, isRelease
+// isCloud says whether the rest of a package's name is the release of a kernel for
+// virtual machines. Debian's unsigned and debug packages have something before or after it.
+func isCloud(rest string) bool {
+	return rest != "" && isDigit(rest[0]) && strings.HasSuffix(rest, "-cloud-"+debianArch)
 }
 
 // describe fills in what can be downloaded of a package.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,12 @@ type UnfitError struct {
 }
 
 func (e *UnfitError) Error() string {
-	return fmt.Sprintf("kernel %s (%s) lacks %s: build it with that, or take one that has it (`ktgen kernel fetch` downloads one)", e.Release, e.Path, strings.Join(e.Lacks, ", "))
+	way := "build it with that"
+	isOther := func(what string) bool { return driverOf(what) == "" }
+	if len(e.Lacks) > 0 && !slices.ContainsFunc(e.Lacks, isOther) {
+		way += fmt.Sprintf(", have module %s beside it (in the tree, or in lib/modules/%s of the image's package)", driverOf(e.Lacks[0]), e.Release)
+	}
+	return fmt.Sprintf("kernel %s (%s) lacks %s: %s, or take one that has it (`ktgen kernel fetch` downloads one)", e.Release, e.Path, strings.Join(e.Lacks, ", "), way)
 }
 
 // FormatError says that a file is not the kernel image it should be: cut

@@ -23,7 +23,8 @@ var DefaultSuites = []string{"trixie-backports", "sid"}
 // the first of the default suites that has one.
 type FetchOptions struct {
 	Suite   string    // of the Debian archive; "" for DefaultSuites
-	Release string    // of the kernel, or how it begins, such as "7.2"; "" for the newest
+	Release string    // of the kernel, or how it begins, such as "7.2"; "" for the newest. All of it takes any flavour
+	Modules []string  // names of modules that guests are going to load
 	Mirror  string    // URI of a Debian archive; "" for the one the system uses
 	Log     io.Writer // gets a line for each step; may be nil
 }
@@ -53,7 +54,7 @@ func Fetch(ctx context.Context, opts FetchOptions) (*Kernel, error) {
 		return nil, err
 	}
 	failure := &FetchError{What: "a kernel", Err: err, Hint: hintFor(err, elsewhere)}
-	if kernel := f.cachedMatch(ctx); kernel != nil {
+	if kernel := f.cachedMatch(ctx); kernel != nil && kernel.HasModules(ctx, f.Modules) {
 		f.logf("%v", failure)
 		f.logf("using kernel %s, which is in the cache: %s", kernel.Release, kernel.Path)
 		return kernel, nil
@@ -158,7 +159,7 @@ func (f *fetcher) choose(ctx context.Context, apt *apt, suite string) (aptPackag
 	if err := f.readList(ctx, apt, suite); err != nil {
 		return aptPackage{}, err
 	}
-	packages, err := apt.kernelPackages(ctx)
+	packages, err := apt.kernelPackages(ctx, f.Release)
 	if err != nil {
 		return aptPackage{}, err
 	}
@@ -210,6 +211,9 @@ func (f *fetcher) get(ctx context.Context, apt *apt, p aptPackage) (*Kernel, err
 	if k, err := Open(ctx, image); err == nil {
 		f.logf("kernel %s is in the cache: %s", p.release, image)
 		f.addConfig(ctx, apt, p, entry)
+		if err := f.addModules(ctx, apt, p, k, entry); err != nil {
+			return nil, err
+		}
 		k.Config = configOf(image, k.Release)
 		return k, k.Fit()
 	}
@@ -253,9 +257,12 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 	if err != nil {
 		return err
 	}
+	if err := f.addModules(ctx, apt, p, k, entry); err != nil {
+		return err
+	}
 	if k.Fit() != nil {
-		unfit := &UnfitError{Path: packed, Release: k.Release, Lacks: k.facts.Lacks}
-		return errors.Join(unfit, cache.Remove(ctx, filepath.Dir(k.Vmlinux())))
+		unfit := &UnfitError{Path: packed, Release: k.Release, Lacks: k.lacks}
+		return errors.Join(unfit, cache.Remove(ctx, k.inspected))
 	}
 	f.addConfig(ctx, apt, p, entry)
 	return os.WriteFile(filepath.Join(entry, suiteFile), []byte(p.suite+"\n"), 0o644)

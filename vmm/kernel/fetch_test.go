@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,12 +58,13 @@ func (s *aptSystem) setSources(lines string) {
 	require.NoError(s.t, os.WriteFile(s.sources, []byte(lines+"\n"), 0o644))
 }
 
-// debPackage is a package of the archive, with one file.
+// debPackage is a package of the archive, with one file as a rule.
 type debPackage struct {
 	name    string
 	version string
 	file    string
 	content []byte
+	more    map[string][]byte // by path
 }
 
 // kernelPackage makes the package of a kernel's image.
@@ -102,9 +105,15 @@ func (p debPackage) pack(t *testing.T) []byte {
 	t.Helper()
 	var data bytes.Buffer
 	w := tar.NewWriter(&data)
-	require.NoError(t, w.WriteHeader(&tar.Header{Name: p.file, Mode: 0o644, Size: int64(len(p.content)), Typeflag: tar.TypeReg}))
-	_, err := w.Write(p.content)
-	require.NoError(t, err)
+	files := map[string][]byte{p.file: p.content}
+	if p.more != nil {
+		files = p.more
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		require.NoError(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg}))
+		_, err := w.Write(files[name])
+		require.NoError(t, err)
+	}
 	require.NoError(t, w.Close())
 	packed := []byte("!<arch>\n")
 	for _, member := range []struct {

@@ -15,6 +15,9 @@ type Kernel struct {
 	extracted string // path of the ELF file
 	boot      bool   // Path is a bzImage
 	facts     vmlinux
+	inspected string   // the cache entry of what is made of the image
+	lacks     []string // requirements that neither the kernel nor its modules meet
+	drivers   []string // modules that meet the others
 }
 
 // Protocol is how a machine enters a kernel.
@@ -69,10 +72,27 @@ func (k *Kernel) Vmlinux() string { return k.extracted }
 
 // Fit returns an [*UnfitError] if ktgen's guests cannot run on the kernel.
 func (k *Kernel) Fit() error {
-	if len(k.facts.Lacks) == 0 {
+	if len(k.lacks) == 0 {
 		return nil
 	}
-	return &UnfitError{Path: k.Path, Release: k.Release, Lacks: k.facts.Lacks}
+	return &UnfitError{Path: k.Path, Release: k.Release, Lacks: k.lacks}
+}
+
+// settle tells what the kernel lacks for good from what a module has that is there.
+func (k *Kernel) settle() {
+	if len(k.facts.Lacks) == 0 {
+		return
+	}
+	files := indexModules(modulePlaces(k.Path, k.Release))
+	k.lacks, k.drivers = nil, nil
+	for _, what := range k.facts.Lacks {
+		driver := driverOf(what)
+		if driver != "" && files[driver] != "" {
+			k.drivers = append(k.drivers, driver)
+		} else {
+			k.lacks = append(k.lacks, what)
+		}
+	}
 }
 
 // BTF returns the kernel's own type information: the raw .BTF section.

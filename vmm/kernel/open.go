@@ -82,6 +82,7 @@ func open(ctx context.Context, path string) (*Kernel, error) {
 		return nil, err
 	}
 	k.Config = configOf(path, k.Release)
+	k.settle()
 	return k, nil
 }
 
@@ -113,7 +114,7 @@ func openBootImage(ctx context.Context, path string, f *os.File, size int64) (*K
 	}
 	return &Kernel{
 		Release: boot.release, Path: path, Hash: hash,
-		extracted: extracted, boot: true, facts: *facts,
+		extracted: extracted, boot: true, facts: *facts, inspected: entry,
 	}, nil
 }
 
@@ -151,14 +152,14 @@ func openELF(ctx context.Context, path string, f *os.File, size int64) (*Kernel,
 	if err != nil {
 		return nil, err
 	}
-	_, facts, err := inspect(ctx, hash, func(string) (*vmlinux, error) { return readVmlinux(f, size) })
+	entry, facts, err := inspect(ctx, hash, func(string) (*vmlinux, error) { return readVmlinux(f, size) })
 	if err != nil {
 		return nil, err
 	}
 	if !facts.PVH {
 		return nil, &FormatError{Offset: 0, Rule: "it has no PVH entry point (CONFIG_PVH=y), so nothing boots it as it is: use the bzImage of this kernel"}
 	}
-	return &Kernel{Release: facts.Release, Path: path, Hash: hash, extracted: path, facts: *facts}, nil
+	return &Kernel{Release: facts.Release, Path: path, Hash: hash, extracted: path, facts: *facts, inspected: entry}, nil
 }
 
 // whatLoads returns what a machine sees of an ELF file, and where its parts

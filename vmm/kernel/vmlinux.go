@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -46,16 +47,26 @@ const (
 
 // requirement is something ktgen's guests need from a kernel.
 type requirement struct {
-	what string
-	met  func(e *evidence) bool
+	what   string
+	met    func(e *evidence) bool
+	driver string // the module that has it where it is not built in; "" if none can
+}
+
+// driverOf returns the module that meets a requirement, or "".
+func driverOf(what string) string {
+	i := slices.IndexFunc(requirements, func(r requirement) bool { return r.what == what })
+	if i < 0 {
+		return ""
+	}
+	return requirements[i].driver
 }
 
 var requirements = []requirement{
-	{"BTF (CONFIG_DEBUG_INFO_BTF=y)", func(e *evidence) bool { return e.btf != nil }},
-	{"sched_ext (CONFIG_SCHED_CLASS_EXT=y)", func(e *evidence) bool { return bytes.Contains(e.btf, []byte(structOpsValue)) }},
-	{"a built-in virtio PCI driver (CONFIG_VIRTIO_PCI=y)", func(e *evidence) bool { return e.has(virtioPCIDriver) }},
-	{"a built-in virtio console driver (CONFIG_VIRTIO_CONSOLE=y)", func(e *evidence) bool { return e.has(virtioConsoleDriver) }},
-	{"a built-in serial driver (CONFIG_SERIAL_8250=y)", func(e *evidence) bool { return e.has(serialDriver) }},
+	{"BTF (CONFIG_DEBUG_INFO_BTF=y)", func(e *evidence) bool { return e.btf != nil }, ""},
+	{"sched_ext (CONFIG_SCHED_CLASS_EXT=y)", func(e *evidence) bool { return bytes.Contains(e.btf, []byte(structOpsValue)) }, ""},
+	{"a built-in virtio PCI driver (CONFIG_VIRTIO_PCI=y)", func(e *evidence) bool { return e.has(virtioPCIDriver) }, "virtio_pci"},
+	{"a built-in virtio console driver (CONFIG_VIRTIO_CONSOLE=y)", func(e *evidence) bool { return e.has(virtioConsoleDriver) }, "virtio_console"},
+	{"a built-in serial driver (CONFIG_SERIAL_8250=y)", func(e *evidence) bool { return e.has(serialDriver) }, ""},
 }
 
 // evidence is what requirements are judged by.

@@ -1,4 +1,4 @@
-// Package payload decompresses what a Linux boot image carries.
+// Package payload decompresses what a Linux boot image carries, and modules.
 //
 // The formats are those of the kernel's build (scripts/Makefile.lib): gzip,
 // bzip2, lzma, xz, lz4 and zstd. lzo is recognised and refused.
@@ -79,6 +79,19 @@ func Open(r *io.SectionReader) (*Payload, error) {
 		return nil, fmt.Errorf("%s: %w", f.name, err)
 	}
 	return &Payload{Reader: content, Format: f.name, Size: int64(binary.LittleEndian.Uint32(size[:]))}, nil
+}
+
+// Decompress begins to decompress a file that nothing is appended to, such as a module.
+func Decompress(r *io.SectionReader) (io.Reader, error) {
+	f, err := recognize(r)
+	if err != nil {
+		return nil, err
+	}
+	content, err := f.open(bufio.NewReaderSize(r, 1<<16))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.name, err)
+	}
+	return content, nil
 }
 
 func recognize(r *io.SectionReader) (format, error) {
