@@ -179,7 +179,7 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 			return vmm.Config{}, nil, err
 		}
 	}
-	files, err := c.guestFiles(k)
+	files, err := c.guestFiles(ctx, k)
 	if err != nil {
 		return vmm.Config{}, nil, err
 	}

@@ -28,6 +28,11 @@ type Config struct {
 	Kernel string
 	// KASLR boots the kernel at a random address, which takes longer.
 	KASLR bool
+	// Modules are the names of modules of the kernel that are loaded before anything else
+	// runs in the guest, with what they depend on: their functions can be attached to, and
+	// called by programs, as those of the kernel. Those that ktgen's guests need for themselves
+	// are loaded anyway.
+	Modules []string
 	// KernelArgs are added to the kernel's command line.
 	KernelArgs []string
 

@@ -25,13 +25,23 @@ func TestFilesForTheGuestAreChecked(t *testing.T) {
 		"nothing named": {guest: "/data", host: "", want: "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files, err := Config{Files: map[string]string{row.guest: row.host}}.guestFiles(&kernel.Kernel{})
+			files, err := Config{Files: map[string]string{row.guest: row.host}}.guestFiles(t.Context(), &kernel.Kernel{})
 			if err == nil {
 				_, err = image("/proc/self/exe", files)
 			}
 			require.ErrorContains(t, err, row.want)
 		})
 	}
+}
+
+func TestModulesThatTheKernelHasNotAreNamedBeforeTheBoot(t *testing.T) {
+	_, err := Start(t.Context(), Config{Modules: []string{"of_next_year"}})
+	if unable(err) {
+		t.Skip(err)
+	}
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "module of_next_year of kernel")
+	require.ErrorContains(t, err, "-modules of_next_year` downloads one of Debian's")
 }
 
 func TestSameFilesAreOneImage(t *testing.T) {

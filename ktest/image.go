@@ -1,6 +1,7 @@
 package ktest
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/initramfs"
 	"github.com/ktgen/ktgen/vmm/kernel"
 	"golang.org/x/sys/unix"
@@ -136,16 +138,23 @@ func (s Scheduler) programPath() string {
 
 // guestFiles returns what to put into a guest with kernel k, checked. The kernel's
 // configuration is where programs on libbpf look for it.
-func (c Config) guestFiles(k *kernel.Kernel) (map[string]string, error) {
+func (c Config) guestFiles(ctx context.Context, k *kernel.Kernel) (map[string]string, error) {
 	files := make(map[string]string, len(c.Files)+2)
+	modules, err := k.Modules(ctx, c.Modules...)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range modules {
+		files[guest.ModulePath(i, m.Name)] = m.Path
+	}
 	if k.Config != "" {
 		files["/boot/config-"+k.Release] = k.Config
 	}
-	for guest, host := range c.Files {
-		if !strings.HasPrefix(guest, "/") || filepath.Clean(guest) == "/init" {
-			return nil, fmt.Errorf("ktest.Config.Files: %q is no path for a file in the guest: it must be absolute, and /init is this program", guest)
+	for there, here := range c.Files {
+		if !strings.HasPrefix(there, "/") || filepath.Clean(there) == "/init" {
+			return nil, fmt.Errorf("ktest.Config.Files: %q is no path for a file in the guest: it must be absolute, and /init is this program", there)
 		}
-		files[guest] = host
+		files[there] = here
 	}
 	if c.Scheduler.binary {
 		files[c.Scheduler.programPath()] = c.Scheduler.path

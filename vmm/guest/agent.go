@@ -103,6 +103,9 @@ func serve(cfg Config) error {
 		fmt.Fprintf(os.Stderr, "ktgen agent: %s\n", note)
 	}
 	go reapOrphans() // ends with the guest
+	if err := loadModules(); err != nil {
+		return err
+	}
 	if err := cfg.linkRoles(); err != nil {
 		return err
 	}
