@@ -128,6 +128,7 @@ type loader struct {
 	object  string
 	kernel  *btf.Spec
 	modules modules
+	homes   map[btf.Type][]*btf.Spec // of types of the object: see typesWith
 
 	programs []*program // in the order of the file
 	maps     []*mapDef  // in the order of their definitions, then those of data sections

@@ -132,13 +132,16 @@ func membersOf(t btf.Type) []btf.Member {
 // memberAt returns the type of a member that the kernel has at a byte of what it calls
 // like t, nil if it has none there.
 func (l *loader) memberAt(t btf.Type, path []step, at uint32) btf.Type {
-	candidates, err := l.kernel.AnyTypesByName(essentialName(t.TypeName()))
+	in, err := l.typesWith(t)
 	if err != nil {
 		return nil
 	}
-	for _, c := range candidates {
-		if found, offset, ok := follow(btf.UnderlyingType(c), path); ok && offset == at {
-			return found
+	for _, types := range in {
+		candidates, _ := types.AnyTypesByName(essentialName(t.TypeName()))
+		for _, c := range candidates {
+			if found, offset, ok := follow(btf.UnderlyingType(c), path); ok && offset == at {
+				return found
+			}
 		}
 	}
 	return nil

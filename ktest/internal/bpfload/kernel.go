@@ -3,6 +3,7 @@ package bpfload
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
@@ -55,6 +56,42 @@ func (m *modules) list() ([]*module, error) {
 		m.all = append(m.all, &module{name: info.Name, types: types, btf: handles.Take()})
 	}
 	return m.all, handles.Err()
+}
+
+// typesWith returns the types among which the kernel's own version of an object's type is: those of
+// vmlinux, or if these have none of its kind and name, of the modules that do
+// (bpf_core_find_cands in tools/lib/bpf/libbpf.c).
+func (l *loader) typesWith(t btf.Type) ([]*btf.Spec, error) {
+	if in, ok := l.homes[t]; ok {
+		return in, nil
+	}
+	if l.homes == nil {
+		l.homes = make(map[btf.Type][]*btf.Spec)
+	}
+	in := []*btf.Spec{l.kernel}
+	if !hasKind(l.kernel, t) {
+		modules, err := l.modules.list()
+		if err != nil {
+			return nil, err
+		}
+		var some []*btf.Spec
+		for _, m := range modules {
+			if hasKind(m.types, t) {
+				some = append(some, m.types)
+			}
+		}
+		if some != nil {
+			in = some
+		}
+	}
+	l.homes[t] = in
+	return in, nil
+}
+
+// hasKind reports whether types have one of t's kind, and its name without a flavour.
+func hasKind(types *btf.Spec, t btf.Type) bool {
+	named, err := types.AnyTypesByName(essentialName(t.TypeName()))
+	return err == nil && slices.ContainsFunc(named, func(one btf.Type) bool { return reflect.TypeOf(one) == reflect.TypeOf(t) })
 }
 
 // index returns the number by which calls refer to a module.

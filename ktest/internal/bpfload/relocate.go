@@ -17,20 +17,49 @@ import (
 
 // relocateCORE applies the CO-RE relocations of p against the running kernel.
 func (l *loader) relocateCORE(p *program, b *btf.Builder) error {
-	relos := make([]*btf.CORERelocation, len(p.code.relos))
-	for i, r := range p.code.relos {
-		relos[i] = r.relo
+	var ofKernel, ofModules []coreRelo
+	for _, r := range p.code.relos {
+		in, err := l.typesWith(r.core.Type)
+		if err != nil {
+			return err
+		}
+		if in[0] == l.kernel {
+			ofKernel = append(ofKernel, r)
+		} else {
+			ofModules = append(ofModules, r)
+		}
 	}
-	if len(relos) == 0 {
+	if err := l.relocateIn([]*btf.Spec{l.kernel}, p, ofKernel, b); err != nil {
+		return err
+	}
+	for _, r := range ofModules {
+		in, err := l.typesWith(r.core.Type)
+		if err == nil {
+			err = l.relocateIn(in, p, []coreRelo{r}, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relocateIn applies relocations of p against types of the kernel.
+func (l *loader) relocateIn(targets []*btf.Spec, p *program, all []coreRelo, b *btf.Builder) error {
+	if len(all) == 0 {
 		return nil
 	}
-	fixups, err := btf.CORERelocate(relos, []*btf.Spec{l.kernel}, p.spec.ByteOrder, func(t btf.Type) (btf.TypeID, error) { return l.addLocal(t, b) })
+	relos := make([]*btf.CORERelocation, len(all))
+	for i, r := range all {
+		relos[i] = r.relo
+	}
+	fixups, err := btf.CORERelocate(relos, targets, p.spec.ByteOrder, func(t btf.Type) (btf.TypeID, error) { return l.addLocal(t, b) })
 	if err != nil {
 		return err
 	}
 	for i := range fixups {
-		if err := l.fix(p, p.code.relos[i], &fixups[i]); err != nil {
-			return fmt.Errorf("instruction %d: %w", p.code.relos[i].at, err)
+		if err := l.fix(p, all[i], &fixups[i]); err != nil {
+			return fmt.Errorf("instruction %d: %w", all[i].at, err)
 		}
 	}
 	return nil
