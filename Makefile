@@ -33,7 +33,7 @@ demo:
 .PHONY: test
 test:
 	@scripts/setup test
-	@$(GO) run ./cmd/ktgen kernel fetch -if-missing
+	@$(GO) run ./cmd/ktgen kernel fetch -if-missing -modules nf_conntrack
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing -release $(OLDER) >/dev/null || test -z "$$CI"
 	@scripts/corpus sample >/dev/null || test -z "$$CI"
 	@scripts/programs schedulers >/dev/null || test -z "$$CI"
