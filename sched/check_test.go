@@ -14,7 +14,7 @@ import (
 
 // Members of the tables of a whole state, in which tests change single numbers.
 var (
-	taskMembers = []string{"pid", "on_rq", "class", "dsq", "ops_state", "flags", "runnable_at", "allowed", "cpu", "runtime", "comm", "holding", "slice", "vtime", "dsq_flags"}
+	taskMembers = []string{"pid", "on_rq", "class", "dsq", "ops_state", "flags", "runnable_at", "allowed", "cpu", "runtime", "comm", "holding", "slice", "vtime", "dsq_flags", "dsq_seq"}
 	cpuMembers  = []string{"curr", "idle", "is_online", "clock", "locked"}
 )
 
@@ -26,8 +26,9 @@ type whole struct {
 	jiffies                     uint64
 	bypass                      uint64
 
-	// Of tasks by pid: their task group, who has the mutex that they wait for, and when they ran last.
-	groups, owners, arrivals map[int]uint64
+	// Of tasks by pid: their task group, who has the mutex that they wait for, when they ran
+	// last, and since when they wait.
+	groups, owners, arrivals, waits map[int]uint64
 }
 
 const (
@@ -43,13 +44,13 @@ const (
 
 func newWhole() *whole {
 	task := func(pid, class, dsq, ops, cpu uint64) []uint64 {
-		return []uint64{0x1000 * pid, pid, 1, class, dsq, ops, enabledState, 900, bothCPUs, cpu, 50, 'a' + pid, noCPU, 5, 0, 0}
+		return []uint64{0x1000 * pid, pid, 1, class, dsq, ops, enabledState, 900, bothCPUs, cpu, 50, 'a' + pid, noCPU, 5, 0, 0, 0}
 	}
 	return &whole{
 		state: "enabled", jiffies: 1000,
 		tasks: [][]uint64{
 			task(1, ext, queueOf5, none, 0), task(2, ext, localOf1, none, 1), task(3, ext, 0, queued, 0), task(4, ext, 0, none, 0),
-			{0x9000, 0, 1, idle, 0, 0, 0, 0, 2, 1, 0, 's', noCPU, 0, 0, 0},
+			{0x9000, 0, 1, idle, 0, 0, 0, 0, 2, 1, 0, 's', noCPU, 0, 0, 0, 0},
 		},
 		cpus:   [][]uint64{{0x10, 0x4000, 0x8000, 1, 70, 0}, {0x20, 0x9000, 0x9000, 1, 70, 0}},
 		queues: [][]uint64{{queueOf5, 5, 1, 1, noCPU, 9}, {localOf1, local, 1, 0, 1, 3}, {0x700, global, 0, 0, noCPU, 0}},
@@ -77,7 +78,7 @@ func (w *whole) snapshot() *ktsnap.Snapshot {
 	counter := &ctype.Shape{Kind: ctype.KindStruct, Name: "atomic_long_t", Size: 8, Members: []ctype.Member{{Name: "counter", Type: u64}}}
 	entity.Members = []ctype.Member{
 		at("dsq", u64), rename(at("ops_state", counter), "ops_state"), at("flags", u64), at("runnable_at", u64),
-		rename(at("holding", s32), "holding_cpu"), at("slice", u64), rename(at("vtime", u64), "dsq_vtime"), at("dsq_flags", u64),
+		rename(at("holding", s32), "holding_cpu"), at("slice", u64), rename(at("vtime", u64), "dsq_vtime"), at("dsq_flags", u64), at("dsq_seq", u64),
 	}
 	text := &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}, Len: 8}
 	tasks := table("tasks", taskMembers, w.tasks...)
@@ -108,7 +109,7 @@ func (w *whole) snapshot() *ktsnap.Snapshot {
 
 // withGroups adds members to the table of tasks, if any has them.
 func (w *whole) withGroups(t *ktsnap.Table) *ktsnap.Table {
-	if w.groups == nil && w.owners == nil {
+	if w.groups == nil && w.owners == nil && w.waits == nil {
 		return t
 	}
 	old := t.Type.Size
@@ -116,12 +117,12 @@ func (w *whole) withGroups(t *ktsnap.Table) *ktsnap.Table {
 	for i := range t.N {
 		pid := int(w.tasks[i][1])
 		data = append(data, t.Record(i)...)
-		for _, v := range []uint64{w.groups[pid], w.owners[pid], w.arrivals[pid]} {
+		for _, v := range []uint64{w.groups[pid], w.owners[pid], w.arrivals[pid], w.waits[pid]} {
 			data = binary.LittleEndian.AppendUint64(data, v)
 		}
 	}
-	t.Data, t.Type.Size = data, old+24
-	info := &ctype.Shape{Kind: ctype.KindStruct, Name: "sched_info", Size: 8, Members: []ctype.Member{{Name: "last_arrival", Type: u64}}}
+	t.Data, t.Type.Size = data, old+32
+	info := &ctype.Shape{Kind: ctype.KindStruct, Name: "sched_info", Size: 16, Members: []ctype.Member{{Name: "last_arrival", Type: u64}, {Name: "last_queued", Offset: 8, Type: u64}}}
 	t.Type.Members = append(t.Type.Members, ctype.Member{Name: "sched_task_group", Offset: old, Type: u64}, ctype.Member{Name: "blocked_on_owner", Offset: old + 8, Type: u64}, ctype.Member{Name: "sched_info", Offset: old + 16, Type: info})
 	return t
 }

@@ -29,8 +29,11 @@ type CPU struct {
 	s       *State
 	current uint64
 	idle    uint64
-	local   *DSQ
-	dsqs    []*DSQ // other queues of the CPU's
+
+	clockTask time.Duration // rq.clock_task: Clock without interrupts
+
+	local *DSQ
+	dsqs  []*DSQ // other queues of the CPU's
 }
 
 func (s *State) loadCPUs(t *records) {
@@ -39,7 +42,7 @@ func (s *State) loadCPUs(t *records) {
 		s.cpus = append(s.cpus, &CPU{
 			ID: i, Addr: t.Addrs[i], Online: r.int("is_online") == 1, s: s,
 			NrRunning: int(r.uint("nr_running")), ExtRunning: int(r.uint("scx.nr_running")), Switches: r.uint("nr_switches"),
-			Clock: time.Duration(r.uint("clock")), Pending: r.uint("ttwu_pending") != 0,
+			Clock: time.Duration(r.uint("clock")), clockTask: time.Duration(r.uint("clock_task")), Pending: r.uint("ttwu_pending") != 0,
 			InIdleMask: r.int("in_idle_mask") == 1, InIdleCoreMask: r.int("in_idle_smt_mask") == 1,
 			ExtFlags: r.uint("scx.flags"), Released: r.uint("scx.cpu_released") != 0, ExtClock: r.uint("scx.clock"),
 			Locked: r.isLocked("__lock"), current: r.uint("curr"), idle: r.uint("idle"),

@@ -24,12 +24,12 @@ type Starvation struct {
 	Cause string // in a sentence's end, for a person
 }
 
-func (s Starvation) String() string {
+func (v Starvation) String() string {
 	of := ""
-	if s.Limit > 0 {
-		of = fmt.Sprintf(" of %v", s.Limit)
+	if v.Limit > 0 {
+		of = fmt.Sprintf(" of %v", v.Limit)
 	}
-	return fmt.Sprintf("%s has been runnable for %v%s without running: %s", s.Task, s.For, of, s.Cause)
+	return fmt.Sprintf("%s has been runnable for %v%s without running: %s", v.Task, v.For, of, v.Cause)
 }
 
 // Starving returns the tasks that have been runnable without running for a tenth of the
@@ -52,7 +52,9 @@ func (s *State) StarvingFor(atLeast time.Duration) (starving []Starvation) {
 			starving = append(starving, s.starvation(t))
 		}
 	}
-	slices.SortStableFunc(starving, func(a, b Starvation) int { return cmp.Compare(b.For, a.For) })
+	slices.SortStableFunc(starving, func(a, b Starvation) int {
+		return cmp.Or(cmp.Compare(b.For, a.For), cmp.Compare(len(a.Ahead), len(b.Ahead)))
+	})
 	return starving
 }
 
@@ -70,10 +72,7 @@ func (s *State) starvation(t *Task) Starvation {
 		ahead, _ := t.dsq.Position(t)
 		v.Ahead = t.dsq.tasks[:ahead]
 	}
-	v.Cause = s.inversion(v) + s.starvingGroup(v) + s.cause(v) + s.offline(v)
-	if g := t.Group; g != nil && g.ID != 0 && g.Path != "/" {
-		v.Cause += fmt.Sprintf(" (cgroup %s, weight %d%s)", g.Path, g.Weight, idleText(g))
-	}
+	v.Cause = s.inversion(v) + s.starvingGroup(v) + s.cause(v) + s.offline(v) + v.place()
 	return v
 }
 
@@ -83,7 +82,11 @@ func (s *State) inversion(v Starvation) string {
 	if len(waiting) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("it has a mutex of the kernel that %s for, so that they cannot run either; ", countText(waiting, "waits", "wait"))
+	who := "they"
+	if len(waiting) == 1 {
+		who = "it"
+	}
+	return fmt.Sprintf("it has a mutex of the kernel that %s for, so that %s cannot run either; ", countText(waiting, "waits", "wait"), who)
 }
 
 func countText(tasks []*Task, one, many string) string {
@@ -95,7 +98,7 @@ func countText(tasks []*Task, one, many string) string {
 
 // starvingGroup tells whether it is not the task alone that starves but all that its cgroup
 // has: two or more tasks are runnable, a CPU has taken none of the cgroup's for half of the
-// time, and CPUs run tasks of others.
+// time, and CPUs run tasks of others, of which some are runnable.
 func (s *State) starvingGroup(v Starvation) string {
 	g := v.Task.Group
 	if g == nil || g.ID == 0 || g.Path == "/" {
@@ -103,21 +106,19 @@ func (s *State) starvingGroup(v Starvation) string {
 	}
 	n := 0
 	for _, t := range s.tasks {
-		if t.Group != g || t.Class != ClassExt {
+		if t.Group != g || t.Class != ClassExt || !t.IsRunnable() {
 			continue
 		}
 		if t.IsCurrent() || !s.restsFor(t, v.For/2) {
 			return ""
 		}
-		if t.IsRunnable() {
-			n++
-		}
+		n++
 	}
 	favoured := s.favoured(v)
 	if n < 2 || favoured == nil {
 		return ""
 	}
-	return fmt.Sprintf("its cgroup %s starves: none of its %d runnable tasks runs, while CPU %d runs %s of cgroup %s; ", g.Path, n, favoured.CPU, favoured, favoured.Group.Path)
+	return fmt.Sprintf("its cgroup %s starves: CPUs run none of its %d runnable tasks, and run others, as %s of cgroup %s; ", g.Path, n, favoured, favoured.Group.Path)
 }
 
 // restsFor tells whether no CPU has taken a task for some time. Of a kernel that does not
@@ -133,11 +134,14 @@ func (s *State) restsFor(t *Task, d time.Duration) bool {
 	return time.Duration(t.LastRun) <= now-d
 }
 
-// favoured returns a task of another cgroup that runs where the starving one may.
+// favoured returns a task of another cgroup that has run where the starving one may since
+// that one waits.
 func (s *State) favoured(v Starvation) *Task {
-	for _, c := range v.CPUs {
-		t := c.Current()
-		if t != nil && t.Class == ClassExt && t.Group != nil && t.Group.ID != 0 && t.Group != v.Task.Group {
+	for _, t := range s.tasks {
+		if t.Class != ClassExt || t.Group == nil || t.Group.ID == 0 || t.Group == v.Task.Group || t.IsIdle() {
+			continue
+		}
+		if t.IsCurrent() || v.Task.LastQueued != 0 && t.IsRunnable() && t.LastRun > v.Task.LastQueued {
 			return t
 		}
 	}
@@ -177,11 +181,11 @@ func (s *State) cause(v Starvation) string {
 	case len(v.CPUs) == 0:
 		return fmt.Sprintf("it may run on %s only, and none of them is online (%s are)%s", cpuText(t.Allowed), cpuText(ktsnap.CPUMaskOf(s.online...)), held(v))
 	case v.DSQ == nil && t.Ext.OpsState == "QUEUED":
-		return "the BPF scheduler has taken it in ops.enqueue and not dispatched it; " + doing(v.CPUs)
+		return "the BPF scheduler has taken it in ops.enqueue and not dispatched it; " + v.doing(v.CPUs)
 	case v.DSQ == nil && t.Ext.OpsState == "NONE":
-		return "it is lost: no queue has it, and neither has the BPF scheduler; " + doing(v.CPUs)
+		return "it is lost: no queue has it, and neither has the BPF scheduler; " + v.doing(v.CPUs)
 	case v.DSQ == nil:
-		return fmt.Sprintf("it is on its way to a queue (ops_state %s); %s", t.Ext.OpsState, doing(v.CPUs))
+		return fmt.Sprintf("it is on its way to a queue (ops_state %s); %s", t.Ext.OpsState, v.doing(v.CPUs))
 	case v.DSQ.CPU >= 0:
 		return s.causeOnCPU(v)
 	}
@@ -204,32 +208,60 @@ func (s *State) causeOnCPU(v Starvation) string {
 	case !v.Task.MayRunOn(c.ID):
 		return fmt.Sprintf("it is in the %s, which it may not run on: its affinity is %s", v.DSQ, cpuText(v.Task.Allowed))
 	}
-	return fmt.Sprintf("it is in the %s%s; %s", v.DSQ, behind(v), doing([]*CPU{c}))
+	return fmt.Sprintf("it is in the %s%s; %s", v.DSQ, behind(v), v.doing([]*CPU{c}))
 }
-
-// farAhead is how far the vtime of a task is from that of the queue's first one that no
-// scheduler means it to be.
-const farAhead = 1 << 60
 
 // causeInQueue is of a task in a queue that schedulers take from.
 func (s *State) causeInQueue(v Starvation) string {
 	text := fmt.Sprintf("%s has it%s", v.DSQ, behind(v))
-	if first := v.DSQ.tasks[0]; first != v.Task && v.Task.Ext.DSQFlags&1 != 0 && v.Task.Ext.VTime-first.Ext.VTime >= farAhead {
-		return text + fmt.Sprintf("; its vtime of %d is out of reach of theirs, which begins at %d: it has wrapped around, or was never set", v.Task.Ext.VTime, first.Ext.VTime)
+	isFree := func(c *CPU) bool { return !v.isHeld(c) }
+	if slices.ContainsFunc(v.CPUs, isFree) {
+		text += v.order()
 	}
+	text += v.zeroSlices()
 	idle := slices.DeleteFunc(slices.Clone(v.CPUs), func(c *CPU) bool { return !c.IsIdle() })
-	taker := "nobody takes from this queue"
-	if v.DSQ.Seq > uint64(v.DSQ.Count) && len(v.Ahead) > 0 {
-		taker = "nobody takes from this queue any more"
-	}
-	switch {
-	case len(idle) == len(v.CPUs):
-		return fmt.Sprintf("%s, and %s idle, which may run it: %s", text, cpusText(idle), taker)
+	busy := slices.DeleteFunc(slices.Clone(v.CPUs), (*CPU).IsIdle)
+	switch asleep := v.asleep(idle); {
+	case len(idle) > 0 && len(asleep) == len(idle):
+		return fmt.Sprintf("%s; %s idle, which may run it, and %s been since before it came: nobody has kicked %s (scx_bpf_kick_cpu)%s", text, cpusText(idle), hasOrHave(len(idle)), itOrThem(len(idle)), v.others(busy))
+	case len(busy) == 0 && v.isPinned():
+		return fmt.Sprintf("%s; %s idle, the only one%s that may run it, and%s from this queue", text, cpusText(idle), plural(len(idle)), doNotTake(len(idle)))
+	case len(busy) == 0:
+		return fmt.Sprintf("%s, and %s idle, which may run it: %s", text, cpusText(idle), v.nobodyTakes())
 	case len(idle) > 0:
-		rest := slices.DeleteFunc(slices.Clone(v.CPUs), func(c *CPU) bool { return c.IsIdle() })
-		return fmt.Sprintf("%s; %s idle, which may run it and do not take from this queue, and %s", text, cpusText(idle), doing(rest))
+		return fmt.Sprintf("%s; %s idle, which may run it, and%s from this queue%s", text, cpusText(idle), doNotTake(len(idle)), v.others(busy))
 	}
-	return text + "; " + doing(v.CPUs)
+	return text + "; " + v.doing(busy) + s.meanwhile(v)
+}
+
+// others says what the CPUs do that do not idle.
+func (v Starvation) others(busy []*CPU) string {
+	if len(busy) == 0 {
+		return ""
+	}
+	return "; " + v.doing(busy)
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}
+
+func doNotTake(n int) string {
+	if n == 1 {
+		return " does not take"
+	}
+	return " do not take"
+}
+
+// nobodyTakes tells whether anybody ever has.
+func (v Starvation) nobodyTakes() string {
+	if v.DSQ.Seq > uint64(v.DSQ.Len()) {
+		return "nobody takes from this queue any more"
+	}
+	return "nobody takes from this queue"
 }
 
 func behind(v Starvation) string {
@@ -240,7 +272,7 @@ func behind(v Starvation) string {
 }
 
 // doing says what CPUs do.
-func doing(cpus []*CPU) (text string) {
+func (v Starvation) doing(cpus []*CPU) (text string) {
 	const most = 4
 	for i, c := range cpus {
 		if i > 0 {
@@ -249,7 +281,7 @@ func doing(cpus []*CPU) (text string) {
 		if i == most {
 			return text + fmt.Sprintf("and so on for %d more", len(cpus)-most)
 		}
-		text += fmt.Sprintf("CPU %d %s", c.ID, c.Doing())
+		text += fmt.Sprintf("CPU %d %s", c.ID, c.Doing()) + v.renewed(c)
 	}
 	return text
 }
@@ -293,6 +325,20 @@ func cpusText(cpus []*CPU) string {
 		ids = append(ids, c.ID)
 	}
 	return cpuText(ktsnap.CPUMaskOf(ids...)) + " " + isOrAre(len(ids))
+}
+
+func hasOrHave(n int) string {
+	if n > 1 {
+		return "have"
+	}
+	return "has"
+}
+
+func itOrThem(n int) string {
+	if n > 1 {
+		return "them"
+	}
+	return "it"
 }
 
 func isOrAre(n int) string {

@@ -45,6 +45,8 @@ type Task struct {
 	dsq     *DSQ
 	current bool
 	owner   uint64 // of BlockedOn
+
+	execStart time.Duration // se.exec_start: rq clock_task when its time was counted last
 }
 
 // Entity is a struct sched_ext_entity: what sched_ext keeps of a task.
@@ -95,8 +97,8 @@ func (s *State) task(r record, addr uint64) *Task {
 		CPU: int(r.uint("thread_info.cpu")), OnCPU: r.uint("on_cpu") != 0, OnRQ: int(r.uint("on_rq")),
 		Policy: int(r.uint("policy")), Prio: int(r.int("prio")), Nice: int(r.int("static_prio")) - niceZero,
 		MigrationDisabled: int(r.uint("migration_disabled")), BlockedOn: r.uint("blocked_on"),
-		owner:    r.uint("blocked_on_owner"),
-		Runtime:  time.Duration(r.uint("se.sum_exec_runtime")),
+		owner:   r.uint("blocked_on_owner"),
+		Runtime: time.Duration(r.uint("se.sum_exec_runtime")), execStart: time.Duration(r.uint("se.exec_start")),
 		WaitTime: time.Duration(r.uint("sched_info.run_delay")), Runs: r.uint("sched_info.pcount"), LastQueued: r.uint("sched_info.last_queued"),
 		LastRun: r.uint("sched_info.last_arrival"),
 		Allowed: ktsnap.Bitmap(r.bytes("cpus_allowed")),

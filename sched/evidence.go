@@ -1,0 +1,170 @@
+package sched
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// This file reads out of one snapshot what has happened to a task since it waits: who
+// went before it, and what CPUs have run instead.
+
+// overtaken returns how many tasks that came to the queue after the starving one have left
+// it before.
+func (v Starvation) overtaken() int {
+	const most = 1 << 31 // numbers are of 32 bits, and wrap around
+	mine := uint32(v.Task.Ext.DSQSeq)
+	gone := uint32(v.DSQ.Seq) - mine
+	if mine == 0 || gone >= most {
+		return 0 // of a kernel that does not count
+	}
+	return max(0, int(gone)-len(v.later(v.DSQ.tasks)))
+}
+
+// later returns those tasks of the queue that came after the starving one.
+func (v Starvation) later(tasks []*Task) (later []*Task) {
+	for _, t := range tasks {
+		if int32(uint32(t.Ext.DSQSeq)-uint32(v.Task.Ext.DSQSeq)) > 0 {
+			later = append(later, t)
+		}
+	}
+	return later
+}
+
+// byVTime is SCX_TASK_DSQ_ON_PRIQ: the task is in its queue by its vtime.
+const byVTime = 1
+
+// farAhead is how far the vtime of a task is from that of the queue's first one that no
+// scheduler means it to be.
+const farAhead = 1 << 60
+
+// order says why others go before the starving task in its queue, if they do.
+func (v Starvation) order() string {
+	n, first := v.overtaken(), v.DSQ.tasks[0]
+	gap := v.Task.Ext.VTime - first.Ext.VTime
+	switch {
+	case v.Task.Ext.DSQFlags&byVTime != 0 && first != v.Task && gap >= farAhead:
+		return fmt.Sprintf("; its vtime of %d is out of reach of theirs, which begins at %d: it has wrapped around, or was never set", v.Task.Ext.VTime, first.Ext.VTime)
+	case v.Task.Ext.DSQFlags&byVTime != 0 && first != v.Task:
+		return fmt.Sprintf("; the queue goes by vtime, and its vtime of %d is %d behind the first's%s", v.Task.Ext.VTime, gap, before(n))
+	case v.Task.Ext.DSQFlags&byVTime != 0:
+		return before(n)
+	case n > 0 && len(v.later(v.Ahead)) > 0:
+		return before(n) + ", and of those ahead " + countText(v.later(v.Ahead), "did", "did") + ": they are put in front (SCX_ENQ_HEAD)"
+	case n > 0 && v.isPinned():
+		return before(n) + ": CPUs that it may not run on pass it over, or others are put in front (SCX_ENQ_HEAD)"
+	case n > 0:
+		return before(n) + ": they are put in front (SCX_ENQ_HEAD), or taken out of their order"
+	}
+	return ""
+}
+
+func before(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 task that came after it has left before it"
+	}
+	return fmt.Sprintf("; %d tasks that came after it have left before it", n)
+}
+
+// isPinned tells whether the task may run on some of the CPUs only that are online.
+func (v Starvation) isPinned() bool {
+	return len(v.CPUs) > 0 && slices.ContainsFunc(v.Task.s.cpus, func(c *CPU) bool { return c.Online && !v.Task.MayRunOn(c.ID) })
+}
+
+// zeroSlices tells of slices of zero, of which the kernel makes 1 ns, among the tasks up to
+// the starving one.
+func (v Starvation) zeroSlices() string {
+	var zero []*Task
+	for _, t := range v.Ahead {
+		if t.Ext.Slice == 0 || t.Ext.Slice == 1 {
+			zero = append(zero, t)
+		}
+	}
+	text := ""
+	if len(zero) > 0 {
+		text = "; " + countText(zero, "has", "have") + " a slice of zero"
+	}
+	if s := v.Task.Ext.Slice; s == 0 || s == 1 {
+		text += "; its own slice is zero"
+	}
+	return text
+}
+
+// meanwhile tells of the tasks of other queues that CPUs have run since the starving one
+// waits.
+func (s *State) meanwhile(v Starvation) string {
+	if v.Task.LastQueued == 0 {
+		return ""
+	}
+	for _, d := range s.DSQs() {
+		if d == v.DSQ || d.CPU >= 0 {
+			continue
+		}
+		ran := slices.DeleteFunc(slices.Clone(d.tasks), func(t *Task) bool { return t.LastRun <= v.Task.LastQueued })
+		if len(ran) > 0 {
+			return fmt.Sprintf("; since it waits here, CPUs have run tasks of %s (%s)", d, names(ran))
+		}
+	}
+	return ""
+}
+
+// runsFor returns for how long the CPU had run its current task on end when it looked at
+// its slice last, 0 if it idles or the kernel does not note it.
+func (c *CPU) runsFor() time.Duration {
+	t := c.Current()
+	if t == nil || t.LastRun == 0 || t.execStart == 0 || c.IsIdle() {
+		return 0
+	}
+	return max(0, t.execStart+c.Clock-c.clockTask-time.Duration(t.LastRun))
+}
+
+// renewed tells of a CPU that has run its task for several of the slices that the starving
+// one is to have.
+func (v Starvation) renewed(c *CPU) string {
+	const several = 3
+	t, ran := c.Current(), c.runsFor()
+	if t == nil || t.Class != ClassExt || t.Ext.Slice <= 0 || v.Task.Ext.Slice <= 0 || ran < several*max(t.Ext.Slice, v.Task.Ext.Slice, time.Millisecond) {
+		return ""
+	}
+	return fmt.Sprintf(", which has run for %v on end, %d times the slice of who waits: it gets one slice after the other, or a longer one", ran, ran/v.Task.Ext.Slice)
+}
+
+// isHeld tells whether what a CPU runs is why it runs nobody else.
+func (v Starvation) isHeld(c *CPU) bool {
+	t := c.Current()
+	return !c.IsIdle() && t != nil && (t.Class != ClassExt || t.Ext.Slice == endless || v.renewed(c) != "")
+}
+
+// asleep returns those idle CPUs that have slept since before the task came to wait.
+func (v Starvation) asleep(idle []*CPU) (asleep []*CPU) {
+	for _, c := range idle {
+		if v.Task.LastQueued != 0 && c.Clock != 0 && uint64(c.Clock) < v.Task.LastQueued {
+			asleep = append(asleep, c)
+		}
+	}
+	return asleep
+}
+
+// place tells where the starving task may run, and whose it is, where that is special.
+func (v Starvation) place() string {
+	text, t := "", v.Task
+	if v.isPinned() {
+		text = "affinity " + cpuText(t.Allowed)
+		if t.MigrationDisabled > 0 {
+			text += " with migration disabled"
+		}
+	}
+	if g := t.Group; g != nil && g.ID != 0 && g.Path != "/" {
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("cgroup %s, weight %d%s", g.Path, g.Weight, idleText(g))
+	}
+	if text != "" {
+		text = " (" + text + ")"
+	}
+	return text
+}
