@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		sleepInThreads(n)
 		return
 	}
+	if os.Getenv(fightEnv) != "" {
+		fightForAFile()
+		return
+	}
 	ktest.Main(m)
 }
 
