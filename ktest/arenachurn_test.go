@@ -84,13 +84,6 @@ func wholeOrSaid(t *testing.T, m *ktsnap.Map) bool {
 	return false
 }
 
-func pagesOf(m *ktsnap.Map) (n int) {
-	for _, e := range m.Extents {
-		n += len(e.Data) / pageBytes
-	}
-	return n
-}
-
 // requireNoted looks for the pages that the scheduler has noted, and returns how
 // many they are.
 func requireNoted(t *testing.T, snap *ktsnap.Snapshot, m *ktsnap.Map) (found int) {
