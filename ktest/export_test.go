@@ -42,3 +42,28 @@ func (vm *VM) PageTableEntry(ctx context.Context, page uint64) (Target, error) {
 	}
 	return Target{name: fmt.Sprintf("page table entry of %#x", page), addr: entry, size: 8}, err
 }
+
+// KernelMember is a member of the struct of the kernel at an address, for tests to watch.
+func (vm *VM) KernelMember(ctx context.Context, addr uint64, of, path string) (Target, error) {
+	f, err := vm.freezer(ctx)
+	if err != nil {
+		return Target{}, err
+	}
+	member, err := f.KernelMember(ctx, of, path)
+	return Target{name: of + "." + path, addr: addr + uint64(member.Offset), size: member.Size}, err
+}
+
+// KernelPointer is what a member of the struct of the kernel at an address points to.
+func (vm *VM) KernelPointer(ctx context.Context, addr uint64, of, path string) (uint64, error) {
+	place, err := vm.KernelMember(ctx, addr, of, path)
+	if err != nil {
+		return 0, err
+	}
+	f, err := vm.freezer(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var b [8]byte
+	err = f.Peek(place.addr, b[:])
+	return binary.LittleEndian.Uint64(b[:]), err
+}

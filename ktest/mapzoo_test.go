@@ -67,6 +67,8 @@ func runZoo(role string) int {
 	switch role {
 	case "churn":
 		return runChurn()
+	case "replace":
+		return runReplace()
 	case "large_hash", "large_array", "large_pointers":
 		return runLarge(role)
 	case "loopback":
@@ -131,13 +133,6 @@ const (
 
 // makeMaps makes the maps that need no object.
 func (k *keeper) makeMaps() error {
-	u32 := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
-	value := &btf.Struct{Name: "value", Size: valueSize, Members: []btf.Member{
-		{Name: "data", Type: &btf.Array{Index: u32, Type: &btf.Int{Name: "u32", Size: 4}, Nelems: valueSize / 4}},
-	}}
-	storage := func(t ebpf.MapType) *ebpf.MapSpec {
-		return &ebpf.MapSpec{Type: t, KeySize: 4, ValueSize: valueSize, Key: u32, Value: value, Flags: unix.BPF_F_NO_PREALLOC}
-	}
 	innerMap := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 4}
 	k.maps = make(map[string]*ebpf.Map)
 	for name, spec := range map[string]*ebpf.MapSpec{
@@ -152,8 +147,8 @@ func (k *keeper) makeMaps() error {
 		"hash_empty":   {Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 10},
 		"rhash":        {Type: rhash, KeySize: 11, ValueSize: valueSize, MaxEntries: 5000, Flags: unix.BPF_F_NO_PREALLOC},
 		"rhash_small":  {Type: rhash, KeySize: 4, ValueSize: 13, MaxEntries: 3, Flags: unix.BPF_F_NO_PREALLOC},
-		"insns":        {Type: insnArray, KeySize: 4, ValueSize: 16, MaxEntries: insnCount, Key: u32, Value: insnValue()},
-		"attached":     {Type: ebpf.CGroupStorage, KeySize: 16, ValueSize: valueSize, Key: attachedKey(), Value: value},
+		"insns":        {Type: insnArray, KeySize: 4, ValueSize: 16, MaxEntries: insnCount, Key: intType(), Value: insnValue()},
+		"attached":     {Type: ebpf.CGroupStorage, KeySize: 16, ValueSize: valueSize, Key: attachedKey(), Value: valueType()},
 		"attached_cpu": {Type: ebpf.PerCPUCGroupStorage, KeySize: 8, ValueSize: 13},
 		"lru":          {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500},
 		"lru_split":    {Type: ebpf.LRUHash, KeySize: 4, ValueSize: valueSize, MaxEntries: 500, Flags: unix.BPF_F_NO_COMMON_LRU},
@@ -191,6 +186,19 @@ func (k *keeper) makeMaps() error {
 		k.maps[name] = m
 	}
 	return nil
+}
+
+func storage(t ebpf.MapType) *ebpf.MapSpec {
+	return &ebpf.MapSpec{Type: t, KeySize: 4, ValueSize: valueSize, Key: intType(), Value: valueType(), Flags: unix.BPF_F_NO_PREALLOC}
+}
+
+func intType() *btf.Int { return &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed} }
+
+// valueType has valueSize bytes.
+func valueType() *btf.Struct {
+	return &btf.Struct{Name: "value", Size: valueSize, Members: []btf.Member{
+		{Name: "data", Type: &btf.Array{Index: intType(), Type: &btf.Int{Name: "u32", Size: 4}, Nelems: valueSize / 4}},
+	}}
 }
 
 // load loads an object, and takes its maps over.

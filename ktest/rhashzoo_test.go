@@ -79,17 +79,23 @@ func runChurn() int {
 	if gob.NewEncoder(os.Stdout).Encode(failure) != nil || err != nil {
 		return 1
 	}
+	ended := inputEnds()
+	for !ended.Load() {
+		if churn(m, ended) != nil {
+			return 1
+		}
+	}
+	return 0
+}
+
+// inputEnds returns what becomes true when standard input ends.
+func inputEnds() *atomic.Bool {
 	var ended atomic.Bool
 	go func() { // ends with the process
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		ended.Store(true)
 	}()
-	for !ended.Load() {
-		if churn(m, &ended) != nil {
-			return 1
-		}
-	}
-	return 0
+	return &ended
 }
 
 // churn adds the keys that come and go, and deletes them. The kernel refuses one
