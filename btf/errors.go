@@ -64,14 +64,6 @@ func spell(t btf.Type, depth int) string {
 		return strings.TrimSuffix(spell(t.Target, depth-1)+" *", " ")
 	case *btf.Array:
 		return fmt.Sprintf("%s [%d]", spell(t.Type, depth-1), t.Nelems)
-	case *btf.Struct:
-		return tagged("struct", t.Name)
-	case *btf.Union:
-		return tagged("union", t.Name)
-	case *btf.Enum:
-		return tagged("enum", t.Name)
-	case *btf.Fwd:
-		return tagged(t.Kind.String(), t.Name)
 	case *btf.Const:
 		return spell(t.Type, depth-1)
 	case *btf.Volatile:
@@ -84,13 +76,27 @@ func spell(t btf.Type, depth int) string {
 		return spell(t.Type, depth-1)
 	case *btf.FuncProto:
 		return spell(t.Return, depth-1) + " (...)"
+	}
+	return spellNamed(t)
+}
+
+// spellNamed spells a type that its name and kind tell.
+func spellNamed(t btf.Type) string {
+	switch t := t.(type) {
+	case *btf.Struct:
+		return tagged("struct", t.Name)
+	case *btf.Union:
+		return tagged("union", t.Name)
+	case *btf.Enum:
+		return tagged("enum", t.Name)
+	case *btf.Fwd:
+		return tagged(t.Kind.String(), t.Name)
 	case *btf.Func:
 		return t.Name + "()"
 	case *btf.Datasec:
 		return "section " + t.Name
-	default:
-		return t.TypeName()
 	}
+	return t.TypeName()
 }
 
 func tagged(keyword, name string) string {
