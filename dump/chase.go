@@ -3,6 +3,7 @@ package dump
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -70,22 +71,24 @@ func (c *chaser) follow(p *ktsnap.Value) target {
 		t.value = v
 		return t
 	}
-	key := seenKey{v.Addr(), v.Shape()}
-	for _, outer := range c.chain {
-		if outer == key.addr {
-			t.cycle = true
-			return t
-		}
-	}
-	if c.seen[key] || len(c.chain) >= maxChain || len(c.seen) >= maxSeen {
-		t.note = "shown elsewhere"
-		if !c.seen[key] {
-			t.note = "not followed"
-		}
+	if t.cycle = slices.Contains(c.chain, v.Addr()); t.cycle {
 		return t
 	}
-	t.value, t.shown = v, true
+	if t.note = c.shownAlready(&v); t.note == "" {
+		t.value, t.shown = v, true
+	}
 	return t
+}
+
+// shownAlready says why an object is not shown at this place; "" if it is.
+func (c *chaser) shownAlready(v *ktsnap.Value) string {
+	switch {
+	case c.seen[seenKey{v.Addr(), v.Shape()}]:
+		return "shown elsewhere"
+	case len(c.chain) >= maxChain || len(c.seen) >= maxSeen:
+		return "not followed"
+	}
+	return ""
 }
 
 // enter notes that a target is being shown, leave that it has been.

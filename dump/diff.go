@@ -243,34 +243,33 @@ func (d *differ) entries(a, b ktsnap.Entry, slots int, perCPU bool) {
 
 // values compares two values at the same path.
 func (d *differ) values(path string, v, w *ktsnap.Value, depth int) {
+	gone, missing := w.Err() != nil, v.Err() != nil
 	switch {
-	case d.done || depth == 0 || v.Err() != nil && w.Err() != nil:
-		return
-	case v.Err() != nil:
+	case d.done || depth == 0 || gone && missing:
+	case missing:
 		d.report(Change{Path: path, New: oneLine(w), What: "added"})
-		return
-	case w.Err() != nil:
+	case gone:
 		d.report(Change{Path: path, Old: oneLine(v), What: "removed"})
-		return
 	case v.Shape() == w.Shape() && v.SameBits(w):
-		return
 	case v.Kind() != w.Kind():
 		d.report(Change{Path: path, Old: oneLine(v), New: oneLine(w), What: "changed"})
+	default:
+		d.sameKind(path, v, w, depth)
+	}
+}
+
+// sameKind compares two values of one kind.
+func (d *differ) sameKind(path string, v, w *ktsnap.Value, depth int) {
+	switch {
+	case v.Kind() == "Struct" || v.Kind() == "Union":
+		d.members(path, v, w, depth)
+		return
+	case v.Kind() == "Array" && !v.IsString() && !w.IsString():
+		d.elements(path, v, w, depth)
 		return
 	}
-	switch v.Kind() {
-	case "Struct", "Union":
-		d.members(path, v, w, depth)
-	case "Array":
-		if !v.IsString() && !w.IsString() {
-			d.elements(path, v, w, depth)
-			return
-		}
-		fallthrough
-	default:
-		if old, is := oneLine(v), oneLine(w); old != is || v.Size() != w.Size() || v.Kind() == "Bytes" {
-			d.report(Change{Path: path, Old: old, New: is, What: "changed"})
-		}
+	if old, is := oneLine(v), oneLine(w); old != is || v.Size() != w.Size() || v.Kind() == "Bytes" {
+		d.report(Change{Path: path, Old: old, New: is, What: "changed"})
 	}
 }
 
