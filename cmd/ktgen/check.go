@@ -67,26 +67,38 @@ func (t *tool) compare(file string, old [][]byte, was []*runtime.Layout, paths [
 	if err != nil {
 		return err
 	}
-	is, err := gen.ReadLayouts(file, src[0])
-	if err != nil {
+	at, differences, err := firstDrift(file, was, src[0])
+	switch {
+	case err != nil:
 		return err
-	}
-	for i := range was {
-		differences, err := gen.Drift(was[i], is[i])
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if len(differences) > 0 {
-			return outdated(file, paths[i], command, refused, differences)
-		}
-	}
-	if len(refused) > 0 {
+	case len(differences) > 0:
+		return outdated(file, paths[at], command, refused, differences)
+	case len(refused) > 0:
 		return outdated(file, strings.Join(paths, " and "), command, refused, nil)
 	}
 	if !slices.EqualFunc(old, src, bytes.Equal) {
 		fmt.Fprintf(t.stderr, "ktgen: note: %s has the layout of %s, and this ktgen writes it differently; to have it so: %s\n", file, strings.Join(paths, " and "), command)
 	}
 	return nil
+}
+
+// firstDrift returns how the first layout of a file that changed differs from
+// what would be generated as src, and which one it is.
+func firstDrift(file string, was []*runtime.Layout, src []byte) (i int, differences []ctype.Difference, err error) {
+	is, err := gen.ReadLayouts(file, src)
+	if err != nil {
+		return 0, nil, err
+	}
+	for i := range was {
+		differences, err := gen.Drift(was[i], is[i])
+		if err != nil {
+			return i, nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if len(differences) > 0 {
+			return i, differences, nil
+		}
+	}
+	return 0, nil, nil
 }
 
 // objectsOf reads the objects at paths, in the order in which the file has

@@ -19,30 +19,28 @@ const generateSynopsis = "-object FILE... [-package NAME] [-output FILE] [-map N
 func (t *tool) generate(args []string) error {
 	set := t.flags("ktgen " + generateSynopsis)
 	paths := objectFlag(set)
-	pkg := set.String("package", os.Getenv("GOPACKAGE"), "the `name` of the Go package; go generate knows it")
 	output := set.String("output", "", "the `file` to write, - for standard output (default \"NAME_ktgen.go\" in the current directory)")
-	tags := set.String("tags", "", "build the file only where this build `constraint` holds, such as \"linux && !race\"")
-	var fields []string
-	set.Func("fields", "`members` of a struct of the kernel that the data points to, such as task_struct:pid,comm,scx.slice, or task_struct:* for all; once for each struct (default: all of a struct that the object declares with up to 48 members, else those that its programs read)", func(s string) error {
-		fields = append(fields, s)
-		return nil
-	})
 	header := set.String("header", "", "the `file` with a text to put above the generated code as a comment, such as a license")
 	opts := choiceFlags(set)
+	set.StringVar(&opts.Package, "package", os.Getenv("GOPACKAGE"), "the `name` of the Go package; go generate knows it")
+	set.StringVar(&opts.Tags, "tags", "", "build the file only where this build `constraint` holds, such as \"linux && !race\"")
+	set.Func("fields", "`members` of a struct of the kernel that the data points to, such as task_struct:pid,comm,scx.slice, or task_struct:* for all; once for each struct (default: all of a struct that the object declares with up to 48 members, else those that its programs read)", func(s string) error {
+		opts.Fields = append(opts.Fields, s)
+		return nil
+	})
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
 	switch {
 	case len(*paths) == 0:
 		return t.misused("which object? Say -object FILE")
-	case *pkg == "":
+	case opts.Package == "":
 		return t.misused("which package? Say -package NAME")
 	case *output == "":
-		*output = *pkg + "_ktgen.go"
+		*output = opts.Package + "_ktgen.go"
 	case *output == "-" && opts.Split > 0:
 		return t.misused("-split writes several files, and -output - one")
 	}
-	opts.Package, opts.Tags, opts.Fields = *pkg, *tags, fields
 	if err := readHeader(opts, *header); err != nil {
 		return err
 	}
@@ -51,17 +49,22 @@ func (t *tool) generate(args []string) error {
 		return err
 	}
 	if *output == "-" {
-		src, err := p.Render()
-		if err == nil {
-			_, err = t.stdout.Write(src)
-		}
-		return err
+		return t.print(p)
 	}
 	files, err := p.Files(opts.Split)
 	if err != nil {
 		return err
 	}
 	return writeParts(*output, files)
+}
+
+// print writes the code to standard output.
+func (t *tool) print(p *gen.Package) error {
+	src, err := p.Render()
+	if err == nil {
+		_, err = t.stdout.Write(src)
+	}
+	return err
 }
 
 // readHeader reads the text that is to be above the code, if a file has one.

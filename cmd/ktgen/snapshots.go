@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,29 +39,9 @@ func (n *names) Set(s string) error { *n = append(*n, s); return nil }
 
 // dump shows a snapshot.
 func (t *tool) dump(args []string) error {
-	set := t.flags(`ktgen dump [-o text|json|html] [-map NAME] [-width N] [-zeros] [-kernel] FILE...
-
-Shows what a snapshot file holds. With -o html, several files become one page
-that compares them and plots their numbers over time.`)
-	format := set.String("o", "text", "the `format`: text, json (dump/SCHEMA.md describes it) or html (one page, which needs nothing else)")
-	width := set.Int("width", 0, "with text: the `columns` of a line (default: those of the terminal, or 100)")
-	zeros := set.Bool("zeros", false, "with text: show what is zero, too")
-	kernel := set.Bool("kernel", false, "with text: show all members of the kernel's objects, not only\nwhat tells them apart: pid, tgid and comm of a task")
-	var maps names
-	set.Var(&maps, "map", "show only the map of that `name`; can be repeated")
-	files, err := t.parseMixed(set, args)
+	format, opts, files, err := t.dumpArguments(args)
 	if err != nil {
 		return err
-	}
-	switch {
-	case len(files) == 0:
-		return t.misused("dump which snapshot? Say ktgen dump FILE")
-	case *format != "text" && *format != "json" && *format != "html":
-		return t.unknown("format", *format, formats)
-	case *format != "html" && len(files) > 1:
-		return t.misused("several snapshots are shown together with -o html")
-	case *format != "text" && (*zeros || *kernel || *width != 0):
-		return t.misused("-width, -zeros and -kernel go with text")
 	}
 	var snaps []*ktsnap.Snapshot
 	for _, file := range files {
@@ -69,22 +52,54 @@ that compares them and plots their numbers over time.`)
 		snaps = append(snaps, s)
 	}
 	out := bufio.NewWriter(t.stdout)
-	switch *format {
+	switch format {
 	case "json":
-		err = dump.JSON(out, snaps[0], maps...)
+		err = dump.JSON(out, snaps[0], opts.Maps...)
 	case "html":
-		err = dump.Page(out, snaps, nil, maps...)
+		err = dump.Page(out, snaps, nil, opts.Maps...)
 	default:
-		o := dump.Options{Maps: maps, Width: *width, Zeros: *zeros, Kernel: *kernel}
-		if f, ok := t.stdout.(*os.File); ok {
-			o.Color = dump.Colored(f)
-			if o.Width == 0 {
-				o.Width = dump.Columns(f)
-			}
-		}
-		err = dump.Text(out, snaps[0], o)
+		t.fitTerminal(&opts)
+		err = dump.Text(out, snaps[0], opts)
 	}
 	return errors.Join(err, out.Flush())
+}
+
+// dumpArguments returns what to show, of which files.
+func (t *tool) dumpArguments(args []string) (format string, opts dump.Options, files []string, err error) {
+	set := t.flags(`ktgen dump [-o text|json|html] [-map NAME] [-width N] [-zeros] [-kernel] FILE...
+
+Shows what a snapshot file holds. With -o html, several files become one page
+that compares them and plots their numbers over time.`)
+	set.StringVar(&format, "o", "text", "the `format`: text, json (dump/SCHEMA.md describes it) or html (one page, which needs nothing else)")
+	set.IntVar(&opts.Width, "width", 0, "with text: the `columns` of a line (default: those of the terminal, or 100)")
+	set.BoolVar(&opts.Zeros, "zeros", false, "with text: show what is zero, too")
+	set.BoolVar(&opts.Kernel, "kernel", false, "with text: show all members of the kernel's objects, not only\nwhat tells them apart: pid, tgid and comm of a task")
+	set.Var((*names)(&opts.Maps), "map", "show only the map of that `name`; can be repeated")
+	files, err = t.parseMixed(set, args)
+	switch {
+	case err != nil:
+	case len(files) == 0:
+		err = t.misused("dump which snapshot? Say ktgen dump FILE")
+	case !slices.Contains(formats, format):
+		err = t.unknown("format", format, formats)
+	case format != "html" && len(files) > 1:
+		err = t.misused("several snapshots are shown together with -o html")
+	case format != "text" && (opts.Zeros || opts.Kernel || opts.Width != 0):
+		err = t.misused("-width, -zeros and -kernel go with text")
+	}
+	return format, opts, files, err
+}
+
+// fitTerminal chooses colour and width if the output is a terminal.
+func (t *tool) fitTerminal(opts *dump.Options) {
+	f, ok := t.stdout.(*os.File)
+	if !ok {
+		return
+	}
+	opts.Color = dump.Colored(f)
+	if opts.Width == 0 {
+		opts.Width = dump.Columns(f)
+	}
 }
 
 // readSnapshot reads a snapshot file, and says on a terminal that it does if
@@ -153,27 +168,33 @@ by member. Exit status: 0 equal, 1 different, 2 trouble.`)
 	if err != nil {
 		return trouble{err}
 	}
-	out, different := bufio.NewWriter(t.stdout), false
-	lines := json.NewEncoder(out)
-	lines.SetEscapeHTML(false)
-	for c := range dump.Diff(a, b, masks...) {
-		different = true
-		if *format == "json" {
-			err = lines.Encode(c)
-		} else {
-			_, err = fmt.Fprintln(out, c)
-		}
-		if err != nil {
-			return trouble{err}
-		}
-	}
-	if err := out.Flush(); err != nil {
+	different, err := writeChanges(t.stdout, dump.Diff(a, b, masks...), *format)
+	if err != nil {
 		return trouble{err}
 	}
 	if different {
 		return errDifferent
 	}
 	return nil
+}
+
+// writeChanges writes changes, one a line, and says whether there are any.
+func writeChanges(to io.Writer, changes iter.Seq[dump.Change], format string) (some bool, err error) {
+	out := bufio.NewWriter(to)
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	for c := range changes {
+		some = true
+		if format == "json" {
+			err = lines.Encode(c)
+		} else {
+			_, err = fmt.Fprintln(out, c)
+		}
+		if err != nil {
+			return some, err
+		}
+	}
+	return some, out.Flush()
 }
 
 // get prints one value.
@@ -208,13 +229,18 @@ Prints one value of a snapshot file:
 	if *format == "json" {
 		return dump.JSONValue(t.stdout, s, v)
 	}
+	return writeValue(t.stdout, v)
+}
+
+// writeValue writes a value as dumps do, and a string without its quotes.
+func writeValue(to io.Writer, v ktsnap.Value) error {
 	if text, err := v.Str(); err == nil && v.IsString() {
-		_, err = fmt.Fprintln(t.stdout, text)
+		_, err = fmt.Fprintln(to, text)
 		return err
 	}
 	r, err := v.Rendered()
 	if err == nil {
-		_, err = fmt.Fprintln(t.stdout, r)
+		_, err = fmt.Fprintln(to, r)
 	}
 	return err
 }
