@@ -40,17 +40,16 @@ func (s *Space) MappedPages(r Range, check func() error, f func(Page) bool) erro
 // mappedInRegion handles the part of [a, end) in the 2 MiB region of a, and
 // returns where to go on: further away where an upper level is absent.
 func (s *Space) mappedInRegion(a, end Addr, f func(Page) bool) (next Addr, more bool, err error) {
-	number := a >> regionShift
-	slot := &s.tlb[number%tlbEntries]
-	if slot.tag != number+1 {
-		if err := s.fill(slot, a); err != nil {
-			missing, ok := err.(*NotMappedError)
-			if !ok {
-				return 0, false, err
-			}
-			size := Addr(1) << missing.Level.shift()
-			return a&^(size-1) + size, true, nil
-		}
+	slot := s.slot(a)
+	if !slot.holds(a) {
+		err = s.fill(slot, a)
+	}
+	if missing, ok := err.(*NotMappedError); ok {
+		size := Addr(1) << missing.Level.shift()
+		return a&^(size-1) + size, true, nil
+	}
+	if err != nil {
+		return 0, false, err
 	}
 	next = a&^(regionSize-1) + regionSize
 	last := min(end, next) - 1
@@ -65,20 +64,26 @@ func (s *Space) mappedInRegion(a, end Addr, f func(Page) bool) (next Addr, more 
 		}
 		return next, true, nil
 	}
-	entries := slot.table[a>>pageShift&511*8 : (last>>pageShift&511+1)*8]
+	if !slot.mapped(a, last, f) {
+		return 0, false, nil
+	}
+	return next, true, nil
+}
+
+// mapped hands f the pages of [a, last] that the slot's table maps, until f
+// returns false.
+func (r *region) mapped(a, last Addr, f func(Page) bool) bool {
+	entries := r.table[a>>pageShift&511*8 : (last>>pageShift&511+1)*8]
 	if bytes.Equal(entries, zeroPage[:len(entries)]) {
-		return next, true, nil
+		return true
 	}
 	for ; len(entries) >= 8; entries, a = entries[8:], a+PageSize {
 		entry := binary.LittleEndian.Uint64(entries)
-		if entry&entryPresent == 0 {
-			continue
-		}
-		if !f(Page{Addr: a, Phys: Phys(entry & entryAddr)}) {
-			return 0, false, nil
+		if entry&entryPresent != 0 && !f(Page{Addr: a, Phys: Phys(entry & entryAddr)}) {
+			return false
 		}
 	}
-	return next, true, nil
+	return true
 }
 
 // PageOf returns the physical page that a struct page describes, given the

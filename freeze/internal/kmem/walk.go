@@ -54,9 +54,8 @@ type region struct {
 
 // walk translates a by the page table.
 func (s *Space) walk(a Addr) (Phys, uint64, error) {
-	number := a >> regionShift
-	slot := &s.tlb[number%tlbEntries]
-	if slot.tag != number+1 {
+	slot := s.slot(a)
+	if !slot.holds(a) {
 		if err := s.fill(slot, a); err != nil {
 			return 0, 0, err
 		}
@@ -72,6 +71,12 @@ func (s *Space) walk(a Addr) (Phys, uint64, error) {
 	offset := a & (PageSize - 1)
 	return Phys(entry&entryAddr) + Phys(offset), uint64(PageSize - offset), nil
 }
+
+// slot returns where the region of a is cached, if it is.
+func (s *Space) slot(a Addr) *region { return &s.tlb[a>>regionShift%tlbEntries] }
+
+// holds says whether the region of a is cached here.
+func (r *region) holds(a Addr) bool { return r.tag == a>>regionShift+1 }
 
 // fill finds the region of a and caches it in slot.
 func (s *Space) fill(slot *region, a Addr) error {

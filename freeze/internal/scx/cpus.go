@@ -66,11 +66,7 @@ func (w *walk) allCPUs() {
 		return
 	}
 	w.idleMasks()
-	online, onlineErr := w.cpus.Online(w.mem)
-	isOnline := make(map[int]bool, len(online))
-	for _, cpu := range online {
-		isOnline[cpu] = true
-	}
+	online := w.onlineCPUs()
 	for cpu := range w.cpus.Len() {
 		rq, possible := w.cpus.PerCPU(l.runqueues, cpu)
 		if !possible {
@@ -87,14 +83,22 @@ func (w *walk) allCPUs() {
 		}
 		put32(record, l.idleCPU, bit(w.idle.cpu, cpu, w.idle.known))
 		put32(record, l.idleCore, bit(w.idle.smt, cpu, w.idle.known))
-		put32(record, l.offline, ^uint32(0))
-		if onlineErr == nil {
-			put32(record, l.offline, 0)
-			if isOnline[cpu] {
-				put32(record, l.offline, 1)
-			}
-		}
+		put32(record, l.offline, bit(online, cpu, online != nil))
 	}
+}
+
+// onlineCPUs returns the bits of the CPUs that are online, nil if that cannot be
+// told.
+func (w *walk) onlineCPUs() []byte {
+	cpus, err := w.cpus.Online(w.mem)
+	if err != nil {
+		return nil
+	}
+	mask := make([]byte, w.cpus.Len()/8+1)
+	for _, cpu := range cpus {
+		mask[cpu/8] |= 1 << (cpu % 8)
+	}
+	return mask
 }
 
 // bit returns 1, 0 or, if it is not known, all ones.
