@@ -386,19 +386,11 @@ func isInherent(m mapShapes) bool {
 
 // typedAccess is access, which does not tell apart what is read as bytes.
 func typedAccess(m mapShapes) (a gofile.Access, why string) {
-	t := ktsnap.MapType(m.Type)
-	a = gofile.Access(t.Accessor())
+	if why = bytesOnly(m); why != "" {
+		return gofile.AccessOpaque, why
+	}
+	a = gofile.Access(ktsnap.MapType(m.Type).Accessor())
 	switch {
-	case m.unread != "":
-		return gofile.AccessOpaque, m.unread
-	case m.isInner && m.Type == 0:
-		return gofile.AccessOpaque, "the object does not say what is in the map that it is in (use __array(values, ...))"
-	case t.Unreadable() != "":
-		return gofile.AccessOpaque, t.Unreadable()
-	case a == "":
-		return gofile.AccessOpaque, fmt.Sprintf("maps of type %s have no typed accessor yet", t)
-	case a == gofile.AccessStackTraces && m.Flags&stackBuildID != 0:
-		return gofile.AccessOpaque, "its frames are build ids (BPF_F_STACK_BUILD_ID)"
 	case a == gofile.AccessSlots && m.value != nil && m.value.Underlying().Kind == ctype.KindStruct:
 		return gofile.AccessArray, "" // of such as a bpf_devmap_val
 	case a == gofile.AccessRingBuf && m.value != nil:
@@ -413,6 +405,24 @@ func typedAccess(m mapShapes) (a gofile.Access, why string) {
 		return gofile.AccessHash, ""
 	}
 	return a, ""
+}
+
+// bytesOnly says why a map's type has no accessor with types; "" if it has.
+func bytesOnly(m mapShapes) string {
+	t := ktsnap.MapType(m.Type)
+	switch {
+	case m.unread != "":
+		return m.unread
+	case m.isInner && m.Type == 0:
+		return "the object does not say what is in the map that it is in (use __array(values, ...))"
+	case t.Unreadable() != "":
+		return t.Unreadable()
+	case t.Accessor() == "":
+		return fmt.Sprintf("maps of type %s have no typed accessor yet", t)
+	case t == ktsnap.MapTypeStackTrace && m.Flags&stackBuildID != 0:
+		return "its frames are build ids (BPF_F_STACK_BUILD_ID)"
+	}
+	return ""
 }
 
 // isAddressPrefix tells whether the key of a trie is a prefix length and one
