@@ -89,25 +89,38 @@ func (m *Model) renderFixture(f *jen.File) {
 				g.Id(a.Given).Add(a.InFixture()).Comment("// map " + Printable(a.CName) + a.indexed())
 			}
 		}
-		if sized := m.sized(); len(sized) > 0 {
-			g.Line().Comment("How many entries maps have room for when they are loaded.")
-			g.Id("MaxEntries").StructFunc(func(g *jen.Group) {
-				for _, a := range sized {
-					g.Id(a.Size).Int().Comment("// map " + Printable(a.CName))
-				}
-			})
-		}
-		if len(m.Programs) > 0 {
-			g.Line().Comment("Whether programs are loaded.")
-			g.Id("Programs").StructFunc(func(g *jen.Group) {
-				for _, p := range m.Programs {
-					g.Id(p.Name).Qual(RuntimePath, "Program").Comment("// " + Printable(p.CName) + ", " + Printable(p.Section))
-				}
-			})
-		}
+		m.renderRoom(g)
+		m.renderLoaded(g)
 	})
 	m.renderFixtureMethods(f)
 	m.renderInitial(f)
+}
+
+// renderRoom renders what a map with max_entries that can be chosen has room for.
+func (m *Model) renderRoom(g *jen.Group) {
+	sized := m.sized()
+	if len(sized) == 0 {
+		return
+	}
+	g.Line().Comment("How many entries maps have room for when they are loaded.")
+	g.Id("MaxEntries").StructFunc(func(g *jen.Group) {
+		for _, a := range sized {
+			g.Id(a.Size).Int().Comment("// map " + Printable(a.CName))
+		}
+	})
+}
+
+// renderLoaded renders which programs are loaded.
+func (m *Model) renderLoaded(g *jen.Group) {
+	if len(m.Programs) == 0 {
+		return
+	}
+	g.Line().Comment("Whether programs are loaded.")
+	g.Id("Programs").StructFunc(func(g *jen.Group) {
+		for _, p := range m.Programs {
+			g.Id(p.Name).Qual(RuntimePath, "Program").Comment("// " + Printable(p.CName) + ", " + Printable(p.Section))
+		}
+	})
 }
 
 func (m *Model) renderFixtureMethods(f *jen.File) {
