@@ -256,16 +256,17 @@ func isFwd(t btf.Type) bool {
 // empty makes the type of a die without what it refers to.
 func (c *debugTypes) empty(d *die) btf.Type {
 	size, _ := d.number(dwarf.AttrByteSize)
-	switch {
-	case d.Tag == dwarf.TagStructType && (d.ofKernel || isDeclaration(d)) && d.name() != "":
-		return &btf.Fwd{Name: d.name(), Kind: btf.FwdStruct}
-	case d.Tag == dwarf.TagUnionType && (d.ofKernel || isDeclaration(d)) && d.name() != "":
-		return &btf.Fwd{Name: d.name(), Kind: btf.FwdUnion}
-	}
+	forward := (d.ofKernel || isDeclaration(d)) && d.name() != ""
 	switch d.Tag {
 	case dwarf.TagStructType:
+		if forward {
+			return &btf.Fwd{Name: d.name(), Kind: btf.FwdStruct}
+		}
 		return &btf.Struct{Name: d.name(), Size: bounded(size)}
 	case dwarf.TagUnionType:
+		if forward {
+			return &btf.Fwd{Name: d.name(), Kind: btf.FwdUnion}
+		}
 		return &btf.Union{Name: d.name(), Size: bounded(size)}
 	case dwarf.TagEnumerationType:
 		return &btf.Enum{Name: d.name(), Size: bounded(size)}

@@ -66,14 +66,6 @@ func (d *digester) write(t btf.Type) {
 	}
 	d.seen[t] = len(d.seen)
 	switch t := t.(type) {
-	case *btf.Int:
-		d.writef("int %q %d %d\n", t.Name, t.Size, t.Encoding)
-	case *btf.Float:
-		d.writef("float %q %d\n", t.Name, t.Size)
-	case *btf.Enum:
-		d.writef("enum %q %d %t %v\n", t.Name, t.Size, t.Signed, t.Values)
-	case *btf.Fwd:
-		d.writef("fwd %q %d\n", t.Name, t.Kind)
 	case *btf.Pointer:
 		d.named("pointer", "", t.Target)
 	case *btf.Const:
@@ -102,6 +94,22 @@ func (d *digester) write(t btf.Type) {
 		for _, p := range t.Params {
 			d.named("param", p.Name, p.Type)
 		}
+	default:
+		d.leaf(t)
+	}
+}
+
+// leaf describes a type that refers to no other.
+func (d *digester) leaf(t btf.Type) {
+	switch t := t.(type) {
+	case *btf.Int:
+		d.writef("int %q %d %d\n", t.Name, t.Size, t.Encoding)
+	case *btf.Float:
+		d.writef("float %q %d\n", t.Name, t.Size)
+	case *btf.Enum:
+		d.writef("enum %q %d %t %v\n", t.Name, t.Size, t.Signed, t.Values)
+	case *btf.Fwd:
+		d.writef("fwd %q %d\n", t.Name, t.Kind)
 	default:
 		d.writef("%T %q\n", t, t.TypeName())
 	}
