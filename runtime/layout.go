@@ -66,6 +66,21 @@ func (l *Layout) load() (*shapes, error) {
 	return l.parsed, l.err
 }
 
+// checkRefs checks that what refers to types refers to some of the layout's.
+func (l *Layout) checkRefs(types map[string]int) error {
+	for _, ref := range l.Kernel {
+		if _, known := types[ref]; !known {
+			return fmt.Errorf("the kernel's %q is none of its types", ref)
+		}
+	}
+	for _, m := range l.Maps {
+		if _, known := types[m.Value]; m.Value != "" && !known {
+			return fmt.Errorf("the value of map %s, %q, is none of its types", m.Name, m.Value)
+		}
+	}
+	return nil
+}
+
 func (l *Layout) parseShapes() (*shapes, error) {
 	table, err := ctype.Parse(l.Shapes)
 	if err != nil {
@@ -88,15 +103,10 @@ func (l *Layout) parseShapes() (*shapes, error) {
 	if p.sections, err = table.Resolve(l.Sections); err != nil {
 		return nil, err
 	}
-	for _, ref := range l.Kernel {
-		if _, known := p.index[ref]; !known {
-			return nil, fmt.Errorf("the kernel's %q is none of its types", ref)
-		}
+	if err := l.checkRefs(p.index); err != nil {
+		return nil, err
 	}
 	for _, m := range l.Maps {
-		if _, known := p.index[m.Value]; m.Value != "" && !known {
-			return nil, fmt.Errorf("the value of map %s, %q, is none of its types", m.Name, m.Value)
-		}
 		if m.Key == "" {
 			p.keys = append(p.keys, nil)
 			continue

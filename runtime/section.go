@@ -55,9 +55,16 @@ func (b *Binding) bindSection(c *convert.Comparison, i int, want *ctype.Shape) *
 	bound.N, bound.Slots, bound.Stride, bound.Size = 1, 1, m.Stride, m.ValueSize
 	bound.Values, bound.Addrs, bound.Base = m.Values, m.Addrs, m.Base
 	bound.shape = m.Value
-	members := make(map[string]ctype.Member, len(m.Value.Members))
-	names, same := make([]string, len(m.Value.Members)), make(map[string]int)
-	for i, member := range m.Value.Members {
+	b.bindVars(c, bound, want)
+	return bound
+}
+
+// bindVars binds the variables of a section that is found.
+func (b *Binding) bindVars(c *convert.Comparison, bound *boundSection, want *ctype.Shape) {
+	have := bound.shape.Members
+	members := make(map[string]ctype.Member, len(have))
+	names, same := make([]string, len(have)), make(map[string]int)
+	for i, member := range have {
 		members[member.Name], names[i] = member, member.Name
 		same[ctype.PlainName(member.Name)]++
 	}
@@ -72,7 +79,6 @@ func (b *Binding) bindSection(c *convert.Comparison, i int, want *ctype.Shape) *
 		}
 		bound.vars = append(bound.vars, bound.bindVar(c, w, h, resizable && i == last))
 	}
-	return bound
 }
 
 // bindVar compares a variable. One that is resizable has any length.
