@@ -281,6 +281,17 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 	for _, m := range s.Maps {
 		f.Maps = append(f.Maps, e.mapDocument(m))
 	}
+	e.addKernel(f, s)
+	// Maps can refer to shapes that their program does not list.
+	for i, w := range e.writers {
+		f.Programs[i].Table = e.add([]byte(w.String()))
+	}
+	f.Orphans = e.add([]byte(e.orphans.String()))
+	return f
+}
+
+// addKernel adds what is known of the kernel: symbols, objects and tables.
+func (e *fileEncoder) addKernel(f *fileSnapshot, s *Snapshot) {
 	for _, symbol := range s.Symbols {
 		f.Symbols = append(f.Symbols, fileSymbol{symbol.Addr, symbol.Size, []byte(symbol.Name)})
 	}
@@ -297,12 +308,6 @@ func (e *fileEncoder) snapshot(s *Snapshot) *fileSnapshot {
 		f.Objects = e.add(bytes.Join(objects, nil))
 	}
 	f.Tables = e.tables(s.Tables)
-	// Maps can refer to shapes that their program does not list.
-	for i, w := range e.writers {
-		f.Programs[i].Table = e.add([]byte(w.String()))
-	}
-	f.Orphans = e.add([]byte(e.orphans.String()))
-	return f
 }
 
 // whole returns a map as a file may hold it: one whose columns are not as long as

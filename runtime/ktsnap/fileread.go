@@ -93,19 +93,9 @@ func (d *fileDecoder) block(n int) ([]byte, error) {
 }
 
 func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
-	if f.Guest.BigEndian {
-		return nil, errors.New("it is of a big-endian guest, which this ktgen does not read")
-	}
-	s := &Snapshot{Name: f.Name, Timing: f.Timing, Guest: f.Guest.Guest, KernelStatus: f.Status, KernelReason: f.KernelWhy}
-	if c := f.Scheduler; c != nil {
-		s.Scheduler = Scheduler{State: string(c.State), Name: string(c.Name), Reason: string(c.Reason), Message: string(c.Message), Instance: c.Instance}
-	}
-	if f.Taken != "" {
-		taken, err := time.Parse(time.RFC3339Nano, f.Taken)
-		if err != nil {
-			return nil, err
-		}
-		s.Taken = taken
+	s, err := f.header()
+	if err != nil {
+		return nil, err
 	}
 	for i := range f.Programs {
 		p, err := d.program(&f.Programs[i])
@@ -114,7 +104,6 @@ func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 		}
 		s.Programs = append(s.Programs, p)
 	}
-	var err error
 	if d.orphans, err = d.table(f.Orphans); err != nil {
 		return nil, err
 	}
@@ -134,6 +123,25 @@ func (d *fileDecoder) snapshot(f *fileSnapshot) (*Snapshot, error) {
 	}
 	s.Kernel, err = d.kernel(f)
 	return s, err
+}
+
+// header returns a snapshot with what it says of itself.
+func (f *fileSnapshot) header() (*Snapshot, error) {
+	if f.Guest.BigEndian {
+		return nil, errors.New("it is of a big-endian guest, which this ktgen does not read")
+	}
+	s := &Snapshot{Name: f.Name, Timing: f.Timing, Guest: f.Guest.Guest, KernelStatus: f.Status, KernelReason: f.KernelWhy}
+	if c := f.Scheduler; c != nil {
+		s.Scheduler = Scheduler{State: string(c.State), Name: string(c.Name), Reason: string(c.Reason), Message: string(c.Message), Instance: c.Instance}
+	}
+	if f.Taken != "" {
+		taken, err := time.Parse(time.RFC3339Nano, f.Taken)
+		if err != nil {
+			return nil, err
+		}
+		s.Taken = taken
+	}
+	return s, nil
 }
 
 // kernelAddr returns the objects of the kernel, whose bytes follow one another.
