@@ -144,6 +144,11 @@ type roomWalk struct {
 	left        int // steps
 }
 
+// isWanted says whether a type is the one whose room is looked for.
+func (w *roomWalk) isWanted(u *Shape) bool {
+	return u == w.want || u.Name != "" && u.Kind == w.want.Kind && u.Name == w.want.Name && u.Size == w.want.Size
+}
+
 func (w *roomWalk) look(s *Shape, offset, n int) {
 	u := s.Underlying()
 	if w.left--; u == nil || w.left < 0 || offset < 0 || offset >= n {
@@ -151,7 +156,7 @@ func (w *roomWalk) look(s *Shape, offset, n int) {
 	}
 	if offset == 0 && u.Kind != KindSection {
 		w.other = max(w.other, n)
-		if u == w.want || u.Name != "" && u.Kind == w.want.Kind && u.Name == w.want.Name && u.Size == w.want.Size {
+		if w.isWanted(u) {
 			w.same = max(w.same, n)
 			return
 		}

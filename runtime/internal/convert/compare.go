@@ -166,6 +166,12 @@ func identityOps(ops []op) bool {
 // place is where a member is in both layouts, in bytes.
 type place struct{ dst, src int }
 
+// sameWords says whether two structs are one of which a side knows the size only,
+// as of a bpf_timer.
+func sameWords(w, h *ctype.Shape) bool {
+	return (len(w.Members) == 0 || len(h.Members) == 0) && w.Name == h.Name && w.Size == h.Size && w.Size > 0
+}
+
 // value compares values that are at a place.
 func (c *Comparison) value(path string, want, have *ctype.Shape, at place) []op {
 	w, h := want.Underlying(), have.Underlying()
@@ -178,8 +184,8 @@ func (c *Comparison) value(path string, want, have *ctype.Shape, at place) []op 
 	}
 	switch w.Kind {
 	case ctype.KindStruct, ctype.KindUnion:
-		if (len(w.Members) == 0 || len(h.Members) == 0) && w.Name == h.Name && w.Size == h.Size && w.Size > 0 {
-			return []op{{kind: copyBytes, dst: at.dst, src: at.src, n: w.Size}} // words without names, as of a bpf_timer
+		if sameWords(w, h) {
+			return []op{{kind: copyBytes, dst: at.dst, src: at.src, n: w.Size}}
 		}
 		return c.fields(typePath(path, want), w, h, at)
 	case ctype.KindArray:

@@ -32,14 +32,18 @@ func (x *Fields) at(v reflect.Value, want, have *ctype.Shape, offset int, t refl
 	if w == nil || h == nil || depth == 0 {
 		return v, false
 	}
-	if w.Kind == ctype.KindArray && h.Kind == ctype.KindArray && h.Elem.Size > 0 && hasElements(v, w, h) {
+	switch {
+	case w.Kind == ctype.KindArray && h.Kind == ctype.KindArray && h.Elem.Size > 0 && hasElements(v, w, h):
 		if i := offset / h.Elem.Size; i < v.Len() {
 			return x.at(v.Index(i), w.Elem, h.Elem, offset%h.Elem.Size, t, depth-1)
 		}
+	case v.Kind() == reflect.Struct && HasFields(w) && HasFields(h):
+		return x.atMember(v, w, h, offset, t, depth)
 	}
-	if v.Kind() != reflect.Struct || !HasFields(w) || !HasFields(h) {
-		return v, false
-	}
+	return v, false
+}
+
+func (x *Fields) atMember(v reflect.Value, w, h *ctype.Shape, offset int, t reflect.Type, depth int) (reflect.Value, bool) {
 	for _, f := range x.Of(w, h) {
 		if f.Index < v.NumField() && offset >= f.Offset && offset-f.Offset < f.Have.Size {
 			if field, ok := x.at(v.Field(f.Index), f.Want, f.Have, offset-f.Offset, t, depth-1); ok {

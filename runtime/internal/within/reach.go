@@ -250,11 +250,9 @@ func (l *Links) compile(typ int) []link {
 }
 
 func (l *Links) in(g reflect.Type, want, have *ctype.Shape, offset, depth int) (of []link) {
-	if want == nil || have == nil || want.Underlying() == nil || have.Underlying() == nil || depth == 0 {
-		return nil
-	}
 	w, h := want.Underlying(), have.Underlying()
 	switch {
+	case w == nil || h == nil || depth == 0:
 	case g.Kind() == reflect.Pointer:
 		if typ, ok := l.typ[g.Elem()]; ok && h.Size == 8 {
 			return []link{{offset: offset, typ: typ}}
