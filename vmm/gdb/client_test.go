@@ -128,7 +128,7 @@ func TestPacketsAreReadAsTheyWereWritten(t *testing.T) {
 		require.NoError(t, err, test.wire)
 		require.Equal(t, test.want, got, test.wire)
 	}
-	for _, wire := range []string{"x", "$OK#9b", "$OK#xx", "$*!#4b", "$" + strings.Repeat("0", maxPacket+1)} {
+	for _, wire := range []string{"x", "$OK#9b", "$OK#xx", "$*!#4b", "$}#7d", "$0*#5a", "$" + strings.Repeat("0", maxPacket+1)} {
 		_, err := readPacket(bufio.NewReader(strings.NewReader(wire)))
 		require.ErrorIs(t, err, ErrProtocol, "%.20q", wire)
 	}

@@ -2,6 +2,7 @@ package gdb
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -47,49 +48,64 @@ func readPacket(r *bufio.Reader) (string, error) {
 }
 
 func readData(r *bufio.Reader) (string, error) {
-	var data []byte
-	var sum byte
-	for {
-		c, err := r.ReadByte()
-		if err != nil {
-			return "", unexpected(err)
-		}
-		if c == '#' {
-			break
-		}
-		sum += c
-		switch c {
-		case '}': // the next byte is escaped
-			if c, err = r.ReadByte(); err != nil {
-				return "", unexpected(err)
-			}
-			sum += c
-			data = append(data, c^0x20)
-		case '*': // the last byte is repeated
-			if c, err = r.ReadByte(); err != nil {
-				return "", unexpected(err)
-			}
-			sum += c
-			if len(data) == 0 || c < ' ' || c > '~' {
-				return "", fmt.Errorf("%w: a run of %q", ErrProtocol, c)
-			}
-			for range int(c) - 29 {
-				data = append(data, data[len(data)-1])
-			}
-		default:
-			data = append(data, c)
-		}
-		if len(data) > maxPacket {
-			return "", fmt.Errorf("%w: a packet of more than %d bytes", ErrProtocol, maxPacket)
-		}
+	raw, err := readUntil(r, '#')
+	if err != nil {
+		return "", err
 	}
 	var digits [2]byte
 	if _, err := io.ReadFull(r, digits[:]); err != nil {
 		return "", unexpected(err)
 	}
+	var sum byte
+	for _, c := range raw {
+		sum += c
+	}
 	want, err := strconv.ParseUint(string(digits[:]), 16, 8)
 	if err != nil || byte(want) != sum {
-		return "", fmt.Errorf("%w: the checksum of %.80q is %q, not %02x", ErrProtocol, data, digits, sum)
+		return "", fmt.Errorf("%w: the checksum of %.80q is %q, not %02x", ErrProtocol, raw, digits, sum)
+	}
+	return expand(raw)
+}
+
+// readUntil reads what is before end. Neither escapes nor runs hold '#' (D.1
+// Overview of GDB's remote protocol).
+func readUntil(r *bufio.Reader, end byte) (raw []byte, err error) {
+	for len(raw) <= maxPacket {
+		c, err := r.ReadByte()
+		switch {
+		case err != nil:
+			return nil, unexpected(err)
+		case c == end:
+			return raw, nil
+		}
+		raw = append(raw, c)
+	}
+	return nil, fmt.Errorf("%w: a packet of more than %d bytes", ErrProtocol, maxPacket)
+}
+
+// expand undoes escapes and runs.
+func expand(raw []byte) (string, error) {
+	var data []byte
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c != '}' && c != '*' {
+			data = append(data, c)
+			continue
+		}
+		if i++; i == len(raw) {
+			return "", fmt.Errorf("%w: a packet ends with %q", ErrProtocol, c)
+		}
+		switch {
+		case c == '}':
+			data = append(data, raw[i]^0x20)
+			continue
+		case len(data) == 0 || raw[i] < ' ' || raw[i] > '~':
+			return "", fmt.Errorf("%w: a run of %q", ErrProtocol, raw[i])
+		}
+		data = append(data, bytes.Repeat(data[len(data)-1:], int(raw[i])-29)...)
+		if len(data) > maxPacket {
+			return "", fmt.Errorf("%w: a packet of more than %d bytes", ErrProtocol, maxPacket)
+		}
 	}
 	return string(data), nil
 }
