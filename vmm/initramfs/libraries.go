@@ -163,6 +163,21 @@ func (s *search) resolve(o *object, name string) (*object, error) {
 	return library, nil
 }
 
+// locateCached looks for a library in ld.so.cache.
+func (s *search) locateCached(name string) (*object, error) {
+	for _, path := range s.rules.cache[name] {
+		library, err := s.open(File{Guest: path, Host: path})
+		if err != nil {
+			return nil, err
+		}
+		if library != nil {
+			s.cached = s.cached || !slices.Contains(s.rules.directories, filepath.Dir(path))
+			return library, nil
+		}
+	}
+	return nil, nil
+}
+
 // locate looks for a library in the loader's order.
 func (s *search) locate(o *object, name string) (*object, error) {
 	if strings.Contains(name, "/") {
@@ -188,15 +203,8 @@ func (s *search) locate(o *object, name string) (*object, error) {
 	if s.rules.cache != nil {
 		looked = append(looked, s.rules.cacheFile)
 	}
-	for _, path := range s.rules.cache[name] {
-		library, err := s.open(File{Guest: path, Host: path})
-		if err != nil {
-			return nil, err
-		}
-		if library != nil {
-			s.cached = s.cached || !slices.Contains(s.rules.directories, filepath.Dir(path))
-			return library, nil
-		}
+	if library, err := s.locateCached(name); library != nil || err != nil {
+		return library, err
 	}
 	if library, err := try(sameInGuest(s.rules.directories)); library != nil || err != nil {
 		return library, err
