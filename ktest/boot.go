@@ -179,22 +179,10 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 			return vmm.Config{}, nil, err
 		}
 	}
-	files, err := c.guestFiles(ctx, k)
+	archive, err := c.initramfs(ctx, k)
 	if err != nil {
 		return vmm.Config{}, nil, err
 	}
-	program, note, err := c.initProgram()
-	if err != nil {
-		return vmm.Config{}, nil, err
-	}
-	if note != "" {
-		agentNote.Do(func() { fmt.Fprintln(os.Stderr, "ktest:", note) })
-	}
-	archive, err := image(program, files)
-	if err != nil {
-		return vmm.Config{}, nil, err
-	}
-
 	machine := vmm.Config{
 		Kernel:    boot.Path,
 		Initramfs: archive,
@@ -216,6 +204,22 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 		machine.Start = vmm.StartCold
 	}
 	return machine, k, nil
+}
+
+// initramfs returns the path of the archive with the agent and what the guest's programs need.
+func (c Config) initramfs(ctx context.Context, k *kernel.Kernel) (string, error) {
+	files, err := c.guestFiles(ctx, k)
+	if err != nil {
+		return "", err
+	}
+	program, note, err := c.initProgram()
+	if err != nil {
+		return "", err
+	}
+	if note != "" {
+		agentNote.Do(func() { fmt.Fprintln(os.Stderr, "ktest:", note) })
+	}
+	return image(program, files)
 }
 
 // agentNote has what there is to say of agents said once.
