@@ -182,9 +182,6 @@ func figuresOf(s *sched.State) dump {
 		set("flags", fmt.Sprintf("%x", c.ExtFlags))
 		set("cpu_rel", btoi(c.Released))
 		current := c.Current()
-		if current == nil {
-			continue // it has left the list of tasks, and runs to its end
-		}
 		set("curr", current)
 		set("class", current.Class)
 		if current.Class == sched.ClassExt {
@@ -255,7 +252,7 @@ func compare(t *testing.T, printed dump, before, behind *ktsnap.Snapshot, exact 
 	for _, cpu := range a.CPUs() {
 		still := cpu.Clock == b.CPU(cpu.ID).Clock
 		require.True(t, still || !exact, "CPU %d has done something amid the dump", cpu.ID)
-		still = still && cpu.Current() != nil
+		require.NotNil(t, cpu.Current(), "CPU %d", cpu.ID)
 		all = all && still
 		quiet[fmt.Sprintf("cpu %d", cpu.ID)] = still
 		for _, pid := range printed.tasks[cpu.ID] {

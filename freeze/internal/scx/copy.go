@@ -36,7 +36,8 @@ type walk struct {
 	warm  *State
 	state *State
 
-	idle masks
+	idle   masks
+	onCPUs []kmem.Addr // tasks that CPUs run, now or when they idle
 }
 
 // Copy copies what a kernel keeps. check is called now and then, and its error ends

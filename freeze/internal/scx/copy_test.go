@@ -68,6 +68,23 @@ func TestMarksOfIteratorsAreNoTasks(t *testing.T) {
 	require.Equal(t, []uint64{a, b}, tables["tasks"].Addrs)
 }
 
+// A task that exits leaves the list, and its CPU runs it to its end.
+func TestTasksThatCPUsRunAreCopiedThoughNoListHasThem(t *testing.T) {
+	g := newGuest(t)
+	a, idle, exiting := g.task(1), g.alloc(uint64(task.Size)), g.alloc(uint64(task.Size))
+	g.put(exiting+offset(task, "pid"), 7, 4)
+	for cpu, current := range []uint64{exiting, 0xdead_0000} {
+		on := g.symbols["runqueues"] + 4096*uint64(cpu)
+		g.put(on+offset(rq, "curr"), current, 8)
+		g.put(on+offset(rq, "idle"), idle, 8)
+	}
+	tasks := g.copy(t)["tasks"]
+	require.Equal(t, []uint64{a, idle, exiting}, tasks.Addrs)
+	require.EqualValues(t, 7, number(t, tasks, 2, "pid"))
+	g.put(g.symbols["runqueues"]+offset(rq, "curr"), a, 8)
+	require.Equal(t, []uint64{a, idle}, g.copy(t)["tasks"].Addrs, "once each")
+}
+
 // An iterator's mark lies on a stack, and no task is around it.
 func TestMarksAtTheEndOfMemoryArePassedOver(t *testing.T) {
 	g := newGuest(t)

@@ -12,6 +12,8 @@ type cpuLayout struct {
 	runqueues kmem.Addr
 	idle      kmem.Field
 	hasIdle   bool
+	curr      kmem.Field
+	hasCurr   bool
 
 	idleCPU, idleCore int // columns
 	offline           int
@@ -37,6 +39,7 @@ func (l *cpuLayout) resolve(r *Layout) {
 	}
 	l.p = p
 	l.idle, l.hasIdle = p.member("idle")
+	l.curr, l.hasCurr = p.member("curr")
 	l.idleCPU, l.idleCore = p.column("in_idle_mask", s32), p.column("in_idle_smt_mask", s32)
 	l.offline = p.column("is_online", s32)
 
@@ -47,12 +50,10 @@ func (l *cpuLayout) resolve(r *Layout) {
 	l.masks, l.pointers = hasCPU && hasSMT && l.global != 0, r.isPointer("scx_idle_cpus", "cpu")
 }
 
-// masks are the sets of idle CPUs that sched_ext keeps, and the tasks that CPUs run
-// when they idle.
+// masks are the sets of idle CPUs that sched_ext keeps.
 type masks struct {
 	known    bool
 	cpu, smt []byte
-	tasks    []kmem.Addr
 }
 
 func (w *walk) allCPUs() {
@@ -78,8 +79,8 @@ func (w *walk) allCPUs() {
 		if err != nil {
 			record = t.add(0)
 			t.fault("read its struct rq: %v", err)
-		} else if l.hasIdle {
-			w.idle.tasks = append(w.idle.tasks, l.idle.Addr(record))
+		} else {
+			w.noteTasks(record)
 		}
 		put32(record, l.idleCPU, bit(w.idle.cpu, cpu, w.idle.known))
 		put32(record, l.idleCore, bit(w.idle.smt, cpu, w.idle.known))
@@ -99,6 +100,17 @@ func (w *walk) onlineCPUs() []byte {
 		mask[cpu/8] |= 1 << (cpu % 8)
 	}
 	return mask
+}
+
+// noteTasks notes what a CPU runs, now and when it idles: no list has a task of the
+// latter kind, nor one that has exited and runs to its end.
+func (w *walk) noteTasks(record []byte) {
+	if w.rqs.hasIdle {
+		w.onCPUs = append(w.onCPUs, w.rqs.idle.Addr(record))
+	}
+	if w.rqs.hasCurr {
+		w.onCPUs = append(w.onCPUs, w.rqs.curr.Addr(record))
+	}
 }
 
 // bit returns 1, 0 or, if it is not known, all ones.

@@ -8,7 +8,7 @@ import (
 )
 
 // taskLayout is the table "tasks": all tasks, as the list scx_tasks has them, and those
-// that idle CPUs run.
+// that CPUs run without being in it.
 type taskLayout struct {
 	p    *projection
 	list kmem.Addr // scx_tasks
@@ -141,9 +141,12 @@ func (w *walk) allTasks() {
 		return next, nil
 	})
 	t.failed(err)
-	for _, idle := range w.idle.tasks {
-		if view, err := l.p.view(w.mem, idle); err == nil {
-			w.task(t, idle, view)
+	for _, task := range w.onCPUs {
+		if slices.Contains(t.Addrs, uint64(task)) {
+			continue
+		}
+		if view, err := l.p.view(w.mem, task); err == nil {
+			w.task(t, task, view)
 		}
 	}
 }
