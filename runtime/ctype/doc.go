@@ -1,13 +1,13 @@
-// Package ctype models C types as BPF programs and the kernel have them: what BTF says
-// of a type, resolved, without the BTF.
+// Package ctype models the C types of BPF programs and of the kernel: what BTF says of a
+// type, resolved, without the BTF.
 //
 // For authors of tools.
 //
-// A [Shape] is a type, [Shape.Fields] its members as C names them, [Spell] its name in
-// C. Text is how generated code and snapshot files carry shapes: [Writer] writes it,
-// [Parse] reads it and refuses what is not consistent. An [IntPlace] is where an
-// integer or a bitfield lies in a few bytes, and [Index] finds the members of types
-// that come from a guest, each once.
+// A [Shape] is a type. [Shape.Fields] are its members as C names them, and [Spell] is its
+// name in C. Generated code and snapshot files have shapes as text: [Writer] writes it,
+// [Parse] reads it and refuses text that contradicts itself. An [IntPlace] is the position
+// of an integer or a bitfield in bytes. [Index] finds the members of types that come
+// from a guest, each once.
 //
 // The package imports the standard library only.
 package ctype
