@@ -11,10 +11,9 @@
 //		...
 //	}
 //
-// The test binary is the guest's init, too: in a guest [Main] turns it into the
-// agent that the host talks to. A program without package testing calls [Init]
-// and [Start].
+// The test binary is also the guest's init: in a guest [Main] turns it into the agent that
+// the host talks to. A program without package testing calls [Init] and [Start].
 //
-// Where no guest can boot, because there is no QEMU or no kernel, Boot skips the
-// test; in CI, where the environment variable CI says so, it fails.
+// Without QEMU or a kernel, [Boot] skips the test. If the environment variable CI is true,
+// it fails the test instead.
 package ktest
