@@ -3,9 +3,8 @@
 //
 // For authors of tools.
 //
-// It works in two steps. [BuildPackage] decides everything: names, types, ways to decode,
-// comments. [Package.Files] prints it. [Build] and [Package.Render] are the same for one
-// object and one file.
+// [BuildPackage] decides names, types, decoders and comments; [Package.Files] prints them.
+// [Build] and [Package.Render] do the same for one object and one file.
 //
 // The same object gives the same bytes, on any machine and in any directory.
 //
