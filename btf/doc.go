@@ -3,14 +3,13 @@
 //
 // For contributors.
 //
-//   - [Parse] checks untrusted BTF before it is decoded: from an object file,
-//     or from a guest's memory. What it returns can be walked without errors
-//     or surprises.
-//   - [Shapes] is the one place that turns BTF types into ctype.Shape, so
-//     that generated code, the dump and a capture cannot disagree on a layout.
+//   - [Parse] checks untrusted BTF, from an object file or from a guest's memory, before
+//     it is decoded. Its result can be walked without errors.
+//   - [Shapes] alone turns BTF types into ctype.Shape, so that generated code, the dump
+//     and a capture agree on a layout.
 //   - [Offset] and [FieldOf] find a member, however deeply it is nested and
 //     whichever anonymous struct holds it in this kernel.
 //
-// The package does not decode BTF records into types itself, does not print C
-// or Go, and does not read ELF files (package object does).
+// cilium/ebpf decodes BTF records into types, package object reads ELF files, and package
+// gen prints Go.
 package btf
