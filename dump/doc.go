@@ -3,9 +3,7 @@
 //
 // For authors of tools, and for tests that keep a snapshot to compare with.
 //
-// It reads through the one decoder there is, [ktsnap.Value], and adds what
-// makes values legible: zeroes and long arrays are folded, entries that look
-// alike become tables, pointers say where they lead, and of a task of the kernel's
-// text shows what tells it apart. Only what the types say is shown; nothing is
-// given a unit that has none.
+// It reads through [ktsnap.Value]. It folds zeroes and long arrays, makes tables of entries
+// that look alike, and says where pointers lead. Of a task of the kernel's, text shows pid,
+// tgid and comm. It shows only what the types say, and adds no units.
 package dump
