@@ -6,12 +6,12 @@
 // It accepts what clang and bpftool's linker produce, whichever loader an
 // object is meant for: weak and undefined symbols, Kconfig and ksym externs,
 // struct_ops, arena globals, custom data sections, static and hidden
-// variables, either byte order. An object is read, not loaded or verified: no
-// instruction is changed, no relocation applied, and nothing asks the kernel.
+// variables, either byte order. It changes no instruction, applies no relocation, and does
+// not ask the kernel.
 //
-// [Read] takes one object, [Find] lists the objects inside an executable, and
-// [Open] does whichever a file needs.
+// [Read] reads one object. [Find] lists the objects inside an executable. [Open] takes
+// either kind of file.
 //
-// An object's bytes need not be trusted. Every failure is an error that says
-// which section breaks which rule, and no allocation follows a claimed size.
+// An object's bytes are not trusted. Every error says which section breaks which rule, and
+// no allocation follows a claimed size.
 package object
