@@ -3,6 +3,8 @@ package bpfload
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 
@@ -34,7 +36,7 @@ func (m *modules) Close() {
 	m.all = nil
 }
 
-func (m *modules) list() ([]*module, error) {
+func (m *modules) list(kernel *btf.Spec) ([]*module, error) {
 	if m.read {
 		return m.all, nil
 	}
@@ -49,7 +51,7 @@ func (m *modules) list() ([]*module, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the types of the kernel's modules: %w", err)
 		}
-		types, err := btf.LoadKernelModuleSpec(info.Name)
+		types, err := typesOf(info.Name, kernel)
 		if err != nil {
 			return nil, fmt.Errorf("read the types of the kernel's module %s: %w", info.Name, err)
 		}
@@ -70,7 +72,7 @@ func (l *loader) typesWith(t btf.Type) ([]*btf.Spec, error) {
 	}
 	in := []*btf.Spec{l.kernel}
 	if !hasKind(l.kernel, t) {
-		modules, err := l.modules.list()
+		modules, err := l.modules.list(l.kernel)
 		if err != nil {
 			return nil, err
 		}
@@ -92,6 +94,17 @@ func (l *loader) typesWith(t btf.Type) ([]*btf.Spec, error) {
 func hasKind(types *btf.Spec, t btf.Type) bool {
 	named, err := types.AnyTypesByName(essentialName(t.TypeName()))
 	return err == nil && slices.ContainsFunc(named, func(one btf.Type) bool { return reflect.TypeOf(one) == reflect.TypeOf(t) })
+}
+
+// typesOf reads the types of a module. Those of vmlinux are not read for each of them again,
+// which takes a second in an emulated guest.
+func typesOf(module string, kernel *btf.Spec) (*btf.Spec, error) {
+	f, err := os.Open(filepath.Join("/sys/kernel/btf", module))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return btf.LoadSplitSpecFromReader(f, kernel)
 }
 
 // index returns the number by which calls refer to a module.
@@ -138,7 +151,7 @@ func find[T btf.Type](l *loader, in, name string) (at place, found T, err error)
 			return at, found, err
 		}
 	}
-	modules, err := l.modules.list()
+	modules, err := l.modules.list(l.kernel)
 	if err != nil {
 		return place{}, found, err
 	}
