@@ -68,14 +68,6 @@ func (d *digester) write(t btf.Type) {
 	switch t := t.(type) {
 	case *btf.Pointer:
 		d.named("pointer", "", t.Target)
-	case *btf.Const:
-		d.named("const", "", t.Type)
-	case *btf.Volatile:
-		d.named("volatile", "", t.Type)
-	case *btf.Restrict:
-		d.named("restrict", "", t.Type)
-	case *btf.TypeTag:
-		d.named("tag", t.Value, t.Type)
 	case *btf.Typedef:
 		d.writef("%q ", t.Tags)
 		d.named("typedef", t.Name, t.Type)
@@ -94,6 +86,22 @@ func (d *digester) write(t btf.Type) {
 		for _, p := range t.Params {
 			d.named("param", p.Name, p.Type)
 		}
+	default:
+		d.qualified(t)
+	}
+}
+
+// qualified describes a type that says something about one other.
+func (d *digester) qualified(t btf.Type) {
+	switch t := t.(type) {
+	case *btf.Const:
+		d.named("const", "", t.Type)
+	case *btf.Volatile:
+		d.named("volatile", "", t.Type)
+	case *btf.Restrict:
+		d.named("restrict", "", t.Type)
+	case *btf.TypeTag:
+		d.named("tag", t.Value, t.Type)
 	default:
 		d.leaf(t)
 	}
