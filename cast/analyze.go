@@ -169,7 +169,7 @@ func (a *Analysis) class(s slot, c *cell) Class {
 // struct, and none says that it is t, or what t begins with.
 func (a *Analysis) isBelied(s slot, t btf.Type) bool {
 	belied := false
-	for _, name := range slices.Concat(a.namesSaidOf(s), a.namesOfVariables(s)) {
+	for _, name := range slices.Concat(a.namesSaidOutright(s), a.namesOfVariables(s)) {
 		said := a.structNamed(name)
 		if said == t || startsWith(t, said) {
 			return false

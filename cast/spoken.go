@@ -32,7 +32,7 @@ var (
 // thing. Variables say less: those of one name may be of several types, as most of
 // their declarations are in no line. They tell what the object only declares.
 func (e *engine) spoken(places []slot) (t btf.Type, said bool) {
-	if t, said := e.oneSaid(places, e.namesSaidOf); said {
+	if t, said := e.oneSaid(places, e.namesOf(places)); said {
 		return t, true
 	}
 	t, _ = e.oneSaid(places, e.namesOfVariables)
@@ -57,15 +57,37 @@ func (e *engine) oneSaid(places []slot, names func(slot) []string) (t btf.Type, 
 	return t, said
 }
 
+// namesOf returns what tells the names of types that lines say of places that are kin:
+// a size counts where nothing else is said, as it may be that of what a cache is for.
+func (e *engine) namesOf(places []slot) func(slot) []string {
+	if slices.ContainsFunc(places, func(s slot) bool { return len(e.namesSaidOutright(s)) > 0 }) {
+		return e.namesSaidOutright
+	}
+	return e.namesSaidOf
+}
+
 // namesSaidOf returns the names of types, void left out, that lines say of a slot.
-func (e *engine) namesSaidOf(s slot) (names []string) {
+func (e *engine) namesSaidOf(s slot) []string {
+	if names := e.namesSaidOutright(s); len(names) > 0 || s.kind != result {
+		return names
+	}
+	if line := e.lineOfResult(s); line != "" {
+		if sizes := allocated.FindAllStringSubmatch(line, -1); len(sizes) == 1 {
+			return []string{sizes[0][1]}
+		}
+	}
+	return nil
+}
+
+// namesSaidOutright is namesSaidOf without what the size of an allocation says.
+func (e *engine) namesSaidOutright(s slot) (names []string) {
 	add := func(name string) {
 		if name != "" && name != "void" {
 			names = append(names, name)
 		}
 	}
 	if s.kind == result {
-		add(e.saidOfResult(s))
+		add(saidOfResult(e.lineOfResult(s)))
 	}
 	for at := range e.loads[s] {
 		add(saidOfLoad(at.line(), s))
@@ -121,9 +143,8 @@ func (e *engine) structNamed(name string) btf.Type {
 	return nil
 }
 
-// saidOfResult returns the name of the type that a line says of the result of
-// the last call in it.
-func (e *engine) saidOfResult(s slot) string {
+// lineOfResult returns the line of C of a call if that is the last one in it.
+func (e *engine) lineOfResult(s slot) string {
 	f := e.functions[functionKey(s.fn.Section, s.fn.Offset)]
 	if f == nil {
 		return ""
@@ -141,13 +162,15 @@ func (e *engine) saidOfResult(s slot) string {
 			return ""
 		}
 	}
-	if sizes := allocated.FindAllStringSubmatch(line.Text, -1); len(sizes) == 1 {
-		return sizes[0][1]
-	}
-	if types := allocatedAs.FindAllStringSubmatch(line.Text, -1); len(types) == 1 {
+	return line.Text
+}
+
+// saidOfResult returns the name of the type that a line says of the result of a call.
+func saidOfResult(line string) string {
+	if types := allocatedAs.FindAllStringSubmatch(line, -1); len(types) == 1 {
 		return types[0][1]
 	}
-	if m := declared.FindStringSubmatch(line.Text); m != nil && strings.HasSuffix(strings.TrimSpace(m[2]), ")") {
+	if m := declared.FindStringSubmatch(line); m != nil && strings.HasSuffix(strings.TrimSpace(m[2]), ")") {
 		return m[1]
 	}
 	return ""
