@@ -94,6 +94,31 @@ func isOwnAggregate(p pointer) bool {
 	return false
 }
 
+// holderOf returns the struct that holds the objects behind pointers to t, if some
+// accesses of an outline are in front of t, and one struct has what all of these reach.
+func (e *engine) holderOf(t btf.Type, o outline) *memberHolder {
+	isInFront := func(t trace) bool { at, exact := t.off.exact(); return exact && at < 0 }
+	if !slices.ContainsFunc(o, isInFront) {
+		return nil
+	}
+	for _, h := range e.holdersOf(t) {
+		if !slices.ContainsFunc(o, func(t trace) bool { return isInFront(t) && !e.holds(&h, t.access) }) {
+			return &h
+		}
+	}
+	return nil
+}
+
+// holds tells whether an access through a pointer to what is held reaches a member of
+// its holder.
+func (e *engine) holds(h *memberHolder, a access) bool {
+	if h == nil {
+		return false
+	}
+	_, ok := e.layouts.at(h.typ, a.off.add(constant(h.off)), a.size)
+	return ok
+}
+
 // around is the pointer for an access in front of the object that p points to: into
 // the only struct that holds such an object, and has a member there that the line
 // of C names.

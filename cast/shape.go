@@ -213,9 +213,11 @@ func (e *engine) consistent(t btf.Type, o outline) bool {
 	if _, fits := e.hits(t, o); !fits {
 		return false
 	}
+	holder := e.holderOf(t, o)
 	return !slices.ContainsFunc(o, func(a trace) bool {
 		name := accessedMember(a.at.code, a.at.at)
-		return name != "" && !hasMemberAt(t, name, a.off, maxNesting)
+		return name != "" && !hasMemberAt(t, name, a.off, maxNesting) &&
+			(holder == nil || !hasMemberAt(holder.typ, name, a.off.add(constant(holder.off)), maxNesting))
 	})
 }
 
@@ -351,10 +353,11 @@ func (o outline) varied() bool {
 // if one reaches none.
 func (e *engine) hits(t btf.Type, o outline) (n int, ok bool) {
 	places := make(map[place]bool)
+	holder := e.holderOf(t, o)
 	for _, trace := range o {
 		if there, ok := e.layouts.at(t, trace.off, trace.size); ok {
 			places[there] = true
-		} else if !e.spans(t, trace.access) {
+		} else if !e.spans(t, trace.access) && !e.holds(holder, trace.access) {
 			return 0, false
 		}
 	}
