@@ -236,7 +236,7 @@ func (e *engine) part(known map[int32]pointer, outlines map[int32]outline, place
 	}
 	for _, slots := range places {
 		if e.saysTwo(slots) {
-			found = e.setApart(slots) || found
+			found = e.setApart(e.causes(slots)) || found
 		}
 	}
 	for s, c := range e.cells {
@@ -258,6 +258,16 @@ func (e *engine) setApart(places []slot) (found bool) {
 		}
 	}
 	return found
+}
+
+// causes returns the places that lines say two things of by themselves, all if there
+// are none that are not apart.
+func (e *engine) causes(places []slot) []slot {
+	causes := slices.DeleteFunc(slices.Clone(places), func(s slot) bool { return e.apart[s] || !e.saysTwo([]slot{s}) })
+	if len(causes) == 0 {
+		return places
+	}
+	return causes
 }
 
 // saysTwo tells whether lines say of places that they lead to structs of which neither
