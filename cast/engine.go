@@ -610,7 +610,7 @@ func (c *cell) addSources(v value) {
 // copied notes that a slot gets what was loaded from others, or a pointer to
 // an element of the array that it points to.
 func (e *engine) copied(like kins, s slot) {
-	if like.known() && !e.apart[s] && like.offset.base == 0 && like.offset.stride != 1 {
+	if like.known() && !e.apart[s] && !e.mixed[s] && like.offset.base == 0 && like.offset.stride != 1 {
 		e.unite(e.merge(like), e.kin.of(s))
 	}
 }
