@@ -26,6 +26,7 @@ func (w *walk) read(base value, off int64, size int) value {
 		return w.read(payload, 0, size)
 	}
 	w.shows(base)
+	w.settle(base, off)
 	p.off = p.off.add(constant(off))
 	if outer, ok := w.around(p, size); ok {
 		p = outer
@@ -49,6 +50,34 @@ func (w *walk) follow(base value, off int64, size int) {
 	if base.ptr.state == noPointer {
 		w.traceAccess(base.like, off, size)
 	}
+}
+
+// settle notes an access to a member that the line of C names, through what was loaded
+// from a place that holds different things: from here on it is known which of them it is.
+func (w *walk) settle(base value, off int64) {
+	if base.flags&isLoose == 0 || !base.ptr.known() || base.ptr.region != typed {
+		return
+	}
+	name := accessedMember(w.fn.code, w.at)
+	if name == "" || !hasMemberAt(base.ptr.typ, name, base.ptr.off.add(constant(off)), maxNesting) {
+		return
+	}
+	for i := range w.regs {
+		w.regs[i] = w.regs[i].settledBy(base)
+	}
+	for _, s := range w.stack {
+		if v := w.values.all[s.value]; v.flags&isLoose != 0 {
+			w.stack = w.stack.with(int(s.frame), int64(s.off), w.values.id(v.settledBy(base)))
+		}
+	}
+}
+
+// settledBy is v after an access through w, if both were loaded from the same place.
+func (v value) settledBy(w value) value {
+	if v.from.state == w.from.state && v.from.slot == w.from.slot && v.like.n == w.like.n && v.like.ids == w.like.ids {
+		v.flags &^= isLoose
+	}
+	return v
 }
 
 // shows notes an access that the shape of a slot's target was seen by.
@@ -217,6 +246,7 @@ func (w *walk) write(base value, off int64, size int, v value) {
 		return
 	}
 	w.shows(base)
+	w.settle(base, off)
 	p.off = p.off.add(constant(off))
 	if outer, ok := w.around(p, size); ok {
 		p = outer
