@@ -20,6 +20,9 @@ func (w *walk) read(base value, off int64, size int) value {
 	}
 	if !p.known() {
 		w.follow(base, off, size)
+		if p.state == noPointer && off == 0 && base.from.state == oneOrigin && w.lineHasWord(size) {
+			return w.chainedBehind(base)
+		}
 		return unknown(size)
 	}
 	if payload, ok := w.behind(base, constant(off), false); ok {
