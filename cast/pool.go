@@ -15,6 +15,9 @@ func (w *walk) isHandedOut(f *function, v value) bool {
 	if v.ptr.state != noPointer && (!returnsUntyped(f) || w.without(allocators)) {
 		return false
 	}
+	if w.isInRoom(v) {
+		return true
+	}
 	if v.ptr.known() && v.flags&isFresh != 0 && !w.isPooled(v.like) {
 		w.hand(v.like, w.here())
 		return false // it is of one type, new or not
@@ -26,6 +29,15 @@ func (w *walk) isHandedOut(f *function, v value) bool {
 		return false
 	}
 	return v.from.slot.kind == result || v.from.off.anywhere() || w.chained[v.from.slot]
+}
+
+// isInRoom tells whether a value is the address of room for anything.
+func (w *walk) isInRoom(v value) bool {
+	if !v.ptr.known() || v.ptr.region != typed || w.without(allocators) {
+		return false
+	}
+	there, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0)
+	return ok && isRoom(there.typ, v.ptr.space)
 }
 
 // chain is a word, and the place that holds the pointer that it is read through.
