@@ -75,8 +75,10 @@ type engine struct {
 	foreign map[btf.Type]bool  // types of the kernel's objects
 	headers map[btf.Type]int64 // that are only declared: where they end
 
-	cells map[slot]*cell
-	mixed map[slot]bool // hold different things
+	cells      map[slot]*cell
+	mixed      map[slot]bool // hold different things
+	loadedFrom map[slot]slot // what holds different things: by where it is loaded
+
 	apart map[slot]bool // pointers to different things are copied through them
 	pools map[slot]bool // hold what is free, of any type
 
@@ -127,6 +129,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		cells:      make(map[slot]*cell),
 		mixed:      make(map[slot]bool),
 		apart:      make(map[slot]bool),
+		loadedFrom: make(map[slot]slot),
 		pools:      make(map[slot]bool),
 		chains:     make(map[chain]bool),
 		chained:    make(map[slot]bool),
@@ -516,8 +519,12 @@ func (e *engine) shape(c *cell) {
 func (e *engine) load(s slot) value {
 	c := e.readCell(s)
 	if c.mixed && e.walking != nil {
-		v := e.undeclared(e.walking.here())
-		v.flags |= isLoose
+		here := e.walking.here()
+		e.loadedFrom[here] = s
+		v := e.undeclared(here)
+		if !e.isSaid(here) {
+			v.flags |= isLoose
+		}
 		return v
 	}
 	v := c.stored

@@ -89,6 +89,9 @@ func (e *engine) namesSaidOutright(s slot) (names []string) {
 	if s.kind == result {
 		add(saidOfResult(e.lineOfResult(s)))
 	}
+	if from, isLoad := e.loadedFrom[s]; isLoad {
+		add(saidOfLoad(e.lineOf(s), from))
+	}
 	for at := range e.loads[s] {
 		add(saidOfLoad(at.line(), s))
 	}
@@ -141,6 +144,15 @@ func (e *engine) structNamed(name string) btf.Type {
 		return t
 	}
 	return nil
+}
+
+// lineOf returns the line of C of the instruction that a result is of.
+func (e *engine) lineOf(s slot) string {
+	f := e.functions[functionKey(s.fn.Section, s.fn.Offset)]
+	if f == nil {
+		return ""
+	}
+	return instruction{f.code, f.start + int(s.off)}.line()
 }
 
 // lineOfResult returns the line of C of a call if that is the last one in it.
