@@ -25,6 +25,7 @@ type cell struct {
 	stored   value   // everything that is stored there
 	used     pointer // everything that its content is used as
 	hinted   pointer // pointers to integers that it is used as
+	alike    pointer // everything that its content, or that of another place, is used as
 	mixed    bool    // it turned out to hold different things
 	loose    bool    // what is stored there is from such a place, and nothing shows what it is
 	numbers  bool    // numbers are stored there that no slot held
@@ -589,7 +590,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	if e.pools[s] && e.walking != nil {
 		e.frees[e.walking.fn] = true
 	}
-	v.flags &^= isFresh
+	v.flags &^= isFresh | isPartly
 	if joined := c.stored.join(v); joined != c.stored {
 		if c.changes++; c.changes > changesBeforeWidening {
 			joined = widened(joined)

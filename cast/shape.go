@@ -181,6 +181,10 @@ func (e *engine) guess() bool {
 		if _, known := guesses[root]; known {
 			continue
 		}
+		if p := e.alike(slots); p.known() && e.consistent(p.typ, outlines[root]) {
+			guesses[root] = p
+			continue
+		}
 		if t := e.fit(outlines[root], slots); t != nil {
 			guesses[root] = typedPointer(t, ctype.SpaceUnknown)
 			named, _ := e.named(outlines[root])
@@ -202,6 +206,14 @@ func (e *engine) guess() bool {
 		}
 	}
 	return found
+}
+
+// alike returns what the content of places is used as where it may be that of others.
+func (e *engine) alike(places []slot) (p pointer) {
+	for _, s := range places {
+		p = p.joinUse(e.cell(s).alike)
+	}
+	return p
 }
 
 // consistent tells whether the accesses of an outline are all to members of t, by
@@ -275,8 +287,9 @@ func (e *engine) causes(places []slot) []slot {
 func (e *engine) saysTwo(places []slot) bool {
 	var types []btf.Type
 	var names []string
+	namesOf := e.namesOf(places)
 	for _, s := range places {
-		for _, name := range e.namesSaidOf(s) {
+		for _, name := range namesOf(s) {
 			if !slices.Contains(names, name) {
 				names, types = append(names, name), append(types, e.structNamed(name))
 			}

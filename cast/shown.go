@@ -77,12 +77,14 @@ func (e *engine) noteFlow(s slot, v value) {
 // takes several where another struct can be meant that has members of these names, and
 // more than one where only local variables may lead to structs: clang leaves those out.
 func (e *engine) tells(n int32, t btf.Type) bool {
-	said := e.namesSaidOf(e.kin.slots[n])
-	for _, name := range said {
+	s := e.kin.slots[n]
+	outright := e.namesSaidOutright(s)
+	for _, name := range outright {
 		if e.structNamed(name) != t {
 			return false
 		}
 	}
+	isSaid := len(outright) > 0 || e.cell(s).alike.typ == t || slices.ContainsFunc(e.namesSaidOf(s), func(name string) bool { return e.structNamed(name) == t })
 	members := make(map[int64]bool)
 	for a := range e.flows.direct[n] {
 		name := accessedMember(a.at.code, a.at.at)
@@ -97,11 +99,11 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 			members[a.off.base] = true
 		}
 	}
-	if firstStruct(t) != nil && len(said) == 0 {
+	if firstStruct(t) != nil && !isSaid {
 		return false // accesses to its parts are through pointers to what it begins with, too
 	}
 	switch {
-	case len(said) > 0 || len(members) >= minTold:
+	case isSaid || len(members) >= minTold:
 		return true
 	case len(members) == 0 || e.leavesOut():
 		return false

@@ -145,6 +145,7 @@ const (
 	isGuess                    // a pointer whose type only shows in the accesses through it
 	isLoose                    // what a place held that holds different things: what it is here shows in its use
 	isFresh                    // memory that a call has returned without a type, and that was not stored since
+	isPartly                   // something that was loaded from a slot, or something else
 )
 
 // origin is where a value was loaded from, before arithmetic: a slot whose
@@ -232,6 +233,7 @@ func (v value) join(w value) value {
 	}
 	if v.isElsewhere() && w.from.state == oneOrigin || w.isElsewhere() && v.from.state == oneOrigin {
 		out.from = origin{state: manyOrigins}
+		out.flags |= isPartly
 	}
 	return out
 }

@@ -345,8 +345,11 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 		return v
 	}
 	want := typedPointer(t, space)
-	if v.from.state == oneOrigin && v.from.off == (offset{}) {
+	switch {
+	case v.from.state == oneOrigin && v.from.off == (offset{}):
 		w.use(v.from.slot, w.meant(want), w.evidence(used))
+	case v.from.state == manyOrigins && v.flags&isPartly == 0 && v.ptr.state == noPointer && v.like.known() && v.like.offset == (offset{}):
+		w.useAlike(v.like, w.meant(want))
 	}
 	switch {
 	case v.ptr.state == noPointer:
@@ -361,6 +364,18 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 		v.flags &^= isLoose // from here on
 	}
 	return v
+}
+
+// useAlike notes that the content of one of some places is used as a pointer: what holds
+// for that one may hold for all, as nothing says which it is.
+func (w *walk) useAlike(of kins, p pointer) {
+	for _, id := range of.ids[:of.n] {
+		c := w.cell(w.kin.slots[id])
+		if joined := c.alike.joinUse(p); joined != c.alike {
+			c.alike = joined
+			w.change()
+		}
+	}
 }
 
 // isInside tells whether a pointer leads to a part of a struct that is a t, and that the
