@@ -91,6 +91,12 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 		if _, fits := e.layouts.at(t, a.off, a.size); !isOpaqueType(t) && !fits && !e.spans(t, a.access) {
 			return false
 		}
+		if through := e.typeOfAccess(a.at); through != "" && name != "" {
+			if e.structNamed(through) != t {
+				return false
+			}
+			isSaid = true
+		}
 		switch {
 		case isOpaqueType(t):
 		case name != "" && !hasMemberAt(t, name, a.off, maxNesting):

@@ -22,6 +22,8 @@ var (
 	allocatedAs = regexp.MustCompile(`(?i:alloc|new|create|make)\w*\s*\(\s*struct\s+([A-Za-z_]\w*)\s*[,)]`)
 	converted   = regexp.MustCompile(`\(\s*` + typeName + `\*\s*\)\s*(?:\(\s*([\w.>\[\]-]+)\s*\)|([\w.>\[\]-]+))`)
 	declaredAs  = regexp.MustCompile(`^\s*(?:for\s*\(\s*)?` + typeName + `\*\s*(?:__arena\s+)?(\w+)\s*=[^=]`)
+	castTo      = regexp.MustCompile(`^\s*(\w+)\s*=\s*\(\s*` + typeName + `\*\s*\)\s*[\w(*]`)
+	throughName = regexp.MustCompile(`(?:^|[^\w.>\])]|[^-]>)\s*([A-Za-z_]\w*)\s*->\s*$`)
 	assigned    = regexp.MustCompile(`^\s*(\w+)\s*=\s*([^=;][^;]*);`)
 	kept        = regexp.MustCompile(`^\s*([\w.>\[\]&()-]+?)\s*=\s*(?:\(\s*\w+\s*\)\s*)?([A-Za-z_]\w*)\s*;`)
 	readBy      = regexp.MustCompile(`^\s*(?:READ_ONCE|smp_load_acquire|__sync_lock_test_and_set|__sync_val_compare_and_swap|__atomic_load_n|__atomic_exchange_n)\s*\(\s*&?\s*([^,()]+)[^()]*\)\s*$`)
@@ -225,8 +227,8 @@ func isMember(expr, name string) bool {
 
 // variable is what lines of C, and prototypes, declare of all variables of a name.
 type variable struct {
-	typ string             // the struct that they point to, empty if they differ
-	in  map[*function]bool // functions with such a variable
+	typ string               // the struct that they point to, empty if they differ
+	in  map[*function]string // the same, of those in a function
 }
 
 // typeOfVariable returns the name of the struct that all variables of a name point to,
@@ -236,10 +238,39 @@ func (e *engine) typeOfVariable(name string, at instruction) string {
 		e.variables = e.declaredVariables()
 	}
 	v := e.variables[name]
-	if v == nil || !v.in[e.functionAt(at.code.Section, at.at)] {
+	if v == nil || v.in[e.functionAt(at.code.Section, at.at)] == "" {
 		return ""
 	}
 	return v.typ
+}
+
+// typeOfAccess returns the name of the struct that the variable is declared, or cast, to
+// lead to through which the line of an access reaches a member, if lines of the function
+// say one thing of all variables of that name.
+func (e *engine) typeOfAccess(at instruction) string {
+	line := lineOfAccess(at.code, at.at)
+	if line == nil || line.Column < 1 || line.Column > len(line.Text) || e.without(variables) {
+		return ""
+	}
+	before := line.Text[:line.Column-1]
+	if identifier.FindString(line.Text[line.Column-1:]) == "" {
+		m := lastMember.FindStringIndex(before)
+		if m == nil {
+			return ""
+		}
+		before = before[:m[0]] + "->"
+	}
+	m := throughName.FindStringSubmatch(before)
+	if m == nil {
+		return ""
+	}
+	if e.variables == nil {
+		e.variables = e.declaredVariables()
+	}
+	if v := e.variables[m[1]]; v != nil {
+		return v.in[e.functionAt(at.code.Section, at.at)]
+	}
+	return ""
 }
 
 func (e *engine) declaredVariables() map[string]*variable {
@@ -247,18 +278,24 @@ func (e *engine) declaredVariables() map[string]*variable {
 	add := func(f *function, name, typ string) {
 		v := found[name]
 		if v == nil {
-			v = &variable{typ: typ, in: make(map[*function]bool)}
+			v = &variable{typ: typ, in: make(map[*function]string)}
 			found[name] = v
 		}
 		if v.typ != typ {
 			v.typ = ""
 		}
-		v.in[f] = true
+		if known, is := v.in[f]; is && known != typ {
+			typ = ""
+		}
+		v.in[f] = typ
 	}
 	for section, c := range e.code {
 		for i := range c.Lines {
 			if m := declaredAs.FindStringSubmatch(c.Lines[i].Text); m != nil {
 				add(e.functionAt(section, c.Lines[i].Insn), m[2], m[1])
+			}
+			if m := castTo.FindStringSubmatch(c.Lines[i].Text); m != nil && m[2] != "void" {
+				add(e.functionAt(section, c.Lines[i].Insn), m[1], m[2])
 			}
 		}
 	}
