@@ -94,15 +94,24 @@ func isOwnAggregate(p pointer) bool {
 	return false
 }
 
-// holderOf returns the struct that holds the objects behind pointers to t, if some
-// accesses of an outline are in front of t, and one struct has what all of these reach.
+// holderOf returns the struct that holds the objects behind pointers to t, if it has what
+// all accesses of an outline reach that are in front of t or behind it, and one of them
+// is in front, or names a member.
 func (e *engine) holderOf(t btf.Type, o outline) *memberHolder {
-	isInFront := func(t trace) bool { at, exact := t.off.exact(); return exact && at < 0 }
-	if !slices.ContainsFunc(o, isInFront) {
+	size, err := btf.Sizeof(t)
+	var outside outline
+	isTold := false
+	for _, a := range o {
+		if at, exact := a.off.exact(); err == nil && exact && (at < 0 || at >= int64(size)) {
+			outside = append(outside, a)
+			isTold = isTold || at < 0 || accessedMember(a.at.code, a.at.at) != ""
+		}
+	}
+	if !isTold {
 		return nil
 	}
 	for _, h := range e.holdersOf(t) {
-		if !slices.ContainsFunc(o, func(t trace) bool { return isInFront(t) && !e.holds(&h, t.access) }) {
+		if !slices.ContainsFunc(outside, func(a trace) bool { return !e.holds(&h, a) }) {
 			return &h
 		}
 	}
@@ -110,13 +119,15 @@ func (e *engine) holderOf(t btf.Type, o outline) *memberHolder {
 }
 
 // holds tells whether an access through a pointer to what is held reaches a member of
-// its holder.
-func (e *engine) holds(h *memberHolder, a access) bool {
+// its holder, the one that the line of C names.
+func (e *engine) holds(h *memberHolder, a trace) bool {
 	if h == nil {
 		return false
 	}
-	_, ok := e.layouts.at(h.typ, a.off.add(constant(h.off)), a.size)
-	return ok
+	off := a.off.add(constant(h.off))
+	name := accessedMember(a.at.code, a.at.at)
+	_, ok := e.layouts.at(h.typ, off, a.size)
+	return ok && (name == "" || hasMemberAt(h.typ, name, off, maxNesting))
 }
 
 // around is the pointer for an access in front of the object that p points to: into

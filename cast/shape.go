@@ -228,8 +228,7 @@ func (e *engine) consistent(t btf.Type, o outline) bool {
 	holder := e.holderOf(t, o)
 	return !slices.ContainsFunc(o, func(a trace) bool {
 		name := accessedMember(a.at.code, a.at.at)
-		return name != "" && !hasMemberAt(t, name, a.off, maxNesting) &&
-			(holder == nil || !hasMemberAt(holder.typ, name, a.off.add(constant(holder.off)), maxNesting))
+		return name != "" && !hasMemberAt(t, name, a.off, maxNesting) && !e.holds(holder, a)
 	})
 }
 
@@ -380,7 +379,7 @@ func (e *engine) hits(t btf.Type, o outline) (n int, ok bool) {
 	for _, trace := range o {
 		if there, ok := e.layouts.at(t, trace.off, trace.size); ok {
 			places[there] = true
-		} else if !e.spans(t, trace.access) && !e.holds(holder, trace.access) {
+		} else if !e.spans(t, trace.access) && !e.holds(holder, trace) {
 			return 0, false
 		}
 	}
