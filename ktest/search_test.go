@@ -27,7 +27,9 @@ const searchFixed = "fixed"
 func racing(t *testing.T, vm *ktest.VM) (enqueued, counted uint64) {
 	_, err := vm.Work(t.Context(), ktest.Yield, 4)
 	require.NoError(t, err)
+	began := vm.Machine().Calls().Now()
 	require.NoError(t, vm.Hold(t.Context(), 100*time.Millisecond))
+	require.Less(t, vm.Machine().Calls().Now()-began, 200*time.Millisecond, "a CPU has waited for a lock that the other one takes again and again")
 	bss := vm.Freeze("end").Map("race.bss").At(0)
 	enqueued, err = bss.Get("enqueued").Uint64()
 	require.NoError(t, err)

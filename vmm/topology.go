@@ -115,12 +115,20 @@ func (c Config) smp() string {
 // they tell the kernel neither of dies nor of caches that some CPUs share; as Intel's
 // they do (QEMU: target/i386/cpu.c, cpu_x86_cpuid, leaves 4 and 0x1f; Linux:
 // arch/x86/kernel/cpu/cacheinfo.c).
+//
+// A guest in lockstep is not told that it is one. In guests the kernel's spin locks are not fair
+// (virt_spin_lock, arch/x86/include/asm/qspinlock.h), and turns of vCPUs mostly end where one holds a lock: another one
+// that wants it tries once in each of its own turns, which "pause" ends, and can fail for 100s of ms.
 func (c Config) cpu(accel Accel) string {
-	switch {
-	case accel == KVM:
+	if accel == KVM {
 		return "host"
-	case c.Topology.isZero():
-		return "max"
 	}
-	return "max,vendor=GenuineIntel"
+	model := "max"
+	if !c.Topology.isZero() {
+		model += ",vendor=GenuineIntel"
+	}
+	if c.Lockstep != nil {
+		model += ",-hypervisor"
+	}
+	return model
 }
