@@ -97,8 +97,9 @@ var (
 	ErrNoScheduler = errors.New("the guest's kernel has no sched_ext scheduler (scx_root is NULL)")
 )
 
-// ExitKind returns where the kernel notes, in struct scx_sched of the scheduler that
-// runs, that it has to end and why: size bytes that are 0 before. The error is
+// ExitKind returns where the kernel notes that the scheduler that runs has to end, when it has noted why:
+// size bytes that are 0 before. That is scx_exit_info.kind, which scx_vexit (kernel/sched/ext) writes when the message is
+// complete; scx_sched.exit_kind, which it writes before, where there is no such struct. The error is
 // [ErrExitKindUnknown], [ErrNoScheduler], or that memory cannot be read.
 func (f *Freezer) ExitKind() (addr uint64, size int, err error) {
 	if f.sched == nil || f.sched.root == 0 {
@@ -114,6 +115,10 @@ func (f *Freezer) ExitKind() (addr uint64, size int, err error) {
 	at, ok := sched.Add(uint64(f.sched.exitKind.Offset))
 	if sched == 0 || !ok {
 		return 0, 0, ErrNoScheduler
+	}
+	info, err := f.peek.space.Fetch(sched, f.sched.exitInfo)
+	if kind, ok := kmem.Addr(info).Add(uint64(f.sched.kind.Offset)); err == nil && info != 0 && ok {
+		return uint64(kind), f.sched.kind.Size, nil
 	}
 	return uint64(at), f.sched.exitKind.Size, nil
 }

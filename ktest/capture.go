@@ -107,7 +107,7 @@ func (vm *VM) explained(c ktsnap.Scheduler) ktsnap.Scheduler {
 	default:
 		return c
 	}
-	if exit, err := s.Exit(); err == nil && exit.Kind != ExitNone {
+	if exit, err := vm.exitOf(s); err == nil && exit.Kind != ExitNone {
 		c.Name, c.Reason, c.Message = exit.Scheduler, exit.Reason, exit.Message
 	}
 	return c

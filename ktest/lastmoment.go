@@ -20,8 +20,8 @@ import (
 // them, by dequeue and exit_task, after that.
 const BeforeExit = "before_exit"
 
-// lastMoment waits for that moment. The kernel claims an end by writing its kind to
-// scx_sched.exit_kind (scx_claim_exit, kernel/sched/ext): the guest is stopped by that
+// lastMoment waits for that moment. When the kernel has noted why a scheduler has to end it writes the kind
+// ([freeze.Freezer.ExitKind]): the guest is stopped by that
 // write, so that it does not matter how busy the host is. Until then it costs nothing
 // but a watchpoint.
 type lastMoment struct {
@@ -32,6 +32,22 @@ type lastMoment struct {
 	point   *vmm.Watchpoint // nil while nothing is watched
 	capture *series.Capture // nil if none was made
 	missed  error           // why there is none; nil while it is awaited
+	message string          // what the kernel had noted; its log has that of errors only
+}
+
+// exitOf returns how a scheduler has ended.
+func (vm *VM) exitOf(s *scx.Scheduler) (Exit, error) {
+	exit, err := s.Exit()
+	vm.mu.Lock()
+	last := vm.last
+	vm.mu.Unlock()
+	if exit.Message != "" || last == nil || last.scheduler != s {
+		return exit, err
+	}
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	exit.Message = last.message
+	return exit, err
 }
 
 // awaitLastMoment begins to wait. Where that cannot be done the scheduler is captured
@@ -139,6 +155,9 @@ func (l *lastMoment) onHit(h vmm.Hit) (keep bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.capture = &c
+	if c.Snapshot != nil {
+		l.message = c.Snapshot.Scheduler.Message
+	}
 	return false
 }
 

@@ -84,6 +84,7 @@ func TestRacesAreFoundRepeatedAndExplained(t *testing.T) {
 	for seed := *raceFirst; seed < *raceFirst+uint64(*raceSeeds); seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			_, _, names := raced(t, seed)
+			t.Logf("shows %v", names)
 			for _, name := range names {
 				if counts[name]++; counts[name] == 1 {
 					first[name] = seed

@@ -135,7 +135,7 @@ func (vm *VM) schedulerFault() error {
 	if s == nil || !isClosed(s.Done()) || s.Asked() {
 		return nil
 	}
-	exit, err := s.Exit()
+	exit, err := vm.exitOf(s)
 	if _, err = vm.observe(s, exit, err); err != nil {
 		return err
 	}

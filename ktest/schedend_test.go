@@ -133,7 +133,7 @@ func ends() map[string]end {
 				require.NoError(t, err)
 				awaitDisabled(t, vm)
 			},
-			want: []string{"scx_bpf_exit", "unregistered from BPF"},
+			want: []string{"scx_bpf_exit", "unregistered from BPF: the fault was asked for"},
 		},
 		"program that ends": {
 			cfg:  ktest.Config{Scheduler: program(), Files: withObject("docile")},

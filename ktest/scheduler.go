@@ -213,7 +213,7 @@ func (vm *VM) AwaitExit(ctx context.Context) (Exit, error) {
 	defer vm.until(ctx, s.Done())()
 	select {
 	case <-s.Done():
-		exit, err := s.Exit()
+		exit, err := vm.exitOf(s)
 		return vm.observe(s, exit, err)
 	case <-ctx.Done():
 		return Exit{}, vm.because(fmt.Errorf("wait until scheduler %q ends: %w", s.Name(), context.Cause(ctx)))
@@ -263,7 +263,7 @@ func (vm *VM) untoldExit() error {
 	if s == nil {
 		return err
 	}
-	exit, err := s.Exit()
+	exit, err := vm.exitOf(s)
 	switch {
 	case err != nil:
 		return vm.because(err)
@@ -306,7 +306,7 @@ func (vm *VM) endReason() error {
 	default:
 		return ErrNoScheduler
 	}
-	exit, err := s.Exit()
+	exit, err := vm.exitOf(s)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrNoScheduler, vm.because(err))

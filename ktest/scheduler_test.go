@@ -107,7 +107,11 @@ func TestSchedulerThatEndsByItself(t *testing.T) {
 	exit, err := vm.AwaitExit(ctx)
 	require.NoError(t, err)
 	require.Equal(t, ktest.ExitUnregBPF, exit.Kind)
+	require.Equal(t, "the fault was asked for", exit.Message)
 	require.NoError(t, exit.Err())
+	before, err := vm.Captures().Snapshot(ktest.BeforeExit)
+	require.NoError(t, err)
+	require.Equal(t, "the fault was asked for", before.Scheduler.Message)
 }
 
 func TestSchedulerThatStalls(t *testing.T) {
