@@ -99,12 +99,17 @@ func (e *VarNotFoundError) Error() string {
 
 // IndexOutOfRangeError says that an array was read past its end.
 type IndexOutOfRangeError struct {
-	Map   string
-	Index int
-	Len   int
+	Map     string
+	Index   int
+	Len     int
+	Unsized uint64 // where the array begins if it may have more than Len, see [Value.MayHaveMore]; else 0
 }
 
 func (e *IndexOutOfRangeError) Error() string {
+	if e.Unsized != 0 {
+		return fmt.Sprintf("index %d is out of range: of %s %s known, since an arena does not say how large its objects are; "+
+			"read on from %#x with the generated arena's Bytes", e.Index, e.Map, errtext.Count(e.Len, "element is", "elements are"), e.Unsized)
+	}
 	switch e.Len {
 	case 0:
 		return fmt.Sprintf("index %d is out of range: %s is empty", e.Index, e.Map)

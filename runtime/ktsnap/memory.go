@@ -181,6 +181,13 @@ func (m *Memory) roomInArena(addr uint64, s *ctype.Shape) int {
 	return 0
 }
 
+// unsized tells whether nothing says how large an object of type s at a canonical
+// address is: it is in an arena, and neither a variable nor an allocator's.
+func (m *Memory) unsized(addr uint64, s *ctype.Shape) bool {
+	run, ok := m.Span(addr)
+	return ok && run.Owner != nil && len(run.Owner.Extents) > 0 && m.roomInArena(addr, s) == 0
+}
+
 // Span returns the run that holds the byte at a canonical address.
 func (m *Memory) Span(addr uint64) (s Span, ok bool) {
 	next, ok := m.after(addr)

@@ -47,3 +47,21 @@ func TestObjectsDoNotGoOnBehindAGap(t *testing.T) {
 	require.ErrorAs(t, err, &missing)
 	require.EqualValues(t, 1<<44+4000, missing.Addr)
 }
+
+// How large an object in an arena is, is known of variables and of what an allocator has made.
+func TestArraysAtTheEndOfObjectsOfUnknownSizeMayHaveMore(t *testing.T) {
+	thing := structure("thing", 16, member(0, "two", array(u32, 2)), member(12, "tail", array(u8, 0)))
+	p := pages(thing, 1<<44+64, filled(0, 1))
+	tail := p.Get("tail")
+	require.Equal(t, 4, tail.Len(), "what the padding has")
+	require.True(t, tail.MayHaveMore())
+	err := p.Get("tail[4]").Err()
+	var unsized *ktsnap.IndexOutOfRangeError
+	require.ErrorAs(t, err, &unsized)
+	require.EqualValues(t, 1<<44+64+12, unsized.Unsized)
+	require.ErrorContains(t, err, "of m[0].p.tail 4 elements are known, since an arena does not say how large its objects are; read on from 0x10000000004c")
+
+	two := p.Get("two")
+	require.False(t, two.MayHaveMore())
+	require.ErrorContains(t, p.Get("two[2]").Err(), "has entries [0] to [1]")
+}

@@ -24,6 +24,8 @@ type Value struct {
 	first uint8        // of a bitfield: see Member.BitOffset
 	err   error
 
+	open bool // nothing says how large the object is that it is of, and that ends in a flexible array
+
 	nodes *nodeList     // of a list or tree; else nil
 	heads *ctype.Member // which says what is in the lists or trees that it is an array of; else nil
 }
@@ -151,7 +153,11 @@ func (v *Value) element(i int, walked string) error {
 		return &NotAnArrayError{Requested: v.path, Walked: walked, Index: i, Kind: kindName(u), Type: ctype.Spell(v.shape)}
 	}
 	if n := v.elements(u); i >= n {
-		return &IndexOutOfRangeError{Map: v.root.text(v.key, walked), Index: i, Len: n}
+		e := &IndexOutOfRangeError{Map: v.root.text(v.key, walked), Index: i, Len: n}
+		if v.MayHaveMore() {
+			e.Unsized = v.addr
+		}
+		return e
 	}
 	if v.nodes != nil {
 		return v.enterNode(i)
@@ -167,6 +173,13 @@ func (v *Value) elements(array *ctype.Shape) int {
 		return len(v.data) / array.Elem.Size
 	}
 	return array.Len
+}
+
+// MayHaveMore tells whether v is a flexible array with more elements than are known, perhaps: an
+// arena does not say how large its objects are.
+func (v *Value) MayHaveMore() bool {
+	u := v.underlying()
+	return v.open && u != nil && u.Kind == ctype.KindArray && u.Len == 0 && v.nodes == nil
 }
 
 // enterElement goes to element i of the array that v is. An object of a list
@@ -236,7 +249,7 @@ func (v *Value) enterKernel(o *KernelObject) error {
 	if err := v.root.m.r.layouts.Check(o.Type); err != nil {
 		return fmt.Errorf("the snapshot is damaged: the kernel's type %s: %w", ctype.Spell(o.Type), err)
 	}
-	v.shape, v.data, v.addr = o.Type, o.Bytes(), o.Addr
+	v.shape, v.data, v.addr, v.open = o.Type, o.Bytes(), o.Addr, false
 	return nil
 }
 
@@ -266,6 +279,7 @@ func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 		return r.memory().Missing(pointer, addr+offset, target)
 	}
 	v.shape, v.data, v.addr, v.heads = target, data, addr+offset, nil
+	v.open = target.OpenEnded() && r.memory().unsized(addr+offset, target)
 	return nil
 }
 
