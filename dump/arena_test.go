@@ -59,6 +59,15 @@ func TestVariablesOfArenasAreShown(t *testing.T) {
 	require.Contains(t, page.String(), `"nr_queued":41`)
 }
 
+func TestArraysThatMayHaveMoreAreMarked(t *testing.T) {
+	s := arenaGuest(41)
+	queue := structure("queue", 24, member(0, "head", pointer(u64)), member(8, "len", u64), member(16, "idx", u32), member(20, "tail", array(u32, 0)))
+	s.Programs[0].Shapes[1].Members[2].Type = pointer(queue)
+	bytesOf{s.Maps[0].Extents[1].Data}.u64(56, arenaAddr+2*4096)
+	require.Contains(t, asText(t, s, dump.Options{Zeros: true}), "tail: [0, ...?]")
+	require.NotContains(t, asText(t, arenaGuest(41), dump.Options{Zeros: true}), "?")
+}
+
 func TestVariablesOfArenasAreCompared(t *testing.T) {
 	require.Equal(t, []string{"~ .addr_space.1.nr_queued: 41 -> 42"}, differences(arenaGuest(41), arenaGuest(42)))
 	require.Empty(t, differences(arenaGuest(41), arenaGuest(41)))

@@ -199,6 +199,12 @@ func (p *printer) inlineArray(v *ktsnap.Value, start, room, depth int) bool {
 			return false
 		}
 	}
+	if v.MayHaveMore() {
+		if n > 0 {
+			p.buf = append(p.buf, ", "...)
+		}
+		p.colored(dim, "...?")
+	}
 	p.buf = append(p.buf, ']')
 	return !p.over(start, room)
 }
