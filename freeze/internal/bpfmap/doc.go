@@ -6,13 +6,11 @@
 //
 //	map_idr ──xarray──► struct bpf_map ──► a family's structures ──► columns of bytes
 //
-// There is a file per family of map types: each says how the kernel keeps the
-// entries and copies them into the columns of runtime.Map. Small things are
-// copied while walking; large ones are noted as jobs, which [Pass.Copy] does
-// in parallel afterwards.
+// Each family of map types has a file, which says how the kernel keeps the entries and
+// copies them into the columns of ktsnap.Map. The walk copies small pieces. It notes large
+// ones as jobs, which [Pass.Copy] does in parallel afterwards.
 //
-// Nothing in guest memory is trusted. A size is held against what the kernel
-// itself allows and against the byte budget before it becomes an allocation,
-// each loop has a bound, and a map that cannot be followed is marked Failed
-// with the reason and costs no other map anything.
+// Nothing in guest memory is trusted. A size is compared with the kernel's own limit and
+// with the byte budget before it becomes an allocation. Each loop has a bound. A map that
+// cannot be followed is marked Failed with the reason, and costs no other map.
 package bpfmap

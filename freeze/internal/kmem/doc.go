@@ -11,10 +11,9 @@
 //	_text .......... ┬ kernel image: at a constant distance from its load address
 //	_end             ┴
 //
-// The first and the last are translated by subtraction, everything else by
-// walking the kernel's own page table with 4 or 5 levels. [Discover] finds the
-// constants of one guest, so KASLR needs nothing special.
+// Subtraction translates the first and the last. A walk of the kernel's own page table, with
+// 4 or 5 levels, translates all else. [Discover] finds the constants of one guest, so
+// KASLR makes no difference.
 //
-// Everything read is foreign: each access says why it failed as a typed error,
-// never as a zero.
+// An access that fails is a typed error, never a zero.
 package kmem

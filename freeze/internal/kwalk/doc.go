@@ -1,4 +1,4 @@
-// Package kwalk goes along structures that the kernel links many kinds of objects
-// with: lists, hash tables that grow, numbered sets. What it is led to is not trusted:
-// walks end where memory contradicts itself, and say so.
+// Package kwalk walks structures that link many kinds of the kernel's objects: lists, hash
+// tables that grow, numbered sets. It does not trust memory: a walk ends with an error where
+// memory contradicts itself.
 package kwalk

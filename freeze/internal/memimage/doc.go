@@ -1,6 +1,5 @@
-// Package memimage builds the memory of make-believe Linux guests for tests:
-// RAM with a kernel image, page tables, per-CPU areas and BPF maps in the
-// places where a kernel of its own, imaginary layout keeps them.
+// Package memimage builds the memory of make-believe Linux guests for tests: RAM with a
+// kernel image, page tables, per-CPU areas and BPF maps, in an imaginary kernel's layout.
 //
-// An [Image] can be damaged at will: it is plain bytes.
+// An [Image] is plain bytes, which tests can damage.
 package memimage
