@@ -9,10 +9,9 @@
 //
 // # Starting from a template
 //
-// A boot takes seconds, most of it the same each time. So the first launch of a
-// configuration keeps what it has booted, as a template: the RAM's content, the
-// devices' state, and a few bytes of the caller's. Later launches start
-// from it in a fraction of a second. A template fits exactly one combination of
+// A boot takes seconds. So the first launch of a configuration keeps the booted guest as a
+// template: the content of RAM, the devices' state, and a few bytes of the caller's. Later
+// launches start from it in a fraction of a second. A template fits one combination of
 // kernel, initramfs, QEMU, accelerator, CPUs and their topology, memory, kernel
 // arguments, ports and setup.
 //
@@ -21,15 +20,15 @@
 //	              └──no────────────► boot ◄─────────────┘
 //	                                  └──► Hooks.Ready ──► keep template ──► VM
 //
-// Guests started from one template are twins: same wall clock, same kernel
-// address randomisation, same random numbers to come. Whoever uses them sets
-// clock and randomness anew, in [Hooks.Restored].
+// Guests started from one template have the same wall clock, the same kernel address
+// randomisation and the same random numbers to come. The caller sets the clock and reseeds
+// the random numbers in [Hooks.Restored].
 //
 // # Ownership
 //
-// A VM shares nothing with other VMs: everything between QEMU and this process is an
-// inherited file descriptor, there are no ports and no paths. QEMU dies with this
-// process, however it dies. [VM.Close] leaves nothing behind but the template.
+// A VM shares nothing with other VMs. QEMU and this process share inherited file
+// descriptors only: no TCP ports, no paths. QEMU dies with this process, however it dies.
+// [VM.Close] leaves nothing behind but the template.
 //
 // The package knows nothing of what runs in the guest.
 package vmm

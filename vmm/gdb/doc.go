@@ -3,8 +3,7 @@
 //
 // For contributors.
 //
-// A stub takes commands only while the guest stands still: whatever arrives
-// while vCPUs run stops them. A guest that was let go by [Client.Continue]
-// tells of its next stop, whatever the reason, exactly once; one that was let
-// go in another way (QMP's cont) may tell nothing (QEMU 8.1 and later).
+// A stub takes commands only while the guest stands still: a command that arrives while
+// vCPUs run stops them. After [Client.Continue] the stub reports the next stop exactly
+// once, whatever the reason. After QMP's cont it may report none (QEMU 8.1 and later).
 package gdb

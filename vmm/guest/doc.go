@@ -3,13 +3,11 @@
 //
 // For contributors.
 //
-// The two ends speak over one byte stream, a virtio serial port. Everything is
-// a call: the host names a method and gives parameters, the agent runs the
-// method's [Handler], and answers with one result or one error. While a call
-// lasts, bytes flow in both directions: one stream from the host (a process's
-// standard input, the contents of a file) and two from the guest (its standard
-// output and error). Each stream has a window, so a slow reader holds up its
-// own call and nothing else.
+// Host and agent speak over one byte stream, a virtio serial port. The host calls: it names
+// a method and gives parameters. The agent runs the method's [Handler], and answers with
+// one result or one error. During a call one stream of bytes comes from the host (a
+// process's standard input, the contents of a file) and two from the guest (its standard
+// output and error). Each stream has a window, so a slow reader holds up its own call only.
 //
 //	host                                guest
 //	Client ── hello ──────────────────► Serve        a session begins
@@ -21,16 +19,14 @@
 //	       ── bye ────────────────────►              calls end, the port is silent
 //	       ◄──────────────────── bye ──
 //
-// A session begins with a hello whenever the host says so and ends the one
-// before: the port of a guest that is restored from a saved state is, to the
-// guest, the port it had when it was saved. The state may only be saved after
-// a bye, when no frame is under way.
+// The host begins a session with a hello, which ends the one before: a guest that is
+// restored from a saved state does not notice that its port has another peer. The state may
+// only be saved after a bye, when no frame is under way.
 //
-// A guest can also run only while the host waits for it ([Paced]). The bytes go
-// through its memory then (package vmm/mailbox), and come at moments that
-// do not depend on the host, as long as the host makes the same calls in the same order.
+// A guest can also run only while the host waits for it ([Paced]). The bytes then go
+// through its memory (package vmm/mailbox). Their moments do not depend on the host, as
+// long as the host makes the same calls in the same order.
 //
-// The package knows processes, files, clocks and the kernel's log. What
-// belongs to a purpose (a BPF scheduler, a workload) is a handler that the
-// program passes in.
+// The package knows processes, files, clocks and the kernel's log. The program passes in
+// the handlers for all else: BPF schedulers, workloads.
 package guest

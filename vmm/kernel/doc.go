@@ -2,11 +2,11 @@
 //
 // For contributors.
 //
-// [Find] chooses among what this machine has; [Fetch] downloads one where there
-// is none; [Open] takes a file. Each gives a [Kernel]: the image as it was
-// found, and beside it, extracted once into the cache, the uncompressed ELF
-// file that boots faster and holds the kernel's BTF.
+// [Find] chooses among the kernels of this machine, [Fetch] downloads one, and [Open] takes
+// a file. Each returns a [Kernel]: the image as it was found, and the uncompressed ELF file
+// in it, which boots faster and has the kernel's BTF. That file is extracted once, into the
+// cache.
 //
-// The package reads x86-64 images. It never runs, installs or changes
-// anything outside the cache.
+// The package reads x86-64 images. It runs, installs and changes nothing outside the
+// cache.
 package kernel

@@ -3,11 +3,10 @@
 //
 // For contributors.
 //
-// A [Client] owns the connection. One goroutine reads it; any number of
-// goroutines may call [Client.Do] at once, each reply finds its caller by id.
-// Events go to [Options.OnEvent] in the order QEMU sent them, before the reply
-// to any later message is delivered. When the connection ends every waiting
-// call returns an error that is [ErrGone].
+// A [Client] owns the connection. One goroutine reads it. Any number of goroutines may
+// call [Client.Do] at once; each reply finds its caller by id. Events go to
+// [Options.OnEvent] in QEMU's order, before any later reply is delivered. When the
+// connection ends, every waiting call returns an error that is [ErrGone].
 //
 // The protocol is described in QEMU's docs/interop/qmp-spec.txt, its commands
 // in the QEMU QMP Reference Manual.
