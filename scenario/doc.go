@@ -2,10 +2,9 @@
 //
 // For authors of tests.
 //
-// A [Scenario] is plain data: steps that follow one another. In each, cgroups
-// are made, workers are started, ops are performed in their order, and then time
-// passes. It is checked before it begins, also without a guest
-// ([Scenario.Check]): an error names step, op, cause, and what to do.
+// A [Scenario] is a list of steps, as plain data. A step makes cgroups, starts workers,
+// performs ops in their order, and then lets time pass. [Scenario.Check] checks it before
+// it begins, without a guest: an error names step, op, cause, and what to do.
 //
 //	report := vm.Run(
 //		scenario.Step{
@@ -23,9 +22,8 @@
 //		},
 //	)
 //
-// Steps run on the host, beside the live guest, and the agent in the guest
-// performs what they ask for. So every op can be performed by itself, too, and a
-// test can read a snapshot and go on from what it finds:
+// Steps run on the host, and the agent in the guest performs what they ask for. So a test
+// can also perform a single op, after it has read a snapshot:
 //
 //	vm.Do(ctx, scenario.FreezeCgroup{Cgroup: "heavy"})
 //	workers, err := vm.Spawn(ctx, scenario.Workers{Kind: scenario.Pipe, CPUs: []int{1}})
@@ -52,40 +50,37 @@
 //	Exec              runs a program in the guest, waits for it         it names no program
 //	Hook              calls the test: ops, writes, watchpoints, more    it does not say what it does
 //
-// What a step may wait for, at most one of:
+// A step waits for at most one of:
 //
 //	Hold              a time, by the guest's clock, which stands still during captures
 //	HoldFraction      a part of the scenario's Duration
-//	Until             a condition that is asked about snapshots, or polled
+//	Until             a condition on snapshots, or one that is polled
 //
 // Kinds of workers are [Spin], [SleepWake], [Yield], [IO], [Pipe], [ForkExit],
-// [MemoryWalk] and [Mixed]; a [Payload] is a program. A worker notes what it does
-// in memory that it shares with the agent. The agent's threads are real-time
-// ones, which no BPF scheduler can starve, so that a worker that never runs is
-// measured as well.
+// [MemoryWalk] and [Mixed]; a [Payload] is a program. A worker counts what it does in
+// memory that it shares with the agent. The agent's threads are real-time threads, which no
+// BPF scheduler can starve, so a worker that never runs is measured too.
 //
 // # Ends
 //
 // A scenario ends early if an op fails, a condition does not come true in time
 // ([NeverTrueError]), a worker ends by itself ([WorkerDiedError]), the scheduler ends
-// ([SchedulerDiedError]), or its context does. The [OpError] says at which step and
-// op; the [Report] says what has happened by then, and captures are kept.
-// Whatever ends a scenario, what it has made in the guest is removed: workers,
-// cgroups, CPUs that are off; hooks are undone.
+// ([SchedulerDiedError]), or its context ends. The [OpError] names the step and the op. The
+// [Report] says what has happened until then, and captures are kept. Whatever ends a
+// scenario, its workers and cgroups are removed, CPUs that it switched off are on again, and
+// hooks are undone.
 //
 // # Without a guest
 //
-// [NewRehearsal] performs scenarios where there is no guest: what they ask for has
-// happened at once. With snapshots that are made by hand, ktest.Rehearse is shorter.
+// [NewRehearsal] performs scenarios without a guest, in no time. ktest.Rehearse is shorter
+// if you make snapshots by hand.
 //
 // # Cgroups
 //
-// Cgroups can be in one another: "a/b" is a child of "a". As in the kernel, a
-// cgroup with children has no workers of its own, and its children have at most the
-// CPUs that it has.
+// "a/b" is a child of cgroup "a". As in the kernel, a cgroup with children has no workers of
+// its own, and its children have at most its CPUs.
 //
-// The guest's cgroups have the controllers cpu, cpuset, memory, io and pids, as
-// far as its kernel has them. A setting that it has no control file for is an
-// [UnsupportedError], before anything is done: io.weight needs CONFIG_BLK_CGROUP_IOCOST,
-// for example.
+// The guest's cgroups have the controllers cpu, cpuset, memory, io and pids, as far as its
+// kernel has them. A setting without a control file is an [UnsupportedError], before
+// anything is done. For example, io.weight needs CONFIG_BLK_CGROUP_IOCOST.
 package scenario
