@@ -1,7 +1,6 @@
-// Package cases is code that ktgen generates for small schedulers, each of which
-// shows one thing that tools of this kind have had wrong. Its test runs them in a
-// guest, loaded by [ktest.Object] and by a program on libbpf, and compares what
-// generated code and paths read with what is right.
+// Package cases is code that ktgen generates for small schedulers. Each has one thing that
+// is easily read wrong. Its test runs them in a guest, loaded by [ktest.Object] and by a
+// program on libbpf, and compares what generated code and paths read with what is right.
 package cases
 
 //go:generate testdata/build
