@@ -62,5 +62,5 @@ func ExampleScheduler_Configure() {
 	// Output:
 	// as it is: <nil>
 	// long slices: <nil>
-	// one task: configure ../example_sched/bpf/sched.bpf.o: what the object starts with cannot be set: task_ctxs: it is given 2 entries, and has room for 1: make it larger, or give fewer
+	// one task: configure ../example_sched/bpf/sched.bpf.o: cannot set initial values of the object: task_ctxs: it is given 2 entries, and has room for 1: make it larger, or give fewer
 }

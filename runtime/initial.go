@@ -296,7 +296,7 @@ func (a *assigner) compare(was, is reflect.Value) error {
 	case same(was, is):
 		return nil
 	case kind == reflect.Pointer && !is.IsNil():
-		return a.refuse(was, errors.New("a pointer leads to what is in the guest, and there is none yet: set it when there is (VM.Write), or in the scheduler"))
+		return a.refuse(was, errors.New("a pointer leads into the guest, which does not run yet: set it when it does (VM.Write), or in the scheduler"))
 	}
 	return a.write(was, is)
 }

@@ -109,8 +109,8 @@ func TestMapsOfMapsSayWhatIsMissing(t *testing.T) {
 	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(1).At(99) }), "At per_nodes[1][99]: index 99 is out of range")
 
 	put(find(t, s, "per_nodes"), 0, 77)
-	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(0) }), "the map with id 77, which is in it, is not in the snapshot")
-	require.Contains(t, s.Map("per_nodes").At(0).Inner().Err().Error(), "the map with id 77")
+	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(0) }), "the inner map with id 77 is not in the snapshot")
+	require.Contains(t, s.Map("per_nodes").At(0).Inner().Err().Error(), "the inner map with id 77")
 	put(find(t, s, "per_nodes"), 0, hash.ID)
 	require.Contains(t, tb.message(t, func() { snap.PerNodes().At(0) }), "map per_nodes[0]: generated ARRAY, the guest has HASH")
 	arrays[0].Value = shapeNamed(t, s, "key")

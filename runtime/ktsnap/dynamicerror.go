@@ -192,7 +192,7 @@ func (e *NoEntriesError) Error() string {
 type NoCaptureError struct{}
 
 func (*NoCaptureError) Error() string {
-	return "there is no snapshot: it is nil; ask the capture why"
+	return "the snapshot is nil: its capture failed, and series.Capture.NoSnapshot says why"
 }
 
 // quote quotes what a caller wrote, cut short.

@@ -29,8 +29,8 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		{hash.Get("per_llc[9]").Err(), `Get task_ctxs[1234].per_llc[9]: index 9 is out of range: task_ctxs[1234].per_llc has entries [0] to [3]`},
 		{hash.Get("ctx..weight").Err(), `Get task_ctxs[1234].ctx..weight: path "ctx..weight" has an empty component at byte 4: write each member once between dots, as in "ctx.weight"`},
 		{hash.Get("per_llc[x]").Err(), `Get task_ctxs[1234].per_llc[x]: path "per_llc[x]" is wrong at byte 8: a bracket holds an index, such as [3], or a name in double quotes, such as ["a.b"]`},
-		{hash.Get("cgroup.id").Err(), `Get task_ctxs[1234].cgroup.id: follow task_ctxs[1234].cgroup: the pointer is NULL; test it before what it leads to is read`},
-		{task.Get("leader.tid").Err(), `Get scx_per_task[cpu=1][0].leader.tid at 0xffff888000100090: follow scx_per_task[cpu=1][0].leader: the struct task_ctx at 0xffff88800bad0000 was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or what is there was left out: Status says of which maps something was`},
+		{hash.Get("cgroup.id").Err(), `Get task_ctxs[1234].cgroup.id: follow task_ctxs[1234].cgroup: the pointer is NULL; test it before you read its target`},
+		{task.Get("leader.tid").Err(), `Get scx_per_task[cpu=1][0].leader.tid at 0xffff888000100090: follow scx_per_task[cpu=1][0].leader: the struct task_ctx at 0xffff88800bad0000 was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or its target was left out of the capture: Status tells which maps are incomplete`},
 		{uintError(hash.Get("ctx")), `Uint64 task_ctxs[1234].ctx: cannot read a Struct (struct ctx) as uint64; choose a member with Get`},
 		{strError(hash.Get("ctx.weight")), `Str task_ctxs[1234].ctx.weight: cannot read a Uint (u32) as Enum or char[]; Int64, Uint64 and Bool take it`},
 		{uintError(s.Map("scalars").At(0).Get("neg")), `Uint64 scalars[0].neg: cannot read the Int -3 (s32) as uint64; Int64 and Bytes take such numbers`},
@@ -48,7 +48,7 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		{s.Map("arena").At(0).Err(), `At arena: arena, an ARENA, has pages and no entries: follow a pointer into it with Get, or take its pages from Map().Extents`},
 		{s.Map("untyped").At(0).Get("x").Err(), `Get untyped[0x01020304].x: the guest has no BTF for the value of untyped: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(value, ...)`},
 		{(&ktsnap.Snapshot{}).Active().Var("x").Err(), `Var x: no active scheduler: no captured program has a sched_ext_ops; choose maps with Select(ids...)`},
-		{(*ktsnap.Snapshot)(nil).Map("x").Err(), `Map x: there is no snapshot: it is nil; ask the capture why`},
+		{(*ktsnap.Snapshot)(nil).Map("x").Err(), `Map x: the snapshot is nil: its capture failed, and series.Capture.NoSnapshot says why`},
 	} {
 		require.EqualError(t, row.err, row.want)
 		require.NotContains(t, row.err.Error(), "\n")

@@ -206,7 +206,7 @@ type NoShapeError struct {
 
 func (e *NoShapeError) Error() string {
 	if e.Section {
-		return fmt.Sprintf("the guest has no BTF for the variables of %s: its loader leaves it out, or it is libbpf, and the section was made larger with bpf_map__set_value_size and does not end in an array; read its bytes, or make an array its last variable", e.Map)
+		return fmt.Sprintf("the guest has no BTF for the variables of %s: its loader leaves it out, or is libbpf, which does so if bpf_map__set_value_size made a section larger that does not end in an array; read its bytes, or make an array its last variable", e.Map)
 	}
 	return fmt.Sprintf("the guest has no BTF for the %s of %s: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(%[1]s, ...)", e.Side, e.Map)
 }
@@ -248,7 +248,7 @@ func (e *UnreadableError) Error() string {
 type NullError struct{}
 
 func (*NullError) Error() string {
-	return "the pointer is NULL; test it before what it leads to is read"
+	return "the pointer is NULL; test it before you read its target"
 }
 
 // NotCapturedError says that a pointer leads to memory that the snapshot does not
@@ -259,7 +259,7 @@ type NotCapturedError struct {
 }
 
 func (e *NotCapturedError) Error() string {
-	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or what is there was left out: Status says of which maps something was", e.Type, e.Addr)
+	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or its target was left out of the capture: Status tells which maps are incomplete", e.Type, e.Addr)
 }
 
 // NotFollowedError says that a pointer was left alone, although what it leads to
@@ -277,7 +277,7 @@ func (e *NotFollowedError) Error() string {
 		return fmt.Sprintf("the pointer to %#x was not followed: %s", e.Addr, e.Reason)
 	}
 	if e.Limit == 0 {
-		return fmt.Sprintf("the pointer to %#x was not followed: it shares its bytes with other members of a union; if it is the one in use, read what it leads to by its address", e.Addr)
+		return fmt.Sprintf("the pointer to %#x was not followed: it shares its bytes with other members of a union; if this member is in use, read the target by its address", e.Addr)
 	}
 	return fmt.Sprintf("the pointer to %#x was not followed: the read had reached %d objects; raise the limit with ktrt.MaxObjects", e.Addr, e.Limit)
 }
@@ -290,7 +290,7 @@ type FieldAbsentError struct {
 }
 
 func (e *FieldAbsentError) Error() string {
-	return fmt.Sprintf("the guest's kernel has no %s: %s; ktrt.Absent tells before it is read", e.Field, e.Reason)
+	return fmt.Sprintf("the guest's kernel has no %s: %s; ktrt.Absent tells that before a read", e.Field, e.Reason)
 }
 
 // NotBoundError says that a pointer was left alone because the guest's BTF does not
@@ -311,7 +311,7 @@ type EmptySlotError struct {
 }
 
 func (e *EmptySlotError) Error() string {
-	return fmt.Sprintf("slot %d of %s is empty: ID and All tell which are not", e.Index, e.Map)
+	return fmt.Sprintf("slot %d of %s is empty; ID and All tell which slots are not", e.Index, e.Map)
 }
 
 // InnerMapNotFoundError is a map that another map refers to and that the snapshot
@@ -319,5 +319,5 @@ func (e *EmptySlotError) Error() string {
 type InnerMapNotFoundError struct{ ID uint32 }
 
 func (e *InnerMapNotFoundError) Error() string {
-	return fmt.Sprintf("the map with id %d, which is in it, is not in the snapshot: it was freed, or left out of the capture", e.ID)
+	return fmt.Sprintf("the inner map with id %d is not in the snapshot: it was freed, or left out of the capture", e.ID)
 }

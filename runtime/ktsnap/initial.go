@@ -53,7 +53,7 @@ type InitialError struct {
 }
 
 func (e *InitialError) Error() string {
-	return fmt.Sprintf("what the object starts with cannot be set: %s: %v", e.Path, e.Err)
+	return fmt.Sprintf("cannot set initial values of the object: %s: %v", e.Path, e.Err)
 }
 
 // Unwrap returns Err.
@@ -147,7 +147,7 @@ func mayHold(m *Map, n int) error {
 	case t.is(single):
 		return fmt.Errorf("a %v has one entry: it has no size", t)
 	case t.is(inBytes) && (n < pageSize || n&(n-1) != 0 || int64(n) > math.MaxUint32):
-		return fmt.Errorf("%d bytes are no size of a %v: it is a power of two, and at least a page of %d", n, t, pageSize)
+		return fmt.Errorf("a %[2]v cannot have %[1]d bytes: its size is a power of two, and at least a page of %[3]d bytes", n, t, pageSize)
 	case t.is(inPages) && (n < 1 || n > maxArenaPages):
 		return fmt.Errorf("an arena has 1 to %d pages, not %d", maxArenaPages, n)
 	}
@@ -167,7 +167,7 @@ const (
 func (s *InitialState) lengthen(m *Map, n int) error {
 	last, ok := m.Value.Resizable()
 	if !ok {
-		return &InitialError{m.Name, errors.New("it cannot be made longer: its last variable is no array, or something is behind it that no variable is; put the array into a section of its own, as in SEC(\".data.NAME\")")}
+		return &InitialError{m.Name, errors.New("it cannot be made longer: its last variable is no array, or bytes follow it that belong to no variable; put the array into a section of its own, as in SEC(\".data.NAME\")")}
 	}
 	array := m.Value.Members[last]
 	switch has := array.Type.Underlying().Len; {
@@ -238,7 +238,7 @@ func (t MapType) isArray() bool { return t == MapTypeArray || t == MapTypePerCPU
 func takesEntries(m *Map) error {
 	switch t := m.Type; {
 	case t.is(owned):
-		return fmt.Errorf("a %v has entries of what is in the guest, which is not there yet: write them when it is (VM.Write)", t)
+		return fmt.Errorf("the entries of a %v belong to objects of the guest, which does not run yet: write them when it does (VM.Write)", t)
 	case !t.is(initial):
 		return fmt.Errorf("a %v cannot start with entries", t)
 	}
