@@ -24,7 +24,7 @@ type PlotPoint struct {
 	At     time.Duration
 	Name   string // of the moment
 	Value  float64
-	Marked bool // as what is wrong
+	Marked bool // the page marks it as wrong
 }
 
 // plot writes what the page's script draws. encoding/json escapes what could end

@@ -15,8 +15,8 @@ import (
 type Story struct {
 	Test   string // its name
 	Reason string // what went wrong, which the page begins with
-	// End is when the scheduler ended, if it has (Ended), by the clock that the
-	// times of Plots are of.
+	// End is when the scheduler ended, if it has (Ended), on the clock of the times in
+	// Plots.
 	Ended bool
 	End   time.Duration
 	Plots []Plot // which the page opens with

@@ -41,8 +41,8 @@ type Options struct {
 	// Header is the text of a comment above everything, such as a license.
 	Header string
 
-	// Split is from how many lines on a file is divided; see [Package.Files].
-	// 0 stands for DefaultSplit, less for never.
+	// Split is the number of lines beyond which a file is divided; see [Package.Files].
+	// 0 stands for DefaultSplit, less than 0 for never.
 	Split int
 
 	Version string // of the ktgen that generates, for the file's first line; empty for none

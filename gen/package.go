@@ -35,7 +35,7 @@ func (p *Package) File() *gofile.Package { return p.file }
 // not looked at.
 func (p *Package) Render() ([]byte, error) { return p.file.Render() }
 
-// DefaultSplit is from how many lines on a file is divided.
+// DefaultSplit is the number of lines beyond which a file is divided.
 const DefaultSplit = gofile.DefaultSplit
 
 // Files prints the package as Go files. There is one, or, if that has more lines than
@@ -47,7 +47,7 @@ func (p *Package) Files(limit int) ([][]byte, error) { return p.file.Files(limit
 // many there are. ok is false for other files.
 func PartOf(src []byte) (part, parts int, ok bool) { return gofile.PartOf(src) }
 
-// Warning is a decision that a person should know about.
+// Warning names something that is left out of the generated code, or differs from C.
 type Warning struct {
 	Object string // file name, without directories
 	Text   string

@@ -45,7 +45,7 @@ func (o *Object) HasDebug() bool { return len(o.debug[".debug_info"]) > 0 }
 // DebugTypes returns the types that the object's DWARF defines and its BTF does not,
 // by how C spells them, such as "struct task_ctx". They refer to those of [Object.Types]
 // where these have them. Types of vmlinux.h are left out: the kernel has those, in a
-// layout of its own. DWARF that is damaged has no more types than can be read.
+// layout of its own. Damaged DWARF has no more types than can be read.
 func (o *Object) DebugTypes() map[string]btf.Type {
 	o.debugOnce.Do(func() { o.debugTypes = o.readDebugTypes() })
 	return o.debugTypes

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// What an object can lack, for errors.Is.
+// Reasons why a file cannot be read, for errors.Is.
 var (
 	ErrNotELF     = errors.New("not an ELF file")
 	ErrNotBPF     = errors.New("not a BPF object")
@@ -19,12 +19,12 @@ var (
 	ErrNoSuch     = errors.New("no object of that name")
 )
 
-// Error says what about a file could not be read, and what to do about it.
+// Error says which part of a file could not be read, why, and what to do.
 type Error struct {
 	File    string
 	Section string // the ELF section, if it is about one
 	Offset  int64  // bytes into the section, or into the file without one; -1 if about the whole
-	Err     error  // often one of the package's
+	Err     error  // may wrap ErrNotELF and the others above
 	Advice  string // what to do next
 }
 

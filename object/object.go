@@ -67,7 +67,7 @@ type Map struct {
 
 	Inner *Map // of maps of maps: the template of the maps inside
 
-	// Entries are the maps or functions that the definition of a map of these names, by index.
+	// Entries are the names of the maps or functions that a map's definition puts into it, by index.
 	Entries map[uint32]string
 
 	Tags []string // BTF decl tags
