@@ -34,7 +34,7 @@ func footprint(s *ktsnap.Snapshot) int64 {
 }
 
 const (
-	symbolSize = 32  // bytes of a runtime.Symbol
+	symbolSize = 32  // bytes of a ktsnap.Symbol
 	objectSize = 128 // of a runtime.KernelObject with its names, about
 
 	// objectChunk is the size of the pieces that captures copy the kernel's objects

@@ -23,8 +23,8 @@ const (
 	Refuse                  // a second one is an error, a [*NameTakenError]
 )
 
-// Options say how much is kept, and where. The zero value keeps every capture,
-// 64 MiB of snapshots in memory and 4 GiB in files.
+// Options say how many bytes are kept, and where. The zero value keeps every capture, up
+// to 64 MiB of snapshots in memory and 4 GiB in files.
 type Options struct {
 	SameName SameName
 
@@ -34,9 +34,9 @@ type Options struct {
 	// Disk bounds the files, in bytes. Beyond it the oldest snapshots are
 	// dropped; their captures stay, with an [*EvictedError] in place of a snapshot.
 	Disk int64
-	// Dir is where files are written. If it is empty a directory for
-	// temporary files is made when it is first needed, and Close removes it, or the
-	// next store of the user that makes one if the process was killed.
+	// Dir is where files are written. If it is empty, the store makes a temporary
+	// directory when it first needs one, and Close removes it. If the process was killed, the
+	// user's next store that makes one removes it.
 	Dir string
 }
 
@@ -226,7 +226,7 @@ func (s *Store) Changed() <-chan struct{} {
 	return s.changed
 }
 
-// Events returns what the store had to do that a test may care about: see
+// Events lists what the store has replaced, written to files and dropped, in order: see
 // [EventKind].
 func (s *Store) Events() []Event {
 	s.mu.Lock()

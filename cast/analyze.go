@@ -70,7 +70,7 @@ type Evidence struct {
 type Result struct {
 	Findings  []Finding  // by container, map and offset
 	Conflicts []Conflict // slots that hold different things at different times
-	Gaps      []string   // what was given up on, for a person
+	Gaps      []string   // instructions and calls that were not followed, for a person
 }
 
 // Conflict is a slot that holds pointers to different things, or pointers and

@@ -6,15 +6,15 @@ import (
 
 // Options are what an analysis may use. The zero value is what [Analyze] does.
 type Options struct {
-	// ctype.SpaceKernel is the BTF of the kernel that the object is for. It types the
+	// Kernel is the BTF of the kernel that the object is for. It types the
 	// arguments of tracing and LSM programs; nil leaves these to be found out
 	// by their use.
 	Kernel *btf.Spec
 
-	// Listing keeps what is known at each instruction, for [Analysis.List].
+	// Listing keeps what the analysis knows at each instruction, for [Analysis.List].
 	Listing bool
 
-	// Without leaves ingredients out, to see what each of them is worth.
+	// Without leaves ingredients out, to measure each of them.
 	Without Ingredients
 }
 

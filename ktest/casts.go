@@ -22,7 +22,7 @@ import (
 
 // analysed keeps what the analysis of an object has found, by the hash of its
 // bytes: tests of one binary load the same ones again and again.
-var analysed sync.Map // [sha256.Size]byte to func() []runtime.Cast
+var analysed sync.Map // [sha256.Size]byte to func() []ktsnap.Cast
 
 // castsIn returns the casts of all objects in a file, which can be an object or
 // a program. A program whose objects cannot be read has none: it need not be

@@ -47,7 +47,7 @@ type Rules struct {
 
 const defaultGrace = 100 * time.Millisecond
 
-// Check holds snapshots of a run, in their order, to what holds for every scheduler:
+// Check checks the snapshots of a run, in their order, for what is true of every scheduler:
 //
 //   - one place: each task of the BPF scheduler that is runnable is run by one CPU, in one
 //     queue, or with the BPF scheduler, and in the queue that it says it is in;
@@ -57,7 +57,7 @@ const defaultGrace = 100 * time.Millisecond
 //   - clock: the times of the kernel, of CPUs and of tasks never go back.
 //
 // The error is [ViolationsError], or a [*NoStateError] if a snapshot has nothing to judge. A
-// snapshot while the scheduler is being enabled, bypassed or disabled is held to the
+// snapshot of a scheduler that is being enabled, bypassed or disabled is checked for the
 // first two only.
 func Check(snaps ...*ktsnap.Snapshot) error { return Rules{}.Check(snaps...) }
 

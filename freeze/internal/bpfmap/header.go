@@ -42,7 +42,7 @@ func (l *headerLayout) resolve(r *resolver) {
 	}
 }
 
-// Map is one map on its way into a snapshot: everything of runtime.Map except
+// Map is one map on its way into a snapshot: everything of ktsnap.Map except
 // Program, Key and Value, which [Map.BTF] and the type ids stand for.
 type Map struct {
 	ktsnap.Map
