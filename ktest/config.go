@@ -36,19 +36,18 @@ type Config struct {
 	// KernelArgs are added to the kernel's command line.
 	KernelArgs []string
 
-	// Seed puts the guest in lockstep, unless it is 0: its time moves only while the test waits for it, and
-	// what happens in it is decided by the seed and by what the test does, down to the
-	// last bit of its memory, however busy the host is. Another seed is another
-	// interleaving of the vCPUs.
+	// Seed puts the guest in lockstep, unless it is 0: the seed and the test's calls decide
+	// what happens in it, down to the last bit of its memory, however busy the host is.
+	// Another seed is another interleaving of the vCPUs.
 	//
-	// Whenever the test's own code runs, the whole guest stands in the middle of one
-	// instruction: captures, writes, and whatever time the test takes cost the guest no time. So
-	// time passes only in calls that wait: [VM.Hold], [VM.Run], [VM.Await], [VM.Exec] and
-	// their like; a test that sleeps on the host waits in vain. Times are the guest's.
+	// While the test's own code runs, the guest stands inside one instruction. Captures,
+	// writes and the test's own work take none of its time. Time passes only in calls that
+	// wait, such as [VM.Hold], [VM.Run], [VM.Await] and [VM.Exec], and not while the test
+	// sleeps on the host. Times are the guest's.
 	//
-	// One goroutine of the test calls the VM: of calls at the same time the order is the
-	// host's. Such guests run on QEMU's TCG, which must be linked dynamically, and have no watchpoints ([VM.Watch], [BeforeExit]);
-	// [VM.Blame] tells who has written to a place.
+	// One goroutine of the test calls the VM: the host decides the order of calls at the
+	// same time. Such guests run on TCG, in a QEMU that is linked dynamically, and have no
+	// watchpoints ([VM.Watch], [BeforeExit]); [VM.Blame] tells who wrote to a place.
 	Seed     uint64
 	seedKey  string // that the seed belongs to; empty for any
 	searched bool   // the guest is one of a Search, which tells how its run is repeated
@@ -60,24 +59,23 @@ type Config struct {
 	// the boot, so that a mistake in them costs no guest; [VM.TryRun] performs them.
 	Scenarios []scenario.Scenario
 
-	// Objects are BPF objects, or programs with some inside, that something else
-	// than ktest loads. Captures follow the pointers to objects of the kernel in
-	// their data, also those that are declared as integers, as they do for
-	// Scheduler.
+	// Objects are files with BPF objects that something else than ktest loads. In their
+	// data, as in Scheduler's, captures follow pointers to objects of the kernel, also those
+	// that are declared as integers.
 	Objects []string
 
-	// Casts say what pointers in the scheduler's data lead to where its instructions
-	// do not tell, or something else. Dumps and reads by path go by them: what
-	// ktgen -payload 'task_slot.data+8=struct task_ctx' says for generated code is
+	// Casts say what pointers in the scheduler's data lead to if its instructions do not,
+	// or say something else. Dumps and reads by path go by them. The equivalent of
+	// ktgen -payload 'task_slot.data+8=struct task_ctx', which is for generated code, is
 	// {In: "struct task_slot", Path: "data", To: "struct task_ctx", Behind: 8}.
 	Casts []ktsnap.Cast
 
-	// Files are put into the guest: path there to path here. Programs among
-	// them come with the shared libraries that they need.
+	// Files are put into the guest, by their paths there; the values are paths on the host.
+	// Programs among them come with their shared libraries.
 	Files map[string]string
 
-	// NoTemplate boots the guest, where otherwise one that has booted before
-	// is restored in a fraction of the time.
+	// NoTemplate boots the guest. Otherwise one that has booted before is restored, in a
+	// fraction of the time.
 	NoTemplate bool
 
 	// ExpectExit says that the test makes its scheduler end. Otherwise each end
@@ -86,10 +84,9 @@ type Config struct {
 	// that ends. A program that starts its scheduler again goes on with it ([VM.Restarts]).
 	ExpectExit bool
 
-	// NoBeforeExit does without the capture of the moment in which the kernel
-	// decides to end a scheduler ([BeforeExit]), for which a watchpoint is armed
-	// while the scheduler runs. With it each capture stops the guest through QEMU's
-	// gdbstub, which takes a little longer.
+	// NoBeforeExit does without the capture of the moment in which the kernel decides to
+	// end a scheduler ([BeforeExit]). That capture needs a watchpoint while the scheduler
+	// runs, with which each capture stops the guest through QEMU's gdbstub.
 	NoBeforeExit bool
 
 	// Output gets what a scheduler's own binary writes, as it is written.
@@ -98,8 +95,8 @@ type Config struct {
 	// Capture limits what snapshots hold.
 	Capture freeze.Options
 
-	// Statistics is where the scheduler tells its own statistics. Each capture
-	// comes with them.
+	// Statistics says where the scheduler reports its own statistics. Each capture has
+	// them.
 	Statistics Statistics
 
 	// Captures says how many of them are kept, and where.

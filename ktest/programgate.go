@@ -13,15 +13,15 @@ import (
 	"github.com/ktgen/ktgen/sched"
 )
 
-// RequirePrograms holds the BPF programs of a snapshot to a file of figures that is kept,
-// which veristat -C compares, too. It fails the test if instructions that the verifier
-// went through, instructions, or the stack of a program have grown by more than a part
-// (0.1 is a tenth), or if there are other programs:
+// RequirePrograms compares the BPF programs of a snapshot with a file of figures, which
+// veristat -C can compare too. It fails the test if there are other programs, or if a
+// program has grown by more than a part (0.1 is a tenth): the instructions that the verifier
+// went through, its instructions, or its stack.
 //
 //	ktest.RequirePrograms(t, vm.Freeze("loaded"), "testdata/programs.csv", 0.1)
 //
 // The file is written if $KTGEN_UPDATE is 1, or if the test was given a flag -update that
-// it defines. Figures are of one kernel: another's verifier goes other ways.
+// it defines. Figures are of one kernel: the verifier of another counts others.
 func RequirePrograms(t testing.TB, snap *ktsnap.Snapshot, file string, part float64) {
 	t.Helper()
 	is := sched.Bind(t, snap).ProgramFigures()

@@ -25,16 +25,17 @@ type Seeds struct {
 
 const defaultSeeds = 100
 
-// Search runs a test in guests that differ in their seed only, each of which is another
-// interleaving of its CPUs, until one fails. That seed is run again at once, to see whether it fails
-// again, and kept in testdata/seeds, from which later searches take their first seeds. The message has the command that
-// repeats the run, and who has written last to what the test has read out of its snapshots, found as [VM.Blame] does: to
-// members that the line names at which it failed, and to others to which stores have raced.
+// Search runs a test in guests that differ in their seed only, until one fails. Each seed is
+// another interleaving of the guest's CPUs. Search runs the seed that failed again at once, and keeps it in
+// testdata/seeds, from which later searches take their first seeds. The message says
+// whether it failed again, and has the command that repeats the run. As [VM.Blame] does, it
+// names the last stores to what the test has read out of its snapshots: to members in the
+// source line that failed, and to others that stores raced to.
 //
-// The test is what [Config.Seed] asks of one, and does not call t.Parallel; runs take place at the same
-// time, so that they share nothing that they change. A search in which all pass runs
-// the first seed again, and fails if the test did not do the same: as what it does must depend on nothing but
-// the guest.
+// The test keeps to what [Config.Seed] says, and does not call t.Parallel. Runs take place at
+// the same time, so they must share nothing that they change. What the test does must depend
+// on the guest only: a search in which all pass runs the first seed again, and fails if the
+// test then did something else.
 //
 // With KTGEN_SEED in the environment that seed is the only one.
 func Search(t *testing.T, seeds Seeds, test func(t *testing.T, vm *VM)) {
