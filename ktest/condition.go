@@ -36,15 +36,14 @@ func (e *CaptureWhenError) Error() string {
 // Unwrap returns Err.
 func (e *CaptureWhenError) Unwrap() error { return e.Err }
 
-// Peek returns what the value that p points to is at this moment. It was read
-// through snap before, and is read again from the memory of the running guest,
-// which does not stop for that:
+// Peek reads the value that p points to again, from the memory of the guest, which runs on.
+// p was read through snap:
 //
 //	snap := examplesched.Bind(t, vm.Freeze("start"))
 //	n, err := ktest.Peek(ctx, vm, snap, &snap.Bss().NrDispatched)
 //
-// The value must still be where it was: global variables are, as long as the
-// same scheduler runs; entries of maps can be deleted.
+// The value must still be where it was. Global variables stay as long as the same
+// scheduler runs; entries of maps can be deleted.
 func Peek[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (V, error) {
 	w, err := watchNumber(ctx, vm, snap, p)
 	if err != nil {

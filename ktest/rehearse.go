@@ -12,15 +12,14 @@ import (
 	"github.com/ktgen/ktgen/series"
 )
 
-// Rehearse performs a scenario without a guest: captures are the snapshots that
-// snapshot makes up for their names, generated fixtures for example, and are in the
-// store with the step and the time that they would have had. It is how steps, hooks
-// and assertions are tried out in microseconds. What is asked of the guest has
-// happened at once ([scenario.NewRehearsal]).
+// Rehearse performs a scenario without a guest, to test steps, hooks and assertions in
+// microseconds. For each capture it calls snapshot with the name; a generated fixture makes
+// such a snapshot. The store has the captures, with the step and the time that they would
+// have had. Whatever the scenario asks of the guest has happened at once
+// ([scenario.NewRehearsal]).
 //
-// A capture for which snapshot returns an error is missing, as one that fails is;
-// without snapshot all are. Conditions are asked about the snapshot of the name "".
-// The store is the caller's to close.
+// A capture for which snapshot returns an error is missing, like one that fails; if snapshot
+// is nil, all are. Conditions see the snapshot of the name "". The caller closes the store.
 func Rehearse(ctx context.Context, m scenario.Machine, s scenario.Scenario, snapshot func(name string) (*ktsnap.Snapshot, error)) (*scenario.Report, *capture.Store, error) {
 	r := &rehearsal{store: capture.New(capture.Options{}), snapshot: snapshot}
 	hooks := scenario.Hooks{Passed: r.pass, Begin: r.begin, Phase: r.enter}

@@ -20,13 +20,13 @@ type Assignment struct {
 	find func(*ktsnap.Snapshot) Assignment // makes one whose place is known; nil if it is
 }
 
-// Set makes the value that p points to, which was read through snap, v:
+// Set assigns v to the value that p points to, which was read through snap:
 //
 //	err := vm.Write(ctx, ktest.Set(snap, &snap.Bss().InjectFault, true))
 //
 // It can be a global, a value of an array, per CPU or not, of a hash map or a
 // storage map, an object in an arena, or any member of these, bitfields and
-// enums included. What is in *p does not change: it is what the snapshot holds.
+// enums included. *p does not change: it belongs to the snapshot.
 func Set[T any](snap runtime.Bound, p *T, v T) Assignment {
 	place, value, mask, err := runtime.Assign(snap, p, v)
 	return assignment(place, value, mask, err)
