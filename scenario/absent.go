@@ -23,13 +23,13 @@ type caller interface {
 	Aside(ctx context.Context, patient bool) (context.Context, *guest.Task)
 }
 
-// NewRehearsal returns what performs ops and scenarios without a guest, to try
-// out steps, hooks, captures and what is asserted of them: all that is asked of
-// the guest has happened at once, workers do nothing, programs succeed, and time
-// that passes takes none. What could not be performed on such a machine is refused.
+// NewRehearsal returns a Guest that performs ops and scenarios without a guest, to test
+// steps, hooks, captures and assertions. What they ask of the guest has happened at once,
+// workers do nothing, programs succeed, and time passes in no time. It refuses what could
+// not be performed on such a machine.
 //
-// Hooks.Capture and Hooks.Snapshot return what a test makes up. Hooks that are nil do
-// nothing; without them a scheduler starts and stops as it is told.
+// The test makes what Hooks.Capture and Hooks.Snapshot return. Hooks that are nil do
+// nothing; without them a scheduler starts and stops as ops say.
 func NewRehearsal(m Machine, hooks Hooks) *Guest {
 	a := &absent{passed: hooks.Passed, groups: make(map[string]*absentGroup)}
 	for cpu := range m.CPUs {

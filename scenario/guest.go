@@ -16,8 +16,8 @@ import (
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
-// Hooks are what a scenario asks of those who know more of the guest than its
-// agent. Any may be nil: what needs it fails, or does nothing if it only tells.
+// Hooks are functions of the caller, which does what the agent cannot. Any may be nil: an op
+// that needs it fails. A hook that only reports is then not called.
 type Hooks struct {
 	// Capture takes a snapshot and keeps it. Without it, and when it fails, a
 	// scenario goes on; see [Capture].

@@ -12,8 +12,8 @@ import (
 	"github.com/ktgen/ktgen/scenario/internal/wire"
 )
 
-// Condition is what a step can last until: a question that is asked at
-// intervals. It has either Snapshot or Poll.
+// Condition is a question that a step asks at intervals, until the answer is yes. It has
+// either Snapshot or Poll.
 type Condition struct {
 	What   string        // what becomes true, for errors
 	Every  time.Duration // between the end of one look and the next; 20 ms if 0
@@ -28,8 +28,8 @@ type Condition struct {
 	Poll func(context.Context) (bool, error)
 }
 
-// Seen makes the Snapshot of a [Condition] of a function that reads typed
-// values, and the function Open of the package that ktgen has generated:
+// Seen returns a function for [Condition].Snapshot. It opens the snapshot with the function
+// Open of the package that ktgen has generated, and asks holds:
 //
 //	scenario.Seen(examplesched.Open, func(s examplesched.Snap) bool { return s.Bss().NrDispatched > 1000 })
 func Seen[S any](open func(*ktsnap.Snapshot, ...runtime.Option) (S, error), holds func(S) bool) func(*ktsnap.Snapshot) (bool, error) {

@@ -130,10 +130,9 @@ func (s *state) start(sched Scheduler) error {
 	return nil
 }
 
-// Capture takes a snapshot and keeps it under its name. If that fails, or nobody
-// takes snapshots, a scenario goes on: the report says what is missing
-// ([Report.Warnings]), and so does the series of captures. A Capture that is performed
-// by itself fails.
+// Capture takes a snapshot and keeps it under its name. If that fails, or nobody takes
+// snapshots, a scenario goes on: [Report].Warnings and the series of captures say what is
+// missing. A Capture that is performed by itself fails.
 type Capture struct {
 	Name string
 	Must bool // a scenario is to end if there is no snapshot
@@ -185,9 +184,8 @@ func (e Exec) do(p *performance) error {
 	return err
 }
 
-// Hook calls functions of the test, on the host. It is how values are written to
-// the guest, watchpoints are armed, and whatever else a test does beside the
-// guest becomes a part of a scenario. Do can perform further ops itself
+// Hook calls functions of the test, on the host: to write values to the guest, to arm
+// watchpoints, or to do anything else beside the guest. Do can perform further ops
 // ([Guest.Do]); what they make in the guest is removed with the scenario.
 type Hook struct {
 	What string // what Do does, for errors and reports

@@ -108,8 +108,8 @@ func (s Stats) String() string {
 		s.Name, 100*s.Share(), s.Iterations, s.Waited.Round(time.Microsecond), s.LongestGap.Round(time.Microsecond), s.Wakeups)
 }
 
-// Shares returns how the time that workers ran is divided: what part of it falls
-// to each group of workers that by tells, such as their cgroup or name.
+// Shares returns which part of the workers' running time, from 0 to 1, each group of
+// workers had. by returns a worker's group, such as its cgroup or name.
 func Shares(stats []Stats, by func(Stats) string) map[string]float64 {
 	var total time.Duration
 	ran := make(map[string]time.Duration)
@@ -124,8 +124,8 @@ func Shares(stats []Stats, by func(Stats) string) map[string]float64 {
 	return shares
 }
 
-// Latencies is a histogram of times. Its buckets are an eighth of what they hold
-// wide, or 1 ns. The zero value is empty.
+// Latencies is a histogram of times. A bucket is 1 ns wide, or an eighth of the times in it.
+// The zero value is empty.
 type Latencies struct{ counts []uint64 }
 
 // Count returns the number of times in the histogram.
