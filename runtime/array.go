@@ -132,8 +132,8 @@ func (a Array[V]) MaxBy(key func(*V) uint64) *V {
 	return load(a.s, "MaxBy", best, a.slot, a.decode)
 }
 
-// Partial returns the array for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the array with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (a Array[V]) Partial() Array[V] {
 	a.partial = true
 	return a

@@ -149,8 +149,8 @@ func (h Hash[K, V]) Filter(match func(*V) bool) iter.Seq2[K, *V] {
 // there is no entry. The value that key gets is overwritten after the call.
 func (h Hash[K, V]) MaxBy(key func(*V) uint64) *V { return h.array().MaxBy(key) }
 
-// Partial returns the map for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the map with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (h Hash[K, V]) Partial() Hash[K, V] {
 	h.partial = true
 	return h

@@ -26,8 +26,7 @@ type Program struct {
 	Load bool
 }
 
-// Initially is a fixture that is to be what an object starts with, as generated code
-// hands it over.
+// Initially is a fixture whose values an object shall start with. Generated code makes it.
 type Initially struct {
 	Configure func() // has the test change the fixture
 

@@ -9,9 +9,8 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// Layout is what generated code was made for: the maps and sections of one
-// object and the types in them. Generated packages hold one, and bind it to
-// snapshots.
+// Layout has the maps and sections of one object, and their types. A generated package
+// has one for each object, and binds it to snapshots.
 type Layout struct {
 	Object   string   // file name of the object, without directories
 	Package  string   // of the generated code

@@ -52,8 +52,8 @@ func (a ArrayOfMaps[M]) All() iter.Seq2[int, M] {
 	}
 }
 
-// Partial returns the array for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the array with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (a ArrayOfMaps[M]) Partial() ArrayOfMaps[M] {
 	a.slots = a.slots.Partial()
 	return a
@@ -114,8 +114,8 @@ func (h HashOfMaps[K, M]) All() iter.Seq2[K, M] {
 	}
 }
 
-// Partial returns the hash for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the hash with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (h HashOfMaps[K, M]) Partial() HashOfMaps[K, M] {
 	h.ids = h.ids.Partial()
 	return h

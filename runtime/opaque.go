@@ -87,7 +87,8 @@ func NewPerCPUOpaque(b *Binding, i int) PerCPUOpaque { return PerCPUOpaque{NewOp
 // CPUs returns the number of possible CPUs.
 func (p PerCPUOpaque) CPUs() int { return p.o.m.Slots }
 
-// CPU returns what CPU n has.
+// CPU returns the values of CPU n. It fails with a [*ktsnap.PerCPUSlotError] if there is no
+// such CPU.
 func (p PerCPUOpaque) CPU(n int) Opaque { return p.o.CPU(n) }
 
 // Map returns the captured map: its header, and its bytes in columns.

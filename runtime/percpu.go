@@ -18,7 +18,8 @@ func NewPerCPUArray[V any](b *Binding, i int, decode Decode[V]) PerCPUArray[V] {
 // CPUs returns the number of possible CPUs.
 func (p PerCPUArray[V]) CPUs() int { return p.a.s.Slots }
 
-// CPU returns what CPU n has.
+// CPU returns the values of CPU n. It fails with a [*ktsnap.PerCPUSlotError] if there is no
+// such CPU.
 func (p PerCPUArray[V]) CPU(n int) Array[V] {
 	p.a.slot = p.a.s.cpu(n)
 	return p.a
@@ -72,8 +73,8 @@ func sum[V any](values iter.Seq2[int, *V], number func(*V) uint64) (total uint64
 // Len returns the number of entries, the same on each CPU.
 func (p PerCPUArray[V]) Len() int { return p.a.Len() }
 
-// Partial returns the map for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the map with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (p PerCPUArray[V]) Partial() PerCPUArray[V] { return PerCPUArray[V]{p.a.Partial()} }
 
 // PerCPUHash reads a per-CPU hash map. A value is that of one CPU, so CPU
@@ -88,7 +89,8 @@ func NewPerCPUHash[K comparable, V any](b *Binding, i int, key Decode[K], decode
 // CPUs returns the number of possible CPUs.
 func (p PerCPUHash[K, V]) CPUs() int { return p.h.m.Slots }
 
-// CPU returns what CPU n has: the same keys as the others, its own values.
+// CPU returns the entries with the values of CPU n. All CPUs have the same keys. It fails
+// with a [*ktsnap.PerCPUSlotError] if there is no such CPU.
 func (p PerCPUHash[K, V]) CPU(n int) Hash[K, V] {
 	p.h.slot = p.h.m.cpu(n)
 	return p.h
@@ -116,6 +118,6 @@ func (p PerCPUHash[K, V]) Len() int { return p.h.Len() }
 // Keys returns the keys in the order of the capture.
 func (p PerCPUHash[K, V]) Keys() []K { return p.h.Keys() }
 
-// Partial returns the map for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the map with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (p PerCPUHash[K, V]) Partial() PerCPUHash[K, V] { return PerCPUHash[K, V]{p.h.Partial()} }

@@ -39,7 +39,7 @@ func Raw(snap Bound, p any) []byte {
 	return w.o.raw[w.offset : w.offset+w.size : w.offset+w.size]
 }
 
-// Pointee says what a pointer in the guest holds, and what became of it.
+// Pointee is a pointer in the guest: its value, and where it leads.
 type Pointee struct {
 	Value uint64 // as the program stored it
 	Addr  uint64 // where it leads: Value, or the user address if that leads into an arena

@@ -60,8 +60,8 @@ func (r RingBuf) Discarded() int { return r.records().Discarded }
 
 func (r RingBuf) records() ktsnap.RingRecords { return r.m.b.snapshot.Records(r.m.m) }
 
-// Partial returns the ring buffer for reading what was captured of it, where
-// its capture is incomplete.
+// Partial returns the ring buffer with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (r RingBuf) Partial() RingBuf {
 	r.partial = true
 	return r

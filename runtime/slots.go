@@ -64,8 +64,8 @@ func (s Slots) All() iter.Seq2[int, uint32] {
 	}
 }
 
-// Partial returns the array for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the array with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (s Slots) Partial() Slots {
 	s.partial = true
 	return s

@@ -86,8 +86,8 @@ func (s StackTraces) All() iter.Seq2[uint32, []ktsnap.Address] {
 	}
 }
 
-// Partial returns the map for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the map with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (s StackTraces) Partial() StackTraces {
 	s.partial = true
 	return s

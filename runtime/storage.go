@@ -89,8 +89,8 @@ func (s TaskStorage[V]) Filter(match func(*V) bool) iter.Seq2[ktsnap.Owner, *V] 
 // none. The value that key gets is overwritten after the call.
 func (s TaskStorage[V]) MaxBy(key func(*V) uint64) *V { return s.h.MaxBy(key) }
 
-// Partial returns the map for reading what was captured of it, where its
-// capture is incomplete.
+// Partial returns the map with the entries that were captured, for one that was captured in
+// part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (s TaskStorage[V]) Partial() TaskStorage[V] {
 	s.h.partial = true
 	return s
