@@ -115,6 +115,10 @@ type jsonProgram struct {
 	Runs       number `json:"runs"`
 	RuntimeNS  number `json:"runtime_ns"`
 	Misses     number `json:"misses"`
+
+	VerifierNS number `json:"verifier_ns,omitempty"`
+	States     int    `json:"verifier_states,omitempty"`
+	PeakStates int    `json:"verifier_peak_states,omitempty"`
 }
 
 // number is an integer as documents have it, which readers may take for a float.
@@ -178,7 +182,7 @@ func schedOf(s *sched.State, which tasksOf) jsonSched {
 		v.Cgroups = append(v.Cgroups, jsonCgroup{number(g.ID), g.Path, number(g.Weight), number(g.Quota), number(g.Period)})
 	}
 	for _, p := range s.Programs() {
-		v.Programs = append(v.Programs, jsonProgram{p.ID, p.Name, p.Type, p.Tag, p.Verified, p.Insns, p.JITed, p.StackDepth, number(p.Runs), number(p.RunTime), number(p.Misses)})
+		v.Programs = append(v.Programs, jsonProgram{p.ID, p.Name, p.Type, p.Tag, p.Verified, p.Insns, p.JITed, p.StackDepth, number(p.Runs), number(p.RunTime), number(p.Misses), number(p.Verification.Time), p.Verification.States, p.Verification.PeakStates})
 	}
 	return v
 }

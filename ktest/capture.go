@@ -81,6 +81,7 @@ func (vm *VM) snapshot(ctx context.Context, name string) (*ktsnap.Snapshot, erro
 	snap, err := f.Capture(ctx, name)
 	if snap != nil {
 		snap.Scheduler = vm.explained(snap.Scheduler)
+		vm.addVerified(snap)
 	}
 	if snap != nil && vm.cfg.searched {
 		snap.OnRead = vm.reads.note

@@ -33,6 +33,7 @@
 //	queued          the tasks in queues, in their order
 //	cgroups         struct task_group with its scx; the cgroup's id and name
 //	programs        struct bpf_prog_aux; instructions, machine code, counters of all CPUs
+//	verified        what the verifier said of programs, by their id; package ktest adds it
 //
 // The state is the kernel's and the same for all schedulers. So this package reads it, and
 // generated code, which imports package runtime only, does not.

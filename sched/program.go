@@ -21,11 +21,40 @@ type Program struct {
 	Functions  int           // with the main one; 0 if it has no others
 	Loaded     time.Duration // after boot
 
-	// Runs and RunTime are counted while the kernel's statistics are on
-	// (/proc/sys/kernel/bpf_stats_enabled); Misses, the runs that did not take place
+	Verification Verification // of the load; zeroes for programs that the scheduler's own program loads
+
+	// Runs and RunTime are counted while the kernel's statistics are on (ktest's VM.CountRuns
+	// switches them); Misses, the runs that did not take place
 	// since the program ran already, always are.
 	Runs, Misses uint64
 	RunTime      time.Duration
+}
+
+// Verification is what the verifier says of a program, as veristat has it.
+type Verification struct {
+	Time                  time.Duration
+	States, PeakStates    int
+	MaxStates, MarkedRead int // states of one instruction; marks of registers that are read
+}
+
+// loadVerified gives programs what their loader was told.
+func (s *State) loadVerified(t *records) {
+	if t == nil {
+		return
+	}
+	byID := make(map[int]*Program)
+	for _, p := range s.programs {
+		byID[p.ID] = p
+	}
+	for i := range t.N {
+		r := t.record(i)
+		if p := byID[int(r.uint("id"))]; p != nil {
+			p.Verification = Verification{
+				Time: time.Duration(r.uint("time_us")) * time.Microsecond, States: int(r.uint("total_states")),
+				PeakStates: int(r.uint("peak_states")), MaxStates: int(r.uint("max_states_per_insn")), MarkedRead: int(r.uint("mark_read")),
+			}
+		}
+	}
 }
 
 func (s *State) loadPrograms(t *records) {

@@ -27,13 +27,12 @@ func TestProgramsEqualBpftools(t *testing.T) {
 	}
 	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object("testdata/queues.bpf.o"), Files: map[string]string{"/bin/bpftool": path}})
 	ctx := bound(t, 2*time.Minute)
-	const switched = "/proc/sys/kernel/bpf_stats_enabled"
-	require.NoError(t, vm.WriteFile(ctx, switched, []byte("1"), 0))
+	require.NoError(t, vm.CountRuns(ctx, true))
 	workers, err := vm.Work(ctx, ktest.Yield, 3)
 	require.NoError(t, err)
 	_, err = workers.Stop(ctx)
 	require.NoError(t, err)
-	require.NoError(t, vm.WriteFile(ctx, switched, []byte("0"), 0)) // nothing counts any more
+	require.NoError(t, vm.CountRuns(ctx, false)) // nothing counts any more
 	out, err := vm.Exec(ctx, "/bin/bpftool", "-j", "prog", "show")
 	require.NoError(t, err)
 	var want []shown
@@ -56,7 +55,14 @@ func TestProgramsEqualBpftools(t *testing.T) {
 		require.EqualValues(t, w.Recursion_misses, p.Misses, p.Name)
 		require.GreaterOrEqual(t, p.Verified, p.Functions)
 		require.Positive(t, p.Verified)
-		if strings.HasPrefix(p.Name, "queues_") && p.Runs > 0 {
+		if !strings.HasPrefix(p.Name, "queues_") {
+			require.Zero(t, p.Verification, p.Name)
+			continue
+		}
+		require.Positive(t, p.Verification.Time, p.Name)
+		require.Positive(t, p.Verification.States, p.Name)
+		require.LessOrEqual(t, p.Verification.PeakStates, p.Verification.States, p.Name)
+		if p.Runs > 0 {
 			ran++
 		}
 	}

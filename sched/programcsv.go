@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // This file keeps figures of programs in files as veristat has them, and compares them.
@@ -20,6 +21,8 @@ type ProgramFigures struct {
 	JITed    int    // bytes of machine code
 	Stack    int    // bytes, of the main function
 	Type     string
+
+	Verification // zeroes if it is not known
 }
 
 // ProgramFigures returns those of all programs of the guest, by ascending id.
@@ -30,13 +33,13 @@ func (s *State) ProgramFigures() (figures []ProgramFigures) {
 		if seen[p.Name]++; seen[p.Name] > 1 {
 			name = fmt.Sprintf("%s#%d", p.Name, seen[p.Name])
 		}
-		figures = append(figures, ProgramFigures{name, p.Verified, p.Insns, p.JITed, p.StackDepth, p.Type})
+		figures = append(figures, ProgramFigures{name, p.Verified, p.Insns, p.JITed, p.StackDepth, p.Type, p.Verification})
 	}
 	return figures
 }
 
 // csvColumns are named as veristat names them.
-var csvColumns = []string{"file_name", "prog_name", "verdict", "total_insns", "prog_size", "prog_size_jited", "stack_depth", "prog_type"}
+var csvColumns = []string{"file_name", "prog_name", "verdict", "total_insns", "prog_size", "prog_size_jited", "stack_depth", "prog_type", "duration", "total_states", "peak_states", "max_states_per_insn", "max_mark_read_len"}
 
 // WriteProgramsCSV writes figures as veristat -o csv does, for veristat -C. file stands
 // for the object that the programs are of.
@@ -46,6 +49,7 @@ func WriteProgramsCSV(w io.Writer, file string, figures []ProgramFigures) error 
 	for _, f := range figures {
 		rows = append(rows, []string{
 			plain(file), plain(f.Program), "success", strconv.Itoa(f.Verified), strconv.Itoa(f.Insns), strconv.Itoa(f.JITed), strconv.Itoa(f.Stack), plain(f.Type),
+			strconv.FormatInt(f.Time.Microseconds(), 10), strconv.Itoa(f.States), strconv.Itoa(f.PeakStates), strconv.Itoa(f.MaxStates), strconv.Itoa(f.MarkedRead),
 		})
 	}
 	return out.WriteAll(rows)
@@ -81,7 +85,11 @@ func ReadProgramsCSV(r io.Reader) ([]ProgramFigures, error) {
 	var figures []ProgramFigures
 	for line, row := range rows[1:] {
 		f := ProgramFigures{Program: row[column["prog_name"]]}
-		for name, to := range map[string]*int{"total_insns": &f.Verified, "prog_size": &f.Insns, "prog_size_jited": &f.JITed, "stack_depth": &f.Stack} {
+		var micros int
+		for name, to := range map[string]*int{
+			"total_insns": &f.Verified, "prog_size": &f.Insns, "prog_size_jited": &f.JITed, "stack_depth": &f.Stack, "duration": &micros,
+			"total_states": &f.States, "peak_states": &f.PeakStates, "max_states_per_insn": &f.MaxStates, "max_mark_read_len": &f.MarkedRead,
+		} {
 			i, ok := column[name]
 			if !ok {
 				continue
@@ -90,6 +98,7 @@ func ReadProgramsCSV(r io.Reader) ([]ProgramFigures, error) {
 				return nil, fmt.Errorf("read figures of programs: line %d, %s of %s: %w", line+2, name, f.Program, err)
 			}
 		}
+		f.Time = time.Duration(micros) * time.Microsecond
 		if i, ok := column["prog_type"]; ok {
 			f.Type = row[i]
 		}
@@ -136,8 +145,17 @@ func grouped(n int) string {
 	return s
 }
 
+// known returns n, or 0 if there is nothing to compare it with.
+func known(n, other int) int {
+	if other == 0 {
+		return 0
+	}
+	return n
+}
+
 // ComparePrograms returns what has changed, in the order of is; what is gone comes last.
-// The size of machine code, which is the kernel's matter, is not compared.
+// The size of machine code, which is the kernel's matter, and times are not compared, nor
+// states where one side has none.
 func ComparePrograms(was, is []ProgramFigures) (changes []ProgramChange) {
 	before := make(map[string]ProgramFigures)
 	for _, f := range was {
@@ -154,6 +172,7 @@ func ComparePrograms(was, is []ProgramFigures) (changes []ProgramChange) {
 			{f.Program, "verified instructions", old.Verified, f.Verified, false},
 			{f.Program, "instructions", old.Insns, f.Insns, false},
 			{f.Program, "bytes of stack", old.Stack, f.Stack, false},
+			{f.Program, "states of the verifier", known(old.States, f.States), known(f.States, old.States), false},
 		} {
 			if c.Was != c.Is {
 				changes = append(changes, c)

@@ -159,6 +159,7 @@ func (s *State) load(tables map[string]*records) {
 	s.loadCPUs(tables["cpus"])
 	s.loadQueues(tables["queues"], tables["queued"])
 	s.loadPrograms(tables["programs"])
+	s.loadVerified(tables["verified"])
 }
 
 func (s *State) loadKernel(t *records) {

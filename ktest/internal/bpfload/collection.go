@@ -23,6 +23,8 @@ type Collection struct {
 	sections map[string]string // of programs
 	tables   []*ebpf.Map       // of jumps
 	unlinked map[string][]byte // values of struct_ops maps that are attached without a link
+
+	verifications []Verification
 }
 
 // Load creates the maps of spec, loads its programs and fills its struct_ops

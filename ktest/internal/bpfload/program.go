@@ -93,7 +93,7 @@ func (c *code) described() asm.Instructions {
 
 func (l *loader) loadPrograms() error {
 	for _, p := range l.programs {
-		fd, err := l.loadProgram(p)
+		fd, figures, err := l.loadProgram(p)
 		if err != nil {
 			return err
 		}
@@ -102,6 +102,9 @@ func (l *loader) loadPrograms() error {
 			return fmt.Errorf("program %s: %w", p.spec.Name, err)
 		}
 		l.coll.Programs[p.spec.Name], l.coll.sections[p.spec.Name] = prog, p.spec.SectionName
+		if err := l.coll.verified(prog, figures); err != nil {
+			return fmt.Errorf("program %s: %w", p.spec.Name, err)
+		}
 	}
 	return nil
 }
@@ -110,9 +113,9 @@ func (l *loader) loadPrograms() error {
 // verifier's limit of a million instructions that people have looked at.
 const verifierLogSize = 16 << 20
 
-func (l *loader) loadProgram(p *program) (int, error) {
+func (l *loader) loadProgram(p *program) (int, Verification, error) {
 	if err := l.resolveReferences(p); err != nil {
-		return -1, fmt.Errorf("program %s: %w", p.spec.Name, err)
+		return -1, Verification{}, fmt.Errorf("program %s: %w", p.spec.Name, err)
 	}
 	code := encode(p.insns)
 	license := append([]byte(p.spec.License), 0)
@@ -133,24 +136,24 @@ func (l *loader) loadProgram(p *program) (int, error) {
 		attr.fdArray = pointer(l.modules.fds)
 	}
 	if err := l.attachTarget(p.spec, &attr); err != nil {
-		return -1, fmt.Errorf("program %s: %w", p.spec.Name, err)
+		return -1, Verification{}, fmt.Errorf("program %s: %w", p.spec.Name, err)
 	}
 
-	fd, err := bpf(cmdProgLoad, &attr)
+	fd, figures, err := attr.load()
 	if err == nil {
-		return fd, nil
+		return fd, figures, nil
 	}
 
 	// Once more for the log, which costs the verifier time that a program
 	// without faults need not spend.
 	log := make([]byte, verifierLogSize)
-	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), pointer(log)
+	attr.logLevel, attr.logSize, attr.logBuf = logWhole, uint32(len(log)), pointer(log)
 	fd, err = bpf(cmdProgLoad, &attr)
 	if err == nil {
-		return fd, nil
+		return fd, Verification{}, nil
 	}
 	text := unix.ByteSliceToString(log)
-	return -1, &VerifierError{Program: p.spec.Name, Absent: p.absent.met(text), Log: text, Err: err}
+	return -1, Verification{}, &VerifierError{Program: p.spec.Name, Absent: p.absent.met(text), Log: text, Err: err}
 }
 
 // setInfo says which lines and functions of the source instructions are from.

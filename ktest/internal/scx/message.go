@@ -40,7 +40,8 @@ type event struct {
 	Dump     string         `json:",omitempty"` // of the exit that is the call's result, which it can be too long for
 	Rejected *RejectedError `json:",omitempty"` // an event because logs are long
 
-	Left []bpfload.Unattached `json:",omitempty"` // programs that are loaded, and nobody attaches
+	Left     []bpfload.Unattached   `json:",omitempty"` // programs that are loaded, and nobody attaches
+	Verified []bpfload.Verification `json:",omitempty"` // of the programs that are loaded
 }
 
 type enabled struct {

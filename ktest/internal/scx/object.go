@@ -33,6 +33,9 @@ func (p *performance) runObject(source Source) (Exit, error) {
 	defer coll.Close()
 	p.loader.loaded(coll)
 	defer p.loader.loaded(nil)
+	if err := p.events.Encode(event{Verified: coll.Verified()}); err != nil {
+		return Exit{}, err
+	}
 
 	programs, err := coll.AttachPrograms()
 	if err != nil {

@@ -30,6 +30,8 @@ type Scheduler struct {
 	gone chan struct{} // closed when its program has ended, too
 	left []bpfload.Unattached
 
+	verified []bpfload.Verification
+
 	mu        sync.Mutex
 	atEnd     []func() // called before done is closed
 	name      string
@@ -86,7 +88,7 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 		case e := <-events.enabled:
 			end()
 			s.begin(e)
-			s.left = events.left
+			s.left, s.verified = events.left, events.verified
 			return s, nil
 		case <-s.done:
 			end()
@@ -206,6 +208,9 @@ func (s *Scheduler) OnRestart(f func()) {
 // Left returns the programs of the scheduler's object that are loaded and not attached.
 func (s *Scheduler) Left() []bpfload.Unattached { return s.left }
 
+// Verified returns what the verifier said of the programs of the scheduler's object.
+func (s *Scheduler) Verified() []bpfload.Verification { return s.verified }
+
 // Before returns how many schedulers the guest's kernel had enabled before this one.
 func (s *Scheduler) Before() uint64 {
 	s.mu.Lock()
@@ -287,7 +292,8 @@ type events struct {
 	restarted func(restart)
 	rejected  *RejectedError
 	dump      string
-	left      []bpfload.Unattached // set before enabled is sent
+	left      []bpfload.Unattached   // set before enabled is sent
+	verified  []bpfload.Verification // and this
 }
 
 // take takes one of them.
@@ -310,6 +316,9 @@ func (e *events) take(line []byte) error {
 	}
 	if ev.Left != nil {
 		e.left = ev.Left
+	}
+	if ev.Verified != nil {
+		e.verified = ev.Verified
 	}
 	if ev.Loaded {
 		e.news.Add(1)
