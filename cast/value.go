@@ -231,7 +231,7 @@ func (v value) join(w value) value {
 	if v.links == w.links {
 		out.links = v.links
 	}
-	if v.isElsewhere() && w.from.state == oneOrigin || w.isElsewhere() && v.from.state == oneOrigin {
+	if v.isElsewhere() && w.from.state != noOrigin || w.isElsewhere() && v.from.state != noOrigin {
 		out.from = origin{state: manyOrigins}
 		out.flags |= isPartly
 	}
