@@ -36,6 +36,8 @@ func (w *walk) arithmetic(insn object.Insn) {
 		w.regs[insn.Dst] = w.subtract(w.regs[insn.Dst], operand)
 	case op == opAnd && aligns(w.regs[insn.Dst], operand):
 		w.regs[insn.Dst] = w.somewhere(w.regs[insn.Dst])
+	case op == opAnd && untags(w.regs[insn.Dst], operand):
+		w.regs[insn.Dst] = opaque()
 	default:
 		w.regs[insn.Dst] = number(compute(op, w.regs[insn.Dst], operand))
 	}
@@ -135,6 +137,16 @@ func aligns(v, operand value) bool {
 	c, isConst := n.Const()
 	_, plain := v.asNumber()
 	return isNumber && isConst && !plain && c < 0 && -c&(-c-1) == 0
+}
+
+// untags tells whether bitwise and with a constant leaves of what may be an address, with
+// a version or a mark in its upper bits, the address.
+func untags(v, operand value) bool {
+	const leastBits = 32 // that addresses take
+	n, isNumber := operand.asNumber()
+	c, isConst := n.Const()
+	_, plain := v.asNumber()
+	return isNumber && isConst && !plain && c > 0 && c&(c+1) == 0 && c>>leastBits != 0
 }
 
 // add adds a number to a number or a pointer, either way around. A number that
