@@ -109,7 +109,9 @@ func TestSchedulerThatEndsByItself(t *testing.T) {
 	require.Equal(t, ktest.ExitUnregBPF, exit.Kind)
 	require.Equal(t, "the fault was asked for", exit.Message)
 	require.NoError(t, exit.Err())
-	before, err := vm.Captures().Snapshot(ktest.BeforeExit)
+	c, err := vm.Captures().Await(ctx, ktest.BeforeExit) // it is kept a moment after the end
+	require.NoError(t, err)
+	before, err := c.Read()
 	require.NoError(t, err)
 	require.Equal(t, "the fault was asked for", before.Scheduler.Message)
 }
