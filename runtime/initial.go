@@ -146,10 +146,11 @@ func (c *configuration) resize() error {
 		if err != nil {
 			return err
 		}
-		if has, ok := m.Value.Resizable(); ok && given.Len() == m.Value.Members[has].Type.Underlying().Len {
-			continue
+		n := given.Len()
+		if has, ok := m.Value.Resizable(); ok && given.Kind() == reflect.String {
+			n = max(n, m.Value.Members[has].Type.Underlying().Len) // a text need not fill its array
 		}
-		if err := c.state.Resize(m, given.Len()); err != nil {
+		if err := c.state.Resize(m, n); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/ktest/internal/cases"
+	"github.com/ktgen/ktgen/ktest/internal/initial"
+	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime"
 )
 
@@ -59,7 +61,7 @@ func TestObjectsStartWithWhatIsSetByName(t *testing.T) {
 
 // The same by type: a fixture that begins as the file, changed.
 func TestObjectsStartWithWhatAFixtureSays(t *testing.T) {
-	s := cases.BindConfigured(t, runConfigured(t, ktest.Object(configured).Configure(cases.InitialConfigured(func(c *cases.ConfiguredFixture) {
+	snap := runConfigured(t, ktest.Object(configured).Configure(cases.InitialConfigured(func(c *cases.ConfiguredFixture) {
 		require.Equal(t, "from the file", c.Rodata.Label)
 		require.Equal(t, cases.Limits{Least: 1, Most: 2}, c.Rodata.Limits)
 		require.Equal(t, 2, c.MaxEntries.Squares)
@@ -79,7 +81,10 @@ func TestObjectsStartWithWhatAFixtureSays(t *testing.T) {
 		c.MaxEntries.Squares = 3
 		c.CfOps.TimeoutMs, c.CfOps.Enqueue = 7000, c.Programs.Spare.FuncPtr
 		c.Programs.OnSwitch.Load = false
-	}))))
+		c.DataExitDump.ExitDump = strings.Repeat("\x00", 4096)
+	})))
+	s := cases.BindConfigured(t, snap)
+	require.Equal(t, 4096, snap.Map(".data.exit_dump").Map().ValueSize)
 	bss := s.Bss()
 	require.Equal(t, cases.VTIME, bss.SeenMode)
 	require.EqualValues(t, 1+100+1, bss.First)
@@ -97,6 +102,35 @@ func TestObjectsStartWithWhatAFixtureSays(t *testing.T) {
 	require.EqualValues(t, 64, *s.Squares().Get(8))
 	require.Equal(t, []uint64{1, 6}, []uint64{s.OfCpus().CPU(0).At(0).Runs, s.OfCpus().CPU(1).At(0).Runs})
 	require.EqualValues(t, 7000, s.CfOps().TimeoutMs)
+}
+
+// A text is as long as the array that it is in, or shorter, and NULs at its end are room.
+func TestATextMakesTheArrayAtTheEndOfASectionLongerOnly(t *testing.T) {
+	for given, want := range map[string]struct {
+		text string
+		room int // bytes
+	}{
+		"":                                  {"", 1},
+		"x":                                 {"x", 1},
+		"some":                              {"some", 4},
+		strings.Repeat("\x00", 4096):        {"", 4096},
+		"some" + strings.Repeat("\x00", 96): {"some", 100},
+	} {
+		obj, err := object.Open(configured)
+		require.NoError(t, err)
+		state, err := initial.Of(obj, 2)
+		require.NoError(t, err)
+		require.NoError(t, state.Apply(cases.InitialConfigured(func(c *cases.ConfiguredFixture) {
+			require.Empty(t, c.DataExitDump.ExitDump)
+			c.DataExitDump.ExitDump = given
+		})))
+		m, err := state.Find(".data.exit_dump")
+		require.NoError(t, err)
+		require.Equal(t, want.room, m.ValueSize)
+		text, err := state.Snapshot.Get("exit_dump").Str()
+		require.NoError(t, err)
+		require.Equal(t, want.text, text)
+	}
 }
 
 // What cannot be is said before there is a guest, with what there is instead.

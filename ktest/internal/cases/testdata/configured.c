@@ -19,6 +19,7 @@ enum mode seen_mode;
 u32 enqueued, switches, first, seen_llc, seen_queued;
 u64 seen_weight, seen_table, seen_squares;
 struct load loads[1] SEC(".data.loads");
+char exit_dump[1] SEC(".data.exit_dump");
 struct { U(type, ARRAY); U(max_entries, 2); T(key, u32); T(value, struct share); } shares SEC(".maps");
 struct { U(type, HASH); U(max_entries, 2); T(key, u32); T(value, u64); } squares SEC(".maps");
 struct { U(type, PERCPU_ARRAY); U(max_entries, 1); T(key, u32); T(value, struct load); } of_cpus SEC(".maps");
