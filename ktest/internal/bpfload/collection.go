@@ -182,7 +182,7 @@ func (l *loader) prepare() error {
 	}
 	handle, err := btf.NewHandle(&b)
 	if err != nil && l.needsBTF() {
-		return refusedBTF(err)
+		return refusedBTF(err, l.spec.Types)
 	}
 	l.btf = handle
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 // unsizedVariable and unsizedMember are how the kernel says that something is
@@ -50,13 +51,16 @@ func lastStruct(log string) string {
 	return kind + " " + last[2]
 }
 
-// refusedBTF explains the refusal of an object's BTF.
-func refusedBTF(err error) error {
+// refusedBTF explains the refusal of an object's BTF, in which types are.
+func refusedBTF(err error, types *btf.Spec) error {
 	var log *ebpf.VerifierError
 	if errors.As(err, &log) {
 		if why := Unsized(strings.Join(log.Log, "\n")); why != "" {
 			return fmt.Errorf("%s (%w)", why, err)
 		}
+	}
+	if why := bitsBesideKept(types); why != "" {
+		return errors.New(why)
 	}
 	return fmt.Errorf("loading the object's BTF: %w", err)
 }

@@ -28,6 +28,10 @@ var refusals = map[string]struct{ object, libbpf string }{
 		"the kernel does not take the object's BTF: member hits of struct counters has no size in it, where clang makes void of _Atomic types",
 		"the kernel does not take the object's BTF: member hits of struct counters has no size in it, where clang makes void of _Atomic types",
 	},
+	"kept_bits": {
+		"the kernel does not take the object's BTF: it looks for kptrs, locks, lists and trees in struct kept, which has mask, and takes no bitfield there that begins within a byte, as of.seen does",
+		"Error loading .BTF into kernel",
+	},
 	"percpu_wide": {
 		"creating map wide_ones (PerCPUArray): a value has 40000 bytes, above the kernel's limit of 32768 in a map that is per CPU",
 		`the kernel does not make the map "wide_ones": E2BIG, a number of it is too large: the size of its values (32768 bytes in a map that is per CPU), of its keys, or max_entries`,
