@@ -1,6 +1,7 @@
 package sched_test
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,6 +85,19 @@ func TestReadsThatFailSayWhatThereIs(t *testing.T) {
 	require.False(t, ok)
 	_, ok = s.LookupDSQ(6)
 	require.False(t, ok)
+}
+
+func TestTheNearestTasksOfAPIDAreNamed(t *testing.T) {
+	w := newWhole()
+	w.set(3, "pid", 33)
+	s, err := sched.Open(w.snapshot())
+	require.NoError(t, err)
+	for pid, want := range map[int]string{3: ", of which c[2] and e[4] are the nearest", 99: "there are 5", -1: "there are 5"} {
+		func() {
+			defer func() { require.Regexp(t, regexp.QuoteMeta(want)+"$", recover().(*sched.Error).Error()) }()
+			s.Task(pid)
+		}()
+	}
 }
 
 func TestSnapshotsWithoutStateSayWhy(t *testing.T) {

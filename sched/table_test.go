@@ -18,3 +18,16 @@ func TestStateIsShownWithoutWhatTerminalsObey(t *testing.T) {
 	require.Contains(t, b.String(), "2 more\n")
 	require.Contains(t, b.String(), "\n1    s[0]")
 }
+
+func TestTasksThatWaitLongestAreShownFirst(t *testing.T) {
+	w := newWhole()
+	w.set(1, "runnable_at", 990)
+	w.set(3, "runnable_at", 500)
+	var b strings.Builder
+	require.NoError(t, sched.Bind(t, w.snapshot()).WriteText(&b, sched.Rows{}))
+	_, tasks, _ := strings.Cut(b.String(), "\nTASK ")
+	first, second := strings.Index(tasks, "\nd[3]"), strings.Index(tasks, "\nb[1]")
+	require.Positive(t, first, tasks)
+	require.Less(t, first, second)
+	require.NotContains(t, tasks, "more\n", "20 are shown unless told otherwise")
+}

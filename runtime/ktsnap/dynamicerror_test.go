@@ -37,6 +37,7 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		{strError(s.Map("scalars").At(0).Get("odd_e")), `Str scalars[0].odd_e: cannot read the Enum 17 (enum policy) as Enum or char[]; its enum has no name for this value: Int64 and Uint64 read its number`},
 		{s.Map("scx_pcpu").At(0).Get("").Err(), `Get scx_pcpu[0]: scx_pcpu has a value for each of 2 CPUs: choose one with CPU(n) first`},
 		{s.Map("scx_pcpu").CPU(0).At(0).Get("").Err(), `Get scx_pcpu[cpu=0][0]: scx_pcpu has no memory for CPU 0: it is possible and was never brought up; Guest.Online has those that were`},
+		{s.Map("scx_pcpu").At(0).CPU(7).Err(), `CPU scx_pcpu[0]: no CPU 7: scx_pcpu has a value for each of the CPUs 0 to 1`},
 		{s.Map("scx_pcpu").CPU(7).At(0).Err(), `CPU scx_pcpu: no CPU 7: scx_pcpu has a value for each of the CPUs 0 to 1`},
 		{s.Map("scx_pcpu").CPU(1).At(7).Err(), `At scx_pcpu[cpu=1]: index 7 is out of range: scx_pcpu has one entry, [0]`},
 		{s.Map("task_ctxs").Lookup(1).Err(), `Lookup task_ctxs: no entry for 1; task_ctxs has 4 entries: 1234, 1235, 1236, 1237`},

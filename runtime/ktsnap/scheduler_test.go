@@ -13,6 +13,7 @@ func TestSchedulerSaysInALineHowItIs(t *testing.T) {
 	for want, s := range map[string]ktsnap.Scheduler{
 		"scheduler not known":                                       {},
 		"no scheduler":                                              {State: "disabled"},
+		"scheduler enabled":                                         {State: "enabled"},
 		`scheduler "x" enabled`:                                     {State: "enabled", Name: "x"},
 		`scheduler "a\"\n" disabling`:                               {State: "disabling", Name: "a\"\n"},
 		`scheduler "x" disabled: stall`:                             {State: "disabled", Name: "x", Reason: "stall"},
