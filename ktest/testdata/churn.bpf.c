@@ -13,7 +13,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define SLICE_NS 1000000
 #define SETS 4 /* of slots; one task at a time uses one */
 #define SLOTS 8
-#define ROUNDS 64 /* for a task */
+#define ROUNDS 8 /* for a task */
 #define PAGES 32 /* in a slot, allocated and freed together */
 #define PAGE_SIZE 4096ULL
 #define ARENA_START (1ULL << 44)
