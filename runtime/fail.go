@@ -62,9 +62,9 @@ func (b *Binding) internal(frame goruntime.Frame) bool {
 		slices.ContainsFunc(readers, func(pkg string) bool { return strings.HasPrefix(frame.Function, pkg) })
 }
 
-// readers begin the names of functions that read on behalf of a test: those of
-// this package, and of those that are called with places in snapshots.
-var readers = []string{"github.com/ktgen/ktgen/runtime.", "github.com/ktgen/ktgen/ktest."}
+// readers begin the names of functions that read on behalf of a test: those of this
+// package, of those that are called with places in snapshots, and what calls [Catch].
+var readers = []string{"github.com/ktgen/ktgen/runtime.", "github.com/ktgen/ktgen/ktest.", "runtime.gopanic"}
 
 // Try calls f and returns the error that a read in it failed with: reads of a
 // snapshot that is bound to no test panic with [*ktsnap.Error]. Other panics pass.

@@ -19,7 +19,7 @@ import (
 // are nil.
 
 // Catch is deferred. It ends the test with an explanation when a pointer of the
-// guest that is nil is dereferenced. Without it the explanation is printed all
+// guest that is nil is dereferenced, or a [Ptr] that is NULL. Without it the explanation is printed all
 // the same, but the panic ends the whole test binary. Other panics go on.
 //
 //	snap := mysched.Bind(t, frozen)
@@ -34,6 +34,9 @@ func Catch(snap Bound) {
 		return
 	}
 	b := snap.Binding()
+	if e, ok := r.(*ktsnap.Error); ok {
+		b.fail(e)
+	}
 	at, isNil := faultline.NilDereference(r)
 	if !isNil {
 		panic(r)

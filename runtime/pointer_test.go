@@ -295,6 +295,10 @@ func TestNilHopsAreExplained(t *testing.T) {
 			require.Contains(t, message, c.want)
 		})
 	}
+	t.Run("a pointer that is not followed by itself", func(t *testing.T) {
+		message := tb.message(t, catch(func() { ktrt.PtrTo[sample.TaskStruct](0).Deref() }))
+		require.Regexp(t, `^pointer_test\.go:\d+: Deref TaskStruct: the pointer is NULL`, message)
+	})
 	t.Run("another nil pointer", func(t *testing.T) {
 		var mine *struct{ Other int }
 		require.Panics(t, catch(func() { mine.Other++ }))

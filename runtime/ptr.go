@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"reflect"
+
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -52,7 +54,8 @@ func (p Ptr[T]) IsNull() bool { return p.addr == 0 }
 func (p Ptr[T]) String() string { return p.addr.String() }
 
 // Deref returns the object of the kernel that p points to, and fails as
-// [Ptr.Lookup] does. The same object is always the same Go pointer.
+// [Ptr.Lookup] does. The same object is always the same Go pointer. NULL panics, as it is
+// of no snapshot; [Catch] makes a failure of that.
 //
 // Its layout is that of the guest's kernel, whichever that is: members are
 // found by name, and those that the kernel lacks are zero; see [Absent].
@@ -61,7 +64,7 @@ func (p Ptr[T]) Deref() *T {
 	if err == nil {
 		return v
 	}
-	e := &ktsnap.Error{Op: "Deref", Addr: uint64(p.addr), Err: err}
+	e := &ktsnap.Error{Op: "Deref", Path: reflect.TypeFor[T]().Name(), Addr: uint64(p.addr), Err: err}
 	if p.target == nil {
 		panic(e)
 	}
