@@ -66,8 +66,7 @@ func (w *where) sameLayout() bool {
 	return ctype.SameMembers(want, have)
 }
 
-// encodeAt returns the bytes that make the value at a place v, and the mask of a
-// bitfield.
+// encodeAt returns the bytes that make the value at a place v, and the mask of a bitfield.
 func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err error) {
 	if govalue.HasPointer(v.Type(), ctype.MaxNesting) {
 		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}

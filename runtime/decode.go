@@ -67,8 +67,7 @@ func (d *Decoder) lock() {
 	}
 }
 
-// unlock ends the decoder's hold on the memo, which keeps no values of a read
-// that failed.
+// unlock ends the decoder's hold on the memo, which keeps no values of a read that failed.
 func (d *Decoder) unlock() {
 	if !d.locked {
 		return

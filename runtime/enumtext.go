@@ -11,8 +11,7 @@ import (
 // Flag is an enumerator that is one bit.
 type Flag = ctype.Flag
 
-// Unnamed is the String of a value that its enum has no name for:
-// "policy(17)".
+// Unnamed is the String of a value that its enum has no name for: "policy(17)".
 func Unnamed[T int64 | uint64](enum string, value T) string {
 	if value < 0 {
 		return enum + "(" + strconv.FormatInt(int64(value), 10) + ")"

@@ -38,6 +38,5 @@ func (e *LayoutError) Error() string {
 	return b.String()
 }
 
-// FixtureError is a value that a fixture cannot hold, as the guest's type has no room
-// for it.
+// FixtureError is a value that a fixture cannot hold, as the guest's type has no room for it.
 type FixtureError = fixture.Error

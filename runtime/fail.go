@@ -52,8 +52,7 @@ func (b *Binding) caller() string {
 	}
 }
 
-// internal tells whether a frame is part of reading, not of the test that
-// reads.
+// internal tells whether a frame is part of reading, not of the test that reads.
 func (b *Binding) internal(frame goruntime.Frame) bool {
 	if frame.File == b.generated {
 		return true

@@ -80,14 +80,12 @@ var (
 	treeRoot = &ctype.Shape{Kind: ctype.KindStruct, Name: "bpf_rb_root", Size: ctype.HeadSize}
 )
 
-// ListAt returns a list of objects of type typ of the layout, which their
-// member links.
+// ListAt returns a list of objects of type typ of the layout, which their member links.
 func ListAt[T any](d *Decoder, b []byte, typ int, member string, decode Decode[T]) List[T] {
 	return List[T]{LoadListHead(b), boundNodes(d, typ, member, decode)}
 }
 
-// TreeAt returns a tree of objects of type typ of the layout, which their
-// member links.
+// TreeAt returns a tree of objects of type typ of the layout, which their member links.
 func TreeAt[T any](d *Decoder, b []byte, typ int, member string, decode Decode[T]) Tree[T] {
 	return Tree[T]{LoadRBRoot(b), boundNodes(d, typ, member, decode)}
 }
@@ -111,15 +109,13 @@ func TreeOf[T any](objects ...*T) Tree[T] { return Tree[T]{nodes: &nodes[T]{give
 // links go around in a circle.
 func (l List[T]) All() iter.Seq[*T] { return l.nodes.objects(listHead, l.Next, l.Prev) }
 
-// Slice returns the objects from the first to the last. It fails as [List.All]
-// does.
+// Slice returns the objects from the first to the last. It fails as [List.All] does.
 func (l List[T]) Slice() []*T { return slices.Collect(l.All()) }
 
 // Len returns the number of objects. It fails as [List.All] does.
 func (l List[T]) Len() int { return length(l.All()) }
 
-// IsEmpty tells whether there is nothing in the list. It fails as [List.All]
-// does.
+// IsEmpty tells whether there is nothing in the list. It fails as [List.All] does.
 func (l List[T]) IsEmpty() bool { return isEmpty(l.All()) }
 
 // All ranges over the objects in their order. It fails as [List.All] does.

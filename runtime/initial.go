@@ -306,8 +306,7 @@ func isRuntimes(t reflect.Type) bool {
 	return t.PkgPath() == reflect.TypeFor[Initially]().PkgPath() || t.PkgPath() == reflect.TypeFor[ktsnap.Snapshot]().PkgPath()
 }
 
-// same tells whether a value is what it was. Pointers that were followed are, wherever
-// they lead.
+// same tells whether a value is what it was. Pointers that were followed are, wherever they lead.
 func same(was, is reflect.Value) bool {
 	switch w := was.Interface().(type) {
 	case interface{ Addr() uint64 }:

@@ -10,8 +10,7 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// ArrayOfMaps reads an array of maps. M is how the maps in it are read, such as
-// Array[V].
+// ArrayOfMaps reads an array of maps. M is how the maps in it are read, such as Array[V].
 type ArrayOfMaps[M any] struct {
 	slots Slots
 	inner inner[M]
@@ -59,8 +58,7 @@ func (a ArrayOfMaps[M]) Partial() ArrayOfMaps[M] {
 	return a
 }
 
-// HashOfMaps reads a hash of maps. M is how the maps in it are read, such as
-// Array[V].
+// HashOfMaps reads a hash of maps. M is how the maps in it are read, such as Array[V].
 type HashOfMaps[K comparable, M any] struct {
 	ids   Hash[K, uint32]
 	inner inner[M]
@@ -82,8 +80,7 @@ func (h HashOfMaps[K, M]) Len() int { return h.ids.Len() }
 // Keys returns the keys in the order of the capture.
 func (h HashOfMaps[K, M]) Keys() []K { return h.ids.Keys() }
 
-// Get returns the map for a key. It fails if there is none, or it was not
-// captured.
+// Get returns the map for a key. It fails if there is none, or it was not captured.
 func (h HashOfMaps[K, M]) Get(key K) (m M) {
 	if i := h.ids.entry("Get", key); i >= 0 {
 		return h.at("Get", i)
@@ -91,8 +88,7 @@ func (h HashOfMaps[K, M]) Get(key K) (m M) {
 	return m
 }
 
-// Lookup returns the map for a key, if there is one. It fails if that map was
-// not captured.
+// Lookup returns the map for a key, if there is one. It fails if that map was not captured.
 func (h HashOfMaps[K, M]) Lookup(key K) (m M, ok bool) {
 	i, exists := h.ids.keys.entries[key]
 	if !exists {

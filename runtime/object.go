@@ -125,8 +125,7 @@ func (s *source) failUnreadable(op string, entry, slot int) {
 	s.b.fail(&ktsnap.Error{Op: op, Path: s.Path(entry, slot), Err: s.Unreadable(slot)})
 }
 
-// sourceReader decodes the values of a source one after another into the same
-// memory.
+// sourceReader decodes the values of a source one after another into the same memory.
 type sourceReader[V any] struct {
 	*source
 	d      *Decoder
@@ -159,8 +158,7 @@ func (r *sourceReader[V]) read(entry, slot int) *V {
 	return &r.value
 }
 
-// finish ends the decoding of a value that pointers were followed from, or
-// that failed.
+// finish ends the decoding of a value that pointers were followed from, or that failed.
 func (r *sourceReader[V]) finish() {
 	r.d.follow()
 	r.d.unlock()

@@ -33,8 +33,7 @@ func (b *Binding) path(o *object) string {
 	return from.source.Path(from.entry, from.slot) + joinSteps(steps)
 }
 
-// joinSteps puts steps in the order of the path and leaves out the middle of a
-// long one.
+// joinSteps puts steps in the order of the path and leaves out the middle of a long one.
 func joinSteps(steps []string) string {
 	var b strings.Builder
 	for i := len(steps) - 1; i >= 0; i-- {

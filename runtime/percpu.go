@@ -77,8 +77,7 @@ func (p PerCPUArray[V]) Len() int { return p.a.Len() }
 // part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (p PerCPUArray[V]) Partial() PerCPUArray[V] { return PerCPUArray[V]{p.a.Partial()} }
 
-// PerCPUHash reads a per-CPU hash map. A value is that of one CPU, so CPU
-// comes first.
+// PerCPUHash reads a per-CPU hash map. A value is that of one CPU, so CPU comes first.
 type PerCPUHash[K comparable, V any] struct{ h Hash[K, V] }
 
 // NewPerCPUHash returns the per-CPU hash map with index i in the layout.

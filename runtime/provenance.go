@@ -14,8 +14,7 @@ import (
 // themselves, so that they compare with literals: it is found by the address
 // of the Go value among the objects that a binding has handed out.
 
-// Bound is what a snapshot is read through: the Snap of a generated package, or its
-// [Binding].
+// Bound is what a snapshot is read through: the Snap of a generated package, or its [Binding].
 type Bound interface{ Binding() *Binding }
 
 // Binding returns b, so that a binding is as good as the Snap that has it.
@@ -50,8 +49,7 @@ type Pointee struct {
 	Err error
 }
 
-// PointerAt tells about the pointer in the field that p points to. It fails as
-// [Addr] does.
+// PointerAt tells about the pointer in the field that p points to. It fails as [Addr] does.
 func PointerAt[T any](snap Bound, p **T) Pointee {
 	w := snap.Binding().locate("PointerAt", p)
 	return w.pointee(*p != nil)
@@ -114,8 +112,7 @@ func (b *Binding) whyNil(addr uint64, want *ctype.Shape) error {
 	return b.memory().Missing(want.Underlying(), addr, target)
 }
 
-// limitReached returns the limit of objects if a read has reached it, and 0 if
-// none has.
+// limitReached returns the limit of objects if a read has reached it, and 0 if none has.
 func (b *Binding) limitReached() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -172,8 +169,7 @@ func (b *Binding) search(p reflect.Value) *where {
 	return part
 }
 
-// shapeOf is the shape that a type number stands for: that of a section if it
-// is negative.
+// shapeOf is the shape that a type number stands for: that of a section if it is negative.
 func (b *Binding) shapeOf(typ int) *ctype.Shape {
 	if typ < 0 {
 		return b.shapes.sections[-1-typ]

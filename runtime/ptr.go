@@ -29,8 +29,7 @@ type target[T any] struct {
 // PtrTo returns a pointer with a given address, which cannot be dereferenced.
 func PtrTo[T any](addr uint64) Ptr[T] { return Ptr[T]{addr: ktsnap.Address(addr)} }
 
-// PtrAt returns a pointer to an object of the kernel, of type typ of the
-// layout.
+// PtrAt returns a pointer to an object of the kernel, of type typ of the layout.
 func PtrAt[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) Ptr[T] {
 	if addr == 0 || d == nil {
 		return PtrTo[T](addr)
@@ -132,8 +131,7 @@ type kernelKey struct {
 	have *ctype.Shape
 }
 
-// kernelType binds a type of the layout to a shape of the kernel's. The memo's
-// lock is held.
+// kernelType binds a type of the layout to a shape of the kernel's. The memo's lock is held.
 func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) {
 	key := kernelKey{typ, have}
 	if known := b.kernelTypes[key]; known != nil {

@@ -120,8 +120,7 @@ func (v *Vars) Next() []byte {
 	return v.d.arrange(v.b[bound.offset:][:bound.size:bound.size], bound.plan)
 }
 
-// LoadSection returns the section with index i in the layout, decoded at its
-// first use.
+// LoadSection returns the section with index i in the layout, decoded at its first use.
 func LoadSection[S any](b *Binding, i int, decode func(*S, *Vars, *Decoder)) *S {
 	s := b.sections[i]
 	if s.err != nil {
@@ -186,8 +185,7 @@ func isArray(s *ctype.Shape) bool {
 	return u != nil && u.Kind == ctype.KindArray
 }
 
-// findArenaSection returns the map that stands for a section of variables in the
-// arena.
+// findArenaSection returns the map that stands for a section of variables in the arena.
 func (b *Binding) findArenaSection(want *ctype.Shape) (*ktsnap.Map, error) {
 	var found []*ktsnap.Map
 	chosen := func(m *ktsnap.Map, id uint32) bool {

@@ -12,8 +12,7 @@ import (
 // address of that object in the kernel.
 type Storage[V any] = Hash[ktsnap.Address, V]
 
-// NewStorage returns the cgroup, inode or socket storage map with index i in
-// the layout.
+// NewStorage returns the cgroup, inode or socket storage map with index i in the layout.
 func NewStorage[V any](b *Binding, i int, decode Decode[V]) Storage[V] {
 	m := b.readable(i)
 	owner := func(entry int) ktsnap.Address { return ktsnap.Address(m.m.Owners[entry].Addr) }

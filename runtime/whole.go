@@ -35,8 +35,7 @@ type slot[V any] struct {
 	done   bool         // v is decoded with what it is in
 }
 
-// slotFor returns where the object with a key is decoded to. The memo's lock is
-// held.
+// slotFor returns where the object with a key is decoded to. The memo's lock is held.
 func slotFor[V any](b *Binding, key objectKey, size int) slot[V] {
 	if w := b.wholes.known[key]; w != nil {
 		if v, ok := w.value.Interface().(*V); ok {
@@ -73,8 +72,7 @@ func around[V any](decode Decode[V], before []parts.Part) Decode[V] {
 	}
 }
 
-// restore makes the parts of wholes those that objects are, after others were
-// forgotten.
+// restore makes the parts of wholes those that objects are, after others were forgotten.
 func (b *Binding) restore(forgotten []*object) {
 	lost := make(map[*whole]bool)
 	for _, o := range forgotten {
