@@ -102,8 +102,11 @@ func (c *checker) changing(t *Task) bool {
 	const migrating = 2 // TASK_ON_RQ_MIGRATING
 	e := &t.Ext
 	return t.OnRQ == migrating || e.HoldingCPU >= 0 || e.OpsState == "QUEUEING" || e.OpsState == "DISPATCHING" || c.isDirect(e.DirectDSQ) ||
-		t.CPU < 0 || t.CPU >= len(c.cpus) || c.cpus[t.CPU].Locked
+		t.CPU < 0 || t.CPU >= len(c.cpus) || c.isLocked(t.CPU)
 }
+
+// isLocked tells whether somebody holds the lock of a CPU's runqueue.
+func (c *checker) isLocked(cpu int) bool { return cpu >= 0 && cpu < len(c.cpus) && c.cpus[cpu].Locked }
 
 // isDirect tells whether a task is on its way to a queue that ops.select_cpu or
 // ops.enqueue has chosen.
@@ -115,7 +118,7 @@ func (c *checker) isDirect(dsq uint64) bool {
 func (c *checker) places() {
 	holders := make(map[*Task][]*DSQ)
 	for _, d := range c.dsqs {
-		if d.Locked {
+		if d.Locked || c.isLocked(d.CPU) { // the lock of a CPU is its local queue's, too
 			continue
 		}
 		if d.Count != d.Len() && len(c.problems) == 0 {
