@@ -84,7 +84,7 @@ func (b *builder) declareType(d *decl) *gofile.Type {
 	t.CPUs = cpuBitmap(d.cName, t.Fields)
 	if b.isKernels(d) {
 		t.Doc = []string{
-			fmt.Sprintf("%s is the kernel's %s, as far as it is read.", d.name, d.inC()),
+			fmt.Sprintf("%s is %s, as far as it is read.", d.name, d.inKernel()),
 			"Members are found by name; those that the guest's kernel lacks are zero, see",
 			"ktrt.Absent.",
 		}
@@ -110,6 +110,14 @@ func (b *builder) opaqueDoc(d *decl) []string {
 func (b *builder) isKernels(d *decl) bool {
 	d.kernels = d.cName != "" && b.kernel[d.cName] == d.shape || d.parent != nil && d.parent.kernels
 	return d.kernels
+}
+
+// inKernel is inC for a type of the kernel's.
+func (d *decl) inKernel() string {
+	if d.cName == "" {
+		return strings.Replace(d.inC(), " without", " of the kernel without", 1)
+	}
+	return "the kernel's " + d.inC()
 }
 
 // inC is the C name of a type, in a sentence.

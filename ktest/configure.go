@@ -2,6 +2,7 @@ package ktest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -138,8 +139,9 @@ func set(state *ktsnap.InitialState, path string, value any) error {
 		return err
 	}
 	v := state.Snapshot.Get(path)
-	if v.Err() != nil {
-		return v.Err()
+	var failed *ktsnap.Error
+	if errors.As(v.Err(), &failed) { // its address is of no guest
+		return &ConfigError{Path: path, Err: failed.Err}
 	}
 	return assign(state, v, value)
 }

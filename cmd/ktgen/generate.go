@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -145,6 +147,16 @@ func replace(path string, content []byte) error {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return nil
 	}
+	err := writeBeside(path, content)
+	var failed *fs.PathError
+	if errors.As(err, &failed) { // it names the file that would have become this one
+		return fmt.Errorf("write %s: %w", path, failed.Err)
+	}
+	return err
+}
+
+// writeBeside writes a file under another name, and gives it its own when it is whole.
+func writeBeside(path string, content []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,10 +108,25 @@ func (t *tool) fitTerminal(opts *dump.Options) {
 func (t *tool) readSnapshot(file string) (*ktsnap.Snapshot, error) {
 	defer t.progress("reading " + file)()
 	s, err := ktsnap.ReadFile(file)
+	if err != nil && isELF(file) {
+		return nil, fmt.Errorf("read a snapshot: %s is an object file or a program; `ktgen objects %s` lists the BPF objects in it, and `ktgen types %s` prints their types", file, file, file)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read a snapshot: %w", err)
 	}
 	return s, nil
+}
+
+// isELF tells whether a file begins as an ELF file does.
+func isELF(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	magic := make([]byte, len(elf.ELFMAG))
+	_, err = io.ReadFull(f, magic)
+	return err == nil && string(magic) == elf.ELFMAG
 }
 
 // progress says what is going on, if that takes more than a second and somebody

@@ -150,6 +150,7 @@ func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
 		`shares: it is given 3 entries, and has room for 2`:                                          object.Set("shares[2].weight", 1),
 		`squares: a map has room for 1 to 4294967295 entries, not for 0`:                             object.Resize("squares", 0),
 		`loads: it has 1 element in the file, and cannot be made shorter than that: 0`:               object.Resize("loads", 0),
+		`cannot set initial values of the object: loads[9].runs: index 9 is out of range`:            object.Set("loads[9].runs", 1),
 		`.bss: it cannot be made longer`:                                                             object.Resize(".bss", 10),
 		`squares: it has no maps in it, as it is of type HASH: maps of maps can be filled with some`: object.Fill("squares", 2),
 		`queues: it has room for 2 maps, not for 3`:                                                  ktest.Object("testdata/maps_of_queues.bpf.o").Fill("queues", 3),
