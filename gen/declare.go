@@ -82,7 +82,7 @@ func (b *builder) declareType(d *decl) *gofile.Type {
 	}
 	t.Fields = b.fields(d)
 	t.CPUs = cpuBitmap(d.cName, t.Fields)
-	if b.isKernels(d) {
+	if t.Sparse = b.isKernels(d); t.Sparse {
 		t.Doc = []string{
 			fmt.Sprintf("%s is %s, as far as it is read.", d.name, d.inKernel()),
 			"Members are found by name; those that the guest's kernel lacks are zero, see",

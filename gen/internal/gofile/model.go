@@ -56,6 +56,7 @@ type Type struct {
 	Doc    []string // lines
 	Fields []Field  // StructType
 	Size   int      // bytes; StructType
+	Sparse bool     // StructType: C has more members than Fields
 
 	CName      string // EnumType: for values without a name
 	Underlying string // EnumType: Go type

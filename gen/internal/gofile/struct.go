@@ -115,7 +115,7 @@ func renderDecoder(f *jen.File, t *Type) {
 	).BlockFunc(func(g *jen.Group) {
 		if all := runs(t.Fields); len(all) > 0 {
 			g.Id("b").Op(":=").Parens(jen.Op("*").Index(jen.Id("sizeof" + t.Name)).Byte()).Parens(jen.Id("raw")).Index(jen.Op(":"))
-			renderRuns(g, all)
+			renderRuns(g, all, t.Sparse)
 		}
 		for _, field := range t.Fields {
 			if field.Load.Tail && field.Load.Op != LoadNothing {
@@ -126,11 +126,14 @@ func renderDecoder(f *jen.File, t *Type) {
 }
 
 // renderRuns reads one run after another from the front of b.
-func renderRuns(g *jen.Group, all []run) {
-	at := 0
+func renderRuns(g *jen.Group, all []run, sparse bool) {
+	at, gap := 0, " // padding"
+	if sparse {
+		gap = " // not read"
+	}
 	for i, r := range all {
 		if r.start > at {
-			renderCut(g, size{n: r.start - at}, " // padding")
+			renderCut(g, size{n: r.start - at}, gap)
 		}
 		at = r.end
 		isLast := i == len(all)-1

@@ -219,7 +219,7 @@ func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
 	b = ktrt.Next32(&v.Tgid, b)
 	b = ktrt.Next32(&v.StaticPrio, b)
 	b = ktrt.NextString(&v.Comm, b, 16)
-	b = b[4:] // padding
+	b = b[4:] // not read
 	v.Fs = ktrt.PtrTo[FsStruct](binary.LittleEndian.Uint64(b))
 	b = b[8:]
 	v.RealFs = ktrt.PtrTo[FsStruct](binary.LittleEndian.Uint64(b))

@@ -274,7 +274,7 @@ func decodeListHead(v *ListHead, raw []byte, _ *ktrt.Decoder) {
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
 	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
 	b = ktrt.Next32(&v.Weight, b)
-	b = b[4:] // padding
+	b = b[4:] // not read
 	b = ktrt.Next64(&v.Slice, b)
 	b = ktrt.Next64(&v.CoreSchedAt, b)
 	ktrt.Next32(&v.StickyCpu, b)
@@ -291,10 +291,10 @@ func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
 	b = ktrt.Next32(&v.Pid, b)
 	decodeSchedExtEntity(&v.Scx, b[:sizeofSchedExtEntity], d)
 	b = b[sizeofSchedExtEntity:]
-	b = b[4:] // padding
+	b = b[4:] // not read
 	b = ktrt.Next32(&v.StaticPrio, b)
 	b = ktrt.NextString(&v.Comm, b, 16)
-	b = b[4:] // padding
+	b = b[4:] // not read
 	decodeListHead(&v.Tasks, b[:sizeofListHead], d)
 	b = b[sizeofListHead:]
 	decodeListHead(&v.Children, b[:sizeofListHead], d)
@@ -302,7 +302,7 @@ func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
 	decodeListHead(&v.Sibling, b[:sizeofListHead], d)
 	b = b[sizeofListHead:]
 	b = ktrt.Next32(&v.Tgid, b)
-	b = b[28:] // padding
+	b = b[28:] // not read
 	b = ktrt.Next64(&v.StartTime, b)
 	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
 	b = b[8:]

@@ -269,7 +269,7 @@ func decodeRunning(v *Running, raw []byte, d *ktrt.Decoder) {
 func decodeSchedExtEntity(v *SchedExtEntity, raw []byte, _ *ktrt.Decoder) {
 	b := (*[sizeofSchedExtEntity]byte)(raw)[:]
 	b = ktrt.Next32(&v.Weight, b)
-	b = b[4:] // padding
+	b = b[4:] // not read
 	ktrt.Next64(&v.Slice, b)
 }
 
