@@ -195,7 +195,7 @@ func (s *InitialState) Put(m *Map, key []byte) (entry int, err error) {
 	}
 	entry = m.N
 	switch {
-	case m.Type.isArray():
+	case m.KeySize > 0 && !m.Type.HasKeys(): // an array
 		entry = int(ctype.IntPlace{Bits: 32}.Load(key))
 	case m.KeySize > 0:
 		if len(key) != m.KeySize {
@@ -231,8 +231,6 @@ func (s *InitialState) keysOf(m *Map) map[string]int {
 	}
 	return s.keys[m]
 }
-
-func (t MapType) isArray() bool { return t == MapTypeArray || t == MapTypePerCPUArray }
 
 // takesEntries says why a map cannot start with entries.
 func takesEntries(m *Map) error {

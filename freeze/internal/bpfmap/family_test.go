@@ -17,9 +17,9 @@ func TestEveryKindOfMapHasAReader(t *testing.T) {
 			readers[typ]++
 		}
 	}
-	for typ := ktsnap.MapTypeHash; !strings.HasPrefix(typ.String(), "map type "); typ++ {
+	for typ := ktsnap.MapTypeHash; typ < 256; typ++ {
 		want := 1
-		if typ.Unreadable() != "" {
+		if typ.Unreadable() != "" || strings.HasPrefix(typ.String(), "map type ") {
 			want = 0
 		}
 		require.Equal(t, want, readers[typ], "readers of %v in families", typ)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // This file changes an object between reading and loading it, as programs on libbpf
@@ -96,7 +97,7 @@ func (e *Entry) contents(m *ebpf.MapSpec) (kv ebpf.MapKV, err error) {
 	if len(e.Key) == 0 {
 		kv.Key = nil
 	}
-	if m.Type != ebpf.PerCPUArray && m.Type != ebpf.PerCPUHash && m.Type != ebpf.LRUCPUHash {
+	if !ktsnap.MapType(m.Type).IsPerCPU() {
 		return kv, nil
 	}
 	possible, err := ebpf.PossibleCPU()

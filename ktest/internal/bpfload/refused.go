@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,9 +94,10 @@ func tooBig(attr mapCreateAttr, try maker) string {
 
 // inWhich names what maps of a type have in common, for limits.
 func inWhich(mapType uint32) string {
-	switch ebpf.MapType(mapType) {
-	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.PerCPUCGroupStorage:
+	if ktsnap.MapType(mapType).IsPerCPU() {
 		return " in a map that is per CPU"
+	}
+	switch ebpf.MapType(mapType) {
 	case ebpf.TaskStorage, ebpf.CgroupStorage, ebpf.InodeStorage, ebpf.SkStorage:
 		return " in a storage map"
 	}
