@@ -51,6 +51,35 @@ func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
 // spawn makes the guest's memory and starts QEMU. The VM must be connected
 // next.
 func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
+	vm := newVM(cfg, accel)
+	if err := vm.equip(); err != nil {
+		return nil, err
+	}
+	defer vm.wires.closeTheirs()
+	args := append(cfg.arguments(accel.Accel), cfg.Lockstep.args()...)
+	args = append(args, extra...)
+	files, env := descriptors(vm.ram, vm.wires), cfg.environment()
+	if vm.witness != nil {
+		defer vm.witness.closeTheirs()
+		theirs, more, vars := vm.witness.files(fdRAM + len(files))
+		files, args, env = append(files, theirs...), append(args, more...), append(env, vars...)
+	}
+	var err error
+	if vm.proc, err = startProcess(cfg.QEMU, args, env, files); err != nil {
+		vm.witness.discard()
+		vm.wires.close()
+		vm.ram.close()
+		return nil, err
+	}
+	if vm.witness != nil {
+		go vm.witness.run() // ends with QEMU
+	}
+	go vm.console.record(vm.wires.console)
+	return vm, nil
+}
+
+// newVM returns a VM without a guest.
+func newVM(cfg Config, accel Accelerator) *VM {
 	vm := &VM{
 		cfg:       cfg,
 		accel:     accel,
@@ -65,43 +94,32 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 		vm.calls = newCalls(vm)
 	}
 	vm.alive, vm.die = context.WithCancelCause(context.Background())
+	return vm
+}
 
-	var err error
-	if vm.ram, err = newRAM(cfg.banks()...); err != nil {
-		return nil, err
+// equip makes what the VM shares with QEMU: memory, connections and, for a run that is
+// watched, the plugin. What is made is undone if something cannot be.
+func (vm *VM) equip() (err error) {
+	if vm.ram, err = newRAM(vm.cfg.banks()...); err != nil {
+		return err
 	}
 	if vm.calls != nil {
 		vm.ram.wrote = vm.calls.noteWrite
 	}
-	if vm.wires, err = wire(cfg); err != nil {
+	if vm.wires, err = wire(vm.cfg); err != nil {
 		vm.ram.close()
-		return nil, err
+		return err
 	}
-	defer vm.wires.closeTheirs()
-	args := append(cfg.arguments(accel.Accel), cfg.Lockstep.args()...)
-	args = append(args, extra...)
-	files, env := descriptors(vm.ram, vm.wires), cfg.environment()
-	if r := cfg.replay; r != nil {
-		if vm.witness, err = newWitness(vm.ram, r.extents, func(a Access) { r.onAccess(vm, a) }); err != nil {
-			vm.wires.close()
-			vm.ram.close()
-			return nil, err
-		}
-		defer vm.witness.closeTheirs()
-		theirs, more, vars := vm.witness.files(fdRAM + len(files))
-		files, args, env = append(files, theirs...), append(args, more...), append(env, vars...)
+	r := vm.cfg.replay
+	if r == nil {
+		return nil
 	}
-	if vm.proc, err = startProcess(cfg.QEMU, args, env, files); err != nil {
-		vm.witness.discard()
+	if vm.witness, err = newWitness(vm.ram, r.extents, func(a Access) { r.onAccess(vm, a) }); err != nil {
+		vm.wires.closeTheirs()
 		vm.wires.close()
 		vm.ram.close()
-		return nil, err
 	}
-	if vm.witness != nil {
-		go vm.witness.run() // ends with QEMU
-	}
-	go vm.console.record(vm.wires.console)
-	return vm, nil
+	return err
 }
 
 // descriptors returns QEMU's files in the order of their numbers.
