@@ -44,9 +44,9 @@ func (v Starvation) order() string {
 	gap := v.Task.Ext.VTime - first.Ext.VTime
 	switch {
 	case v.Task.Ext.DSQFlags&byVTime != 0 && first != v.Task && gap >= farAhead:
-		return fmt.Sprintf("; its vtime of %d is out of reach of theirs, which begins at %d: it has wrapped around, or was never set", v.Task.Ext.VTime, first.Ext.VTime)
+		return fmt.Sprintf("; its vtime of %d is out of reach of the first's, %d: it has wrapped around, or was never set", v.Task.Ext.VTime, first.Ext.VTime)
 	case v.Task.Ext.DSQFlags&byVTime != 0 && first != v.Task:
-		return fmt.Sprintf("; the queue goes by vtime, and its vtime of %d is %d behind the first's%s", v.Task.Ext.VTime, gap, before(n))
+		return fmt.Sprintf("; the queue goes by vtime, and its vtime of %d is %d above the first's%s", v.Task.Ext.VTime, gap, before(n))
 	case v.Task.Ext.DSQFlags&byVTime != 0:
 		return before(n)
 	case n > 0 && len(v.later(v.Ahead)) > 0:
@@ -105,7 +105,7 @@ func (s *State) meanwhile(v Starvation) string {
 		}
 		ran := slices.DeleteFunc(slices.Clone(d.tasks), func(t *Task) bool { return t.LastRun <= v.Task.LastQueued })
 		if len(ran) > 0 {
-			return fmt.Sprintf("; since it waits here, CPUs have run tasks of %s (%s)", d, names(ran))
+			return fmt.Sprintf("; while it waits here, CPUs have run tasks of %s (%s)", d, names(ran))
 		}
 	}
 	return ""
@@ -129,7 +129,7 @@ func (v Starvation) renewed(c *CPU) string {
 	if t == nil || t.Class != ClassExt || t.Ext.Slice <= 0 || v.Task.Ext.Slice <= 0 || ran < several*max(t.Ext.Slice, v.Task.Ext.Slice, time.Millisecond) {
 		return ""
 	}
-	return fmt.Sprintf(", which has run for %v on end, %d times the slice of who waits: it gets one slice after the other, or a longer one", ran, ran/v.Task.Ext.Slice)
+	return fmt.Sprintf(", which has run for %v on end, %d times the slice of who waits: its slice is renewed, or is that long", ran, ran/v.Task.Ext.Slice)
 }
 
 // isHeld tells whether what a CPU runs is why it runs nobody else.

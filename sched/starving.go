@@ -84,7 +84,7 @@ func (s *State) inversion(v Starvation) string {
 	}
 	who := "they"
 	if len(waiting) == 1 {
-		who = "it"
+		who = waiting[0].String()
 	}
 	return fmt.Sprintf("it has a mutex of the kernel that %s for, so that %s cannot run either; ", countText(waiting, "waits", "wait"), who)
 }
@@ -223,13 +223,13 @@ func (s *State) causeInQueue(v Starvation) string {
 	busy := slices.DeleteFunc(slices.Clone(v.CPUs), (*CPU).IsIdle)
 	switch asleep := v.asleep(idle); {
 	case len(idle) > 0 && len(asleep) == len(idle):
-		return fmt.Sprintf("%s; %s idle, which may run it, and %s been since before it came: nobody has kicked %s (scx_bpf_kick_cpu)%s", text, cpusText(idle), hasOrHave(len(idle)), itOrThem(len(idle)), v.others(busy))
+		return fmt.Sprintf("%s; %s idle and may run it, and %s been since before it came: nobody has kicked %s (scx_bpf_kick_cpu)%s", text, cpusText(idle), hasOrHave(len(idle)), itOrThem(len(idle)), v.others(busy))
 	case len(busy) == 0 && v.isPinned():
 		return fmt.Sprintf("%s; %s idle, the only one%s that may run it, and%s from this queue", text, cpusText(idle), plural(len(idle)), doNotTake(len(idle)))
 	case len(busy) == 0:
-		return fmt.Sprintf("%s, and %s idle, which may run it: %s", text, cpusText(idle), v.nobodyTakes())
+		return fmt.Sprintf("%s, and %s idle and may run it: %s", text, cpusText(idle), v.nobodyTakes())
 	case len(idle) > 0:
-		return fmt.Sprintf("%s; %s idle, which may run it, and%s from this queue%s", text, cpusText(idle), doNotTake(len(idle)), v.others(busy))
+		return fmt.Sprintf("%s; %s idle and may run it, and%s from this queue%s", text, cpusText(idle), doNotTake(len(idle)), v.others(busy))
 	}
 	return text + "; " + v.doing(busy) + s.meanwhile(v)
 }

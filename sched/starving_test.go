@@ -15,7 +15,7 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 		want   string
 	}{
 		"in a queue": {func(*whole) {}, 1,
-			"b[1] has been runnable for 400ms of 30s without running: queue 5 has it as its first task; CPU 1 is idle, which may run it, and does not take from this queue; CPU 0 runs e[4] with 5ns of its slice left"},
+			"b[1] has been runnable for 400ms of 30s without running: queue 5 has it as its first task; CPU 1 is idle and may run it, and does not take from this queue; CPU 0 runs e[4] with 5ns of its slice left"},
 		"with the scheduler": {func(*whole) {}, 3,
 			"the BPF scheduler has taken it in ops.enqueue and not dispatched it; CPU 0 runs e[4] with 5ns of its slice left, CPU 1 is idle"},
 		"nobody may run it": {func(w *whole) { w.set(1, "allowed", 4) }, 1,
@@ -28,10 +28,10 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 			"queue 5 has it as its first task; CPU 0 runs e[4], whose slice has no end"},
 		"lost": {func(w *whole) { w.set(3, "ops_state", none) }, 3, "it is lost: no queue has it, and neither has the BPF scheduler"},
 		"all idle": {func(w *whole) { w.cpus[0][1] = 0x8000; w.cpus[0][2] = 0x8000 }, 1,
-			"queue 5 has it as its first task, and CPUs 0-1 are idle, which may run it: nobody takes from this queue any more"},
-		"nobody has ever taken": {func(w *whole) { w.cpus[0][1], w.cpus[0][2], w.queues[0][5] = 0x8000, 0x8000, 1 }, 1, "which may run it: nobody takes from this queue"},
+			"queue 5 has it as its first task, and CPUs 0-1 are idle and may run it: nobody takes from this queue any more"},
+		"nobody has ever taken": {func(w *whole) { w.cpus[0][1], w.cpus[0][2], w.queues[0][5] = 0x8000, 0x8000, 1 }, 1, "and may run it: nobody takes from this queue"},
 		"its CPU has not been kicked": {func(w *whole) { w.cpus[1][4] = 1e9 - 1; w.waits = map[int]uint64{1: 1e9} }, 1,
-			"CPU 1 is idle, which may run it, and has been since before it came: nobody has kicked it (scx_bpf_kick_cpu); CPU 0 runs"},
+			"CPU 1 is idle and may run it, and has been since before it came: nobody has kicked it (scx_bpf_kick_cpu); CPU 0 runs"},
 		"others are put in front": {func(w *whole) {
 			w.queued = append([][]uint64{{0, 0, 0x3000}}, w.queued...)
 			w.set(3, "dsq_seq", 9)
@@ -45,14 +45,14 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 			w.set(3, "vtime", 7)
 			w.set(1, "vtime", 1007)
 			w.set(1, "dsq_flags", 1)
-		}, 1, "behind 1: d[3]; the queue goes by vtime, and its vtime of 1007 is 1000 behind the first's; CPU 1 is idle"},
+		}, 1, "behind 1: d[3]; the queue goes by vtime, and its vtime of 1007 is 1000 above the first's; CPU 1 is idle"},
 		"others have run meanwhile": {func(w *whole) {
 			w.queues[2][2], w.queued = 1, append(w.queued, []uint64{0, 2, 0x3000})
 			w.set(1, "allowed", 1)
 			w.waits, w.arrivals = map[int]uint64{1: 1e9}, map[int]uint64{3: 2e9}
-		}, 1, "CPU 0 runs e[4] with 5ns of its slice left; since it waits here, CPUs have run tasks of global queue (d[3]) (affinity CPU 0)"},
+		}, 1, "CPU 0 runs e[4] with 5ns of its slice left; while it waits here, CPUs have run tasks of global queue (d[3]) (affinity CPU 0)"},
 		"its queue may be for an offline CPU": {func(w *whole) { w.cpus[1][3] = 0; w.cpus[0][1] = 0x8000; w.cpus[0][2] = 0x8000 }, 1,
-			"queue 5 has it as its first task, and CPU 0 is idle, which may run it: nobody takes from this queue any more; CPU 1, which the queue may be for, is offline"},
+			"queue 5 has it as its first task, and CPU 0 is idle and may run it: nobody takes from this queue any more; CPU 1, which the queue may be for, is offline"},
 		"its cgroup starves": {func(w *whole) { w.cpus[0][4] = 1e9; w.groups = map[int]uint64{1: 0xc10, 3: 0xc10, 4: 0xc20} }, 1,
 			"its cgroup /low starves: CPUs run none of its 2 runnable tasks, and run others, as e[4] of cgroup /high; queue 5 has it"},
 		"its cgroup runs": {func(w *whole) { w.cpus[0][4] = 1e9; w.groups = map[int]uint64{1: 0xc10, 3: 0xc10, 4: 0xc10} }, 1,
@@ -68,7 +68,7 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 			w.set(3, "vtime", 7)
 			w.set(1, "vtime", 1<<62)
 			w.set(1, "dsq_flags", 1)
-		}, 1, "queue 5 has it behind 1: d[3]; its vtime of 4611686018427387904 is out of reach of theirs, which begins at 7"},
+		}, 1, "queue 5 has it behind 1: d[3]; its vtime of 4611686018427387904 is out of reach of the first's, 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWhole()
