@@ -114,7 +114,9 @@ func (c Config) smp() string {
 // cpu returns QEMU's model of a CPU. Translated CPUs are AMD's by default, as which
 // they tell the kernel neither of dies nor of caches that some CPUs share; as Intel's
 // they do (QEMU: target/i386/cpu.c, cpu_x86_cpuid, leaves 4 and 0x1f; Linux:
-// arch/x86/kernel/cpu/cacheinfo.c).
+// arch/x86/kernel/cpu/cacheinfo.c). An Intel CPU answers for its last leaf where it is asked for one that it
+// does not have, and QEMU 10 ends itself if that is 0x1f and the sub-leaf large, as SeaBIOS asks in its look for a
+// hypervisor (encode_topo_cpuid1f): the last one is an empty one behind that.
 //
 // A guest in lockstep is not told that it is one. In guests the kernel's spin locks are not fair
 // (virt_spin_lock, arch/x86/include/asm/qspinlock.h), and turns of vCPUs mostly end where one holds a lock: another one
@@ -125,7 +127,7 @@ func (c Config) cpu(accel Accel) string {
 	}
 	model := "max"
 	if !c.Topology.isZero() {
-		model += ",vendor=GenuineIntel"
+		model += ",vendor=GenuineIntel,level=0x20"
 	}
 	if c.Lockstep != nil {
 		model += ",-hypervisor"
