@@ -60,7 +60,8 @@ struct message {
 static struct shared *page;
 static int hostFD;
 
-static i64 (*getClock)(int); // qemu_clock_get_ns
+static i64 (*getClock)(int);     // qemu_clock_get_ns
+static void *(*getCPU)(int index); // qemu_get_cpu
 
 // now returns the guest's time. QEMU refuses to tell a vCPU in the middle of a block of
 // instructions; to nobody in particular it tells when it last counted, which it does each time that the guest
@@ -76,6 +77,20 @@ static i64 now(void)
 	i64 t = getClock(QEMU_CLOCK_VIRTUAL);
 	*current = cpu;
 	return t;
+}
+
+// running returns the index of the vCPU that runs. QEMU 9.2 and later call back with that of the vCPU that a block of
+// instructions was translated for, where one thread runs all of them in turn (gen_cpu_index, accel/tcg/plugin-gen.c).
+static u32 running(u32 told)
+{
+	void **current = dlsym(0, "current_cpu");
+	if (!getCPU || !current)
+		return told;
+	void *cpu;
+	for (int i = 0; (cpu = getCPU(i)); i++)
+		if (cpu == *current)
+			return i;
+	return told;
 }
 
 static int mayBeWatched(u64 va, u64 size)
@@ -110,7 +125,7 @@ static void accessed(u32 cpu, qemu_plugin_meminfo_t info, u64 va, void *pc)
 	_Bool store = qemu_plugin_mem_is_store(info);
 	if (!watched(pa, size, store ? STORES : LOADS))
 		return;
-	struct message m = {cpu, size, store, 0, (u64)pc, va, pa, now()};
+	struct message m = {running(cpu), size, store, 0, (u64)pc, va, pa, now()};
 	char answer;
 	if (syscall(SYS_write, hostFD, &m, sizeof m) != sizeof m || syscall(SYS_read, hostFD, &answer, 1) != 1)
 		page->n = 0; // the host is no more, which ends QEMU
@@ -145,6 +160,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
 		return 1;
 	hostFD = atoi(host);
 	getClock = (i64 (*)(int))dlsym(0, "qemu_clock_get_ns");
+	getCPU = (void *(*)(int))dlsym(0, "qemu_get_cpu");
 	page->magic = MAGIC;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;
