@@ -51,7 +51,7 @@ func TestKernelsWordIsWhatCountsForObjectsAndPrograms(t *testing.T) {
 		},
 		"a CPU that goes": {
 			fault: "quit", end: offline,
-			want: ktest.Exit{Scheduler: "fault", Kind: ktest.ExitUnregKern, Reason: "unregistered from the main kernel"},
+			want: ktest.Exit{Scheduler: "fault", Kind: ktest.ExitUnregKern, Reason: "unregistered from the main kernel", Message: "cpu 1 going offline, exiting scheduler"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
