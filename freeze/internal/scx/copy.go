@@ -36,8 +36,8 @@ type walk struct {
 	warm  *State
 	state *State
 
-	idle   masks
-	onCPUs []kmem.Addr // tasks that CPUs run, now or when they idle
+	idle    masks
+	running []kmem.Addr // tasks that CPUs run, other than their own when they idle
 }
 
 // Copy copies what a kernel keeps. check is called now and then, and its error ends

@@ -2,6 +2,7 @@ package scx
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/ktgen/ktgen/freeze/internal/kmem"
 )
@@ -50,10 +51,12 @@ func (l *cpuLayout) resolve(r *Layout) {
 	l.masks, l.pointers = hasCPU && hasSMT && l.global != 0, r.isPointer("scx_idle_cpus", "cpu")
 }
 
-// masks are the sets of idle CPUs that sched_ext keeps.
+// masks are the sets of idle CPUs that sched_ext keeps, and the tasks that CPUs run
+// when they idle.
 type masks struct {
 	known    bool
 	cpu, smt []byte
+	tasks    []kmem.Addr
 }
 
 func (w *walk) allCPUs() {
@@ -105,11 +108,17 @@ func (w *walk) onlineCPUs() []byte {
 // noteTasks notes what a CPU runs, now and when it idles: no list has a task of the
 // latter kind, nor one that has exited and runs to its end.
 func (w *walk) noteTasks(record []byte) {
+	var idle kmem.Addr
 	if w.rqs.hasIdle {
-		w.onCPUs = append(w.onCPUs, w.rqs.idle.Addr(record))
+		if idle = w.rqs.idle.Addr(record); !slices.Contains(w.idle.tasks, idle) {
+			w.idle.tasks = append(w.idle.tasks, idle)
+		}
 	}
-	if w.rqs.hasCurr {
-		w.onCPUs = append(w.onCPUs, w.rqs.curr.Addr(record))
+	if !w.rqs.hasCurr {
+		return
+	}
+	if curr := w.rqs.curr.Addr(record); curr != idle {
+		w.running = append(w.running, curr)
 	}
 }
 

@@ -141,13 +141,20 @@ func (w *walk) allTasks() {
 		return next, nil
 	})
 	t.failed(err)
-	for _, task := range w.onCPUs {
-		if slices.Contains(t.Addrs, uint64(task)) {
-			continue
+	for _, task := range w.idle.tasks {
+		w.extraTask(t, task)
+	}
+	for _, task := range w.running {
+		if !slices.Contains(t.Addrs, uint64(task)) {
+			w.extraTask(t, task)
 		}
-		if view, err := l.p.view(w.mem, task); err == nil {
-			w.task(t, task, view)
-		}
+	}
+}
+
+// extraTask copies a task that the list of tasks does not have, if it can be read.
+func (w *walk) extraTask(t *table, task kmem.Addr) {
+	if view, err := w.Layout.tasks.p.view(w.mem, task); err == nil {
+		w.task(t, task, view)
 	}
 }
 
