@@ -163,7 +163,7 @@ func (s *State) offline(v Starvation) string {
 	if len(off) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %s, which the queue may be for, %s offline", cpuText(ktsnap.CPUMaskOf(off...)), isOrAre(len(off)))
+	return fmt.Sprintf("; %s, which the queue may be for, %s offline", cpuText(ktsnap.CPUMaskOf(off...)), oneOrMany(len(off), "is", "are"))
 }
 
 func idleText(g *Cgroup) string {
@@ -223,13 +223,13 @@ func (s *State) causeInQueue(v Starvation) string {
 	busy := slices.DeleteFunc(slices.Clone(v.CPUs), (*CPU).IsIdle)
 	switch asleep := v.asleep(idle); {
 	case len(idle) > 0 && len(asleep) == len(idle):
-		return fmt.Sprintf("%s; %s idle and may run it, and %s been since before it came: nobody has kicked %s (scx_bpf_kick_cpu)%s", text, cpusText(idle), hasOrHave(len(idle)), itOrThem(len(idle)), v.others(busy))
+		return fmt.Sprintf("%s; %s idle and may run it, and %s been since before it came: nobody has kicked %s (scx_bpf_kick_cpu)%s", text, cpusText(idle), oneOrMany(len(idle), "has", "have"), oneOrMany(len(idle), "it", "them"), v.others(busy))
 	case len(busy) == 0 && v.isPinned():
-		return fmt.Sprintf("%s; %s idle, the only one%s that may run it, and%s from this queue", text, cpusText(idle), plural(len(idle)), doNotTake(len(idle)))
+		return fmt.Sprintf("%s; %s idle, the only one%s that may run it, and %s not take from this queue", text, cpusText(idle), oneOrMany(len(idle), "", "s"), oneOrMany(len(idle), "does", "do"))
 	case len(busy) == 0:
 		return fmt.Sprintf("%s, and %s idle and may run it: %s", text, cpusText(idle), v.nobodyTakes())
 	case len(idle) > 0:
-		return fmt.Sprintf("%s; %s idle and may run it, and%s from this queue%s", text, cpusText(idle), doNotTake(len(idle)), v.others(busy))
+		return fmt.Sprintf("%s; %s idle and may run it, and %s not take from this queue%s", text, cpusText(idle), oneOrMany(len(idle), "does", "do"), v.others(busy))
 	}
 	return text + "; " + v.doing(busy) + s.meanwhile(v)
 }
@@ -240,20 +240,6 @@ func (v Starvation) others(busy []*CPU) string {
 		return ""
 	}
 	return "; " + v.doing(busy)
-}
-
-func plural(n int) string {
-	if n == 1 {
-		return ""
-	}
-	return "s"
-}
-
-func doNotTake(n int) string {
-	if n == 1 {
-		return " does not take"
-	}
-	return " do not take"
 }
 
 // nobodyTakes tells whether anybody ever has.
@@ -324,26 +310,13 @@ func cpusText(cpus []*CPU) string {
 	for _, c := range cpus {
 		ids = append(ids, c.ID)
 	}
-	return cpuText(ktsnap.CPUMaskOf(ids...)) + " " + isOrAre(len(ids))
+	return cpuText(ktsnap.CPUMaskOf(ids...)) + " " + oneOrMany(len(ids), "is", "are")
 }
 
-func hasOrHave(n int) string {
+// oneOrMany chooses a word by how many things it is about.
+func oneOrMany(n int, one, many string) string {
 	if n > 1 {
-		return "have"
+		return many
 	}
-	return "has"
-}
-
-func itOrThem(n int) string {
-	if n > 1 {
-		return "them"
-	}
-	return "it"
-}
-
-func isOrAre(n int) string {
-	if n > 1 {
-		return "are"
-	}
-	return "is"
+	return one
 }
