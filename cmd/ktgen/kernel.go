@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"strings"
 
 	"github.com/ktgen/ktgen/vmm/kernel"
 )
@@ -58,13 +57,12 @@ func (t *tool) kernelList(ctx context.Context) error {
 
 func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 	set := t.flags("ktgen kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-modules NAMES] [-mirror URI]")
-	modules := set.String("modules", "", "the `names`, with commas between, of modules that guests are going to load (ktest.Config.Modules)")
 	ifMissing := set.Bool("if-missing", false, "do nothing if there is a kernel to boot, of the -release if that is given")
 	opts := t.fetchFlags(set)
+	modulesFlag(set, &opts.Modules)
 	if err := t.parse(set, args); err != nil {
 		return err
 	}
-	opts.Modules = listed(*modules)
 	if *ifMissing {
 		k := t.present(ctx, opts.Release)
 		if k != nil && k.Whole() && k.HasModules(ctx, opts.Modules) {
@@ -86,7 +84,8 @@ func (t *tool) kernelFetch(ctx context.Context, args []string) error {
 // come to boot it.
 func (t *tool) kernelAdd(ctx context.Context, args []string) error {
 	set := t.flags("ktgen kernel add [-config FILE] [-modules NAMES] TREE")
-	modules := set.String("modules", "", "the `names`, with commas between, of modules that guests are going to load (ktest.Config.Modules)")
+	var modules []string
+	modulesFlag(set, &modules)
 	config := set.String("config", "", "the `file` with the kernel's configuration (default: .config of the tree, or beside the image)")
 	paths, err := t.parseMixed(set, args)
 	if err != nil {
@@ -95,7 +94,7 @@ func (t *tool) kernelAdd(ctx context.Context, args []string) error {
 	if len(paths) != 1 {
 		return t.misused("kernel add takes one build tree, bzImage or vmlinux")
 	}
-	k, err := kernel.Add(ctx, paths[0], *config, listed(*modules)...)
+	k, err := kernel.Add(ctx, paths[0], *config, modules...)
 	if err != nil {
 		return err
 	}
@@ -106,9 +105,9 @@ func (t *tool) kernelAdd(ctx context.Context, args []string) error {
 	return err
 }
 
-// listed returns the names in a list, which may be empty.
-func listed(names string) []string {
-	return strings.FieldsFunc(names, func(r rune) bool { return r == ',' })
+// modulesFlag defines the flag with the names of modules.
+func modulesFlag(set *flag.FlagSet, to *[]string) {
+	set.Var((*list)(to), "modules", "the `names`, with commas between, of modules that guests are going to load (ktest.Config.Modules)")
 }
 
 // present returns the kernel that need not be downloaded, and says which, or nil.
