@@ -65,18 +65,14 @@ func (d *digester) write(t btf.Type) {
 		return
 	}
 	d.seen[t] = len(d.seen)
+	if kind, name, to, ok := reference(t); ok {
+		d.named(kind, name, to)
+		return
+	}
 	switch t := t.(type) {
-	case *btf.Pointer:
-		d.named("pointer", "", t.Target)
 	case *btf.Typedef:
 		d.writef("%q ", t.Tags)
 		d.named("typedef", t.Name, t.Type)
-	case *btf.Var:
-		d.named("var", t.Name, t.Type)
-	case *btf.Func:
-		d.named("func", t.Name, t.Type)
-	case *btf.Array:
-		d.named("array", fmt.Sprint(t.Nelems), t.Type)
 	case *btf.Struct:
 		d.members("struct", t.Name, t.Size, t.Tags, t.Members)
 	case *btf.Union:
@@ -87,24 +83,31 @@ func (d *digester) write(t btf.Type) {
 			d.named("param", p.Name, p.Type)
 		}
 	default:
-		d.qualified(t)
+		d.leaf(t)
 	}
 }
 
-// qualified describes a type that says something about one other.
-func (d *digester) qualified(t btf.Type) {
+// reference returns the kind and the name of a type that is all of one other.
+func reference(t btf.Type) (kind, name string, to btf.Type, ok bool) {
 	switch t := t.(type) {
+	case *btf.Pointer:
+		return "pointer", "", t.Target, true
 	case *btf.Const:
-		d.named("const", "", t.Type)
+		return "const", "", t.Type, true
 	case *btf.Volatile:
-		d.named("volatile", "", t.Type)
+		return "volatile", "", t.Type, true
 	case *btf.Restrict:
-		d.named("restrict", "", t.Type)
+		return "restrict", "", t.Type, true
 	case *btf.TypeTag:
-		d.named("tag", t.Value, t.Type)
-	default:
-		d.leaf(t)
+		return "tag", t.Value, t.Type, true
+	case *btf.Var:
+		return "var", t.Name, t.Type, true
+	case *btf.Func:
+		return "func", t.Name, t.Type, true
+	case *btf.Array:
+		return "array", fmt.Sprint(t.Nelems), t.Type, true
 	}
+	return "", "", nil, false
 }
 
 // leaf describes a type that refers to no other.
