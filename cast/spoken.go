@@ -234,10 +234,7 @@ type variable struct {
 // typeOfVariable returns the name of the struct that all variables of a name point to,
 // if an instruction is in a function that declares one.
 func (e *engine) typeOfVariable(name string, at instruction) string {
-	if e.variables == nil {
-		e.variables = e.declaredVariables()
-	}
-	v := e.variables[name]
+	v := e.variablesOf(name)
 	if v == nil || v.in[e.functionAt(at.code.Section, at.at)] == "" {
 		return ""
 	}
@@ -264,13 +261,18 @@ func (e *engine) typeOfAccess(at instruction) string {
 	if m == nil {
 		return ""
 	}
-	if e.variables == nil {
-		e.variables = e.declaredVariables()
-	}
-	if v := e.variables[m[1]]; v != nil {
+	if v := e.variablesOf(m[1]); v != nil {
 		return v.in[e.functionAt(at.code.Section, at.at)]
 	}
 	return ""
+}
+
+// variablesOf returns what is declared of all variables of a name, nil if nothing is.
+func (e *engine) variablesOf(name string) *variable {
+	if e.variables == nil {
+		e.variables = e.declaredVariables()
+	}
+	return e.variables[name]
 }
 
 func (e *engine) declaredVariables() map[string]*variable {
