@@ -139,7 +139,7 @@ func (c *configuration) resize() error {
 			continue
 		}
 		given := reflect.ValueOf(c.given.Sections[i]).Elem().Field(last)
-		if given.Kind() != reflect.Slice && given.Kind() != reflect.String {
+		if !fixture.IsResizable(given) {
 			continue
 		}
 		m, err := c.state.Find(section.Name)
@@ -147,8 +147,8 @@ func (c *configuration) resize() error {
 			return err
 		}
 		n := given.Len()
-		if has, ok := m.Value.Resizable(); ok && given.Kind() == reflect.String {
-			n = max(n, m.Value.Members[has].Type.Underlying().Len) // a text need not fill its array
+		if has, ok := m.Value.Resizable(); ok {
+			n = fixture.ElementsFor(given, m.Value.Members[has].Type)
 		}
 		if err := c.state.Resize(m, n); err != nil {
 			return err
