@@ -74,7 +74,7 @@ func (vm *VM) PeekState(ctx context.Context, n StateNumber) (int, error) {
 // AwaitState waits until a condition on a number that the kernel keeps of scheduling is
 // true, and returns the value:
 //
-//	n, err := vm.AwaitState(ctx, ktest.DSQLen(mysched.SHARED_DSQ), func(n int) bool { return n > 100 })
+//	n, err := vm.AwaitState(ctx, ktest.DSQLen(sharedDSQ), func(n int) bool { return n > 100 })
 //
 // The guest is stopped once, to find where the number is, and then it runs: the number
 // is read from its memory once a millisecond. Values that come and go between two looks

@@ -4,11 +4,12 @@
 // For authors of tests. Every snapshot of a guest has this, whichever scheduler runs, and
 // so have snapshot files. It needs no generated code.
 //
+//	const sharedDSQ = 0 // SHARED_DSQ in the scheduler's source
 //	s := sched.Bind(t, vm.Freeze("loaded"))
 //	for _, task := range s.CPU(1).Local().Tasks() {
 //		require.Less(t, task.RunnableFor(), time.Second, task)
 //	}
-//	require.Zero(t, s.DSQ(SharedDSQ).Len())
+//	require.Zero(t, s.DSQ(sharedDSQ).Len())
 //
 // Names are those of the kernel (include/linux/sched/ext.h). A member that the kernel lacks
 // reads as zero, and [State.Absent] names it.

@@ -11,7 +11,7 @@ import (
 // Samples reads the states of captures, for the patterns of package series:
 //
 //	samples := sched.Samples(vm.Captures().Captures())
-//	waiting := series.Of(samples, func(s *sched.State) int { return s.DSQ(SHARED_DSQ).Len() })
+//	waiting := series.Of(samples, func(s *sched.State) int { return s.DSQ(sharedDSQ).Len() })
 //	series.Each(waiting).AtMost(8).Require(t)
 //
 // A read that fails, as of a queue that is not there yet, is an error of that sample only.
