@@ -48,8 +48,8 @@ type Options struct {
 	Version string // of the ktgen that generates, for the file's first line; empty for none
 }
 
-// maxEager is the size in bytes from which on an array in a section is read
-// element by element.
+// maxEager is the size in bytes up to which an array in a section is decoded with it.
+// A larger one is read element by element.
 const maxEager = 4096
 
 // builder makes the model of an object.
