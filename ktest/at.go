@@ -21,10 +21,11 @@ func (e *MomentError) Error() string {
 	return fmt.Sprintf("visit %v of the guest's time: %s", e.At, e.Reason)
 }
 
-// At takes a snapshot of a guest in lockstep as it was at a moment that is over, by its
-// CLOCK_MONOTONIC, such as [Store.Time]. The run is run again in another guest, up to the first time after
-// the moment that the kernel notes the time of a CPU (rq.clock), which it does whenever it schedules. Kernel and
-// programs can be in the middle of something there. The guest itself is not touched, and the snapshot is not
+// At takes a snapshot of a guest in lockstep as it was at an earlier moment. at is a time
+// of the guest's CLOCK_MONOTONIC, such as [Store.Time]. The run is repeated for that, in
+// another guest, up to the first time after the moment at which the kernel notes the time
+// of a CPU (rq.clock). It does so whenever it schedules. Kernel and programs can be in the
+// middle of something there. The guest itself is not touched, and the snapshot is not
 // among [VM.Captures].
 //
 // The error is a [*MomentError] or one of [VM.Blame].

@@ -25,8 +25,8 @@ func (s Store) String() string {
 	return fmt.Sprintf("%v  CPU %d, %s, %s: %d became %d", s.Time, s.CPU, s.Task, s.Function, s.Old, s.New)
 }
 
-// Race is a store that did not take another CPU's into account: the place was loaded before that, and not
-// again before this.
+// Race is two stores to a place, by two CPUs, of which the second did not take the first
+// into account: its code had loaded the place before the first, and not after it.
 type Race struct {
 	Loaded time.Duration // when Second's code had loaded the place
 	First  Store         // came in between
@@ -71,14 +71,15 @@ func (b *Blamed) String() string {
 
 func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n\t") }
 
-// Blame tells who has written to places of a guest in lockstep, of any number and size. The
-// guest's run is run again for that, up to now, in another guest whose loads and stores are watched: nothing
-// of the guest is disturbed, and the order of the stores is that of the run, across all CPUs.
+// Blame tells who has written to places of a guest in lockstep, of any number and size.
+// For that it repeats the run, up to the present moment, in another guest whose loads and
+// stores are watched. So nothing of the guest is disturbed, and the order of the stores is
+// that of the run, across all CPUs.
 //
-// Stores of devices and of the host are not seen, but for what they leave.
+// Stores of devices and of the host are not seen. What they have left in a place is.
 //
-// The error is a [*vmm.WitnessError], a [*vmm.DivergedError], a [*SymbolNotFoundError], a [*PerCPUSymbolError], or
-// one of [Boot].
+// The error is a [*vmm.WitnessError], a [*vmm.DivergedError], a [*SymbolNotFoundError], a
+// [*PerCPUSymbolError], or one of [Boot].
 func (vm *VM) Blame(ctx context.Context, targets ...Target) ([]*Blamed, error) {
 	blamed, err := vm.blame(ctx, targets)
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 
 // Cadence plans captures that are spread evenly over a time.
 type Cadence struct {
-	// Over is how long the run takes that is observed. With N its first and
-	// last tenth are left out.
+	// Over is how long the observed run takes. With N, its first and last tenth
+	// have no captures.
 	Over time.Duration
 
-	// N is the number of captures, and divides what is left of Over in N+1
-	// parts. Of a run of 10 s the captures of N = 3 are due at 3, 5 and 7 s.
+	// N is the number of captures. They divide the rest of Over into N+1 equal
+	// parts: if Over is 10 s and N is 3, they are due at 3, 5 and 7 s.
 	N int
-	// Every stands for N: a capture is due each time that it has passed,
-	// until Over has, or until [Periodic.Stop] if Over is 0.
+	// Every is the time between captures, in place of N. They end with Over, or
+	// with [Periodic.Stop] if Over is 0.
 	Every time.Duration
 
 	// Name is what captures are called, with a number: periodic_000. It is

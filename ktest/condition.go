@@ -52,12 +52,12 @@ func Peek[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (V, e
 	return w.look()
 }
 
-// CaptureWhen captures as soon as a condition on a value is true. It looks at
-// the value once a millisecond, as [Peek] does, and returns when the capture is
-// made. Values that come and go between two looks are not seen.
+// CaptureWhen captures as soon as a condition on a value is true. It looks at the value
+// once a millisecond, as [Peek] does, and returns when the capture is made. Values that
+// come and go between two looks are not seen.
 //
-// The error is a [*CaptureWhenError] if ctx or the scheduler or the guest ends before,
-// or that of the capture.
+// If ctx, the scheduler or the guest ends before, the error is a [*CaptureWhenError]. Else
+// it is that of the capture.
 func CaptureWhen[V Number](ctx context.Context, vm *VM, name string, snap runtime.Bound, p *V, condition func(V) bool) (series.Capture, error) {
 	w, err := watchNumber(ctx, vm, snap, p)
 	if err != nil {

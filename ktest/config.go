@@ -19,19 +19,18 @@ import (
 // Config describes a guest. The zero value is one with 2 CPUs, 512 MiB of
 // memory, and no scheduler, on the kernel that `ktgen kernel fetch` gets.
 type Config struct {
-	CPUs     int
-	Memory   vmm.Size
+	CPUs     int      // 2 if 0, unless Topology says it
+	Memory   vmm.Size // 512 MiB if 0
 	Topology Topology
 
-	// Kernel is the image to boot, a bzImage or an ELF vmlinux. If it is empty
-	// the kernel is searched for; see package vmm/kernel.
+	// Kernel is the image to boot, a bzImage or an ELF vmlinux. If it is empty, that is
+	// the kernel that `ktgen kernel` marks.
 	Kernel string
 	// KASLR boots the kernel at a random address, which takes longer.
 	KASLR bool
-	// Modules are the names of modules of the kernel that are loaded before anything else
-	// runs in the guest, with what they depend on: their functions can be attached to, and
-	// called by programs, as those of the kernel. Those that ktgen's guests need for themselves
-	// are loaded anyway.
+	// Modules are the names of modules of the kernel that the guest loads before anything
+	// else runs, with what they depend on. BPF programs can then call their kfuncs, and be
+	// attached to their functions. The modules that each guest needs are loaded anyway.
 	Modules []string
 	// KernelArgs are added to the kernel's command line.
 	KernelArgs []string
@@ -45,8 +44,8 @@ type Config struct {
 	// wait, such as [VM.Hold], [VM.Run], [VM.Await] and [VM.Exec], and not while the test
 	// sleeps on the host. Times are the guest's.
 	//
-	// One goroutine of the test calls the VM: the host decides the order of calls at the
-	// same time. Such guests run on TCG, in a QEMU that is linked dynamically, and have no
+	// Only one goroutine of the test may call the VM: the host would decide the order of
+	// calls of several. Such guests run on TCG, in a QEMU that is linked dynamically, and have no
 	// watchpoints ([VM.Watch], [BeforeExit]); [VM.Blame] tells who wrote to a place.
 	Seed     uint64
 	seedKey  string // that the seed belongs to; empty for any
@@ -157,13 +156,14 @@ type Scheduler struct {
 // program; see [Binary].
 func Object(path string) Scheduler { return Scheduler{path: path} }
 
-// Binary is a scheduler that is started by its own program, with arguments.
-// The shared libraries that the program needs are taken from this machine. In the
-// guest it is root, whose home is there, and finds /sys with the [Topology], cgroup2,
-// bpffs, debugfs, tracefs, hugetlbfs (pages of which Config.KernelArgs reserves:
-// "hugepages=64"), the kernel's configuration in /boot, users and hosts in /etc, and a
-// loopback interface that is up. There is no terminal and no other network. A program
-// that starts its scheduler again is followed; see [VM.Restarts].
+// Binary is a scheduler that is started by its own program, with arguments. ktest puts the
+// program into the guest, with the shared libraries that it needs of this machine. A
+// program that starts its scheduler again is followed; see [VM.Restarts].
+//
+// The program is root. It finds /sys with the [Topology], cgroup2, bpffs, debugfs,
+// tracefs, hugetlbfs, the kernel's configuration in /boot, a home, users and hosts in
+// /etc, and a loopback interface that is up. Config.KernelArgs reserves huge pages:
+// "hugepages=64". There is no terminal and no other network.
 func Binary(path string, args ...string) Scheduler {
 	return Scheduler{path: path, binary: true, args: args}
 }

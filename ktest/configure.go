@@ -23,34 +23,35 @@ import (
 // booted.
 type ConfigError = ktsnap.InitialError
 
-// Configure has the object start with something else than its file says, as a program
-// on libbpf does with a skeleton before it loads it. The function Initial of generated
-// packages makes a change of a function that gets the object's own values:
+// Configure changes what the object starts with, as a program on libbpf changes its
+// skeleton before it loads it. Initial, of the generated package, makes a change of a
+// function. That gets a Fixture with the values in the file:
 //
 //	ktest.Object("bpf/sched.bpf.o").Configure(mysched.Initial(func(c *mysched.Fixture) {
 //		c.Rodata.NrCpuIds = 4            // constants, which the verifier sees, and variables
 //		c.DataLoads.Loads = make([]mysched.Load, 4) // the last array of a section, longer
-//		c.Shares = []mysched.Share{{Weight: 100}}   // entries of maps
+//		c.Shares = map[uint32]*mysched.Share{7: {Weight: 100}} // entries of maps
 //		c.MaxEntries.TaskCtxs = 4096     // room in them
 //		c.Ops.TimeoutMs = 5000           // operations, also as other programs or none
 //		c.Programs.OnSwitch.Load = false // programs that are not loaded
 //	}))
 //
 // Changes are made in their order, those of later calls last. They are made each time
-// the scheduler is started, and once before a guest is booted, so that what cannot be
-// fails there: with a [*ConfigError], a [*runtime.AssignError] or what reads fail with.
+// the scheduler is started, and once before a guest is booted. So a change that cannot be
+// made costs no guest. Its error is a [*ConfigError], a [*runtime.AssignError], or one that
+// reads fail with.
 func (s Scheduler) Configure(changes ...ktsnap.Initial) Scheduler {
 	s.changes = append(s.changes[:len(s.changes):len(s.changes)], changes...)
 	return s
 }
 
 // Set is [Scheduler.Configure] for one value, by its name, for code without generated
-// types. A path is as [ktsnap.Snapshot.Get] has it, and an entry of a map is made by being set:
+// types. The path is one of [ktsnap.Snapshot.Get]. To set an entry of a map makes the entry:
 //
 //	.Set("nr_cpu_ids", 4)              a variable
 //	.Set(".rodata.limits.strict", true) a member, with its section
 //	.Set("weights[3]", 100)            an element
-//	.Set("shares[1].weight", 100)      an entry of a map; per CPU shares[cpu=1][0].weight
+//	.Set("shares[7].weight", 100)      an entry of a map; per CPU shares[cpu=1][7].weight
 //	.Set("sched_ops.timeout_ms", 5000) a value of a struct_ops map
 //	.Set("sched_ops.enqueue", "other") an operation, which becomes that program; none if it is ""
 //
@@ -76,9 +77,9 @@ func (s Scheduler) Resize(name string, n int) Scheduler {
 	})
 }
 
-// Fill is [Scheduler.Configure] for maps of maps: n maps are made as the definition says
-// which are in it, and put into it with the keys 0 to n-1, as programs do that a definition
-// would be too long for.
+// Fill is [Scheduler.Configure] for a map of maps: it makes n maps, as the definition says
+// of those inside, and puts them into the map with the keys 0 to n-1. Programs do that if
+// there are too many for a definition to list.
 func (s Scheduler) Fill(name string, n int) Scheduler {
 	return s.Configure(func(state *ktsnap.InitialState) error {
 		m, err := state.Find(name)
@@ -90,8 +91,8 @@ func (s Scheduler) Fill(name string, n int) Scheduler {
 }
 
 // Load is [Scheduler.Configure] for whether programs are loaded. Those whose section
-// begins with ? are not otherwise, and all others are. An operation whose program is
-// not loaded is none.
+// begins with ? are not otherwise, and all others are. The scheduler does without an
+// operation whose program is not loaded.
 func (s Scheduler) Load(load bool, programs ...string) Scheduler {
 	return s.Configure(func(state *ktsnap.InitialState) error {
 		for _, name := range programs {

@@ -10,11 +10,11 @@ import (
 
 // This file follows schedulers that their own programs start again.
 
-// Restarts returns how earlier instances of the scheduler ended, which its own program
-// has started again after, as those do whose exit code asks for that
+// Restarts returns how earlier instances of the scheduler ended, if its own program has
+// started it again after each. Programs do so if the exit code asks for it
 // (SCX_ECODE_ACT_RESTART, when CPUs come or go). Such an end fails no test, and
-// [VM.Exited] is closed at the end of the last one only. Snapshots say in
-// Scheduler.Instance which one they show, 1 for the first, and have its maps only.
+// [VM.Exited] is closed at the end of the last instance only. A snapshot has the maps of
+// one instance, and says in Scheduler.Instance which one, 1 for the first.
 func (vm *VM) Restarts() []Exit {
 	s := vm.current()
 	if s == nil {
@@ -24,8 +24,8 @@ func (vm *VM) Restarts() []Exit {
 	return ends
 }
 
-// AwaitInstance waits until the scheduler's program has started it for the nth time.
-// The error is [ErrNoScheduler] if it ends before, with how.
+// AwaitInstance waits until the scheduler's program has started it for the nth time. If
+// the scheduler ends before, the error is [ErrNoScheduler], and says how it ended.
 func (vm *VM) AwaitInstance(ctx context.Context, n int) error {
 	s := vm.current()
 	if s == nil {

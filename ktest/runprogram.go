@@ -15,13 +15,13 @@ import (
 )
 
 // RunProgram runs a program of section "syscall" of the object that the scheduler was
-// started from, as user space does to have it set up what only a program can, such as
-// an arena. It returns what the program returns, of which negative numbers are errors.
+// started from. User space has such a program set up what only BPF can, such as an arena.
+// RunProgram returns what the program returns; negative numbers are errors.
 //
-// args is what the program gets: a pointer to a struct of numbers, bools and arrays of
-// these, in the order of the C struct's members, which is what it then has made of it;
-// bytes as a []byte; or nil for none. Before a scheduler is attached, programs are run in
-// [Scheduler.Loaded]:
+// args is what the program gets: nil for nothing, bytes as a []byte, or a pointer to a
+// struct. The struct has numbers, bools and arrays of these, in the order of the C
+// struct's members. Afterwards bytes and structs have what the program made of them.
+// Before a scheduler is attached, [Scheduler.Loaded] runs programs:
 //
 //	args := mysched.SetupArgs{NrTasks: 4096}
 //	scheduler.Loaded(func(ctx context.Context, vm *ktest.VM) error {

@@ -16,13 +16,13 @@ const BeforeStall = "before_stall"
 // runnable and does not run is captured.
 const stallPart = 0.5
 
-// CaptureBeforeStall captures as soon as a task of the BPF scheduler has been
-// runnable for half as long, without running, as the kernel's watchdog allows: the
-// state that leads to the stall, of which [SchedulerExit] is the end. It says which
-// task that is. The guest does not stop before that.
+// CaptureBeforeStall captures as soon as a task of the BPF scheduler has been runnable
+// without running for half of the watchdog's timeout. The snapshot has the state that
+// leads to the stall, and that of [SchedulerExit] the end of it. The [freeze.Waiting] says
+// which task it is. The guest does not stop before the capture.
 //
-// The error says that ctx, the scheduler or the guest has ended before, and what was
-// seen last, or is that of the capture.
+// If ctx, the scheduler or the guest ends before, the error says so, and which task had
+// waited longest. Else it is that of the capture.
 func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Waiting, error) {
 	f, err := vm.freezer(ctx)
 	if err != nil {

@@ -76,12 +76,12 @@ func (vm *VM) PeekState(ctx context.Context, n StateNumber) (int, error) {
 //
 //	n, err := vm.AwaitState(ctx, ktest.DSQLen(sharedDSQ), func(n int) bool { return n > 100 })
 //
-// The guest is stopped once, to find where the number is, and then it runs: the number
-// is read from its memory once a millisecond. Values that come and go between two looks
-// are not seen.
+// A snapshot stops the guest once, to find where the number is. Then the guest runs, and
+// the number is read from its memory once a millisecond. Values that come and go between
+// two looks are not seen.
 //
-// The error is a [*CaptureWhenError] if ctx or the scheduler or the guest ends before, or
-// the queue does, and of that capture if there is none to begin with.
+// If ctx, the scheduler, the guest or the queue ends before, the error is a
+// [*CaptureWhenError]. It is that of the snapshot if there is none.
 func (vm *VM) AwaitState(ctx context.Context, n StateNumber, condition func(int) bool) (value int, err error) {
 	w, err := vm.watchState(ctx, n)
 	if err != nil {

@@ -126,7 +126,7 @@ func (t Topology) setUp(ctx context.Context, client *guest.Client, machine *vmm.
 	return nil
 }
 
-// TopologyError is a guest whose kernel has another topology than it was to have.
+// TopologyError says that the guest's kernel has another topology than was asked for.
 type TopologyError struct {
 	What       string // such as "the die of CPU 3"
 	Asked, Has string
