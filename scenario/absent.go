@@ -24,9 +24,9 @@ type caller interface {
 }
 
 // NewRehearsal returns a Guest that performs ops and scenarios without a guest, to test
-// steps, hooks, captures and assertions. What they ask of the guest has happened at once,
-// workers do nothing, programs succeed, and time passes in no time. It refuses what could
-// not be performed on such a machine.
+// steps, hooks, captures and assertions. What an op asks of the guest has happened at
+// once. Workers do nothing, programs succeed, and holds take no time. The Guest refuses
+// what could not be performed on such a machine.
 //
 // The test makes what Hooks.Capture and Hooks.Snapshot return. Hooks that are nil do
 // nothing; without them a scheduler starts and stops as ops say.

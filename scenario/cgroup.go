@@ -25,8 +25,8 @@ type Cgroup struct {
 	IOWeight                         int   // io.weight, 1 to 10000
 	PIDsMax                          int   // pids.max: processes and threads; a worker has about 6
 
-	// Workers is how many workers of a Kind run in it, [Spin] if it has none.
-	// They are called like the cgroup, those of "a/b" are "b".
+	// Workers is how many workers run in it. What they do is Kind, [Spin] if it is empty.
+	// They are called like the cgroup, and those of "a/b" are called "b".
 	Workers int
 	Kind    Kind
 	// Load are further workers. Their field Cgroup is filled in.

@@ -26,8 +26,9 @@ type Hooks struct {
 
 	Start func(context.Context, Scheduler) error
 	Stop  func(context.Context) error
-	// Ended is closed when the scheduler has ended; it is nil if none of ours
-	// has been started. Why says how, once it is closed, and nil if the test has ended it.
+	// Ended returns a channel that is closed when the scheduler has ended; nil if this
+	// guest was given none. Once it is closed, Why says how the scheduler has ended, and
+	// nil if the test has ended it.
 	Ended func() <-chan struct{}
 	Why   func() error
 	// Died asks the kernel whether the scheduler has ended by itself, and returns

@@ -13,7 +13,7 @@ import (
 )
 
 // Report is what a scenario has done, up to its end or what ended it. Times are
-// the host's.
+// the host's, and in lockstep the guest's ([Hooks.Now]).
 type Report struct {
 	Steps   []StepReport
 	Workers []Stats // of all workers, from their start to their end
@@ -74,7 +74,7 @@ func (r *Report) String() string {
 // Stats is what a worker has done in some time.
 type Stats struct {
 	Workers string // name of the group
-	Name    string // the worker's, that of its task
+	Name    string // of the worker and its task
 	PID     int
 	Cgroup  string // that it was started in
 	Ended   bool   // a payload that has ended
@@ -88,9 +88,9 @@ type Stats struct {
 	// Wakeups are the times from when the worker should have woken to when it
 	// ran. SleepWake, Mixed and Pipe have them.
 	Wakeups Latencies
-	// LongestGap is the longest time that the worker did not run, sleep that
-	// was its own choice left out. It goes on while a worker starves. Time in
-	// a frozen or throttled cgroup counts.
+	// LongestGap is the longest time that the worker did not run, without sleep of
+	// its own choice. It grows while a worker starves. Time in a frozen or throttled
+	// cgroup counts.
 	LongestGap time.Duration
 }
 

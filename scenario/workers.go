@@ -65,8 +65,8 @@ type Workers struct {
 	Busy, Sleep time.Duration // of SleepWake and Mixed; 1 ms if 0
 	Memory      int64         // bytes, of MemoryWalk and Mixed; 4 MiB if 0
 
-	// Payload is run by each worker in place of a kind of work. It may end, with
-	// status 0; it is killed if it has not when the workers are stopped.
+	// Payload is a program that each worker runs in place of a kind of work. It may end
+	// with status 0. If it still runs when the workers are stopped, it is killed.
 	Payload *Payload
 }
 
