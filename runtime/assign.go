@@ -41,11 +41,11 @@ func (e *AssignError) Error() string { return fmt.Sprintf("set %s: %v", e.Path, 
 // Unwrap returns Err.
 func (e *AssignError) Unwrap() error { return e.Err }
 
-// Assign returns the place of the value that p points to, and the bytes that
-// make it v: of a bitfield those that hold it, with a mask of its bits, which is
-// nil for all others. It fails as [LocationOf] does. The error is an [*AssignError]
-// if v does not fit, holds pointers, or is a struct that the guest lays out
-// differently than the generated code.
+// Assign returns the place of the value that p points to, and the bytes that make it v.
+// For a bitfield these are the bytes that hold it, with a mask of its bits; for all others
+// mask is nil. It fails as [LocationOf] does. The error is an [*AssignError] if v does not
+// fit, holds pointers, or is a struct that the guest lays out differently than the
+// generated code.
 func Assign[T any](snap Bound, p *T, v T) (place ktsnap.Location, value, mask []byte, err error) {
 	place = LocationOf(snap, p)
 	w := snap.Binding().locate("Assign", p)

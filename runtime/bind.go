@@ -64,8 +64,8 @@ const defaultMaxObjects = 4096
 // stay nil. It is 4096 otherwise.
 func MaxObjects(n int) Option { return func(o *options) { o.maxObjects = n } }
 
-// MapIDs reads the maps with these ids only. It tells apart the maps of an
-// object that is loaded more than once.
+// MapIDs reads the maps with these ids only. It chooses one of several programs, if an
+// object is loaded more than once.
 func MapIDs(ids ...uint32) Option { return func(o *options) { o.mapIDs = ids } }
 
 // Bind binds the layout to a snapshot on behalf of a test. If they do not fit,

@@ -9,8 +9,8 @@ import (
 // Decoder is what generated decoders decode with: it follows the pointers that
 // they meet. It is valid during the call it is passed to.
 //
-// Following does not recurse: a decoder allocates what a pointer leads to and
-// queues it, so that lists may be as long, and cycles as they like.
+// It does not recurse: it allocates what a pointer leads to, once, and queues it. So
+// lists may be of any length, and cycles end.
 type Decoder struct {
 	b      *Binding
 	locked bool    // holds b.mu

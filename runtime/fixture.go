@@ -7,10 +7,9 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// Fixture makes a snapshot of values, for the Fixture of generated packages:
-// what a guest would hold whose program has the layout that the code was
-// generated from. sections has, for each of Layout.Sections, a pointer to its
-// struct, and maps for each of Layout.Maps its entries, nil for none:
+// Fixture makes a snapshot of values, for the Fixture of generated packages: that of a
+// guest whose program has exactly this layout. sections has a pointer to the struct of
+// each of Layout.Sections. maps has the entries of each of Layout.Maps, nil for none:
 //
 //	arrays, queues   []V
 //	per-CPU arrays   [][]V by CPU

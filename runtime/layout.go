@@ -37,10 +37,10 @@ type Layout struct {
 // MapLayout is a map as generated code expects it.
 type MapLayout struct {
 	Name  string // in the source, which can be longer than in the kernel
-	Type  string // the kernel's name without BPF_MAP_TYPE_, such as "PERCPU_ARRAY"; empty if the object does not say it of a map in another
+	Type  string // the kernel's name without BPF_MAP_TYPE_, such as "PERCPU_ARRAY"; empty for maps inside others whose type the object does not say
 	Key   string // reference to its shape; empty without BTF
 	Value string // one of Layout.Types; empty without BTF
-	Inner bool   // it is no map itself, and says what those in the map of maps before it are like, which user space can make without BTF
+	Inner bool   // this is no map: it describes those inside the map of maps before it, which user space can make without BTF
 }
 
 // shapes are the shapes that a Layout refers to.

@@ -18,16 +18,16 @@ import (
 // the objects that were handed out say which of their pointers of that type
 // are nil.
 
-// Catch is deferred. It ends the test with an explanation when a pointer of the
-// guest that is nil is dereferenced, or a [Ptr] that is NULL. Without it the explanation is printed all
-// the same, but the panic ends the whole test binary. Other panics go on.
+// Catch is deferred. If a pointer of the guest that is nil, or a [Ptr] that is NULL, is
+// dereferenced, it ends the test with an explanation. Without it the explanation is
+// printed too, but the panic ends the whole test binary. Other panics go on.
 //
 //	snap := mysched.Bind(t, frozen)
 //	defer ktrt.Catch(snap)
 //
-// A goroutine needs its own Catch. The explanation needs the test's source: it
-// is sure of pointers that are dereferenced where they are selected, as in
-// task.Stats.NrRuns, and guesses where a variable was in between.
+// A goroutine needs its own Catch. The explanation needs the test's source. It is sure of
+// pointers that are dereferenced where they are selected, as in task.Stats.NrRuns, and
+// guesses if a variable was in between.
 func Catch(snap Bound) {
 	r := recover()
 	if r == nil {

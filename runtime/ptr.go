@@ -152,9 +152,9 @@ func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) 
 	return bound, nil
 }
 
-// Absent tells whether the guest's kernel lacks the member of a struct of the
-// kernel that p points to, or has it with a type that the generated one cannot
-// hold. The field is zero then. It fails as [Addr] does.
+// Absent tells whether the field that p points to, of a struct of the kernel, was not read
+// and is zero: the guest's kernel lacks the member, or has it with a type that the field
+// cannot hold. It fails as [Addr] does.
 func Absent(snap Bound, p any) bool {
 	return snap.Binding().locate(opAbsent, p).missing != ""
 }
