@@ -103,9 +103,10 @@ func (s *State) UserDSQs() (dsqs []*DSQ) {
 	return dsqs
 }
 
-// DSQ returns a queue that the BPF scheduler has made by its id, or a queue that the
-// kernel has made, as scx_bpf_dsq_nr_queued finds it: SCX_DSQ_GLOBAL, that of the first
-// NUMA node, and SCX_DSQ_LOCAL_ON|n, that of a CPU. It fails if there is none.
+// DSQ returns the queue with an id, and fails if there is none. It is one that the BPF
+// scheduler has made, or one of the kernel's, as scx_bpf_dsq_nr_queued finds it:
+// SCX_DSQ_GLOBAL is that of the first NUMA node, and SCX_DSQ_LOCAL_ON|n the local queue of
+// CPU n.
 func (s *State) DSQ(id uint64) *DSQ {
 	d, ok := s.LookupDSQ(id)
 	if !ok {
@@ -145,8 +146,9 @@ func (s *State) LookupDSQ(id uint64) (d *DSQ, ok bool) {
 	return nil, false
 }
 
-// DSQCalled returns a queue that the BPF scheduler has made by the name of the
-// enumerator for its id, and fails if there is none.
+// DSQCalled returns the queue of a BPF scheduler whose id has an enumerator of that name
+// in the scheduler's BTF, and fails if there is none. A macro, such as #define SHARED_DSQ
+// 0, is in no BTF: see [State.DSQ].
 func (s *State) DSQCalled(name string) *DSQ {
 	var names []string
 	for _, d := range s.UserDSQs() {

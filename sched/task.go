@@ -220,8 +220,8 @@ func (t *Task) RunnableFor() time.Duration {
 // scheduler has it then, if it waits.
 func (t *Task) DSQ() *DSQ { return t.dsq }
 
-// BlockedBy returns the task that has the mutex of the kernel that this one waits for, nil
-// if it waits for none or that is not known.
+// BlockedBy returns the task that holds the mutex of the kernel that this one waits for.
+// It is nil if the task waits for none, or if the holder is not known.
 func (t *Task) BlockedBy() *Task {
 	if t.owner == 0 {
 		return nil
