@@ -28,7 +28,7 @@ func commands() []command {
 			"tell whether a generated file is up to date, and what differs"}}, plain((*tool).check)},
 		{"objects", []form{{"objects [-json] FILE...",
 			"list the BPF objects in object files and in executables"}}, plain((*tool).objects)},
-		{"casts", []form{{"casts [-conflicts] [-json] [-explain STRUCT.FIELD] [-asm] [-erase] OBJECT",
+		{"casts", []form{{"casts [-conflicts] [-json] [-btf FILE] [-name NAME] [-explain STRUCT.FIELD] [-asm] [-function NAME] [-erase] OBJECT",
 			"list the integers of an object that hold pointers, and what proves it"}}, plain((*tool).casts)},
 		{"dump", []form{{"dump [-o text|json|html] [-map NAME] [-width N] [-zeros] [-kernel] FILE...",
 			"show what a snapshot file holds, or several on one page"}}, plain((*tool).dump)},
@@ -46,11 +46,11 @@ func commands() []command {
 			"start a repository that tests a scheduler: generate line, first test,\nmake rules, CI workflow, and a scheduler if there is none"}}, plain((*tool).initialize)},
 		{"kernel", []form{
 			{"kernel [list]", "list the kernels that tests can boot, and which one they use"},
-			{"kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-mirror URI]",
+			{"kernel fetch [-if-missing] [-suite SUITE] [-release VERSION] [-modules NAMES] [-mirror URI]",
 				"download a Debian kernel with sched_ext into the cache"},
 			{"kernel source [-suite SUITE] [-release VERSION] [-mirror URI]",
 				"download what a kernel's BPF programs are compiled from into the cache, and print where it is"},
-			{"kernel add [-config FILE] TREE", "put a kernel that was built by hand into the cache, with its configuration"},
+			{"kernel add [-config FILE] [-modules NAMES] TREE", "put a kernel that was built by hand into the cache, with its configuration"},
 			{"kernel info FILE", "say what a kernel image is, and whether tests can boot it"},
 		}, (*tool).kernel},
 		{"cache", []form{
