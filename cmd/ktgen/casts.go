@@ -25,15 +25,15 @@ Lists the integers and untyped pointers of a BPF object that hold pointers to
 something, as its instructions show. OBJECT is a .bpf.o, or an executable with
 one inside.
 
-A finding is proven if everything that the program stores there is such a
-pointer, or zero; likely if some of it cannot be followed, or only its use, or
-lines of C that use it, show; guessed if others that it is copied from or to, or
-the shape of accesses, tell the only struct that it can be.
+A finding is proven if the program stores only such pointers there, and zero. It
+is likely if some of what is stored cannot be followed, or if only the use of
+the pointer, or lines of C that use it, show where it leads. It is guessed if
+only one struct fits the places that it is copied from or to, or the shape of
+accesses.
 
--erase measures the analysis on the object: pointers that its types declare are
-hidden, and what comes back is compared. Touched is what an instruction loads
-or stores, in so far as the analysis can tell the member: knowing all types, or
-knowing only what it recovers.`
+-erase measures the analysis on the object. It hides the pointers that types
+declare, analyses, and compares. A pointer is touched if an instruction loads or
+stores it, and the analysis can tell which member that is.`
 
 // castsFlags are the flags of ktgen casts.
 type castsFlags struct {
