@@ -10,10 +10,10 @@ import (
 
 // This file makes bytes of Go values that no generated type says how to lay out.
 
-// AssignAny is [Assign] for a value that was found by its path. What is given is a
-// number, bool or text as the shape has it: an enum takes the name of an enumerator,
-// too, an array of char a string, another array a slice that is no longer, and a
-// struct a map from names of members. The rest of arrays and structs becomes zero.
+// AssignAny is [Assign] for a value that was found by its path. What is given is a number,
+// bool or text as the shape has it. An enum also takes the name of an enumerator. An array
+// of char takes a string, another array a slice that is no longer, a struct a map from
+// names of members. The rest of arrays and structs becomes zero.
 func AssignAny(v ktsnap.Value, given any) (place ktsnap.Location, value, mask []byte, err error) {
 	place, err = v.Location()
 	if err != nil {

@@ -24,9 +24,9 @@
 // object can be an entry of a map, a section, an object that the program has allocated, or
 // the target of another pointer. If several members of a union fit, it is the first.
 //
-// Some parts have no field of their own: a bitfield, a part of a string, of a flexible array
-// or of an object of the kernel, and bytes that the program also uses as another type than
-// the field's. A pointer there leads to a value of its own, whose [Addr] is the same.
+// Some parts have no field of their own: a bitfield, and a part of a string, of a flexible
+// array or of an object of the kernel. Nor have bytes that the program also uses as another
+// type than the field's. A pointer there leads to a value of its own, with the same [Addr].
 //
 // Pointers to objects of the kernel are [Ptr] values, also if the program keeps them as
 // integers. The snapshot has the objects that the maps lead to, in the layout of the

@@ -103,10 +103,10 @@ func ListOf[T any](objects ...*T) List[T] { return List[T]{nodes: &nodes[T]{give
 // TreeOf returns a tree for a fixture, of objects in their order.
 func TreeOf[T any](objects ...*T) Tree[T] { return Tree[T]{nodes: &nodes[T]{given: objects}} }
 
-// All ranges over the objects from the first to the last. It fails, at the
-// object that it cannot reach, with a [*ktsnap.NotCapturedError], a [*ktsnap.NotFollowedError] or an
-// [*ktsnap.UnreadableError] if that is not in the snapshot, and with a [*ktsnap.ContradictionError] if the
-// links go around in a circle.
+// All ranges over the objects from the first to the last. It fails at an object that is
+// not in the snapshot, with a [*ktsnap.NotCapturedError], a [*ktsnap.NotFollowedError] or
+// an [*ktsnap.UnreadableError]. If the links go around in a circle it fails with a
+// [*ktsnap.ContradictionError].
 func (l List[T]) All() iter.Seq[*T] { return l.nodes.objects(listHead, l.Next, l.Prev) }
 
 // Slice returns the objects from the first to the last. It fails as [List.All] does.

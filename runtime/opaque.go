@@ -49,9 +49,9 @@ func (o Opaque) CPU(n int) Opaque {
 }
 
 // Value returns a copy of the value of entry i. It fails with an
-// [*ktsnap.IndexOutOfRangeError] if there is no such entry, with a [*ktsnap.PerCPUNotNarrowedError] if
-// the map is per CPU and CPU has chosen none, and with a [*ktsnap.PerCPUSlotError] if that CPU
-// has no memory.
+// [*ktsnap.IndexOutOfRangeError] if there is no such entry. For a map that is per CPU it
+// fails with a [*ktsnap.PerCPUNotNarrowedError] if CPU has chosen none, and with a
+// [*ktsnap.PerCPUSlotError] if that CPU has no memory.
 func (o Opaque) Value(i int) []byte {
 	if !o.has("Value", i) {
 		return nil

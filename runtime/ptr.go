@@ -71,11 +71,14 @@ func (p Ptr[T]) Deref() *T {
 	return nil
 }
 
-// Lookup is [Ptr.Deref] that returns why there is no object: a [*ktsnap.NullError], a
-// [*ktsnap.NotCapturedError] if the capture did not follow the pointer, an [*ktsnap.UnreadableError] if
-// there is no memory at its address, a [*ktsnap.ContradictionError] if something else is
-// there, a [*ktsnap.NotFollowedError] if a limit of the capture was reached, a [*ktsnap.NotBoundError]
-// if the type is one that generated code cannot read.
+// Lookup is [Ptr.Deref] that returns why there is no object:
+//
+//   - a [*ktsnap.NullError];
+//   - a [*ktsnap.NotCapturedError] if the capture did not follow the pointer;
+//   - an [*ktsnap.UnreadableError] if there is no memory at its address;
+//   - a [*ktsnap.ContradictionError] if something else is there;
+//   - a [*ktsnap.NotFollowedError] if a limit of the capture was reached;
+//   - a [*ktsnap.NotBoundError] if generated code cannot read the type.
 func (p Ptr[T]) Lookup() (*T, error) {
 	switch {
 	case p.addr == 0:

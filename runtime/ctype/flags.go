@@ -13,11 +13,10 @@ type Flag struct {
 	Name string
 }
 
-// Flags returns the enumerators that values of an enum are made of, if it is
-// one whose enumerators are or'ed together, and nil otherwise. C does not say
-// which enums are. Taken for one is an unsigned enum with three or more bits of
-// its own among its values, which the others are masks or combinations of, and
-// which does not just count.
+// Flags returns the enumerators that values of an enum are made of, if its enumerators are
+// or'ed together, and nil otherwise. C does not say which enums are. An unsigned enum is
+// taken for one if three or more of its values are single bits, all others are masks or
+// combinations of these, and it does not just count.
 func (s *Shape) Flags() []Flag {
 	if s.Kind != KindEnum || s.Signed || len(s.Values) > maxFlagValues {
 		return nil

@@ -43,9 +43,9 @@ type Shape struct {
 	// source spells them: "kptr", "percpu_kptr", "user", "rcu", "arena", ...
 	Tags []string
 
-	// Declared is the type that the program declares a Pointer with, such as
-	// u64 or void *, if it is a cast that says what it leads to, and Space is
-	// where that is. It is empty for pointers that BTF declares.
+	// Declared is the type that the program declares a Pointer with, such as u64 or
+	// void *, if a cast says what the pointer leads to. Space is where that is. Both
+	// are empty for pointers that BTF declares.
 	Declared string
 	Space    Space
 }

@@ -10,10 +10,10 @@ import (
 // each kind in (kernel/bpf/bpf_struct_ops.c, VALUE_PREFIX).
 var schedOps = []string{"bpf_struct_ops_sched_ext_ops", "bpf_struct_ops_sched_ext_ops_cid"}
 
-// Active returns a view of the active scheduler's maps: those of the one
-// program that has a sched_ext_ops registered with the kernel. It tells apart
-// copies of a map or a variable where an object is loaded more than once, or
-// several are. It has a [*NoActiveSchedulerError] if there is none, or more.
+// Active returns a view of the maps of the active scheduler: the one program that has a
+// sched_ext_ops registered with the kernel. With it a name is not ambiguous if an object
+// is loaded more than once, or if several objects are loaded. It has a
+// [*NoActiveSchedulerError] if there is no such program, or more than one.
 func (s *Snapshot) Active() View {
 	v := s.view()
 	if v.err != nil {

@@ -22,8 +22,9 @@ type Allocator struct {
 	Path string // of the variable: ".bss.scx_task_allocator"
 	Size int    // bytes of an object, with the header in front of the payload
 
-	// Payload is the type of what is behind the header: that of the pointers to
-	// it in maps and variables, or to headers of which the program shows it. It is nil if there are none, or if they differ.
+	// Payload is the type of what is behind the header. Pointers to it in maps and
+	// variables have that type, or pointers to the header are known to lead to it. It
+	// is nil if there are none, or if they differ.
 	Payload *ctype.Shape
 
 	Objects []AllocatedObject // ascending by ID

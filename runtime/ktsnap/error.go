@@ -55,6 +55,7 @@ type AmbiguousMapError struct {
 	Names     []string // of the maps with these ids
 }
 
+// Ambiguous is the error for a name that several maps answer to.
 func Ambiguous(requested string, found []*Map) *AmbiguousMapError {
 	e := &AmbiguousMapError{Requested: requested}
 	for _, m := range found {

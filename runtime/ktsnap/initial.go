@@ -114,8 +114,8 @@ func (s *InitialState) Resize(m *Map, n int) error {
 	return nil
 }
 
-// Fill has n maps made for a map of maps, as the definition of its inner maps says, with
-// the keys 0 to n-1. The error is an [*InitialError].
+// Fill has n maps made, as the definition of a map of maps says of its inner maps, and put
+// into the map with the keys 0 to n-1. The error is an [*InitialError].
 func (s *InitialState) Fill(m *Map, n int) error {
 	var err error
 	switch {
@@ -186,9 +186,9 @@ func (s *InitialState) lengthen(m *Map, n int) error {
 	return nil
 }
 
-// Put adds an entry of zeroes to a map, unless it has it, and returns its number. Arrays
-// have entries up to the number that the key is. Of a map that is per CPU it has a value
-// for each.
+// Put makes sure that a map has an entry for a key, and returns the entry's number. A new
+// one is zeroes, with a value for each CPU if the map is per CPU. An array gets all
+// entries up to the one that the key numbers.
 func (s *InitialState) Put(m *Map, key []byte) (entry int, err error) {
 	if err := takesEntries(m); err != nil {
 		return 0, &InitialError{m.Name, err}

@@ -30,12 +30,14 @@ func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
 	return int(at), ok
 }
 
-// Lookup returns the entry for a key: an integer for keys that are integers or
-// enums, for the indices of arrays and for the pids of task storage; a string
-// for keys that are char arrays, or the name of an enumerator; the key's bytes
-// in the guest as []byte for any. There is a [*KeyNotFoundError] if the map has no
-// such key, an [*AmbiguousKeyError] if several entries read as that key, as those of
-// two tasks with one pid do, and a [*TypeMismatchError] if it can have none.
+// Lookup returns the entry for a key. The key is an integer for keys that are integers or
+// enums, for the indices of arrays and for the pids of task storage. It is a string for
+// keys that are char arrays, or the name of an enumerator. For any key it can be its bytes
+// in the guest, a []byte.
+//
+// There is a [*KeyNotFoundError] if the map has no such key, and a [*TypeMismatchError] if
+// it can have none. There is an [*AmbiguousKeyError] if several entries read as that key,
+// as those of two tasks with one pid do.
 func (v MapView) Lookup(key any) Entry {
 	if v.broken() {
 		return v.none()

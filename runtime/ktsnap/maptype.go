@@ -182,8 +182,8 @@ func (t MapType) HasOwners() bool { return t.is(owned) }
 // IsQueue tells whether maps of the type are queues or stacks.
 func (t MapType) IsQueue() bool { return t.is(queued) }
 
-// HasSize tells whether maps of the type have room for a number of entries, and not for
-// as many as there are owners, or for one.
+// HasSize tells whether maps of the type have room for a number of entries that their
+// max_entries says. Others have an entry for each owner, or one.
 func (t MapType) HasSize() bool { return !t.is(owned | single) }
 
 // HoldsMaps tells whether the values of maps of the type are maps.
@@ -215,8 +215,8 @@ func mapTypeNames() (names []string) {
 	return names
 }
 
-// SlotSize is the size in bytes of the number of what is in a slot. Values can be
-// larger.
+// SlotSize is the size in bytes of the number that stands for what is in a slot. Values
+// can be larger.
 const SlotSize = 4
 
 // slotNumber is what values are without BTF.

@@ -141,9 +141,9 @@ func (v MapView) try(e Entry, errs *seen, match func(Entry) bool) bool {
 	return match(e)
 }
 
-// Filter returns the entries that match. It fails with a [*NoMatchError] if none does
-// and match met an error that left open whether one does, such as a member that
-// there is not; NULL and other facts of the guest do not.
+// Filter returns the entries that match. It fails with a [*NoMatchError] if none does, and
+// it is open whether one should have: match met an error such as a member that there is
+// not. NULL pointers and other facts of the guest leave nothing open.
 func (v MapView) Filter(match func(Entry) bool) ([]Entry, error) {
 	if v = v.whole("Filter"); v.err != nil {
 		return nil, v.err
@@ -161,10 +161,10 @@ func (v MapView) Filter(match func(Entry) bool) ([]Entry, error) {
 	return matches, nil
 }
 
-// MaxBy returns the first of the entries whose key is largest. What key returns
-// counts, also if it met an error that it handled. There is a [*NoMatchError] instead
-// if there is no entry, or if no key is above 0 and key met an error that left
-// open what it is, such as a member that there is not.
+// MaxBy returns the first of the entries whose key is largest. What key returns counts,
+// also if it met an error that it handled. There is a [*NoMatchError] instead if there is
+// no entry, or if all keys are 0 and key met an error that leaves open what they are, such
+// as a member that there is not.
 func (v MapView) MaxBy(key func(Entry) uint64) Entry {
 	if v = v.whole("MaxBy"); v.err != nil {
 		return v.none()

@@ -31,7 +31,7 @@ type Snapshot struct {
 
 	// Kernel are the objects of the kernel that pointers in the maps lead to, and
 	// those that programs have allocated, in the order in which they were found.
-	// One is there once for each type that the program takes it for.
+	// An object that the program takes for several types is there once for each.
 	Kernel []KernelObject
 
 	// KernelStatus is Truncated if a limit has left objects out of Kernel, or the
@@ -47,9 +47,9 @@ type Snapshot struct {
 	// struct_ops have addresses of, ascending by address; see Frame.
 	Symbols []Symbol
 
-	// OnRead, if it is set, is called with what tests read: by their paths each value, by generated
-	// code each object that it decodes, once. Values that were not copied from a guest's
-	// maps are left out. Who sets it does so before anything is read.
+	// OnRead, if it is set, is called with the place of each value that is read by a
+	// path, and once of each object that generated code decodes. Values that were not
+	// copied from a guest's maps are left out. It is set before anything is read.
 	OnRead func(Location)
 
 	indexed atomic.Pointer[Memory] // nil before the first read that follows an address

@@ -12,10 +12,9 @@ import (
 // This file goes through all that is in a value, for programs that show values
 // of types which they do not know.
 
-// Kind says what the value is, as the documentation of the terminals calls it:
-// "Uint", "Int", "Bool", "Char", "Float", "Enum", "Ptr", "Array", "Struct",
-// "Union", or "Bytes" for a value without a type. It is empty if the value was
-// not found.
+// Kind says what the value is, in the words of READING.md: "Uint", "Int", "Bool", "Char",
+// "Float", "Enum", "Ptr", "Array", "Struct", "Union", or "Bytes" for a value without a
+// type. It is empty if the value was not found.
 func (v *Value) Kind() string {
 	if v.err != nil {
 		return ""
@@ -26,9 +25,9 @@ func (v *Value) Kind() string {
 // IsString tells whether the value is a char array, which Str takes.
 func (v *Value) IsString() bool { return v.err == nil && isString(v.underlying()) }
 
-// Len returns the number of elements of an array, a flexible one's as many as
-// there is room for, of members of a struct, union or section, those of
-// anonymous members included, and 0 for everything else.
+// Len returns the number of elements of an array, or of members of a struct, union or
+// section, and 0 for everything else. A flexible array has as many elements as there is
+// room for. The members of anonymous members count, too.
 func (v *Value) Len() int {
 	u := v.underlying()
 	if v.err != nil || u == nil {
