@@ -40,7 +40,7 @@ const DefaultSplit = gofile.DefaultSplit
 
 // Files prints the package as Go files. There is one, or, if that has more lines than
 // limit, the parts that it is divided into, of about as many lines each. A limit of 0
-// stands for DefaultSplit, and one below for none.
+// stands for DefaultSplit, and a negative one for no limit.
 func (p *Package) Files(limit int) ([][]byte, error) { return p.file.Files(limit) }
 
 // PartOf tells which part of a divided package a generated file is, from 1 on, and how

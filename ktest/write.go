@@ -24,9 +24,9 @@ type Assignment struct {
 //
 //	err := vm.Write(ctx, ktest.Set(snap, &snap.Bss().InjectFault, true))
 //
-// It can be a global, a value of an array, per CPU or not, of a hash map or a
-// storage map, an object in an arena, or any member of these, bitfields and
-// enums included. *p does not change: it belongs to the snapshot.
+// The value can be a global, a value of an array, hash or storage map, per CPU or not, or
+// an object in an arena. It can be any member of these, bitfields and enums included. *p
+// does not change: it belongs to the snapshot.
 func Set[T any](snap runtime.Bound, p *T, v T) Assignment {
 	place, value, mask, err := runtime.Assign(snap, p, v)
 	return assignment(place, value, mask, err)
@@ -75,9 +75,9 @@ func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 	return vm.because(err)
 }
 
-// Poke writes an integer of size bytes, 1, 2, 4 or 8, at an offset into the first
-// value of the array map whose name ends in suffix, such as ".bss", or is suffix.
-// It is for code without generated types; see [Set] and [SetOf].
+// Poke writes an integer of size bytes (1, 2, 4 or 8) at an offset into the first value of
+// an array map. The map's name is suffix, or ends in it, such as ".bss". Poke is for code
+// without generated types; see [Set] and [SetOf].
 //
 // The error is a [*ktsnap.MapNotFoundError], a [*ktsnap.AmbiguousMapError], or one of
 // [VM.Write].

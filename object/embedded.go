@@ -1,9 +1,9 @@
 package object
 
-// This file finds BPF objects inside other files. Loaders carry them in many
-// ways, as an array in .rodata (bpftool skeletons), a section of their own
-// (.bpf.objs), or an embedded file (Go, Rust), and all of them keep the bytes
-// of the ELF file together. So they are found by their header, wherever it is.
+// This file finds BPF objects inside other files. Loaders carry them as an array in
+// .rodata (bpftool skeletons), in a section of their own (.bpf.objs), or as an embedded
+// file (Go, Rust). All of them keep the bytes of the ELF file together. So they are found
+// by their header, wherever it is.
 
 import (
 	"bytes"
