@@ -16,10 +16,9 @@ import (
 // castTable holds casts by what they are in.
 type castTable map[string][]ktsnap.Cast
 
-// Casts makes the places that casts name pointers, in what is converted from
-// then on. A place that is no integer of 8 bytes, no void * and no array of
-// them, or that leads to a type that the specs do not describe, stays as it is
-// declared. It is called before anything is converted.
+// Casts makes pointers of the places that casts name. It is called before anything is
+// converted. A place stays as it is declared if it is no integer of 8 bytes, no void * and
+// no array of them, or if it leads to a type that the specs do not describe.
 func (s *Shapes) Casts(casts []ktsnap.Cast) {
 	s.casts = make(castTable)
 	for _, c := range casts {

@@ -19,9 +19,9 @@ const maxSize = min(math.MaxUint32, math.MaxInt)
 // are 64-bit.
 const pointerSize = 8
 
-// Shapes converts BTF types to shapes. Converting a type converts everything
-// it refers to, through pointers too, and the same type always gives the same
-// *Shape, so types that refer to one another become shapes that do.
+// Shapes converts BTF types to shapes. Converting a type converts everything it
+// refers to, through pointers too. The same type always gives the same *Shape, so
+// types that refer to one another become shapes that do.
 //
 // Decisions that BTF leaves open:
 //   - A one-byte integer is a Char if it is called "char", whatever its

@@ -1,10 +1,9 @@
 package freeze
 
-// This file finds the definitions of maps in a program's BTF: the variables of
-// .maps, as libbpf's macros make them and its loader leaves them in the BTF that
-// the kernel keeps, those of .struct_ops and its like, which are the values, and the
-// sections of global variables. They have the names in full, and the types of what the
-// kernel keeps no types for.
+// This file finds the definitions of maps in a program's BTF, which the kernel keeps. They
+// are the variables of .maps, as libbpf's macros make them, those of .struct_ops and its
+// like, which are the values, and the sections of global variables. They have the names in
+// full, and the types of what the kernel keeps no types for.
 
 import (
 	"strings"
@@ -194,10 +193,9 @@ func (d *definition) fits(m *bpfmap.Map) bool {
 	return d.valueID == 0 || uint32(d.valueID) == m.ValueType
 }
 
-// describe sets the types of what the kernel keeps none for: of keys, of the values
-// of queues and stacks (map_check_btf in kernel/bpf/syscall.c), of maps that were made
-// without BTF, and of sections that libbpf has made larger though they do not end in an
-// array.
+// describe sets the types of what the kernel keeps none for: keys, the values of queues
+// and stacks (map_check_btf in kernel/bpf/syscall.c), maps that were made without BTF. So it
+// does for sections that libbpf has made larger though they do not end in an array.
 func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	if m.Key == nil && d.key != nil && d.keySize == m.KeySize {
 		if m.Key, err = shapes.Of(d.key); err != nil {

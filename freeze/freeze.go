@@ -58,10 +58,10 @@ type Kernel struct {
 // Options say what captures copy. The zero value copies all maps, up to the
 // default limits.
 type Options struct {
-	// Select says whether to copy the entries of a map, judging by its header and
-	// by its name, which is the one in the source where the program's BTF has that;
-	// nil is all maps. It runs while the guest stands still, so it must be
-	// quick and must not keep or change the map.
+	// Select says whether to copy the entries of a map, by its header and its name.
+	// The name is the one in the source, if the program's BTF has that. nil is all
+	// maps. Select runs while the guest stands still, so it must be quick and must
+	// not keep or change the map.
 	Select func(*ktsnap.Map) bool
 
 	MapBytes   int // limit on what is copied of one map; 0 is 256 MiB
@@ -229,10 +229,9 @@ func (k *Kernel) types() (*ebtf.Spec, error) {
 }
 
 // Casts sets the casts by which captures from then on describe the maps of the
-// guest's programs and follow the pointers in them. They apply to every program
-// in the guest that has a type or section of that name, as far as the member is
-// there, and is of a type that can hold a pointer. It waits for a capture that
-// is under way, until ctx ends.
+// guest's programs and follow the pointers in them. A cast applies to every
+// program in the guest that has the type or section, if the member is there and
+// can hold a pointer. Casts waits for a capture that is under way, until ctx ends.
 func (f *Freezer) Casts(ctx context.Context, casts []ktsnap.Cast) error {
 	if err := f.take(ctx); err != nil {
 		return fmt.Errorf("wait for a capture of the guest to end: %w", err)

@@ -20,8 +20,8 @@ import (
 )
 
 // programs are the BTF objects that the last capture met. A BTF object never
-// changes while a map refers to it, so what was copied before a stop is right
-// if the map still refers to the same object during it.
+// changes while a map refers to it. So what was copied before a stop is right if
+// the map still refers to the same object in the stop.
 type programs struct {
 	kernel program // the kernel's own BTF, for values of its types
 	known  map[bpfmap.BTF]*program
