@@ -43,10 +43,10 @@ func (e *DivergedError) Error() string {
 	return fmt.Sprintf("the guest was run again, and did not do the same, which shows at its call %d, at %v of its time: this is a bug in ktgen, please report it with the QEMU's version", e.Call, e.Now)
 }
 
-// Again runs a guest in lockstep again, up to the call in which it stands now, or to its end, and calls onAccess
-// for each load and store that touches one of the extents, in their order. The vCPU waits meanwhile: onAccess
-// may read the memory of the guest that it is given, and do nothing else with it. What the guest
-// does is not changed by any of that.
+// Again runs a guest in lockstep again, up to the call in which it stands now, or to its
+// end. It calls onAccess for each load and store that touches one of the extents, in their
+// order. The vCPU waits meanwhile: onAccess may read the memory of the guest that it is
+// given, and do nothing else with it. None of that changes what the guest does.
 //
 // The guest that ran again stands then. The caller closes it.
 //

@@ -160,9 +160,9 @@ func (c Config) commandLine() string {
 // baseArgs make the kernel write to the serial console, and end the machine
 // (with QEMU's -no-reboot) when it panics, for which an oops is reason enough. The
 // check of timer interrupts (arch/x86/kernel/apic/io_apic.c) counts them in a
-// time that a busy host may not give the guest, and panics. The tests that the kernel makes of its
-// cryptography (crypto/testmgr.c) are half of what distributions' kernels execute while they boot, and go on
-// for a second or two after the agent has answered.
+// time that a busy host may not give the guest, and panics. The kernel's tests of its
+// cryptography (crypto/testmgr.c) are half of what distributions' kernels execute while
+// they boot. They go on for a second or two after the agent has answered.
 var baseArgs = []string{"console=ttyS0", "panic=-1", "oops=panic", "no_timer_check", "cryptomgr.notests"}
 
 // findQEMU returns the path of the QEMU binary.

@@ -32,9 +32,9 @@ type apt struct {
 }
 
 // aptConfig is read after the system's own configuration (-c, apt.conf(5)), so
-// that it wins. It clears hooks, which can change the system (some images
-// delete the system's downloads after each update), and sets every directory,
-// since the system may have set each of them by itself. %[1]s is the directory.
+// that it wins. It clears hooks, which can change the system: some images delete
+// the system's downloads after each update. It sets every directory, since the
+// system may have set each of them by itself. %[1]s is the directory.
 const aptConfig = `#clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;

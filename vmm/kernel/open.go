@@ -16,10 +16,9 @@ import (
 	"github.com/ktgen/ktgen/vmm/cache"
 )
 
-// Open inspects the kernel image at path, a bzImage, an ELF vmlinux or a
-// directory that holds one (a build tree, a package's), and extracts a bzImage's
-// ELF file into the cache unless it is there. The kernel may be unfit
-// ([Kernel.Fit]). The error is a [*FormatError] if the file is not a whole kernel
+// Open inspects the kernel image at path: a bzImage, an ELF vmlinux or a directory
+// that holds one (a build tree, a package's). It extracts a bzImage's ELF file into
+// the cache unless it is there. The kernel may be unfit ([Kernel.Fit]). The error is a [*FormatError] if the file is not a whole kernel
 // image.
 func Open(ctx context.Context, path string) (*Kernel, error) {
 	image, err := imageAt(path)

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file says why the kernel refuses to make a map. It answers with a number
-// only, which stands for one of many rules, different ones for each type of map and
-// from kernel to kernel (the alloc_check and alloc operations in kernel/bpf). So the
+// This file says why the kernel refuses to make a map. The kernel answers with a number
+// only, which stands for one of many rules. They differ from one type of map to another,
+// and from kernel to kernel (the alloc_check and alloc operations in kernel/bpf). So the
 // kernel itself is asked: which map, as close to this one as can be, would it make?
 
 // MapError is a map that the kernel refuses to make or to fill.

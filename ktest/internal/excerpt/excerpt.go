@@ -13,9 +13,9 @@ import (
 // the end, and how much was between them. It is for several goroutines. The zero
 // value keeps [DefaultSize] bytes.
 type Buffer struct {
-	// Size is how many bytes are kept. A quarter of them are those of the
-	// beginning, where programs say what they were asked to do, and the rest
-	// those of the end, where they say what went wrong.
+	// Size is how many bytes are kept. A quarter of them are from the beginning, where
+	// programs say what they were asked to do. The rest are from the end, where they
+	// say what went wrong.
 	Size int
 
 	mu   sync.Mutex

@@ -51,8 +51,8 @@ type Exit struct {
 	Process *guest.Exit
 }
 
-// Err returns an [*ExitedError] if the kernel has thrown the scheduler out, for an
-// error, for a CPU that came or went, or by SysRq, and nil if it was told to end, or
+// Err returns an [*ExitedError] if the kernel has thrown the scheduler out: for an error,
+// for a CPU that came or went, or by SysRq. It is nil if the scheduler was told to end, or
 // ended itself without an error.
 func (e Exit) Err() error {
 	if e.Kind <= ExitUnregBPF {
