@@ -147,8 +147,8 @@ func (s *State) LookupDSQ(id uint64) (d *DSQ, ok bool) {
 }
 
 // DSQCalled returns the queue of a BPF scheduler whose id has an enumerator of that name
-// in the scheduler's BTF, and fails if there is none. A macro, such as #define SHARED_DSQ
-// 0, is in no BTF: see [State.DSQ].
+// in the scheduler's BTF, and fails if there is none. BTF has no macros, such as #define
+// SHARED_DSQ 0, and no enums that nothing has as its type: for these see [State.DSQ].
 func (s *State) DSQCalled(name string) *DSQ {
 	var names []string
 	for _, d := range s.UserDSQs() {
