@@ -127,7 +127,7 @@ func guest(runtime uint64) *ktsnap.Snapshot {
 	untyped.Values[0] = 0xab
 	s := &ktsnap.Snapshot{
 		Name: "after <i>spawn</i>", Taken: time.Date(2026, 3, 1, 12, 0, 0, 250e6, time.UTC).Add(time.Duration(runtime)),
-		Timing: ktsnap.Timing{Stop: 300 * time.Microsecond, Walk: 80 * time.Microsecond, Copy: 18 * time.Microsecond, Resume: 250 * time.Microsecond, Paused: 670 * time.Microsecond, Bytes: 361 << 10},
+		Timing: ktsnap.Timing{Stop: 300 * time.Microsecond, Walk: 80 * time.Microsecond, Copy: 18 * time.Microsecond, Tables: 13 * time.Microsecond, Chase: 9 * time.Microsecond, Resume: 250 * time.Microsecond, Paused: 670 * time.Microsecond, Bytes: 361 << 10},
 		Guest:  ktsnap.Guest{Release: "7.3.4", Arch: "amd64", PageSize: 4096, CPUs: 72, Online: []int{0, 1, 2, 3, 5}},
 		Maps: []*ktsnap.Map{tasks, perCPU, bss, arena, truncated, untyped,
 			{Name: "tries", Type: ktsnap.MapTypeLPMTrie, Slots: 1, Status: ktsnap.Unsupported, Reason: "tries of this kernel are not read"}},

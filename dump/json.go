@@ -194,6 +194,7 @@ func (e *encoder) timing(t ktsnap.Timing) {
 	e.intMember("stop_ns", int64(t.Stop))
 	e.intMember("walk_ns", int64(t.Walk))
 	e.intMember("copy_ns", int64(t.Copy))
+	e.intMember("tables_ns", int64(t.Tables))
 	e.intMember("chase_ns", int64(t.Chase))
 	e.intMember("resume_ns", int64(t.Resume))
 	e.intMember("paused_ns", int64(t.Paused))

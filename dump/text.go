@@ -249,8 +249,8 @@ func timingText(t ktsnap.Timing) string {
 	if t == (ktsnap.Timing{}) {
 		return "not at all: the snapshot is not of a running guest"
 	}
-	return fmt.Sprintf("%s (stop %s, walk %s, copy %s, resume %s), %s copied",
-		short(t.Paused), short(t.Stop), short(t.Walk), short(t.Copy), short(t.Resume), size(t.Bytes))
+	return fmt.Sprintf("%s (stop %s, walk %s, copy %s, tables %s, chase %s, resume %s), %s copied",
+		short(t.Paused), short(t.Stop), short(t.Walk), short(t.Copy), short(t.Tables), short(t.Chase), short(t.Resume), size(t.Bytes))
 }
 
 func short(d time.Duration) string {
