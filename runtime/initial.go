@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
@@ -311,6 +312,9 @@ func same(was, is reflect.Value) bool {
 	switch w := was.Interface().(type) {
 	case interface{ Addr() uint64 }:
 		return w.Addr() == is.Interface().(interface{ Addr() uint64 }).Addr()
+	case givenGraph:
+		given := is.Interface().(givenGraph)
+		return slices.Equal(w.words(), given.words()) && len(given.givenNodes()) == 0
 	}
 	if was.Kind() == reflect.Pointer {
 		return was.IsNil() == is.IsNil()

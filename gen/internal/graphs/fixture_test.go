@@ -8,6 +8,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/gen/internal/graphs"
+	"github.com/ktgen/ktgen/ktest"
 	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -54,6 +55,16 @@ func TestFixturesHaveListsAndTrees(t *testing.T) {
 	}
 	require.Equal(t, []uint32{1, 2, 3}, numbers)
 	require.EqualValues(t, 4, queue.Urgent.Number)
+}
+
+// A program fills its lists when it runs: a fixture leaves them, and has no objects to give.
+func TestObjectsAreConfiguredBesideTheirLists(t *testing.T) {
+	check := func(configure func(*graphs.Fixture)) error {
+		return ktest.Object("testdata/graphs.bpf.o").Configure(graphs.Initial(configure)).Check()
+	}
+	require.NoError(t, check(func(c *graphs.Fixture) { c.MaxEntries.Queues = 8 }))
+	require.ErrorContains(t, check(func(c *graphs.Fixture) { c.DataA.Drained = ktrt.ListOf(&parcel{}) }), "set .data.A.drained: a runtime.List")
+	require.ErrorContains(t, check(func(c *graphs.Fixture) { c.DataA.Accounts.Root = 1 }), "set .data.A.accounts: a runtime.Tree")
 }
 
 func TestListsOfLiteralsAreRangedOverWithoutASnapshot(t *testing.T) {
