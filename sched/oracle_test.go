@@ -84,7 +84,7 @@ func compareDumps(t *testing.T, cfg ktest.Config) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, vm.WriteFile(ctx, tracing+"events/sched_ext/sched_ext_dump/enable", []byte("1"), 0))
-	lock, err := vm.Watch(ctx, ktest.Symbol("scx_dump_lock", 4), ktest.WatchOptions{Capture: "dump"})
+	lock, err := vm.Watch(ctx, ktest.Symbol(dumpLock(t, vm), 4), ktest.WatchOptions{Capture: "dump"})
 	require.NoError(t, err)
 	var total compared
 	// On several CPUs a moment can come in which nothing stays as it is.
@@ -107,6 +107,16 @@ func compareDumps(t *testing.T, cfg ktest.Config) {
 	if cfg.CPUs == 1 {
 		require.Positive(t, total.tasks)
 	}
+}
+
+// dumpLock names the lock that the kernel holds while it dumps sched_ext: scx_dump_lock, or,
+// up to 6.16 at least, a static variable of scx_dump_state.
+func dumpLock(t *testing.T, vm *ktest.VM) string {
+	symbols, err := vm.ReadFile(t.Context(), "/proc/kallsyms")
+	require.NoError(t, err)
+	found := regexp.MustCompile(`(?m) (scx_dump_lock|dump_lock\.\d+)$`).FindSubmatch(symbols)
+	require.NotNil(t, found, "the kernel has no lock for dumps")
+	return string(found[1])
 }
 
 // maxMoments bounds the dumps of a guest in which nothing stays as it is.
