@@ -127,7 +127,8 @@ func (l *loader) copyMember(value, data []byte, def *mapDef, m btf.Member) error
 	if err != nil {
 		return err
 	}
-	prog := l.coll.Programs[l.spec.members[def.spec.Name][m.Name]]
+	program := l.spec.members[def.spec.Name][m.Name]
+	prog := l.coll.Programs[program]
 
 	i := slices.IndexFunc(ops.data.Members, func(k btf.Member) bool { return k.Name == m.Name })
 	if i < 0 {
@@ -144,11 +145,25 @@ func (l *loader) copyMember(value, data []byte, def *mapDef, m btf.Member) error
 		return fmt.Errorf("%d bytes in the object, %d in the kernel", len(src), len(dst))
 	}
 	if prog != nil {
+		if _, of, _ := strings.Cut(l.spec.Programs[program].AttachTo, ":"); of != m.Name {
+			return &SharedProgramError{Program: program, Member: of}
+		}
 		native.PutUint64(dst, uint64(prog.FD()))
 		return nil
 	}
 	copy(dst, src)
 	return nil
+}
+
+// SharedProgramError is a program that is to be a second operation. The kernel verifies it
+// as the first (bpf_struct_ops_map_update_elem, kernel/bpf/bpf_struct_ops.c).
+type SharedProgramError struct {
+	Program string
+	Member  string // the first operation
+}
+
+func (e *SharedProgramError) Error() string {
+	return fmt.Sprintf("program %s is operation %s, and the kernel takes a program for one operation: use another program, or make that one none", e.Program, e.Member)
 }
 
 func memberBytes(data []byte, m btf.Member) ([]byte, error) {

@@ -177,6 +177,9 @@ func TestWhatAFixtureCannotSayIsRefusedBeforeTheBoot(t *testing.T) {
 		`squares: a map has room for 1 to 4294967295 entries, not for -1`:              func(c *cases.ConfiguredFixture) { c.MaxEntries.Squares = -1 },
 		`of_cpus: it is given values of 3 CPUs, and the guest has 2`:                   func(c *cases.ConfiguredFixture) { c.OfCpus = [][]cases.Load{2: {{Runs: 1}}} },
 		`cf_ops.enqueue: 0x1234 is no program of the object`:                           func(c *cases.ConfiguredFixture) { c.CfOps.Enqueue.Address = 0x1234 },
+		`cf_ops.running: program enq is operation enqueue, and the kernel takes a program for one operation`: func(c *cases.ConfiguredFixture) {
+			c.CfOps.Running = c.Programs.Enq.FuncPtr
+		},
 		`cf_ops.running: program enq is switched off`: func(c *cases.ConfiguredFixture) {
 			c.CfOps.Running, c.Programs.Enq.Load = c.Programs.Enq.FuncPtr, false
 		},

@@ -30,7 +30,7 @@ func Changes(obj *object.Object, cpus int, changes ...ktsnap.Initial) (*bpfload.
 	if err := after.Apply(changes...); err != nil {
 		return nil, err
 	}
-	d := &differ{config: &bpfload.Config{}, state: after, off: make(map[string]bool)}
+	d := &differ{config: &bpfload.Config{}, state: after, off: make(map[string]bool), operation: make(map[string]string)}
 	d.programs(before.Programs)
 	for i, m := range after.Snapshot.Maps {
 		if err := d.compare(before.Snapshot.Maps[i], m); err != nil {
@@ -45,6 +45,8 @@ type differ struct {
 	config *bpfload.Config
 	state  *ktsnap.InitialState
 	off    map[string]bool
+
+	operation map[string]string // which one programs are
 }
 
 func (d *differ) programs(before []*ktsnap.InitialProgram) {
@@ -149,6 +151,9 @@ func (d *differ) operations(before, after *ktsnap.Map) error {
 		word.Store(m.Bytes(was), 0)
 		word.Store(m.Bytes(is), 0)
 		p := d.state.ProgramAt(chosen)
+		if err := d.serve(p, m.Name); err != nil {
+			return &ktsnap.InitialError{Path: after.Name + "." + m.Name, Err: err}
+		}
 		switch {
 		case old == chosen && (p == nil || !d.off[p.Name]):
 			continue
@@ -167,5 +172,17 @@ func (d *differ) operations(before, after *ktsnap.Map) error {
 		p.Of = after.Name
 		d.config.Patches = append(d.config.Patches, p)
 	}
+	return nil
+}
+
+// serve notes which operation a program is.
+func (d *differ) serve(p *ktsnap.InitialProgram, member string) error {
+	if p == nil || d.off[p.Name] {
+		return nil
+	}
+	if first, ok := d.operation[p.Name]; ok && first != member {
+		return &bpfload.SharedProgramError{Program: p.Name, Member: first}
+	}
+	d.operation[p.Name] = member
 	return nil
 }
