@@ -79,6 +79,33 @@ func TestRecordsAreShown(t *testing.T) {
 	require.Equal(t, "cdefgh", string(data))
 }
 
+// A tag of the map says of which type its records are. If one is too short for it, all are
+// bytes.
+func TestRecordsOfOneTypeAreShownAsThat(t *testing.T) {
+	request := &ctype.Shape{Kind: ctype.KindStruct, Name: "request", Size: 4, Members: []ctype.Member{
+		{Name: "pid", Type: &ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4, Signed: true}},
+	}}
+	s := ring("\x05\x00\x00\x00", "\xfe\xff\xff\xff!")
+	s.Maps[0].Value = request
+	var text bytes.Buffer
+	require.NoError(t, dump.Text(&text, s, dump.Options{}))
+	require.Regexp(t, `(?m)^  index  pid\n  0        5\n  1       -2$`, text.String())
+	require.Contains(t, asJSON(t, s), `{"pid":-2}`)
+	pid, err := s.Get("events[0].pid").Int64()
+	require.NoError(t, err)
+	require.EqualValues(t, 5, pid)
+
+	for _, section := range []ctype.Kind{ctype.KindStruct, ctype.KindSection} {
+		s = ring("\x05\x00\x00\x00", "ab")
+		of := *request
+		of.Kind = section
+		s.Maps[0].Value = &of
+		text.Reset()
+		require.NoError(t, dump.Text(&text, s, dump.Options{}))
+		require.Contains(t, text.String(), "0x6162")
+	}
+}
+
 // What is left out is only where pointers say that it was.
 func TestDocumentsOfChosenMapsHaveNoOthers(t *testing.T) {
 	s := guest(5000)

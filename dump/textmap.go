@@ -59,7 +59,9 @@ func idText(v ktsnap.MapView) string {
 	return "id " + strconv.FormatUint(uint64(v.Map().ID), 10)
 }
 
-func isSection(m *ktsnap.Map) bool { return m.Value != nil && m.Value.Kind == ctype.KindSection }
+func isSection(m *ktsnap.Map) bool {
+	return m.Value != nil && m.Value.Kind == ctype.KindSection && !m.Type.IsRing()
+}
 
 func entriesText(v ktsnap.MapView) string {
 	m := v.Map()

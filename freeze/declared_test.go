@@ -77,11 +77,33 @@ func TestDefinitionsThatAreNoneAreLeftOut(t *testing.T) {
 		{Type: &ebtf.Var{Name: "queue", Type: &ebtf.Struct{Members: []ebtf.Member{{Name: "type", Type: spell(22)}, {Name: "value", Type: &ebtf.Pointer{Target: integer}}}}}},
 	}}
 	var got []*definition
-	require.NotPanics(t, func() { got = definitionsIn(section) })
+	require.NotPanics(t, func() { got = definitionsIn(specOf(t), section) })
 	require.Equal(t, []*definition{
 		{name: "odd", valueSize: 4},
 		{name: "queue", typ: ktsnap.MapTypeQueue, value: integer, valueSize: 4},
 	}, got)
+}
+
+// A ring buffer's tag names the type of its records.
+func TestRecordsHaveTheTypeThatATagNames(t *testing.T) {
+	integer := &ebtf.Int{Name: "int", Size: 4, Encoding: ebtf.Signed}
+	event := &ebtf.Struct{Name: "event", Size: 4, Members: []ebtf.Member{{Name: "pid", Type: integer}}}
+	ring := func(name string, tags ...string) *ebtf.Var {
+		typ := &ebtf.Pointer{Target: &ebtf.Array{Type: integer, Index: integer, Nelems: uint32(ktsnap.MapTypeRingBuf)}}
+		return &ebtf.Var{Name: name, Linkage: ebtf.GlobalVar, Tags: tags, Type: &ebtf.Struct{Size: 8, Members: []ebtf.Member{{Name: "type", Type: typ}}}}
+	}
+	section := &ebtf.Datasec{Name: ".maps"}
+	for i, v := range []*ebtf.Var{ring("bytes"), ring("events", "other", "ktgen:record:event"), ring("lost", "ktgen:record:evnt")} {
+		section.Vars = append(section.Vars, ebtf.VarSecinfo{Type: v, Offset: uint32(8 * i), Size: 8})
+	}
+	section.Size = uint32(8 * len(section.Vars))
+	records := make(map[string]string)
+	for _, d := range definitions(specOf(t, event, section)) {
+		if d.record != nil {
+			records[d.name] = d.record.TypeName()
+		}
+	}
+	require.Equal(t, map[string]string{"events": "event"}, records)
 }
 
 // libbpf drops the type of a section that it makes larger and whose last variable is no

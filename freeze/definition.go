@@ -25,6 +25,7 @@ type definition struct {
 	typ                ktsnap.MapType
 	keySize, valueSize int       // bytes; 0 if it does not say
 	key, value         ebtf.Type // nil if it does not say
+	record             ebtf.Type // of a ring buffer; nil if it has no tag that says so
 	valueID            ebtf.TypeID
 	inner              *definition
 	section            *ebtf.Datasec // whose variables are the value; nil if it is none
@@ -35,7 +36,7 @@ func definitions(spec *ebtf.Spec) []*definition {
 	var section *ebtf.Datasec
 	var all []*definition
 	if spec.TypeByName(".maps", &section) == nil {
-		all = definitionsIn(section)
+		all = definitionsIn(spec, section)
 	}
 	for _, name := range []string{".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"} {
 		if spec.TypeByName(name, &section) == nil {
@@ -51,7 +52,7 @@ func definitions(spec *ebtf.Spec) []*definition {
 	return all
 }
 
-func definitionsIn(section *ebtf.Datasec) []*definition {
+func definitionsIn(spec *ebtf.Spec, section *ebtf.Datasec) []*definition {
 	var all []*definition
 	for _, info := range section.Vars {
 		v, ok := info.Type.(*ebtf.Var)
@@ -59,11 +60,23 @@ func definitionsIn(section *ebtf.Datasec) []*definition {
 			continue
 		}
 		if d := define(v.Type, true); d != nil {
-			d.name = v.Name
+			d.name, d.record = v.Name, recordOf(spec, v)
 			all = append(all, d)
 		}
 	}
 	return all
+}
+
+// recordOf returns the type that the tag of a ring buffer names, if the program has one of
+// that name.
+func recordOf(spec *ebtf.Spec, v *ebtf.Var) ebtf.Type {
+	for _, tag := range v.Tags {
+		name, ok := strings.CutPrefix(tag, ktsnap.RecordTag)
+		if types, err := spec.AnyTypesByName(name); ok && err == nil && len(types) == 1 {
+			return types[0]
+		}
+	}
+	return nil
 }
 
 // structOpsIn lists the struct_ops maps that a section defines. The types of their
@@ -193,9 +206,9 @@ func (d *definition) fits(m *bpfmap.Map) bool {
 	return d.valueID == 0 || uint32(d.valueID) == m.ValueType
 }
 
-// describe sets the types of what the kernel keeps none for: keys, the values of queues
-// and stacks (map_check_btf in kernel/bpf/syscall.c), maps that were made without BTF. So it
-// does for sections that libbpf has made larger though they do not end in an array.
+// describe sets the types of what the kernel keeps none for: keys, records, the values of
+// queues and stacks (map_check_btf in kernel/bpf/syscall.c), maps that were made without BTF.
+// So it does for sections that libbpf has made larger though they do not end in an array.
 func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	if m.Key == nil && d.key != nil && d.keySize == m.KeySize {
 		if m.Key, err = shapes.Of(d.key); err != nil {
@@ -204,6 +217,9 @@ func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	}
 	if m.Value == nil && d.value != nil && d.valueSize == m.ValueSize && untyped(m) {
 		m.Value, err = shapes.OfMap(d.name, d.value)
+	}
+	if d.record != nil && m.Type.IsRing() {
+		m.Value, err = shapes.Of(d.record)
 	}
 	if d.section != nil && m.Value == nil {
 		m.Value, err = shapes.Of(d.section)

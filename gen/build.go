@@ -181,10 +181,6 @@ func (b *builder) collectMap(m *object.Map, isInner bool) error {
 	return b.collectMap(m.Inner, true)
 }
 
-// recordTag, before the name of a type, is the decl tag of a ring buffer that
-// says of which type its records are.
-const recordTag = "ktgen:record:"
-
 // valueType is the type of a map's values: of a ring buffer's records, which
 // its definition can name in a tag.
 func (b *builder) valueType(m *object.Map) btf.Type {
@@ -192,7 +188,7 @@ func (b *builder) valueType(m *object.Map) btf.Type {
 		return m.Value
 	}
 	for _, tag := range m.Tags {
-		name, isRecord := strings.CutPrefix(tag, recordTag)
+		name, isRecord := strings.CutPrefix(tag, ktsnap.RecordTag)
 		if !isRecord {
 			continue
 		}

@@ -77,6 +77,7 @@ func (r *reader) newMap(m *Map) *mapReader {
 	}
 	if m.Type.IsRing() {
 		records := r.snapshot.Records(m)
+		v.Single = false
 		v.Hold(records)
 		v.damaged = records.Err
 		return v
@@ -134,6 +135,9 @@ func (c *checkedShape) check(l *ctype.Index, s *ctype.Shape, size int) (*ctype.S
 }
 
 func (m *mapReader) valueShape() (*ctype.Shape, error) {
+	if m.m.Type.IsRing() {
+		return m.recordShape()
+	}
 	s := m.m.Value
 	if t := m.m.Type; s == nil && (t.HoldsReferences() || t.HoldsMaps()) && m.m.ValueSize >= SlotSize {
 		s = slotNumber

@@ -2,6 +2,7 @@ package ktsnap
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
@@ -13,6 +14,10 @@ const (
 	recordBusy       = 1 << 31
 	recordDiscarded  = 1 << 30
 )
+
+// RecordTag, before the name of a type, is the decl tag of a ring buffer that says of
+// which type its records are.
+const RecordTag = "ktgen:record:"
 
 // IsRing tells whether maps of the type hold records, in Extents.
 func (t MapType) IsRing() bool { return t.is(inBytes) }
@@ -42,4 +47,17 @@ func (s *Snapshot) Records(m *Map) (r RingRecords) {
 		}
 	}
 	return r
+}
+
+// recordShape is the type of a ring buffer's records: none if one of them is shorter, so
+// that not all are of that type.
+func (m *mapReader) recordShape() (*ctype.Shape, error) {
+	shortest := math.MaxInt
+	for _, r := range m.Columns.Records {
+		shortest = min(shortest, len(r.Data)-RecordHeaderSize)
+	}
+	if s := m.m.Value; s != nil && (s.Size > shortest || s.Kind == ctype.KindSection) {
+		return nil, nil
+	}
+	return m.value.check(&m.r.layouts, m.m.Value, shortest)
 }
