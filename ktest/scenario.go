@@ -27,6 +27,9 @@ func (vm *VM) Run(steps ...scenario.Step) *scenario.Report {
 		panic(err)
 	}
 	if err != nil {
+		if errors.As(err, new(*scenario.SchedulerDiedError)) {
+			vm.tell()
+		}
 		vm.tb.Fatalf("%v", err)
 	}
 	return report
@@ -36,7 +39,8 @@ func (vm *VM) Run(steps ...scenario.Step) *scenario.Report {
 // meanwhile have the number and the name of its steps, and their times count
 // from its beginning.
 //
-// If the scheduler ends, so does the scenario, with a [*scenario.SchedulerDiedError].
+// If the scheduler ends, so does the scenario, with a [*scenario.SchedulerDiedError]. That the
+// test handles the error does not mean that it has asked for the end: see [Config.ExpectExit].
 func (vm *VM) TryRun(ctx context.Context, s scenario.Scenario) (*scenario.Report, error) {
 	report, err := vm.scenario.Run(ctx, s)
 	return report, vm.because(err)
@@ -136,8 +140,8 @@ func (vm *VM) schedulerFault() error {
 		return nil
 	}
 	exit, err := vm.exitOf(s)
-	if _, err = vm.observe(s, exit, err); err != nil {
-		return err
+	if err != nil {
+		return vm.because(err)
 	}
 	if err := exit.Err(); err != nil {
 		return err

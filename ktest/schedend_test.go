@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -134,6 +135,16 @@ func ends() map[string]end {
 				awaitDisabled(t, vm)
 			},
 			want: []string{"scx_bpf_exit", "unregistered from BPF: the fault was asked for"},
+		},
+		"error that a scenario has returned": {
+			cfg: ktest.Config{Scheduler: fault("error")},
+			do: func(t *testing.T, vm *ktest.VM) {
+				_, err := vm.TryRun(t.Context(), scenario.Scenario{Steps: []scenario.Step{{
+					Workers: []scenario.Workers{{Count: 1, Kind: scenario.Spin}}, Hold: time.Minute,
+				}}})
+				require.ErrorAs(t, err, new(*scenario.SchedulerDiedError))
+			},
+			want: []string{"the kernel has ended the scheduler", "scx_bpf_error: the fault was asked for"},
 		},
 		"program that ends": {
 			cfg:  ktest.Config{Scheduler: program(), Files: withObject("docile")},

@@ -246,6 +246,13 @@ func (vm *VM) observe(s *scx.Scheduler, exit Exit, err error) (Exit, error) {
 	return exit, vm.because(err)
 }
 
+// tell notes that the test fails because of how the scheduler ended.
+func (vm *VM) tell() {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	vm.observed = true
+}
+
 // unexpectedExit returns why a scheduler has ended that nobody has asked to. It
 // tells so once.
 func (vm *VM) unexpectedExit() error {
