@@ -56,8 +56,8 @@ const defaultGrace = 100 * time.Millisecond
 //     there, for longer than a grace;
 //   - clock: the times of the kernel, of CPUs and of tasks never go back.
 //
-// The error is [ViolationsError], or a [*NoStateError] if a snapshot has nothing to judge. A
-// snapshot of a scheduler that is being enabled, bypassed or disabled is checked for the
+// The error is [ViolationsError], or a [*NoStateError] if a snapshot has nothing to judge, or
+// none of them a scheduler. A snapshot of a scheduler that is being enabled, bypassed or disabled is checked for the
 // first two only.
 func Check(snaps ...*ktsnap.Snapshot) error { return Rules{}.Check(snaps...) }
 
@@ -65,6 +65,7 @@ func Check(snaps ...*ktsnap.Snapshot) error { return Rules{}.Check(snaps...) }
 func (r Rules) Check(snaps ...*ktsnap.Snapshot) error {
 	var found ViolationsError
 	var before *State
+	enabled := false
 	for _, snap := range snaps {
 		s, err := Open(snap)
 		if err != nil {
@@ -78,12 +79,17 @@ func (r Rules) Check(snaps ...*ktsnap.Snapshot) error {
 		c.idle()
 		c.clocks(before)
 		found = append(found, c.found...)
-		before = s
+		before, enabled = s, enabled || s.Scheduler() != nil || s.Enabled.State == "enabled"
 	}
-	if len(found) == 0 {
-		return nil
+	switch {
+	case len(found) > 0:
+		return found
+	case before == nil:
+		return &NoStateError{Reason: "there is no snapshot: give those of the run", lacks: "nothing to check"}
+	case !enabled:
+		return &NoStateError{Snapshot: snaps[0].Name, Release: snaps[0].Guest.Release, Reason: "no BPF scheduler is enabled in it, nor in those after it: capture while one runs", lacks: "nothing to check"}
 	}
-	return found
+	return nil
 }
 
 type checker struct {

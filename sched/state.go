@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ type NoStateError struct {
 	Snapshot string // its name
 	Release  string // of its kernel
 	Reason   string // why; empty for files of older ktgens and snapshots that leave it out
+
+	lacks string // what there should be; tasks, CPUs and queues if it is empty
 }
 
 func (e *NoStateError) Error() string {
@@ -55,7 +58,7 @@ func (e *NoStateError) Error() string {
 	if why == "" {
 		why = "it was taken by an older ktgen, is a fixture, or was taken with freeze.Options.NoTables: take it anew"
 	}
-	return fmt.Sprintf("snapshot %q of kernel %q has no tasks, CPUs and queues: %s", e.Snapshot, e.Release, why)
+	return fmt.Sprintf("snapshot %q of kernel %q has %s: %s", e.Snapshot, e.Release, cmp.Or(e.lacks, "no tasks, CPUs and queues"), why)
 }
 
 // Open reads the state in a snapshot, outside of tests. The error is a [*NoStateError] if it
