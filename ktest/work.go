@@ -18,8 +18,11 @@ const (
 )
 
 // Work starts n workers and returns when all of them work. They end with the
-// guest, or by Stop. It is the simple form of [VM.Spawn].
+// guest, or by Stop. It is the simple form of [VM.Spawn]. n is at least 1.
 func (vm *VM) Work(ctx context.Context, work Work, n int) (*scenario.Running, error) {
+	if n < 1 {
+		return nil, fmt.Errorf("start %d workers of kind %q: a test without workers shows nothing of its scheduler; start at least 1", n, work)
+	}
 	return vm.Spawn(ctx, scenario.Workers{Name: vm.workName(work), Kind: work, Count: n})
 }
 

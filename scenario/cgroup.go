@@ -75,8 +75,11 @@ func (c Cgroup) check(s *state) error {
 	if _, taken := s.cgroups[c.Name]; taken {
 		return invalid(fmt.Sprintf("there is a cgroup %q", c.Name), "choose another name, or use Change")
 	}
-	if c.Workers < 0 || c.Kind != "" && c.Workers == 0 {
-		return invalid(fmt.Sprintf("it has %d workers of kind %q", c.Workers, c.Kind), "say how many; Load is for those of other kinds")
+	if c.Workers < 0 {
+		return invalid(fmt.Sprintf("it has %d workers", c.Workers), "say how many, or leave them out")
+	}
+	if c.Kind != "" && c.Workers == 0 {
+		return invalid(fmt.Sprintf("it has no workers of its kind %q", c.Kind), "say how many in Workers; Load is for those of other kinds")
 	}
 	if err := c.checkSettings(s); err != nil {
 		return err
