@@ -26,8 +26,8 @@ const (
 // having been asked to: because of an error, a stall, or a program that dies. The
 // agent keeps its maps for that.
 func (vm *VM) awaitExit(ctx context.Context, task *guest.Task, s *scx.Scheduler, done chan struct{}) {
-	defer close(done)
 	defer task.Rest()
+	defer close(done) // before the guest goes on: who waits for it sees it at once
 	<-s.Done()
 	_, err := s.Exit()
 	byItself := !s.Asked() && !errors.Is(err, guest.ErrLost) && vm.machine.Err() == nil

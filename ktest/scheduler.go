@@ -203,21 +203,25 @@ func (vm *VM) Detach(ctx context.Context) (Exit, error) {
 	return exit, vm.because(err)
 }
 
-// AwaitExit waits until the scheduler ends by itself and says how. Such an end is
-// one that the test has asked for.
+// AwaitExit waits until the scheduler ends by itself, and its end is captured
+// ([SchedulerExit]), and says how it ended. Such an end is one that the test has asked for.
 func (vm *VM) AwaitExit(ctx context.Context) (Exit, error) {
-	s := vm.current()
+	vm.mu.Lock()
+	s, captured := vm.scheduler, vm.autopsy
+	vm.mu.Unlock()
 	if s == nil {
 		return Exit{}, ErrNoScheduler
 	}
-	defer vm.until(ctx, s.Done())()
+	defer vm.until(ctx, captured)()
 	select {
-	case <-s.Done():
-		exit, err := vm.exitOf(s)
-		return vm.observe(s, exit, err)
+	case <-captured:
 	case <-ctx.Done():
+	}
+	if !isClosed(s.Done()) {
 		return Exit{}, vm.because(fmt.Errorf("wait until scheduler %q ends: %w", s.Name(), context.Cause(ctx)))
 	}
+	exit, err := vm.exitOf(s)
+	return vm.observe(s, exit, err)
 }
 
 // Exited is closed when the scheduler has ended. It is nil if none has been

@@ -109,9 +109,9 @@ func TestSchedulerThatEndsByItself(t *testing.T) {
 	require.Equal(t, ktest.ExitUnregBPF, exit.Kind)
 	require.Equal(t, "the fault was asked for", exit.Message)
 	require.NoError(t, exit.Err())
-	c, err := vm.Captures().Await(ctx, ktest.BeforeExit) // it is kept a moment after the end
+	before, err := vm.Captures().Snapshot(ktest.BeforeExit)
 	require.NoError(t, err)
-	before, err := c.Read()
+	_, err = vm.Captures().Snapshot(ktest.SchedulerExit)
 	require.NoError(t, err)
 	require.Equal(t, "the fault was asked for", before.Scheduler.Message)
 }
