@@ -65,9 +65,14 @@ func (vm *VM) Spawn(ctx context.Context, w scenario.Workers) (*scenario.Running,
 // [VM.Do] or [VM.Spawn].
 func (vm *VM) Workers(name string) (*scenario.Running, error) { return vm.scenario.Workers(name) }
 
-// Await waits until a condition is true.
+// Await waits until a condition is true. If that does not come true, the error says
+// whether the scheduler has ended meanwhile.
 func (vm *VM) Await(ctx context.Context, c scenario.Condition) error {
-	return vm.because(vm.scenario.Await(ctx, c))
+	err := vm.because(vm.scenario.Await(ctx, c))
+	if errors.As(err, new(*scenario.NeverTrueError)) && vm.died() {
+		return fmt.Errorf("%w; %w", err, vm.endReason())
+	}
+	return err
 }
 
 // hooks are what scenarios ask of the VM.

@@ -32,7 +32,11 @@ func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Wa
 	defer ticks.Stop()
 	var longest freeze.Waiting
 	never := func(err error) (series.Capture, freeze.Waiting, error) {
-		return series.Capture{}, longest, fmt.Errorf("wait for a task that is about to stall (at most, %s): %w", longest, err)
+		seen := ""
+		if longest.For > 0 {
+			seen = fmt.Sprintf(" (at most, %s)", longest)
+		}
+		return series.Capture{}, longest, fmt.Errorf("wait for a task that is about to stall%s: %w", seen, err)
 	}
 	for {
 		w, err := f.LongestWaiting()
