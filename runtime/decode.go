@@ -75,6 +75,7 @@ func (d *Decoder) unlock() {
 	if d.err != nil {
 		d.b.forget(d.first)
 	}
+	d.b.noteReads(d.first)
 	d.locked = false
 	d.b.mu.Unlock()
 }

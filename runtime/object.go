@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"slices"
+
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -58,13 +60,26 @@ func (b *Binding) known(key objectKey) *object {
 func (b *Binding) remember(o *object) {
 	b.memo[o.key] = o
 	b.objects = append(b.objects, o)
-	b.noteRead(o)
 }
 
-// noteRead tells whoever wants to know that an object is read. The kernel's are not
-// what a test is about.
+// maxNoted bounds the objects of one read that are told of.
+const maxNoted = 64
+
+// noteReads tells whoever wants to know that the objects from index first on are read: the
+// one that the test reads last, as the others were only met on the way through its pointers.
+func (b *Binding) noteReads(first int) {
+	if b.snapshot.OnRead == nil {
+		return
+	}
+	read := b.objects[min(first, len(b.objects)):]
+	for _, o := range slices.Backward(read[:min(len(read), maxNoted)]) {
+		b.noteRead(o)
+	}
+}
+
+// noteRead tells of one object. The kernel's are not what a test is about.
 func (b *Binding) noteRead(o *object) {
-	if b.snapshot.OnRead == nil || o.key.source != 0 || o.from.kernel {
+	if o.key.source != 0 || o.from.kernel {
 		return
 	}
 	at := b.memory().Location(o.key.addr)

@@ -130,6 +130,17 @@ func TestNoMoreObjectsAreFollowedThanAllowed(t *testing.T) {
 	require.Equal(t, &ktsnap.NotFollowedError{Addr: arenaStart + uint64(followed+1)*nodeSize, Limit: 10}, ktrt.PointerAt(snap, &at.Next).Err)
 }
 
+// What a test has read last is the value that it asked for: the objects that its pointers
+// lead to were met on the way, and are not told of without end.
+func TestReadsAreToldBehindWhatTheyLeadTo(t *testing.T) {
+	s := ring(t, 200)
+	var read []string
+	s.OnRead = func(at ktsnap.Location) { read = append(read, at.Path) }
+	sample.Bind(t, s).Bss()
+	require.Equal(t, []string{".bss.head.next", ".bss.head", ".bss"}, read[len(read)-3:])
+	require.Len(t, read, 64)
+}
+
 func TestNilPointersSayWhy(t *testing.T) {
 	s := ring(t, 5)
 	const nowhere = 0xffff_8881_dead_beef
