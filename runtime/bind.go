@@ -38,6 +38,7 @@ type Binding struct {
 	wholes      wholes
 	interrupted *object // the element of an iteration that did not end
 	limited     bool    // a read has reached options.maxObjects
+	unheld      bool    // a pointer leads into an arena that is not here as a whole
 }
 
 // boundType is how the guest holds one of Layout.Types.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Decoder is what generated decoders decode with: it follows the pointers that
@@ -102,6 +103,9 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 		return known.value.(*T)
 	}
 	raw, captured := b.memory().Value(addr, bound.shape)
+	if !captured {
+		b.noteUnheld(d.from, addr)
+	}
 	if !captured || b.snapshot.Outgrown(addr, bound.shape) != nil {
 		return nil
 	}
@@ -134,5 +138,18 @@ func (b *Binding) noteLimit(from *origin) {
 	b.limited = true
 	if b.tb != nil {
 		fmt.Fprintf(b.tb.Output(), "ktgen: note: %s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)\n", from.root(), b.options.maxObjects)
+	}
+}
+
+// noteUnheld tells a test once that a pointer is nil as the arena that it leads into was not
+// captured as a whole. The memo's lock is held.
+func (b *Binding) noteUnheld(from *origin, addr uint64) {
+	if b.unheld || b.tb == nil {
+		return
+	}
+	if m := b.snapshot.Unheld(addr); m != nil {
+		b.unheld = true
+		missing := &ktsnap.IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+		fmt.Fprintf(b.tb.Output(), "ktgen: note: %s has a pointer to %#x, which is not in the snapshot; it is nil, and so are others into what is missing: %v\n", from.root(), addr, missing)
 	}
 }

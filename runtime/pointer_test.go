@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 
@@ -139,6 +140,29 @@ func TestReadsAreToldBehindWhatTheyLeadTo(t *testing.T) {
 	sample.Bind(t, s).Bss()
 	require.Equal(t, []string{".bss.head.next", ".bss.head", ".bss"}, read[len(read)-3:])
 	require.Len(t, read, 64)
+}
+
+// A list that ends where the capture ends does not pass for one that is at its end.
+func TestPointersIntoWhatWasNotCapturedAreTold(t *testing.T) {
+	for name, cut := range map[string]func(arena *ktsnap.Map){
+		"a part":    func(arena *ktsnap.Map) { arena.Extents[0].Data = arena.Extents[0].Data[:2*nodeSize] },
+		"all of it": func(arena *ktsnap.Map) { arena.Extents = nil },
+	} {
+		s := ring(t, 5)
+		arena := find(t, s, "arena")
+		cut(arena)
+		arena.Status, arena.Reason = ktsnap.Truncated, "the limit of bytes was reached"
+		tb := &fakeTB{}
+		sample.Bind(tb, s).Bss()
+		require.Contains(t, tb.output.String(), "ktgen: note: .bss has a pointer to 0x", name)
+		require.Contains(t, tb.output.String(), "the limit of bytes was reached", name)
+		require.Equal(t, 1, strings.Count(tb.output.String(), "note:"), name)
+	}
+	tb := &fakeTB{}
+	s := ring(t, 5)
+	find(t, s, "arena").Extents[0].Data = find(t, s, "arena").Extents[0].Data[:2*nodeSize]
+	sample.Bind(tb, s).Bss()
+	require.Empty(t, tb.output.String(), "of an arena that is complete, it is the pointer that is wrong")
 }
 
 func TestNilPointersSayWhy(t *testing.T) {

@@ -21,6 +21,28 @@ func (m *Map) Window() (w Window, ok bool) {
 	return Window{User: m.Extents[0].Addr &^ (windowSize - 1), Kernel: m.Base}, true
 }
 
+// userEnd is where the addresses of user space end, which are those of arenas only where
+// programs store them.
+const userEnd = 1 << 47
+
+// Unheld returns the arena that was captured in part, or not at all, and may have had what
+// is at an address; nil if there is none.
+func (s *Snapshot) Unheld(addr uint64) *Map {
+	for _, m := range s.Maps {
+		if m.Type != MapTypeArena || m.Status == Complete {
+			continue
+		}
+		w, known := m.Window()
+		if !known {
+			w = Window{User: addr &^ (windowSize - 1), Kernel: m.Base}
+		}
+		if w.hasKernel(addr) || addr < userEnd && w.hasUser(addr) {
+			return m
+		}
+	}
+	return nil
+}
+
 func (w Window) hasUser(addr uint64) bool { return addr-w.User < windowSize }
 
 func (w Window) hasKernel(addr uint64) bool { return w.Kernel != 0 && addr-w.Kernel < windowSize }
