@@ -32,7 +32,8 @@ type entitySample[K comparable, V any] struct {
 //	vtimes.Lasting(2).Every(series.NonDecreasing).Require(t)
 //
 // A read that fails, or a key that is added twice, is an error of the whole
-// sample. What is absent from such a sample is not known to be gone.
+// sample. What is absent from such a sample is not known to be gone: its series has no
+// value there, unless a later sample shows that it is gone.
 func PerKey[S any, K comparable, V any](samples []Sample[S], list func(s S, add func(K, V))) Entities[K, V] {
 	return perKey(samples, nameOf(list), func(s S, add func(K, V)) error {
 		list(s, add)
@@ -54,6 +55,7 @@ func perKey[S any, K comparable, V any](samples []Sample[S], n name, list func(S
 		e.sampled = append(e.sampled, sample)
 		b.add(i, e.sampled)
 	}
+	b.end(e.sampled)
 	e.keys = b.keys
 	for i := range b.members {
 		m := &b.members[i]
@@ -148,15 +150,27 @@ func (b *builder[K, V]) begin(key K, i int) int {
 	return m
 }
 
-// extend continues a series to sample i. The samples that it skips are ones
-// that could not be read.
+// extend continues a series to sample i.
 func (b *builder[K, V]) extend(m, i int, samples []entitySample[K, V]) {
+	b.skip(m, i, samples)
+	points := &b.members[m].Series.points
+	*points = append(*points, Point[V]{Moment: samples[i].Moment, Value: samples[i].values[b.members[m].Key]})
+	b.last[m] = i
+}
+
+// skip continues a series up to sample i, through samples that could not be read.
+func (b *builder[K, V]) skip(m, i int, samples []entitySample[K, V]) {
 	points := &b.members[m].Series.points
 	for k := b.last[m] + 1; k < i; k++ {
 		*points = append(*points, Point[V]{Moment: samples[k].Moment, Err: samples[k].err})
 	}
-	*points = append(*points, Point[V]{Moment: samples[i].Moment, Value: samples[i].values[b.members[m].Key]})
-	b.last[m] = i
+}
+
+// end continues the series of entities that are not known to be gone to the run's end.
+func (b *builder[K, V]) end(samples []entitySample[K, V]) {
+	for _, m := range b.open {
+		b.skip(m, len(samples), samples)
+	}
 }
 
 // Named returns the entities under a name for messages.

@@ -74,6 +74,19 @@ func TestALostSampleDoesNotEndALife(t *testing.T) {
 	require.True(t, e.Members()[0].Ended)
 }
 
+// A run whose last captures failed says nothing of how it ended.
+func TestLostSamplesAtTheEndAreNotPassedOver(t *testing.T) {
+	run := every(tasks{7: 1, 8: 1}, tasks{7: 2}, tasks{7: 3}, tasks{7: 4}, tasks{7: 5}, tasks{7: 6})
+	atLeast := func(s Series[uint64]) Verdict { return Each(s).AtLeast(1) }
+	PerKey(run, listTasks).Every(atLeast).Require(t)
+
+	e := PerKey(lost(run, 4, 5), listTasks)
+	require.Equal(t, []int{6, 1}, []int{e.Members()[0].Series.Len(), e.Members()[1].Series.Len()})
+	require.Equal(t, []bool{false, true}, []bool{e.Members()[0].Ended, e.Members()[1].Ended})
+	require.Equal(t, Inconclusive, e.Every(atLeast).Outcome)
+	require.Equal(t, Inconclusive, Each(e.Key(7)).AtLeast(1).Outcome)
+}
+
 func TestTooFewValuesOfOneEntityAreInconclusiveForAll(t *testing.T) {
 	e := PerKey(every(tasks{1: 1}, tasks{1: 2, 2: 1}), listTasks)
 	verdict := e.Every(NonDecreasing)
@@ -214,12 +227,15 @@ func livesOf(samples []Sample[tasks], key int32) (lives []string) {
 				last = k
 			}
 		}
+		ended := slices.ContainsFunc(samples[last+1:], func(s Sample[tasks]) bool { return s.Err == nil })
+		if !ended {
+			last = len(samples) - 1
+		}
 		text := ""
 		for _, s := range samples[i : last+1] {
 			text += fmt.Sprint(s.Name, "=", s.Value[key], s.Err, ";")
 		}
 		began := slices.ContainsFunc(samples[:i], func(s Sample[tasks]) bool { return s.Err == nil })
-		ended := slices.ContainsFunc(samples[last+1:], func(s Sample[tasks]) bool { return s.Err == nil })
 		lives = append(lives, fmt.Sprint(key, len(lives)+1, began, ended, text))
 		i = last
 	}
