@@ -129,27 +129,24 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	return o.value.(*T)
 }
 
-// noteLimit tells a test once that pointers were left alone: a nil pointer in
-// a list should not pass for its end. The memo's lock is held.
+// noteLimit tells that pointers were left alone: nil in a list should not pass for its end.
 func (b *Binding) noteLimit(from *origin) {
-	if b.limited {
-		return
-	}
-	b.limited = true
-	if b.tb != nil {
-		fmt.Fprintf(b.tb.Output(), "ktgen: note: %s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)\n", from.root(), b.options.maxObjects)
+	b.note(&b.limited, "%s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)", from.root(), b.options.maxObjects)
+}
+
+// noteUnheld tells that a pointer is nil as the arena that it leads into was not captured
+// as a whole.
+func (b *Binding) noteUnheld(from *origin, addr uint64) {
+	if m := b.snapshot.Unheld(addr); m != nil {
+		missing := &ktsnap.IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+		b.note(&b.unheld, "%s has a pointer to %#x, which is not in the snapshot; it is nil, and so are others into what is missing: %v", from.root(), addr, missing)
 	}
 }
 
-// noteUnheld tells a test once that a pointer is nil as the arena that it leads into was not
-// captured as a whole. The memo's lock is held.
-func (b *Binding) noteUnheld(from *origin, addr uint64) {
-	if b.unheld || b.tb == nil {
-		return
+// note tells the test something once. The memo's lock is held.
+func (b *Binding) note(told *bool, format string, args ...any) {
+	if !*told && b.tb != nil {
+		fmt.Fprintf(b.tb.Output(), "ktgen: note: "+format+"\n", args...)
 	}
-	if m := b.snapshot.Unheld(addr); m != nil {
-		b.unheld = true
-		missing := &ktsnap.IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
-		fmt.Fprintf(b.tb.Output(), "ktgen: note: %s has a pointer to %#x, which is not in the snapshot; it is nil, and so are others into what is missing: %v\n", from.root(), addr, missing)
-	}
+	*told = true
 }
