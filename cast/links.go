@@ -67,6 +67,9 @@ func (e *engine) linksOf(v value) links {
 // where they are of different ones.
 func (e *engine) meet(a, b value) value {
 	out := a.join(b)
+	if out.ptr.state == conflicting {
+		out.ptr = e.meetParts(a.ptr, b.ptr)
+	}
 	isNone := func(v value) bool { return v.ptr.state == noPointer && v.flags&(isNumber|isOpaque) == 0 }
 	if out.ptr.state == noPointer || out.ptr.known() && out.ptr.off.stride == 0 {
 		return out
@@ -83,6 +86,36 @@ func (e *engine) meet(a, b value) value {
 	return out
 }
 
+// meetParts is where pointers of different types may lead: to a struct that one of them
+// leads to, and that the other one leads to a part of this type of, as does a pointer to
+// a link in one object and to that in another.
+func (e *engine) meetParts(a, b pointer) pointer {
+	partA, okA := e.partAt(a)
+	partB, okB := e.partAt(b)
+	for _, try := range []struct {
+		a, b pointer
+		ok   bool
+	}{{partA, b, okA}, {a, partB, okB}, {partA, partB, okA && okB}} {
+		if joined := try.a.join(try.b); try.ok && joined.known() && joined.off.stride == 0 {
+			return joined
+		}
+	}
+	return pointer{state: conflicting}
+}
+
+// partAt is a pointer into an object as one to the struct that begins there.
+func (e *engine) partAt(p pointer) (pointer, bool) {
+	if !p.known() || p.region != typed || p.off == (offset{}) {
+		return pointer{}, false
+	}
+	there, ok := e.layouts.at(p.typ, p.off, 0)
+	if !ok || firstStruct(there.typ) != nil {
+		return pointer{}, false
+	}
+	p.typ, p.off = e.layouts.element(there.typ), offset{}
+	return p, isOwnAggregate(p)
+}
+
 // readLinks is what is at one of several places.
 func (w *walk) readLinks(l links, size int) value {
 	if size != slotSize {
@@ -91,7 +124,7 @@ func (w *walk) readLinks(l links, size int) value {
 	var v value
 	for _, id := range l.ids[:l.n] {
 		w.noteSlot(w.kin.slots[id])
-		v = v.join(w.load(w.kin.slots[id]))
+		v = w.meet(v, w.load(w.kin.slots[id]))
 	}
 	return v
 }

@@ -134,7 +134,7 @@ func (w *walk) argument(p pointer, size int) value {
 
 func (w *walk) readTyped(p pointer, size int) (v value) {
 	for _, view := range w.meantViews(p, size) {
-		v = v.join(w.readPlace(p, view.place, size))
+		v = w.meet(v, w.readPlace(p, view.place, size))
 	}
 	if v != (value{}) {
 		return v

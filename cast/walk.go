@@ -298,7 +298,7 @@ func (w *walk) atomic(insn object.Insn) {
 		// r0 is compared with what is there, and gets it; if they are equal
 		// the source register takes its place.
 		old := w.read(base, off, size)
-		w.write(base, off, size, old.join(w.regs[insn.Src]))
+		w.write(base, off, size, w.meet(old, w.regs[insn.Src]))
 		w.regs[0] = old
 	case atomicLoad:
 		w.regs[insn.Dst] = w.read(w.regs[insn.Src], off, size)
