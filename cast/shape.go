@@ -71,6 +71,9 @@ func (a kins) join(b kins) kins {
 	if len(all) == 0 || len(all) > maxKins {
 		return kins{n: maxKins + 1}
 	}
+	if a.ids != b.ids && a.offset != b.offset {
+		return kins{n: maxKins + 1} // a part of one, and another one
+	}
 	out := kins{n: int8(len(all)), offset: a.offset.join(b.offset)}
 	copy(out.ids[:], all)
 	return out
@@ -314,11 +317,24 @@ func isOpaqueType(t btf.Type) bool {
 // the type that the cell is found to lead to.
 func (e *engine) agreesWithSources(c *cell, outlines map[int32]outline) bool {
 	for id := range c.sources {
-		if _, fits := e.hits(c.pointer().typ, outlines[e.kin.root(id)]); !fits && !isOpaqueType(c.pointer().typ) {
+		if !e.fitsAround(c.pointer().typ, outlines[e.kin.root(id)]) {
 			return false
 		}
 	}
 	return true
+}
+
+// fitsAround tells whether all accesses of an outline may be through pointers to t, or to
+// a struct that has such a part, where it can be told.
+func (e *engine) fitsAround(t btf.Type, o outline) bool {
+	if _, fits := e.hits(t, o); fits || isOpaqueType(t) {
+		return true
+	}
+	holds := func(h memberHolder) bool {
+		return !slices.ContainsFunc(o, func(a trace) bool { return !e.holds(&h, a) })
+	}
+	return slices.ContainsFunc(e.holdersOf(t), holds) ||
+		slices.ContainsFunc(e.structs(), func(s *btf.Struct) bool { return startsWith(s, t) && holds(memberHolder{typ: s}) })
 }
 
 // siblings returns what the pointers of each kin lead to, by its root, where
