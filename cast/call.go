@@ -69,7 +69,7 @@ func (w *walk) writtenByCallee() {
 				}
 			}
 		}
-		w.stack = w.stack.without(p.frame, from, to)
+		w.stack = w.stack.without(p.frame, from, to, w.values.id(opaque()))
 	}
 }
 

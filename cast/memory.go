@@ -286,10 +286,10 @@ func (w *walk) isWord(p pointer, size int) bool {
 func (w *walk) writeStack(p pointer, size int, v value) {
 	off, ok := p.off.exact()
 	if !ok {
-		w.stack = w.stack.without(p.frame, -stackSize, 0)
+		w.stack = w.stack.without(p.frame, -stackSize, 0, w.values.id(opaque()))
 		return
 	}
-	w.stack = w.stack.without(p.frame, off, off+int64(size))
+	w.stack = w.stack.without(p.frame, off, off+int64(size), w.values.id(opaque()))
 	if size == slotSize && off%slotSize == 0 && off >= -stackSize && off < 0 {
 		w.stack = w.stack.with(p.frame, off, w.values.id(v))
 	}

@@ -91,7 +91,7 @@ func (t *values) apart(a, b valueID) valueID {
 
 // state is what is known at an instruction: registers, and the 8-byte slots
 // of the function's stack frame and of those callers' frames that it has
-// pointers into. Slots that are not listed are opaque.
+// pointers into. Slots that are not listed were not written.
 type state struct {
 	regs  [numRegs]valueID
 	stack []stackSlot // ordered by frame and offset; shared between states, never changed in place
@@ -111,7 +111,8 @@ func (s stackSlot) compare(t stackSlot) int {
 }
 
 // merge makes s what is known where both states can reach, and tells whether
-// that changed it. A slot that one of them does not know stays unknown.
+// that changed it. A slot that one of them does not list is what the other one says:
+// reading what was not written is no program's way.
 func (s *state) merge(t *state, how combine) (changed bool) {
 	for i := range s.regs {
 		if s.regs[i] == t.regs[i] {
@@ -125,27 +126,27 @@ func (s *state) merge(t *state, how combine) (changed bool) {
 }
 
 func (s *state) mergeStack(t *state, how combine) (changed bool) {
-	if len(s.stack) == 0 || len(s.stack) == len(t.stack) && &s.stack[0] == &t.stack[0] {
+	if len(t.stack) == 0 || len(s.stack) == len(t.stack) && &s.stack[0] == &t.stack[0] {
 		return false
 	}
 	stack, next := make([]stackSlot, 0, len(s.stack)), 0
-	for _, a := range s.stack {
-		for next < len(t.stack) && t.stack[next].compare(a) < 0 {
-			next++
+	for _, b := range t.stack {
+		for next < len(s.stack) && s.stack[next].compare(b) < 0 {
+			stack, next = append(stack, s.stack[next]), next+1
 		}
-		if next == len(t.stack) || t.stack[next].compare(a) != 0 {
-			changed = true
+		if next == len(s.stack) || s.stack[next].compare(b) != 0 {
+			stack, changed = append(stack, b), true
 			continue
 		}
-		if v := t.stack[next].value; v != a.value {
-			joined := how(a.value, v)
-			changed = changed || joined != a.value
-			a.value = joined
+		a := s.stack[next]
+		next++
+		if joined := how(a.value, b.value); joined != a.value {
+			a.value, changed = joined, true
 		}
 		stack = append(stack, a)
 	}
 	if changed {
-		s.stack = stack
+		s.stack = append(stack, s.stack[next:]...)
 	}
 	return changed
 }
@@ -173,13 +174,18 @@ func (s frames) with(frame int, off int64, v valueID) frames {
 }
 
 // without is the stack with the slots that overlap [from, to) of a frame
-// opaque.
-func (s frames) without(frame int, from, to int64) frames {
-	gone := func(slot stackSlot) bool {
-		return int(slot.frame) == frame && int64(slot.off) < to && int64(slot.off)+slotSize > from
-	}
-	if !slices.ContainsFunc(s, gone) {
+// overwritten by what cannot be followed.
+func (s frames) without(frame int, from, to int64, unknown valueID) frames {
+	first, end := max(from, -stackSize), min(to, 0)
+	first -= mod(first, slotSize)
+	if first >= end {
 		return s
 	}
-	return slices.DeleteFunc(slices.Clone(s), gone)
+	at, _ := s.find(frame, first)
+	stack := slices.Grow(slices.Clone(s[:at]), int(end-first)/slotSize+1+len(s)-at)
+	for off := first; off < end; off += slotSize {
+		stack = append(stack, stackSlot{int32(frame), int32(off), unknown})
+	}
+	past, _ := s.find(frame, end)
+	return append(stack, s[past:]...)
 }
