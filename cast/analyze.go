@@ -107,7 +107,7 @@ func Run(obj *object.Object, opts Options) *Analysis {
 // inQuestion tells whether a slot is one that the analysis is about: of the
 // program's own memory.
 func (a *Analysis) inQuestion(s slot) bool {
-	return s.kind == mapSlot || s.kind == field && a.own[s.typ]
+	return s.object == 0 && (s.kind == mapSlot || s.kind == field && a.own[s.typ])
 }
 
 // Result returns what was found.

@@ -188,12 +188,17 @@ func (w *walk) shift(v value, n Number) value {
 // outer is a pointer that was moved in front of an object: one to what holds it.
 func (w *walk) outer(v value) value {
 	if p, ok := w.container(v.ptr); ok {
-		return value{ptr: p, flags: v.flags &^ isNull}
+		return value{ptr: p, flags: v.flags &^ isNull, objects: v.objects}
+	}
+	if p, ok := w.wholeOf(v.ptr, v.objects); ok {
+		return value{ptr: p, flags: v.flags &^ isNull, objects: v.objects}
 	}
 	if len(w.holdersOf(v.ptr.typ)) == 0 {
 		return v
 	}
-	return w.unnamed()
+	whole := w.unnamed()
+	whole.objects = v.objects
+	return whole
 }
 
 // somewhere is the sum of values of which at most one is an untyped pointer,

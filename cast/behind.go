@@ -73,7 +73,9 @@ func (e *engine) behind(v value, n Number, isMove bool) (payload value, ok bool)
 	}
 	s := v.from.slot
 	s.kind, s.behind = payloadSlot, uint32(size)
-	return shift(e.undeclared(s), constant(moved-size)), true
+	payload = shift(e.undeclared(s), constant(moved-size))
+	payload.objects = v.objects
+	return payload, true
 }
 
 // learnHeader notes that pointers to a header that is only declared are moved by

@@ -183,8 +183,9 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 		if proto != nil && i >= len(proto.Params) {
 			break // not an argument: left over from before
 		}
-		if proto != nil && w.frees[f] && isCandidate(proto.Params[i].Type) {
+		if proto != nil && w.frees[f]&(1<<i) != 0 && isCandidate(proto.Params[i].Type) {
 			args[i] = w.undeclared(slot{kind: argument, fn: f.Function, off: uint32(i + 1)})
+			args[i].objects = w.objects.union(laterObject, w.objectsOf(w.regs[1+i]))
 			continue
 		}
 		v := deeper(w.regs[1+i], 1)
@@ -205,6 +206,7 @@ func (w *walk) returned(f *function, v value) value {
 	v = deeper(v, -1)
 	if w.isHandedOut(f, v) {
 		outer := w.inSpaceOf(w.unnamed(), v)
+		v.objects = w.handedOut(v)
 		w.hand(v.like, outer.from.slot)
 		if v.flags&isFresh != 0 {
 			v.flags &^= isLoose
@@ -254,7 +256,11 @@ func (w *walk) external(fn *btf.Func, space ctype.Space) {
 	}
 	v := w.ofType(proto.Return, space)
 	if v.flags&isOpaque != 0 {
-		if v = w.untyped(); fn.Name == "bpf_arena_alloc_pages" && v.from.state == oneOrigin {
+		v = w.untyped()
+		if v.from.state == oneOrigin && v.from.slot == w.here() {
+			v.objects = w.allocated()
+		}
+		if fn.Name == "bpf_arena_alloc_pages" && v.from.state == oneOrigin {
 			w.addSpaces(w.cell(v.from.slot), setOf(ctype.SpaceArena))
 		}
 	}

@@ -2,6 +2,7 @@ package cast
 
 import (
 	"encoding/binary"
+	"slices"
 )
 
 // callContext is one way in which a function is called, and what that does.
@@ -9,10 +10,13 @@ import (
 // something else at each of its calls.
 type callContext struct {
 	fn    *function
+	sites [maxSites]int32 // the calls that lead here, if the function allocates
 	entry *state
 	exit  *state // registers and callers' frames at the exits; nil until one is reached
 	done  bool   // in this pass
 	open  bool   // being analysed
+
+	isGiven bool // the prototype says what it is called with, and calls say more
 
 	// What the analysis depended on, at the time walked: if none of it has
 	// changed since, it would come to the same.
@@ -21,6 +25,7 @@ type callContext struct {
 	reads   map[*cell]bool
 	calls   []*callContext
 	called  map[*callContext]bool // calls, as a set
+	orphans map[slot]bool         // stored in through pointers that lead to no object that is known
 	outline map[trace]bool        // accesses through pointers that nothing is known of
 }
 
@@ -88,7 +93,7 @@ func (e *engine) analyze(c *callContext, depth int) {
 	e.clock++
 	caller := e.current
 	e.current = c
-	c.walked, c.outline = e.clock, nil
+	c.walked, c.outline, c.orphans = e.clock, nil, nil
 	c.reads, c.calls, c.called = make(map[*cell]bool), nil, make(map[*callContext]bool)
 	w := walk{engine: e, fn: c.fn, depth: depth}
 	outer := e.walking
@@ -113,32 +118,72 @@ func (e *engine) change() {
 	e.changed = true
 }
 
-// context returns the context of f for an entry state. Beyond maxContexts,
-// what remains shares one.
+// context returns the context of f for an entry state. Beyond maxContexts, those are
+// told apart no more that differ in objects only, and what remains shares one.
 func (e *engine) context(f *function, s *state) *callContext {
 	contexts := e.contexts[f]
 	if contexts == nil {
 		contexts = make(map[string]*callContext)
 		e.contexts[f] = contexts
 	}
-	key := s.key()
-	if c := contexts[key]; c != nil {
-		return c
+	c := &callContext{fn: f, entry: s, sites: e.sitesOf(f)}
+	if known := addContext(contexts, c, maxContexts); known != nil {
+		return known
+	}
+	c = &callContext{fn: f, entry: e.withoutObjects(s)}
+	if known := addContext(contexts, c, 2*maxContexts); known != nil {
+		return known
 	}
 	const shared = "shared"
-	if len(contexts) < maxContexts {
-		c := &callContext{fn: f, entry: s}
-		contexts[key] = c
-		return c
-	}
-	c := contexts[shared]
-	if c == nil {
-		c = &callContext{fn: f, entry: s}
+	if known := contexts[shared]; known == nil {
 		contexts[shared] = c
-	} else if c.entry.merge(s, e.values.widen) {
-		c.done, c.walked, e.changed = false, 0, true
+	} else if known.entry.merge(c.entry, e.values.widen) {
+		known.done, known.walked, e.changed = false, 0, true
 	}
+	return contexts[shared]
+}
+
+// addContext returns a context like c that is there, or adds c unless there are most; it is
+// nil then.
+func addContext(contexts map[string]*callContext, c *callContext, most int) *callContext {
+	key := c.entry.key() + string(binary.LittleEndian.AppendUint64(nil, uint64(c.sites[0])<<32|uint64(c.sites[1])))
+	if known := contexts[key]; known != nil {
+		return known
+	}
+	if len(contexts) >= most {
+		return nil
+	}
+	contexts[key] = c
 	return c
+}
+
+// sitesOf returns the calls that lead to f where one is made now, if it may allocate.
+func (e *engine) sitesOf(f *function) (sites [maxSites]int32) {
+	if e.current == nil || !e.allocating[f] || e.without(instances) {
+		return sites
+	}
+	sites[0] = e.objects.site(instruction{e.walking.fn.code, e.walking.at})
+	copy(sites[1:], e.current.sites[:])
+	return sites
+}
+
+// withoutObjects is a state in which pointers may lead into any object.
+func (e *engine) withoutObjects(s *state) *state {
+	out := &state{stack: slices.Clone(s.stack)}
+	anywhere := func(id valueID) valueID {
+		v := e.values.all[id]
+		if e.objectsOf(v) != noObject {
+			v.objects = anyObject
+		}
+		return e.values.id(v)
+	}
+	for i, id := range s.regs {
+		out.regs[i] = anywhere(id)
+	}
+	for i := range out.stack {
+		out.stack[i].value = anywhere(out.stack[i].value)
+	}
+	return out
 }
 
 // key identifies a state on entry to a function.

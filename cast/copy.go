@@ -19,7 +19,7 @@ func (w *walk) copyToMap(key, val int) {
 		return
 	}
 	if m.Value != nil {
-		w.copyObject(value{ptr: w.valueOf(m)}, w.regs[val])
+		w.copyObject(w.contentOf(m), w.regs[val])
 	}
 	if key != 0 && m.Key != nil {
 		if t := w.layouts.canonical(m.Key); !isScalar(t) {
@@ -33,7 +33,7 @@ func (w *walk) copyFromMap() {
 	to, m := w.regs[2], w.theMap(1)
 	w.writtenByCallee()
 	if m != nil && m.Value != nil {
-		from := value{ptr: w.valueOf(m)}
+		from := w.contentOf(m)
 		if size, err := btf.Sizeof(from.ptr.typ); err == nil {
 			w.copyMemory(to, from, size)
 		}

@@ -31,6 +31,22 @@
 // call is a place of its own. The kernel's own objects hold what the kernel stores: one
 // program's use of a register of a struct pt_regs says nothing of another's.
 //
+// # Objects
+//
+// A place that turns out to hold different things is told apart by the object that it is
+// in: a list's cells hold contexts in one list, and groups in another. An object is a
+// variable, the values of a map, or what one call of an allocator returns, told apart by
+// the two calls that lead there. Each value carries the objects that it may lead into, eight
+// at most. Beyond that, and where memory comes from outside, it may be any.
+//
+// Which objects there are follows from types, and types are found in turn. So it is found
+// out once more when all types are known. A place is read as empty until a store to it is
+// known; if none turns up, it is one of any object.
+//
+// A pointer that was moved in front of a part leads to the whole object, if all that it may
+// lead into have that part there. What only leads to objects of one type that lines of C
+// show is likely, as they are.
+//
 // # Order
 //
 // States flow along the edges of a function's control-flow graph until they settle. A

@@ -38,8 +38,9 @@ type cell struct {
 	changes  int     // of either
 	changed  int     // when it did last
 	evidence map[site]Evidence
-	sources  map[int32]bool // kin of what is stored there without a type
-	spaces   spaceSet       // that are known of what it holds
+	holds    map[int32]objectSet // what its pointers lead into, by the object that it is in
+	sources  map[int32]bool      // kin of what is stored there without a type
+	spaces   spaceSet            // that are known of what it holds
 }
 
 // maxSources bounds the kin that are kept of a cell.
@@ -80,6 +81,12 @@ type engine struct {
 	mixed      map[slot]bool // hold different things
 	loadedFrom map[slot]slot // what holds different things: by where it is loaded
 
+	objects    *objects
+	lastRound  bool               // what is read through pointers of no type may lead into any object
+	unowned    map[slot]bool      // stored in through pointers that lead to no object that is known
+	allocating map[*function]bool // may call for memory of no type
+	called     map[*function]bool // by functions of the object
+
 	apart map[slot]bool // pointers to different things are copied through them
 	pools map[slot]bool // hold what is free, of any type
 
@@ -87,12 +94,13 @@ type engine struct {
 	chained map[slot]bool // get the words that their content begins with
 
 	handed map[slot]map[slot]bool // what functions return as untyped: the results of their calls
-	frees  map[*function]bool     // that put what they are given into pools
+	frees  map[*function]uint8    // which of their arguments they put into pools, by bits
 
 	kin        kin
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of, or that are guessed
 	stores     map[slot]map[instruction]bool // of pointers that nothing is known of
 	variables  map[string]*variable          // of C, by name
+	outlined   map[trace]bool                // accesses that were seen in contexts that are given up
 	candidates []*btf.Struct
 	declares   *bool // structs that it does not define
 	omits      *bool // structs, of which lines of C tell
@@ -129,13 +137,18 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		args:       make(map[*object.Function]*btf.FuncProto),
 		cells:      make(map[slot]*cell),
 		mixed:      make(map[slot]bool),
+		objects:    newObjects(),
+		allocating: make(map[*function]bool),
+		called:     make(map[*function]bool),
+		unowned:    make(map[slot]bool),
 		apart:      make(map[slot]bool),
 		loadedFrom: make(map[slot]slot),
 		pools:      make(map[slot]bool),
 		chains:     make(map[chain]bool),
 		chained:    make(map[slot]bool),
+		outlined:   make(map[trace]bool),
 		handed:     make(map[slot]map[slot]bool),
-		frees:      make(map[*function]bool),
+		frees:      make(map[*function]uint8),
 		kin:        kin{number: make(map[slot]int32)},
 		contexts:   make(map[*function]map[string]*callContext),
 		names:      make(map[string]namedMembers),
@@ -163,6 +176,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 			e.addFunction(fn, c)
 		}
 	}
+	e.findAllocating()
 	e.addressed = e.addressTaken()
 	e.typeStructOps()
 	e.typeTracing()
@@ -225,7 +239,7 @@ func (e *engine) run() {
 			clear(e.cells) // what is not settled is not proven
 			return
 		}
-		if !e.restart() && !e.enterUnreached() && !e.guess() {
+		if !e.findUnowned() && !e.restart() && !e.enterUnreached() && !e.guess() && !e.followObjects() {
 			e.recording = true
 			e.pass()
 			return
@@ -317,7 +331,8 @@ func (e *engine) forget() {
 	clear(e.loads)
 	clear(e.stores)
 	clear(e.handed)
-	e.flows = newFlows()
+	clear(e.outlined)
+	e.flows, e.lastRound = newFlows(), false
 	e.values = newValues(e.meet)
 }
 
@@ -353,7 +368,9 @@ func (e *engine) pass() {
 		}
 	}
 	for _, f := range e.roots {
-		e.call(f, e.rootState(f), 0)
+		s := e.rootState(f)
+		e.context(f, s).isGiven = !f.Program() && e.called[f]
+		e.call(f, s, 0)
 	}
 	// Callbacks that are found meanwhile are analysed in the next pass.
 	for _, f := range e.callbackOrder() {
@@ -396,7 +413,9 @@ func (e *engine) addCallback(f *function, given ...value) {
 func (e *engine) rootState(f *function) *state {
 	var args [5]value
 	for i := range args {
-		args[i] = e.parameter(f, i)
+		if args[i] = e.parameter(f, i); !f.Program() && e.called[f] {
+			args[i].objects = laterObject // those that the calls pass
+		}
 	}
 	if f.Program() && isContext(f) {
 		args[0] = value{ptr: pointer{state: onePointer, region: context, fn: f.Function}}
@@ -566,6 +585,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
 	if e.pools[s] {
 		c.freed = c.freed.join(v.ptr)
+		e.noteFreed(v)
 		v = v.untyped()
 	}
 	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
@@ -586,10 +606,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 	if v.from.state == oneOrigin && v.from.slot != s && !v.from.off.anywhere() {
 		e.addSpaces(c, e.cell(v.from.slot).spaces)
 	}
-	v.from, v.like, v.core, v.links = origin{}, kins{}, coreNumber{}, links{}
-	if e.pools[s] && e.walking != nil {
-		e.frees[e.walking.fn] = true
-	}
+	v.from, v.like, v.core, v.links, v.objects = origin{}, kins{}, coreNumber{}, links{}, noObject
 	v.flags &^= isFresh | isPartly
 	if joined := c.stored.join(v); joined != c.stored {
 		if c.changes++; c.changes > changesBeforeWidening {

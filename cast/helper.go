@@ -186,7 +186,12 @@ func (w *walk) mapValue() value {
 	case m.Value == nil:
 		return w.unnamed()
 	}
-	return value{ptr: w.valueOf(m), flags: isNull}
+	return w.contentOf(m)
+}
+
+// contentOf is a pointer to the value of a map, or zero.
+func (w *walk) contentOf(m *object.Map) value {
+	return value{ptr: w.valueOf(m), flags: isNull, objects: w.valuesOf(m)}
 }
 
 // valueOf points to the value of a map.
@@ -241,7 +246,8 @@ func (w *walk) eachElement() {
 		key = value{ptr: typedPointer(w.layouts.canonical(m.Key), ctype.SpaceMap)}
 	}
 	if m != nil && m.Value != nil {
-		val = value{ptr: w.valueOf(m)}
+		val = w.contentOf(m)
+		val.flags = 0
 	}
 	w.callback(w.regs[2], w.regs[1], key, val, w.regs[3])
 }
@@ -256,7 +262,7 @@ func (w *walk) timerCallback(timer, fn value) {
 	val := opaque()
 	if p := timer.ptr; p.known() && p.region == typed && p.space == ctype.SpaceMap {
 		p.off = offset{}
-		val = value{ptr: p}
+		val = value{ptr: p, objects: w.objectsOf(timer)}
 	}
 	w.addCallback(f, opaque(), opaque(), val)
 }

@@ -70,6 +70,7 @@ func (e *engine) meet(a, b value) value {
 	if out.ptr.state == conflicting {
 		out.ptr = e.meetParts(a.ptr, b.ptr)
 	}
+	out.objects = e.objects.union(e.objectsOf(a), e.objectsOf(b))
 	isNone := func(v value) bool { return v.ptr.state == noPointer && v.flags&(isNumber|isOpaque) == 0 }
 	if out.ptr.state == noPointer || out.ptr.known() && out.ptr.off.stride == 0 {
 		return out
@@ -124,7 +125,7 @@ func (w *walk) readLinks(l links, size int) value {
 	var v value
 	for _, id := range l.ids[:l.n] {
 		w.noteSlot(w.kin.slots[id])
-		v = w.meet(v, w.load(w.kin.slots[id]))
+		v = w.meet(v, w.get(w.kin.slots[id]))
 	}
 	return v
 }
@@ -136,7 +137,7 @@ func (w *walk) writeLinks(l links, size int, v value) {
 	}
 	for _, id := range l.ids[:l.n] {
 		w.noteSlot(w.kin.slots[id])
-		w.store(w.kin.slots[id], w.pointee(v), w.evidence(stored))
+		w.put(w.kin.slots[id], v)
 	}
 }
 

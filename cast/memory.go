@@ -15,6 +15,10 @@ import (
 // read is the value of size bytes at base + off.
 func (w *walk) read(base value, off int64, size int) value {
 	p := base.ptr
+	if base == (value{}) {
+		return base
+	}
+	w.via = w.objectsOf(base)
 	if w.isLink(base, off) {
 		return w.readLinks(base.links, size)
 	}
@@ -23,7 +27,11 @@ func (w *walk) read(base value, off int64, size int) value {
 		if p.state == noPointer && off == 0 && base.from.state == oneOrigin && w.lineHasWord(size) {
 			return w.chainedBehind(base)
 		}
-		return unknown(size)
+		v := unknown(size)
+		if p.state == noPointer && !w.lastRound {
+			v.objects = laterObject
+		}
+		return v
 	}
 	if payload, ok := w.behind(base, constant(off), false); ok {
 		return w.read(payload, 0, size)
@@ -140,7 +148,7 @@ func (w *walk) readTyped(p pointer, size int) (v value) {
 		return v
 	}
 	if s, ok := w.hidden(p, size); ok {
-		v := w.load(s)
+		v := w.get(s)
 		v.flags |= isOpaque // lines that do not tell what they store may do so there
 		return v
 	}
@@ -157,17 +165,18 @@ func (w *walk) readPlace(p pointer, there place, size int) value {
 		if w.isForeign(s) {
 			return w.loadForeign(p, s)
 		}
-		v := w.load(s)
-		if (v.ptr.state == noPointer || v.flags&isGuess != 0) && v.flags&isNumber == 0 {
-			keep(w.loads, s, instruction{w.fn.code, w.at})
-		}
+		v := w.get(s)
 		if _, isPointer := btf.As[*btf.Pointer](there.typ); isPointer {
 			v.flags |= isNull
 		}
 		return v
 	}
 	w.touch(p, there)
-	return toHeader(w.ofType(there.typ, spaceOfMember(p.space)), p, there)
+	v := w.ofType(there.typ, spaceOfMember(p.space))
+	if s, ok := w.declaredAt(p, there); ok {
+		v.objects = w.objects.union(laterObject, w.heldIn(s, w.through(s)))
+	}
+	return toHeader(v, p, there)
 }
 
 // keep keeps where a pointer is loaded or stored that nothing is known of, or that is
@@ -236,6 +245,7 @@ func isCandidate(t btf.Type) bool {
 // write stores size bytes at base + off.
 func (w *walk) write(base value, off int64, size int, v value) {
 	p := base.ptr
+	w.via = w.objectsOf(base)
 	if w.isLink(base, off) {
 		w.writeLinks(base.links, size, v)
 		return
@@ -297,7 +307,7 @@ func (w *walk) writeStack(p pointer, size int, v value) {
 
 func (w *walk) writeTyped(p pointer, size int, v value) {
 	if s, ok := w.hidden(p, size); ok {
-		w.store(s, w.pointee(v), w.evidence(stored))
+		w.put(s, v)
 		return
 	}
 	views := w.meantViews(p, size)
@@ -315,10 +325,13 @@ func (w *walk) writePlace(p pointer, there place, v value) {
 		if v.flags&isNumber == 0 {
 			keep(w.stores, s, instruction{w.fn.code, w.at})
 		}
-		w.store(s, w.pointee(v), w.evidence(stored))
+		w.put(s, v)
 		return
 	}
 	w.touch(p, there)
+	if s, ok := w.declaredAt(p, there); ok {
+		w.hold(s, w.through(s), w.objectsOf(v))
+	}
 	if target, tags, ok := w.layouts.pointee(there.typ); ok && target != nil {
 		w.expect(v, target, spaceOf(tags, ctype.SpaceUnknown))
 		if insn := w.fn.code.Insns[w.at]; storesRegister(insn) {

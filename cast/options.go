@@ -36,12 +36,13 @@ const (
 	allocators                              // what functions return without a type is what each caller takes it for
 	declarations                            // structs that are only declared hold what is stored there
 	variables                               // lines of C say what the variables lead to that places are copied to and from
+	instances                               // places that hold different things are told apart by the object that they are in
 )
 
 // IngredientNames are the ingredients as people call them, in order.
 var IngredientNames = []string{
 	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes", "foreign",
-	"allocators", "declarations", "variables",
+	"allocators", "declarations", "variables", "instances",
 }
 
 // without tells whether an ingredient is left out.

@@ -117,6 +117,18 @@ func (e *engine) findPools() (found bool) {
 	return found
 }
 
+// noteFreed notes which argument of the function that is looked at is put into a pool.
+func (e *engine) noteFreed(v value) {
+	if e.walking == nil || v.like.n == 0 || v.like.n > maxKins {
+		return
+	}
+	for i, id := range e.current.entry.regs[1:6] {
+		if given := e.values.all[id].like; given.n > 0 && given.n <= maxKins && given.ids == v.like.ids {
+			e.frees[e.walking.fn] |= 1 << i
+		}
+	}
+}
+
 // untyped is v, of which only its being there counts.
 func (v value) untyped() value {
 	if v.ptr.state == noPointer && v.from.state == noOrigin && v.flags&isOpaque == 0 {

@@ -153,6 +153,10 @@ func (e *engine) outlines() map[int32]outline {
 			}
 		}
 	}
+	for t := range e.outlined {
+		t.kin = e.kin.root(t.kin)
+		all[t] = true
+	}
 	byKin := make(map[int32]outline)
 	for t := range all {
 		byKin[t.kin] = append(byKin[t.kin], t)

@@ -22,6 +22,7 @@ const (
 	kernelMember                   // what the kernel stores in an object of its own that a program looks at
 	headerSlot                     // a place, as field and mapSlot, that is declared to hold pointers to headers
 	payloadSlot                    // what is behind such a header
+	declaredSlot                   // a place, as field and mapSlot, that is declared to hold pointers to something
 	hiddenSlot                     // byte off of a struct that is only declared, by the member's name
 )
 
@@ -37,6 +38,7 @@ type slot struct {
 	behind uint32           // payloadSlot: bytes from the start of the header
 	off    uint32           // field, mapSlot, kernelMember: bytes; result: the instruction; argument: from 1; kernelArgument: from 0
 	view   string           // field: the path, if other members lie there; hiddenSlot: the name
+	object int32            // field, mapSlot, hiddenSlot: the only object that it is in, of a place that is told apart by that
 }
 
 // layouts answers questions about BTF types. It remembers the answers.
@@ -395,7 +397,7 @@ func (s slot) container() string {
 		return "map " + s.m.Name
 	case field, hiddenSlot:
 		return ktbtf.Spell(s.typ)
-	case headerSlot, payloadSlot:
+	case headerSlot, payloadSlot, declaredSlot:
 		if s.m != nil {
 			return "map " + s.m.Name
 		}

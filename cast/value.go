@@ -190,6 +190,9 @@ type value struct {
 	// used as a pointer, they are one.
 	like kins
 
+	// objects are the objects that it may lead into.
+	objects objectSet
+
 	// links are the places that it may be the address of, if ptr does not tell.
 	links links
 

@@ -21,8 +21,9 @@ type walk struct {
 	stack   frames
 	packed  [numRegs]valueID // regs at the start of the block
 	at      int
-	spot    int64 // of the stack that is being copied elsewhere
-	dead    bool  // control does not get past this instruction
+	via     objectSet // that the place is in which is accessed
+	spot    int64     // of the stack that is being copied elsewhere
+	dead    bool      // control does not get past this instruction
 	atExits *state
 }
 
