@@ -257,7 +257,7 @@ func (g *flowGraph) isNeutral(n int32) bool {
 // others: the address of one is that of the other.
 func (g *flowGraph) settle() {
 	for more := true; more; {
-		more = g.addFilled() || g.addSpent() || g.grow(g.isTaken)
+		more = g.addFilled() || g.addSpent() || g.grow(g.isTaken) || g.grow(g.isOfObjects)
 	}
 }
 
@@ -316,6 +316,42 @@ func (g *flowGraph) isTaken(n int32) bool {
 		}
 	}
 	return len(taken) > 0
+}
+
+// isOfObjects tells whether all that a slot holds leads to objects that show that they are
+// of the type which is guessed. The address of one that begins with a struct is that of the
+// struct, too, so that what follows it has to be accessed.
+func (g *flowGraph) isOfObjects(n int32) bool {
+	s, t := g.kin.slots[n], g.types[n]
+	c := g.cells[s]
+	if !s.isMemory() || len(g.objects.in(c.holds[allObjects])) == 0 {
+		return false
+	}
+	for _, id := range g.objects.in(c.holds[allObjects]) {
+		of, ok := g.kin.number[g.objects.keys[id].at]
+		if !ok || !g.shown[of] || g.types[of] != t {
+			return false
+		}
+	}
+	return firstStruct(t) == nil || g.reaches(n, int64(sizeOf(firstStruct(t))))
+}
+
+func sizeOf(t btf.Type) int {
+	size, err := btf.Sizeof(t)
+	if err != nil {
+		return 0
+	}
+	return size
+}
+
+// reaches tells whether what is loaded from a slot is accessed from a byte on.
+func (g *flowGraph) reaches(n int32, from int64) bool {
+	for a := range g.flows.direct[n] {
+		if at, exact := a.off.exact(); exact && at >= from {
+			return true
+		}
+	}
+	return false
 }
 
 // grow adds slots until there are no more, and tells whether it added any.
