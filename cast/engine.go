@@ -83,6 +83,7 @@ type engine struct {
 
 	objects    *objects
 	lastRound  bool               // what is read through pointers of no type may lead into any object
+	rows       map[int32]bool     // objects that are rows of words
 	unowned    map[slot]bool      // stored in through pointers that lead to no object that is known
 	allocating map[*function]bool // may call for memory of no type
 	called     map[*function]bool // by functions of the object
@@ -141,6 +142,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		allocating: make(map[*function]bool),
 		called:     make(map[*function]bool),
 		unowned:    make(map[slot]bool),
+		rows:       make(map[int32]bool),
 		apart:      make(map[slot]bool),
 		loadedFrom: make(map[slot]slot),
 		pools:      make(map[slot]bool),

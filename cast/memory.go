@@ -24,6 +24,9 @@ func (w *walk) read(base value, off int64, size int) value {
 	}
 	if !p.known() {
 		w.follow(base, off, size)
+		if words := w.wordsOf(base, size); len(words) > 0 {
+			return w.readWords(words)
+		}
 		if p.state == noPointer && off == 0 && base.from.state == oneOrigin && w.lineHasWord(size) {
 			return w.chainedBehind(base)
 		}
@@ -252,6 +255,9 @@ func (w *walk) write(base value, off int64, size int, v value) {
 	}
 	if !p.known() {
 		w.follow(base, off, size)
+		for _, s := range w.wordsOf(base, size) {
+			w.put(s, v)
+		}
 		return
 	}
 	if payload, ok := w.behind(base, constant(off), false); ok {

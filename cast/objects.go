@@ -8,6 +8,7 @@ package cast
 import (
 	"encoding/binary"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
@@ -143,7 +144,7 @@ func (e *engine) objectsOf(v value) objectSet {
 // isMemory tells whether a slot is a place in memory of the program's.
 func (s slot) isMemory() bool {
 	switch s.kind {
-	case field, mapSlot, headerSlot, payloadSlot, hiddenSlot, declaredSlot:
+	case field, mapSlot, headerSlot, payloadSlot, hiddenSlot, declaredSlot, wordSlot:
 		return true
 	}
 	return false
@@ -266,6 +267,36 @@ func (w *walk) loadOf(s slot) value {
 	v := w.load(s)
 	if (v.ptr.state == noPointer || v.flags&isGuess != 0) && v.flags&isNumber == 0 {
 		keep(w.loads, s, instruction{w.fn.code, w.at})
+	}
+	return v
+}
+
+// indexedWord is an element of what a variable leads to, of which no member is accessed.
+var indexedWord = regexp.MustCompile(`(?:^|[^\w.>])[A-Za-z_]\w*\[[^\]]*\](?:[^.\-\[]|-[^>]|$)`)
+
+// wordsOf returns the places of the words of what an untyped pointer leads to, if these are
+// rows of words: accesses by an index show that.
+func (w *walk) wordsOf(base value, size int) (words []slot) {
+	if base.ptr.state != noPointer || size != slotSize || w.without(offsets) {
+		return nil
+	}
+	isIndexed := base.like.known() && base.like.offset.stride == slotSize && indexedWord.MatchString(instruction{w.fn.code, w.at}.line())
+	for _, id := range w.objects.in(w.via) {
+		at := w.objects.keys[id].at
+		if isIndexed && at.kind == result && !w.rows[id] {
+			w.rows[id] = true
+			w.change()
+		}
+		if w.rows[id] {
+			words = append(words, slot{kind: wordSlot, fn: at.fn, off: at.off, object: id})
+		}
+	}
+	return words
+}
+
+func (w *walk) readWords(words []slot) (v value) {
+	for _, s := range words {
+		v = w.meet(v, w.get(s))
 	}
 	return v
 }

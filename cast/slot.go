@@ -23,6 +23,7 @@ const (
 	headerSlot                     // a place, as field and mapSlot, that is declared to hold pointers to headers
 	payloadSlot                    // what is behind such a header
 	declaredSlot                   // a place, as field and mapSlot, that is declared to hold pointers to something
+	wordSlot                       // any word of an object without a type, which is a row of them
 	hiddenSlot                     // byte off of a struct that is only declared, by the member's name
 )
 
@@ -415,6 +416,8 @@ func (s slot) path() string {
 		return s.view
 	}
 	switch s.kind {
+	case wordSlot:
+		return fmt.Sprintf("%s: words of the result of call %d", s.fn.Name, s.off)
 	case result:
 		return fmt.Sprintf("%s: result of call %d", s.fn.Name, s.off)
 	case argument:
