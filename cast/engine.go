@@ -24,6 +24,7 @@ const (
 type cell struct {
 	stored   value   // everything that is stored there
 	used     pointer // everything that its content is used as
+	shared   pointer // what all of that begin with
 	hinted   pointer // pointers to integers that it is used as
 	alike    pointer // everything that its content, or that of another place, is used as
 	mixed    bool    // it turned out to hold different things
@@ -338,9 +339,17 @@ func (e *engine) forget() {
 	e.values = newValues(e.meet)
 }
 
+// use is what a slot's content is used as: what all uses begin with, if they differ.
+func (c *cell) use() pointer {
+	if c.used.state == conflicting && c.shared.known() && isOwnAggregate(c.shared) {
+		return c.shared
+	}
+	return c.used
+}
+
 // pointer is where a slot's content points.
 func (c *cell) pointer() pointer {
-	p := c.stored.ptr.usedAs(c.used)
+	p := c.stored.ptr.usedAs(c.use())
 	if p.state == noPointer {
 		return c.hinted
 	}
@@ -468,7 +477,7 @@ func (e *engine) parameter(f *function, i int) value {
 // must tell what it holds.
 func (e *engine) undeclared(s slot) value {
 	c := e.readCell(s)
-	v := value{ptr: c.used, flags: isOpaque, from: origin{state: oneOrigin, slot: s}}
+	v := value{ptr: c.use(), flags: isOpaque, from: origin{state: oneOrigin, slot: s}}
 	if c.shaped {
 		v.flags |= isGuess
 	}
@@ -550,7 +559,7 @@ func (e *engine) load(s slot) value {
 		return v
 	}
 	v := c.stored
-	v.ptr = v.ptr.usedAs(c.used)
+	v.ptr = v.ptr.usedAs(c.use())
 	if c.shaped {
 		v.flags |= isGuess
 	}
@@ -591,7 +600,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		v = v.untyped()
 	}
 	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
-		e.use(from.slot, c.used, where)
+		e.use(from.slot, c.use(), where)
 		if c.shaped {
 			e.shape(e.cell(from.slot))
 		}
@@ -649,8 +658,9 @@ func (e *engine) use(s slot, p pointer, where Evidence) {
 	}
 	c := e.cell(s)
 	e.addSpaces(c, setOf(p.space))
-	if joined := c.used.joinUse(p); joined != c.used {
-		c.used = joined
+	joined, shared := c.used.joinUse(p), c.shared.join(p)
+	if joined != c.used || shared != c.shared {
+		c.used, c.shared = joined, shared
 		e.change()
 		c.changed = e.clock
 	}

@@ -206,7 +206,7 @@ func (e *engine) guess() bool {
 	for n, s := range e.kin.slots {
 		p := guesses[e.kin.root(int32(n))]
 		if c := e.cell(s); p.known() && c.pointer().state == noPointer {
-			c.used, c.shaped, found = p, true, true
+			c.used, c.shared, c.shaped, found = p, c.shared.join(p), true, true
 			c.told = told[e.kin.root(int32(n))]
 			e.change()
 			c.changed = e.clock
