@@ -100,13 +100,15 @@ func (w *walk) subprogram(key string) {
 		return
 	}
 	entry, inner := w.enter(f)
-	exit := w.call(f, entry, w.depth+1)
+	made := w.call(f, entry, w.depth+1)
+	exit := made.exit
 	if exit == nil {
 		w.dead = true // as far as is known
 		return
 	}
 	if inner {
 		w.stack = w.engine.deeper(exit.stack, -1)
+		w.outcome = &outcome{at: w.at, stack: w.stack, ends: made.ends}
 	}
 	r0 := w.returned(f, w.values.all[exit.regs[0]])
 	w.finishCall(r0, false)

@@ -12,9 +12,10 @@ type callContext struct {
 	fn    *function
 	sites [maxSites]int32 // the calls that lead here, if the function allocates
 	entry *state
-	exit  *state // registers and callers' frames at the exits; nil until one is reached
-	done  bool   // in this pass
-	open  bool   // being analysed
+	exit  *state    // registers and callers' frames at the exits; nil until one is reached
+	ends  [2]*state // exit, by what is returned
+	done  bool      // in this pass
+	open  bool      // being analysed
 
 	isGiven bool // the prototype says what it is called with, and calls say more
 
@@ -52,13 +53,13 @@ func (c *callContext) stale() bool {
 	return c.walked == 0
 }
 
-// call analyses f, entered with s, and returns the state at its exits: r0 is
-// the result, and the frames are those of s, changed as the function does. It
-// is nil if no exit is reached, or none is known yet.
-func (e *engine) call(f *function, s *state, depth int) *state {
+// call analyses f, entered with s, and returns what is known of that. At its exits r0 is
+// the result, and the frames are those of s, changed as the function does. They are
+// nil if no exit is reached, or none is known yet.
+func (e *engine) call(f *function, s *state, depth int) *callContext {
 	if depth > maxCalls {
 		e.giveUp("%s: calls are nested more than %d deep", f.Name, maxCalls)
-		return nil
+		return new(callContext)
 	}
 	c := e.context(f, s)
 	if e.current != nil {
@@ -68,7 +69,7 @@ func (e *engine) call(f *function, s *state, depth int) *state {
 		e.giveUp("%s: it calls itself", f.Name)
 	}
 	e.refresh(c, depth)
-	return c.exit
+	return c
 }
 
 // refresh analyses a context, unless that has been done in this pass, or comes
@@ -100,12 +101,13 @@ func (e *engine) analyze(c *callContext, depth int) {
 	e.walking = &w
 	exit := w.run(c.entry)
 	e.current, e.walking = caller, outer
+	hasNewEnds := c.mergeEnds(w.ends, e.values.join)
 	switch {
 	case exit == nil:
 		return
 	case c.exit == nil:
 		c.exit = exit
-	case !c.exit.merge(exit, e.values.join):
+	case !c.exit.merge(exit, e.values.join) && !hasNewEnds:
 		return
 	}
 	e.change()

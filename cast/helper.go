@@ -219,7 +219,7 @@ func (w *walk) callback(fn value, given ...value) {
 			args[i] = deeper(v, 1)
 		}
 		entry := w.entry(args, w.engine.deeper(w.stack, 1))
-		if exit := w.call(f, entry, w.depth+1); exit != nil {
+		if exit := w.call(f, entry, w.depth+1).exit; exit != nil {
 			// It may be called not at all, or again with what it left behind.
 			before := &state{stack: w.stack}
 			before.mergeStack(&state{stack: w.engine.deeper(exit.stack, -1)}, w.values.join)

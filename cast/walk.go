@@ -25,6 +25,8 @@ type walk struct {
 	spot    int64     // of the stack that is being copied elsewhere
 	dead    bool      // control does not get past this instruction
 	atExits *state
+	ends    [2]*state // the same, by what is returned
+	outcome *outcome  // of the last call of a function in this block, if that may write to the stack
 }
 
 // run returns the state at the exits, nil if none is reached.
@@ -54,8 +56,13 @@ func (w *walk) run(entry *state) *state {
 			refined := w.refinement(&w.fn.blocks[i])
 			for n, next := range w.fn.blocks[i].next {
 				out := out
+				w.refineOutcome(&w.fn.blocks[i], &out, n == 1)
 				if refined != nil && !refined.apply(w, &out, n == 1) {
 					continue // never taken
+				}
+				if w.fn.code.Insns[w.fn.blocks[next].first].Op == opExit {
+					w.leave(&out) // by what each path returns
+					continue
 				}
 				if w.flow(&in[next], &out, visits[next]) {
 					visits[next]++
@@ -106,7 +113,7 @@ func (w *walk) flow(in **state, out *state, visits int) bool {
 }
 
 func (w *walk) block(b *block) {
-	w.dead = false
+	w.dead, w.outcome = false, nil
 	for w.at = b.first; w.at < b.end && !w.dead; w.at += w.fn.width(w.at) {
 		w.step(w.fn.code.Insns[w.at])
 		if w.notes != nil {
@@ -158,14 +165,20 @@ func (w *walk) jump(insn object.Insn) {
 // ends.
 func (w *walk) exit() {
 	w.dead = true
+	out := w.pack()
+	w.leave(&out)
+}
+
+func (w *walk) leave(s *state) {
 	// The caller keeps or forgets its own registers.
 	out := &state{}
-	out.regs[0] = w.values.id(w.regs[0])
-	for _, slot := range w.stack {
+	out.regs[0] = s.regs[0]
+	for _, slot := range s.stack {
 		if slot.frame > 0 {
 			out.stack = append(out.stack, slot)
 		}
 	}
+	w.addEnd(out)
 	if w.atExits == nil {
 		w.atExits = out
 		return
