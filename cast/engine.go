@@ -170,11 +170,17 @@ func newEngine(obj *object.Object, opts Options) *engine {
 	if opts.Listing {
 		e.notes = make(map[instruction]*note)
 	}
-	for _, c := range obj.Code {
+	e.addCode()
+	return e
+}
+
+// addCode adds the object's functions, and what is known of them beforehand.
+func (e *engine) addCode() {
+	for _, c := range e.obj.Code {
 		e.code[c.Section] = c
 	}
-	for i := range obj.Functions {
-		fn := &obj.Functions[i]
+	for i := range e.obj.Functions {
+		fn := &e.obj.Functions[i]
 		if c := e.code[fn.Section]; c != nil && fn.Size >= 8 {
 			e.addFunction(fn, c)
 		}
@@ -184,7 +190,6 @@ func newEngine(obj *object.Object, opts Options) *engine {
 	e.typeStructOps()
 	e.typeTracing()
 	e.foreign = e.foreignTypes()
-	return e
 }
 
 func (e *engine) addFunction(fn *object.Function, c *object.Code) {
@@ -588,12 +593,7 @@ func (e *engine) related(v value) value {
 // slot is used.
 func (e *engine) store(s slot, v value, where Evidence) {
 	c := e.readCell(s)
-	c.fresh = c.fresh || v.flags&isFresh != 0
-	loose := v.flags&isLoose != 0
-	c.unknown = c.unknown || e.recording && v.ptr.state == noPointer && v.flags&isOpaque != 0
-	c.firm = c.firm || !loose && v.ptr.known()
-	c.loose = c.loose || e.recording && loose && !(c.firm && e.isSaid(s))
-	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
+	e.noteKind(c, s, v)
 	if e.pools[s] {
 		c.freed = c.freed.join(v.ptr)
 		e.noteFreed(v)
@@ -605,18 +605,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 			e.shape(e.cell(from.slot))
 		}
 	}
-	if !loose && (e.walking == nil || len(e.walking.addressesTaken()) == 0) {
-		e.copied(v.like, s)
-	}
-	c.addSources(v)
-	e.noteFlow(s, v)
-	e.noteChain(s, v)
-	if v.ptr.known() {
-		e.addSpaces(c, setOf(v.ptr.space))
-	}
-	if v.from.state == oneOrigin && v.from.slot != s && !v.from.off.anywhere() {
-		e.addSpaces(c, e.cell(v.from.slot).spaces)
-	}
+	e.noteSource(c, s, v)
 	v.from, v.like, v.core, v.links, v.objects = origin{}, kins{}, coreNumber{}, links{}, noObject
 	v.flags &^= isFresh | isPartly
 	if joined := c.stored.join(v); joined != c.stored {
@@ -628,6 +617,32 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		c.changed = e.clock
 	}
 	e.record(c, where, v)
+}
+
+// noteKind notes of what kind a value is that is stored in a slot.
+func (e *engine) noteKind(c *cell, s slot, v value) {
+	loose := v.flags&isLoose != 0
+	c.fresh = c.fresh || v.flags&isFresh != 0
+	c.unknown = c.unknown || e.recording && v.ptr.state == noPointer && v.flags&isOpaque != 0
+	c.firm = c.firm || !loose && v.ptr.known()
+	c.loose = c.loose || e.recording && loose && !(c.firm && e.isSaid(s))
+	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
+}
+
+// noteSource notes where a value comes from that is stored in a slot.
+func (e *engine) noteSource(c *cell, s slot, v value) {
+	if v.flags&isLoose == 0 && (e.walking == nil || len(e.walking.addressesTaken()) == 0) {
+		e.copied(v.like, s)
+	}
+	c.addSources(v)
+	e.noteFlow(s, v)
+	e.noteChain(s, v)
+	if v.ptr.known() {
+		e.addSpaces(c, setOf(v.ptr.space))
+	}
+	if v.from.state == oneOrigin && v.from.slot != s && !v.from.off.anywhere() {
+		e.addSpaces(c, e.cell(v.from.slot).spaces)
+	}
 }
 
 // addSources notes whose kin a value without a type is.

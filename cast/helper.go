@@ -90,6 +90,26 @@ func (w *walk) helper(id int32) {
 		}
 	}
 	switch fn := asm.BuiltinFunc(id); fn {
+	case asm.FnKptrXchg:
+		w.exchange()
+	case asm.FnPerCpuPtr, asm.FnThisCpuPtr:
+		v := w.regs[1]
+		v.flags |= isNull
+		w.finishCall(v, false)
+	case asm.FnProbeReadKernel, asm.FnProbeReadUser, asm.FnProbeRead, asm.FnCopyFromUser:
+		w.probeRead()
+	case asm.FnRingbufReserve, asm.FnDynptrData:
+		w.finishCall(w.unnamed(), false)
+	default:
+		if !w.mapHelper(fn) && !w.callingHelper(fn) {
+			w.otherHelper(fn)
+		}
+	}
+}
+
+// mapHelper handles a helper that gets at values of the map in r1, if it is one.
+func (w *walk) mapHelper(fn asm.BuiltinFunc) bool {
+	switch fn {
 	case asm.FnMapLookupElem, asm.FnMapLookupPercpuElem, asm.FnGetLocalStorage:
 		w.finishCall(w.mapValue(), false)
 	case asm.FnTaskStorageGet, asm.FnCgrpStorageGet, asm.FnInodeStorageGet, asm.FnSkStorageGet:
@@ -105,14 +125,15 @@ func (w *walk) helper(id int32) {
 		w.copyFromMap()
 	case asm.FnMapDeleteElem:
 		w.finishCall(number(anyNumber), false)
-	case asm.FnKptrXchg:
-		w.exchange()
-	case asm.FnPerCpuPtr, asm.FnThisCpuPtr:
-		v := w.regs[1]
-		v.flags |= isNull
-		w.finishCall(v, false)
-	case asm.FnProbeReadKernel, asm.FnProbeReadUser, asm.FnProbeRead, asm.FnCopyFromUser:
-		w.probeRead()
+	default:
+		return false
+	}
+	return true
+}
+
+// callingHelper handles a helper that calls a function of the program's, if it is one.
+func (w *walk) callingHelper(fn asm.BuiltinFunc) bool {
+	switch fn {
 	case asm.FnLoop:
 		w.callback(w.regs[2], number(anyNumber), w.regs[3])
 	case asm.FnForEachMapElem:
@@ -124,11 +145,10 @@ func (w *walk) helper(id int32) {
 		w.callback(w.regs[3], w.regs[1], w.kernelPointer("vm_area_struct"), w.regs[4])
 	case asm.FnUserRingbufDrain:
 		w.callback(w.regs[2], opaque(), w.regs[3])
-	case asm.FnRingbufReserve, asm.FnDynptrData:
-		w.finishCall(w.unnamed(), false)
 	default:
-		w.otherHelper(fn)
+		return false
 	}
+	return true
 }
 
 // otherHelper handles a helper that returns a number or a kernel object.

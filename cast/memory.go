@@ -23,18 +23,7 @@ func (w *walk) read(base value, off int64, size int) value {
 		return w.readLinks(base.links, size)
 	}
 	if !p.known() {
-		w.follow(base, off, size)
-		if words := w.wordsOf(base, size); len(words) > 0 {
-			return w.readWords(words)
-		}
-		if p.state == noPointer && off == 0 && base.from.state == oneOrigin && w.lineHasWord(size) {
-			return w.chainedBehind(base)
-		}
-		v := unknown(size)
-		if p.state == noPointer && !w.lastRound {
-			v.objects = laterObject
-		}
-		return v
+		return w.readUnknown(base, off, size)
 	}
 	if payload, ok := w.behind(base, constant(off), false); ok {
 		return w.read(payload, 0, size)
@@ -57,6 +46,22 @@ func (w *walk) read(base value, off int64, size int) value {
 		return w.readTyped(p, size)
 	}
 	return unknown(size)
+}
+
+// readUnknown is what is read through something that nothing else is known of.
+func (w *walk) readUnknown(base value, off int64, size int) value {
+	w.follow(base, off, size)
+	if words := w.wordsOf(base, size); len(words) > 0 {
+		return w.readWords(words)
+	}
+	if base.ptr.state == noPointer && off == 0 && base.from.state == oneOrigin && w.lineHasWord(size) {
+		return w.chainedBehind(base)
+	}
+	v := unknown(size)
+	if base.ptr.state == noPointer && !w.lastRound {
+		v.objects = laterObject
+	}
+	return v
 }
 
 // follow notes an access through something that nothing else is known of.

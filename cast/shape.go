@@ -185,23 +185,32 @@ func (e *engine) guess() bool {
 		return true
 	}
 	for root, slots := range places {
-		if _, known := guesses[root]; known {
-			continue
-		}
-		if p := e.alike(slots); p.known() && e.consistent(p.typ, outlines[root]) {
-			guesses[root] = p
-			continue
-		}
-		if t := e.fit(outlines[root], slots); t != nil {
-			guesses[root] = typedPointer(t, ctype.SpaceUnknown)
-			named, _ := e.named(outlines[root])
-			told[root] = named == t
-			continue
-		}
-		if p := e.takenFor(slots); p.known() && e.consistent(p.typ, outlines[root]) {
-			guesses[root] = p
+		if _, known := guesses[root]; !known {
+			guesses[root], told[root] = e.guessOf(slots, outlines[root])
 		}
 	}
+	return e.believe(guesses, told)
+}
+
+// guessOf is what the pointers in places that are kin lead to, if that can be guessed; told is
+// whether the names of members tell that.
+func (e *engine) guessOf(places []slot, o outline) (p pointer, told bool) {
+	if p := e.alike(places); p.known() && e.consistent(p.typ, o) {
+		return p, false
+	}
+	if t := e.fit(o, places); t != nil {
+		named, _ := e.named(o)
+		return typedPointer(t, ctype.SpaceUnknown), named == t
+	}
+	if p := e.takenFor(places); p.known() && e.consistent(p.typ, o) {
+		return p, false
+	}
+	return pointer{}, false
+}
+
+// believe takes places for what is guessed of their kin, where nothing else is known, and
+// tells whether there were any.
+func (e *engine) believe(guesses map[int32]pointer, told map[int32]bool) bool {
 	found := false
 	for n, s := range e.kin.slots {
 		p := guesses[e.kin.root(int32(n))]

@@ -34,44 +34,49 @@ func (w *walk) run(entry *state) *state {
 	if len(w.fn.blocks) == 0 {
 		return nil
 	}
-	in := make([]*state, len(w.fn.blocks))
+	starts := make([]start, len(w.fn.blocks))
 	first := *entry
-	in[0] = &first
-	visits := make([]int, len(w.fn.blocks))
-	pending := make([]bool, len(w.fn.blocks))
-	pending[0] = true
+	starts[0] = start{state: &first, isPending: true}
 	for work := true; work; {
 		work = false
 		for i := range w.fn.blocks {
-			if !pending[i] {
+			if !starts[i].isPending {
 				continue
 			}
-			pending[i], work = false, true
-			w.unpack(in[i])
+			starts[i].isPending, work = false, true
+			w.unpack(starts[i].state)
 			w.block(&w.fn.blocks[i])
-			if w.dead {
-				continue
-			}
-			out := w.pack()
-			refined := w.refinement(&w.fn.blocks[i])
-			for n, next := range w.fn.blocks[i].next {
-				out := out
-				w.refineOutcome(&w.fn.blocks[i], &out, n == 1)
-				if refined != nil && !refined.apply(w, &out, n == 1) {
-					continue // never taken
-				}
-				if w.fn.code.Insns[w.fn.blocks[next].first].Op == opExit {
-					w.leave(&out) // by what each path returns
-					continue
-				}
-				if w.flow(&in[next], &out, visits[next]) {
-					visits[next]++
-					pending[next] = true
-				}
+			if !w.dead {
+				w.goOn(&w.fn.blocks[i], starts)
 			}
 		}
 	}
 	return w.atExits
+}
+
+// start is what is known at the start of a block.
+type start struct {
+	state     *state
+	visits    int // that changed it
+	isPending bool
+}
+
+// goOn takes what is known at the end of a block to the blocks that follow it.
+func (w *walk) goOn(b *block, starts []start) {
+	end, refined := w.pack(), w.refinement(b)
+	for n, next := range b.next {
+		out := end
+		w.refineOutcome(b, &out, n == 1)
+		to := &starts[next]
+		switch {
+		case refined != nil && !refined.apply(w, &out, n == 1): // never taken
+		case w.fn.code.Insns[w.fn.blocks[next].first].Op == opExit:
+			w.leave(&out) // by what each path returns
+		case w.flow(&to.state, &out, to.visits):
+			to.visits++
+			to.isPending = true
+		}
+	}
 }
 
 func (w *walk) unpack(s *state) {
