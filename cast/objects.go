@@ -435,8 +435,9 @@ func (e *engine) followObjects() bool {
 // dependsOnObjects tells whether places are told apart by objects, or are guessed, which
 // objects may show.
 func (e *engine) dependsOnObjects() bool {
+	isAllocated := slices.ContainsFunc(e.objects.keys, func(k objectKey) bool { return k.at.fn != nil })
 	for s, c := range e.cells {
-		if s.object != 0 || c.shaped && s.isMemory() {
+		if s.object != 0 || isAllocated && c.shaped && s.isMemory() {
 			return true
 		}
 	}

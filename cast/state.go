@@ -126,7 +126,7 @@ func (s *state) merge(t *state, how combine) (changed bool) {
 }
 
 func (s *state) mergeStack(t *state, how combine) (changed bool) {
-	if len(t.stack) == 0 || len(s.stack) == len(t.stack) && &s.stack[0] == &t.stack[0] {
+	if len(t.stack) == 0 || isSame(s.stack, t.stack) || slices.Equal(s.stack, t.stack) {
 		return false
 	}
 	stack, next := make([]stackSlot, 0, len(s.stack)), 0
