@@ -34,7 +34,7 @@ func (l *loader) newStructOps(spec *ebpf.MapSpec) (*structOps, error) {
 	ops, name := &structOps{}, essentialName(own.Name)
 	err := l.kernel.TypeByName(structOpsPrefix+name, &ops.value)
 	if errors.Is(err, btf.ErrNotFound) {
-		return nil, fmt.Errorf("the kernel has no struct_ops type %q (sched_ext needs CONFIG_SCHED_CLASS_EXT=y)", name)
+		return nil, absentOps(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("struct_ops type %s: %w", name, err)
@@ -49,6 +49,15 @@ func (l *loader) newStructOps(spec *ebpf.MapSpec) (*structOps, error) {
 		}
 	}
 	return nil, fmt.Errorf("the kernel's %s has no member of type struct %s", ops.value.Name, name)
+}
+
+// absentOps says what a kernel without a struct_ops type lacks.
+func absentOps(name string) error {
+	why := "it is older than that type, or lacks the module that has it: boot another kernel (Config.Kernel), or name the module (Config.Modules)"
+	if name == "sched_ext_ops" {
+		why = "sched_ext needs CONFIG_SCHED_CLASS_EXT=y"
+	}
+	return fmt.Errorf("the kernel has no struct_ops type %q (%s)", name, why)
 }
 
 // attachMember says which member of which struct a struct_ops program
