@@ -15,7 +15,7 @@ const (
 	recordDiscarded  = 1 << 30
 )
 
-// RecordTag, before the name of a type, is the decl tag of a ring buffer that says of
+// RecordTag is, before the name of a type, the decl tag of a ring buffer that says of
 // which type its records are.
 const RecordTag = "ktgen:record:"
 
