@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/ktgen/ktgen/runtime/internal/convert"
-	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Decoder is what generated decoders decode with: it follows the pointers that
@@ -103,7 +102,7 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 		return known.value.(*T)
 	}
 	raw, captured := b.memory().Value(addr, bound.shape)
-	if !captured {
+	if !captured && !b.unheld {
 		b.noteUnheld(d.from, addr)
 	}
 	if !captured || b.snapshot.Outgrown(addr, bound.shape) != nil {
@@ -129,24 +128,25 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	return o.value.(*T)
 }
 
-// noteLimit tells that pointers were left alone: nil in a list should not pass for its end.
+// noteLimit tells once that pointers were left alone: nil in a list should not pass for its end.
 func (b *Binding) noteLimit(from *origin) {
-	b.note(&b.limited, "%s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)", from.root(), b.options.maxObjects)
-}
-
-// noteUnheld tells that a pointer is nil as the arena that it leads into was not captured
-// as a whole.
-func (b *Binding) noteUnheld(from *origin, addr uint64) {
-	if m := b.snapshot.Unheld(addr); m != nil {
-		missing := &ktsnap.IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
-		b.note(&b.unheld, "%s has a pointer to %#x, which is not in the snapshot; it is nil, and so are others into what is missing: %v", from.root(), addr, missing)
+	if !b.limited {
+		b.limited = true
+		b.note("%s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)", from.root(), b.options.maxObjects)
 	}
 }
 
-// note tells the test something once. The memo's lock is held.
-func (b *Binding) note(told *bool, format string, args ...any) {
-	if !*told && b.tb != nil {
+// noteUnheld tells once that a pointer is nil as its arena was not captured as a whole.
+func (b *Binding) noteUnheld(from *origin, addr uint64) {
+	if missing := b.snapshot.Unheld(addr); missing != nil {
+		b.unheld = true
+		b.note("%s has a pointer to %#x, which is not in the snapshot; it is nil, and so are others into what is missing: %v", from.root(), addr, missing)
+	}
+}
+
+// note tells the test something, if there is one. The memo's lock is held.
+func (b *Binding) note(format string, args ...any) {
+	if b.tb != nil {
 		fmt.Fprintf(b.tb.Output(), "ktgen: note: "+format+"\n", args...)
 	}
-	*told = true
 }

@@ -67,11 +67,11 @@ const maxNoted = 64 // objects of one read that are told of
 // noteReads tells whoever wants to know that the objects from index first on are read: the
 // one that the test reads last, as the others were only met on the way through its pointers.
 func (b *Binding) noteReads(first int) {
+	if b.snapshot.OnRead == nil {
+		return
+	}
 	read := b.objects[min(first, len(b.objects)):]
 	for _, o := range slices.Backward(read[:min(len(read), maxNoted)]) {
-		if b.snapshot.OnRead == nil {
-			return
-		}
 		at := b.memory().Location(o.key.addr)
 		if o.key.source != 0 || o.from.kernel || at.Map == nil {
 			continue // the kernel's objects are not what a test is about

@@ -131,7 +131,7 @@ func (m *Map) IsSection(name string) bool {
 func (m *Map) CheckSection() error {
 	switch {
 	case m.Status != Complete:
-		return &IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+		return m.incomplete()
 	case m.Value == nil:
 		return &NoShapeError{Map: m.Name, Side: "value", Section: true}
 	case m.N != 1 || m.Slots != 1 || m.Value.Kind != ctype.KindSection || m.Value.Size > m.ValueSize:

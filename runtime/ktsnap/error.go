@@ -222,6 +222,12 @@ type IncompleteError struct {
 	Reason string
 }
 
+// incomplete is the error for reads that need all of a map, if its Status says that not
+// all is there.
+func (m *Map) incomplete() *IncompleteError {
+	return &IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+}
+
 func (e *IncompleteError) Error() string {
 	switch {
 	case e.Status == Unsupported:

@@ -70,7 +70,7 @@ func (r *reader) newMap(m *Map) *mapReader {
 		r: r, m: m,
 		Columns: Columns{Name: m.Name, Slots: 1, Single: m.Value != nil && m.Value.Kind == ctype.KindSection},
 	}
-	v.Status = IncompleteError{Map: m.Name, Status: m.Status, Held: m.N, Total: m.Total, Reason: m.Reason}
+	v.Status = *m.incomplete()
 	v.Keys = v.keyName
 	if v.damaged = v.checkColumns(); v.damaged != nil {
 		return v

@@ -25,9 +25,9 @@ func (m *Map) Window() (w Window, ok bool) {
 // programs store them.
 const userEnd = 1 << 47
 
-// Unheld returns the arena that was captured in part, or not at all, and may have had what
-// is at an address; nil if there is none.
-func (s *Snapshot) Unheld(addr uint64) *Map {
+// Unheld says which arena may have had what is at an address, and was captured in part, or
+// not at all; nil if there is none.
+func (s *Snapshot) Unheld(addr uint64) *IncompleteError {
 	for _, m := range s.Maps {
 		if m.Type != MapTypeArena || m.Status == Complete {
 			continue
@@ -37,7 +37,7 @@ func (s *Snapshot) Unheld(addr uint64) *Map {
 			w = Window{User: addr &^ (windowSize - 1), Kernel: m.Base}
 		}
 		if w.hasKernel(addr) || addr < userEnd && w.hasUser(addr) {
-			return m
+			return m.incomplete()
 		}
 	}
 	return nil
