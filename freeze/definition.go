@@ -70,11 +70,8 @@ func definitionsIn(spec *ebtf.Spec, section *ebtf.Datasec) []*definition {
 // recordOf returns the type that the tag of a ring buffer names, if the program has one of
 // that name.
 func recordOf(spec *ebtf.Spec, v *ebtf.Var) ebtf.Type {
-	for _, tag := range v.Tags {
-		name, ok := strings.CutPrefix(tag, ktsnap.RecordTag)
-		if types, err := spec.AnyTypesByName(name); ok && err == nil && len(types) == 1 {
-			return types[0]
-		}
+	if _, types, _ := btf.RecordTypes(spec, v.Tags); len(types) == 1 {
+		return types[0]
 	}
 	return nil
 }

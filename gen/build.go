@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -187,19 +186,15 @@ func (b *builder) valueType(m *object.Map) btf.Type {
 	if !ktsnap.MapType(m.Type).IsRing() {
 		return m.Value
 	}
-	for _, tag := range m.Tags {
-		name, isRecord := strings.CutPrefix(tag, ktsnap.RecordTag)
-		if !isRecord {
-			continue
-		}
-		types, err := b.obj.Types.AnyTypesByName(name)
-		if err != nil || len(types) != 1 {
-			b.warnf("map %s is read as bytes: its tag names the type %s, and the object has %d of that name", m.Name, name, len(types))
-			return nil
-		}
-		return types[0]
+	name, types, tagged := ktbtf.RecordTypes(b.obj.Types, m.Tags)
+	switch {
+	case !tagged:
+		return nil
+	case len(types) != 1:
+		b.warnf("map %s is read as bytes: its tag names the type %s, and the object has %d of that name", m.Name, name, len(types))
+		return nil
 	}
-	return nil
+	return types[0]
 }
 
 // damage returns the first error that says that BTF is not well-formed. The other errors

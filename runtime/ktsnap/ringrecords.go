@@ -15,10 +15,6 @@ const (
 	recordDiscarded  = 1 << 30
 )
 
-// RecordTag is, before the name of a type, the decl tag of a ring buffer that says of
-// which type its records are.
-const RecordTag = "ktgen:record:"
-
 // IsRing tells whether maps of the type hold records, in Extents.
 func (t MapType) IsRing() bool { return t.is(inBytes) }
 
