@@ -57,8 +57,8 @@ const defaultGrace = 100 * time.Millisecond
 //   - clock: the times of the kernel, of CPUs and of tasks never go back.
 //
 // The error is [ViolationsError], or a [*NoStateError] if a snapshot has nothing to judge, or
-// none of them a scheduler. A snapshot of a scheduler that is being enabled, bypassed or disabled is checked for the
-// first two only.
+// none of them a scheduler. A snapshot of a scheduler that is being enabled, bypassed or
+// disabled is checked for the first two only.
 func Check(snaps ...*ktsnap.Snapshot) error { return Rules{}.Check(snaps...) }
 
 // Check is [Check] by other rules.
