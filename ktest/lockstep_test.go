@@ -14,6 +14,7 @@ import (
 
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/scenario"
+	"github.com/ktgen/ktgen/sched"
 	"github.com/ktgen/ktgen/vmm"
 )
 
@@ -169,4 +170,38 @@ func load(n int) (rest func()) {
 		})
 	}
 	return func() { cancel(); busy.Wait() }
+}
+
+// With a worker for each CPU and one more, the clock of each CPU's run queue goes on: QEMU
+// gives all vCPUs turns.
+func TestEachCPUOfASeedsGuestHasTurns(t *testing.T) {
+	for cpus, seeds := range map[int][]uint64{2: {1, 5, 8}, 4: {1}} {
+		for _, seed := range seeds {
+			t.Run(fmt.Sprintf("%d CPUs, seed %d", cpus, seed), func(t *testing.T) {
+				t.Parallel()
+				vm := ktest.Boot(t, ktest.Config{CPUs: cpus, Seed: seed, Scheduler: fault("docile")})
+				_, err := vm.Work(t.Context(), ktest.Spin, cpus+1)
+				require.NoError(t, err)
+				clocks := make([]time.Duration, cpus)
+				stood := make([]time.Duration, cpus)
+				var longest time.Duration
+				for last, end := time.Duration(0), 300; end > 0; end-- {
+					state := sched.Bind(t, vm.Freeze("turns"))
+					now := vm.Machine().Calls().Now()
+					for i := range clocks {
+						if clock := state.CPU(i).Clock; clock != clocks[i] {
+							clocks[i], stood[i] = clock, 0
+						} else {
+							stood[i] += now - last
+							longest = max(longest, stood[i])
+						}
+					}
+					last = now
+					require.NoError(t, vm.Hold(t.Context(), time.Millisecond))
+				}
+				t.Logf("a clock stood for %v at most", longest)
+				require.Less(t, longest, 20*time.Millisecond)
+			})
+		}
+	}
 }

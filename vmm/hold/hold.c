@@ -62,8 +62,18 @@ static void (*realSleep)(unsigned long);
 static void (*startWarp)(void);     // icount_start_warp_timer: to the next timer, if all vCPUs are idle
 static _Bool (*runTimers)(int);     // qemu_clock_run_timers
 static _Bool (*allIdle)(void);      // all_cpu_threads_idle
+static i64 (*deadline)(int, int);   // qemu_clock_deadline_ns_all
+static void *(*getCPU)(int);        // qemu_get_cpu
+static void (*exitCPU)(void *);     // cpu_exit: the CPU's turn ends before it begins
 
-enum { CLOCK_VIRTUAL = 1 }; // QEMU_CLOCK_VIRTUAL, include/qemu/timer.h
+// Of include/qemu/timer.h.
+enum { CLOCK_VIRTUAL = 1 };         // QEMU_CLOCK_VIRTUAL
+enum { TIMERS_ALL = -1 };           // QEMU_TIMER_ATTR_ALL
+
+// How QEMU takes its big lock: a variable of QEMU's, up to 8.2.
+typedef void lockFunc(void *mutex, const char *file, int line);
+static lockFunc *lockBig;
+static void between(void *mutex, const char *file, int line);
 
 #define NEXT ((void *)-1)
 #define FIND(to, handle, name) (to = (__typeof__(to))dlsym(handle, name))
@@ -87,6 +97,15 @@ __attribute__((constructor)) static void begin(void)
 	const char *note = getenv("KTGEN_NOTE");
 	noteFD = note ? atoi(note) : -1;
 	page->inlined = startWarp && runTimers && allIdle;
+	lockFunc **big;
+	FIND(big, 0, "qemu_bql_mutex_lock_func");
+	FIND(deadline, 0, "qemu_clock_deadline_ns_all");
+	FIND(getCPU, 0, "qemu_get_cpu");
+	FIND(exitCPU, 0, "cpu_exit");
+	if (big && deadline && getCPU && exitCPU) {
+		lockBig = *big;
+		*big = between;
+	}
 	store(&page->idle, 1);
 	store(&page->magic, MAGIC);
 }
@@ -171,6 +190,40 @@ EXPORT int pthread_cond_signal(void *cond)
 {
 	woken(cond);
 	return REAL(realSignal, "pthread_cond_signal")(cond);
+}
+
+// Turns of vCPUs (rr_cpu_thread_fn, accel/tcg/tcg-accel-ops-rr.c). A turn lasts until the next timer of the
+// guest's. Before QEMU 8.1 the next vCPU then begins a turn of no instructions, runs the timer,
+// and is told by it to end; the vCPU after that has the time up to the next timer, and so on: with two
+// of them one never runs. So all turns end when a timer has expired: QEMU runs it before it begins another,
+// which is that of the vCPU whose turn it is.
+
+// inLoop reports whether a file is that of the loop over vCPUs. In others the clock may not be read:
+// a vCPU is in the middle of its instructions.
+static int inLoop(const char *file)
+{
+	static const char name[] = "tcg-accel-ops-rr.c";
+	static const char *known;
+	if (file == known)
+		return 1;
+	int n = 0, m = sizeof name - 1;
+	while (file[n])
+		n++;
+	for (; m > 0; m--)
+		if (--n < 0 || file[n] != name[m-1])
+			return 0;
+	known = file;
+	return 1;
+}
+
+static void between(void *mutex, const char *file, int line)
+{
+	lockBig(mutex, file, line);
+	if (!ofVCPUs() || !inLoop(file) || deadline(CLOCK_VIRTUAL, TIMERS_ALL) != 0)
+		return;
+	void *cpu;
+	for (int i = 0; (cpu = getCPU(i)); i++)
+		exitCPU(cpu);
 }
 
 // The host's clock. QEMU makes its tables of the guest's pages larger or smaller by how
