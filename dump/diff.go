@@ -115,14 +115,14 @@ func (d *differ) snapshots(a, b *ktsnap.Snapshot) {
 	for _, key := range keys {
 		v, exists := after[key]
 		if !exists {
-			d.report(Change{Path: key.name, Old: entriesOrVars(before[key]), What: "removed"})
+			d.report(Change{Path: before[key].Path(), Old: entriesOrVars(before[key]), What: "removed"})
 			continue
 		}
 		d.maps(before[key], v)
 	}
 	for _, key := range more {
 		if _, exists := before[key]; !exists {
-			d.report(Change{Path: key.name, New: entriesOrVars(after[key]), What: "added"})
+			d.report(Change{Path: after[key].Path(), New: entriesOrVars(after[key]), What: "added"})
 		}
 	}
 }
@@ -301,10 +301,10 @@ func (d *differ) members(path string, v, w *ktsnap.Value, depth int) {
 
 // join adds a member to a path.
 func join(path, name string) string {
-	if strings.ContainsAny(name, ".[]") {
+	if strings.ContainsAny(name, ".[]") || clean(name) != name {
 		return path + "[" + strconv.Quote(name) + "]"
 	}
-	return path + "." + clean(name)
+	return path + "." + name
 }
 
 func (d *differ) elements(path string, v, w *ktsnap.Value, depth int) {

@@ -42,7 +42,7 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyIndex[K] {
 	m.index.once.Do(func() {
 		index, err := buildIndex(m, decode)
 		m.index.index, m.index.err = index, err
-		m.Keys = func(i int) string { return fmt.Sprint(index.keys[i]) }
+		m.Keys = m.b.snapshot.KeyTexts(m.m)
 	})
 	if m.index.err != nil {
 		m.fail("read the keys of", m.index.err)

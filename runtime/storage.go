@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"fmt"
 	"iter"
 
 	"github.com/ktgen/ktgen/runtime/internal/keyindex"
@@ -35,7 +34,7 @@ func NewTaskStorage[V any](b *Binding, i int, decode Decode[V]) TaskStorage[V] {
 			x.entries.Add(owner.PID, int32(i))
 		}
 		m.index.index = x
-		m.Keys = func(i int) string { return fmt.Sprintf("pid=%d", x.keys[i]) }
+		m.Keys = m.b.snapshot.KeyTexts(m.m)
 	})
 	return TaskStorage[V]{
 		h:      Hash[int32, V]{m: m, keys: m.index.index.(*keyIndex[int32]), decode: decode},

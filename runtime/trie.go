@@ -40,7 +40,7 @@ func indexEntries[K comparable](m *boundMap, key func(entry int) K) *keyIndex[K]
 			x.entries.Add(x.keys[i], int32(i))
 		}
 		m.index.index = x
-		m.Keys = func(i int) string { return fmt.Sprint(x.keys[i]) }
+		m.Keys = m.b.snapshot.KeyTexts(m.m)
 	})
 	return m.index.index.(*keyIndex[K])
 }

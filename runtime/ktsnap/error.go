@@ -72,7 +72,11 @@ func (e *AmbiguousMapError) Error() string {
 		}
 		return fmt.Sprintf("%d maps answer to %q: %s: choose with ktrt.MapIDs, or by the whole name where maps are read by name", len(e.IDs), e.Requested, errtext.List(they))
 	}
-	return fmt.Sprintf("%d maps are called %q (ids %v): choose with ktrt.MapIDs, or with MapByID where maps are read by name", len(e.IDs), e.Requested, e.IDs)
+	byName := "MapByID"
+	if len(e.Names) > 0 {
+		byName += fmt.Sprintf(" or as %q", e.Names[0]+"#1")
+	}
+	return fmt.Sprintf("%d maps are called %q (ids %v): choose with ktrt.MapIDs, or with %s where maps are read by name", len(e.IDs), e.Requested, e.IDs, byName)
 }
 
 func distinct(names []string) bool {

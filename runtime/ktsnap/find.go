@@ -16,9 +16,11 @@ import (
 //
 //	scx_per_task[cpu=1][0].ctx.weight   an entry of a map, for a CPU
 //	task_ctxs[1234].comm                by its key: a number, or "text" in quotes
+//	edges[{from: 1, to: 2}]             as keys are written; or by its bytes, 0x0100000002000000
 //	tasks[pid=17].weight                by the task that it belongs to
 //	task_ctxs[#2]                       by its place in the capture
 //	queues[1][0].pid                    an entry of the map in a map of maps
+//	mysched.bss#2.nr_dispatched         of the second map of that name
 //	mysched.bss.nr_dispatched           a variable of a section
 //	nr_dispatched                       a variable that only one section has
 //	["running.calls"]                   a static variable of a function, in quotes or not
@@ -123,7 +125,7 @@ func findEntry(m MapView, path string, at int) Value {
 	var entry Entry
 	chosen, perCPU := false, m.Map().Slots > 1 || m.Map().Type.IsPerCPU()
 	for !chosen && at < len(path) && path[at] == '[' {
-		text, next, err := bracket(path, at)
+		text, next, err := keyBracket(path, at)
 		if err != nil {
 			return Value{err: err}
 		}
@@ -191,15 +193,15 @@ func pick(m MapView, path string, at int, text string) (Entry, error) {
 		e = m.At(int(n))
 		return e, e.Err()
 	}
-	if e = m.Lookup(key); e.Err() == nil {
-		return e, nil
+	e = m.Lookup(key)
+	if e.Err() == nil || m.broken() {
+		return e, e.Err()
 	}
-	// Keys that are structs are written as paths write them.
-	for _, other := range m.All() {
-		k := other.Key()
-		if r, err := k.Rendered(); err == nil && r.String() == text {
-			return other, nil
-		}
+	switch i, err := m.m.lookupText(text); {
+	case err != nil:
+		return e, &Error{Op: "Lookup", Path: m.m.Name, Err: err}
+	case i >= 0:
+		e = m.At(i)
 	}
 	return e, e.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
@@ -31,7 +32,8 @@ func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
 }
 
 // Lookup returns the entry for a key. The key is an integer for keys that are integers or
-// enums, for the indices of arrays and for the pids of task storage. It is a string for
+// enums, for the indices of arrays, for the pids of task storage and for the addresses of the
+// objects that other storage belongs to. It is a string for
 // keys that are char arrays, or the name of an enumerator. For any key it can be its bytes
 // in the guest, a []byte.
 //
@@ -96,6 +98,9 @@ func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err 
 		return m.lookupPID(n)
 	}
 	if m.m.Keys == nil {
+		if i := slices.IndexFunc(m.m.Owners, func(o Owner) bool { return o.Addr != 0 && o.Addr == n }); i >= 0 && i < m.N {
+			return i, nil
+		}
 		if !negative && n < uint64(m.N) {
 			return int(n), nil
 		}
@@ -179,21 +184,4 @@ func (m *mapReader) keyMismatch(key any) error {
 		Expected: want, Actual: fmt.Sprintf("Go %T", key), Type: errtext.Clip(fmt.Sprint(key)),
 		Hint: "other keys are found with Find and Key, or by their bytes",
 	}
-}
-
-// keyName names an entry by its key, for paths.
-func (m *mapReader) keyName(entry int) string {
-	switch {
-	case m.isTaskStorage():
-		return fmt.Sprintf("pid=%d", m.m.Owners[entry].PID)
-	case m.m.Keys == nil:
-		return fmt.Sprint(entry)
-	}
-	key := m.m.Keys[entry*m.m.KeySize:][:m.m.KeySize]
-	shape, err := m.keyShape()
-	if err != nil || shape == nil {
-		return fmt.Sprintf("%#x", key)
-	}
-	v := Value{root: Entry{m: m}, shape: shape, data: key[:shape.Size]}
-	return v.render(errtext.MaxListed).String()
 }

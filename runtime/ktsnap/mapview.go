@@ -43,6 +43,15 @@ func (v MapView) Map() *Map {
 	return v.m.m
 }
 
+// Path names the map as paths do: by its name, and of several maps with one name by their
+// order, too, main.bss#2. It is empty if there is none.
+func (v MapView) Path() string {
+	if v.m == nil {
+		return ""
+	}
+	return v.m.Name
+}
+
 // Arena returns the captured arena that the view is a section of variables of;
 // nil for the snapshot's maps. Map returns a map that stands for the section: its
 // id is 2^31 or more, which no map of a kernel has.

@@ -47,7 +47,21 @@ func newReader(s *Snapshot) *reader {
 		m.arena = section.Arena
 		r.sections = append(r.sections, m)
 	}
+	r.number()
 	return r
+}
+
+// number tells maps of one name apart, for paths, by their order: main.bss#1, main.bss#2.
+func (r *reader) number() {
+	same := make(map[string][]*mapReader)
+	for _, m := range r.all() {
+		same[m.Name] = append(same[m.Name], m)
+	}
+	for name, maps := range same {
+		for i := 0; i < len(maps) && len(maps) > 1; i++ {
+			maps[i].Name = fmt.Sprintf("%s#%d", name, i+1)
+		}
+	}
 }
 
 // all are the maps, and the sections of variables in the arena, which have none.
@@ -63,6 +77,7 @@ type mapReader struct {
 	value   checkedShape
 	key     checkedShape
 	byKey   keyBytes
+	byText  keyTexts
 }
 
 func (r *reader) newMap(m *Map) *mapReader {

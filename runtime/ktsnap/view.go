@@ -87,10 +87,10 @@ func (v View) called(name string) []*mapReader {
 	var exact, likely []*mapReader
 	for _, m := range v.maps() {
 		switch {
-		case m.Name == name:
+		case m.Name == name, m.m.Name == name:
 			exact = append(exact, m)
-		case len(name) > maxMapName && m.Name == KernelName(name),
-			len(name) == maxMapName && KernelName(m.Name) == name,
+		case len(name) > maxMapName && m.m.Name == KernelName(name),
+			len(name) == maxMapName && KernelName(m.m.Name) == name,
 			len(name) > 1 && name[0] == '.' && m.m.IsSection(name):
 			likely = append(likely, m)
 		}
