@@ -15,8 +15,9 @@ type Change struct {
 	Old  string `json:"old"`  // the value before; empty if it was not there
 	New  string `json:"new"`  // the value after; empty if it is not there
 
-	// What is "changed", or "added" or "removed" for maps, entries and members
-	// that only one snapshot has.
+	// What is "changed"; "added" or "removed" for maps, entries and members
+	// that only one snapshot has; or "status" for maps of which one snapshot
+	// holds less than the other.
 	What string `json:"what"`
 }
 
@@ -35,7 +36,7 @@ func (c Change) String() string {
 // entries by key, owner or index, and of values member by member. Paths that a
 // mask matches are left out; in a mask * stands for anything: "*.runtime_ns",
 // "task_ctxs[*].task". Entries that are missing from a map of which only a part
-// was captured are no differences.
+// was captured are no differences; [Unseen] says of which maps that is so.
 func Diff(before, after *ktsnap.Snapshot, masks ...string) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		d := &differ{masks: masks, yield: yield}
@@ -137,7 +138,7 @@ func entriesOrVars(v ktsnap.MapView) string {
 func (d *differ) maps(v, w ktsnap.MapView) {
 	a, b := v.Map(), w.Map()
 	if a.Status != b.Status {
-		d.report(Change{Path: a.Name + " (status)", Old: statusText(a), New: statusText(b), What: "changed"})
+		d.report(Change{Path: v.Path(), Old: statusText(a), New: statusText(b), What: "status"})
 	}
 	if v.Err() != nil || w.Err() != nil || d.done {
 		return

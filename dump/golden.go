@@ -24,7 +24,7 @@ const maxListed = 20
 
 // Golden compares a snapshot with the one in a snapshot file, and fails the test
 // with the differences if there are any but at paths that a mask matches; see
-// [Diff]. The file is written if $KTGEN_UPDATE is 1, or if the test was given a
+// [Diff]. What that leaves open ([Unseen]) goes to the test's log. The file is written if $KTGEN_UPDATE is 1, or if the test was given a
 // flag -update that it defines.
 func Golden(t TB, s *ktsnap.Snapshot, file string, masks ...string) {
 	t.Helper()
@@ -48,14 +48,24 @@ func Golden(t TB, s *ktsnap.Snapshot, file string, masks ...string) {
 			more++
 		}
 	}
+	unseen := ""
+	for _, text := range Unseen(want, s, masks...) {
+		unseen += "\n\t" + text
+	}
 	if len(changes) == 0 {
+		if l, ok := t.(interface{ Logf(string, ...any) }); ok && unseen != "" {
+			l.Logf("the snapshot does not differ from %s, as far as can be told:%s", file, unseen)
+		}
 		return
+	}
+	if unseen != "" {
+		unseen = "\nBesides:" + unseen
 	}
 	rest := ""
 	if more > 0 {
 		rest = fmt.Sprintf("\n\t... and %d more", more)
 	}
-	t.Errorf("the snapshot differs from %s (mask what always does, or write it anew with %s=1):%s%s", file, EnvUpdate, strings.Join(changes, ""), rest)
+	t.Errorf("the snapshot differs from %s (mask what always does, or write it anew with %s=1):%s%s%s", file, EnvUpdate, strings.Join(changes, ""), rest, unseen)
 }
 
 // Updating tells whether tests write the files that they compare with: $KTGEN_UPDATE is 1,

@@ -163,7 +163,8 @@ func (t *tool) diff(args []string) error {
 	set := t.flags(`ktgen diff [-o text|json] [-mask PATH] A B
 
 Tells how snapshot B differs from A: maps by name, entries by key, values member
-by member. Exit status: 0 equal, 1 different, 2 trouble.`)
+by member. What cannot be compared is said on the standard error. Exit status:
+0 equal, 1 different, 2 trouble.`)
 	format := set.String("o", "text", "the `format`: text, or json with an object in each line")
 	var masks names
 	set.Var(&masks, "mask", "leave out the `path`, in which * stands for anything: '*.runtime_ns'; can be repeated")
@@ -187,6 +188,9 @@ by member. Exit status: 0 equal, 1 different, 2 trouble.`)
 	different, err := writeChanges(t.stdout, dump.Diff(a, b, masks...), *format)
 	if err != nil {
 		return trouble{err}
+	}
+	for _, text := range dump.Unseen(a, b, masks...) {
+		fmt.Fprintf(t.stderr, "ktgen diff: %s\n", text)
 	}
 	if different {
 		return errDifferent

@@ -1,0 +1,122 @@
+package dump
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
+)
+
+// This file says what a diff of two snapshots cannot tell.
+
+// Unseen says, a sentence each, what [Diff] of two snapshots leaves open: maps that are
+// not compared, or in part only, since a snapshot does not hold them; memory of arenas
+// behind no variable; and masks that no path of either snapshot matches.
+func Unseen(before, after *ktsnap.Snapshot, masks ...string) []string {
+	var list []string
+	keys, ours := named(before)
+	_, theirs := named(after)
+	for _, key := range keys {
+		if w, exists := theirs[key]; exists {
+			if text := uncompared(ours[key], w); text != "" {
+				list = append(list, text)
+			}
+		}
+	}
+	for _, mask := range unmatched(masks, before, after) {
+		list = append(list, fmt.Sprintf("the mask %q matches no path: masks are for the whole path of a value, as in %q for all members of x", clean(mask), "x.*"))
+	}
+	return list
+}
+
+// uncompared says what is not compared of a map, empty if all of it is.
+func uncompared(v, w ktsnap.MapView) string {
+	a, b := v.Map(), w.Map()
+	what := ""
+	switch {
+	case v.Err() != nil || w.Err() != nil:
+		what = "is not compared"
+	case a.Status != ktsnap.Complete || b.Status != ktsnap.Complete:
+		what = "is compared in part: entries that only one snapshot holds are left out"
+	case a.Type == ktsnap.MapTypeArena && !slices.EqualFunc(a.Extents, b.Extents, func(x, y ktsnap.Extent) bool { return x.Addr == y.Addr && bytes.Equal(x.Data, y.Data) }):
+		return fmt.Sprintf("the pages of arena %s differ, of which only its variables are compared", clean(v.Path()))
+	default:
+		return ""
+	}
+	old, is := statusOf(v), statusOf(w)
+	if old == is {
+		return fmt.Sprintf("map %s %s: in both it is %s", clean(v.Path()), what, old)
+	}
+	return fmt.Sprintf("map %s %s: it is %s; in the other snapshot %s", clean(v.Path()), what, old, is)
+}
+
+// statusOf says how much a snapshot holds of a map, and why it cannot be read.
+func statusOf(v ktsnap.MapView) string {
+	if m := v.Map(); m.Status != ktsnap.Complete || v.Err() == nil {
+		return statusText(m)
+	}
+	return clean(v.Err().Error())
+}
+
+// unmatched are the masks that match no path that a diff with other snapshots could print.
+func unmatched(masks []string, snaps ...*ktsnap.Snapshot) []string {
+	left := slices.Clone(masks)
+	p := pather{yield: func(path string) bool {
+		left = slices.DeleteFunc(left, func(mask string) bool { return matches(path, mask) })
+		return len(left) > 0
+	}}
+	for _, s := range snaps {
+		for _, v := range s.Views() {
+			if len(left) > 0 {
+				p.view(v)
+			}
+		}
+	}
+	return left
+}
+
+// pather goes through the paths of maps, entries, and values without members.
+type pather struct {
+	yield func(path string) bool
+	done  bool
+}
+
+func (p *pather) say(path string) { p.done = p.done || !p.yield(path) }
+
+func (p *pather) view(v ktsnap.MapView) {
+	p.say(v.Path())
+	m := v.Map()
+	for i := 0; i < held(v) && !p.done; i++ {
+		e := v.At(i)
+		p.say(e.Path())
+		if m.Slots <= 1 && !m.Type.IsPerCPU() {
+			value := e.Get("")
+			p.value(e.Path(), &value, maxDepth)
+			continue
+		}
+		for cpu := range max(m.Slots, 1) {
+			value := e.CPU(cpu).Get("")
+			p.value(e.CPU(cpu).Path(), &value, maxDepth)
+		}
+	}
+}
+
+func (p *pather) value(path string, v *ktsnap.Value, depth int) {
+	if p.done || depth == 0 || v.Err() != nil {
+		return
+	}
+	list := v.Kind() == "Array" && !v.IsString()
+	if !list && v.Kind() != "Struct" && v.Kind() != "Union" {
+		p.say(path)
+		return
+	}
+	for i := range v.Len() {
+		if name, member := v.At(i); list {
+			p.value(path+"["+strconv.Itoa(i)+"]", &member, depth-1)
+		} else {
+			p.value(join(path, name), &member, depth-1)
+		}
+	}
+}
