@@ -193,6 +193,34 @@ func (f *Freezer) HoldsStopped(ctx context.Context, m *ktsnap.Map, addr uint64, 
 	return s.err
 }
 
+// Holds is [Freezer.HoldsStopped] for a guest that runs, and may change the map meanwhile:
+// what is not there is looked for several times.
+func (f *Freezer) Holds(ctx context.Context, m *ktsnap.Map, addr uint64, size int) error {
+	f.peek.mu.Lock()
+	defer f.peek.mu.Unlock()
+	s := &stop{Freezer: f}
+	for range holdsLooks {
+		s.guard(func() error {
+			pass := f.pass(f.peek.space, nil, func(other *ktsnap.Map) bool { return other.ID == m.ID && other.Addr == m.Addr }, nil, time.Now().Add(f.options.MaxPause))
+			if err := pass.Walk(ctx, f.mapIDR); err != nil {
+				return nil // the list of maps was changed under the walk
+			}
+			current, err := held(pass, m, addr, size)
+			if current != nil && current.Status != ktsnap.Complete && errors.Is(err, ErrEntryGone) {
+				return nil // it can be in the part that was not reached
+			}
+			return err
+		})
+		if s.err == nil {
+			return nil
+		}
+	}
+	return s.err
+}
+
+// holdsLooks is how often in a row something is not there that is gone.
+const holdsLooks = 3
+
 func present(pass *bpfmap.Pass, m *ktsnap.Map) *bpfmap.Map {
 	for _, current := range pass.Maps {
 		if current.ID == m.ID && current.Addr == m.Addr {

@@ -43,13 +43,18 @@ func (e *CaptureWhenError) Unwrap() error { return e.Err }
 //	n, err := ktest.Peek(ctx, vm, snap, &snap.Bss().NrDispatched)
 //
 // The value must still be where it was. Global variables stay as long as the same
-// scheduler runs; entries of maps can be deleted.
+// scheduler is loaded; entries of maps can be deleted. The error is [freeze.ErrMapGone] or
+// [freeze.ErrEntryGone] by errors.Is, if it is there no more.
 func Peek[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (V, error) {
 	w, err := watchNumber(ctx, vm, snap, p)
 	if err != nil {
 		return *new(V), err
 	}
-	return w.look()
+	value, err := w.look()
+	if gone := w.gone(ctx); gone != nil {
+		return *new(V), gone
+	}
+	return value, err
 }
 
 // CaptureWhen captures as soon as a condition on a value is true. It looks at the value
@@ -75,6 +80,7 @@ type number[V Number] struct {
 	vm   *VM
 	path string
 	look func() (V, error)
+	gone func(context.Context) error // why the value is not the place's any more; nil if it is
 }
 
 func watchNumber[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (*number[V], error) {
@@ -83,7 +89,16 @@ func watchNumber[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", place.Path, vm.because(err))
 	}
-	return &number[V]{vm, place.Path, func() (V, error) { return peekAt[V](f, place) }}, nil
+	gone := func(ctx context.Context) error {
+		if place.Map == nil || vm.machine.Err() != nil {
+			return nil
+		}
+		if err := f.Holds(ctx, place.Map, place.Addr, place.Size); err != nil {
+			return fmt.Errorf("look at %s: %w", place.Path, vm.orEnd(err))
+		}
+		return nil
+	}
+	return &number[V]{vm, place.Path, func() (V, error) { return peekAt[V](f, place) }, gone}, nil
 }
 
 // peekAt reads a number.
@@ -117,16 +132,25 @@ func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
 	ended := n.vm.Exited()
 	ticks := time.NewTicker(lookInterval)
 	defer ticks.Stop()
+	var checked time.Time
 	for {
 		value, err := n.look()
+		met := err == nil && condition(value)
+		var gone error
+		if met || err != nil || never.Err != nil || time.Since(checked) >= lostInterval {
+			gone, checked = n.gone(ctx), time.Now()
+		}
 		switch {
 		case n.vm.machine.Err() != nil:
 			never.Err = n.vm.death()
 			return never
+		case gone != nil:
+			never.Err = gone
+			return never
 		case err != nil:
 			never.Err = n.vm.orEnd(err)
 			return never
-		case condition(value):
+		case met:
 			return nil
 		}
 		never.Last = value

@@ -2,12 +2,14 @@ package ktest_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	examplesched "github.com/ktgen/ktgen/example_sched"
+	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/series"
 )
@@ -65,6 +67,43 @@ func TestConditionsThatDoNotComeTrueSayWhatWasSeen(t *testing.T) {
 	require.NoError(t, err)
 	err = <-ended
 	require.ErrorAs(t, err, &never)
+	require.ErrorIs(t, err, ktest.ErrNoScheduler)
+}
+
+// What is looked at can go away, and its memory be another's: looks say so.
+func TestLooksAtWhatIsGoneFail(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object(exampleObject)})
+	workers, err := vm.Work(t.Context(), ktest.Yield, 1)
+	require.NoError(t, err)
+	snap := examplesched.Bind(t, vm.Freeze("start"))
+	task := snap.TaskCtxs().Get(int32(workers.PIDs[0]))
+	watch, err := vm.Watch(t.Context(), ktest.Field(snap, &task.Nice), ktest.WatchOptions{})
+	require.NoError(t, err)
+	_, err = ktest.Peek(t.Context(), vm, snap, &task.Wakeups)
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := ktest.CaptureWhen(bound(t, time.Minute), vm, "x", snap, &task.Wakeups, func(uint32) bool { return false })
+		ended <- err
+	}()
+	_, err = workers.Stop(t.Context())
+	require.NoError(t, err)
+	err = <-ended
+	require.ErrorAs(t, err, new(*ktest.CaptureWhenError))
+	require.ErrorIs(t, err, freeze.ErrEntryGone)
+	_, err = ktest.Peek(t.Context(), vm, snap, &task.Wakeups)
+	require.ErrorIs(t, err, freeze.ErrEntryGone)
+	_, err = watch.Await(bound(t, time.Minute), 1_000_000)
+	require.ErrorIs(t, err, freeze.ErrEntryGone)
+
+	_, err = vm.Detach(t.Context())
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := ktest.Peek(t.Context(), vm, snap, &snap.Bss().NrCpusOnln)
+		return errors.Is(err, freeze.ErrMapGone)
+	}, time.Minute, 10*time.Millisecond)
+	_, err = ktest.CaptureWhen(bound(t, time.Minute), vm, "x", snap, &snap.Bss().NrCpusOnln, func(n uint32) bool { return n == 2 })
+	require.ErrorIs(t, err, freeze.ErrMapGone)
 	require.ErrorIs(t, err, ktest.ErrNoScheduler)
 }
 

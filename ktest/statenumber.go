@@ -127,7 +127,7 @@ func (vm *VM) watchState(ctx context.Context, n StateNumber) (*number[uint64], e
 	}
 	look := func() (uint64, error) { return peekAt[uint64](f, at(value)) }
 	if n.guard == "" {
-		return &number[uint64]{vm, n.name, look}, nil
+		return &number[uint64]{vm, n.name, look, stays}, nil
 	}
 	id, err := f.KernelMember(ctx, n.object, n.guard)
 	if err != nil {
@@ -142,8 +142,11 @@ func (vm *VM) watchState(ctx context.Context, n StateNumber) (*number[uint64], e
 			return 0, fmt.Errorf("look at %s: it is gone", n)
 		}
 		return v, nil
-	}}, nil
+	}, stays}, nil
 }
+
+// stays is for a number that is looked at together with what says that it is there.
+func stays(context.Context) error { return nil }
 
 func findState(snap *ktsnap.Snapshot, n StateNumber) (addr, guard uint64, err error) {
 	s, err := sched.Open(snap)

@@ -215,14 +215,26 @@ func (w *Watch) Err() error {
 	case <-w.point.Lost():
 		w.fail(w.lost())
 	default:
-		place := make([]byte, w.target.size)
-		if w.target.of != nil && w.freeze.Peek(w.target.addr, place) != nil && w.vm.machine.Err() == nil {
-			w.fail(w.lost())
+		if err := w.gone(); err != nil && w.vm.machine.Err() == nil {
+			w.fail(err)
 		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
+}
+
+// gone says why what is watched is no more, nil if it is there.
+func (w *Watch) gone() error {
+	if w.target.of == nil {
+		return nil
+	}
+	if w.freeze.Peek(w.target.addr, make([]byte, w.target.size)) != nil {
+		return w.lost()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), w.vm.cfg.Timeouts.Capture)
+	defer cancel()
+	return w.freeze.Holds(ctx, w.target.of, w.target.addr, w.target.size)
 }
 
 // lostInterval is how often it is looked whether what is watched is still there.
