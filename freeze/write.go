@@ -23,7 +23,7 @@ type Write struct {
 }
 
 // WriteError says which of several writes cannot be carried out. None of them
-// was, unless Partial is set.
+// was, unless Partial is set: then those before it were, and of it maybe a part.
 type WriteError struct {
 	Path    string
 	Map     string
@@ -34,7 +34,7 @@ type WriteError struct {
 func (e *WriteError) Error() string {
 	s := fmt.Sprintf("write %s: %v", e.Path, e.Err)
 	if e.Partial {
-		return s + "; writes before this one are in the guest"
+		return s + "; a part of this write can be in the guest, and those before it are"
 	}
 	return s + "; nothing was written"
 }
@@ -49,6 +49,8 @@ var (
 	ErrEntryGone = errors.New("the map does not have this entry any more: take a snapshot of those that it has")
 	// ErrOutOfRange: the bytes are not all in one value of the map.
 	ErrOutOfRange = errors.New("it is not within one value of the map")
+	// ErrNoMap: the place is in no map, such as a member of the kernel's task_struct.
+	ErrNoMap = errors.New("it is in no map: values of maps can be written, and objects of the kernel can be read and watched only")
 	// ErrReadOnly: programs cannot write the map, and the verifier has taken
 	// its values for constants (bpf_map_is_rdonly, kernel/bpf/verifier.c).
 	ErrReadOnly = errors.New("the map is read-only for programs, which were translated with the values that it had: set it before the scheduler is loaded")
@@ -106,7 +108,7 @@ func (w *writer) run(ctx context.Context) error {
 	}
 	for i := range w.writes {
 		if err := w.write(&w.writes[i]); err != nil {
-			return w.refuse(i, i > 0, err)
+			return w.refuse(i, true, err)
 		}
 	}
 	return nil
@@ -136,7 +138,7 @@ const readOnlyForPrograms = 1 << 7
 // check holds a write against the map that the guest has.
 func (w *writer) check(pass *bpfmap.Pass, to *Write) error {
 	if to.Map == nil {
-		return ErrOutOfRange
+		return ErrNoMap
 	}
 	if len(to.Bytes) == 0 || to.Mask != nil && len(to.Mask) != len(to.Bytes) {
 		return fmt.Errorf("%d bytes with a mask of %d", len(to.Bytes), len(to.Mask))
@@ -149,13 +151,15 @@ func (w *writer) check(pass *bpfmap.Pass, to *Write) error {
 		return ErrKernelOwned
 	case current.Flags&readOnlyForPrograms != 0:
 		return ErrReadOnly
+	case err != nil:
+		return err
 	}
-	return err
+	return w.stopped.Runs(kmem.Addr(to.Addr), uint64(len(to.Bytes)), func(kmem.Phys, int) error { return nil })
 }
 
 // held returns the map that the guest has for one that was captured, and why
 // the place in it is not what it was: [ErrMapGone] (without a map),
-// [ErrOutOfRange], or [ErrEntryGone].
+// [ErrOutOfRange], or [ErrEntryGone]; or that this cannot be told (errUnsure).
 func held(pass *bpfmap.Pass, m *ktsnap.Map, addr uint64, size int) (*bpfmap.Map, error) {
 	current := present(pass, m)
 	if current == nil || current.Type != m.Type || current.Name != cut(m.Name) {
@@ -163,14 +167,22 @@ func held(pass *bpfmap.Pass, m *ktsnap.Map, addr uint64, size int) (*bpfmap.Map,
 	}
 	old, _, ok := m.At(addr, size)
 	if !ok {
-		return current, ErrOutOfRange
+		return current, fmt.Errorf("%w: %d bytes at %#x, of values of %d bytes", ErrOutOfRange, size, addr, m.ValueSize)
 	}
 	entry, _, ok := current.At(addr, size)
-	if !ok || !sameEntry(m, old, &current.Map, entry) {
-		return current, ErrEntryGone
+	switch {
+	case ok && sameEntry(m, old, &current.Map, entry):
+		return current, nil
+	case current.Status != ktsnap.Complete:
+		return current, fmt.Errorf("%w (%s): allow for more with MapBytes, TotalBytes or MaxPause of freeze.Options", errUnsure, current.Reason)
+	case m.Type == ktsnap.MapTypeArena:
+		return current, fmt.Errorf("%w: the page of the arena has been freed", ErrEntryGone)
 	}
-	return current, nil
+	return current, ErrEntryGone
 }
+
+// errUnsure is for an entry that can be in the part of a map that was not reached.
+var errUnsure = errors.New("the map could be read in part only, so it cannot be told whether the entry is still there")
 
 // HoldsStopped says whether size bytes at the kernel's address addr are still in
 // the entry of m that they were captured in, for a guest that stands still. The
@@ -205,11 +217,10 @@ func (f *Freezer) Holds(ctx context.Context, m *ktsnap.Map, addr uint64, size in
 			if err := pass.Walk(ctx, f.mapIDR); err != nil {
 				return nil // the list of maps was changed under the walk
 			}
-			current, err := held(pass, m, addr, size)
-			if current != nil && current.Status != ktsnap.Complete && errors.Is(err, ErrEntryGone) {
-				return nil // it can be in the part that was not reached
+			if _, err := held(pass, m, addr, size); !errors.Is(err, errUnsure) {
+				return err
 			}
-			return err
+			return nil
 		})
 		if s.err == nil {
 			return nil

@@ -61,6 +61,8 @@ func TestWriteIsHeldAgainstTheMap(t *testing.T) {
 		require.ErrorIs(t, test.err, test.want, name)
 		require.ErrorContains(t, test.err, "nothing was written", name)
 	}
+	err = f.Write(t.Context(), freeze.Write{Path: "(struct task_struct at 0x10).pid", Addr: 0x10, Bytes: []byte{1}})
+	require.ErrorIs(t, err, freeze.ErrNoMap)
 	require.Error(t, write(at(0, 0), nil, nil))
 	require.Error(t, write(at(0, 0), []byte{1}, []byte{1, 2}))
 
@@ -138,4 +140,55 @@ func addCounters(g *fakeguest.Guest) {
 		values = append(values, bytes.Repeat([]byte{byte(i)}, 16))
 	}
 	g.Add(7, g.Array(memimage.Map{ID: 7, Name: "counters", Type: 2, KeySize: 4, ValueSize: 16, MaxEntries: 4}, values))
+}
+
+// brokenRAM fails after some bytes of a write.
+type brokenRAM struct {
+	*fakeguest.Guest
+	after int
+}
+
+func (r *brokenRAM) WriteAt(p []byte, pa int64) (int, error) {
+	n := min(len(p), r.after)
+	r.after -= n
+	if n < len(p) {
+		_, _ = r.Guest.WriteAt(p[:n], pa)
+		return n, errors.New("the host has taken it away")
+	}
+	return r.Guest.WriteAt(p, pa)
+}
+
+func TestAWriteThatIsTornSaysSo(t *testing.T) {
+	g := fakeguest.New()
+	addCounters(g)
+	g.Through = &brokenRAM{g, 2}
+	f := g.Freezer(t, freeze.Options{})
+	snap, err := f.Capture(t.Context(), "before")
+	require.NoError(t, err)
+	m := snap.Maps[0]
+	err = f.Write(t.Context(), freeze.Write{Path: "counters", Map: m, Addr: m.Base, Bytes: []byte{1, 2, 3, 4}})
+	var torn *freeze.WriteError
+	require.ErrorAs(t, err, &torn)
+	require.True(t, torn.Partial)
+	require.ErrorContains(t, err, "a part of this write can be in the guest")
+}
+
+// An entry that a walk does not come to is not gone for that.
+func TestWritesToMapsThatAreTooLargeToWalk(t *testing.T) {
+	g := fakeguest.New()
+	addCounters(g)
+	whole := g.Freezer(t, freeze.Options{})
+	snap, err := whole.Capture(t.Context(), "before")
+	require.NoError(t, err)
+	m := snap.Maps[0]
+	small := g.Freezer(t, freeze.Options{MapBytes: m.Stride})
+	err = small.Write(t.Context(), freeze.Write{Path: "counters", Map: m, Addr: m.Base + uint64(3*m.Stride), Bytes: []byte{1}})
+	require.NotErrorIs(t, err, freeze.ErrEntryGone)
+	require.ErrorContains(t, err, "it cannot be told whether the entry is still there")
+	require.NoError(t, small.Holds(t.Context(), m, m.Base+uint64(3*m.Stride), 1))
+
+	gone := *m
+	gone.ID = 8
+	require.NoError(t, whole.Holds(t.Context(), m, m.Base, 8))
+	require.ErrorIs(t, whole.Holds(t.Context(), &gone, m.Base, 8), freeze.ErrMapGone)
 }
