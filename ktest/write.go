@@ -25,8 +25,8 @@ type Assignment struct {
 //	err := vm.Write(ctx, ktest.Set(snap, &snap.Bss().InjectFault, true))
 //
 // The value can be a global, a value of an array, hash or storage map, per CPU or not, or
-// an object in an arena. It can be any member of these, bitfields and enums included. *p
-// does not change: it belongs to the snapshot.
+// an object in an arena. It can be any member of these, bitfields and enums included, and a
+// pointer, which nil makes NULL. *p does not change: it belongs to the snapshot.
 func Set[T any](snap runtime.Bound, p *T, v T) Assignment {
 	place, value, mask, err := runtime.Assign(snap, p, v)
 	return assignment(place, value, mask, err)

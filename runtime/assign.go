@@ -43,9 +43,9 @@ func (e *AssignError) Unwrap() error { return e.Err }
 
 // Assign returns the place of the value that p points to, and the bytes that make it v.
 // For a bitfield these are the bytes that hold it, with a mask of its bits; for all others
-// mask is nil. It fails as [LocationOf] does. The error is an [*AssignError] if v does not
-// fit, holds pointers, or is a struct that the guest lays out differently than the
-// generated code.
+// mask is nil. A pointer can become NULL: v is nil. It fails as [LocationOf] does. The error
+// is an [*AssignError] if v does not fit, is another pointer, holds pointers, or is a struct
+// that the guest lays out differently than the generated code.
 func Assign[T any](snap Bound, p *T, v T) (place ktsnap.Location, value, mask []byte, err error) {
 	place = LocationOf(snap, p)
 	w := snap.Binding().locate("Assign", p)
@@ -60,16 +60,16 @@ func Assign[T any](snap Bound, p *T, v T) (place ktsnap.Location, value, mask []
 // the guest's. Numbers may differ in size.
 func (w *where) sameLayout() bool {
 	want, have := w.want.Underlying(), w.have.Underlying()
-	if want.Kind != ctype.KindStruct && want.Kind != ctype.KindUnion && want.Kind != ctype.KindArray {
-		return true
-	}
-	return ctype.SameMembers(want, have)
+	return want.Kind != ctype.KindStruct && want.Kind != ctype.KindUnion && want.Kind != ctype.KindArray || ctype.SameMembers(want, have)
 }
 
 // encodeAt returns the bytes that make the value at a place v, and the mask of a bitfield.
 func encodeAt(p *ktsnap.Location, v reflect.Value) (value, mask []byte, err error) {
-	if govalue.HasPointer(v.Type(), ctype.MaxNesting) {
-		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set the other members one by one", v.Type())}
+	switch null := v.Kind() == reflect.Pointer && v.IsNil(); {
+	case null:
+		return make([]byte, p.Size), nil, nil
+	case govalue.HasPointer(v.Type(), ctype.MaxNesting):
+		return nil, nil, &AssignError{Path: p.Path, Err: fmt.Errorf("a %s holds pointers, whose objects would have to be in the guest: set a pointer to nil, or to an address by its path, and other members one by one", v.Type())}
 	}
 	return encodeWith(p, func(e *fixture.Encoder, m ctype.Member, b []byte) error {
 		if m.Bits > 0 {

@@ -56,3 +56,33 @@ func assign[T any](t *testing.T, shot *ktsnap.Snapshot, m *ktsnap.Map, at func(*
 	change(&want)
 	require.Equal(t, want, *sample.Bind(t, shot).Bits().At(0))
 }
+
+// A list is cut by making a pointer NULL.
+func TestPointersAreAssignedNULL(t *testing.T) {
+	shot := sample.Fixture{Pointers: []sample.Pointers{{}}}.Snapshot(t)
+	m := shot.Maps[slices.IndexFunc(shot.Maps, func(m *ktsnap.Map) bool { return m.Name == "pointers" })]
+	m.Base = 0xffff888000001000
+	snap := sample.Bind(t, shot)
+	p := snap.Pointers().At(0)
+	place, value, mask, err := ktrt.Assign(snap, &p.Node, nil)
+	require.NoError(t, err)
+	require.Nil(t, mask)
+	require.Equal(t, make([]byte, 8), value)
+	require.EqualValues(t, 8, place.Size)
+
+	var refused *ktrt.AssignError
+	_, _, _, err = ktrt.Assign(snap, &p.Node, new(sample.Node))
+	require.ErrorAs(t, err, &refused)
+	require.ErrorContains(t, err, "set pointers[0].node: a *sample.Node holds pointers")
+	require.ErrorContains(t, err, "set a pointer to nil, or to an address by its path")
+	_, _, _, err = ktrt.Assign(snap, p, *p)
+	require.ErrorContains(t, err, "holds pointers")
+
+	at := shot.Map("pointers").At(0)
+	_, value, _, err = ktrt.AssignAny(at.Get("node"), nil)
+	require.NoError(t, err)
+	require.Equal(t, make([]byte, 8), value)
+	_, value, _, err = ktrt.AssignAny(at.Get("node"), uint64(0x1234))
+	require.NoError(t, err)
+	require.Equal(t, []byte{0x34, 0x12, 0, 0, 0, 0, 0, 0}, value)
+}

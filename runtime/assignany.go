@@ -13,7 +13,7 @@ import (
 // AssignAny is [Assign] for a value that was found by its path. What is given is a number,
 // bool or text as the shape has it. An enum also takes the name of an enumerator. An array
 // of char takes a string, another array a slice of at most its length, a struct a map from
-// names of members. The rest of arrays and structs becomes zero.
+// names of members, a pointer an address, or nil for NULL. The rest of arrays and structs becomes zero.
 func AssignAny(v ktsnap.Value, given any) (place ktsnap.Location, value, mask []byte, err error) {
 	place, err = v.Location()
 	if err != nil {
