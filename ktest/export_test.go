@@ -67,3 +67,6 @@ func (vm *VM) KernelPointer(ctx context.Context, addr uint64, of, path string) (
 	err = f.Peek(place.addr, b[:])
 	return binary.LittleEndian.Uint64(b[:]), err
 }
+
+// Check says what no search can be made of.
+func (s Seeds) Check() error { return s.check() }

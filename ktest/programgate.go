@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,11 +25,21 @@ import (
 // it defines. Figures are of one kernel: the verifier of another counts others.
 func RequirePrograms(t testing.TB, snap *ktsnap.Snapshot, file string, part float64) {
 	t.Helper()
+	if !(part >= 0) {
+		t.Fatalf("hold programs to %s: the part by which they may grow is %g: say 0, or 0.1 for a tenth", file, part)
+		return
+	}
 	is := sched.Bind(t, snap).ProgramFigures()
+	if len(is) == 0 {
+		t.Fatalf("hold programs to %s: snapshot %q has no BPF programs: take it while the scheduler is loaded", file, snap.Name)
+		return
+	}
 	if dump.Updating() {
 		if err := keepPrograms(file, snap.Scheduler.Name, is); err != nil {
 			t.Fatal(err)
+			return
 		}
+		t.Logf("the figures of %d programs are kept in %s", len(is), file)
 		return
 	}
 	was, err := keptPrograms(file)
@@ -43,12 +54,16 @@ func RequirePrograms(t testing.TB, snap *ktsnap.Snapshot, file string, part floa
 		}
 	}
 	if len(grown) > 0 {
-		t.Fatalf("programs in snapshot %q are not as %s has them (%g %% more is allowed; if it is meant, write the file anew with %s=1):%s", snap.Name, file, 100*part, dump.EnvUpdate, strings.Join(grown, ""))
+		t.Fatalf("programs in snapshot %q, of kernel %s, are not as %s has them (%g %% more is allowed; if this is meant, or the file is of another kernel, write it anew with %s=1 go test):%s", snap.Name, snap.Guest.Release, file, 100*part, dump.EnvUpdate, strings.Join(grown, ""))
 	}
 }
 
 func keepPrograms(file, object string, figures []sched.ProgramFigures) error {
-	out, err := os.Create(file)
+	err := os.MkdirAll(filepath.Dir(file), 0o755)
+	var out *os.File
+	if err == nil {
+		out, err = os.Create(file)
+	}
 	if err == nil {
 		err = errors.Join(sched.WriteProgramsCSV(out, object, figures), out.Close())
 	}

@@ -2,6 +2,7 @@ package ktest_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
 )
 
@@ -28,7 +30,7 @@ func (g *gated) Fatalf(format string, args ...any) { g.failure = fmt.Sprintf(for
 func TestProgramsAreHeldToAFile(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Scheduler: ktest.Object("testdata/docile.bpf.o")})
 	snap := vm.Freeze("loaded")
-	file := filepath.Join(t.TempDir(), "programs.csv")
+	file := filepath.Join(t.TempDir(), "new", "programs.csv")
 	gate := func(part float64) string {
 		g := &gated{TB: t}
 		ktest.RequirePrograms(g, snap, file, part)
@@ -51,5 +53,12 @@ func TestProgramsAreHeldToAFile(t *testing.T) {
 	require.Contains(t, string(text), row)
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(text), row, fmt.Sprintf(",%s,success,1,", f.Program), 1)), 0o600))
 	require.Contains(t, gate(0.1), fmt.Sprintf("%s grew from 1 to %d verified instructions", f.Program, f.Verified))
+	require.Contains(t, gate(0.1), "of kernel "+snap.Guest.Release)
 	require.Empty(t, gate(1e6))
+	require.Contains(t, gate(-0.1), "may grow is -0.1")
+	require.Contains(t, gate(math.NaN()), "may grow is NaN")
+
+	t.Setenv(dump.EnvUpdate, "1")
+	snap.Tables = slices.DeleteFunc(snap.Tables, func(t *ktsnap.Table) bool { return t.Name == "programs" })
+	require.Contains(t, gate(0), `snapshot "loaded" has no BPF programs`, "a file without figures is not written")
 }

@@ -2,6 +2,7 @@ package ktest
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -19,7 +20,7 @@ type Seeds struct {
 	All    bool   // go on after a run that failed, and count
 	AtOnce int    // runs at a time; one for each CPU if it is 0
 
-	// Config is of the guest of each run. Its Seed does not count.
+	// Config is of the guest of each run. It has no Seed.
 	Config Config
 }
 
@@ -40,6 +41,9 @@ const defaultSeeds = 100
 // With KTGEN_SEED in the environment that seed is the only one.
 func Search(t *testing.T, seeds Seeds, test func(t *testing.T, vm *VM)) {
 	t.Helper()
+	if err := seeds.check(); err != nil {
+		t.Fatalf("search: %v", err)
+	}
 	s := &search{t: t, seeds: seeds.withDefaults(), test: test, began: time.Now()}
 	asked, ok, err := askedSeed()
 	if err != nil {
@@ -60,14 +64,28 @@ func Search(t *testing.T, seeds Seeds, test func(t *testing.T, vm *VM)) {
 	s.conclude()
 }
 
+// check says what no search can be made of.
+func (s Seeds) check() error {
+	d := s.withDefaults()
+	switch {
+	case s.N < 0 || s.AtOnce < 0:
+		return fmt.Errorf("Seeds has N %d and AtOnce %d: neither can be negative, and 0 is the default", s.N, s.AtOnce)
+	case d.First+uint64(d.N) < d.First:
+		return fmt.Errorf("%d seeds from %d on are more than there are: seeds end with %d", d.N, d.First, uint64(math.MaxUint64))
+	case s.Config.Seed != 0:
+		return fmt.Errorf("Seeds.Config has the seed %d, and a search takes many: say First: %[1]d to begin with it, or $%s=%[1]d to run no other", s.Config.Seed, EnvSeed)
+	}
+	return nil
+}
+
 func (s Seeds) withDefaults() Seeds {
-	if s.N <= 0 {
+	if s.N == 0 {
 		s.N = defaultSeeds
 	}
 	if s.First == 0 {
 		s.First = 1
 	}
-	if s.AtOnce <= 0 {
+	if s.AtOnce == 0 {
 		s.AtOnce = runtime.GOMAXPROCS(0)
 	}
 	return s
@@ -99,7 +117,8 @@ type search struct {
 	done   int
 	first  *searchRun // that has ended
 	failed []*searchRun
-	over   bool // no further run begins
+	skips  []uint64 // seeds whose test has skipped
+	over   bool     // no further run begins
 }
 
 // searchRun is a run of one seed.
@@ -145,6 +164,7 @@ func (s *search) note(r *searchRun) {
 	}
 	if r.skipped {
 		s.over = true
+		s.skips = append(s.skips, r.seed.n)
 	}
 	if r.passed {
 		return
@@ -210,8 +230,19 @@ func (s *search) conclude() {
 		if d := difference(s.first.trail, again.trail); d != "" {
 			s.t.Errorf("seed %d was run twice, and the two runs differ: %s", s.first.seed.n, d)
 		}
-		s.t.Logf("all of %d seeds pass, in %v", s.done, spent)
+		s.t.Log(s.passed(spent))
 	}
+}
+
+// passed says how many seeds pass, if none fails.
+func (s *search) passed(spent time.Duration) string {
+	switch left := len(s.queue); {
+	case len(s.skips) > 0:
+		return fmt.Sprintf("%d of %d seeds pass, in %v; the search has ended since the test skips with %d", s.done-len(s.skips), s.done+left, spent, s.skips)
+	case s.done == 1:
+		return fmt.Sprintf("the only seed, %d, passes, in %v", s.first.seed.n, spent)
+	}
+	return fmt.Sprintf("all of %d seeds pass, in %v", s.done, spent)
 }
 
 // compare says what has become of a run that failed when it was run again.

@@ -109,7 +109,9 @@ func TestWhatNoGuestCouldPerformIsSaidBefore(t *testing.T) {
 		"no scheduler is named": {ops(scenario.StartScheduler{}), "names no scheduler"},
 		"capture":               {ops(scenario.Capture{}), "the capture has no name"},
 		"program":               {ops(scenario.Exec{}), "names no program"},
-		"hook":                  {ops(scenario.Hook{What: "write"}), "lacks What or Do"},
+		"hook":                  {ops(scenario.Hook{What: "write"}), "the hook has no Do: set it"},
+		"nameless hook":         {ops(scenario.Hook{Do: func(context.Context) error { return nil }}), "the hook has no What"},
+		"empty program":         {ops(scenario.Exec{Args: []string{""}}), "names no program"},
 		"nil":                   {ops(nil), "the op is nil"},
 
 		"two holds":        {scenario.Step{Hold: time.Second, HoldFraction: 1}, "more than one of"},

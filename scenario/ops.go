@@ -169,8 +169,8 @@ type Exec struct{ Args []string }
 func (e Exec) String() string { return fmt.Sprintf("run %q", strings.Join(e.Args, " ")) }
 
 func (e Exec) check(*state) error {
-	if len(e.Args) == 0 {
-		return invalid("it names no program", "set Args")
+	if len(e.Args) == 0 || e.Args[0] == "" {
+		return invalid("it names no program", `set Args to the program and what it is given, such as {"stress-ng", "--cpu", "2"}`)
 	}
 	return nil
 }
@@ -179,9 +179,24 @@ func (e Exec) do(p *performance) error {
 	var stderr bytes.Buffer
 	exit, err := p.guest.client.Exec(p.ctx, guest.Command{Args: e.Args}, guest.Streams{Out: p.guest.hooks.Output, Err: &stderr})
 	if err == nil && exit != (guest.Exit{}) {
-		err = fmt.Errorf("it ended with %s: %s", exit, bytes.TrimSpace(stderr.Bytes()))
+		err = fmt.Errorf("it ended with %s%s", exit, lastWords(stderr.Bytes()))
 	}
 	return err
+}
+
+// maxWords bounds what is repeated of what a program has said, in bytes.
+const maxWords = 1024
+
+// lastWords is the end of what a program has said.
+func lastWords(said []byte) string {
+	said = bytes.TrimSpace(said)
+	switch left := len(said) - maxWords; {
+	case len(said) == 0:
+		return ", and has written nothing to its standard error"
+	case left > 0:
+		return fmt.Sprintf(": (%d bytes before) %s", left, said[left:])
+	}
+	return ": " + string(said)
 }
 
 // Hook calls functions of the test, on the host: to write values to the guest, to arm
@@ -196,8 +211,11 @@ type Hook struct {
 func (h Hook) String() string { return h.What }
 
 func (h Hook) check(*state) error {
-	if h.What == "" || h.Do == nil {
-		return invalid("a hook lacks What or Do", "say what it does, in both ways")
+	switch {
+	case h.What == "":
+		return invalid("the hook has no What", "say what Do does, for errors and reports")
+	case h.Do == nil:
+		return invalid("the hook has no Do", "set it to the function to call")
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (r Rules) Check(snaps ...*ktsnap.Snapshot) error {
 	case len(found) > 0:
 		return found
 	case before == nil:
-		return &NoStateError{Reason: "there is no snapshot: give those of the run", lacks: "nothing to check"}
+		return &NoStateError{Reason: "give those of the run", lacks: "nothing to check"}
 	case !enabled:
 		return &NoStateError{Snapshot: snaps[0].Name, Release: snaps[0].Guest.Release, Reason: "no BPF scheduler is enabled in it, nor in those after it: capture while one runs", lacks: "nothing to check"}
 	}

@@ -191,13 +191,13 @@ func TestWhatHoldsForEverySchedulerIsChecked(t *testing.T) {
 }
 
 func TestWithoutASchedulerThereIsNothingToCheck(t *testing.T) {
-	require.ErrorContains(t, sched.Check(), "there is no snapshot: give those of the run")
+	require.ErrorContains(t, sched.Check(), "there is no snapshot, and so nothing to check: give those of the run")
 	w := newWhole()
 	w.set(2, "runnable_at", 999)
 	without := w.snapshot()
 	without.Tables = slices.DeleteFunc(without.Tables, func(t *ktsnap.Table) bool { return t.Name == "schedulers" })
 	without.Scheduler.State = "disabled"
-	require.EqualError(t, sched.Check(without, without), `snapshot "made" of kernel "" has nothing to check: no BPF scheduler is enabled in it, nor in those after it: capture while one runs`)
+	require.EqualError(t, sched.Check(without, without), `snapshot "made" has nothing to check: no BPF scheduler is enabled in it, nor in those after it: capture while one runs`)
 	require.NoError(t, sched.Check(w.snapshot(), without))
 }
 

@@ -56,9 +56,16 @@ type NoStateError struct {
 func (e *NoStateError) Error() string {
 	why := e.Reason
 	if why == "" {
-		why = "it was taken by an older ktgen, is a fixture, or was taken with freeze.Options.NoTables: take it anew"
+		why = "it was taken by an older ktgen or with freeze.Options.NoTables, and has to be taken anew; or it is a fixture, which has maps only"
 	}
-	return fmt.Sprintf("snapshot %q of kernel %q has %s: %s", e.Snapshot, e.Release, cmp.Or(e.lacks, "no tasks, CPUs and queues"), why)
+	lacks := cmp.Or(e.lacks, "no tasks, CPUs and queues")
+	switch {
+	case e.Snapshot == "" && e.Release == "":
+		return fmt.Sprintf("there is no snapshot, and so %s: %s", lacks, why)
+	case e.Release == "":
+		return fmt.Sprintf("snapshot %q has %s: %s", e.Snapshot, lacks, why)
+	}
+	return fmt.Sprintf("snapshot %q of kernel %s has %s: %s", e.Snapshot, e.Release, lacks, why)
 }
 
 // Open reads the state in a snapshot, outside of tests. The error is a [*NoStateError] if it
@@ -66,7 +73,7 @@ func (e *NoStateError) Error() string {
 // with Lookup do not.
 func Open(snap *ktsnap.Snapshot) (*State, error) {
 	if snap == nil {
-		return nil, &NoStateError{Reason: "there is no snapshot: it is nil"}
+		return nil, &NoStateError{Reason: "it is nil, as after a capture that failed, of which series.Capture.NoSnapshot says why"}
 	}
 	s := &State{Taken: snap.Taken, Enabled: snap.Scheduler, byAddr: make(map[uint64]*Task), enums: make(map[string]enum), online: snap.Guest.Online}
 	tables := make(map[string]*records)

@@ -102,7 +102,7 @@ func TestTheNearestTasksOfAPIDAreNamed(t *testing.T) {
 
 func TestSnapshotsWithoutStateSayWhy(t *testing.T) {
 	_, err := sched.Open(&ktsnap.Snapshot{Name: "old"})
-	require.EqualError(t, err, `snapshot "old" of kernel "" has no tasks, CPUs and queues: it was taken by an older ktgen, is a fixture, or was taken with freeze.Options.NoTables: take it anew`)
+	require.EqualError(t, err, `snapshot "old" has no tasks, CPUs and queues: it was taken by an older ktgen or with freeze.Options.NoTables, and has to be taken anew; or it is a fixture, which has maps only`)
 	bare := handmade()
 	for _, table := range bare.Tables {
 		table.N, table.Status, table.Reason = 0, ktsnap.Unsupported, "the guest's kernel has no scx_tasks"
@@ -113,6 +113,7 @@ func TestSnapshotsWithoutStateSayWhy(t *testing.T) {
 	require.Equal(t, "the guest's kernel has no scx_tasks", none.Reason)
 	_, err = sched.Open(nil)
 	require.ErrorAs(t, err, &none)
+	require.EqualError(t, err, "there is no snapshot, and so no tasks, CPUs and queues: it is nil, as after a capture that failed, of which series.Capture.NoSnapshot says why")
 }
 
 // FuzzOpen reads tables of any numbers, and with members that are not as large as
