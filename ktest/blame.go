@@ -19,10 +19,25 @@ type Store struct {
 	PC       uint64         // of the instruction
 	Function freeze.Function
 	Old, New uint64 // as the place holds them, not sign-extended; of one that is larger than 8 bytes the bytes that were stored
+
+	kind   kind    // of Old and New
+	whole  bool    // they are all of the place
+	change *change // nil if it is not known as a value
 }
 
 func (s Store) String() string {
-	return fmt.Sprintf("%v  CPU %d, %s, %s: %d became %d", s.Time, s.CPU, s.Task, s.Function, s.Old, s.New)
+	return fmt.Sprintf("%v  CPU %d, %s, %s: %s", s.Time, s.CPU, s.Task, s.Function, s.became())
+}
+
+// became tells of the values as those of their types.
+func (s Store) became() string {
+	if c := s.change; c != nil {
+		was, known := textOf(c.shape, c.was)
+		if is, ok := textOf(c.shape, c.is); known && ok {
+			return fmt.Sprintf("%s became %s", strings.TrimSpace(strings.TrimPrefix(c.part, ".")+" "+was), is)
+		}
+	}
+	return fmt.Sprintf("%s became %s", s.kind.text(s.Old), s.kind.text(s.New))
 }
 
 // Race is two stores to a place, by two CPUs, of which the second did not take the first
@@ -55,19 +70,34 @@ const (
 func (b *Blamed) String() string {
 	all := b.Before + len(b.Stores)
 	if all == 0 {
-		return b.Place + " was not written to"
+		return fmt.Sprintf("no CPU has written to %s; what the host (VM.Write) or a device writes is not seen", b.Place)
 	}
 	var s strings.Builder
 	last := b.Stores[max(0, len(b.Stores)-toldLast):]
 	fmt.Fprintf(&s, "%s was written to %d times; the last %d:", b.Place, all, len(last))
-	for _, store := range last {
+	for i, store := range last {
+		if i > 0 && last[i-1].leaves(store) {
+			fmt.Fprintf(&s, "\n\tthe host (VM.Write) or a device has written here: %s became %s", last[i-1].kind.text(last[i-1].New), store.kind.text(store.Old))
+		}
 		fmt.Fprintf(&s, "\n\t%v", store)
+	}
+	hosts := 0
+	for i := range len(b.Stores) - len(last) {
+		if b.Stores[i].leaves(b.Stores[i+1]) {
+			hosts++
+		}
+	}
+	if hosts > 0 {
+		fmt.Fprintf(&s, "\nbetween earlier stores the host (VM.Write) or a device has changed it %d times", hosts)
 	}
 	if n := len(b.Races); n > 0 {
 		fmt.Fprintf(&s, "\n%d stores raced with one of another CPU; the last two that did:\n\t%s", n, indent(b.Races[n-1].String()))
 	}
 	return s.String()
 }
+
+// leaves tells whether the next store has found another value than s has left.
+func (s Store) leaves(next Store) bool { return s.whole && next.whole && s.New != next.Old }
 
 func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n\t") }
 
@@ -227,7 +257,11 @@ func (p *suspect) take(ram *vmm.RAM, a vmm.Access, s Store) {
 		p.load(s)
 		return
 	}
-	s.Old, s.New = p.values(ram, a)
+	s.Old, s.New, s.whole = p.values(ram, a)
+	s.change = p.changeBy(ram, a)
+	if s.whole {
+		s.kind = p.target.kind
+	}
 	p.store(s)
 }
 
@@ -251,25 +285,14 @@ func (p *suspect) touched(a vmm.Access) bool {
 	return false
 }
 
-// values returns the place's value before and after a store.
-func (p *suspect) values(ram *vmm.RAM, a vmm.Access) (before, after uint64) {
-	const word = 8
-	if p.target.size > word {
-		return littleEndian(a.Old), littleEndian(a.New)
+// values returns the place's value before and after a store, of a large place the bytes
+// that were stored.
+func (p *suspect) values(ram *vmm.RAM, a vmm.Access) (old, is uint64, whole bool) {
+	if p.target.size > 8 {
+		return littleEndian(a.Old), littleEndian(a.New), false
 	}
-	var was, is [word]byte
-	at := 0
-	for _, piece := range p.pieces {
-		_, _ = ram.ReadAt(is[at:at+piece.Size], piece.Addr) // it has just been stored to
-		copy(was[at:], is[at:at+piece.Size])
-		for i, b := range a.Old {
-			if off := a.Phys + int64(i) - piece.Addr; off >= 0 && off < int64(piece.Size) {
-				was[at+int(off)] = b
-			}
-		}
-		at += piece.Size
-	}
-	return p.target.value(littleEndian(was[:])), p.target.value(littleEndian(is[:]))
+	was, now := before(ram, a, p.pieces)
+	return p.target.value(littleEndian(was)), p.target.value(littleEndian(now)), true
 }
 
 // littleEndian returns the number in bytes, of which the first 8 count.

@@ -62,6 +62,17 @@ func losesAnUpdate(t *testing.T, seed uint64) bool {
 	return true
 }
 
+func TestBlameTellsTheHostsWritesFromStores(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})
+	racing(t, vm)
+	counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
+	require.NoError(t, vm.Write(t.Context(), ktest.SetOf(counted, 1_000_000)))
+	racing(t, vm)
+	blamed, err := vm.Blame(t.Context(), ktest.FieldOf(counted))
+	require.NoError(t, err)
+	require.Contains(t, blamed[0].String(), "between earlier stores the host (VM.Write) or a device has changed it 1 times")
+}
+
 // All of a guest's memory is the same when its run is run again under watches.
 func TestWatchesLeaveARunAsItWas(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})

@@ -52,10 +52,11 @@ func (w *whole) memberAt(off int) *suspect {
 	if known {
 		return p
 	}
-	path, start, size := innermost(w.at.Shape, off)
-	if size > 0 {
+	path, start, leaf := innermost(w.at.Shape, off)
+	if leaf != nil && leaf.Size > 0 {
+		size := leaf.Size
 		if p = w.member[start]; p == nil {
-			t := Target{name: w.at.Path + path, addr: w.at.Addr + uint64(start), size: size}
+			t := Target{name: w.at.Path + path, addr: w.at.Addr + uint64(start), size: size, kind: kind{shape: leaf}}
 			p = newSuspect(t, within(w.pieces, start, size))
 			w.all = append(w.all, p)
 		}
@@ -65,20 +66,32 @@ func (w *whole) memberAt(off int) *suspect {
 	return p
 }
 
-// innermost returns the smallest part of a type that has a byte. Its size is 0 for padding.
-func innermost(s *ctype.Shape, off int) (path string, start, size int) {
+// innermost returns the smallest part of a type that has a byte, which is nil for padding.
+// A text is one part.
+func innermost(s *ctype.Shape, off int) (path string, start int, leaf *ctype.Shape) {
 	s.Walk(func(p *ctype.Part) ctype.Next {
 		if off < p.Offset || off >= p.Offset+p.Shape.Size {
 			return ctype.Skip
 		}
-		path, start, size = "", 0, 0
-		if hasMembers(p.Shape) {
+		path, start, leaf = "", 0, nil
+		if hasMembers(p.Shape) && !isText(p.Shape) {
 			return ctype.Enter
 		}
-		path, start, size = p.Path(), p.Offset, p.Shape.Size
+		path, start, leaf = p.Path(), p.Offset, p.Shape
+		if p.IsBitfield() { // and others beside it
+			leaf = &ctype.Shape{Kind: ctype.KindInt, Size: leaf.Size}
+		}
 		return ctype.Stop
 	})
-	return path, start, size
+	return path, start, leaf
+}
+
+func isText(s *ctype.Shape) bool {
+	if s.Kind != ctype.KindArray {
+		return false
+	}
+	elem := s.Elem.Underlying()
+	return elem != nil && elem.Kind == ctype.KindChar
 }
 
 // within returns the pieces of a part of what pieces are of.

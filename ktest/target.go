@@ -21,7 +21,8 @@ type Target struct {
 
 	shift, bits int // a bitfield's place in the watched bytes; bits is 0 for all others
 
-	of *ktsnap.Map // that the place is in; nil if it is in none
+	kind kind        // of what is there
+	of   *ktsnap.Map // that the place is in; nil if it is in none
 
 	large error // why it cannot be watched while the guest runs freely; nil if it can
 
@@ -56,7 +57,7 @@ func FieldOf(v ktsnap.Value) Target {
 }
 
 func place(p ktsnap.Location) Target {
-	t := Target{name: p.Path, addr: p.Addr, size: p.Size, of: p.Map}
+	t := Target{name: p.Path, addr: p.Addr, size: p.Size, kind: kind{p.Shape, p.Bits}, of: p.Map}
 	if p.Bits == 0 {
 		if t.size > 8 || t.size&(t.size-1) != 0 {
 			t.large = fmt.Errorf("it is a %s of %d bytes, and 1, 2, 4 or 8 can be watched: choose a member", ctype.Spell(p.Shape), p.Size)

@@ -83,10 +83,17 @@ type Fire struct {
 	// WatchOptions.Capture, or if it failed (CaptureErr).
 	Snapshot   *ktsnap.Snapshot
 	CaptureErr error
+
+	kind kind    // of Old and New
+	left *uint64 // by the write before, if that was another value than Old
 }
 
 func (f Fire) String() string {
-	return fmt.Sprintf("CPU %d, %s: %d became %d", f.CPU, f.Function, f.Old, f.New)
+	s := fmt.Sprintf("CPU %d, %s: %s became %s", f.CPU, f.Function, f.kind.text(f.Old), f.kind.text(f.New))
+	if f.left != nil {
+		s += fmt.Sprintf(" (the CPUs had left it %s: the host, by VM.Write, or a device has made it %s)", f.kind.text(*f.left), f.kind.text(f.Old))
+	}
+	return s
 }
 
 // WatchStats count what a watch has seen.
@@ -109,6 +116,7 @@ type Watch struct {
 	opts   WatchOptions
 	point  *vmm.Watchpoint
 	freeze *freeze.Freezer
+	left   *uint64 // by the latest write; nil if writes since are not seen. Of onHit.
 
 	mu      sync.Mutex // guards what follows
 	fires   []Fire
@@ -175,7 +183,10 @@ func (vm *VM) yieldLastMoment() bool {
 
 // onHit is called while the guest stands still.
 func (w *Watch) onHit(h vmm.Hit) (keep bool) {
-	fire := Fire{Time: time.Now(), CPU: h.CPU, PC: h.PC, Old: w.target.value(h.Old), New: w.target.value(h.New)}
+	fire := Fire{Time: time.Now(), CPU: h.CPU, PC: h.PC, Old: w.target.value(h.Old), New: w.target.value(h.New), kind: w.target.kind}
+	if left := w.left; left != nil && *left != fire.Old {
+		fire.left = left
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), w.vm.cfg.Timeouts.Capture)
 	defer cancel()
 	if err := w.holds(ctx); err != nil {
@@ -187,7 +198,12 @@ func (w *Watch) onHit(h vmm.Hit) (keep bool) {
 	if w.admit(&fire) {
 		w.perform(ctx, fire)
 	}
-	return w.goOn()
+	keep = w.goOn()
+	w.left = nil
+	if keep {
+		w.left = &fire.New
+	}
+	return keep
 }
 
 // holds says why a write is not to what is watched: its map or its entry is no
