@@ -17,8 +17,7 @@ import (
 func LocationOf(snap Bound, p any) ktsnap.Location {
 	b := snap.Binding()
 	w := b.locate("LocationOf", p)
-	path := w.path()
-	addr := w.addr()
+	path, addr := w.path(), w.addr()
 	if addr == 0 {
 		b.fail(&ktsnap.Error{Op: "LocationOf", Path: path, Err: &ktsnap.NoLocationError{}})
 	}

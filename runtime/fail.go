@@ -66,15 +66,17 @@ func (b *Binding) internal(frame goruntime.Frame) bool {
 var readers = []string{"github.com/ktgen/ktgen/runtime.", "github.com/ktgen/ktgen/ktest.", "runtime.gopanic"}
 
 // Try calls f and returns the error that a read in it failed with: reads of a
-// snapshot that is bound to no test panic with [*ktsnap.Error]. Other panics pass.
+// snapshot that is bound to no test panic with [*ktsnap.Error], or one of package sched's.
 func Try(f func()) (err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			failed, ok := r.(*ktsnap.Error)
-			if !ok {
-				panic(r)
-			}
+		switch failed := recover().(type) {
+		case nil:
+		case *ktsnap.Error:
 			err = failed
+		case interface{ ReadFailed() error }:
+			err = failed.ReadFailed()
+		default:
+			panic(failed)
 		}
 	}()
 	f()

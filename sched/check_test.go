@@ -81,7 +81,7 @@ func (w *whole) snapshot() *ktsnap.Snapshot {
 		at("dsq", u64), rename(at("ops_state", counter), "ops_state"), at("flags", u64), at("runnable_at", u64),
 		rename(at("holding", s32), "holding_cpu"), at("slice", u64), rename(at("vtime", u64), "dsq_vtime"), at("dsq_flags", u64), at("dsq_seq", u64),
 	}
-	text := &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}, Len: 8}
+	text := &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}, Len: 8, Size: 8}
 	tasks := table("tasks", taskMembers, w.tasks...)
 	tasks.Type.Members = []ctype.Member{
 		at("pid", u64), at("on_rq", u64), at("class", enum("sched_class", 8, value("unknown", 0), value("ext_sched_class", ext), value("idle_sched_class", idle))),
@@ -131,7 +131,7 @@ func (w *whole) withGroups(t *ktsnap.Table) *ktsnap.Table {
 // groupTables is a root with two cgroups, /low and /high.
 func groupTables() *ktsnap.Table {
 	t := table("cgroups", []string{"id", "parent", "name"}, []uint64{0xc00, 1, 0, 0}, []uint64{0xc10, 2, 0xc00, 'l' | 'o'<<8 | 'w'<<16}, []uint64{0xc20, 3, 0xc00, 'h' | 'i'<<8 | 'g'<<16 | 'h'<<24})
-	t.Type.Members[2].Type = &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}, Len: 8}
+	t.Type.Members[2].Type = &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}, Len: 8, Size: 8}
 	return t
 }
 

@@ -224,8 +224,11 @@ func (s *State) QueueName(id uint64) string {
 func queueNames(snap *ktsnap.Snapshot) map[uint64]string {
 	names := make(map[uint64]string)
 	for _, p := range snap.Programs {
+		if p == nil {
+			continue
+		}
 		for _, shape := range p.Shapes {
-			if shape.Kind == ctype.KindEnum && !isKernels(shape) {
+			if shape != nil && shape.Kind == ctype.KindEnum && !isKernels(shape) {
 				nameQueues(names, shape)
 			}
 		}

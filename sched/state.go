@@ -69,7 +69,7 @@ func (e *NoStateError) Error() string {
 }
 
 // Open reads the state in a snapshot, outside of tests. The error is a [*NoStateError] if it
-// has none. Reads that fail panic with a [*Error] then; the methods whose names begin
+// has none. Reads that fail panic with a [*Error] then, which [runtime.Try] returns; the methods whose names begin
 // with Lookup do not.
 func Open(snap *ktsnap.Snapshot) (*State, error) {
 	if snap == nil {
@@ -78,9 +78,14 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 	s := &State{Taken: snap.Taken, Enabled: snap.Scheduler, byAddr: make(map[uint64]*Task), enums: make(map[string]enum), online: snap.Guest.Online}
 	tables := make(map[string]*records)
 	var why []string
+	var shapes ctype.Index
 	for _, t := range snap.Tables {
-		if t.Type == nil || t.Status == ktsnap.Unsupported || t.N > 0 && len(t.Data) < t.N*t.Type.Size || len(t.Addrs) < t.N {
-			why = append(why, t.Reason)
+		if t == nil || t.Type == nil || t.Status == ktsnap.Unsupported {
+			why = append(why, reasonOf(t))
+			continue
+		}
+		if err := cmp.Or(t.Check(), shapes.Check(t.Type)); err != nil {
+			why = append(why, fmt.Sprintf("table %q cannot be read: %v", t.Name, err))
 			continue
 		}
 		tables[t.Name] = &records{Table: t, places: make(map[string]place), absent: &s.absent}
@@ -95,6 +100,14 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 	slices.Sort(s.absent)
 	s.absent = slices.Compact(s.absent)
 	return s, nil
+}
+
+// reasonOf says why a table has nothing.
+func reasonOf(t *ktsnap.Table) string {
+	if t == nil {
+		return "the snapshot is damaged: a table of it is nil"
+	}
+	return t.Reason
 }
 
 // Bind reads the state in a snapshot on behalf of a test. If there is none, or if a
@@ -125,6 +138,9 @@ func (e *Error) Error() string {
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// ReadFailed returns e, which says that [runtime.Try] is to return it.
+func (e *Error) ReadFailed() error { return e }
 
 // fail ends the test that the state is bound to, or panics if there is none.
 func (s *State) fail(op, what string, err error) {

@@ -2,10 +2,12 @@ package sched_test
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	ktrt "github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/sched"
@@ -116,12 +118,61 @@ func TestSnapshotsWithoutStateSayWhy(t *testing.T) {
 	require.EqualError(t, err, "there is no snapshot, and so no tasks, CPUs and queues: it is nil, as after a capture that failed, of which series.Capture.NoSnapshot says why")
 }
 
+// Tables of a file that was made up are refused by name.
+func TestTablesThatContradictThemselvesAreErrors(t *testing.T) {
+	tableOf := func(s *ktsnap.Snapshot, name string) *ktsnap.Table {
+		return s.Tables[slices.IndexFunc(s.Tables, func(t *ktsnap.Table) bool { return t.Name == name })]
+	}
+	for name, damage := range map[string]func(*ktsnap.Table){
+		"more records than bytes":  func(t *ktsnap.Table) { t.N++ },
+		"as many as wrap around":   func(t *ktsnap.Table) { t.N = 1 << 61 },
+		"a negative number":        func(t *ktsnap.Table) { t.N = -1 },
+		"records of no size":       func(t *ktsnap.Table) { t.Type = &ctype.Shape{Kind: ctype.KindStruct, Name: "task_struct"} },
+		"records of negative size": func(t *ktsnap.Table) { t.Type = &ctype.Shape{Kind: ctype.KindStruct, Size: -8} },
+		"a type that is no struct": func(t *ktsnap.Table) { t.Type = u32 },
+		"a member in front": func(t *ktsnap.Table) {
+			t.Type = &ctype.Shape{Kind: ctype.KindStruct, Size: t.Type.Size, Members: []ctype.Member{{Name: "pid", Offset: -8, Type: u32}}}
+		},
+		"a member without a type": func(t *ktsnap.Table) {
+			t.Type = &ctype.Shape{Kind: ctype.KindStruct, Size: t.Type.Size, Members: []ctype.Member{{Name: "pid"}}}
+		},
+		"addresses that are missing": func(t *ktsnap.Table) { t.Addrs = nil },
+	} {
+		snap := handmade()
+		damage(tableOf(snap, "tasks"))
+		_, err := sched.Open(snap)
+		require.ErrorAs(t, err, new(*sched.NoStateError), name)
+		require.ErrorContains(t, err, `table "tasks" cannot be read`, name)
+	}
+	snap := handmade()
+	snap.Tables = append(snap.Tables, nil)
+	snap.Programs = append(snap.Programs, nil, &ktsnap.Program{Shapes: []*ctype.Shape{nil}})
+	s, err := sched.Open(snap)
+	require.NoError(t, err)
+	require.Contains(t, s.Problems(), "the snapshot is damaged: a table of it is nil")
+}
+
+func TestReadsThatFailAreErrorsOfTry(t *testing.T) {
+	s, err := sched.Open(handmade())
+	require.NoError(t, err)
+	err = ktrt.Try(func() { s.Task(13) })
+	require.ErrorAs(t, err, new(*sched.Error))
+	require.ErrorContains(t, err, "pid 13")
+	require.PanicsWithValue(t, "mine", func() { _ = ktrt.Try(func() { panic("mine") }) })
+}
+
 // FuzzOpen reads tables of any numbers, and with members that are not as large as
 // they should be.
 func FuzzOpen(f *testing.F) {
-	f.Add([]byte{1, 2, 3}, uint8(0))
-	f.Fuzz(func(t *testing.T, noise []byte, cut uint8) {
+	f.Add([]byte{1, 2, 3}, uint8(0), uint8(0), int64(2), int32(8))
+	f.Add([]byte{1}, uint8(0), uint8(1), int64(1)<<61, int32(8))
+	f.Fuzz(func(t *testing.T, noise []byte, cut, which uint8, n int64, offset int32) {
 		snap := handmade()
+		if i := int(which); i > 0 && i <= len(snap.Tables) {
+			table := snap.Tables[i-1]
+			table.N = int(n)
+			table.Type.Members[0].Offset = int(offset)
+		}
 		for _, table := range snap.Tables {
 			for i := range table.Data {
 				if len(noise) > 0 {
@@ -135,6 +186,10 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 		s, err := sched.Open(snap)
+		if which > 0 && err != nil {
+			require.ErrorAs(t, err, new(*sched.NoStateError))
+			return
+		}
 		require.NoError(t, err)
 		for _, d := range s.DSQs() {
 			_ = d.Name()

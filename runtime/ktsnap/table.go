@@ -35,8 +35,8 @@ func (t *Table) Record(i int) []byte {
 	return t.Data[i*size : (i+1)*size : (i+1)*size]
 }
 
-// Check checks that the columns are as long as N says.
-func (t *Table) check() error {
+// Check says what is wrong with the columns of a table: they are not as long as N says.
+func (t *Table) Check() error {
 	switch {
 	case t.Type == nil || t.Type.Kind != ctype.KindStruct:
 		return fmt.Errorf("the snapshot is damaged: table %q has no type", t.Name)
@@ -67,7 +67,7 @@ type fileTable struct {
 
 func (e *fileEncoder) tables(tables []*Table) (documents []fileTable) {
 	for _, t := range tables {
-		if t.check() != nil {
+		if t.Check() != nil {
 			continue // Read would refuse the file
 		}
 		f := fileTable{Name: t.Name, Type: ref(&e.orphans, t.Type), N: t.N, Status: t.Status, Reason: t.Reason, Faults: t.Faults}
@@ -99,7 +99,7 @@ func (d *fileDecoder) kernelTables(documents []fileTable) (tables []*Table, err 
 		for ; len(addrs) >= 8; addrs = addrs[8:] {
 			t.Addrs = append(t.Addrs, binary.LittleEndian.Uint64(addrs))
 		}
-		if err := t.check(); err != nil {
+		if err := t.Check(); err != nil {
 			return nil, err
 		}
 		tables = append(tables, t)

@@ -21,7 +21,7 @@ func TestTablesThatLieAreLeftOutOfFiles(t *testing.T) {
 		"too few addresses":   {Type: task, N: 1, Data: make([]byte, 8)},
 		"a fault of nothing":  {Type: task, Faults: []TableFault{{Record: 0}}},
 	} {
-		require.Error(t, table.check(), name)
+		require.Error(t, table.Check(), name)
 		got, err := Read(bytes.NewReader(fileOf(t, &Snapshot{Tables: []*Table{table}})))
 		require.NoError(t, err, name)
 		require.Empty(t, got.Tables, name)
