@@ -247,7 +247,9 @@ func (c Config) greet(ctx context.Context, machine *vmm.VM) ([]byte, error) {
 	if err = c.Topology.setUp(ctx, client, machine); err == nil {
 		k, err = client.Kernel(ctx)
 	}
-	if err == nil {
+	if err == nil && c.Seed != 0 {
+		err = keepSymbolsAnew(ctx, client, k)
+	} else if err == nil {
 		err = keepSymbols(ctx, client, k)
 	}
 	if err == nil && !c.NoTemplate {

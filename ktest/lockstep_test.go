@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/sched"
 	"github.com/ktgen/ktgen/vmm"
+	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 // trace is what a run of a guest in lockstep was seen to do.
@@ -204,4 +207,19 @@ func TestEachCPUOfASeedsGuestHasTurns(t *testing.T) {
 			})
 		}
 	}
+
+// A seed is the same run after the cache was emptied: of templates, and maybe of what was
+// learned of kernels.
+func TestSeedsOutliveTheCache(t *testing.T) {
+	full, err := cache.Dir()
+	require.NoError(t, err)
+	run := func(also ...string) (tr trace) {
+		empty := t.TempDir()
+		for _, kept := range append(also, cache.Kernels, cache.Agents, cache.Digests, cache.Accels, cache.Images) {
+			require.NoError(t, os.Symlink(filepath.Join(full, kept), filepath.Join(empty, kept)))
+		}
+		t.Setenv(cache.DirEnv, empty)
+		return session(t, 0, *lockstepCPUs, 7)
+	}
+	require.Equal(t, run(), run(cache.Kallsyms))
 }

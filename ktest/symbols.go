@@ -57,20 +57,38 @@ func keepSymbols(ctx context.Context, client *guest.Client, k guest.Kernel) erro
 	if len(k.BuildID) == 0 {
 		return nil
 	}
-	_, err := keptSymbols(ctx, client, k)
+	_, err := keptSymbols(ctx, client, k, false)
+	return err
+}
+
+// keepSymbolsAnew is keepSymbols for a guest in lockstep: what it is asked decides what it
+// does, and so must not depend on what is kept.
+func keepSymbolsAnew(ctx context.Context, client *guest.Client, k guest.Kernel) error {
+	if len(k.BuildID) == 0 {
+		return nil
+	}
+	_, err := keptSymbols(ctx, client, k, true)
 	return err
 }
 
 // keptSymbols returns the path of the symbols that are kept for a kernel with a
-// build id.
-func keptSymbols(ctx context.Context, client *guest.Client, k guest.Kernel) (string, error) {
+// build id. They are read from the guest if they are not kept, or anew.
+func keptSymbols(ctx context.Context, client *guest.Client, k guest.Kernel, anew bool) (string, error) {
 	dir, err := cache.Dir()
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, cache.Kallsyms, hex.EncodeToString(k.BuildID)+".zst")
+	read := func() ([]byte, error) { return ownSymbols(ctx, client) }
+	if anew {
+		text, err := read()
+		if err != nil {
+			return "", err
+		}
+		read = func() ([]byte, error) { return text, nil }
+	}
 	return path, cache.Ensure(ctx, path, func(partial string) error {
-		text, err := ownSymbols(ctx, client)
+		text, err := read()
 		if err != nil {
 			return err
 		}
@@ -83,7 +101,7 @@ func symbolText(ctx context.Context, client *guest.Client, k guest.Kernel) ([]by
 	if len(k.BuildID) == 0 {
 		return ownSymbols(ctx, client)
 	}
-	path, err := keptSymbols(ctx, client, k)
+	path, err := keptSymbols(ctx, client, k, false)
 	if err != nil {
 		return nil, err
 	}

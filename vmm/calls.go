@@ -323,8 +323,9 @@ func (c *Calls) release(order uint32) error {
 	return nil
 }
 
-// Park has the agent of a guest that stands loop without calls, as it must when a
-// template is made: QEMU does not save a machine in the middle of an instruction.
+// Park has the agent of a guest that stands stop all vCPUs, as it must when a
+// template is made: QEMU does not save a machine in the middle of an instruction. Where they
+// stop depends on the guest only.
 func (c *Calls) Park(ctx context.Context) error {
 	c.mu.Lock()
 	c.parking = true
@@ -340,21 +341,22 @@ func (c *Calls) Park(ctx context.Context) error {
 	}
 }
 
-// parkInterval is the time between two looks at the agent's state.
-const parkInterval = time.Millisecond
-
-// park waits until the agent loops.
+// park waits until the agent has stopped the vCPUs.
 func (c *Calls) park() error {
-	c.vm.wires.hold.open()
+	vm := c.vm
+	vm.pause.stopping.Store(true)
+	vm.wires.hold.still()
 	if err := c.release(mailbox.Park); err != nil {
 		return err
 	}
-	for c.box.Uint32(mailbox.OffState) != mailbox.Parked {
-		select {
-		case <-c.vm.Done():
-			return nil
-		case <-time.After(parkInterval):
-		}
+	select {
+	case <-vm.pause.stopped:
+	case <-vm.Done():
+		return nil
+	}
+	vm.wires.hold.open()
+	if state := c.box.Uint32(mailbox.OffState); state != mailbox.Parked {
+		return fmt.Errorf("the guest has stopped, and its agent had not parked (its state is %d)", state)
 	}
 	close(c.parked)
 	return nil

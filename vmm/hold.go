@@ -94,6 +94,9 @@ func (h *hold) check(qemu string) error {
 // close has QEMU's main loop wait while vCPUs run, until open is called.
 func (h *hold) close() { h.set(func(p *holdPage) { atomic.StoreUint32(&p.closed, 1) }) }
 
+// still has idle time pass in QEMU's main loop only, from now on.
+func (h *hold) still() { h.set(func(p *holdPage) { atomic.StoreUint32(&p.inlined, 0) }) }
+
 func (h *hold) open() {
 	h.set(func(p *holdPage) {
 		atomic.StoreUint32(&p.closed, 0)

@@ -47,6 +47,8 @@ func (c Config) clockwork() []string {
 		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=note", mailbox.PortNote),
 		"-chardev", socketChardev("block", note+1),
 		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=block", mailbox.PortBlock),
+		// Without events, the kernel's own driver of the device has nothing to tell.
+		"-device", fmt.Sprintf("pvpanic,ioport=%d,events=0", mailbox.PortStop), "-action", "panic=pause",
 	}
 }
 

@@ -28,13 +28,15 @@ type pauseState struct {
 	stopping atomic.Bool
 	// The two below belong to whoever has the turn.
 	release func() // lets a guest in lockstep go on; nil if it does not stand for a pause
-	parked  bool   // a guest in lockstep runs without calls
+	parked  bool   // a guest in lockstep has stopped its vCPUs itself
+
+	stopped chan struct{} // of capacity 1; gets the end of each time that QEMU runs the guest
 
 	mu     sync.Mutex
 	paused bool
 }
 
-func (p *pauseState) init() { p.turn = make(chan struct{}, 1) }
+func (p *pauseState) init() { p.turn, p.stopped = make(chan struct{}, 1), make(chan struct{}, 1) }
 
 // Pause stops all vCPUs and the guest's clocks. When it returns without an error
 // nothing in the guest runs and its memory does not change, until [VM.Resume]. When
@@ -204,6 +206,7 @@ func (vm *VM) onEvent(e qmp.Event) {
 		// monitor_cleanup, when a command has come in meanwhile.
 		time.AfterFunc(exitGrace, vm.proc.kill)
 	case "STOP":
+		signal(vm.pause.stopped)
 		if !vm.pause.stopping.Load() {
 			go vm.judgeStop()
 		}

@@ -188,12 +188,15 @@ func (d *doorbell) take() {
 	d.come.Broadcast()
 }
 
-// park loops until the host lets the agent go on, in a guest that was restored from
-// one that looped. What it loops for then differs from guest to guest, and so does all
+// park stops all vCPUs, and returns in a guest that was restored from the one that it
+// stopped. What it loops for then differs from guest to guest, and so does all
 // that follows.
 func (d *doorbell) park() {
 	state := (*uint32)(unsafe.Pointer(&d.box[mailbox.OffState]))
 	atomic.StoreUint32(state, mailbox.Parked)
+	if err := stopCPUs(); err != nil {
+		fmt.Fprintf(os.Stderr, "ktgen agent: stop the CPUs: %v\n", err)
+	}
 	for atomic.LoadUint32(state) == mailbox.Parked {
 	}
 	runtime.KeepAlive(burn(d.box.Uint32(mailbox.OffBurn)))

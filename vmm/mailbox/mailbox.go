@@ -14,7 +14,13 @@ import "encoding/binary"
 const (
 	PortNote  = 0x5c0
 	PortBlock = 0x5c4
+	// PortStop is of QEMU's pvpanic device: a vCPU that writes StopCPU to it does not execute
+	// another instruction before the machine is stopped and goes on.
+	PortStop = 0x5c8
 )
+
+// StopCPU is what the agent writes to PortStop, on each vCPU.
+const StopCPU = 1
 
 // Notes are what the agent writes to PortNote.
 const (
@@ -48,7 +54,7 @@ const Magic = "ktgen mailbox 1\n"
 // States of the agent.
 const (
 	Running = 0
-	Parked  = 1 // in a loop without calls, until the host writes Running
+	Parked  = 1 // all vCPUs are stopped, or about to be, and the host has to write Running
 )
 
 // Orders are what a call returns.
