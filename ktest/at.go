@@ -30,6 +30,9 @@ func (e *MomentError) Error() string {
 //
 // The error is a [*MomentError] or one of [VM.Blame].
 func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error) {
+	if err := vm.notPrepared("VM.At", runsAgain); err != nil {
+		return nil, err
+	}
 	if calls := vm.machine.Calls(); calls != nil && at > calls.Now() {
 		return nil, &MomentError{at, fmt.Sprintf("its time is %v now: let it run first, with vm.Hold", calls.Now())}
 	}

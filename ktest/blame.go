@@ -127,6 +127,9 @@ func names(targets []Target) string {
 }
 
 func (vm *VM) blame(ctx context.Context, targets []Target) (all []*Blamed, err error) {
+	if err := vm.notPrepared("VM.Blame", runsAgain); err != nil {
+		return nil, err
+	}
 	q := newInquiry(ctx, vm)
 	for _, t := range targets {
 		if err := q.add(t); err != nil {

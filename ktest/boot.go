@@ -149,8 +149,10 @@ func launch(ctx context.Context, cfg Config) (*VM, error) {
 	if err := vm.connect(ctx); err != nil {
 		return vm, err
 	}
-	if err := vm.checkSeed(); err != nil {
-		return vm, err
+	if vm.cfg.preparation == nil {
+		if err := vm.checkSeed(); err != nil {
+			return vm, err
+		}
 	}
 	if !stop() {
 		return vm, fmt.Errorf("start a guest: %w", context.Cause(ctx))
@@ -193,6 +195,9 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 		Ports:     []string{guest.Port},
 		Timeouts:  vmm.Timeouts{Boot: c.Timeouts.Boot, Restore: c.Timeouts.Restore},
 		Lockstep:  c.lockstep(),
+	}
+	if c.preparation != nil {
+		machine.Prepared = c.preparation.machine
 	}
 	if machine.Lockstep != nil {
 		machine.Ports, machine.Args[0] = nil, guest.CallsArg

@@ -78,7 +78,7 @@ func (vm *VM) snapshot(ctx context.Context, name string) (*ktsnap.Snapshot, erro
 	if err != nil {
 		return nil, fmt.Errorf("take snapshot %q: %w", name, vm.because(err))
 	}
-	snap, err := f.Capture(ctx, name)
+	snap, err := vm.capture(ctx, f, name)
 	if snap != nil {
 		snap.Scheduler = vm.explained(snap.Scheduler)
 		vm.addVerified(snap)

@@ -85,6 +85,9 @@ type number[V Number] struct {
 
 func watchNumber[V Number](ctx context.Context, vm *VM, snap runtime.Bound, p *V) (*number[V], error) {
 	place := runtime.LocationOf(snap, p)
+	if err := vm.notPrepared("looking at a number of the guest's", looksOften); err != nil {
+		return nil, fmt.Errorf("look at %s: %w", place.Path, err)
+	}
 	f, err := vm.freezer(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", place.Path, vm.because(err))

@@ -51,6 +51,8 @@ type Config struct {
 	seedKey  string // that the seed belongs to; empty for any
 	searched bool   // the guest is one of a Search, which tells how its run is repeated
 
+	preparation *preparation // where the guests of a Search begin; nil for others
+
 	// Scheduler is started once the guest is up.
 	Scheduler Scheduler
 

@@ -53,6 +53,9 @@ func (c Config) lockstep() *vmm.Lockstep {
 	if c.Seed == 0 {
 		return nil
 	}
+	if c.isPrepared() {
+		return &vmm.Lockstep{Random: 1, Told: true}
+	}
 	k := knobsOf(c.Seed)
 	return &vmm.Lockstep{Quanta: k.quanta, Offset: k.offset, Random: k.random}
 }
@@ -62,7 +65,7 @@ var wakeDate = time.Date(2026, time.January, 1, 12, 0, 0, 0, time.UTC)
 
 // wakeInStep greets a guest in lockstep that has been restored.
 func (c Config) wakeInStep(ctx context.Context, client *guest.Client) error {
-	return client.WakeAs(ctx, wakeDate, knobsOf(c.Seed).entropy)
+	return client.WakeAs(ctx, wakeDate, knobsOf(c.firstSeed()).entropy)
 }
 
 // lend returns the connection with the agent of a machine. Closing it ends the machine:

@@ -207,6 +207,7 @@ func TestEachCPUOfASeedsGuestHasTurns(t *testing.T) {
 			})
 		}
 	}
+}
 
 // A seed is the same run after the cache was emptied: of templates, and maybe of what was
 // learned of kernels.
@@ -219,7 +220,11 @@ func TestSeedsOutliveTheCache(t *testing.T) {
 			require.NoError(t, os.Symlink(filepath.Join(full, kept), filepath.Join(empty, kept)))
 		}
 		t.Setenv(cache.DirEnv, empty)
-		return session(t, 0, *lockstepCPUs, 7)
+		tr = session(t, 0, *lockstepCPUs, 7)
+		made, err := filepath.Glob(filepath.Join(empty, cache.Templates, "*.vm"))
+		require.NoError(t, err)
+		require.Len(t, made, 1)
+		return tr
 	}
 	require.Equal(t, run(), run(cache.Kallsyms))
 }

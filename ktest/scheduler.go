@@ -361,6 +361,11 @@ func (vm *VM) awaitVerdict() {
 // isEnding tells whether the kernel has noted that it will end the scheduler. What the
 // scheduler was asked fails from then on; that it is enabled is said for some time yet.
 func (vm *VM) isEnding(ctx context.Context) bool {
+	ending, _ := recall(vm, "look whether the scheduler ends", func() (bool, error) { return vm.noteOfEnd(ctx), nil })
+	return ending
+}
+
+func (vm *VM) noteOfEnd(ctx context.Context) bool {
 	f, err := vm.hitFreezer(ctx)
 	if err != nil {
 		return false

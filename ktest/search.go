@@ -22,6 +22,11 @@ type Seeds struct {
 
 	// Config is of the guest of each run. It has no Seed.
 	Config Config
+
+	// Prepare leads the guest to the moment at which the seeds begin, such as with workers
+	// that have worked for a while. It may be nil: then that is when the scheduler is attached.
+	// The guest does what Prepare asks for once, for all seeds, and not by any seed.
+	Prepare func(t *testing.T, vm *VM)
 }
 
 const defaultSeeds = 100
@@ -49,6 +54,10 @@ func Search(t *testing.T, seeds Seeds, test func(t *testing.T, vm *VM)) {
 	if err != nil {
 		t.Fatalf("search: %v", err)
 	}
+	if !s.prepare() {
+		return
+	}
+	defer s.preparation.machine.Close()
 	if ok {
 		if r := s.run(asked, "", true); r.blamed != "" {
 			t.Log(r.blamed)
@@ -112,18 +121,22 @@ type search struct {
 	test  func(t *testing.T, vm *VM)
 	began time.Time
 
+	preparation *preparation // where the seeds begin
+
 	mu     sync.Mutex
 	queue  []seed
 	done   int
 	first  *searchRun // that has ended
 	failed []*searchRun
-	skips  []uint64 // seeds whose test has skipped
-	over   bool     // no further run begins
+	skips  []uint64   // seeds whose test has skipped
+	stuck  *searchRun // one whose seed did not begin
+	over   bool       // no further run begins
 }
 
 // searchRun is a run of one seed.
 type searchRun struct {
 	seed    seed // with its key
+	began   bool // the guest came to where the seed decides
 	passed  bool
 	skipped bool
 	trail   []vmm.Exchange
@@ -166,6 +179,10 @@ func (s *search) note(r *searchRun) {
 		s.over = true
 		s.skips = append(s.skips, r.seed.n)
 	}
+	if !r.began && !r.skipped {
+		s.stuck, s.over = r, true
+		return
+	}
 	if r.passed {
 		return
 	}
@@ -183,9 +200,8 @@ func (s *search) run(n seed, suffix string, why bool) *searchRun {
 	ended := false
 	r.passed = s.t.Run(fmt.Sprintf("seed=%d%s", n.n, suffix), func(t *testing.T) {
 		defer func() { ended, r.skipped = true, t.Skipped() }()
-		cfg := s.seeds.Config
-		cfg.Seed, cfg.searched = n.n, true
-		vm := Boot(t, cfg)
+		vm := s.start(t, n.n)
+		r.began = true
 		returned := false
 		defer func() {
 			r.seed, r.trail = vm.seed(), vm.machine.Calls().Trail()
@@ -221,6 +237,8 @@ func (s *search) conclude() {
 	switch {
 	case s.first == nil || s.first.skipped:
 		s.t.Skip("no guest can boot here: see the first seed")
+	case s.stuck != nil:
+		s.t.Errorf("seed %d did not begin, and no other one was tried: its guest did not come to where seeds begin, for the reason above", s.stuck.seed.n)
 	case len(s.failed) > 0:
 		found := s.failed[0]
 		again := s.run(found.seed, "/again", true)

@@ -58,7 +58,7 @@ func askedSeed() (s seed, ok bool, err error) {
 
 // seeded returns the configuration with the seed that the environment asks for.
 func (c Config) seeded() (Config, error) {
-	if c.Seed == 0 {
+	if c.Seed == 0 || c.isPrepared() {
 		return c, nil
 	}
 	asked, ok, err := askedSeed()

@@ -24,6 +24,9 @@ const stallPart = 0.5
 // If ctx, the scheduler or the guest ends before, the error says so, and which task had
 // waited longest. Else it is that of the capture.
 func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Waiting, error) {
+	if err := vm.notPrepared("VM.CaptureBeforeStall", looksOften); err != nil {
+		return series.Capture{}, freeze.Waiting{}, fmt.Errorf("look for tasks that wait: %w", err)
+	}
 	f, err := vm.freezer(ctx)
 	if err != nil {
 		return series.Capture{}, freeze.Waiting{}, fmt.Errorf("look for tasks that wait: %w", vm.because(err))

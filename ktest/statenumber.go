@@ -106,6 +106,9 @@ func (vm *VM) CaptureWhenState(ctx context.Context, name string, n StateNumber, 
 // watchState finds where a number is.
 func (vm *VM) watchState(ctx context.Context, n StateNumber) (*number[uint64], error) {
 	fail := func(err error) (*number[uint64], error) { return nil, fmt.Errorf("look at %s: %w", n, vm.because(err)) }
+	if err := vm.notPrepared("looking at a number of the guest's", looksOften); err != nil {
+		return fail(err)
+	}
 	f, err := vm.freezer(ctx)
 	if err != nil {
 		return fail(err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ktgen/ktgen/capture"
@@ -36,6 +37,7 @@ type VM struct {
 	clock    clock
 	captures *capture.Store
 	scenario *scenario.Guest
+	begun    atomic.Bool // the guest of a search has come to where its seed begins
 
 	mourning  sync.WaitGroup // of who looks at a guest that has died
 	unwatched sync.Once      // says that the moment before an end cannot be captured
@@ -52,6 +54,7 @@ type VM struct {
 	autopsy   chan struct{}  // closed when its end has been captured, or is none to capture
 	attached  chan struct{}  // closed when the next scheduler is attached
 	works     map[Work]int   // calls of Work
+	recalled  map[string]int // how often something was done before begun, by recallKey
 	verdicts  []series.Verdict
 }
 
@@ -130,7 +133,7 @@ func (vm *VM) death() error {
 	case <-ctx.Done():
 		return nil
 	}
-	err := vm.machine.Err()
+	err := vm.toldOtherwise(vm.machine.Err())
 	var panicked *vmm.GuestPanicError
 	if errors.As(err, &panicked) && strings.Contains(panicked.Complaint.Title, "Attempted to kill init") {
 		return &AgentError{LastWords: lastWords(panicked.Console), Err: err}

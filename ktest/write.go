@@ -70,7 +70,7 @@ func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 	}
 	f, err := vm.freezer(ctx)
 	if err == nil {
-		err = f.Write(ctx, writes...)
+		err = vm.write(ctx, f, writes...)
 	}
 	return vm.because(err)
 }
@@ -90,7 +90,7 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, vm.because(err))
 	}
-	snap, err := f.Capture(ctx, "poke")
+	snap, err := vm.capture(ctx, f, "poke")
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, vm.because(err))
 	}
@@ -109,7 +109,7 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 		Addr:  m.Base + uint64(offset),
 		Bytes: binary.LittleEndian.AppendUint64(nil, number)[:size],
 	}
-	return vm.because(f.Write(ctx, write))
+	return vm.because(vm.write(ctx, f, write))
 }
 
 // bySuffix returns the only map whose name ends in suffix; of several the one that

@@ -15,14 +15,19 @@ type ramWrite struct {
 	bytes []byte
 }
 
-// noteWrite keeps what the host writes while the guest stands in its latest call.
-func (c *Calls) noteWrite(p []byte, addr int64) {
+// noteWrite keeps what the host writes while the guest stands in its latest call. A guest that
+// does not run yet has in it what the host has written for the one that it begins with.
+func (c *Calls) noteWrite(p []byte, addr int64) (there bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.retelling {
+		return true
+	}
 	if n := len(c.trail); n > 0 && c.calls <= maxTrail {
 		last := &c.trail[n-1]
 		last.written = append(last.written, ramWrite{addr, append([]byte(nil), p...)})
 	}
+	return false
 }
 
 // replay is a run that a guest repeats.

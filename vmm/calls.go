@@ -42,6 +42,10 @@ type Calls struct {
 	trail    []Exchange
 	parking  bool
 	parked   chan struct{} // closed when it has parked
+
+	retelling bool          // the guest does not run yet; see prepared.go
+	begins    bool          // Begin was called
+	begun     chan struct{} // closed when the guest has then called
 }
 
 // Beat is the longest time of the guest's between two calls.
@@ -73,7 +77,7 @@ func (e *StuckError) Error() string {
 }
 
 func newCalls(vm *VM) *Calls {
-	c := &Calls{vm: vm, waits: make(map[*wait]struct{}), alarms: make(map[*alarm]struct{}), parked: make(chan struct{})}
+	c := &Calls{vm: vm, waits: make(map[*wait]struct{}), alarms: make(map[*alarm]struct{}), parked: make(chan struct{}), begun: make(chan struct{})}
 	c.changed.L = &c.mu
 	return c
 }
@@ -115,6 +119,11 @@ func (c *Calls) end(err error) {
 }
 
 func (c *Calls) serve() error {
+	if p := c.vm.cfg.Prepared; p != nil {
+		if lives, err := c.retell(p); err != nil || !lives {
+			return err
+		}
+	}
 	c.vm.wires.hold.close()
 	for {
 		if err := c.awaitCall(); err != nil {
@@ -237,19 +246,28 @@ func (c *Calls) receive() error {
 	if n > mailbox.Room {
 		return fmt.Errorf("the guest's agent has a message of %d bytes in a mailbox of %d", n, mailbox.Room)
 	}
+	message := make([]byte, 0, n)
+	for at := 0; at < n; at += mailbox.PageSize {
+		message = append(message, c.room[at/mailbox.PageSize][:min(n-at, mailbox.PageSize)]...)
+	}
+	c.hear(message, time.Duration(c.box.Uint64(mailbox.OffNow)))
+	return nil
+}
+
+// hear takes a message of a guest that stands.
+func (c *Calls) hear(message []byte, now time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	had := len(c.in)
-	for at := 0; at < n; at += mailbox.PageSize {
-		c.in = append(c.in, c.room[at/mailbox.PageSize][:min(n-at, mailbox.PageSize)]...)
-	}
+	c.in = append(c.in, message...)
 	c.standing = true
-	c.now = time.Duration(c.box.Uint64(mailbox.OffNow))
+	c.now = now
 	c.calls++
-	c.noteCall(c.in[had:])
+	c.noteCall(message)
+	if c.begins && !c.retelling && c.calls == 1 {
+		close(c.begun)
+	}
 	c.ringAlarms()
 	c.changed.Broadcast()
-	return nil
 }
 
 // ringAlarms is called with mu held.
@@ -262,11 +280,11 @@ func (c *Calls) ringAlarms() {
 	}
 }
 
-// awaitWaiters waits until the guest is to run, and reports whether it lives.
+// awaitWaiters waits until the guest is to run, or to begin, and reports whether it lives.
 func (c *Calls) awaitWaiters() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.over == nil && !c.parking && !c.runs() {
+	for c.over == nil && !c.parking && !c.runs() && !(c.retelling && c.begins && c.quiet()) {
 		c.changed.Wait()
 	}
 	c.standing = c.over != nil
@@ -275,7 +293,7 @@ func (c *Calls) awaitWaiters() bool {
 
 // runs reports whether the guest is to run. It is called with mu held.
 func (c *Calls) runs() bool {
-	if len(c.in) > 0 || c.reading == 0 || c.busy > 0 || len(c.waits) == 0 {
+	if !c.quiet() || len(c.waits) == 0 {
 		return false
 	}
 	for w := range c.waits {
@@ -288,7 +306,17 @@ func (c *Calls) runs() bool {
 
 // answer lets the guest go on.
 func (c *Calls) answer() error {
+	a := c.compose()
 	c.mu.Lock()
+	c.noteAnswer(a)
+	c.mu.Unlock()
+	return c.give(a)
+}
+
+// compose takes what there is to answer.
+func (c *Calls) compose() answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	n := min(len(c.out), mailbox.Room)
 	a := answer{message: c.out[:n:n], order: mailbox.Go, next: c.now + Beat}
 	c.out = c.out[n:]
@@ -298,9 +326,7 @@ func (c *Calls) answer() error {
 	for alarm := range c.alarms {
 		a.next = min(a.next, alarm.at)
 	}
-	c.noteAnswer(a)
-	c.mu.Unlock()
-	return c.give(a)
+	return a
 }
 
 // give lets the guest go on with an answer.

@@ -59,6 +59,10 @@ type Config struct {
 	// does without Ports.
 	Lockstep *Lockstep
 
+	// Prepared begins the guest where another one stood, which is all that else decides
+	// what is in it. See [Calls.Begin].
+	Prepared *Prepared
+
 	Accel Accel
 	QEMU  string // file or name of the QEMU binary
 

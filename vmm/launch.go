@@ -54,6 +54,9 @@ func Launch(ctx context.Context, cfg Config, hooks Hooks) (*VM, error) {
 // launch starts a guest of a complete configuration.
 func launch(ctx context.Context, cfg Config, hooks Hooks) (*VM, error) {
 	return withAccel(ctx, cfg, func(cfg Config, accel Accelerator) (*VM, error) {
+		if cfg.Prepared != nil {
+			return cfg.Prepared.start(ctx, cfg, accel, hooks)
+		}
 		if cfg.Start == StartCold {
 			return boot(ctx, cfg, accel, hooks)
 		}

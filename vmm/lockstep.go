@@ -24,6 +24,8 @@ type Lockstep struct {
 	Offset uint32
 	// Random is what QEMU's own random numbers, such as the guest's rdrand, are made of.
 	Random uint32
+	// Told keeps all that the agent says, for [VM.Prepared].
+	Told bool
 }
 
 // booting is what guests are booted with that a template is kept of: what differs

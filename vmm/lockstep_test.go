@@ -55,7 +55,7 @@ func TestSeedsShareATemplate(t *testing.T) {
 }
 
 func TestSeedKeysSayWhatDiffers(t *testing.T) {
-	k := SeedKey{"111111", "222222", "333333", "444444"}
+	k := SeedKey{"111111", "222222", "333333", "444444", ""}
 	require.Empty(t, k.Differs(k.String()))
 	require.Equal(t, "the kernel, the guest's files (of the agent, and Config.Files)", k.Differs("111111.aaaaaa.bbbbbb.444444"))
 	require.Contains(t, k.Differs("37"), "is no key: one looks like 111111.222222.333333.444444")

@@ -77,11 +77,19 @@ func viaTemplate(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks
 func (vm *VM) keepParked(store *templateStore, key string) error {
 	ctx, cancel := context.WithTimeoutCause(vm.alive, keepTimeout, fmt.Errorf("not done within %v: %w", keepTimeout, context.DeadlineExceeded))
 	defer cancel()
+	if err := vm.park(ctx); err != nil {
+		return err
+	}
+	return vm.saveTo(ctx, store, key)
+}
+
+// park stops a guest in lockstep where QEMU can save it.
+func (vm *VM) park(ctx context.Context) error {
 	if err := vm.calls.Park(ctx); err != nil {
 		return err
 	}
 	vm.pause.parked = true
-	return vm.save(ctx, store, key)
+	return nil
 }
 
 // bootWithout boots a guest without a template, for the reason that note
@@ -249,17 +257,22 @@ func (vm *VM) awake(ctx context.Context, devices []byte) error {
 		return err
 	}
 	vm.timing.Devices = time.Since(began)
+	if err := vm.wake(); err != nil || vm.calls == nil {
+		return err
+	}
+	go vm.calls.run() // ends with the guest
+	return nil
+}
+
+// wake lets a guest run whose devices are loaded.
+func (vm *VM) wake() error {
 	if vm.calls != nil {
 		vm.witness.begin(vm.boxAt)
 		if err := vm.calls.unpark(vm.boxAt, vm.cfg.Lockstep.Offset); err != nil {
 			return err
 		}
 	}
-	if err := vm.cont(); err != nil || vm.calls == nil {
-		return err
-	}
-	go vm.calls.run() // ends with the guest
-	return nil
+	return vm.cont()
 }
 
 // keepTimeout bounds the making of a template. It takes a fraction of a second
@@ -272,7 +285,7 @@ func (vm *VM) keep(store *templateStore, key string) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(vm.alive, keepTimeout, fmt.Errorf("not done within %v: %w", keepTimeout, context.DeadlineExceeded))
 	defer cancel()
-	err := vm.save(ctx, store, key)
+	err := vm.saveTo(ctx, store, key)
 	vm.timing.Keep = time.Since(began)
 	if err == nil {
 		return nil
@@ -285,8 +298,15 @@ func (vm *VM) keep(store *templateStore, key string) error {
 	return nil
 }
 
-// save writes a template of the guest while it is paused.
-func (vm *VM) save(ctx context.Context, store *templateStore, key string) (err error) {
+// saveTo adds a template of the guest to the store.
+func (vm *VM) saveTo(ctx context.Context, store *templateStore, key string) error {
+	return vm.save(ctx, func(s still) error {
+		return store.put(key, func(f *os.File) error { return writeTemplate(ctx, f, vm.ram, s) })
+	})
+}
+
+// save has the guest be written while it is paused.
+func (vm *VM) save(ctx context.Context, write func(still) error) (err error) {
 	if err := vm.Pause(ctx); err != nil {
 		return err
 	}
@@ -295,6 +315,5 @@ func (vm *VM) save(ctx context.Context, store *templateStore, key string) (err e
 	if err != nil {
 		return err
 	}
-	kept := still{state: vm.state, console: vm.Console(), devices: devices, mailbox: vm.boxAt}
-	return store.put(key, func(f *os.File) error { return writeTemplate(ctx, f, vm.ram, kept) })
+	return write(still{state: vm.state, console: vm.Console(), devices: devices, mailbox: vm.boxAt})
 }

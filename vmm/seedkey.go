@@ -13,6 +13,7 @@ type SeedKey struct {
 	Kernel  string
 	Files   string // the initramfs: the agent's program among them
 	Machine string // vCPUs, memory, the kernel's command line, whether the guest is booted
+	Begin   string // what was done to the guest that it begins with ([Config.Prepared]); empty if there is none
 }
 
 const seedKeyDigits = 6
@@ -41,26 +42,35 @@ func (vm *VM) SeedKey() (SeedKey, error) {
 		return k, err
 	}
 	k.Machine = hashText(string(text))[:seedKeyDigits]
+	if cfg.Prepared != nil {
+		k.Begin = cfg.Prepared.digest[:seedKeyDigits]
+	}
 	return k, nil
 }
 
-func (k SeedKey) parts() []string { return []string{k.QEMU, k.Kernel, k.Files, k.Machine} }
+func (k SeedKey) parts() []string {
+	parts := []string{k.QEMU, k.Kernel, k.Files, k.Machine}
+	if k.Begin != "" {
+		parts = append(parts, k.Begin)
+	}
+	return parts
+}
 
 // String returns the hashes with dots in between.
 func (k SeedKey) String() string { return strings.Join(k.parts(), ".") }
 
 // seedKeyParts are the words for the parts of a key, in their order.
-var seedKeyParts = []string{"QEMU", "the kernel", "the guest's files (of the agent, and Config.Files)", "the machine (CPUs, memory, kernel arguments, template or not)"}
+var seedKeyParts = []string{"QEMU", "the kernel", "the guest's files (of the agent, and Config.Files)", "the machine (CPUs, memory, kernel arguments, template or not)", "what is done before a seed begins (the scheduler's start, ktest.Seeds.Prepare)"}
 
 // Differs says in what another key, as a text, differs; it is empty if that is the same.
 func (k SeedKey) Differs(other string) string {
-	theirs := strings.Split(other, ".")
-	if len(theirs) != len(seedKeyParts) {
+	theirs, ours := strings.Split(other, "."), k.parts()
+	if n := len(theirs); n != len(seedKeyParts) && n != len(seedKeyParts)-1 {
 		return fmt.Sprintf("%q is no key: one looks like %s", other, k)
 	}
 	var different []string
-	for i, part := range k.parts() {
-		if theirs[i] != part {
+	for i := range max(len(theirs), len(ours)) {
+		if i >= len(theirs) || i >= len(ours) || theirs[i] != ours[i] {
 			different = append(different, seedKeyParts[i])
 		}
 	}

@@ -13,6 +13,7 @@ type Exchange struct {
 	Out  uint64        // and of what the host has answered
 	Sent string        // how the answer begins
 
+	said    []byte     // what the agent has sent, if it is kept ([Lockstep.Told])
 	answer  *answer    // nil if there is none yet
 	written []ramWrite // by the host, before it
 }
@@ -23,6 +24,8 @@ type answer struct {
 	order   uint32
 	next    time.Duration // by then the host wants to be called
 }
+
+func (a answer) beginning() string { return string(a.message[:min(len(a.message), sentLimit)]) }
 
 const (
 	maxTrail  = 1 << 16 // exchanges that are kept: of hours of a guest
@@ -38,9 +41,14 @@ func (c *Calls) Trail() []Exchange {
 
 // noteCall is called with mu held.
 func (c *Calls) noteCall(message []byte) {
-	if len(c.trail) < maxTrail {
-		c.trail = append(c.trail, Exchange{Now: c.now, In: hashBytes(message)})
+	if len(c.trail) == maxTrail {
+		return
 	}
+	x := Exchange{Now: c.now, In: hashBytes(message)}
+	if c.vm.cfg.Lockstep.Told {
+		x.said = message
+	}
+	c.trail = append(c.trail, x)
 }
 
 // noteAnswer is called with mu held.
@@ -48,7 +56,7 @@ func (c *Calls) noteAnswer(a answer) {
 	if n := len(c.trail); n > 0 && c.calls <= maxTrail {
 		last := &c.trail[n-1]
 		last.answer = &a
-		last.Out, last.Sent = hashBytes(a.message), string(a.message[:min(len(a.message), sentLimit)])
+		last.Out, last.Sent = hashBytes(a.message), a.beginning()
 	}
 }
 

@@ -3,8 +3,8 @@ package guest
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -14,41 +14,49 @@ import (
 // stopCPUs stops each vCPU after an instruction of the agent's own: a thread for each runs
 // there, before all tasks, and stops it when all of them do. So where each of them stands
 // does not depend on when the host sees that they do. It returns when they go on.
+//
+// A CPU waits for the others when it changes what they have cached of page tables, and would
+// for those that are stopped. So the threads do nothing by then but wait for one another, and nothing
+// of the Go runtime's interrupts them.
 func stopCPUs() error {
 	var online unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &online); err != nil {
 		return fmt.Errorf("sched_getaffinity: %w", err)
 	}
-	n := int32(online.Count())
-	var ready atomic.Int32
-	var failed atomic.Pointer[error]
-	var all sync.WaitGroup
-	for cpu := range 8 * len(online) * 8 {
+	n := online.Count()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n + 1)) // the threads occupy n
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))    // it would wait for the threads, and they for one another
+	var ready int32
+	var mu sync.Mutex
+	var failed error
+	var all, prepared sync.WaitGroup
+	prepared.Add(n)
+	for cpu, left := 0, n; left > 0; cpu++ {
 		if !online.IsSet(cpu) {
 			continue
 		}
+		left--
 		all.Go(func() {
 			runtime.LockOSThread() // for good: the thread ends with the goroutine
-			err := stopCPU(cpu, func() {
-				ready.Add(1)
-				for ready.Load() < n {
-				}
-			})
-			if err != nil {
-				failed.Store(&err)
-				ready.Add(n)
+			err := readyToStop(cpu)
+			mu.Lock()
+			if failed == nil {
+				failed = err
+			}
+			mu.Unlock()
+			prepared.Done()
+			prepared.Wait()
+			if failed == nil {
+				meetAndOut(&ready, int32(n), mailbox.PortStop, mailbox.StopCPU)
 			}
 		})
 	}
 	all.Wait()
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return nil
+	return failed
 }
 
-// stopCPU stops a vCPU once await has returned there.
-func stopCPU(cpu int, await func()) error {
+// readyToStop makes the calling thread one that stops a vCPU.
+func readyToStop(cpu int) error {
 	var one unix.CPUSet
 	one.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
@@ -58,8 +66,12 @@ func stopCPU(cpu int, await func()) error {
 	if err := setPolicy(0, unix.SCHED_FIFO, highest); err != nil {
 		return err
 	}
-	return withPorts(func() {
-		await()
-		outb(mailbox.PortStop, mailbox.StopCPU)
-	})
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
+		return fmt.Errorf("sigprocmask: %w", err)
+	}
+	return allowPorts()
 }

@@ -35,14 +35,21 @@ func (c *Client) WakeAs(ctx context.Context, now time.Time, entropy []byte) erro
 	return c.Call(ctx, methodWake, wakeParams{Now: now, Entropy: entropy}, nil, Streams{})
 }
 
+// Reseed is the part of Wake that is about random numbers.
+func (c *Client) Reseed(ctx context.Context, entropy []byte) error {
+	return c.Call(ctx, methodWake, wakeParams{Entropy: entropy}, nil, Streams{})
+}
+
 func handleWake(_ context.Context, c *Call) (any, error) {
 	var params wakeParams
 	if err := c.Decode(&params); err != nil {
 		return nil, err
 	}
-	now := unix.NsecToTimespec(params.Now.UnixNano())
-	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &now); err != nil {
-		return nil, fmt.Errorf("set the clock: %w", err)
+	if !params.Now.IsZero() {
+		now := unix.NsecToTimespec(params.Now.UnixNano())
+		if err := unix.ClockSettime(unix.CLOCK_REALTIME, &now); err != nil {
+			return nil, fmt.Errorf("set the clock: %w", err)
+		}
 	}
 	if err := reseed(params.Entropy); err != nil {
 		return nil, fmt.Errorf("reseed the random number generator: %w", err)
