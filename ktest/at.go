@@ -36,6 +36,9 @@ func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error
 	if calls := vm.machine.Calls(); calls != nil && at > calls.Now() {
 		return nil, &MomentError{at, fmt.Sprintf("its time is %v now: let it run first, with vm.Hold", calls.Now())}
 	}
+	if began := vm.beganAt(); at < began {
+		return nil, &MomentError{at, fmt.Sprintf("the guest began at %v, as a copy of one that was there before: take a moment after that", began)}
+	}
 	extents, err := vm.clocks(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("visit %v of the guest's time: %w", at, vm.because(err))
@@ -54,6 +57,19 @@ func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error
 		return nil, fmt.Errorf("visit %v of the guest's time: %w", at, err)
 	}
 	return nil, &MomentError{at, "no CPU has noted the time since; take a moment before"}
+}
+
+// beganAt returns the time at which a restored guest began; 0 for others.
+func (vm *VM) beganAt() time.Duration {
+	calls := vm.machine.Calls()
+	if calls == nil || !vm.machine.Origin().Restored {
+		return 0
+	}
+	trail := calls.Trail()
+	if len(trail) == 0 {
+		return 0
+	}
+	return trail[0].Now
 }
 
 // clocks returns where the kernel notes the time of each CPU.

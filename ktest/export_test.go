@@ -70,3 +70,6 @@ func (vm *VM) KernelPointer(ctx context.Context, addr uint64, of, path string) (
 
 // Check says what no search can be made of.
 func (s Seeds) Check() error { return s.check() }
+
+// IsPrepared reports whether the guest is the one that a search keeps for its seeds.
+func IsPrepared(vm *VM) bool { return vm.cfg.isPrepared() }

@@ -24,15 +24,23 @@ type Seeds struct {
 	Config Config
 
 	// Prepare leads the guest to the moment at which the seeds begin, such as with workers
-	// that have worked for a while. It may be nil: then that is when the scheduler is attached.
-	// The guest does what Prepare asks for once, for all seeds, and not by any seed.
+	// that have worked for a while. If it is nil, that is when the scheduler is attached.
+	//
+	// One guest does what Prepare asks for, and not by any seed; then it is kept. For the guest of each seed
+	// Prepare is called again, but what it asks for is not done: it is given what the first
+	// guest answered, so that handles, workers and captures are there. It must ask for the same
+	// each time, and what it hands to the test it hands over in the VM ([VM.Workers],
+	// [VM.Captures]), as seeds run at the same time. It cannot use what looks at the guest's memory
+	// while the guest runs, such as [VM.CaptureBeforeStall], nor [VM.Blame] and [VM.At]. If it
+	// reads memory by [VM.Machine], it reads that of the moment at which the seeds begin.
 	Prepare func(t *testing.T, vm *VM)
 }
 
 const defaultSeeds = 100
 
 // Search runs a test in guests that differ in their seed only, until one fails. Each seed is
-// another interleaving of the guest's CPUs. Search runs the seed that failed again at once, and keeps it in
+// another interleaving of the guest's CPUs, from where [Seeds.Prepare] has led one guest on, with the
+// scheduler attached: the other guests begin as copies of it. Search runs the seed that failed again at once, and keeps it in
 // testdata/seeds, from which later searches take their first seeds. The message says
 // whether it failed again, and has the command that repeats the run. As [VM.Blame] does, it
 // names the last stores to what the test has read out of its snapshots: to members in the

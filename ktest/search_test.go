@@ -212,7 +212,7 @@ func TestTutorialOfSearchesShowsWhatThereIs(t *testing.T) {
 // countsOf is what a search says was counted with a seed, of which several can fail at the
 // same time.
 func countsOf(said, seed string) string {
-	failure := regexp.MustCompile(`(?s)(expected: \S+\s+actual  : \S+).*?Test:\s+TestSearchedLostUpdate/seed=(\d+)`)
+	failure := regexp.MustCompile(`(?s)(expected: \S+\s+actual  : \S+).*?Test:\s+\w+/seed=(\d+)`)
 	for _, m := range failure.FindAllStringSubmatch(said, -1) {
 		if m[2] == seed {
 			return m[1]

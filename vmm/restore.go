@@ -56,8 +56,8 @@ func launchFast(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks)
 	return bootWithout(ctx, cfg, accel, hooks, fmt.Sprintf("no template: the guest did not survive the making of one: %v", err))
 }
 
-// viaTemplate boots a guest to make a template of it, and starts another one from that:
-// the first has lived through the making, which is not repeatable.
+// viaTemplate boots a guest to make a template of it, and starts another one from that: the
+// first has not begun by its own Lockstep.
 func viaTemplate(ctx context.Context, cfg Config, accel Accelerator, hooks Hooks, store *templateStore, key string) (*VM, error) {
 	first := cfg
 	first.Lockstep = booting
