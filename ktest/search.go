@@ -245,12 +245,12 @@ func (s *search) conclude() {
 	switch {
 	case s.first == nil || s.first.skipped:
 		s.t.Skip("no guest can boot here: see the first seed")
-	case s.stuck != nil:
-		s.t.Errorf("seed %d did not begin, and no other one was tried: its guest did not come to where seeds begin, for the reason above", s.stuck.seed.n)
 	case len(s.failed) > 0:
 		found := s.failed[0]
 		again := s.run(found.seed, "/again", true)
 		s.t.Errorf("seed %d fails (%d of %d runs failed, in %v); %s\nrepeat this run with\n\t%s\n%s", found.seed.n, len(s.failed), s.done, spent, found.compare(again), repeat(s.t.Name(), found.seed), again.blamed)
+	case s.stuck != nil:
+		s.t.Errorf("seed %d did not begin, and no other one was tried: its guest did not come to where seeds begin, for the reason above", s.stuck.seed.n)
 	default:
 		again := s.run(s.first.seed, "/again", false)
 		if d := difference(s.first.trail, again.trail); d != "" {
