@@ -73,3 +73,6 @@ func (s Seeds) Check() error { return s.check() }
 
 // IsPrepared reports whether the guest is the one that a search keeps for its seeds.
 func IsPrepared(vm *VM) bool { return vm.cfg.isPrepared() }
+
+// AgentProgram builds the agent of guests in lockstep.
+var AgentProgram = agentProgram

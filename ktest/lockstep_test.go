@@ -214,6 +214,8 @@ func TestEachCPUOfASeedsGuestHasTurns(t *testing.T) {
 func TestSeedsOutliveTheCache(t *testing.T) {
 	full, err := cache.Dir()
 	require.NoError(t, err)
+	_, err = ktest.AgentProgram() // it is built once, into the cache
+	require.NoError(t, err)
 	run := func(also ...string) (tr trace) {
 		empty := t.TempDir()
 		for _, kept := range append(also, cache.Kernels, cache.Agents, cache.Digests, cache.Accels, cache.Images) {
