@@ -67,7 +67,7 @@ func (vm *VM) Attach(ctx context.Context, s Scheduler) error {
 }
 
 func (vm *VM) attach(ctx context.Context, s Scheduler) error {
-	ctx, cancel := context.WithTimeout(ctx, vm.cfg.Timeouts.Scheduler)
+	ctx, cancel := vm.startLimit(ctx)
 	defer cancel()
 	source, object, err := vm.prepare(ctx, s)
 	if err != nil {
@@ -108,6 +108,31 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	started.OnRestart(func() { go vm.restarted(started) }) // which asks the guest
 	go vm.awaitExit(aside, task, started, vm.autopsy)      // ends with the scheduler
 	return nil
+}
+
+// startLimit bounds the start of a scheduler by the host's time and, in a guest in lockstep, by the
+// guest's: while nothing runs there, minutes pass in a second of the host's.
+func (vm *VM) startLimit(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := vm.cfg.Timeouts.Scheduler
+	late := func(whose string) error {
+		return fmt.Errorf("it is not, within %v of the %s time (Config.Timeouts.Scheduler): its program or its operation init waits or loops, or takes longer: %w", limit, whose, context.DeadlineExceeded)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, late("host's"))
+	calls := vm.machine.Calls()
+	if calls == nil {
+		return ctx, cancel
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	rang, stop := calls.After(limit)
+	go func() { // ends with ctx
+		select {
+		case stands := <-rang:
+			end(late("guest's"))
+			stands()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { end(context.Canceled); cancel(); stop() }
 }
 
 // notAttached says why a program of an object does not run, and what to do.

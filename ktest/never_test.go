@@ -1,0 +1,30 @@
+package ktest_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/ktest"
+)
+
+// A scheduler's program that never enables one is given up after some of the guest's time, of
+// which much passes while nothing runs, and the search says why no seed was run.
+func TestSearchOfASchedulerThatNeverStartsEnds(t *testing.T) {
+	began := time.Now()
+	said := searched(t, "TestSearchedNever")
+	require.Contains(t, said, "start scheduler /bin/sleep: wait until the scheduler is enabled: it is not, within 1h0m0s of the guest's time (Config.Timeouts.Scheduler)")
+	require.Contains(t, said, "no seed was run")
+	require.Less(t, time.Since(began), 30*time.Minute)
+}
+
+func TestSearchedNever(t *testing.T) {
+	if os.Getenv(envSearch) == "" {
+		t.Skip("TestSearchOfASchedulerThatNeverStartsEnds runs it")
+	}
+	ktest.Search(t, ktest.Seeds{N: 1, Config: ktest.Config{
+		Scheduler: ktest.Binary("/bin/sleep", "100000"), Timeouts: ktest.Timeouts{Scheduler: time.Hour},
+	}}, func(*testing.T, *ktest.VM) {})
+}
