@@ -41,13 +41,19 @@ func (r *records) place(path string) place {
 	p := place{0, r.Type}
 	for name := range strings.SplitSeq(path, ".") {
 		s := p.shape.Underlying()
-		i := slices.IndexFunc(s.Fields(), func(m ctype.Member) bool { return m.Name == name && m.Bits == 0 })
+		var fields []ctype.Member
+		if s != nil {
+			fields = s.Fields()
+		}
+		i := slices.IndexFunc(fields, func(m ctype.Member) bool {
+			return m.Name == name && m.Bits == 0 && m.Offset >= 0 && m.Type != nil && m.Type.Underlying() != nil
+		})
 		if i < 0 {
 			*r.absent = append(*r.absent, r.Type.Name+"."+path)
 			p = place{}
 			break
 		}
-		m := s.Fields()[i]
+		m := fields[i]
 		p = place{p.at + m.Offset, m.Type}
 	}
 	r.places[path] = p

@@ -78,13 +78,12 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 	s := &State{Taken: snap.Taken, Enabled: snap.Scheduler, byAddr: make(map[uint64]*Task), enums: make(map[string]enum), online: snap.Guest.Online}
 	tables := make(map[string]*records)
 	var why []string
-	var shapes ctype.Index
 	for _, t := range snap.Tables {
 		if t == nil || t.Type == nil || t.Status == ktsnap.Unsupported {
 			why = append(why, reasonOf(t))
 			continue
 		}
-		if err := cmp.Or(t.Check(), shapes.Check(t.Type)); err != nil {
+		if err := t.Check(); err != nil {
 			why = append(why, fmt.Sprintf("table %q cannot be read: %v", t.Name, err))
 			continue
 		}

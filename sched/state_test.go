@@ -124,18 +124,12 @@ func TestTablesThatContradictThemselvesAreErrors(t *testing.T) {
 		return s.Tables[slices.IndexFunc(s.Tables, func(t *ktsnap.Table) bool { return t.Name == name })]
 	}
 	for name, damage := range map[string]func(*ktsnap.Table){
-		"more records than bytes":  func(t *ktsnap.Table) { t.N++ },
-		"as many as wrap around":   func(t *ktsnap.Table) { t.N = 1 << 61 },
-		"a negative number":        func(t *ktsnap.Table) { t.N = -1 },
-		"records of no size":       func(t *ktsnap.Table) { t.Type = &ctype.Shape{Kind: ctype.KindStruct, Name: "task_struct"} },
-		"records of negative size": func(t *ktsnap.Table) { t.Type = &ctype.Shape{Kind: ctype.KindStruct, Size: -8} },
-		"a type that is no struct": func(t *ktsnap.Table) { t.Type = u32 },
-		"a member in front": func(t *ktsnap.Table) {
-			t.Type = &ctype.Shape{Kind: ctype.KindStruct, Size: t.Type.Size, Members: []ctype.Member{{Name: "pid", Offset: -8, Type: u32}}}
-		},
-		"a member without a type": func(t *ktsnap.Table) {
-			t.Type = &ctype.Shape{Kind: ctype.KindStruct, Size: t.Type.Size, Members: []ctype.Member{{Name: "pid"}}}
-		},
+		"more records than bytes":    func(t *ktsnap.Table) { t.N++ },
+		"as many as wrap around":     func(t *ktsnap.Table) { t.N = 1 << 61 },
+		"a negative number":          func(t *ktsnap.Table) { t.N = -1 },
+		"records of no size":         func(t *ktsnap.Table) { t.Type = &ctype.Shape{Kind: ctype.KindStruct, Name: "task_struct"} },
+		"records of negative size":   func(t *ktsnap.Table) { t.Type = &ctype.Shape{Kind: ctype.KindStruct, Size: -8} },
+		"a type that is no struct":   func(t *ktsnap.Table) { t.Type = u32 },
 		"addresses that are missing": func(t *ktsnap.Table) { t.Addrs = nil },
 	} {
 		snap := handmade()
@@ -143,6 +137,18 @@ func TestTablesThatContradictThemselvesAreErrors(t *testing.T) {
 		_, err := sched.Open(snap)
 		require.ErrorAs(t, err, new(*sched.NoStateError), name)
 		require.ErrorContains(t, err, `table "tasks" cannot be read`, name)
+	}
+	for name, pid := range map[string]ctype.Member{
+		"in front of the record": {Name: "pid", Offset: -8, Type: u32},
+		"behind it":              {Name: "pid", Offset: 1 << 30, Type: u32},
+		"without a type":         {Name: "pid"},
+		"of a type of nothing":   {Name: "pid", Type: &ctype.Shape{Kind: ctype.KindTypedef}},
+	} {
+		snap := handmade()
+		tasks := tableOf(snap, "tasks")
+		tasks.Type = &ctype.Shape{Kind: ctype.KindStruct, Name: "tasks", Size: tasks.Type.Size, Members: []ctype.Member{pid}}
+		_, err := sched.Open(snap)
+		require.NoError(t, err, name)
 	}
 	snap := handmade()
 	snap.Tables = append(snap.Tables, nil)
