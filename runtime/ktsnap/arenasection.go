@@ -9,8 +9,8 @@ import (
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
 
-// arenaSection is a section of variables that lies in an arena.
-type arenaSection struct {
+// ArenaSection is a section of variables that lies in an arena.
+type ArenaSection struct {
 	Is    *Map // stands for it, as other sections have maps of their own
 	Arena *Map
 }
@@ -26,21 +26,21 @@ const maxArenaSections = 16
 // ArenaSections returns the sections of variables in the snapshot's arena, as
 // each program's BTF describes them. One that is not there as a whole has the
 // reason. There are none without an arena, and none of those that have maps.
-func (s *Snapshot) ArenaSections() []arenaSection {
+func (s *Snapshot) ArenaSections() []ArenaSection {
 	var arenas []*Map
 	for _, m := range s.Maps {
 		if m.Type == MapTypeArena {
 			arenas = append(arenas, m)
 		}
 	}
-	var sections []arenaSection
+	var sections []ArenaSection
 	for _, shape := range s.arenaShapes() {
 		if len(arenas) == 0 || len(sections) == maxArenaSections || s.hasSection(shape.Name) {
 			continue
 		}
 		m := s.sectionIn(arenas, shape.Shape)
 		m.ID, m.Program = firstSectionID+uint32(len(sections)), shape.program
-		sections = append(sections, arenaSection{m, arenas[0]})
+		sections = append(sections, ArenaSection{m, arenas[0]})
 	}
 	return sections
 }
