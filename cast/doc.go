@@ -65,7 +65,8 @@
 //   - proven, if all that is stored there is pointers to one target, and zero;
 //   - likely, if something is also stored there that cannot be followed, or only
 //     its use shows the target;
-//   - guessed, if it would be likely, and lines of C name another struct;
+//   - guessed, if only a guess shows the target (see Guesses), or if it would be likely,
+//     and lines of C name another struct;
 //   - a [Conflict], and no finding, if it has two targets, or a target and a number.
 //
 // Instructions that no verifier would accept are not followed, and listed as gaps.
@@ -85,10 +86,11 @@
 // of the program's may have those members there. Lines of C name types where they declare,
 // cast or allocate a pointer. That reaches structs that the object only declares, as clang
 // leaves out structs that only members of others point to. Failing that, the offsets and sizes
-// of accesses must fit exactly one struct. None of that is proof, so guesses are for people
-// and decode nothing.
+// of accesses must fit exactly one struct. None of that is proof, so guessed places are for
+// people, and decode nothing.
 //
-// A guess is made for all places at once that pointers are copied between. It is likely for
+// A guess is made for all places at once that pointers are copied between. Of these, places
+// are not guessed, but likely, if they are
 //
 //   - places that show it themselves: lines of C name three members, or the type, of what
 //     is loaded from one, and none names anything else. One member will do if the object
