@@ -53,8 +53,12 @@ func keepAgent(built string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, cache.Agents, fmt.Sprintf("%x", sha256.Sum256(program)))
-	if _, err := os.Stat(path); err == nil {
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err == nil { // it was used
 		return path, nil
+	}
+	if err := cache.KeepNewest(filepath.Dir(path), cache.MaxAgents-1); err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err

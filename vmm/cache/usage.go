@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // TemplatesEnv names the environment variable with the number of MiB that the
@@ -30,6 +32,39 @@ func TemplateLimit() (int64, error) {
 		return 0, fmt.Errorf("$%s is %q, not a number of MiB such as 1024", TemplatesEnv, text)
 	}
 	return mib << 20, nil
+}
+
+// MaxAgents bounds the agents of guests in lockstep. One takes 8 MiB, and becomes useless
+// when ktgen's sources or its Go change.
+const MaxAgents = 8
+
+// restTime is how long a file that is not among the newest stays: somebody may be about
+// to open it.
+const restTime = time.Hour
+
+// KeepNewest removes files of a folder until only the n that were changed last are left,
+// and those of the last hour.
+func KeepNewest(dir string, n int) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("making room in the cache: %w", err)
+	}
+	var files []fs.FileInfo
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+			files = append(files, info)
+		}
+	}
+	slices.SortFunc(files, func(a, b fs.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	for i, f := range files {
+		if i < n || time.Since(f.ModTime()) < restTime {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("making room in the cache: %w", err)
+		}
+	}
+	return nil
 }
 
 // Measure returns the folders of the cache directory with what each takes. What
