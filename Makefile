@@ -4,8 +4,9 @@ GO ?= go
 CLANG ?= clang-19
 STRIP ?= llvm-strip-19
 
-# A second kernel of the Debian archive, for tests that read one scheduler on two.
-OLDER ?= 7.2
+# A second kernel of the Debian archive, for tests that read one scheduler on two: the oldest that has
+# struct scx_sched.
+OLDER ?= 6.16
 
 BPF := example_sched/bpf
 

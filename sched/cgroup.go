@@ -5,7 +5,7 @@ type Cgroup struct {
 	Addr   uint64 // of the struct task_group
 	ID     uint64 // cgroup id, as bpf_get_current_cgroup_id returns it; 0 for the group of a session (autogroup), which is no cgroup
 	Path   string // from the root: "/heavy"; names are cut after 63 bytes; empty for the group of a session
-	Weight uint64 // scx.weight: 100 is normal; 0 if the kernel does not keep it
+	Weight uint64 // scx.weight, in Linux 6.16 scx_weight: 100 is normal; 0 if the kernel does not keep it
 	Flags  uint64 // enum scx_tg_flags
 	Idle   bool
 
@@ -23,11 +23,15 @@ func (s *State) loadCgroups(t *records) {
 	if t == nil {
 		return
 	}
+	weight, flags := "scx.weight", "scx.flags"
+	if t.has("scx_weight") { // up to Linux 6.16
+		weight, flags = "scx_weight", "scx_flags"
+	}
 	byAddr := make(map[uint64]*Cgroup)
 	for i := range t.N {
 		r := t.record(i)
 		c := &Cgroup{
-			Addr: t.Addrs[i], ID: r.uint("id"), Weight: r.uint("scx.weight"), Flags: r.uint("scx.flags"), Idle: r.uint("idle") != 0,
+			Addr: t.Addrs[i], ID: r.uint("id"), Weight: r.uint(weight), Flags: r.uint(flags), Idle: r.uint("idle") != 0,
 			Period: r.uint("scx.bw_period_us"), Quota: r.uint("scx.bw_quota_us"), Burst: r.uint("scx.bw_burst_us"),
 			parent: r.uint("parent"), name: r.text("name"),
 		}

@@ -114,14 +114,15 @@ func TestAutopsyNamesTheFault(t *testing.T) {
 // CPUs do instead, and what is in front, is that of the moment.
 func requireAutopsy(ctx context.Context, t *testing.T, vm *ktest.VM, want string) {
 	const lead = `^\S+\[\d+\] has been runnable for \S+ of 30s without running: `
+	said := ""
 	for {
 		snap, err := vm.TryFreeze(ctx, "ill")
-		require.NoError(t, err)
+		require.NoError(t, err, "it said at last: %s", said)
 		starving := sched.Bind(t, snap).StarvingFor(time.Second)
 		if len(starving) == 0 {
 			continue
 		}
-		said := starving[0].String()
+		said = starving[0].String()
 		require.Regexp(t, lead, said)
 		if regexp.MustCompile(lead + want).MatchString(said) {
 			t.Log(said)

@@ -86,6 +86,11 @@ func compareDumps(t *testing.T, cfg ktest.Config) {
 	require.NoError(t, vm.WriteFile(ctx, tracing+"events/sched_ext/sched_ext_dump/enable", []byte("1"), 0))
 	lock, err := vm.Watch(ctx, ktest.Symbol(dumpLock(t, vm), 4), ktest.WatchOptions{Capture: "dump"})
 	require.NoError(t, err)
+	// What older kernels keep elsewhere is read as well.
+	s := sched.Bind(t, vm.Freeze("before"))
+	require.Contains(t, []time.Duration{20 * time.Second, 30 * time.Second}, s.Scheduler().Timeout)
+	require.Equal(t, 20*time.Millisecond, s.Scheduler().SliceDfl)
+	require.EqualValues(t, 100, s.Cgroups()[0].Weight)
 	var total compared
 	// On several CPUs a moment can come in which nothing stays as it is.
 	dumps := 0

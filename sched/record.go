@@ -33,6 +33,11 @@ type record struct {
 
 func (r *records) record(i int) record { return record{r, r.Record(i)} }
 
+// has tells whether records have a member.
+func (r *records) has(name string) bool {
+	return slices.ContainsFunc(r.Type.Underlying().Fields(), func(m ctype.Member) bool { return m.Name == name })
+}
+
 // place finds a member, in records of any of which it is at the same place.
 func (r *records) place(path string) place {
 	if p, known := r.places[path]; known {

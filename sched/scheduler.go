@@ -48,12 +48,17 @@ func (s *State) loadSchedulers(t, perCPU *records) {
 	if t == nil {
 		return
 	}
+	// Before the kernel kept it for each scheduler it was this constant.
+	slice, _ := s.enums["scx_public_consts"].value("SCX_SLICE_DFL")
 	for i := range t.N {
 		r := t.record(i)
+		if t.has("slice_dfl") {
+			slice = r.uint("slice_dfl")
+		}
 		s.schedulers = append(s.schedulers, &Scheduler{
 			Addr: t.Addrs[i], Name: r.text("ops.name"), Root: r.uint("is_root") == 1, Flags: r.uint("ops.flags"),
 			Timeout: s.duration(r.int("watchdog_timeout")), BypassDepth: int(r.int("bypass_depth")), Aborting: r.uint("aborting") != 0,
-			SliceDfl: time.Duration(r.uint("slice_dfl")), ExitKind: s.enums["scx_exit_kind"].text(r.uint("exit_kind.counter"), "SCX_EXIT_"),
+			SliceDfl: time.Duration(slice), ExitKind: s.enums["scx_exit_kind"].text(r.uint("exit_kind.counter"), "SCX_EXIT_"),
 			ExitCode: r.int("exit_code"), ExitCPU: int(r.int("exit_cpu")),
 		})
 	}

@@ -7,6 +7,14 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+struct sched_ext_entity___slice {
+	u64 slice;
+} __core;
+
+struct task_struct___scx {
+	struct sched_ext_entity___slice scx;
+} __core;
+
 struct task_struct___mutex {
 	void *blocked_on;
 } __core;
@@ -138,7 +146,11 @@ void faults_dispatch(u64 *args)
 
 	if (fault == CLOSED)
 		return;
-	if (fault == KEEP && prev && is_worker(prev) && scx_bpf_task_set_slice(prev, SLICE_NS)) {
+	if (fault == KEEP && prev && is_worker(prev)) {
+		if (&scx_bpf_task_set_slice)
+			scx_bpf_task_set_slice(prev, SLICE_NS);
+		else /* before Linux 6.19 */
+			((struct task_struct___scx *)prev)->scx.slice = SLICE_NS;
 		kept = prev->pid;
 		return;
 	}

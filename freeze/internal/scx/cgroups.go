@@ -26,7 +26,7 @@ const maxCgroupName = 64
 
 func (l *cgroupLayout) resolve(r *Layout) {
 	l.list = r.symbol("task_groups")
-	p, ok := r.types.project("task_group", "scx", "idle", "shares", "parent")
+	p, ok := r.types.project("task_group", "scx", "scx_flags", "scx_weight", "idle", "shares", "parent")
 	node, hasNode := r.offset("task_group", "list")
 	if !ok || !hasNode || l.list == 0 {
 		l.lacks = "task_groups or struct task_group"

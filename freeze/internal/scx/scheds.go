@@ -25,6 +25,8 @@ type schedLayout struct {
 	exitKind, exitCode int
 	exitCPU            int
 
+	statics []static
+
 	perCPU   *projection
 	pointer  kmem.Field // scx_sched.pcpu, or before .event_stats_cpu
 	schedRow int        // columns
@@ -35,6 +37,24 @@ var schedMembers = []string{
 	"ops.name", "ops.flags", "ops.timeout_ms", "ops.dispatch_max_batch", "ops.exit_dump_len", "ops.hotplug_seq", "ops.sub_cgroup_id",
 	"is_cid_type", "dead", "slice_dfl", "bypass_timestamp", "bypass_depth", "aborting", "dsp_max_batch", "level", "id", "cgrp",
 	"watchdog_timeout", "exit_kind",
+}
+
+// static is a variable of the kernel that became a member of struct scx_sched later: before that, there
+// was one scheduler. Its column has the member's name.
+type static struct {
+	at     kmem.Addr
+	column int
+	size   int // of both
+}
+
+// schedStatics are those of Linux 6.16 to 6.19, kernel/sched/ext.c.
+var schedStatics = []struct {
+	symbol, member string
+	shape          *ctype.Shape
+}{
+	{"scx_watchdog_timeout", "watchdog_timeout", ulong},
+	{"scx_bypass_depth", "bypass_depth", s32},
+	{"scx_dsp_max_batch", "dsp_max_batch", u32},
 }
 
 func (l *schedLayout) resolve(r *Layout) {
@@ -55,6 +75,12 @@ func (l *schedLayout) resolve(r *Layout) {
 	l.cpu, l.hasCPU = r.field("scx_exit_info", "exit_cpu")
 	l.isRoot = p.column("is_root", s32)
 	l.exitKind, l.exitCode, l.exitCPU = p.column("exit_info_kind", u32), p.column("exit_code", s64), p.column("exit_cpu", s32)
+	for _, v := range schedStatics {
+		_, isMember := r.offset("scx_sched", v.member)
+		if at := r.symbol(v.symbol); at != 0 && !isMember {
+			l.statics = append(l.statics, static{at, p.column(v.member, v.shape), v.shape.Size})
+		}
+	}
 	l.resolveCPUs(r)
 }
 
@@ -125,6 +151,11 @@ func (w *walk) scheduler(t, perCPU *table, sched kmem.Addr) {
 	}
 	put32(record, l.isRoot, bool32(t.N == 1))
 	w.exitInfo(record, sched)
+	for _, v := range l.statics {
+		if err := w.mem.Read(v.at, record[v.column:v.column+v.size]); err != nil {
+			t.fault("read a variable of the scheduler's at %v: %v", v.at, err)
+		}
+	}
 	if perCPU.missing() {
 		return
 	}
