@@ -5,10 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 // This file has guests in lockstep begin where another one stood. The host's side of a
@@ -82,11 +83,11 @@ func (vm *VM) keepApart(ctx context.Context) (*template, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(store.dir, ".prepared-*")
+	f, err := cache.Nameless(store.dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(os.Remove(f.Name()), vm.saveParked(ctx, f)); err != nil {
+	if err := vm.saveParked(ctx, f); err != nil {
 		f.Close()
 		return nil, err
 	}

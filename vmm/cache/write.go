@@ -34,6 +34,20 @@ func WriteFile(path string, write func(*os.File) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
+// Nameless returns a new file in a directory that is gone when it is closed, also by the end of the
+// process.
+func Nameless(dir string) (*os.File, error) {
+	f, err := createLocked(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // createLocked creates a file that Sweep leaves alone. One that Sweep removed
 // before it was locked has no name any more, and another is created.
 func createLocked(dir string) (*os.File, error) {

@@ -70,3 +70,15 @@ func TestSweepRemovesWhatAKilledProcessLeft(t *testing.T) {
 	require.NoError(t, cache.Sweep(dir))
 	require.Empty(t, names(t, dir))
 }
+
+func TestNamelessFilesLeaveNothing(t *testing.T) {
+	dir := t.TempDir()
+	f, err := cache.Nameless(dir)
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte("kept"), 3)
+	require.NoError(t, err)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	require.NoError(t, f.Close())
+}
