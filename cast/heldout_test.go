@@ -23,13 +23,15 @@ import (
 // the analysis's rules, to measure it. Whoever works on the rules does not look
 // at what it misses there, so the tests tell figures and no names. The first set's
 // wrong claims have been looked at: it only keeps what is reached. The second one
-// measures.
+// measures. The third set's programs, of the kinds that arenas' libraries have, were
+// written in the same way, and are looked at since: they show what rules reach.
 const (
 	firstHeldOut = "heldout"
 	newHeldOut   = "heldout2"
+	libraries    = "libs"
 )
 
-var heldOutSets = []string{firstHeldOut, newHeldOut}
+var truthSets = []string{firstHeldOut, newHeldOut, libraries}
 
 // truth says what a place of a held-out program holds. Its comment is one of
 //
@@ -93,7 +95,7 @@ func openHeldOut(t *testing.T, set, name string) *object.Object {
 func heldOutObject(set, name string) string { return "testdata/" + set + "/objects/" + name + ".o" }
 
 func TestHeldOutObjectsAreOfTheirSources(t *testing.T) {
-	for _, set := range heldOutSets {
+	for _, set := range truthSets {
 		for name, sources := range heldOutPrograms(t, set) {
 			for _, source := range sources {
 				if strings.HasSuffix(source, ".c") {
@@ -116,6 +118,10 @@ func TestTruthOfHeldOutProgramsStands(t *testing.T) {
 	programs, pointers = requireTruthStands(t, newHeldOut)
 	require.GreaterOrEqual(t, programs, 16)
 	require.GreaterOrEqual(t, pointers, 80)
+
+	programs, pointers = requireTruthStands(t, libraries)
+	require.GreaterOrEqual(t, programs, 14)
+	require.GreaterOrEqual(t, pointers, 140)
 }
 
 // requireTruthStands returns how many programs a set has, and how many erased
@@ -278,6 +284,16 @@ func TestPointersOfHeldOutPrograms(t *testing.T) {
 // demands nothing of it: the figure is to be read.
 func TestPointersOfNewHeldOutPrograms(t *testing.T) {
 	require.Positive(t, scoreOf(t, newHeldOut).pointers)
+}
+
+// TestPointersOfLibraries holds what is found in the programs of arenas' libraries. When
+// they were analysed for the first time, recall was 0.72, 103 of 144; of proven claims
+// 28 were right, of likely ones 75, none wrong; of guesses 11 were right and 2 wrong.
+func TestPointersOfLibraries(t *testing.T) {
+	s := scoreOf(t, libraries)
+	require.GreaterOrEqual(t, s.found, 103)
+	require.Zero(t, s.wrong[cast.Proven])
+	require.Zero(t, s.wrong[cast.Likely])
 }
 
 func scoreOf(t *testing.T, set string) score {
