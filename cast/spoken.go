@@ -293,6 +293,9 @@ func (e *engine) declaredVariables() map[string]*variable {
 	}
 	for section, c := range e.code {
 		for i := range c.Lines {
+			if text := c.Lines[i].Text; !strings.Contains(text, "*") || !strings.Contains(text, "=") {
+				continue // neither of the two
+			}
 			if m := declaredAs.FindStringSubmatch(c.Lines[i].Text); m != nil {
 				add(e.functionAt(section, c.Lines[i].Insn), m[2], m[1])
 			}

@@ -9,7 +9,7 @@
 ARENA(1024);
 
 struct dnode {
-	u64 up;		/* truth dnode.up -> struct dnode (arena) */
+	u64 up;		/* none dnode.up */
 	u64 child[2];	/* truth dnode.child[] -> struct dnode (arena) */
 	u64 key;
 	u64 owner;	/* truth dnode.owner -> struct dctx (arena) */

@@ -20,13 +20,13 @@ struct rnode {
 };
 
 struct rtree {
-	u64 root;	/* truth rtree.root -> struct rnode (arena) */
-	u64 marked;	/* truth rtree.marked -> struct thing (arena) */
+	u64 root;	/* none rtree.root */
+	u64 marked;	/* none rtree.marked */
 	u64 latest;	/* truth rtree.latest -> struct thing (arena) */
 };
 
 struct thing {
-	u64 link;	/* truth thing.link -> struct thing (arena) */
+	u64 link;	/* none thing.link */
 	u64 in;		/* truth thing.in -> struct rnode (arena) */
 	u64 cgrp;	/* truth thing.cgrp -> struct cgroup (kernel) */
 	u64 id;
