@@ -17,6 +17,9 @@ const (
 
 // arithmetic handles ALU and ALU64 instructions.
 func (w *walk) arithmetic(insn object.Insn) {
+	if w.simple(insn) {
+		return
+	}
 	operand := number(constant(int64(insn.Imm)))
 	if insn.Op&sourceX != 0 {
 		operand = w.regs[insn.Src]
@@ -41,6 +44,21 @@ func (w *walk) arithmetic(insn object.Insn) {
 	default:
 		w.regs[insn.Dst] = number(compute(op, w.regs[insn.Dst], operand))
 	}
+}
+
+// simple handles what most instructions do: copy a register, or move a pointer by a
+// constant. It tells whether that is all.
+func (w *walk) simple(insn object.Insn) bool {
+	const wide = classAlu8
+	switch {
+	case insn.Op == wide|opMov|sourceX && insn.Off == 0:
+		w.regs[insn.Dst] = w.regs[insn.Src]
+	case insn.Op == wide|opAdd && w.regs[insn.Dst].core.role != memberOf:
+		w.regs[insn.Dst] = w.shift(w.regs[insn.Dst], constant(int64(insn.Imm)))
+	default:
+		return false
+	}
+	return true
 }
 
 // move copies a register or an immediate.

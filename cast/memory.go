@@ -310,10 +310,11 @@ func (w *walk) writeStack(p pointer, size int, v value) {
 		w.stack = w.stack.without(p.frame, -stackSize, 0, w.values.id(opaque()))
 		return
 	}
-	w.stack = w.stack.without(p.frame, off, off+int64(size), w.values.id(opaque()))
 	if size == slotSize && off%slotSize == 0 && off >= -stackSize && off < 0 {
 		w.stack = w.stack.with(p.frame, off, w.values.id(v))
+		return
 	}
+	w.stack = w.stack.without(p.frame, off, off+int64(size), w.values.id(opaque()))
 }
 
 func (w *walk) writeTyped(p pointer, size int, v value) {

@@ -23,6 +23,7 @@ type values struct {
 	joins  map[[2]valueID]valueID
 	widens map[[2]valueID]valueID
 	meet   func(a, b value) value
+	last   valueID // that was asked for: often it is the next one, too
 }
 
 func newValues(meet func(a, b value) value) *values {
@@ -36,12 +37,16 @@ func newValues(meet func(a, b value) value) *values {
 }
 
 func (t *values) id(v value) valueID {
+	if t.all[t.last] == v {
+		return t.last
+	}
 	id, ok := t.ids[v]
 	if !ok {
 		id = valueID(len(t.all))
 		t.ids[v] = id
 		t.all = append(t.all, v)
 	}
+	t.last = id
 	return id
 }
 
@@ -129,8 +134,13 @@ func (s *state) mergeStack(t *state, how combine) (changed bool) {
 	if len(t.stack) == 0 || isSame(s.stack, t.stack) || slices.Equal(s.stack, t.stack) {
 		return false
 	}
-	stack, next := make([]stackSlot, 0, len(s.stack)), 0
-	for _, b := range t.stack {
+	from, next := s.unchangedBy(t, how)
+	if from == len(t.stack) {
+		return false
+	}
+	stack := make([]stackSlot, next, max(len(s.stack), len(t.stack)))
+	copy(stack, s.stack)
+	for _, b := range t.stack[from:] {
 		for next < len(s.stack) && s.stack[next].compare(b) < 0 {
 			stack, next = append(stack, s.stack[next]), next+1
 		}
@@ -151,6 +161,24 @@ func (s *state) mergeStack(t *state, how combine) (changed bool) {
 	return changed
 }
 
+// unchangedBy returns how many slots of t's stack change nothing of s, from the first on,
+// and how many of s are in front of the next one.
+func (s *state) unchangedBy(t *state, how combine) (same, next int) {
+	for i, b := range t.stack {
+		for next < len(s.stack) && s.stack[next].compare(b) < 0 {
+			next++
+		}
+		if next == len(s.stack) || s.stack[next].compare(b) != 0 {
+			return i, next
+		}
+		if a := s.stack[next].value; a != b.value && how(a, b.value) != a {
+			return i, next
+		}
+		next++
+	}
+	return len(t.stack), next
+}
+
 // frames is the stack that a function works on.
 type frames []stackSlot
 
@@ -158,12 +186,10 @@ func (s frames) find(frame int, off int64) (i int, found bool) {
 	return slices.BinarySearchFunc(s, stackSlot{frame: int32(frame), off: int32(off)}, stackSlot.compare)
 }
 
-// with is the stack with a slot written.
+// with is the stack with a slot written: another one also if that held v already, as what
+// is known of the old one does not hold for what was written.
 func (s frames) with(frame int, off int64, v valueID) frames {
 	i, found := s.find(frame, off)
-	if found && s[i].value == v {
-		return s
-	}
 	stack := make(frames, len(s), len(s)+1)
 	copy(stack, s)
 	if found {
