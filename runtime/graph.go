@@ -27,7 +27,7 @@ type nodes[T any] struct {
 }
 
 // objects ranges over the objects, and fails where the links lead nowhere.
-func (n *nodes[T]) objects(head *ctype.Shape, first, last ktsnap.Address) iter.Seq[*T] {
+func (n *nodes[T]) objects(kind string, head *ctype.Shape, first, last ktsnap.Address) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		if n == nil {
 			return
@@ -43,7 +43,7 @@ func (n *nodes[T]) objects(head *ctype.Shape, first, last ktsnap.Address) iter.S
 			}
 		}
 		if err != nil {
-			n.b.fail(&ktsnap.Error{Op: "All", Path: "(list of " + ctype.Spell(n.b.shapes.types[n.typ]) + ")", Addr: uint64(first), Err: err})
+			n.b.fail(&ktsnap.Error{Op: "All", Path: "(" + kind + " of " + ctype.Spell(n.b.shapes.types[n.typ]) + ")", Addr: uint64(first), Err: err})
 		}
 	}
 }
@@ -107,7 +107,7 @@ func TreeOf[T any](objects ...*T) Tree[T] { return Tree[T]{nodes: &nodes[T]{give
 // not in the snapshot, with a [*ktsnap.NotCapturedError], a [*ktsnap.NotFollowedError] or
 // an [*ktsnap.UnreadableError]. If the links go around in a circle it fails with a
 // [*ktsnap.ContradictionError].
-func (l List[T]) All() iter.Seq[*T] { return l.nodes.objects(listHead, l.Next, l.Prev) }
+func (l List[T]) All() iter.Seq[*T] { return l.nodes.objects("list", listHead, l.Next, l.Prev) }
 
 // Slice returns the objects from the first to the last. It fails as [List.All] does.
 func (l List[T]) Slice() []*T { return slices.Collect(l.All()) }
@@ -119,7 +119,7 @@ func (l List[T]) Len() int { return length(l.All()) }
 func (l List[T]) IsEmpty() bool { return isEmpty(l.All()) }
 
 // All ranges over the objects in their order. It fails as [List.All] does.
-func (t Tree[T]) All() iter.Seq[*T] { return t.nodes.objects(treeRoot, t.Root, 0) }
+func (t Tree[T]) All() iter.Seq[*T] { return t.nodes.objects("tree", treeRoot, t.Root, 0) }
 
 // Slice returns the objects in their order. It fails as [List.All] does.
 func (t Tree[T]) Slice() []*T { return slices.Collect(t.All()) }

@@ -26,10 +26,11 @@ type Chase struct {
 	claims *Claims
 
 	windows ktsnap.Windows
-	seen    map[target]struct{}
+	seen    map[target]bool // true for those that are copied
 	visited map[visit]struct{}
-	queue   []visit  // objects of the program
-	deeper  []deeper // objects of the kernel with pointers that are followed
+	nodes   map[node]struct{} // of lists and trees
+	queue   []visit           // objects of the program
+	deeper  []deeper          // objects of the kernel with pointers that are followed
 	chunks  [][]byte
 	chunk   int // of chunks that is being filled
 	bytes   int
@@ -76,7 +77,7 @@ func New(mem *kmem.Space, claims *Claims, limits Limits, check func() error, war
 		c.queue, c.record = warm.queue[:0], warm.record
 	}
 	size := max(cap(c.Objects), 64)
-	c.seen, c.visited = make(map[target]struct{}, size), make(map[visit]struct{})
+	c.seen, c.visited, c.nodes = make(map[target]bool, size), make(map[visit]struct{}), make(map[node]struct{})
 	return c
 }
 
@@ -185,11 +186,11 @@ func (c *Chase) object(t target, depth int) {
 	if c.left.objects = len(c.Objects) >= c.limits.Objects; c.left.objects {
 		return
 	}
-	c.seen[t] = struct{}{}
 	o := ktsnap.KernelObject{Addr: uint64(t.addr), Name: t.typ.Name, Allocated: t.typ.own}
 	if o.Fault, o.Reason = c.copy(&o, t); o.Fault != ktsnap.FaultNone {
 		o.Data, o.Type = nil, nil
 	}
+	c.seen[t] = o.Fault == ktsnap.FaultNone
 	c.Objects = append(c.Objects, o)
 	if o.Fault == ktsnap.FaultNone && !t.typ.own && t.typ.plan != nil && depth < c.limits.Depth {
 		c.deeper = append(c.deeper, deeper{o.Data, t.typ.plan, depth + 1})

@@ -66,9 +66,15 @@ func (p *Planner) object(s *ctype.Shape) *Type {
 	return t
 }
 
-// objects copies what a program has allocated and a slot leads to. Objects that
-// were found before are not passed again, and there are limits to how many are
-// found.
+// node links an object into one list or tree. An object can have several.
+type node struct {
+	addr  kmem.Addr
+	links links
+}
+
+// objects copies what a program has allocated and a slot leads to. Nodes that
+// were found before are not passed again, and there are limits to how many
+// objects are found.
 func (c *Chase) objects(s *slot, data []byte) {
 	first := kmem.Addr(binary.LittleEndian.Uint64(data[s.offset:]))
 	switch s.links {
@@ -91,7 +97,7 @@ func (c *Chase) list(s *slot, first, last kmem.Addr) {
 			return
 		}
 		next := kmem.Addr(binary.LittleEndian.Uint64(links))
-		if next == addr || !c.allocated(addr-kmem.Addr(s.node), s.objects) || addr == last {
+		if next == addr || !c.pass(s, addr) || addr == last {
 			return // next == addr is the head of an empty list
 		}
 		addr = next
@@ -104,7 +110,7 @@ func (c *Chase) tree(s *slot, root kmem.Addr) {
 	for len(todo) > 0 {
 		addr := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if addr == 0 || !c.allocated(addr-kmem.Addr(s.node), s.objects) {
+		if addr == 0 || !c.pass(s, addr) {
 			continue
 		}
 		links, err := c.mem.Peek(addr, treeNodeSize, &c.node)
@@ -117,8 +123,19 @@ func (c *Chase) tree(s *slot, root kmem.Addr) {
 	}
 }
 
+// pass copies the object of a node. It returns false if what the node leads to is not to be
+// looked at: the node was passed before, or the object is not copied.
+func (c *Chase) pass(s *slot, addr kmem.Addr) bool {
+	n := node{addr, s.links}
+	if _, known := c.nodes[n]; known || !c.allocated(addr-kmem.Addr(s.node), s.objects) {
+		return false
+	}
+	c.nodes[n] = struct{}{}
+	return true
+}
+
 // allocated copies an object that a program has allocated, and has the pointers
-// in it followed. It returns false if it is known, or is not copied.
+// in it followed. It returns false if the object is not copied, now or before.
 func (c *Chase) allocated(addr kmem.Addr, t *Type) bool {
 	if addr == 0 {
 		return false
@@ -128,7 +145,10 @@ func (c *Chase) allocated(addr kmem.Addr, t *Type) bool {
 	}
 	found := len(c.Objects)
 	c.object(target{addr, t}, c.limits.Depth)
-	if len(c.Objects) == found || c.Objects[found].Fault != ktsnap.FaultNone {
+	if len(c.Objects) == found {
+		return c.seen[target{addr, t}]
+	}
+	if c.Objects[found].Fault != ktsnap.FaultNone {
 		return false
 	}
 	if t.plan.live {

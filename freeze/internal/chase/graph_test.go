@@ -3,6 +3,7 @@ package chase_test
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -22,8 +23,8 @@ const (
 	itemBranch = 32
 )
 
-// heads makes the BTF of a program with a list and a tree, or with an array of two lists.
-func heads(t testing.TB, array bool) (raw []byte, typ uint32) {
+// heads makes the BTF of a program with a list and a tree, the tree first or second, or with an array of two lists.
+func heads(t testing.TB, array, treeFirst bool) (raw []byte, typ uint32) {
 	t.Helper()
 	u64 := &btf.Int{Name: "u64", Size: 8}
 	words := func(name string, n uint32) *btf.Struct {
@@ -42,6 +43,10 @@ func heads(t testing.TB, array bool) (raw []byte, typ uint32) {
 		{Name: "list", Type: list, Tags: []string{"contains:item:link"}},
 		{Name: "tree", Type: words("bpf_rb_root", 2), Offset: 8 * 16, Tags: []string{"contains:item:branch"}},
 	}
+	if treeFirst {
+		members[0].Offset, members[1].Offset = members[1].Offset, members[0].Offset
+		slices.Reverse(members)
+	}
 	if array {
 		members = []btf.Member{{Name: "lists", Type: &btf.Array{Index: u64, Type: list, Nelems: 2}, Tags: []string{"contains:item:link"}}}
 	}
@@ -58,6 +63,8 @@ type graph struct {
 	items []uint64
 	heads []byte
 	array bool // of two lists are the heads
+
+	treeFirst bool
 }
 
 func newGraph(n int) *graph {
@@ -99,7 +106,7 @@ func (g *graph) tree(from, to int) uint64 {
 
 func (g *graph) capture(t *testing.T, o freeze.Options) *ktsnap.Snapshot {
 	t.Helper()
-	raw, typ := heads(t, g.array)
+	raw, typ := heads(t, g.array, g.treeFirst)
 	g.Add(1, g.Array(memimage.Map{ID: 1, Type: 2, Name: "heads", KeySize: 4, ValueSize: 32, MaxEntries: 1, BTF: g.BTF(12, "p", raw), ValueType: typ}, [][]byte{g.heads}))
 	snap, err := g.Freezer(t, o).Capture(context.Background(), "now")
 	require.NoError(t, err)
@@ -133,6 +140,25 @@ func TestObjectsInListsAndTreesAreCopied(t *testing.T) {
 	entry := snap.Map("heads").At(0)
 	require.NoError(t, requireNumbers(t, entry.Get("list"), 100))
 	require.NoError(t, requireNumbers(t, entry.Get("tree"), 100))
+}
+
+func TestObjectsInAListAndATreeLeadOnInBoth(t *testing.T) {
+	for _, treeFirst := range []bool{false, true} {
+		g := newGraph(7)
+		g.treeFirst = treeFirst
+		g.list()
+		g.Put(g.link(3), 0, 8) // the tree's root ends the list
+		binary.LittleEndian.PutUint64(g.heads[8:], g.link(3))
+		binary.LittleEndian.PutUint64(g.heads[16:], g.tree(0, 7))
+		if treeFirst {
+			g.heads = append(slices.Clone(g.heads[16:32]), g.heads[:16]...)
+		}
+		snap := g.capture(t, freeze.Options{})
+		require.Len(t, snap.Kernel, 7)
+		entry := snap.Map("heads").At(0)
+		require.NoError(t, requireNumbers(t, entry.Get("list"), 4), "tree first: %v", treeFirst)
+		require.NoError(t, requireNumbers(t, entry.Get("tree"), 7), "tree first: %v", treeFirst)
+	}
 }
 
 func TestObjectsInArraysOfListsAreCopied(t *testing.T) {
