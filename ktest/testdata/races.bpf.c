@@ -188,6 +188,18 @@ static __always_inline void count_remotely(struct task_struct *p)
 	ADD(remote.exact[cpu], 1);
 }
 
+/* Another CPU's: only its own is under the lock of the run queue. */
+static __always_inline void take_remotely(u32 cpu)
+{
+	u64 before;
+
+	cpu &= MAX_CPUS - 1;
+	before = READ(remote.queued[cpu]);
+	work(before, 10);
+	READ(remote.queued[cpu]) = before - 1;
+	ADD(remote.exact[cpu], -1);
+}
+
 static __always_inline void wake(void)
 {
 	READ(wakeup.pending) = 1;
@@ -261,6 +273,7 @@ SEC("struct_ops/dispatch")
 void races_dispatch(u64 *args)
 {
 	consume();
+	take_remotely(STRUCT_OPS_ARG(args, 0, s32) ^ 1);
 	sleep();
 	scx_bpf_dsq_move_to_local(SHARED_DSQ);
 }
