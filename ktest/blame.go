@@ -58,6 +58,7 @@ type Blamed struct {
 	Stores []Store // in their order; the last 65536
 	Before int     // stores before these
 	Races  []Race  // in the order of their second stores
+	Splits []Split // with another place that is looked at, in the order of their last accesses
 }
 
 const (
@@ -66,7 +67,7 @@ const (
 	toldLast  = 5 // stores of a place that are told of
 )
 
-// String tells of the last stores and of the last race.
+// String tells of the last stores, and of the last race or else the last split.
 func (b *Blamed) String() string {
 	all := b.Before + len(b.Stores)
 	if all == 0 {
@@ -93,6 +94,7 @@ func (b *Blamed) String() string {
 	if n := len(b.Races); n > 0 {
 		fmt.Fprintf(&s, "\n%d stores raced with one of another CPU; the last two that did:\n\t%s", n, indent(b.Races[n-1].String()))
 	}
+	b.tellSplit(&s)
 	return s.String()
 }
 
@@ -151,12 +153,13 @@ type inquiry struct {
 	ctx    context.Context
 	places []*suspect
 	wholes []*whole
+	splits splits
 	freeze *freeze.Freezer            // of the guest that runs again; nil until it is needed
 	code   map[uint64]freeze.Function // by the address of an instruction
 }
 
 func newInquiry(ctx context.Context, vm *VM) *inquiry {
-	return &inquiry{vm: vm, ctx: ctx, code: make(map[uint64]freeze.Function)}
+	return &inquiry{vm: vm, ctx: ctx, code: make(map[uint64]freeze.Function), splits: splits{latest: make(map[int][]*call)}}
 }
 
 // run runs the guest again.
@@ -242,30 +245,33 @@ func (q *inquiry) onAccess(machine *vmm.VM, a vmm.Access) {
 	task, _ := q.freeze.Running(a.CPU) // before there is one, it is none
 	s := Store{Time: a.Time, CPU: a.CPU, Task: task, PC: a.PC, Function: q.function(a.PC)}
 	for _, p := range q.places {
-		p.take(machine.RAM(), a, s)
+		p.take(&q.splits, machine.RAM(), a, s)
 	}
 	for _, w := range q.wholes {
 		for _, p := range w.members(a) {
-			p.take(machine.RAM(), a, s)
+			p.take(&q.splits, machine.RAM(), a, s)
 		}
 	}
 }
 
 // take takes an access, of which s is all but the values.
-func (p *suspect) take(ram *vmm.RAM, a vmm.Access, s Store) {
+func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store) {
 	if !p.touched(a) {
 		return
 	}
-	if !a.Store {
-		p.load(s)
-		return
-	}
 	s.Old, s.New, s.whole = p.values(ram, a)
-	s.change = p.changeBy(ram, a)
 	if s.whole {
 		s.kind = p.target.kind
 	}
-	p.store(s)
+	if a.Store {
+		s.change = p.changeBy(ram, a)
+	}
+	f.add(p, Access{Store: s, Place: p.Place, Load: !a.Store})
+	if a.Store {
+		p.store(s)
+	} else {
+		p.load(s)
+	}
 }
 
 // function names the code of an instruction. A program is in memory when its instruction is

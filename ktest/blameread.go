@@ -102,6 +102,7 @@ func (q *inquiry) worthTelling(line string) (chosen []*Blamed) {
 	for _, reason := range []func(i int, p *suspect) bool{
 		func(_ int, p *suspect) bool { return words[folded(lastName(p.Place))] },
 		func(_ int, p *suspect) bool { return len(p.Races) > 0 },
+		func(_ int, p *suspect) bool { return len(p.Splits) > 0 },
 		func(i int, p *suspect) bool { return i < direct && p.changed() },
 	} {
 		for i, p := range all {
