@@ -29,7 +29,7 @@ func TestCacheIsShownAndEmptied(t *testing.T) {
    0 MiB  images     kernels, unpacked
    2 MiB  kernels    kernels, downloaded
    0 MiB  kallsyms   symbols of kernels
-   0 MiB  agents     agents of guests in lockstep
+   0 MiB  agents     agents of guests in lockstep: the newest 8, and those of the last hour
    0 MiB  apt        package lists
    0 MiB  digest     checksums of kernels and initramfs
    0 MiB  accel      what was found out about KVM

@@ -28,7 +28,7 @@ var folders = []Folder{
 	{Name: Images, About: "kernels, unpacked"},
 	{Name: Kernels, About: "kernels, downloaded"},
 	{Name: Kallsyms, About: "symbols of kernels"},
-	{Name: Agents, About: "agents of guests in lockstep, 8 at most"},
+	{Name: Agents, About: "agents of guests in lockstep: the newest 8, and those of the last hour"},
 	{Name: Apt, About: "package lists"},
 	{Name: Digests, About: "checksums of kernels and initramfs"},
 	{Name: Accels, About: "what was found out about KVM"},
