@@ -92,8 +92,13 @@ func (c *conversion) fillEnum(shape *ctype.Shape, t *btf.Enum) error {
 	if !slices.Contains([]uint32{1, 2, 4, 8}, t.Size) {
 		return c.broken(t, "", "an enum of %d bytes", t.Size)
 	}
+	unused := 64 - 8*t.Size // clang writes more bits than the enum has if its type is a typedef
 	for i, v := range t.Values {
-		shape.Values[i] = ctype.EnumValue{Name: v.Name, Value: v.Value}
+		value := v.Value << unused >> unused
+		if t.Signed {
+			value = uint64(int64(v.Value<<unused) >> unused)
+		}
+		shape.Values[i] = ctype.EnumValue{Name: v.Name, Value: value}
 	}
 	return nil
 }

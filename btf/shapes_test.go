@@ -46,6 +46,8 @@ func TestScalarsKeepSizeSignAndMeaning(t *testing.T) {
 		"enum fwd":        {&btf.Enum{Name: "e"}, ctype.Shape{Kind: ctype.KindFwd, Name: "e"}},
 		"void":            {&btf.Void{}, ctype.Shape{Kind: ctype.KindVoid, Name: "void"}},
 		"signed enum":     {&btf.Enum{Name: "e", Size: 4, Signed: true, Values: []btf.EnumValue{{Name: "A", Value: math.MaxUint64}}}, ctype.Shape{Kind: ctype.KindEnum, Name: "e", Size: 4, Signed: true, Values: []ctype.EnumValue{{Name: "A", Value: math.MaxUint64}}}},
+		"cut enum":        {&btf.Enum{Name: "e", Size: 1, Values: []btf.EnumValue{{Name: "A", Value: 0xffffff9c}}}, ctype.Shape{Kind: ctype.KindEnum, Name: "e", Size: 1, Values: []ctype.EnumValue{{Name: "A", Value: 0x9c}}}},
+		"cut signed enum": {&btf.Enum{Name: "e", Size: 2, Signed: true, Values: []btf.EnumValue{{Name: "A", Value: 0xffff8000}}}, ctype.Shape{Kind: ctype.KindEnum, Name: "e", Size: 2, Signed: true, Values: []ctype.EnumValue{{Name: "A", Value: 0xffff_ffff_ffff_8000}}}},
 		"enum64":          {&btf.Enum{Name: "e", Size: 8, Values: []btf.EnumValue{{Name: "B", Value: 1 << 63}}}, ctype.Shape{Kind: ctype.KindEnum, Name: "e", Size: 8, Values: []ctype.EnumValue{{Name: "B", Value: 1 << 63}}}},
 		"function":        {&btf.FuncProto{Return: s32}, ctype.Shape{Kind: ctype.KindFunc}},
 		"variable's type": {&btf.Var{Name: "v", Type: s32}, ctype.Shape{Kind: ctype.KindInt, Name: "int", Size: 4, Signed: true}},
