@@ -33,7 +33,7 @@ type Binding struct {
 
 	mu          sync.RWMutex // guards what follows
 	memo        map[objectKey]*object
-	kernelTypes map[kernelKey]*kernelLayout
+	kernelTypes map[convert.Pair]*kernelLayout
 	objects     []*object // in order of decoding
 	wholes      wholes
 	interrupted *object // the element of an iteration that did not end
@@ -56,6 +56,7 @@ type Option func(*options)
 type options struct {
 	maxObjects int
 	mapIDs     []uint32
+	stale      bool
 }
 
 // defaultMaxObjects is how many objects one read follows pointers to.
@@ -64,6 +65,10 @@ const defaultMaxObjects = 4096
 // MaxObjects sets how many objects one read may follow pointers to; the rest
 // stay nil. It is 4096 otherwise.
 func MaxObjects(n int) Option { return func(o *options) { o.maxObjects = n } }
+
+// StalePointers makes pointers into arenas nil where the snapshot has no page, for programs
+// that keep such on purpose. Otherwise each read that meets one fails.
+func StalePointers() Option { return func(o *options) { o.stale = true } }
 
 // MapIDs reads the maps with these ids only. It chooses one of several programs, if an
 // object is loaded more than once.
@@ -107,7 +112,7 @@ func (b *Binding) memory() *ktsnap.Memory { return b.snapshot.Memory() }
 func (b *Binding) Snapshot() *ktsnap.Snapshot { return b.snapshot }
 
 func (l *Layout) bind(s *ktsnap.Snapshot, opts []Option) (*Binding, *ktsnap.Error) {
-	b := &Binding{snapshot: s, layout: l, memo: make(map[objectKey]*object)}
+	b := &Binding{snapshot: s, layout: l, memo: make(map[objectKey]*object), kernelTypes: make(map[convert.Pair]*kernelLayout)}
 	b.options.maxObjects = defaultMaxObjects
 	for _, o := range opts {
 		o(&b.options)
@@ -323,12 +328,8 @@ func (b *Binding) find(name string, fits, likely func(*ktsnap.Map) bool) (*ktsna
 	if len(candidates) == 0 {
 		return nil, &ktsnap.MapNotFoundError{Requested: name, Available: names}
 	}
-	if len(candidates) > 1 {
-		candidates = preferred(candidates, func(m *ktsnap.Map) bool { return m.Name == name })
-	}
-	if len(candidates) > 1 {
-		candidates = preferred(candidates, likely)
-	}
+	candidates = preferred(candidates, func(m *ktsnap.Map) bool { return m.Name == name })
+	candidates = preferred(candidates, likely)
 	if len(candidates) == 1 {
 		return candidates[0], nil
 	}

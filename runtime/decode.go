@@ -3,7 +3,9 @@ package runtime
 import (
 	"fmt"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // Decoder is what generated decoders decode with: it follows the pointers that
@@ -82,15 +84,15 @@ func (d *Decoder) unlock() {
 
 // Follow returns what a pointer of the guest leads to, of type typ of the
 // layout. It is nil if the pointer is NULL, leads to memory that was not
-// captured, or was not followed; [PointerAt] tells these apart. The same
-// object is always the same Go pointer: the address of a field, if it lies in
-// another one.
+// captured, or was not followed; [PointerAt] tells these apart. The read fails if the
+// memory is an arena's; see [StalePointers]. The same object is always the same Go
+// pointer: the address of a field, if it lies in another one.
 func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	if addr == 0 || d == nil || d.b.types[typ].shape == nil {
 		return nil
 	}
 	b, bound := d.b, &d.b.types[typ]
-	addr = b.memory().Canonical(addr)
+	stored, addr := addr, b.memory().Canonical(addr)
 	key := objectKey{addr: addr, typ: typ}
 	if !d.locked {
 		if known := b.known(key); known != nil {
@@ -102,8 +104,8 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 		return known.value.(*T)
 	}
 	raw, captured := b.memory().Value(addr, bound.shape)
-	if !captured && !b.unheld {
-		b.noteUnheld(d.from, addr)
+	if !captured && b.snapshot.Outgrown(addr, bound.shape) == nil {
+		d.miss(stored, addr, bound.shape)
 	}
 	if !captured || b.snapshot.Outgrown(addr, bound.shape) != nil {
 		return nil
@@ -136,11 +138,18 @@ func (b *Binding) noteLimit(from *origin) {
 	}
 }
 
-// noteUnheld tells once that a pointer is nil as its arena was not captured as a whole.
-func (b *Binding) noteUnheld(from *origin, addr uint64) {
-	if missing := b.snapshot.Unheld(addr); missing != nil {
+// miss fails the read if a pointer leads into an arena, where nil would pass for the end of
+// a list. Elsewhere the value need not be a pointer, and once it is told that it may be one.
+func (d *Decoder) miss(stored, addr uint64, want *ctype.Shape) {
+	b := d.b
+	missing, sure := b.snapshot.Unheld(stored)
+	switch {
+	case missing == "" || d.err != nil:
+	case sure && !b.options.stale:
+		d.err = fmt.Errorf("%s leads to nothing: %w", b.path(&object{key: objectKey{addr: addr}, from: d.from}), &ktsnap.NotCapturedError{Addr: addr, Type: ctype.Spell(want), Reason: missing})
+	case !b.unheld && !b.options.stale:
 		b.unheld = true
-		b.note("%s has a pointer to %#x, which is not in the snapshot; it is nil, and so are others into what is missing: %v", from.root(), addr, missing)
+		b.note("%s has a pointer to %#x, which is not in the snapshot; it is nil, and so may be others: %s", d.from.root(), stored, missing)
 	}
 }
 

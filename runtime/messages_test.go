@@ -73,6 +73,7 @@ var messages = []error{
 	&ktsnap.UnreadableError{Addr: 0xffff_8880_0bad_0000},
 	&ktsnap.NullError{},
 	&ktsnap.NotCapturedError{Addr: 0xffff_8880_0bad_0000, Type: "struct task_ctx"},
+	&ktsnap.NotCapturedError{Addr: 0x7f00_0000_1000, Type: "struct task_ctx", Reason: "the arena arena was not captured whole: the limit of bytes was reached"},
 	&ktsnap.NotFollowedError{Addr: 0xffff_8880_0bad_0000},
 	&ktsnap.NotFollowedError{Addr: 0xffff_8880_0bad_0000, Limit: 65536},
 	&ktsnap.NotFollowedError{Addr: 0xffff_8880_0bad_0000, Reason: "the limit of 4096 objects was reached"},

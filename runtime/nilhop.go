@@ -97,10 +97,8 @@ func (e *explanation) error() *ktsnap.Error {
 }
 
 func (e *explanation) print(tb TB) {
-	perhaps := ""
 	if !e.sure {
-		perhaps = "nil dereference, perhaps because "
-		fmt.Fprintf(tb.Output(), "%s%s%v\n", e.at, perhaps, e.error().Err)
+		fmt.Fprintf(tb.Output(), "%snil dereference, perhaps because %v\n", e.at, e.error().Err)
 		return
 	}
 	fmt.Fprintf(tb.Output(), "%s%v\n", e.at, e.error())

@@ -128,19 +128,13 @@ type kernelLayout struct {
 	absent map[convert.Member]string // members of the generated type that the kernel lacks, and what it has instead
 }
 
-// kernelKey names a type of the layout and the kernel's.
-type kernelKey struct {
-	typ  int
-	have *ctype.Shape
-}
-
 // kernelType binds a type of the layout to a shape of the kernel's. The memo's lock is held.
 func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) {
-	key := kernelKey{typ, have}
+	want := b.shapes.types[typ]
+	key := convert.Pair{Want: want, Have: have}
 	if known := b.kernelTypes[key]; known != nil {
 		return known, nil
 	}
-	want := b.shapes.types[typ]
 	c := convert.New()
 	c.Absent = make(map[convert.Member]string)
 	plan, ok := c.Plan(ctype.Spell(want), want, have)
@@ -148,9 +142,6 @@ func (b *Binding) kernelType(typ int, have *ctype.Shape) (*kernelLayout, error) 
 		return nil, &ktsnap.NotBoundError{Type: ctype.Spell(want), Reason: c.Differences[0].Have}
 	}
 	bound := &kernelLayout{plan: plan, absent: c.Absent}
-	if b.kernelTypes == nil {
-		b.kernelTypes = make(map[kernelKey]*kernelLayout)
-	}
 	b.kernelTypes[key] = bound
 	return bound, nil
 }

@@ -201,9 +201,7 @@ func (b *Binding) findArenaSection(want *ctype.Shape) (*ktsnap.Map, error) {
 			found = append(found, section.Is)
 		}
 	}
-	if len(found) > 1 {
-		found = preferred(found, func(m *ktsnap.Map) bool { return len(m.Value.Members) == len(want.Members) })
-	}
+	found = preferred(found, func(m *ktsnap.Map) bool { return len(m.Value.Members) == len(want.Members) })
 	switch len(found) {
 	case 0:
 		return nil, errors.New("no arena of the snapshot holds it: there must be one, whose pages were captured, and a program whose BTF describes the section")

@@ -267,9 +267,14 @@ func (*NullError) Error() string {
 type NotCapturedError struct {
 	Addr uint64
 	Type string // C type that is expected there
+
+	Reason string // why, where it is known
 }
 
 func (e *NotCapturedError) Error() string {
+	if e.Reason != "" {
+		return fmt.Sprintf("the %s at %#x is not in the snapshot: %s", e.Type, e.Addr, e.Reason)
+	}
 	return fmt.Sprintf("the %s at %#x was not captured: no map, section or arena page of the snapshot holds that address; the pointer is stale, or its target was left out of the capture: Status tells which maps are incomplete", e.Type, e.Addr)
 }
 

@@ -1,5 +1,7 @@
 package ktsnap
 
+import "fmt"
+
 // windowSize is how many addresses an arena has, in user space and in the kernel, in
 // bytes.
 const windowSize = 1 << 32
@@ -25,22 +27,28 @@ func (m *Map) Window() (w Window, ok bool) {
 // programs store them.
 const userEnd = 1 << 47
 
-// Unheld says which arena may have had what is at an address, and was captured in part, or
-// not at all; nil if there is none.
-func (s *Snapshot) Unheld(addr uint64) *IncompleteError {
+// Unheld says why no memory of an arena is in the snapshot at an address that a program has
+// stored; it is empty if no arena can have had it. It is sure if the address can hardly be
+// another thing than one of the arena.
+func (s *Snapshot) Unheld(addr uint64) (why string, sure bool) {
 	for _, m := range s.Maps {
-		if m.Type != MapTypeArena || m.Status == Complete {
+		if m.Type != MapTypeArena {
 			continue
 		}
 		w, known := m.Window()
 		if !known {
 			w = Window{User: addr &^ (windowSize - 1), Kernel: m.Base}
 		}
-		if w.hasKernel(addr) || addr < userEnd && w.hasUser(addr) {
-			return m.incomplete()
+		kernel := w.hasKernel(addr)
+		sure = kernel || addr >= windowSize && addr < userEnd && w.hasUser(addr)
+		switch {
+		case m.Status != Complete && (sure || addr < windowSize):
+			return fmt.Sprintf("the arena %s was not captured whole: %s", m.Name, m.Reason), sure
+		case m.Status == Complete && sure && (known || kernel):
+			return fmt.Sprintf("the arena %s, which was captured whole, has no page there: the program keeps a pointer to memory that it has freed or never allocated", m.Name), true
 		}
 	}
-	return nil
+	return "", false
 }
 
 func (w Window) hasUser(addr uint64) bool { return addr-w.User < windowSize }
