@@ -53,7 +53,7 @@ func (a Array[V]) At(i int) *V {
 }
 
 func (s *source) failIndex(op string, i, slot int) {
-	if s.Status.Status != ktsnap.Complete && s.Status.Total > i && i >= 0 {
+	if i >= 0 && (s.Status.Total > i || s.N == 0) {
 		s.require(op)
 	}
 	s.b.fail(&ktsnap.Error{Op: op, Path: s.Path(i, slot), Err: &ktsnap.IndexOutOfRangeError{Map: s.Name, Index: i, Len: s.N}})

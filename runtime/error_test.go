@@ -103,6 +103,26 @@ func TestFailedReadsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// What nothing was captured of is not called empty, and has CPUs all the same.
+func TestMapsThatWereNotCapturedAreNotEmpty(t *testing.T) {
+	s := errorGuest(t)
+	for _, name := range []string{"scalars", "per_cpu"} {
+		m := find(t, s, name)
+		m.Status, m.Reason = ktsnap.Truncated, "the guest had stood still for as long as it may"
+		m.N, m.Slots, m.Values, m.Addrs = 0, 1, nil, nil
+	}
+	tb := &fakeTB{}
+	snap := sample.Bind(tb, s)
+	for want, read := range map[string]func(){
+		"At scalars":   func() { snap.Scalars().At(7) },
+		"CPU per_cpu":  func() { snap.PerCpu().CPU(1) },
+		"At per_cpu":   func() { snap.PerCpu().CPU(0).At(1) },
+		"Each per_cpu": func() { snap.PerCpu().Each(1)(func(int, *sample.Node) bool { return true }) },
+	} {
+		require.Contains(t, tb.message(t, read), want+": "+want[len(want)-7:]+" could not be captured: the guest had stood still")
+	}
+}
+
 func TestPartialReadsWhatWasCaptured(t *testing.T) {
 	snap := sample.Bind(t, errorGuest(t))
 	recent := snap.Recent().Partial()

@@ -28,6 +28,9 @@ func (p PerCPUArray[V]) CPU(n int) Array[V] {
 // cpu checks a CPU number.
 func (s *source) cpu(n int) int {
 	if n < 0 || n >= s.Slots {
+		if n >= 0 && s.N == 0 {
+			s.require("CPU")
+		}
 		s.b.fail(&ktsnap.Error{Op: "CPU", Path: s.Name, Err: &ktsnap.PerCPUSlotError{Map: s.Name, CPU: n, Len: s.Slots}})
 	}
 	return n
