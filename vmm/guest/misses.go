@@ -101,11 +101,12 @@ func (t *OpenTrace) End() {
 var missLine = regexp.MustCompile(` open: \(.*\) file="(.*)" ret=-(\d{1,3})$`)
 
 // parseMisses reads the trace. Searches for shared libraries and for locales are
-// left out: they try many places, and who finds none says so.
+// left out: they try many places, and who finds none says so. So is what the runtimes of
+// languages look at in every program.
 func parseMisses(trace []byte) (misses []Miss) {
 	for line := range bytes.Lines(trace) {
 		fields := missLine.FindStringSubmatch(strings.TrimRight(string(line), "\n"))
-		if fields == nil || isSearched(fields[1]) {
+		if fields == nil || isSearched(fields[1]) || isProbed(fields[1]) {
 			continue
 		}
 		number, _ := strconv.Atoi(fields[2]) // three digits
@@ -120,6 +121,20 @@ func parseMisses(trace []byte) (misses []Miss) {
 func isSearched(path string) bool {
 	base := filepath.Base(path)
 	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") || strings.Contains(path, "/locale/")
+}
+
+// isProbed tells whether Go, Rust, libc or an allocator opens a file by itself, and does without:
+// the CPU limit of the cgroup, the size of huge pages, the conversions of texts.
+func isProbed(path string) bool {
+	switch base := filepath.Base(path); {
+	case strings.HasPrefix(path, "/sys/fs/cgroup/"):
+		return base == "cpu.max" || base == "cpu.cfs_quota_us" || base == "cpu.cfs_period_us"
+	case strings.HasPrefix(path, "/sys/kernel/mm/transparent_hugepage/"):
+		return true
+	case strings.HasPrefix(base, "gconv-modules"):
+		return true
+	}
+	return path == "/proc/sys/vm/overcommit_memory" || path == "/etc/malloc.conf"
 }
 
 // probeOpens makes the event, which stays.

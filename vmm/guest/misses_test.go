@@ -6,6 +6,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// What the runtimes of languages open in every program is no miss of the program's.
+func TestProbesOfRuntimesAreNoMisses(t *testing.T) {
+	for path, missed := range map[string]bool{
+		"/sys/fs/cgroup/cpu.max":                              false,
+		"/sys/fs/cgroup/a/b/cpu.max":                          false,
+		"/sys/fs/cgroup/a/cpu.weight":                         true,
+		"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size":  false,
+		"/etc/ld.so.preload":                                  false,
+		"/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache": false,
+		"/etc/cpu.max":                                        true,
+	} {
+		trace := ` prog-71 [001] ..... 12.3: open: (a <- b) file="` + path + `" ret=-2` + "\n"
+		require.Len(t, parseMisses([]byte(trace)), map[bool]int{true: 1}[missed], path)
+	}
+}
+
 func TestMissesAreReadFromATrace(t *testing.T) {
 	trace := `# tracer: nop
 #           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION
