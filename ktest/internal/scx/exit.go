@@ -2,6 +2,7 @@ package scx
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/ktgen/ktgen/ktest/internal/excerpt"
@@ -121,6 +122,9 @@ func (e *LoaderError) Error() string {
 		when = "while its scheduler was enabled"
 	}
 	s := fmt.Sprintf("the scheduler's program %s ended %s (%s)", strings.Join(e.Args, " "), when, e.Exit)
+	if line := crashLine.FindString(e.Output); line != "" {
+		s += ": " + strings.TrimSpace(line)
+	}
 	s += e.missed()
 	if e.Output == "" {
 		return meanwhile(s+", and wrote nothing", e.Kernel)
@@ -130,6 +134,9 @@ func (e *LoaderError) Error() string {
 	}
 	return meanwhile(s+"; it wrote:\n"+excerpt.Lines(e.Output, shownFirst, shownLines-shownFirst), e.Kernel)
 }
+
+// crashLine is what the runtimes of Go and Rust, sanitizers and libc write first of a crash.
+var crashLine = regexp.MustCompile(`(?m)^(panic: |fatal error: |SIG[A-Z]+: |thread '.*' .*panicked at|==\d+==ERROR: |\*\*\* .* \*\*\*|\S+: .*Assertion .* failed).*$`)
 
 // shownMisses is how many files an error names.
 const shownMisses = 12

@@ -1,9 +1,12 @@
 package scx
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/vmm/guest"
 )
 
 func TestStallSaysWhereToLook(t *testing.T) {
@@ -16,4 +19,20 @@ func TestStallSaysWhereToLook(t *testing.T) {
 		require.ErrorContains(t, err, message)
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// What a program has crashed with comes before the files that it did without.
+func TestCrashComesFirst(t *testing.T) {
+	for output, want := range map[string]string{
+		"loading\npanic: no config\n\ngoroutine 1 [running]:\n": "panic: no config",
+		"SIGSEGV: segmentation violation\nPC=0x1\n":              "SIGSEGV: segmentation violation",
+		"thread 'main' (93) panicked at src/main.rs:3:5:\nno\n":   "thread 'main' (93) panicked at src/main.rs:3:5:",
+		"prog: main.c:7: main: Assertion `n > 0' failed.\n":       "prog: main.c:7: main: Assertion `n > 0' failed.",
+	} {
+		e := &LoaderError{Args: []string{"/prog"}, Exit: guest.Exit{Code: 2}, Output: output, Missed: []guest.Miss{{Path: "/etc/x", Error: "no such file or directory"}}}
+		line, _, _ := strings.Cut(e.Error(), "\n")
+		require.Contains(t, line, "(exit status 2): "+want+"; it could not open /etc/x")
+	}
+	e := &LoaderError{Args: []string{"/prog"}, Exit: guest.Exit{Code: 2}, Output: "do not panic: all is well\n"}
+	require.Contains(t, e.Error(), "(exit status 2); it wrote:")
 }
