@@ -41,6 +41,23 @@ func Parse(b []byte) (*btf.Spec, error) {
 	return spec, nil
 }
 
+// CutEnums returns the names of the enums whose values are cut: they have 8 bytes, and 4 of
+// each value are here. clang writes so what has a typedef for its fixed type.
+func CutEnums(b []byte) (names []string) {
+	r, err := openRaw(b)
+	if err != nil {
+		return nil
+	}
+	_ = r.each(func(_ btf.TypeID, rec record) error { // as far as it can be read
+		if rec.kind == kindEnum && rec.sizeType == 8 && rec.vlen > 0 && r.isString(rec.name) {
+			name, _, _ := bytes.Cut(r.strings[rec.name:], []byte{0})
+			names = append(names, string(name))
+		}
+		return nil
+	})
+	return names
+}
+
 // check verifies every record by itself, then how they hang together.
 func (r *raw) check() error {
 	count := 0

@@ -40,6 +40,20 @@ func TestParseReadsBothByteOrders(t *testing.T) {
 	}
 }
 
+// clang writes an enum of 8 bytes with 4 of each value if its fixed type is a typedef.
+func TestEnumsWithCutValuesAreKnown(t *testing.T) {
+	const kindEnum, kindEnum64 = 6 << 24, 19 << 24
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		require.Equal(t, []string{"cut"}, ktbtf.CutEnums(rawBTF(order, "\x00cut\x00ok\x00A\x00",
+			1, kindEnum|1, 8, 8, 0xcafebeef,
+			5, kindEnum|1, 4, 8, 0xcafebeef,
+			5, kindEnum64|1, 8, 8, 1, 0,
+			5, kindEnum, 8, // declared only
+		)))
+	}
+	require.Empty(t, ktbtf.CutEnums([]byte("no BTF")))
+}
+
 func TestParseReadsLegacyBitfields(t *testing.T) {
 	// struct s { unsigned a : 3, b : 7; } as clang 7 encodes it: the width, and
 	// part of the offset, are the integer's.

@@ -112,6 +112,9 @@ func (o *Object) readTypes(f *file) error {
 		}
 		return e
 	}
+	for _, name := range ktbtf.CutEnums(raw) {
+		o.warnf("the values of enum %s may be wrong: it has 8 bytes, and clang has written 4 of each, as it does where the enum's fixed type is a typedef (enum %s : unsigned long long has all of them)", name, name)
+	}
 	f.rawBTF = raw
 	o.Types = spec
 	return nil
