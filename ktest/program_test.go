@@ -117,6 +117,10 @@ func TestProgramThatEnablesNothingIsGivenUp(t *testing.T) {
 	err := vm.Attach(bound(t, 2*time.Second), ktest.Binary("/bin/sleep", "1000"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "wait until the scheduler is enabled")
+	require.ErrorContains(t, err, "; its program has written nothing")
+	err = vm.Attach(bound(t, 10*time.Second), ktest.Binary("/bin/sh", "-c", "echo waiting for its config; while :; do :; done"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "; its program wrote last:\nwaiting for its config")
 	require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")), "the guest is free for another")
 }
 

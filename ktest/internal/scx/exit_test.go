@@ -25,9 +25,9 @@ func TestStallSaysWhereToLook(t *testing.T) {
 func TestCrashComesFirst(t *testing.T) {
 	for output, want := range map[string]string{
 		"loading\npanic: no config\n\ngoroutine 1 [running]:\n": "panic: no config",
-		"SIGSEGV: segmentation violation\nPC=0x1\n":              "SIGSEGV: segmentation violation",
-		"thread 'main' (93) panicked at src/main.rs:3:5:\nno\n":   "thread 'main' (93) panicked at src/main.rs:3:5:",
-		"prog: main.c:7: main: Assertion `n > 0' failed.\n":       "prog: main.c:7: main: Assertion `n > 0' failed.",
+		"SIGSEGV: segmentation violation\nPC=0x1\n":             "SIGSEGV: segmentation violation",
+		"thread 'main' (93) panicked at src/main.rs:3:5:\nno\n": "thread 'main' (93) panicked at src/main.rs:3:5:",
+		"prog: main.c:7: main: Assertion `n > 0' failed.\n":     "prog: main.c:7: main: Assertion `n > 0' failed.",
 	} {
 		e := &LoaderError{Args: []string{"/prog"}, Exit: guest.Exit{Code: 2}, Output: output, Missed: []guest.Miss{{Path: "/etc/x", Error: "no such file or directory"}}}
 		line, _, _ := strings.Cut(e.Error(), "\n")

@@ -97,7 +97,7 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 			end()
 			cancel() // which ends it in the guest; who starts the next one waits for that
 			<-s.gone
-			return nil, fmt.Errorf("wait until the scheduler is enabled: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("wait until the scheduler is enabled: %w%s", context.Cause(ctx), s.output.last())
 		}
 	}
 }

@@ -2,6 +2,7 @@ package scx
 
 import (
 	"io"
+	"strings"
 
 	"github.com/ktgen/ktgen/ktest/internal/excerpt"
 )
@@ -23,3 +24,14 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) String() string { return t.kept.String() }
+
+// last says what was written last, for the end of a message.
+func (t *tail) last() string {
+	written := strings.TrimSpace(t.String())
+	if written == "" {
+		return "; its program has written nothing"
+	}
+	return "; its program wrote last:\n" + excerpt.Lines(written, 0, shownLast)
+}
+
+const shownLast = 5 // lines
