@@ -34,7 +34,7 @@ var refusals = map[string]struct {
 	"array_endless": {ebpf.MapSpec{Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 32768, MaxEntries: 1 << 31}, "max_entries is 2147483648, with values of 32768 bytes"},
 	"array_memory":  {ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 1 << 20, MaxEntries: 2000}, "that takes 2000 MiB or more, and the guest has "},
 	"array_key":     {ebpf.MapSpec{Type: ebpf.Array, KeySize: 8, ValueSize: 8, MaxEntries: 1}, "key_size is 8, and the kernel makes the map with 4 (invalid argument)"},
-	"array_empty":   {ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8}, "max_entries is 0, and the kernel makes the map with "},
+	"array_empty":   {ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8}, "max_entries is 0: the object leaves it to a program in user space how much room the map has; set it as that does, with Scheduler.Resize or MaxEntries in Scheduler.Configure (invalid argument)"},
 	"array_nothing": {ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, MaxEntries: 1}, "value_size is 0, and the kernel makes the map with 4"},
 	"array_flags":   {ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: unix.BPF_F_NO_PREALLOC}, "map_flags is 0x1 (BPF_F_NO_PREALLOC), and the kernel makes the map with 0x0"},
 	"lru_flags":     {ebpf.MapSpec{Type: ebpf.LRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: unix.BPF_F_NO_PREALLOC}, "map_flags is 0x1 (BPF_F_NO_PREALLOC), and the kernel makes the map with 0x0"},

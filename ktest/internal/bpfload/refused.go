@@ -156,6 +156,9 @@ func closest(attr mapCreateAttr, try maker) string {
 	}
 	for _, c := range changes(attr) {
 		if accepts(c.attr) {
+			if attr.maxEntries != c.attr.maxEntries && attr.maxEntries == 0 {
+				return "max_entries is 0: the object leaves it to a program in user space how much room the map has; set it as that does, with Scheduler.Resize or MaxEntries in Scheduler.Configure"
+			}
 			return fmt.Sprintf("%s, and the kernel makes the map with %s", c.is, c.takes)
 		}
 	}
