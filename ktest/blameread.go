@@ -2,16 +2,17 @@ package ktest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"unicode"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -91,27 +92,49 @@ func hasMembers(s *ctype.Shape) bool {
 	return false
 }
 
-// worthTelling chooses from the places of an inquiry.
+// maxElements bounds how many elements of one array are told of, which count as one place.
+const maxElements = 2
+
+// worthTelling chooses from the places of an inquiry, first what a line names, in its order.
 func (q *inquiry) worthTelling(line string) (chosen []*Blamed) {
 	direct := len(q.places)
 	all := slices.Clone(q.places)
 	for _, w := range q.wholes {
 		all = append(all, w.all...)
 	}
-	words := wordsOf(line)
-	for _, reason := range []func(i int, p *suspect) bool{
-		func(_ int, p *suspect) bool { return words[folded(lastName(p.Place))] },
-		func(_ int, p *suspect) bool { return len(p.Races) > 0 },
-		func(_ int, p *suspect) bool { return len(p.Splits) > 0 },
-		func(i int, p *suspect) bool { return i < direct && p.changed() },
-	} {
-		for i, p := range all {
-			if len(chosen) < maxBlamedRead && reason(i, p) && !slices.Contains(chosen, &p.Blamed) {
-				chosen = append(chosen, &p.Blamed)
+	l := parseLine(line)
+	named := slices.DeleteFunc(slices.Clone(all), func(p *suspect) bool { return !l.names(p.Place) })
+	slices.SortStableFunc(named, func(a, b *suspect) int {
+		return cmp.Or(l.words[folded(lastName(a.Place))]-l.words[folded(lastName(b.Place))], a.interest()-b.interest())
+	})
+	elements := make(map[string]int) // that are chosen, by the path of their array
+	choose := func(from []*suspect, reason func(i int, p *suspect) bool) {
+		for i, p := range from {
+			array := index.ReplaceAllString(p.Place, "[]")
+			switch n := elements[array]; {
+			case n == 0 && len(elements) == maxBlamedRead, n == maxElements, slices.Contains(chosen, &p.Blamed) || !reason(i, p):
+				continue
 			}
+			elements[array]++
+			chosen = append(chosen, &p.Blamed)
 		}
 	}
+	choose(named, func(int, *suspect) bool { return true })
+	choose(all, func(_ int, p *suspect) bool { return len(p.Races) > 0 })
+	choose(all, func(_ int, p *suspect) bool { return len(p.Splits) > 0 })
+	choose(all, func(i int, p *suspect) bool { return i < direct && p.changed() })
 	return chosen
+}
+
+// interest sorts the elements of an array: first those that raced, then those that programs store to.
+func (p *suspect) interest() int {
+	switch {
+	case len(p.Races)+len(p.Splits) > 0:
+		return 0
+	case slices.ContainsFunc(p.Stores, func(s Store) bool { return s.Function.BPF }):
+		return 1
+	}
+	return 2
 }
 
 // changed reports whether a store has changed the place. Memory is cleared before it becomes a map's.
@@ -129,12 +152,45 @@ func lastName(path string) string {
 // folded makes one of the names of a member in C and in Go.
 func folded(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
-func wordsOf(line string) map[string]bool {
-	words := make(map[string]bool)
-	for _, w := range strings.FieldsFunc(line, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		words[folded(w)] = true
+// sourceLine is a line of a test, by what it names.
+type sourceLine struct {
+	words    map[string]int             // and where they are first; folded
+	elements map[string]map[string]bool // indexes that are numbers, by the folded names in front
+}
+
+var (
+	word    = regexp.MustCompile(`[\pL\d_]+`)
+	index   = regexp.MustCompile(`\[[^\]]*\]`)
+	element = regexp.MustCompile(`([\pL\d_]+)\[(\d+)\]`)
+)
+
+func parseLine(line string) sourceLine {
+	l := sourceLine{words: make(map[string]int), elements: make(map[string]map[string]bool)}
+	for _, at := range word.FindAllStringIndex(line, -1) {
+		w := folded(line[at[0]:at[1]])
+		if _, ok := l.words[w]; !ok {
+			l.words[w] = at[0]
+		}
 	}
-	return words
+	for _, m := range element.FindAllStringSubmatch(line, -1) {
+		array := folded(m[1])
+		if l.elements[array] == nil {
+			l.elements[array] = make(map[string]bool)
+		}
+		l.elements[array][m[2]] = true
+	}
+	return l
+}
+
+// names reports whether the line names the last member of a path, and no other elements than the path's.
+func (l sourceLine) names(path string) bool {
+	for _, m := range element.FindAllStringSubmatch(path, -1) {
+		if indexes := l.elements[folded(m[1])]; indexes != nil && !indexes[m[2]] {
+			return false
+		}
+	}
+	_, ok := l.words[folded(lastName(path))]
+	return ok
 }
 
 // failedAt returns the line of a test that ends its goroutine: those of the caller's callers that have

@@ -82,8 +82,8 @@ func TestMembersAreTheSuspectsOfAWhole(t *testing.T) {
 }
 
 func TestWhatALineNamesIsFoundByEitherSpelling(t *testing.T) {
-	words := wordsOf("require.Equal(t, snap.Bss().NrQueued, uint64(n_dispatched))")
+	line := parseLine("require.Equal(t, snap.Bss().NrQueued, uint64(n_dispatched))")
 	for place, named := range map[string]bool{".bss.nr_queued": true, "m[3].stats.n_dispatched[2]": true, ".bss.nr": false, ".bss.queued": false} {
-		require.Equal(t, named, words[folded(lastName(place))], place)
+		require.Equal(t, named, line.names(place), place)
 	}
 }
