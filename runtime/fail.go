@@ -36,8 +36,7 @@ func report(tb TB, where, message string) {
 	tb.FailNow()
 }
 
-// caller names the source line that called into this package, or into code
-// generated for it, as "file.go:12: ".
+// caller names the line that called into this package or generated code: "file.go:12: ".
 func (b *Binding) caller() string {
 	var pcs [64]uintptr
 	frames := goruntime.CallersFrames(pcs[:goruntime.Callers(3, pcs[:])])
@@ -57,13 +56,14 @@ func (b *Binding) internal(frame goruntime.Frame) bool {
 	if frame.File == b.generated {
 		return true
 	}
-	return !strings.HasSuffix(frame.File, "_test.go") &&
-		slices.ContainsFunc(readers, func(pkg string) bool { return strings.HasPrefix(frame.Function, pkg) })
+	_, here, _, _ := goruntime.Caller(0) // iterators are inlined into functions of the test's
+	return !strings.HasSuffix(frame.File, "_test.go") && (filepath.Dir(frame.File) == filepath.Dir(here) ||
+		slices.ContainsFunc(readers, func(pkg string) bool { return strings.HasPrefix(frame.Function, pkg) }))
 }
 
-// readers begin the names of functions that read on behalf of a test: those of this
-// package, of those that are called with places in snapshots, and what calls [Catch].
-var readers = []string{"github.com/ktgen/ktgen/runtime.", "github.com/ktgen/ktgen/ktest.", "runtime.gopanic"}
+// readers begin the names of functions of other packages that read on behalf of a test: they
+// are called with places in snapshots, or call [Catch].
+var readers = []string{"github.com/ktgen/ktgen/ktest.", "runtime.gopanic"}
 
 // Try calls f and returns the error that a read in it failed with: reads of a
 // snapshot that is bound to no test panic with [*ktsnap.Error], or one of package sched's.

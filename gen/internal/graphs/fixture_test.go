@@ -2,6 +2,8 @@ package graphs_test
 
 import (
 	"encoding/binary"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -151,9 +153,24 @@ func TestDamagedLinksEndARange(t *testing.T) {
 			text, err := list.Rendered()
 			require.NoError(t, err)
 			require.Contains(t, text.String(), "!! ")
+
+			tb := new(failing)
+			bound := graphs.Bind(tb, frozen)
+			require.Panics(t, func() {
+				for range bound.Queues().Get(7).Parcels.All() {
+				}
+			})
+			require.Regexp(t, `^fixture_test\.go:\d+: A(ll|t) `, tb.text.String())
 		})
 	}
 }
+
+// failing is a test of which it is looked at how it fails.
+type failing struct{ text strings.Builder }
+
+func (f *failing) Output() io.Writer { return &f.text }
+func (f *failing) FailNow()          { panic(f) }
+func (f *failing) Cleanup(func())    {}
 
 func TestATreeThatIsACircleIsAnError(t *testing.T) {
 	frozen := fixture(3).Snapshot(t)
