@@ -13,11 +13,9 @@ import (
 // A scheduler's program that never enables one is given up after some of the guest's time, of
 // which much passes while nothing runs, and the search says why no seed was run.
 func TestSearchOfASchedulerThatNeverStartsEnds(t *testing.T) {
-	began := time.Now()
 	said := searched(t, "TestSearchedNever")
-	require.Contains(t, said, "start scheduler /bin/sleep: wait until the scheduler is enabled: it is not, within 1h0m0s of the guest's time (Config.Timeouts.Scheduler)")
+	require.Contains(t, said, "start scheduler /bin/sleep: wait until the scheduler is enabled: it is not, within 2m0s of the guest's time (Config.Timeouts.Scheduler)")
 	require.Contains(t, said, "no seed was run")
-	require.Less(t, time.Since(began), 30*time.Minute)
 }
 
 func TestSearchedNever(t *testing.T) {
@@ -25,6 +23,6 @@ func TestSearchedNever(t *testing.T) {
 		t.Skip("TestSearchOfASchedulerThatNeverStartsEnds runs it")
 	}
 	ktest.Search(t, ktest.Seeds{N: 1, Config: ktest.Config{
-		Scheduler: ktest.Binary("/bin/sleep", "100000"), Timeouts: ktest.Timeouts{Scheduler: time.Hour},
+		Scheduler: ktest.Binary("/bin/sleep", "100000"), Timeouts: ktest.Timeouts{Scheduler: 2 * time.Minute},
 	}}, func(*testing.T, *ktest.VM) {})
 }
