@@ -47,7 +47,7 @@ type static struct {
 	size   int // of both
 }
 
-// schedStatics are those of Linux 6.16 to 6.19, kernel/sched/ext.c.
+// schedStatics are those of Linux 6.16 and 6.18 (kernel/sched/ext.c).
 var schedStatics = []struct {
 	symbol, member string
 	shape          *ctype.Shape
