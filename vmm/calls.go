@@ -349,14 +349,19 @@ func (c *Calls) release(order uint32) error {
 	return nil
 }
 
+// change changes what others wait for.
+func (c *Calls) change(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+	c.changed.Broadcast()
+}
+
 // Park has the agent of a guest that stands stop all vCPUs, as it must when a
 // template is made: QEMU does not save a machine in the middle of an instruction. Where they
 // stop depends on the guest only.
 func (c *Calls) Park(ctx context.Context) error {
-	c.mu.Lock()
-	c.parking = true
-	c.changed.Broadcast()
-	c.mu.Unlock()
+	c.change(func() { c.parking = true })
 	select {
 	case <-c.parked:
 		return nil
@@ -405,11 +410,7 @@ func (c *Calls) unpark(at int64, burn uint32) error {
 // stand waits until the guest stands, and keeps it standing until release is called.
 func (c *Calls) stand(ctx context.Context) (release func(), err error) {
 	release = c.Busy()
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.changed.Broadcast()
-	})
+	stop := context.AfterFunc(ctx, func() { c.change(func() {}) })
 	defer stop()
 	c.mu.Lock()
 	for !c.standing && c.over == nil && ctx.Err() == nil {
@@ -495,12 +496,7 @@ func (c *Calls) Busy() (done func()) {
 // keepStanding is called with mu held.
 func (c *Calls) keepStanding() (done func()) {
 	c.busy++
-	return sync.OnceFunc(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.busy--
-		c.changed.Broadcast()
-	})
+	return sync.OnceFunc(func() { c.change(func() { c.busy-- }) })
 }
 
 // After waits for a moment of the guest's time, which comes only if somebody waits for the

@@ -176,11 +176,7 @@ func (p *Prepared) greet(ctx context.Context, vm *VM, hooks Hooks) (err error) {
 func (c *Calls) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, &PrepareError{fmt.Sprintf("what it has sent was not dealt with within %v", settleTime)})
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.changed.Broadcast()
-	})
+	stop := context.AfterFunc(ctx, func() { c.change(func() {}) })
 	defer stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -247,10 +243,7 @@ func (c *Calls) beginning() (begins bool, rest answer) {
 // The error is the VM's error: a [*RetoldError] if the host did something else.
 func (c *Calls) Begin() error {
 	return c.vm.within(time.Now(), max(quietLimit, c.vm.cfg.Timeouts.Restore), func(ctx context.Context) error {
-		c.mu.Lock()
-		c.begins = true
-		c.changed.Broadcast()
-		c.mu.Unlock()
+		c.change(func() { c.begins = true })
 		select {
 		case <-c.begun:
 			return nil
