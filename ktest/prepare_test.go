@@ -171,11 +171,7 @@ func TestSearchedPrepared(t *testing.T) {
 		prepareAs(t, vm, os.Getenv(envPrepare), runs)
 	}}, func(t *testing.T, vm *ktest.VM) {
 		require.NoError(t, vm.Hold(t.Context(), 100*time.Millisecond))
-		bss := vm.Freeze("end").Map("race.bss").At(0)
-		enqueued, err := bss.Get("enqueued").Uint64()
-		require.NoError(t, err)
-		counted, err := bss.Get("counted").Uint64()
-		require.NoError(t, err)
+		enqueued, counted := counts(t, vm)
 		require.Equal(t, enqueued, counted)
 	})
 }
