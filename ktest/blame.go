@@ -67,7 +67,7 @@ const (
 	toldLast  = 5 // stores of a place that are told of
 )
 
-// String tells of the last stores, and of the last race or else the last split.
+// String tells of the last stores, of the last race, and of a split from a place that is near.
 func (b *Blamed) String() string {
 	all := b.Before + len(b.Stores)
 	if all == 0 {
