@@ -114,6 +114,39 @@ var sessions = []struct {
 		require.Error(t, err)
 		look("never true")
 	}},
+	{"its own program", ktest.Config{Scheduler: program(), Files: withObject("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		_, err := vm.Work(t.Context(), ktest.Spin, 3)
+		require.NoError(t, err)
+		require.NoError(t, vm.Hold(t.Context(), 50*time.Millisecond))
+		look("held")
+		exit, err := vm.Detach(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, ktest.ExitUnreg, exit.Kind)
+		look("ended")
+	}},
+	{"50 random steps", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		report, err := vm.TryRun(t.Context(), randomScenario(3, *lockstepCPUs))
+		require.NoError(t, err)
+		require.Len(t, report.Steps, 50)
+		look("performed")
+	}},
+	{"blame, which runs it again under watches", ktest.Config{Scheduler: fault("race")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		racing(t, vm)
+		counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
+		blamed, err := vm.Blame(t.Context(), ktest.FieldOf(counted))
+		require.NoError(t, err)
+		look(blamed[0].String())
+		racing(t, vm)
+		look("raced again")
+	}},
+	{"typed writes", ktest.Config{Scheduler: fault("race")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+		counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
+		for n := range 5 {
+			racing(t, vm)
+			require.NoError(t, vm.Write(t.Context(), ktest.SetOf(counted, 1_000_000*n)))
+			look(fmt.Sprint("written ", n))
+		}
+	}},
 }
 
 // session boots a guest and returns what it was seen to do.

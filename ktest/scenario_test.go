@@ -406,21 +406,22 @@ func TestHooksOfAScenarioPerformOps(t *testing.T) {
 
 var scenarios = flag.Int("scenarios", 1, "random scenarios that TestRandomScenariosEndAndLeaveNothing runs")
 
-// randomScenario makes up a scenario of 50 steps, each of which can be performed.
-func randomScenario(seed uint64) scenario.Scenario {
+// randomScenario makes up a scenario of 50 steps, each of which can be performed by a guest
+// with that many CPUs.
+func randomScenario(seed uint64, cpus int) scenario.Scenario {
 	random := rand.New(rand.NewPCG(seed, seed))
 	kinds := []scenario.Kind{
 		scenario.Spin, scenario.SleepWake, scenario.Yield, scenario.IO,
 		scenario.Pipe, scenario.ForkExit, scenario.MemoryWalk, scenario.Mixed,
 	}
-	cpus := [][]int{nil, {0}, {1}, {0, 1}}
+	sets := [][]int{nil, {0}, {1}, {0, 1}}
 	pick := func(names ...string) string { return names[random.IntN(len(names))] }
 	var s scenario.Scenario
 	for len(s.Steps) < 50 {
 		cgroup, workers := pick("a", "b", "c", "a/d", "a/e", "a/d/f"), pick("x", "y", "z")
 		op := []func() scenario.Op{
 			func() scenario.Op {
-				return scenario.Cgroup{Name: cgroup, CPUs: cpus[random.IntN(4)], Weight: 1 + random.IntN(10000)}
+				return scenario.Cgroup{Name: cgroup, CPUs: sets[random.IntN(4)], Weight: 1 + random.IntN(10000)}
 			},
 			func() scenario.Op {
 				return scenario.Workers{Name: workers, Kind: kinds[random.IntN(len(kinds))], Cgroup: pick("", cgroup), Nice: random.IntN(20)}
@@ -430,10 +431,10 @@ func randomScenario(seed uint64) scenario.Scenario {
 			func() scenario.Op { return scenario.FreezeCgroup{Cgroup: cgroup} },
 			func() scenario.Op { return scenario.ThawCgroup{Cgroup: cgroup} },
 			func() scenario.Op { return scenario.Move{Workers: workers, Cgroup: pick("", cgroup)} },
-			func() scenario.Op { return scenario.SetAffinity{Workers: workers, CPUs: cpus[1+random.IntN(3)]} },
+			func() scenario.Op { return scenario.SetAffinity{Workers: workers, CPUs: sets[1+random.IntN(3)]} },
 			func() scenario.Op { return scenario.SetNice{Workers: workers, Nice: random.IntN(20)} },
 			func() scenario.Op {
-				return scenario.Change{Cgroup: scenario.Cgroup{Name: cgroup, Weight: 1 + random.IntN(10000), CPUs: cpus[random.IntN(4)]}}
+				return scenario.Change{Cgroup: scenario.Cgroup{Name: cgroup, Weight: 1 + random.IntN(10000), CPUs: sets[random.IntN(4)]}}
 			},
 			func() scenario.Op { return scenario.Capture{Name: fmt.Sprintf("capture %d", len(s.Steps))} },
 			func() scenario.Op { return scenario.ReplaceScheduler{Scheduler: fault("docile")} },
@@ -444,7 +445,7 @@ func randomScenario(seed uint64) scenario.Scenario {
 			step.Hold = time.Duration(1+random.IntN(10)) * time.Millisecond
 		}
 		s.Steps = append(s.Steps, step)
-		if s.Check(scenario.Machine{CPUs: 2, Scheduler: true}) != nil {
+		if s.Check(scenario.Machine{CPUs: cpus, Scheduler: true}) != nil {
 			s.Steps = s.Steps[:len(s.Steps)-1]
 		}
 	}
@@ -456,7 +457,7 @@ func TestRandomScenariosEndAndLeaveNothing(t *testing.T) {
 	perform := func(seed uint64) *scenario.Report {
 		t.Helper()
 		require.NoError(t, vm.Attach(bound(t, time.Minute), fault("docile")))
-		report, err := vm.TryRun(bound(t, 2*time.Minute), randomScenario(seed))
+		report, err := vm.TryRun(bound(t, 2*time.Minute), randomScenario(seed, 2))
 		require.NoError(t, err, "seed %d", seed)
 		_, err = vm.Detach(t.Context())
 		require.NoError(t, err, "seed %d", seed)

@@ -26,7 +26,7 @@ const envSearch = "KTEST_SEARCH"
 const searchFixed = "fixed"
 
 // racing lets tasks yield to one another, and returns what the scheduler has counted.
-func racing(t *testing.T, vm *ktest.VM) (enqueued, counted uint64) {
+func racing(t testing.TB, vm *ktest.VM) (enqueued, counted uint64) {
 	_, err := vm.Work(t.Context(), ktest.Yield, 4)
 	require.NoError(t, err)
 	began := vm.Machine().Calls().Now()
@@ -36,7 +36,7 @@ func racing(t *testing.T, vm *ktest.VM) (enqueued, counted uint64) {
 }
 
 // counts returns what the scheduler has counted: the same twice, unless an update was lost.
-func counts(t *testing.T, vm *ktest.VM) (enqueued, counted uint64) {
+func counts(t testing.TB, vm *ktest.VM) (enqueued, counted uint64) {
 	bss := vm.Freeze("end").Map("race.bss").At(0)
 	enqueued, err := bss.Get("enqueued").Uint64()
 	require.NoError(t, err)
