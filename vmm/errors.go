@@ -3,15 +3,19 @@ package vmm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // ErrClosed is returned by the methods of a VM after [VM.Close].
 var ErrClosed = errors.New("the VM is closed")
 
-// ErrPoweredOff is why a VM is done whose guest switched itself off or
-// rebooted without a panic.
+// ErrPoweredOff is why a VM is done whose guest switched itself off.
 var ErrPoweredOff = errors.New("the guest switched itself off")
+
+// ErrReset is why a VM is done whose guest rebooted without a panic, or whose CPU could not
+// handle a fault of its fault handlers (a triple fault), which resets a PC.
+var ErrReset = errors.New("the guest reset itself: something rebooted it, or its kernel was damaged so much that a CPU could not report its fault (triple fault)")
 
 // ErrNotPaused is returned by [VM.Resume] without a [VM.Pause] before it.
 var ErrNotPaused = errors.New("the VM is not paused")
@@ -114,7 +118,17 @@ type GuestPanicError struct {
 func (e *GuestPanicError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the guest's kernel died: %s", e.Complaint.Title)
-	writeConsole(&b, e.Console)
+	lines := quotable(e.Console)
+	died := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, e.Complaint.Title) })
+	if died < 0 {
+		writeConsole(&b, e.Console)
+		return b.String()
+	}
+	// What init wrote last is before it; where the kernel was is after it.
+	b.WriteString("\nthe console where it died:")
+	for _, line := range lines[max(died-consoleLines, 0):min(died+consoleLines/2, len(lines))] {
+		b.WriteString("\n\t" + line)
+	}
 	return b.String()
 }
 
@@ -177,27 +191,25 @@ const consoleLines = 12
 
 // writeConsole appends the last lines of a console to a message.
 func writeConsole(b *strings.Builder, console []byte) {
-	lines := lastLines(console, consoleLines)
+	lines := quotable(console)
 	if len(lines) == 0 {
 		b.WriteString("\nthe console is empty")
 		return
 	}
 	b.WriteString("\nthe console ends with:")
-	for _, line := range lines {
+	for _, line := range lines[max(len(lines)-consoleLines, 0):] {
 		b.WriteString("\n\t" + line)
 	}
 }
 
-// lastLines returns the last n lines of text that are not blank, printable.
-func lastLines(text []byte, n int) []string {
-	lines := strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' || r == '\r' })
-	var kept []string
-	for i := len(lines) - 1; i >= 0 && len(kept) < n; i-- {
-		if strings.TrimSpace(lines[i]) != "" {
-			kept = append([]string{printable(lines[i])}, kept...)
+// quotable returns the lines of text that are not blank, printable.
+func quotable(text []byte) (lines []string) {
+	for line := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if strings.TrimSpace(line) != "" {
+			lines = append(lines, printable(line))
 		}
 	}
-	return kept
+	return lines
 }
 
 // printable replaces what a terminal would act on.

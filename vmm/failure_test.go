@@ -47,13 +47,13 @@ func TestPanicIsToldFromPowerOff(t *testing.T) {
 		command(t, vm, "exit")
 		var died *GuestPanicError
 		require.ErrorAs(t, waitDone(t, vm), &died)
-		require.Contains(t, died.Error(), "Attempted to kill init")
+		require.Regexp(t, `(?s)the console where it died:.*last words of init\n.*Attempted to kill init.*Call Trace`, died.Error())
 	})
-	for _, way := range []string{"poweroff", "reboot"} {
+	for way, want := range map[string]error{"poweroff": ErrPoweredOff, "reboot": ErrReset} {
 		t.Run(way, func(t *testing.T) {
 			vm := launchTest(t, testConfig(t))
 			command(t, vm, way)
-			require.ErrorIs(t, waitDone(t, vm), ErrPoweredOff)
+			require.ErrorIs(t, waitDone(t, vm), want)
 		})
 	}
 	t.Run("killed", func(t *testing.T) {

@@ -227,8 +227,11 @@ func (vm *VM) obituary(ctx context.Context) error {
 	if cause, ok := causeOfDeath(complaints); ok {
 		return &GuestPanicError{Complaint: cause, Console: vm.Console()}
 	}
-	if shutdown == "guest-shutdown" || shutdown == "guest-reset" {
+	switch shutdown {
+	case "guest-shutdown":
 		return ErrPoweredOff
+	case "guest-reset":
+		return ErrReset
 	}
 	return vm.proc.exitError()
 }

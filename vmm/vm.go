@@ -127,7 +127,7 @@ func (vm *VM) Complaints() []Complaint { return vm.console.complaints.list() }
 func (vm *VM) Done() <-chan struct{} { return vm.alive.Done() }
 
 // Err returns why the guest is no more, or nil while it lives. It is a
-// [*GuestPanicError], an [*InfraError], an [*ExitError], [ErrPoweredOff], [ErrClosed],
+// [*GuestPanicError], an [*InfraError], an [*ExitError], [ErrPoweredOff], [ErrReset], [ErrClosed],
 // or the cause of the context that Launch was called with.
 func (vm *VM) Err() error { return context.Cause(vm.alive) }
 

@@ -142,6 +142,7 @@ func obey(words []string) (string, error) {
 	case "reboot":
 		return "ok", syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART)
 	case "exit":
+		fmt.Println("last words of init")
 		os.Exit(1)
 	case "hang":
 		select {}
