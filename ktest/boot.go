@@ -193,7 +193,7 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 		Memory:    arranged.Memory,
 		Topology:  arranged.Topology,
 		Ports:     []string{guest.Port},
-		Timeouts:  vmm.Timeouts{Boot: c.Timeouts.Boot, Restore: c.Timeouts.Restore},
+		Timeouts:  vmm.Timeouts{Boot: c.Timeouts.Boot, Restore: c.Timeouts.Restore, Call: c.Timeouts.Call},
 		Lockstep:  c.lockstep(),
 	}
 	if c.preparation != nil {

@@ -126,6 +126,7 @@ func (c Config) checkScenarios() error {
 type Timeouts struct {
 	Boot      time.Duration // from QEMU's start to the agent's answer; default 2 min and 5 s for each CPU
 	Restore   time.Duration // the same for a guest that is restored; default 20 s
+	Call      time.Duration // of a guest with a seed, until it next calls the host; default 1 min
 	Scheduler time.Duration // from a scheduler's start until it is enabled; default 1 min
 	Capture   time.Duration // a snapshot; default 30 s
 	Close     time.Duration // collecting the guest's log after a failure; default 5 s

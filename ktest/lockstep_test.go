@@ -33,125 +33,131 @@ func (tr *trace) look(t testing.TB, vm *ktest.VM, what string) {
 	*tr = append(*tr, fmt.Sprintf("%s at %v: %x", what, vm.Machine().Calls().Now(), sha256.Sum256(all))[:len(what)+40])
 }
 
-// sessions are tests of many kinds: a guest, and what is done to it.
-var sessions = []struct {
+// sessionOf is a test: a guest, and what is done to it.
+type sessionOf struct {
 	name string
 	cfg  ktest.Config
 	run  func(t testing.TB, vm *ktest.VM, look func(what string))
-}{
-	{"an object and a scenario", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		look("attached")
-		vm.Run(
-			scenario.Step{
-				Cgroups: []scenario.Cgroup{{Name: "light", Workers: 2}, {Name: "heavy", Weight: 400, Workers: 2, Kind: scenario.SleepWake}},
-				Hold:    50 * time.Millisecond,
-			},
-			scenario.Step{Ops: []scenario.Op{scenario.FreezeCgroup{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}}, Hold: 20 * time.Millisecond},
-		)
-		look("performed")
-	}},
-	{"a dialogue", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		workers, err := vm.Work(t.Context(), ktest.Spin, 3)
-		require.NoError(t, err)
-		look("spawned")
-		vm.Freeze("spinning")
-		require.NoError(t, vm.Hold(t.Context(), 30*time.Millisecond))
-		vm.Freeze("held")
-		look("held")
-		_, err = vm.ReadFile(t.Context(), "/proc/schedstat")
-		require.NoError(t, err)
-		require.NoError(t, vm.WriteFile(t.Context(), "/tmp/x", make([]byte, 300<<10), 0o600))
-		_, err = workers.Stop(t.Context())
-		require.NoError(t, err)
-		look("stopped")
-		_, err = vm.Detach(t.Context())
-		require.NoError(t, err)
-		require.NoError(t, vm.Attach(t.Context(), fault("docile")))
-		look("attached again")
-	}},
-	{"a scheduler that fails", ktest.Config{Scheduler: fault("stall"), ExpectExit: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		_, err := vm.TryRun(t.Context(), scenario.Scenario{Steps: []scenario.Step{{
-			Cgroups: []scenario.Cgroup{{Name: "victims", Workers: 2}}, Hold: 20 * time.Second,
-		}}})
-		died := (*scenario.SchedulerDiedError)(nil)
-		require.ErrorAs(t, err, &died)
-		look("died")
-	}},
-	{"captures in a cadence", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		_, err := vm.Spawn(t.Context(), scenario.Workers{Name: "w", Count: 3, Kind: scenario.Mixed})
-		require.NoError(t, err)
-		p, err := vm.Periodically(t.Context(), ktest.Cadence{N: 3, Over: 600 * time.Millisecond})
-		require.NoError(t, err)
-		require.NoError(t, vm.Hold(t.Context(), 350*time.Millisecond))
-		look("held")
-		require.NoError(t, p.Wait())
-		look("captured")
-		for _, c := range vm.Captures().Captures() {
-			require.NoError(t, c.NoSnapshot)
-			look(fmt.Sprint(c.Name, c.Elapsed, c.Snapshot.Scheduler))
-		}
-	}},
-	{"hotplug, a panic", ktest.Config{Scheduler: fault("docile"), ExpectExit: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		if *lockstepCPUs > 1 {
-			require.NoError(t, vm.Do(t.Context(), scenario.SetOnline{CPU: 1}))
-			require.NoError(t, vm.Hold(t.Context(), 20*time.Millisecond))
-			look("without a CPU")
-		}
-		require.Error(t, vm.WriteFile(t.Context(), "/proc/sysrq-trigger", []byte("c"), 0))
-		<-vm.Machine().Done()
-		panicked := (*vmm.GuestPanicError)(nil)
-		require.ErrorAs(t, vm.Machine().Err(), &panicked)
-		look("dead")
-	}},
-	{"a condition", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		_, err := vm.Spawn(t.Context(), scenario.Workers{Name: "w", Count: 2, Kind: scenario.Yield})
-		require.NoError(t, err)
-		require.NoError(t, vm.Await(t.Context(), *iterated(vm, "w", 1000)))
-		look("true")
-		err = vm.Await(t.Context(), scenario.Condition{
-			What: "never", Within: 300 * time.Millisecond, Poll: func(context.Context) (bool, error) { return false, errors.New("no") },
-		})
-		require.Error(t, err)
-		look("never true")
-	}},
-	{"its own program", ktest.Config{Scheduler: program(), Files: withObject("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		_, err := vm.Work(t.Context(), ktest.Spin, 3)
-		require.NoError(t, err)
-		require.NoError(t, vm.Hold(t.Context(), 50*time.Millisecond))
-		look("held")
-		exit, err := vm.Detach(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, ktest.ExitUnreg, exit.Kind)
-		look("ended")
-	}},
-	{"50 random steps", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		report, err := vm.TryRun(t.Context(), randomScenario(3, *lockstepCPUs))
-		require.NoError(t, err)
-		require.Len(t, report.Steps, 50)
-		look("performed")
-	}},
-	{"blame, which runs it again under watches", ktest.Config{Scheduler: fault("race")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		racing(t, vm)
-		counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
-		blamed, err := vm.Blame(t.Context(), ktest.FieldOf(counted))
-		require.NoError(t, err)
-		look(blamed[0].String())
-		racing(t, vm)
-		look("raced again")
-	}},
-	{"typed writes", ktest.Config{Scheduler: fault("race")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
-		counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
-		for n := range 5 {
-			racing(t, vm)
-			require.NoError(t, vm.Write(t.Context(), ktest.SetOf(counted, 1_000_000*n)))
-			look(fmt.Sprint("written ", n))
-		}
-	}},
 }
+
+// sessions are tests of many kinds. They are made where they run: a guest's init, which
+// this binary is too, has no /proc yet that tells its name.
+var sessions = sync.OnceValue(func() []sessionOf {
+	return []sessionOf{
+		{"an object and a scenario", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			look("attached")
+			vm.Run(
+				scenario.Step{
+					Cgroups: []scenario.Cgroup{{Name: "light", Workers: 2}, {Name: "heavy", Weight: 400, Workers: 2, Kind: scenario.SleepWake}},
+					Hold:    50 * time.Millisecond,
+				},
+				scenario.Step{Ops: []scenario.Op{scenario.FreezeCgroup{Cgroup: "heavy"}, scenario.Capture{Name: "frozen"}}, Hold: 20 * time.Millisecond},
+			)
+			look("performed")
+		}},
+		{"a dialogue", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			workers, err := vm.Work(t.Context(), ktest.Spin, 3)
+			require.NoError(t, err)
+			look("spawned")
+			vm.Freeze("spinning")
+			require.NoError(t, vm.Hold(t.Context(), 30*time.Millisecond))
+			vm.Freeze("held")
+			look("held")
+			_, err = vm.ReadFile(t.Context(), "/proc/schedstat")
+			require.NoError(t, err)
+			require.NoError(t, vm.WriteFile(t.Context(), "/tmp/x", make([]byte, 300<<10), 0o600))
+			_, err = workers.Stop(t.Context())
+			require.NoError(t, err)
+			look("stopped")
+			_, err = vm.Detach(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, vm.Attach(t.Context(), fault("docile")))
+			look("attached again")
+		}},
+		{"a scheduler that fails", ktest.Config{Scheduler: fault("stall"), ExpectExit: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			_, err := vm.TryRun(t.Context(), scenario.Scenario{Steps: []scenario.Step{{
+				Cgroups: []scenario.Cgroup{{Name: "victims", Workers: 2}}, Hold: 20 * time.Second,
+			}}})
+			died := (*scenario.SchedulerDiedError)(nil)
+			require.ErrorAs(t, err, &died)
+			look("died")
+		}},
+		{"captures in a cadence", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			_, err := vm.Spawn(t.Context(), scenario.Workers{Name: "w", Count: 3, Kind: scenario.Mixed})
+			require.NoError(t, err)
+			p, err := vm.Periodically(t.Context(), ktest.Cadence{N: 3, Over: 600 * time.Millisecond})
+			require.NoError(t, err)
+			require.NoError(t, vm.Hold(t.Context(), 350*time.Millisecond))
+			look("held")
+			require.NoError(t, p.Wait())
+			look("captured")
+			for _, c := range vm.Captures().Captures() {
+				require.NoError(t, c.NoSnapshot)
+				look(fmt.Sprint(c.Name, c.Elapsed, c.Snapshot.Scheduler))
+			}
+		}},
+		{"hotplug, a panic", ktest.Config{Scheduler: fault("docile"), ExpectExit: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			if *lockstepCPUs > 1 {
+				require.NoError(t, vm.Do(t.Context(), scenario.SetOnline{CPU: 1}))
+				require.NoError(t, vm.Hold(t.Context(), 20*time.Millisecond))
+				look("without a CPU")
+			}
+			require.Error(t, vm.WriteFile(t.Context(), "/proc/sysrq-trigger", []byte("c"), 0))
+			<-vm.Machine().Done()
+			panicked := (*vmm.GuestPanicError)(nil)
+			require.ErrorAs(t, vm.Machine().Err(), &panicked)
+			look("dead")
+		}},
+		{"a condition", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			_, err := vm.Spawn(t.Context(), scenario.Workers{Name: "w", Count: 2, Kind: scenario.Yield})
+			require.NoError(t, err)
+			require.NoError(t, vm.Await(t.Context(), *iterated(vm, "w", 1000)))
+			look("true")
+			err = vm.Await(t.Context(), scenario.Condition{
+				What: "never", Within: 300 * time.Millisecond, Poll: func(context.Context) (bool, error) { return false, errors.New("no") },
+			})
+			require.Error(t, err)
+			look("never true")
+		}},
+		{"its own program", ktest.Config{Scheduler: program(), Files: withObject("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			_, err := vm.Work(t.Context(), ktest.Spin, 3)
+			require.NoError(t, err)
+			require.NoError(t, vm.Hold(t.Context(), 50*time.Millisecond))
+			look("held")
+			exit, err := vm.Detach(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, ktest.ExitUnreg, exit.Kind)
+			look("ended")
+		}},
+		{"50 random steps", ktest.Config{Scheduler: fault("docile")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			report, err := vm.TryRun(t.Context(), randomScenario(3, *lockstepCPUs))
+			require.NoError(t, err)
+			require.Len(t, report.Steps, 50)
+			look("performed")
+		}},
+		{"blame, which runs it again under watches", ktest.Config{Scheduler: fault("race")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			racing(t, vm)
+			counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
+			blamed, err := vm.Blame(t.Context(), ktest.FieldOf(counted))
+			require.NoError(t, err)
+			look(blamed[0].String())
+			racing(t, vm)
+			look("raced again")
+		}},
+		{"typed writes", ktest.Config{Scheduler: fault("race")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
+			for n := range 5 {
+				racing(t, vm)
+				require.NoError(t, vm.Write(t.Context(), ktest.SetOf(counted, 1_000_000*n)))
+				look(fmt.Sprint("written ", n))
+			}
+		}},
+	}
+})
 
 // session boots a guest and returns what it was seen to do.
 func session(t *testing.T, i, cpus int, seed uint64, adjust ...func(*ktest.Config)) (tr trace) {
-	cfg := sessions[i].cfg
+	cfg := sessions()[i].cfg
 	cfg.Seed, cfg.CPUs = seed, cpus
 	for _, f := range adjust {
 		f(&cfg)
@@ -159,7 +165,7 @@ func session(t *testing.T, i, cpus int, seed uint64, adjust ...func(*ktest.Confi
 	t.Run("run", func(t *testing.T) {
 		vm := ktest.Boot(t, cfg)
 		tr.look(t, vm, "up")
-		sessions[i].run(t, vm, func(what string) { tr.look(t, vm, what) })
+		sessions()[i].run(t, vm, func(what string) { tr.look(t, vm, what) })
 	})
 	return tr
 }
@@ -176,7 +182,7 @@ var (
 // the seed. The host is busy in every second run.
 func TestGuestsOfOneSeedAreEqual(t *testing.T) {
 	cold := func(cfg *ktest.Config) { cfg.NoTemplate = *lockstepCold }
-	for i, s := range sessions {
+	for i, s := range sessions() {
 		if i > 1 && !*lockstepAll {
 			break
 		}

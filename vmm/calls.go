@@ -51,11 +51,8 @@ type Calls struct {
 // Beat is the longest time of the guest's between two calls.
 const Beat = 100 * time.Millisecond
 
-// quietLimit is how long a guest that is to run may not call, of the host's time.
-const quietLimit = time.Minute
-
-// watchedLimit is the same for a guest each of whose accesses can take the host's time.
-const watchedLimit = 10 * quietLimit
+// watchedFactor is how much longer a guest may not call each of whose accesses can take the host's time.
+const watchedFactor = 10
 
 // wait is somebody who waits for the guest.
 type wait struct{ over func() bool }
@@ -73,7 +70,7 @@ type StuckError struct {
 }
 
 func (e *StuckError) Error() string {
-	return fmt.Sprintf("the guest has not called for %v of the host's time, since %v of its own, although its agent does every %v: it loops where nothing can interrupt it, or executes far more than it did so far (see its console)", e.Host, e.Since, Beat)
+	return fmt.Sprintf("the guest has not called for %v of the host's time (Timeouts.Call), since %v of its own, although its agent does every %v: it loops where nothing can interrupt it (see its console), or the host is far busier than it was", e.Host, e.Since, Beat)
 }
 
 func newCalls(vm *VM) *Calls {
@@ -203,9 +200,9 @@ func (c *Calls) limit() time.Duration {
 	case c.calls == 0:
 		return time.Hour
 	case c.vm.witness != nil:
-		return watchedLimit
+		return watchedFactor * c.vm.cfg.Timeouts.Call
 	}
-	return quietLimit
+	return c.vm.cfg.Timeouts.Call
 }
 
 // open finds the mailbox in the guest's memory.

@@ -95,6 +95,10 @@ type Timeouts struct {
 	// Restore is the time from the start of QEMU until Hooks.Restored
 	// returns. Default 20 s.
 	Restore time.Duration
+	// Call is how long a guest in lockstep may run without a call to the host,
+	// which it makes every Beat of its own time. Default 1 min, and ten times as
+	// much in a run under watches.
+	Call time.Duration
 }
 
 // withDefaults returns the configuration with every field set.
@@ -102,6 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Accel = cmp.Or(c.Accel, Accel(os.Getenv(EnvAccel)), AccelAuto)
 	c.Timeouts.FirstOutput = cmp.Or(c.Timeouts.FirstOutput, 20*time.Second)
 	c.Timeouts.Restore = cmp.Or(c.Timeouts.Restore, 20*time.Second)
+	c.Timeouts.Call = cmp.Or(c.Timeouts.Call, time.Minute)
 	c.Ports = slices.Clone(c.Ports)
 	c.Args = slices.Clone(c.Args)
 	if c.Lockstep != nil && c.Accel == AccelAuto {

@@ -242,7 +242,7 @@ func (c *Calls) beginning() (begins bool, rest answer) {
 //
 // The error is the VM's error: a [*RetoldError] if the host did something else.
 func (c *Calls) Begin() error {
-	return c.vm.within(time.Now(), max(quietLimit, c.vm.cfg.Timeouts.Restore), func(ctx context.Context) error {
+	return c.vm.within(time.Now(), max(c.vm.cfg.Timeouts.Call, c.vm.cfg.Timeouts.Restore), func(ctx context.Context) error {
 		c.change(func() { c.begins = true })
 		select {
 		case <-c.begun:
