@@ -250,7 +250,7 @@ func (s *stop) missing() string {
 // time is up before the end; what was copied by then is there.
 func (f *Freezer) chase(ctx context.Context, mem *kmem.Space, pass *bpfmap.Pass, warm *chase.Chase, deadline time.Time) (*chase.Chase, error) {
 	limits := chase.Limits{Depth: f.options.Chase.Depth, Objects: f.options.Chase.Objects, Bytes: f.options.Chase.Bytes}
-	c := chase.New(mem, f.claims, limits, checkEvery(ctx, deadline), warm)
+	c := chase.New(mem, f.cpus, f.claims, limits, checkEvery(ctx, deadline), warm)
 	if f.options.Chase.Off {
 		return c, nil
 	}

@@ -1,6 +1,9 @@
 package ctype
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Space is the memory that a pointer leads to.
 type Space uint8
@@ -29,3 +32,7 @@ func (s Space) String() string {
 // IsCast tells whether s is a pointer that the program declares as an integer
 // or as a void *.
 func (s *Shape) IsCast() bool { return s.Kind == KindPointer && s.Declared != "" }
+
+// IsPerCPU tells whether a pointer leads to what a program has allocated for each CPU
+// (bpf_percpu_obj_new).
+func (s *Shape) IsPerCPU() bool { return slices.Contains(s.Tags, "percpu_kptr") }

@@ -96,6 +96,27 @@ func KernelIdentity(name string) []string {
 	return nil
 }
 
+// PerCPU returns the object that has the addresses of what a program has allocated for each
+// CPU, of type of, by the address that the program keeps.
+func (s *Snapshot) PerCPU(addr uint64, of *ctype.Shape) (*KernelObject, error) {
+	o := s.Memory().KernelObject(addr, PerCPUName(of.Stripped().Name))
+	if o == nil {
+		return nil, s.NotCopied(addr, ctype.Spell(of)+" of each CPU")
+	}
+	return o, o.Err()
+}
+
+// PerCPUName is the name of the object that has the addresses of what a program has
+// allocated for each CPU: structs of that name. Its address is that which the program keeps.
+func PerCPUName(of string) string { return of + " __percpu_kptr" }
+
+// PerCPUType is the type of such an object, for that many CPUs: NULL is there for one that
+// the guest cannot have.
+func PerCPUType(of *ctype.Shape, cpus int) *ctype.Shape {
+	pointer := &ctype.Shape{Kind: ctype.KindPointer, Size: 8, Elem: of}
+	return &ctype.Shape{Kind: ctype.KindArray, Size: 8 * cpus, Elem: pointer, Len: cpus}
+}
+
 // kernelIndex finds objects of the kernel.
 type kernelIndex struct {
 	once    sync.Once

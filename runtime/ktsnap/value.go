@@ -141,7 +141,7 @@ func (v *Value) enter(m *ctype.Member) {
 func (v *Value) element(i int, walked string) error {
 	u := v.shape.Underlying()
 	if u.Kind == ctype.KindPointer {
-		if elem := u.Elem.Underlying(); elem == nil || elem.Kind != ctype.KindArray {
+		if elem := u.Elem.Underlying(); !u.IsPerCPU() && (elem == nil || elem.Kind != ctype.KindArray) {
 			return v.hop(u, i, walked)
 		}
 		if err := v.hop(u, 0, walked); err != nil {
@@ -215,6 +215,13 @@ func (v *Value) follow(pointer *ctype.Shape, i int) error {
 	addr := v.load(pointer)
 	if addr == 0 {
 		return &NullError{}
+	}
+	if pointer.IsPerCPU() {
+		o, err := v.root.m.r.snapshot.PerCPU(addr, pointer.Elem)
+		if err != nil {
+			return err
+		}
+		return v.enterKernel(o)
 	}
 	err := v.followProgram(pointer, addr, i)
 	if err == nil || i != 0 {

@@ -21,6 +21,7 @@ type Chase struct {
 	Objects []ktsnap.KernelObject // also those that programs have allocated
 
 	mem    *kmem.Space
+	cpus   *kmem.CPUs
 	limits Limits
 	check  func() error // ends the chase
 	claims *Claims
@@ -66,8 +67,8 @@ type deeper struct {
 // New returns a chase that uses up the buffers of an earlier one, whose objects
 // must not be used afterwards; warm may be nil. check is called for each step,
 // and an error of its ends the chase.
-func New(mem *kmem.Space, claims *Claims, limits Limits, check func() error, warm *Chase) *Chase {
-	c := &Chase{mem: mem, claims: claims, limits: limits, check: check}
+func New(mem *kmem.Space, cpus *kmem.CPUs, claims *Claims, limits Limits, check func() error, warm *Chase) *Chase {
+	c := &Chase{mem: mem, cpus: cpus, claims: claims, limits: limits, check: check}
 	if warm != nil {
 		c.Objects = warm.Objects[:0]
 		c.chunks = warm.chunks

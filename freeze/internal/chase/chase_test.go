@@ -391,6 +391,68 @@ func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
 	}
 }
 
+func TestObjectsThatProgramsAllocateForEachCPUAreCaptured(t *testing.T) {
+	counts := &btf.Struct{Name: "counts", Size: 16, Members: []btf.Member{{Name: "n", Type: &btf.Int{Name: "u64", Size: 8}, Offset: 64}}}
+	holder := &btf.Struct{Name: "holder", Size: 8, Members: []btf.Member{
+		{Name: "counts", Type: &btf.Pointer{Target: &btf.TypeTag{Value: "percpu_kptr", Type: counts}}},
+	}}
+	g := fakeguest.New()
+	pointer := g.PerCPU(16)
+	for cpu := range memimage.CPUs {
+		g.Put(g.OnCPU(pointer, cpu)+8, uint64(100+cpu), 8)
+	}
+	kept := g.Slab(g.SlabCache("kmalloc-16", 16)) + 8
+	g.Put(kept, pointer, 8)
+	captured := holding(g, t, holder, kept)
+	require.Len(t, captured.Kernel, 1+memimage.CPUs)
+
+	file := new(bytes.Buffer)
+	_, err := captured.WriteTo(file)
+	require.NoError(t, err)
+	reread, err := ktsnap.Read(file)
+	require.NoError(t, err)
+	for _, snap := range []*ktsnap.Snapshot{captured, reread} {
+		at := snap.Map("holders").At(0)
+		all := at.Get("counts").Deref()
+		require.Equal(t, memimage.CPUs, all.Len())
+		for cpu := range memimage.CPUs {
+			value := at.Get(fmt.Sprintf("counts[%d].n", cpu))
+			got, err := value.Uint64()
+			require.NoError(t, err)
+			require.EqualValues(t, 100+cpu, got)
+			require.Equal(t, g.OnCPU(pointer, cpu)+8, value.Addr())
+		}
+		require.ErrorAs(t, at.Get("counts[3].n").Err(), new(*ktsnap.IndexOutOfRangeError))
+		require.ErrorContains(t, at.Get("counts.n").Err(), "choose an element first, as in [0]")
+	}
+}
+
+func TestPointersToNothingOfEachCPUAreReported(t *testing.T) {
+	counts := &btf.Struct{Name: "counts", Size: 16, Members: []btf.Member{{Name: "n", Type: &btf.Int{Name: "u64", Size: 8}, Offset: 64}}}
+	holder := &btf.Struct{Name: "holder", Size: 8, Members: []btf.Member{
+		{Name: "counts", Type: &btf.Pointer{Target: &btf.TypeTag{Value: "percpu_kptr", Type: counts}}},
+	}}
+	for name, c := range map[string]struct {
+		to   func(g *fakeguest.Guest) uint64
+		want string
+	}{
+		"to user":         {func(*fakeguest.Guest) uint64 { return 0x7fff_0000_1000 }, "it is no address of the kernel"},
+		"to nowhere":      {func(g *fakeguest.Guest) uint64 { return g.Reserve(memimage.PageSize) }, "the guest had no memory at"},
+		"to what is gone": {func(g *fakeguest.Guest) uint64 { return g.Slab(0) }, "the kernel allocates these from slabs"},
+		"to another": {func(g *fakeguest.Guest) uint64 {
+			kept := g.Slab(g.SlabCache("kmalloc-16", 16)) + 8
+			g.Put(kept, 1<<40, 8)
+			return kept
+		}, "the guest had no memory at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := fakeguest.New()
+			snap := holding(g, t, holder, c.to(g))
+			require.ErrorContains(t, snap.Map("holders").At(0).Get("counts[0].n").Err(), c.want)
+		})
+	}
+}
+
 // TestWhatOneProgramDeclaresIsFollowedAsAnotherDefinesIt: a map of one program
 // has a pointer to a struct that only the other one's BTF has the members of, in
 // the arena, and from there to a task.

@@ -209,6 +209,9 @@ func cString(mem *kmem.Space, a kmem.Addr) (string, bool) {
 // contradiction says what is at an address instead of an object of type t
 // whose bytes are data; empty if nothing speaks against it.
 func (c *Claims) contradiction(mem *kmem.Space, a kmem.Addr, t *Type, data []byte) string {
+	if t.each {
+		return "" // per-CPU memory is in no slab
+	}
 	if u := t.claim.usage; u.ok && u.Uint(data) == 0 {
 		return "it was freed: nothing refers to it any more"
 	}

@@ -84,6 +84,10 @@ func (c *Chase) objects(s *slot, data []byte) {
 	case treeLinks:
 		c.tree(s, first)
 	default:
+		if s.objects.each {
+			c.perCPU(first, s.objects)
+			return
+		}
 		c.allocated(first, s.objects)
 	}
 }

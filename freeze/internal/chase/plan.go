@@ -17,6 +17,7 @@ type Type struct {
 	plan  *Plan        // the pointers in it that are followed, nil for none
 	claim claim
 	own   bool // it is the program's
+	each  bool // each CPU has one
 	open  bool // objects go on behind the size of the type, as far as the slab's have room
 }
 
@@ -56,6 +57,7 @@ type Planner struct {
 	claims *Claims
 
 	allocated map[*ctype.Shape]*Type
+	perCPUs   map[*ctype.Shape]*Type    // allocated, for each CPU
 	named     func(string) *ctype.Shape // structs of the program that is being planned
 }
 
@@ -64,7 +66,7 @@ func NewPlanner(kernel *ebtf.Spec, claims *Claims) *Planner {
 	return &Planner{
 		spec: kernel, shapes: btf.NewShallowShapes(kernel), claims: claims,
 		types: make(map[string]*Type), plans: make(map[*ctype.Shape]*Plan),
-		allocated: make(map[*ctype.Shape]*Type),
+		allocated: make(map[*ctype.Shape]*Type), perCPUs: make(map[*ctype.Shape]*Type),
 	}
 }
 
@@ -142,6 +144,12 @@ func (p *Planner) pointer(plan *Plan, pointer *ctype.Shape, offset int) {
 	default:
 		return
 	}
+	if pointer.IsPerCPU() {
+		if s.kernel == nil && elem != nil && elem.Kind == ctype.KindStruct {
+			plan.add(slot{offset: offset, objects: p.perCPU(elem)})
+		}
+		return
+	}
 	if pointer.Space == ctype.SpaceKernel || slices.ContainsFunc(pointer.Tags, isKptr) {
 		s.program, s.certain = nil, true
 		// As for the kernel's btf_parse_kptr, what vmlinux does not have is the
@@ -174,7 +182,7 @@ func (plan *Plan) add(s slot) {
 // object: of user space, or an offset of per-CPU memory
 // (include/linux/compiler_types.h, tools/lib/bpf/bpf_helpers.h).
 func leadsElsewhere(tag string) bool {
-	return tag == "user" || tag == "uptr" || tag == "percpu" || tag == "percpu_kptr"
+	return tag == "user" || tag == "uptr" || tag == "percpu"
 }
 
 func isKptr(tag string) bool {
@@ -247,6 +255,7 @@ func (p *Planner) find(name string) ebtf.Type {
 func (p *Planner) Forget() {
 	clear(p.plans)
 	clear(p.allocated)
+	clear(p.perCPUs)
 }
 
 // Deepen plans the pointers in the kernel's own objects, as far as depth hops
