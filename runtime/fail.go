@@ -5,9 +5,8 @@ import (
 	"io"
 	"path/filepath"
 	goruntime "runtime"
-	"slices"
-	"strings"
 
+	"github.com/ktgen/ktgen/runtime/internal/faultline"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -38,32 +37,9 @@ func report(tb TB, where, message string) {
 
 // caller names the line that called into this package or generated code: "file.go:12: ".
 func (b *Binding) caller() string {
-	var pcs [64]uintptr
-	frames := goruntime.CallersFrames(pcs[:goruntime.Callers(3, pcs[:])])
-	for {
-		frame, more := frames.Next()
-		if frame.File != "" && !b.internal(frame) {
-			return fmt.Sprintf("%s:%d: ", filepath.Base(frame.File), frame.Line)
-		}
-		if !more {
-			return ""
-		}
-	}
+	_, here, _, _ := goruntime.Caller(0)
+	return faultline.Caller(b.generated, filepath.Dir(here))
 }
-
-// internal tells whether a frame is part of reading, not of the test that reads.
-func (b *Binding) internal(frame goruntime.Frame) bool {
-	if frame.File == b.generated {
-		return true
-	}
-	_, here, _, _ := goruntime.Caller(0) // iterators are inlined into functions of the test's
-	return !strings.HasSuffix(frame.File, "_test.go") && (filepath.Dir(frame.File) == filepath.Dir(here) ||
-		slices.ContainsFunc(readers, func(pkg string) bool { return strings.HasPrefix(frame.Function, pkg) }))
-}
-
-// readers begin the names of functions of other packages that read on behalf of a test: they
-// are called with places in snapshots, or call [Catch].
-var readers = []string{"github.com/ktgen/ktgen/ktest.", "runtime.gopanic"}
 
 // Try calls f and returns the error that a read in it failed with: reads of a
 // snapshot that is bound to no test panic with [*ktsnap.Error], or one of package sched's.

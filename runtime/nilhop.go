@@ -145,13 +145,17 @@ func (b *Binding) nilFields(chains [][]string) []*nilField {
 		objects = append(objects[:len(objects):len(objects)], b.interrupted)
 	}
 	var found []*nilField
+	var way faultline.Way
+	for _, o := range b.objects {
+		way = append(way, reflect.ValueOf(o.value))
+	}
 	for _, o := range slices.Backward(objects) {
-		found = append(found, b.nilFieldsOf(o, chains)...)
+		found = append(found, b.nilFieldsOf(o, way, chains)...)
 	}
 	return found
 }
 
-func (b *Binding) nilFieldsOf(o *object, chains [][]string) []*nilField {
+func (b *Binding) nilFieldsOf(o *object, way faultline.Way, chains [][]string) []*nilField {
 	v := reflect.ValueOf(o.value).Elem()
 	if v.Kind() != reflect.Struct {
 		return nil
@@ -164,7 +168,7 @@ func (b *Binding) nilFieldsOf(o *object, chains [][]string) []*nilField {
 		}
 		score, possible := -1, false
 		for _, names := range chains {
-			if n, ok := b.score(o, f, names); ok {
+			if n, ok := way.Score(reflect.ValueOf(o.value), f, names); ok {
 				score, possible = max(score, n), true
 			}
 		}
@@ -174,55 +178,4 @@ func (b *Binding) nilFieldsOf(o *object, chains [][]string) []*nilField {
 		}
 	}
 	return found
-}
-
-// score rates how well names, selected one from another, explain that field f
-// of an object was dereferenced; ok is false if they do not.
-func (b *Binding) score(o *object, f reflect.StructField, names []string) (score int, ok bool) {
-	last := names[len(names)-1]
-	if f.Type.Elem().Kind() != reflect.Struct {
-		if last != f.Name { // *task.Count
-			return 0, false
-		}
-		return 1 + b.scoreWay(o, names[:len(names)-1]), true
-	}
-	if _, has := f.Type.Elem().FieldByName(last); !has {
-		return 0, false
-	}
-	if len(names) < 2 {
-		return 0, true
-	}
-	if names[len(names)-2] != f.Name {
-		return 0, false
-	}
-	return 1 + b.scoreWay(o, names[:len(names)-2]), true
-}
-
-// scoreWay counts how many of the last names led to an object, through
-// pointers of other objects.
-func (b *Binding) scoreWay(o *object, names []string) int {
-	for n := len(names) - 1; n >= 0; n-- {
-		parent := b.holder(o, names[n])
-		if parent == nil {
-			return len(names) - 1 - n
-		}
-		o = parent
-	}
-	return len(names)
-}
-
-// holder returns an object whose field of that name points to o, or nil.
-func (b *Binding) holder(o *object, name string) *object {
-	target := reflect.ValueOf(o.value)
-	for _, candidate := range b.objects {
-		v := reflect.ValueOf(candidate.value).Elem()
-		if v.Kind() != reflect.Struct {
-			continue
-		}
-		f := v.FieldByName(name)
-		if f.IsValid() && f.Kind() == reflect.Pointer && f.Type() == target.Type() && f.Pointer() == target.Pointer() {
-			return candidate
-		}
-	}
-	return nil
 }
