@@ -83,7 +83,7 @@ type Options struct {
 // in the maps and in the objects of the program that pointers in the maps lead
 // to. Each object is copied once, as large as the kernel's BTF says it is. So are
 // the objects that the program has allocated (bpf_obj_new) and keeps in lists,
-// trees and kptrs.
+// trees and kptrs, or for each CPU (bpf_percpu_obj_new).
 type Chase struct {
 	Off     bool     // follow nothing
 	Objects int      // limit on the objects that are copied, and on those of the program that are looked at; 0 is 16,384

@@ -154,7 +154,7 @@ func isKernelPointer(s *ctype.Shape) bool {
 
 // isKptr tells whether a pointer is a reference that the kernel counts.
 func isKptr(s *ctype.Shape) bool {
-	return slices.Contains(s.Tags, "kptr") || slices.Contains(s.Tags, "kptr_ref")
+	return slices.Contains(s.Tags, "kptr") || s.IsPerCPU() || slices.Contains(s.Tags, "kptr_ref")
 }
 
 // isFollowed tells whether a pointer of a pruned shape is followed.

@@ -124,6 +124,10 @@ func (b *builder) pointer(s *ctype.Shape, shared bool) (gofile.GoType, gofile.Lo
 		return t, gofile.LoadStep{Op: gofile.LoadPtr, Size: 8, Type: t}
 	}
 	codec := b.codec(s.Elem)
+	if s.IsPerCPU() {
+		t := gofile.GoType{Kind: gofile.Runtime, Name: "PerCPU", Elem: &elem}
+		return t, gofile.LoadStep{Op: gofile.LoadPtr, Size: 8, Type: t, Codec: codec.Name, ID: b.valueID(s.Elem)}
+	}
 	return gofile.GoType{Kind: gofile.Pointer, Elem: &elem}, gofile.LoadStep{Op: gofile.LoadFollow, Size: 8, Codec: codec.Name, ID: b.valueID(s.Elem)}
 }
 

@@ -30,7 +30,7 @@
 //
 // Pointers to objects of the kernel are [Ptr] values, also if the program keeps them as
 // integers. The snapshot has the objects that the maps lead to, in the layout of the
-// guest's kernel; [Ptr.Deref] reads them.
+// guest's kernel; [Ptr.Deref] reads them. A [PerCPU] leads to an object of each CPU.
 //
 // # Reads that fail
 //

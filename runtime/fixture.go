@@ -55,10 +55,10 @@ func wordsOf(v any) (words []uint64, ok bool) {
 	return nil, false
 }
 
-// nodesOf returns the objects of a list or tree that a fixture is given, nil for
+// nodesOf returns the objects that a fixture gives a list, a tree or each CPU, nil for
 // everything else.
 func nodesOf(v any) []reflect.Value {
-	if g, is := v.(givenGraph); is {
+	if g, is := v.(givenNodes); is {
 		return g.givenNodes()
 	}
 	return nil

@@ -144,20 +144,21 @@ func isEmpty[T any](all iter.Seq[T]) bool {
 	return true
 }
 
-// givenGraph is a list or tree of a fixture.
-type givenGraph interface {
-	kernelStruct
-	givenNodes() []reflect.Value // pointers
-}
+// givenNodes is a list, a tree or a pointer to objects of each CPU, of a fixture.
+type givenNodes interface{ givenNodes() []reflect.Value } // pointers
 
-func (n *nodes[T]) values() (values []reflect.Value) {
-	if n == nil {
-		return nil
-	}
-	for _, v := range n.given {
+func pointersTo[T any](objects []*T) (values []reflect.Value) {
+	for _, v := range objects {
 		values = append(values, reflect.ValueOf(v))
 	}
 	return values
+}
+
+func (n *nodes[T]) values() []reflect.Value {
+	if n == nil {
+		return nil
+	}
+	return pointersTo(n.given)
 }
 
 func (l List[T]) givenNodes() []reflect.Value { return l.nodes.values() }

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/internal/fixture"
 	"github.com/ktgen/ktgen/runtime/internal/govalue"
@@ -178,7 +177,7 @@ func (c *configuration) fill() error {
 		if err != nil {
 			return err
 		}
-		if err := c.put(to, from); err != nil {
+		if err := fixture.Put(c.state, to, from); err != nil {
 			return err
 		}
 	}
@@ -189,33 +188,6 @@ func (c *configuration) fill() error {
 func nothingIn(given any) bool {
 	v := reflect.ValueOf(given)
 	return !v.IsValid() || v.Len() == 0
-}
-
-// put adds entries to a map, or makes those that it has others.
-func (c *configuration) put(to, from *ktsnap.Map) error {
-	for _, pair := range [][2]*ctype.Shape{{from.Key, to.Key}, {from.Value, to.Value}} {
-		if pair[0] != nil && (pair[1] == nil || pair[0].Size != pair[1].Size || !ctype.SameMembers(pair[0], pair[1])) {
-			return &ktsnap.InitialError{Path: to.Name, Err: errors.New("the object has other types in it than the code was generated from: regenerate")}
-		}
-	}
-	if from.Slots > to.Slots {
-		return &ktsnap.InitialError{Path: to.Name, Err: fmt.Errorf("it is given values of %s, and the guest has %d: give fewer, or boot more (ktest.Config.CPUs)", errtext.Count(from.Slots, "CPU", "CPUs"), to.Slots)}
-	}
-	for i := range from.N {
-		key := make([]byte, 4)
-		switch {
-		case from.Keys != nil:
-			key = from.Keys[i*from.KeySize:][:from.KeySize]
-		default:
-			ctype.IntPlace{Bits: 32}.Store(key, uint64(i))
-		}
-		at, err := c.state.Put(to, key)
-		if err != nil {
-			return err
-		}
-		copy(to.Values[at*to.Slots*to.Stride:][:to.Slots*to.Stride], from.Values[i*from.Slots*from.Stride:][:from.Slots*from.Stride])
-	}
-	return nil
 }
 
 // encode returns entries as maps of the layout.
@@ -309,12 +281,14 @@ func isRuntimes(t reflect.Type) bool {
 
 // same tells whether a value is what it was. Pointers that were followed are, wherever they lead.
 func same(was, is reflect.Value) bool {
+	if len(nodesOf(is.Interface())) > 0 {
+		return false
+	}
 	switch w := was.Interface().(type) {
 	case interface{ Addr() uint64 }:
 		return w.Addr() == is.Interface().(interface{ Addr() uint64 }).Addr()
-	case givenGraph:
-		given := is.Interface().(givenGraph)
-		return slices.Equal(w.words(), given.words()) && len(given.givenNodes()) == 0
+	case kernelStruct:
+		return slices.Equal(w.words(), is.Interface().(kernelStruct).words())
 	}
 	if was.Kind() == reflect.Pointer {
 		return was.IsNil() == is.IsNil()

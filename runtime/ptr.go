@@ -24,6 +24,7 @@ type target[T any] struct {
 	b      *Binding
 	typ    int // in Layout.Types
 	decode Decode[T]
+	given  []*T // of a fixture; nothing else is set
 }
 
 // PtrTo returns a pointer with a given address, which cannot be dereferenced.
@@ -37,7 +38,7 @@ func PtrAt[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) Ptr[T] {
 	known := &d.b.types[typ].target
 	t, _ := known.Load().(*target[T])
 	if t == nil {
-		known.CompareAndSwap(nil, &target[T]{d.b, typ, decode})
+		known.CompareAndSwap(nil, &target[T]{b: d.b, typ: typ, decode: decode})
 		t = known.Load().(*target[T])
 	}
 	return Ptr[T]{ktsnap.Address(addr), t}
@@ -60,15 +61,18 @@ func (p Ptr[T]) String() string { return p.addr.String() }
 // found by name, and those that the kernel lacks are zero; see [Absent].
 func (p Ptr[T]) Deref() *T {
 	v, err := p.Lookup()
-	if err == nil {
-		return v
+	if err != nil {
+		p.fail("Deref", err)
 	}
-	e := &ktsnap.Error{Op: "Deref", Path: reflect.TypeFor[T]().Name(), Addr: uint64(p.addr), Err: err}
-	if p.target == nil {
+	return v
+}
+
+func (p Ptr[T]) fail(op string, err error) {
+	e := &ktsnap.Error{Op: op, Path: reflect.TypeFor[T]().Name(), Addr: uint64(p.addr), Err: err}
+	if p.target == nil || p.target.b == nil {
 		panic(e)
 	}
 	p.target.b.fail(e)
-	return nil
 }
 
 // Lookup is [Ptr.Deref] that returns why there is no object:
@@ -80,13 +84,18 @@ func (p Ptr[T]) Deref() *T {
 //   - a [*ktsnap.NotFollowedError] if a limit of the capture was reached;
 //   - a [*ktsnap.NotBoundError] if generated code cannot read the type.
 func (p Ptr[T]) Lookup() (*T, error) {
-	switch {
-	case p.addr == 0:
-		return nil, &ktsnap.NullError{}
-	case p.target == nil:
-		return nil, &ktsnap.NotFollowedError{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
+	if p.addr == 0 || p.target == nil {
+		return nil, p.none()
 	}
 	return p.target.lookup(uint64(p.addr))
+}
+
+// none is why a pointer leads to nothing that can be read.
+func (p Ptr[T]) none() error {
+	if p.addr == 0 {
+		return &ktsnap.NullError{}
+	}
+	return &ktsnap.NotFollowedError{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
 }
 
 func (t *target[T]) lookup(addr uint64) (*T, error) {

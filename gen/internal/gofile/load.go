@@ -141,7 +141,7 @@ func expression(l LoadStep, from source) *jen.Statement {
 		return jen.Qual(RuntimePath, l.Type.Name+"At").Call(jen.Id("d"), from.slice(l.Size), jen.Id(l.ID), jen.Lit(l.Node), jen.Id(l.Codec))
 	case LoadPtr:
 		if l.Codec != "" {
-			return jen.Qual(RuntimePath, "PtrAt").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
+			return jen.Qual(RuntimePath, l.Type.Name+"At").Call(jen.Id("d"), loadUint(8, from), jen.Id(l.ID), jen.Id(l.Codec))
 		}
 		return jen.Qual(RuntimePath, "PtrTo").Types(goType(*l.Type.Elem)).Call(loadUint(8, from))
 	case LoadFlexible:

@@ -32,6 +32,7 @@ func fixture(n int) graphs.Fixture {
 			Length:  3,
 			Parcels: ktrt.ListOf(&parcel{Number: 1}, &parcel{Number: 2, What: "two"}, &parcel{Number: 3}),
 			Urgent:  &parcel{Number: 4},
+			Meters:  ktrt.PerCPUOf(&graphs.Meter{Count: 5}, &graphs.Meter{Count: 6}),
 		}},
 	}
 }
@@ -57,6 +58,13 @@ func TestFixturesHaveListsAndTrees(t *testing.T) {
 	}
 	require.Equal(t, []uint32{1, 2, 3}, numbers)
 	require.EqualValues(t, 4, queue.Urgent.Number)
+	require.EqualValues(t, 6, queue.Meters.CPU(1).Count)
+	require.EqualValues(t, 11, queue.Meters.Sum(func(m *graphs.Meter) uint64 { return m.Count }))
+	require.ErrorAs(t, ktrt.Try(func() { unbound(t, snap).Queues().Get(7).Meters.CPU(2) }), new(*ktsnap.PerCPUSlotError))
+	given := fixture(0).Queues[7].Meters
+	require.EqualValues(t, 6, given.CPU(1).Count)
+	require.EqualValues(t, 11, given.Sum(func(m *graphs.Meter) uint64 { return m.Count }))
+	require.False(t, given.IsNull())
 }
 
 // A program fills its lists when it runs: a fixture leaves them, and has no objects to give.
@@ -97,6 +105,7 @@ func TestObjectsOfFixturesAreInOneListOnly(t *testing.T) {
 		"twice in a list": {graphs.Fixture{DataA: graphs.DataA{Drained: ktrt.ListOf(twice, twice)}}, ".data.A.drained[1]: it is in a list or tree twice"},
 		"in two lists":    {graphs.Fixture{DataA: graphs.DataA{Drained: ktrt.ListOf(twice), Untouched: ktrt.ListOf(twice)}}, ".data.A.untouched[0]: it is in a list or tree twice"},
 		"nil":             {graphs.Fixture{DataA: graphs.DataA{Drained: ktrt.ListOf[parcel](nil)}}, ".data.A.drained[0]: it is nil"},
+		"nil of a CPU":    {graphs.Fixture{Queues: map[uint32]*graphs.Queue{2: {Meters: ktrt.PerCPUOf(&graphs.Meter{}, nil)}}}, "queues[2].meters[1]: it is nil: give each CPU an object"},
 		"nil in an entry": {graphs.Fixture{Queues: map[uint32]*graphs.Queue{2: {Parcels: ktrt.ListOf(twice, nil)}}}, "queues[2].parcels[1]: it is nil"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,11 +12,14 @@ typedef _Bool bool;
 #define __core __attribute__((preserve_access_index))
 #define __ksym __attribute__((section(".ksyms")))
 #define __kptr __attribute__((btf_type_tag("kptr")))
+#define __percpu_kptr __attribute__((btf_type_tag("percpu_kptr")))
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
 #define holds(type, node) __attribute__((btf_decl_tag("contains:" #type ":" #node)))
 #define private(name) SEC(".data." #name) static __attribute__((aligned(8)))
 #define new(type) ((type *)bpf_obj_new_impl(__builtin_btf_type_id(*(type *)0, 0), 0))
+#define new_percpu(type) \
+	((type __percpu_kptr *)bpf_percpu_obj_new_impl(__builtin_btf_type_id(*(type *)0, 0), 0))
 #define container_of(ptr, type, member) ((type *)((void *)(ptr) - __builtin_offsetof(type, member)))
 
 #define BPF_MAP_TYPE_HASH 1
@@ -45,6 +48,12 @@ static void (*const bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
 static void (*const bpf_spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
 static void *(*const bpf_kptr_xchg)(void *dst, void *ptr) = (void *)194;
 
+static void *(*const bpf_per_cpu_ptr)(const void *percpu, u32 cpu) = (void *)153;
+
+void bpf_rcu_read_lock(void) __ksym;
+void bpf_rcu_read_unlock(void) __ksym;
+void *bpf_percpu_obj_new_impl(u64 local_type_id, void *meta) __ksym;
+void bpf_percpu_obj_drop_impl(void *object, void *meta) __ksym;
 void *bpf_obj_new_impl(u64 local_type_id, void *meta) __ksym;
 void bpf_obj_drop_impl(void *object, void *meta) __ksym;
 int bpf_list_push_back_impl(struct bpf_list_head *head, struct bpf_list_node *node, void *meta,
@@ -68,11 +77,17 @@ struct account {
 	u64 balance;
 };
 
+struct meter {
+	u32 key;
+	u64 count;
+};
+
 struct queue {
 	struct bpf_spin_lock lock;
 	u32 length;
 	struct bpf_list_head parcels holds(parcel, link);
 	struct parcel __kptr *urgent;
+	struct meter __percpu_kptr *meters;
 };
 
 struct {
@@ -94,6 +109,31 @@ static bool poorer(struct bpf_rb_node *a, const struct bpf_rb_node *b)
 	       container_of(b, struct account, branch)->balance;
 }
 
+static void meter(struct queue *q, u32 key)
+{
+	struct meter __percpu_kptr *m = new_percpu(struct meter);
+	u32 cpu;
+
+	if (!m) {
+		nr_failed++;
+		return;
+	}
+	m = bpf_kptr_xchg(&q->meters, m);
+	if (m)
+		bpf_percpu_obj_drop_impl(m, 0);
+	bpf_rcu_read_lock();
+	m = q->meters;
+	for (cpu = 0; m && cpu < 2; cpu++) {
+		struct meter *of = bpf_per_cpu_ptr(m, cpu);
+
+		if (of) {
+			of->key = key;
+			of->count = 10 * key + cpu;
+		}
+	}
+	bpf_rcu_read_unlock();
+}
+
 static void fill_queue(u32 key, u32 length)
 {
 	struct queue none = {}, *q;
@@ -104,6 +144,8 @@ static void fill_queue(u32 key, u32 length)
 	q = bpf_map_lookup_elem(&queues, &key);
 	if (!q)
 		return;
+	if (length)
+		meter(q, key);
 	for (i = 0; i < length && i < 64; i++) {
 		r = new (struct parcel);
 		if (!r) {
