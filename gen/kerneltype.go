@@ -58,23 +58,24 @@ func (b *builder) collectKernel() error {
 	if err != nil {
 		return err
 	}
-	c := newKernelCopy(b.prune)
-	roots := make(map[string]*ctype.Shape)
-	for _, name := range slices.Sorted(maps.Keys(b.prune.fwds)) {
-		if b.types.defined[name] != nil {
-			continue // a part of the program's own data: it is read as that
+	roots := make(map[string]*kernelRoot)
+	names := slices.Sorted(maps.Keys(b.prune.fwds))
+	for len(names) > 0 {
+		for _, name := range names {
+			if b.types.defined[name] != nil {
+				continue // a part of the program's own data: it is read as that
+			}
+			root, err := b.kernelType(name, fields)
+			if err != nil {
+				return err
+			}
+			roots[name] = root
 		}
-		root, err := b.kernelType(name, fields)
-		if err != nil {
-			return err
-		}
-		if root != nil {
-			roots[name] = c.choose(root)
-		}
-	}
-	b.kernel = make(map[string]*ctype.Shape)
-	for _, name := range slices.Sorted(maps.Keys(roots)) {
-		b.kernel[name] = c.structure(roots[name])
+		b.copyKernel(roots)
+		names = slices.DeleteFunc(slices.Sorted(maps.Keys(fields)), func(name string) bool {
+			_, known := roots[name]
+			return known || b.prune.fwds[name] == nil || b.types.defined[name] != nil
+		})
 	}
 	for name := range fields {
 		if b.prune.fwds[name] == nil {
@@ -85,6 +86,23 @@ func (b *builder) collectKernel() error {
 		b.types.collect(b.kernel[name], place{})
 	}
 	return nil
+}
+
+// copyKernel copies what is selected of types of the kernel.
+func (b *builder) copyKernel(roots map[string]*kernelRoot) {
+	c, chosen := newKernelCopy(b.prune), make(map[string]*ctype.Shape)
+	names := slices.Sorted(maps.Keys(roots))
+	for _, name := range names {
+		if roots[name] != nil {
+			chosen[name] = c.choose(roots[name])
+		}
+	}
+	b.kernel = make(map[string]*ctype.Shape)
+	for _, name := range names {
+		if roots[name] != nil {
+			b.kernel[name] = c.structure(chosen[name])
+		}
+	}
 }
 
 // kernelType returns what is generated of a type of the kernel, nil if that is

@@ -86,24 +86,44 @@ func TestPointersToKernelTypesWithoutMembersCompile(t *testing.T) {
 		holder.Members = append(holder.Members, btf.Member{Name: fmt.Sprint("p", i), Type: p, Offset: btf.Bits(64 * i)})
 	}
 	proto := &btf.FuncProto{Return: &btf.Void{}, Params: []btf.FuncParam{{Name: "root", Type: pointers[0]}, {Name: "lock", Type: pointers[1]}}}
-	builder, err := btf.NewBuilder([]btf.Type{holder, proto}, nil)
+	src := ofHolder(t, holder, proto)
+	require.Equal(t, "P0 *ktrt.RBRoot // struct bpf_rb_root *p0\n"+
+		"P1 ktrt.Ptr[BpfWsLock] // struct bpf_ws_lock *p1\n"+
+		"P2 ktrt.Ptr[BpfRbRoot] // struct bpf_rb_root __kptr *p2\n", structOf(src, "Holder"))
+}
+
+// Only a struct of the kernel leads to that which -fields names.
+func TestFieldsNameTypesThatOnlyTheKernelsOwnLeadTo(t *testing.T) {
+	u64 := &btf.Int{Name: "u64", Size: 8}
+	node := &btf.Struct{Name: "kernfs_node", Size: 16, Members: []btf.Member{{Name: "id", Type: u64}, {Name: "rest", Type: u64, Offset: 64}}}
+	cgroup := &btf.Struct{Name: "cgroup", Size: 16, Members: []btf.Member{{Name: "level", Type: u64}, {Name: "kn", Type: &btf.Pointer{Target: node}, Offset: 64}}}
+	holder := &btf.Struct{Name: "holder", Size: 8, Members: []btf.Member{{Name: "cgroup", Type: &btf.Pointer{Target: cgroup}}}}
+	proto := &btf.FuncProto{Return: &btf.Void{}, Params: []btf.FuncParam{{Name: "cgroup", Type: &btf.Pointer{Target: cgroup}}}}
+	require.Contains(t, ofHolder(t, holder, proto), "type KernfsNode struct{}")
+	src := ofHolder(t, holder, proto, "kernfs_node:id")
+	require.Equal(t, "Id uint64 // u64 id\n", structOf(src, "KernfsNode"))
+	require.Contains(t, src, "v.Kn = ktrt.PtrAt(d, ")
+}
+
+// ofHolder returns what is generated for an array of a type, of an object with a kfunc.
+func ofHolder(t *testing.T, holder *btf.Struct, kfunc *btf.FuncProto, fields ...string) string {
+	t.Helper()
+	builder, err := btf.NewBuilder([]btf.Type{holder, kfunc}, nil)
 	require.NoError(t, err)
 	raw, err := builder.Marshal(nil, nil)
 	require.NoError(t, err)
 	types, err := ktbtf.Parse(raw)
 	require.NoError(t, err)
-	value, err := types.AnyTypeByName("holder")
+	value, err := types.AnyTypeByName(holder.Name)
 	require.NoError(t, err)
 	obj := &object.Object{
 		Name: "kfuncs.bpf.o", ByteOrder: binary.LittleEndian, Types: types,
-		Externs: []object.Extern{{Name: "bpf_rbtree_first", Kind: object.ExternFunc, Type: &btf.Func{Name: "bpf_rbtree_first", Type: proto}}},
-		Maps:    []object.Map{{Name: "m", Type: uint32(ktsnap.MapTypeArray), KeySize: 4, ValueSize: 24, Value: value, MaxEntries: 1}},
+		Externs: []object.Extern{{Name: "bpf_kfunc", Kind: object.ExternFunc, Type: &btf.Func{Name: "bpf_kfunc", Type: kfunc}}},
+		Maps:    []object.Map{{Name: "m", Type: uint32(ktsnap.MapTypeArray), KeySize: 4, ValueSize: holder.Size, Value: value, MaxEntries: 1}},
 	}
-	model, err := gen.Build(obj, gen.Options{Package: "x"})
+	model, err := gen.Build(obj, gen.Options{Package: "x", Fields: fields})
 	require.NoError(t, err)
 	src, err := model.Render()
 	require.NoError(t, err)
-	require.Equal(t, "P0 *ktrt.RBRoot // struct bpf_rb_root *p0\n"+
-		"P1 ktrt.Ptr[BpfWsLock] // struct bpf_ws_lock *p1\n"+
-		"P2 ktrt.Ptr[BpfRbRoot] // struct bpf_rb_root __kptr *p2\n", structOf(string(src), "Holder"))
+	return string(src)
 }
