@@ -101,7 +101,8 @@ func (b *builder) opaqueDoc(d *decl) []string {
 	}
 	return []string{
 		fmt.Sprintf("%s is struct %s, which is read as an address only: it belongs to the", d.name, d.cName),
-		"kernel, or the object declares it without defining it.",
+		"kernel, or the object declares it without defining it. Where the object's BTF has its members,",
+		fmt.Sprintf("-fields %s:MEMBER generates those that it names.", d.cName),
 	}
 }
 

@@ -145,7 +145,7 @@ func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
 		2: &ktsnap.UnreadableError{Addr: kernelAt + 1},
 		3: &ktsnap.ContradictionError{Addr: kernelAt + 2, Type: "struct task_struct", Found: `the object there is of the slab cache "dentry"`},
 		4: &ktsnap.NotFollowedError{Addr: kernelAt + 3, Reason: "the objects of the kernel reach 8 bytes"},
-		5: &ktsnap.NotCapturedError{Addr: kernelAt + 4, Type: "struct task_struct"},
+		5: &ktsnap.NotCapturedError{Addr: kernelAt + 4, Type: "struct task_struct", Reason: "captures have the objects of the kernel that pointers in maps lead to; from those on they follow pointers to types that Chase.Follow names (ktest.Config.Capture), such as \"task_struct\""},
 	} {
 		p := NewArray(b, 0, decodeKernelCtx).At(i).Task
 		_, err := p.Lookup()
@@ -169,6 +169,16 @@ func TestPointersToTheKernelSayWhyTheyLeadNowhere(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 0x2a, pid)
 	require.Equal(t, "cast→kernel", s.Map("ctxs").At(0).Get("task").Annotation())
+}
+
+// kernelNode is a type of the kernel that is generated as an address only.
+type kernelNode struct{}
+
+func TestPointersToTypesWithoutMembersSaySo(t *testing.T) {
+	_, err := PtrTo[kernelNode](kernelAt).Lookup()
+	require.ErrorContains(t, err, "kernelNode is generated without members, so only the address is read")
+	_, err = PtrTo[kernelTaskStruct](kernelAt).Lookup()
+	require.ErrorContains(t, err, "it was made of its address")
 }
 
 // Where the guest's layout was not captured with casts the bytes are the same,

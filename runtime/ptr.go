@@ -5,6 +5,7 @@ import (
 
 	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/internal/convert"
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -95,7 +96,7 @@ func (p Ptr[T]) none() error {
 	if p.addr == 0 {
 		return &ktsnap.NullError{}
 	}
-	return &ktsnap.NotFollowedError{Addr: uint64(p.addr), Reason: "it was made of its address, or shares its bytes with other members of a union"}
+	return &ktsnap.NotFollowedError{Addr: uint64(p.addr), Reason: errtext.Untargeted(reflect.TypeFor[T]())}
 }
 
 func (t *target[T]) lookup(addr uint64) (*T, error) {
@@ -107,7 +108,7 @@ func (t *target[T]) lookup(addr uint64) (*T, error) {
 	want := b.shapes.types[t.typ]
 	captured := b.memory().KernelObject(addr, want.Stripped().Name)
 	if captured == nil {
-		return nil, b.snapshot.NotCopied(addr, ctype.Spell(want))
+		return nil, b.snapshot.NotCopied(addr, want)
 	}
 	if err := captured.Err(); err != nil {
 		return nil, err

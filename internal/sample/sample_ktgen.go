@@ -549,7 +549,8 @@ type ByPath struct {
 }
 
 // Cgroup is struct cgroup, which is read as an address only: it belongs to the
-// kernel, or the object declares it without defining it.
+// kernel, or the object declares it without defining it. Where the object's BTF has its members,
+// -fields cgroup:MEMBER generates those that it names.
 type Cgroup struct{}
 
 // Cpumask is struct cpumask.
@@ -852,7 +853,8 @@ type Task struct {
 }
 
 // TaskStruct is struct task_struct, which is read as an address only: it belongs to the
-// kernel, or the object declares it without defining it.
+// kernel, or the object declares it without defining it. Where the object's BTF has its members,
+// -fields task_struct:MEMBER generates those that it names.
 type TaskStruct struct{}
 
 // Tight is struct tight.

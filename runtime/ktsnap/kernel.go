@@ -67,11 +67,12 @@ func (o *KernelObject) Err() error {
 
 // NotCopied is the error for a pointer to an object of the kernel that is not in
 // the snapshot.
-func (s *Snapshot) NotCopied(addr uint64, typ string) error {
+func (s *Snapshot) NotCopied(addr uint64, of *ctype.Shape) error {
 	if s.KernelStatus != Complete {
 		return &NotFollowedError{Addr: addr, Reason: "the capture was cut off: " + s.KernelReason}
 	}
-	return &NotCapturedError{Addr: addr, Type: typ}
+	return &NotCapturedError{Addr: addr, Type: ctype.Spell(of), Reason: fmt.Sprintf(
+		"captures have the objects of the kernel that pointers in maps lead to; from those on they follow pointers to types that Chase.Follow names (ktest.Config.Capture), such as %q", targetName(of))}
 }
 
 // ContradictionError says that what a pointer leads to is not what the program takes
@@ -101,7 +102,7 @@ func KernelIdentity(name string) []string {
 func (s *Snapshot) PerCPU(addr uint64, of *ctype.Shape) (*KernelObject, error) {
 	o := s.Memory().KernelObject(addr, PerCPUName(of.Stripped().Name))
 	if o == nil {
-		return nil, s.NotCopied(addr, ctype.Spell(of)+" of each CPU")
+		return nil, &NotCapturedError{Addr: addr, Type: ctype.Spell(of) + " of each CPU"}
 	}
 	return o, o.Err()
 }

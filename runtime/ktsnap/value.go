@@ -24,6 +24,8 @@ type Value struct {
 	first uint8        // of a bitfield: see Member.BitOffset
 	err   error
 
+	kernel bool // it is in an object of the kernel
+
 	open bool // nothing says how large the object is that it is of, and that ends in a flexible array
 
 	nodes *nodeList     // of a list or tree; else nil
@@ -227,8 +229,12 @@ func (v *Value) follow(pointer *ctype.Shape, i int) error {
 	if err == nil || i != 0 {
 		return err
 	}
-	captured := v.root.m.r.memory().KernelObject(addr, targetName(pointer.Elem))
-	if captured == nil {
+	name := targetName(pointer.Elem)
+	captured := v.root.m.r.memory().KernelObject(addr, name)
+	switch {
+	case captured == nil && v.kernel && name != "":
+		return v.root.m.r.snapshot.NotCopied(addr, pointer.Elem)
+	case captured == nil:
 		return err
 	}
 	return v.enterKernel(captured)
@@ -256,7 +262,7 @@ func (v *Value) enterKernel(o *KernelObject) error {
 	if err := v.root.m.r.layouts.Check(o.Type); err != nil {
 		return fmt.Errorf("the snapshot is damaged: the kernel's type %s: %w", ctype.Spell(o.Type), err)
 	}
-	v.shape, v.data, v.addr, v.open = o.Type, o.Bytes(), o.Addr, false
+	v.shape, v.data, v.addr, v.open, v.kernel = o.Type, o.Bytes(), o.Addr, false, !o.Allocated
 	return nil
 }
 
@@ -264,7 +270,7 @@ func (v *Value) enterKernel(o *KernelObject) error {
 func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 	r := v.root.m.r
 	if pointer.Space == ctype.SpaceKernel {
-		return r.snapshot.NotCopied(addr, ctype.Spell(pointer.Elem))
+		return r.snapshot.NotCopied(addr, pointer.Elem)
 	}
 	target := r.asAllocated(pointer.Elem, addr)
 	if target == nil {
@@ -285,7 +291,7 @@ func (v *Value) followProgram(pointer *ctype.Shape, addr uint64, i int) error {
 	if !captured {
 		return r.memory().Missing(pointer, addr+offset, target)
 	}
-	v.shape, v.data, v.addr, v.heads = target, data, addr+offset, nil
+	v.shape, v.data, v.addr, v.heads, v.kernel = target, data, addr+offset, nil, false
 	v.open = target.OpenEnded() && r.memory().unsized(addr+offset, target)
 	return nil
 }

@@ -150,6 +150,9 @@ func TestObjectsOfTheKernelLeadAsFarAsIsAskedFor(t *testing.T) {
 			}
 			snap := followed(g, t, freeze.Options{Chase: tc.chase}, weightIsATask, next)
 			require.Len(t, snap.Kernel, tc.found)
+			if name == "not at all" {
+				require.ErrorContains(t, snap.Map("tasks").At(0).Get("weight.group_leader.pid").Err(), `Chase.Follow names (ktest.Config.Capture), such as "task_struct"`)
+			}
 			for i, o := range snap.Kernel {
 				if i == 4 {
 					require.Equal(t, ktsnap.FaultContradiction, o.Fault)

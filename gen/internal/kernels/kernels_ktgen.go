@@ -51,7 +51,8 @@ func (s Snap) WatcherOps() *SchedExtOps {
 }
 
 // FsStruct is struct fs_struct, which is read as an address only: it belongs to the
-// kernel, or the object declares it without defining it.
+// kernel, or the object declares it without defining it. Where the object's BTF has its members,
+// -fields fs_struct:MEMBER generates those that it names.
 type FsStruct struct{}
 
 // SchedExtEntity is the kernel's struct sched_ext_entity, as far as it is read.

@@ -3,6 +3,7 @@ package errtext
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -42,4 +43,12 @@ func Clip(s string) string {
 		return s
 	}
 	return s[:maxQuoted/2] + "..." + s[len(s)-maxQuoted/2:]
+}
+
+// Untargeted says why a pointer to a t, which is not NULL, has nothing to read its target with.
+func Untargeted(t reflect.Type) string {
+	if t.Kind() == reflect.Struct && t.NumField() == 0 {
+		return t.Name() + " is generated without members, so only the address is read: the type's comment says why, and how to choose members"
+	}
+	return "it was made of its address, or shares its bytes with other members of a union"
 }

@@ -148,7 +148,8 @@ type Kconfig struct {
 }
 
 // Block is struct block, which is read as an address only: it belongs to the
-// kernel, or the object declares it without defining it.
+// kernel, or the object declares it without defining it. Where the object's BTF has its members,
+// -fields block:MEMBER generates those that it names.
 type Block struct{}
 
 // LlcCtx is struct llc_ctx.

@@ -57,7 +57,8 @@ type Hidden struct {
 }
 
 // Node is struct node, which is read as an address only: it belongs to the
-// kernel, or the object declares it without defining it.
+// kernel, or the object declares it without defining it. Where the object's BTF has its members,
+// -fields node:MEMBER generates those that it names.
 type Node struct{}
 
 // Policy is enum policy.
