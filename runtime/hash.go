@@ -94,7 +94,7 @@ func (h Hash[K, V]) entry(op string, key K) int {
 
 func (h Hash[K, V]) unambiguous(op string, key K, i int32) int {
 	if i < 0 {
-		h.m.fail(op, &ktsnap.AmbiguousKeyError{Map: h.m.Name, Key: fmt.Sprint(key), Entries: int(-i), Tasks: h.m.m.Type == ktsnap.MapTypeTaskStorage})
+		h.m.fail(op, h.m.m.Ambiguous(fmt.Sprint(key), func(i int) bool { return h.keys.keys[i] == key }))
 	}
 	return int(i)
 }

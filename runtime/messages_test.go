@@ -55,6 +55,7 @@ var messages = []error{
 	&ktsnap.KeyNotFoundError{Map: "tasks", Key: "7", Len: 2, Keys: []string{"41", "42"}},
 	&ktsnap.KeyNotFoundError{Map: "tasks", Key: "7"},
 	&ktsnap.AmbiguousKeyError{Map: "by_key", Key: "{0 0}", Entries: 8},
+	&ktsnap.AmbiguousKeyError{Map: "by_key", Key: "abc", Entries: 2, Bytes: []string{"0x616263000000", "0x616263007800"}, Where: "behind the NUL of a char array, where a C string ends"},
 	&ktsnap.AmbiguousKeyError{Map: "tasks", Key: "41", Entries: 2, Tasks: true},
 	&ktsnap.NoMatchError{Map: "tasks", Op: "Find", Len: 2, Keys: []string{"41", "42"}},
 	&ktsnap.NoMatchError{Map: "tasks", Op: "Find", Len: 1, Keys: []string{"41"}, Cause: &ktsnap.FieldNotFoundError{Requested: "tip", Component: "tip", Type: "struct task_ctx", Available: []string{"tid"}}},

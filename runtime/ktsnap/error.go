@@ -155,23 +155,6 @@ func (e *KeyNotFoundError) Error() string {
 	return fmt.Sprintf("no entry for %s; %s has %s: %s", e.Key, e.Map, errtext.Count(e.Len, "entry", "entries"), errtext.First(e.Keys, e.Len))
 }
 
-// AmbiguousKeyError says that several entries decode to the same key. Their bytes are
-// the same, or differ where the key's type has no member: the program does not
-// clear the padding of its keys. In task storage several tasks have had the same pid.
-type AmbiguousKeyError struct {
-	Map     string
-	Key     string
-	Entries int
-	Tasks   bool // the map is task storage
-}
-
-func (e *AmbiguousKeyError) Error() string {
-	if e.Tasks {
-		return fmt.Sprintf("%d tasks with pid %s have storage in %s: one that has ended keeps it until its task_struct is freed, and its pid can be another's by then; range over All, whose Owner has the task_struct's address", e.Entries, e.Key, e.Map)
-	}
-	return fmt.Sprintf("%d entries of %s have the key %s: they differ at most in padding bytes, which the program leaves uninitialised; range over All instead", e.Entries, e.Map, e.Key)
-}
-
 // NoMatchError says that no entry satisfied a predicate.
 type NoMatchError struct {
 	Map  string

@@ -169,6 +169,23 @@ func howToChoose(m MapView, perCPU bool) string {
 	return fmt.Sprintf("the map has %d entries: choose one, as in %s", n, e.Path())
 }
 
+// fromC writes the NULs of a quoted text as Go does: \x00, where C takes \0.
+func fromC(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		b.WriteByte(text[i])
+		if text[i] != '\\' || i+1 == len(text) {
+			continue
+		}
+		i++
+		if text[i] == '0' && (i+1 == len(text) || text[i+1] < '0' || text[i+1] > '7') {
+			b.WriteString("x0")
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
 // pick returns the entry that a bracket names.
 func pick(m MapView, path string, at int, text string) (Entry, error) {
 	text = strings.TrimPrefix(text, "pid=")
@@ -182,7 +199,7 @@ func pick(m MapView, path string, at int, text string) (Entry, error) {
 		return e, e.Err()
 	}
 	var key any = text
-	if quoted, err := strconv.Unquote(text); err == nil {
+	if quoted, err := strconv.Unquote(fromC(text)); err == nil {
 		key = quoted
 	} else if n, err := strconv.ParseInt(text, 0, 64); err == nil {
 		key = n

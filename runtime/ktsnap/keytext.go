@@ -131,7 +131,7 @@ func (m *mapReader) lookupText(text string) (entry int, err error) {
 	if i, ok := m.byText.entry(m, text); ok && i >= 0 {
 		return i, nil
 	} else if ok {
-		return m.lookupExact(text, -i)
+		return m.lookupExact(text)
 	}
 	if digits, ok := strings.CutPrefix(text, "0x"); ok {
 		if raw, err := hex.DecodeString(digits); err == nil && len(raw) == m.m.KeySize {
@@ -148,7 +148,7 @@ func (m *mapReader) lookupText(text string) (entry int, err error) {
 
 // lookupExact returns that of several entries whose keys are written as text, of which
 // text says all.
-func (m *mapReader) lookupExact(text string, several int) (entry int, err error) {
+func (m *mapReader) lookupExact(text string) (entry int, err error) {
 	entry = -1
 	for i := range m.N {
 		if v := m.keyValue(i); m.writtenKey(i) == text && v.exact() {
@@ -160,7 +160,7 @@ func (m *mapReader) lookupExact(text string, several int) (entry int, err error)
 		}
 	}
 	if entry < 0 {
-		return -1, &AmbiguousKeyError{Map: m.Name, Key: errtext.Clip(text), Entries: several}
+		return -1, m.m.Ambiguous(errtext.Clip(text), func(i int) bool { return m.writtenKey(i) == text })
 	}
 	return entry, nil
 }

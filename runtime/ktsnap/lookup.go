@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
@@ -34,7 +35,8 @@ func (k *keyBytes) entry(m *mapReader, key []byte) (entry int, ok bool) {
 // Lookup returns the entry for a key. The key is an integer for keys that are integers or
 // enums, for the indices of arrays, for the pids of task storage and for the addresses of the
 // objects that other storage belongs to. It is a string for
-// keys that are char arrays, or the name of an enumerator. For any key it can be its bytes
+// keys that are char arrays, with what is behind a NUL of it if it has one, or the name of an
+// enumerator. For any key it can be its bytes
 // in the guest, a []byte.
 //
 // There is a [*KeyNotFoundError] if the map has no such key, and a [*TypeMismatchError] if
@@ -149,14 +151,23 @@ func (m *mapReader) lookupString(text string, key any) (entry int, err error) {
 		return -1, m.keyMismatch(key)
 	}
 	found, matches := -1, 0
+	is := func(i int) bool {
+		s, err := (Entry{m: m, entry: i}).Key().Str()
+		return err == nil && s == text
+	}
+	if strings.Contains(text, "\x00") && isString(underlying(shape)) {
+		is = func(i int) bool {
+			return strings.TrimRight(string(m.keyData(i)), "\x00") == strings.TrimRight(text, "\x00")
+		}
+	}
 	for i := range m.N {
-		if s, err := (Entry{m: m, entry: i}).Key().Str(); err == nil && s == text {
+		if is(i) {
 			found = i
 			matches++
 		}
 	}
 	if matches > 1 {
-		return -1, &AmbiguousKeyError{Map: m.Name, Key: text, Entries: matches}
+		return -1, m.m.Ambiguous(text, is)
 	}
 	return found, nil
 }

@@ -71,7 +71,29 @@ func TestStringsThatSeveralKeysReadAs(t *testing.T) {
 	s := newGuest()
 	copy(s.Map("a_rather_long_n").Map().Keys, "second\x00\x01")
 	e := as[*ktsnap.AmbiguousKeyError](t, s.Map("a_rather_long_n").Lookup("second").Err())
-	require.Equal(t, ktsnap.AmbiguousKeyError{Map: "a_rather_long_n", Key: "second", Entries: 2}, *e)
+	require.Equal(t, 2, e.Entries)
+	require.Equal(t, "behind the NUL of a char array, where a C string ends", e.Where)
+	for text, entry := range map[string]int{"second\x00\x01": 0, "second\x00": 1, "second\x00\x01\x00": 0} {
+		require.Equal(t, entry, s.Map("a_rather_long_n").Lookup(text).Index(), "%q", text)
+	}
+	as[*ktsnap.KeyNotFoundError](t, s.Map("a_rather_long_n").Lookup("second\x00\x02").Err())
+	for _, path := range []string{`["second\0\x01"]`, `["second\x00\x01"]`, "[" + e.Bytes[0] + "]"} {
+		require.NoError(t, s.Get("a_rather_long_n"+path).Err(), path)
+	}
+}
+
+// Padding that a program leaves as it was tells keys apart that read the same.
+func TestPaddingThatTellsKeysApart(t *testing.T) {
+	key := structure("key", 8, member(0, "a", u32), member(4, "b", u8))
+	m := columns(&ktsnap.Map{Name: "m", Type: ktsnap.MapTypeHash, KeySize: 8, ValueSize: 8, Base: 0x1000, Key: key, Value: u64}, 3, 1)
+	m.Keys = make([]byte, 24)
+	copy(m.Keys[5:], "x")
+	copy(m.Keys[16:], "y")
+	e := m.Ambiguous("{0 0}", func(entry int) bool { return entry < 2 })
+	require.Equal(t, &ktsnap.AmbiguousKeyError{
+		Map: "m", Key: "{0 0}", Entries: 2, Bytes: []string{"0x0000000000780000", "0x0000000000000000"},
+		Where: "in padding, which the program leaves uninitialised",
+	}, e)
 }
 
 // No entry of those with one key is the right one, however it is asked for.
