@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -75,17 +77,31 @@ func (o *Object) leaveOutMisdescribed(section *btf.Datasec, v btf.VarSecinfo) bo
 	}
 	why := "where clang takes arrays of _Atomic types for others; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add"
 	switch btf.UnderlyingType(t).(type) {
-	case *btf.Struct, *btf.Union:
-		if size < int(v.Size) {
-			return false
-		}
 	case *btf.Int, *btf.Enum:
 		if v.Size == 1 {
 			why = "since it only ever is one of two values, of which clang keeps a bool that does not say which; declare it volatile"
 		}
+	case *btf.Struct, *btf.Union:
+		if size < int(v.Size) {
+			return false
+		}
+		why = pieceReason(v, why)
+	case *btf.Array:
+		why = pieceReason(v, why)
 	}
 	o.warnf("variable %s of %s is left out: it takes %d of the %d bytes that its type has in BTF, %s", v.Type.TypeName(), section.Name, v.Size, size, why)
 	return true
+}
+
+// pieceReason is why a variable is smaller than its type, if its name says that it is a piece of
+// a static one: GlobalOpt of LLVM numbers those. It is other if not.
+func pieceReason(v btf.VarSecinfo, other string) string {
+	name := v.Type.TypeName()
+	dot := strings.LastIndexByte(name, '.')
+	if _, err := strconv.Atoi(name[dot+1:]); dot < 0 || err != nil {
+		return other
+	}
+	return fmt.Sprintf("since clang keeps only what is used of the static variable %s; declare it volatile, or not static", name[:dot])
 }
 
 const unsizedReason = "its type has no size in BTF, where clang makes void of _Atomic types; declare it without _Atomic and use __sync_fetch_and_add or __atomic_fetch_add"

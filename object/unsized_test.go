@@ -45,3 +45,18 @@ func TestVariablesThatWereMadeBoolsAreLeftOutByName(t *testing.T) {
 	require.Contains(t, obj.Warnings, "variable runs of .bss is left out: it takes 1 of the 4 bytes that its type has in BTF, since it only ever is one of two values, of which clang keeps a bool that does not say which; declare it volatile")
 	require.Empty(t, obj.Unsized, "the kernel takes the object without it")
 }
+
+// Of a static variable clang keeps pieces, with its type.
+func TestPiecesOfVariablesAreLeftOutByName(t *testing.T) {
+	obj, err := object.Open("../cmd/ktgen/testdata/golden/objects/pieces.bpf.o")
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{
+		"variable once.0 of .data is left out: it takes 4 of the 16 bytes that its type has in BTF, since clang keeps only what is used of the static variable once; declare it volatile, or not static",
+		"variable many.0 of .data is left out: it takes 8 of the 32 bytes that its type has in BTF, since clang keeps only what is used of the static variable many; declare it volatile, or not static",
+	}, obj.Warnings)
+	var vars []string
+	for _, v := range obj.Sections[0].Vars {
+		vars = append(vars, v.Name)
+	}
+	require.ElementsMatch(t, []string{"shared", "whole"}, vars)
+}
