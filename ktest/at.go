@@ -1,12 +1,12 @@
 package ktest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -21,42 +21,62 @@ func (e *MomentError) Error() string {
 	return fmt.Sprintf("visit %v of the guest's time: %s", e.At, e.Reason)
 }
 
+// Moments say which moments of a run that is over [VM.Moments] visits.
+type Moments struct {
+	From, To time.Duration // of the guest's CLOCK_MONOTONIC; a To of 0 is now
+	// Of are places. With them a moment is just after a store to one. Without, it is just
+	// after the kernel has noted the time of a CPU (rq.clock), as it does whenever it
+	// schedules.
+	Of []Target
+	// Apart is the least time between two moments. 0 visits all.
+	Apart time.Duration
+	Max   int // how many are visited, the first ones; default 20
+}
+
 // At takes a snapshot of a guest in lockstep as it was at an earlier moment. at is a time
-// of the guest's CLOCK_MONOTONIC, such as [Store.Time]. The run is repeated for that, in
-// another guest, up to the first time after the moment at which the kernel notes the time
-// of a CPU (rq.clock). It does so whenever it schedules. Kernel and programs can be in the
-// middle of something there. The guest itself is not touched, and the snapshot is not
-// among [VM.Captures].
+// of the guest's CLOCK_MONOTONIC, such as [Store.Time]. The snapshot is of the first of
+// [Moments] since then.
 //
-// The error is a [*MomentError] or one of [VM.Blame].
+// The error is one of [VM.Moments].
 func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error) {
-	if err := vm.notPrepared("VM.At", runsAgain); err != nil {
+	snaps, err := vm.Moments(ctx, Moments{From: at, Max: 1})
+	if err != nil {
 		return nil, err
 	}
-	if calls := vm.machine.Calls(); calls != nil && at > calls.Now() {
-		return nil, &MomentError{at, fmt.Sprintf("its time is %v now: let it run first, with vm.Hold", calls.Now())}
+	return snaps[0], nil
+}
+
+// Moments takes snapshots of a guest in lockstep as it was at earlier moments. The run is
+// repeated for that, in another guest. Kernel and programs can be in the middle of something
+// there. The guest itself is not touched, and the snapshots are not among [VM.Captures].
+// [dump.HTML] makes a page of them, with what differs from one to the next. A snapshot's name
+// tells the moment, and the store that it is just after.
+//
+// The error is a [*MomentError] if there is no such moment, or one of [VM.Blame].
+func (vm *VM) Moments(ctx context.Context, m Moments) ([]*ktsnap.Snapshot, error) {
+	if err := vm.notPrepared("VM.Moments", runsAgain); err != nil {
+		return nil, err
 	}
-	if began := vm.beganAt(); at < began {
-		return nil, &MomentError{at, fmt.Sprintf("the guest began at %v, as a copy of one that was there before: take a moment after that", began)}
+	if calls := vm.machine.Calls(); calls != nil {
+		now := calls.Now()
+		m.To = cmp.Or(m.To, now)
+		if m.From > now {
+			return nil, &MomentError{m.From, fmt.Sprintf("its time is %v now: let it run first, with vm.Hold", now)}
+		}
 	}
-	extents, err := vm.clocks(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("visit %v of the guest's time: %w", at, vm.because(err))
+	if began := vm.beganAt(); m.From < began {
+		return nil, &MomentError{m.From, fmt.Sprintf("the guest began at %v, as a copy of one that was there before: take a moment after that", began)}
 	}
-	visited, leave := context.WithCancel(ctx)
-	defer leave()
-	v := &visit{vm: vm, ctx: ctx, at: at, leave: leave}
-	again, err := vm.machine.Again(visited, extents, v.onAccess)
-	if again != nil {
-		again.Close()
-	}
+	snaps, err := vm.visit(ctx, m)
 	switch {
-	case v.snap != nil || v.err != nil:
-		return v.snap, v.err
 	case err != nil:
-		return nil, fmt.Errorf("visit %v of the guest's time: %w", at, err)
+		return nil, fmt.Errorf("visit %v of the guest's time: %w", m.From, vm.because(err))
+	case len(snaps) == 0 && len(m.Of) > 0:
+		return nil, &MomentError{m.From, fmt.Sprintf("nothing was stored to %s until %v", names(m.Of), m.To)}
+	case len(snaps) == 0:
+		return nil, &MomentError{m.From, fmt.Sprintf("no CPU has noted the time until %v; take a moment before", m.To)}
 	}
-	return nil, &MomentError{at, "no CPU has noted the time since; take a moment before"}
+	return snaps, nil
 }
 
 // beganAt returns the time at which a restored guest began; 0 for others.
@@ -100,29 +120,87 @@ func (vm *VM) clocks(ctx context.Context) (extents []vmm.Extent, err error) {
 	return extents, nil
 }
 
-// visit is a run that is run again up to a moment.
+// visit is a run that is run again up to its last moment.
 type visit struct {
-	vm    *VM
-	ctx   context.Context
-	at    time.Duration
-	leave func()
+	*inquiry // of the places
+	Moments
+	leave func() // ends the run
+	snaps []*ktsnap.Snapshot
+	err   error
+}
 
-	snap *ktsnap.Snapshot
-	err  error
+func (vm *VM) visit(ctx context.Context, m Moments) ([]*ktsnap.Snapshot, error) {
+	m.Max = cmp.Or(m.Max, 20)
+	visited, leave := context.WithCancel(ctx)
+	defer leave()
+	v := &visit{inquiry: newInquiry(ctx, vm), Moments: m, leave: leave}
+	for _, t := range m.Of {
+		if err := v.add(t); err != nil {
+			return nil, err
+		}
+	}
+	extents := v.extents()
+	if len(m.Of) == 0 {
+		var err error
+		if extents, err = vm.clocks(ctx); err != nil {
+			return nil, err
+		}
+	}
+	again, err := vm.machine.Again(visited, extents, v.onAccess)
+	if again != nil {
+		again.Close()
+	}
+	if v.err != nil || visited.Err() != nil && ctx.Err() == nil {
+		return v.snaps, v.err // it was left
+	}
+	return v.snaps, err
 }
 
 // onAccess is called while the vCPU that loads or stores waits.
 func (v *visit) onAccess(machine *vmm.VM, a vmm.Access) {
-	if !a.Store || a.Time == 0 || a.Time < v.at || v.snap != nil || v.err != nil {
+	if v.err != nil || len(v.snaps) == v.Max {
 		return
 	}
-	var f *freeze.Freezer
-	if f, v.err = v.vm.freezerOf(v.ctx, machine); v.err != nil {
+	if len(v.places) > 0 {
+		v.inquiry.onAccess(machine, a) // for the names of moments
+	}
+	if !a.Store || a.Time == 0 || a.Time < v.From {
 		return
 	}
-	v.snap, v.err = f.CaptureStopped(v.ctx, fmt.Sprintf("at %v", a.Time))
-	if v.snap == nil && v.err == nil {
-		v.err = errors.New("no snapshot was made")
+	if a.Time > v.To {
+		v.leave()
+		return
 	}
-	v.leave()
+	v.From = a.Time + v.Apart
+	if v.err = v.capture(machine, a); v.err != nil || len(v.snaps) == v.Max {
+		v.leave()
+	}
+}
+
+func (v *visit) capture(machine *vmm.VM, a vmm.Access) (err error) {
+	if v.freeze == nil {
+		if v.freeze, err = v.vm.freezerOf(v.ctx, machine); err != nil {
+			return err
+		}
+	}
+	snap, err := v.freeze.CaptureStopped(v.ctx, v.name(a))
+	if err != nil {
+		return err
+	}
+	if snap == nil {
+		return errors.New("no snapshot was made")
+	}
+	v.snaps = append(v.snaps, snap)
+	return nil
+}
+
+// name tells the moment just after a store.
+func (v *visit) name(a vmm.Access) string {
+	for _, p := range v.places {
+		if p.touched(a) {
+			s := p.Stores[len(p.Stores)-1]
+			return fmt.Sprintf("%s: %s (%v, CPU %d, %s, %s)", p.Place, s.became(), s.Time, s.CPU, s.Task, s.Function)
+		}
+	}
+	return fmt.Sprintf("at %v", a.Time)
 }

@@ -1,12 +1,18 @@
 package ktest_test
 
 import (
+	"bytes"
+	"fmt"
+	"html"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // A moment that is over is visited: what was stored before it is there, and what was stored later is not. The
@@ -41,4 +47,49 @@ func TestMomentsThatAreOverAreVisited(t *testing.T) {
 	now, err := vm.Freeze("now").Map("race.bss").At(0).Get("enqueued").Uint64()
 	require.NoError(t, err)
 	require.Equal(t, enqueued, now)
+}
+
+// A page steps through the stores to a place, each as it was just after.
+func TestStoresAreVisitedOneByOne(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})
+	racing(t, vm)
+	place := ktest.FieldOf(vm.Freeze("where").Map("race.bss").At(0).Get("counted"))
+	blamed, err := vm.Blame(t.Context(), place)
+	require.NoError(t, err)
+	stores := blamed[0].Stores
+	from := len(stores) / 2
+	for stores[from].Time == stores[from-1].Time {
+		from++
+	}
+	moments, err := vm.Moments(t.Context(), ktest.Moments{From: stores[from].Time, Of: []ktest.Target{place}, Max: 5})
+	require.NoError(t, err)
+	require.Len(t, moments, 5)
+	for i, snap := range moments {
+		counted, err := snap.Map("race.bss").At(0).Get("counted").Uint64()
+		require.NoError(t, err)
+		require.Equal(t, stores[from+i].New, counted)
+		require.Contains(t, snap.Name, fmt.Sprintf("race.bss.counted: %d became %d (%v, CPU %d, ", stores[from+i].Old, counted, stores[from+i].Time, stores[from+i].CPU))
+	}
+	var page bytes.Buffer
+	require.NoError(t, dump.HTML(&page, moments...))
+	require.Contains(t, page.String(), html.EscapeString(moments[4].Name))
+
+	none := (*ktest.MomentError)(nil)
+	_, err = vm.Moments(t.Context(), ktest.Moments{From: stores[len(stores)-1].Time + time.Microsecond, Of: []ktest.Target{place}})
+	require.ErrorAs(t, err, &none)
+	require.ErrorContains(t, err, "nothing was stored to race.bss.counted until ")
+
+	apart, err := vm.Moments(t.Context(), ktest.Moments{From: stores[from].Time, Apart: 5 * time.Millisecond, Max: 3})
+	require.NoError(t, err)
+	require.Len(t, apart, 3)
+	for i, snap := range apart[1:] {
+		require.GreaterOrEqual(t, timeOf(t, snap)-timeOf(t, apart[i]), 5*time.Millisecond)
+	}
+}
+
+// timeOf is the guest's time in a moment's name.
+func timeOf(t *testing.T, snap *ktsnap.Snapshot) time.Duration {
+	d, err := time.ParseDuration(strings.TrimPrefix(snap.Name, "at "))
+	require.NoError(t, err)
+	return d
 }
