@@ -80,6 +80,7 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if err := vm.useCasts(ctx, s); err != nil {
 		return err
 	}
+	source.Root = vm.symbol(ctx, "scx_root")
 	var loaded func(context.Context) error
 	if s.loaded != nil {
 		loaded = func(ctx context.Context) error { return s.loaded(ctx, vm) }

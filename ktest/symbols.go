@@ -50,6 +50,16 @@ func symbols(ctx context.Context, client *guest.Client, k guest.Kernel) (*freeze
 	return table, nil
 }
 
+// symbol returns the address of a symbol of the guest's kernel, 0 if that is not known.
+func (vm *VM) symbol(ctx context.Context, name string) uint64 {
+	table, err := symbols(ctx, vm.agent, vm.kernel)
+	if err != nil {
+		return 0
+	}
+	addr, _ := table.Lookup(name)
+	return addr
+}
+
 // keepSymbols reads the symbols of the guest's kernel unless they are kept
 // already, so that a snapshot does not depend on what a guest can still tell
 // when it is taken.

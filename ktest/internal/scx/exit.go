@@ -3,6 +3,7 @@ package scx
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/ktgen/ktgen/ktest/internal/excerpt"
@@ -45,6 +46,7 @@ type Exit struct {
 	Kind      ExitKind // ExitNone: the kernel never had it enabled
 	Reason    string   // the kernel's words for the kind
 	Message   string   // what the kernel or the scheduler adds; often empty
+	Code      int64    // scx_exit_info.exit_code: what it called scx_bpf_exit with, or bits of enum scx_exit_code
 	Dump      string   // the state of CPUs and tasks, as the kernel dumps it for an error
 
 	// Process is how the scheduler's own binary ended; nil if there is none,
@@ -68,7 +70,38 @@ func (e Exit) String() string {
 	if e.Message != "" {
 		fmt.Fprintf(&b, ": %s", e.Message)
 	}
+	if e.Code != 0 {
+		fmt.Fprintf(&b, " (exit code %s)", codeText(e.Code))
+	}
 	return b.String()
+}
+
+// exitCodes are the bits that the kernel sets in exit codes (enum scx_exit_code,
+// kernel/sched/ext/internal.h).
+var exitCodes = []struct {
+	bit  int64
+	name string
+}{
+	{1 << 48, "SCX_ECODE_ACT_RESTART"},
+	{1 << 32, "SCX_ECODE_RSN_HOTPLUG"},
+}
+
+// codeText is a code as the scheduler has it, or by the names of the kernel's bits in it.
+func codeText(code int64) string {
+	rest := code
+	var names []string
+	for _, c := range exitCodes {
+		if code > 0 && code&c.bit != 0 {
+			names, rest = append(names, c.name), rest&^c.bit
+		}
+	}
+	if len(names) == 0 {
+		return strconv.FormatInt(code, 10)
+	}
+	if rest != 0 {
+		names = append(names, fmt.Sprintf("%#x", rest))
+	}
+	return strings.Join(names, " | ")
 }
 
 // ExitedError is a scheduler that the kernel threw out, or one that ended itself

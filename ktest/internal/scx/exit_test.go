@@ -36,3 +36,14 @@ func TestCrashComesFirst(t *testing.T) {
 	e := &LoaderError{Args: []string{"/prog"}, Exit: guest.Exit{Code: 2}, Output: "do not panic: all is well\n"}
 	require.Contains(t, e.Error(), "(exit status 2); it wrote:")
 }
+
+func TestExitSaysItsCode(t *testing.T) {
+	for code, want := range map[int64]string{
+		0: `scheduler "x": unregistered from BPF: bye`, 42: `scheduler "x": unregistered from BPF: bye (exit code 42)`,
+		-22:                 `scheduler "x": unregistered from BPF: bye (exit code -22)`,
+		1<<48 | 1<<32:       `scheduler "x": unregistered from BPF: bye (exit code SCX_ECODE_ACT_RESTART | SCX_ECODE_RSN_HOTPLUG)`,
+		1<<48 | 1<<33 | 0x5: `scheduler "x": unregistered from BPF: bye (exit code SCX_ECODE_ACT_RESTART | 0x200000005)`,
+	} {
+		require.Equal(t, want, Exit{Scheduler: "x", Reason: "unregistered from BPF", Message: "bye", Code: code}.String())
+	}
+}

@@ -84,6 +84,12 @@ func (l *Loader) types() (*btf.Spec, error) {
 	return l.kernel, l.kernelErr
 }
 
+// note returns where the kernel will note the end of a scheduler that is not enabled yet.
+func (l *Loader) note(root uint64) *exitNote {
+	kernel, _ := l.types() // whoever cannot do without them says so
+	return newExitNote(root, kernel)
+}
+
 func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 	var source Source
 	if err := c.Decode(&source); err != nil {
@@ -97,11 +103,11 @@ func (l *Loader) handleRun(ctx context.Context, c *guest.Call) (any, error) {
 
 	l.begin()
 	recordDump()
-	m, err := watch()
+	m, err := watch(l.note(source.Root))
 	if err != nil {
 		return nil, err
 	}
-	p := &performance{loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out), before: enabledSoFar()}
+	p := &performance{loader: l, call: c, run: r, monitor: m, events: json.NewEncoder(c.Out), before: enabledSoFar(), root: source.Root}
 	defer func() { p.monitor.stop() }()
 	exit, err := p.perform(source)
 	if err != nil {
@@ -205,6 +211,7 @@ type performance struct {
 	monitor *monitor // of the instance that is there
 	events  *json.Encoder
 	before  uint64 // schedulers that the kernel had enabled
+	root    uint64 // Source.Root
 }
 
 // report tells the host that the scheduler is enabled. From here on its maps

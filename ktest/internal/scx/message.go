@@ -26,6 +26,9 @@ type Source struct {
 	// Hold has the object wait, once it is loaded, for methodGo.
 	Hold bool
 
+	// Root is the address of the kernel's scx_root; 0 if it is not known.
+	Root uint64 `json:",omitempty"`
+
 	// Args are the scheduler's own program in the guest and its arguments.
 	Args []string
 	Env  []string

@@ -32,6 +32,7 @@ var (
 type monitor struct {
 	log      *guest.Log
 	words    *words
+	note     *exitNote     // of the kernel's; nil where that cannot be read
 	enabled  chan enabled  // of capacity 1
 	over     chan struct{} // closed when the kernel has the scheduler disabled, or is about to
 	stopped  chan struct{} // closed when the goroutine that reads the log has ended
@@ -45,29 +46,29 @@ type monitor struct {
 	exit   Exit    // complete once stopped is closed
 }
 
-func newMonitor(log *guest.Log) *monitor {
+func newMonitor(log *guest.Log, note *exitNote) *monitor {
 	return &monitor{
-		log: log, words: newWords(), enabled: make(chan enabled, 1), over: make(chan struct{}),
+		log: log, note: note, words: newWords(), enabled: make(chan enabled, 1), over: make(chan struct{}),
 		stopped: make(chan struct{}), stopping: make(chan struct{}),
 	}
 }
 
 // watch begins to watch. It comes before the scheduler's start, so that no
 // line is missed.
-func watch() (*monitor, error) {
+func watch(note *exitNote) (*monitor, error) {
 	if err := checkFree(); err != nil {
 		return nil, err
 	}
-	return watchOn()
+	return watchOn(note)
 }
 
 // watchOn begins to watch what may be there already.
-func watchOn() (*monitor, error) {
+func watchOn(note *exitNote) (*monitor, error) {
 	log, err := guest.OpenLog(guest.LogFromNow)
 	if err != nil {
 		return nil, err
 	}
-	m := newMonitor(log)
+	m := newMonitor(log, note)
 	go m.follow()    // ends with stop
 	go m.look(state) // ends with stop
 	return m, nil
@@ -188,6 +189,7 @@ func (m *monitor) noteEnabled(e enabled) {
 	m.again = m.isOver
 	if m.seen.Scheduler == "" {
 		m.seen = e
+		m.note.find()
 		m.enabled <- e // which has room for one
 	}
 }
@@ -198,12 +200,28 @@ func (m *monitor) tellOver() {
 	m.noteOver()
 }
 
-// noteOver is called with mu held.
+// noteOver is called with mu held. Until over is closed nobody lets go of an object's scheduler,
+// and with it of what the kernel has noted.
 func (m *monitor) noteOver() {
 	if !m.isOver {
 		m.isOver = true
+		if noted, ok := m.note.read(m.exit.Kind); ok {
+			m.complete(noted)
+		}
 		close(m.over)
 	}
+}
+
+// complete adds what the kernel has noted of the end, and its log does not tell. Notes of
+// another end are of a scheduler that has the memory by now.
+func (m *monitor) complete(noted Exit) {
+	if m.exit.Kind != ExitNone && noted.Reason != m.exit.Reason {
+		return
+	}
+	if m.exit.Kind == ExitNone {
+		m.exit.Scheduler, m.exit.Kind, m.exit.Reason = m.seen.Scheduler, kindOf(noted.Reason), noted.Reason
+	}
+	m.exit.Code, m.exit.Message = noted.Code, noted.Message
 }
 
 // take looks at one line of the log.

@@ -40,7 +40,7 @@ func TestKernelLogTellsHowASchedulerEnded(t *testing.T) {
 		"nothing": {lines: []string{"random: crng init done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMonitor(nil)
+			m := newMonitor(nil, nil)
 			for _, line := range row.lines {
 				m.take(line)
 			}
@@ -50,7 +50,7 @@ func TestKernelLogTellsHowASchedulerEnded(t *testing.T) {
 }
 
 func TestKernelLogTellsThatASchedulerIsEnabled(t *testing.T) {
-	m := newMonitor(nil)
+	m := newMonitor(nil, nil)
 	m.take(`sched_ext: BPF scheduler "part" enabled (partial)`)
 	m.take(`sched_ext: BPF scheduler "part" enabled (partial)`) // it has restarted itself
 	require.Equal(t, enabled{Scheduler: "part", Partial: true}, <-m.enabled)
@@ -113,4 +113,28 @@ func TestRejectionIsFoundInTheOutputOfALibbpfProgram(t *testing.T) {
 	require.Equal(t, "qmap_dequeue", r.Program)
 	require.Equal(t, "R7 invalid mem access", r.Reason)
 	require.Nil(t, rejection("libbpf: elf: no such file\n"))
+}
+
+// What the kernel has noted completes what its log says, unless it is of another end.
+func TestNotesOfTheKernelCompleteItsLog(t *testing.T) {
+	end := []string{`sched_ext: BPF scheduler "x" enabled`, `sched_ext: BPF scheduler "x" disabled (unregistered from BPF)`}
+	noted := Exit{Kind: ExitUnregBPF, Reason: "unregistered from BPF", Message: "bye", Code: 42}
+	for name, row := range map[string]struct {
+		lines []string
+		noted Exit
+		want  Exit
+	}{
+		"an end":          {end, noted, Exit{Scheduler: "x", Kind: ExitUnregBPF, Reason: "unregistered from BPF", Message: "bye", Code: 42}},
+		"another end":     {end, Exit{Kind: ExitError, Reason: "runtime error", Code: 1}, Exit{Scheduler: "x", Kind: ExitUnregBPF, Reason: "unregistered from BPF"}},
+		"a log that lost": {end[:1], noted, Exit{Scheduler: "x", Kind: ExitUnregBPF, Reason: "unregistered from BPF", Message: "bye", Code: 42}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMonitor(nil, nil)
+			for _, line := range row.lines {
+				m.take(line)
+			}
+			m.complete(row.noted)
+			require.Equal(t, row.want, m.exit)
+		})
+	}
 }

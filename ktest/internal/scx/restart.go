@@ -21,7 +21,7 @@ const (
 // neither if the program does nothing for lingerTime that looks like loading.
 func (p *performance) awaitNext(ended <-chan guest.Exit) (*enabled, *guest.Exit, error) {
 	newest := newestMap()
-	next, err := watchOn()
+	next, err := watchOn(p.loader.note(p.root))
 	if err != nil {
 		return nil, nil, err
 	}
