@@ -50,9 +50,16 @@ func TestKernelsWordIsWhatCountsForObjectsAndPrograms(t *testing.T) {
 			},
 			want: ktest.Exit{Scheduler: "fault", Kind: ktest.ExitErrorBPF, Reason: "scx_bpf_error", Message: "the fault was asked for"},
 		},
+		"an exit": {
+			fault: "quit",
+			end: func(t *testing.T, vm *ktest.VM) {
+				_, _ = vm.Work(bound(t, time.Minute), ktest.Spin, 1)
+			},
+			want: ktest.Exit{Scheduler: "fault", Kind: ktest.ExitUnregBPF, Reason: "unregistered from BPF", Message: "the fault was asked for", Code: 7},
+		},
 		"a CPU that goes": {
 			fault: "quit", end: offline,
-			want: ktest.Exit{Scheduler: "fault", Kind: ktest.ExitUnregKern, Reason: "unregistered from the main kernel", Message: "cpu 1 going offline, exiting scheduler"},
+			want: ktest.Exit{Scheduler: "fault", Kind: ktest.ExitUnregKern, Reason: "unregistered from the main kernel", Message: "cpu 1 going offline, exiting scheduler", Code: 1<<48 | 1<<32},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +72,7 @@ func TestKernelsWordIsWhatCountsForObjectsAndPrograms(t *testing.T) {
 				}
 				exit, err := vm.AwaitExit(t.Context())
 				require.NoError(t, err)
-				require.Error(t, exit.Err())
+				require.Equal(t, row.want.Kind > ktest.ExitUnregBPF, exit.Err() != nil)
 				exit.Dump, exit.Process = "", nil
 				require.Equal(t, row.want, exit)
 
@@ -73,6 +80,26 @@ func TestKernelsWordIsWhatCountsForObjectsAndPrograms(t *testing.T) {
 				_, err = vm.Detach(bound(t, time.Minute))
 				require.NoError(t, err)
 			})
+		})
+	}
+}
+
+// Neither a guest in lockstep nor one without the capture of that moment is stopped when the kernel notes an end.
+func TestExitCodeIsKnownWithoutAWatchpoint(t *testing.T) {
+	for name, cfg := range map[string]ktest.Config{
+		"object":           {Scheduler: fault("quit"), NoBeforeExit: true},
+		"program":          {Scheduler: program(), Files: withObject("quit"), NoBeforeExit: true},
+		"seed and object":  {Scheduler: fault("quit"), Seed: 7},
+		"seed and program": {Scheduler: program(), Files: withObject("quit"), Seed: 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vm := ktest.Boot(t, cfg)
+			_, _ = vm.Work(bound(t, time.Minute), ktest.Spin, 1)
+			exit, err := vm.AwaitExit(bound(t, time.Minute))
+			require.NoError(t, err)
+			require.EqualValues(t, 7, exit.Code)
+			require.Equal(t, "the fault was asked for", exit.Message)
+			require.Equal(t, `scheduler "fault": unregistered from BPF: the fault was asked for (exit code 7)`, exit.String())
 		})
 	}
 }
@@ -125,7 +152,7 @@ func ends() map[string]end {
 			},
 			want: []string{"the kernel has ended the scheduler", "scx_bpf_error: the fault was asked for"},
 		},
-		"CPU offline, object":  {cfg: ktest.Config{Scheduler: fault("quit")}, do: offline, want: []string{"unregistered from the main kernel", "cpu_offline"}},
+		"CPU offline, object":  {cfg: ktest.Config{Scheduler: fault("quit")}, do: offline, want: []string{"\tscheduler \"fault\": unregistered from the main kernel: cpu 1 going offline, exiting scheduler (exit code SCX_ECODE_ACT_RESTART | SCX_ECODE_RSN_HOTPLUG)\n", "cpu_offline"}},
 		"CPU offline, program": {cfg: ktest.Config{Scheduler: program(), Files: withObject("quit")}, do: offline, want: []string{"unregistered from the main kernel"}},
 		"exit": {
 			cfg: ktest.Config{Scheduler: fault("quit")},
@@ -134,7 +161,7 @@ func ends() map[string]end {
 				require.NoError(t, err)
 				awaitDisabled(t, vm)
 			},
-			want: []string{"scx_bpf_exit", "unregistered from BPF: the fault was asked for"},
+			want: []string{"by scx_bpf_exit: ", "\tscheduler \"fault\": unregistered from BPF: the fault was asked for (exit code 7)\n"},
 		},
 		"error that a scenario has returned": {
 			cfg: ktest.Config{Scheduler: fault("error")},
