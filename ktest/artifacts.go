@@ -150,6 +150,10 @@ func (vm *VM) brief() brief {
 		b.guest = err
 	}
 	b.scheduler = vm.describeExit()
+	if s := vm.current(); s != nil && vm.died() {
+		exit, _ := s.Exit()
+		b.explained = exit.Kind != ExitNone && exit.Kind != ExitErrorStall
+	}
 	return b
 }
 
@@ -371,7 +375,7 @@ func (vm *VM) describeExit() string {
 	if s == nil {
 		return b.String()
 	}
-	exit, err := s.Exit() // Close has waited for its end
+	exit, err := vm.exitOf(s) // Close has waited for its end
 	switch {
 	case errors.Is(err, guest.ErrLost):
 		fmt.Fprintf(&b, "scheduler %q: enabled until the guest's end\n", s.Name())

@@ -2,6 +2,7 @@ package ktest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ktgen/ktgen/sched"
@@ -13,6 +14,7 @@ import (
 type brief struct {
 	guest      error  // why it is no more; nil if it ran until the test's end
 	scheduler  string // how its scheduler ended; empty if there was none
+	explained  bool   // the kernel has said why it has ended, and that is no stall
 	complaints []vmm.Complaint
 	captures   []series.Capture
 	output     string // of the scheduler's program
@@ -75,7 +77,8 @@ func (b brief) addCaptures(add func(string, ...any)) {
 const briefStarving, briefLooked = 2, 8
 
 // starving says which tasks starved, and why, in the last capture that has any: once
-// a scheduler is thrown out they run again. These lines are whole.
+// a scheduler is thrown out they run again. Where the kernel has said why, those that waited
+// for less than half of what the watchdog allows have nothing to do with it. These lines are whole.
 func (b brief) starving() (lines []string) {
 	for i := range b.captures[max(0, len(b.captures)-briefLooked):] {
 		c := b.captures[len(b.captures)-1-i]
@@ -87,7 +90,7 @@ func (b brief) starving() (lines []string) {
 		if err != nil {
 			continue
 		}
-		starving := state.Starving()
+		starving := slices.DeleteFunc(state.Starving(), func(v sched.Starvation) bool { return b.explained && v.For < v.Limit/2 })
 		for _, v := range starving[:min(len(starving), briefStarving)] {
 			lines = append(lines, fmt.Sprintf("starving in %s: %s", c.Name, v))
 		}
