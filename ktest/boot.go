@@ -34,12 +34,16 @@ func Boot(t testing.TB, cfg Config) *VM {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
+	if err := cfg.ignoresSeed(); err != nil {
+		t.Logf("warning: %v", err)
+	}
 	vm, err := start(ctx, cfg)
 	if unable(err) && !inCI() {
 		t.Skipf("no guest can boot here: %v", err)
 	}
 	if vm != nil {
 		vm.tb = t
+		vm.noteSeed(t)
 		t.Cleanup(vm.finish)
 		for _, err := range vm.unsaid {
 			vm.warn(err)

@@ -48,8 +48,8 @@ type Config struct {
 	// calls of several. Such guests run on TCG, in a QEMU that is linked dynamically, and have no
 	// watchpoints ([VM.Watch], [BeforeExit]); [VM.Blame] tells who wrote to a place.
 	Seed     uint64
-	seedKey  string // that the seed belongs to; empty for any
-	searched bool   // the guest is one of a Search, which tells how its run is repeated
+	seedKeys []string // that the seed belongs to, one of them; empty for any
+	searched bool     // the guest is one of a Search, which tells how its run is repeated
 
 	preparation *preparation // where the guests of a Search begin; nil for others
 

@@ -12,7 +12,7 @@ func TestSeedsAreReadAsTheyArePrinted(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, s, again)
 	}
-	for _, wrong := range []string{"", "0", "-1", "x", "1.5", "@key", "18446744073709551616"} {
+	for _, wrong := range []string{"", "0", "-1", "x", "1.5", "@key", "1@", "1@ ", "18446744073709551616"} {
 		_, err := parseSeed(wrong)
 		refused := (*SeedError)(nil)
 		require.ErrorAs(t, err, &refused, wrong)
@@ -25,13 +25,67 @@ func TestSeedOfTheEnvironmentIsForGuestsInLockstep(t *testing.T) {
 	cfg, err := Config{Seed: 7}.seeded()
 	require.NoError(t, err)
 	require.EqualValues(t, 37, cfg.Seed)
-	require.Equal(t, "key", cfg.seedKey)
+	require.Equal(t, []string{"key"}, cfg.seedKeys)
 	cfg, err = Config{}.seeded()
 	require.NoError(t, err)
 	require.Zero(t, cfg.Seed)
 	t.Setenv(EnvSeed, "x")
 	_, err = Config{Seed: 7}.seeded()
 	require.ErrorContains(t, err, `$KTGEN_SEED: seed "x": a seed is a number`)
+}
+
+// One command repeats the runs of all guests of a test: what it prints gives each its own seed and key.
+func TestEachGuestOfATestTakesItsOwnSeed(t *testing.T) {
+	for _, row := range []struct {
+		asked string
+		own   uint64
+		want  uint64
+		keys  []string
+	}{
+		{"4@a,9@b", 4, 4, []string{"a"}},
+		{"4@a,9@b", 9, 9, []string{"b"}},
+		{"4@a,4@b,9@b", 4, 4, []string{"a", "b"}},
+		{"37@a,37@b", 9, 37, []string{"a", "b"}}, // as KTGEN_SEED=37 prints it
+		{"37", 9, 37, nil},
+	} {
+		t.Setenv(EnvSeed, row.asked)
+		cfg, err := Config{Seed: row.own}.seeded()
+		require.NoError(t, err)
+		require.Equal(t, row.want, cfg.Seed, row.asked)
+		require.Equal(t, row.keys, cfg.seedKeys, row.asked)
+	}
+	t.Setenv(EnvSeed, "4@a,9@b")
+	_, err := Config{Seed: 5}.seeded()
+	require.ErrorContains(t, err, "$KTGEN_SEED: seed 4@a,9@b: a guest of the test has Config.Seed 5, which is none of them")
+	_, _, err = askedSeed()
+	require.ErrorContains(t, err, "a search runs one")
+	t.Setenv(EnvSeed, "4@a,9@")
+	_, err = Config{Seed: 4}.seeded()
+	require.ErrorContains(t, err, `seed "9@": a seed is`)
+}
+
+func TestSeedsOfATestAreThoseThatItsCommandRuns(t *testing.T) {
+	s := seedsOfTests{byName: make(map[string]*seedsOfTest)}
+	note := func(name string, n uint64) { s.note(name, seed{n, "k"}) }
+	told := func(name string) string {
+		seeds, first := s.tell(name)
+		if !first {
+			return ""
+		}
+		return repeat(name, seeds...)
+	}
+	note("TestA", 4)
+	note("TestA", 9)
+	note("TestA", 4)
+	note("TestA/sub", 5)
+	note("TestA/other", 6)
+	note("TestAB", 7)
+	require.Equal(t, `KTGEN_SEED=4@k,9@k,5@k go test -count=1 -run '^TestA$/^sub$'`, told("TestA/sub"))
+	require.Equal(t, `KTGEN_SEED=4@k,9@k,6@k,5@k go test -count=1 -run '^TestA$'`, told("TestA"))
+	require.Empty(t, told("TestA"), "it is told once")
+	s.end("TestA")
+	note("TestA", 8)
+	require.Equal(t, `KTGEN_SEED=8@k,6@k,5@k go test -count=1 -run '^TestA$'`, told("TestA"), "another run of it")
 }
 
 func TestRepeatIsTheTestAndNoOther(t *testing.T) {
