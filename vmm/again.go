@@ -50,7 +50,7 @@ func (e *DivergedError) Error() string {
 
 // Again runs a guest in lockstep again, up to the call in which it stands now, or to its
 // end. It calls onAccess for each load and store that touches one of the extents, in their
-// order. The vCPU waits meanwhile: onAccess may read the memory of the guest that it is
+// order, the host's writes ([RAM.WriteAt]) among them. The vCPU waits meanwhile: onAccess may read the memory of the guest that it is
 // given, and do nothing else with it. None of that changes what the guest does.
 //
 // The guest that ran again stands then. The caller closes it.
@@ -103,6 +103,9 @@ func (c *Calls) follow(r *replay) error {
 		if !c.sameAs(i, turn) {
 			return &DivergedError{Call: i + 1, Now: turn.Now}
 		}
+		if err := c.writeAgain(turn); err != nil {
+			return err
+		}
 		if turn.answer == nil {
 			break
 		}
@@ -123,13 +126,19 @@ func (c *Calls) sameAs(i int, turn Exchange) bool {
 	return mine.Now == turn.Now && mine.In == turn.In
 }
 
-// repeat answers a call as it was answered in the first run.
-func (c *Calls) repeat(turn Exchange) error {
+// writeAgain writes what the host had written while the guest stood in a call.
+func (c *Calls) writeAgain(turn Exchange) error {
 	for _, w := range turn.written {
 		if _, err := c.vm.ram.WriteAt(w.bytes, w.addr); err != nil {
 			return err
 		}
+		c.vm.witness.host(w, turn.Now)
 	}
+	return nil
+}
+
+// repeat answers a call as it was answered in the first run.
+func (c *Calls) repeat(turn Exchange) error {
 	c.mu.Lock()
 	c.standing = false
 	c.mu.Unlock()

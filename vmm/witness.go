@@ -40,6 +40,7 @@ type Access struct {
 	Addr  uint64 // virtual, as the instruction has it
 	Phys  int64  // the same, guest-physical
 	Store bool
+	Host  bool // it is a store of the host's, by [RAM.WriteAt]: of no CPU and no instruction
 	// Old and New are the accessed bytes before and after; of a load they are equal.
 	Old, New []byte
 	// Time is the guest's CLOCK_MONOTONIC when it was last looked at, some microseconds
@@ -67,6 +68,8 @@ type witness struct {
 	timed   bool     // ahead is known
 
 	done chan struct{} // closed when nothing is reported any more
+
+	turn sync.Mutex // held while an access is taken
 
 	mu   sync.Mutex
 	box  int64        // address of the mailbox; 0 if it is not known yet
@@ -253,7 +256,9 @@ func (w *witness) run() {
 		if !readAll(w.conn, m[:]) {
 			return
 		}
+		w.turn.Lock()
 		w.take(m[:])
+		w.turn.Unlock()
 		if _, err := unix.Write(w.conn, []byte{0}); err != nil {
 			return
 		}
@@ -294,6 +299,19 @@ func (w *witness) take(m []byte) {
 	if w.timed {
 		a.Time = time.Duration(clock - w.ahead)
 	}
+	if a.Old = w.exchange(a); a.Old != nil {
+		w.onAccess(a)
+	}
+}
+
+// host reports what the host has written at a time of the guest's.
+func (w *witness) host(written ramWrite, at time.Duration) {
+	if w == nil {
+		return
+	}
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	a := Access{CPU: -1, Phys: written.addr, Store: true, Host: true, New: written.bytes, Time: at}
 	if a.Old = w.exchange(a); a.Old != nil {
 		w.onAccess(a)
 	}
