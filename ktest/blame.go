@@ -14,6 +14,7 @@ import (
 // Store is a store of a vCPU's to a place.
 type Store struct {
 	Time     time.Duration // of the guest's CLOCK_MONOTONIC, some microseconds before at most
+	Host     bool          // it is no CPU's, but a write of the test's ([VM.Write]); the four below tell nothing
 	CPU      int
 	Task     freeze.Running // that the CPU runs
 	PC       uint64         // of the instruction
@@ -26,6 +27,9 @@ type Store struct {
 }
 
 func (s Store) String() string {
+	if s.Host {
+		return fmt.Sprintf("%v  the test (VM.Write): %s", s.Time, s.became())
+	}
 	return fmt.Sprintf("%v  CPU %d, %s, %s: %s", s.Time, s.CPU, s.Task, s.Function, s.became())
 }
 
@@ -57,6 +61,7 @@ type Blamed struct {
 	Place  string
 	Stores []Store // in their order; the last 65536
 	Before int     // stores before these
+	Early  int     // of all, those at the beginning by which the kernel has made the map, before a program could access it
 	Races  []Race  // in the order of their second stores
 	Splits []Split // with another place that is looked at, in the order of their last accesses
 }
@@ -71,31 +76,53 @@ const (
 func (b *Blamed) String() string {
 	all := b.Before + len(b.Stores)
 	if all == 0 {
-		return fmt.Sprintf("no CPU has written to %s; what the host (VM.Write) or a device writes is not seen", b.Place)
+		return fmt.Sprintf("nobody has written to %s; what a device writes is not seen", b.Place)
 	}
 	var s strings.Builder
-	last := b.Stores[max(0, len(b.Stores)-toldLast):]
-	fmt.Fprintf(&s, "%s was written to %d times; the last %d:", b.Place, all, len(last))
+	early := max(0, b.Early-b.Before) // that are among the stores
+	stores := b.Stores[early:]
+	last := stores[max(0, len(stores)-toldLast):]
+	switch n := all - b.Early; {
+	case n == 0:
+		fmt.Fprintf(&s, "%s was not written to since its map was made", b.Place)
+	case n <= toldLast:
+		fmt.Fprintf(&s, "%s was written to %s:", b.Place, times(n))
+	default:
+		fmt.Fprintf(&s, "%s was written to %s; the last %d:", b.Place, times(n), len(last))
+	}
 	for i, store := range last {
 		if i > 0 && last[i-1].leaves(store) {
-			fmt.Fprintf(&s, "\n\tthe host (VM.Write) or a device has written here: %s became %s", last[i-1].kind.text(last[i-1].New), store.kind.text(store.Old))
+			fmt.Fprintf(&s, "\n\ta device has written here: %s became %s", last[i-1].kind.text(last[i-1].New), store.kind.text(store.Old))
 		}
 		fmt.Fprintf(&s, "\n\t%v", store)
 	}
-	hosts := 0
-	for i := range len(b.Stores) - len(last) {
-		if b.Stores[i].leaves(b.Stores[i+1]) {
-			hosts++
+	devices := 0
+	for i := range len(stores) - len(last) {
+		if stores[i].leaves(stores[i+1]) {
+			devices++
 		}
 	}
-	if hosts > 0 {
-		fmt.Fprintf(&s, "\nbetween earlier stores the host (VM.Write) or a device has changed it %d times", hosts)
+	if devices > 0 {
+		fmt.Fprintf(&s, "\nbetween earlier stores a device has changed it %s", times(devices))
 	}
-	if n := len(b.Races); n > 0 {
+	if early > 0 {
+		fmt.Fprintf(&s, "\nbefore a program could access it the kernel had written there %s, the last time %v", times(b.Early), b.Stores[early-1])
+	}
+	switch n := len(b.Races); {
+	case n == 1:
+		fmt.Fprintf(&s, "\none store raced with one of another CPU; the two:\n\t%s", indent(b.Races[0].String()))
+	case n > 1:
 		fmt.Fprintf(&s, "\n%d stores raced with one of another CPU; the last two that did:\n\t%s", n, indent(b.Races[n-1].String()))
 	}
 	b.tellSplit(&s)
 	return s.String()
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // leaves tells whether the next store has found another value than s has left.
@@ -108,7 +135,8 @@ func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n\t") }
 // stores are watched. So nothing of the guest is disturbed, and the order of the stores is
 // that of the run, across all CPUs.
 //
-// Stores of devices and of the host are not seen. What they have left in a place is.
+// Writes of the test's ([VM.Write]) are among the stores. Stores of devices are not seen, and what
+// they have left in a place is.
 //
 // The error is a [*vmm.WitnessError], a [*vmm.DivergedError], a [*SymbolNotFoundError], a
 // [*PerCPUSymbolError], or one of [Boot].
@@ -176,6 +204,7 @@ type suspect struct {
 	Blamed
 	target Target
 	pieces []freeze.Piece
+	used   bool           // by a program, or by the test
 	looked map[actor]look // who has loaded it, and what came then
 }
 
@@ -242,20 +271,24 @@ func (q *inquiry) onAccess(machine *vmm.VM, a vmm.Access) {
 			return
 		}
 	}
-	task, _ := q.freeze.Running(a.CPU) // before there is one, it is none
-	s := Store{Time: a.Time, CPU: a.CPU, Task: task, PC: a.PC, Function: q.function(a.PC)}
+	s := Store{Time: a.Time, Host: a.Host, CPU: a.CPU, PC: a.PC}
+	if !a.Host {
+		s.Task, _ = q.freeze.Running(a.CPU) // before there is one, it is none
+		s.Function = q.function(a.PC)
+	}
+	began := time.Duration(q.vm.enabledAt.Load())
 	for _, p := range q.places {
-		p.take(&q.splits, machine.RAM(), a, s)
+		p.take(&q.splits, machine.RAM(), a, s, began)
 	}
 	for _, w := range q.wholes {
 		for _, p := range w.members(a) {
-			p.take(&q.splits, machine.RAM(), a, s)
+			p.take(&q.splits, machine.RAM(), a, s, began)
 		}
 	}
 }
 
-// take takes an access, of which s is all but the values.
-func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store) {
+// take takes an access, of which s is all but the values. The scheduler was enabled when it began.
+func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store, began time.Duration) {
 	if !p.touched(a) {
 		return
 	}
@@ -265,6 +298,13 @@ func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store) {
 	}
 	if a.Store {
 		s.change = p.changeBy(ram, a)
+	}
+	if p.used = p.used || s.Host || s.Function.BPF; !p.used && a.Store && p.target.of != nil && s.Time < began {
+		p.Early++
+	}
+	if s.Host { // it races with nobody: all CPUs stand
+		p.keep(s)
+		return
 	}
 	f.add(p, Access{Store: s, Place: p.Place, Load: !a.Store})
 	if a.Store {
@@ -330,6 +370,10 @@ func (p *suspect) store(s Store) {
 			p.looked[other] = seen
 		}
 	}
+	p.keep(s)
+}
+
+func (p *suspect) keep(s Store) {
 	if p.Stores = append(p.Stores, s); len(p.Stores) > maxStores {
 		p.Stores, p.Before = p.Stores[maxStores/2:], p.Before+maxStores/2
 	}

@@ -70,7 +70,21 @@ func TestBlameTellsTheHostsWritesFromStores(t *testing.T) {
 	racing(t, vm)
 	blamed, err := vm.Blame(t.Context(), ktest.FieldOf(counted))
 	require.NoError(t, err)
-	require.Contains(t, blamed[0].String(), "between earlier stores the host (VM.Write) or a device has changed it 1 times")
+	places := blamed[0].Stores
+	require.Positive(t, blamed[0].Early, "its page was cleared")
+	require.True(t, places[blamed[0].Early].Function.BPF, "%v", blamed[0])
+	require.Contains(t, blamed[0].String(), "before a program could access it the kernel had written there")
+	wrote := slices.IndexFunc(places, func(s ktest.Store) bool { return s.Host })
+	require.Positive(t, wrote)
+	require.EqualValues(t, 1_000_000, places[wrote].New)
+	require.Equal(t, places[wrote-1].New, places[wrote].Old)
+	require.EqualValues(t, 1_000_000, places[wrote+1].Old)
+	require.NotContains(t, blamed[0].String(), "device")
+
+	require.NoError(t, vm.Write(t.Context(), ktest.SetOf(counted, 5)))
+	blamed, err = vm.Blame(t.Context(), ktest.FieldOf(counted))
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^\t\S+  the test \(VM\.Write\): \d+ became 5$`, blamed[0].String(), "while the guest still stands in that call")
 }
 
 // All of a guest's memory is the same when its run is run again under watches.

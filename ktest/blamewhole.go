@@ -56,7 +56,7 @@ func (w *whole) memberAt(off int) *suspect {
 	if leaf != nil && leaf.Size > 0 {
 		size := leaf.Size
 		if p = w.member[start]; p == nil {
-			t := Target{name: w.at.Path + path, addr: w.at.Addr + uint64(start), size: size, kind: kind{shape: leaf}}
+			t := Target{name: w.at.Path + path, addr: w.at.Addr + uint64(start), size: size, kind: kind{shape: leaf}, of: w.at.Map}
 			p = newSuspect(t, within(w.pieces, start, size))
 			w.all = append(w.all, p)
 		}

@@ -95,6 +95,9 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if before := vm.current(); before != nil {
 		vm.awaitReport(before)
 	}
+	if calls := vm.machine.Calls(); calls != nil {
+		vm.enabledAt.Store(int64(calls.Now()))
+	}
 	last := vm.awaitLastMoment(started)
 	unnoticed := vm.unexpectedExit() // of the scheduler before
 	vm.mu.Lock()

@@ -60,7 +60,7 @@ func TestWritesOfTheHostBetweenStoresAreTold(t *testing.T) {
 		{Old: 4, New: 5, kind: policy, whole: true},
 	}}
 	require.Regexp(t, `1 became NORMAL\n\tthe host \(VM.Write\) or a device has written here: NORMAL became BATCH\n.*BATCH became 4\n.*: 4 became 5$`, b.String())
-	require.Equal(t, "no CPU has written to x; what the host (VM.Write) or a device writes is not seen", (&Blamed{Place: "x"}).String())
+	require.Equal(t, "nobody has written to x; what a device writes is not seen", (&Blamed{Place: "x"}).String())
 
 	left := uint64(0)
 	require.Contains(t, Fire{Old: 3, New: 4, kind: policy, left: &left}.String(), "BATCH became 4 (the CPUs had left it NORMAL: the host, by VM.Write, or a device has made it BATCH)")

@@ -39,6 +39,8 @@ type VM struct {
 	scenario *scenario.Guest
 	begun    atomic.Bool // the guest of a search has come to where its seed begins
 
+	enabledAt atomic.Int64 // the guest's time in which the latest scheduler was enabled, in ns; of guests in lockstep
+
 	mourning  sync.WaitGroup // of who looks at a guest that has died
 	unwatched sync.Once      // says that the moment before an end cannot be captured
 

@@ -1,0 +1,38 @@
+package ktest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/freeze"
+)
+
+// What happened to the memory before it was the map's is one line, and not among the last stores.
+func TestBlamedTellsOfThePlaceAndNotOfItsMemory(t *testing.T) {
+	clear := func(old uint64) Store {
+		return Store{Time: 1, whole: true, Old: old, Function: freeze.Function{Name: "clear_page"}}
+	}
+	count := func(n uint64) Store {
+		return Store{Time: time.Duration(n), CPU: 1, whole: true, Old: n, New: n + 1, Function: freeze.Function{Name: "bpf_prog_count", BPF: true}}
+	}
+	write := func(old, is uint64) Store { return Store{Time: 9, whole: true, Host: true, Old: old, New: is} }
+	for _, row := range []struct {
+		b    Blamed
+		want string
+	}{
+		{Blamed{}, "nobody has written to .bss.n; what a device writes is not seen"},
+		{Blamed{Stores: []Store{clear(7)}, Early: 1},
+			".bss.n was not written to since its map was made\nbefore a program could access it the kernel had written there once, the last time " + clear(7).String()},
+		{Blamed{Stores: []Store{clear(7), clear(0), count(0), write(1, 5)}, Early: 2},
+			".bss.n was written to 2 times:\n\t" + count(0).String() + "\n\t9ns  the test (VM.Write): 1 became 5\nbefore a program could access it the kernel had written there 2 times, the last time " + clear(0).String()},
+		{Blamed{Stores: []Store{count(1), count(3)}, Before: 4, Early: 3},
+			".bss.n was written to 3 times:\n\t" + count(1).String() + "\n\ta device has written here: 2 became 3\n\t" + count(3).String()},
+		{Blamed{Stores: []Store{count(1)}, Races: []Race{{First: count(1), Second: count(2)}}},
+			".bss.n was written to once:\n\t" + count(1).String() + "\none store raced with one of another CPU; the two:\n\t" + indent(Race{First: count(1), Second: count(2)}.String())},
+	} {
+		row.b.Place = ".bss.n"
+		require.Equal(t, row.want, row.b.String())
+	}
+}
