@@ -266,13 +266,25 @@ func awaitEvent(ctx context.Context, dir, key, value string) error {
 }
 
 // killedForMemory returns how often the OOM killer has been in a cgroup.
-func killedForMemory(cgroup string) int {
-	b, err := os.ReadFile(filepath.Join(cgroupDir(cgroup), "memory.events"))
+func killedForMemory(cgroup string) int { return eventsOf(cgroup, "memory.events", "oom_kill ") }
+
+// refusedTasks returns how often a cgroup, or one above it, has refused a task as it may have no more
+// (PIDsMax): the kernel counts it in the one that has the limit.
+func refusedTasks(cgroup string) (n int) {
+	for ; cgroup != "" && cgroup != "."; cgroup = filepath.Dir(cgroup) {
+		n += eventsOf(cgroup, "pids.events", "max ")
+	}
+	return n
+}
+
+// eventsOf returns how often something has happened in a cgroup, 0 if that is not known.
+func eventsOf(cgroup, file, event string) int {
+	b, err := os.ReadFile(filepath.Join(cgroupDir(cgroup), file))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+		if n, ok := strings.CutPrefix(line, event); ok {
 			count, _ := strconv.Atoi(strings.TrimSpace(n))
 			return count
 		}

@@ -24,6 +24,7 @@ type group struct {
 	members []*member
 	died    chan *wire.DiedError // of capacity 1: the first that ended on its own
 	killed  int                  // by the OOM killer in the cgroup, before the start
+	refused int                  // tasks that were too many for the cgroup, before the start
 
 	mu       sync.Mutex
 	stopping bool // they end because they are told to
@@ -64,6 +65,7 @@ func (a *Agent) spawn(ctx context.Context, c *guest.Call) (any, error) {
 		return nil, err
 	}
 	g.work.Place.Workers, g.killed = g.work.Name, killedForMemory(g.work.Cgroup)
+	g.refused = refusedTasks(g.work.Cgroup)
 	defer g.close()
 	if err := g.start(ctx, c.Err); err != nil {
 		return nil, g.end(err)
@@ -186,6 +188,9 @@ func (g *group) startOne(i int, all io.Writer) error {
 	p, err := guest.Start(command, stdin, m.output, m.output)
 	if err != nil {
 		close(m.over)
+		if g.isFull() {
+			return fmt.Errorf("%s: %w; %s", m.comm, err, wire.Full)
+		}
 		return fmt.Errorf("%s: %w", m.comm, err)
 	}
 	m.process = p
@@ -218,9 +223,12 @@ func (g *group) watch(m *member) {
 func (g *group) obituary(m *member) *wire.DiedError {
 	return &wire.DiedError{
 		Comm: m.comm, PID: m.process.PID(), How: m.exit.String(), Output: m.output.String(),
-		OOM: killedForMemory(g.work.Cgroup) > g.killed,
+		OOM: killedForMemory(g.work.Cgroup) > g.killed, Full: g.isFull(),
 	}
 }
+
+// isFull tells whether the cgroup has refused a task since the start.
+func (g *group) isFull() bool { return refusedTasks(g.work.Cgroup) > g.refused }
 
 // await waits until a worker is set up. A payload is from the beginning.
 func (g *group) await(ctx context.Context, m *member) error {
@@ -343,29 +351,32 @@ func schedstat(pid int) (ran, waited, switches uint64) {
 	return ran, waited, switches
 }
 
-// output keeps the end of what a worker writes.
+// output keeps the beginning of what a worker writes, where a program that crashes says why, and the end.
 type output struct {
 	ready chan struct{} // closed when the worker is set up
 	also  io.Writer     // gets it, too
 
 	mu   sync.Mutex
+	head []byte
 	tail []byte
+	cut  bool // there was more between them
 	said bool
 }
 
-// maxTail bounds what is kept.
-const maxTail = 2 << 10
+// maxPart bounds what is kept of either.
+const maxPart = 1 << 10
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.tail = append(o.tail, p...)
-	if !o.said && o.also == nil && bytes.HasPrefix(o.tail, []byte(ready)) {
-		o.said, o.tail = true, o.tail[len(ready):]
+	fits := min(len(p), maxPart-len(o.head))
+	o.head, o.tail = append(o.head, p[:fits]...), append(o.tail, p[fits:]...)
+	if !o.said && o.also == nil && bytes.HasPrefix(o.head, []byte(ready)) {
+		o.said, o.head = true, o.head[len(ready):]
 		close(o.ready)
 	}
-	if over := len(o.tail) - maxTail; over > 0 {
-		o.tail = append(o.tail[:0], o.tail[over:]...)
+	if over := len(o.tail) - maxPart; over > 0 {
+		o.tail, o.cut = append(o.tail[:0], o.tail[over:]...), true
 	}
 	if o.also != nil {
 		_, _ = o.also.Write(p) // the host may have gone
@@ -376,7 +387,11 @@ func (o *output) Write(p []byte) (int, error) {
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return strings.TrimSpace(string(o.tail))
+	between := ""
+	if o.cut {
+		between = "\n...\n"
+	}
+	return strings.TrimSpace(string(o.head) + between + string(o.tail))
 }
 
 // shared lets several goroutines write.

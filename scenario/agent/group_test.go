@@ -69,7 +69,7 @@ func TestAPayloadThatIsDoneHasNotDied(t *testing.T) {
 	require.True(t, g.measure()[0].Ended)
 }
 
-func TestOutputIsReadyOnceAndKeepsItsEnd(t *testing.T) {
+func TestOutputIsReadyOnceAndKeepsBothItsEnds(t *testing.T) {
 	o := &output{ready: make(chan struct{})}
 	for _, part := range []string{"rea", "dy\nthe ", "rest"} {
 		n, err := o.Write([]byte(part))
@@ -79,9 +79,10 @@ func TestOutputIsReadyOnceAndKeepsItsEnd(t *testing.T) {
 	<-o.ready
 	require.Equal(t, "the rest", o.String())
 
-	_, err := o.Write([]byte(ready + strings.Repeat("x", maxTail) + "end"))
+	_, err := o.Write([]byte(ready + strings.Repeat("x", 3*maxPart) + "end"))
 	require.NoError(t, err)
-	require.Len(t, o.String(), maxTail)
+	require.Len(t, o.String(), 2*maxPart+len("\n...\n"))
+	require.True(t, strings.HasPrefix(o.String(), "the restrea"))
 	require.True(t, strings.HasSuffix(o.String(), "xend"))
 
 	var also bytes.Buffer

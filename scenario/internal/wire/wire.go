@@ -109,7 +109,11 @@ type DiedError struct {
 	How    string // exit status or signal
 	Output string // the end of what it wrote
 	OOM    bool   // its cgroup has seen the OOM killer
+	Full   bool   // its cgroup, or one above, has refused a task
 }
+
+// Full says what to do in a cgroup that has refused a task.
+const Full = "its cgroup may have no more tasks: raise PIDsMax, a worker has several threads"
 
 // Code implements the interface of errors that the host tells apart.
 func (e *DiedError) Code() string { return CodeDied }
@@ -118,6 +122,9 @@ func (e *DiedError) Error() string {
 	s := fmt.Sprintf("%s (pid %d) has ended: %s", e.Comm, e.PID, e.How)
 	if e.OOM {
 		s += "; its cgroup ran out of memory: raise MemoryMax"
+	}
+	if e.Full {
+		s += "; " + Full
 	}
 	if e.Output != "" {
 		s += "; it wrote: " + e.Output
