@@ -226,8 +226,11 @@ func TestWhatGoesWrongInTheGuestEndsTheScenario(t *testing.T) {
 		require.ErrorContains(t, err, "raise MemoryMax")
 	})
 	t.Run("a cgroup that may have no processes", func(t *testing.T) {
-		_, err := perform(scenario.Step{Cgroups: []scenario.Cgroup{{Name: "few", PIDsMax: 1, Workers: 2}}})
-		require.ErrorContains(t, err, `cgroup "few"`)
+		for _, limit := range []int{1, 3} { // of a process, of its threads
+			_, err := perform(scenario.Step{Cgroups: []scenario.Cgroup{{Name: "few", PIDsMax: limit}, {Name: "few/within", Workers: 2}}})
+			require.ErrorContains(t, err, `cgroup "few/within"`)
+			require.ErrorContains(t, err, "its cgroup may have no more tasks: raise PIDsMax")
+		}
 	})
 	t.Run("a payload that is not there", func(t *testing.T) {
 		_, err := perform(scenario.Step{Workers: []scenario.Workers{{Payload: &scenario.Payload{Args: []string{"/bin/missing"}}}}})
@@ -338,6 +341,18 @@ func TestOpsThatASchedulerDiesOfSayWhy(t *testing.T) {
 			require.ErrorContains(t, err, "device or resource busy")
 		})
 	}
+}
+
+// What init_task returns is what fork fails with, which nobody takes for the scheduler's word.
+func TestProcessThatInitTaskRefusesNamesTheScheduler(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: fault("task-error")})
+	const said = `no space left on device; the kernel fails so, too, if init_task of the scheduler "refused" returns`
+	require.Eventually(t, func() bool {
+		_, err := vm.Exec(bound(t, time.Minute), "/init", "-test.run=^$")
+		return err != nil && strings.Contains(err.Error(), said)
+	}, time.Minute, time.Millisecond, "once a task is enqueued")
+	_, err := vm.Work(bound(t, time.Minute), ktest.Spin, 1)
+	require.ErrorContains(t, err, said)
 }
 
 // The first op that needs cgroups enables their controllers, which shows them to the

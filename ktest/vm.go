@@ -102,7 +102,7 @@ func (vm *VM) because(err error) error {
 		return err
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {
-		return err
+		return vm.explainErrno(err)
 	}
 	for _, c := range vm.machine.Complaints() {
 		if c.Kind != vmm.Warning {
