@@ -147,12 +147,12 @@ func (s *State) LookupDSQ(id uint64) (d *DSQ, ok bool) {
 }
 
 // DSQCalled returns the queue of a BPF scheduler whose id has an enumerator of that name
-// in the scheduler's BTF, and fails if there is none. BTF has no macros, such as #define
+// in the scheduler's BTF, of whatever enum, and fails if there is none. BTF has no macros, such as #define
 // SHARED_DSQ 0, and no enums that nothing has as its type: for these see [State.DSQ].
 func (s *State) DSQCalled(name string) *DSQ {
 	var names []string
 	for _, d := range s.UserDSQs() {
-		if s.names[d.ID] == name {
+		if slices.Contains(s.names.all[d.ID], name) {
 			return d
 		}
 		names = append(names, s.QueueName(d.ID))
@@ -212,24 +212,29 @@ func (s *State) QueueName(id uint64) string {
 	if id > 1<<32 {
 		number = fmt.Sprintf("%#x", id)
 	}
-	if name := s.names[id]; name != "" {
-		return fmt.Sprintf("%s (%s)", name, number)
+	if names := s.names.ids[id]; len(names) > 0 {
+		return fmt.Sprintf("%s (%s)", strings.Join(names, "|"), number)
 	}
 	return number
 }
 
-// queueNames returns the names that the enums of captured programs have for ids of
-// queues: those of enumerators with "DSQ" in them that are not the kernel's. An id that
-// several are of has them all.
-func queueNames(snap *ktsnap.Snapshot) map[uint64]string {
-	names := make(map[uint64]string)
+// queueNames are the names that the enums of captured programs have for ids of queues: those
+// of enumerators with "DSQ" in them that are not the kernel's. An id that several are of has
+// them all.
+type queueNames struct {
+	all map[uint64][]string
+	ids map[uint64][]string // without those that only have it in their name
+}
+
+func queueNamesOf(snap *ktsnap.Snapshot) queueNames {
+	names := queueNames{make(map[uint64][]string), make(map[uint64][]string)}
 	for _, p := range snap.Programs {
 		if p == nil {
 			continue
 		}
 		for _, shape := range p.Shapes {
 			if shape != nil && shape.Kind == ctype.KindEnum && !isKernels(shape) {
-				nameQueues(names, shape)
+				names.add(shape)
 			}
 		}
 	}
@@ -242,17 +247,34 @@ func isKernels(s *ctype.Shape) bool {
 	})
 }
 
-func nameQueues(names map[uint64]string, s *ctype.Shape) {
+func (n queueNames) add(s *ctype.Shape) {
 	for _, v := range s.Values {
-		if !strings.Contains(strings.ToUpper(v.Name), "DSQ") {
+		if !isQueue(v.Name) {
 			continue
 		}
-		have := strings.Split(names[v.Value], "|")
-		switch {
-		case names[v.Value] == "":
-			names[v.Value] = v.Name
-		case !slices.Contains(have, v.Name):
-			names[v.Value] += "|" + v.Name
+		for _, names := range []map[uint64][]string{n.all, n.ids} {
+			if have := names[v.Value]; !slices.Contains(have, v.Name) {
+				names[v.Value] = append(have, v.Name)
+			}
+			if counts(s, v.Value) {
+				break
+			}
 		}
 	}
+}
+
+func isQueue(name string) bool { return strings.Contains(strings.ToUpper(name), "DSQ") }
+
+// counts tells whether a value of an enum is one of a list's, whose numbers say nothing but which:
+// enumerators that name no queue come right before and after it, or next to it if the enum is a type
+// with a name of its own that is not about queues.
+func counts(s *ctype.Shape, value uint64) bool {
+	other := func(value uint64) bool {
+		return slices.ContainsFunc(s.Values, func(v ctype.EnumValue) bool { return v.Value == value && !isQueue(v.Name) })
+	}
+	before, after := other(value-1), other(value+1)
+	if s.Name == "" || isQueue(s.Name) {
+		return before && after
+	}
+	return before || after
 }

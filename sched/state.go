@@ -38,7 +38,7 @@ type State struct {
 	cgroups    []*Cgroup
 	programs   []*Program
 	enums      map[string]enum
-	names      map[uint64]string // of queues that programs have made
+	names      queueNames
 	online     []int
 	absent     []string
 	problems   []string
@@ -94,7 +94,7 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 		return nil, &NoStateError{Snapshot: snap.Name, Release: snap.Guest.Release, Reason: strings.Join(slices.Compact(why), "; ")}
 	}
 	s.problems = append(s.problems, slices.Compact(why)...)
-	s.names = queueNames(snap)
+	s.names = queueNamesOf(snap)
 	s.load(tables)
 	slices.Sort(s.absent)
 	s.absent = slices.Compact(s.absent)
