@@ -16,38 +16,73 @@ import (
 	"github.com/ktgen/ktgen/vmm/initramfs"
 )
 
-// What becomes of schedulers. The types are those of the loader.
+// What becomes of schedulers. The types are those of the loader, whose fields are told here.
 type (
 	// Exit is how a scheduler ended.
+	//
+	//	Scheduler string         // its name, sched_ext_ops.name
+	//	Kind      ExitKind       // ExitNone: the kernel never had it enabled
+	//	Reason    string         // the kernel's words for the kind
+	//	Message   string         // what the kernel or the scheduler adds; often empty
+	//	Code      int64          // what it called scx_bpf_exit with, or bits of enum scx_exit_code
+	//	Dump      string         // the state of CPUs and tasks, as the kernel dumps it for an error
+	//	Process   *guest.Exit    // how its own program ended; nil if there is none, or it lived on
+	//
+	// Its method Err returns an [*ExitedError] if the kernel has thrown the scheduler out, and nil
+	// if the scheduler was told to end, or ended itself without an error.
 	Exit = scx.Exit
-	// ExitKind is why the kernel ended a scheduler.
+	// ExitKind is why the kernel ended a scheduler: the kernel's enum scx_exit_kind, a uint32.
+	// From [ExitError] on the scheduler did something wrong.
 	ExitKind = scx.ExitKind
 	// ExitedError is a scheduler that the kernel threw out, for a stall
 	// among other reasons, or that ended although nobody had asked it to.
+	//
+	//	Exit Exit
+	//
+	// Its method Stalled reports whether the scheduler left a runnable task waiting for longer
+	// than the kernel's watchdog allows.
 	ExitedError = scx.ExitedError
-	// RejectedError is a scheduler that the verifier rejects; it has the log.
+	// RejectedError is a scheduler that the verifier rejects.
+	//
+	//	Program string
+	//	Reason  string    // the line of the log that has the complaint
+	//	Log     string    // the verifier's whole log
 	RejectedError = scx.RejectedError
 	// LoaderError is a scheduler's own program that ended too early.
+	//
+	//	Args    []string
+	//	Exit    guest.Exit
+	//	Enabled bool            // its scheduler was enabled before
+	//	Output  string          // what it wrote; of more than 1 MiB the beginning and the end
+	//	Kernel  string          // what the kernel wrote to its log meanwhile
+	//	Missed  []guest.Miss    // files that it could not open before it enabled a scheduler
 	LoaderError = scx.LoaderError
 	// AttachError is a scheduler that could not be loaded or enabled.
+	//
+	//	Reason string
+	//	Kernel string    // what the kernel wrote to its log meanwhile
 	AttachError = scx.AttachError
 	// BusyError is an attempt to attach a second scheduler.
+	//
+	//	Scheduler string    // that is enabled
 	BusyError = scx.BusyError
 	// UnsupportedError is a kernel without sched_ext.
+	//
+	//	Release string    // of the kernel
 	UnsupportedError = scx.UnsupportedError
 )
 
-// Kinds of exits; see the constants of the kernel's enum scx_exit_kind.
+// Kinds of exits: those of the kernel's enum scx_exit_kind.
 const (
 	ExitNone       = scx.ExitNone
-	ExitUnreg      = scx.ExitUnreg
-	ExitUnregBPF   = scx.ExitUnregBPF
-	ExitUnregKern  = scx.ExitUnregKern
-	ExitSysRq      = scx.ExitSysRq
-	ExitError      = scx.ExitError
-	ExitErrorBPF   = scx.ExitErrorBPF
-	ExitErrorStall = scx.ExitErrorStall
-	ExitErrorOther = scx.ExitErrorOther
+	ExitUnreg      = scx.ExitUnreg      // unregistered by user space: its link was closed
+	ExitUnregBPF   = scx.ExitUnregBPF   // it called scx_bpf_exit
+	ExitUnregKern  = scx.ExitUnregKern  // the kernel ended it, such as for CPU hotplug
+	ExitSysRq      = scx.ExitSysRq      // somebody pressed SysRq-S
+	ExitError      = scx.ExitError      // an error that the kernel found
+	ExitErrorBPF   = scx.ExitErrorBPF   // it called scx_bpf_error
+	ExitErrorStall = scx.ExitErrorStall // a runnable task did not run for too long
+	ExitErrorOther = scx.ExitErrorOther // an error of a kind that ktest does not know
 )
 
 // ErrNoScheduler says that the guest runs no scheduler of ours.

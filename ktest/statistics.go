@@ -47,10 +47,17 @@ func StatsLines() Statistics { return Statistics{lines: true} }
 // context.
 type (
 	// StatsRefusedError is an answer without statistics.
+	//
+	//	Errno  int       // that it gives; 0 if it gives none and no statistics either
+	//	Answer string    // the beginning of what it says
 	StatsRefusedError = stats.RefusedError
 	// StatsMalformedError is an answer that is no JSON.
+	//
+	//	Answer string
 	StatsMalformedError = stats.MalformedError
 	// StatsTooLargeError is an answer without an end.
+	//
+	//	Limit int    // bytes
 	StatsTooLargeError = stats.TooLargeError
 )
 
