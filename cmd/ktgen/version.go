@@ -26,13 +26,22 @@ func (t *tool) version() error {
 
 // release returns the version that generated files name: that of a ktgen which
 // the go command built from a released module. Builds from a checkout have none,
-// so that what they write does not depend on the commit.
+// so that what they write depends neither on the commit nor on who has built them: go tool
+// has the version that a go.mod requires, v0.0.0 for one of a checkout that stands for it.
 func release(info *debug.BuildInfo) string {
-	if info == nil || !semver.IsValid(info.Main.Version) || module.IsPseudoVersion(info.Main.Version) || semver.Build(info.Main.Version) != "" {
+	if info == nil {
+		return ""
+	}
+	built := info.Main
+	if built.Replace != nil {
+		built = *built.Replace
+	}
+	v := built.Version
+	if !semver.IsValid(v) || module.IsPseudoVersion(v) || semver.Build(v) != "" || v == "v0.0.0" {
 		return ""
 	}
 	if slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs" }) {
 		return ""
 	}
-	return info.Main.Version
+	return v
 }
