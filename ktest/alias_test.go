@@ -45,6 +45,35 @@ func TestAliasesOfInternalTypesTellTheirFields(t *testing.T) {
 	require.Greater(t, checked, 8)
 }
 
+// A kind of work has the same name for VM.Work and for a scenario.
+func TestKindsOfWorkHaveOneName(t *testing.T) {
+	named := make(map[string]bool)
+	for _, file := range filesOf(t, ".") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
+				named[spec.Names[0].Name+" = "+types.ExprString(spec.Values[0])] = true
+			}
+			return true
+		})
+	}
+	kinds := 0
+	for _, file := range filesOf(t, "../scenario") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			if of, ok := spec.Type.(*ast.Ident); ok && of.Name == "Kind" && len(spec.Values) == 1 {
+				name := spec.Names[0].Name
+				require.True(t, named[name+" = scenario."+name], "ktest has no %s", name)
+				kinds++
+			}
+			return true
+		})
+	}
+	require.Equal(t, 8, kinds)
+}
+
 // filesOf parses the files of a package, without its tests.
 func filesOf(t *testing.T, dir string) (files []*ast.File) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))

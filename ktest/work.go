@@ -7,14 +7,22 @@ import (
 	"github.com/ktgen/ktgen/scenario"
 )
 
-// Work is what workers in the guest do. Package scenario has more kinds of it.
+// Work is what workers in the guest do.
 type Work = scenario.Kind
 
-// Kinds of work. A worker is a process of its own, and one thread of it works.
+// Kinds of work, by the names that they have in package scenario. A worker is a process of its
+// own, and one thread of it works.
 const (
-	Spin  = scenario.Spin
-	Sleep = scenario.SleepWake
-	Yield = scenario.Yield
+	Spin       = scenario.Spin       // runs without ever sleeping
+	SleepWake  = scenario.SleepWake  // runs and sleeps
+	Yield      = scenario.Yield      // gives up the CPU all the time
+	IO         = scenario.IO         // writes, syncs and reads a file
+	Pipe       = scenario.Pipe       // passes a message to and fro between two threads of its own
+	ForkExit   = scenario.ForkExit   // makes a process that ends at once, and waits for it
+	MemoryWalk = scenario.MemoryWalk // writes to each cache line of its memory
+	Mixed      = scenario.Mixed      // does in turn what SleepWake, Yield, IO, ForkExit and MemoryWalk do
+
+	Sleep = SleepWake // the same, as most tests call it
 )
 
 // Work starts n workers and returns when all of them work. They end with the
