@@ -104,6 +104,19 @@ func TestExitCodeIsKnownWithoutAWatchpoint(t *testing.T) {
 	}
 }
 
+// A program that detaches its scheduler and lives on is not waited for: all its threads sleep.
+func TestSchedulerThatItsProgramDetachesIsToldAtOnce(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Scheduler: program(livesOn), Files: withObject("docile"), Seed: 7})
+	interrupt(t, vm)
+	began := vm.Machine().Calls().Now()
+	exit, err := vm.AwaitExit(bound(t, time.Minute))
+	require.NoError(t, err)
+	require.Less(t, vm.Machine().Calls().Now()-began, 2*time.Second, "of the guest's time")
+	require.Equal(t, ktest.ExitUnreg, exit.Kind)
+	require.Nil(t, exit.Process)
+	processNamed(t, vm, "/ktgen/bin/ktest.test")
+}
+
 func TestCadenceEndsWithTheScheduler(t *testing.T) {
 	asObjectAndProgram(t, "error", func(t *testing.T, vm *ktest.VM) {
 		p, err := vm.Periodically(bound(t, 2*time.Minute), ktest.Cadence{Over: time.Hour, N: 10})

@@ -37,7 +37,7 @@ func (p *performance) runBinary(c guest.Command) (Exit, error) {
 
 	scheduler, last := p.awaitBinary(process, ended, opens)
 	for again := true; again && last == nil && p.monitor.hasEnded(); {
-		if again, last, err = p.outlive(ended); err != nil {
+		if again, last, err = p.outlive(process, ended); err != nil {
 			return Exit{}, err
 		}
 		if again {
@@ -77,7 +77,7 @@ func (p *performance) explainEnd(e *LoaderError) error {
 // returns how the program ends if it soon does. After an error the kernel's word is
 // what counts. After another end the program is about to end as a rule, and says why
 // by that, or it starts its scheduler again: then again is true.
-func (p *performance) outlive(ended <-chan guest.Exit) (again bool, last *guest.Exit, err error) {
+func (p *performance) outlive(process *guest.Process, ended <-chan guest.Exit) (again bool, last *guest.Exit, err error) {
 	exit, err := p.exit()
 	if err != nil {
 		return false, nil, err
@@ -88,12 +88,15 @@ func (p *performance) outlive(ended <-chan guest.Exit) (again bool, last *guest.
 		}
 		return false, p.linger(ended), nil
 	}
-	next, last, err := p.awaitNext(ended)
+	next, last, err := p.awaitNext(process, ended, exit.Kind)
 	if err != nil || last != nil {
 		return false, last, err
 	}
 	if next == nil {
-		return false, nil, p.tell(exit)
+		if err := p.tell(exit); err != nil || exit.Kind != ExitUnreg {
+			return false, nil, err
+		}
+		return false, p.linger(ended), nil
 	}
 	return true, nil, p.goOn(exit, *next)
 }

@@ -18,14 +18,19 @@ const (
 )
 
 // awaitNext waits for the next instance, or for the end of the program. It returns
-// neither if the program does nothing for lingerTime that looks like loading.
-func (p *performance) awaitNext(ended <-chan guest.Exit) (*enabled, *guest.Exit, error) {
+// neither if the program does nothing for lingerTime that looks like loading, or if it rests
+// after it has detached the scheduler itself: of other ends it may have to learn yet.
+func (p *performance) awaitNext(process *guest.Process, ended <-chan guest.Exit, kind ExitKind) (*enabled, *guest.Exit, error) {
 	newest := newestMap()
 	next, err := watchOn(p.loader.note(p.root))
 	if err != nil {
 		return nil, nil, err
 	}
-	looks := time.NewTicker(restartInterval)
+	rest, interval := &rest{proc: "/proc", session: process.PID()}, restartInterval
+	if kind == ExitUnreg {
+		interval = restInterval
+	}
+	looks := time.NewTicker(interval)
 	defer looks.Stop()
 	for begin, loads := time.Now(), false; ; {
 		select {
@@ -37,6 +42,9 @@ func (p *performance) awaitNext(ended <-chan guest.Exit) (*enabled, *guest.Exit,
 			return nil, &exit, nil
 		case <-looks.C:
 			loads = loads || newestMap() > newest
+			if !loads && kind == ExitUnreg && rest.look() {
+				break
+			}
 			if waited := time.Since(begin); waited < lingerTime || loads && waited < restartTime {
 				continue
 			}
