@@ -13,7 +13,8 @@ import (
 // Restarts returns how earlier instances of the scheduler ended, if its own program has
 // started it again after each. Programs do so if the exit code asks for it
 // (SCX_ECODE_ACT_RESTART, when CPUs come or go). Such an end fails no test, and
-// [VM.Exited] is closed at the end of the last instance only. A snapshot has the maps of
+// [VM.Exited] is closed at the end of the last instance only. A program that detaches its
+// scheduler by itself, and then sleeps, has ended it. A snapshot has the maps of
 // one instance, and says in Scheduler.Instance which one, 1 for the first.
 func (vm *VM) Restarts() []Exit {
 	s := vm.current()
