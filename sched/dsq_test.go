@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,5 +52,13 @@ func TestEnumeratorsOfListsNameNoQueues(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTextTellsHowASchedulerEnds(t *testing.T) {
+	for code, want := range map[int64]string{0: "ends: UNREG_BPF\n", 42: "ends: UNREG_BPF (exit code 42)\n"} {
+		var b strings.Builder
+		(&State{schedulers: []*Scheduler{{Name: "x", Root: true, ExitKind: "UNREG_BPF", ExitCode: code}}}).writeScheduler(&b)
+		require.Contains(t, b.String(), want)
 	}
 }

@@ -64,6 +64,9 @@ func (s *State) writeScheduler(b *strings.Builder) {
 	if c.ExitKind != "NONE" {
 		fmt.Fprintf(b, ", ends: %s", c.ExitKind)
 	}
+	if c.ExitCode != 0 {
+		fmt.Fprintf(b, " (exit code %d)", c.ExitCode)
+	}
 	fmt.Fprintln(b)
 	for _, e := range c.Events() {
 		if e.Count != 0 {
