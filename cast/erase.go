@@ -305,6 +305,10 @@ func (c *cell) whyNot() string {
 		return "it holds pointers to different things"
 	case p.known() && c.stored.flags&isNumber != 0:
 		return "it holds pointers and numbers"
+	case c.mixed:
+		return "it holds pointers to different things, or pointers and numbers"
+	case c.loose:
+		return "what is stored in it is from a place that holds different things"
 	case p.known() && p.region == stackRegion:
 		return "it holds pointers to the stack"
 	case p.known():
