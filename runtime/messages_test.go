@@ -27,6 +27,7 @@ var messages = []error{
 	&ktsnap.Error{Op: "Get", Path: "scx_per_task[cpu=1][3].ctx", Addr: 0xffff_8880_0010_0000, Err: &ktsnap.NullError{}},
 	&ktsnap.MapNotFoundError{Requested: "task_ctx", Available: []string{"task_ctxs", "stats"}},
 	&ktsnap.MapNotFoundError{Requested: "task_ctx"},
+	&ktsnap.MapNotFoundError{Requested: "nr_running", Available: []string{"task_ctxs"}, Sections: []string{"sched.bss"}},
 	&ktsnap.AmbiguousMapError{Requested: "stats", IDs: []uint32{3, 9}, Names: []string{"stats", "stats"}},
 	&ktsnap.AmbiguousMapError{Requested: "tasks_per_domai", IDs: []uint32{3, 9}, Names: []string{"tasks_per_domain_sum", "tasks_per_domain_max"}},
 	&ktsnap.VarNotFoundError{Requested: "nr_dispached", Available: []string{"nr_dispatched", "slice"}},

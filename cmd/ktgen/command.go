@@ -59,7 +59,7 @@ func commands() []command {
 		}, plain((*tool).cache)},
 		{"completion", []form{{"completion bash|zsh|fish",
 			"print a script that makes a shell complete commands and flags"}}, plain((*tool).completion)},
-		{"version", []form{{"version", ""}}, func(t *tool, _ context.Context, _ []string) error { return t.version() }},
+		{"version", []form{{"version", ""}}, plain((*tool).version)},
 		{"help", []form{{"help [COMMAND]", ""}}, (*tool).help},
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ktgen/ktgen/dump"
 	"github.com/ktgen/ktgen/runtime/ctype"
@@ -252,9 +254,9 @@ Prints one value of a snapshot file:
 	return writeValue(t.stdout, v)
 }
 
-// writeValue writes a value as dumps do, and a string without its quotes.
+// writeValue writes a value as dumps do, and a string without its quotes if it can be printed.
 func writeValue(to io.Writer, v ktsnap.Value) error {
-	if text, err := v.Str(); err == nil && v.IsString() {
+	if text, err := v.Str(); err == nil && v.IsString() && isPrintable(text) {
 		_, err = fmt.Fprintln(to, text)
 		return err
 	}
@@ -263,6 +265,11 @@ func writeValue(to io.Writer, v ktsnap.Value) error {
 		_, err = fmt.Fprintln(to, r)
 	}
 	return err
+}
+
+// isPrintable tells whether a terminal shows a text and does nothing else with it.
+func isPrintable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // listedMap is a line of ktgen maps, and an element of its JSON.

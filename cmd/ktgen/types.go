@@ -52,7 +52,7 @@ func called(name string, shapes []*ctype.Shape, file string) ([]*ctype.Shape, er
 	var known []string
 	for _, s := range shapes {
 		known = append(known, s.Name)
-		if s.Name == name {
+		if s.Name == name || ctype.Spell(s) == name {
 			found = append(found, s)
 		}
 	}

@@ -10,7 +10,10 @@ import (
 )
 
 // version prints which ktgen this is.
-func (t *tool) version() error {
+func (t *tool) version(args []string) error {
+	if len(args) > 0 {
+		return t.misused("%q is not understood: say ktgen version", args[0])
+	}
 	version := "(unknown)"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version

@@ -38,11 +38,15 @@ func (e *Error) Unwrap() error { return e.Err }
 type MapNotFoundError struct {
 	Requested string
 	Available []string
+	Sections  []string // that have a variable of that name
 }
 
 func (e *MapNotFoundError) Error() string {
 	if len(e.Available) == 0 {
 		return fmt.Sprintf("no map %q: the snapshot holds no maps at all; was a scheduler loaded when it was taken?", e.Requested)
+	}
+	if len(e.Sections) > 0 {
+		return fmt.Sprintf("no map %q in the snapshot: it is a variable of %s; read that section, or the variable with Var or ktgen get", e.Requested, errtext.List(e.Sections))
 	}
 	return fmt.Sprintf("no map %q in the snapshot%s; it holds %s", e.Requested, nearest.Hint(e.Requested, e.Available), errtext.List(e.Available))
 }

@@ -103,7 +103,12 @@ func (v View) called(name string) []*mapReader {
 
 func (v View) notOne(name string, found []*mapReader) error {
 	if len(found) == 0 {
-		return &MapNotFoundError{Requested: errtext.Clip(name), Available: v.names()}
+		e := &MapNotFoundError{Requested: errtext.Clip(name), Available: v.names()}
+		v.r.globals.load(v.r)
+		for _, variable := range v.vars(name) {
+			e.Sections = append(e.Sections, variable.section.Name)
+		}
+		return e
 	}
 	maps := make([]*Map, len(found))
 	for i, m := range found {
