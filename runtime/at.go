@@ -25,7 +25,7 @@ func LoadAt[T any](b *Binding, addr ktsnap.Address, typ int, decode Decode[T]) *
 	place := b.memory().Canonical(uint64(addr))
 	raw, captured := b.memory().Value(place, bound.shape)
 	if !captured {
-		b.fail(&ktsnap.Error{Op: "At", Path: name, Addr: uint64(addr), Err: &ktsnap.NotCapturedError{Addr: uint64(addr), Type: name}})
+		b.fail(&ktsnap.Error{Op: "At", Path: name, Addr: uint64(addr), Err: b.memory().Missing(b.shapes.types[typ], uint64(addr), bound.shape)})
 		return nil
 	}
 	if err := b.snapshot.Outgrown(place, bound.shape); err != nil {

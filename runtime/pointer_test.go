@@ -178,8 +178,15 @@ func TestPointersIntoWhatIsNotThereFailTheRead(t *testing.T) {
 				require.ErrorAs(t, ktrt.Try(func() { snap.Bss() }), &missing)
 			}
 			tb = &fakeTB{}
-			sample.Bind(tb, s, ktrt.StalePointers()).Bss()
+			stale := sample.Bind(tb, s, ktrt.StalePointers())
+			at := &stale.Bss().Head
+			if *at != nil {
+				at = &(*at).Prev
+			}
 			require.Empty(t, tb.output.String())
+			require.ErrorAs(t, ktrt.PointerAt(stale, at).Err, &missing)
+			require.Contains(t, missing.Reason, c.why)
+			require.ErrorContains(t, s.Get(strings.TrimPrefix(c.path, ".bss.")+".value").Err(), c.why)
 		})
 	}
 }
@@ -196,6 +203,8 @@ func TestNumbersOutsideOfArenasDoNotFailTheRead(t *testing.T) {
 		arena.Status, arena.Reason = ktsnap.Truncated, "the limit of bytes was reached"
 		require.Nil(t, sample.Bind(tb, s).Bss().Head)
 		require.Equal(t, note, strings.Contains(tb.output.String(), "ktgen: note: .bss has a pointer to 0x1000"), tb.output.String())
+		arena.Extra, arena.Extents = arenaStart, nil
+		require.Nil(t, sample.Bind(tb, s).Bss().Head, "of no page is its place known")
 	}
 }
 

@@ -51,7 +51,7 @@ func (w *graphWalk) missing(object uint64) error {
 	if o := w.mem.lost[object]; o != nil {
 		return o.Err()
 	}
-	return &NotCapturedError{Addr: object, Type: ctype.Spell(w.elem)}
+	return w.mem.Missing(&ctype.Shape{Kind: ctype.KindPointer}, object, w.elem)
 }
 
 func (w *graphWalk) add(addr uint64) {

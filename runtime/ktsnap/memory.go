@@ -56,7 +56,7 @@ func (m *Memory) addMap(captured *Map) {
 	if captured.Type.IsRing() {
 		return // nothing points into them
 	}
-	if len(captured.Extents) > 0 {
+	if _, isArena := captured.Window(); isArena {
 		m.addArena(captured)
 		return
 	}
@@ -119,7 +119,11 @@ func (m *Memory) Missing(pointer *ctype.Shape, addr uint64, target *ctype.Shape)
 	if pointer.Space == ctype.SpaceArena && len(m.arenas) > 0 && !m.inArena(addr) {
 		return &ContradictionError{Addr: addr, Type: ctype.Spell(target), Found: "the address is outside the arena"}
 	}
-	return &NotCapturedError{Addr: addr, Type: ctype.Spell(target)}
+	e := &NotCapturedError{Addr: addr, Type: ctype.Spell(target)}
+	if why, sure := m.of.Unheld(addr); sure {
+		e.Reason = why
+	}
+	return e
 }
 
 // Read returns size bytes at a canonical address, in place if they lie in one

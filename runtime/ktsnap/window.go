@@ -14,13 +14,17 @@ type Window struct {
 	Kernel uint64 // where it begins in the kernel; 0 if that is not known
 }
 
-// Window returns the addresses of an arena of which pages were captured; ok is false
-// for other maps.
+// Window returns the addresses of an arena, also of one of which no page was captured; ok is
+// false if they are not known, and for other maps.
 func (m *Map) Window() (w Window, ok bool) {
-	if len(m.Extents) == 0 || m.Type.IsRing() {
+	start := m.Extra
+	if len(m.Extents) > 0 {
+		start = m.Extents[0].Addr
+	}
+	if m.Type.IsRing() || len(m.Extents) == 0 && (m.Type != MapTypeArena || start == 0) {
 		return Window{}, false
 	}
-	return Window{User: m.Extents[0].Addr &^ (windowSize - 1), Kernel: m.Base}, true
+	return Window{User: start &^ (windowSize - 1), Kernel: m.Base}, true
 }
 
 // userEnd is where the addresses of user space end, which are those of arenas only where

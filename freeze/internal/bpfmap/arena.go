@@ -58,11 +58,10 @@ type arenaRange struct {
 
 func (l *arena) copy(p *Pass, m *Map) error {
 	m.KeySize, m.ValueSize, m.Stride = 0, 0, 0
-	r, err := l.locate(p, m)
+	r, err := l.place(p, m)
 	if err != nil {
 		return err
 	}
-	m.Base, m.Extra = uint64(r.kernel.Start)-r.user&(maxArena-1), r.user
 	w := arenaWalk{p: p, m: m, arenaRange: r}
 	err = w.find()
 	w.extents()
@@ -71,6 +70,16 @@ func (l *arena) copy(p *Pass, m *Map) error {
 	}
 	w.compare()
 	return nil
+}
+
+// place notes where an arena is, which tells pointers into it apart from others even if none of
+// its pages is copied.
+func (l *arena) place(p *Pass, m *Map) (arenaRange, error) {
+	r, err := l.locate(p, m)
+	if err == nil {
+		m.Base, m.Extra = uint64(r.kernel.Start)-r.user&(maxArena-1), r.user
+	}
+	return r, err
 }
 
 // locate reads struct bpf_arena.

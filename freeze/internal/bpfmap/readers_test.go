@@ -305,6 +305,24 @@ func TestArenasAreHeldAgainstTheKernelsCount(t *testing.T) {
 	}
 }
 
+// A pointer into it is told apart from others.
+func TestArenasThatAreNotCopiedSayWhereTheyAre(t *testing.T) {
+	for name, o := range map[string]freeze.Options{
+		"not selected": {Select: func(*ktsnap.Map) bool { return false }},
+		"no room":      {MapBytes: 1},
+	} {
+		g := fakeguest.New()
+		g.Add(5, g.Arena(memimage.Map{ID: 5, Type: 33, MaxEntries: 100}, 1<<44+4096, map[int][]byte{3: {1}}))
+		m := fakeguest.MapOf(t, g.Capture(t, o), 5)
+		require.Equal(t, ktsnap.Truncated, m.Status, name)
+		require.Empty(t, m.Extents, name)
+		w, ok := m.Window()
+		require.True(t, ok, name)
+		require.EqualValues(t, 1<<44, w.User, name)
+		require.NotZero(t, w.Kernel, name)
+	}
+}
+
 func TestArenaWithoutPages(t *testing.T) {
 	g := fakeguest.New()
 	g.Add(5, g.Arena(memimage.Map{ID: 5, Type: 33, MaxEntries: 100}, 0, nil))
