@@ -205,6 +205,7 @@ type suspect struct {
 	target Target
 	pieces []freeze.Piece
 	used   bool           // by a program, or by the test
+	read   int            // of the test's reads, which one; the last is the highest
 	looked map[actor]look // who has loaded it, and what came then
 }
 

@@ -51,16 +51,23 @@ func (r *reads) list() []ktsnap.Location {
 func (vm *VM) blameReads(ctx context.Context, line string) (string, error) {
 	q := newInquiry(ctx, vm)
 	bytes := 0
-	for _, at := range slices.Backward(vm.reads.list()) {
+	for n, at := range slices.Backward(vm.reads.list()) {
 		if bytes += at.Size; bytes > maxReadBytes {
 			break
 		}
+		places, wholes := len(q.places), len(q.wholes)
 		// What is no more has no place; the rest is told of.
 		if at.Shape != nil && hasMembers(at.Shape) {
 			_ = q.addWhole(at)
-			continue
+		} else {
+			_ = q.add(place(at))
 		}
-		_ = q.add(place(at))
+		for _, p := range q.places[places:] {
+			p.read = n
+		}
+		for _, w := range q.wholes[wholes:] {
+			w.read = n
+		}
 	}
 	if len(q.extents()) == 0 {
 		return "", nil
@@ -96,33 +103,40 @@ func hasMembers(s *ctype.Shape) bool {
 const maxElements = 2
 
 // worthTelling chooses from the places of an inquiry, first what a line names, in its order.
+// Where it names elements by variables, one is that which was read last.
 func (q *inquiry) worthTelling(line string) (chosen []*Blamed) {
 	direct := len(q.places)
 	all := slices.Clone(q.places)
 	for _, w := range q.wholes {
+		for _, p := range w.all {
+			p.read = w.read
+		}
 		all = append(all, w.all...)
 	}
 	l := parseLine(line)
 	named := slices.DeleteFunc(slices.Clone(all), func(p *suspect) bool { return !l.names(p.Place) })
-	slices.SortStableFunc(named, func(a, b *suspect) int {
-		return cmp.Or(l.words[folded(lastName(a.Place))]-l.words[folded(lastName(b.Place))], a.interest()-b.interest())
-	})
 	elements := make(map[string]int) // that are chosen, by the path of their array
-	choose := func(from []*suspect, reason func(i int, p *suspect) bool) {
+	choose := func(from []*suspect, most int, reason func(i int, p *suspect) bool) {
 		for i, p := range from {
 			array := index.ReplaceAllString(p.Place, "[]")
 			switch n := elements[array]; {
-			case n == 0 && len(elements) == maxBlamedRead, n == maxElements, slices.Contains(chosen, &p.Blamed) || !reason(i, p):
+			case n == 0 && len(elements) == maxBlamedRead, n >= most, slices.Contains(chosen, &p.Blamed) || !reason(i, p):
 				continue
 			}
 			elements[array]++
 			chosen = append(chosen, &p.Blamed)
 		}
 	}
-	choose(named, func(int, *suspect) bool { return true })
-	choose(all, func(_ int, p *suspect) bool { return len(p.Races) > 0 })
-	choose(all, func(_ int, p *suspect) bool { return len(p.Splits) > 0 })
-	choose(all, func(i int, p *suspect) bool { return i < direct && p.changed() })
+	inLine := func(a, b *suspect) int {
+		return l.words[folded(lastName(a.Place))] - l.words[folded(lastName(b.Place))]
+	}
+	slices.SortStableFunc(named, func(a, b *suspect) int { return cmp.Or(inLine(a, b), b.read-a.read, a.interest()-b.interest()) })
+	choose(named, 1, func(int, *suspect) bool { return true })
+	slices.SortStableFunc(named, func(a, b *suspect) int { return cmp.Or(inLine(a, b), a.interest()-b.interest(), b.read-a.read) })
+	choose(named, maxElements, func(int, *suspect) bool { return true })
+	choose(all, maxElements, func(_ int, p *suspect) bool { return len(p.Races) > 0 })
+	choose(all, maxElements, func(_ int, p *suspect) bool { return len(p.Splits) > 0 })
+	choose(all, maxElements, func(i int, p *suspect) bool { return i < direct && p.changed() })
 	return chosen
 }
 
@@ -162,6 +176,7 @@ var (
 	word    = regexp.MustCompile(`[\pL\d_]+`)
 	index   = regexp.MustCompile(`\[[^\]]*\]`)
 	element = regexp.MustCompile(`([\pL\d_]+)\[(\d+)\]`)
+	entry   = regexp.MustCompile(`([\pL\d_]+)\(\)\.(?:At|Get)\((\d+)\)`)
 )
 
 func parseLine(line string) sourceLine {
@@ -172,7 +187,7 @@ func parseLine(line string) sourceLine {
 			l.words[w] = at[0]
 		}
 	}
-	for _, m := range element.FindAllStringSubmatch(line, -1) {
+	for _, m := range append(element.FindAllStringSubmatch(line, -1), entry.FindAllStringSubmatch(line, -1)...) {
 		array := folded(m[1])
 		if l.elements[array] == nil {
 			l.elements[array] = make(map[string]bool)

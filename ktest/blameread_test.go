@@ -39,3 +39,26 @@ func TestPlacesOfTheFailedLineComeFirst(t *testing.T) {
 		require.Equal(t, want, places, line)
 	}
 }
+
+// The entry that a variable chose is the one that was read last; others are told of by what became of them.
+func TestEntriesThatAVariableChoseAreThoseReadLast(t *testing.T) {
+	q := &inquiry{}
+	for i := range 8 {
+		owner := &suspect{Blamed: Blamed{Place: fmt.Sprintf("pools[%d].owner", i)}}
+		if i == 2 {
+			owner.Stores = []Store{{New: 1, Function: freeze.Function{BPF: true}}}
+		}
+		q.wholes = append(q.wholes, &whole{all: []*suspect{owner}, read: []int{3, 1, 4, 0, 5, 9, 2, 6}[i]})
+	}
+	for line, want := range map[string][]string{
+		`require.Zero(t, s.Pools().At(i).Owner)`: {"pools[5].owner", "pools[2].owner"},
+		`require.Zero(t, s.Pools().At(3).Owner)`: {"pools[3].owner"},
+		`require.Zero(t, pool.Owner, "%d", i)`:   {"pools[5].owner", "pools[2].owner"},
+	} {
+		var places []string
+		for _, b := range q.worthTelling(line) {
+			places = append(places, b.Place)
+		}
+		require.Equal(t, want, places, line)
+	}
+}

@@ -11,6 +11,7 @@ import (
 // or stored is a suspect.
 type whole struct {
 	at     ktsnap.Location
+	read   int // of the test's reads, which one; the last is the highest
 	pieces []freeze.Piece
 	member map[int]*suspect // by the offset of a byte; nil for padding
 	all    []*suspect

@@ -79,7 +79,7 @@ func (a Array[V]) scan(op string, f func(i int, v *V) bool) {
 	}()
 	for i := range a.s.N {
 		if !f(i, r.read(i, a.slot)) {
-			break
+			return
 		}
 	}
 	finished = true

@@ -67,15 +67,18 @@ const maxNoted = 64 // objects of one read that are told of
 // noteReads tells whoever wants to know that the objects from index first on are read: the
 // one that the test reads last, as the others were only met on the way through its pointers.
 func (b *Binding) noteReads(first int) {
-	if b.snapshot.OnRead == nil {
-		return
-	}
 	read := b.objects[min(first, len(b.objects)):]
 	for _, o := range slices.Backward(read[:min(len(read), maxNoted)]) {
-		at := b.memory().Location(o.key.addr)
-		if o.key.source != 0 || o.from.kernel || at.Map == nil {
-			continue // the kernel's objects are not what a test is about
-		}
+		b.noteRead(o)
+	}
+}
+
+// noteRead tells of one object. Those of the kernel are not what a test is about.
+func (b *Binding) noteRead(o *object) {
+	if b.snapshot.OnRead == nil || o.key.source != 0 || o.from.kernel {
+		return
+	}
+	if at := b.memory().Location(o.key.addr); at.Map != nil {
 		at.Path, at.Size, at.Shape = b.path(o), len(o.raw), o.shape
 		b.snapshot.OnRead(at)
 	}
@@ -103,6 +106,7 @@ func load[V any](s *source, op string, entry, slot int, decode Decode[V]) *V {
 		key = objectKey{addr: uint64(entry*s.Slots + slot), typ: s.typ, source: s.number}
 	}
 	if known := s.b.known(key); known != nil {
+		s.b.noteRead(known)
 		return known.value.(*V)
 	}
 	v, err := decodeObject(s, key, &origin{source: s, entry: entry, slot: slot}, raw, decode)
@@ -176,7 +180,7 @@ func (r *sourceReader[V]) finish() {
 	r.d.left = r.b.options.maxObjects
 }
 
-// interrupted keeps the value that a loop body panicked with; see nilhop.go.
+// interrupted keeps the value that a loop ended at; see nilhop.go.
 func (r *sourceReader[V]) interrupted() {
 	r.d.unlock()
 	if r.last.entry < 0 {
@@ -188,4 +192,5 @@ func (r *sourceReader[V]) interrupted() {
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
 	r.b.interrupted = &object{value: &r.value, key: objectKey{addr: addr, typ: r.typ}, shape: r.shape, raw: raw, from: &from}
+	r.b.noteRead(r.b.interrupted)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -140,6 +141,42 @@ func TestReadsAreToldBehindWhatTheyLeadTo(t *testing.T) {
 	sample.Bind(t, s).Bss()
 	require.Equal(t, []string{".bss.head.next", ".bss.head", ".bss"}, read[len(read)-3:])
 	require.Len(t, read, 64)
+}
+
+// What a loop ends at is read last, whichever way it ends, and so is what is read once more.
+func TestTheEntryThatALoopEndsAtIsReadLast(t *testing.T) {
+	s := sample.Fixture{Bits: make([]sample.Bits, 5)}.Snapshot(t)
+	var read []string
+	s.OnRead = func(at ktsnap.Location) { read = append(read, at.Path) }
+	bits := sample.Bind(t, s).Bits()
+	last := func(loop func()) string {
+		read = nil
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer func() { _ = recover() }()
+			loop()
+		}()
+		<-done
+		require.NotEmpty(t, read)
+		return read[len(read)-1]
+	}
+	for i := range 5 {
+		bits.At(i)
+	}
+	require.Equal(t, "bits[1]", last(func() { bits.At(1) }))
+	for name, end := range map[string]func(){"break": nil, "FailNow": goruntime.Goexit, "panic": func() { panic("no") }} {
+		require.Equal(t, "bits[3]", last(func() {
+			for i := range bits.All() {
+				if i == 3 {
+					if end != nil {
+						end()
+					}
+					break
+				}
+			}
+		}), name)
+	}
 }
 
 // A list that ends where the capture ends, or where its memory was freed, does not pass
