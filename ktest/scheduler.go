@@ -285,7 +285,7 @@ func (vm *VM) AwaitExit(ctx context.Context) (Exit, error) {
 		return Exit{}, vm.because(fmt.Errorf("wait until scheduler %q ends: %w", s.Name(), context.Cause(ctx)))
 	}
 	exit, err := vm.exitOf(s)
-	return vm.observe(s, exit, err)
+	return vm.observe(s, exit, vm.because(err))
 }
 
 // Exited is closed when the scheduler has ended. It is nil if none has been
@@ -311,7 +311,7 @@ func (vm *VM) observe(s *scx.Scheduler, exit Exit, err error) (Exit, error) {
 	if vm.scheduler == s {
 		vm.observed = true
 	}
-	return exit, vm.because(err)
+	return exit, err
 }
 
 // tell notes that the test fails because of how the scheduler ended.

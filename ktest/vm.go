@@ -90,7 +90,7 @@ func (vm *VM) shut() error {
 }
 
 // because adds the reason to an error: why the guest is no more, or, for something that took
-// too long, what the kernel of the guest complains about.
+// too long, what the kernel of the guest complains about. It is called without mu.
 func (vm *VM) because(err error) error {
 	if err == nil {
 		return nil
