@@ -1,6 +1,8 @@
 package cast
 
 import (
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/ctype"
 )
@@ -236,6 +238,8 @@ func (w *walk) subtract(a, b value) value {
 	switch {
 	case !ok && b.ptr.state == noPointer && b.flags&isFresh == 0 && w.isMemory(a):
 		return w.somewhere(a) // a piece of it, from the end
+	case !ok && b.ptr.state == noPointer && b.flags&(isFresh|isOpaque) == 0 && w.isRoomy(a):
+		return w.pieceOf(a)
 	case !ok:
 		return number(anyNumber) // a distance
 	}
@@ -243,6 +247,23 @@ func (w *walk) subtract(a, b value) value {
 		return widened(a)
 	}
 	return w.shift(a, Number{}.sub(n))
+}
+
+// isRoomy tells whether a value points to a struct that ends in room for anything.
+func (w *walk) isRoomy(v value) bool {
+	if !v.ptr.known() || v.ptr.region != typed || !openEnded(v.ptr.typ) || w.without(allocators) {
+		return false
+	}
+	members := v.ptr.typ.(*btf.Struct).Members
+	return isRoom(members[len(members)-1].Type, v.ptr.space)
+}
+
+// pieceOf is a piece of the room that a struct ends in, of a type that its use tells.
+func (w *walk) pieceOf(v value) value {
+	piece := w.inSpaceOf(w.unnamed(), v)
+	w.addSpaces(w.cell(piece.from.slot), setOf(v.ptr.space))
+	piece.flags &^= isNull
+	return piece
 }
 
 // isMemory tells whether a value is memory that a call has returned without a type.
