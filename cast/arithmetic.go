@@ -195,6 +195,9 @@ func (w *walk) shift(v value, n Number) value {
 	if payload, ok := w.behind(v, n, true); ok {
 		return payload
 	}
+	if w.isHalfSum(v) {
+		return w.somewhere(v)
+	}
 	moved := shift(v, n)
 	if off, exact := moved.ptr.off.exact(); exact && off < 0 && isOwnAggregate(moved.ptr) && !w.isForeignType(moved.ptr.typ) {
 		return w.outer(moved)
@@ -264,6 +267,15 @@ func (w *walk) pieceOf(v value) value {
 	w.addSpaces(w.cell(piece.from.slot), setOf(v.ptr.space))
 	piece.flags &^= isNull
 	return piece
+}
+
+// isHalfSum tells whether a value is a piece of memory whose address the instruction
+// before has begun to compute: nothing else has that.
+func (w *walk) isHalfSum(v value) bool {
+	before := w.here()
+	before.off--
+	return v.flags&isFresh != 0 && v.from.state == oneOrigin && v.from.slot == before && v.from.off == (offset{}) &&
+		w.fn.code.Insns[w.at-1].Op&classMask == classAlu8
 }
 
 // isMemory tells whether a value is memory that a call has returned without a type.
