@@ -131,6 +131,7 @@ func compute(op uint8, a, b value) Number {
 // mask is what bitwise and with a constant leaves: a multiple of the mask's
 // lowest bit, and of the largest power of two that divides the other operand.
 func mask(x, y Number) Number {
+	x, y = x.class(), y.class()
 	c, ok := y.Const()
 	if !ok {
 		x, y = y, x
@@ -204,6 +205,9 @@ func (w *walk) shift(v value, n Number) value {
 	}
 	if v.like.known() && moved.like.offset.anywhere() {
 		return w.somewhere(v)
+	}
+	if n.steps != 0 {
+		moved.links = w.linksAt(v, n)
 	}
 	return moved
 }

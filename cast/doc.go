@@ -18,8 +18,9 @@
 // time stamp meet, the result is no pointer.
 //
 // An offset is a base and a stride, so that an indexed access to an array of structs is
-// one to the member of its element. BTF decides which member that is. A place is that of
-// the innermost named struct or union around it, or of a data section.
+// one to the member of its element. BTF decides which member that is. Two numbers that
+// meet, as in c ? &n->left : &n->right, stay two: the sum is the address of either place.
+// A place is that of the innermost named struct or union around it, or of a data section.
 //
 // # Memory
 //

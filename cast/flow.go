@@ -71,7 +71,8 @@ type function struct {
 // block is a run of instructions that only its last one leaves.
 type block struct {
 	first, end int
-	next       []int // blocks
+	next       []int   // blocks
+	back       [2]bool // which of them lead back to where control may come from
 }
 
 // newFunction finds the blocks of a function. What it jumps to outside of
@@ -106,7 +107,39 @@ func newFunction(fn *object.Function, code *object.Code) (*function, []string) {
 		}
 		b.next = next[first:len(next):len(next)]
 	}
+	f.findLoops()
 	return f, gaps
+}
+
+// findLoops finds the edges that close loops: those that lead to a block on the way to
+// where they begin.
+func (f *function) findLoops() {
+	const (
+		isNew uint8 = iota
+		isOpen
+		isDone
+	)
+	marks := make([]uint8, len(f.blocks))
+	type step struct{ block, next int }
+	var way []step
+	enter := func(i int) { marks[i], way = isOpen, append(way, step{block: i}) }
+	if len(f.blocks) > 0 {
+		enter(0)
+	}
+	for len(way) > 0 {
+		at := &way[len(way)-1]
+		b := &f.blocks[at.block]
+		if at.next == len(b.next) {
+			marks[at.block], way = isDone, way[:len(way)-1]
+			continue
+		}
+		to := b.next[at.next]
+		b.back[at.next] = marks[to] == isOpen
+		at.next++
+		if marks[to] == isNew {
+			enter(to)
+		}
+	}
 }
 
 // last returns the last instruction of a block.

@@ -63,6 +63,22 @@ func (e *engine) linksOf(v value) links {
 	return links{}.with(e.kin.number[s])
 }
 
+// linksAt returns the places that v may be the address of once it is moved by one of a
+// few numbers.
+func (e *engine) linksAt(v value, n Number) links {
+	var all links
+	for _, c := range n.all() {
+		at := e.linksOf(shift(v, constant(c)))
+		if !at.known() {
+			return links{}
+		}
+		if all = all.union(at); !all.known() {
+			return links{}
+		}
+	}
+	return all
+}
+
 // meet is the join of two values that notes the places that they are addresses of,
 // where they are of different ones.
 func (e *engine) meet(a, b value) value {

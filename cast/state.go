@@ -21,6 +21,7 @@ type values struct {
 	all    []value
 	ids    map[value]valueID
 	joins  map[[2]valueID]valueID
+	rounds map[[2]valueID]valueID
 	widens map[[2]valueID]valueID
 	meet   func(a, b value) value
 	last   valueID // that was asked for: often it is the next one, too
@@ -32,6 +33,7 @@ func newValues(meet func(a, b value) value) *values {
 		all:    []value{{}},
 		ids:    map[value]valueID{{}: 0},
 		joins:  make(map[[2]valueID]valueID),
+		rounds: make(map[[2]valueID]valueID),
 		widens: make(map[[2]valueID]valueID),
 	}
 }
@@ -65,6 +67,24 @@ func (t *values) join(a, b valueID) valueID {
 	if !ok {
 		id = t.id(t.meet(t.all[a], t.all[b]))
 		t.joins[key] = id
+	}
+	return id
+}
+
+// around is join, for the head of a loop: numbers that it counts are not kept apart.
+func (t *values) around(a, b valueID) valueID {
+	if a == b || b == 0 || a == 0 {
+		return t.join(a, b)
+	}
+	key := [2]valueID{a, b}
+	id, ok := t.rounds[key]
+	if !ok {
+		if id = t.join(a, b); id != a && t.all[id].num.steps != 0 {
+			v := t.all[id]
+			v.num = v.num.class()
+			id = t.id(v)
+		}
+		t.rounds[key] = id
 	}
 	return id
 }

@@ -72,7 +72,7 @@ func (w *walk) goOn(b *block, starts []start) {
 		case refined != nil && !refined.apply(w, &out, n == 1): // never taken
 		case w.fn.code.Insns[w.fn.blocks[next].first].Op == opExit:
 			w.leave(&out) // by what each path returns
-		case w.flow(&to.state, &out, to.visits):
+		case w.flow(&to.state, &out, to.visits, b.back[n]):
 			to.visits++
 			to.isPending = true
 		}
@@ -100,9 +100,9 @@ func (w *walk) pack() state {
 // head before it is cut short. Two to three settle what programs do.
 const visitsBeforeWidening = 16
 
-// flow adds a state to that at the start of a block, and tells whether that
-// changed it.
-func (w *walk) flow(in **state, out *state, visits int) bool {
+// flow adds a state to that at the start of a block, which isLoop says it goes back to,
+// and tells whether that changed it.
+func (w *walk) flow(in **state, out *state, visits int, isLoop bool) bool {
 	if *in == nil {
 		reached := *out
 		*in = &reached
@@ -113,6 +113,8 @@ func (w *walk) flow(in **state, out *state, visits int) bool {
 		return (*in).merge(out, w.values.apart)
 	case visits > visitsBeforeWidening:
 		return (*in).merge(out, w.values.widen)
+	case isLoop:
+		return (*in).merge(out, w.values.around)
 	}
 	return (*in).merge(out, w.values.join)
 }
