@@ -29,6 +29,7 @@ func (w *walk) read(base value, off int64, size int) value {
 		return w.read(payload, 0, size)
 	}
 	w.shows(base)
+	w.confirm(base, off, size)
 	w.settle(base, off)
 	p.off = p.off.add(constant(off))
 	if outer, ok := w.around(p, size); ok {
@@ -68,6 +69,18 @@ func (w *walk) readUnknown(base value, off int64, size int) value {
 func (w *walk) follow(base value, off int64, size int) {
 	if base.ptr.state == noPointer {
 		w.traceAccess(base.like, off, size)
+	}
+}
+
+// confirm notes an access through what is guessed: it may show the guess to be right, or
+// wrong, where it was loaded.
+func (w *walk) confirm(base value, off int64, size int) {
+	if base.flags&isGuess == 0 || !base.like.known() || base.like.n != 1 {
+		return
+	}
+	at := base.like.offset.add(constant(off))
+	if _, isWithin := w.layouts.at(base.ptr.typ, at, size); isWithin && !w.lineHasWord(size) {
+		w.flows.access(base.like, trace{access: access{at, size}, at: instruction{w.fn.code, w.at}})
 	}
 }
 
@@ -270,6 +283,7 @@ func (w *walk) write(base value, off int64, size int, v value) {
 		return
 	}
 	w.shows(base)
+	w.confirm(base, off, size)
 	w.settle(base, off)
 	p.off = p.off.add(constant(off))
 	if outer, ok := w.around(p, size); ok {

@@ -92,10 +92,12 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 			return false
 		}
 		if through := e.typeOfAccess(a.at); through != "" && name != "" {
-			if e.structNamed(through) != t {
+			switch s := e.structNamed(through); {
+			case s == t:
+				isSaid = true
+			case !e.isWithin(s, t, a.off.base, maxNesting):
 				return false
 			}
-			isSaid = true
 		}
 		switch {
 		case isOpaqueType(t):
@@ -115,6 +117,26 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 		return false
 	}
 	return len(members) > 1 || e.pointed[t]
+}
+
+// isWithin tells whether a byte of t is in a part that t holds by value, a struct.
+func (e *engine) isWithin(part, t btf.Type, at int64, depth int) bool {
+	if part == nil || depth == 0 {
+		return false
+	}
+	switch t := e.layouts.canonical(t).(type) {
+	case *btf.Array:
+		n := sizeOf(t.Type)
+		return n > 0 && e.isOrHolds(t.Type, part, mod(at, uint64(n)), depth)
+	case *btf.Struct:
+		m := memberAt(t.Members, at)
+		return m != nil && e.isOrHolds(m.Type, part, at-int64(m.Offset/8), depth)
+	}
+	return false
+}
+
+func (e *engine) isOrHolds(t, part btf.Type, at int64, depth int) bool {
+	return e.layouts.canonical(t) == part || e.isWithin(part, t, at, depth-1)
 }
 
 // onlyNames tells whether a line of C names one member in all, and t has it at an
