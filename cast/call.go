@@ -110,7 +110,7 @@ func (w *walk) subprogram(key string) {
 		w.stack = w.engine.deeper(exit.stack, -1)
 		w.outcome = &outcome{at: w.at, stack: w.stack, ends: made.ends}
 	}
-	r0 := w.returned(f, w.values.all[exit.regs[0]])
+	r0 := w.returned(made, w.values.all[exit.regs[0]])
 	w.finishCall(r0, false)
 }
 
@@ -204,12 +204,16 @@ func (w *walk) enter(f *function) (entry *state, inner bool) {
 // returned is the result of a call of f. A function that returns what an
 // untyped call gave it, such as an allocator, is one itself, also if it may return
 // what was freed before instead: each caller takes the memory for what it needs.
-func (w *walk) returned(f *function, v value) value {
+func (w *walk) returned(made *callContext, v value) value {
+	f := made.fn
 	v = deeper(v, -1)
 	if w.isHandedOut(f, v) {
 		outer := w.inSpaceOf(w.unnamed(), v)
 		v.objects = w.handedOut(v)
 		w.hand(v.like, outer.from.slot)
+		for id := range made.gives {
+			w.hand(kins{n: 1, ids: [maxKins]int32{id}}, outer.from.slot)
+		}
 		if v.flags&isFresh != 0 {
 			v.flags &^= isLoose
 		}

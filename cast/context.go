@@ -12,10 +12,11 @@ type callContext struct {
 	fn    *function
 	sites [maxSites]int32 // the calls that lead here, if the function allocates
 	entry *state
-	exit  *state    // registers and callers' frames at the exits; nil until one is reached
-	ends  [2]*state // exit, by what is returned
-	done  bool      // in this pass
-	open  bool      // being analysed
+	exit  *state         // registers and callers' frames at the exits; nil until one is reached
+	ends  [2]*state      // exit, by what is returned
+	gives map[int32]bool // slots whose content is returned as it is, by number
+	done  bool           // in this pass
+	open  bool           // being analysed
 
 	isGiven bool // the prototype says what it is called with, and calls say more
 
@@ -102,6 +103,7 @@ func (e *engine) analyze(c *callContext, depth int) {
 	exit := w.run(c.entry)
 	e.current, e.walking = caller, outer
 	hasNewEnds := c.mergeEnds(w.ends, e.values.join)
+	hasNewEnds = c.addGiven(w.gives) || hasNewEnds
 	switch {
 	case exit == nil:
 		return
@@ -112,6 +114,19 @@ func (e *engine) analyze(c *callContext, depth int) {
 	}
 	e.change()
 	c.exited = e.clock
+}
+
+// addGiven adds slots whose content is returned, and tells whether there are new ones.
+func (c *callContext) addGiven(slots map[int32]bool) (found bool) {
+	for n := range slots {
+		if !c.gives[n] {
+			if c.gives == nil {
+				c.gives = make(map[int32]bool)
+			}
+			c.gives[n], found = true, true
+		}
+	}
+	return found
 }
 
 // change notes that something is known that was not, which took until now.

@@ -91,6 +91,20 @@ func (e *engine) hand(from kins, to slot) {
 	}
 }
 
+// give notes where a value comes from that the function returns: what it returns
+// otherwise is no reason to lose that.
+func (w *walk) give(v value) {
+	if v.ptr.state == conflicting || !v.like.known() || v.like.offset != (offset{}) || !returnsUntyped(w.fn) {
+		return
+	}
+	if w.gives == nil {
+		w.gives = make(map[int32]bool)
+	}
+	for _, id := range v.like.ids[:v.like.n] {
+		w.gives[id] = true
+	}
+}
+
 // takenFor returns what all calls that return the content of places use it as.
 func (e *engine) takenFor(places []slot) (p pointer) {
 	for _, s := range places {

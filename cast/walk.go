@@ -25,8 +25,9 @@ type walk struct {
 	spot    int64     // of the stack that is being copied elsewhere
 	dead    bool      // control does not get past this instruction
 	atExits *state
-	ends    [2]*state // the same, by what is returned
-	outcome *outcome  // of the last call of a function in this block, if that may write to the stack
+	ends    [2]*state      // the same, by what is returned
+	gives   map[int32]bool // slots whose content is returned as it is, by number
+	outcome *outcome       // of the last call of a function in this block, if that may write to the stack
 }
 
 // run returns the state at the exits, nil if none is reached.
@@ -186,6 +187,7 @@ func (w *walk) leave(s *state) {
 		}
 	}
 	w.addEnd(out)
+	w.give(w.values.all[s.regs[0]])
 	if w.atExits == nil {
 		w.atExits = out
 		return
