@@ -148,20 +148,20 @@
 //
 //	left out        found of wanted  false  schedulers      arena wrong     corpus wrong
 //	nothing           380 of 380      0        1.00       0.90     0       0.71     0
-//	joins             376 of 380      0        0.91       0.72    18       0.69     0
+//	joins             376 of 380      0        0.91       0.73    18       0.69     0
 //	interprocedural   348 of 380      4        0.62       0.76     4       0.62     2
-//	struct_ops        276 of 380      4        1.00       0.89     0       0.71     0
+//	struct_ops        276 of 380      4        1.00       0.90     0       0.71     0
 //	offsets           320 of 380      0        0.96       0.77     8       0.60     0
 //	atomics           324 of 380      0        1.00       0.88     0       0.71     0
-//	callbacks         372 of 380      0        1.00       0.89     0       0.67     2
-//	spills            296 of 380      0        1.00       0.86     5       0.67     0
+//	callbacks         372 of 380      0        1.00       0.90     0       0.67     2
+//	spills            296 of 380      0        1.00       0.87     5       0.67     0
 //	copies            340 of 380      0        1.00       0.90     0       0.71     0
-//	uses              356 of 380      0        1.00       0.83     0       0.54     0
-//	shapes            360 of 380      0        0.57       0.34     4       0.54     0
+//	uses              356 of 380      0        1.00       0.86     0       0.54     0
+//	shapes            360 of 380      0        0.57       0.35     4       0.54     0
 //	foreign           380 of 380      4        1.00       0.90     0       0.71     0
-//	allocators        380 of 380      0        1.00       0.86     0       0.71     0
-//	declarations      380 of 380      0        1.00       0.89     0       0.71     0
-//	variables         380 of 380      0        1.00       0.89     4       0.71     0
+//	allocators        380 of 380      0        1.00       0.87     2       0.71     0
+//	declarations      380 of 380      0        1.00       0.90     0       0.71     0
+//	variables         380 of 380      0        1.00       0.90     0       0.71     0
 //	instances         380 of 380      0        1.00       0.86     0       0.71     0
 //
 // Over the corpus, 71 of the 100 pointers that an instruction touches are
