@@ -25,13 +25,24 @@ func (a Access) String() string {
 // both: one code had the first place before the other, and the second place after it. So the two did
 // not run one after the other for either, as when a reader has the old value of one member and the
 // new value of another. Of two accesses of one place at least one is a store.
+//
+// The two places can be one that is loaded twice, with different values: then there is one access
+// between, the last store.
 type Split struct {
-	First, Last Access    // by one call of a function
-	Between     [2]Access // by one on another CPU, in their order
+	First, Last Access   // by one call of a function
+	Between     []Access // by one on another CPU, in their order
 }
 
 func (s Split) String() string {
-	return fmt.Sprintf("%v\n%v\n%v\n%v\nof which the first and the last are of one call, that the others came between", s.First, s.Between[0], s.Between[1], s.Last)
+	told := []string{s.First.String()}
+	for _, a := range s.Between {
+		told = append(told, a.String())
+	}
+	told = append(told, s.Last.String())
+	if len(s.Between) == 1 {
+		return strings.Join(told, "\n") + "\nof which the first and the last are of one call, which so has read two values"
+	}
+	return strings.Join(told, "\n") + "\nof which the first and the last are of one call, that the others came between"
 }
 
 // splits finds them among accesses that it is given in their order. A call is accesses of one
@@ -125,6 +136,7 @@ func (f *splits) callOf(a Access) *call {
 // one call, and commute with neither.
 func (f *splits) between(first, last *touch) {
 	if first.on == last.on {
+		twice(first, last)
 		return
 	}
 	for _, after := range first.then {
@@ -138,9 +150,9 @@ func (f *splits) between(first, last *touch) {
 			continue
 		}
 		last.call.reported[found] = true
-		s := Split{First: first.Access, Last: last.Access, Between: [2]Access{after.Access, other.touches[i].Access}}
+		s := Split{First: first.Access, Last: last.Access, Between: []Access{after.Access, other.touches[i].Access}}
 		if other.touches[i].seq < after.seq {
-			slices.Reverse(s.Between[:])
+			slices.Reverse(s.Between)
 		}
 		for _, p := range []*suspect{first.on, last.on} {
 			if len(p.Splits) < maxSplits {
@@ -150,13 +162,27 @@ func (f *splits) between(first, last *touch) {
 	}
 }
 
+// twice reports another CPU's store between two loads of a place by one call, which have
+// different values.
+func twice(first, last *touch) {
+	n := len(first.then)
+	if !first.Load || !last.Load || !first.whole || first.New == last.New || n == 0 || len(first.on.Splits) == maxSplits {
+		return
+	}
+	first.on.Splits = append(first.on.Splits, Split{First: first.Access, Last: last.Access, Between: []Access{first.then[n-1].Access}})
+}
+
 // tellSplit tells of the last split of the place from one that is as near as any: members of one
-// struct belong together.
+// struct belong together. That it was read twice is told if there is nothing else.
 func (b *Blamed) tellSplit(s *strings.Builder) {
 	var told *Split
 	nearest := -1
 	for i := range b.Splits {
-		if n := sharedParts(b.Splits[i].First.Place, b.Splits[i].Last.Place); n >= nearest {
+		n := 0
+		if len(b.Splits[i].Between) != 1 {
+			n = 1 + sharedParts(b.Splits[i].First.Place, b.Splits[i].Last.Place)
+		}
+		if n >= nearest {
 			told, nearest = &b.Splits[i], n
 		}
 	}

@@ -68,6 +68,26 @@ func TestSplitsOfOneStructAreToldFirst(t *testing.T) {
 	require.NotContains(t, b.String(), "y.c")
 }
 
+// A place that a call has read twice is told of if another CPU has changed it in between.
+func TestPlacesThatAreReadTwiceSplit(t *testing.T) {
+	read := func(is ...uint64) *suspect {
+		p := &suspect{Blamed: Blamed{Place: "m.a", Stores: []Store{{}}}}
+		f := splits{latest: make(map[int][]*call)}
+		load := func(cpu, pc int, load bool, is uint64) {
+			f.add(p, Access{Store: Store{CPU: cpu, PC: uint64(pc), New: is, whole: true}, Place: "m.a", Load: load})
+		}
+		load(0, 1, true, is[0])
+		load(1, 5, false, is[1])
+		load(0, 2, true, is[2])
+		return p
+	}
+	changed := read(1, 2, 2)
+	require.Len(t, changed.Splits, 1)
+	require.Len(t, changed.Splits[0].Between, 1)
+	require.Contains(t, changed.String(), "which so has read two values")
+	require.Empty(t, read(1, 1, 1).Splits, "the store has changed nothing")
+}
+
 // However long a run is, calls that are over are not kept.
 func TestSplitsKeepABoundedNumberOfCalls(t *testing.T) {
 	a, b := &suspect{}, &suspect{}

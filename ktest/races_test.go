@@ -12,6 +12,7 @@ import (
 
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
+	"github.com/ktgen/ktgen/scenario"
 )
 
 // Of TestRacesAreFoundRepeatedAndExplained.
@@ -21,25 +22,31 @@ var (
 	raceRepeats = flag.Int("races.repeats", 1, "how often each seed that is the first to show a race is repeated")
 )
 
-// races are those of races.bpf.c: where they are, and the text that both lines have that race. There is none where
-// nothing is overwritten, but the accesses of two places split.
-var races = []struct {
+type race struct {
 	name   string
 	places []string
 	line   string
-}{
-	{"lost_update", []string{"count"}, "lost_update.count"},
-	{"check_then_act", []string{"taken"}, "check_then_act.taken"},
-	{"double_claim", []string{"slot[0].busy", "slot[1].busy"}, "double_claim.slot[i].busy"},
-	{"torn", []string{"a", "b"}, ""},
-	{"unfilled", []string{"head", "slot"}, ""},
-	{"went_back", []string{"seen"}, "went_back.seen"},
-	{"refs", []string{"count"}, "refs.count"},
-	{"remote", []string{"queued[0]", "queued[1]"}, "remote.queued[cpu]"},
-	{"drained", []string{"delta"}, "drained.delta"},
-	{"wakeup", []string{"pending", "sleeping"}, ""},
-	{"freelist", []string{"head"}, "freelist.head"},
-	{"lazy", []string{"made"}, "lazy.made"},
+	splits bool
+}
+
+// races are those of races.bpf.c: where they are, and the text of the lines that race, or of those that come
+// between each other's where nothing is overwritten.
+var races = []race{
+	{"lost_update", []string{"count"}, "lost_update.count", false},
+	{"check_then_act", []string{"taken"}, "check_then_act.taken", false},
+	{"double_claim", []string{"slot[0].busy", "slot[1].busy"}, "double_claim.slot[i].busy", false},
+	{"torn", []string{"a", "b"}, "torn.", true},
+	{"unfilled", []string{"head", "slot"}, "unfilled.", true},
+	{"went_back", []string{"seen"}, "went_back.seen", false},
+	{"refs", []string{"count"}, "refs.count", false},
+	{"remote", []string{"queued[0]", "queued[1]"}, "remote.queued[cpu]", false},
+	{"drained", []string{"delta"}, "drained.delta", false},
+	{"wakeup", []string{"pending", "sleeping"}, "wakeup.", true},
+	{"freelist", []string{"head"}, "freelist.head", false},
+	{"lazy", []string{"made"}, "lazy.made", false},
+	{"lock_order", []string{"a", "b"}, "trylock(u32 *lock)", true},
+	{"offline", []string{"cpu[0]", "cpu[1]"}, "offline.", true},
+	{"freed", []string{"current", "live"}, "freed.", true},
 }
 
 // shown says whether a race of the scheduler's has shown.
@@ -66,6 +73,9 @@ func raced(t *testing.T, seed uint64) (vm *ktest.VM, bss ktsnap.Entry, names []s
 	_, err := vm.Work(t.Context(), ktest.Yield, 4)
 	require.NoError(t, err)
 	require.NoError(t, vm.Hold(t.Context(), 100*time.Millisecond))
+	for _, online := range []bool{false, true, false, true, false, true} {
+		require.NoError(t, vm.Do(t.Context(), scenario.SetOnline{CPU: 1, Online: online}))
+	}
 	bss = vm.Freeze("end").Map("races.bss").At(0)
 	for _, r := range races {
 		if shown(t, bss, r.name) {
@@ -125,28 +135,29 @@ func explainRaces(t *testing.T, first map[string]uint64) (explained map[string]b
 
 func explain(t *testing.T, vm *ktest.VM, bss ktsnap.Entry, names []string, explained map[string]bool) {
 	var targets []ktest.Target
-	var lines []string
+	var asked []race
 	for _, r := range races {
 		for _, place := range r.places {
 			if slices.Contains(names, r.name) {
-				targets, lines = append(targets, ktest.FieldOf(bss.Get(r.name+"."+place))), append(lines, r.name+":"+r.line)
+				targets, asked = append(targets, ktest.FieldOf(bss.Get(r.name+"."+place))), append(asked, r)
 			}
 		}
 	}
 	blamed, err := vm.Blame(t.Context(), targets...)
 	require.NoError(t, err)
 	for i, b := range blamed {
-		name, line, _ := strings.Cut(lines[i], ":")
-		for _, race := range b.Races {
-			if strings.Contains(race.First.Function.Text, line) && strings.Contains(race.Second.Function.Text, line) {
-				explained[name] = explained[name] || line != ""
-			}
-		}
-		for _, split := range b.Splits {
-			of := func(a ktest.Access) bool {
-				return strings.Contains(a.Place, "."+name+".") && strings.Contains(a.Function.Text, name+".")
-			}
-			explained[name] = explained[name] || line == "" && of(split.First) && of(split.Last) && of(split.Between[0]) && of(split.Between[1])
-		}
+		explained[asked[i].name] = explained[asked[i].name] || asked[i].explainedBy(b)
 	}
+}
+
+// explainedBy says whether the race's own lines are among those that are told of.
+func (r race) explainedBy(b *ktest.Blamed) bool {
+	own := func(s ktest.Store) bool { return strings.Contains(s.Function.Text, r.line) }
+	here := func(a ktest.Access) bool { return own(a.Store) && strings.Contains(a.Place, "."+r.name+".") }
+	if r.splits {
+		return slices.ContainsFunc(b.Splits, func(s ktest.Split) bool {
+			return here(s.First) && here(s.Last) && here(s.Between[0]) && here(s.Between[len(s.Between)-1])
+		})
+	}
+	return slices.ContainsFunc(b.Races, func(two ktest.Race) bool { return own(two.First) && own(two.Second) })
 }

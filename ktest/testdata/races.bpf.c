@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A scheduler with one shared queue that works, and twelve races between CPUs in what it does
+ * A scheduler with one shared queue that works, and fifteen races between CPUs in what it does
  * beside that, for the tests of searches. Each is in a struct of its own, and is seen by its member bad, or by
  * a count that has no race (exact).
  */
@@ -38,6 +38,10 @@ struct { u64 delta, total, exact; } drained;	     /* by a timer, while an operat
 struct { u32 pending, sleeping; u64 bad; } wakeup;   /* sleeps between the look and the wakeup */
 struct { u32 head, next[8], used[8]; u64 bad; } freelist; /* popped by two at once */
 struct { u64 made, makers[64], bad; } lazy;	     /* made by the first who needs it */
+
+struct { u32 a, b, for_a, for_b; u64 bad; } lock_order; /* two locks, taken in two orders */
+struct { struct { u32 online; } cpu[MAX_CPUS]; u64 bad; } offline; /* sent to a CPU that goes offline */
+struct { u32 current, live[8], lock; u64 bad; } freed; /* used, and replaced and freed by another */
 
 struct bpf_timer {
 	u64 __opaque[2];
@@ -247,6 +251,72 @@ static __always_inline void make(u64 n)
 	READ(lazy.made) = generation;
 }
 
+/* Who waits for a lock looks whether its owner waits for the one that is held here. */
+static __always_inline void lock_both(u32 *held, u32 *wanted, u32 *for_held, u32 *for_wanted)
+{
+	if (!trylock(held))
+		return;
+	work(1, 10);
+	if (trylock(wanted)) {
+		unlock(wanted);
+	} else {
+		ADD(*for_wanted, 1);
+		for (int i = 0; i < 20; i++)
+			if (READ(*for_held)) {
+				ADD(lock_order.bad, 1);
+				break;
+			}
+		ADD(*for_wanted, -1);
+	}
+	unlock(held);
+}
+
+static __always_inline void send(u32 cpu)
+{
+	cpu &= MAX_CPUS - 1;
+	if (!READ(offline.cpu[cpu].online))
+		return;
+	work(cpu, 100); /* offline CPUs are rare */
+	if (!READ(offline.cpu[cpu].online))
+		ADD(offline.bad, 1);
+}
+
+static __always_inline void replace(void)
+{
+	u32 old, next;
+
+	if (!trylock(&freed.lock))
+		return;
+	old = READ(freed.current) & 7;
+	next = (old + 1) & 7;
+	READ(freed.live[next]) = 1;
+	READ(freed.current) = next;
+	work(next, 10);
+	READ(freed.live[old]) = 0;
+	unlock(&freed.lock);
+}
+
+static __always_inline void use(void)
+{
+	u32 i = READ(freed.current) & 7;
+
+	work(i, 10);
+	if (!READ(freed.live[i]))
+		ADD(freed.bad, 1);
+}
+
+/* What is used of struct sched_ext_ops, with the operations for hotplug. */
+struct sched_ext_ops___hotplug {
+	void (*enqueue)(struct task_struct *p, u64 enq_flags);
+	void (*dispatch)(s32 cpu, struct task_struct *prev);
+	void (*running)(struct task_struct *p);
+	void (*cpu_online)(s32 cpu);
+	void (*cpu_offline)(s32 cpu);
+	s32 (*init)(void);
+	u32 timeout_ms;
+	char name[128];
+};
+
 SEC("struct_ops/enqueue")
 void races_enqueue(u64 *args)
 {
@@ -266,6 +336,9 @@ void races_enqueue(u64 *args)
 	wake();
 	use_free();
 	make(n);
+	lock_both(&lock_order.a, &lock_order.b, &lock_order.for_a, &lock_order.for_b);
+	send(bpf_get_smp_processor_id() ^ 1);
+	use();
 	scx_bpf_dsq_insert(p, SHARED_DSQ, 1000000, args[1]);
 }
 
@@ -284,6 +357,20 @@ void races_running(u64 *args)
 	read_pair();
 	look_at_maximum();
 	get_or_put(-1);
+	lock_both(&lock_order.b, &lock_order.a, &lock_order.for_b, &lock_order.for_a);
+	replace();
+}
+
+SEC("struct_ops/cpu_online")
+void races_cpu_online(u64 *args)
+{
+	READ(offline.cpu[STRUCT_OPS_ARG(args, 0, s32) & (MAX_CPUS - 1)].online) = 1;
+}
+
+SEC("struct_ops/cpu_offline")
+void races_cpu_offline(u64 *args)
+{
+	READ(offline.cpu[STRUCT_OPS_ARG(args, 0, s32) & (MAX_CPUS - 1)].online) = 0;
 }
 
 static int drain(void *map, u32 *key, struct ticker *t)
@@ -308,6 +395,9 @@ s32 races_init(u64 *args)
 	for (u32 i = 1; i < 7; i++)
 		freelist.next[i] = i + 1;
 	freelist.head = 1;
+	freed.live[0] = 1;
+	for (u32 i = 0; i < MAX_CPUS; i++)
+		offline.cpu[i].online = 1; /* as far as it is there */
 	bpf_timer_init(&t->timer, &tickers, CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&t->timer, drain);
 	bpf_timer_start(&t->timer, 50000, 0);
@@ -315,10 +405,12 @@ s32 races_init(u64 *args)
 }
 
 SEC(".struct_ops.link")
-struct sched_ext_ops races_ops = {
+struct sched_ext_ops___hotplug races_ops = {
 	.enqueue = (void *)races_enqueue,
 	.dispatch = (void *)races_dispatch,
 	.running = (void *)races_running,
+	.cpu_online = (void *)races_cpu_online,
+	.cpu_offline = (void *)races_cpu_offline,
 	.init = (void *)races_init,
 	.timeout_ms = 20000,
 	.name = "races",
