@@ -288,9 +288,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -300,7 +300,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -324,6 +324,14 @@ func (f *Fixture) maps() []any {
 	}
 }
 
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapScxPerTask: &f.MaxEntries.ScxPerTask,
+		mapTaskCtxs:   &f.MaxEntries.TaskCtxs,
+		mapArena:      &f.MaxEntries.Arena,
+	}
+}
+
 // Initial has sched.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("sched.bpf.o").Configure.
 func Initial(configure func(*Fixture)) ktrt.Initial {
@@ -342,13 +350,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionRodata: s.Rodata(), sectionData: s.Data(), sectionBss: s.Bss()}, []any{mapTallyOps: s.TallyOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapScxPerTask: &f.MaxEntries.ScxPerTask,
-			mapTaskCtxs:   &f.MaxEntries.TaskCtxs,
-			mapArena:      &f.MaxEntries.Arena,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"tally_init":       &f.Programs.TallyInit,
 			"tally_init_task":  &f.Programs.TallyInitTask,
@@ -553,11 +557,11 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapScxPerTask: {Name: "scx_per_task", Type: "PERCPU_ARRAY", Value: "struct cpu_run"},
+		mapScxPerTask: {Name: "scx_per_task", Type: "PERCPU_ARRAY", Value: "struct cpu_run", Room: 2},
 		mapTaskStates: {Name: "task_states", Type: "TASK_STORAGE", Value: "struct task_state"},
-		mapTaskCtxs:   {Name: "task_ctxs", Type: "HASH", Key: "s32", Value: "struct task_ctx"},
-		mapArena:      {Name: "arena", Type: "ARENA"},
-		mapTallyOps:   {Name: "tally_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapTaskCtxs:   {Name: "task_ctxs", Type: "HASH", Key: "s32", Value: "struct task_ctx", Room: 4096},
+		mapArena:      {Name: "arena", Type: "ARENA", Room: 88},
+		mapTallyOps:   {Name: "tally_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionRodata: "section .rodata",

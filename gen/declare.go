@@ -298,7 +298,7 @@ func (b *builder) lazyVariable(v ctype.Member, elem *ctype.Shape) gofile.Field {
 }
 
 func (b *builder) declareMap(name string, m mapShapes) *gofile.Map {
-	out := &gofile.Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type}
+	out := &gofile.Map{Name: name, CName: m.Name, ID: "map" + b.prefix + name, Type: m.Type, Room: int(m.MaxEntries)}
 	access, why := access(m)
 	if why != "" && !isInherent(m) {
 		b.warnf("map %s is read as bytes: %s", m.Name, why)

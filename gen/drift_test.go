@@ -38,7 +38,7 @@ func TestReadLayoutsReadsEveryTable(t *testing.T) {
 	require.Equal(t, "sched.bpf.o", l.Object)
 	require.Equal(t, "examplesched", l.Package)
 	i := slices.IndexFunc(l.Maps, func(m runtime.MapLayout) bool { return m.Name == "task_ctxs" })
-	require.Equal(t, runtime.MapLayout{Name: "task_ctxs", Type: ktsnap.MapTypeHash.String(), Key: "s32", Value: "struct task_ctx"}, l.Maps[i])
+	require.Equal(t, runtime.MapLayout{Name: "task_ctxs", Type: ktsnap.MapTypeHash.String(), Key: "s32", Value: "struct task_ctx", Room: 4096}, l.Maps[i])
 	require.Equal(t, []string{"section .rodata", "section .data", "section .bss"}, l.Sections)
 	table, err := ctype.Parse(l.Shapes)
 	require.NoError(t, err)

@@ -122,6 +122,12 @@ func readMap(x ast.Expr) (m runtime.MapLayout, err error) {
 			m.Value, err = stringLiteral(value)
 		case "Type":
 			m.Type, err = stringLiteral(value)
+		case "Room":
+			literal, _ := value.(*ast.BasicLit)
+			if literal == nil {
+				return errors.New("it is no number")
+			}
+			m.Room, err = strconv.Atoi(literal.Value)
 		case "Inner":
 			name, _ := value.(*ast.Ident)
 			m.Inner = name != nil && name.Name == "true"

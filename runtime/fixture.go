@@ -19,22 +19,22 @@ import (
 //	ring buffers     []V or [][]byte
 //	struct_ops       *V
 //
-// Pointers of values can lead to entries of maps, or to any other value; then
-// it is put into the arena, as the objects of lists and trees are. cpus is the number of CPUs; if it is 0 it is what
-// the values need. An error is a [*FixtureError].
-func (l *Layout) Fixture(cpus int, sections, maps []any) (*ktsnap.Snapshot, error) {
+// Pointers of values can lead to entries of maps, or to any other value; then it is put into
+// the arena, as the objects of lists and trees are. cpus is the number of CPUs, or 0 for as many
+// as the values need. room has other max_entries than the object. An error is a [*FixtureError].
+func (l *Layout) Fixture(cpus int, sections, maps []any, room ...*int) (*ktsnap.Snapshot, error) {
 	parsed, err := l.load()
 	if err != nil {
 		return nil, err
 	}
-	return fixture.New(l.spec(parsed), cpus).Snapshot(sections, maps)
+	return fixture.New(l.spec(parsed), cpus, room...).Snapshot(sections, maps)
 }
 
 // spec is what a fixture of the layout is made of.
 func (l *Layout) spec(parsed *shapes) *fixture.Layout {
 	s := &fixture.Layout{Object: l.Object, Types: parsed.types, Sections: parsed.sections, Generated: ownTypes}
 	for i, m := range l.Maps {
-		one := fixture.Map{Name: m.Name, Type: parsed.mapTypes[i], Key: parsed.keys[i], Inner: m.Inner}
+		one := fixture.Map{Name: m.Name, Type: parsed.mapTypes[i], Key: parsed.keys[i], Room: m.Room, Inner: m.Inner}
 		if m.Value != "" {
 			one.Value = parsed.types[parsed.index[m.Value]]
 		}
@@ -65,8 +65,8 @@ func nodesOf(v any) []reflect.Value {
 }
 
 // FixtureFor is [Layout.Fixture] on behalf of a test, which ends if that fails.
-func (l *Layout) FixtureFor(tb TB, cpus int, sections, maps []any) *ktsnap.Snapshot {
-	s, err := l.Fixture(cpus, sections, maps)
+func (l *Layout) FixtureFor(tb TB, cpus int, sections, maps []any, room ...*int) *ktsnap.Snapshot {
+	s, err := l.Fixture(cpus, sections, maps, room...)
 	if err != nil {
 		report(tb, (&Binding{generated: generatedFile(2)}).caller(), err.Error())
 	}

@@ -51,6 +51,9 @@ func (r *filler) fixture(t *testing.T) *sample.Fixture {
 	}
 	v := reflect.ValueOf(f).Elem()
 	f.CPUs = 3
+	for _, room := range reflect.ValueOf(&f.MaxEntries).Elem().Fields() {
+		room.SetInt(4096)
+	}
 	require.Equal(t, v.NumField(), 1+len(sections)+len(maps)+2, "CPUs, and behind what is given MaxEntries and Programs")
 	for i, s := range sections {
 		r.value(v.Field(1+i), s)
@@ -414,6 +417,12 @@ func TestFixturesSayWhatDoesNotFit(t *testing.T) {
 			`fixture: padded[0].items: it has 3 elements, and the value room for 2`},
 		{sample.Fixture{Routes: map[netip.Prefix]*uint64{netip.MustParsePrefix("2001:db8::/32"): nil}},
 			`fixture: routes: 2001:db8::/32 does not fit its keys, which are prefixes of addresses of 32 bits`},
+		{sample.Fixture{Bits: make([]sample.Bits, 9)},
+			`fixture: bits: it is given 9 entries, and the map has room for 8: give fewer, or raise its MaxEntries`},
+		{sample.Fixture{CPUs: 1, PerCpu: make([][]sample.Node, 2)},
+			`fixture: per_cpu: it is given values of 2 CPUs, and the guest has 1: give fewer, or raise CPUs`},
+		{sample.Fixture{Events: [][]byte{make([]byte, 4000), make([]byte, 90)}},
+			`fixture: events: it is given 4112 bytes of records, and the map has room for 4096: give fewer, or raise its MaxEntries`},
 	} {
 		_, err := row.f.Open()
 		require.EqualError(t, err, row.want)
@@ -422,6 +431,9 @@ func TestFixturesSayWhatDoesNotFit(t *testing.T) {
 		tb := new(fakeTB)
 		require.Regexp(t, `^fixture_test.go:\d+: `, tb.message(t, func() { row.f.Bind(tb) }))
 	}
+	larger := sample.Fixture{Bits: make([]sample.Bits, 9)}
+	larger.MaxEntries.Bits = 9
+	require.Equal(t, 9, larger.Bind(t).Bits().Len())
 	f := sample.Fixture{Nested: []sample.Nested{{Whole: 1<<32 | 5, Hi: 1, Lo: 5}}}
 	require.EqualValues(t, 1, f.Bind(t).Nested().At(0).Hi, "members of a union may be given alike")
 }

@@ -40,6 +40,7 @@ type MapLayout struct {
 	Type  string // the kernel's name without BPF_MAP_TYPE_, such as "PERCPU_ARRAY"; empty for maps inside others whose type the object does not say
 	Key   string // reference to its shape; empty without BTF
 	Value string // one of Layout.Types; empty without BTF
+	Room  int    // max_entries, if the object says it: of a ring buffer bytes, of an arena pages
 	Inner bool   // this is no map: it describes those inside the map of maps before it, which user space can make without BTF
 }
 

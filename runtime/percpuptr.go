@@ -63,11 +63,10 @@ func (p PerCPU[T]) addrs(op string) (addrs []ktsnap.Address) {
 	if p.givenNodes() != nil {
 		return nil
 	}
-	if p.addr == 0 || p.target == nil {
-		Ptr[T](p).fail(op, Ptr[T](p).none())
-		return nil
+	o, err := (*ktsnap.KernelObject)(nil), Ptr[T](p).none()
+	if p.addr != 0 && p.target != nil {
+		o, err = p.target.b.snapshot.PerCPU(uint64(p.addr), p.target.b.shapes.types[p.target.typ])
 	}
-	o, err := p.target.b.snapshot.PerCPU(uint64(p.addr), p.target.b.shapes.types[p.target.typ])
 	if err != nil {
 		Ptr[T](p).fail(op, err)
 		return nil

@@ -125,9 +125,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -137,7 +137,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -151,6 +151,12 @@ func (f *Fixture) sections() []any {
 func (f *Fixture) maps() []any {
 	return []any{
 		mapNodes: f.Nodes,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapNodes: &f.MaxEntries.Nodes,
 	}
 }
 
@@ -171,11 +177,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapNodes: &f.MaxEntries.Nodes,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"touch": &f.Programs.Touch,
 		},
@@ -254,7 +258,7 @@ var layout = ktrt.Layout{
 		typeBits:   "struct bits",
 	},
 	Maps: []ktrt.MapLayout{
-		mapNodes: {Name: "nodes", Type: "HASH", Key: "u32", Value: "struct node"},
+		mapNodes: {Name: "nodes", Type: "HASH", Key: "u32", Value: "struct node", Room: 64},
 	},
 	Values: []any{
 		typeItem:   (*Item)(nil),

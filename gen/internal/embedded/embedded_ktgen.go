@@ -200,9 +200,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -212,7 +212,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -236,6 +236,17 @@ func (f *Fixture) maps() []any {
 	}
 }
 
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapArrays: &f.MaxEntries.Arrays,
+		mapHashes: &f.MaxEntries.Hashes,
+		mapPercpu: &f.MaxEntries.Percpu,
+		mapHeads:  &f.MaxEntries.Heads,
+		mapOthers: &f.MaxEntries.Others,
+		mapArena:  &f.MaxEntries.Arena,
+	}
+}
+
 // Initial has embedded.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("embedded.bpf.o").Configure.
 func Initial(configure func(*Fixture)) ktrt.Initial {
@@ -254,16 +265,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionBss: s.Bss(), sectionDataRow: s.DataRow()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapArrays: &f.MaxEntries.Arrays,
-			mapHashes: &f.MaxEntries.Hashes,
-			mapPercpu: &f.MaxEntries.Percpu,
-			mapHeads:  &f.MaxEntries.Heads,
-			mapOthers: &f.MaxEntries.Others,
-			mapArena:  &f.MaxEntries.Arena,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"run": &f.Programs.Run,
 		},
@@ -421,12 +425,12 @@ var layout = ktrt.Layout{
 		typeHead:   "struct head",
 	},
 	Maps: []ktrt.MapLayout{
-		mapArrays: {Name: "arrays", Type: "ARRAY", Value: "struct queues"},
-		mapHashes: {Name: "hashes", Type: "HASH", Key: "u32", Value: "struct queues"},
-		mapPercpu: {Name: "percpu", Type: "PERCPU_ARRAY", Value: "struct queues"},
-		mapHeads:  {Name: "heads", Type: "HASH", Key: "u32", Value: "struct head"},
-		mapOthers: {Name: "others", Type: "ARRAY", Value: "struct head"},
-		mapArena:  {Name: "arena", Type: "ARENA"},
+		mapArrays: {Name: "arrays", Type: "ARRAY", Value: "struct queues", Room: 4},
+		mapHashes: {Name: "hashes", Type: "HASH", Key: "u32", Value: "struct queues", Room: 4},
+		mapPercpu: {Name: "percpu", Type: "PERCPU_ARRAY", Value: "struct queues", Room: 2},
+		mapHeads:  {Name: "heads", Type: "HASH", Key: "u32", Value: "struct head", Room: 8},
+		mapOthers: {Name: "others", Type: "ARRAY", Value: "struct head", Room: 4},
+		mapArena:  {Name: "arena", Type: "ARENA", Room: 16},
 	},
 	Sections: []string{
 		sectionBss:     "section .bss",

@@ -130,8 +130,12 @@ func (m *Model) renderFixtureMethods(f *jen.File) {
 	tb := jen.Id("tb").Qual(RuntimePath, "TB")
 	opts := jen.Id("opts").Op("...").Qual(RuntimePath, "Option")
 	args := []jen.Code{jen.Id("f").Dot("CPUs"), jen.Id("f").Dot("sections").Call(), jen.Id("f").Dot("maps").Call()}
+	sized := m.sized()
+	if len(sized) > 0 {
+		args = append(args, jen.Id("f").Dot("room").Call().Op("..."))
+	}
 
-	doc(f, []string{"Snapshot returns the fixture as a snapshot. It fails the test if a value does", "not fit its type in C."})
+	doc(f, []string{"Snapshot returns the fixture as a snapshot. It fails the test if a value does", "not fit its type in C, or a map has no room for its entries."})
 	method("Snapshot").Params(tb).Op("*").Qual(RuntimePath, "Snapshot").Block(
 		jen.Return(jen.Id(m.layout()).Dot("FixtureFor").Call(append([]jen.Code{jen.Id("tb")}, args...)...)),
 	)
@@ -159,6 +163,14 @@ func (m *Model) renderFixtureMethods(f *jen.File) {
 		}
 		return jen.Id(given[i].ID).Op(":").Add(value)
 	}))
+	if len(sized) > 0 {
+		own("room").Params().Index().Op("*").Int().Block(jen.Return(jen.Index().Op("*").Int().ValuesFunc(func(g *jen.Group) {
+			for _, a := range sized {
+				g.Line().Id(a.ID).Op(":").Op("&").Id("f").Dot("MaxEntries").Dot(a.Size)
+			}
+			g.Line()
+		})))
+	}
 }
 
 // listed returns a slice of values, each on a line.

@@ -26,13 +26,8 @@ func (m *Model) renderInitial(f *jen.File) {
 			g.Line().Id("InFile").Op(":").Add(m.inFile())
 			g.Line().Id("Sections").Op(":").Id("f").Dot("sections").Call()
 			g.Line().Id("Maps").Op(":").Id("f").Dot("maps")
-			if sized := m.sized(); len(sized) > 0 {
-				g.Line().Id("MaxEntries").Op(":").Index().Op("*").Int().ValuesFunc(func(g *jen.Group) {
-					for _, a := range sized {
-						g.Line().Id(a.ID).Op(":").Op("&").Id("f").Dot("MaxEntries").Dot(a.Size)
-					}
-					g.Line()
-				})
+			if len(m.sized()) > 0 {
+				g.Line().Id("MaxEntries").Op(":").Id("f").Dot("room").Call()
 			}
 			if len(m.Programs) > 0 {
 				g.Line().Id("Programs").Op(":").Map(jen.String()).Op("*").Qual(RuntimePath, "Program").ValuesFunc(func(g *jen.Group) {

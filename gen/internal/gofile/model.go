@@ -99,6 +99,7 @@ type Map struct {
 	Inner   *Map   // ArrayOfMaps, HashOfMaps: how the maps in it are read; follows it in Model.Maps
 	IsInner bool   // it is the Inner of another, and has no accessor
 	Given   string // Go field of the fixture; empty if it has none
+	Room    int    // max_entries; 0 if the object does not say it
 	Size    string // Go field of its MaxEntries; empty if a map of the type has no size
 }
 

@@ -607,6 +607,9 @@ func mapList(maps []*Map) jen.Code {
 			if m.Ref != "" {
 				fields = append(fields, jen.Id("Value").Op(":").Lit(m.Ref))
 			}
+			if m.Room > 0 {
+				fields = append(fields, jen.Id("Room").Op(":").Lit(m.Room))
+			}
 			if m.IsInner {
 				fields = append(fields, jen.Id("Inner").Op(":").True())
 			}

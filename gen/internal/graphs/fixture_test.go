@@ -106,6 +106,8 @@ func TestObjectsOfFixturesAreInOneListOnly(t *testing.T) {
 		"in two lists":    {graphs.Fixture{DataA: graphs.DataA{Drained: ktrt.ListOf(twice), Untouched: ktrt.ListOf(twice)}}, ".data.A.untouched[0]: it is in a list or tree twice"},
 		"nil":             {graphs.Fixture{DataA: graphs.DataA{Drained: ktrt.ListOf[parcel](nil)}}, ".data.A.drained[0]: it is nil"},
 		"nil of a CPU":    {graphs.Fixture{Queues: map[uint32]*graphs.Queue{2: {Meters: ktrt.PerCPUOf(&graphs.Meter{}, nil)}}}, "queues[2].meters[1]: it is nil: give each CPU an object"},
+		"more CPUs": {graphs.Fixture{CPUs: 1, Queues: map[uint32]*graphs.Queue{2: {Meters: ktrt.PerCPUOf(&graphs.Meter{}, &graphs.Meter{})}}},
+			"queues[2]: it is given values of 2 CPUs, and the guest has 1: give fewer, or raise CPUs"},
 		"nil in an entry": {graphs.Fixture{Queues: map[uint32]*graphs.Queue{2: {Parcels: ktrt.ListOf(twice, nil)}}}, "queues[2].parcels[1]: it is nil"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,9 +133,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -145,7 +145,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -163,6 +163,12 @@ func (f *Fixture) maps() []any {
 	return []any{
 		mapQueues:    f.Queues,
 		mapGraphsOps: &f.GraphsOps,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapQueues: &f.MaxEntries.Queues,
 	}
 }
 
@@ -184,11 +190,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionDataA: s.DataA(), sectionBss: s.Bss()}, []any{mapGraphsOps: s.GraphsOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapQueues: &f.MaxEntries.Queues,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"graphs_init": &f.Programs.GraphsInit,
 		},
@@ -297,8 +301,8 @@ var layout = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapQueues:    {Name: "queues", Type: "HASH", Key: "u32", Value: "struct queue"},
-		mapGraphsOps: {Name: "graphs_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapQueues:    {Name: "queues", Type: "HASH", Key: "u32", Value: "struct queue", Room: 8},
+		mapGraphsOps: {Name: "graphs_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionDataA: "section .data.A",

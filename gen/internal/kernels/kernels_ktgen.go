@@ -119,9 +119,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -131,7 +131,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -146,6 +146,12 @@ func (f *Fixture) maps() []any {
 	return []any{
 		mapTasks:      f.Tasks,
 		mapWatcherOps: &f.WatcherOps,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapTasks: &f.MaxEntries.Tasks,
 	}
 }
 
@@ -167,11 +173,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return nil, []any{mapWatcherOps: s.WatcherOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapTasks: &f.MaxEntries.Tasks,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"watcher_exit_task": &f.Programs.WatcherExitTask,
 			"watcher_running":   &f.Programs.WatcherRunning,
@@ -260,8 +264,8 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasks:      {Name: "tasks", Type: "HASH", Key: "s32", Value: "struct seen"},
-		mapWatcherOps: {Name: "watcher_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapTasks:      {Name: "tasks", Type: "HASH", Key: "s32", Value: "struct seen", Room: 4096},
+		mapWatcherOps: {Name: "watcher_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Values: []any{
 		typeSeen:        (*Seen)(nil),

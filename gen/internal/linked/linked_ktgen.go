@@ -84,7 +84,7 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -196,7 +196,7 @@ var layout = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLinkedOps: {Name: "linked_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapLinkedOps: {Name: "linked_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionData: "section .data",

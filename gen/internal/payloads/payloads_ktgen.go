@@ -201,9 +201,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -213,7 +213,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -231,6 +231,13 @@ func (f *Fixture) maps() []any {
 		mapTaskSlots:   f.TaskSlots,
 		mapCpuSlots:    f.CpuSlots,
 		mapPayloadsOps: &f.PayloadsOps,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapArena:    &f.MaxEntries.Arena,
+		mapCpuSlots: &f.MaxEntries.CpuSlots,
 	}
 }
 
@@ -252,12 +259,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionBss: s.Bss()}, []any{mapPayloadsOps: s.PayloadsOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapArena:    &f.MaxEntries.Arena,
-			mapCpuSlots: &f.MaxEntries.CpuSlots,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"payloads_init":      &f.Programs.PayloadsInit,
 			"payloads_init_task": &f.Programs.PayloadsInitTask,
@@ -427,10 +431,10 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapArena:       {Name: "arena", Type: "ARENA"},
+		mapArena:       {Name: "arena", Type: "ARENA", Room: 64},
 		mapTaskSlots:   {Name: "task_slots", Type: "TASK_STORAGE", Value: "struct task_slot"},
-		mapCpuSlots:    {Name: "cpu_slots", Type: "ARRAY", Value: "struct cpu_slot"},
-		mapPayloadsOps: {Name: "payloads_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapCpuSlots:    {Name: "cpu_slots", Type: "ARRAY", Value: "struct cpu_slot", Room: 8},
+		mapPayloadsOps: {Name: "payloads_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionBss: "section .bss",

@@ -143,9 +143,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -155,7 +155,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -173,6 +173,15 @@ func (f *Fixture) maps() []any {
 		mapCpus:            f.Cpus,
 		mapSocketsByCookie: f.SocketsByCookie,
 		mapReferencesOps:   &f.ReferencesOps,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapDevices:         &f.MaxEntries.Devices,
+		mapDevicesByKey:    &f.MaxEntries.DevicesByKey,
+		mapCpus:            &f.MaxEntries.Cpus,
+		mapSocketsByCookie: &f.MaxEntries.SocketsByCookie,
 	}
 }
 
@@ -194,14 +203,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return nil, []any{mapReferencesOps: s.ReferencesOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapDevices:         &f.MaxEntries.Devices,
-			mapDevicesByKey:    &f.MaxEntries.DevicesByKey,
-			mapCpus:            &f.MaxEntries.Cpus,
-			mapSocketsByCookie: &f.MaxEntries.SocketsByCookie,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"references_init": &f.Programs.ReferencesInit,
 		},
@@ -294,11 +298,11 @@ var layout = ktrt.Layout{
 		typeSchedExtOps:  "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapDevices:         {Name: "devices", Type: "DEVMAP", Value: "struct bpf_devmap_val"},
-		mapDevicesByKey:    {Name: "devices_by_key", Type: "DEVMAP_HASH", Key: "u32", Value: "unsigned int"},
-		mapCpus:            {Name: "cpus", Type: "CPUMAP", Value: "struct bpf_cpumap_val"},
-		mapSocketsByCookie: {Name: "sockets_by_cookie", Type: "SOCKHASH", Key: "struct cookie", Value: "unsigned long long"},
-		mapReferencesOps:   {Name: "references_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapDevices:         {Name: "devices", Type: "DEVMAP", Value: "struct bpf_devmap_val", Room: 4},
+		mapDevicesByKey:    {Name: "devices_by_key", Type: "DEVMAP_HASH", Key: "u32", Value: "unsigned int", Room: 4},
+		mapCpus:            {Name: "cpus", Type: "CPUMAP", Value: "struct bpf_cpumap_val", Room: 2},
+		mapSocketsByCookie: {Name: "sockets_by_cookie", Type: "SOCKHASH", Key: "struct cookie", Value: "unsigned long long", Room: 4},
+		mapReferencesOps:   {Name: "references_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Values: []any{
 		typeBpfDevmapVal: (*BpfDevmapVal)(nil),

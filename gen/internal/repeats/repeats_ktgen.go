@@ -173,9 +173,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -185,7 +185,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -207,6 +207,12 @@ func (f *Fixture) maps() []any {
 	}
 }
 
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapWaitingHere: &f.MaxEntries.WaitingHere,
+	}
+}
+
 // Initial has repeats.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("repeats.bpf.o").Configure.
 func Initial(configure func(*Fixture)) ktrt.Initial {
@@ -225,11 +231,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionData: s.Data(), sectionRodata: s.Rodata(), sectionBss: s.Bss()}, []any{mapRepeatsOps: s.RepeatsOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapWaitingHere: &f.MaxEntries.WaitingHere,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"repeats_enqueue": &f.Programs.RepeatsEnqueue,
 		},
@@ -364,8 +368,8 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapWaitingHere: {Name: "waiting_here", Type: "HASH", Key: "u32", Value: "struct waiting"},
-		mapRepeatsOps:  {Name: "repeats_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapWaitingHere: {Name: "waiting_here", Type: "HASH", Key: "u32", Value: "struct waiting", Room: 64},
+		mapRepeatsOps:  {Name: "repeats_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionData:   "section .data",

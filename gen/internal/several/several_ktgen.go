@@ -245,9 +245,9 @@ type FirstFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f FirstFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutFirst.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutFirst.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindFirst reads a snapshot.
@@ -257,7 +257,7 @@ func (f FirstFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) FirstSnap {
 
 // Open reads the fixture outside of tests, as OpenFirst reads a snapshot.
 func (f FirstFixture) Open(opts ...ktrt.Option) (FirstSnap, error) {
-	s, err := layoutFirst.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutFirst.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return FirstSnap{}, err
 	}
@@ -279,6 +279,15 @@ func (f *FirstFixture) maps() []any {
 	}
 }
 
+func (f *FirstFixture) room() []*int {
+	return []*int{
+		mapFirstRuns:     &f.MaxEntries.Runs,
+		mapFirstLimits:   &f.MaxEntries.Limits,
+		mapFirstStats:    &f.MaxEntries.Stats,
+		mapFirstStatsOld: &f.MaxEntries.StatsOld,
+	}
+}
+
 // InitialFirst has first.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("first.bpf.o").Configure.
 func InitialFirst(configure func(*FirstFixture)) ktrt.Initial {
@@ -297,14 +306,9 @@ func (f *FirstFixture) initially(configure func()) ktrt.Initially {
 			s := FirstSnap{b}
 			return []any{sectionFirstBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapFirstRuns:     &f.MaxEntries.Runs,
-			mapFirstLimits:   &f.MaxEntries.Limits,
-			mapFirstStats:    &f.MaxEntries.Stats,
-			mapFirstStatsOld: &f.MaxEntries.StatsOld,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"probe": &f.Programs.Probe,
 		},
@@ -330,9 +334,9 @@ type SecondFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f SecondFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutSecond.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutSecond.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindSecond reads a snapshot.
@@ -342,7 +346,7 @@ func (f SecondFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) SecondSnap {
 
 // Open reads the fixture outside of tests, as OpenSecond reads a snapshot.
 func (f SecondFixture) Open(opts ...ktrt.Option) (SecondSnap, error) {
-	s, err := layoutSecond.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutSecond.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return SecondSnap{}, err
 	}
@@ -359,6 +363,13 @@ func (f *SecondFixture) maps() []any {
 	return []any{
 		mapSecondRuns:   f.Runs,
 		mapSecondLayers: f.Layers,
+	}
+}
+
+func (f *SecondFixture) room() []*int {
+	return []*int{
+		mapSecondRuns:   &f.MaxEntries.Runs,
+		mapSecondLayers: &f.MaxEntries.Layers,
 	}
 }
 
@@ -380,12 +391,9 @@ func (f *SecondFixture) initially(configure func()) ktrt.Initially {
 			s := SecondSnap{b}
 			return []any{sectionSecondBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapSecondRuns:   &f.MaxEntries.Runs,
-			mapSecondLayers: &f.MaxEntries.Layers,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -499,10 +507,10 @@ var layoutFirst = ktrt.Layout{
 		typeFormer:      "struct stats_",
 	},
 	Maps: []ktrt.MapLayout{
-		mapFirstRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
-		mapFirstLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits"},
-		mapFirstStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats"},
-		mapFirstStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_"},
+		mapFirstRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run", Room: 64},
+		mapFirstLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits", Room: 1},
+		mapFirstStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats", Room: 4},
+		mapFirstStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_", Room: 4},
 	},
 	Sections: []string{
 		sectionFirstBss: "section .bss",
@@ -569,8 +577,8 @@ var layoutSecond = ktrt.Layout{
 		typeSecondLimits: "struct limits",
 	},
 	Maps: []ktrt.MapLayout{
-		mapSecondRuns:   {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
-		mapSecondLayers: {Name: "layers", Type: "ARRAY", Value: "struct limits"},
+		mapSecondRuns:   {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run", Room: 64},
+		mapSecondLayers: {Name: "layers", Type: "ARRAY", Value: "struct limits", Room: 1},
 	},
 	Sections: []string{
 		sectionSecondBss: "section .bss",

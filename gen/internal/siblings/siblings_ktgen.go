@@ -124,9 +124,9 @@ type BorrowerFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f BorrowerFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutBorrower.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutBorrower.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindBorrower reads a snapshot.
@@ -136,7 +136,7 @@ func (f BorrowerFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) BorrowerSnap {
 
 // Open reads the fixture outside of tests, as OpenBorrower reads a snapshot.
 func (f BorrowerFixture) Open(opts ...ktrt.Option) (BorrowerSnap, error) {
-	s, err := layoutBorrower.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutBorrower.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return BorrowerSnap{}, err
 	}
@@ -152,6 +152,12 @@ func (f *BorrowerFixture) sections() []any {
 func (f *BorrowerFixture) maps() []any {
 	return []any{
 		mapBorrowerLoans: f.Loans,
+	}
+}
+
+func (f *BorrowerFixture) room() []*int {
+	return []*int{
+		mapBorrowerLoans: &f.MaxEntries.Loans,
 	}
 }
 
@@ -173,11 +179,9 @@ func (f *BorrowerFixture) initially(configure func()) ktrt.Initially {
 			s := BorrowerSnap{b}
 			return []any{sectionBorrowerBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapBorrowerLoans: &f.MaxEntries.Loans,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"look": &f.Programs.Look,
 		},
@@ -199,9 +203,9 @@ type LenderFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f LenderFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutLender.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutLender.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindLender reads a snapshot.
@@ -211,7 +215,7 @@ func (f LenderFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) LenderSnap {
 
 // Open reads the fixture outside of tests, as OpenLender reads a snapshot.
 func (f LenderFixture) Open(opts ...ktrt.Option) (LenderSnap, error) {
-	s, err := layoutLender.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutLender.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return LenderSnap{}, err
 	}
@@ -225,6 +229,12 @@ func (f *LenderFixture) sections() []any {
 func (f *LenderFixture) maps() []any {
 	return []any{
 		mapLenderLeases: f.Leases,
+	}
+}
+
+func (f *LenderFixture) room() []*int {
+	return []*int{
+		mapLenderLeases: &f.MaxEntries.Leases,
 	}
 }
 
@@ -245,11 +255,9 @@ func (f *LenderFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapLenderLeases: &f.MaxEntries.Leases,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -313,7 +321,7 @@ var layoutBorrower = ktrt.Layout{
 		typeLoan:     "struct loan",
 	},
 	Maps: []ktrt.MapLayout{
-		mapBorrowerLoans: {Name: "loans", Type: "ARRAY", Value: "struct loan"},
+		mapBorrowerLoans: {Name: "loans", Type: "ARRAY", Value: "struct loan", Room: 2},
 	},
 	Sections: []string{
 		sectionBorrowerBss: "section .bss",
@@ -360,7 +368,7 @@ var layoutLender = ktrt.Layout{
 		typeLease: "struct lease",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLenderLeases: {Name: "leases", Type: "ARRAY", Value: "struct lease"},
+		mapLenderLeases: {Name: "leases", Type: "ARRAY", Value: "struct lease", Room: 4},
 	},
 	Values: []any{
 		typeLease: (*Lease)(nil),

@@ -329,9 +329,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -341,7 +341,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -363,6 +363,14 @@ func (f *Fixture) maps() []any {
 	}
 }
 
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapArena:     &f.MaxEntries.Arena,
+		mapRooms:     &f.MaxEntries.Rooms,
+		mapRawCounts: &f.MaxEntries.RawCounts,
+	}
+}
+
 // Initial has values.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("values.bpf.o").Configure.
 func Initial(configure func(*Fixture)) ktrt.Initial {
@@ -381,13 +389,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionData: s.Data(), sectionArenaGlobals: s.ArenaGlobals(), sectionBss: s.Bss()}, []any{mapValuesOps: s.ValuesOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapArena:     &f.MaxEntries.Arena,
-			mapRooms:     &f.MaxEntries.Rooms,
-			mapRawCounts: &f.MaxEntries.RawCounts,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"values_cgroup_init": &f.Programs.ValuesCgroupInit,
 			"values_init":        &f.Programs.ValuesInit,
@@ -587,10 +591,10 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct cgroup"},
 	Maps: []ktrt.MapLayout{
-		mapArena:     {Name: "arena", Type: "ARENA"},
-		mapRooms:     {Name: "rooms", Type: "ARRAY", Value: "struct room"},
-		mapRawCounts: {Name: "raw_counts", Type: "PERCPU_ARRAY"},
-		mapValuesOps: {Name: "values_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapArena:     {Name: "arena", Type: "ARENA", Room: 4},
+		mapRooms:     {Name: "rooms", Type: "ARRAY", Value: "struct room", Room: 3},
+		mapRawCounts: {Name: "raw_counts", Type: "PERCPU_ARRAY", Room: 2},
+		mapValuesOps: {Name: "values_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionData:         "section .data",

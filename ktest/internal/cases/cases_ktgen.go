@@ -1485,7 +1485,7 @@ type AtomicGlobalFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f AtomicGlobalFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutAtomicGlobal.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -1573,7 +1573,7 @@ type AttachedFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f AttachedFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutAttached.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -1683,9 +1683,9 @@ type ConfiguredFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f ConfiguredFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutConfigured.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutConfigured.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindConfigured reads a snapshot.
@@ -1695,7 +1695,7 @@ func (f ConfiguredFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) ConfiguredSnap 
 
 // Open reads the fixture outside of tests, as OpenConfigured reads a snapshot.
 func (f ConfiguredFixture) Open(opts ...ktrt.Option) (ConfiguredSnap, error) {
-	s, err := layoutConfigured.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutConfigured.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return ConfiguredSnap{}, err
 	}
@@ -1722,6 +1722,15 @@ func (f *ConfiguredFixture) maps() []any {
 	}
 }
 
+func (f *ConfiguredFixture) room() []*int {
+	return []*int{
+		mapConfiguredShares:  &f.MaxEntries.Shares,
+		mapConfiguredSquares: &f.MaxEntries.Squares,
+		mapConfiguredOfCpus:  &f.MaxEntries.OfCpus,
+		mapConfiguredQueue:   &f.MaxEntries.Queue,
+	}
+}
+
 // InitialConfigured has configured.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("configured.bpf.o").Configure.
 func InitialConfigured(configure func(*ConfiguredFixture)) ktrt.Initial {
@@ -1740,14 +1749,9 @@ func (f *ConfiguredFixture) initially(configure func()) ktrt.Initially {
 			s := ConfiguredSnap{b}
 			return []any{sectionConfiguredRodata: s.Rodata(), sectionConfiguredData: s.Data(), sectionConfiguredBss: s.Bss(), sectionConfiguredDataLoads: s.DataLoads(), sectionConfiguredDataExitDump: s.DataExitDump()}, []any{mapConfiguredCfOps: s.CfOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapConfiguredShares:  &f.MaxEntries.Shares,
-			mapConfiguredSquares: &f.MaxEntries.Squares,
-			mapConfiguredOfCpus:  &f.MaxEntries.OfCpus,
-			mapConfiguredQueue:   &f.MaxEntries.Queue,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"spare":     &f.Programs.Spare,
 			"on_wakeup": &f.Programs.OnWakeup,
@@ -1777,7 +1781,7 @@ type Enum64Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Enum64Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutEnum64.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -1851,7 +1855,7 @@ type FlexibleGlobalFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f FlexibleGlobalFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutFlexibleGlobal.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -1927,7 +1931,7 @@ type KconfigFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f KconfigFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutKconfig.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -2005,7 +2009,7 @@ type KconfigTypesFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f KconfigTypesFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutKconfigTypes.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -2083,7 +2087,7 @@ type KconfigWeakFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f KconfigWeakFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutKconfigWeak.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -2173,9 +2177,9 @@ type LongNamesFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f LongNamesFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutLongNames.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutLongNames.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindLongNames reads a snapshot.
@@ -2185,7 +2189,7 @@ func (f LongNamesFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) LongNamesSnap {
 
 // Open reads the fixture outside of tests, as OpenLongNames reads a snapshot.
 func (f LongNamesFixture) Open(opts ...ktrt.Option) (LongNamesSnap, error) {
-	s, err := layoutLongNames.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutLongNames.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return LongNamesSnap{}, err
 	}
@@ -2209,6 +2213,15 @@ func (f *LongNamesFixture) maps() []any {
 	}
 }
 
+func (f *LongNamesFixture) room() []*int {
+	return []*int{
+		mapLongNamesTasksPerDomainSum:  &f.MaxEntries.TasksPerDomainSum,
+		mapLongNamesTasksPerDomainMax:  &f.MaxEntries.TasksPerDomainMax,
+		mapLongNamesTasksPerDomainSeen: &f.MaxEntries.TasksPerDomainSeen,
+		mapLongNamesTasksPerDomainKept: &f.MaxEntries.TasksPerDomainKept,
+	}
+}
+
 // InitialLongNames has long_names.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("long_names.bpf.o").Configure.
 func InitialLongNames(configure func(*LongNamesFixture)) ktrt.Initial {
@@ -2227,14 +2240,9 @@ func (f *LongNamesFixture) initially(configure func()) ktrt.Initially {
 			s := LongNamesSnap{b}
 			return []any{sectionLongNamesDataStatisticsOfDomains: s.DataStatisticsOfDomains(), sectionLongNamesDataStatisticsOfTasks: s.DataStatisticsOfTasks()}, []any{mapLongNamesLongNamesOfOps: s.LongNamesOfOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapLongNamesTasksPerDomainSum:  &f.MaxEntries.TasksPerDomainSum,
-			mapLongNamesTasksPerDomainMax:  &f.MaxEntries.TasksPerDomainMax,
-			mapLongNamesTasksPerDomainSeen: &f.MaxEntries.TasksPerDomainSeen,
-			mapLongNamesTasksPerDomainKept: &f.MaxEntries.TasksPerDomainKept,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"ln_init": &f.Programs.LnInit,
 			"enq":     &f.Programs.Enq,
@@ -2274,9 +2282,9 @@ type MapsInHashesFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f MapsInHashesFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutMapsInHashes.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutMapsInHashes.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindMapsInHashes reads a snapshot.
@@ -2286,7 +2294,7 @@ func (f MapsInHashesFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) MapsInHashesS
 
 // Open reads the fixture outside of tests, as OpenMapsInHashes reads a snapshot.
 func (f MapsInHashesFixture) Open(opts ...ktrt.Option) (MapsInHashesSnap, error) {
-	s, err := layoutMapsInHashes.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutMapsInHashes.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return MapsInHashesSnap{}, err
 	}
@@ -2309,6 +2317,17 @@ func (f *MapsInHashesFixture) maps() []any {
 	}
 }
 
+func (f *MapsInHashesFixture) room() []*int {
+	return []*int{
+		mapMapsInHashesTasks0:   &f.MaxEntries.Tasks0,
+		mapMapsInHashesTasks1:   &f.MaxEntries.Tasks1,
+		mapMapsInHashesTasksOf:  &f.MaxEntries.TasksOf,
+		mapMapsInHashesTotals0:  &f.MaxEntries.Totals0,
+		mapMapsInHashesTotals1:  &f.MaxEntries.Totals1,
+		mapMapsInHashesTotalsOf: &f.MaxEntries.TotalsOf,
+	}
+}
+
 // InitialMapsInHashes has maps_in_hashes.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("maps_in_hashes.bpf.o").Configure.
 func InitialMapsInHashes(configure func(*MapsInHashesFixture)) ktrt.Initial {
@@ -2327,16 +2346,9 @@ func (f *MapsInHashesFixture) initially(configure func()) ktrt.Initially {
 			s := MapsInHashesSnap{b}
 			return []any{sectionMapsInHashesBss: s.Bss()}, []any{mapMapsInHashesMhOps: s.MhOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapMapsInHashesTasks0:   &f.MaxEntries.Tasks0,
-			mapMapsInHashesTasks1:   &f.MaxEntries.Tasks1,
-			mapMapsInHashesTasksOf:  &f.MaxEntries.TasksOf,
-			mapMapsInHashesTotals0:  &f.MaxEntries.Totals0,
-			mapMapsInHashesTotals1:  &f.MaxEntries.Totals1,
-			mapMapsInHashesTotalsOf: &f.MaxEntries.TotalsOf,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"enq":    &f.Programs.Enq,
 			"mh_run": &f.Programs.MhRun,
@@ -2371,9 +2383,9 @@ type MapsOfQueuesFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f MapsOfQueuesFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutMapsOfQueues.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutMapsOfQueues.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindMapsOfQueues reads a snapshot.
@@ -2383,7 +2395,7 @@ func (f MapsOfQueuesFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) MapsOfQueuesS
 
 // Open reads the fixture outside of tests, as OpenMapsOfQueues reads a snapshot.
 func (f MapsOfQueuesFixture) Open(opts ...ktrt.Option) (MapsOfQueuesSnap, error) {
-	s, err := layoutMapsOfQueues.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutMapsOfQueues.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return MapsOfQueuesSnap{}, err
 	}
@@ -2401,6 +2413,14 @@ func (f *MapsOfQueuesFixture) maps() []any {
 		mapMapsOfQueuesQueue0: f.Queue0,
 		mapMapsOfQueuesQueue1: f.Queue1,
 		mapMapsOfQueuesMqOps:  &f.MqOps,
+	}
+}
+
+func (f *MapsOfQueuesFixture) room() []*int {
+	return []*int{
+		mapMapsOfQueuesQueue0: &f.MaxEntries.Queue0,
+		mapMapsOfQueuesQueue1: &f.MaxEntries.Queue1,
+		mapMapsOfQueuesQueues: &f.MaxEntries.Queues,
 	}
 }
 
@@ -2422,13 +2442,9 @@ func (f *MapsOfQueuesFixture) initially(configure func()) ktrt.Initially {
 			s := MapsOfQueuesSnap{b}
 			return []any{sectionMapsOfQueuesBss: s.Bss()}, []any{mapMapsOfQueuesMqOps: s.MqOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapMapsOfQueuesQueue0: &f.MaxEntries.Queue0,
-			mapMapsOfQueuesQueue1: &f.MaxEntries.Queue1,
-			mapMapsOfQueuesQueues: &f.MaxEntries.Queues,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"enq":    &f.Programs.Enq,
 			"mq_run": &f.Programs.MqRun,
@@ -2462,9 +2478,9 @@ type QueueStackFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f QueueStackFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutQueueStack.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutQueueStack.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindQueueStack reads a snapshot.
@@ -2474,7 +2490,7 @@ func (f QueueStackFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) QueueStackSnap 
 
 // Open reads the fixture outside of tests, as OpenQueueStack reads a snapshot.
 func (f QueueStackFixture) Open(opts ...ktrt.Option) (QueueStackSnap, error) {
-	s, err := layoutQueueStack.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutQueueStack.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return QueueStackSnap{}, err
 	}
@@ -2492,6 +2508,13 @@ func (f *QueueStackFixture) maps() []any {
 		mapQueueStackWaiting: f.Waiting,
 		mapQueueStackRecent:  f.Recent,
 		mapQueueStackMq3Ops:  &f.Mq3Ops,
+	}
+}
+
+func (f *QueueStackFixture) room() []*int {
+	return []*int{
+		mapQueueStackWaiting: &f.MaxEntries.Waiting,
+		mapQueueStackRecent:  &f.MaxEntries.Recent,
 	}
 }
 
@@ -2513,12 +2536,9 @@ func (f *QueueStackFixture) initially(configure func()) ktrt.Initially {
 			s := QueueStackSnap{b}
 			return []any{sectionQueueStackBss: s.Bss()}, []any{mapQueueStackMq3Ops: s.Mq3Ops()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapQueueStackWaiting: &f.MaxEntries.Waiting,
-			mapQueueStackRecent:  &f.MaxEntries.Recent,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"enq":     &f.Programs.Enq,
 			"mq3_run": &f.Programs.Mq3Run,
@@ -2546,7 +2566,7 @@ type ResizedDataFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f ResizedDataFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutResizedData.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -2637,9 +2657,9 @@ type ResizedMapsFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f ResizedMapsFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutResizedMaps.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutResizedMaps.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindResizedMaps reads a snapshot.
@@ -2649,7 +2669,7 @@ func (f ResizedMapsFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) ResizedMapsSna
 
 // Open reads the fixture outside of tests, as OpenResizedMaps reads a snapshot.
 func (f ResizedMapsFixture) Open(opts ...ktrt.Option) (ResizedMapsSnap, error) {
-	s, err := layoutResizedMaps.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutResizedMaps.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return ResizedMapsSnap{}, err
 	}
@@ -2673,6 +2693,15 @@ func (f *ResizedMapsFixture) maps() []any {
 	}
 }
 
+func (f *ResizedMapsFixture) room() []*int {
+	return []*int{
+		mapResizedMapsSlots:         &f.MaxEntries.Slots,
+		mapResizedMapsSquares:       &f.MaxEntries.Squares,
+		mapResizedMapsSquaresOfCpus: &f.MaxEntries.SquaresOfCpus,
+		mapResizedMapsSlotsOfCpus:   &f.MaxEntries.SlotsOfCpus,
+	}
+}
+
 // InitialResizedMaps has resized_maps.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("resized_maps.bpf.o").Configure.
 func InitialResizedMaps(configure func(*ResizedMapsFixture)) ktrt.Initial {
@@ -2691,14 +2720,9 @@ func (f *ResizedMapsFixture) initially(configure func()) ktrt.Initially {
 			s := ResizedMapsSnap{b}
 			return []any{sectionResizedMapsDataLone: s.DataLone(), sectionResizedMapsRodata: s.Rodata()}, []any{mapResizedMapsRmOps: s.RmOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapResizedMapsSlots:         &f.MaxEntries.Slots,
-			mapResizedMapsSquares:       &f.MaxEntries.Squares,
-			mapResizedMapsSquaresOfCpus: &f.MaxEntries.SquaresOfCpus,
-			mapResizedMapsSlotsOfCpus:   &f.MaxEntries.SlotsOfCpus,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"rm_init": &f.Programs.RmInit,
 			"enq":     &f.Programs.Enq,
@@ -2725,7 +2749,7 @@ type StaticsFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f StaticsFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutStatics.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -2803,7 +2827,7 @@ type StaticsSchedFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f StaticsSchedFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutStaticsSched.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -2880,7 +2904,7 @@ type TypedefNamelessFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f TypedefNamelessFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutTypedefNameless.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -2957,7 +2981,7 @@ type UnitsFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f UnitsFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layoutUnits.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }
@@ -3425,7 +3449,7 @@ var layoutAtomicGlobal = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapAtomicGlobalAgOps: {Name: "ag_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapAtomicGlobalAgOps: {Name: "ag_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionAtomicGlobalData: "section .data",
@@ -3494,7 +3518,7 @@ var layoutAttached = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapAttachedAttachedOps: {Name: "attached_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapAttachedAttachedOps: {Name: "attached_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionAttachedBss: "section .bss",
@@ -3588,11 +3612,11 @@ var layoutConfigured = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapConfiguredShares:  {Name: "shares", Type: "ARRAY", Value: "struct share"},
-		mapConfiguredSquares: {Name: "squares", Type: "HASH", Key: "u32", Value: "unsigned long long"},
-		mapConfiguredOfCpus:  {Name: "of_cpus", Type: "PERCPU_ARRAY", Value: "struct load"},
-		mapConfiguredQueue:   {Name: "queue", Type: "QUEUE", Value: "unsigned int"},
-		mapConfiguredCfOps:   {Name: "cf_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapConfiguredShares:  {Name: "shares", Type: "ARRAY", Value: "struct share", Room: 2},
+		mapConfiguredSquares: {Name: "squares", Type: "HASH", Key: "u32", Value: "unsigned long long", Room: 2},
+		mapConfiguredOfCpus:  {Name: "of_cpus", Type: "PERCPU_ARRAY", Value: "struct load", Room: 1},
+		mapConfiguredQueue:   {Name: "queue", Type: "QUEUE", Value: "unsigned int", Room: 4},
+		mapConfiguredCfOps:   {Name: "cf_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionConfiguredRodata:       "section .rodata",
@@ -3717,7 +3741,7 @@ var layoutEnum64 = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapEnum64E64Ops: {Name: "e64_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapEnum64E64Ops: {Name: "e64_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionEnum64Data: "section .data",
@@ -3799,7 +3823,7 @@ var layoutFlexibleGlobal = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapFlexibleGlobalFgOps: {Name: "fg_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapFlexibleGlobalFgOps: {Name: "fg_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionFlexibleGlobalData: "section .data",
@@ -3876,7 +3900,7 @@ var layoutKconfig = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapKconfigK1Ops: {Name: "k1_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapKconfigK1Ops: {Name: "k1_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionKconfigBss:     "section .bss",
@@ -3951,7 +3975,7 @@ var layoutKconfigTypes = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapKconfigTypesKtOps: {Name: "kt_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapKconfigTypesKtOps: {Name: "kt_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionKconfigTypesBss:     "section .bss",
@@ -4067,7 +4091,7 @@ var layoutKconfigWeak = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapKconfigWeakK3Ops: {Name: "k3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapKconfigWeakK3Ops: {Name: "k3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionKconfigWeakBss:     "section .bss",
@@ -4147,11 +4171,11 @@ var layoutLongNames = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLongNamesTasksPerDomainSum:  {Name: "tasks_per_domain_sum", Type: "ARRAY", Value: "unsigned long long"},
-		mapLongNamesTasksPerDomainMax:  {Name: "tasks_per_domain_max", Type: "ARRAY", Value: "unsigned long long"},
-		mapLongNamesTasksPerDomainSeen: {Name: "tasks_per_domain_seen", Type: "QUEUE", Value: "unsigned int"},
-		mapLongNamesTasksPerDomainKept: {Name: "tasks_per_domain_kept", Type: "QUEUE", Value: "unsigned int"},
-		mapLongNamesLongNamesOfOps:     {Name: "long_names_of_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapLongNamesTasksPerDomainSum:  {Name: "tasks_per_domain_sum", Type: "ARRAY", Value: "unsigned long long", Room: 1},
+		mapLongNamesTasksPerDomainMax:  {Name: "tasks_per_domain_max", Type: "ARRAY", Value: "unsigned long long", Room: 1},
+		mapLongNamesTasksPerDomainSeen: {Name: "tasks_per_domain_seen", Type: "QUEUE", Value: "unsigned int", Room: 8},
+		mapLongNamesTasksPerDomainKept: {Name: "tasks_per_domain_kept", Type: "QUEUE", Value: "unsigned int", Room: 8},
+		mapLongNamesLongNamesOfOps:     {Name: "long_names_of_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionLongNamesDataStatisticsOfDomains: "section .data.statistics_of_domains",
@@ -4236,15 +4260,15 @@ var layoutMapsInHashes = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapMapsInHashesTasks0:         {Name: "tasks0", Type: "HASH", Key: "u32", Value: "struct visits"},
-		mapMapsInHashesTasks1:         {Name: "tasks1", Type: "HASH", Key: "u32", Value: "struct visits"},
-		mapMapsInHashesTasksOf:        {Name: "tasks_of", Type: "HASH_OF_MAPS", Key: "u32"},
-		mapMapsInHashesTasksOf_Inner:  {Name: "tasks_of.inner", Type: "HASH", Key: "u32", Value: "struct visits", Inner: true},
-		mapMapsInHashesTotals0:        {Name: "totals0", Type: "ARRAY", Value: "struct total"},
-		mapMapsInHashesTotals1:        {Name: "totals1", Type: "ARRAY", Value: "struct total"},
-		mapMapsInHashesTotalsOf:       {Name: "totals_of", Type: "HASH_OF_MAPS", Key: "u32"},
-		mapMapsInHashesTotalsOf_Inner: {Name: "totals_of.inner", Type: "ARRAY", Value: "struct total", Inner: true},
-		mapMapsInHashesMhOps:          {Name: "mh_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapMapsInHashesTasks0:         {Name: "tasks0", Type: "HASH", Key: "u32", Value: "struct visits", Room: 512},
+		mapMapsInHashesTasks1:         {Name: "tasks1", Type: "HASH", Key: "u32", Value: "struct visits", Room: 512},
+		mapMapsInHashesTasksOf:        {Name: "tasks_of", Type: "HASH_OF_MAPS", Key: "u32", Room: 4},
+		mapMapsInHashesTasksOf_Inner:  {Name: "tasks_of.inner", Type: "HASH", Key: "u32", Value: "struct visits", Room: 512, Inner: true},
+		mapMapsInHashesTotals0:        {Name: "totals0", Type: "ARRAY", Value: "struct total", Room: 2},
+		mapMapsInHashesTotals1:        {Name: "totals1", Type: "ARRAY", Value: "struct total", Room: 2},
+		mapMapsInHashesTotalsOf:       {Name: "totals_of", Type: "HASH_OF_MAPS", Key: "u32", Room: 4},
+		mapMapsInHashesTotalsOf_Inner: {Name: "totals_of.inner", Type: "ARRAY", Value: "struct total", Room: 2, Inner: true},
+		mapMapsInHashesMhOps:          {Name: "mh_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionMapsInHashesBss: "section .bss",
@@ -4328,11 +4352,11 @@ var layoutMapsOfQueues = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapMapsOfQueuesQueue0:       {Name: "queue0", Type: "QUEUE", Value: "unsigned int"},
-		mapMapsOfQueuesQueue1:       {Name: "queue1", Type: "QUEUE", Value: "unsigned int"},
-		mapMapsOfQueuesQueues:       {Name: "queues", Type: "ARRAY_OF_MAPS"},
-		mapMapsOfQueuesQueues_Inner: {Name: "queues.inner", Type: "QUEUE", Value: "unsigned int", Inner: true},
-		mapMapsOfQueuesMqOps:        {Name: "mq_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapMapsOfQueuesQueue0:       {Name: "queue0", Type: "QUEUE", Value: "unsigned int", Room: 64},
+		mapMapsOfQueuesQueue1:       {Name: "queue1", Type: "QUEUE", Value: "unsigned int", Room: 64},
+		mapMapsOfQueuesQueues:       {Name: "queues", Type: "ARRAY_OF_MAPS", Room: 2},
+		mapMapsOfQueuesQueues_Inner: {Name: "queues.inner", Type: "QUEUE", Value: "unsigned int", Room: 64, Inner: true},
+		mapMapsOfQueuesMqOps:        {Name: "mq_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionMapsOfQueuesBss: "section .bss",
@@ -4406,9 +4430,9 @@ var layoutQueueStack = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapQueueStackWaiting: {Name: "waiting", Type: "QUEUE", Value: "struct who"},
-		mapQueueStackRecent:  {Name: "recent", Type: "STACK", Value: "unsigned long long"},
-		mapQueueStackMq3Ops:  {Name: "mq3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapQueueStackWaiting: {Name: "waiting", Type: "QUEUE", Value: "struct who", Room: 64},
+		mapQueueStackRecent:  {Name: "recent", Type: "STACK", Value: "unsigned long long", Room: 64},
+		mapQueueStackMq3Ops:  {Name: "mq3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionQueueStackBss: "section .bss",
@@ -4484,7 +4508,7 @@ var layoutResizedData = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapResizedDataRzOps: {Name: "rz_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapResizedDataRzOps: {Name: "rz_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionResizedDataRodata:   "section .rodata",
@@ -4571,11 +4595,11 @@ var layoutResizedMaps = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapResizedMapsSlots:         {Name: "slots", Type: "ARRAY", Value: "struct slot"},
-		mapResizedMapsSquares:       {Name: "squares", Type: "HASH", Key: "u32", Value: "unsigned long long"},
-		mapResizedMapsSquaresOfCpus: {Name: "squares_of_cpus", Type: "PERCPU_HASH", Key: "u32", Value: "unsigned long long"},
-		mapResizedMapsSlotsOfCpus:   {Name: "slots_of_cpus", Type: "PERCPU_ARRAY", Value: "unsigned long long"},
-		mapResizedMapsRmOps:         {Name: "rm_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapResizedMapsSlots:         {Name: "slots", Type: "ARRAY", Value: "struct slot", Room: 1},
+		mapResizedMapsSquares:       {Name: "squares", Type: "HASH", Key: "u32", Value: "unsigned long long", Room: 1},
+		mapResizedMapsSquaresOfCpus: {Name: "squares_of_cpus", Type: "PERCPU_HASH", Key: "u32", Value: "unsigned long long", Room: 1},
+		mapResizedMapsSlotsOfCpus:   {Name: "slots_of_cpus", Type: "PERCPU_ARRAY", Value: "unsigned long long", Room: 1},
+		mapResizedMapsRmOps:         {Name: "rm_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionResizedMapsDataLone: "section .data.lone",
@@ -4657,7 +4681,7 @@ var layoutStatics = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapStaticsSaOps: {Name: "sa_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapStaticsSaOps: {Name: "sa_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionStaticsData: "section .data",
@@ -4729,7 +4753,7 @@ var layoutStaticsSched = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapStaticsSchedN3Ops: {Name: "n3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapStaticsSchedN3Ops: {Name: "n3_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionStaticsSchedData: "section .data",
@@ -4804,7 +4828,7 @@ var layoutTypedefNameless = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapTypedefNamelessTnOps: {Name: "tn_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapTypedefNamelessTnOps: {Name: "tn_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionTypedefNamelessData: "section .data",
@@ -4901,7 +4925,7 @@ var layoutUnits = ktrt.Layout{
 		typeSchedExtOps: "struct sched_ext_ops",
 	},
 	Maps: []ktrt.MapLayout{
-		mapUnitsUnOps: {Name: "un_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapUnitsUnOps: {Name: "un_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionUnitsData: "section .data",

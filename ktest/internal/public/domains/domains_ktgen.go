@@ -247,9 +247,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -259,7 +259,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -285,6 +285,12 @@ func (f *Fixture) maps() []any {
 	}
 }
 
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapArena: &f.MaxEntries.Arena,
+	}
+}
+
 // Initial has domains.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("domains.bpf.o").Configure.
 func Initial(configure func(*Fixture)) ktrt.Initial {
@@ -303,11 +309,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionRodata: s.Rodata(), sectionBss: s.Bss(), sectionRodataLlcNode: s.RodataLlcNode(), sectionRodataCpuLlc: s.RodataCpuLlc(), sectionDataLlcCtxs: s.DataLlcCtxs(), sectionDataPOOLLOCK: s.DataPOOLLOCK(), sectionKconfig: s.Kconfig()}, []any{mapDomainsOps: s.DomainsOps()}
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapArena: &f.MaxEntries.Arena,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"domains_init":       &f.Programs.DomainsInit,
 			"domains_init_task":  &f.Programs.DomainsInitTask,
@@ -485,8 +489,8 @@ var layout = ktrt.Layout{
 	},
 	Maps: []ktrt.MapLayout{
 		mapTaskSlots:  {Name: "task_slots", Type: "TASK_STORAGE", Value: "struct task_slot"},
-		mapArena:      {Name: "arena", Type: "ARENA"},
-		mapDomainsOps: {Name: "domains_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops"},
+		mapArena:      {Name: "arena", Type: "ARENA", Room: 256},
+		mapDomainsOps: {Name: "domains_ops", Type: "STRUCT_OPS", Value: "struct sched_ext_ops", Room: 1},
 	},
 	Sections: []string{
 		sectionRodata:        "section .rodata",

@@ -165,9 +165,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -177,7 +177,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -199,6 +199,15 @@ func (f *Fixture) maps() []any {
 	}
 }
 
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapRuns:     &f.MaxEntries.Runs,
+		mapLimits:   &f.MaxEntries.Limits,
+		mapStats:    &f.MaxEntries.Stats,
+		mapStatsOld: &f.MaxEntries.StatsOld,
+	}
+}
+
 // Initial has first.bpf.o start with what configure makes of the state in its file, for
 // ktest.Object("first.bpf.o").Configure.
 func Initial(configure func(*Fixture)) ktrt.Initial {
@@ -217,14 +226,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapRuns:     &f.MaxEntries.Runs,
-			mapLimits:   &f.MaxEntries.Limits,
-			mapStats:    &f.MaxEntries.Stats,
-			mapStatsOld: &f.MaxEntries.StatsOld,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"probe": &f.Programs.Probe,
 		},
@@ -311,10 +315,10 @@ var layout = ktrt.Layout{
 		typeStats_2: "struct stats_",
 	},
 	Maps: []ktrt.MapLayout{
-		mapRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
-		mapLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits"},
-		mapStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats"},
-		mapStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_"},
+		mapRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run", Room: 64},
+		mapLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits", Room: 1},
+		mapStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats", Room: 4},
+		mapStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_", Room: 4},
 	},
 	Sections: []string{
 		sectionBss: "section .bss",

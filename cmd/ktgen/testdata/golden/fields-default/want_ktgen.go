@@ -88,9 +88,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -100,7 +100,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -114,6 +114,12 @@ func (f *Fixture) sections() []any {
 func (f *Fixture) maps() []any {
 	return []any{
 		mapRunning: f.Running,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapRunning: &f.MaxEntries.Running,
 	}
 }
 
@@ -134,11 +140,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapRunning: &f.MaxEntries.Running,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"look": &f.Programs.Look,
 		},
@@ -199,7 +203,7 @@ var layout = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
+		mapRunning: {Name: "running", Type: "ARRAY", Value: "struct running", Room: 8},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),

@@ -109,9 +109,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -121,7 +121,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -138,6 +138,13 @@ func (f *Fixture) maps() []any {
 		mapInstructions: f.Instructions,
 		mapByAttachment: f.ByAttachment,
 		mapByCgroup:     f.ByCgroup,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapJobs:         &f.MaxEntries.Jobs,
+		mapInstructions: &f.MaxEntries.Instructions,
 	}
 }
 
@@ -158,12 +165,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapJobs:         &f.MaxEntries.Jobs,
-			mapInstructions: &f.MaxEntries.Instructions,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -223,8 +227,8 @@ var layout = ktrt.Layout{
 		typeBpfInsnArrayValue: "struct bpf_insn_array_value",
 	},
 	Maps: []ktrt.MapLayout{
-		mapJobs:         {Name: "jobs", Type: "RHASH", Key: "u64", Value: "struct job"},
-		mapInstructions: {Name: "instructions", Type: "INSN_ARRAY", Value: "struct bpf_insn_array_value"},
+		mapJobs:         {Name: "jobs", Type: "RHASH", Key: "u64", Value: "struct job", Room: 1024},
+		mapInstructions: {Name: "instructions", Type: "INSN_ARRAY", Value: "struct bpf_insn_array_value", Room: 16},
 		mapByAttachment: {Name: "by_attachment", Type: "CGROUP_STORAGE_DEPRECATED", Key: "struct bpf_cgroup_storage_key", Value: "struct job"},
 		mapByCgroup:     {Name: "by_cgroup", Type: "PERCPU_CGROUP_STORAGE_DEPRECATED", Key: "u64", Value: "struct job"},
 	},

@@ -188,9 +188,9 @@ type DeclaredFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f DeclaredFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutDeclared.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutDeclared.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindDeclared reads a snapshot.
@@ -200,7 +200,7 @@ func (f DeclaredFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) DeclaredSnap {
 
 // Open reads the fixture outside of tests, as OpenDeclared reads a snapshot.
 func (f DeclaredFixture) Open(opts ...ktrt.Option) (DeclaredSnap, error) {
-	s, err := layoutDeclared.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutDeclared.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return DeclaredSnap{}, err
 	}
@@ -214,6 +214,12 @@ func (f *DeclaredFixture) sections() []any {
 func (f *DeclaredFixture) maps() []any {
 	return []any{
 		mapDeclaredWaiting: f.Waiting,
+	}
+}
+
+func (f *DeclaredFixture) room() []*int {
+	return []*int{
+		mapDeclaredWaiting: &f.MaxEntries.Waiting,
 	}
 }
 
@@ -234,11 +240,9 @@ func (f *DeclaredFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapDeclaredWaiting: &f.MaxEntries.Waiting,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -262,9 +266,9 @@ type TasksFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f TasksFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutTasks.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutTasks.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindTasks reads a snapshot.
@@ -274,7 +278,7 @@ func (f TasksFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) TasksSnap {
 
 // Open reads the fixture outside of tests, as OpenTasks reads a snapshot.
 func (f TasksFixture) Open(opts ...ktrt.Option) (TasksSnap, error) {
-	s, err := layoutTasks.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutTasks.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return TasksSnap{}, err
 	}
@@ -288,6 +292,12 @@ func (f *TasksFixture) sections() []any {
 func (f *TasksFixture) maps() []any {
 	return []any{
 		mapTasksRunning: f.Running,
+	}
+}
+
+func (f *TasksFixture) room() []*int {
+	return []*int{
+		mapTasksRunning: &f.MaxEntries.Running,
 	}
 }
 
@@ -308,11 +318,9 @@ func (f *TasksFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapTasksRunning: &f.MaxEntries.Running,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"look": &f.Programs.Look,
 		},
@@ -334,9 +342,9 @@ type WaitsFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f WaitsFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutWaits.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutWaits.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindWaits reads a snapshot.
@@ -346,7 +354,7 @@ func (f WaitsFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) WaitsSnap {
 
 // Open reads the fixture outside of tests, as OpenWaits reads a snapshot.
 func (f WaitsFixture) Open(opts ...ktrt.Option) (WaitsSnap, error) {
-	s, err := layoutWaits.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutWaits.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return WaitsSnap{}, err
 	}
@@ -360,6 +368,12 @@ func (f *WaitsFixture) sections() []any {
 func (f *WaitsFixture) maps() []any {
 	return []any{
 		mapWaitsWaiting: f.Waiting,
+	}
+}
+
+func (f *WaitsFixture) room() []*int {
+	return []*int{
+		mapWaitsWaiting: &f.MaxEntries.Waiting,
 	}
 }
 
@@ -380,11 +394,9 @@ func (f *WaitsFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapWaitsWaiting: &f.MaxEntries.Waiting,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -476,7 +488,7 @@ var layoutDeclared = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapDeclaredWaiting: {Name: "waiting", Type: "ARRAY", Value: "struct waiting"},
+		mapDeclaredWaiting: {Name: "waiting", Type: "ARRAY", Value: "struct waiting", Room: 8},
 	},
 	Values: []any{
 		typeWaiting: (*Waiting)(nil),
@@ -523,7 +535,7 @@ var layoutTasks = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
+		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running", Room: 8},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),
@@ -570,7 +582,7 @@ var layoutWaits = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapWaitsWaiting: {Name: "waiting", Type: "ARRAY", Value: "*(\"kptr\")fwd task_struct"},
+		mapWaitsWaiting: {Name: "waiting", Type: "ARRAY", Value: "*(\"kptr\")fwd task_struct", Room: 8},
 	},
 	Values: []any{
 		typePtrWaitsTaskStruct: (*ktrt.Ptr[WaitsTaskStruct])(nil),

@@ -121,9 +121,9 @@ type ForwardFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f ForwardFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutForward.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutForward.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindForward reads a snapshot.
@@ -133,7 +133,7 @@ func (f ForwardFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) ForwardSnap {
 
 // Open reads the fixture outside of tests, as OpenForward reads a snapshot.
 func (f ForwardFixture) Open(opts ...ktrt.Option) (ForwardSnap, error) {
-	s, err := layoutForward.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutForward.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return ForwardSnap{}, err
 	}
@@ -147,6 +147,12 @@ func (f *ForwardFixture) sections() []any {
 func (f *ForwardFixture) maps() []any {
 	return []any{
 		mapForwardForwarded: f.Forwarded,
+	}
+}
+
+func (f *ForwardFixture) room() []*int {
+	return []*int{
+		mapForwardForwarded: &f.MaxEntries.Forwarded,
 	}
 }
 
@@ -167,11 +173,9 @@ func (f *ForwardFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapForwardForwarded: &f.MaxEntries.Forwarded,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -195,9 +199,9 @@ type TasksFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f TasksFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutTasks.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutTasks.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindTasks reads a snapshot.
@@ -207,7 +211,7 @@ func (f TasksFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) TasksSnap {
 
 // Open reads the fixture outside of tests, as OpenTasks reads a snapshot.
 func (f TasksFixture) Open(opts ...ktrt.Option) (TasksSnap, error) {
-	s, err := layoutTasks.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutTasks.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return TasksSnap{}, err
 	}
@@ -221,6 +225,12 @@ func (f *TasksFixture) sections() []any {
 func (f *TasksFixture) maps() []any {
 	return []any{
 		mapTasksRunning: f.Running,
+	}
+}
+
+func (f *TasksFixture) room() []*int {
+	return []*int{
+		mapTasksRunning: &f.MaxEntries.Running,
 	}
 }
 
@@ -241,11 +251,9 @@ func (f *TasksFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapTasksRunning: &f.MaxEntries.Running,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"look": &f.Programs.Look,
 		},
@@ -306,7 +314,7 @@ var layoutForward = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapForwardForwarded: {Name: "forwarded", Type: "ARRAY", Value: "struct running"},
+		mapForwardForwarded: {Name: "forwarded", Type: "ARRAY", Value: "struct running", Room: 8},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),
@@ -353,7 +361,7 @@ var layoutTasks = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
+		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running", Room: 8},
 	},
 	Values: []any{
 		typeRunning: (*Running)(nil),

@@ -169,9 +169,9 @@ type ForwardFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f ForwardFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutForward.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutForward.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindForward reads a snapshot.
@@ -181,7 +181,7 @@ func (f ForwardFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) ForwardSnap {
 
 // Open reads the fixture outside of tests, as OpenForward reads a snapshot.
 func (f ForwardFixture) Open(opts ...ktrt.Option) (ForwardSnap, error) {
-	s, err := layoutForward.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutForward.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return ForwardSnap{}, err
 	}
@@ -194,6 +194,12 @@ func (f *ForwardFixture) sections() []any {
 
 func (f *ForwardFixture) maps() []any {
 	return []any{}
+}
+
+func (f *ForwardFixture) room() []*int {
+	return []*int{
+		mapForwardForwarded: &f.MaxEntries.Forwarded,
+	}
 }
 
 // InitialForward has forward.bpf.o start with what configure makes of the state in its file, for
@@ -213,11 +219,9 @@ func (f *ForwardFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapForwardForwarded: &f.MaxEntries.Forwarded,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -241,9 +245,9 @@ type TasksFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f TasksFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutTasks.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutTasks.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindTasks reads a snapshot.
@@ -253,7 +257,7 @@ func (f TasksFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) TasksSnap {
 
 // Open reads the fixture outside of tests, as OpenTasks reads a snapshot.
 func (f TasksFixture) Open(opts ...ktrt.Option) (TasksSnap, error) {
-	s, err := layoutTasks.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutTasks.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return TasksSnap{}, err
 	}
@@ -267,6 +271,12 @@ func (f *TasksFixture) sections() []any {
 func (f *TasksFixture) maps() []any {
 	return []any{
 		mapTasksRunning: f.Running,
+	}
+}
+
+func (f *TasksFixture) room() []*int {
+	return []*int{
+		mapTasksRunning: &f.MaxEntries.Running,
 	}
 }
 
@@ -287,11 +297,9 @@ func (f *TasksFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapTasksRunning: &f.MaxEntries.Running,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"look": &f.Programs.Look,
 		},
@@ -313,9 +321,9 @@ type RunningFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f RunningFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutRunning.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutRunning.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindRunning reads a snapshot.
@@ -325,7 +333,7 @@ func (f RunningFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) RunningSnap {
 
 // Open reads the fixture outside of tests, as OpenRunning reads a snapshot.
 func (f RunningFixture) Open(opts ...ktrt.Option) (RunningSnap, error) {
-	s, err := layoutRunning.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutRunning.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return RunningSnap{}, err
 	}
@@ -339,6 +347,12 @@ func (f *RunningFixture) sections() []any {
 func (f *RunningFixture) maps() []any {
 	return []any{
 		mapRunningLast: f.Last,
+	}
+}
+
+func (f *RunningFixture) room() []*int {
+	return []*int{
+		mapRunningLast: &f.MaxEntries.Last,
 	}
 }
 
@@ -359,11 +373,9 @@ func (f *RunningFixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapRunningLast: &f.MaxEntries.Last,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -424,7 +436,7 @@ var layoutForward = ktrt.Layout{
 	Package: "p",
 	Shapes:  shapesForward,
 	Maps: []ktrt.MapLayout{
-		mapForwardForwarded: {Name: "forwarded", Type: "ARRAY"},
+		mapForwardForwarded: {Name: "forwarded", Type: "ARRAY", Room: 8},
 	},
 }
 
@@ -448,7 +460,7 @@ var layoutTasks = ktrt.Layout{
 	},
 	Kernel: []string{"struct task_struct"},
 	Maps: []ktrt.MapLayout{
-		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running"},
+		mapTasksRunning: {Name: "running", Type: "ARRAY", Value: "struct running", Room: 8},
 	},
 	Values: []any{
 		typeTasksRunning: (*TasksRunning)(nil),
@@ -493,7 +505,7 @@ var layoutRunning = ktrt.Layout{
 		typeRunningRunning: "struct running",
 	},
 	Maps: []ktrt.MapLayout{
-		mapRunningLast: {Name: "last", Type: "ARRAY", Value: "struct running"},
+		mapRunningLast: {Name: "last", Type: "ARRAY", Value: "struct running", Room: 1},
 	},
 	Values: []any{
 		typeRunningRunning: (*RunningRunning)(nil),

@@ -182,9 +182,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -194,7 +194,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -210,6 +210,22 @@ func (f *Fixture) maps() []any {
 		mapDevicesWithPrograms: f.DevicesWithPrograms,
 		mapDevicesByKey:        f.DevicesByKey,
 		mapSocketsByKey:        f.SocketsByKey,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapPrograms:            &f.MaxEntries.Programs,
+		mapPerfEvents:          &f.MaxEntries.PerfEvents,
+		mapCgroups:             &f.MaxEntries.Cgroups,
+		mapDevices:             &f.MaxEntries.Devices,
+		mapSockets:             &f.MaxEntries.Sockets,
+		mapCpus:                &f.MaxEntries.Cpus,
+		mapXdpSockets:          &f.MaxEntries.XdpSockets,
+		mapReuseportSockets:    &f.MaxEntries.ReuseportSockets,
+		mapDevicesWithPrograms: &f.MaxEntries.DevicesWithPrograms,
+		mapDevicesByKey:        &f.MaxEntries.DevicesByKey,
+		mapSocketsByKey:        &f.MaxEntries.SocketsByKey,
 	}
 }
 
@@ -230,21 +246,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapPrograms:            &f.MaxEntries.Programs,
-			mapPerfEvents:          &f.MaxEntries.PerfEvents,
-			mapCgroups:             &f.MaxEntries.Cgroups,
-			mapDevices:             &f.MaxEntries.Devices,
-			mapSockets:             &f.MaxEntries.Sockets,
-			mapCpus:                &f.MaxEntries.Cpus,
-			mapXdpSockets:          &f.MaxEntries.XdpSockets,
-			mapReuseportSockets:    &f.MaxEntries.ReuseportSockets,
-			mapDevicesWithPrograms: &f.MaxEntries.DevicesWithPrograms,
-			mapDevicesByKey:        &f.MaxEntries.DevicesByKey,
-			mapSocketsByKey:        &f.MaxEntries.SocketsByKey,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -308,17 +312,17 @@ var layout = ktrt.Layout{
 		typeUint64:       "unsigned long long",
 	},
 	Maps: []ktrt.MapLayout{
-		mapPrograms:            {Name: "programs", Type: "PROG_ARRAY"},
-		mapPerfEvents:          {Name: "perf_events", Type: "PERF_EVENT_ARRAY"},
-		mapCgroups:             {Name: "cgroups", Type: "CGROUP_ARRAY"},
-		mapDevices:             {Name: "devices", Type: "DEVMAP"},
-		mapSockets:             {Name: "sockets", Type: "SOCKMAP"},
-		mapCpus:                {Name: "cpus", Type: "CPUMAP"},
-		mapXdpSockets:          {Name: "xdp_sockets", Type: "XSKMAP"},
-		mapReuseportSockets:    {Name: "reuseport_sockets", Type: "REUSEPORT_SOCKARRAY"},
-		mapDevicesWithPrograms: {Name: "devices_with_programs", Type: "DEVMAP", Value: "struct bpf_devmap_val"},
-		mapDevicesByKey:        {Name: "devices_by_key", Type: "DEVMAP_HASH", Key: "u32", Value: "unsigned int"},
-		mapSocketsByKey:        {Name: "sockets_by_key", Type: "SOCKHASH", Key: "u64", Value: "unsigned long long"},
+		mapPrograms:            {Name: "programs", Type: "PROG_ARRAY", Room: 8},
+		mapPerfEvents:          {Name: "perf_events", Type: "PERF_EVENT_ARRAY", Room: 8},
+		mapCgroups:             {Name: "cgroups", Type: "CGROUP_ARRAY", Room: 8},
+		mapDevices:             {Name: "devices", Type: "DEVMAP", Room: 8},
+		mapSockets:             {Name: "sockets", Type: "SOCKMAP", Room: 8},
+		mapCpus:                {Name: "cpus", Type: "CPUMAP", Room: 8},
+		mapXdpSockets:          {Name: "xdp_sockets", Type: "XSKMAP", Room: 8},
+		mapReuseportSockets:    {Name: "reuseport_sockets", Type: "REUSEPORT_SOCKARRAY", Room: 8},
+		mapDevicesWithPrograms: {Name: "devices_with_programs", Type: "DEVMAP", Value: "struct bpf_devmap_val", Room: 8},
+		mapDevicesByKey:        {Name: "devices_by_key", Type: "DEVMAP_HASH", Key: "u32", Value: "unsigned int", Room: 8},
+		mapSocketsByKey:        {Name: "sockets_by_key", Type: "SOCKHASH", Key: "u64", Value: "unsigned long long", Room: 8},
 	},
 	Values: []any{
 		typeBpfDevmapVal: (*BpfDevmapVal)(nil),

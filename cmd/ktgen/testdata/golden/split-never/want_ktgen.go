@@ -56,7 +56,7 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
 	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
 }

@@ -100,9 +100,9 @@ type FirstFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f FirstFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutFirst.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutFirst.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindFirst reads a snapshot.
@@ -112,7 +112,7 @@ func (f FirstFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) FirstSnap {
 
 // Open reads the fixture outside of tests, as OpenFirst reads a snapshot.
 func (f FirstFixture) Open(opts ...ktrt.Option) (FirstSnap, error) {
-	s, err := layoutFirst.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutFirst.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return FirstSnap{}, err
 	}
@@ -133,6 +133,15 @@ func (f *FirstFixture) maps() []any {
 		mapFirstStatsOld: f.StatsOld,
 	}
 }
+
+func (f *FirstFixture) room() []*int {
+	return []*int{
+		mapFirstRuns:     &f.MaxEntries.Runs,
+		mapFirstLimits:   &f.MaxEntries.Limits,
+		mapFirstStats:    &f.MaxEntries.Stats,
+		mapFirstStatsOld: &f.MaxEntries.StatsOld,
+	}
+}
 func (f *FirstFixture) initially(configure func()) ktrt.Initially {
 	return ktrt.Initially{
 		Configure: configure,
@@ -140,14 +149,9 @@ func (f *FirstFixture) initially(configure func()) ktrt.Initially {
 			s := FirstSnap{b}
 			return []any{sectionFirstBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapFirstRuns:     &f.MaxEntries.Runs,
-			mapFirstLimits:   &f.MaxEntries.Limits,
-			mapFirstStats:    &f.MaxEntries.Stats,
-			mapFirstStatsOld: &f.MaxEntries.StatsOld,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"probe": &f.Programs.Probe,
 		},
@@ -184,9 +188,9 @@ type SecondFixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f SecondFixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layoutSecond.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layoutSecond.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as BindSecond reads a snapshot.
@@ -196,7 +200,7 @@ func (f SecondFixture) Bind(tb ktrt.TB, opts ...ktrt.Option) SecondSnap {
 
 // Open reads the fixture outside of tests, as OpenSecond reads a snapshot.
 func (f SecondFixture) Open(opts ...ktrt.Option) (SecondSnap, error) {
-	s, err := layoutSecond.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layoutSecond.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return SecondSnap{}, err
 	}
@@ -215,6 +219,13 @@ func (f *SecondFixture) maps() []any {
 		mapSecondLayers: f.Layers,
 	}
 }
+
+func (f *SecondFixture) room() []*int {
+	return []*int{
+		mapSecondRuns:   &f.MaxEntries.Runs,
+		mapSecondLayers: &f.MaxEntries.Layers,
+	}
+}
 func (f *SecondFixture) initially(configure func()) ktrt.Initially {
 	return ktrt.Initially{
 		Configure: configure,
@@ -222,12 +233,9 @@ func (f *SecondFixture) initially(configure func()) ktrt.Initially {
 			s := SecondSnap{b}
 			return []any{sectionSecondBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapSecondRuns:   &f.MaxEntries.Runs,
-			mapSecondLayers: &f.MaxEntries.Layers,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -285,10 +293,10 @@ var layoutFirst = ktrt.Layout{
 		typeStats_2:     "struct stats_",
 	},
 	Maps: []ktrt.MapLayout{
-		mapFirstRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
-		mapFirstLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits"},
-		mapFirstStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats"},
-		mapFirstStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_"},
+		mapFirstRuns:     {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run", Room: 64},
+		mapFirstLimits:   {Name: "limits", Type: "ARRAY", Value: "struct limits", Room: 1},
+		mapFirstStats:    {Name: "stats", Type: "PERCPU_ARRAY", Value: "struct stats", Room: 4},
+		mapFirstStatsOld: {Name: "stats_old", Type: "ARRAY", Value: "struct stats_", Room: 4},
 	},
 	Sections: []string{
 		sectionFirstBss: "section .bss",
@@ -350,8 +358,8 @@ var layoutSecond = ktrt.Layout{
 		typeSecondLimits: "struct limits",
 	},
 	Maps: []ktrt.MapLayout{
-		mapSecondRuns:   {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
-		mapSecondLayers: {Name: "layers", Type: "ARRAY", Value: "struct limits"},
+		mapSecondRuns:   {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run", Room: 64},
+		mapSecondLayers: {Name: "layers", Type: "ARRAY", Value: "struct limits", Room: 1},
 	},
 	Sections: []string{
 		sectionSecondBss: "section .bss",

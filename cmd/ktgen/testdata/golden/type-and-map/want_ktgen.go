@@ -107,9 +107,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -119,7 +119,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -133,6 +133,12 @@ func (f *Fixture) sections() []any {
 func (f *Fixture) maps() []any {
 	return []any{
 		mapRuns: f.Runs,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapRuns: &f.MaxEntries.Runs,
 	}
 }
 
@@ -153,11 +159,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapRuns: &f.MaxEntries.Runs,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 		Programs: map[string]*ktrt.Program{
 			"probe": &f.Programs.Probe,
 		},
@@ -209,7 +213,7 @@ var layout = ktrt.Layout{
 		typeHidden: "struct hidden",
 	},
 	Maps: []ktrt.MapLayout{
-		mapRuns: {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run"},
+		mapRuns: {Name: "runs", Type: "HASH", Key: "s32", Value: "struct run", Room: 64},
 	},
 	Values: []any{
 		typeRun:    (*Run)(nil),

@@ -138,9 +138,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -150,7 +150,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -167,6 +167,14 @@ func (f *Fixture) maps() []any {
 	return []any{
 		mapRuns:   f.Runs,
 		mapOwners: f.Owners,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapLarge:  &f.MaxEntries.Large,
+		mapRuns:   &f.MaxEntries.Runs,
+		mapOwners: &f.MaxEntries.Owners,
 	}
 }
 
@@ -188,13 +196,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapLarge:  &f.MaxEntries.Large,
-			mapRuns:   &f.MaxEntries.Runs,
-			mapOwners: &f.MaxEntries.Owners,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -255,9 +259,9 @@ var layout = ktrt.Layout{
 		typeOwner: "struct owner",
 	},
 	Maps: []ktrt.MapLayout{
-		mapLarge:  {Name: "large", Type: "ARRAY"},
-		mapRuns:   {Name: "runs", Type: "HASH", Key: "u32", Value: "struct run"},
-		mapOwners: {Name: "owners", Type: "ARRAY", Value: "struct owner"},
+		mapLarge:  {Name: "large", Type: "ARRAY", Room: 1},
+		mapRuns:   {Name: "runs", Type: "HASH", Key: "u32", Value: "struct run", Room: 4},
+		mapOwners: {Name: "owners", Type: "ARRAY", Value: "struct owner", Room: 1},
 	},
 	Sections: []string{
 		sectionBss: "section .bss",

@@ -97,9 +97,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -109,7 +109,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -126,6 +126,12 @@ func (f *Fixture) sections() []any {
 func (f *Fixture) maps() []any {
 	return []any{
 		mapCounted: f.Counted,
+	}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapCounted: &f.MaxEntries.Counted,
 	}
 }
 
@@ -147,11 +153,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 			s := Snap{b}
 			return []any{sectionData: s.Data(), sectionBss: s.Bss()}, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapCounted: &f.MaxEntries.Counted,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -208,7 +212,7 @@ var layout = ktrt.Layout{
 		typeCounters: "struct counters",
 	},
 	Maps: []ktrt.MapLayout{
-		mapCounted: {Name: "counted", Type: "ARRAY", Value: "struct counters"},
+		mapCounted: {Name: "counted", Type: "ARRAY", Value: "struct counters", Room: 1},
 	},
 	Sections: []string{
 		sectionData: "section .data",

@@ -57,9 +57,9 @@ type Fixture struct {
 }
 
 // Snapshot returns the fixture as a snapshot. It fails the test if a value does
-// not fit its type in C.
+// not fit its type in C, or a map has no room for its entries.
 func (f Fixture) Snapshot(tb ktrt.TB) *ktrt.Snapshot {
-	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps())
+	return layout.FixtureFor(tb, f.CPUs, f.sections(), f.maps(), f.room()...)
 }
 
 // Bind reads the fixture on behalf of a test, as Bind reads a snapshot.
@@ -69,7 +69,7 @@ func (f Fixture) Bind(tb ktrt.TB, opts ...ktrt.Option) Snap {
 
 // Open reads the fixture outside of tests, as Open reads a snapshot.
 func (f Fixture) Open(opts ...ktrt.Option) (Snap, error) {
-	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps())
+	s, err := layout.Fixture(f.CPUs, f.sections(), f.maps(), f.room()...)
 	if err != nil {
 		return Snap{}, err
 	}
@@ -82,6 +82,12 @@ func (f *Fixture) sections() []any {
 
 func (f *Fixture) maps() []any {
 	return []any{}
+}
+
+func (f *Fixture) room() []*int {
+	return []*int{
+		mapForwarded: &f.MaxEntries.Forwarded,
+	}
 }
 
 // Initial has forward.bpf.o start with what configure makes of the state in its file, for
@@ -101,11 +107,9 @@ func (f *Fixture) initially(configure func()) ktrt.Initially {
 		InFile: func(b *ktrt.Binding) (sections, maps []any) {
 			return nil, nil
 		},
-		Sections: f.sections(),
-		Maps:     f.maps,
-		MaxEntries: []*int{
-			mapForwarded: &f.MaxEntries.Forwarded,
-		},
+		Sections:   f.sections(),
+		Maps:       f.maps,
+		MaxEntries: f.room(),
 	}
 }
 
@@ -121,7 +125,7 @@ var layout = ktrt.Layout{
 	Package: "p",
 	Shapes:  shapes,
 	Maps: []ktrt.MapLayout{
-		mapForwarded: {Name: "forwarded", Type: "ARRAY"},
+		mapForwarded: {Name: "forwarded", Type: "ARRAY", Room: 8},
 	},
 }
 
