@@ -254,6 +254,9 @@ const initialAddr = 0xffff_8880_1000_0000
 func (s *InitialState) place() {
 	at := uint64(initialAddr)
 	for _, m := range s.Snapshot.Maps {
+		if m.Type == MapTypeArena {
+			continue // whose addresses would be those of other maps, too
+		}
 		m.Base = at
 		at += (uint64(len(m.Values)) + 8191) &^ 4095
 	}
