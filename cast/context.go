@@ -25,6 +25,7 @@ type callContext struct {
 	walked  int // 0 if it has to be analysed anyway
 	exited  int // when exit changed last
 	reads   map[*cell]bool
+	fills   map[*cell]bool // that it stores in
 	calls   []*callContext
 	called  map[*callContext]bool // calls, as a set
 	orphans map[slot]bool         // stored in through pointers that lead to no object that is known
@@ -43,6 +44,11 @@ func (c *callContext) depend(callee *callContext) {
 func (c *callContext) stale() bool {
 	for cell := range c.reads {
 		if cell.changed > c.walked {
+			return true
+		}
+	}
+	for cell := range c.fills {
+		if cell.reused > c.walked {
 			return true
 		}
 	}
@@ -96,7 +102,8 @@ func (e *engine) analyze(c *callContext, depth int) {
 	caller := e.current
 	e.current = c
 	c.walked, c.outline, c.orphans = e.clock, nil, nil
-	c.reads, c.calls, c.called = make(map[*cell]bool), nil, make(map[*callContext]bool)
+	c.reads, c.fills = make(map[*cell]bool), make(map[*cell]bool)
+	c.calls, c.called = nil, make(map[*callContext]bool)
 	w := walk{engine: e, fn: c.fn, depth: depth}
 	outer := e.walking
 	e.walking = &w

@@ -38,6 +38,7 @@ type cell struct {
 	told     bool    // by the names of members in lines of C
 	changes  int     // of either
 	changed  int     // when it did last
+	reused   int     // when what it is used as did
 	evidence map[site]Evidence
 	holds    map[int32]objectSet // what its pointers lead into, by the object that it is in
 	sources  map[int32]bool      // kin of what is stored there without a type
@@ -541,12 +542,21 @@ func (e *engine) readCell(s slot) *cell {
 	return c
 }
 
+// fillCell is cell, for what follows from what its content is used as.
+func (e *engine) fillCell(s slot) *cell {
+	c := e.cell(s)
+	if e.current != nil {
+		e.current.fills[c] = true
+	}
+	return c
+}
+
 // shape notes that what is known of a cell is guessed.
 func (e *engine) shape(c *cell) {
 	if !c.shaped {
 		c.shaped = true
 		e.change()
-		c.changed = e.clock
+		c.changed, c.reused = e.clock, e.clock
 	}
 }
 
@@ -592,7 +602,7 @@ func (e *engine) related(v value) value {
 // store adds to what a slot holds. Where the value came from learns how the
 // slot is used.
 func (e *engine) store(s slot, v value, where Evidence) {
-	c := e.readCell(s)
+	c := e.fillCell(s)
 	e.noteKind(c, s, v)
 	if e.pools[s] {
 		c.freed = c.freed.join(v.ptr)
@@ -677,7 +687,7 @@ func (e *engine) use(s slot, p pointer, where Evidence) {
 	if joined != c.used || shared != c.shared {
 		c.used, c.shared = joined, shared
 		e.change()
-		c.changed = e.clock
+		c.changed, c.reused = e.clock, e.clock
 	}
 	e.record(c, where, value{ptr: p})
 }

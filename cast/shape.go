@@ -218,7 +218,7 @@ func (e *engine) believe(guesses map[int32]pointer, told map[int32]bool) bool {
 			c.used, c.shared, c.shaped, found = p, c.shared.join(p), true, true
 			c.told = told[e.kin.root(int32(n))]
 			e.change()
-			c.changed = e.clock
+			c.changed, c.reused = e.clock, e.clock
 		}
 	}
 	return found
