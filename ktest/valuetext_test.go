@@ -52,14 +52,14 @@ func TestValuesOfStoresAreWrittenByTheirTypes(t *testing.T) {
 }
 
 // What a store finds is not always what the store before it has left.
-func TestWritesOfTheHostBetweenStoresAreTold(t *testing.T) {
+func TestWritesOfDevicesBetweenStoresAreTold(t *testing.T) {
 	policy := kind{shape: &ctype.Shape{Kind: ctype.KindEnum, Name: "policy", Size: 4, Values: []ctype.EnumValue{{Name: "NORMAL", Value: 0}, {Name: "BATCH", Value: 3}}}}
 	b := &Blamed{Place: "x", Stores: []Store{
 		{Old: 1, New: 0, kind: policy, whole: true},
 		{Old: 3, New: 4, kind: policy, whole: true},
 		{Old: 4, New: 5, kind: policy, whole: true},
 	}}
-	require.Regexp(t, `1 became NORMAL\n\tthe host \(VM.Write\) or a device has written here: NORMAL became BATCH\n.*BATCH became 4\n.*: 4 became 5$`, b.String())
+	require.Regexp(t, `1 became NORMAL\n\ta device has written here: NORMAL became BATCH\n.*BATCH became 4\n.*: 4 became 5$`, b.String())
 	require.Equal(t, "nobody has written to x; what a device writes is not seen", (&Blamed{Place: "x"}).String())
 
 	left := uint64(0)
