@@ -39,6 +39,9 @@ type Moments struct {
 //
 // The error is one of [VM.Moments].
 func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error) {
+	if err := vm.notPrepared("VM.At", runsAgain); err != nil {
+		return nil, err
+	}
 	snaps, err := vm.Moments(ctx, Moments{From: at, Max: 1})
 	if err != nil {
 		return nil, err
