@@ -38,7 +38,8 @@ test:
 	@$(GO) run ./cmd/ktgen kernel fetch -if-missing -release $(OLDER) >/dev/null || test -z "$$CI"
 	@scripts/corpus sample >/dev/null || test -z "$$CI"
 	@scripts/programs schedulers >/dev/null || test -z "$$CI"
-	$(GO) test -timeout 30m ./...
+	@# ktest takes longest, so it begins first.
+	$(GO) test -timeout 40m ./ktest ./...
 
 # The tests of make test that read the sample of the corpus, with all of it.
 .PHONY: corpus
