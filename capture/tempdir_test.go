@@ -3,6 +3,7 @@ package capture_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 )
 
 // spillerEnv makes the test binary a process whose store has spilled, and which
-// never gets done.
+// does not get done before its input ends.
 const spillerEnv = "KTGEN_TEST_SPILLER"
 
 func TestMain(m *testing.M) {
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 			}
 		}
 		fmt.Println("spilled")
-		select {}
+		io.Copy(io.Discard, os.Stdin)
 	}
 	os.Exit(m.Run())
 }
@@ -40,6 +41,8 @@ func TestFilesOfAKilledProcessAreRemovedByTheNext(t *testing.T) {
 	spiller := exec.Command(os.Args[0])
 	spiller.Env = append(os.Environ(), spillerEnv+"=1")
 	out, err := spiller.StdoutPipe()
+	require.NoError(t, err)
+	_, err = spiller.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, spiller.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,14 +16,15 @@ import (
 )
 
 // writerEnv makes the test binary a process that writes a file in that
-// directory, and never gets done.
+// directory, and does not get done before its input ends.
 const writerEnv = "KTGEN_TEST_CACHE_WRITER"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(writerEnv); dir != "" {
 		cache.WriteFile(filepath.Join(dir, "entry"), func(f *os.File) error {
 			fmt.Println("begun")
-			select {}
+			_, err := io.Copy(io.Discard, os.Stdin)
+			return err
 		})
 	}
 	os.Exit(m.Run())
@@ -57,6 +59,8 @@ func TestSweepRemovesWhatAKilledProcessLeft(t *testing.T) {
 	writer := exec.Command(os.Args[0])
 	writer.Env = append(os.Environ(), writerEnv+"="+dir)
 	out, err := writer.StdoutPipe()
+	require.NoError(t, err)
+	_, err = writer.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, writer.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
