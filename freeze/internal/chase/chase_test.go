@@ -375,12 +375,7 @@ func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
 	captured := g.Capture(t, freeze.Options{})
 	require.Len(t, captured.Kernel, 3, "each once")
 
-	file := new(bytes.Buffer)
-	_, err := captured.WriteTo(file)
-	require.NoError(t, err)
-	reread, err := ktsnap.Read(file)
-	require.NoError(t, err)
-	for _, snap := range []*ktsnap.Snapshot{captured, reread} {
+	for _, snap := range []*ktsnap.Snapshot{captured, reread(t, captured)} {
 		for path, want := range map[string]uint64{"node.id": 7, "node.next.id": 8} {
 			got, err := snap.Map("stashes").At(0).Get(path).Uint64()
 			require.NoError(t, err)
@@ -392,6 +387,16 @@ func TestObjectsThatProgramsAllocateAreCaptured(t *testing.T) {
 			Addr: gone, Type: "struct node", Found: "the kernel allocates these from slabs, and the page there is in no slab",
 		}, wrong)
 	}
+}
+
+// reread is a snapshot that was written to a file and read.
+func reread(t *testing.T, snap *ktsnap.Snapshot) *ktsnap.Snapshot {
+	file := new(bytes.Buffer)
+	_, err := snap.WriteTo(file)
+	require.NoError(t, err)
+	read, err := ktsnap.Read(file)
+	require.NoError(t, err)
+	return read
 }
 
 func TestObjectsThatProgramsAllocateForEachCPUAreCaptured(t *testing.T) {
@@ -409,12 +414,7 @@ func TestObjectsThatProgramsAllocateForEachCPUAreCaptured(t *testing.T) {
 	captured := holding(g, t, holder, kept)
 	require.Len(t, captured.Kernel, 1+memimage.CPUs)
 
-	file := new(bytes.Buffer)
-	_, err := captured.WriteTo(file)
-	require.NoError(t, err)
-	reread, err := ktsnap.Read(file)
-	require.NoError(t, err)
-	for _, snap := range []*ktsnap.Snapshot{captured, reread} {
+	for _, snap := range []*ktsnap.Snapshot{captured, reread(t, captured)} {
 		at := snap.Map("holders").At(0)
 		all := at.Get("counts").Deref()
 		require.Equal(t, memimage.CPUs, all.Len())
