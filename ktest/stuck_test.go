@@ -1,8 +1,6 @@
 package ktest_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -32,8 +30,8 @@ func patch(t *testing.T, vm *ktest.VM, function string, code ...byte) {
 	memory, err := vm.ReadFile(t.Context(), "/proc/iomem")
 	require.NoError(t, err)
 	var text int64
-	for lines := bufio.NewScanner(bytes.NewReader(memory)); lines.Scan(); {
-		if from, ok := strings.CutSuffix(strings.TrimSpace(lines.Text()), " : Kernel code"); ok {
+	for line := range strings.Lines(string(memory)) {
+		if from, ok := strings.CutSuffix(strings.TrimSpace(line), " : Kernel code"); ok {
 			_, err := fmt.Sscanf(from, "%x-", &text)
 			require.NoError(t, err)
 		}
