@@ -34,15 +34,15 @@ type Split struct {
 }
 
 func (s Split) String() string {
-	told := []string{s.First.String()}
-	for _, a := range s.Between {
-		told = append(told, a.String())
-	}
-	told = append(told, s.Last.String())
+	what := "that the others came between"
 	if len(s.Between) == 1 {
-		return strings.Join(told, "\n") + "\nof which the first and the last are of one call, which so has read two values"
+		what = "which so has read two values"
 	}
-	return strings.Join(told, "\n") + "\nof which the first and the last are of one call, that the others came between"
+	var told strings.Builder
+	for _, a := range slices.Concat([]Access{s.First}, s.Between, []Access{s.Last}) {
+		fmt.Fprintln(&told, a)
+	}
+	return told.String() + "of which the first and the last are of one call, " + what
 }
 
 // splits finds them among accesses that it is given in their order. A call is accesses of one
