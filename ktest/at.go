@@ -39,10 +39,7 @@ type Moments struct {
 //
 // The error is one of [VM.Moments].
 func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error) {
-	if err := vm.notPrepared("VM.At", runsAgain); err != nil {
-		return nil, err
-	}
-	snaps, err := vm.Moments(ctx, Moments{From: at, Max: 1})
+	snaps, err := vm.moments(ctx, "VM.At", Moments{From: at, Max: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +54,11 @@ func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error
 //
 // The error is a [*MomentError] if there is no such moment, or one of [VM.Blame].
 func (vm *VM) Moments(ctx context.Context, m Moments) ([]*ktsnap.Snapshot, error) {
-	if err := vm.notPrepared("VM.Moments", runsAgain); err != nil {
+	return vm.moments(ctx, "VM.Moments", m)
+}
+
+func (vm *VM) moments(ctx context.Context, method string, m Moments) ([]*ktsnap.Snapshot, error) {
+	if err := vm.notPrepared(method, runsAgain); err != nil {
 		return nil, err
 	}
 	if calls := vm.machine.Calls(); calls != nil {
@@ -202,7 +203,7 @@ func (v *visit) name(a vmm.Access) string {
 	for _, p := range v.places {
 		if p.touched(a) {
 			s := p.Stores[len(p.Stores)-1]
-			return fmt.Sprintf("%s: %s (%v, CPU %d, %s, %s)", p.Place, s.became(), s.Time, s.CPU, s.Task, s.Function)
+			return fmt.Sprintf("%s: %s (%v, %s)", p.Place, s.became(), s.Time, s.by())
 		}
 	}
 	return fmt.Sprintf("at %v", a.Time)

@@ -27,10 +27,15 @@ type Store struct {
 }
 
 func (s Store) String() string {
+	return fmt.Sprintf("%v  %s: %s", s.Time, s.by(), s.became())
+}
+
+// by tells who has stored.
+func (s Store) by() string {
 	if s.Host {
-		return fmt.Sprintf("%v  the test (VM.Write): %s", s.Time, s.became())
+		return "the test (VM.Write)"
 	}
-	return fmt.Sprintf("%v  CPU %d, %s, %s: %s", s.Time, s.CPU, s.Task, s.Function, s.became())
+	return fmt.Sprintf("CPU %d, %s, %s", s.CPU, s.Task, s.Function)
 }
 
 // became tells of the values as those of their types.

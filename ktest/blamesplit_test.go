@@ -2,10 +2,12 @@ package ktest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/vmm"
 )
 
 // accesses gives an inquiry the accesses of a row: by CPU and function, a load or a store ("!") of a
@@ -103,4 +105,15 @@ func TestSplitsKeepABoundedNumberOfCalls(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, len(a.Splits), maxSplits)
+}
+
+// A moment just after a write of the test's is named by it, not by a CPU.
+func TestMomentsTellWhoHasStored(t *testing.T) {
+	at := func(s Store) string {
+		p := &suspect{Blamed: Blamed{Place: "x", Stores: []Store{s}}, pieces: []freeze.Piece{{Addr: 8, Size: 8}}}
+		v := &visit{inquiry: &inquiry{places: []*suspect{p}}}
+		return v.name(vmm.Access{Phys: 8, New: make([]byte, 8)})
+	}
+	require.Equal(t, "x: 1 became 2 (1s, the test (VM.Write))", at(Store{Host: true, CPU: -1, Old: 1, New: 2, Time: time.Second}))
+	require.Contains(t, at(Store{CPU: 1, Old: 1, New: 2, Time: time.Second}), "x: 1 became 2 (1s, CPU 1, ")
 }
