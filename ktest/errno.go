@@ -1,12 +1,14 @@
 package ktest
 
 import (
+	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/ktgen/ktgen/scenario"
+	"github.com/ktgen/ktgen/vmm/guest"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,22 +17,15 @@ import (
 
 // refusal is a system call that a scheduler's operation can make fail.
 type refusal struct {
-	how       *regexp.Regexp // how an error tells of it, with the words for its errno
 	operation string
 	of        string
 	own       []syscall.Errno // that the call itself has
 }
 
-var refusals = []refusal{
-	{
-		regexp.MustCompile(`fork/exec [^:]+: ([^;:\n]+)`), "init_task", "task",
-		[]syscall.Errno{unix.ENOENT, unix.EACCES, unix.EPERM, unix.ENOEXEC, unix.E2BIG, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTDIR, unix.EISDIR, unix.ETXTBSY}, // exec's
-	},
-	{
-		regexp.MustCompile(`mkdir /sys/fs/cgroup/[^:]+: ([^;:\n]+)`), "cgroup_init", "cgroup",
-		[]syscall.Errno{unix.EEXIST, unix.ENOENT, unix.ENAMETOOLONG, unix.EROFS},
-	},
-}
+var (
+	refusedTask   = refusal{"init_task", "task", []syscall.Errno{unix.ENOENT, unix.EACCES, unix.EPERM, unix.ENOEXEC, unix.E2BIG, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTDIR, unix.EISDIR, unix.ETXTBSY}} // exec's, too
+	refusedCgroup = refusal{"cgroup_init", "cgroup", []syscall.Errno{unix.EEXIST, unix.ENOENT, unix.ENAMETOOLONG, unix.EROFS}}
+)
 
 // explainErrno says of an error of such a call that it may be the scheduler's.
 func (vm *VM) explainErrno(err error) error {
@@ -42,16 +37,28 @@ func (vm *VM) explainErrno(err error) error {
 }
 
 func explainErrno(err error, scheduler string) error {
-	text := err.Error()
-	if strings.Contains(text, "raise PIDsMax") {
+	r, errno := refusalOf(err)
+	if errno == 0 || slices.Contains(r.own, errno) {
 		return err
 	}
-	for _, r := range refusals {
-		at := r.how.FindStringSubmatch(text)
-		if at == nil || slices.ContainsFunc(r.own, func(e syscall.Errno) bool { return e.Error() == at[1] }) {
-			continue
-		}
-		return fmt.Errorf("%w; the kernel fails so, too, if %s of the scheduler %q returns the errno of %[4]q: see whether it refuses the %[5]s", err, r.operation, scheduler, at[1], r.of)
+	return fmt.Errorf("%w; the kernel fails so, too, if %s of the scheduler %q returns the errno of %[4]q: see whether it refuses the %[5]s", err, r.operation, scheduler, errno, r.of)
+}
+
+// refusalOf returns the call that may have been refused, and its errno; zero if there
+// is none, or if the limit of a cgroup is the reason.
+func refusalOf(err error) (refusal, syscall.Errno) {
+	var full *scenario.CgroupFullError
+	var died *scenario.WorkerDiedError
+	var failed *guest.Error
+	switch {
+	case errors.As(err, &full):
+	case errors.As(err, &died) && !died.Full:
+		return refusedTask, died.Fork
+	case !errors.As(err, &failed):
+	case failed.Op == "fork/exec":
+		return refusedTask, failed.Errno
+	case failed.Op == "mkdir" && strings.HasPrefix(failed.Path, "/sys/fs/cgroup/"):
+		return refusedCgroup, failed.Errno
 	}
-	return err
+	return refusal{}, 0
 }

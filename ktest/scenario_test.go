@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/capture"
 	"github.com/ktgen/ktgen/ktest"
@@ -353,6 +354,19 @@ func TestProcessThatInitTaskRefusesNamesTheScheduler(t *testing.T) {
 	}, time.Minute, time.Millisecond, "once a task is enqueued")
 	_, err := vm.Work(bound(t, time.Minute), ktest.Spin, 1)
 	require.ErrorContains(t, err, said)
+}
+
+// A worker that had begun before the scheduler did fails when it forks.
+func TestForkOfAWorkerThatInitTaskRefusesNamesTheScheduler(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{ExpectExit: true})
+	ctx := bound(t, time.Minute)
+	attach := scenario.Hook{What: "attach", Do: func(ctx context.Context) error { return vm.Attach(ctx, fault("task-error")) }}
+	forks := scenario.Workers{Name: "forks", Kind: scenario.ForkExit, Count: 1}
+	_, err := vm.TryRun(ctx, scenario.Scenario{Steps: []scenario.Step{{Ops: []scenario.Op{forks, attach}, Hold: time.Minute}}})
+	var died *scenario.WorkerDiedError
+	require.ErrorAs(t, err, &died)
+	require.Equal(t, unix.ENOSPC, died.Fork)
+	require.ErrorContains(t, err, `if init_task of the scheduler "refused" returns the errno of "no space left on device"`)
 }
 
 // The first op that needs cgroups enables their controllers, which shows them to the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ktgen/ktgen/runtime/nearest"
@@ -67,7 +68,25 @@ func (e *UnsupportedError) Error() string {
 }
 
 // WorkerDiedError is a worker that ended though nothing had told it to.
-type WorkerDiedError struct{ wire.DiedError }
+type WorkerDiedError struct {
+	Comm   string
+	PID    int
+	How    string        // exit status or signal
+	Output string        // the beginning and the end of what it wrote
+	OOM    bool          // its cgroup has seen the OOM killer
+	Full   bool          // its cgroup, or one above, has refused a task
+	Fork   syscall.Errno // that its own fork failed with; zero if none did
+}
+
+func (e *WorkerDiedError) Error() string { return (*wire.DiedError)(e).Error() }
+
+// CgroupFullError is a process that its cgroup, or one above, did not let start:
+// see [Cgroup].PIDsMax.
+type CgroupFullError struct{ Err error }
+
+func (e *CgroupFullError) Error() string { return e.Err.Error() }
+
+func (e *CgroupFullError) Unwrap() error { return e.Err }
 
 // SchedulerDiedError is a scheduler that ended while a scenario ran, or an op did.
 type SchedulerDiedError struct {
@@ -161,11 +180,15 @@ func unknown(what, name string, there []string) error {
 
 // typed turns an error of the agent back into what it was there.
 func typed(err error) error {
-	if e := (*guest.Error)(nil); errors.As(err, &e) && e.Code == wire.CodeDied {
-		died := new(WorkerDiedError)
-		if e.Decode(&died.DiedError) == nil {
-			return died
-		}
+	var e *guest.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch died := new(WorkerDiedError); {
+	case e.Code == wire.CodeFull:
+		return &CgroupFullError{Err: err}
+	case e.Code == wire.CodeDied && e.Decode(died) == nil:
+		return died
 	}
 	return err
 }

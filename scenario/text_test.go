@@ -7,8 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/ktgen/ktgen/scenario/internal/wire"
 )
 
 func TestErrorsSayWhereTheyAreOf(t *testing.T) {
@@ -18,12 +16,12 @@ func TestErrorsSayWhereTheyAreOf(t *testing.T) {
 		`step 1, op 2, stop: no`:      &OpError{Step: 1, N: 2, Op: "stop", Err: no},
 		`step 3 "last", hold: no`:     &OpError{Step: 3, StepName: "last", Op: "hold", Err: no},
 		`the scheduler has ended: no`: &SchedulerDiedError{Err: no},
-		`a-0 (pid 7) has ended: by 9`: &WorkerDiedError{wire.DiedError{Comm: "a-0", PID: 7, How: "by 9"}},
+		`a-0 (pid 7) has ended: by 9`: &WorkerDiedError{Comm: "a-0", PID: 7, How: "by 9"},
 		`"x" did not come true within 1s (asked 2 times; the last time that failed: no)`:                                            &NeverTrueError{What: "x", Within: time.Second, Looks: 2, Last: no},
 		`"x" did not come true within 1s (asked 2 times); wait longer, or see what keeps it from becoming true`:                     &NeverTrueError{What: "x", Within: time.Second, Looks: 2},
 		`the scheduler has ended: no (while: no)`:                                                                                   &SchedulerDiedError{Err: no, While: no},
-		`a-0 (pid 7) has ended: by 9; its cgroup ran out of memory: raise MemoryMax; it wrote: oh`:                                  &WorkerDiedError{wire.DiedError{Comm: "a-0", PID: 7, How: "by 9", OOM: true, Output: "oh"}},
-		`a-0 (pid 7) has ended: by 9; its cgroup may have no more tasks: raise PIDsMax, a worker has several threads; it wrote: oh`: &WorkerDiedError{wire.DiedError{Comm: "a-0", PID: 7, How: "by 9", Full: true, Output: "oh"}},
+		`a-0 (pid 7) has ended: by 9; its cgroup ran out of memory: raise MemoryMax; it wrote: oh`:                                  &WorkerDiedError{Comm: "a-0", PID: 7, How: "by 9", OOM: true, Output: "oh"},
+		`a-0 (pid 7) has ended: by 9; its cgroup may have no more tasks: raise PIDsMax, a worker has several threads; it wrote: oh`: &WorkerDiedError{Comm: "a-0", PID: 7, How: "by 9", Full: true, Output: "oh"},
 	} {
 		require.EqualError(t, err, want)
 	}

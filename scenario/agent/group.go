@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/ktgen/ktgen/scenario/internal/wire"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -189,7 +190,7 @@ func (g *group) startOne(i int, all io.Writer) error {
 	if err != nil {
 		close(m.over)
 		if g.isFull() {
-			return fmt.Errorf("%s: %w; %s", m.comm, err, wire.Full)
+			return &wire.FullError{Err: fmt.Errorf("%s: %w", m.comm, err)}
 		}
 		return fmt.Errorf("%s: %w", m.comm, err)
 	}
@@ -221,10 +222,16 @@ func (g *group) watch(m *member) {
 }
 
 func (g *group) obituary(m *member) *wire.DiedError {
-	return &wire.DiedError{
+	died := &wire.DiedError{
 		Comm: m.comm, PID: m.process.PID(), How: m.exit.String(), Output: m.output.String(),
 		OOM: killedForMemory(g.work.Cgroup) > g.killed, Full: g.isFull(),
 	}
+	g.pagesMu.Lock()
+	defer g.pagesMu.Unlock()
+	if m.page != nil && !g.closed {
+		died.Fork = syscall.Errno(m.page.fork.Load())
+	}
+	return died
 }
 
 // isFull tells whether the cgroup has refused a task since the start.

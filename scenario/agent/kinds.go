@@ -163,6 +163,7 @@ func (w *worker) fork() {
 	w.page.ran(w.now())
 	pid, errno := forkExit()
 	if errno != 0 {
+		w.page.fork.Store(uint32(errno))
 		fail("fork", errno)
 	}
 	for {

@@ -18,6 +18,7 @@ type page struct {
 	asleep     atomic.Int64 // until when it sleeps by its own choice; 0 while it does not
 	gap        atomic.Int64 // longest time from one moment that it ran to the next
 	wakeups    [latency.Buckets]atomic.Uint64
+	fork       atomic.Uint32 // errno of the fork that failed
 }
 
 // pageSize is the distance of pages in a file, a multiple of the guest's pages.

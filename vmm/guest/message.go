@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // This file holds the bodies of the frames that are JSON.
@@ -23,13 +24,17 @@ type callBody struct {
 	Params json.RawMessage
 }
 
-// Error is a call that failed in the guest. errors.Is(err, fs.ErrNotExist)
-// and its siblings work across the wire.
+// Error is a call that failed in the guest. errors.Is works across the wire for
+// errnos, and for fs.ErrNotExist and its siblings.
 type Error struct {
 	Method  string
 	Message string
 	Code    string          // what failed, for programs; see the handlers
 	Data    json.RawMessage // details of a Code, if any
+
+	// What failed of an operation on a file or a program, as fs.PathError has it.
+	Op, Path string
+	Errno    syscall.Errno // of the system call that failed; zero if none did
 }
 
 // Codes that the agent itself gives. Handlers add theirs by returning an error
@@ -44,8 +49,12 @@ const (
 
 func (e *Error) Error() string { return fmt.Sprintf("guest: %s: %s", e.Method, e.Message) }
 
-// Is makes errors.Is see the errors of package io/fs that an Error stands for.
+// Is makes errors.Is see the errno, and the errors of package io/fs that an
+// Error stands for.
 func (e *Error) Is(target error) bool {
+	if errno, ok := target.(syscall.Errno); ok && errno != 0 {
+		return e.Errno == errno
+	}
 	switch e.Code {
 	case codeNotExist:
 		return target == fs.ErrNotExist
@@ -74,6 +83,10 @@ type coded interface {
 // describe turns what a handler returned into the error that travels.
 func describe(method string, err error) *Error {
 	e := &Error{Method: method, Message: err.Error()}
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		e.Op, e.Path = path.Op, path.Path
+	}
+	errors.As(err, &e.Errno)
 
 	var c coded
 	switch {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,7 +169,13 @@ func TestFailuresAreToldApart(t *testing.T) {
 	require.NoError(t, e.Decode(&r))
 	require.Equal(t, "too late", r.Reason)
 
-	require.ErrorIs(t, call("open"), fs.ErrNotExist)
+	err := call("open")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorIs(t, err, syscall.ENOENT)
+	require.NotErrorIs(t, err, syscall.EACCES)
+	var failed *Error
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, []any{"open", "/no/such/file", syscall.ENOENT}, []any{failed.Op, failed.Path, failed.Errno})
 	require.ErrorContains(t, call("open"), "/no/such/file")
 	require.ErrorContains(t, call("panic"), "at the disco")
 	require.ErrorContains(t, call("huge"), "at most")

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"fmt"
+	"syscall"
 	"time"
 )
 
@@ -100,20 +101,22 @@ type Stats struct {
 // Codes of errors.
 const (
 	CodeDied = "scenario-died"
+	CodeFull = "scenario-full"
 )
 
 // DiedError is a worker that ended though nobody had told it to.
 type DiedError struct {
 	Comm   string
 	PID    int
-	How    string // exit status or signal
-	Output string // the end of what it wrote
-	OOM    bool   // its cgroup has seen the OOM killer
-	Full   bool   // its cgroup, or one above, has refused a task
+	How    string        // exit status or signal
+	Output string        // the end of what it wrote
+	OOM    bool          // its cgroup has seen the OOM killer
+	Full   bool          // its cgroup, or one above, has refused a task
+	Fork   syscall.Errno // that its own fork failed with; zero if none did
 }
 
-// Full says what to do in a cgroup that has refused a task.
-const Full = "its cgroup may have no more tasks: raise PIDsMax, a worker has several threads"
+// full says what to do in a cgroup that has refused a task.
+const full = "its cgroup may have no more tasks: raise PIDsMax, a worker has several threads"
 
 // Code implements the interface of errors that the host tells apart.
 func (e *DiedError) Code() string { return CodeDied }
@@ -124,10 +127,22 @@ func (e *DiedError) Error() string {
 		s += "; its cgroup ran out of memory: raise MemoryMax"
 	}
 	if e.Full {
-		s += "; " + Full
+		s += "; " + full
 	}
 	if e.Output != "" {
 		s += "; it wrote: " + e.Output
 	}
 	return s
 }
+
+// FullError is a process that its cgroup, or one above, did not let start.
+type FullError struct {
+	Err error `json:"-"`
+}
+
+// Code implements the interface of errors that the host tells apart.
+func (e *FullError) Code() string { return CodeFull }
+
+func (e *FullError) Error() string { return e.Err.Error() + "; " + full }
+
+func (e *FullError) Unwrap() error { return e.Err }
