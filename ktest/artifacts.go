@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/ktgen/ktgen/dump"
-	"github.com/ktgen/ktgen/ktest/internal/excerpt"
+	"github.com/ktgen/ktgen/internal/excerpt"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"

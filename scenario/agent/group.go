@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/ktgen/ktgen/internal/excerpt"
 	"github.com/ktgen/ktgen/scenario/internal/wire"
 	"github.com/ktgen/ktgen/vmm/guest"
 	"golang.org/x/sys/unix"
@@ -165,7 +166,7 @@ func (g *group) makePages() error {
 
 func (g *group) startOne(i int, all io.Writer) error {
 	m := &member{comm: g.work.Comms[i], began: monotonic(), over: make(chan struct{})}
-	m.output = &output{ready: make(chan struct{})}
+	m.output = newOutput()
 	command := guest.Command{Args: g.work.Args, Env: g.work.Env}
 	var stdin io.Reader
 	if g.work.Kind == "" {
@@ -358,47 +359,56 @@ func schedstat(pid int) (ran, waited, switches uint64) {
 	return ran, waited, switches
 }
 
-// output keeps the beginning of what a worker writes, where a program that crashes says why, and the end.
+// output keeps the beginning and the end of what a worker writes.
 type output struct {
 	ready chan struct{} // closed when the worker is set up
-	also  io.Writer     // gets it, too
+	also  io.Writer     // of a payload, which says nothing of being set up: gets it, too
+	kept  excerpt.Buffer
 
-	mu   sync.Mutex
-	head []byte
-	tail []byte
-	cut  bool // there was more between them
-	said bool
+	mu    sync.Mutex
+	first []byte // what may be the beginning of ready
+	begun bool   // the worker has said that it is set up, or something else
 }
 
-// maxPart bounds what is kept of either.
-const maxPart = 1 << 10
+// maxOutput bounds what is kept, in bytes.
+const maxOutput = 2 << 10
+
+func newOutput() *output {
+	return &output{ready: make(chan struct{}), kept: excerpt.Buffer{Size: maxOutput}}
+}
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	fits := min(len(p), maxPart-len(o.head))
-	o.head, o.tail = append(o.head, p[:fits]...), append(o.tail, p[fits:]...)
-	if !o.said && o.also == nil && bytes.HasPrefix(o.head, []byte(ready)) {
-		o.said, o.head = true, o.head[len(ready):]
-		close(o.ready)
-	}
-	if over := len(o.tail) - maxPart; over > 0 {
-		o.tail, o.cut = append(o.tail[:0], o.tail[over:]...), true
-	}
 	if o.also != nil {
 		_, _ = o.also.Write(p) // the host may have gone
+		return o.kept.Write(p)
 	}
-	return len(p), nil
+	_, err := o.kept.Write(o.settle(p))
+	return len(p), err
+}
+
+// settle takes what tells that the worker is set up out of what it writes.
+func (o *output) settle(p []byte) []byte {
+	if o.begun {
+		return p
+	}
+	o.first = append(o.first, p...)
+	if len(o.first) < len(ready) && strings.HasPrefix(ready, string(o.first)) {
+		return nil
+	}
+	text, ok := bytes.CutPrefix(o.first, []byte(ready))
+	if ok {
+		close(o.ready)
+	}
+	o.begun, o.first = true, nil
+	return text
 }
 
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	between := ""
-	if o.cut {
-		between = "\n...\n"
-	}
-	return strings.TrimSpace(string(o.head) + between + string(o.tail))
+	return strings.TrimSpace(o.kept.String() + string(o.first))
 }
 
 // shared lets several goroutines write.

@@ -70,7 +70,8 @@ func TestAPayloadThatIsDoneHasNotDied(t *testing.T) {
 }
 
 func TestOutputIsReadyOnceAndKeepsBothItsEnds(t *testing.T) {
-	o := &output{ready: make(chan struct{})}
+	o := newOutput()
+	require.Empty(t, o.String())
 	for _, part := range []string{"rea", "dy\nthe ", "rest"} {
 		n, err := o.Write([]byte(part))
 		require.NoError(t, err)
@@ -79,14 +80,16 @@ func TestOutputIsReadyOnceAndKeepsBothItsEnds(t *testing.T) {
 	<-o.ready
 	require.Equal(t, "the rest", o.String())
 
-	_, err := o.Write([]byte(ready + strings.Repeat("x", 3*maxPart) + "end"))
+	_, err := o.Write([]byte(ready + strings.Repeat("x", 2*maxOutput) + "end"))
 	require.NoError(t, err)
-	require.Len(t, o.String(), 2*maxPart+len("\n...\n"))
+	left := len("the rest"+ready) + len("end") // of the text, beside the letters that are kept
+	require.Contains(t, o.String(), fmt.Sprintf("x\n(%d bytes are left out here)\nx", maxOutput+left))
 	require.True(t, strings.HasPrefix(o.String(), "the restrea"))
 	require.True(t, strings.HasSuffix(o.String(), "xend"))
 
 	var also bytes.Buffer
-	payload := &output{also: &also}
+	payload := newOutput()
+	payload.also = &also
 	_, err = payload.Write([]byte(ready))
 	require.NoError(t, err)
 	require.Equal(t, ready, also.String(), "a payload may say so without meaning it")

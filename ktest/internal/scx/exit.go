@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ktgen/ktgen/ktest/internal/excerpt"
+	"github.com/ktgen/ktgen/internal/excerpt"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 

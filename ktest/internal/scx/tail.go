@@ -4,7 +4,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/ktgen/ktgen/ktest/internal/excerpt"
+	"github.com/ktgen/ktgen/internal/excerpt"
 )
 
 // tail passes on what is written to it, and keeps the beginning and the end.

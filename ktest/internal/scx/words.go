@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/ktgen/ktgen/ktest/internal/excerpt"
+	"github.com/ktgen/ktgen/internal/excerpt"
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
