@@ -13,8 +13,8 @@ import (
 // This file attaches programs to what their sections name, as libbpf does when a
 // skeleton is attached (the attach functions of section_defs in tools/lib/bpf/libbpf.c).
 
-// attacher attaches a program to what its section names behind the slash.
-type attacher func(p *ebpf.Program, to string) (link.Link, error)
+// attacher attaches a program of c to what its section names behind the slash.
+type attacher func(c *Collection, p *ebpf.Program, to string) (link.Link, error)
 
 // attachers are those of the sections that name something, by what is in front of the slash
 // without .s for programs that may sleep.
@@ -32,28 +32,19 @@ var attachers = map[string]attacher{
 	"uretprobe":       atReturn(attachUprobe((*link.Executable).Uretprobe)),
 	"uprobe.multi":    attachUprobes((*link.Executable).UprobeMulti),
 	"uretprobe.multi": attachUprobes((*link.Executable).UretprobeMulti),
-	"uprobe.session":  cannot("run at the call and at the return of a file's functions (a session)"),
-	"usdt":            cannot("run at the probe points of a file (USDT)"),
+	"uprobe.session":  attachUprobeSession,
+	"usdt":            attachUSDT,
 
 	"tracepoint": attachTracepoint, "tp": attachTracepoint,
 	"raw_tracepoint": attachRaw, "raw_tp": attachRaw, "raw_tracepoint.w": attachRaw, "raw_tp.w": attachRaw,
 	"tp_btf": attachTraced, "fentry": attachTraced, "fexit": attachTraced, "fmod_ret": attachTraced, "fsession": attachTraced,
-	"fentry.multi": cannot(manyTraced), "fexit.multi": cannot(manyTraced), "fsession.multi": cannot(manyTraced),
-	"lsm": func(p *ebpf.Program, _ string) (link.Link, error) {
+	"fentry.multi": attachMany(traceFEntryMulti), "fexit.multi": attachMany(traceFExitMulti), "fsession.multi": attachMany(traceFSessionMulti),
+	"lsm": func(_ *Collection, p *ebpf.Program, _ string) (link.Link, error) {
 		return link.AttachLSM(link.LSMOptions{Program: p})
 	},
-	"iter": func(p *ebpf.Program, _ string) (link.Link, error) {
+	"iter": func(_ *Collection, p *ebpf.Program, _ string) (link.Link, error) {
 		return link.AttachIter(link.IterOptions{Program: p})
 	},
-}
-
-const manyTraced = "run at many functions by one trampoline"
-
-// cannot refuses programs that are for what ktest does not attach to.
-func cannot(what string) attacher {
-	return func(*ebpf.Program, string) (link.Link, error) {
-		return nil, fmt.Errorf("ktest does not attach programs that %s: start the scheduler by its own program (ktest.Binary), or do without the program (Scheduler.Load)", what)
-	}
 }
 
 // Attached are the programs of a collection, once it has attached them.
@@ -101,18 +92,18 @@ func (c *Collection) Attach(name string) (link.Link, error) {
 	if !named || attach == nil {
 		return nil, nil
 	}
-	l, err := attach(c.Programs[name], to)
+	l, err := attach(c, c.Programs[name], to)
 	if err != nil {
 		return nil, fmt.Errorf("attaching program %s to what its section %s names: %w", name, c.sections[name], err)
 	}
 	return l, nil
 }
 
-func attachTraced(p *ebpf.Program, _ string) (link.Link, error) {
+func attachTraced(_ *Collection, p *ebpf.Program, _ string) (link.Link, error) {
 	return link.AttachTracing(link.TracingOptions{Program: p})
 }
 
-func attachRaw(p *ebpf.Program, to string) (link.Link, error) {
+func attachRaw(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
 	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: to, Program: p})
 	if err != nil {
 		return nil, absentTracepoint(err, "*", to)
@@ -120,7 +111,7 @@ func attachRaw(p *ebpf.Program, to string) (link.Link, error) {
 	return l, nil
 }
 
-func attachTracepoint(p *ebpf.Program, to string) (link.Link, error) {
+func attachTracepoint(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
 	category, name, ok := strings.Cut(to, "/")
 	if !ok {
 		return nil, errors.New("a tracepoint has a category and a name, as in SEC(\"tp/sched/sched_switch\")")
@@ -136,7 +127,7 @@ type kprobe func(symbol string, p *ebpf.Program, opts *link.KprobeOptions) (link
 
 // attachKprobe attaches to FUNCTION or FUNCTION+OFFSET.
 func attachKprobe(probe kprobe) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) {
+	return func(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
 		symbol, offset, err := splitOffset(to)
 		if err != nil {
 			return nil, err
@@ -154,11 +145,11 @@ func attachKprobe(probe kprobe) attacher {
 
 // atReturn refuses an offset: a function is left from wherever it is, and libbpf refuses one.
 func atReturn(attach attacher) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) {
+	return func(c *Collection, p *ebpf.Program, to string) (link.Link, error) {
 		if _, offset, err := splitOffset(to); err != nil || offset != 0 {
 			return nil, fmt.Errorf("it runs when %s returns, which has no offset: leave it out", strings.Split(to, "+")[0])
 		}
-		return attach(p, to)
+		return attach(c, p, to)
 	}
 }
 
@@ -174,7 +165,7 @@ func splitOffset(to string) (symbol string, offset uint64, err error) {
 
 // attachSyscall attaches to the function of a system call.
 func attachSyscall(probe kprobe) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) {
+	return func(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
 		l, err := probe("sys_"+to, p, nil)
 		if err != nil {
 			return nil, absentFunction(err, to, "__x64_sys_")
@@ -186,7 +177,7 @@ func attachSyscall(probe kprobe) attacher {
 type kprobeMulti func(p *ebpf.Program, opts link.KprobeMultiOptions) (link.Link, error)
 
 func attachMulti(probe kprobeMulti, session bool) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) {
+	return func(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
 		symbols, err := traceable(to)
 		if err != nil {
 			return nil, err

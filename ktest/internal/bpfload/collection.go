@@ -24,6 +24,10 @@ type Collection struct {
 	tables   []*ebpf.Map       // of jumps
 	unlinked map[string][]byte // values of struct_ops maps that are attached without a link
 
+	kernel    *btf.Spec
+	usdtSpec  btf.Type // of the values of map __bpf_usdt_specs
+	usdtSpecs uint32   // how many of its entries are in use
+
 	verifications []Verification
 }
 
@@ -52,7 +56,11 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err erro
 			Programs: make(map[string]*ebpf.Program),
 			sections: make(map[string]string),
 			unlinked: make(map[string][]byte),
+			kernel:   kernel,
 		},
+	}
+	if specs := spec.Maps[usdtSpecsMap]; specs != nil {
+		l.coll.usdtSpec = specs.Value
 	}
 	defer func() {
 		if err != nil {

@@ -4,16 +4,18 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
-// This file has the two commands of bpf(2) that are issued directly. The
+// This file has the commands of bpf(2) that are issued directly. The
 // structs are the parts of union bpf_attr (include/uapi/linux/bpf.h) that
 // belong to them.
 
 const (
-	cmdMapCreate = 0 // BPF_MAP_CREATE
-	cmdProgLoad  = 5 // BPF_PROG_LOAD
+	cmdMapCreate  = 0  // BPF_MAP_CREATE
+	cmdProgLoad   = 5  // BPF_PROG_LOAD
+	cmdLinkCreate = 28 // BPF_LINK_CREATE
 )
 
 // objName is a name as the kernel takes it: at most 15 bytes, NUL-terminated.
@@ -81,8 +83,45 @@ type progLoadAttr struct {
 	fdArray            unsafe.Pointer
 }
 
+// linkUprobesAttr links a program to places of a file (uprobe_multi).
+type linkUprobesAttr struct {
+	progFD        uint32
+	_             uint32 // target_fd
+	attachType    uint32
+	_             uint32         // flags
+	path          unsafe.Pointer // ends with NUL
+	offsets       unsafe.Pointer // []uint64, in the file
+	refCtrOffsets unsafe.Pointer
+	cookies       unsafe.Pointer
+	cnt           uint32
+	multiFlags    uint32
+	pid           uint32
+	pathFD        uint32
+}
+
+// linkTracedAttr links a program to functions of the kernel or a module (tracing_multi).
+type linkTracedAttr struct {
+	progFD     uint32
+	_          uint32 // target_fd
+	attachType uint32
+	_          uint32         // flags
+	ids        unsafe.Pointer // []uint32, of BTF
+	cookies    unsafe.Pointer
+	cnt        uint32
+	_          uint32
+}
+
+// newLink links a program as attr says.
+func newLink[A linkUprobesAttr | linkTracedAttr](attr *A) (link.Link, error) {
+	fd, err := bpf(cmdLinkCreate, attr)
+	if err != nil {
+		return nil, err
+	}
+	return link.NewFromFD(fd)
+}
+
 // bpf issues a command of bpf(2) that returns a file descriptor.
-func bpf[A mapCreateAttr | progLoadAttr](cmd uintptr, attr *A) (int, error) {
+func bpf[A mapCreateAttr | progLoadAttr | linkUprobesAttr | linkTracedAttr](cmd uintptr, attr *A) (int, error) {
 	for {
 		fd, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
 		runtime.KeepAlive(attr)

@@ -20,8 +20,10 @@ func (l *loader) attachTarget(spec *ebpf.ProgramSpec, attr *progLoadAttr) error 
 		return l.attachMember(spec, attr)
 	case spec.Type == ebpf.Extension:
 		return errors.New("it replaces a function of another program, which its section cannot name: start such an object by its own program")
-	case spec.Type != ebpf.Tracing && spec.Type != ebpf.LSM || multi(spec):
+	case spec.Type != ebpf.Tracing && spec.Type != ebpf.LSM:
 		return nil
+	case multi(spec):
+		return l.ofModule(spec, attr)
 	case spec.AttachTo == "":
 		return fmt.Errorf("its section %s does not say what it attaches to: name it, as in SEC(\"fentry/schedule\")", spec.SectionName)
 	}

@@ -22,7 +22,7 @@ type uprobe func(ex *link.Executable, symbol string, p *ebpf.Program, opts *link
 
 // attachUprobe attaches to FILE:FUNCTION or FILE:FUNCTION+OFFSET.
 func attachUprobe(probe uprobe) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) {
+	return func(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
 		ex, file, function, err := openProbed(to)
 		if err != nil {
 			return nil, err
@@ -43,7 +43,7 @@ type uprobes func(ex *link.Executable, symbols []string, p *ebpf.Program, opts *
 
 // attachUprobes attaches to FILE:PATTERN, a pattern being one of functions with * and ?.
 func attachUprobes(probe uprobes) attacher {
-	return func(p *ebpf.Program, to string) (link.Link, error) {
+	return func(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
 		ex, file, pattern, err := openProbed(to)
 		if err != nil {
 			return nil, err
@@ -54,6 +54,57 @@ func attachUprobes(probe uprobes) attacher {
 		}
 		return probe(ex, symbols, p, nil)
 	}
+}
+
+// attachUprobeSession attaches to FILE:PATTERN a program that runs at the call of each function
+// and at its return, which cilium/ebpf has no link for.
+func attachUprobeSession(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
+	_, file, pattern, err := openProbed(to)
+	if err != nil {
+		return nil, err
+	}
+	symbols, err := functionsLike(file, pattern)
+	if err != nil {
+		return nil, err
+	}
+	f, err := elf.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	functions, err := symbolsOf(f)
+	if err != nil {
+		return nil, fmt.Errorf("list the functions of %s: %w", file, err)
+	}
+	var offsets []uint64
+	for _, s := range functions {
+		if _, found := slices.BinarySearch(symbols, s.Name); !found {
+			continue
+		}
+		at, err := fileOffset(f, s.Value, elf.PF_X)
+		if err != nil {
+			return nil, fmt.Errorf("function %s of %s: %w", s.Name, file, err)
+		}
+		offsets = append(offsets, at)
+	}
+	slices.Sort(offsets) // a function can have several names
+	offsets = slices.Compact(offsets)
+	path := append([]byte(file), 0)
+	return newLink(&linkUprobesAttr{
+		progFD: uint32(p.FD()), attachType: uint32(traceUprobeSession),
+		path: pointer(path), offsets: pointer(offsets), cnt: uint32(len(offsets)),
+	})
+}
+
+// fileOffset returns where in an ELF file the byte is that a program has at an address, in a
+// segment with these flags.
+func fileOffset(f *elf.File, addr uint64, flags elf.ProgFlag) (uint64, error) {
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&flags == flags && p.Vaddr <= addr && addr-p.Vaddr < p.Memsz {
+			return addr - p.Vaddr + p.Off, nil
+		}
+	}
+	return 0, fmt.Errorf("address %#x is in no segment with flags %v", addr, flags)
 }
 
 // openProbed opens the file of FILE:FUNCTION.
@@ -108,13 +159,24 @@ func noFunction(file, name string) error {
 	return fmt.Errorf("%s has no function %s%s", file, name, nearest.Hint(name, all))
 }
 
-// functionsOf lists the functions that an ELF file has.
+// functionsOf lists the names of the functions that an ELF file has, in order.
 func functionsOf(file string) ([]string, error) {
 	f, err := elf.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	functions, err := symbolsOf(f)
+	var all []string
+	for _, s := range functions {
+		all = append(all, s.Name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), err
+}
+
+// symbolsOf lists the functions that an ELF file has.
+func symbolsOf(f *elf.File) ([]elf.Symbol, error) {
 	static, err := f.Symbols()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
 		return nil, err
@@ -123,12 +185,7 @@ func functionsOf(file string) ([]string, error) {
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
 		return nil, err
 	}
-	var all []string
-	for _, s := range slices.Concat(static, dynamic) {
-		if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Value != 0 {
-			all = append(all, s.Name)
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
+	return slices.DeleteFunc(slices.Concat(static, dynamic), func(s elf.Symbol) bool {
+		return elf.ST_TYPE(s.Info) != elf.STT_FUNC || s.Value == 0
+	}), nil
 }

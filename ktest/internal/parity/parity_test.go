@@ -79,7 +79,8 @@ var (
 const batch = 64
 
 // TestCorpusLoadsAsWithLibbpf compares what package bpfload and libbpf make of each object
-// of the corpus, and of its own inputs, and which programs of these they attach. Differences that have a reason are in testdata/differences.txt.
+// of the corpus, and of its own inputs, and which programs of these they attach. Differences that have a reason
+// are in testdata/differences.txt.
 func TestCorpusLoadsAsWithLibbpf(t *testing.T) {
 	worker := libbpf.Compile(t, "testdata/libbpf.c")
 	fromCorpus, own := corpus(t), inputs(t)
@@ -116,6 +117,14 @@ var refusals = map[string]string{
 	"uretprobe_offset": `it runs when libc.so.6:malloc returns, which has no offset`,
 	"umulti_half":      `it names a file and no function`,
 	"umulti_none":      `/libc.so.6 has no function like of_next_*`,
+	"usession_half":    `it names a file and no function`,
+	"usession_none":    `/libc.so.6 has no function like of_next_*`,
+	"usdt_half":        `it names no file, provider and point`,
+	"usdt_absent":      `/libbpf has no probe point libbpf:clsoed (did you mean "libbpf:closed"?)`,
+	"usdt_nofile":      `the guest has no libc.so.of_next_year in /`,
+	"usdt_none":        `/libz.so.1 has no probe points`,
+	"many_absent":      `the kernel has no function hrtimer_nanoslep that can be probed (did you mean "hrtimer_nanosleep"?)`,
+	"many_none":        `the kernel has no traceable function like function_of_next_*`,
 }
 
 func requireReasons(t *testing.T, said string) {

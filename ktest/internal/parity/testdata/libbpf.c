@@ -6,6 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A probe point (USDT), of which a note says where it and its argument are, as sys/sdt.h does. */
+#define POINT(provider, name, args)                                           \
+  __asm__ volatile("990: nop\n.pushsection .note.stapsdt, \"\", \"note\"\n.balign 4\n" \
+                   ".4byte 992f - 991f, 994f - 993f, 3\n991: .asciz \"stapsdt\"\n992: .balign 4\n" \
+                   "993: .8byte 990b, 0, 0\n.asciz \"" provider "\"\n.asciz \"" name "\"\n.asciz \"" args "\"\n" \
+                   "994: .balign 4\n.popsection\n")
+
 static char said[4096]; /* the warnings of one object, the first ones */
 
 static int note(enum libbpf_print_level level, const char *format, va_list args) {
@@ -43,9 +50,12 @@ int main(void) {
   while (fgets(line, sizeof line, stdin)) {
     line[strcspn(line, "\n")] = said[0] = 0;
     struct bpf_object *object = bpf_object__open_file(line, NULL);
+    POINT("libbpf", "opened", "8@$1");
     answer(object ? bpf_object__load(object) : -errno);
     while (fgets(next, sizeof next, stdin) && !strcmp(next, "attach\n")) attach(object);
+    POINT("libbpf", "closed", "8@$1 -4@$2");
     bpf_object__close(object);
+    POINT("libbpf", "closed", "8@$2");
     puts("closed");
   }
   return 0;

@@ -1,6 +1,11 @@
 /* A program of each section that names what to attach to, and of many that name nothing. */
 #include "in.h"
 struct pt_regs; struct bpf_iter__task; struct __sk_buff; struct xdp_md; struct bpf_sock_addr; struct bpf_sock; struct bpf_sysctl;
+/* What bpf/usdt.bpf.h declares for programs of usdt sections. */
+struct __bpf_usdt_arg_spec { u64 val_off; enum { CONST, REG, DEREF, SIB } arg_type : 8; u16 idx_reg_off : 12; u16 scale_bitshift : 4; u8 : 8; short reg_off; bool arg_signed; char arg_bitshift; };
+struct __bpf_usdt_spec { struct __bpf_usdt_arg_spec args[12]; u64 usdt_cookie; short arg_cnt; };
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 256); __type(key, int); __type(value, struct __bpf_usdt_spec); } __bpf_usdt_specs SEC(".maps") __weak;
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1); __type(key, long); __type(value, u32); } __bpf_usdt_ip_to_spec_id SEC(".maps") __weak;
 #define ZERO(name, section) SEC(section) int name(void *ctx) { return 0; }
 #define ONE(name, section) SEC(section) int name(void *ctx) { return 1; }
 ZERO(tp_named, "tp/sched/sched_switch")
@@ -55,7 +60,26 @@ ZERO(umulti_sleeps, "uretprobe.multi.s/libc.so.6:mallo?")
 ZERO(umulti_none, "uprobe.multi/libc.so.6:of_next_*")
 ZERO(umulti_bare, "uprobe.multi")
 ZERO(umulti_half, "uprobe.multi/libc.so.6")
+ZERO(usession_named, "uprobe.session/libc.so.6:malloc")
+ZERO(usession_pattern, "uprobe.session/libc.so.6:mall*")
+ZERO(usession_sleeps, "uprobe.session.s/libc.so.6:malloc")
+ZERO(usession_none, "uprobe.session/libc.so.6:of_next_*")
+ZERO(usession_half, "uprobe.session/libc.so.6")
+ZERO(usession_bare, "uprobe.session")
 ZERO(usdt_bare, "usdt")
+ZERO(usdt_named, "usdt//libbpf:libbpf:opened")
+ZERO(usdt_many, "usdt//libbpf:libbpf:closed")
+ZERO(usdt_half, "usdt//libbpf:libbpf")
+ZERO(usdt_absent, "usdt//libbpf:libbpf:clsoed")
+ZERO(usdt_nofile, "usdt/libc.so.of_next_year:libc:setjmp")
+ZERO(usdt_none, "usdt/libz.so.1:libbpf:opened")
+ZERO(many_named, "fentry.multi/hrtimer_nanosleep")
+ZERO(many_pattern, "fexit.multi/hrtimer_nano*")
+ZERO(many_both, "fsession.multi/hrtimer_nanosleep")
+ZERO(many_sleeps, "fentry.multi.s/bpf_fentry_test*")
+ZERO(many_absent, "fentry.multi/hrtimer_nanoslep")
+ZERO(many_none, "fexit.multi/function_of_next_*")
+ZERO(many_bare, "fexit.multi")
 ZERO(perf, "perf_event")
 ZERO(socket_filter, "socket")
 ZERO(run, "syscall")
