@@ -79,8 +79,8 @@ var (
 const batch = 64
 
 // TestCorpusLoadsAsWithLibbpf compares what package bpfload and libbpf make of each object
-// of the corpus, and of its own inputs, and which programs of these they attach. Differences that have a reason
-// are in testdata/differences.txt.
+// of the corpus, and of its own inputs, and which programs of these they attach. Differences
+// that have a reason are in testdata/differences.txt.
 func TestCorpusLoadsAsWithLibbpf(t *testing.T) {
 	worker := libbpf.Compile(t, "testdata/libbpf.c")
 	fromCorpus, own := corpus(t), inputs(t)
