@@ -1,6 +1,7 @@
 package ktest_test
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -25,4 +26,13 @@ func TestSearchedNever(t *testing.T) {
 	ktest.Search(t, ktest.Seeds{N: 1, Config: ktest.Config{
 		Scheduler: ktest.Binary("/bin/sleep", "100000"), Timeouts: ktest.Timeouts{Scheduler: 2 * time.Minute},
 	}}, func(*testing.T, *ktest.VM) {})
+}
+
+// The verifier says nothing for as long as it looks at a program.
+func TestProgramThatTheVerifierIsStillAtIsNamed(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Timeouts: ktest.Timeouts{Scheduler: 3 * time.Second}})
+	err := vm.Attach(bound(t, time.Minute), fault("endless"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "it is not, within 3s of the host's time (Config.Timeouts.Scheduler): context deadline exceeded: "+
+		"the guest's verifier looks at program refused_enqueue, which is number 1 of 2, and")
 }

@@ -154,7 +154,7 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 func (vm *VM) startLimit(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := vm.cfg.Timeouts.Scheduler
 	late := func(whose string) error {
-		return fmt.Errorf("it is not, within %v of the %s time (Config.Timeouts.Scheduler): its program or its operation init waits or loops, or takes longer: %w", limit, whose, context.DeadlineExceeded)
+		return fmt.Errorf("it is not, within %v of the %s time (Config.Timeouts.Scheduler): %w", limit, whose, context.DeadlineExceeded)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, late("host's"))
 	calls := vm.machine.Calls()

@@ -7,6 +7,7 @@
 #define FLAGGED 3 /* a flag that no kernel knows, beside one that all know */
 #define CGROUP_ERROR 4 /* scx_bpf_error() for cgroups that are made once it runs */
 #define TASK_ERROR 5 /* init_task fails for programs that are started once it runs */
+#define ENDLESS 6 /* enqueue is longer than the verifier looks at, and it looks for long */
 
 #define sched_ext_ops sched_ext_ops_without_cgroups
 #include "../../example_sched/bpf/bpf.h"
@@ -36,6 +37,10 @@ SEC("struct_ops/enqueue")
 void refused_enqueue(u64 *args)
 {
 	runs = 1;
+#if FAULT == ENDLESS
+	for (u32 i = 0; i < 1000000; i++)
+		asm volatile("" : "+r"(i)); /* no turn is like another */
+#endif
 	scx_bpf_dsq_insert(STRUCT_OPS_ARG(args, 0, struct task_struct *), SCX_DSQ_GLOBAL, 20000000,
 			   STRUCT_OPS_ARG(args, 1, u64));
 }

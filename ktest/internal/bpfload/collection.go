@@ -41,13 +41,15 @@ func Load(spec *Spec, name string) (*Collection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the kernel's BTF: %w (CONFIG_DEBUG_INFO_BTF=y is needed)", err)
 	}
-	return LoadFor(kernel, spec, name)
+	return LoadFor(kernel, spec, name, nil)
 }
 
 // LoadFor is Load with the types of the running kernel, for those who load more
-// than once: reading them takes longer than all the rest.
-func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err error) {
+// than once: reading them takes longer than all the rest. began, unless it is nil, is
+// called before each program is loaded, which can take minutes; its error ends the load.
+func LoadFor(kernel *btf.Spec, spec *Spec, name string, began func(Loading) error) (_ *Collection, err error) {
 	l := loader{
+		began:  began,
 		spec:   spec,
 		object: name,
 		kernel: kernel,
@@ -76,6 +78,12 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string) (_ *Collection, err erro
 		}
 	}
 	return l.coll, nil
+}
+
+// Loading is the program that the kernel is looking at.
+type Loading struct {
+	Program string
+	N, Of   int // it is the Nth of the object's programs that are loaded
 }
 
 // Close releases all maps and programs.
@@ -135,6 +143,7 @@ func (u unlinked) Close() error { return u.m.Delete(uint32(0)) }
 // loader holds what the steps of Load hand to one another.
 type loader struct {
 	spec    *Spec
+	began   func(Loading) error // may be nil
 	object  string
 	kernel  *btf.Spec
 	modules modules

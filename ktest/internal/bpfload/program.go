@@ -92,7 +92,12 @@ func (c *code) described() asm.Instructions {
 }
 
 func (l *loader) loadPrograms() error {
-	for _, p := range l.programs {
+	for i, p := range l.programs {
+		if l.began != nil {
+			if err := l.began(Loading{Program: p.spec.Name, N: i + 1, Of: len(l.programs)}); err != nil {
+				return err
+			}
+		}
 		fd, figures, err := l.loadProgram(p)
 		if err != nil {
 			return err

@@ -85,5 +85,5 @@ func load(kernel *btf.Spec, path string) (_ *bpfload.Collection, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	return bpfload.LoadFor(kernel, spec, filepath.Base(path))
+	return bpfload.LoadFor(kernel, spec, filepath.Base(path), nil)
 }

@@ -45,6 +45,8 @@ type event struct {
 
 	Left     []bpfload.Unattached   `json:",omitempty"` // programs that are loaded, and nobody attaches
 	Verified []bpfload.Verification `json:",omitempty"` // of the programs that are loaded
+
+	Loading *bpfload.Loading `json:",omitempty"` // the program that is loaded next
 }
 
 type enabled struct {

@@ -127,7 +127,9 @@ func (p *performance) load(name string, object []byte, config *bpfload.Config) (
 	if err := spec.Configure(config); err != nil {
 		return nil, &AttachError{Reason: fmt.Sprintf("configure %s: %v", name, err)}
 	}
-	coll, err := bpfload.LoadFor(kernel, spec, name)
+	coll, err := bpfload.LoadFor(kernel, spec, name, func(l bpfload.Loading) error {
+		return p.events.Encode(event{Loading: &l})
+	})
 	var rejected *bpfload.VerifierError
 	if errors.As(err, &rejected) {
 		e := &RejectedError{Program: rejected.Program, Reason: reason(rejected), Log: rejected.Log}

@@ -97,9 +97,21 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 			end()
 			cancel() // which ends it in the guest; who starts the next one waits for that
 			<-s.gone
-			return nil, fmt.Errorf("wait until the scheduler is enabled: %w%s", context.Cause(ctx), s.output.last())
+			return nil, fmt.Errorf("wait until the scheduler is enabled: %w%s", context.Cause(ctx), s.meanwhile(source, events))
 		}
 	}
+}
+
+// meanwhile says what a scheduler is at that is not enabled in time.
+func (s *Scheduler) meanwhile(source Source, e *events) string {
+	switch at := e.loading.Load(); {
+	case len(source.Args) > 0:
+		return ": its program or its operation init waits or loops, or takes longer" + s.output.last()
+	case at != nil:
+		return fmt.Sprintf(": the guest's verifier looks at program %s, which is number %d of %d, and says nothing before it is done: if it has many paths to look at "+
+			"(loops, branches, inlined functions), it may refuse it in the end; wait for what it says", at.Program, at.N, at.Of)
+	}
+	return ": its operation init waits or loops, or takes longer"
 }
 
 // proceed lets a scheduler that is loaded be attached, after what is to be done
@@ -292,8 +304,9 @@ type events struct {
 	restarted func(restart)
 	rejected  *RejectedError
 	dump      string
-	left      []bpfload.Unattached   // set before enabled is sent
-	verified  []bpfload.Verification // and this
+	left      []bpfload.Unattached            // set before enabled is sent
+	verified  []bpfload.Verification          // and this
+	loading   atomic.Pointer[bpfload.Loading] // the last program; nil once all are loaded
 }
 
 // take takes one of them.
@@ -319,6 +332,10 @@ func (e *events) take(line []byte) error {
 	}
 	if ev.Verified != nil {
 		e.verified = ev.Verified
+		e.loading.Store(nil)
+	}
+	if ev.Loading != nil {
+		e.loading.Store(ev.Loading)
 	}
 	if ev.Loaded {
 		e.news.Add(1)
