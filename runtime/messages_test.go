@@ -52,7 +52,7 @@ var messages = []error{
 	&ktsnap.IndexOutOfRangeError{Map: "queue", Index: 0},
 	&ktsnap.PerCPUSlotError{Map: "scx_pcpu", CPU: 7, Len: 2},
 	&ktsnap.PerCPUSlotError{Map: "scx_pcpu", CPU: 1, Len: 2, Unmapped: true},
-	&ktsnap.PerCPUNotNarrowedError{Map: "scx_pcpu", CPUs: 2},
+	&ktsnap.PerCPUNotNarrowedError{Map: "scx_pcpu", CPUs: 2, Path: "scx_pcpu[cpu=0][0]"},
 	&ktsnap.KeyNotFoundError{Map: "tasks", Key: "7", Len: 2, Keys: []string{"41", "42"}},
 	&ktsnap.KeyNotFoundError{Map: "tasks", Key: "7"},
 	&ktsnap.AmbiguousKeyError{Map: "by_key", Key: "{0 0}", Entries: 8},

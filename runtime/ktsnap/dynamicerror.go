@@ -137,11 +137,12 @@ func (e *PathSyntaxError) Error() string {
 // saying of which CPU.
 type PerCPUNotNarrowedError struct {
 	Map  string
-	CPUs int // possible CPUs
+	CPUs int    // possible CPUs
+	Path string // of what was asked for on CPU 0
 }
 
 func (e *PerCPUNotNarrowedError) Error() string {
-	return fmt.Sprintf("%s has a value for each of %s: choose one with CPU(n) first", e.Map, errtext.Count(e.CPUs, "CPU", "CPUs"))
+	return fmt.Sprintf("%s has a value for each of %s: choose one with CPU(n) first, or in a path, as in %s", e.Map, errtext.Count(e.CPUs, "CPU", "CPUs"), e.Path)
 }
 
 // AmbiguousVarError says that several variables have that name: of several global

@@ -37,7 +37,7 @@ func (e *Entry) value() Value {
 		return v
 	}
 	if e.slot == NotNarrowed {
-		return v.failed("Get", &PerCPUNotNarrowedError{Map: e.m.Name, CPUs: e.m.Slots})
+		return v.failed("Get", &PerCPUNotNarrowedError{Map: e.m.Name, CPUs: e.m.Slots, Path: e.CPU(0).Path()})
 	}
 	shape, err := e.m.valueShape()
 	if err != nil {

@@ -206,7 +206,8 @@ func pick(m MapView, path string, at int, text string) (Entry, error) {
 	} else if n, err := strconv.ParseUint(text, 0, 64); err == nil {
 		key = n
 	}
-	if n, isNumber := key.(int64); isNumber && m.Map().Keys == nil && len(m.Map().Owners) == 0 {
+	n, isNumber := key.(int64)
+	if isNumber && m.Map().Keys == nil && len(m.Map().Owners) == 0 {
 		e = m.At(int(n))
 		return e, e.Err()
 	}
@@ -219,6 +220,8 @@ func pick(m MapView, path string, at int, text string) (Entry, error) {
 		return e, &Error{Op: "Lookup", Path: m.m.Name, Err: err}
 	case i >= 0:
 		e = m.At(i)
+	case m.Map().Keys != nil && !(isNumber && m.m.hasIntegralKeys()):
+		e = m.lacks(text) // keys of any type are written so
 	}
 	return e, e.Err()
 }

@@ -53,10 +53,15 @@ func (v MapView) Lookup(key any) Entry {
 	case i >= 0:
 		return v.At(i)
 	}
+	return v.lacks(fmt.Sprint(key))
+}
+
+// lacks is the entry for a key that the map does not have.
+func (v MapView) lacks(key string) Entry {
 	if v = v.whole("Lookup"); v.err != nil {
 		return v.none()
 	}
-	return v.failed("Lookup", &KeyNotFoundError{Map: v.m.Name, Key: errtext.Clip(fmt.Sprint(key)), Len: v.m.N, Keys: v.m.FirstKeys()}).none()
+	return v.failed("Lookup", &KeyNotFoundError{Map: v.m.Name, Key: errtext.Clip(key), Len: v.m.N, Keys: v.m.FirstKeys()}).none()
 }
 
 // lookup returns the entry for a key, negative if there is none.
@@ -124,6 +129,11 @@ func (m *mapReader) lookupInt(n uint64, negative bool, key any) (entry int, err 
 		return -1, m.keyMismatch(key)
 	}
 	return m.lookupBytes(binary.LittleEndian.AppendUint64(nil, n)[:u.Size], fmt.Sprint(key))
+}
+
+func (m *mapReader) hasIntegralKeys() bool {
+	shape, err := m.keyShape()
+	return err == nil && shape != nil && ctype.IsIntegral(shape)
 }
 
 // lookupPID looks for the storage of a task. Two tasks can have one pid.

@@ -179,7 +179,7 @@ func TestReadSide(t *testing.T) {
 		}},
 		{"Get on a per-CPU entry without a CPU is PerCPUNotNarrowedError", func(t *testing.T, s *ktsnap.Snapshot) {
 			e := as[*ktsnap.PerCPUNotNarrowedError](t, s.Map("scx_pcpu").At(0).Get("").Err())
-			require.Equal(t, ktsnap.PerCPUNotNarrowedError{Map: "scx_pcpu", CPUs: 2}, *e)
+			require.Equal(t, ktsnap.PerCPUNotNarrowedError{Map: "scx_pcpu", CPUs: 2, Path: "scx_pcpu[cpu=0][0]"}, *e)
 		}},
 		{"arrays, hashes and LRU hashes that are per CPU are narrowed alike", func(t *testing.T, s *ktsnap.Snapshot) {
 			for _, typ := range []ktsnap.MapType{ktsnap.MapTypePerCPUArray, ktsnap.MapTypePerCPUHash, ktsnap.MapTypeLRUPerCPUHash} {
