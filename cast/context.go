@@ -71,6 +71,7 @@ func (e *engine) call(f *function, s *state, depth int) *callContext {
 	c := e.context(f, s)
 	if e.current != nil {
 		e.current.depend(c)
+		e.current.fn.part.join(f.part)
 	}
 	if c.open {
 		e.giveUp("%s: it calls itself", f.Name)

@@ -56,7 +56,8 @@
 // its caller's stack where it returns zero is kept apart from the rest. A program starts
 // with what the kernel passes it; for struct_ops the type of the implemented member says
 // that. A callback starts with what the helper that takes it passes. All of that is
-// repeated until no cell changes. Widening of offsets cuts loops short, so the size of the
+// repeated until no cell changes. What is found out once more, of objects or of places that
+// hold different things, is so for the functions only that share cells. Widening of offsets cuts loops short, so the size of the
 // program bounds the number of steps.
 //
 // # Results

@@ -22,6 +22,7 @@ const (
 
 // cell is what the analysis knows of a slot, whatever the object it is in.
 type cell struct {
+	part     *part   // that the functions are in which access it; nil if none does
 	stored   value   // everything that is stored there
 	used     pointer // everything that its content is used as
 	shared   pointer // what all of that begin with
@@ -68,7 +69,8 @@ type engine struct {
 	opts      Options
 	code      map[string]*object.Code // by section
 	layouts   *layouts
-	functions map[string]*function   // by section and offset
+	functions map[string]*function // by section and offset
+	parts     map[*object.Function]*part
 	inSection map[string][]*function // by start; nil until it is asked for
 	roots     []*function
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
@@ -84,7 +86,6 @@ type engine struct {
 	loadedFrom map[slot]slot // what holds different things: by where it is loaded
 
 	objects    *objects
-	lastRound  bool               // what is read through pointers of no type may lead into any object
 	rows       map[int32]bool     // objects that are rows of words
 	unowned    map[slot]bool      // stored in through pointers that lead to no object that is known
 	allocating map[*function]bool // may call for memory of no type
@@ -137,6 +138,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		code:       make(map[string]*object.Code),
 		layouts:    newLayouts(obj.Types),
 		functions:  make(map[string]*function),
+		parts:      make(map[*object.Function]*part),
 		args:       make(map[*object.Function]*btf.FuncProto),
 		cells:      make(map[slot]*cell),
 		mixed:      make(map[slot]bool),
@@ -199,6 +201,7 @@ func (e *engine) addFunction(fn *object.Function, c *object.Code) {
 		e.giveUp("%s", gap)
 	}
 	e.functions[functionKey(fn.Section, fn.Offset)] = f
+	e.parts[fn] = f.part
 	if refused(fn) {
 		return
 	}
@@ -284,21 +287,22 @@ func (e *engine) settle() bool {
 	return false
 }
 
-// restart forgets everything but the slots that hold different things, and
-// tells whether there are new ones.
+// restart forgets everything of the parts in which new slots hold different things, but
+// those, and tells whether there are any.
 func (e *engine) restart() bool {
-	if e.findPools() {
-		e.forget() // what they mixed up may be all that is mixed
+	if pools := e.findPools(); len(pools) > 0 {
+		e.forget(pools) // what they mixed up may be all that is mixed
 		return true
 	}
 	mixed := e.newlyMixed()
 	if len(mixed) == 0 {
 		return false
 	}
+	parts := make(map[*part]bool)
 	for _, s := range mixed {
-		e.mixed[s] = true
+		e.mixed[s], parts[e.partOf(s)] = true, true
 	}
-	e.forget()
+	e.forget(parts)
 	return true
 }
 
@@ -329,20 +333,6 @@ func (e *engine) newlyMixed() (mixed []slot) {
 		}
 	}
 	return mixed
-}
-
-// forget starts again.
-func (e *engine) forget() {
-	e.kin = kin{number: make(map[slot]int32)}
-	clear(e.cells)
-	clear(e.contexts)
-	clear(e.callbacks)
-	clear(e.loads)
-	clear(e.stores)
-	clear(e.handed)
-	clear(e.outlined)
-	e.flows, e.lastRound = newFlows(), false
-	e.values = newValues(e.meet)
 }
 
 // use is what a slot's content is used as: what all uses begin with, if they differ.
@@ -417,6 +407,7 @@ func (e *engine) addCallback(f *function, given ...value) {
 		args[i] = v
 	}
 	s := e.entry(args, nil)
+	e.current.fn.part.join(f.part)
 	old := e.callbacks[f]
 	if old == nil {
 		e.callbacks[f] = s
@@ -528,8 +519,12 @@ func (e *engine) cell(s slot) *cell {
 	c := e.cells[s]
 	if c == nil {
 		c = &cell{mixed: e.mixed[s]}
+		if s.fn != nil {
+			c.part = e.parts[s.fn]
+		}
 		e.cells[s] = c
 	}
+	e.reach(c)
 	return c
 }
 

@@ -59,7 +59,7 @@ func (w *walk) readUnknown(base value, off int64, size int) value {
 		return w.chainedBehind(base)
 	}
 	v := unknown(size)
-	if base.ptr.state == noPointer && !w.lastRound {
+	if base.ptr.state == noPointer && !w.fn.part.root().isLast {
 		v.objects = laterObject
 	}
 	return v

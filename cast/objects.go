@@ -391,57 +391,65 @@ func (w *walk) orphan(s slot) {
 // object, now that all that can be known is: that is memory of any. It tells whether there
 // are more.
 func (e *engine) findUnowned() (found bool) {
-	for _, contexts := range e.contexts {
+	parts := make(map[*part]bool)
+	for f, contexts := range e.contexts {
 		for _, c := range contexts {
 			for s := range c.orphans {
-				if c.done && e.lastRound && !e.unowned[s] {
-					e.unowned[s], found = true, true
+				if c.done && f.part.root().isLast && !e.unowned[s] {
+					e.unowned[s], parts[f.part.root()] = true, true
 				}
 			}
 		}
 	}
-	for _, contexts := range e.contexts {
+	for f, contexts := range e.contexts {
 		for _, c := range contexts {
-			if found {
+			if parts[f.part.root()] {
 				c.walked = 0
 			}
 		}
 	}
-	return found
+	return len(parts) > 0
 }
 
 // followObjects finds out once more what leads to which objects, now that all types are
 // known that will be: what is read through pointers of no type may lead into any. It tells
 // whether that has not been done.
 func (e *engine) followObjects() bool {
-	if e.lastRound || !e.dependsOnObjects() {
+	parts := e.dependOnObjects()
+	if len(parts) == 0 {
 		return false
 	}
-	e.lastRound = true
-	for _, contexts := range e.contexts {
+	for f, contexts := range e.contexts {
 		for _, c := range contexts {
-			maps.Copy(e.outlined, c.outline)
+			if parts[f.part.root()] {
+				maps.Copy(e.outlined, c.outline)
+			}
 		}
 	}
-	for _, c := range e.cells {
-		c.holds = nil
+	for s, c := range e.cells {
+		if e.isOf(s, parts) {
+			c.holds = nil
+		}
 	}
-	clear(e.contexts)
-	clear(e.callbacks)
-	clear(e.unowned)
+	e.forgetContexts(parts)
+	maps.DeleteFunc(e.unowned, func(s slot, _ bool) bool { return e.isOf(s, parts) })
+	for p := range parts {
+		p.isLast = true
+	}
 	return true
 }
 
-// dependsOnObjects tells whether places are told apart by objects, or are guessed, which
-// objects may show.
-func (e *engine) dependsOnObjects() bool {
+// dependOnObjects returns the parts in which places are told apart by objects, or are
+// guessed, which objects may show, and that are not in their last round.
+func (e *engine) dependOnObjects() map[*part]bool {
+	parts := make(map[*part]bool)
 	isAllocated := slices.ContainsFunc(e.objects.keys, func(k objectKey) bool { return k.at.fn != nil })
 	for s, c := range e.cells {
-		if s.object != 0 || isAllocated && c.shaped && s.isMemory() {
-			return true
+		if p := e.partOf(s); p != nil && !p.isLast && (s.object != 0 || isAllocated && c.shaped && s.isMemory()) {
+			parts[p] = true
 		}
 	}
-	return false
+	return parts
 }
 
 // typeOfObjects returns the type that all objects of a set are found to be of, nil if

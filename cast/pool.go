@@ -120,12 +120,13 @@ func (e *engine) takenFor(places []slot) (p pointer) {
 }
 
 // findPools finds the places of what is free: functions return it in place of new
-// memory, and no new memory is stored there, or what is there is chained. It tells
-// whether there are more.
-func (e *engine) findPools() (found bool) {
+// memory, and no new memory is stored there, or what is there is chained. It returns the
+// parts in which there are more.
+func (e *engine) findPools() map[*part]bool {
+	found := make(map[*part]bool)
 	for s := range e.handed {
 		if !e.pools[s] && (e.chained[s] || !e.cell(s).fresh) {
-			e.pools[s], found = true, true
+			e.pools[s], found[e.partOf(s)] = true, true
 		}
 	}
 	return found

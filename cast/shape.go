@@ -23,6 +23,7 @@ type kin struct {
 	slots  []slot
 	number map[slot]int32
 	parent []int32
+	isMet  []bool // since what is known of them was forgotten
 }
 
 // of returns the number that stands for the kin of s.
@@ -31,8 +32,9 @@ func (k *kin) of(s slot) int32 {
 	if !ok {
 		n = int32(len(k.slots))
 		k.number[s] = n
-		k.slots, k.parent = append(k.slots, s), append(k.parent, n)
+		k.slots, k.parent, k.isMet = append(k.slots, s), append(k.parent, n), append(k.isMet, true)
 	}
+	k.isMet[n] = true
 	return k.root(n)
 }
 
@@ -178,6 +180,9 @@ func (e *engine) guess() bool {
 	told := make(map[int32]bool) // by the names of members
 	places := make(map[int32][]slot)
 	for n, s := range e.kin.slots {
+		if !e.kin.isMet[n] {
+			continue
+		}
 		root := e.kin.root(int32(n))
 		places[root] = append(places[root], s)
 	}
@@ -253,38 +258,37 @@ func (e *engine) consistent(t btf.Type, o outline) bool {
 // new ones; the analysis has to start again then, so that what is loaded from such
 // a place is like nothing else.
 func (e *engine) part(known map[int32]pointer, outlines map[int32]outline, places map[int32][]slot) bool {
-	found := false
+	found := make(map[*part]bool)
 	for root, p := range known {
 		if !p.known() || e.consistent(p.typ, outlines[root]) {
 			continue
 		}
 		known[root] = pointer{state: conflicting}
-		found = e.setApart(places[root]) || found
+		e.setApart(places[root], found)
 	}
 	for _, slots := range places {
 		if e.saysTwo(slots) {
-			found = e.setApart(e.causes(slots)) || found
+			e.setApart(e.causes(slots), found)
 		}
 	}
 	for s, c := range e.cells {
 		if p := c.pointer(); p.known() && p.region == typed && !c.isMixed() && !e.agreesWithSources(c, outlines) {
-			e.mixed[s], found = true, true
+			e.mixed[s], found[e.partOf(s)] = true, true
 		}
 	}
-	if found {
-		e.forget()
+	if len(found) > 0 {
+		e.forget(found)
 	}
-	return found
+	return len(found) > 0
 }
 
-// setApart sets the places in memory apart, and tells whether one was not.
-func (e *engine) setApart(places []slot) (found bool) {
+// setApart sets the places in memory apart, and adds the parts of those that were not.
+func (e *engine) setApart(places []slot, found map[*part]bool) {
 	for _, s := range places {
 		if (s.kind == field || s.kind == mapSlot || s.kind == hiddenSlot) && !e.apart[s] {
-			e.apart[s], found = true, true
+			e.apart[s], found[e.partOf(s)] = true, true
 		}
 	}
-	return found
 }
 
 // causes returns the places that lines say two things of by themselves, all if there
