@@ -31,15 +31,45 @@ type Moments struct {
 	// Apart is the least time between two moments. 0 visits all.
 	Apart time.Duration
 	Max   int // how many are visited, the first ones; default 20
+
+	nth int // of the stores to the place in Of, the one that is visited; 0 for all
+}
+
+// check says what of m cannot be.
+func (m *Moments) check() error {
+	switch {
+	case m.Max < 0:
+		return &MomentError{m.From, fmt.Sprintf("Moments.Max is %d: give how many to visit, or 0 for 20", m.Max)}
+	case m.Apart < 0:
+		return &MomentError{m.From, fmt.Sprintf("Moments.Apart is %v: give the time between two, or 0 for all", m.Apart)}
+	case m.To != 0 && m.To < m.From:
+		return &MomentError{m.From, fmt.Sprintf("Moments.To, %v, is before Moments.From", m.To)}
+	}
+	return nil
 }
 
 // At takes a snapshot of a guest in lockstep as it was at an earlier moment. at is a time
-// of the guest's CLOCK_MONOTONIC, such as [Store.Time]. The snapshot is of the first of
-// [Moments] since then.
+// of the guest's CLOCK_MONOTONIC. The snapshot is of the first of [Moments] since then. For
+// the moment of a store there is [VM.AtStore].
 //
 // The error is one of [VM.Moments].
 func (vm *VM) At(ctx context.Context, at time.Duration) (*ktsnap.Snapshot, error) {
 	snaps, err := vm.moments(ctx, "VM.At", Moments{From: at, Max: 1})
+	if err != nil {
+		return nil, err
+	}
+	return snaps[0], nil
+}
+
+// AtStore takes a snapshot of a guest in lockstep as it was just after a store that [VM.Blame]
+// has told of. Kernel and programs are in the middle of something there.
+//
+// The error is one of [VM.Moments].
+func (vm *VM) AtStore(ctx context.Context, s Store) (*ktsnap.Snapshot, error) {
+	if s.nth == 0 {
+		return nil, errors.New("visit a store: VM.AtStore takes stores that VM.Blame has told of, and no loads")
+	}
+	snaps, err := vm.moments(ctx, "VM.AtStore", Moments{From: s.Time, Of: []Target{*s.of}, Max: 1, nth: s.nth})
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +89,9 @@ func (vm *VM) Moments(ctx context.Context, m Moments) ([]*ktsnap.Snapshot, error
 
 func (vm *VM) moments(ctx context.Context, method string, m Moments) ([]*ktsnap.Snapshot, error) {
 	if err := vm.notPrepared(method, runsAgain); err != nil {
+		return nil, err
+	}
+	if err := m.check(); err != nil {
 		return nil, err
 	}
 	if calls := vm.machine.Calls(); calls != nil {
@@ -168,7 +201,7 @@ func (v *visit) onAccess(machine *vmm.VM, a vmm.Access) {
 	if len(v.places) > 0 {
 		v.inquiry.onAccess(machine, a) // for the names of moments
 	}
-	if !a.Store || a.Time == 0 || a.Time < v.From {
+	if !a.Store || !v.reached(a) {
 		return
 	}
 	if a.Time > v.To {
@@ -179,6 +212,14 @@ func (v *visit) onAccess(machine *vmm.VM, a vmm.Access) {
 	if v.err = v.capture(machine, a); v.err != nil || len(v.snaps) == v.Max {
 		v.leave()
 	}
+}
+
+// reached tells whether the moment of a store is one to visit, unless it is too late.
+func (v *visit) reached(a vmm.Access) bool {
+	if v.nth > 0 {
+		return v.places[0].stored() == v.nth
+	}
+	return a.Time != 0 && a.Time >= v.From
 }
 
 func (v *visit) capture(machine *vmm.VM, a vmm.Access) (err error) {

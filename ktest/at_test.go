@@ -49,6 +49,35 @@ func TestMomentsThatAreOverAreVisited(t *testing.T) {
 	require.Equal(t, enqueued, now)
 }
 
+// Of stores that have one time each is visited by itself.
+func TestMomentsOfStoresAreThoseJustAfterThem(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})
+	racing(t, vm)
+	place := ktest.FieldOf(vm.Freeze("where").Map("race.bss").At(0).Get("counted"))
+	blamed, err := vm.Blame(t.Context(), place)
+	require.NoError(t, err)
+	stores := blamed[0].Stores
+	last := len(stores) - 1
+	for last > len(stores)/2 && stores[last].Time != stores[last-1].Time {
+		last--
+	}
+	for _, s := range stores[last-1 : last+1] {
+		snap, err := vm.AtStore(t.Context(), s)
+		require.NoError(t, err)
+		counted, err := snap.Map("race.bss").At(0).Get("counted").Uint64()
+		require.NoError(t, err)
+		require.Equal(t, s.New, counted, "%v", s)
+	}
+	_, err = vm.AtStore(t.Context(), ktest.Store{Time: time.Second})
+	require.ErrorContains(t, err, "takes stores that VM.Blame has told of")
+	_, err = vm.Blame(t.Context())
+	require.ErrorContains(t, err, "no place is named")
+	for _, m := range []ktest.Moments{{Max: -1}, {Apart: -1}, {From: time.Second, To: time.Millisecond}} {
+		_, err := vm.Moments(t.Context(), m)
+		require.ErrorAs(t, err, new(*ktest.MomentError))
+	}
+}
+
 // A page steps through the stores to a place, each as it was just after.
 func TestStoresAreVisitedOneByOne(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})

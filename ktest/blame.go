@@ -1,8 +1,10 @@
 package ktest
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,6 +26,8 @@ type Store struct {
 	kind   kind    // of Old and New
 	whole  bool    // they are all of the place
 	change *change // nil if it is not known as a value
+	of     *Target // the place
+	nth    int     // of the stores to it, from 1; 0 for a load
 }
 
 func (s Store) String() string {
@@ -148,7 +152,7 @@ func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n\t") }
 func (vm *VM) Blame(ctx context.Context, targets ...Target) ([]*Blamed, error) {
 	blamed, err := vm.blame(ctx, targets)
 	if err != nil {
-		return nil, fmt.Errorf("find who has written to %s: %w", names(targets), vm.because(err))
+		return nil, fmt.Errorf("find who has written to %s: %w", cmp.Or(names(targets), "nothing"), vm.because(err))
 	}
 	return blamed, nil
 }
@@ -162,6 +166,9 @@ func names(targets []Target) string {
 }
 
 func (vm *VM) blame(ctx context.Context, targets []Target) (all []*Blamed, err error) {
+	if len(targets) == 0 {
+		return nil, errors.New("no place is named: give VM.Blame what Field, FieldOf or Symbol return")
+	}
 	if err := vm.notPrepared("VM.Blame", runsAgain); err != nil {
 		return nil, err
 	}
@@ -302,8 +309,9 @@ func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store, began tim
 	if s.whole {
 		s.kind = p.target.kind
 	}
+	s.of = &p.target
 	if a.Store {
-		s.change = p.changeBy(ram, a)
+		s.change, s.nth = p.changeBy(ram, a), p.stored()+1
 	}
 	if p.used = p.used || s.Host || s.Function.BPF; !p.used && a.Store && p.target.of != nil && s.Time < began {
 		p.Early++
@@ -378,6 +386,9 @@ func (p *suspect) store(s Store) {
 	}
 	p.keep(s)
 }
+
+// stored is how many stores to the place there were.
+func (p *suspect) stored() int { return p.Before + len(p.Stores) }
 
 func (p *suspect) keep(s Store) {
 	if p.Stores = append(p.Stores, s); len(p.Stores) > maxStores {
