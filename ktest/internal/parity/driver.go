@@ -88,8 +88,9 @@ func (d *Driver) stop() {
 
 var errLate = errors.New("it takes too long")
 
-// say tells the worker something and returns its answer.
-func (d *Driver) say(line string) (string, error) {
+// say tells the worker something and returns its answer. Each part of it is given the
+// time of one.
+func (d *Driver) say(line string, parts int) (string, error) {
 	if _, err := fmt.Fprintln(d.in, line); err != nil {
 		return "", err
 	}
@@ -99,7 +100,7 @@ func (d *Driver) say(line string) (string, error) {
 			return "", errors.New("the worker ended")
 		}
 		return answer, nil
-	case <-time.After(d.Limit):
+	case <-time.After(d.Limit * time.Duration(max(parts, 1))):
 		return "", errLate
 	}
 }
@@ -110,7 +111,7 @@ func (d *Driver) load(object string) (*Loaded, error) {
 	}
 	l := &Loaded{Object: object}
 	start := time.Now()
-	answer, err := d.say(object)
+	answer, err := d.say(object, 1)
 	l.Seconds = time.Since(start).Seconds()
 	if err != nil {
 		d.stop()
@@ -124,12 +125,14 @@ func (d *Driver) load(object string) (*Loaded, error) {
 		}
 	}
 	if l.Verdict == "ok" && d.Attach {
-		if answer, err = d.say("attach"); err != nil {
-			answer = err.Error()
+		if answer, err = d.say("attach", len(l.Programs)); err != nil {
+			d.stop() // its answers would be taken for those to what is said later
+			l.Attached = []string{err.Error()}
+			return l, nil
 		}
 		l.Attached = slices.Sorted(slices.Values(strings.Fields(answer)))
 	}
-	if _, err := d.say("close"); err != nil {
+	if _, err := d.say("close", 1); err != nil {
 		d.stop()
 	}
 	return l, nil
