@@ -183,7 +183,7 @@ func (s Scheduler) Check() error {
 	return s.check(0)
 }
 
-// Ops names the struct_ops map to attach, for an object that has several.
+// Ops names the struct sched_ext_ops to attach, for an object that has several.
 func (s Scheduler) Ops(name string) Scheduler {
 	s.ops = name
 	return s

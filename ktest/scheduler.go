@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/object"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
+	"github.com/ktgen/ktgen/runtime/nearest"
 	"github.com/ktgen/ktgen/vmm/guest"
 	"github.com/ktgen/ktgen/vmm/initramfs"
 )
@@ -199,8 +203,33 @@ func (s Scheduler) check(cpus int) error {
 	if err != nil {
 		return err
 	}
+	if _, err := s.opsIn(obj); err != nil {
+		return err
+	}
 	_, err = s.config(obj, cpus)
 	return err
+}
+
+// opsIn returns the name of the struct_ops map that is the scheduler.
+func (s Scheduler) opsIn(obj *object.Object) (string, error) {
+	var all []string
+	for i := range obj.Maps {
+		m := &obj.Maps[i]
+		if ktsnap.MapType(m.Type) == ktsnap.MapTypeStructOps && !strings.HasPrefix(m.Section, "?") && bpfload.IsScheduler(m.Value.TypeName()) {
+			all = append(all, m.Name)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return "", fmt.Errorf("%s is no scheduler: it has no struct sched_ext_ops in a section .struct_ops.link or .struct_ops", s.path)
+	case s.ops == "" && len(all) > 1:
+		return "", fmt.Errorf("%s has %d schedulers: name one of %s with Scheduler.Ops", s.path, len(all), strings.Join(all, ", "))
+	case s.ops == "":
+		return all[0], nil
+	case !slices.Contains(all, s.ops):
+		return "", fmt.Errorf("%s has no scheduler %q%s: those that it has are %s", s.path, s.ops, nearest.Hint(s.ops, all), strings.Join(all, ", "))
+	}
+	return s.ops, nil
 }
 
 // source reads an object, and what it is to start with.
@@ -209,12 +238,16 @@ func (s Scheduler) source(cpus int) (scx.Source, []byte, error) {
 	if err != nil {
 		return scx.Source{}, nil, err
 	}
+	ops, err := s.opsIn(obj)
+	if err != nil {
+		return scx.Source{}, nil, err
+	}
 	config, err := s.config(obj, cpus)
 	if err != nil {
 		return scx.Source{}, nil, err
 	}
 	contents, err := objectIn(s.path)
-	return scx.Source{Object: s.path, Ops: s.ops, Config: config}, contents, err
+	return scx.Source{Object: s.path, Ops: ops, Config: config}, contents, err
 }
 
 // prepare reads an object, or puts a program into the guest that is not there.

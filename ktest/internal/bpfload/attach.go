@@ -3,11 +3,13 @@ package bpfload
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // This file attaches programs to what their sections name, as libbpf does when a
@@ -42,14 +44,12 @@ var attachers = map[string]attacher{
 	"lsm": func(_ *Collection, p *ebpf.Program, _ string) (link.Link, error) {
 		return link.AttachLSM(link.LSMOptions{Program: p})
 	},
-	"iter": func(_ *Collection, p *ebpf.Program, _ string) (link.Link, error) {
-		return link.AttachIter(link.IterOptions{Program: p})
-	},
+	"iter": attachIterator,
 }
 
 // Attached are the programs of a collection, once it has attached them.
 type Attached struct {
-	Links []link.Link
+	Links []io.Closer
 	Left  []Unattached
 }
 
@@ -64,7 +64,8 @@ func (a *Attached) Close() {
 	}
 }
 
-// AttachPrograms attaches the collection's programs whose sections say to what. They
+// AttachPrograms attaches the collection's programs whose sections say to what, and the
+// struct_ops maps that are no schedulers, such as those of congestion control. They
 // stay attached until the result is closed. Programs of struct_ops are attached with
 // their map, and those of section syscall run when a test runs them.
 func (c *Collection) AttachPrograms() (*Attached, error) {
@@ -81,8 +82,22 @@ func (c *Collection) AttachPrograms() (*Attached, error) {
 			a.Left = append(a.Left, Unattached{Program: name, Section: c.sections[name]})
 		}
 	}
+	for _, name := range sortedKeys(c.ops) {
+		if IsScheduler(c.ops[name]) {
+			continue
+		}
+		l, err := c.attachOps(name)
+		if err != nil {
+			a.Close()
+			return nil, err
+		}
+		a.Links = append(a.Links, l)
+	}
 	return a, nil
 }
+
+// IsScheduler tells whether struct_ops maps of a type, such as sched_ext_ops, are schedulers.
+func IsScheduler(opsType string) bool { return strings.HasPrefix(opsType, "sched_ext_ops") }
 
 // Attach attaches one program to what its section names. It returns nil if the section
 // names nothing that it could be attached to: programs on libbpf attach such a program themselves.
@@ -97,6 +112,14 @@ func (c *Collection) Attach(name string) (link.Link, error) {
 		return nil, fmt.Errorf("attaching program %s to what its section %s names: %w", name, c.sections[name], err)
 	}
 	return l, nil
+}
+
+func attachIterator(_ *Collection, p *ebpf.Program, to string) (link.Link, error) {
+	l, err := link.AttachIter(link.IterOptions{Program: p})
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EBADF) {
+		return nil, fmt.Errorf("an iterator of %s takes a map or a cgroup, which only the scheduler's own program can name: start it by that (ktest.Binary), or leave the program out (Scheduler.Load) (%w)", to, err)
+	}
+	return l, err
 }
 
 func attachTraced(_ *Collection, p *ebpf.Program, _ string) (link.Link, error) {

@@ -22,6 +22,7 @@ type Collection struct {
 
 	sections map[string]string // of programs
 	tables   []*ebpf.Map       // of jumps
+	ops      map[string]string // the types of struct_ops maps, such as sched_ext_ops
 	unlinked map[string][]byte // values of struct_ops maps that are attached without a link
 
 	kernel    *btf.Spec
@@ -57,12 +58,18 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string, began func(Loading) erro
 			Maps:     make(map[string]*ebpf.Map),
 			Programs: make(map[string]*ebpf.Program),
 			sections: make(map[string]string),
+			ops:      make(map[string]string),
 			unlinked: make(map[string][]byte),
 			kernel:   kernel,
 		},
 	}
 	if specs := spec.Maps[usdtSpecsMap]; specs != nil {
 		l.coll.usdtSpec = specs.Value
+	}
+	for name, m := range spec.Maps {
+		if m.Type == ebpf.StructOpsMap {
+			l.coll.ops[name] = m.Value.TypeName()
+		}
 	}
 	defer func() {
 		if err != nil {
@@ -102,14 +109,7 @@ func (c *Collection) Close() {
 // AttachStructOps attaches the struct_ops map called name, or the only one if
 // name is empty. The scheduler runs until what is returned is closed.
 func (c *Collection) AttachStructOps(name string) (io.Closer, error) {
-	var ops []string
-	for n, m := range c.Maps {
-		if m.Type() == ebpf.StructOpsMap {
-			ops = append(ops, n)
-		}
-	}
-	slices.Sort(ops)
-
+	ops := sortedKeys(c.ops)
 	switch {
 	case len(ops) == 0:
 		return nil, errors.New("the object has no map in a section .struct_ops.link or .struct_ops: nothing to attach")
@@ -120,7 +120,10 @@ func (c *Collection) AttachStructOps(name string) (io.Closer, error) {
 	case !slices.Contains(ops, name):
 		return nil, fmt.Errorf("the object has no struct_ops map %q, it has %s", name, strings.Join(ops, ", "))
 	}
+	return c.attachOps(name)
+}
 
+func (c *Collection) attachOps(name string) (io.Closer, error) {
 	if value, ok := c.unlinked[name]; ok {
 		if err := c.Maps[name].Put(uint32(0), value); err != nil {
 			return nil, fmt.Errorf("attaching struct_ops map %s: %w", name, errnoOf(err))

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
 // This file loads the programs that come with a scheduler, such as the fentry
@@ -50,7 +52,7 @@ func (l *loader) attachByType(spec *ebpf.ProgramSpec, attr *progLoadAttr) error 
 		at, _, err = find[*btf.Func](l, in, name)
 	}
 	if errors.Is(err, btf.ErrNotFound) {
-		return fmt.Errorf("it attaches to %q, which the kernel does not have", spec.AttachTo)
+		return absentTarget(spec, name)
 	}
 	if err != nil {
 		return err
@@ -60,4 +62,25 @@ func (l *loader) attachByType(spec *ebpf.ProgramSpec, attr *progLoadAttr) error 
 		attr.attachBTFObjFD = uint32(at.module.btf.FD())
 	}
 	return nil
+}
+
+// absentTarget says that the kernel does not have what a program attaches to, and what it has.
+func absentTarget(spec *ebpf.ProgramSpec, name string) error {
+	prefix, hint := "", ""
+	switch spec.AttachType {
+	case ebpf.AttachTraceRawTp, ebpf.AttachTraceIter: // which are no functions
+	case ebpf.AttachLSMMac, ebpf.AttachLSMCgroup:
+		prefix = "bpf_lsm_"
+		fallthrough
+	default:
+		all, _ := traceables() // a kernel without ftrace has no list
+		var names []string
+		for _, function := range all {
+			if own, ok := strings.CutPrefix(function, prefix); ok {
+				names = append(names, own)
+			}
+		}
+		hint = nearest.Hint(name, names)
+	}
+	return fmt.Errorf("it attaches to %q, which the kernel does not have among its types%s: name another in SEC, or leave the program out (Scheduler.Load)", spec.AttachTo, hint)
 }

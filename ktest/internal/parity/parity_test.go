@@ -117,6 +117,8 @@ var refusals = map[string]string{
 	"uretprobe_offset": `it runs when libc.so.6:malloc returns, which has no offset`,
 	"umulti_half":      `it names a file and no function`,
 	"umulti_none":      `/libc.so.6 has no function like of_next_*`,
+	"iter_map":         `an iterator of bpf_map_elem takes a map or a cgroup`,
+	"iter_cgroup":      `an iterator of cgroup takes a map or a cgroup`,
 	"usession_half":    `it names a file and no function`,
 	"usession_none":    `/libc.so.6 has no function like of_next_*`,
 	"usdt_half":        `it names no file, provider and point`,

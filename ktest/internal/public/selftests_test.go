@@ -55,13 +55,13 @@ var special = map[string][]selftest{
 		{as: "in init", set: at(5), ends: "unregistered from BPF"},
 	},
 	"hotplug": {
-		{refuse: "the object has 2 struct_ops maps, name one of hotplug_cb_ops, hotplug_nocb_ops"},
+		{refuse: "has 2 schedulers: name one of hotplug_cb_ops, hotplug_nocb_ops with Scheduler.Ops"},
 		{as: "with callbacks", set: func(s ktest.Scheduler) ktest.Scheduler { return s.Ops("hotplug_cb_ops") }},
 		{as: "without callbacks", set: func(s ktest.Scheduler) ktest.Scheduler { return s.Ops("hotplug_nocb_ops") }},
 	},
 	"maybe_null_fail_dsp": {{refuse: "the guest's verifier rejects program maybe_null_fail_dispatch: R1 invalid mem access"}},
 	"maybe_null_fail_yld": {{refuse: "the guest's verifier rejects program maybe_null_fail_yield: R3 pointer arithmetic"}},
-	"non_scx_kfunc_deny":  {{refuse: "the guest's verifier rejects program tcp_ca_ssthresh: calling kernel function scx_bpf_kick_cpu is not allowed"}},
+	"non_scx_kfunc_deny":  {{refuse: "is no scheduler: it has no struct sched_ext_ops"}},
 	"numa": {
 		{ends: "per-node idle tracking is disabled"},
 		{as: "by node", set: func(s ktest.Scheduler) ktest.Scheduler {
