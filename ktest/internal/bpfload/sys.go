@@ -85,18 +85,16 @@ type progLoadAttr struct {
 
 // linkUprobesAttr links a program to places of a file (uprobe_multi).
 type linkUprobesAttr struct {
-	progFD        uint32
-	_             uint32 // target_fd
-	attachType    uint32
-	_             uint32         // flags
-	path          unsafe.Pointer // ends with NUL
-	offsets       unsafe.Pointer // []uint64, in the file
-	refCtrOffsets unsafe.Pointer
-	cookies       unsafe.Pointer
-	cnt           uint32
-	multiFlags    uint32
-	pid           uint32
-	pathFD        uint32
+	progFD     uint32
+	_          uint32 // target_fd
+	attachType uint32
+	_          uint32         // flags
+	path       unsafe.Pointer // ends with NUL
+	offsets    unsafe.Pointer // []uint64, in the file
+	_          unsafe.Pointer // ref_ctr_offsets
+	_          unsafe.Pointer // cookies
+	cnt        uint32
+	_          [3]uint32 // flags, pid, path_fd
 }
 
 // linkTracedAttr links a program to functions of the kernel or a module (tracing_multi).
@@ -106,7 +104,7 @@ type linkTracedAttr struct {
 	attachType uint32
 	_          uint32         // flags
 	ids        unsafe.Pointer // []uint32, of BTF
-	cookies    unsafe.Pointer
+	_          unsafe.Pointer // cookies
 	cnt        uint32
 	_          uint32
 }
