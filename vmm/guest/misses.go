@@ -124,7 +124,8 @@ func isSearched(path string) bool {
 }
 
 // isProbed tells whether Go, Rust, libc or an allocator opens a file by itself, and does without:
-// the CPU limit of the cgroup, the size of huge pages, the conversions of texts.
+// the CPU limit of the cgroup, the size of huge pages, the conversions of texts, how names of
+// hosts are looked up.
 func isProbed(path string) bool {
 	switch base := filepath.Base(path); {
 	case strings.HasPrefix(path, "/sys/fs/cgroup/"):
@@ -134,7 +135,7 @@ func isProbed(path string) bool {
 	case strings.HasPrefix(base, "gconv-modules"):
 		return true
 	}
-	return path == "/proc/sys/vm/overcommit_memory" || path == "/etc/malloc.conf"
+	return path == "/proc/sys/vm/overcommit_memory" || path == "/etc/malloc.conf" || path == "/etc/host.conf"
 }
 
 // probeOpens makes the event, which stays.

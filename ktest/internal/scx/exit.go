@@ -158,12 +158,13 @@ func (e *LoaderError) Error() string {
 	if line := crashLine.FindString(e.Output); line != "" {
 		s += ": " + strings.TrimSpace(line)
 	}
-	s += e.missed()
+	missed := e.missed()
+	for _, hint := range hintsFor(missed + e.Output) {
+		missed += "; " + hint
+	}
+	s += missed
 	if e.Output == "" {
 		return meanwhile(s+", and wrote nothing", e.Kernel)
-	}
-	for _, hint := range hintsFor(e.Output) {
-		s += "; " + hint
 	}
 	return meanwhile(s+"; it wrote:\n"+excerpt.Lines(e.Output, shownFirst, shownLines-shownFirst), e.Kernel)
 }
@@ -189,6 +190,9 @@ func (e *LoaderError) missed() string {
 	}
 	if more := len(e.Missed) - shownMisses; more > 0 {
 		fmt.Fprintf(&b, " and %d more", more)
+	}
+	if len(e.Missed) == 1 && e.Missed[0].Path == terminal {
+		return b.String()
 	}
 	return b.String() + ": what it needs is put into the guest by Config.Files"
 }

@@ -37,6 +37,28 @@ func TestCrashComesFirst(t *testing.T) {
 	require.Contains(t, e.Error(), "(exit status 2); it wrote:")
 }
 
+func TestWhatAGuestLacksIsSaid(t *testing.T) {
+	tty := guest.Miss{Path: "/dev/tty", Error: "no such device or address"}
+	for _, row := range []struct {
+		output string
+		missed []guest.Miss
+		want   string
+	}{
+		{"", []guest.Miss{tty}, "; it could not open /dev/tty (no such device or address); programs in the guest have no terminal: give it the option with which it writes lines, and wrote nothing"},
+		{"x", []guest.Miss{tty, {Path: "/etc/x", Error: "permission denied"}}, ", /etc/x (permission denied): what it needs is put into the guest by Config.Files; programs in the guest have no terminal"},
+		{"stdin: Inappropriate ioctl for device\n", nil, "; programs in the guest have no terminal"},
+		{"connect: Network is unreachable\n", nil, "; the guest has no network but its loopback interface"},
+		{"dial tcp: lookup stats.example.com: no such host\n", nil, "; the guest has no network but its loopback interface"},
+	} {
+		e := &LoaderError{Args: []string{"/prog"}, Exit: guest.Exit{Code: 2}, Output: row.output, Missed: row.missed}
+		line, _, _ := strings.Cut(e.Error(), "\n")
+		require.Contains(t, line, row.want)
+	}
+	e := &LoaderError{Args: []string{"/prog"}, Exit: guest.Exit{Code: 2}, Output: "it ends\n"}
+	require.NotContains(t, e.Error(), "terminal")
+	require.NotContains(t, e.Error(), "network")
+}
+
 func TestExitSaysItsCode(t *testing.T) {
 	for code, want := range map[int64]string{
 		0: `scheduler "x": unregistered from BPF: bye`, 42: `scheduler "x": unregistered from BPF: bye (exit code 42)`,

@@ -23,7 +23,14 @@ var hints = []hint{
 	{[]string{"failed to open system kconfig"}, "it needs the kernel's configuration, which can be put into the guest as /boot/config-RELEASE"},
 	{[]string{"argument list too long", "-e2big"}, "\"argument list too long\" is the kernel's word for a number that is too large, such as timeout_ms of sched_ext_ops, or the value of a map that is per CPU: ktest.Object says which of an object"},
 	{[]string{"device or resource busy", "-ebusy"}, "\"device or resource busy\" is the kernel's word for a scheduler beside another one, or for CPUs that have come or gone since it was loaded"},
+	{[]string{"network is unreachable", "enetunreach", "name or service not known", "name resolution", "lookup address information", "no such host"},
+		"the guest has no network but its loopback interface: have the program do without, or start what it talks to in the guest"},
+	{[]string{"not a tty", "not a terminal", "no terminal", "controlling terminal", "inappropriate ioctl for device", "enotty", terminal},
+		"programs in the guest have no terminal: give it the option with which it writes lines"},
 }
+
+// terminal is what a program opens to find its own.
+const terminal = "/dev/tty"
 
 // hintsFor returns what is to be said of a program's output.
 func hintsFor(output string) []string {
