@@ -15,6 +15,7 @@ import (
 const (
 	cmdMapCreate  = 0  // BPF_MAP_CREATE
 	cmdProgLoad   = 5  // BPF_PROG_LOAD
+	cmdInfo       = 15 // BPF_OBJ_GET_INFO_BY_FD
 	cmdLinkCreate = 28 // BPF_LINK_CREATE
 )
 
@@ -109,6 +110,21 @@ type linkTracedAttr struct {
 	_          uint32
 }
 
+// infoAttr asks for what the kernel has of an object.
+type infoAttr struct {
+	fd   uint32
+	size uint32         // of what info points to, in bytes
+	info unsafe.Pointer // struct bpf_prog_info, or the beginning of it
+}
+
+// programID returns the id of a program, and asks for nothing else: with all that
+// ebpf.Program.Info reads, such as instructions, it takes longer than to load a small program.
+func programID(fd int) (uint32, error) {
+	var info [2]uint32 // type, id
+	_, err := bpf(cmdInfo, &infoAttr{fd: uint32(fd), size: uint32(unsafe.Sizeof(info)), info: unsafe.Pointer(&info)})
+	return info[1], err
+}
+
 // newLink links a program as attr says.
 func newLink[A linkUprobesAttr | linkTracedAttr](attr *A) (link.Link, error) {
 	fd, err := bpf(cmdLinkCreate, attr)
@@ -118,8 +134,8 @@ func newLink[A linkUprobesAttr | linkTracedAttr](attr *A) (link.Link, error) {
 	return link.NewFromFD(fd)
 }
 
-// bpf issues a command of bpf(2) that returns a file descriptor.
-func bpf[A mapCreateAttr | progLoadAttr | linkUprobesAttr | linkTracedAttr](cmd uintptr, attr *A) (int, error) {
+// bpf issues a command of bpf(2), most of which return a file descriptor.
+func bpf[A mapCreateAttr | progLoadAttr | infoAttr | linkUprobesAttr | linkTracedAttr](cmd uintptr, attr *A) (int, error) {
 	for {
 		fd, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
 		runtime.KeepAlive(attr)

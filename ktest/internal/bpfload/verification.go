@@ -69,12 +69,11 @@ func (c *Collection) verified(prog *ebpf.Program, v Verification) error {
 	if v.Insns == 0 {
 		return nil
 	}
-	info, err := prog.Info()
+	id, err := programID(prog.FD())
 	if err != nil {
 		return fmt.Errorf("ask for its id: %w", err)
 	}
-	id, _ := info.ID()
-	v.ID = uint32(id)
+	v.ID = id
 	c.verifications = append(c.verifications, v)
 	return nil
 }
