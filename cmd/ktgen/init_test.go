@@ -301,6 +301,8 @@ func TestInitRefusesWhatItCannotCompleteAndWritesNothing(t *testing.T) {
 		{"a name that is no package's", tree{"go.mod": "module a.b/7\n"}, nil, `"7" cannot be the name of the Go package`},
 		{"a keyword", tree{"go.mod": "module a.b/type\n"}, nil, `"type" cannot be the name of the Go package`},
 		{"a program as a new package", tree{"go.mod": "module a.b/c\n"}, []string{"-package", "main"}, `"main" cannot be the name of the Go package`},
+		{"C sources beside the package", tree{"go.mod": "module a.b/c\n", "a.c": "int x;\n", "c.bpf.c": "int x;\n"}, nil, ". has C sources (a.c, c.bpf.c), which Go does not build beside its own: give the Go package a directory of its own, such as -dir ktgen"},
+		{"C sources beside Go files", tree{"go.mod": "module a.b/c\n", "sub/x.go": "package x\n", "sub/a.c": "int x;\n"}, []string{"-dir", "sub"}, "sub has C sources (a.c)"},
 		{"a file as a directory", tree{"go.mod": "module a.b/c\n"}, []string{"-dir", "go.mod"}, "go.mod is a file"},
 		{"an object that is not there", tree{"go.mod": "module a.b/c\n", "sched.bpf.o": exampleObject}, []string{"-object", "shed.bpf.o"}, "shed.bpf.o does not exist: there is sched.bpf.o; did you mean sched.bpf.o?"},
 		{"no object at all", tree{"go.mod": "module a.b/c\n"}, []string{"-object", "c.bpf.o"}, "c.bpf.o does not exist: build it first, or leave out -object to get a starter scheduler"},
