@@ -104,7 +104,7 @@ func (l *lastMoment) arm() error {
 	if err != nil {
 		return err
 	}
-	point, err := l.vm.machine.Watch(ctx, addr, size, l.onHit)
+	point, err := l.vm.machine.Watch(ctx, addr, size, f.Peek, l.onHit)
 	if err != nil {
 		return err
 	}

@@ -163,9 +163,9 @@ func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Wat
 	}
 	w := &Watch{vm: vm, target: target, opts: opts, freeze: f, changed: make(chan struct{}), ended: make(chan struct{})}
 	w.stats.Armed = true
-	w.point, err = vm.machine.Watch(ctx, target.addr, target.size, w.onHit)
+	w.point, err = vm.machine.Watch(ctx, target.addr, target.size, f.Peek, w.onHit)
 	if full := (*vmm.WatchLimitError)(nil); errors.As(err, &full) && vm.yieldLastMoment() {
-		w.point, err = vm.machine.Watch(ctx, target.addr, target.size, w.onHit)
+		w.point, err = vm.machine.Watch(ctx, target.addr, target.size, f.Peek, w.onHit)
 	}
 	if err != nil {
 		return nil, err

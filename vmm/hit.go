@@ -59,12 +59,9 @@ func (vm *VM) noticeHit(ctx context.Context, stub *gdb.Client) error {
 		return nil
 	}
 	for _, w := range vm.watches.list() {
-		value, err := w.read(ctx, stub)
-		if is[*WatchLostError](err) {
-			continue // which contByStub takes care of
-		}
+		value, err := w.held()
 		if err != nil {
-			return err
+			continue // which contByStub takes care of
 		}
 		if value != w.value {
 			latest.Watch = w.addr
@@ -148,7 +145,7 @@ func (vm *VM) showHit(stub *gdb.Client, stop *gdb.Stop) error {
 		if w.addr != stop.Watch {
 			continue
 		}
-		if err := w.show(stub, Hit{CPU: stop.Thread - 1, PC: pc}); err != nil {
+		if err := w.show(Hit{CPU: stop.Thread - 1, PC: pc}); err != nil {
 			return err
 		}
 	}
@@ -157,15 +154,10 @@ func (vm *VM) showHit(stub *gdb.Client, stop *gdb.Stop) error {
 
 // show completes a hit, calls onHit, and disarms the watchpoint if it says so. The
 // time that onHit takes, a capture maybe, is not the stub's.
-func (w *Watchpoint) show(stub *gdb.Client, hit Hit) (err error) {
-	ctx, cancel := w.vm.stubTime()
-	defer cancel()
+func (w *Watchpoint) show(hit Hit) (err error) {
 	hit.Old = w.value
-	if hit.New, err = w.read(ctx, stub); is[*WatchLostError](err) {
-		return nil
-	}
-	if err != nil {
-		return err
+	if hit.New, err = w.held(); err != nil {
+		return nil // whoever lets the guest go notices, too
 	}
 	w.value = hit.New
 	if w.tell(hit) {
@@ -206,7 +198,7 @@ func (vm *VM) contByStub(ctx context.Context, stub *gdb.Client) error {
 		return nil
 	}
 	for _, w := range vm.watches.list() {
-		if err := w.note(ctx, stub); err != nil {
+		if err := w.note(ctx); err != nil {
 			return err
 		}
 	}

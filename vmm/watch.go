@@ -3,6 +3,7 @@ package vmm
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -26,6 +27,7 @@ type Watchpoint struct {
 	vm    *VM
 	addr  uint64
 	size  int
+	read  Reader
 	onHit func(Hit) (keep bool)
 
 	lost chan struct{} // closed when the place is no more
@@ -34,6 +36,12 @@ type Watchpoint struct {
 	armed bool
 	value uint64 // when the guest was let go, or at the last hit
 }
+
+// Reader reads what is at a virtual address of the guest's kernel while the guest
+// stands still. Its error says that there is no memory. QEMU's gdbstub is of no help
+// there: it reads as a vCPU does, and one in user mode may have no kernel mapped (page
+// table isolation, arch/x86/mm/pti.c).
+type Reader func(addr uint64, p []byte) error
 
 // Lost is closed when the place has no memory any more. The watchpoint is
 // disarmed then.
@@ -56,7 +64,7 @@ func (w *watches) init() {
 }
 
 // Watch stops the guest after each write of a vCPU to the size bytes at the
-// virtual address addr, calls onHit, and lets it go on. Writes of devices and of
+// virtual address addr, which read reads, calls onHit, and lets it go on. Writes of devices and of
 // the host are not seen. onHit is called by one goroutine for all watchpoints of
 // the VM; it may read and write the guest's memory, but not pause the guest, nor
 // arm or close watchpoints. If it returns false, the watchpoint is disarmed until [Watchpoint.Arm].
@@ -66,14 +74,14 @@ func (w *watches) init() {
 // The error is [ErrLockstepWatch], a [*WatchSizeError], a [*WatchOverlapError], a
 // [*WatchLostError] if there is no memory at addr, a [*WatchLimitError], or as
 // those of [VM.Pause].
-func (vm *VM) Watch(ctx context.Context, addr uint64, size int, onHit func(Hit) (keep bool)) (*Watchpoint, error) {
+func (vm *VM) Watch(ctx context.Context, addr uint64, size int, read Reader, onHit func(Hit) (keep bool)) (*Watchpoint, error) {
 	if size < 1 || size > 8 || bits.OnesCount(uint(size)) != 1 || addr%uint64(size) != 0 {
 		return nil, &WatchSizeError{Addr: addr, Size: size}
 	}
 	if vm.calls != nil {
 		return nil, ErrLockstepWatch
 	}
-	w := &Watchpoint{vm: vm, addr: addr, size: size, onHit: onHit, lost: make(chan struct{})}
+	w := &Watchpoint{vm: vm, addr: addr, size: size, read: read, onHit: onHit, lost: make(chan struct{})}
 	if err := w.Arm(ctx); err != nil {
 		return nil, err
 	}
@@ -115,8 +123,8 @@ func (w *Watchpoint) arm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.read(ctx, stub); err != nil {
-		return vm.stubGone(err)
+	if _, err := w.held(); err != nil {
+		return err
 	}
 	if !vm.isWatched(w.addr, w.size) {
 		if err := stub.Watch(ctx, w.addr, w.size); err != nil {
@@ -151,21 +159,20 @@ func (w *Watchpoint) disarm(ctx context.Context) error {
 	return nil
 }
 
-// read returns what the place holds.
-func (w *Watchpoint) read(ctx context.Context, stub *gdb.Client) (uint64, error) {
-	value, err := stub.Uint(ctx, w.addr, w.size)
-	if is[*gdb.Error](err) {
-		err = &WatchLostError{Addr: w.addr, Size: w.size}
+// held returns what the place holds. The error is a [*WatchLostError].
+func (w *Watchpoint) held() (uint64, error) {
+	var word [8]byte
+	if err := w.read(w.addr, word[:w.size]); err != nil {
+		return 0, &WatchLostError{Addr: w.addr, Size: w.size, Err: err}
 	}
-	return value, err
+	return binary.LittleEndian.Uint64(word[:]), nil
 }
 
 // note keeps what the place holds when the guest is let go. A place without
 // memory is let go of: the next that is there is something else.
-func (w *Watchpoint) note(ctx context.Context, stub *gdb.Client) (err error) {
-	w.value, err = w.read(ctx, stub)
-	if !is[*WatchLostError](err) {
-		return err
+func (w *Watchpoint) note(ctx context.Context) (err error) {
+	if w.value, err = w.held(); err == nil {
+		return nil
 	}
 	if err := w.disarm(ctx); err != nil {
 		return err

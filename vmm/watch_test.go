@@ -17,14 +17,23 @@ import (
 	"github.com/ktgen/ktgen/vmm/gdb"
 )
 
+const textMapping = 0xffffffff80000000 // __START_KERNEL_map
+
 // panicTimeout is a kernel variable that the guest writes through a file, and
 // its guest-physical address. The kernel is loaded without KASLR.
 func panicTimeout(t testing.TB, vm *VM) (addr uint64, phys int64) {
 	t.Helper()
 	addr, err := strconv.ParseUint(mustAsk(t, vm, "symbol panic_timeout"), 16, 64)
 	require.NoError(t, err)
-	const textMapping = 0xffffffff80000000 // __START_KERNEL_map
 	return addr, int64(addr - textMapping)
+}
+
+// kernelImage reads variables of a kernel that is loaded without KASLR.
+func kernelImage(vm *VM) Reader {
+	return func(addr uint64, p []byte) error {
+		_, err := vm.RAM().ReadAt(p, int64(addr-textMapping))
+		return err
+	}
 }
 
 const panicFile = "/proc/sys/kernel/panic"
@@ -43,7 +52,7 @@ func TestEveryWriteToAWatchedPlaceIsSeen(t *testing.T) {
 	var values []int32
 	previous := uint64(uint32(readInt32(t, vm, phys)))
 	pcs := make(map[uint64]bool)
-	w, err := vm.Watch(t.Context(), addr, 4, func(h Hit) bool {
+	w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), func(h Hit) bool {
 		values = append(values, readInt32(t, vm, phys))
 		require.Equal(t, previous, h.Old)
 		require.EqualValues(t, readInt32(t, vm, phys), h.New)
@@ -77,7 +86,7 @@ func TestWatchpointEndsWhenItIsToldTo(t *testing.T) {
 	vm := launchTest(t, testConfig(t))
 	addr, _ := panicTimeout(t, vm)
 	hits := 0
-	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool { hits++; return hits < 3 })
+	w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), func(Hit) bool { hits++; return hits < 3 })
 	require.NoError(t, err)
 	mustAsk(t, vm, "repeat %s 10", panicFile)
 	require.NoError(t, w.Close(t.Context()))
@@ -89,7 +98,7 @@ func TestHitsAndPausesDoNotDisturbOneAnother(t *testing.T) {
 	vm := launchTest(t, testConfig(t))
 	addr, phys := panicTimeout(t, vm)
 	var hits, last atomic.Int32
-	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+	w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), func(Hit) bool {
 		hits.Add(1)
 		last.Store(readInt32(t, vm, phys))
 		return true
@@ -126,7 +135,7 @@ func TestCancelledPausesOfAWatchedGuestLeaveItRunning(t *testing.T) {
 	addr, _ := panicTimeout(t, vm)
 	counter := counterAddr(t, vm)
 	hits := 0
-	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool { hits++; return true })
+	w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), func(Hit) bool { hits++; return true })
 	require.NoError(t, err)
 	for range 200 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(800))*time.Microsecond)
@@ -151,7 +160,7 @@ func TestWatchpointsThatAreCancelledCanBeArmedAgain(t *testing.T) {
 	onHit := func(Hit) bool { hits++; return true }
 	for range 200 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(3000))*time.Microsecond)
-		w, err := vm.Watch(ctx, addr, 4, onHit)
+		w, err := vm.Watch(ctx, addr, 4, kernelImage(vm), onHit)
 		if err == nil {
 			require.NoError(t, w.Close(t.Context()))
 		} else {
@@ -159,7 +168,7 @@ func TestWatchpointsThatAreCancelledCanBeArmedAgain(t *testing.T) {
 		}
 		cancel()
 	}
-	w, err := vm.Watch(t.Context(), addr, 4, onHit)
+	w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), onHit)
 	require.NoError(t, err)
 	mustAsk(t, vm, "repeat %s 10", panicFile)
 	require.NoError(t, w.Close(t.Context()))
@@ -170,7 +179,7 @@ func TestWatchpointsThatAreCancelledCanBeArmedAgain(t *testing.T) {
 func TestGuestSurvivesACallbackThatTakesItsTime(t *testing.T) {
 	vm := launchTest(t, testConfig(t))
 	addr, _ := panicTimeout(t, vm)
-	_, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+	_, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), func(Hit) bool {
 		<-time.After(stopTimeout + time.Second)
 		return false
 	})
@@ -203,7 +212,7 @@ func TestGuestRunsOnAfterACallbackThatDoesNotReturn(t *testing.T) {
 	vm := launchTest(t, testConfig(t))
 	addr, _ := panicTimeout(t, vm)
 	hits := 0
-	w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+	w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), func(Hit) bool {
 		hits++
 		runtime.Goexit()
 		return true
@@ -220,19 +229,19 @@ func TestPlacesThatCannotBeWatchedAreRefused(t *testing.T) {
 	never := func(Hit) bool { t.Error("hit"); return false }
 	for _, size := range []int{-1, 0, 3, 16} {
 		var bad *WatchSizeError
-		_, err := vm.Watch(t.Context(), addr, size, never)
+		_, err := vm.Watch(t.Context(), addr, size, kernelImage(vm), never)
 		require.ErrorAs(t, err, &bad)
 		require.ErrorContains(t, err, "has 1, 2, 4 or 8 bytes and is aligned to as many")
 	}
-	_, err := vm.Watch(t.Context(), addr+1, 4, never)
+	_, err := vm.Watch(t.Context(), addr+1, 4, kernelImage(vm), never)
 	require.ErrorContains(t, err, "aligned")
 
-	w, err := vm.Watch(t.Context(), addr, 4, never)
+	w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), never)
 	require.NoError(t, err)
 	var overlap *WatchOverlapError
-	_, err = vm.Watch(t.Context(), addr+2, 2, never)
+	_, err = vm.Watch(t.Context(), addr+2, 2, kernelImage(vm), never)
 	require.ErrorAs(t, err, &overlap)
-	again, err := vm.Watch(t.Context(), addr, 4, never)
+	again, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), never)
 	require.NoError(t, err, "the same place may be watched twice")
 	require.NoError(t, again.Close(t.Context()))
 	require.NoError(t, w.Close(t.Context()))
@@ -252,7 +261,7 @@ func TestGuestThatIsKilledEndsItsWatchpoints(t *testing.T) {
 		t.Run(when, func(t *testing.T) {
 			vm := launchTest(t, testConfig(t))
 			addr, _ := panicTimeout(t, vm)
-			w, err := vm.Watch(t.Context(), addr, 4, func(Hit) bool {
+			w, err := vm.Watch(t.Context(), addr, 4, kernelImage(vm), func(Hit) bool {
 				if when == "in a hit" {
 					syscall.Kill(vm.PID(), syscall.SIGKILL)
 				}
@@ -277,7 +286,7 @@ func TestGuestSurvivesAPlaceThatIsWrittenAllTheTime(t *testing.T) {
 	require.NoError(t, err)
 	enough := make(chan struct{})
 	hits := 0
-	w, err := vm.Watch(t.Context(), addr, 8, func(Hit) bool {
+	w, err := vm.Watch(t.Context(), addr, 8, kernelImage(vm), func(Hit) bool {
 		if hits++; hits == 300 {
 			close(enough)
 		}

@@ -13,11 +13,14 @@ var ErrLockstepWatch = errors.New("guests in lockstep have no watchpoints: QEMU'
 type WatchLostError struct {
 	Addr uint64
 	Size int
+	Err  error // the Reader's
 }
 
 func (e *WatchLostError) Error() string {
-	return fmt.Sprintf("watching %d bytes at %#x: no vCPU can read them: the guest has no memory there, or has freed it", e.Size, e.Addr)
+	return fmt.Sprintf("watching %d bytes at %#x: the guest has no memory there, or has freed it: %v", e.Size, e.Addr, e.Err)
 }
+
+func (e *WatchLostError) Unwrap() error { return e.Err }
 
 // WatchLimitError reports that no more places can be watched.
 type WatchLimitError struct {

@@ -191,24 +191,6 @@ func (c *Client) PC(ctx context.Context) (uint64, error) {
 	return binary.LittleEndian.Uint64(raw[ripAt:]), nil
 }
 
-// Uint reads an integer of 1, 2, 4 or 8 bytes at the virtual address addr, as
-// the selected vCPU sees it.
-func (c *Client) Uint(ctx context.Context, addr uint64, size int) (uint64, error) {
-	command := fmt.Sprintf("m%x,%x", addr, size)
-	reply, err := c.do(ctx, command)
-	if err != nil {
-		return 0, err
-	}
-	var word [8]byte
-	if len(reply) != 2*size || size > len(word) {
-		return 0, &Error{Command: command, Reply: reply}
-	}
-	if _, err := hex.Decode(word[:], []byte(reply)); err != nil {
-		return 0, &Error{Command: command, Reply: reply}
-	}
-	return binary.LittleEndian.Uint64(word[:]), nil
-}
-
 // Sync returns when every stop that the stub has told of has been passed on.
 func (c *Client) Sync(ctx context.Context) error {
 	const command = "qC"

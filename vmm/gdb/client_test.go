@@ -83,11 +83,6 @@ func TestRepliesThatMakeNoSenseAreErrors(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 		})
 	}
-	t.Run("memory that is not there", func(t *testing.T) {
-		c, _ := dial(t, "> qC\n< QC01\n> m10,8\n< E14\n", func(Stop) {})
-		_, err := c.Uint(t.Context(), 0x10, 8)
-		require.EqualError(t, err, "QEMU's gdbstub refused m10,8: E14")
-	})
 }
 
 func TestEndOfTheConnectionEndsCalls(t *testing.T) {

@@ -32,7 +32,6 @@ const ticks = 0x46c
 type session struct {
 	refused []string // commands for watchpoints that the stub refuses
 	hits    []Stop   // of writes to ticks
-	values  []uint64 // that they wrote
 }
 
 // converse holds a conversation: five places, two that are not aligned, and
@@ -70,9 +69,6 @@ func converse(t *testing.T, conn net.Conn, hits int) session {
 		require.NoError(t, c.Select(ctx, stop.Thread))
 		_, err := c.PC(ctx)
 		require.NoError(t, err)
-		value, err := c.Uint(ctx, ticks, 4)
-		require.NoError(t, err)
-		s.values = append(s.values, value)
 	}
 	return s
 }
@@ -102,9 +98,8 @@ func TestRecordedConversations(t *testing.T) {
 			require.NoError(t, <-done)
 			require.Equal(t, test.refused, got.refused)
 			require.Len(t, got.hits, test.hits)
-			for i, hit := range got.hits {
+			for _, hit := range got.hits {
 				require.Equal(t, Stop{Signal: 5, Thread: 1, Watch: ticks}, hit)
-				require.Equal(t, got.values[0]+uint64(i), got.values[i])
 			}
 		})
 	}
