@@ -54,6 +54,8 @@ func LoadFor(kernel *btf.Spec, spec *Spec, name string, began func(Loading) erro
 		spec:   spec,
 		object: name,
 		kernel: kernel,
+
+		figures: make([]byte, statsLogSize),
 		coll: &Collection{
 			Maps:     make(map[string]*ebpf.Map),
 			Programs: make(map[string]*ebpf.Program),
@@ -157,6 +159,7 @@ type loader struct {
 	btf      *btf.Handle
 	ksyms    map[string]*ksym // by name
 	arena    *arenaData       // nil if the object has none
+	figures  []byte           // what the verifier says of a program
 	coll     *Collection
 }
 

@@ -144,7 +144,7 @@ func (l *loader) loadProgram(p *program) (int, Verification, error) {
 		return -1, Verification{}, fmt.Errorf("program %s: %w", p.spec.Name, err)
 	}
 
-	fd, figures, err := attr.load()
+	fd, figures, err := attr.load(l.figures)
 	if err == nil {
 		return fd, figures, nil
 	}

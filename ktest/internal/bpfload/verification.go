@@ -32,10 +32,11 @@ const (
 // each of at most 256 functions.
 const statsLogSize = 16 << 10
 
-// load has the verifier say its figures, too. Kernels that do not know the log level, or
+// load has the verifier say its figures, too, in log, which is used for one program after the
+// other: an emulated guest takes long for new memory. Kernels that do not know the log level, or
 // have more to say than there is room for, are asked once more without.
-func (attr *progLoadAttr) load() (fd int, figures Verification, err error) {
-	log := make([]byte, statsLogSize)
+func (attr *progLoadAttr) load(log []byte) (fd int, figures Verification, err error) {
+	log[0] = 0 // of another program
 	attr.logLevel, attr.logSize, attr.logBuf = logStats, uint32(len(log)), pointer(log)
 	fd, err = bpf(cmdProgLoad, attr)
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EINVAL) {
