@@ -355,7 +355,7 @@ func (c *cell) pointer() pointer {
 // isFinding tells whether a slot holds pointers to one type.
 func (c *cell) isFinding() bool {
 	p := c.pointer()
-	return p.known() && p.region == typed && p.off == (offset{}) && !c.isMixed()
+	return p.known() && p.region == typed && p.off == (offset{}) && !isView(p.typ) && !c.isMixed()
 }
 
 // isGuess tells whether lines of C or the shape of accesses say what a slot holds.

@@ -372,9 +372,12 @@ func (w *walk) writePlace(p pointer, there place, v value) {
 // either may be meant, and only its use can tell; so it is with room for anything.
 func (w *walk) pointee(v value) value {
 	if v.ptr.known() && v.ptr.region == typed && isView(v.ptr.typ) {
-		if v.ptr = w.meant(v.ptr); v.ptr.state == noPointer {
-			v.flags |= isOpaque
-		}
+		switch meant := w.meant(v.ptr); {
+		case meant.state != noPointer:
+			v.ptr = meant
+		case v.ptr.off != (offset{}):
+			v.ptr, v.flags = pointer{}, v.flags|isOpaque
+		} // else to what the object does not describe, and to nothing else
 		return v
 	}
 	if !v.ptr.known() || v.ptr.region != typed {
