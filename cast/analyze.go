@@ -153,7 +153,7 @@ func (a *Analysis) conflict(s slot, c *cell) Conflict {
 
 // class says how sure a finding is.
 func (a *Analysis) class(s slot, c *cell) Class {
-	isLikely := c.isGuess() || c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0
+	isLikely := c.isGuess() || c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0 || c.boxed && !c.unboxed
 	switch {
 	case (a.pools[s] || a.apart[s] && c.unknown) && !a.isSaid(s):
 		return Guessed

@@ -32,6 +32,8 @@ type cell struct {
 	loose    bool    // what is stored there is from such a place, and nothing shows what it is
 	numbers  bool    // numbers are stored there that no slot held
 	firm     bool    // a pointer is stored there that is from no such place
+	boxed    bool    // something is stored there in a struct on the stack
+	unboxed  bool    // a pointer is stored there in any other
 	freed    pointer // everything that is put into a pool
 	unknown  bool    // something is stored there that nothing is known of
 	fresh    bool    // memory that a call returned is stored there
@@ -604,7 +606,7 @@ func (e *engine) store(s slot, v value, where Evidence) {
 		e.noteFreed(v)
 		v = v.untyped()
 	}
-	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s {
+	if from := v.from; from.state == oneOrigin && from.off == (offset{}) && from.slot != s && !e.isBoxed() {
 		e.use(from.slot, c.use(), where)
 		if c.shaped {
 			e.shape(e.cell(from.slot))
@@ -628,6 +630,8 @@ func (e *engine) store(s slot, v value, where Evidence) {
 func (e *engine) noteKind(c *cell, s slot, v value) {
 	loose := v.flags&isLoose != 0
 	c.fresh = c.fresh || v.flags&isFresh != 0
+	c.boxed = c.boxed || e.isBoxed()
+	c.unboxed = c.unboxed || v.ptr.known() && !e.isBoxed()
 	c.unknown = c.unknown || e.recording && v.ptr.state == noPointer && v.flags&isOpaque != 0
 	c.firm = c.firm || !loose && v.ptr.known()
 	c.loose = c.loose || e.recording && loose && !(c.firm && e.isSaid(s))
@@ -636,7 +640,7 @@ func (e *engine) noteKind(c *cell, s slot, v value) {
 
 // noteSource notes where a value comes from that is stored in a slot.
 func (e *engine) noteSource(c *cell, s slot, v value) {
-	if v.flags&isLoose == 0 && (e.walking == nil || len(e.walking.addressesTaken()) == 0) {
+	if v.flags&isLoose == 0 && !e.isBoxed() && (e.walking == nil || len(e.walking.addressesTaken()) == 0) {
 		e.copied(v.like, s)
 	}
 	c.addSources(v)

@@ -23,7 +23,7 @@ import (
 // a reported conflict, will do.
 //
 // A pointer is touched if an instruction loads it from memory or stores it
-// there, or a helper does, and the analysis can tell which member that is:
+// there, the stack left out, or a helper does, and the analysis can tell which member that is:
 // knowing all the types that BTF declares, or knowing only what it recovers. A pointer that is not
 // found because what leads to its struct was not found either is missed, thus,
 // and not untouched.
@@ -235,7 +235,7 @@ func (a *Analysis) found(s slot, c *cell) Erased {
 // judge says what became of one pointer.
 func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
 	c := a.cells[s]
-	if c != nil && c.isFinding() {
+	if c != nil && c.isFinding() && !r.isOnStack(s, c) {
 		place := a.found(s, c)
 		place.Was = spellAll(was)
 		if slices.ContainsFunc(was, func(t btf.Type) bool {
@@ -254,6 +254,9 @@ func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
 		place.Found = "different things"
 		ruling.Recovered = append(ruling.Recovered, place)
 		return
+	case c != nil && r.isOnStack(s, c):
+		ruling.Untouched = append(ruling.Untouched, place)
+		return
 	case c != nil && (r.touched[s] || !c.isEmpty()):
 		place.Why, place.Silent = a.whyMissed(s, c, was)
 	case r.touched[s]:
@@ -264,6 +267,10 @@ func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
 	}
 	ruling.Missed = append(ruling.Missed, place)
 }
+
+// isOnStack tells whether a place is only seen in structs on the stack, of which the ruler
+// does not tell.
+func (r *eraser) isOnStack(s slot, c *cell) bool { return c.boxed && !c.unboxed && !r.touched[s] }
 
 // spellAll is how C spells the types that a place points to.
 func spellAll(types []btf.Type) string {

@@ -136,10 +136,11 @@ func (w *walk) readStack(p pointer, size int) value {
 	if !ok || size != slotSize || off%slotSize != 0 {
 		return unknown(size)
 	}
+	v := opaque()
 	if i, ok := w.stack.find(p.frame, off); ok && !w.without(spills) {
-		return w.values.all[w.stack[i].value]
+		v = w.values.all[w.stack[i].value]
 	}
-	return opaque()
+	return w.readBoxed(p.frame, off, v)
 }
 
 // maxArguments bounds the arguments that the kernel passes in memory.
@@ -211,7 +212,7 @@ func keep(of map[slot]map[instruction]bool, s slot, at instruction) {
 
 // touch notes an access to a pointer that BTF types.
 func (w *walk) touch(p pointer, there place) {
-	if w.touched == nil {
+	if w.touched == nil || w.inBox {
 		return
 	}
 	if _, ok := btf.As[*btf.Pointer](there.typ); ok {
@@ -326,6 +327,7 @@ func (w *walk) writeStack(p pointer, size int, v value) {
 	}
 	if size == slotSize && off%slotSize == 0 && off >= -stackSize && off < 0 {
 		w.stack = w.stack.with(p.frame, off, w.values.id(v))
+		w.writeBoxed(p.frame, off, v)
 		return
 	}
 	w.stack = w.stack.without(p.frame, off, off+int64(size), w.values.id(opaque()))

@@ -23,6 +23,8 @@ type walk struct {
 	at      int
 	via     objectSet // that the place is in which is accessed
 	spot    int64     // of the stack that is being copied elsewhere
+	boxes   []box     // that the function is passed
+	inBox   bool      // what is stored is in one of them
 	dead    bool      // control does not get past this instruction
 	atExits *state
 	ends    [2]*state      // the same, by what is returned
@@ -35,6 +37,7 @@ func (w *walk) run(entry *state) *state {
 	if len(w.fn.blocks) == 0 {
 		return nil
 	}
+	w.boxes = w.boxesOf(w.fn, entry)
 	starts := make([]start, len(w.fn.blocks))
 	first := *entry
 	starts[0] = start{state: &first, isPending: true}
@@ -197,6 +200,9 @@ func (w *walk) leave(s *state) {
 
 // evidence says that an instruction shows something.
 func (w *walk) evidence(kind EvidenceKind) Evidence {
+	if w.inBox && w.fn.code.Insns[w.at].Op&classMask == classLdx {
+		kind = used // what is in a struct on the stack when it is passed counts where it is read
+	}
 	return Evidence{Kind: kind, Function: w.fn.Name, Section: w.fn.code.Section, Insn: w.at, spot: w.spot}
 }
 

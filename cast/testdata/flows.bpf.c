@@ -20,7 +20,7 @@ struct flow {
 
 struct cb_arg {
 	struct flow *f;
-	u64 p;
+	u64 p; /* holds cb_arg.p -> struct task_struct (kernel, likely) */
 };
 
 SINGLE(flows, struct flow);
