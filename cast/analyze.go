@@ -93,6 +93,7 @@ type Analysis struct {
 	own map[btf.Type]bool
 
 	shown        map[int32]bool     // slots, by number; nil until it is asked for
+	graph        *flowGraph         // that told them
 	spacesByKin  map[int32]spaceSet // nil until they are asked for
 	spacesByType map[btf.Type]spaceSet
 }
@@ -155,7 +156,7 @@ func (a *Analysis) conflict(s slot, c *cell) Conflict {
 func (a *Analysis) class(s slot, c *cell) Class {
 	isLikely := c.isGuess() || c.stored.ptr.state == noPointer || c.stored.flags&isOpaque != 0 || c.boxed && !c.unboxed
 	switch {
-	case (a.pools[s] || a.apart[s] && c.unknown) && !a.isSaid(s):
+	case (a.pools[s] && !a.isTaken(s) || a.apart[s] && c.unknown) && !a.isSaid(s):
 		return Guessed
 	case !isLikely:
 		return Proven

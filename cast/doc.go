@@ -112,8 +112,9 @@
 //
 // It is a pool if instead it returns the content of a place in which no new memory is
 // stored, or in which the first word of its own content is stored. What is put into a
-// pool, and taken from it, says nothing of anything else. Lines of C access such a word by
-// a cast to words; it is no member of the object.
+// pool, and taken from it, says nothing of anything else. The place has the type that all
+// calls which take from it take it for. Lines of C access such a word by a cast to words;
+// it is no member of the object.
 //
 // If it returns the content of any other place, that place has the type that all callers
 // take it for. What is loaded from a place that holds different things has the type of the
@@ -154,7 +155,7 @@
 //	joins             380 of 384      0        0.91       0.74    18       0.69     0
 //	interprocedural   348 of 384      4        0.62       0.76     4       0.62     0
 //	struct_ops        280 of 384      4        1.00       0.91     0       0.71     0
-//	offsets           324 of 384      0        0.96       0.78     8       0.60     0
+//	offsets           324 of 384      0        0.96       0.79     8       0.60     0
 //	atomics           328 of 384      0        1.00       0.89     0       0.71     0
 //	callbacks         372 of 384      0        1.00       0.91     0       0.66     1
 //	spills            296 of 384      0        1.00       0.88     5       0.68     0

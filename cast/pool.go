@@ -110,7 +110,7 @@ func (e *engine) takenFor(places []slot) (p pointer) {
 	for _, s := range places {
 		for to := range e.handed[s] {
 			c := e.cell(to)
-			if !c.isFinding() || e.pools[s] {
+			if !c.isFinding() {
 				return pointer{}
 			}
 			p = p.join(typedPointer(c.pointer().typ, ctype.SpaceUnknown))

@@ -211,10 +211,17 @@ func (a *Analysis) isShown(s slot) bool {
 	if a.shown == nil {
 		g := newFlowGraph(a.engine)
 		g.settle()
-		a.shown = g.shown
+		a.shown, a.graph = g.shown, g
 	}
 	n, ok := a.kin.number[s]
 	return ok && a.shown[n]
+}
+
+// isTaken tells whether all that take memory from a pool take it for one type.
+func (a *Analysis) isTaken(s slot) bool {
+	a.isShown(s)
+	n, ok := a.kin.number[s]
+	return ok && a.graph.isTaken(n)
 }
 
 // flowGraph finds out which slots show what they lead to.
