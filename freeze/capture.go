@@ -196,6 +196,7 @@ func (s *stop) copy(ctx context.Context) error {
 		s.doing = "copy its BPF maps"
 	}
 	copyErr := s.pass.Copy(ctx)
+	s.pass.DropLeft(s.progIDR)
 	for _, m := range s.pass.Maps {
 		s.programs.fetch(s.stopped, m.BTF)
 	}

@@ -141,6 +141,7 @@ type Freezer struct {
 	release string
 	layout  *bpfmap.Layout
 	mapIDR  kmem.Addr
+	progIDR kmem.Addr // 0 if it is not known
 	symbols *Symbols
 	ksyms   ksymLayout
 	lines   lineLayout
@@ -194,13 +195,14 @@ func prepare(ram RAM, k Kernel) (*Freezer, error) {
 	if !ok {
 		return nil, &kmem.MissingSymbolsError{Names: []string{"map_idr"}}
 	}
+	progIDR, _ := k.Symbols.Lookup("prog_idr")
 	running := struct{ io.ReaderAt }{ram}
 	memory, err := kmem.Discover(running, k.Symbols, kmem.Phys(k.PhysText))
 	if err != nil {
 		return nil, fmt.Errorf("find the kernel in the guest's memory (_text at physical address %#x): %w", k.PhysText, err)
 	}
 	f := &Freezer{
-		release: k.Release, layout: layout, mapIDR: kmem.Addr(mapIDR),
+		release: k.Release, layout: layout, mapIDR: kmem.Addr(mapIDR), progIDR: kmem.Addr(progIDR),
 		symbols: k.Symbols, ksyms: newKsymLayout(spec, k.Symbols), lines: newLineLayout(spec), sched: newSchedulerLayout(spec, k.Symbols), ram: ram,
 		running:  kmem.NewSpace(running, memory),
 		stopped:  kmem.NewSpace(ram, memory),

@@ -54,6 +54,7 @@ type Map struct {
 	addr    kmem.Addr
 	btfAddr kmem.Addr
 	counter kmem.Addr // per-CPU pointer to the number of entries; 0 if there is none
+	held    bool      // somebody has a descriptor of it, or has pinned it
 	reached bool      // its entries have been walked, or there is a reason why not
 	written []uint64  // pages of Values that may hold other bytes than zero; nil if all may
 	pages   []byte    // arena, ring buffer: what the extents are made of

@@ -17,6 +17,7 @@ type Layout struct {
 	header headerLayout
 	idr    kwalk.IDR
 	btf    btfLayout
+	left   leftLayout
 
 	// families has how to copy each map type that can be copied, and why has
 	// the reason for those that this kernel lays out in an unknown way.
@@ -45,6 +46,7 @@ func NewLayout(kernel *ebtf.Spec) (*Layout, error) {
 	l.header.resolve(r)
 	l.idr = r.numbered()
 	l.btf.resolve(r)
+	l.left.resolve(r)
 	if err := r.err(); err != nil {
 		return nil, err
 	}

@@ -188,6 +188,7 @@ func (p *Pass) header(id uint64, a kmem.Addr) *Map {
 		return nil
 	}
 	m := l.decode(a, record)
+	m.held = p.layout.left.users.Int(record) > 0
 	if uint64(m.ID) != id {
 		m.fail(corrupt("struct bpf_map at %v has id %d and is found under id %d", a, m.ID, id))
 		m.ID = uint32(id)

@@ -77,6 +77,7 @@ func New(levels, size int) *Image {
 	}
 	m.symbol("__per_cpu_offset", words(m.offsets[:]...))
 	m.symbol("map_idr", make([]byte, 64))
+	m.symbol("prog_idr", make([]byte, 64))
 	m.slabs()
 	return m
 }

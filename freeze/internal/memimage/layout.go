@@ -34,7 +34,7 @@ var structs = map[string]struct {
 		{"map_type", 8, 4, 0}, {"key_size", 12, 4, 0}, {"value_size", 20, 4, 0}, {"max_entries", 24, 4, 0},
 		{"map_flags", 28, 4, 0}, {"map_extra", 32, 8, 0}, {"id", 44, 4, 0}, {"btf", 48, 8, 0},
 		{"btf_value_type_id", 56, 4, 0}, {"btf_key_type_id", 60, 4, 0}, {"btf_vmlinux_value_type_id", 64, 4, 0},
-		{"name", 72, 1, 16}, {"refcnt.counter", 96, 8, 0}, {"elem_count", 104, 8, 0},
+		{"name", 72, 1, 16}, {"refcnt.counter", 96, 8, 0}, {"usercnt.counter", 112, 8, 0}, {"elem_count", 104, 8, 0},
 	}},
 	"btf": {160, []member{
 		{"data", 8, 8, 0}, {"data_size", 16, 4, 0}, {"id", 20, 4, 0}, {"base_btf", 24, 8, 0}, {"name", 32, 1, 56},
@@ -43,7 +43,7 @@ var structs = map[string]struct {
 		{"elem_size", 256, 4, 0}, {"value", 264, 1, -1}, {"pptrs", 264, 8, -1}, {"ptrs", 264, 8, -1},
 	}},
 	"bpf_prog":           {64, []member{{"aux", 24, 8, 0}}},
-	"bpf_prog_aux":       {64, []member{{"id", 36, 4, 0}}},
+	"bpf_prog_aux":       {64, []member{{"used_map_cnt", 4, 4, 0}, {"id", 36, 4, 0}, {"used_maps", 40, 8, 0}}},
 	"bpf_event_entry":    {32, []member{{"event", 8, 8, 0}}},
 	"perf_event":         {128, []member{{"id", 72, 8, 0}}},
 	"kernfs_node":        {96, []member{{"id", 56, 8, 0}}},

@@ -18,6 +18,7 @@ type Map struct {
 	KeyType, ValueType, KernelValueType  uint32
 	BTF                                  uint64 // address of a struct btf, see [Image.BTF]
 	Freed                                bool   // has no references left
+	Users                                uint64 // descriptors and pins
 }
 
 // Entry is a key with a value, or with one for each CPU.
@@ -52,7 +53,7 @@ func (m *Image) header(a uint64, h Map) {
 		"max_entries": uint64(h.MaxEntries), "map_flags": uint64(h.Flags), "map_extra": h.Extra,
 		"id": uint64(h.ID), "btf": h.BTF, "btf_key_type_id": uint64(h.KeyType),
 		"btf_value_type_id": uint64(h.ValueType), "btf_vmlinux_value_type_id": uint64(h.KernelValueType),
-		"refcnt.counter": refs,
+		"refcnt.counter": refs, "usercnt.counter": h.Users,
 	} {
 		m.set(a, t, path, v)
 	}
@@ -61,7 +62,26 @@ func (m *Image) header(a uint64, h Map) {
 
 // Publish puts maps under their ids into map_idr. The tree has as many levels
 // as the largest id needs, but at least two.
-func (m *Image) Publish(byID map[uint32]uint64) {
+func (m *Image) Publish(byID map[uint32]uint64) { m.publish("map_idr", byID) }
+
+// PublishPrograms puts programs under their ids into prog_idr, with the addresses of the maps that
+// each uses.
+func (m *Image) PublishPrograms(used map[uint32][]uint64) {
+	byID := make(map[uint32]uint64)
+	for id, maps := range used {
+		array := m.Alloc(8 * len(maps))
+		for i, a := range maps {
+			m.Put(array+8*uint64(i), a, 8)
+		}
+		byID[id] = m.Prog(id)
+		aux := m.Get(Addr(byID[id], "bpf_prog", "aux"))
+		m.set(aux, "bpf_prog_aux", "used_map_cnt", uint64(len(maps)))
+		m.set(aux, "bpf_prog_aux", "used_maps", array)
+	}
+	m.publish("prog_idr", byID)
+}
+
+func (m *Image) publish(symbol string, byID map[uint32]uint64) {
 	shift := uint64(6)
 	for id := range byID {
 		for uint64(id)>>shift > 63 {
@@ -75,7 +95,7 @@ func (m *Image) Publish(byID map[uint32]uint64) {
 	for s := uint64(0); s <= shift; s += 6 {
 		entries = m.nodes(entries, s)
 	}
-	m.set(m.Symbols["map_idr"], "idr", "idr_rt.xa_head", entries[0])
+	m.set(m.Symbols[symbol], "idr", "idr_rt.xa_head", entries[0])
 }
 
 // nodes puts entries into xa_nodes of a shift, and returns those as entries of
