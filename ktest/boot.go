@@ -32,6 +32,7 @@ func Boot(t testing.TB, cfg Config) *VM {
 	defer cancel()
 	cfg, err := cfg.seeded()
 	if err != nil {
+		noteRefusal(t, err)
 		t.Fatalf("%v", err)
 	}
 	if err := cfg.ignoresSeed(); err != nil {
@@ -44,6 +45,7 @@ func Boot(t testing.TB, cfg Config) *VM {
 	if vm != nil {
 		vm.tb = t
 		vm.noteSeed(t)
+		noteRefusal(t, err)
 		t.Cleanup(vm.finish)
 		for _, err := range vm.unsaid {
 			vm.warn(err)

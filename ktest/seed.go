@@ -1,6 +1,7 @@
 package ktest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -156,7 +157,7 @@ func (vm *VM) saySeed(tb testing.TB) {
 	if vm.cfg.Seed == 0 || vm.cfg.searched {
 		return
 	}
-	if seeds, first := testSeeds.tell(tb.Name()); first {
+	if seeds, wanted := testSeeds.tell(tb.Name()); wanted {
 		tb.Logf("repeat this run with\n\t%s", repeat(tb.Name(), seeds...))
 	}
 }
@@ -165,6 +166,14 @@ func (vm *VM) saySeed(tb testing.TB) {
 func (vm *VM) noteSeed(tb testing.TB) {
 	if vm.cfg.Seed != 0 && !vm.cfg.searched {
 		testSeeds.note(tb.Name(), vm.seed())
+		tb.Cleanup(func() { testSeeds.end(tb.Name()) })
+	}
+}
+
+// noteRefusal notes if an error of a guest's start is that of a seed.
+func noteRefusal(tb testing.TB, err error) {
+	if refused := (*SeedError)(nil); errors.As(err, &refused) {
+		testSeeds.refuse(tb.Name())
 		tb.Cleanup(func() { testSeeds.end(tb.Name()) })
 	}
 }
@@ -180,18 +189,34 @@ type seedsOfTest struct {
 	seeds []seed // each once, in the order of the boots
 	told  bool
 	over  bool // the test has ended; one of its name is another run of it
+
+	refused bool // one of its guests did not run, as it was given a seed that it cannot use
 }
 
 var testSeeds = seedsOfTests{byName: make(map[string]*seedsOfTest)}
 
-func (t *seedsOfTests) note(name string, s seed) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// of returns the seeds of the run of a test that has not ended. The lock is held.
+func (t *seedsOfTests) of(name string) *seedsOfTest {
 	of := t.byName[name]
 	if of == nil || of.over {
 		of = new(seedsOfTest)
 		t.byName[name] = of
 	}
+	return of
+}
+
+// refuse notes that a test was given a seed that a guest cannot use: no command repeats
+// what it was to run.
+func (t *seedsOfTests) refuse(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.of(name).refused = true
+}
+
+func (t *seedsOfTests) note(name string, s seed) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	of := t.of(name)
 	if !slices.Contains(of.seeds, s) {
 		of.seeds = append(of.seeds, s)
 	}
@@ -203,14 +228,17 @@ func (t *seedsOfTests) end(name string) {
 	t.byName[name].over = true
 }
 
-// tell returns what the command needs that runs a test, and whether it is asked for the first time.
-func (t *seedsOfTests) tell(name string) (seeds []seed, first bool) {
+// tell returns what the command needs that runs a test, and whether it is to be told: that is once,
+// and not if a seed was refused.
+func (t *seedsOfTests) tell(name string) (seeds []seed, wanted bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	refused := false
 	for _, other := range slices.Sorted(maps.Keys(t.byName)) {
 		if !strings.HasPrefix(name+"/", other+"/") && !strings.HasPrefix(other, name+"/") {
 			continue
 		}
+		refused = refused || t.byName[other].refused
 		for _, s := range t.byName[other].seeds {
 			if !slices.Contains(seeds, s) {
 				seeds = append(seeds, s)
@@ -218,9 +246,9 @@ func (t *seedsOfTests) tell(name string) (seeds []seed, first bool) {
 		}
 	}
 	of := t.byName[name]
-	first = of != nil && !of.told
+	wanted = of != nil && !of.told && !refused
 	if of != nil {
 		of.told = true
 	}
-	return seeds, first
+	return seeds, wanted
 }

@@ -68,8 +68,8 @@ func TestSeedsOfATestAreThoseThatItsCommandRuns(t *testing.T) {
 	s := seedsOfTests{byName: make(map[string]*seedsOfTest)}
 	note := func(name string, n uint64) { s.note(name, seed{n, "k"}) }
 	told := func(name string) string {
-		seeds, first := s.tell(name)
-		if !first {
+		seeds, wanted := s.tell(name)
+		if !wanted {
 			return ""
 		}
 		return repeat(name, seeds...)
@@ -86,6 +86,12 @@ func TestSeedsOfATestAreThoseThatItsCommandRuns(t *testing.T) {
 	s.end("TestA")
 	note("TestA", 8)
 	require.Equal(t, `KTGEN_SEED=8@k,6@k,5@k go test -count=1 -run '^TestA$'`, told("TestA"), "another run of it")
+
+	note("TestB", 4)
+	note("TestB/sub", 5)
+	s.refuse("TestB/other")
+	require.NotEmpty(t, told("TestB/sub"), "it ran, and is not of the other one")
+	require.Empty(t, told("TestB"), "a part of it did not run")
 }
 
 func TestRepeatIsTheTestAndNoOther(t *testing.T) {

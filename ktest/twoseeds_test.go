@@ -59,3 +59,23 @@ func TestCommandRepeatsTheRunsOfAllGuests(t *testing.T) {
 	again, _, _ = run(command[0])
 	require.Equal(t, both, again)
 }
+
+// A seed that is refused has run nothing that could be repeated, also if another guest of the test has run.
+func TestRefusedSeedIsNotRepeated(t *testing.T) {
+	for seed, reason := range map[string]string{
+		"4@1.2.3.4":   "cannot be repeated, as this differs",
+		"4@1.2.3.4,5": "cannot be repeated, as this differs",
+		"4,5":         "a guest of the test has Config.Seed 9, which is none of them",
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestGuestsOfTwoSeeds$", "-test.v")
+		cmd.Env = append(os.Environ(), seedsEnv+"=1", ktest.EnvSeed+"="+seed, ktest.EnvArtifacts+"="+t.TempDir())
+		raw, err := cmd.CombinedOutput()
+		if regexp.MustCompile(`(?m)^--- SKIP`).Match(raw) {
+			t.Skip("no guest can boot here")
+		}
+		require.Error(t, err, "%s", raw)
+		require.Contains(t, string(raw), reason)
+		require.NotContains(t, string(raw), "repeat this run")
+		require.NotContains(t, string(raw), "go test -count=1")
+	}
+}
