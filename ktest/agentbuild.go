@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,7 +24,9 @@ const agentBuildTime = 5 * time.Minute
 // agentProgram builds the program, once for each process, from the sources of the
 // module that this one is built from. Where that is not possible (there is no Go, or this
 // process does not run in its package's folder) the error says why.
-var agentProgram = sync.OnceValues(func() (string, error) {
+var agentProgram = sync.OnceValues(buildAgent)
+
+func buildAgent() (string, error) {
 	dir, err := os.MkdirTemp("", "ktgen-agent-")
 	if err != nil {
 		return "", err
@@ -37,10 +40,21 @@ var agentProgram = sync.OnceValues(func() (string, error) {
 	var said bytes.Buffer
 	build.Stderr = &said
 	if err := build.Run(); err != nil {
-		return "", fmt.Errorf("go build %s: %w: %s", agentPackage, err, bytes.TrimSpace(said.Bytes()))
+		return "", fmt.Errorf("go build %s: %w", agentPackage, buildReason(err, bytes.TrimSpace(said.Bytes())))
 	}
 	return keepAgent(path)
-})
+}
+
+// buildReason says why a build failed that wrote something, or nothing.
+func buildReason(err error, said []byte) error {
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("%w: put the go command into PATH", err)
+	case len(said) == 0:
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, said)
+}
 
 // keepAgent puts the program into the cache, under a name that is of what is in it.
 func keepAgent(built string) (string, error) {
