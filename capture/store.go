@@ -93,6 +93,9 @@ func New(o Options) *Store {
 // [ErrClosed]; the capture is not kept then.
 func (s *Store) Add(c series.Capture) error {
 	e := &entry{capture: c, held: c.Snapshot, taken: c.Load, size: footprint(c.Snapshot)}
+	if c.Snapshot != nil {
+		e.capture.Instance = c.Snapshot.Scheduler.Instance
+	}
 	e.capture.Snapshot, e.capture.Load = nil, nil
 	if err := s.add(e); err != nil {
 		return err

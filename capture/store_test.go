@@ -77,6 +77,13 @@ func TestCapturesKeepTheirOrderAndMoment(t *testing.T) {
 	require.ErrorAs(t, err, &none)
 }
 
+func TestCapturesKeepWhichInstanceTheyAreOf(t *testing.T) {
+	s := capture.New(capture.Options{Memory: 1, Dir: t.TempDir()})
+	defer s.Close()
+	require.NoError(t, s.Add(series.Capture{Moment: series.Moment{Name: "a"}, Snapshot: &ktsnap.Snapshot{Scheduler: ktsnap.Scheduler{Instance: 2}}}))
+	require.Equal(t, 2, s.Captures()[0].Instance)
+}
+
 func TestStoresShareNothing(t *testing.T) {
 	outer, inner := newStore(t, capture.Options{}), newStore(t, capture.Options{SameName: capture.Refuse})
 	require.NoError(t, outer.Add(captureOf("x", 1, snapshot("x", 8, 1))))

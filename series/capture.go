@@ -20,6 +20,10 @@ type Moment struct {
 	Due     time.Duration // of a capture in a cadence: the Elapsed that it was planned for
 	Phase   Phase
 	Trigger Trigger
+
+	// Instance says which time the scheduler ran that its program had started, 1 for the
+	// first; 0 if that is not known or it did not run.
+	Instance int
 }
 
 // String returns the moment as messages name it: "periodic_003 (+1.5s, step 2)".
@@ -134,7 +138,7 @@ func Snapshots(snapshots ...*ktsnap.Snapshot) []Capture {
 		if start.IsZero() {
 			start = s.Taken
 		}
-		c.Moment = Moment{Name: s.Name, Elapsed: s.Taken.Sub(start) - stopped}
+		c.Moment = Moment{Name: s.Name, Elapsed: s.Taken.Sub(start) - stopped, Instance: s.Scheduler.Instance}
 		c.Snapshot = s
 		last = c.Elapsed
 		stopped += s.Timing.Paused - s.Timing.Stop

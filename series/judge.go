@@ -100,13 +100,22 @@ func (j *judge[V]) less(at, prior int) string {
 	return fmt.Sprintf("%s is less than %s%s", j.at(at, j.value(prior)), j.at(prior, j.value(at)), j.across(prior, at))
 }
 
-// across says how many samples without a value are between two others.
+// across says how many samples without a value are between two others, and whether the
+// scheduler was started again, with its variables as they are at first.
 func (j *judge[V]) across(prior, at int) string {
-	missing := j.missingBefore(at) - j.missingBefore(prior)
-	if missing == 0 {
-		return ""
+	s := ""
+	if missing := j.missingBefore(at) - j.missingBefore(prior); missing > 0 {
+		s = fmt.Sprintf(", across %s without a value", count(missing, "sample"))
 	}
-	return fmt.Sprintf(", across %s without a value", count(missing, "sample"))
+	if j.restarted(prior, at) {
+		s += fmt.Sprintf("; its program has started the scheduler again in between (instance %d, then %d)", j.moment(prior).Instance, j.moment(at).Instance)
+	}
+	return s
+}
+
+func (j *judge[V]) restarted(prior, at int) bool {
+	was, is := j.moment(prior).Instance, j.moment(at).Instance
+	return was > 0 && is > 0 && was != is
 }
 
 // missingBefore returns how many samples before sample i have no value.

@@ -16,7 +16,11 @@ func NonDecreasing[V cmp.Ordered](s Series[V]) Verdict {
 	j := newJudge(s, "NonDecreasing", rule{values: 2, coverage: bridged})
 	for prior, at := range j.neighbours() {
 		if j.value(at) < j.value(prior) {
-			j.violate(at, prior, "%s", j.less(at, prior))
+			advice := ""
+			if j.restarted(prior, at) {
+				advice = ": NonDecreasingWithResets allows for that"
+			}
+			j.violate(at, prior, "%s%s", j.less(at, prior), advice)
 		}
 	}
 	return j.verdict()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 func TestAFallIsSeenAcrossSamplesWithoutAValue(t *testing.T) {
@@ -46,6 +48,18 @@ func TestResetsAreFallsToNearlyNothing(t *testing.T) {
 	NonDecreasingWithResets(of(10, 20, 19, 25), 1, 5).requireFail(t, 2)
 	NonDecreasingWithResets(of(10, 1, 9, 2, 9, 3), 2, 5).requireFail(t, 5)
 	require.Len(t, NonDecreasingWithResets(restarted, 1, 5).Notes, 1)
+}
+
+func TestFallsSayThatTheSchedulerWasStartedAgain(t *testing.T) {
+	samples := every(10, 20, 3, 8)
+	for i := range samples {
+		samples[i].Instance = 1 + i/2
+	}
+	n := Of(samples, func(n int) int { return n }).Named("x")
+	require.Equal(t, "3 at periodic_002 (+2s) is less than 20 at periodic_001 (+1s); its program has started the scheduler again in between (instance 1, then 2): "+
+		"NonDecreasingWithResets allows for that", NonDecreasing(n).Reason)
+	require.NotContains(t, NonDecreasing(of(10, 20, 3)).Reason, "again")
+	require.Equal(t, 2, Snapshots(&ktsnap.Snapshot{Scheduler: ktsnap.Scheduler{Instance: 2}})[0].Instance)
 }
 
 func TestTheRateAtOneTimeIsNotDefined(t *testing.T) {
