@@ -140,6 +140,11 @@ func set(state *ktsnap.InitialState, path string, value any) error {
 		return err
 	}
 	v := state.Snapshot.Get(path)
+	if absent := (*ktsnap.MapNotFoundError)(nil); errors.As(v.Err(), &absent) { // it is of no snapshot
+		if _, err := state.Find(absent.Requested); err != nil {
+			return err
+		}
+	}
 	var failed *ktsnap.Error
 	if errors.As(v.Err(), &failed) { // its address is of no guest
 		return &ConfigError{Path: path, Err: failed.Err}

@@ -203,11 +203,15 @@ func (s Scheduler) check(cpus int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.opsIn(obj); err != nil {
+	ops, err := s.opsIn(obj)
+	if err != nil {
 		return err
 	}
-	_, err = s.config(obj, cpus)
-	return err
+	config, err := s.config(obj, cpus)
+	if err != nil {
+		return err
+	}
+	return checkName(obj, ops, config)
 }
 
 // opsIn returns the name of the struct_ops map that is the scheduler.

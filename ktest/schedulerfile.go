@@ -5,7 +5,12 @@ import (
 	"debug/elf"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/object"
 )
 
@@ -48,3 +53,35 @@ func checkProgram(path string) error {
 	}
 	return nil
 }
+
+// checkName says why the kernel would not take the name of a scheduler, that of its
+// struct_ops map ops with what config makes of it (bpf_obj_name_cpy, kernel/bpf/syscall.c).
+func checkName(obj *object.Object, ops string, config *bpfload.Config) error {
+	i := slices.IndexFunc(obj.Maps, func(m object.Map) bool { return m.Name == ops })
+	own, ok := btf.As[*btf.Struct](obj.Maps[i].Value)
+	if !ok {
+		return nil // which is told when it is loaded
+	}
+	value := append(bytes.Clone(obj.Maps[i].Initial), make([]byte, own.Size)...)
+	if config != nil {
+		for _, p := range config.Patches {
+			if p.Of == ops {
+				copy(value[p.Offset:], p.Bytes)
+			}
+		}
+	}
+	for _, m := range own.Members {
+		array, ok := btf.As[*btf.Array](m.Type)
+		if m.Name != "name" || !ok {
+			continue
+		}
+		name, _, ends := bytes.Cut(value[m.Offset.Bytes():][:array.Nelems], []byte{0})
+		if !ends || !opsName.Match(name) {
+			return fmt.Errorf("%s.name is %q, and a scheduler's name has letters, digits, _ and ., at least one, and fewer than %d: give it another one in the object, or by Scheduler.Set(%q, ...)", ops, name, array.Nelems, ops+".name")
+		}
+		return nil
+	}
+	return fmt.Errorf("%s has no name, which the kernel wants of a scheduler: give struct %s of the object a member name", ops, own.Name)
+}
+
+var opsName = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)

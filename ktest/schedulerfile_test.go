@@ -3,6 +3,7 @@ package ktest_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,4 +38,28 @@ func TestFilesThatAreNoProgramsAreRefused(t *testing.T) {
 	for _, path := range []string{"/proc/self/exe", write("script", "#!/bin/sh\n")} {
 		require.NoError(t, ktest.Binary(path).Check())
 	}
+}
+
+// What an object cannot start with, or has not, is told before a guest is booted, in words of the object.
+func TestMistakesInWhatAnObjectStartsWithAreTold(t *testing.T) {
+	o := ktest.Object("testdata/race.bpf.o")
+	name := func(name string) error { return o.Set("race_ops.name", name).Check() }
+	none := `: the object has no such map or section; it has race_ops, .bss`
+	takes := `and a scheduler's name has letters, digits, _ and ., at least one, and fewer than 128: give it another one in the object, or by Scheduler.Set("race_ops.name", ...)`
+	for want, err := range map[string]error{
+		`has no scheduler "nope": those that it has are race_ops`: o.Ops("nope").Check(),
+		"map1" + none: o.Resize("map1", 4).Check(),
+		"map2" + none: o.Fill("map2", 4).Check(),
+		"map3" + none: o.Set("map3[3]", 1).Check(),
+		`race_op: the object has no such map or section (did you mean "race_ops"?)`: o.Set("race_op.name", "x").Check(),
+		`race_ops.name is "xx`:               name(strings.Repeat("x", 128)),
+		`race_ops.name is "a b", ` + takes:   name("a b"),
+		`race_ops.name is "", ` + takes:      name(""),
+		`refused_ops.name is "a b", and a s`: fault("nameless").Check(),
+	} {
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "snapshot")
+	}
+	require.NoError(t, name("_0.z"))
+	require.NoError(t, name(strings.Repeat("x", 127)))
 }

@@ -86,10 +86,10 @@ func (s *InitialState) Program(name string) (*InitialProgram, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return nil, &InitialError{name, fmt.Errorf("the object has no such program%s; it has %s", nearest.Hint(name, names), errtext.List(names))}
+	return nil, absent("program", name, names)
 }
 
-// Find returns the map or section called name.
+// Find returns the map or section called name. The error is as of Program.
 func (s *InitialState) Find(name string) (*Map, error) {
 	var names []string
 	for _, m := range s.Snapshot.Maps {
@@ -98,7 +98,11 @@ func (s *InitialState) Find(name string) (*Map, error) {
 		}
 		names = append(names, m.Name)
 	}
-	return nil, &InitialError{name, &MapNotFoundError{Requested: name, Available: names}}
+	return nil, absent("map or section", name, names)
+}
+
+func absent(what, name string, has []string) error {
+	return &InitialError{name, fmt.Errorf("the object has no such %s%s; it has %s", what, nearest.Hint(name, has), errtext.List(has))}
 }
 
 // Resize gives a map room for n entries, or the array at the end of a section n

@@ -154,7 +154,7 @@ func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
 		`.bss: it cannot be made longer`:                                                             object.Resize(".bss", 10),
 		`squares: it has no maps in it, as it is of type HASH: maps of maps can be filled with some`: object.Fill("squares", 2),
 		`queues: it has room for 2 maps, not for 3`:                                                  ktest.Object("testdata/maps_of_queues.bpf.o").Fill("queues", 3),
-		`no map "square" in the snapshot (did you mean "squares"?)`:                                  object.Resize("square", 10),
+		`square: the object has no such map or section (did you mean "squares"?)`:                    object.Resize("square", 10),
 		`the object has no such program (did you mean "on_switch"?)`:                                 object.Load(false, "on_swich"),
 		`the object has no such program (did you mean "spare"?)`:                                     object.Set("cf_ops.enqueue", "sparse"),
 		`no member "enqueu" (did you mean "enqueue"?)`:                                               object.Set("cf_ops.enqueu", "spare"),
