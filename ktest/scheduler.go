@@ -128,6 +128,12 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	if err != nil {
 		return err
 	}
+	vm.adopt(started)
+	return nil
+}
+
+// adopt makes a scheduler that has been started the guest's.
+func (vm *VM) adopt(started *scx.Scheduler) {
 	for _, p := range started.Left() {
 		vm.warn(notAttached(p))
 	}
@@ -150,7 +156,6 @@ func (vm *VM) attach(ctx context.Context, s Scheduler) error {
 	started.AtEnd(task.Act)
 	started.OnRestart(func() { go vm.restarted(started) }) // which asks the guest
 	go vm.awaitExit(aside, task, started, vm.autopsy)      // ends with the scheduler
-	return nil
 }
 
 // startLimit bounds the start of a scheduler by the host's time and, in a guest in lockstep, by the

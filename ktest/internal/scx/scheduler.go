@@ -74,9 +74,13 @@ func Start(ctx context.Context, client *guest.Client, source Source, object []by
 		defer cancel()
 		s.perform(running, source, object, events)
 	}()
+	return s.awaitEnabled(ctx, cancel, source, events, loaded)
+}
 
+// awaitEnabled returns s when it is enabled, and cancels it otherwise.
+func (s *Scheduler) awaitEnabled(ctx context.Context, cancel context.CancelFunc, source Source, events *events, loaded func(context.Context) error) (*Scheduler, error) {
 	for heard := int32(0); ; heard++ {
-		end := client.Until(ctx, func() bool { return events.news.Load() > heard || closed(s.done) })
+		end := s.client.Until(ctx, func() bool { return events.news.Load() > heard || closed(s.done) })
 		select {
 		case <-events.loaded:
 			end()
