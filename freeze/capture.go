@@ -261,19 +261,40 @@ func (f *Freezer) chase(ctx context.Context, mem *kmem.Space, pass *bpfmap.Pass,
 		}
 	}
 	for _, m := range pass.Maps {
-		if plan := f.programs.planned(m); plan != nil {
-			if pass.Late() {
-				return c, errLate
-			}
-			if err := followMap(c, m, plan); err != nil {
-				return c, err
-			}
+		keys, values := f.programs.planned(m)
+		if keys == nil && values == nil {
+			continue
+		}
+		if pass.Late() {
+			return c, errLate
+		}
+		if err := followKeys(c, m, keys); err != nil {
+			return c, err
+		}
+		if err := followMap(c, m, values); err != nil {
+			return c, err
 		}
 	}
 	return c, nil
 }
 
+// followKeys follows the pointers in the keys of a map. What has owners has no keys.
+func followKeys(c *chase.Chase, m *bpfmap.Map, plan *chase.Plan) error {
+	if plan == nil || m.KeySize <= 0 {
+		return nil
+	}
+	for key := range slices.Chunk(m.Keys, m.KeySize) {
+		if err := c.Value(key, plan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func followMap(c *chase.Chase, m *bpfmap.Map, plan *chase.Plan) error {
+	if plan == nil {
+		return nil
+	}
 	for i := range m.N * m.Slots {
 		if m.Addrs != nil && (i >= len(m.Addrs) || m.Addrs[i] == 0) {
 			continue

@@ -37,7 +37,7 @@ type program struct {
 	err    error // why there is no raw, or no decoded
 	unread bool  // err is of reading the guest's memory: the next capture tries again
 
-	plans   map[planKey]*chase.Plan // what is followed from the values of maps
+	plans   map[planKey]*chase.Plan // what is followed from the keys and values of maps
 	decoded bool
 	spec    *ebtf.Spec
 	shapes  *btf.Shapes
@@ -46,11 +46,12 @@ type program struct {
 	definitions []*definition // of maps, in their order
 }
 
-// planKey is what a map's values are: of a type, or if that is no struct, of
+// planKey is what a map's keys or values are: of a type, or if that is no struct, of
 // a map of that name.
 type planKey struct {
 	name string
 	typ  uint32
+	keys bool
 }
 
 // use changes the casts by which programs are described.
@@ -58,13 +59,23 @@ func (p *programs) use(casts []ktsnap.Cast) {
 	p.casts, p.known = casts, nil
 }
 
-// plan decides what is followed from the values of a map, from the BTF that
+// plan decides what is followed from the keys and values of a map, from the BTF that
 // was copied before.
 func (p *programs) plan(m *bpfmap.Map, planner *chase.Planner) {
-	prog, key := p.known[m.BTF], planKey{m.Name, m.ValueType}
-	if prog == nil || m.ValueType == 0 || m.KernelValueType != 0 {
+	prog := p.known[m.BTF]
+	if prog == nil || m.KernelValueType != 0 {
 		return
 	}
+	if m.KeyType != 0 {
+		p.planFor(prog, planKey{m.Name, m.KeyType, true}, m, m.KeySize, planner)
+	}
+	if m.ValueType != 0 {
+		p.planFor(prog, planKey{m.Name, m.ValueType, false}, m, m.ValueSize, planner)
+	}
+}
+
+// planFor decides what is followed from keys or values of size bytes.
+func (p *programs) planFor(prog *program, key planKey, m *bpfmap.Map, size int, planner *chase.Planner) {
 	if _, done := prog.plans[key]; done {
 		return
 	}
@@ -76,7 +87,14 @@ func (p *programs) plan(m *bpfmap.Map, planner *chase.Planner) {
 		prog.plans = make(map[planKey]*chase.Plan)
 	}
 	prog.plans[key] = nil
-	if shape, err := prog.value(m); err == nil && shape != nil && shape.Size <= m.ValueSize {
+	var shape *ctype.Shape
+	var err error
+	if key.keys {
+		shape, err = prog.shape(key.typ)
+	} else {
+		shape, err = prog.value(m)
+	}
+	if err == nil && shape != nil && shape.Size <= size {
 		prog.plans[key] = planner.Plan(shape, func(name string) *ctype.Shape { return p.named(prog, name) })
 	}
 }
@@ -107,12 +125,13 @@ func (p *programs) forgetPlans() {
 	}
 }
 
-// planned returns what is followed from the values of a map, nil for nothing.
-func (p *programs) planned(m *bpfmap.Map) *chase.Plan {
+// planned returns what is followed from the keys and from the values of a map, nil for
+// nothing.
+func (p *programs) planned(m *bpfmap.Map) (keys, values *chase.Plan) {
 	if prog := p.known[m.BTF]; prog != nil {
-		return prog.plans[planKey{m.Name, m.ValueType}]
+		keys, values = prog.plans[planKey{m.Name, m.KeyType, true}], prog.plans[planKey{m.Name, m.ValueType, false}]
 	}
-	return nil
+	return keys, values
 }
 
 // prefetch copies an object of the running guest, and tells whether it is a new

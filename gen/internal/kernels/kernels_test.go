@@ -114,6 +114,12 @@ func requireTasks(t *testing.T, k *kernel.Kernel, l layout) {
 		require.Equal(t, seen.Weight, task.Scx.Weight)
 		requireAbsent(t, snap, task, l)
 	}
+	require.GreaterOrEqual(t, snap.Pids().Len(), len(workers.PIDs))
+	for p, pid := range snap.Pids().All() {
+		task, err := p.Lookup()
+		require.NoError(t, err, "task %d", pid)
+		require.Equal(t, pid, task.Pid)
+	}
 	for _, pid := range workers.PIDs {
 		comm, err := vm.Agent().ReadFile(t.Context(), fmt.Sprintf("/proc/%d/comm", pid))
 		require.NoError(t, err)

@@ -74,6 +74,14 @@ struct {
 	__type(value, struct seen);
 } tasks SEC(".maps");
 
+/* Pids of tasks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct task_struct *);
+	__type(value, s32);
+} pids SEC(".maps");
+
 SEC("struct_ops/running")
 void watcher_running(u64 *args)
 {
@@ -90,6 +98,7 @@ void watcher_running(u64 *args)
 	seen.runs = known ? known->runs + 1 : 1;
 	bpf_probe_read_kernel(seen.comm, sizeof(seen.comm), p->comm);
 	bpf_map_update_elem(&tasks, &pid, &seen, BPF_ANY);
+	bpf_map_update_elem(&pids, &p, &pid, BPF_ANY);
 }
 
 SEC("struct_ops/exit_task")
@@ -99,6 +108,7 @@ void watcher_exit_task(u64 *args)
 	s32 pid = p->pid;
 
 	bpf_map_delete_elem(&tasks, &pid);
+	bpf_map_delete_elem(&pids, &p);
 }
 
 SEC(".struct_ops.link")
