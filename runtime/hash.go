@@ -12,7 +12,7 @@ import (
 // Hash reads a BPF hash map, or one CPU's part of a per-CPU hash map.
 type Hash[K comparable, V any] struct {
 	m       *boundMap
-	keys    *keyIndex[K]
+	keys    *keyindex.Index[K]
 	slot    int
 	decode  Decode[V]
 	partial bool
@@ -24,21 +24,15 @@ func NewHash[K comparable, V any](b *Binding, i int, key Decode[K], decode Decod
 	return Hash[K, V]{m: m, keys: indexKeys(m, key), decode: decode}
 }
 
-// keyIndex finds the entries of a map by their decoded keys.
-type keyIndex[K comparable] struct {
-	keys    []K
-	entries keyindex.Entries[K]
-}
-
-// lazyIndex holds a map's keyIndex from its first use on.
+// lazyIndex holds a map's index of keys from its first use on.
 type lazyIndex struct {
 	once  sync.Once
-	index any // *keyIndex[K]
+	index any // *keyindex.Index[K]
 	err   error
 }
 
 // indexKeys decodes the keys of a map at its first use.
-func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyIndex[K] {
+func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyindex.Index[K] {
 	m.index.once.Do(func() {
 		index, err := buildIndex(m, decode)
 		m.index.index, m.index.err = index, err
@@ -47,17 +41,17 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyIndex[K] {
 	if m.index.err != nil {
 		m.fail("read the keys of", m.index.err)
 	}
-	return m.index.index.(*keyIndex[K])
+	return m.index.index.(*keyindex.Index[K])
 }
 
-func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyIndex[K], error) {
-	x := &keyIndex[K]{keys: make([]K, m.N), entries: make(keyindex.Entries[K], m.N)}
+func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyindex.Index[K], error) {
+	x := keyindex.New[K](m.N, forgetTarget)
 	d := newDecoder(m.b)
 	defer d.unlock()
-	for i := range x.keys {
+	for i := range x.Keys {
 		raw := m.m.Keys[i*m.keySize:][:m.keySize:m.keySize]
-		decodeInto(d, &x.keys[i], raw, m.key, &origin{source: &m.source, entry: i}, decode)
-		x.entries.Add(x.keys[i], int32(i))
+		decodeInto(d, &x.Keys[i], raw, m.key, &origin{source: &m.source, entry: i}, decode)
+		x.Enter(i)
 	}
 	return x, d.err
 }
@@ -80,7 +74,7 @@ func (h Hash[K, V]) Get(key K) *V {
 
 // entry returns the number of the entry for a key, and fails if there is none.
 func (h Hash[K, V]) entry(op string, key K) int {
-	i, exists := h.keys.entries[key]
+	i, exists := h.keys.Find(key)
 	if exists {
 		return h.unambiguous(op, key, i)
 	}
@@ -94,14 +88,14 @@ func (h Hash[K, V]) entry(op string, key K) int {
 
 func (h Hash[K, V]) unambiguous(op string, key K, i int32) int {
 	if i < 0 {
-		h.m.fail(op, h.m.m.Ambiguous(fmt.Sprint(key), func(i int) bool { return h.keys.keys[i] == key }))
+		h.m.fail(op, h.m.m.Ambiguous(fmt.Sprint(key), func(i int) bool { return h.keys.Has(i, key) }))
 	}
 	return int(i)
 }
 
 // Lookup returns the entry for a key, if there is one.
 func (h Hash[K, V]) Lookup(key K) (v *V, ok bool) {
-	i, exists := h.keys.entries[key]
+	i, exists := h.keys.Find(key)
 	if !exists {
 		h.whole("Lookup")
 		return nil, false
@@ -112,7 +106,7 @@ func (h Hash[K, V]) Lookup(key K) (v *V, ok bool) {
 // Keys returns the keys in the order of the capture.
 func (h Hash[K, V]) Keys() []K {
 	h.whole("Keys")
-	return append([]K(nil), h.keys.keys...)
+	return append([]K(nil), h.keys.Keys...)
 }
 
 // All ranges over the entries in the order of the capture, as values: unlike
@@ -120,7 +114,7 @@ func (h Hash[K, V]) Keys() []K {
 func (h Hash[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		h.whole("All")
-		h.array().scan("All", func(i int, v *V) bool { return yield(h.keys.keys[i], *v) })
+		h.array().scan("All", func(i int, v *V) bool { return yield(h.keys.Keys[i], *v) })
 	}
 }
 
@@ -138,7 +132,7 @@ func (h Hash[K, V]) Find(match func(*V) bool) *V { return h.array().Find(match) 
 func (h Hash[K, V]) Filter(match func(*V) bool) iter.Seq2[K, *V] {
 	return func(yield func(K, *V) bool) {
 		for i, v := range h.array().Filter(match) {
-			if !yield(h.keys.keys[i], v) {
+			if !yield(h.keys.Keys[i], v) {
 				return
 			}
 		}

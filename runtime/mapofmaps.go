@@ -90,7 +90,7 @@ func (h HashOfMaps[K, M]) Get(key K) (m M) {
 
 // Lookup returns the map for a key, if there is one. It fails if that map was not captured.
 func (h HashOfMaps[K, M]) Lookup(key K) (m M, ok bool) {
-	i, exists := h.ids.keys.entries[key]
+	i, exists := h.ids.keys.Find(key)
 	if !exists {
 		h.ids.whole("Lookup")
 		return m, false
@@ -102,7 +102,7 @@ func (h HashOfMaps[K, M]) Lookup(key K) (m M, ok bool) {
 func (h HashOfMaps[K, M]) All() iter.Seq2[K, M] {
 	return func(yield func(K, M) bool) {
 		h.ids.whole("All")
-		for i, key := range h.ids.keys.keys {
+		for i, key := range h.ids.keys.Keys {
 			if !yield(key, h.at("All", i)) {
 				return
 			}

@@ -14,7 +14,7 @@ import (
 // be a pointer at all.
 //
 // Two of them that were read through the same snapshot are equal if they lead
-// to the same address.
+// to the same address. In keys of maps only the address counts, so that [PtrTo] finds entries.
 type Ptr[T any] struct {
 	addr   ktsnap.Address
 	target *target[T] // nil where T cannot be read
@@ -44,6 +44,14 @@ func PtrAt[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) Ptr[T] {
 	}
 	return Ptr[T]{ktsnap.Address(addr), t}
 }
+
+// forgetTarget makes a [Ptr] equal to all that lead to its address. Other values stay as they are.
+func forgetTarget(part any) bool {
+	p, ok := part.(interface{ forget() bool })
+	return ok && p.forget()
+}
+
+func (p *Ptr[T]) forget() bool { p.target = nil; return true }
 
 // Addr returns the address as the guest's program stored it.
 func (p Ptr[T]) Addr() uint64 { return uint64(p.addr) }

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/keyindex"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -14,7 +15,7 @@ import (
 // bpf_get_stackid.
 type StackTraces struct {
 	m       *boundMap
-	keys    *keyIndex[uint32]
+	keys    *keyindex.Index[uint32]
 	partial bool
 }
 
@@ -44,7 +45,7 @@ func (s StackTraces) Len() int {
 // IDs returns the ids of the stacks, in the order of the capture.
 func (s StackTraces) IDs() []uint32 {
 	s.whole("IDs")
-	return append([]uint32(nil), s.keys.keys...)
+	return append([]uint32(nil), s.keys.Keys...)
 }
 
 // Get returns the return addresses of a stack, innermost first, and fails if
@@ -63,7 +64,7 @@ func (s StackTraces) Get(id uint32) []ktsnap.Address {
 // Lookup returns the return addresses of a stack, innermost first, if there is
 // one of that id.
 func (s StackTraces) Lookup(id uint32) (frames []ktsnap.Address, ok bool) {
-	entry, exists := s.keys.entries[id]
+	entry, exists := s.keys.Find(id)
 	switch {
 	case !exists:
 		s.whole("Lookup")
@@ -78,7 +79,7 @@ func (s StackTraces) Lookup(id uint32) (frames []ktsnap.Address, ok bool) {
 func (s StackTraces) All() iter.Seq2[uint32, []ktsnap.Address] {
 	return func(yield func(uint32, []ktsnap.Address) bool) {
 		s.whole("All")
-		for i, id := range s.keys.keys {
+		for i, id := range s.keys.Keys {
 			if !yield(id, s.frames("All", i)) {
 				return
 			}

@@ -28,16 +28,16 @@ type TaskStorage[V any] struct {
 func NewTaskStorage[V any](b *Binding, i int, decode Decode[V]) TaskStorage[V] {
 	m := b.readable(i)
 	m.index.once.Do(func() {
-		x := &keyIndex[int32]{keys: make([]int32, m.N), entries: make(keyindex.Entries[int32], m.N)}
+		x := keyindex.New[int32](m.N, nil)
 		for i, owner := range m.m.Owners[:m.N] {
-			x.keys[i] = owner.PID
-			x.entries.Add(owner.PID, int32(i))
+			x.Keys[i] = owner.PID
+			x.Enter(i)
 		}
 		m.index.index = x
 		m.Keys = m.b.snapshot.KeyTexts(m.m)
 	})
 	return TaskStorage[V]{
-		h:      Hash[int32, V]{m: m, keys: m.index.index.(*keyIndex[int32]), decode: decode},
+		h:      Hash[int32, V]{m: m, keys: m.index.index.(*keyindex.Index[int32]), decode: decode},
 		owners: m.m.Owners,
 	}
 }

@@ -32,15 +32,15 @@ func (m *boundMap) prefix(entry int) netip.Prefix {
 }
 
 // indexEntries finds the keys of a map's entries at its first use.
-func indexEntries[K comparable](m *boundMap, key func(entry int) K) *keyIndex[K] {
+func indexEntries[K comparable](m *boundMap, key func(entry int) K) *keyindex.Index[K] {
 	m.index.once.Do(func() {
-		x := &keyIndex[K]{keys: make([]K, m.N), entries: make(keyindex.Entries[K], m.N)}
-		for i := range x.keys {
-			x.keys[i] = key(i)
-			x.entries.Add(x.keys[i], int32(i))
+		x := keyindex.New[K](m.N, nil)
+		for i := range x.Keys {
+			x.Keys[i] = key(i)
+			x.Enter(i)
 		}
 		m.index.index = x
 		m.Keys = m.b.snapshot.KeyTexts(m.m)
 	})
-	return m.index.index.(*keyIndex[K])
+	return m.index.index.(*keyindex.Index[K])
 }

@@ -119,6 +119,8 @@ func requireTasks(t *testing.T, k *kernel.Kernel, l layout) {
 		task, err := p.Lookup()
 		require.NoError(t, err, "task %d", pid)
 		require.Equal(t, pid, task.Pid)
+		require.Equal(t, pid, *snap.Pids().Get(p))
+		require.Equal(t, pid, *snap.Pids().Get(ktrt.PtrTo[kernels.TaskStruct](p.Addr())))
 	}
 	for _, pid := range workers.PIDs {
 		comm, err := vm.Agent().ReadFile(t.Context(), fmt.Sprintf("/proc/%d/comm", pid))
@@ -168,4 +170,12 @@ func requireByPath(t *testing.T, snap *ktsnap.Snapshot, pid int, l layout) {
 			require.ErrorContains(t, err, member[strings.LastIndex(member, ".")+1:])
 		}
 	}
+}
+
+func TestKeysThatPointToTasksAreFoundByTheirAddresses(t *testing.T) {
+	pid, task := int32(7), ktrt.PtrTo[kernels.TaskStruct](0xffff_8880_0001_0000)
+	snap := kernels.Fixture{Pids: map[ktrt.Ptr[kernels.TaskStruct]]*int32{task: &pid}}.Bind(t)
+	require.Equal(t, pid, *snap.Pids().Get(task))
+	_, ok := snap.Pids().Lookup(ktrt.PtrTo[kernels.TaskStruct](0xffff_8880_0002_0000))
+	require.False(t, ok)
 }
