@@ -105,10 +105,13 @@ func TestProgramThatIsKilledTakesItsSchedulerAlong(t *testing.T) {
 	pid := processNamed(t, vm, "/ktgen/bin/ktest.test")
 	require.NoError(t, vm.Agent().Signal(ctx, pid, unix.SIGKILL))
 
-	_, err := vm.AwaitExit(ctx)
+	exit, err := vm.AwaitExit(ctx)
 	var ended *ktest.LoaderError
 	require.ErrorAs(t, err, &ended)
 	require.True(t, ended.Enabled)
+	require.Equal(t, ktest.ExitUnreg, exit.Kind)
+	require.Equal(t, `scheduler "fault": unregistered from user space`, exit.String())
+	require.Equal(t, ended.Exit, *exit.Process)
 	require.Equal(t, "SIGKILL", ended.Exit.Signal)
 }
 

@@ -170,6 +170,10 @@ func (s *Scheduler) perform(ctx context.Context, source Source, object []byte, e
 	err = typed(err, events.rejected)
 	if ended := (*LoaderError)(nil); errors.As(err, &ended) {
 		ended.Output = s.output.String()
+		if ended.Enabled { // the agent returns an error or an exit
+			exit.Scheduler, exit.Kind, exit.Process = s.Name(), ExitUnreg, &ended.Exit
+			exit.Reason = "unregistered from user space"
+		}
 	}
 	s.finish(exit, err)
 }
