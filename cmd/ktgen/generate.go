@@ -148,6 +148,9 @@ func replace(path string, content []byte) error {
 		return nil
 	}
 	err := writeBeside(path, content)
+	if info, statErr := os.Stat(path); err != nil && statErr == nil && info.IsDir() {
+		return fmt.Errorf("write %s: it is a directory: name a file in it", path)
+	}
 	var failed *fs.PathError
 	if errors.As(err, &failed) { // it names the file that would have become this one
 		return fmt.Errorf("write %s: %w", path, failed.Err)
