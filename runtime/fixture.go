@@ -9,7 +9,8 @@ import (
 
 // Fixture makes a snapshot of values, for the Fixture of generated packages: that of a
 // guest whose program has exactly this layout. sections has a pointer to the struct of
-// each of Layout.Sections. maps has the entries of each of Layout.Maps, nil for none:
+// each of Layout.Sections. maps has the entries of each of Layout.Maps, nil for none; of arrays
+// those that are left out are zero, as far as they take 1 MiB:
 //
 //	arrays, queues   []V
 //	per-CPU arrays   [][]V by CPU

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -253,6 +254,13 @@ func (k kept) require(path string, want, got reflect.Value) {
 			k.require(path+"."+want.Type().Field(i).Name, want.Field(i), got.Field(i))
 		}
 	case reflect.Array, reflect.Slice:
+		if arrayMap.MatchString(path) { // the guest's has the entries that were not given, too
+			require.GreaterOrEqual(k, got.Len(), want.Len(), path)
+			for i := want.Len(); i < got.Len(); i++ {
+				require.True(k, isZero(got.Index(i)), "%s[%d]", path, i)
+			}
+			got = got.Slice(0, want.Len())
+		}
 		require.Equal(k, want.Len(), got.Len(), path)
 		for i := range want.Len() {
 			k.require(fmt.Sprintf("%s[%d]", path, i), want.Index(i), got.Index(i))
@@ -268,6 +276,30 @@ func (k kept) require(path string, want, got reflect.Value) {
 		require.True(k, want.Equal(got), "%s: given %v, read %v", path, want, got)
 	}
 }
+
+// isZero tells whether a value is zero; that of a flexible array is as many zeroes as fit.
+func isZero(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			if !isZero(v.Index(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !isZero(v.Field(i)) {
+				return false
+			}
+		}
+		return true
+	}
+	return v.IsZero()
+}
+
+// arrayMap matches the paths of array maps, and of a CPU's part of one.
+var arrayMap = regexp.MustCompile(`^[^.]*\.(Scalars|Bits|Arrays|Tight|Nested|Names|Pointers|Flexible|Bench|Padded|Messages|Flags|Masks|KernelParts|ANameLongerThanTheKernelKeeps|Matrix|PerCpu\[\d+\])$`)
 
 // read makes a fixture of what a snapshot holds.
 func read(s sample.Snap) *sample.Fixture {
@@ -384,7 +416,7 @@ func TestEmptyFixturesHaveEveryMapAndZeroVariables(t *testing.T) {
 	require.Nil(t, snap.Bss().Head)
 	require.Zero(t, snap.Nodes().Len())
 	require.Zero(t, snap.Tasks().Len())
-	require.Zero(t, snap.Scalars().Len())
+	require.Zero(t, *snap.Scalars().At(0))
 	require.Equal(t, 1, snap.PerCpu().CPUs())
 	require.Zero(t, snap.Programs().Len())
 	require.Zero(t, snap.Stacks().Len())
@@ -423,6 +455,12 @@ func TestFixturesSayWhatDoesNotFit(t *testing.T) {
 			`fixture: bits: it is given 9 entries, and the map has room for 8: give fewer, or raise its MaxEntries`},
 		{sample.Fixture{CPUs: 1, PerCpu: make([][]sample.Node, 2)},
 			`fixture: per_cpu: it is given values of 2 CPUs, and the guest has 1: give fewer, or raise CPUs`},
+		{sample.Fixture{CPUs: 1 << 30},
+			`fixture: CPUs: a guest cannot have 1073741824 CPUs: give 1 to 8192, or 0 for as many as the values need`},
+		{sample.Fixture{CPUs: -1},
+			`fixture: CPUs: a guest cannot have -1 CPUs: give 1 to 8192, or 0 for as many as the values need`},
+		{sample.Fixture{PerCpu: make([][]sample.Node, 8193)},
+			`fixture: CPUs: a guest cannot have 8193 CPUs: give 1 to 8192, or 0 for as many as the values need`},
 		{sample.Fixture{Events: [][]byte{make([]byte, 4000), make([]byte, 90)}},
 			`fixture: events: it is given 4112 bytes of records, and the map has room for 4096: give fewer, or raise its MaxEntries`},
 	} {
@@ -438,6 +476,46 @@ func TestFixturesSayWhatDoesNotFit(t *testing.T) {
 	require.Equal(t, 9, larger.Bind(t).Bits().Len())
 	f := sample.Fixture{Nested: []sample.Nested{{Whole: 1<<32 | 5, Hi: 1, Lo: 5}}}
 	require.EqualValues(t, 1, f.Bind(t).Nested().At(0).Hi, "members of a union may be given alike")
+}
+
+// An array of a guest has all its entries, whether or not a test gives them.
+func TestArraysOfFixturesAreAsLongAsThoseOfGuests(t *testing.T) {
+	snap := sample.Fixture{CPUs: 3}.Bind(t)
+	require.Equal(t, 8, snap.Bits().Len())
+	require.Equal(t, sample.Bits{}, *snap.Bits().At(7))
+	require.Equal(t, 3, snap.PerCpu().CPUs())
+	room := snap.PerCpu().CPU(2).Len()
+	require.Positive(t, room)
+	require.Equal(t, sample.Node{}, *snap.PerCpu().CPU(2).At(room - 1))
+	require.Zero(t, snap.PerCpuByName().Len(), "a hash has the entries that it is given")
+
+	snap = sample.Fixture{Bits: []sample.Bits{{Twelve: 5}}, PerCpu: [][]sample.Node{nil, {{Value: 6}}}}.Bind(t)
+	require.Equal(t, 8, snap.Bits().Len())
+	require.EqualValues(t, 5, snap.Bits().At(0).Twelve)
+	require.Equal(t, room, snap.PerCpu().CPU(0).Len())
+	require.EqualValues(t, 6, snap.PerCpu().CPU(1).At(0).Value)
+}
+
+// One that would take much memory has less entries, and says so where they are missed.
+func TestLargeArraysOfFixturesAreBounded(t *testing.T) {
+	f := sample.Fixture{CPUs: 8192}
+	f.MaxEntries.Bits, f.MaxEntries.PerCpu = 1_000_000, 1_000_000
+	frozen := f.Snapshot(t)
+	for _, m := range frozen.Maps {
+		require.LessOrEqual(t, len(m.Values), 1<<20, m.Name)
+	}
+	snap := sample.Bind(t, frozen)
+	require.Equal(t, sample.Bits{}, *snap.Bits().At(1000))
+	for _, read := range []func(s sample.Snap){
+		func(s sample.Snap) { s.Bits().At(999_999) }, func(s sample.Snap) { s.Bits().Len() },
+		func(s sample.Snap) { s.PerCpu().CPU(1).Len() },
+	} {
+		tb := new(fakeTB)
+		require.Regexp(t, `only \d+ of 1000000 entries of (bits|per_cpu) were captured: a fixture has at most 1048576 bytes of an array, or what it is given: give the entries, or lower the fixture's MaxEntries`,
+			tb.message(t, func() { read(sample.Bind(tb, frozen)) }))
+	}
+	f.Bits = make([]sample.Bits, 1_000_000)
+	require.Equal(t, 1_000_000, f.Bind(t).Bits().Len())
 }
 
 func TestFixturesHaveRecordsOfRingBuffers(t *testing.T) {
