@@ -72,11 +72,11 @@ func (m *Model) renderFixture(f *jen.File) {
 	}
 	doc(f, []string{
 		fmt.Sprintf("%s is a state of %s, for tests without a guest, and what it starts with", m.Fixture(), m.Object),
-		fmt.Sprintf("(%s). What is not given is zero, and a map without entries is empty. Pointers", m.initial()),
+		fmt.Sprintf("(%s). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers", m.initial()),
 		"can lead to entries of maps and to values of their own, which are put into the arena.",
 	})
 	f.Type().Id(m.Fixture()).StructFunc(func(g *jen.Group) {
-		g.Id("CPUs").Int().Comment("// possible CPUs; 0 is as many as entries are given for, at least 1")
+		g.Id("CPUs").Int().Comment("// possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1")
 		g.Line()
 		for _, s := range m.Sections {
 			g.Id(s.Given).Id(s.TypeName).Comment("// section " + Printable(s.CName))

@@ -218,10 +218,10 @@ type Stats struct {
 }
 
 // FirstFixture is a state of first.bpf.o, for tests without a guest, and what it starts with
-// (InitialFirst). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialFirst). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type FirstFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss FirstBss // section .bss
 
@@ -316,10 +316,10 @@ func (f *FirstFixture) initially(configure func()) ktrt.Initially {
 }
 
 // SecondFixture is a state of second.bpf.o, for tests without a guest, and what it starts with
-// (InitialSecond). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialSecond). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type SecondFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss SecondBss // section .bss
 

@@ -103,10 +103,10 @@ type Loan struct {
 }
 
 // BorrowerFixture is a state of borrower.bpf.o, for tests without a guest, and what it starts with
-// (InitialBorrower). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialBorrower). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type BorrowerFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss BorrowerBss // section .bss
 
@@ -189,10 +189,10 @@ func (f *BorrowerFixture) initially(configure func()) ktrt.Initially {
 }
 
 // LenderFixture is a state of lender.bpf.o, for tests without a guest, and what it starts with
-// (InitialLender). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialLender). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type LenderFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Leases []Lease // map leases
 

@@ -1469,10 +1469,10 @@ func (v WideFlags) String() string {
 }
 
 // AtomicGlobalFixture is a state of atomic_global.bpf.o, for tests without a guest, and what it starts with
-// (InitialAtomicGlobal). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialAtomicGlobal). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type AtomicGlobalFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Data AtomicGlobalData // section .data
 
@@ -1543,10 +1543,10 @@ func (f *AtomicGlobalFixture) initially(configure func()) ktrt.Initially {
 }
 
 // AttachedFixture is a state of attached.bpf.o, for tests without a guest, and what it starts with
-// (InitialAttached). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialAttached). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type AttachedFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss AttachedBss // section .bss
 
@@ -1645,10 +1645,10 @@ func (f *AttachedFixture) initially(configure func()) ktrt.Initially {
 }
 
 // ConfiguredFixture is a state of configured.bpf.o, for tests without a guest, and what it starts with
-// (InitialConfigured). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialConfigured). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type ConfiguredFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Rodata       ConfiguredRodata       // section .rodata
 	Data         ConfiguredData         // section .data
@@ -1765,10 +1765,10 @@ func (f *ConfiguredFixture) initially(configure func()) ktrt.Initially {
 }
 
 // Enum64Fixture is a state of enum64.bpf.o, for tests without a guest, and what it starts with
-// (InitialEnum64). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialEnum64). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type Enum64Fixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Data Enum64Data // section .data
 
@@ -1839,10 +1839,10 @@ func (f *Enum64Fixture) initially(configure func()) ktrt.Initially {
 }
 
 // FlexibleGlobalFixture is a state of flexible_global.bpf.o, for tests without a guest, and what it starts with
-// (InitialFlexibleGlobal). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialFlexibleGlobal). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type FlexibleGlobalFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Data FlexibleGlobalData // section .data
 
@@ -1913,10 +1913,10 @@ func (f *FlexibleGlobalFixture) initially(configure func()) ktrt.Initially {
 }
 
 // KconfigFixture is a state of kconfig.bpf.o, for tests without a guest, and what it starts with
-// (InitialKconfig). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialKconfig). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type KconfigFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss     KconfigBss     // section .bss
 	Kconfig KconfigKconfig // section .kconfig
@@ -1991,10 +1991,10 @@ func (f *KconfigFixture) initially(configure func()) ktrt.Initially {
 }
 
 // KconfigTypesFixture is a state of kconfig_types.bpf.o, for tests without a guest, and what it starts with
-// (InitialKconfigTypes). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialKconfigTypes). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type KconfigTypesFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss     KconfigTypesBss     // section .bss
 	Kconfig KconfigTypesKconfig // section .kconfig
@@ -2069,10 +2069,10 @@ func (f *KconfigTypesFixture) initially(configure func()) ktrt.Initially {
 }
 
 // KconfigWeakFixture is a state of kconfig_weak.bpf.o, for tests without a guest, and what it starts with
-// (InitialKconfigWeak). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialKconfigWeak). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type KconfigWeakFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss     KconfigWeakBss     // section .bss
 	Kconfig KconfigWeakKconfig // section .kconfig
@@ -2147,10 +2147,10 @@ func (f *KconfigWeakFixture) initially(configure func()) ktrt.Initially {
 }
 
 // LongNamesFixture is a state of long_names.bpf.o, for tests without a guest, and what it starts with
-// (InitialLongNames). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialLongNames). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type LongNamesFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	DataStatisticsOfDomains LongNamesDataStatisticsOfDomains // section .data.statistics_of_domains
 	DataStatisticsOfTasks   LongNamesDataStatisticsOfTasks   // section .data.statistics_of_tasks
@@ -2251,10 +2251,10 @@ func (f *LongNamesFixture) initially(configure func()) ktrt.Initially {
 }
 
 // MapsInHashesFixture is a state of maps_in_hashes.bpf.o, for tests without a guest, and what it starts with
-// (InitialMapsInHashes). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialMapsInHashes). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type MapsInHashesFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss MapsInHashesBss // section .bss
 
@@ -2357,10 +2357,10 @@ func (f *MapsInHashesFixture) initially(configure func()) ktrt.Initially {
 }
 
 // MapsOfQueuesFixture is a state of maps_of_queues.bpf.o, for tests without a guest, and what it starts with
-// (InitialMapsOfQueues). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialMapsOfQueues). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type MapsOfQueuesFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss MapsOfQueuesBss // section .bss
 
@@ -2453,10 +2453,10 @@ func (f *MapsOfQueuesFixture) initially(configure func()) ktrt.Initially {
 }
 
 // QueueStackFixture is a state of queue_stack.bpf.o, for tests without a guest, and what it starts with
-// (InitialQueueStack). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialQueueStack). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type QueueStackFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss QueueStackBss // section .bss
 
@@ -2547,10 +2547,10 @@ func (f *QueueStackFixture) initially(configure func()) ktrt.Initially {
 }
 
 // ResizedDataFixture is a state of resized_data.bpf.o, for tests without a guest, and what it starts with
-// (InitialResizedData). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialResizedData). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type ResizedDataFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Rodata   ResizedDataRodata   // section .rodata
 	DataRecs ResizedDataDataRecs // section .data.recs
@@ -2627,10 +2627,10 @@ func (f *ResizedDataFixture) initially(configure func()) ktrt.Initially {
 }
 
 // ResizedMapsFixture is a state of resized_maps.bpf.o, for tests without a guest, and what it starts with
-// (InitialResizedMaps). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialResizedMaps). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type ResizedMapsFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	DataLone ResizedMapsDataLone // section .data.lone
 	Rodata   ResizedMapsRodata   // section .rodata
@@ -2731,10 +2731,10 @@ func (f *ResizedMapsFixture) initially(configure func()) ktrt.Initially {
 }
 
 // StaticsFixture is a state of statics.bpf.o, for tests without a guest, and what it starts with
-// (InitialStatics). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialStatics). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type StaticsFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Data StaticsData // section .data
 
@@ -2809,10 +2809,10 @@ func (f *StaticsFixture) initially(configure func()) ktrt.Initially {
 }
 
 // StaticsSchedFixture is a state of statics_sched.bpf.o, for tests without a guest, and what it starts with
-// (InitialStaticsSched). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialStaticsSched). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type StaticsSchedFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Data StaticsSchedData // section .data
 
@@ -2887,10 +2887,10 @@ func (f *StaticsSchedFixture) initially(configure func()) ktrt.Initially {
 }
 
 // TypedefNamelessFixture is a state of typedef_nameless.bpf.o, for tests without a guest, and what it starts with
-// (InitialTypedefNameless). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialTypedefNameless). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type TypedefNamelessFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Data TypedefNamelessData // section .data
 	Bss  TypedefNamelessBss  // section .bss
@@ -2963,10 +2963,10 @@ func (f *TypedefNamelessFixture) initially(configure func()) ktrt.Initially {
 }
 
 // UnitsFixture is a state of units.bpf.o, for tests without a guest, and what it starts with
-// (InitialUnits). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialUnits). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type UnitsFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Data UnitsData // section .data
 	Bss  UnitsBss  // section .bss

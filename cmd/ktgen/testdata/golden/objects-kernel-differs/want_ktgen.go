@@ -174,10 +174,10 @@ type WaitsTaskStruct struct {
 }
 
 // DeclaredFixture is a state of declared.bpf.o, for tests without a guest, and what it starts with
-// (InitialDeclared). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialDeclared). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type DeclaredFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Waiting []Waiting // map waiting
 
@@ -247,10 +247,10 @@ func (f *DeclaredFixture) initially(configure func()) ktrt.Initially {
 }
 
 // TasksFixture is a state of tasks.bpf.o, for tests without a guest, and what it starts with
-// (InitialTasks). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialTasks). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type TasksFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Running []Running // map running
 
@@ -328,10 +328,10 @@ func (f *TasksFixture) initially(configure func()) ktrt.Initially {
 }
 
 // WaitsFixture is a state of waits.bpf.o, for tests without a guest, and what it starts with
-// (InitialWaits). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialWaits). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type WaitsFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Waiting []ktrt.Ptr[WaitsTaskStruct] // map waiting
 

@@ -107,10 +107,10 @@ type TaskStruct struct {
 }
 
 // ForwardFixture is a state of forward.bpf.o, for tests without a guest, and what it starts with
-// (InitialForward). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialForward). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type ForwardFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Forwarded []Running // map forwarded
 
@@ -180,10 +180,10 @@ func (f *ForwardFixture) initially(configure func()) ktrt.Initially {
 }
 
 // TasksFixture is a state of tasks.bpf.o, for tests without a guest, and what it starts with
-// (InitialTasks). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialTasks). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type TasksFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Running []Running // map running
 

@@ -157,10 +157,10 @@ type TasksRunning struct {
 }
 
 // ForwardFixture is a state of forward.bpf.o, for tests without a guest, and what it starts with
-// (InitialForward). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialForward). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type ForwardFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	// How many entries maps have room for when they are loaded.
 	MaxEntries struct {
@@ -226,10 +226,10 @@ func (f *ForwardFixture) initially(configure func()) ktrt.Initially {
 }
 
 // TasksFixture is a state of tasks.bpf.o, for tests without a guest, and what it starts with
-// (InitialTasks). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialTasks). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type TasksFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Running []TasksRunning // map running
 
@@ -307,10 +307,10 @@ func (f *TasksFixture) initially(configure func()) ktrt.Initially {
 }
 
 // RunningFixture is a state of running.bpf.o, for tests without a guest, and what it starts with
-// (InitialRunning). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialRunning). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type RunningFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Last []RunningRunning // map last
 

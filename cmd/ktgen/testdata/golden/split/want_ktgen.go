@@ -73,10 +73,10 @@ func OpenSecond(s *ktrt.Snapshot, opts ...ktrt.Option) (SecondSnap, error) {
 }
 
 // FirstFixture is a state of first.bpf.o, for tests without a guest, and what it starts with
-// (InitialFirst). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialFirst). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type FirstFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss FirstBss // section .bss
 
@@ -170,10 +170,10 @@ func InitialFirst(configure func(*FirstFixture)) ktrt.Initial {
 }
 
 // SecondFixture is a state of second.bpf.o, for tests without a guest, and what it starts with
-// (InitialSecond). What is not given is zero, and a map without entries is empty. Pointers
+// (InitialSecond). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type SecondFixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	Bss SecondBss // section .bss
 

@@ -45,10 +45,10 @@ func (s Snap) Forwarded() ktrt.Opaque {
 }
 
 // Fixture is a state of forward.bpf.o, for tests without a guest, and what it starts with
-// (Initial). What is not given is zero, and a map without entries is empty. Pointers
+// (Initial). What is not given is zero: arrays have all entries, and other maps those that are given. Pointers
 // can lead to entries of maps and to values of their own, which are put into the arena.
 type Fixture struct {
-	CPUs int // possible CPUs; 0 is as many as entries are given for, at least 1
+	CPUs int // possible CPUs, at most 8192; 0 is as many as entries are given for, at least 1
 
 	// How many entries maps have room for when they are loaded.
 	MaxEntries struct {
