@@ -105,12 +105,20 @@ func (c *Client) Quiesce(ctx context.Context) error {
 	if err := c.frames.write(ctx, frame{kind: kindBye}); err != nil {
 		return fmt.Errorf("end the session with the guest agent: %w", err)
 	}
+	return c.awaitBye(ctx)
+}
+
+// awaitBye waits until the agent has ended the session, which it may have.
+func (c *Client) awaitBye(ctx context.Context) error {
 	defer c.Until(ctx, func() bool { return closed(c.bye) })()
 	select {
 	case <-c.bye:
 		<-c.lost // the reader is done with conn
 		return nil
 	case <-c.lost:
+		if closed(c.bye) { // after which the reader ends
+			return nil
+		}
 		return fmt.Errorf("end the session with the guest agent: %w", c.err)
 	case <-ctx.Done():
 		return fmt.Errorf("wait until the guest agent has ended its session: %w", context.Cause(ctx))

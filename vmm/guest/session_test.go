@@ -185,6 +185,16 @@ func TestFailuresAreToldApart(t *testing.T) {
 	require.NoError(t, c.Call(t.Context(), "double", 1, nil, Streams{}), "a failure costs only its call")
 }
 
+// The agent can have ended the session, and the reader noticed it, by the time that either is looked at.
+func TestSessionsThatHaveEndedAreOver(t *testing.T) {
+	for range 20 {
+		c := connect(t, serveOn(t, testHandlers()))
+		require.NoError(t, c.frames.write(t.Context(), frame{kind: kindBye}))
+		<-c.lost
+		require.NoError(t, c.awaitBye(t.Context()))
+	}
+}
+
 func TestCancelEndsTheHandler(t *testing.T) {
 	ended := make(chan error, 1)
 	handlers := Handlers{"hang": func(ctx context.Context, c *Call) (any, error) {
