@@ -38,16 +38,22 @@ const maxUsedMaps = 1 << 10
 func (p *Pass) DropLeft(progIDR kmem.Addr) {
 	l := &p.layout.left
 	left := make(map[kmem.Addr]bool)
-	for _, m := range p.Maps {
-		if l.known && progIDR != 0 && !m.held && p.hasSuccessor(m) {
-			left[m.addr] = true
+	if l.known && progIDR != 0 {
+		next := p.successors()
+		for _, m := range p.Maps {
+			if !m.held && next[kindOf(m)].follows(m) {
+				left[m.addr] = true
+			}
 		}
 	}
 	if len(left) == 0 {
 		return
 	}
-	err := p.layout.idr.Walk(p.mem, progIDR, p.ctx.Err, func(_ uint64, prog kmem.Addr) error {
-		return l.eachUsed(p.mem, prog, func(used kmem.Addr) { delete(left, used) })
+	err := p.layout.idr.Walk(p.mem, progIDR, p.check, func(_ uint64, prog kmem.Addr) error {
+		return l.eachUsed(p.mem, prog, func(used kmem.Addr) error {
+			delete(left, used)
+			return p.check()
+		})
 	})
 	if err != nil {
 		return
@@ -61,22 +67,45 @@ func (p *Pass) DropLeft(progIDR kmem.Addr) {
 	p.Maps = kept
 }
 
-// hasSuccessor tells whether a later map that somebody holds is the same one of an object that
-// was loaded again.
-func (p *Pass) hasSuccessor(m *Map) bool {
-	if m.BTF.Addr == 0 || m.Type == ktsnap.MapTypeStructOps {
-		return false
-	}
-	for _, n := range p.Maps {
-		if n.ID > m.ID && n.held && n.Name == m.Name && n.Type == m.Type && n.BTF.Addr != 0 && n.BTF.Addr != m.BTF.Addr {
-			return true
-		}
-	}
-	return false
+// kind is what a map has in common with that of an object that is loaded again.
+type kind struct {
+	name string
+	typ  ktsnap.MapType
 }
 
-// eachUsed calls f for each map that a program uses.
-func (l *leftLayout) eachUsed(mem *kmem.Space, prog kmem.Addr, f func(kmem.Addr)) error {
+func kindOf(m *Map) kind { return kind{m.Name, m.Type} }
+
+// successor is the last map of a kind that somebody holds, and the last one of another object.
+type successor struct{ last, other *Map }
+
+// successors finds those of each kind. Maps are ascending by id.
+func (p *Pass) successors() map[kind]successor {
+	all := make(map[kind]successor)
+	for _, m := range p.Maps {
+		if !m.held || m.BTF.Addr == 0 || m.Type == ktsnap.MapTypeStructOps {
+			continue
+		}
+		s := all[kindOf(m)]
+		if s.last != nil && s.last.BTF.Addr != m.BTF.Addr {
+			s.other = s.last
+		}
+		s.last = m
+		all[kindOf(m)] = s
+	}
+	return all
+}
+
+// follows tells whether a later map than m is the same one of an object that was loaded again.
+func (s successor) follows(m *Map) bool {
+	n := s.last
+	if n != nil && n.BTF.Addr == m.BTF.Addr {
+		n = s.other
+	}
+	return n != nil && n.ID > m.ID && m.BTF.Addr != 0
+}
+
+// eachUsed calls f for each map that a program uses, until an error.
+func (l *leftLayout) eachUsed(mem *kmem.Space, prog kmem.Addr, f func(kmem.Addr) error) error {
 	aux, err := mem.Fetch(prog, l.aux)
 	if err != nil {
 		return err
@@ -97,7 +126,9 @@ func (l *leftLayout) eachUsed(mem *kmem.Space, prog kmem.Addr, f func(kmem.Addr)
 		if err != nil {
 			return err
 		}
-		f(m)
+		if err := f(m); err != nil {
+			return err
+		}
 	}
 	return nil
 }

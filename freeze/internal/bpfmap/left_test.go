@@ -56,6 +56,16 @@ func TestMapsThatAnEarlierInstanceHasLeftAreDropped(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+	t.Run("of two programs by turns", func(t *testing.T) {
+		g := fakeguest.New()
+		first, second := g.BTF(5, "sched", types), g.BTF(6, "sched", types)
+		for id, h := range map[uint32]memimage.Map{3: {BTF: first}, 9: {BTF: second, Users: 1}, 12: {BTF: first, Users: 1}} {
+			h.ID, h.Name, h.Type, h.KeySize, h.ValueSize, h.MaxEntries = id, "ctxs", 2, 4, 8, 1
+			g.Add(id, g.Other(h))
+		}
+		g.PublishPrograms(map[uint32][]uint64{40: {g.Maps[9], g.Maps[12]}})
+		require.Len(t, g.Capture(t, freeze.Options{}).Maps, 2)
+	})
 	t.Run("of one program", func(t *testing.T) {
 		g := fakeguest.New()
 		btf := g.BTF(5, "sched", types)
