@@ -160,7 +160,7 @@ func (s *site) readPackage(wanted string) error {
 	isNew := errors.As(err, &none)
 	switch foreign := slices.Concat(pkg.CFiles, pkg.CXXFiles, pkg.MFiles, pkg.FFiles); {
 	case (err == nil || isNew) && len(foreign) > 0 && len(pkg.CgoFiles) == 0:
-		return fmt.Errorf("%s has C sources (%s), which Go does not build beside its own: give the Go package a directory of its own, such as -dir %s", shown(s.dir), briefly(foreign), shown(filepath.Join(s.dir, "ktgen")))
+		return fmt.Errorf("%s has C sources (%s), which Go does not build beside its own: give the Go package a directory of its own, such as -dir %s", shown(s.dir), strings.Join(foreign, ", "), shown(filepath.Join(s.dir, "ktgen")))
 	case isNew:
 		return s.begin(wanted)
 	case err != nil:
@@ -175,15 +175,6 @@ func (s *site) readPackage(wanted string) error {
 		}
 	}
 	return nil
-}
-
-// briefly names the first of some files.
-func briefly(names []string) string {
-	const most = 3
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
 }
 
 func (s *site) readGoFile(name string) error {
