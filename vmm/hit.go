@@ -163,9 +163,9 @@ func (w *Watchpoint) show(hit Hit) (err error) {
 	if w.tell(hit) {
 		return nil
 	}
-	after, cancel := w.vm.stubTime()
+	ctx, cancel := w.vm.stubTime()
 	defer cancel()
-	return w.disarm(after)
+	return w.disarm(ctx)
 }
 
 // stubTime bounds some commands to the stub. It depends on no context of a caller's,
