@@ -101,14 +101,20 @@ func (s *Scheduler) awaitEnabled(ctx context.Context, cancel context.CancelFunc,
 			end()
 			cancel() // which ends it in the guest; who starts the next one waits for that
 			<-s.gone
-			return nil, fmt.Errorf("wait until the scheduler is enabled: %w%s", context.Cause(ctx), s.meanwhile(source, events))
+			cause := context.Cause(ctx)
+			return nil, fmt.Errorf("wait until the scheduler is enabled: %w%s", cause, s.meanwhile(source, events, errors.Is(cause, context.DeadlineExceeded)))
 		}
 	}
 }
 
-// meanwhile says what a scheduler is at that is not enabled in time.
-func (s *Scheduler) meanwhile(source Source, e *events) string {
+// meanwhile says what a scheduler is at that is not enabled, and, if the time was up, why that
+// can take long.
+func (s *Scheduler) meanwhile(source Source, e *events, isLate bool) string {
 	switch at := e.loading.Load(); {
+	case len(source.Args) > 0 && !isLate:
+		return s.output.last()
+	case !isLate:
+		return ""
 	case len(source.Args) > 0:
 		return ": its program or its operation init waits or loops, or takes longer" + s.output.last()
 	case at != nil:
