@@ -62,26 +62,40 @@ func checkName(obj *object.Object, ops string, config *bpfload.Config) error {
 	if !ok {
 		return nil // which is told when it is loaded
 	}
-	value := append(bytes.Clone(obj.Maps[i].Initial), make([]byte, own.Size)...)
-	if config != nil {
-		for _, p := range config.Patches {
-			if p.Of == ops {
-				copy(value[p.Offset:], p.Bytes)
-			}
-		}
-	}
 	for _, m := range own.Members {
 		array, ok := btf.As[*btf.Array](m.Type)
 		if m.Name != "name" || !ok {
 			continue
 		}
-		name, _, ends := bytes.Cut(value[m.Offset.Bytes():][:array.Nelems], []byte{0})
+		at, end := uint64(m.Offset.Bytes()), uint64(m.Offset.Bytes())+uint64(array.Nelems)
+		if end > min(uint64(own.Size), maxOps) {
+			return fmt.Errorf("the BTF of %s is damaged: its name is at bytes %d to %d of %d", ops, at, end, own.Size)
+		}
+		name, _, ends := bytes.Cut(initialOps(obj.Maps[i].Initial, ops, config, end)[at:], []byte{0})
 		if !ends || !opsName.Match(name) {
 			return fmt.Errorf("%s.name is %q, and a scheduler's name has letters, digits, _ and ., at least one, and fewer than %d: give it another one in the object, or by Scheduler.Set(%q, ...)", ops, name, array.Nelems, ops+".name")
 		}
 		return nil
 	}
 	return fmt.Errorf("%s has no name, which the kernel wants of a scheduler: give struct %s of the object a member name", ops, own.Name)
+}
+
+// maxOps bounds the size of a struct sched_ext_ops, in bytes.
+const maxOps = 1 << 16
+
+// initialOps returns the first bytes of what a struct_ops map starts with.
+func initialOps(initial []byte, ops string, config *bpfload.Config, size uint64) []byte {
+	value := make([]byte, size)
+	copy(value, initial)
+	if config == nil {
+		return value
+	}
+	for _, p := range config.Patches {
+		if p.Of == ops && uint64(p.Offset) < size {
+			copy(value[p.Offset:], p.Bytes)
+		}
+	}
+	return value
 }
 
 var opsName = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
