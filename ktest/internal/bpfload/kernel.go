@@ -60,6 +60,19 @@ func (m *modules) list(kernel *btf.Spec) ([]*module, error) {
 	return m.all, handles.Err()
 }
 
+// called returns the module of a name.
+func (m *modules) called(name string, kernel *btf.Spec) (*module, error) {
+	all, err := m.list(kernel)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(m *module) bool { return m.name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("the kernel has no module %s with types: have the guest load it (ktest.Config.Modules)", name)
+	}
+	return all[i], nil
+}
+
 // typesWith returns the types among which the kernel's own version of an object's type is: those of
 // vmlinux, or if these have none of its kind and name, of the modules that do
 // (bpf_core_find_cands in tools/lib/bpf/libbpf.c).

@@ -32,18 +32,17 @@ func traceable(pattern string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list functions like %s: %w", pattern, err)
 	}
-	if all = matching(all, pattern); len(all) == 0 {
+	all = slices.DeleteFunc(all, func(name string) bool { return !isLike(name, pattern) })
+	if len(all) == 0 {
 		return nil, fmt.Errorf("the kernel has no traceable function like %s: name one of %s", pattern, traceableFunctions)
 	}
 	return all, nil
 }
 
-// matching keeps the names that a pattern with * and ? stands for.
-func matching(names []string, pattern string) []string {
-	return slices.DeleteFunc(names, func(name string) bool {
-		ok, err := path.Match(pattern, name)
-		return !ok || err != nil
-	})
+// isLike tells whether a pattern with * and ? stands for a name.
+func isLike(name, pattern string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
 }
 
 // traceables lists the functions that can be traced.

@@ -20,11 +20,13 @@ func attachMany(attach ebpf.AttachType) attacher {
 	return func(c *Collection, p *ebpf.Program, to string) (link.Link, error) {
 		types, pattern := c.kernel, to
 		if in, rest, qualified := strings.Cut(to, ":"); qualified {
-			module, err := moduleTypes(in, c.kernel)
+			var loaded modules
+			defer loaded.Close()
+			m, err := loaded.called(in, c.kernel)
 			if err != nil {
 				return nil, err
 			}
-			types, pattern = module, rest
+			types, pattern = m.types, rest
 		}
 		ids, err := traceableIDs(types, pattern)
 		if err != nil {
@@ -43,37 +45,12 @@ func (l *loader) ofModule(spec *ebpf.ProgramSpec, attr *progLoadAttr) error {
 	if !qualified {
 		return nil
 	}
-	all, err := l.modules.list(l.kernel)
+	m, err := l.modules.called(name, l.kernel)
 	if err != nil {
 		return err
 	}
-	for _, m := range all {
-		if m.name == name {
-			attr.attachBTFObjFD = uint32(m.btf.FD())
-			return nil
-		}
-	}
-	return noModule(name)
-}
-
-// moduleTypes returns the types of a module that is loaded.
-func moduleTypes(name string, kernel *btf.Spec) (*btf.Spec, error) {
-	var loaded modules
-	defer loaded.Close()
-	all, err := loaded.list(kernel)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range all {
-		if m.name == name {
-			return m.types, nil
-		}
-	}
-	return nil, noModule(name)
-}
-
-func noModule(name string) error {
-	return fmt.Errorf("the kernel has no module %s with types: have the guest load it (ktest.Config.Modules)", name)
+	attr.attachBTFObjFD = uint32(m.btf.FD())
+	return nil
 }
 
 // traceableIDs returns the ids of the functions that a pattern stands for, without those that

@@ -48,11 +48,16 @@ func attachUprobes(probe uprobes) attacher {
 		if err != nil {
 			return nil, err
 		}
-		symbols, err := functionsLike(file, pattern)
+		f, err := elf.Open(file)
 		if err != nil {
 			return nil, err
 		}
-		return probe(ex, symbols, p, nil)
+		defer f.Close()
+		functions, err := functionsLike(f, file, pattern)
+		if err != nil {
+			return nil, err
+		}
+		return probe(ex, namesOf(functions), p, nil)
 	}
 }
 
@@ -63,24 +68,17 @@ func attachUprobeSession(_ *Collection, p *ebpf.Program, to string) (link.Link, 
 	if err != nil {
 		return nil, err
 	}
-	symbols, err := functionsLike(file, pattern)
-	if err != nil {
-		return nil, err
-	}
 	f, err := elf.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	functions, err := symbolsOf(f)
+	functions, err := functionsLike(f, file, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("list the functions of %s: %w", file, err)
+		return nil, err
 	}
 	var offsets []uint64
 	for _, s := range functions {
-		if _, found := slices.BinarySearch(symbols, s.Name); !found {
-			continue
-		}
 		at, err := fileOffset(f, s.Value, elf.PF_X)
 		if err != nil {
 			return nil, fmt.Errorf("function %s of %s: %w", s.Name, file, err)
@@ -139,12 +137,13 @@ func findFile(name string) (string, error) {
 }
 
 // functionsLike lists the functions of an ELF file that a pattern stands for.
-func functionsLike(file, pattern string) ([]string, error) {
-	all, err := functionsOf(file)
+func functionsLike(f *elf.File, file, pattern string) ([]elf.Symbol, error) {
+	all, err := symbolsOf(f)
 	if err != nil {
 		return nil, fmt.Errorf("list the functions of %s: %w", file, err)
 	}
-	if all = matching(all, pattern); len(all) == 0 {
+	all = slices.DeleteFunc(all, func(s elf.Symbol) bool { return !isLike(s.Name, pattern) })
+	if len(all) == 0 {
 		return nil, fmt.Errorf("%s has no function like %s", file, pattern)
 	}
 	return all, nil
@@ -167,12 +166,17 @@ func functionsOf(file string) ([]string, error) {
 	}
 	defer f.Close()
 	functions, err := symbolsOf(f)
+	return namesOf(functions), err
+}
+
+// namesOf returns the names of functions, each once, in order.
+func namesOf(functions []elf.Symbol) []string {
 	var all []string
 	for _, s := range functions {
 		all = append(all, s.Name)
 	}
 	slices.Sort(all)
-	return slices.Compact(all), err
+	return slices.Compact(all)
 }
 
 // symbolsOf lists the functions that an ELF file has.
