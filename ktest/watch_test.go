@@ -18,7 +18,7 @@ func TestPlacesAreWatchedWhileAllCPUsAreInUserMode(t *testing.T) {
 	for range 100 {
 		w, err := vm.Watch(t.Context(), ktest.Symbol("panic_timeout", 4), ktest.WatchOptions{})
 		require.NoError(t, err)
-		time.Sleep(5 * time.Millisecond) // any moment will do
+		require.NoError(t, vm.Hold(t.Context(), 5*time.Millisecond))
 		require.NoError(t, w.Err())
 		require.NoError(t, w.Close())
 	}
