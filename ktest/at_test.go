@@ -49,14 +49,19 @@ func TestMomentsThatAreOverAreVisited(t *testing.T) {
 	require.Equal(t, enqueued, now)
 }
 
-// Of stores that have one time each is visited by itself.
-func TestMomentsOfStoresAreThoseJustAfterThem(t *testing.T) {
-	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})
+// storesToCounted lets the race go on, and returns who has counted.
+func storesToCounted(t *testing.T) (vm *ktest.VM, place ktest.Target, stores []ktest.Store) {
+	vm = ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})
 	racing(t, vm)
-	place := ktest.FieldOf(vm.Freeze("where").Map("race.bss").At(0).Get("counted"))
+	place = ktest.FieldOf(vm.Freeze("where").Map("race.bss").At(0).Get("counted"))
 	blamed, err := vm.Blame(t.Context(), place)
 	require.NoError(t, err)
-	stores := blamed[0].Stores
+	return vm, place, blamed[0].Stores
+}
+
+// Of stores that have one time each is visited by itself.
+func TestMomentsOfStoresAreThoseJustAfterThem(t *testing.T) {
+	vm, _, stores := storesToCounted(t)
 	last := len(stores) - 1
 	for last > len(stores)/2 && stores[last].Time != stores[last-1].Time {
 		last--
@@ -68,7 +73,7 @@ func TestMomentsOfStoresAreThoseJustAfterThem(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, s.New, counted, "%v", s)
 	}
-	_, err = vm.AtStore(t.Context(), ktest.Store{Time: time.Second})
+	_, err := vm.AtStore(t.Context(), ktest.Store{Time: time.Second})
 	require.ErrorContains(t, err, "takes stores that VM.Blame has told of")
 	_, err = vm.Blame(t.Context())
 	require.ErrorContains(t, err, "no place is named")
@@ -80,12 +85,7 @@ func TestMomentsOfStoresAreThoseJustAfterThem(t *testing.T) {
 
 // A page steps through the stores to a place, each as it was just after.
 func TestStoresAreVisitedOneByOne(t *testing.T) {
-	vm := ktest.Boot(t, ktest.Config{Seed: 7, Scheduler: fault("race")})
-	racing(t, vm)
-	place := ktest.FieldOf(vm.Freeze("where").Map("race.bss").At(0).Get("counted"))
-	blamed, err := vm.Blame(t.Context(), place)
-	require.NoError(t, err)
-	stores := blamed[0].Stores
+	vm, place, stores := storesToCounted(t)
 	from := len(stores) / 2
 	for stores[from].Time == stores[from-1].Time {
 		from++
