@@ -65,3 +65,15 @@ func (c *clock) stood(snap *ktsnap.Snapshot) (time.Duration, series.Phase) {
 	c.stopped += snap.Timing.Paused - snap.Timing.Stop
 	return elapsed, c.phase
 }
+
+// stoodAt is stood for a moment at which a guest in lockstep is in the middle of an instruction:
+// guest is its time. That of others is the snapshot's.
+func (c *clock) stoodAt(snap *ktsnap.Snapshot, guest time.Duration) (time.Duration, series.Phase) {
+	elapsed, phase := c.stood(snap)
+	if c.virtual == nil {
+		return elapsed, phase
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Unix(0, int64(guest)).Sub(c.start) - c.stopped, phase
+}

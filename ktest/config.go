@@ -45,9 +45,13 @@ type Config struct {
 	// sleeps on the host. Times are the guest's.
 	//
 	// Only one goroutine of the test may call the VM: the host would decide the order of
-	// calls of several. Such guests run on TCG, in a QEMU that is linked dynamically, and have no
-	// watchpoints ([VM.Watch], [BeforeExit]); [VM.Blame] tells who wrote to a place.
-	Seed     uint64
+	// calls of several. Such guests run on TCG, in a QEMU that is linked dynamically.
+	// [VM.Blame] tells who wrote to a place.
+	Seed uint64
+	// Watches gives a guest in lockstep watchpoints ([VM.Watch], [BeforeExit]), which others
+	// have anyway. Its runs stay as they are without, and take longer: a plugin in its
+	// QEMU looks at each store.
+	Watches  bool
 	seedKeys []string // that the seed belongs to, one of them; empty for any
 	searched bool     // the guest is one of a Search, which tells how its run is repeated
 

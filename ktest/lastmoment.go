@@ -58,8 +58,11 @@ func (vm *VM) awaitLastMoment(s *scx.Scheduler) *lastMoment {
 	case vm.cfg.NoBeforeExit:
 		l.missed = errNotWanted
 		return l
-	case vm.virtual():
+	case vm.virtual() && !vm.cfg.Watches:
 		l.missed = vmm.ErrLockstepWatch
+		return l
+	case vm.preparing():
+		l.missed = errPrepared
 		return l
 	}
 	l.missed = l.arm()
@@ -86,6 +89,7 @@ var (
 	errNotWanted = errors.New("ktest.Config.NoBeforeExit is set")
 	errTooLate   = errors.New("the kernel had decided to end the scheduler before it could be watched")
 	errYielded   = errors.New("its watchpoint was given to a watch of the test (VM.Watch), as no more could be had")
+	errPrepared  = errors.New("the scheduler was started where the guests of a search begin, before any of them ran")
 	errUnseen    = errors.New("the kernel's decision to end the scheduler was not seen")
 )
 
@@ -104,7 +108,7 @@ func (l *lastMoment) arm() error {
 	if err != nil {
 		return err
 	}
-	point, err := l.vm.machine.Watch(ctx, addr, size, f.Peek, l.onHit)
+	point, err := l.vm.machine.Watch(ctx, addr, size, kernelMemory(f), l.onHit)
 	if err != nil {
 		return err
 	}
@@ -151,7 +155,7 @@ func (l *lastMoment) onHit(h vmm.Hit) (keep bool) {
 		c.Snapshot, err = f.CaptureStopped(ctx, BeforeExit)
 	}
 	c.NoSnapshot = err
-	c.Elapsed, c.Phase = l.vm.clock.stood(c.Snapshot)
+	c.Elapsed, c.Phase = l.vm.clock.stoodAt(c.Snapshot, h.Time)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.capture = &c

@@ -54,10 +54,10 @@ func (c Config) lockstep() *vmm.Lockstep {
 		return nil
 	}
 	if c.isPrepared() {
-		return &vmm.Lockstep{Random: 1, Told: true}
+		return &vmm.Lockstep{Random: 1, Told: true, Watched: c.Watches}
 	}
 	k := knobsOf(c.Seed)
-	return &vmm.Lockstep{Quanta: k.quanta, Offset: k.offset, Random: k.random}
+	return &vmm.Lockstep{Quanta: k.quanta, Offset: k.offset, Random: k.random, Watched: c.Watches}
 }
 
 // wakeDate is the time at which guests in lockstep are restored.

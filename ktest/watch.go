@@ -45,7 +45,8 @@ type WatchOptions struct {
 
 	// Rate is how many writes a second, fired or not, are looked at, each of
 	// which costs the guest about a millisecond. When there are more the
-	// watch is blind until the second is over; see [WatchStats]. Default 1000.
+	// watch is blind until the second is over; see [WatchStats]. Default 1000. In guests in
+	// lockstep all writes are looked at.
 	Rate int
 }
 
@@ -72,10 +73,11 @@ func (o WatchOptions) withDefaults() (WatchOptions, error) {
 
 // Fire is a write to a watched place.
 type Fire struct {
-	N        int       // of the fires of this watch, from 1
-	Time     time.Time // on the host
-	CPU      int       // that wrote
-	PC       uint64    // of the instruction after the one that wrote
+	N        int           // of the fires of this watch, from 1
+	Time     time.Time     // on the host; of a guest in lockstep Guest, as a time since 1970
+	Guest    time.Duration // the CLOCK_MONOTONIC of a guest in lockstep, for [VM.At]
+	CPU      int           // that wrote
+	PC       uint64        // of the instruction after the one that wrote; in lockstep of the one that wrote
 	Function freeze.Function
 	Old, New uint64 // as the place holds them, not sign-extended
 
@@ -132,7 +134,7 @@ type Watch struct {
 }
 
 // Watch fires when a vCPU writes to the target. It ends with the guest, with
-// what it looks at ([Watch.Err]), or by [Watch.Close].
+// what it looks at ([Watch.Err]), or by [Watch.Close]. A guest in lockstep needs [Config.Watches].
 //
 // The error is a [*SymbolNotFoundError], a [*PerCPUSymbolError], or one of [vmm.VM.Watch].
 func (vm *VM) Watch(ctx context.Context, target Target, opts WatchOptions) (*Watch, error) {
@@ -144,6 +146,9 @@ func (vm *VM) Watch(ctx context.Context, target Target, opts WatchOptions) (*Wat
 }
 
 func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Watch, error) {
+	if err := vm.notPrepared("VM.Watch", "as no guest of the search runs yet: call it in the test"); err != nil {
+		return nil, err
+	}
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -163,14 +168,25 @@ func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Wat
 	}
 	w := &Watch{vm: vm, target: target, opts: opts, freeze: f, changed: make(chan struct{}), ended: make(chan struct{})}
 	w.stats.Armed = true
-	w.point, err = vm.machine.Watch(ctx, target.addr, target.size, f.Peek, w.onHit)
+	w.point, err = vm.machine.Watch(ctx, target.addr, target.size, kernelMemory(f), w.onHit)
 	if full := (*vmm.WatchLimitError)(nil); errors.As(err, &full) && vm.yieldLastMoment() {
-		w.point, err = vm.machine.Watch(ctx, target.addr, target.size, f.Peek, w.onHit)
+		w.point, err = vm.machine.Watch(ctx, target.addr, target.size, kernelMemory(f), w.onHit)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// kernelMemory is the memory of the guest's kernel.
+func kernelMemory(f *freeze.Freezer) vmm.Memory {
+	return vmm.Memory{Read: f.Peek, Locate: func(addr uint64) (int64, error) {
+		pieces, err := f.Physical(addr, 1)
+		if err != nil {
+			return 0, err
+		}
+		return pieces[0].Addr, nil
+	}}
 }
 
 // yieldLastMoment makes room for a watch that the test has asked for.
@@ -183,7 +199,10 @@ func (vm *VM) yieldLastMoment() bool {
 
 // onHit is called while the guest stands still.
 func (w *Watch) onHit(h vmm.Hit) (keep bool) {
-	fire := Fire{Time: time.Now(), CPU: h.CPU, PC: h.PC, Old: w.target.value(h.Old), New: w.target.value(h.New), kind: w.target.kind}
+	fire := Fire{Time: time.Now(), Guest: h.Time, CPU: h.CPU, PC: h.PC, Old: w.target.value(h.Old), New: w.target.value(h.New), kind: w.target.kind}
+	if w.vm.virtual() {
+		fire.Time = time.Unix(0, int64(h.Time))
+	}
 	if left := w.left; left != nil && *left != fire.Old {
 		fire.left = left
 	}
@@ -194,7 +213,7 @@ func (w *Watch) onHit(h vmm.Hit) (keep bool) {
 		return false
 	}
 	// Code that is in no function that is known is reported as such.
-	fire.Function, _ = w.freeze.FunctionAt(ctx, h.PC-1)
+	fire.Function, _ = w.freeze.FunctionAt(ctx, h.Within)
 	if w.admit(&fire) {
 		w.perform(ctx, fire)
 	}
@@ -305,7 +324,7 @@ func (w *Watch) perform(ctx context.Context, fire Fire) {
 	if name := w.opts.Capture; name != "" {
 		snap, err := w.freeze.CaptureStopped(ctx, name)
 		fire.Snapshot, fire.CaptureErr = snap, err
-		w.vm.keepWatched(name, snap, err)
+		w.vm.keepWatched(name, snap, err, fire.Guest)
 	}
 	w.mu.Lock()
 	w.fires = append(w.fires, fire)
@@ -317,10 +336,10 @@ func (w *Watch) perform(ctx context.Context, fire Fire) {
 	}
 }
 
-// keepWatched adds the capture of a fire to the store.
-func (vm *VM) keepWatched(name string, snap *ktsnap.Snapshot, err error) {
+// keepWatched adds the capture of a fire to the store. guest is the time of a guest in lockstep.
+func (vm *VM) keepWatched(name string, snap *ktsnap.Snapshot, err error, guest time.Duration) {
 	c := series.Capture{Moment: series.Moment{Name: name, Trigger: series.Watch}, Snapshot: snap, NoSnapshot: err}
-	c.Elapsed, c.Phase = vm.clock.stood(snap)
+	c.Elapsed, c.Phase = vm.clock.stoodAt(snap, guest)
 	_ = vm.captures.Add(c) // a name that may not be used twice, or the end of the test
 }
 
@@ -333,7 +352,7 @@ func (w *Watch) goOn() bool {
 		w.stats.Armed = false
 		return false
 	}
-	if w.seen < w.opts.Rate {
+	if w.seen < w.opts.Rate || w.vm.virtual() {
 		return true
 	}
 	blind := max(time.Until(w.window.Add(time.Second)), time.Millisecond)
@@ -394,6 +413,13 @@ func (w *Watch) Await(ctx context.Context, n int) (Fire, error) {
 		}
 		if err != nil {
 			return Fire{}, w.missed(n, err)
+		}
+		if w.vm.virtual() {
+			if err := w.vm.scenario.Hold(ctx, virtualLook); err != nil {
+				return Fire{}, w.missed(n, err)
+			}
+			_ = w.Err() // which ends the watch if it has to
+			continue
 		}
 		select {
 		case <-changed:

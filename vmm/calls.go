@@ -406,6 +406,9 @@ func (c *Calls) unpark(at int64, burn uint32) error {
 
 // stand waits until the guest stands, and keeps it standing until release is called.
 func (c *Calls) stand(ctx context.Context) (release func(), err error) {
+	if c.vm.watches.telling.Load() {
+		return nil, errInHit
+	}
 	release = c.Busy()
 	stop := context.AfterFunc(ctx, func() { c.change(func() {}) })
 	defer stop()

@@ -145,7 +145,7 @@ func (vm *VM) showHit(stub *gdb.Client, stop *gdb.Stop) error {
 		if w.addr != stop.Watch {
 			continue
 		}
-		if err := w.show(Hit{CPU: stop.Thread - 1, PC: pc}); err != nil {
+		if err := w.show(Hit{CPU: stop.Thread - 1, PC: pc, Within: pc - 1}); err != nil {
 			return err
 		}
 	}
@@ -177,6 +177,8 @@ func (vm *VM) stubTime() (context.Context, context.CancelFunc) {
 // tell calls onHit. One that ends its goroutine, as testing.TB.FailNow does, must
 // not leave the guest stopped: it has one of its own.
 func (w *Watchpoint) tell(hit Hit) (keep bool) {
+	w.vm.watches.telling.Store(true)
+	defer w.vm.watches.telling.Store(false)
 	answer := make(chan bool, 1)
 	go func() {
 		defer close(answer)

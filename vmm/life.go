@@ -104,17 +104,19 @@ func (vm *VM) equip() (err error) {
 		return err
 	}
 	if vm.calls != nil {
-		vm.ram.wrote = vm.calls.noteWrite
+		vm.ram.wrote = vm.wrote
 	}
 	if vm.wires, err = wire(vm.cfg); err != nil {
 		vm.ram.close()
 		return err
 	}
-	r := vm.cfg.replay
-	if r == nil {
-		return nil
+	switch r := vm.cfg.replay; {
+	case r != nil:
+		vm.witness, err = newWitness(vm.ram, watchLoads|watchStores, r.extents, func(a Access) { r.onAccess(vm, a) })
+	case vm.calls != nil && vm.cfg.Lockstep.Watched:
+		vm.witness, err = newWitness(vm.ram, watchStores, nil, vm.onStore)
 	}
-	if vm.witness, err = newWitness(vm.ram, r.extents, func(a Access) { r.onAccess(vm, a) }); err != nil {
+	if err != nil {
 		vm.wires.closeTheirs()
 		vm.wires.close()
 		vm.ram.close()

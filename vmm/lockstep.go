@@ -24,6 +24,8 @@ type Lockstep struct {
 	Offset uint32
 	// Random is what QEMU's own random numbers, such as the guest's rdrand, are made of.
 	Random uint32
+	// Watched lets [VM.Watch] watch the guest, which is slower then and does the same.
+	Watched bool
 	// Told keeps all that the agent says, for [VM.Prepared].
 	Told bool
 }
@@ -123,6 +125,9 @@ func (c Config) checkLockstep() error {
 		if q < time.Microsecond || q > time.Second {
 			return &ConfigError{"Lockstep", fmt.Sprintf("a quantum of %v is not between 1 us and 1 s", q)}
 		}
+	}
+	if c.Lockstep.Watched {
+		return c.checkWitness()
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func (vm *VM) Err() error { return context.Cause(vm.alive) }
 // calls do nothing.
 func (vm *VM) Close() error {
 	vm.fail(ErrClosed)
-	if vm.witness != nil {
+	if vm.cfg.replay != nil {
 		<-vm.witness.done
 	}
 	vm.closeOnce.Do(func() {

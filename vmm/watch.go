@@ -9,17 +9,21 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ktgen/ktgen/vmm/gdb"
 )
 
-// This file arms watchpoints in QEMU's gdbstub.
+// This file arms watchpoints: in QEMU's gdbstub, or in the plugin of a guest in lockstep.
 
 // Hit is a write to a watched place. The guest stands still, just after it.
 type Hit struct {
-	CPU      int    // vCPU that wrote, from 0
-	PC       uint64 // of the instruction after the one that wrote
-	Old, New uint64 // the place's value before and after, little-endian
+	CPU      int           // vCPU that wrote, from 0
+	PC       uint64        // of the instruction after the one that wrote; in lockstep of the one that wrote
+	Within   uint64        // an address of the function that wrote
+	Old, New uint64        // the place's value before and after, little-endian
+	Time     time.Duration // of a guest in lockstep; see [Access]
 }
 
 // Watchpoint is a place in the guest's memory whose writes stop the guest.
@@ -27,7 +31,7 @@ type Watchpoint struct {
 	vm    *VM
 	addr  uint64
 	size  int
-	read  Reader
+	mem   Memory
 	onHit func(Hit) (keep bool)
 
 	lost chan struct{} // closed when the place is no more
@@ -35,13 +39,17 @@ type Watchpoint struct {
 	// The fields below belong to whoever has the guest paused.
 	armed bool
 	value uint64 // when the guest was let go, or at the last hit
+	at    Extent // of a guest in lockstep
 }
 
-// Reader reads what is at a virtual address of the guest's kernel while the guest
-// stands still. Its error says that there is no memory. QEMU's gdbstub is of no help
+// Memory is the memory of a guest's kernel by virtual addresses, while the guest
+// stands still. The errors say that there is none. QEMU's gdbstub is of no help
 // there: it reads as a vCPU does, and one in user mode may have no kernel mapped (page
 // table isolation, arch/x86/mm/pti.c).
-type Reader func(addr uint64, p []byte) error
+type Memory struct {
+	Read   func(addr uint64, p []byte) error
+	Locate func(addr uint64) (pa int64, err error) // is asked of guests in lockstep only
+}
 
 // Lost is closed when the place has no memory any more. The watchpoint is
 // disarmed then.
@@ -56,6 +64,7 @@ type watches struct {
 	latest  gdb.Stop      // of any kind
 	wake    chan struct{} // holds a token while there may be one
 	resumed chan struct{} // holds a token after a RESUME event
+	telling atomic.Bool   // onHit of one is called
 }
 
 func (w *watches) init() {
@@ -64,24 +73,27 @@ func (w *watches) init() {
 }
 
 // Watch stops the guest after each write of a vCPU to the size bytes at the
-// virtual address addr, which read reads, calls onHit, and lets it go on. Writes of devices and of
+// virtual address addr of mem, calls onHit, and lets it go on. Writes of devices and of
 // the host are not seen. onHit is called by one goroutine for all watchpoints of
-// the VM; it may read and write the guest's memory, but not pause the guest, nor
+// the VM; it may read the guest's memory, and write it unless the guest is in lockstep, but not pause the guest, nor
 // arm or close watchpoints. If it returns false, the watchpoint is disarmed until [Watchpoint.Arm].
 //
 // A hit while the guest is paused by another is seen when that one resumes.
 //
+// A guest in lockstep does the same as without watchpoints, and each write is one hit: the vCPU
+// waits in the middle of its instruction.
+//
 // The error is [ErrLockstepWatch], a [*WatchSizeError], a [*WatchOverlapError], a
 // [*WatchLostError] if there is no memory at addr, a [*WatchLimitError], or as
 // those of [VM.Pause].
-func (vm *VM) Watch(ctx context.Context, addr uint64, size int, read Reader, onHit func(Hit) (keep bool)) (*Watchpoint, error) {
+func (vm *VM) Watch(ctx context.Context, addr uint64, size int, mem Memory, onHit func(Hit) (keep bool)) (*Watchpoint, error) {
 	if size < 1 || size > 8 || bits.OnesCount(uint(size)) != 1 || addr%uint64(size) != 0 {
 		return nil, &WatchSizeError{Addr: addr, Size: size}
 	}
-	if vm.calls != nil {
+	if vm.calls != nil && vm.witness == nil {
 		return nil, ErrLockstepWatch
 	}
-	w := &Watchpoint{vm: vm, addr: addr, size: size, read: read, onHit: onHit, lost: make(chan struct{})}
+	w := &Watchpoint{vm: vm, addr: addr, size: size, mem: mem, onHit: onHit, lost: make(chan struct{})}
 	if err := w.Arm(ctx); err != nil {
 		return nil, err
 	}
@@ -113,8 +125,11 @@ func (vm *VM) whilePaused(ctx context.Context, f func(context.Context) error) (e
 // arm is called while the guest is paused.
 func (w *Watchpoint) arm(ctx context.Context) error {
 	vm := w.vm
-	if w.armed {
+	switch {
+	case w.armed:
 		return nil
+	case vm.calls != nil:
+		return w.armWitness()
 	}
 	if err := w.checkOverlap(); err != nil {
 		return err
@@ -131,11 +146,22 @@ func (w *Watchpoint) arm(ctx context.Context) error {
 			return &WatchLimitError{Addr: w.addr, Size: w.size, Armed: len(vm.watches.points), Accel: vm.accel.Accel, Err: vm.stubGone(err)}
 		}
 	}
-	vm.watches.mu.Lock()
-	vm.watches.points = append(vm.watches.points, w)
-	vm.watches.mu.Unlock()
-	w.armed = true
+	w.add()
 	return nil
+}
+
+func (w *Watchpoint) add() {
+	w.vm.watches.mu.Lock()
+	defer w.vm.watches.mu.Unlock()
+	w.vm.watches.points = append(w.vm.watches.points, w)
+	w.armed = true
+}
+
+func (w *Watchpoint) remove() {
+	w.vm.watches.mu.Lock()
+	defer w.vm.watches.mu.Unlock()
+	w.vm.watches.points = slices.DeleteFunc(w.vm.watches.points, func(p *Watchpoint) bool { return p == w })
+	w.armed = false
 }
 
 // disarm is called while the guest is paused. A hit that nobody has looked at
@@ -145,15 +171,15 @@ func (w *Watchpoint) disarm(ctx context.Context) error {
 	if !w.armed {
 		return nil
 	}
-	w.armed = false
-	vm.watches.mu.Lock()
-	vm.watches.points = slices.DeleteFunc(vm.watches.points, func(p *Watchpoint) bool { return p == w })
-	stub := vm.watches.stub
-	vm.watches.mu.Unlock()
+	w.remove()
+	if vm.calls != nil {
+		vm.witness.watch(vm.watches.extents())
+		return nil
+	}
 	if vm.isWatched(w.addr, w.size) {
 		return nil
 	}
-	if err := stub.Unwatch(ctx, w.addr, w.size); err != nil {
+	if err := vm.stub().Unwatch(ctx, w.addr, w.size); err != nil {
 		return fmt.Errorf("taking back the watchpoint at %#x: %w", w.addr, vm.stubGone(err))
 	}
 	return nil
@@ -162,7 +188,7 @@ func (w *Watchpoint) disarm(ctx context.Context) error {
 // held returns what the place holds. The error is a [*WatchLostError].
 func (w *Watchpoint) held() (uint64, error) {
 	var word [8]byte
-	if err := w.read(w.addr, word[:w.size]); err != nil {
+	if err := w.mem.Read(w.addr, word[:w.size]); err != nil {
 		return 0, &WatchLostError{Addr: w.addr, Size: w.size, Err: err}
 	}
 	return binary.LittleEndian.Uint64(word[:]), nil

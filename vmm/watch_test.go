@@ -29,11 +29,11 @@ func panicTimeout(t testing.TB, vm *VM) (addr uint64, phys int64) {
 }
 
 // kernelImage reads variables of a kernel that is loaded without KASLR.
-func kernelImage(vm *VM) Reader {
-	return func(addr uint64, p []byte) error {
+func kernelImage(vm *VM) Memory {
+	return Memory{Read: func(addr uint64, p []byte) error {
 		_, err := vm.RAM().ReadAt(p, int64(addr-textMapping))
 		return err
-	}
+	}}
 }
 
 const panicFile = "/proc/sys/kernel/panic"

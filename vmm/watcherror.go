@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// ErrLockstepWatch says that guests in lockstep have no watchpoints.
-var ErrLockstepWatch = errors.New("guests in lockstep have no watchpoints: QEMU's gdbstub stops them at another instruction each time, and can abort; look at the value between short times of the guest's, or watch it in a guest without lockstep")
+// ErrLockstepWatch says that a guest in lockstep was started without [Lockstep.Watched].
+var ErrLockstepWatch = errors.New("guests in lockstep have watchpoints only if they are started with a plugin in their QEMU (ktest.Config.Watches), which does not change their runs but makes them slower; what a run did is told without, by running it again (vm.Blame, vm.At)")
 
 // WatchLostError reports a place that has no memory any more: the guest has freed
 // it.
 type WatchLostError struct {
 	Addr uint64
 	Size int
-	Err  error // the Reader's
+	Err  error // of Memory
 }
 
 func (e *WatchLostError) Error() string {

@@ -62,19 +62,20 @@ type witness struct {
 	plugin, shared *os.File
 	theirs         *os.File
 
-	extents []Extent
-	before  [][]byte // the bytes of each
-	ahead   int64    // QEMU's clock minus the guest's
-	timed   bool     // ahead is known
+	ahead int64 // QEMU's clock minus the guest's
+	timed bool  // ahead is known
 
 	done chan struct{} // closed when nothing is reported any more
 
 	turn sync.Mutex // held while an access is taken
 
-	mu   sync.Mutex
-	box  int64        // address of the mailbox; 0 if it is not known yet
-	mem  []byte       // that page is in
-	page *witnessPage // nil once QEMU has ended
+	mu      sync.Mutex
+	extents []Extent
+	kinds   uint32       // that are reported
+	before  [][]byte     // the bytes of each extent
+	box     int64        // address of the mailbox; 0 if it is not known yet
+	mem     []byte       // that page is in
+	page    *witnessPage // nil once QEMU has ended
 }
 
 // witnessPage is struct shared of witness/witness.c.
@@ -128,11 +129,11 @@ func checkPlugins(qemu string) error {
 	return nil
 }
 
-func newWitness(ram *RAM, extents []Extent, onAccess func(Access)) (w *witness, err error) {
+func newWitness(ram *RAM, kinds uint32, extents []Extent, onAccess func(Access)) (w *witness, err error) {
 	if len(extents) > maxExtents {
 		return nil, &WitnessError{fmt.Sprintf("%d places are more than %d", len(extents), maxExtents)}
 	}
-	w = &witness{ram: ram, onAccess: onAccess, extents: slices.Clone(extents), conn: -1, done: make(chan struct{})}
+	w = &witness{ram: ram, onAccess: onAccess, kinds: kinds, extents: slices.Clone(extents), conn: -1, done: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			w.closeTheirs()
@@ -199,14 +200,14 @@ func (w *witness) arm() {
 	}
 	var ranges []witnessRange
 	for _, e := range w.extents {
-		ranges = append(ranges, witnessRange{begin: uint64(e.Addr), end: uint64(e.Addr) + uint64(e.Size), kinds: watchLoads | watchStores})
+		ranges = append(ranges, witnessRange{begin: uint64(e.Addr), end: uint64(e.Addr) + uint64(e.Size), kinds: w.kinds})
 	}
 	if w.box != 0 {
 		at := uint64(w.box) + mailbox.OffNow
 		ranges = append(ranges, witnessRange{begin: at, end: at + 8, kinds: watchStores})
 	}
-	slices.SortFunc(ranges, func(a, b witnessRange) int { return cmp.Compare(a.begin, b.begin) })
-	w.page.n = 0
+	ranges = merged(ranges)
+	w.page.n, w.page.granules = 0, [64]byte{}
 	for i, r := range ranges {
 		w.page.ranges[i] = r
 		for at := r.begin / 8; at <= (r.end-1)/8 && at-r.begin/8 < 512; at++ {
@@ -216,18 +217,46 @@ func (w *witness) arm() {
 	w.page.n = uint32(len(ranges))
 }
 
-// begin notes what is there before the guest runs, and where its mailbox is.
-func (w *witness) begin(box int64) {
-	if w == nil {
-		return
+// merged returns ranges in their order, in which the plugin looks for an address, without overlaps.
+func merged(ranges []witnessRange) (all []witnessRange) {
+	slices.SortFunc(ranges, func(a, b witnessRange) int { return cmp.Compare(a.begin, b.begin) })
+	for _, r := range ranges {
+		if last := len(all) - 1; last >= 0 && r.begin < all[last].end {
+			all[last].end = max(all[last].end, r.end)
+			all[last].kinds |= r.kinds
+			continue
+		}
+		all = append(all, r)
 	}
+	return all
+}
+
+// watch has other extents reported from now on. The guest stands.
+func (w *witness) watch(extents []Extent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.extents = extents
+	w.note()
+	w.arm()
+}
+
+// note notes what is there. It is called with mu held.
+func (w *witness) note() {
 	w.before = make([][]byte, len(w.extents))
 	for i, e := range w.extents {
 		w.before[i] = make([]byte, e.Size)
 		_, _ = w.ram.ReadAt(w.before[i], e.Addr) // what is no memory is not accessed
 	}
+}
+
+// begin notes what is there before the guest runs, and where its mailbox is.
+func (w *witness) begin(box int64) {
+	if w == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.note()
 	w.box = box
 	w.arm()
 }
@@ -327,6 +356,8 @@ func (w *witness) isNow(pa int64) bool {
 // exchange returns the bytes that an access found, and keeps those that it left. It returns nil if
 // they are not in an extent.
 func (w *witness) exchange(a Access) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	old, touched := slices.Clone(a.New), false
 	for i, e := range w.extents {
 		from, to := max(a.Phys, e.Addr), min(a.Phys+int64(len(a.New)), e.Addr+int64(e.Size))

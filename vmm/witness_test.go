@@ -21,7 +21,7 @@ func TestWitnessRefusesWhatItCannotWatch(t *testing.T) {
 		require.ErrorAs(t, cfg.checkWitness(), &refused, reason)
 		require.ErrorContains(t, refused, reason)
 	}
-	_, err := newWitness(nil, make([]Extent, maxExtents+1), nil)
+	_, err := newWitness(nil, watchStores, make([]Extent, maxExtents+1), nil)
 	require.ErrorContains(t, err, "4096 places are more than 4095")
 	_, err = new(VM).Again(t.Context(), nil, nil)
 	require.ErrorContains(t, err, "give it a seed")
@@ -47,7 +47,7 @@ func watching(t *testing.T, extents ...Extent) (w *witness, seen *[]Access) {
 	require.NoError(t, err)
 	t.Cleanup(ram.close)
 	seen = new([]Access)
-	w, err = newWitness(ram, extents, func(a Access) { *seen = append(*seen, a) })
+	w, err = newWitness(ram, watchLoads|watchStores, extents, func(a Access) { *seen = append(*seen, a) })
 	require.NoError(t, err)
 	t.Cleanup(func() { w.closeTheirs(); w.close() })
 	return w, seen
