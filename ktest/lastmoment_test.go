@@ -32,6 +32,20 @@ func TestStateBeforeTheEndIsCaptured(t *testing.T) {
 	})
 }
 
+func TestStateBeforeTheEndIsCapturedInLockstep(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{Seed: 7, Watches: true, Scheduler: fault("error"), ExpectExit: true})
+	_, err := vm.Work(t.Context(), ktest.Spin, 1)
+	require.NoError(t, err)
+	_, err = vm.AwaitExit(t.Context())
+	require.NoError(t, err)
+	early, err := vm.Captures().Get(ktest.BeforeExit)
+	require.NoError(t, err)
+	requireState(t, early, "fault_ops")
+	late, err := vm.Captures().Get(ktest.SchedulerExit)
+	require.NoError(t, err)
+	require.Less(t, early.Elapsed, late.Elapsed)
+}
+
 func TestStalledTasksAreCapturedBeforeTheKernelTakesThemAway(t *testing.T) {
 	asObjectAndProgram(t, "stall", func(t *testing.T, vm *ktest.VM) {
 		started := make(chan struct{})

@@ -144,6 +144,17 @@ var sessions = sync.OnceValue(func() []sessionOf {
 			racing(t, vm)
 			look("raced again")
 		}},
+		{"a watch", ktest.Config{Scheduler: fault("race"), Watches: true}, func(t testing.TB, vm *ktest.VM, look func(string)) {
+			counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
+			watch, err := vm.Watch(t.Context(), ktest.FieldOf(counted), ktest.WatchOptions{Every: 100, Capture: "hundredth"})
+			require.NoError(t, err)
+			racing(t, vm)
+			fire, err := watch.Await(t.Context(), watch.Stats().Fires+1)
+			require.NoError(t, err)
+			look(fmt.Sprint(fire, fire.Guest, watch.Stats()))
+			require.NoError(t, watch.Close())
+			look("closed")
+		}},
 		{"typed writes", ktest.Config{Scheduler: fault("race")}, func(t testing.TB, vm *ktest.VM, look func(string)) {
 			counted := vm.Freeze("where").Map("race.bss").At(0).Get("counted")
 			for n := range 5 {

@@ -43,7 +43,7 @@ func workAWhile(t *testing.T, vm *ktest.VM) {
 // is the same for all; what comes then differs.
 func TestSeedsBeginWherePrepareHasLed(t *testing.T) {
 	var begins, ends trace
-	ktest.Search(t, ktest.Seeds{First: quick, N: 2, AtOnce: 1, Config: ktest.Config{Scheduler: fault("race")}, Prepare: workAWhile}, func(t *testing.T, vm *ktest.VM) {
+	ktest.Search(t, ktest.Seeds{First: quick, N: 2, AtOnce: 1, Config: ktest.Config{Scheduler: fault("race"), Watches: true}, Prepare: workAWhile}, func(t *testing.T, vm *ktest.VM) {
 		captures := vm.Captures().Captures()
 		require.Len(t, captures, 1)
 		before := countedIn(t, captures[0].Snapshot)
@@ -61,7 +61,11 @@ func TestSeedsBeginWherePrepareHasLed(t *testing.T) {
 		require.NoError(t, err)
 		early, err := workers.Stats(t.Context())
 		require.NoError(t, err)
+		watch, err := vm.Watch(t.Context(), ktest.FieldOf(snap.Map("race.bss").At(0).Get("counted")), ktest.WatchOptions{})
+		require.NoError(t, err)
 		require.NoError(t, vm.Hold(t.Context(), 10*time.Millisecond))
+		require.NotEmpty(t, watch.Fires())
+		require.LessOrEqual(t, counted, watch.Fires()[0].Old)
 		late, err := workers.Stop(t.Context())
 		require.NoError(t, err)
 		require.Greater(t, late[0].Iterations, early[0].Iterations)
@@ -144,6 +148,7 @@ func TestPrepareThatFailsEndsTheSearch(t *testing.T) {
 	for how, why := range map[string]string{
 		"fails":   "Prepare has failed",
 		"dies":    "sysrq triggered crash",
+		"watch":   "VM.Watch cannot be used in Seeds.Prepare, as no guest of the search runs yet",
 		"at":      "VM.At cannot be used in Seeds.Prepare",
 		"looks":   "cannot be used in Seeds.Prepare, as it looks at the guest's memory while the guest runs",
 		"ends":    "disabled by sysrq-S",
@@ -197,6 +202,9 @@ func prepareAs(t *testing.T, vm *ktest.VM, how string, n int) {
 		t.Fatal("Prepare has failed")
 	case "dies":
 		require.NoError(t, vm.WriteFile(ctx, "/proc/sysrq-trigger", []byte("c"), 0))
+	case "watch":
+		_, err := vm.Watch(ctx, ktest.Symbol("panic_timeout", 4), ktest.WatchOptions{})
+		require.NoError(t, err)
 	case "at":
 		_, err := vm.At(ctx, time.Second)
 		require.NoError(t, err)
