@@ -20,6 +20,7 @@ const castsSynopsis = `ktgen casts [-conflicts] [-json] [-btf FILE] [-name NAME]
        ktgen casts -explain STRUCT.FIELD [-json] OBJECT
        ktgen casts -asm [-function NAME] OBJECT
        ktgen casts -erase [-json] OBJECT
+       ktgen casts -live [-json] OBJECT FILE.ktsnap...
 
 Lists the integers and untyped pointers of a BPF object that hold pointers to
 something, as its instructions show. OBJECT is a .bpf.o, or an executable with
@@ -33,12 +34,16 @@ accesses.
 
 -erase measures the analysis on the object. It hides the pointers that types
 declare, analyses, and compares. A pointer is touched if an instruction loads or
-stores it, and the analysis can tell which member that is.`
+stores it, and the analysis can tell which member that is.
+
+-live holds the findings against captures of the object's state: how many pointers
+led to what the finding says, and which values are no such pointers. It also lists
+integers without a finding that hold addresses.`
 
 // castsFlags are the flags of ktgen casts.
 type castsFlags struct {
 	asJSON, asm, erase *bool
-	conflicts          *bool
+	live, conflicts    *bool
 	explain, function  *string
 	kernel, name       *string
 }
@@ -51,6 +56,7 @@ func (t *tool) casts(args []string) error {
 		conflicts: set.Bool("conflicts", false, "print each instruction that shows that a place holds different things"),
 		asm:       set.Bool("asm", false, "print the instructions, with what is known at each"),
 		erase:     set.Bool("erase", false, "hide the pointers that BTF declares, and tell which are found again"),
+		live:      set.Bool("live", false, "hold the findings against captures"),
 		explain:   set.String("explain", "", "say why a `place` was found to hold pointers or was not: task_ctx.task, .bss.head, a variable, a map"),
 		function:  set.String("function", "", "with -asm: only the function `name`"),
 		kernel:    set.String("btf", "", "the `file` with the kernel's BTF, such as /sys/kernel/btf/vmlinux: types the arguments of tracing programs"),
@@ -62,18 +68,20 @@ func (t *tool) casts(args []string) error {
 	switch {
 	case set.NArg() == 0:
 		return t.misused("casts of which object? Say ktgen casts FILE")
-	case set.NArg() > 1:
+	case *f.live && set.NArg() == 1:
+		return t.misused("casts -live of which captures? Name .ktsnap files after the object: failed tests leave them in their artifacts, and ktsnap.Snapshot.WriteFile writes one")
+	case set.NArg() > 1 && !*f.live:
 		return t.misused("casts takes one object after its flags, not %q too", set.Arg(1))
-	case count(*f.asm, *f.erase, *f.explain != "") > 1:
-		return t.misused("-asm, -erase and -explain exclude one another")
+	case count(*f.asm, *f.erase, *f.live, *f.explain != "") > 1:
+		return t.misused("-asm, -erase, -live and -explain exclude one another")
 	case *f.function != "" && !*f.asm:
 		return t.misused("-function NAME goes with -asm")
-	case *f.conflicts && (*f.asm || *f.erase || *f.explain != ""):
-		return t.misused("-conflicts goes with none of -asm, -erase and -explain")
+	case *f.conflicts && (*f.asm || *f.erase || *f.live || *f.explain != ""):
+		return t.misused("-conflicts goes with none of -asm, -erase, -live and -explain")
 	case *f.asm && *f.asJSON:
 		return t.misused("-asm prints no JSON")
 	}
-	return t.runCasts(f, set.Arg(0))
+	return t.runCasts(f, set.Arg(0), set.Args()[1:])
 }
 
 func count(all ...bool) (n int) {
@@ -85,7 +93,7 @@ func count(all ...bool) (n int) {
 	return n
 }
 
-func (t *tool) runCasts(f castsFlags, path string) error {
+func (t *tool) runCasts(f castsFlags, path string, captures []string) error {
 	if *f.name != "" {
 		path += ":" + *f.name
 	}
@@ -104,6 +112,8 @@ func (t *tool) runCasts(f castsFlags, path string) error {
 	}
 	a := cast.Run(obj, opts)
 	switch {
+	case *f.live:
+		return t.liveCasts(a, captures, *f.asJSON)
 	case *f.explain != "":
 		return t.explainCast(a, *f.explain, *f.asJSON)
 	case *f.asm:

@@ -28,7 +28,7 @@ func commands() []command {
 			"tell whether a generated file is up to date, and what differs"}}, plain((*tool).check)},
 		{"objects", []form{{"objects [-json] FILE...",
 			"list the BPF objects in object files and in executables"}}, plain((*tool).objects)},
-		{"casts", []form{{"casts [-conflicts] [-json] [-btf FILE] [-name NAME] [-explain STRUCT.FIELD] [-asm] [-function NAME] [-erase] OBJECT",
+		{"casts", []form{{"casts [-conflicts] [-json] [-btf FILE] [-name NAME] [-explain STRUCT.FIELD] [-asm] [-function NAME] [-erase] [-live] OBJECT [FILE.ktsnap...]",
 			"list the integers of an object that hold pointers, and what proves it"}}, plain((*tool).casts)},
 		{"dump", []form{{"dump [-o text|json|html] [-map NAME] [-width N] [-zeros] [-kernel] FILE...",
 			"show what a snapshot file holds, or several on one page"}}, plain((*tool).dump)},
