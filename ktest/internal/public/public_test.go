@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 )
 
@@ -208,24 +209,28 @@ func TestPublicSchedulersAreReadAsTheyReportThemselves(t *testing.T) {
 	v := buildValues(t, dir, names)
 	out := &output{news: make(chan struct{}, 1)}
 	vm := ktest.Boot(t, ktest.Config{CPUs: cpus, Output: out})
+	pointers := newHeld()
+	defer func() { t.Log(pointers) }()
 	for _, r := range rows {
 		path := filepath.Join(dir, r.scheduler)
 		if r.often == "program" || *every {
 			t.Run(strings.TrimSpace(r.scheduler+" "+r.name)+"/program", func(t *testing.T) {
-				check(t, vm, v, r, ktest.Binary(path, r.args...), out)
+				amid := check(t, vm, v, r, ktest.Binary(path, r.args...), out)
+				pointers.hold(t, path+".bpf.o", amid)
 			})
 		}
 		if r.object != nil && (r.often == "object" || *every) {
 			t.Run(strings.TrimSpace(r.scheduler+" "+r.name)+"/object", func(t *testing.T) {
-				check(t, vm, v, r, r.object(ktest.Object(path+".bpf.o")), nil)
+				amid := check(t, vm, v, r, r.object(ktest.Object(path+".bpf.o")), nil)
+				pointers.hold(t, path+".bpf.o", amid)
 			})
 		}
 	}
 }
 
 // check starts a scheduler, gives it work, and holds what is read of it to what it
-// prints, if it does, and else to what is read of it later.
-func check(t *testing.T, vm *ktest.VM, v values, r row, s ktest.Scheduler, out *output) {
+// prints, if it does, and else to what is read of it later. It returns what it is read of.
+func check(t *testing.T, vm *ktest.VM, v values, r row, s ktest.Scheduler, out *output) *ktsnap.Snapshot {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	at := 0
@@ -248,7 +253,8 @@ func check(t *testing.T, vm *ktest.VM, v values, r row, s ktest.Scheduler, out *
 	} else {
 		before = v.read(t, r.scheduler, vm.Freeze("before"))
 	}
-	amid := v.read(t, r.scheduler, vm.Freeze("amid"))
+	snap := vm.Freeze("amid")
+	amid := v.read(t, r.scheduler, snap)
 	if out != nil {
 		// The next may have been on its way.
 		n := len(reports(r.scheduler, out.since(at))) + 2
@@ -268,4 +274,5 @@ func check(t *testing.T, vm *ktest.VM, v values, r row, s ktest.Scheduler, out *
 	}
 	t.Logf("%v: %v: %v", before, amid, after)
 	require.NotEqual(t, before, after, "it schedules")
+	return snap
 }

@@ -83,6 +83,8 @@ func TestObjectsOfTheSelftestsRun(t *testing.T) {
 	objects, err := filepath.Glob(filepath.Join(programs(t, "runner"), "*.bpf.o"))
 	require.NoError(t, err)
 	vm := ktest.Boot(t, ktest.Config{CPUs: cpus, ExpectExit: true})
+	pointers := newHeld()
+	defer func() { t.Log(pointers) }()
 	for _, path := range objects {
 		name := strings.TrimSuffix(filepath.Base(path), ".bpf.o")
 		if strings.HasPrefix(name, "scx_") { // of tools/sched_ext
@@ -94,12 +96,17 @@ func TestObjectsOfTheSelftestsRun(t *testing.T) {
 		}
 		for _, row := range rows {
 			row.object = name
-			t.Run(row.String(), func(t *testing.T) { row.run(t, vm, ktest.Object(path)) })
+			t.Run(row.String(), func(t *testing.T) {
+				if snap := row.run(t, vm, ktest.Object(path)); snap != nil {
+					pointers.hold(t, path, snap)
+				}
+			})
 		}
 	}
 }
 
-func (s selftest) run(t *testing.T, vm *ktest.VM, scheduler ktest.Scheduler) {
+// run starts a scheduler and returns a capture of it, or nil of one that is made to fail.
+func (s selftest) run(t *testing.T, vm *ktest.VM, scheduler ktest.Scheduler) *ktsnap.Snapshot {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if s.set != nil {
@@ -108,11 +115,11 @@ func (s selftest) run(t *testing.T, vm *ktest.VM, scheduler ktest.Scheduler) {
 	err := vm.Attach(ctx, scheduler)
 	if s.ends != "" && err != nil { // while it was started
 		require.ErrorContains(t, err, s.ends)
-		return
+		return nil
 	}
 	if s.refuse != "" {
 		require.ErrorContains(t, err, s.refuse)
-		return
+		return nil
 	}
 	require.NoError(t, err)
 	defer func() { _, _ = vm.Detach(context.WithoutCancel(ctx)) }() // others use the guest
@@ -127,7 +134,7 @@ func (s selftest) run(t *testing.T, vm *ktest.VM, scheduler ktest.Scheduler) {
 		exit, err := vm.AwaitExit(ctx)
 		require.NoError(t, err)
 		require.Contains(t, exit.String(), s.ends)
-		return
+		return nil
 	}
 	snap := vm.Freeze(s.String())
 	require.Equal(t, "enabled", snap.Scheduler.State)
@@ -136,6 +143,7 @@ func (s selftest) run(t *testing.T, vm *ktest.VM, scheduler ktest.Scheduler) {
 	for _, m := range snap.Maps {
 		require.Equal(t, ktsnap.Complete, m.Status, "%s: %s", m.Name, m.Reason)
 	}
+	return snap
 }
 
 // verdict is a line that the runner of the selftests prints for each test.
