@@ -92,7 +92,8 @@ func (m *Model) renderFixture(f *jen.File) {
 		m.renderRoom(g)
 		m.renderLoaded(g)
 	})
-	m.renderFixtureMethods(f)
+	m.renderFixtureReads(f)
+	m.renderFixtureLists(f)
 	m.renderInitial(f)
 }
 
@@ -123,15 +124,15 @@ func (m *Model) renderLoaded(g *jen.Group) {
 	})
 }
 
-func (m *Model) renderFixtureMethods(f *jen.File) {
+// renderFixtureReads renders the methods that make a snapshot of a fixture, or read it.
+func (m *Model) renderFixtureReads(f *jen.File) {
 	method := func(name string) *jen.Statement {
 		return f.Func().Params(jen.Id("f").Id(m.Fixture())).Id(name)
 	}
 	tb := jen.Id("tb").Qual(RuntimePath, "TB")
 	opts := jen.Id("opts").Op("...").Qual(RuntimePath, "Option")
 	args := []jen.Code{jen.Id("f").Dot("CPUs"), jen.Id("f").Dot("sections").Call(), jen.Id("f").Dot("maps").Call()}
-	sized := m.sized()
-	if len(sized) > 0 {
+	if len(m.sized()) > 0 {
 		args = append(args, jen.Id("f").Dot("room").Call().Op("..."))
 	}
 
@@ -149,6 +150,10 @@ func (m *Model) renderFixtureMethods(f *jen.File) {
 		jen.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Id(m.Snap()).Values(), jen.Err())),
 		jen.Return(jen.Id(m.Open()).Call(jen.Id("s"), jen.Id("opts").Op("..."))),
 	)
+}
+
+// renderFixtureLists renders the methods that list what a fixture gives.
+func (m *Model) renderFixtureLists(f *jen.File) {
 	own := func(name string) *jen.Statement {
 		return f.Line().Func().Params(jen.Id("f").Op("*").Id(m.Fixture())).Id(name)
 	}
@@ -163,7 +168,7 @@ func (m *Model) renderFixtureMethods(f *jen.File) {
 		}
 		return jen.Id(given[i].ID).Op(":").Add(value)
 	}))
-	if len(sized) > 0 {
+	if sized := m.sized(); len(sized) > 0 {
 		own("room").Params().Index().Op("*").Int().Block(jen.Return(jen.Index().Op("*").Int().ValuesFunc(func(g *jen.Group) {
 			for _, a := range sized {
 				g.Line().Id(a.ID).Op(":").Op("&").Id("f").Dot("MaxEntries").Dot(a.Size)
