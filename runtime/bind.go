@@ -14,10 +14,9 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// Binding is a snapshot that is read through generated code: the maps of one
-// object found in it, and how their bytes become what the code expects. The
-// Snap of a generated package holds one. Any number of goroutines may read
-// through it.
+// Binding is a snapshot that is read through generated code: the maps of one object found in
+// it, and how their bytes become what the code expects. The Snap of a generated package holds
+// one. Any number of goroutines may read through it.
 type Binding struct {
 	snapshot  *ktsnap.Snapshot
 	layout    *Layout
@@ -74,9 +73,8 @@ func StalePointers() Option { return func(o *options) { o.stale = true } }
 // object is loaded more than once.
 func MapIDs(ids ...uint32) Option { return func(o *options) { o.mapIDs = ids } }
 
-// Bind binds the layout to a snapshot on behalf of a test. If they do not fit,
-// or if a later read fails, the test ends with a message that names the line
-// that read.
+// Bind binds the layout to a snapshot on behalf of a test. If they do not fit, or if a later
+// read fails, the test ends with a message that names the line that read.
 func (l *Layout) Bind(tb TB, s *ktsnap.Snapshot, opts ...Option) *Binding {
 	b, err := l.bind(s, opts)
 	b.tb = tb
@@ -95,9 +93,8 @@ func generatedFile(skip int) string {
 	return file
 }
 
-// Open binds the layout to a snapshot outside of tests. It returns an
-// [*ktsnap.Error] if they do not fit; later reads that fail panic with one, see
-// [Try].
+// Open binds the layout to a snapshot outside of tests. It returns an [*ktsnap.Error] if they
+// do not fit; later reads that fail panic with one, see [Try].
 func (l *Layout) Open(s *ktsnap.Snapshot, opts ...Option) (*Binding, error) {
 	b, err := l.bind(s, opts)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// TB is what reading needs of a test: [testing.T], [testing.B] and
-// [testing.F] have it.
+// TB is what reading needs of a test: [testing.T], [testing.B] and [testing.F] have it.
 type TB interface {
 	Output() io.Writer
 	FailNow()

@@ -9,9 +9,8 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// This file reads lists and trees of objects that a program has allocated
-// (bpf_obj_new, Documentation/bpf/graph_ds_impl.rst). The head of one says by a
-// decl tag what is in it:
+// This file reads lists and trees of objects that a program has allocated (bpf_obj_new,
+// Documentation/bpf/graph_ds_impl.rst). The head of one says by a decl tag what is in it:
 //
 //	struct bpf_list_head queue __contains(request, node);
 //

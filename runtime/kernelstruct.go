@@ -55,8 +55,7 @@ func LoadRefCount(b []byte) RefCount { return RefCount(binary.LittleEndian.Uint3
 // String returns the number.
 func (c RefCount) String() string { return strconv.FormatUint(uint64(c), 10) }
 
-// Timer is a struct bpf_timer or bpf_wq (struct bpf_async_kern,
-// kernel/bpf/helpers.c).
+// Timer is a struct bpf_timer or bpf_wq (struct bpf_async_kern, kernel/bpf/helpers.c).
 type Timer struct {
 	Callback ktsnap.Address // of the kernel's struct bpf_hrtimer or bpf_work; NULL before bpf_timer_init
 }
@@ -67,9 +66,8 @@ func LoadTimer(b []byte) Timer { return Timer{Callback: ktsnap.Address(binary.Li
 // IsSet tells whether the timer was initialised.
 func (t Timer) IsSet() bool { return t.Callback != 0 }
 
-// ListHead is a struct bpf_list_head: the kernel's struct list_head. Next and
-// Prev are the addresses of the first and the last node, and of the head itself
-// in a list that became empty.
+// ListHead is a struct bpf_list_head: the kernel's struct list_head. Next and Prev are the
+// addresses of the first and the last node, and of the head itself in a list that became empty.
 type ListHead struct{ Next, Prev ktsnap.Address }
 
 // LoadListHead returns the head of a list.

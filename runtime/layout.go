@@ -142,8 +142,7 @@ func (l *Layout) mapTypes() ([]ktsnap.MapType, error) {
 	return types, nil
 }
 
-// Casts lists the pointers of the layout that the program declares as
-// something else.
+// Casts lists the pointers of the layout that the program declares as something else.
 func (l *Layout) Casts() ([]ktsnap.Cast, error) {
 	table, err := ctype.Parse(l.Shapes)
 	if err != nil {

@@ -183,8 +183,7 @@ func (n *innerMaps) bind(b *Binding, template int, path string, id uint32) (i in
 	return len(b.maps) + len(n.maps) - 1, nil
 }
 
-// bindInner compares the map with an id with the map of the layout that it
-// should be like.
+// bindInner compares the map with an id with the map of the layout that it should be like.
 func (b *Binding) bindInner(template int, path string, id uint32) (*boundMap, error) {
 	l := &b.layout.Maps[template]
 	bound := &boundMap{source: source{b: b, Columns: ktsnap.Columns{Name: path}, typ: -1}}

@@ -13,10 +13,9 @@ import (
 // This file explains a nil dereference by the pointer of the guest that was
 // NULL, so that a test can read task.Stats.NrRuns without asking first.
 //
-// Nothing is recorded for that while reading. When a test panics, the
-// statement that it panicked in says which fields were selected from what, and
-// the objects that were handed out say which of their pointers of that type
-// are nil.
+// Nothing is recorded for that while reading. When a test panics, the statement that it
+// panicked in says which fields were selected from what, and the objects that were handed out
+// say which of their pointers of that type are nil.
 
 // Catch is deferred. If a pointer of the guest that is nil, or a [Ptr] that is NULL, is
 // dereferenced, it ends the test with an explanation. Without it the explanation is
@@ -129,9 +128,8 @@ func (b *Binding) explain(at faultline.Line) *explanation {
 type nilField struct {
 	where
 
-	// score is 0 if the statement selects something that the pointee has, 1 if
-	// it selects that from this pointer, and more if the selections before lead
-	// to the object.
+	// score is 0 if the statement selects something that the pointee has, 1 if it selects that
+	// from this pointer, and more if the selections before lead to the object.
 	score int
 }
 

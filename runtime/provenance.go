@@ -20,19 +20,17 @@ type Bound interface{ Binding() *Binding }
 // Binding returns b, so that a binding is as good as the Snap that has it.
 func (b *Binding) Binding() *Binding { return b }
 
-// Addr returns the address in the guest of the value that p points to: a
-// value that was read through snap, or a field of one. It is 0 if the snapshot
-// does not say where the value was. It fails if p points to anything else, such
-// as a copy.
+// Addr returns the address in the guest of the value that p points to: a value that was read
+// through snap, or a field of one. It is 0 if the snapshot does not say where the value was. It
+// fails if p points to anything else, such as a copy.
 func Addr(snap Bound, p any) uint64 { return snap.Binding().locate("Addr", p).addr() }
 
 // Path returns how the value that p points to was reached, such as
 // task_ctxs[1234].stats.run_buckets[2]. It fails as [Addr] does.
 func Path(snap Bound, p any) string { return snap.Binding().locate("Path", p).path() }
 
-// Raw returns the bytes in the guest of the value that p points to, in the
-// guest's layout and byte order; for a bitfield the bytes that hold it. It
-// fails as [Addr] does.
+// Raw returns the bytes in the guest of the value that p points to, in the guest's layout and
+// byte order; for a bitfield the bytes that hold it. It fails as [Addr] does.
 func Raw(snap Bound, p any) []byte {
 	w := snap.Binding().locate("Raw", p)
 	return w.o.raw[w.offset : w.offset+w.size : w.offset+w.size]

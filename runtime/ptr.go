@@ -9,9 +9,8 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// Ptr is a pointer of the guest that is not followed by itself: to an object of
-// the kernel, which [Ptr.Deref] reads, or from within a union, where it need not
-// be a pointer at all.
+// Ptr is a pointer of the guest that is not followed by itself: to an object of the kernel,
+// which [Ptr.Deref] reads, or from within a union, where it need not be a pointer at all.
 //
 // Two of them that were read through the same snapshot are equal if they lead
 // to the same address. In keys of maps only the address counts, so that [PtrTo] finds entries.

@@ -9,10 +9,9 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// RingBuf reads the records that a ring buffer holds and nobody has consumed,
-// as bytes: programs do not say of which type they are. Record 0 is the oldest.
-// For records of one type, the map's definition can name it, and the generated
-// accessor is a [RingBufOf]:
+// RingBuf reads the records that a ring buffer holds and nobody has consumed, as bytes:
+// programs do not say of which type they are. Record 0 is the oldest. For records of one type,
+// the map's definition can name it, and the generated accessor is a [RingBufOf]:
 //
 //	__attribute__((btf_decl_tag("ktgen:record:event")))
 type RingBuf struct {

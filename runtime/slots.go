@@ -8,9 +8,8 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// Slots reads an array whose slots hold objects of the kernel, which a program
-// puts there by file descriptors or numbers of devices. What is in a slot is
-// told by
+// Slots reads an array whose slots hold objects of the kernel, which a program puts there by
+// file descriptors or numbers of devices. What is in a slot is told by
 //
 //	programs, perf events   the id
 //	cgroups, sockets        the inode number; of a socket that never had a file descriptor 1<<32 - 1

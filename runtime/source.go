@@ -21,8 +21,7 @@ func (s *source) fail(op string, err error) {
 	s.b.fail(&ktsnap.Error{Op: op, Path: s.Name, Err: err})
 }
 
-// require fails unless every entry is there: what is missing from a part
-// proves nothing.
+// require fails unless every entry is there: what is missing from a part proves nothing.
 func (s *source) require(op string) {
 	if err := s.Incomplete(); err != nil {
 		s.fail(op, err)

@@ -61,8 +61,7 @@ func (s StackTraces) Get(id uint32) []ktsnap.Address {
 	return frames
 }
 
-// Lookup returns the return addresses of a stack, innermost first, if there is
-// one of that id.
+// Lookup returns the return addresses of a stack, innermost first, if there is one of that id.
 func (s StackTraces) Lookup(id uint32) (frames []ktsnap.Address, ok bool) {
 	entry, exists := s.keys.Find(id)
 	switch {

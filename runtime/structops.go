@@ -10,11 +10,10 @@ import (
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
-// LoadStructOps returns the operations in the struct_ops map with index i in
-// the layout, as the kernel has them registered, decoded at their first use.
-// Functions have the addresses of the trampolines that lead to the program.
-// Members that the guest's kernel lacks are zero, as the loader demands that
-// they are.
+// LoadStructOps returns the operations in the struct_ops map with index i in the layout, as the
+// kernel has them registered, decoded at their first use. Functions have the addresses of the
+// trampolines that lead to the program. Members that the guest's kernel lacks are zero, as the
+// loader demands that they are.
 func LoadStructOps[V any](b *Binding, i int, decode Decode[V]) *V {
 	m := b.readable(i)
 	m.require("read")
@@ -25,8 +24,7 @@ func LoadStructOps[V any](b *Binding, i int, decode Decode[V]) *V {
 	return load(&m.source, "read", 0, 0, decode)
 }
 
-// bindStructOps binds the value of a struct_ops map, whose layout is the
-// guest kernel's:
+// bindStructOps binds the value of a struct_ops map, whose layout is the guest kernel's:
 //
 //	struct bpf_struct_ops_sched_ext_ops {
 //		struct bpf_struct_ops_common_value common;
@@ -61,8 +59,7 @@ func moved(addr uint64, offset int) uint64 {
 	return addr + uint64(offset)
 }
 
-// operations returns the member of the value of a struct_ops map that holds
-// the operations.
+// operations returns the member of the value of a struct_ops map that holds the operations.
 func operations(c *convert.Comparison, m *ktsnap.Map) (ctype.Member, error) {
 	value := m.Value.Underlying()
 	if err := c.Settle(m.Value); err != nil {

@@ -13,11 +13,10 @@ import (
 // This file makes one Go value of what is one object in the guest, also where a
 // pointer leads into another object: it gives the address of that one's field.
 //
-// Go cannot move a value into a larger one that is read later. So the larger one
-// is found first, whatever is read first (wholes.at), and has memory from the
-// first pointer into it on. What that pointer leads to is decoded there, and the
-// rest when someone reads it. Other goroutines can read what they have got
-// meanwhile, so that it is not written again.
+// Go cannot move a value into a larger one that is read later. So the larger one is found
+// first, whatever is read first (wholes.at), and has memory from the first pointer into it on.
+// What that pointer leads to is decoded there, and the rest when someone reads it. Other
+// goroutines can read what they have got meanwhile, so that it is not written again.
 
 // whole is an object that pointers lead into, and that lies in no other.
 type whole struct {
@@ -232,9 +231,8 @@ func (b *Binding) newWhole(key objectKey) *whole {
 	return w
 }
 
-// roots are the objects that are known to be around an address: an entry of a
-// map, a section or the element of a large variable of it, an object that the
-// program has allocated.
+// roots are the objects that are known to be around an address: an entry of a map, a section or
+// the element of a large variable of it, an object that the program has allocated.
 func (x *wholes) roots(b *Binding, addr uint64) []objectKey {
 	for _, i := range x.arena {
 		if s := b.sections[i]; addr-s.Base < uint64(s.Size) {
