@@ -82,11 +82,10 @@ func (d *Decoder) unlock() {
 	d.b.mu.Unlock()
 }
 
-// Follow returns what a pointer of the guest leads to, of type typ of the
-// layout. It is nil if the pointer is NULL, leads to memory that was not
-// captured, or was not followed; [PointerAt] tells these apart. The read fails if the
-// memory is an arena's; see [StalePointers]. The same object is always the same Go
-// pointer: the address of a field, if it lies in another one.
+// Follow returns what a pointer of the guest leads to, of type typ of the layout. It is nil if
+// the pointer is NULL, leads to memory that was not captured, or was not followed; [PointerAt]
+// tells these apart. The read fails if the memory is an arena's; see [StalePointers]. The same
+// object is always the same Go pointer: the address of a field, if it lies in another one.
 func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	if addr == 0 || d == nil || d.b.types[typ].shape == nil {
 		return nil
@@ -103,11 +102,8 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	if known := b.memo[key]; known != nil {
 		return known.value.(*T)
 	}
-	raw, captured := b.memory().Value(addr, bound.shape)
-	if !captured && b.snapshot.Outgrown(addr, bound.shape) == nil {
-		d.miss(stored, addr, bound.shape)
-	}
-	if !captured || b.snapshot.Outgrown(addr, bound.shape) != nil {
+	raw, ok := d.behind(stored, addr, bound.shape)
+	if !ok {
 		return nil
 	}
 	slot := slotFor[T](b, key, bound.shape.Size)
@@ -136,6 +132,17 @@ func (b *Binding) noteLimit(from *origin) {
 		b.limited = true
 		b.note("%s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)", from.root(), b.options.maxObjects)
 	}
+}
+
+// behind returns what a pointer leads to, if all of it was captured.
+func (d *Decoder) behind(stored, addr uint64, want *ctype.Shape) (raw []byte, ok bool) {
+	if d.b.snapshot.Outgrown(addr, want) != nil {
+		return nil, false
+	}
+	if raw, ok = d.b.memory().Value(addr, want); !ok {
+		d.miss(stored, addr, want)
+	}
+	return raw, ok
 }
 
 // miss fails the read if a pointer leads into an arena, where nil would pass for the end of
