@@ -186,6 +186,20 @@ func fromC(text string) string {
 	return b.String()
 }
 
+// keyOf returns the text or the number that a bracket has as a key.
+func keyOf(text string) any {
+	if quoted, err := strconv.Unquote(fromC(text)); err == nil {
+		return quoted
+	}
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return n
+	}
+	if n, err := strconv.ParseUint(text, 0, 64); err == nil {
+		return n
+	}
+	return text
+}
+
 // pick returns the entry that a bracket names.
 func pick(m MapView, path string, at int, text string) (Entry, error) {
 	text = strings.TrimPrefix(text, "pid=")
@@ -198,14 +212,7 @@ func pick(m MapView, path string, at int, text string) (Entry, error) {
 		e = m.At(i)
 		return e, e.Err()
 	}
-	var key any = text
-	if quoted, err := strconv.Unquote(fromC(text)); err == nil {
-		key = quoted
-	} else if n, err := strconv.ParseInt(text, 0, 64); err == nil {
-		key = n
-	} else if n, err := strconv.ParseUint(text, 0, 64); err == nil {
-		key = n
-	}
+	key := keyOf(text)
 	n, isNumber := key.(int64)
 	if isNumber && m.Map().Keys == nil && len(m.Map().Owners) == 0 {
 		e = m.At(int(n))

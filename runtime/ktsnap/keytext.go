@@ -1,6 +1,7 @@
 package ktsnap
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -97,10 +98,7 @@ func (v *Value) exact() bool {
 		case p.Offset < 0 || size < 0 || p.Offset+size > len(hidden):
 			return ctype.Stop
 		case p.IsBitfield():
-			first := 8*p.Offset + int(p.Member.BitOffset)
-			for bit := first; bit < min(first+int(p.Member.Bits), 8*len(hidden)); bit++ {
-				hidden[bit/8] &^= 1 << (bit % 8)
-			}
+			clearBits(hidden, 8*p.Offset+int(p.Member.BitOffset), int(p.Member.Bits))
 		case isString(p.Shape):
 			data := hidden[p.Offset:][:size]
 			clear(data[:len(ctype.Text(data))])
@@ -117,10 +115,14 @@ func (v *Value) exact() bool {
 		scalars++
 		return ctype.Skip
 	})
-	for _, b := range hidden {
-		sure = sure && b == 0
+	return whole && sure && len(bytes.TrimLeft(hidden, "\x00")) == 0 && scalars <= errtext.MaxListed
+}
+
+// clearBits clears n bits from bit first on, as far as there are any.
+func clearBits(b []byte, first, n int) {
+	for bit := first; bit < min(first+n, 8*len(b)); bit++ {
+		b[bit/8] &^= 1 << (bit % 8)
 	}
-	return whole && sure && scalars <= errtext.MaxListed
 }
 
 // lookupText looks for a key as paths write it; entry is negative if there is none.
