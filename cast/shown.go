@@ -77,33 +77,18 @@ func (e *engine) noteFlow(s slot, v value) {
 // takes several where another struct can be meant that has members of these names, and
 // more than one where only local variables may lead to structs: clang leaves those out.
 func (e *engine) tells(n int32, t btf.Type) bool {
-	s := e.kin.slots[n]
-	outright := e.namesSaidOutright(s)
-	for _, name := range outright {
-		if e.structNamed(name) != t {
-			return false
-		}
+	isSaid, ok := e.namesSay(e.kin.slots[n], t)
+	if !ok {
+		return false
 	}
-	isSaid := len(outright) > 0 || e.cell(s).alike.typ == t || slices.ContainsFunc(e.namesSaidOf(s), func(name string) bool { return e.structNamed(name) == t })
 	members := make(map[int64]bool)
 	for a := range e.flows.direct[n] {
-		name := accessedMember(a.at.code, a.at.at)
-		if _, fits := e.layouts.at(t, a.off, a.size); !isOpaqueType(t) && !fits && !e.spans(t, a.access) {
+		says, ok := e.accessSays(a, t)
+		if !ok {
 			return false
 		}
-		if through := e.typeOfAccess(a.at); through != "" && name != "" {
-			switch s := e.structNamed(through); {
-			case s == t:
-				isSaid = true
-			case !e.isWithin(s, t, a.off.base, maxNesting):
-				return false
-			}
-		}
-		switch {
-		case isOpaqueType(t):
-		case name != "" && !hasMemberAt(t, name, a.off, maxNesting):
-			return false
-		case name != "" || e.onlyNames(a.at, t, a.off):
+		isSaid = isSaid || says.typ
+		if says.member {
 			members[a.off.base] = true
 		}
 	}
@@ -117,6 +102,45 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 		return false
 	}
 	return len(members) > 1 || e.pointed[t]
+}
+
+// namesSay tells whether lines of C or a slot like it name t as what a slot leads to. It is
+// not ok if lines name another type outright.
+func (e *engine) namesSay(s slot, t btf.Type) (isSaid, ok bool) {
+	isType := func(name string) bool { return e.structNamed(name) == t }
+	outright := e.namesSaidOutright(s)
+	for _, name := range outright {
+		if !isType(name) {
+			return false, false
+		}
+	}
+	return len(outright) > 0 || e.cell(s).alike.typ == t || slices.ContainsFunc(e.namesSaidOf(s), isType), true
+}
+
+// said is what the line of C of an access tells of the struct that it is to.
+type said struct {
+	typ    bool // its name
+	member bool // the name of one of its members
+}
+
+// accessSays tells what a line of C says of t. It is not ok if the access is to none.
+func (e *engine) accessSays(a trace, t btf.Type) (says said, ok bool) {
+	name := accessedMember(a.at.code, a.at.at)
+	if _, fits := e.layouts.at(t, a.off, a.size); !isOpaqueType(t) && !fits && !e.spans(t, a.access) {
+		return said{}, false
+	}
+	if through := e.typeOfAccess(a.at); through != "" && name != "" {
+		s := e.structNamed(through)
+		says.typ = s == t
+		if !says.typ && !e.isWithin(s, t, a.off.base, maxNesting) {
+			return said{}, false
+		}
+	}
+	if isOpaqueType(t) {
+		return says, true
+	}
+	says.member = name != "" || e.onlyNames(a.at, t, a.off)
+	return says, name == "" || hasMemberAt(t, name, a.off, maxNesting)
 }
 
 // isWithin tells whether a byte of t is in a part that t holds by value, a struct.
