@@ -15,30 +15,8 @@ import (
 // that only it leads to.
 func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
 	o := owner{layouts: l, kernel: given(obj, l), own: make(map[btf.Type]bool)}
-	for i := range obj.Maps {
-		m := &obj.Maps[i]
-		if isStructOpsMap(m) {
-			continue
-		}
-		o.claim(m.Key)
-		o.claim(m.Value)
-		if m.Inner != nil {
-			o.claim(m.Inner.Key)
-			o.claim(m.Inner.Value)
-		}
-	}
-	for i := range obj.Sections {
-		s := &obj.Sections[i]
-		if s.Kind == object.Kconfig {
-			continue
-		}
-		if s.Type != nil {
-			o.own[s.Type] = true
-		}
-		for _, v := range s.Vars {
-			o.claim(v.Type)
-		}
-	}
+	o.claimMaps(obj)
+	o.claimSections(obj)
 	for i := range obj.Functions {
 		if fn := &obj.Functions[i]; !fn.Program() && fn.Type != nil {
 			o.claimSignature(fn.Type)
@@ -53,6 +31,36 @@ func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
 		}
 	}
 	return o.own
+}
+
+func (o *owner) claimMaps(obj *object.Object) {
+	for i := range obj.Maps {
+		m := &obj.Maps[i]
+		if isStructOpsMap(m) {
+			continue
+		}
+		o.claim(m.Key)
+		o.claim(m.Value)
+		if m.Inner != nil {
+			o.claim(m.Inner.Key)
+			o.claim(m.Inner.Value)
+		}
+	}
+}
+
+func (o *owner) claimSections(obj *object.Object) {
+	for i := range obj.Sections {
+		s := &obj.Sections[i]
+		if s.Kind == object.Kconfig {
+			continue
+		}
+		if s.Type != nil {
+			o.own[s.Type] = true
+		}
+		for _, v := range s.Vars {
+			o.claim(v.Type)
+		}
+	}
 }
 
 // given returns the types that the kernel passes and takes.

@@ -151,7 +151,6 @@ func (e *engine) liveBefore(f *function, b *block, live, may uint16) (uint16, ui
 // registersOf returns the registers that an instruction sets, reads, and may pass
 // to a callee.
 func (e *engine) registersOf(f *function, at int) (sets, reads, passes uint16) {
-	const arguments = 0x3e
 	insn := f.code.Insns[at]
 	if insn.Dst >= numRegs || insn.Src >= numRegs && insn.Op != opCall {
 		return 0, 0, 0
@@ -177,18 +176,22 @@ func (e *engine) registersOf(f *function, at int) (sets, reads, passes uint16) {
 	}
 	switch {
 	case insn.Op == opCall || insn.Op == opCallX:
-		known, n := e.arity(f, at)
-		taken := uint16(1)<<(n+1) - 2
-		if known {
-			return arguments | 1, taken, 0
-		}
-		return arguments | 1, 0, arguments
+		return e.registersOfCall(f, at)
 	case insn.Op == opExit || insn.Op == opGoto || insn.Op == opGotoL:
 		return 0, 0, 0
 	case insn.Op&sourceX == 0:
 		src = 0
 	}
 	return 0, dst | src, 0
+}
+
+func (e *engine) registersOfCall(f *function, at int) (sets, reads, passes uint16) {
+	const arguments = 0x3e
+	known, n := e.arity(f, at)
+	if known {
+		return arguments | 1, uint16(1)<<(n+1) - 2, 0
+	}
+	return arguments | 1, 0, arguments
 }
 
 // arity returns how many arguments a call passes, if that is known: of subprograms
@@ -338,20 +341,36 @@ func (f *function) noteUse(at int, h *holding, uses []parameterUse) {
 	}
 }
 
+// isSpill tells whether an instruction keeps a whole register on the stack.
+func isSpill(insn object.Insn) bool {
+	return storesRegister(insn) && insn.Dst == 10 && accessSize(insn.Op) == slotSize
+}
+
+// isReload tells whether an instruction loads a whole register from the stack.
+func isReload(insn object.Insn) bool {
+	return insn.Op&classMask == classLdx && insn.Src == 10 && accessSize(insn.Op) == slotSize
+}
+
+// isCopy tells whether an instruction copies a register, or casts its address to another
+// address space (offset 1).
+func isCopy(insn object.Insn) bool {
+	return insn.Op == classAlu8|opMov|sourceX && (insn.Off == 0 || insn.Off == 1)
+}
+
 // step follows an instruction.
 func (h *holding) step(insn object.Insn) {
-	class, moves := insn.Op&classMask, insn.Op&opMask == opMov
+	class := insn.Op & classMask
 	switch {
-	case class == classStx && insn.Dst == 10 && storesRegister(insn) && accessSize(insn.Op) == slotSize:
+	case isSpill(insn):
 		if h.stack == nil {
 			h.stack = make(map[int16]heldParameter)
 		}
 		h.stack[insn.Off] = h.regs[insn.Src]
-	case class == classLdx && insn.Src == 10 && accessSize(insn.Op) == slotSize:
+	case isReload(insn):
 		h.regs[insn.Dst] = h.stack[insn.Off]
-	case class == classAlu8 && moves && insn.Op&sourceX != 0 && (insn.Off == 0 || insn.Off == 1):
+	case isCopy(insn):
 		h.regs[insn.Dst] = h.regs[insn.Src]
-	case class == classAlu8 && insn.Op&opMask == opAdd && insn.Op&sourceX == 0 && h.regs[insn.Dst].param > 0:
+	case insn.Op == classAlu8|opAdd && h.regs[insn.Dst].param > 0:
 		h.regs[insn.Dst].moved = h.regs[insn.Dst].moved.add(constant(int64(insn.Imm)))
 	case class == classAlu || class == classAlu8 || class == classLd || class == classLdx:
 		h.regs[insn.Dst] = heldParameter{}

@@ -241,7 +241,7 @@ func (d descent) into(t btf.Type, off offset, start uint32, depth int) (place, b
 		return place{}, false
 	}
 	n, err := btf.Sizeof(t)
-	if err != nil || off.base < 0 || off.base >= int64(n) && n > 0 && !openEnded(t) {
+	if err != nil || !reaches(t, n, off.base) {
 		return place{}, false
 	}
 	if off == (offset{}) && (d.size == 0 || n == d.size) && !opens(t, d.size) && !isSection(t) {
@@ -259,6 +259,12 @@ func (d descent) into(t btf.Type, off offset, start uint32, depth int) (place, b
 		return d.element(t, off, start, depth)
 	}
 	return place{}, false
+}
+
+// reaches tells whether a t, of n bytes, has a byte at an offset. What has no size may be
+// of any.
+func reaches(t btf.Type, n int, off int64) bool {
+	return off >= 0 && (off < int64(n) || n == 0 || openEnded(t))
 }
 
 // openEnded tells whether a struct ends in a flexible array.

@@ -374,12 +374,7 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 		return v
 	}
 	want := typedPointer(t, space)
-	switch {
-	case v.from.state == oneOrigin && v.from.off == (offset{}):
-		w.use(v.from.slot, w.meant(want), w.evidence(used))
-	case v.from.state == manyOrigins && v.flags&isPartly == 0 && v.ptr.state == noPointer && v.like.known() && v.like.offset == (offset{}):
-		w.useAlike(v.like, w.meant(want))
-	}
+	w.learn(v, want)
 	switch {
 	case v.ptr.state == noPointer:
 		v.ptr = want
@@ -393,6 +388,16 @@ func (w *walk) expect(v value, t btf.Type, space ctype.Space) value {
 		v.flags &^= isLoose // from here on
 	}
 	return v
+}
+
+// learn notes what v is used as, where it was loaded from.
+func (w *walk) learn(v value, want pointer) {
+	switch {
+	case v.from.state == oneOrigin && v.from.off == (offset{}):
+		w.use(v.from.slot, w.meant(want), w.evidence(used))
+	case v.from.state == manyOrigins && v.flags&isPartly == 0 && v.ptr.state == noPointer && v.like.known() && v.like.offset == (offset{}):
+		w.useAlike(v.like, w.meant(want))
+	}
 }
 
 // useAlike notes that the content of one of some places is used as a pointer: what holds
