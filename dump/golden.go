@@ -3,6 +3,7 @@ package dump
 import (
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"strings"
 
@@ -39,20 +40,12 @@ func Golden(t TB, s *ktsnap.Snapshot, file string, masks ...string) {
 		t.Fatalf("read the golden snapshot: %v (%s=1 go test writes it)", err, EnvUpdate)
 		return
 	}
-	var changes []string
-	more := 0
-	for c := range Diff(want, s, masks...) {
-		if len(changes) < maxListed {
-			changes = append(changes, "\n\t"+c.String())
-		} else {
-			more++
-		}
-	}
+	changes := listedChanges(Diff(want, s, masks...))
 	unseen := ""
 	for _, text := range Unseen(want, s, masks...) {
 		unseen += "\n\t" + text
 	}
-	if len(changes) == 0 {
+	if changes == "" {
 		if l, ok := t.(interface{ Logf(string, ...any) }); ok && unseen != "" {
 			l.Logf("the snapshot does not differ from %s, as far as can be told:%s", file, unseen)
 		}
@@ -61,11 +54,22 @@ func Golden(t TB, s *ktsnap.Snapshot, file string, masks ...string) {
 	if unseen != "" {
 		unseen = "\nBesides:" + unseen
 	}
-	rest := ""
-	if more > 0 {
-		rest = fmt.Sprintf("\n\t... and %d more", more)
+	t.Errorf("the snapshot differs from %s (mask what always does, or write it anew with %s=1):%s%s", file, EnvUpdate, changes, unseen)
+}
+
+// listedChanges lists changes, each on a line, and how many more there are.
+func listedChanges(all iter.Seq[Change]) string {
+	var list strings.Builder
+	n := 0
+	for c := range all {
+		if n++; n <= maxListed {
+			list.WriteString("\n\t" + c.String())
+		}
 	}
-	t.Errorf("the snapshot differs from %s (mask what always does, or write it anew with %s=1):%s%s%s", file, EnvUpdate, strings.Join(changes, ""), rest, unseen)
+	if n > maxListed {
+		fmt.Fprintf(&list, "\n\t... and %d more", n-maxListed)
+	}
+	return list.String()
 }
 
 // Updating tells whether tests write the files that they compare with: $KTGEN_UPDATE is 1,
