@@ -50,14 +50,19 @@ func (t *tool) generate(args []string) error {
 	if err != nil {
 		return err
 	}
-	if *output == "-" {
+	return t.writeCode(p, *output, opts.Split)
+}
+
+// writeCode writes code to a file, or if it is split to several; - is standard output.
+func (t *tool) writeCode(p *gen.Package, output string, split int) error {
+	if output == "-" {
 		return t.print(p)
 	}
-	files, err := p.Files(opts.Split)
+	files, err := p.Files(split)
 	if err != nil {
 		return err
 	}
-	return writeParts(*output, files)
+	return writeParts(output, files)
 }
 
 // print writes the code to standard output.
