@@ -79,16 +79,21 @@ func (l *taskLayout) resolve(r *Layout) {
 	l.maskPtr, hasPtr = in("cpus_ptr")
 	mask, hasMask := r.offset("task_struct", "cpus_mask")
 	l.mask, l.hasMask = mask, hasPtr && hasMask
+	l.words = (r.cpus.Len() + 63) / 64 * 8
+	l.allowed = p.column("cpus_allowed", r.mask())
+	l.resolveClass(r, in)
+	l.resolveOwner(r, in)
+}
+
+// resolveClass finds what tells the scheduling class of a task.
+func (l *taskLayout) resolveClass(r *Layout, in func(string) (kmem.Field, bool)) {
 	l.class, l.hasClass = in("sched_class")
 	enum := &ctype.Shape{Kind: ctype.KindEnum, Name: "sched_class", Size: 4, Values: []ctype.EnumValue{{Name: "unknown"}}}
 	for i, name := range classSymbols {
 		l.classes = append(l.classes, r.symbol(name))
 		enum.Values = append(enum.Values, ctype.EnumValue{Name: name, Value: uint64(i + 1)})
 	}
-	l.words = (r.cpus.Len() + 63) / 64 * 8
-	l.allowed = p.column("cpus_allowed", r.mask())
-	l.className = p.column("class", enum)
-	l.resolveOwner(r, in)
+	l.className = l.p.column("class", enum)
 }
 
 // resolveOwner finds who has the mutex that a task waits for. Its column is there only if
