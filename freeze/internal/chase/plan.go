@@ -118,47 +118,57 @@ func (p *Planner) fill(plan *Plan, s *ctype.Shape) {
 }
 
 func (p *Planner) pointer(plan *Plan, pointer *ctype.Shape, offset int) {
-	elem := pointer.Elem.Underlying()
-	if elem == nil || pointer.Size != 8 || slices.ContainsFunc(pointer.Tags, leadsElsewhere) {
+	if pointer.Size != 8 || slices.ContainsFunc(pointer.Tags, leadsElsewhere) {
 		return
 	}
-	s := slot{offset: offset}
-	switch elem.Kind {
-	case ctype.KindStruct, ctype.KindUnion:
-		isOwn := pointer.Space != ctype.SpaceUnknown && pointer.Space != ctype.SpaceKernel
-		if !isOwn {
-			s.kernel = p.Type(elem.Name)
+	kernel, own := p.target(pointer)
+	isStruct := own != nil && own.Kind == ctype.KindStruct
+	s := slot{offset: offset, kernel: kernel}
+	switch {
+	case pointer.IsPerCPU():
+		s.kernel = nil
+		if isStruct {
+			s.objects = p.perCPU(own)
 		}
-		// A type that the kernel has too is the kernel's, which programs declare
-		// to look into its objects.
-		if s.kernel == nil {
-			s.program = p.plan(elem)
-		}
-	case ctype.KindFwd:
-		if s.kernel = p.Type(elem.Name); s.kernel == nil {
-			elem = p.defined(elem)
-		}
-		if elem != nil && elem.Kind == ctype.KindStruct {
-			s.program = p.plan(elem)
-		}
-	default:
-		return
-	}
-	if pointer.IsPerCPU() {
-		if s.kernel == nil && elem != nil && elem.Kind == ctype.KindStruct {
-			plan.add(slot{offset: offset, objects: p.perCPU(elem)})
-		}
-		return
-	}
-	if pointer.Space == ctype.SpaceKernel || slices.ContainsFunc(pointer.Tags, isKptr) {
-		s.program, s.certain = nil, true
+	case pointer.Space == ctype.SpaceKernel || slices.ContainsFunc(pointer.Tags, isKptr):
+		s.certain = true
 		// As for the kernel's btf_parse_kptr, what vmlinux does not have is the
 		// program's.
-		if s.kernel == nil && elem != nil && elem.Kind == ctype.KindStruct {
-			s.objects = p.object(elem)
+		if isStruct {
+			s.objects = p.object(own)
 		}
+	case own != nil:
+		s.program = p.plan(own)
 	}
 	plan.add(s)
+}
+
+// target returns the type of the kernel's that a pointer leads to, or else the program's
+// own. A type that the kernel has too is the kernel's, which programs declare to look into
+// its objects.
+func (p *Planner) target(pointer *ctype.Shape) (kernel *Type, own *ctype.Shape) {
+	elem := pointer.Elem.Underlying()
+	if elem == nil {
+		return nil, nil
+	}
+	switch elem.Kind {
+	case ctype.KindStruct, ctype.KindUnion:
+		if pointer.Space == ctype.SpaceUnknown || pointer.Space == ctype.SpaceKernel {
+			kernel = p.Type(elem.Name)
+		}
+		own = elem
+	case ctype.KindFwd:
+		if kernel = p.Type(elem.Name); kernel == nil {
+			own = p.defined(elem)
+		}
+		if own != nil && own.Kind != ctype.KindStruct {
+			own = nil
+		}
+	}
+	if kernel != nil {
+		return kernel, nil
+	}
+	return nil, own
 }
 
 // defined returns what a program declares as another one defines it, or nil.
