@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,14 +26,8 @@ func Add(ctx context.Context, path, config string, names ...string) (*Kernel, er
 	if err := k.Fit(); err != nil {
 		return nil, err
 	}
-	if config == "" {
-		config = k.Config
-	}
-	if config == "" {
-		return nil, &NoConfigError{Path: k.Path, Release: k.Release}
-	}
-	if err := checkConfig(config); err != nil {
-		return nil, fmt.Errorf("reading the configuration of kernel %s: %w", k.Release, err)
+	if config, err = k.configOr(config); err != nil {
+		return nil, err
 	}
 	modules, err := k.Modules(ctx, names...)
 	if err != nil {
@@ -58,6 +53,18 @@ func Add(ctx context.Context, path, config string, names ...string) (*Kernel, er
 		return nil, fmt.Errorf("adding kernel %s to the cache: %w", k.Release, err)
 	}
 	return Open(ctx, image)
+}
+
+// configOr returns the configuration that was chosen, or if that is "" the kernel's.
+func (k *Kernel) configOr(chosen string) (string, error) {
+	config := cmp.Or(chosen, k.Config)
+	if config == "" {
+		return "", &NoConfigError{Path: k.Path, Release: k.Release}
+	}
+	if err := checkConfig(config); err != nil {
+		return "", fmt.Errorf("reading the configuration of kernel %s: %w", k.Release, err)
+	}
+	return config, nil
 }
 
 // checkConfig says whether a file can be a kernel's configuration: one line in it
