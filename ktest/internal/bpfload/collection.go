@@ -170,15 +170,8 @@ func (l *loader) prepare() error {
 	if err := l.resolveKsyms(); err != nil {
 		return err
 	}
-	for _, name := range l.spec.programs {
-		if l.spec.Programs[name] == nil || l.spec.optional(l.spec.Programs[name]) {
-			continue
-		}
-		p, err := l.prepareProgram(l.spec.Programs[name], &b)
-		if err != nil {
-			return fmt.Errorf("program %s: %w", name, err)
-		}
-		l.programs = append(l.programs, p)
+	if err := l.preparePrograms(&b); err != nil {
+		return err
 	}
 	if err := l.addDefinitions(&b); err != nil {
 		return err
@@ -196,14 +189,32 @@ func (l *loader) prepare() error {
 		}
 		l.maps = append(l.maps, m)
 	}
+	return l.loadTypes(&b)
+}
 
+func (l *loader) preparePrograms(b *btf.Builder) error {
+	for _, name := range l.spec.programs {
+		if l.spec.Programs[name] == nil || l.spec.optional(l.spec.Programs[name]) {
+			continue
+		}
+		p, err := l.prepareProgram(l.spec.Programs[name], b)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", name, err)
+		}
+		l.programs = append(l.programs, p)
+	}
+	return nil
+}
+
+// loadTypes loads the types that were collected, if the kernel takes them.
+func (l *loader) loadTypes(b *btf.Builder) error {
 	if l.spec.unsized != nil && l.needsBTF() {
 		return errors.New(noSize(l.spec.unsized[0]))
 	}
 	if l.spec.unsized != nil {
 		return nil
 	}
-	handle, err := btf.NewHandle(&b)
+	handle, err := btf.NewHandle(b)
 	if err != nil && l.needsBTF() {
 		return refusedBTF(err, l.spec.Types)
 	}

@@ -93,17 +93,7 @@ func (l *loader) createMaps() error {
 const errNotSupported = unix.Errno(524)
 
 func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
-	spec := def.spec
-	attr := mapCreateAttr{
-		mapType:    uint32(spec.Type),
-		keySize:    spec.KeySize,
-		valueSize:  spec.ValueSize,
-		maxEntries: spec.MaxEntries,
-		flags:      spec.Flags,
-		numaNode:   spec.NumaNode,
-		name:       kernelName(l.mapName(spec.Name)),
-		extra:      spec.MapExtra,
-	}
+	attr := l.mapAttributes(def)
 	if def.inner != nil {
 		inner, err := l.createMap(def.inner)
 		if err != nil {
@@ -114,15 +104,6 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 	}
 	if err := setMaxEntries(&attr); err != nil {
 		return nil, err
-	}
-	switch {
-	case def.ops != nil:
-		attr.valueSize = def.ops.value.Size
-		attr.btfFD = uint32(l.btf.FD())
-		attr.btfVmlinuxValueTypeID = uint32(def.ops.valueID)
-	case def.value != 0 && l.btf != nil && !untyped[spec.Type]:
-		attr.btfFD = uint32(l.btf.FD())
-		attr.btfKeyTypeID, attr.btfValueTypeID = uint32(def.key), uint32(def.value)
 	}
 
 	fd, err := bpf(cmdMapCreate, &attr)
@@ -137,6 +118,31 @@ func (l *loader) createMap(def *mapDef) (*ebpf.Map, error) {
 		return nil, refused(attr, err, makeAndDrop)
 	}
 	return ebpf.NewMapFromFD(fd)
+}
+
+// mapAttributes returns how the object defines a map, with its types if the kernel takes any.
+func (l *loader) mapAttributes(def *mapDef) mapCreateAttr {
+	spec := def.spec
+	attr := mapCreateAttr{
+		mapType:    uint32(spec.Type),
+		keySize:    spec.KeySize,
+		valueSize:  spec.ValueSize,
+		maxEntries: spec.MaxEntries,
+		flags:      spec.Flags,
+		numaNode:   spec.NumaNode,
+		name:       kernelName(l.mapName(spec.Name)),
+		extra:      spec.MapExtra,
+	}
+	switch {
+	case def.ops != nil:
+		attr.valueSize = def.ops.value.Size
+		attr.btfFD = uint32(l.btf.FD())
+		attr.btfVmlinuxValueTypeID = uint32(def.ops.valueID)
+	case def.value != 0 && l.btf != nil && !untyped[spec.Type]:
+		attr.btfFD = uint32(l.btf.FD())
+		attr.btfKeyTypeID, attr.btfValueTypeID = uint32(def.key), uint32(def.value)
+	}
+	return attr
 }
 
 // untyped are the types of maps that take no BTF for their contents, or of which libbpf

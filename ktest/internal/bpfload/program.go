@@ -122,24 +122,7 @@ func (l *loader) loadProgram(p *program) (int, Verification, error) {
 	if err := l.resolveReferences(p); err != nil {
 		return -1, Verification{}, fmt.Errorf("program %s: %w", p.spec.Name, err)
 	}
-	code := encode(p.insns)
-	license := append([]byte(p.spec.License), 0)
-
-	attr := progLoadAttr{
-		progType:           uint32(p.spec.Type),
-		insnCnt:            uint32(len(p.insns)),
-		insns:              pointer(code),
-		license:            pointer(license),
-		flags:              p.spec.Flags,
-		name:               kernelName(p.spec.Name),
-		expectedAttachType: uint32(p.spec.AttachType),
-	}
-	if l.btf != nil {
-		attr.setInfo(l.btf, p)
-	}
-	if l.modules.fds != nil {
-		attr.fdArray = pointer(l.modules.fds)
-	}
+	attr := l.programAttributes(p)
 	if err := l.attachTarget(p.spec, &attr); err != nil {
 		return -1, Verification{}, fmt.Errorf("program %s: %w", p.spec.Name, err)
 	}
@@ -162,6 +145,26 @@ func (l *loader) loadProgram(p *program) (int, Verification, error) {
 }
 
 // setInfo says which lines and functions of the source instructions are from.
+// programAttributes returns how the kernel is to load a program, but for what it attaches to.
+func (l *loader) programAttributes(p *program) progLoadAttr {
+	attr := progLoadAttr{
+		progType:           uint32(p.spec.Type),
+		insnCnt:            uint32(len(p.insns)),
+		insns:              pointer(encode(p.insns)),
+		license:            pointer(append([]byte(p.spec.License), 0)),
+		flags:              p.spec.Flags,
+		name:               kernelName(p.spec.Name),
+		expectedAttachType: uint32(p.spec.AttachType),
+	}
+	if l.btf != nil {
+		attr.setInfo(l.btf, p)
+	}
+	if l.modules.fds != nil {
+		attr.fdArray = pointer(l.modules.fds)
+	}
+	return attr
+}
+
 func (attr *progLoadAttr) setInfo(types *btf.Handle, p *program) {
 	attr.btfFD = uint32(types.FD())
 	attr.funcInfoRecSize, attr.funcInfo, attr.funcInfoCnt = btf.FuncInfoSize, pointer(p.funcInfo), uint32(len(p.funcInfo))/btf.FuncInfoSize

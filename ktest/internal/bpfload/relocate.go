@@ -82,14 +82,7 @@ func (l *loader) addLocal(t btf.Type, b *btf.Builder) (btf.TypeID, error) {
 // fix changes an instruction as a relocation says.
 func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 	insn := p.insns[r.at:]
-	wide := insn[0].Op == opLoadImm && len(insn) > 1
-	ins := asm.Instruction{
-		OpCode: asm.OpCode(insn[0].Op), Dst: asm.Register(insn[0].Dst), Src: asm.Register(insn[0].Src),
-		Offset: insn[0].Off, Constant: int64(insn[0].Imm),
-	}
-	if wide {
-		ins.Constant = int64(insn[1].Imm)<<32 | int64(uint32(insn[0].Imm))
-	}
+	ins := instructionOf(insn)
 	if r.core.Kind == object.CORETypeIDLocal || r.core.Kind == object.CORETypeIDTarget {
 		// cilium/ebpf insists on the number of the type that the relocation names. It can be
 		// another: who links objects renumbers types, and the relocations, but not what
@@ -111,10 +104,7 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 	}
 	isPoisoned := poisoned(&ins)
 	p.absent.poison(&ins, r.relo, l.spec.Types)
-	insn[0] = object.Insn{Op: uint8(ins.OpCode), Dst: uint8(ins.Dst), Src: uint8(ins.Src), Off: ins.Offset, Imm: int32(ins.Constant)}
-	if wide {
-		insn[1] = object.Insn{Imm: int32(ins.Constant >> 32)}
-	}
+	setInstruction(insn, ins)
 	if isPoisoned {
 		return nil
 	}
@@ -124,17 +114,40 @@ func (l *loader) fix(p *program, r coreRelo, fixup *btf.COREFixup) error {
 	return nil
 }
 
+// instructionOf returns the first instruction as cilium/ebpf has it.
+func instructionOf(insn []object.Insn) asm.Instruction {
+	ins := asm.Instruction{
+		OpCode: asm.OpCode(insn[0].Op), Dst: asm.Register(insn[0].Dst), Src: asm.Register(insn[0].Src),
+		Offset: insn[0].Off, Constant: int64(insn[0].Imm),
+	}
+	if isWide(insn) {
+		ins.Constant = int64(insn[1].Imm)<<32 | int64(uint32(insn[0].Imm))
+	}
+	return ins
+}
+
+// setInstruction makes the first instruction ins, which is as wide unless it is poisoned.
+func setInstruction(insn []object.Insn, ins asm.Instruction) {
+	wide := isWide(insn)
+	insn[0] = object.Insn{Op: uint8(ins.OpCode), Dst: uint8(ins.Dst), Src: uint8(ins.Src), Off: ins.Offset, Imm: int32(ins.Constant)}
+	if wide {
+		insn[1] = object.Insn{Imm: int32(ins.Constant >> 32)}
+	}
+}
+
+// isWide tells whether the first instruction takes two, for a constant of 64 bits.
+func isWide(insn []object.Insn) bool { return insn[0].Op == opLoadImm && len(insn) > 1 }
+
 // resolveReferences makes instructions refer to the maps and to the kernel.
 func (l *loader) resolveReferences(p *program) error {
 	for _, at := range slices.Sorted(maps.Keys(p.code.refs)) {
 		ref := p.code.refs[at]
 		insn := p.insns[at:]
-		load := insn[0].Op == opLoadImm && len(insn) > 1
 		var err error
 		switch {
 		case ref.Kind == object.RefExtern && insn[0].Op == opCall:
 			err = l.callKernel(&insn[0], ref.Symbol, &p.absent)
-		case !load:
+		case !isWide(insn):
 			err = fmt.Errorf("it refers to %s, and does not load its address", ref.Symbol)
 		default:
 			err = l.load(p, at, ref)

@@ -266,10 +266,20 @@ func parseArgument(found []string) (map[string]int64, error) {
 	if err != nil || !slices.Contains([]int64{1, 2, 4, 8}, max(size, -size)) {
 		return nil, fmt.Errorf("an argument has %s bytes, and can have 1, 2, 4 or 8", found[1])
 	}
-	members := map[string]int64{"arg_bitshift": 64 - 8*max(size, -size)}
+	members, err := argumentPlace(found)
+	if err != nil {
+		return nil, err
+	}
+	members["arg_bitshift"] = 64 - 8*max(size, -size)
 	if size < 0 {
 		members["arg_signed"] = 1
 	}
+	return members, nil
+}
+
+// argumentPlace returns the members that say where the argument is.
+func argumentPlace(found []string) (members map[string]int64, err error) {
+	members = make(map[string]int64)
 	number := func(member, digits string) {
 		if digits != "" && err == nil {
 			members[member], err = strconv.ParseInt(digits, 10, 64)
