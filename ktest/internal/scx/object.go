@@ -18,15 +18,7 @@ const maxObject = 256 << 20
 
 // runObject loads and attaches an object, and waits for its end.
 func (p *performance) runObject(source Source) (Exit, error) {
-	object, err := io.ReadAll(io.LimitReader(p.call.In, maxObject))
-	if err != nil {
-		return Exit{}, fmt.Errorf("receive %s: %w", source.Object, err)
-	}
-	config, object, err := source.unpack(object)
-	if err != nil {
-		return Exit{}, fmt.Errorf("receive the configuration of %s: %w", source.Object, err)
-	}
-	coll, err := p.load(source.Object, object, config)
+	coll, err := p.receive(source)
 	if err != nil {
 		return Exit{}, err
 	}
@@ -58,6 +50,19 @@ func (p *performance) runObject(source Source) (Exit, error) {
 		return Exit{}, err
 	}
 	return p.exit()
+}
+
+// receive loads the object that the host sends.
+func (p *performance) receive(source Source) (*bpfload.Collection, error) {
+	object, err := io.ReadAll(io.LimitReader(p.call.In, maxObject))
+	if err != nil {
+		return nil, fmt.Errorf("receive %s: %w", source.Object, err)
+	}
+	config, object, err := source.unpack(object)
+	if err != nil {
+		return nil, fmt.Errorf("receive the configuration of %s: %w", source.Object, err)
+	}
+	return p.load(source.Object, object, config)
 }
 
 // tellLeft tells the host which programs run for nobody.

@@ -35,14 +35,9 @@ func (p *performance) runBinary(c guest.Command) (Exit, error) {
 		ended <- exit
 	}()
 
-	scheduler, last := p.awaitBinary(process, ended, opens)
-	for again := true; again && last == nil && p.monitor.hasEnded(); {
-		if again, last, err = p.outlive(process, ended); err != nil {
-			return Exit{}, err
-		}
-		if again {
-			scheduler, last = p.awaitBinary(process, ended, opens)
-		}
+	scheduler, last, err := p.followBinary(process, ended, opens)
+	if err != nil {
+		return Exit{}, err
 	}
 	if last == nil {
 		exited := end(process, ended)
@@ -71,6 +66,22 @@ func (p *performance) explainEnd(e *LoaderError) error {
 	}
 	e.Output = ""
 	return e
+}
+
+// followBinary waits until all schedulers of a program are over, its program has ended or both
+// are to end. It says what the last wait says: whether there has been a scheduler, and how
+// the program ended if it has.
+func (p *performance) followBinary(process *guest.Process, ended <-chan guest.Exit, opens *guest.OpenTrace) (scheduler bool, last *guest.Exit, err error) {
+	scheduler, last = p.awaitBinary(process, ended, opens)
+	for again := true; again && last == nil && p.monitor.hasEnded(); {
+		if again, last, err = p.outlive(process, ended); err != nil {
+			return scheduler, last, err
+		}
+		if again {
+			scheduler, last = p.awaitBinary(process, ended, opens)
+		}
+	}
+	return scheduler, last, nil
 }
 
 // outlive tells the host of the end of a scheduler whose program lives on, and

@@ -3,6 +3,8 @@ package scx
 import (
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/ktgen/ktgen/vmm/guest"
 )
 
@@ -21,18 +23,18 @@ const (
 // neither if the program does nothing for lingerTime that looks like loading, or if it rests
 // after it has detached the scheduler itself: of other ends it may have to learn yet.
 func (p *performance) awaitNext(process *guest.Process, ended <-chan guest.Exit, kind ExitKind) (*enabled, *guest.Exit, error) {
-	newest := newestMap()
+	wait := patience{kind: kind, rest: &rest{proc: "/proc", session: process.PID()}, begin: time.Now(), newest: newestMap()}
 	next, err := watchOn(p.loader.note(p.root))
 	if err != nil {
 		return nil, nil, err
 	}
-	rest, interval := &rest{proc: "/proc", session: process.PID()}, restartInterval
+	interval := restartInterval
 	if kind == ExitUnreg {
 		interval = restInterval
 	}
 	looks := time.NewTicker(interval)
 	defer looks.Stop()
-	for begin, loads := time.Now(), false; ; {
+	for {
 		select {
 		case e := <-next.enabled:
 			p.monitor = next // the one before has stopped
@@ -41,11 +43,7 @@ func (p *performance) awaitNext(process *guest.Process, ended <-chan guest.Exit,
 			next.stop()
 			return nil, &exit, nil
 		case <-looks.C:
-			loads = loads || newestMap() > newest
-			if !loads && kind == ExitUnreg && rest.look() {
-				break
-			}
-			if waited := time.Since(begin); waited < lingerTime || loads && waited < restartTime {
+			if wait.lasts() {
 				continue
 			}
 		case <-p.run.stop:
@@ -54,6 +52,25 @@ func (p *performance) awaitNext(process *guest.Process, ended <-chan guest.Exit,
 		next.stop()
 		return nil, nil, nil
 	}
+}
+
+// patience tells for how long the next instance of a scheduler is waited for.
+type patience struct {
+	kind   ExitKind // the end of the one before
+	rest   *rest
+	begin  time.Time
+	newest ebpf.MapID // at the beginning
+	loads  bool       // the program has made maps since
+}
+
+// lasts looks at what the program does, and tells whether to wait for more.
+func (p *patience) lasts() bool {
+	p.loads = p.loads || newestMap() > p.newest
+	if !p.loads && p.kind == ExitUnreg && p.rest.look() {
+		return false
+	}
+	waited := time.Since(p.begin)
+	return waited < lingerTime || p.loads && waited < restartTime
 }
 
 // goOn tells the host of the next instance. Its maps take the place of those that were
