@@ -150,28 +150,35 @@ func (d *differ) operations(before, after *ktsnap.Map) error {
 		old, chosen := word.Load(m.Bytes(was)), word.Load(m.Bytes(is))
 		word.Store(m.Bytes(was), 0)
 		word.Store(m.Bytes(is), 0)
-		p := d.state.ProgramAt(chosen)
-		if err := d.serve(p, m.Name); err != nil {
+		if err := d.setOperation(bpfload.OpsMember{Map: after.Name, Member: m.Name}, old, chosen); err != nil {
 			return &ktsnap.InitialError{Path: after.Name + "." + m.Name, Err: err}
 		}
-		switch {
-		case old == chosen && (p == nil || !d.off[p.Name]):
-			continue
-		case p == nil && chosen != 0:
-			return &ktsnap.InitialError{Path: after.Name + "." + m.Name, Err: fmt.Errorf("%#x is no program of the object: take one of the fixture's Programs, or nil for none", chosen)}
-		case old != chosen && p != nil && d.off[p.Name]:
-			return &ktsnap.InitialError{Path: after.Name + "." + m.Name, Err: fmt.Errorf("program %s is switched off", p.Name)}
-		}
-		member := bpfload.OpsMember{Map: after.Name, Member: m.Name}
-		if old != chosen && p != nil {
-			member.Program = p.Name
-		}
-		d.config.Members = append(d.config.Members, member)
 	}
 	for _, p := range differences(was, is) {
 		p.Of = after.Name
 		d.config.Patches = append(d.config.Patches, p)
 	}
+	return nil
+}
+
+// setOperation notes which program an operation has, by the programs' addresses.
+func (d *differ) setOperation(member bpfload.OpsMember, old, chosen uint64) error {
+	p := d.state.ProgramAt(chosen)
+	if err := d.serve(p, member.Member); err != nil {
+		return err
+	}
+	switch {
+	case old == chosen && (p == nil || !d.off[p.Name]):
+		return nil
+	case p == nil && chosen != 0:
+		return fmt.Errorf("%#x is no program of the object: take one of the fixture's Programs, or nil for none", chosen)
+	case old != chosen && p != nil && d.off[p.Name]:
+		return fmt.Errorf("program %s is switched off", p.Name)
+	}
+	if old != chosen && p != nil {
+		member.Program = p.Name
+	}
+	d.config.Members = append(d.config.Members, member)
 	return nil
 }
 
