@@ -89,21 +89,31 @@ func (b *Blamed) String() string {
 	}
 	var s strings.Builder
 	early := max(0, b.Early-b.Before) // that are among the stores
-	stores := b.Stores[early:]
+	b.tellStores(&s, b.Stores[early:], all-b.Early)
+	if early > 0 {
+		fmt.Fprintf(&s, "\nbefore a program could access it the kernel had written there %s, the last time %v", times(b.Early), b.Stores[early-1])
+	}
+	b.tellRaces(&s)
+	b.tellSplit(&s)
+	return s.String()
+}
+
+// tellStores tells of the last stores of programs, of which there were n in all.
+func (b *Blamed) tellStores(s *strings.Builder, stores []Store, n int) {
 	last := stores[max(0, len(stores)-toldLast):]
-	switch n := all - b.Early; {
+	switch {
 	case n == 0:
-		fmt.Fprintf(&s, "%s was not written to since its map was made", b.Place)
+		fmt.Fprintf(s, "%s was not written to since its map was made", b.Place)
 	case n <= toldLast:
-		fmt.Fprintf(&s, "%s was written to %s:", b.Place, times(n))
+		fmt.Fprintf(s, "%s was written to %s:", b.Place, times(n))
 	default:
-		fmt.Fprintf(&s, "%s was written to %s; the last %d:", b.Place, times(n), len(last))
+		fmt.Fprintf(s, "%s was written to %s; the last %d:", b.Place, times(n), len(last))
 	}
 	for i, store := range last {
 		if i > 0 && last[i-1].leaves(store) {
-			fmt.Fprintf(&s, "\n\ta device has written here: %s became %s", last[i-1].kind.text(last[i-1].New), store.kind.text(store.Old))
+			fmt.Fprintf(s, "\n\ta device has written here: %s became %s", last[i-1].kind.text(last[i-1].New), store.kind.text(store.Old))
 		}
-		fmt.Fprintf(&s, "\n\t%v", store)
+		fmt.Fprintf(s, "\n\t%v", store)
 	}
 	devices := 0
 	for i := range len(stores) - len(last) {
@@ -112,19 +122,17 @@ func (b *Blamed) String() string {
 		}
 	}
 	if devices > 0 {
-		fmt.Fprintf(&s, "\nbetween earlier stores a device has changed it %s", times(devices))
+		fmt.Fprintf(s, "\nbetween earlier stores a device has changed it %s", times(devices))
 	}
-	if early > 0 {
-		fmt.Fprintf(&s, "\nbefore a program could access it the kernel had written there %s, the last time %v", times(b.Early), b.Stores[early-1])
-	}
+}
+
+func (b *Blamed) tellRaces(s *strings.Builder) {
 	switch n := len(b.Races); {
 	case n == 1:
-		fmt.Fprintf(&s, "\none store raced with one of another CPU; the two:\n\t%s", indent(b.Races[0].String()))
+		fmt.Fprintf(s, "\none store raced with one of another CPU; the two:\n\t%s", indent(b.Races[0].String()))
 	case n > 1:
-		fmt.Fprintf(&s, "\n%d stores raced with one of another CPU; the last two that did:\n\t%s", n, indent(b.Races[n-1].String()))
+		fmt.Fprintf(s, "\n%d stores raced with one of another CPU; the last two that did:\n\t%s", n, indent(b.Races[n-1].String()))
 	}
-	b.tellSplit(&s)
-	return s.String()
 }
 
 func times(n int) string {

@@ -191,8 +191,13 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 	if err != nil {
 		return vmm.Config{}, nil, err
 	}
+	return c.booting(boot.Path, archive, arranged), k, nil
+}
+
+// booting returns the virtual machine that boots an image with an initramfs.
+func (c Config) booting(image, archive string, arranged vmm.Config) vmm.Config {
 	machine := vmm.Config{
-		Kernel:    boot.Path,
+		Kernel:    image,
 		Initramfs: archive,
 		Args:      append([]string{guest.KernelArg}, c.KernelArgs...),
 		CPUs:      arranged.CPUs,
@@ -214,7 +219,7 @@ func (c Config) machine(ctx context.Context) (vmm.Config, *kernel.Kernel, error)
 	if c.NoTemplate {
 		machine.Start = vmm.StartCold
 	}
-	return machine, k, nil
+	return machine
 }
 
 // initramfs returns the path of the archive with the agent and what the guest's programs need.

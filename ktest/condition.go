@@ -143,17 +143,11 @@ func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
 		if met || err != nil || never.Err != nil || time.Since(checked) >= lostInterval {
 			gone, checked = n.gone(ctx), time.Now()
 		}
-		switch {
-		case n.vm.machine.Err() != nil:
-			never.Err = n.vm.death()
+		if lost := n.vm.lost(gone, err); lost != nil {
+			never.Err = lost
 			return never
-		case gone != nil:
-			never.Err = gone
-			return never
-		case err != nil:
-			never.Err = n.vm.orEnd(err)
-			return never
-		case met:
+		}
+		if met {
 			return nil
 		}
 		never.Last = value
@@ -170,6 +164,20 @@ func (n *number[V]) await(ctx context.Context, condition func(V) bool) error {
 			never.Err = context.Cause(ctx)
 		}
 	}
+}
+
+// lost returns why a value that was looked at is not the number's: the guest is dead, the
+// number is gone, or it could not be read.
+func (vm *VM) lost(gone, err error) error {
+	switch {
+	case vm.machine.Err() != nil:
+		return vm.death()
+	case gone != nil:
+		return gone
+	case err != nil:
+		return vm.orEnd(err)
+	}
+	return nil
 }
 
 // orEnd returns why there is no scheduler any more, if there is none, with what could not

@@ -35,11 +35,7 @@ func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Wa
 	defer ticks.Stop()
 	var longest freeze.Waiting
 	never := func(err error) (series.Capture, freeze.Waiting, error) {
-		seen := ""
-		if longest.For > 0 {
-			seen = fmt.Sprintf(" (at most, %s)", longest)
-		}
-		return series.Capture{}, longest, fmt.Errorf("wait for a task that is about to stall%s: %w", seen, err)
+		return series.Capture{}, longest, noStall(longest, err)
 	}
 	for {
 		w, err := f.LongestWaiting()
@@ -63,6 +59,15 @@ func (vm *VM) CaptureBeforeStall(ctx context.Context) (series.Capture, freeze.Wa
 			return never(context.Cause(ctx))
 		}
 	}
+}
+
+// noStall says why no task was waited for any longer, and which had waited longest.
+func noStall(longest freeze.Waiting, err error) error {
+	seen := ""
+	if longest.For > 0 {
+		seen = fmt.Sprintf(" (at most, %s)", longest)
+	}
+	return fmt.Errorf("wait for a task that is about to stall%s: %w", seen, err)
 }
 
 // stallInterval is the time between two looks. Watchdogs allow for seconds.

@@ -105,47 +105,57 @@ func (vm *VM) CaptureWhenState(ctx context.Context, name string, n StateNumber, 
 
 // watchState finds where a number is.
 func (vm *VM) watchState(ctx context.Context, n StateNumber) (*number[uint64], error) {
-	fail := func(err error) (*number[uint64], error) { return nil, fmt.Errorf("look at %s: %w", n, vm.because(err)) }
+	look, err := vm.findNumber(ctx, n)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", n, vm.because(err))
+	}
+	return &number[uint64]{vm, n.name, look, stays}, nil
+}
+
+// findNumber returns what reads a number where it is.
+func (vm *VM) findNumber(ctx context.Context, n StateNumber) (func() (uint64, error), error) {
 	if err := vm.notPrepared("looking at a number of the guest's", looksOften); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	f, err := vm.freezer(ctx)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	value, err := f.KernelMember(ctx, n.object, n.member)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	snap, err := f.Capture(ctx, n.name)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	addr, guard, err := findState(snap, n)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	at := func(m freeze.Member) ktsnap.Location {
-		return ktsnap.Location{Path: n.name, Addr: addr + uint64(m.Offset), Size: m.Size}
-	}
-	look := func() (uint64, error) { return peekAt[uint64](f, at(value)) }
+	look := func() (uint64, error) { return peekAt[uint64](f, n.at(addr, value)) }
 	if n.guard == "" {
-		return &number[uint64]{vm, n.name, look, stays}, nil
+		return look, nil
 	}
 	id, err := f.KernelMember(ctx, n.object, n.guard)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	return &number[uint64]{vm, n.name, func() (uint64, error) {
+	return func() (uint64, error) {
 		v, err := look()
 		if err != nil {
 			return 0, err
 		}
-		if is, err := peekAt[uint64](f, at(id)); err != nil || is != guard {
+		if is, err := peekAt[uint64](f, n.at(addr, id)); err != nil || is != guard {
 			return 0, fmt.Errorf("look at %s: it is gone", n)
 		}
 		return v, nil
-	}, stays}, nil
+	}, nil
+}
+
+// at is where a member of the object at addr is.
+func (n StateNumber) at(addr uint64, m freeze.Member) ktsnap.Location {
+	return ktsnap.Location{Path: n.name, Addr: addr + uint64(m.Offset), Size: m.Size}
 }
 
 // stays is for a number that is looked at together with what says that it is there.
