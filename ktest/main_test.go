@@ -69,7 +69,7 @@ func runProgram(object string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 5
 	}
-	attached, err := coll.AttachStructOps("")
+	attached, err := coll.AttachStructOps("fault_ops")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 6

@@ -86,7 +86,7 @@ func (c *Collection) AttachPrograms() (*Attached, error) {
 		if IsScheduler(c.ops[name]) {
 			continue
 		}
-		l, err := c.attachOps(name)
+		l, err := c.AttachStructOps(name)
 		if err != nil {
 			a.Close()
 			return nil, err

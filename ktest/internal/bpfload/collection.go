@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -108,24 +107,9 @@ func (c *Collection) Close() {
 	}
 }
 
-// AttachStructOps attaches the struct_ops map called name, or the only one if
-// name is empty. The scheduler runs until what is returned is closed.
+// AttachStructOps attaches the struct_ops map called name, which the object has. The
+// scheduler runs until what is returned is closed.
 func (c *Collection) AttachStructOps(name string) (io.Closer, error) {
-	ops := sortedKeys(c.ops)
-	switch {
-	case len(ops) == 0:
-		return nil, errors.New("the object has no map in a section .struct_ops.link or .struct_ops: nothing to attach")
-	case name == "" && len(ops) > 1:
-		return nil, fmt.Errorf("the object has %d struct_ops maps, name one of %s", len(ops), strings.Join(ops, ", "))
-	case name == "":
-		name = ops[0]
-	case !slices.Contains(ops, name):
-		return nil, fmt.Errorf("the object has no struct_ops map %q, it has %s", name, strings.Join(ops, ", "))
-	}
-	return c.attachOps(name)
-}
-
-func (c *Collection) attachOps(name string) (io.Closer, error) {
 	if value, ok := c.unlinked[name]; ok {
 		if err := c.Maps[name].Put(uint32(0), value); err != nil {
 			return nil, fmt.Errorf("attaching struct_ops map %s: %w", name, errnoOf(err))
