@@ -58,7 +58,7 @@ type arenaRange struct {
 
 func (l *arena) copy(p *Pass, m *Map) error {
 	m.KeySize, m.ValueSize, m.Stride = 0, 0, 0
-	r, err := l.place(p, m)
+	r, err := l.locate(p, m)
 	if err != nil {
 		return err
 	}
@@ -72,14 +72,10 @@ func (l *arena) copy(p *Pass, m *Map) error {
 	return nil
 }
 
-// place notes where an arena is, which tells pointers into it apart from others even if none of
-// its pages is copied.
-func (l *arena) place(p *Pass, m *Map) (arenaRange, error) {
-	r, err := l.locate(p, m)
-	if err == nil {
+func (l *arena) place(p *Pass, m *Map) {
+	if r, err := l.locate(p, m); err == nil {
 		m.Base, m.Extra = uint64(r.kernel.Start)-r.user&(maxArena-1), r.user
 	}
-	return r, err
 }
 
 // locate reads struct bpf_arena.

@@ -11,6 +11,12 @@ type copier interface {
 	copy(p *Pass, m *Map) error
 }
 
+// placer is a copier of maps whose values lie where pointers lead to even if none of them
+// is copied. It notes where that is, if it can be read.
+type placer interface {
+	place(p *Pass, m *Map)
+}
+
 // family is map types that the kernel keeps alike.
 type family struct {
 	types   []ktsnap.MapType

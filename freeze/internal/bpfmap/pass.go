@@ -211,9 +211,11 @@ func (p *Pass) fill(m *Map) error {
 		p.unsupported(m)
 		return nil
 	}
+	if l, ok := c.(placer); ok {
+		l.place(p, m)
+	}
 	if p.chosen != nil && !p.chosen(&m.Map) {
 		m.truncate("not selected")
-		p.place(c, m)
 		return nil
 	}
 	if w := p.warmed[identity{m.addr, m.ID}]; w != nil {
@@ -222,7 +224,6 @@ func (p *Pass) fill(m *Map) error {
 		m.pages, m.written = w.pages[:0], w.written
 	}
 	if err := p.checkNow(); err != nil {
-		p.place(c, m)
 		return p.settle(m, err)
 	}
 	m.limit = min(p.left, uint64(p.limits.MapBytes))
@@ -231,13 +232,6 @@ func (p *Pass) fill(m *Map) error {
 	p.left -= granted - m.limit
 	p.bytes += m.size() - jobBytes(p.jobs[before:])
 	return p.settle(m, err)
-}
-
-// place notes where an arena is of which nothing is copied. What cannot be read stays unknown.
-func (p *Pass) place(c copier, m *Map) {
-	if l, ok := c.(*arena); ok {
-		l.place(p, m)
-	}
 }
 
 // settle records how copying a map ended.
