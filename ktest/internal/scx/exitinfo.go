@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -26,6 +27,7 @@ type exitNote struct {
 
 	kind, code, reason, message int // offsets in struct scx_exit_info
 
+	mu sync.Mutex
 	at uint64 // the struct scx_exit_info; 0 until it is found
 }
 
@@ -54,9 +56,17 @@ func newExitNote(root uint64, kernel *ebtf.Spec) *exitNote {
 }
 
 // find finds the struct of the scheduler that is enabled.
-func (n *exitNote) find() {
-	if n == nil || n.at != 0 {
-		return
+func (n *exitNote) find() { n.address() }
+
+// address returns where the struct of the scheduler is that is enabled, 0 if that is unknown.
+func (n *exitNote) address() uint64 {
+	if n == nil {
+		return 0
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.at != 0 {
+		return n.at
 	}
 	_ = withMemory(func(mem *memory) error {
 		sched, err := mem.uint64(n.root)
@@ -66,6 +76,7 @@ func (n *exitNote) find() {
 		n.at, err = mem.uint64(sched + uint64(n.info))
 		return err
 	})
+	return n.at
 }
 
 // read returns what is noted of an end of some kind, [ExitNone] if that is not known; ok is false if
@@ -74,13 +85,14 @@ func (n *exitNote) read(kind ExitKind) (noted Exit, ok bool) {
 	if kind == ExitUnreg {
 		return noted, false // which has no message and no code
 	}
-	if n.find(); n == nil || n.at == 0 {
+	at := n.address()
+	if at == 0 {
 		return noted, false
 	}
 	err := withMemory(func(mem *memory) (err error) {
 		read := func(offset int) (v uint64) {
 			if err == nil {
-				v, err = mem.uint64(n.at + uint64(offset))
+				v, err = mem.uint64(at + uint64(offset))
 			}
 			return v
 		}

@@ -32,7 +32,7 @@ var (
 type monitor struct {
 	log      *guest.Log
 	words    *words
-	note     *exitNote     // of the kernel's; nil where that cannot be read
+	note     note          // of the kernel's
 	enabled  chan enabled  // of capacity 1
 	over     chan struct{} // closed when the kernel has the scheduler disabled, or is about to
 	stopped  chan struct{} // closed when the goroutine that reads the log has ended
@@ -41,12 +41,19 @@ type monitor struct {
 
 	mu     sync.Mutex
 	seen   enabled // that was told; its Scheduler is empty before
-	isOver bool    // over is closed
+	isOver bool    // its end was seen: over is closed once the kernel's note has been read
 	again  bool    // it was enabled once more after that
-	exit   Exit    // complete once stopped is closed
+	exit   Exit    // complete once stopped is closed, and if it is over, over
 }
 
-func newMonitor(log *guest.Log, note *exitNote) *monitor {
+// note is what the kernel notes of one scheduler and its end. It is used without the
+// monitor's lock, as reading the kernel's memory takes long.
+type note interface {
+	find() // while the scheduler is enabled
+	read(ExitKind) (noted Exit, ok bool)
+}
+
+func newMonitor(log *guest.Log, note note) *monitor {
 	return &monitor{
 		log: log, note: note, words: newWords(), enabled: make(chan enabled, 1), over: make(chan struct{}),
 		stopped: make(chan struct{}), stopping: make(chan struct{}),
@@ -179,37 +186,46 @@ func (m *monitor) wasEnabled() bool {
 }
 
 func (m *monitor) tellEnabled(e enabled) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.noteEnabled(e)
-}
-
-// noteEnabled is called with mu held.
-func (m *monitor) noteEnabled(e enabled) {
-	m.again = m.isOver
-	if m.seen.Scheduler == "" {
-		m.seen = e
+	if m.isFirst(e) {
 		m.note.find()
 		m.enabled <- e // which has room for one
 	}
 }
 
-func (m *monitor) tellOver() {
+// isFirst tells whether the scheduler has not been seen before.
+func (m *monitor) isFirst(e enabled) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.noteOver()
+	m.again = m.isOver
+	if m.seen.Scheduler != "" {
+		return false
+	}
+	m.seen = e
+	return true
 }
 
-// noteOver is called with mu held. Until over is closed nobody lets go of an object's scheduler,
-// and with it of what the kernel has noted.
-func (m *monitor) noteOver() {
-	if !m.isOver {
-		m.isOver = true
-		if noted, ok := m.note.read(m.exit.Kind); ok {
-			m.complete(noted)
-		}
-		close(m.over)
+// tellOver reads what the kernel has noted, at the first sign of the end. Until over is closed
+// nobody lets go of an object's scheduler, and with it of that.
+func (m *monitor) tellOver() {
+	kind, isNew := m.begunEnd()
+	if !isNew {
+		return
 	}
+	noted, ok := m.note.read(kind)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ok {
+		m.complete(noted)
+	}
+	close(m.over)
+}
+
+// begunEnd returns what the log has told of the end. It is new to the first caller.
+func (m *monitor) begunEnd() (kind ExitKind, isNew bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	isNew, m.isOver = !m.isOver, true
+	return m.exit.Kind, isNew
 }
 
 // complete adds what the kernel has noted of the end, and its log does not tell. Notes of
@@ -226,21 +242,29 @@ func (m *monitor) complete(noted Exit) {
 
 // take looks at one line of the log.
 func (m *monitor) take(line string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if at := enabledLine.FindStringSubmatch(line); at != nil {
-		m.noteEnabled(enabled{Scheduler: at[1], Partial: at[2] != ""})
+		m.tellEnabled(enabled{Scheduler: at[1], Partial: at[2] != ""})
 		return
 	}
+	if m.tellsEnd(line) {
+		m.tellOver()
+	}
+}
+
+// tellsEnd tells whether a line is the first that says why the scheduler has ended. The
+// message may come in a later one.
+func (m *monitor) tellsEnd(line string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if at := disabledLine.FindStringSubmatch(line); at != nil && m.exit.Kind == ExitNone {
 		m.exit.Scheduler, m.exit.Reason = at[1], at[2]
 		m.exit.Kind = kindOf(at[2])
-		m.noteOver()
-		return
+		return true
 	}
 	if message, ok := strings.CutPrefix(line, "sched_ext: "+m.exit.Scheduler+": "); ok && m.exit.Kind != ExitNone && m.exit.Message == "" {
 		m.exit.Message = message
 	}
+	return false
 }
 
 // kindOf returns the kind that the kernel's words stand for. Words that are not
@@ -271,6 +295,9 @@ func (m *monitor) settle(ctx context.Context) (Exit, error) {
 		}
 	}
 	m.stop()
+	if m.hasEnded() {
+		<-m.over // sysfs may tell of the end, too
+	}
 	m.exit.Dump = readDump()
 	if m.exit.Kind == ExitNone && m.wasEnabled() {
 		m.exit.Scheduler, m.exit.Kind, m.exit.Reason = m.seen.Scheduler, ExitErrorOther, lostReason

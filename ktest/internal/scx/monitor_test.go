@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -40,7 +41,7 @@ func TestKernelLogTellsHowASchedulerEnded(t *testing.T) {
 		"nothing": {lines: []string{"random: crng init done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMonitor(nil, nil)
+			m := newMonitor(nil, (*exitNote)(nil))
 			for _, line := range row.lines {
 				m.take(line)
 			}
@@ -49,8 +50,50 @@ func TestKernelLogTellsHowASchedulerEnded(t *testing.T) {
 	}
 }
 
+// slowNote is a note during whose reading others look at the monitor.
+type slowNote struct {
+	m     *monitor
+	noted Exit
+	found bool
+}
+
+func (n *slowNote) find() { n.found = n.m.wasEnabled() }
+
+func (n *slowNote) read(ExitKind) (Exit, bool) { return n.noted, n.m.hasEnded() && !isClosed(n.m.over) }
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// The monitor's state can be asked for while the kernel's memory is read, which takes long, and
+// the end is told of only after that.
+func TestKernelMemoryIsReadWithoutTheMonitorsLock(t *testing.T) {
+	note := &slowNote{noted: Exit{Kind: ExitUnregBPF, Reason: "unregistered from BPF", Message: "bye", Code: 42}}
+	m := newMonitor(nil, note)
+	note.m = m
+	done := make(chan struct{})
+	go func() { // ends at once, unless it waits for the lock that it has
+		defer close(done)
+		m.take(`sched_ext: BPF scheduler "x" enabled`)
+		m.take(`sched_ext: BPF scheduler "x" disabled (unregistered from BPF)`)
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the note is read with the lock held")
+	}
+	require.True(t, note.found)
+	require.True(t, isClosed(m.over))
+	require.Equal(t, Exit{Scheduler: "x", Kind: ExitUnregBPF, Reason: "unregistered from BPF", Message: "bye", Code: 42}, m.exit)
+}
+
 func TestKernelLogTellsThatASchedulerIsEnabled(t *testing.T) {
-	m := newMonitor(nil, nil)
+	m := newMonitor(nil, (*exitNote)(nil))
 	m.take(`sched_ext: BPF scheduler "part" enabled (partial)`)
 	m.take(`sched_ext: BPF scheduler "part" enabled (partial)`) // it has restarted itself
 	require.Equal(t, enabled{Scheduler: "part", Partial: true}, <-m.enabled)
@@ -129,7 +172,7 @@ func TestNotesOfTheKernelCompleteItsLog(t *testing.T) {
 		"a log that lost": {end[:1], noted, Exit{Scheduler: "x", Kind: ExitUnregBPF, Reason: "unregistered from BPF", Message: "bye", Code: 42}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMonitor(nil, nil)
+			m := newMonitor(nil, (*exitNote)(nil))
 			for _, line := range row.lines {
 				m.take(line)
 			}
