@@ -217,13 +217,9 @@ func prepareAs(t *testing.T, vm *ktest.VM, how string, n int) {
 	case "waiting":
 		ctx, cancel := context.WithCancel(context.Background())
 		t.Cleanup(cancel)
-		began := make(chan struct{})
-		go func() { // ends with the guest
-			close(began)
-			_, _ = vm.Exec(ctx, "/ktgen/role/ktest-none")
-			_ = vm.Hold(ctx, time.Hour)
-		}()
-		<-began
-		time.Sleep(100 * time.Millisecond)
+		rang, stop := vm.Machine().Calls().After(time.Millisecond) // which passes only if somebody waits
+		defer stop()
+		go func() { _ = vm.Hold(ctx, time.Hour) }() // ends with the guest
+		(<-rang)()
 	}
 }
