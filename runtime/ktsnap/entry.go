@@ -48,7 +48,10 @@ func (e *Entry) value() Value {
 		return v.failed("Get", e.m.Unreadable(e.slot))
 	}
 	v.shape, v.data, v.addr = shape, data, addr
-	if shape != nil {
+	switch {
+	case shape == frames:
+		v.data = framesIn(data)
+	case shape != nil:
 		v.data = data[:shape.Extent(data):shape.Extent(data)]
 	}
 	return v

@@ -157,11 +157,18 @@ func (m *mapReader) valueShape() (*ctype.Shape, error) {
 	if t := m.m.Type; s == nil && (t.HoldsReferences() || t.HoldsMaps()) && m.m.ValueSize >= SlotSize {
 		s = slotNumber
 	}
+	if m.hasFrames() && (s == nil || isWords(s)) {
+		s = frames
+	}
 	return m.value.check(&m.r.layouts, s, m.m.ValueSize)
 }
 
 func (m *mapReader) keyShape() (*ctype.Shape, error) {
-	return m.key.check(&m.r.layouts, m.m.Key, m.m.KeySize)
+	s := m.m.Key
+	if s == nil && m.m.Type == MapTypeStackTrace && m.m.KeySize == indexShape.Size {
+		s = indexShape
+	}
+	return m.key.check(&m.r.layouts, s, m.m.KeySize)
 }
 
 // definitions finds types by name: those that one object's BTF declares only,
