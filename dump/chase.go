@@ -40,6 +40,7 @@ type target struct {
 	at       ktsnap.Location // the same; of use if place is set
 	value    ktsnap.Value    // what is there, if it is to be shown here
 	shown    bool            // value is set
+	function string          // the function that it leads into, if that is known: schedule+0x4
 	identity []string        // if not nil, the members of value to show, which is not entered
 	cycle    bool            // it leads to what it is in
 	note     string          // why there is nothing to show: "not captured"
@@ -59,7 +60,14 @@ func (c *chaser) follow(p *ktsnap.Value) target {
 		return t
 	}
 	u := p.Shape().Underlying()
-	if elem := u.Elem.Underlying(); elem == nil || elem.Kind == ctype.KindVoid || elem.Kind == ctype.KindFunc {
+	elem := u.Elem.Underlying()
+	if elem != nil && elem.Kind == ctype.KindFunc {
+		if f := c.snap.Frame(ktsnap.Address(addr)); f.Symbol != "" {
+			t.function = f.String()
+		}
+		return t
+	}
+	if elem == nil || elem.Kind == ctype.KindVoid {
 		return t
 	}
 	v := p.Deref()

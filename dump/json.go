@@ -399,6 +399,10 @@ func (e *encoder) members(v *ktsnap.Value, depth int) {
 		e.member("$cpus")
 		e.text(cpuSet(&words, e.snap.Guest).String())
 	}
+	if state, ok := kernelStateOf(v); ok {
+		e.member(state.member)
+		e.raw(state.json)
+	}
 	e.buf = append(e.buf, '}')
 }
 
@@ -530,6 +534,7 @@ func (e *encoder) pointer(v *ktsnap.Value, depth int) {
 		e.intMember("$map", int64(t.at.Map.ID))
 		e.intMember("$entry", int64(t.at.Entry))
 	}
+	e.stringMember("$function", t.function)
 	e.stringMember("$why", t.note)
 	if t.cycle {
 		e.member("$cycle")

@@ -312,20 +312,38 @@ func statusText(m *ktsnap.Map) string {
 	return text
 }
 
+// kernelValues are the values that a capture has in the place of what the kernel has in maps:
+// mostly numbers of what is in their slots. Definitions say of what size they are at most.
+var kernelValues = map[ktsnap.MapType]string{
+	ktsnap.MapTypeProgArray:      "ids of programs",
+	ktsnap.MapTypePerfEventArray: "ids of perf events",
+	ktsnap.MapTypeStackTrace:     "stacks",
+	ktsnap.MapTypeCgroupArray:    "inode numbers of cgroups",
+	ktsnap.MapTypeArrayOfMaps:    "ids of maps",
+	ktsnap.MapTypeHashOfMaps:     "ids of maps",
+	ktsnap.MapTypeDevMap:         "indexes of network interfaces",
+	ktsnap.MapTypeDevMapHash:     "indexes of network interfaces",
+	ktsnap.MapTypeSockMap:        "inode numbers of sockets",
+	ktsnap.MapTypeSockHash:       "inode numbers of sockets",
+	ktsnap.MapTypeXSKMap:         "inode numbers of sockets",
+	ktsnap.MapTypeReusePortArray: "inode numbers of sockets",
+	ktsnap.MapTypeCPUMap:         "sizes of queues",
+}
+
 // typesText says what keys and values of a map are.
 func typesText(m *ktsnap.Map) string {
 	if m.Type == ktsnap.MapTypeArena || m.ValueSize == 0 {
 		return ""
 	}
-	value := fmt.Sprintf("%d bytes without a type", m.ValueSize)
-	if m.Type.HoldsMaps() {
-		value = "ids of maps"
+	if isSection(m) {
+		return ""
 	}
+	value := fmt.Sprintf("%d bytes without a type", m.ValueSize)
 	if m.Value != nil {
 		value = clean(ctype.Spell(m.Value))
-		if m.Value.Kind == ctype.KindSection {
-			return ""
-		}
+	}
+	if text := kernelValues[m.Type]; text != "" && (m.Value == nil || m.Value.Underlying().Kind == ctype.KindInt) {
+		value = text
 	}
 	if m.Key == nil || m.Keys == nil {
 		return value

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -74,8 +73,8 @@ func (p *printer) inline(v *ktsnap.Value, room, depth int) bool {
 	case "":
 		p.failure(v.Err())
 	case "Struct", "Union":
-		if text := linked(v); text != "" {
-			p.colored(dim, text)
+		if state, ok := kernelStateOf(v); ok {
+			p.colored(dim, state.text)
 			break
 		}
 		return p.inlineStruct(v, start, room, depth)
@@ -259,6 +258,9 @@ func (p *printer) address(v *ktsnap.Value, t *target, depth int) {
 	case t.place != "":
 		p.buf = append(p.buf, " → "...)
 		p.buf = append(p.buf, clean(t.place)...)
+	case t.function != "":
+		p.buf = append(p.buf, " → "...)
+		p.buf = append(p.buf, clean(t.function)...)
 	case t.identity != nil:
 		p.buf = append(p.buf, " →"...)
 		p.brief(t, depth)
@@ -412,36 +414,10 @@ func isLeaf(v *ktsnap.Value) bool {
 	switch v.Kind() {
 	case "Struct", "Union":
 		_, mask := cpuWords(v)
-		return mask || linked(v) != ""
+		_, state := kernelStateOf(v)
+		return mask || state
 	case "Array":
 		return v.IsString()
 	}
 	return true
-}
-
-// linked says what is to be said of a node of a list or a tree: its links are
-// what the list is shown by. It is empty for other values.
-func linked(v *ktsnap.Value) string {
-	var owner int // in words
-	u := v.Shape().Underlying()
-	switch {
-	case u == nil || u.Kind != ctype.KindStruct:
-		return ""
-	case u.Name == "bpf_list_node" && v.Size() == 24:
-		owner = 2
-	case u.Name == "bpf_rb_node" && v.Size() == 32:
-		owner = 3
-	default:
-		return ""
-	}
-	raw, err := v.Bytes()
-	if err != nil {
-		return ""
-	}
-	for _, b := range raw[8*owner:] {
-		if b != 0 {
-			return "linked"
-		}
-	}
-	return "not linked"
 }

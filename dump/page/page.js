@@ -19,7 +19,7 @@ let lines = []; // what there is to show, from top to bottom
 // Values.
 
 const isObject = v => v !== null && typeof v === "object" && !Array.isArray(v);
-const special = v => isObject(v) && ["$int", "$char", "$float", "$string", "$enum", "$ptr", "$bytes", "$cpus", "$omitted", "$error"].some(k => k in v);
+const special = v => isObject(v) && ["$int", "$char", "$float", "$string", "$enum", "$ptr", "$bytes", "$cpus", "$locked", "$callback", "$linked", "$count", "$omitted", "$error"].some(k => k in v);
 const composite = v => Array.isArray(v) || isObject(v) && !special(v);
 const label = name => name.startsWith("$$") ? name.slice(1) : name;
 
@@ -28,6 +28,7 @@ function number(v) { // NaN if v is none
 	if (typeof v === "boolean") return v ? 1 : 0;
 	if (isObject(v) && "$int" in v) return Number(v.$int);
 	if (isObject(v) && "$enum" in v) return number(v.$value);
+	if (isObject(v) && "$count" in v) return v.$count;
 	return NaN;
 }
 
@@ -40,6 +41,8 @@ function isZero(v) {
 	if ("$char" in v) return v.$char === 0;
 	if ("$bytes" in v) return /^0*$/.test(v.$bytes);
 	if ("$cpus" in v) return v.$cpus === "";
+	if ("$callback" in v && v.$callback !== "0x0") return false;
+	if (["$locked", "$linked", "$count", "$callback"].some(k => k in v)) return Object.keys(v).every(k => k === "$callback" || isZero(v[k]));
 	if (special(v)) return false;
 	return Object.values(v).every(isZero);
 }
@@ -63,9 +66,13 @@ function text(v) {
 	if ("$float" in v) return v.$float;
 	if ("$string" in v) return '"' + hexText(v.$string) + '"';
 	if ("$enum" in v) return v.$enum === null ? text(v.$value) : v.$enum;
-	if ("$ptr" in v) return v.$ptr === "0x0" ? "NULL" : v.$ptr;
+	if ("$ptr" in v) return v.$ptr === "0x0" ? "NULL" : v.$ptr + (v.$function ? " → " + v.$function : "");
 	if ("$bytes" in v) return "0x" + v.$bytes;
 	if ("$cpus" in v) return "CPUs " + (v.$cpus || "none");
+	if ("$locked" in v) return v.$locked ? "locked" : "unlocked";
+	if ("$callback" in v) return v.$callback === "0x0" ? "not set" : "set: " + v.$callback;
+	if ("$linked" in v) return v.$linked ? "linked" : "not linked";
+	if ("$count" in v) return String(v.$count);
 	if ("$error" in v) return v.$error;
 	return "...";
 }
