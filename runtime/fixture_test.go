@@ -418,7 +418,10 @@ func TestEmptyFixturesHaveEveryMapAndZeroVariables(t *testing.T) {
 	require.Zero(t, snap.Tasks().Len())
 	require.Zero(t, *snap.Scalars().At(0))
 	require.Equal(t, 1, snap.PerCpu().CPUs())
-	require.Zero(t, snap.Programs().Len())
+	require.Equal(t, 6, snap.Programs().Len(), "max_entries")
+	for i, program := range snap.Programs().All() {
+		require.Fail(t, "no slot is occupied", "%d: %d", i, program)
+	}
 	require.Zero(t, snap.Stacks().Len())
 }
 
@@ -488,6 +491,9 @@ func TestArraysOfFixturesAreAsLongAsThoseOfGuests(t *testing.T) {
 	require.Positive(t, room)
 	require.Equal(t, sample.Node{}, *snap.PerCpu().CPU(2).At(room - 1))
 	require.Zero(t, snap.PerCpuByName().Len(), "a hash has the entries that it is given")
+	require.Equal(t, 4, snap.PerNodes().Len())
+	require.Equal(t, 2, snap.UnknownMaps().Len())
+	require.Zero(t, snap.PerPoint().Len())
 
 	snap = sample.Fixture{Bits: []sample.Bits{{Twelve: 5}}, PerCpu: [][]sample.Node{nil, {{Value: 6}}}}.Bind(t)
 	require.Equal(t, 8, snap.Bits().Len())
@@ -496,10 +502,28 @@ func TestArraysOfFixturesAreAsLongAsThoseOfGuests(t *testing.T) {
 	require.EqualValues(t, 6, snap.PerCpu().CPU(1).At(0).Value)
 }
 
+// No map is in an array of maps before user space puts one there. So it is in a guest whose
+// object names none.
+func TestArraysOfMapsInFixturesHaveEmptySlots(t *testing.T) {
+	s := sample.Fixture{}.Snapshot(t)
+	snap, err := sample.Open(s)
+	require.NoError(t, err)
+	for i := range snap.PerNodes().Len() {
+		_, occupied := snap.PerNodes().ID(i)
+		require.False(t, occupied)
+		var empty *ktsnap.EmptySlotError
+		require.ErrorAs(t, ktrt.Try(func() { snap.PerNodes().At(i) }), &empty)
+		require.ErrorAs(t, s.Map("per_nodes").At(i).Inner().Err(), &empty)
+	}
+	for i := range snap.PerNodes().All() {
+		require.Fail(t, "no slot is occupied", i)
+	}
+}
+
 // One that would take much memory has less entries, and says so where they are missed.
 func TestLargeArraysOfFixturesAreBounded(t *testing.T) {
 	f := sample.Fixture{CPUs: 8192}
-	f.MaxEntries.Bits, f.MaxEntries.PerCpu = 1_000_000, 1_000_000
+	f.MaxEntries.Bits, f.MaxEntries.PerCpu, f.MaxEntries.PerNodes = 1_000_000, 1_000_000, 1_000_000
 	frozen := f.Snapshot(t)
 	for _, m := range frozen.Maps {
 		require.LessOrEqual(t, len(m.Values), 1<<20, m.Name)
