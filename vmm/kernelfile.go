@@ -26,7 +26,7 @@ func checkKernel(path string) (end int64, err error) {
 
 func readKernel(path string) (end int64, err error) {
 	if path == "" {
-		return 0, errors.New("Config.Kernel is empty")
+		return 0, errors.New("Config.Kernel is empty: name a bzImage, or a vmlinux")
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -38,11 +38,11 @@ func readKernel(path string) (end int64, err error) {
 		return 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return 0, errors.New("it is not a regular file")
+		return 0, errors.New("it is not a regular file: name a bzImage, or a vmlinux")
 	}
 	var magic [4]byte
 	if _, err := f.ReadAt(magic[:], 0); err != nil {
-		return 0, fmt.Errorf("it has only %d bytes", info.Size())
+		return 0, fmt.Errorf("it has only %d bytes: copy or build it again", info.Size())
 	}
 	if string(magic[:]) == elf.ELFMAG {
 		return readVmlinux(f, info.Size())
@@ -98,10 +98,10 @@ const xenPVHNote = 18
 func readVmlinux(f io.ReaderAt, size int64) (end int64, err error) {
 	file, err := elf.NewFile(f)
 	if err != nil {
-		return 0, fmt.Errorf("it is no valid ELF file, perhaps cut short: %w", err)
+		return 0, fmt.Errorf("it is no valid ELF file, perhaps cut short: %w; copy or build it again", err)
 	}
 	if file.Class != elf.ELFCLASS64 || file.Machine != elf.EM_X86_64 {
-		return 0, fmt.Errorf("it is for %v, not for x86-64", file.Machine)
+		return 0, fmt.Errorf("it is for %v, and guests are x86-64: name a kernel for that", file.Machine)
 	}
 	hasEntry := false
 	for _, p := range file.Progs {
@@ -150,16 +150,16 @@ func align4(n uint64) uint64 { return (n + 3) &^ 3 }
 func checkInitramfs(path string) (size int64, err error) {
 	fail := func(err error) (int64, error) { return 0, &FileError{What: "initramfs", Path: path, Err: err} }
 	if path == "" {
-		return fail(errors.New("Config.Initramfs is empty"))
+		return fail(errors.New("Config.Initramfs is empty: name an archive, as package initramfs makes"))
 	}
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return fail(err)
 	case !info.Mode().IsRegular():
-		return fail(errors.New("it is not a regular file"))
+		return fail(errors.New("it is not a regular file: name an archive"))
 	case info.Size() == 0:
-		return fail(errors.New("it is empty"))
+		return fail(errors.New("it is empty: pack it again"))
 	}
 	return info.Size(), nil
 }

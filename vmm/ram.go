@@ -43,7 +43,7 @@ func newRAM(sizes ...Size) (*RAM, error) {
 		b, err := newBank(r.size, int64(size))
 		if err != nil {
 			r.closeBanks()
-			return nil, fmt.Errorf("creating the guest's memory (%v): %w", size, err)
+			return nil, fmt.Errorf("creating the guest's memory (%v): %w (Config.Memory gives it less)", size, err)
 		}
 		r.banks = append(r.banks, b)
 		r.size += int64(size)
@@ -52,7 +52,7 @@ func newRAM(sizes ...Size) (*RAM, error) {
 	var err error
 	if r.mem, err = mapBanks(r.banks, r.size); err != nil {
 		r.closeBanks()
-		return nil, fmt.Errorf("creating the guest's memory (%v): %w", r.Size(), err)
+		return nil, fmt.Errorf("creating the guest's memory (%v): %w (Config.Memory gives it less)", r.Size(), err)
 	}
 	return r, nil
 }

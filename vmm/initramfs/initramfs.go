@@ -77,7 +77,7 @@ func (b *Builder) File(guest, host string) error {
 		return fmt.Errorf("packing %s: %w", guest, err)
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("packing %s: %s is not a regular file", guest, host)
+		return fmt.Errorf("packing %s: %s is not a regular file: name one, and those in a directory one by one", guest, host)
 	}
 	return b.add(guest, entry{mode: regularMode(info.Mode()), source: source{host: host}})
 }
@@ -90,7 +90,7 @@ func (b *Builder) Bytes(guest string, content []byte, mode fs.FileMode) error {
 // Symlink adds a symbolic link that points to target.
 func (b *Builder) Symlink(guest, target string) error {
 	if target == "" {
-		return fmt.Errorf("packing %s: a symbolic link needs a target", guest)
+		return fmt.Errorf("packing %s: a symbolic link needs a target, and has none: name one", guest)
 	}
 	return b.add(guest, entry{mode: modeSymlink | 0o777, source: source{content: target}})
 }
@@ -135,7 +135,7 @@ func (b *Builder) add(guest string, e entry) error {
 		return err
 	}
 	if old, taken := b.entries[name]; taken && old != e {
-		return fmt.Errorf("packing %s: something else is packed there (%s)", guest, old)
+		return fmt.Errorf("packing %s: something else is packed there (%s): choose another path", guest, old)
 	}
 	b.entries[name] = e
 	return nil
@@ -145,7 +145,7 @@ func (b *Builder) addParents(guest, name string) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		old, taken := b.entries[dir]
 		if taken && old.kind() != modeDirectory {
-			return fmt.Errorf("packing %s: /%s is not a directory (%s)", guest, dir, old)
+			return fmt.Errorf("packing %s: /%s is not a directory (%s): choose another path", guest, dir, old)
 		}
 		if !taken {
 			b.entries[dir] = entry{mode: modeDirectory | 0o755}
@@ -161,14 +161,14 @@ const maxName = 4096
 // archiveName turns an absolute guest path into the name the archive uses.
 func archiveName(guest string) (string, error) {
 	if !strings.HasPrefix(guest, "/") {
-		return "", fmt.Errorf("packing %q: a guest path must be absolute", guest)
+		return "", fmt.Errorf("packing %q: a guest path must be absolute: begin it with /", guest)
 	}
 	name := strings.TrimPrefix(path.Clean(guest), "/")
 	if name == "" || strings.ContainsRune(name, 0) || len(name)+1 > maxName {
-		return "", fmt.Errorf("packing %q: not a path that an archive can hold", guest)
+		return "", fmt.Errorf("packing %q: not a path that an archive can hold: it has 2 to %d bytes, none of them zero", guest, maxName)
 	}
 	if name == trailerName {
-		return "", fmt.Errorf("packing %q: this name ends a cpio archive", guest)
+		return "", fmt.Errorf("packing %q: this name ends a cpio archive: choose another", guest)
 	}
 	return name, nil
 }

@@ -39,7 +39,7 @@ func (a *newcWriter) Write(p []byte) (int, error) {
 // write adds an entry whose content must have header.size bytes.
 func (a *newcWriter) write(name string, header newcHeader, content io.Reader) error {
 	if header.size > math.MaxUint32 {
-		return fmt.Errorf("%d bytes are more than a cpio archive can hold in one file", header.size)
+		return fmt.Errorf("it has %d bytes, and a file in a cpio archive at most %d: divide it", header.size, uint32(math.MaxUint32))
 	}
 	if err := a.writeHeader(name, header); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (a *newcWriter) write(name string, header newcHeader, content io.Reader) er
 		return err
 	}
 	if n != header.size {
-		return fmt.Errorf("the file shrank from %d to %d bytes while it was read", header.size, n)
+		return fmt.Errorf("the file shrank from %d to %d bytes while it was read: write it before it is packed", header.size, n)
 	}
 	return a.pad()
 }

@@ -74,7 +74,7 @@ func open(ctx context.Context, path string) (*Kernel, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
+		return nil, errors.New("it is not a regular file: name a kernel image, or a build tree with one")
 	}
 	k, err := openAs(ctx, path, f, info.Size())
 	if err != nil {
