@@ -148,7 +148,7 @@ func findText(kallsyms io.Reader) (uint64, error) {
 	if err := lines.Err(); err != nil {
 		return 0, err
 	}
-	return 0, errors.New("no symbol _text")
+	return 0, errors.New("it has no symbol _text (CONFIG_KALLSYMS=y is needed)")
 }
 
 // findKernelCode returns the start of the resource "Kernel code", which is the
@@ -170,7 +170,7 @@ func findKernelCode(iomem io.Reader) (uint64, error) {
 	if err := lines.Err(); err != nil {
 		return 0, err
 	}
-	return 0, errors.New("no resource \"Kernel code\"")
+	return 0, errors.New("it has no resource \"Kernel code\": the kernel is none for x86-64 that vmm knows")
 }
 
 // buildID returns the NT_GNU_BUILD_ID of a sequence of ELF notes in the host's

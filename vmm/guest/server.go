@@ -154,7 +154,7 @@ func (s *server) start(f frame) error {
 	return nil
 }
 
-var errTooMany = fmt.Errorf("%d calls are running already", maxCalls)
+var errTooMany = fmt.Errorf("%d calls are running already, and that is the most: wait until one has ended", maxCalls)
 
 // admit enters a call into the table. Between sessions there is none, and no
 // call: the host has sent it while it ended the session.
@@ -205,7 +205,7 @@ func (s *server) perform(ctx context.Context, c *Call) frame {
 		case merr != nil:
 			err = fmt.Errorf("encode the result: %w", merr)
 		case len(body) > maxBody:
-			err = fmt.Errorf("the result has %d bytes, at most %d fit an answer", len(body), maxBody)
+			err = fmt.Errorf("the result has %d bytes, and an answer at most %d: ask for less at once", len(body), maxBody)
 		default:
 			return frame{kind: kindResult, call: c.id, body: body}
 		}
