@@ -31,7 +31,7 @@ func (l *loader) mapArenas() error {
 		m := l.coll.Maps[def.spec.Name]
 		size := uint64(def.spec.MaxEntries) * uint64(os.Getpagesize())
 		if size > 1<<32 {
-			return fmt.Errorf("arena %s has %d bytes, which is more than an arena can have", def.spec.Name, size)
+			return fmt.Errorf("arena %s has %d bytes, and an arena at most %d: lower its max_entries, which counts pages", def.spec.Name, size, uint64(1<<32))
 		}
 		mapped, err := mapArena(m, uintptr(def.spec.MapExtra), int(size))
 		if err != nil {
@@ -50,7 +50,7 @@ func (l *loader) fillArena(def *mapDef) error {
 	}
 	switch {
 	case l.arena == nil:
-		return errors.New("the object has variables of an arena, and no arena")
+		return errors.New("the object has variables of an arena, and no arena: define a map of type BPF_MAP_TYPE_ARENA")
 	case len(def.spec.Contents) != 1:
 		return errors.New("the section has no contents")
 	}
@@ -58,7 +58,7 @@ func (l *loader) fillArena(def *mapDef) error {
 	page, size := uint64(os.Getpagesize()), uint64(len(l.arena.mapped))
 	room := (uint64(len(data)) + page - 1) / page * page
 	if !ok || room > size {
-		return fmt.Errorf("its %d bytes are not in the %d of the arena", len(data), size)
+		return fmt.Errorf("its %d bytes are more than the %d of the arena: raise the arena's max_entries, which counts pages", len(data), size)
 	}
 	l.arena.offset = uint32(size - room)
 	copy(l.arena.mapped[l.arena.offset:], data)

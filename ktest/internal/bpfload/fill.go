@@ -65,7 +65,7 @@ func (l *loader) fillNamed(find func(t ebpf.MapType, name string) (fd int, ok bo
 			}
 			fd, ok := find(def.spec.Type, name)
 			if !ok {
-				return fmt.Errorf("filling map %s (%v): its entry %v names %s, which is not among what was loaded", def.spec.Name, def.spec.Type, kv.Key, name)
+				return fmt.Errorf("filling map %s (%v): its entry %v names %s, which is not loaded: load it (Scheduler.Load), or leave the entry out", def.spec.Name, def.spec.Type, kv.Key, name)
 			}
 			if fd == 0 {
 				continue

@@ -59,6 +59,9 @@ func (l *loader) resolveKconfig() error {
 	return nil
 }
 
+// kconfigTypes are the types that variables of .kconfig can have, by what they take.
+const kconfigTypes = "y and n are for bool, m too for enum libbpf_tristate, numbers for integers, strings for arrays of char"
+
 func (l *loader) setKconfig(data []byte, v object.Var, values *kernelConfig) error {
 	text, ok := values.options[v.Name]
 	if !ok {
@@ -68,7 +71,7 @@ func (l *loader) setKconfig(data []byte, v object.Var, values *kernelConfig) err
 		return &KconfigError{v.Name, values.missing(v.Name)}
 	}
 	if err := putKconfig(data, v.Type, text); err != nil {
-		return &KconfigError{v.Name, fmt.Sprintf("the kernel has %s=%s, and %v", v.Name, text, err)}
+		return &KconfigError{v.Name, fmt.Sprintf("the kernel has %s=%s, and %v: declare it as a type that takes it (%s)", v.Name, text, err, kconfigTypes)}
 	}
 	return nil
 }

@@ -78,10 +78,10 @@ func checkEntry(obj *object.Object, m *object.Map, name string) error {
 	switch ebpf.MapType(m.Type) {
 	case ebpf.ArrayOfMaps, ebpf.HashOfMaps:
 		if obj.Map(name) == nil {
-			return fmt.Errorf("%s is no map of the object", name)
+			return fmt.Errorf("it names %s, which is no map of the object: define it in SEC(\".maps\")", name)
 		}
 		if m.KeySize != 4 {
-			return fmt.Errorf("its keys have %d bytes, and a definition can only fill a map whose keys have 4", m.KeySize)
+			return fmt.Errorf("the map's keys have %d bytes, and a definition can only fill a map whose keys have 4: fill it otherwise", m.KeySize)
 		}
 		return nil
 	case ebpf.ProgramArray:
@@ -90,7 +90,7 @@ func checkEntry(obj *object.Object, m *object.Map, name string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("%s is no program of the object", name)
+		return fmt.Errorf("it names %s, which is no program of the object: give one a section", name)
 	}
-	return fmt.Errorf("only maps of maps and program arrays are filled by their definition")
+	return errors.New("only maps of maps and program arrays are filled by their definition: fill the map otherwise")
 }

@@ -28,7 +28,7 @@ const structOpsPrefix = "bpf_struct_ops_"
 func (l *loader) newStructOps(spec *ebpf.MapSpec) (*structOps, error) {
 	own, ok := btf.As[*btf.Struct](spec.Value)
 	if !ok {
-		return nil, fmt.Errorf("its value is a %v, not a struct", spec.Value)
+		return nil, fmt.Errorf("its value is a %v, and has to be a struct, such as sched_ext_ops: define it as one", spec.Value)
 	}
 
 	ops, name := &structOps{}, essentialName(own.Name)
@@ -48,7 +48,7 @@ func (l *loader) newStructOps(spec *ebpf.MapSpec) (*structOps, error) {
 			return ops, nil
 		}
 	}
-	return nil, fmt.Errorf("the kernel's %s has no member of type struct %s", ops.value.Name, name)
+	return nil, fmt.Errorf("the kernel's %s has no member of type struct %s: boot another kernel", ops.value.Name, name)
 }
 
 // absentOps says what a kernel without a struct_ops type lacks.
@@ -114,7 +114,7 @@ func (l *loader) fillStructOps() error {
 func (l *loader) structOpsValue(def *mapDef) ([]byte, error) {
 	own, _ := btf.As[*btf.Struct](def.spec.Value)
 	if len(def.spec.Contents) != 1 {
-		return nil, fmt.Errorf("%d values where there should be one", len(def.spec.Contents))
+		return nil, fmt.Errorf("it has %d values, and has to have one: define one struct in its section", len(def.spec.Contents))
 	}
 	data, ok := def.spec.Contents[0].Value.([]byte)
 	if !ok || len(data) < int(own.Size) {
@@ -151,7 +151,7 @@ func (l *loader) copyMember(value, data []byte, def *mapDef, m btf.Member) error
 		return err
 	}
 	if len(dst) != len(src) {
-		return fmt.Errorf("%d bytes in the object, %d in the kernel", len(src), len(dst))
+		return fmt.Errorf("it has %d bytes in the object, and %d in the kernel: compile the object with this kernel's types (vmlinux.h)", len(src), len(dst))
 	}
 	if prog != nil {
 		if _, of, _ := strings.Cut(l.spec.Programs[program].AttachTo, ":"); of != m.Name {

@@ -144,7 +144,7 @@ func functionsLike(f *elf.File, file, pattern string) ([]elf.Symbol, error) {
 	}
 	all = slices.DeleteFunc(all, func(s elf.Symbol) bool { return !isLike(s.Name, pattern) })
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s has no function like %s", file, pattern)
+		return nil, fmt.Errorf("%s has no function like %s: nm lists those that it has", file, pattern)
 	}
 	return all, nil
 }
@@ -153,7 +153,7 @@ func functionsLike(f *elf.File, file, pattern string) ([]elf.Symbol, error) {
 func noFunction(file, name string) error {
 	all, err := functionsOf(file)
 	if err != nil || len(all) == 0 {
-		return fmt.Errorf("%s has no table of symbols with function %s: it is stripped", file, name)
+		return fmt.Errorf("%s has no table of symbols with function %s, as it was stripped: take one that was not", file, name)
 	}
 	return fmt.Errorf("%s has no function %s%s", file, name, nearest.Hint(name, all))
 }

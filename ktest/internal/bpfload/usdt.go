@@ -103,10 +103,10 @@ func (c *Collection) placePoints(f *elf.File, points []probePoint) (*link.Uprobe
 func pointsOf(f *elf.File, file, provider, name string) ([]probePoint, error) {
 	section := f.Section(".note.stapsdt")
 	if section == nil {
-		return nil, fmt.Errorf("%s has no probe points (section .note.stapsdt)", file)
+		return nil, fmt.Errorf("%s has no probe points (section .note.stapsdt): take one that was built with them (sys/sdt.h)", file)
 	}
 	if f.Class != elf.ELFCLASS64 || f.ByteOrder != binary.ByteOrder(binary.LittleEndian) {
-		return nil, fmt.Errorf("%s is for another machine", file)
+		return nil, fmt.Errorf("%s is for another machine, and guests are x86-64: take one for that", file)
 	}
 	notes, err := section.Data()
 	if err != nil {
@@ -213,7 +213,7 @@ const (
 func encodeArgs(spec btf.Type, args string) ([]byte, error) {
 	own, _ := btf.As[*btf.Struct](spec)
 	if own == nil {
-		return nil, fmt.Errorf("map %s has no struct as its value", usdtSpecsMap)
+		return nil, fmt.Errorf("map %s has no struct as its value: define it as bpf/usdt.bpf.h does", usdtSpecsMap)
 	}
 	value := make([]byte, own.Size)
 	array, slots, err := argSlots(own)
