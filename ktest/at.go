@@ -233,7 +233,7 @@ func (v *visit) capture(machine *vmm.VM, a vmm.Access) (err error) {
 		return err
 	}
 	if snap == nil {
-		return errors.New("no snapshot was made")
+		return errors.New("the guest did not stand still there: this is a bug in ktgen, please report it")
 	}
 	v.snaps = append(v.snaps, snap)
 	return nil

@@ -60,7 +60,7 @@ func (c Cadence) check() error {
 	}
 	switch {
 	case c.N < 0 || c.Every < 0 || c.Over < 0:
-		return fail("none of them is negative")
+		return fail("none of them can be negative: leave out what is not chosen")
 	case c.N > 0 && c.Every > 0:
 		return fail("say how many or how often, not both")
 	case c.N == 0 && c.Every == 0:

@@ -48,7 +48,7 @@ func TestCadencesThatMakeNoSenseAreRefused(t *testing.T) {
 		"a cadence of N = 0, Every = 0s over 1s: say how many (N) or how often (Every)":                                                   {Over: time.Second},
 		"a cadence of N = 2, Every = 1s over 1s: say how many or how often, not both":                                                     {Over: time.Second, N: 2, Every: time.Second},
 		"a cadence of N = 2, Every = 0s over 0s: say how long the run takes (Over)":                                                       {N: 2},
-		"a cadence of N = -1, Every = 0s over 1s: none of them is negative":                                                               {Over: time.Second, N: -1},
+		"a cadence of N = -1, Every = 0s over 1s: none of them can be negative: leave out what is not chosen":                             {Over: time.Second, N: -1},
 		"a cadence of N = 8, Every = 0s over 1s: captures would be 88.888888ms apart, and 100ms is the least: at most 7 fit in that time": {Over: time.Second, N: 8},
 		"a cadence of N = 1, Every = 0s over 100ms: captures would be 40ms apart, and 100ms is the least":                                 {Over: 100 * time.Millisecond, N: 1},
 		"a cadence of N = 0, Every = 50ms over 0s: captures would be 50ms apart, and 100ms is the least":                                  {Every: 50 * time.Millisecond},

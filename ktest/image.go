@@ -121,7 +121,7 @@ func isProgram(path string) (bool, error) {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is not a regular file", path)
+		return false, fmt.Errorf("%s is not a regular file: name one, and those in a directory one by one", path)
 	}
 	var magic [4]byte
 	n, err := io.ReadFull(f, magic[:])

@@ -84,7 +84,7 @@ func (vm *VM) virtual() bool { return vm.machine.Calls() != nil }
 // agent says that it has. A guest in lockstep stands before and after that.
 func (vm *VM) Hold(ctx context.Context, d time.Duration) error {
 	if d < 0 {
-		return fmt.Errorf("hold for %v: a time is not negative", d)
+		return fmt.Errorf("hold for %v: a time cannot be negative: say 0 or more", d)
 	}
 	return vm.because(vm.scenario.Hold(ctx, d))
 }

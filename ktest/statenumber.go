@@ -41,7 +41,7 @@ func dsqLen(name string, find func(*sched.State) (*sched.DSQ, bool)) StateNumber
 	return StateNumber{name, "scx_dispatch_q", "nr", "id", func(s *sched.State) (addr, guard uint64, err error) {
 		d, ok := find(s)
 		if !ok {
-			return 0, 0, fmt.Errorf("there is no such queue; the guest has %v", s.DSQs())
+			return 0, 0, fmt.Errorf("there is no such queue: choose one that the guest has, %v", s.DSQs())
 		}
 		return d.Addr, d.ID, nil
 	}}
@@ -51,7 +51,7 @@ func dsqLen(name string, find func(*sched.State) (*sched.DSQ, bool)) StateNumber
 func NrRunning(cpu int) StateNumber {
 	return StateNumber{fmt.Sprintf("nr_running of CPU %d", cpu), "rq", "nr_running", "", func(s *sched.State) (addr, guard uint64, err error) {
 		if cpu < 0 || cpu >= len(s.CPUs()) || s.CPUs()[cpu].Addr == 0 {
-			return 0, 0, fmt.Errorf("the guest has CPUs 0 to %d", len(s.CPUs())-1)
+			return 0, 0, fmt.Errorf("there is no such CPU: choose one of 0 to %d", len(s.CPUs())-1)
 		}
 		return s.CPUs()[cpu].Addr, 0, nil
 	}}
@@ -147,7 +147,7 @@ func (vm *VM) findNumber(ctx context.Context, n StateNumber) (func() (uint64, er
 			return 0, err
 		}
 		if is, err := peekAt[uint64](f, n.at(addr, id)); err != nil || is != guard {
-			return 0, fmt.Errorf("look at %s: it is gone", n)
+			return 0, fmt.Errorf("look at %s: it is gone: its scheduler has ended, or has destroyed it", n)
 		}
 		return v, nil
 	}, nil

@@ -72,7 +72,7 @@ func place(p ktsnap.Location) Target {
 			return t
 		}
 	}
-	t.large = fmt.Errorf("it is a bitfield in %d bytes at %#x, which no 8 aligned bytes hold", p.Size, p.Addr)
+	t.large = fmt.Errorf("it is a bitfield in %d bytes at %#x, which no 8 aligned bytes hold: watch a member beside it that is written with it", p.Size, p.Addr)
 	t.addr, t.size = p.Addr, p.Size
 	return t
 }

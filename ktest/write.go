@@ -83,8 +83,11 @@ func (vm *VM) Write(ctx context.Context, assignments ...Assignment) error {
 // [VM.Write].
 func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number uint64) error {
 	doing := fmt.Sprintf("write %d bytes at offset %d of map *%s", size, offset, suffix)
-	if size != 1 && size != 2 && size != 4 && size != 8 || size < 8 && number>>(8*size) != 0 {
-		return fmt.Errorf("%s: %d is no integer of 1, 2, 4 or 8 bytes that fits", doing, number)
+	switch {
+	case size != 1 && size != 2 && size != 4 && size != 8:
+		return fmt.Errorf("%s: an integer has 1, 2, 4 or 8 bytes: choose such a size", doing)
+	case size < 8 && number>>(8*size) != 0:
+		return fmt.Errorf("%s: %d does not fit: choose a larger size, or a smaller number", doing, number)
 	}
 	f, err := vm.freezer(ctx)
 	if err != nil {
@@ -102,7 +105,7 @@ func (vm *VM) Poke(ctx context.Context, suffix string, offset, size int, number 
 		return fmt.Errorf("%s: %s is a map of type %v, and not an array in one piece: use ktest.Set or ktest.SetOf", doing, m.Name, m.Type)
 	}
 	if offset < 0 || offset > m.ValueSize-size {
-		return fmt.Errorf("%s: a value of %s has %d bytes: %w", doing, m.Name, m.ValueSize, freeze.ErrOutOfRange)
+		return fmt.Errorf("%s: %w: a value of %s has %d bytes; choose an offset that leaves room", doing, freeze.ErrOutOfRange, m.Name, m.ValueSize)
 	}
 	write := freeze.Write{
 		Path: fmt.Sprintf("%s[0]+%d", m.Name, offset), Map: m,

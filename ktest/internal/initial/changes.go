@@ -173,7 +173,7 @@ func (d *differ) setOperation(member bpfload.OpsMember, old, chosen uint64) erro
 	case p == nil && chosen != 0:
 		return fmt.Errorf("%#x is no program of the object: take one of the fixture's Programs, or nil for none", chosen)
 	case old != chosen && p != nil && d.off[p.Name]:
-		return fmt.Errorf("program %s is switched off", p.Name)
+		return fmt.Errorf("program %s is switched off: switch it on, or choose another", p.Name)
 	}
 	if old != chosen && p != nil {
 		member.Program = p.Name

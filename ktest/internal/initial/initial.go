@@ -30,7 +30,7 @@ const (
 // Of returns what an object starts with, on a guest with that many CPUs.
 func Of(obj *object.Object, cpus int) (*ktsnap.InitialState, error) {
 	if obj.ByteOrder.String() != "LittleEndian" {
-		return nil, fmt.Errorf("%s is big-endian, and guests are not", obj.Name)
+		return nil, fmt.Errorf("%s is big-endian, and guests are not: compile it with -target bpfel", obj.Name)
 	}
 	b := &builder{
 		obj: obj, shapes: ktbtf.NewShapes(obj.Types), cpus: max(cpus, 1),
@@ -164,7 +164,7 @@ func (b *builder) addSection(s *object.Section) error {
 		return nil // nobody can name what is in it
 	}
 	if s.Size > maxSection {
-		return fmt.Errorf("its %d bytes are more than %d", s.Size, maxSection)
+		return fmt.Errorf("it has %d bytes, and can have %d: make its arrays smaller", s.Size, maxSection)
 	}
 	shape, err := b.shapes.Of(s.Type)
 	if err != nil {

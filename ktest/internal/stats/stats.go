@@ -138,7 +138,7 @@ func handle(ctx context.Context, c *guest.Call) (any, error) {
 		return nil, err
 	}
 	if len(line) == 0 {
-		return nil, errors.New("the scheduler closed the connection without an answer")
+		return nil, errors.New("the scheduler closed the connection without an answer: what it has written may say why")
 	}
 	_, err = c.Out.Write(line)
 	return nil, err
