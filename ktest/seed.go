@@ -70,7 +70,7 @@ func askedSeeds() (all []seed, err error) {
 func askedSeed() (s seed, ok bool, err error) {
 	all, err := askedSeeds()
 	if len(all) > 1 {
-		return s, false, fmt.Errorf("$%s: %w", EnvSeed, &SeedError{Seed: all[1].String(), Reason: "a search runs one"})
+		return s, false, fmt.Errorf("$%s: %w", EnvSeed, &SeedError{Seed: all[1].String(), Reason: "a search runs one: name one only"})
 	}
 	if err != nil || len(all) == 0 {
 		return s, false, err
@@ -90,7 +90,7 @@ func (c Config) seeded() (Config, error) {
 	if slices.ContainsFunc(asked, func(s seed) bool { return s.n != asked[0].n }) {
 		own := slices.DeleteFunc(slices.Clone(asked), func(s seed) bool { return s.n != c.Seed })
 		if len(own) == 0 {
-			return c, fmt.Errorf("$%s: %w", EnvSeed, &SeedError{Seed: os.Getenv(EnvSeed), Reason: fmt.Sprintf("a guest of the test has Config.Seed %d, which is none of them", c.Seed)})
+			return c, fmt.Errorf("$%s: %w", EnvSeed, &SeedError{Seed: os.Getenv(EnvSeed), Reason: fmt.Sprintf("a guest of the test has Config.Seed %d, which is none of them: name that, or unset the variable", c.Seed)})
 		}
 		asked = own
 	}

@@ -62,9 +62,9 @@ func (c Config) arranged() (vmm.Config, error) {
 		case cpu == 0:
 			return m, badTopology("CPU 0 cannot be offline on x86: choose others of 1 to %d", m.CPUs-1)
 		case cpu < 0 || cpu >= m.CPUs:
-			return m, badTopology("CPU %d is to be offline, and there are CPUs 0 to %d", cpu, m.CPUs-1)
+			return m, badTopology("CPU %d is to be offline, and there are CPUs 0 to %d: choose others of these, and not CPU 0", cpu, m.CPUs-1)
 		case seen[cpu]:
-			return m, badTopology("CPU %d is to be offline twice", cpu)
+			return m, badTopology("CPU %d is to be offline twice: name it once", cpu)
 		}
 		seen[cpu] = true
 	}

@@ -62,7 +62,7 @@ func (vm *VM) Again(ctx context.Context, extents []Extent, onAccess func(*VM, Ac
 	}
 	trail := vm.calls.Trail()
 	if len(trail) == maxTrail {
-		return nil, &WitnessError{fmt.Sprintf("its run is longer than what is kept of one, %d calls", maxTrail)}
+		return nil, &WitnessError{fmt.Sprintf("its run is longer than what is kept of one, %d calls: ask earlier", maxTrail)}
 	}
 	cfg := vm.cfg
 	if err := cfg.checkWitness(); err != nil {

@@ -138,7 +138,7 @@ func (c Config) validate() error {
 	case c.CPUs < 1 || c.CPUs > maxCPUs:
 		return &ConfigError{"CPUs", fmt.Sprintf("%d is not between 1 and %d", c.CPUs, maxCPUs)}
 	case c.Memory <= 0 || c.Memory%MiB != 0:
-		return &ConfigError{"Memory", fmt.Sprintf("%v is not a multiple of %v", c.Memory, MiB)}
+		return &ConfigError{"Memory", fmt.Sprintf("%v is not a multiple of %v: round it", c.Memory, MiB)}
 	case !slices.Contains([]Accel{AccelAuto, TCG, KVM}, c.Accel):
 		return &ConfigError{"Accel", fmt.Sprintf("%q is none of %q, %q, %q (it may come from $%s)", c.Accel, AccelAuto, TCG, KVM, EnvAccel)}
 	}
@@ -150,12 +150,12 @@ func (c Config) validate() error {
 			return &ConfigError{"Ports", fmt.Sprintf("%q is no port name: letters, digits, dots, dashes and underscores, 64 at most", name)}
 		}
 		if slices.Contains(c.Ports[:i], name) {
-			return &ConfigError{"Ports", fmt.Sprintf("%q is there twice", name)}
+			return &ConfigError{"Ports", fmt.Sprintf("%q is there twice: give each port a name of its own", name)}
 		}
 	}
 	for _, arg := range c.Args {
 		if strings.ContainsAny(arg, "\x00\n") {
-			return &ConfigError{"Args", fmt.Sprintf("%q has a zero byte or a line end in it", arg)}
+			return &ConfigError{"Args", fmt.Sprintf("%q has a zero byte or a line end in it: leave them out", arg)}
 		}
 	}
 	return c.checkFiles()

@@ -119,11 +119,11 @@ func (c Config) checkLockstep() error {
 	case len(c.Ports) > 0:
 		return &ConfigError{"Lockstep", "what comes through a port comes at a time of the host's, which is not repeated: leave Config.Ports empty, and use VM.Calls"}
 	case len(c.Lockstep.Quanta) > maxQuanta:
-		return &ConfigError{"Lockstep", fmt.Sprintf("%d quanta are more than %d", len(c.Lockstep.Quanta), maxQuanta)}
+		return &ConfigError{"Lockstep", fmt.Sprintf("%d quanta are more than %d: give fewer", len(c.Lockstep.Quanta), maxQuanta)}
 	}
 	for _, q := range c.Lockstep.Quanta {
 		if q < time.Microsecond || q > time.Second {
-			return &ConfigError{"Lockstep", fmt.Sprintf("a quantum of %v is not between 1 us and 1 s", q)}
+			return &ConfigError{"Lockstep", fmt.Sprintf("a quantum of %v is not between 1 us and 1 s: choose one that is", q)}
 		}
 	}
 	if c.Lockstep.Watched {

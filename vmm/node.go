@@ -41,7 +41,7 @@ func (t Topology) completeNodes(memory Size) ([]Node, Size, error) {
 		return nil, cmp.Or(memory, DefaultMemory), nil
 	}
 	if len(t.Nodes) > maxNodes {
-		return nil, 0, badTopology("%d nodes are more than the %d that QEMU has", len(t.Nodes), maxNodes)
+		return nil, 0, badTopology("%d nodes are more than the %d that QEMU has: have fewer", len(t.Nodes), maxNodes)
 	}
 	nodes := slices.Clone(t.Nodes)
 	if err := t.dealCPUs(nodes); err != nil {
@@ -82,10 +82,10 @@ func (t Topology) checkCPUs(nodes []Node) error {
 		nodes[i].CPUs = slices.Sorted(slices.Values(n.CPUs))
 		for _, cpu := range n.CPUs {
 			if cpu < 0 || cpu >= t.cpus() {
-				return badTopology("node %d has CPU %d, and there are CPUs 0 to %d", i, cpu, t.cpus()-1)
+				return badTopology("node %d has CPU %d, and there are CPUs 0 to %d: name these only", i, cpu, t.cpus()-1)
 			}
 			if other, taken := nodeOf[cpu]; taken {
-				return badTopology("CPU %d is in node %d and in node %d", cpu, other, i)
+				return badTopology("CPU %d is in node %d and in node %d: name it in one", cpu, other, i)
 			}
 			nodeOf[cpu] = i
 		}
@@ -123,7 +123,7 @@ func dealMemory(nodes []Node, memory Size) (Size, error) {
 	var sum Size
 	for i, n := range nodes {
 		if n.Memory < 0 || n.Memory%MiB != 0 || n.Memory > maxNodeMemory {
-			return 0, badTopology("node %d has %v of memory, which is not a multiple of %v up to %v", i, n.Memory, MiB, maxNodeMemory)
+			return 0, badTopology("node %d has %v of memory, which is not a multiple of %v up to %v: round it", i, n.Memory, MiB, maxNodeMemory)
 		}
 		if n.Memory != 0 && n.Memory < minNodeMemory {
 			return 0, badTopology("node %d has %v of memory, of which the kernel leaves next to nothing: give it %v or more, or none", i, n.Memory, minNodeMemory)
@@ -139,7 +139,7 @@ func dealMemory(nodes []Node, memory Size) (Size, error) {
 	memory = cmp.Or(memory, DefaultMemory)
 	each := memory / Size(len(nodes)) / MiB * MiB
 	if each < minNodeMemory {
-		return 0, badTopology("%v of memory are too little for %d nodes of at least %v", memory, len(nodes), minNodeMemory)
+		return 0, badTopology("%v of memory are too little for %d nodes of at least %v: have more memory, or fewer nodes", memory, len(nodes), minNodeMemory)
 	}
 	for i := range nodes {
 		nodes[i].Memory = each
@@ -160,7 +160,7 @@ func setDistances(nodes []Node) error {
 			n.Distances[from] = localDistance
 		}
 		if len(n.Distances) != len(nodes) {
-			return badTopology("node %d has %d distances, and there are %d nodes", from, len(n.Distances), len(nodes))
+			return badTopology("node %d has %d distances, and there are %d nodes: give one to each, itself included", from, len(n.Distances), len(nodes))
 		}
 		for to, d := range n.Distances {
 			if to == from && d != localDistance {

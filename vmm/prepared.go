@@ -174,7 +174,7 @@ func (p *Prepared) greet(ctx context.Context, vm *VM, hooks Hooks) (err error) {
 // settle waits until the host has done all that it does because of what the guest has
 // sent.
 func (c *Calls) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, &PrepareError{fmt.Sprintf("what it has sent was not dealt with within %v", settleTime)})
+	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, &PrepareError{fmt.Sprintf("what it has sent was not dealt with within %v: the host may be too busy", settleTime)})
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.change(func() {}) })
 	defer stop()

@@ -131,7 +131,7 @@ func checkPlugins(qemu string) error {
 
 func newWitness(ram *RAM, kinds uint32, extents []Extent, onAccess func(Access)) (w *witness, err error) {
 	if len(extents) > maxExtents {
-		return nil, &WitnessError{fmt.Sprintf("%d places are more than %d", len(extents), maxExtents)}
+		return nil, &WitnessError{fmt.Sprintf("%d places are more than %d: watch fewer at once", len(extents), maxExtents)}
 	}
 	w = &witness{ram: ram, onAccess: onAccess, kinds: kinds, extents: slices.Clone(extents), conn: -1, done: make(chan struct{})}
 	defer func() {
