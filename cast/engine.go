@@ -79,6 +79,7 @@ type engine struct {
 
 	addressed map[*function]bool // their addresses are taken
 	kept      map[*function]bool // whether registers hold what the prototype says
+	entered   map[*function]registersRead
 
 	foreign map[btf.Type]bool  // types of the kernel's objects
 	headers map[btf.Type]int64 // that are only declared: where they end
@@ -170,6 +171,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		gaps:       make(map[string]bool),
 		flows:      newFlows(),
 		kept:       make(map[*function]bool),
+		entered:    make(map[*function]registersRead),
 	}
 	e.values = newValues(e.meet)
 	if opts.Listing {

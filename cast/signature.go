@@ -54,12 +54,12 @@ func (e *engine) addressTaken() map[*function]bool {
 // it has parameters, and accesses what their types have.
 func (e *engine) keepsParameters(f *function, proto *btf.FuncProto) bool {
 	n := min(len(proto.Params), maxParams)
-	reads, passes := e.entryRegisters(f)
-	if reads>>(n+1) != 0 {
+	read := e.entryRegisters(f)
+	if read.reads>>(n+1) != 0 {
 		return false
 	}
 	for i := range n {
-		if (reads|passes)&(1<<(i+1)) == 0 {
+		if (read.reads|read.passes)&(1<<(i+1)) == 0 {
 			return false
 		}
 	}
@@ -111,10 +111,27 @@ func (f *function) mentions(name string) bool {
 	return false
 }
 
-// entryRegisters returns which of r1 to r5 a function reads before it sets them,
-// as a set of bits, and which ones it may pass on to a callee of which that is not
-// known.
-func (e *engine) entryRegisters(f *function) (reads, passes uint16) {
+// registersRead is which of r1 to r5 a function reads before it sets them, as a set of
+// bits, and which ones it may pass on to what it calls where that is not known.
+type registersRead struct{ reads, passes uint16 }
+
+// entryRegisters returns what a function reads. What a call of a static function reads is
+// what that does: the compiler may have left out arguments. While a function's own is being
+// found out, it may read any.
+func (e *engine) entryRegisters(f *function) registersRead {
+	read, known := e.entered[f]
+	if !known {
+		e.entered[f] = registersRead{passes: argumentRegisters}
+		read = e.findEntryRegisters(f)
+		e.entered[f] = read
+	}
+	return read
+}
+
+// argumentRegisters are r1 to r5, as a set of bits.
+const argumentRegisters = 0x3e
+
+func (e *engine) findEntryRegisters(f *function) registersRead {
 	live := make([]uint16, len(f.blocks))
 	may := make([]uint16, len(f.blocks))
 	for changed := true; changed; {
@@ -130,9 +147,9 @@ func (e *engine) entryRegisters(f *function) (reads, passes uint16) {
 		}
 	}
 	if len(f.blocks) == 0 {
-		return 0, 0
+		return registersRead{}
 	}
-	return live[0] & 0x3e, may[0] & 0x3e
+	return registersRead{live[0] & argumentRegisters, may[0] & argumentRegisters}
 }
 
 // liveBefore takes the registers that are read after a block back to its start.
@@ -176,7 +193,8 @@ func (e *engine) registersOf(f *function, at int) (sets, reads, passes uint16) {
 	}
 	switch {
 	case insn.Op == opCall || insn.Op == opCallX:
-		return e.registersOfCall(f, at)
+		taken := e.taken(f, at)
+		return argumentRegisters | 1, taken.reads, taken.passes
 	case insn.Op == opExit || insn.Op == opGoto || insn.Op == opGotoL:
 		return 0, 0, 0
 	case insn.Op&sourceX == 0:
@@ -185,29 +203,23 @@ func (e *engine) registersOf(f *function, at int) (sets, reads, passes uint16) {
 	return 0, dst | src, 0
 }
 
-func (e *engine) registersOfCall(f *function, at int) (sets, reads, passes uint16) {
-	const arguments = 0x3e
-	known, n := e.arity(f, at)
-	if known {
-		return arguments | 1, uint16(1)<<(n+1) - 2, 0
-	}
-	return arguments | 1, 0, arguments
-}
-
-// arity returns how many arguments a call passes, if that is known: of subprograms
-// that the compiler may have changed it is not.
-func (e *engine) arity(f *function, at int) (known bool, n int) {
+// taken returns the registers that a call reads: any it may where nothing says that.
+func (e *engine) taken(f *function, at int) registersRead {
+	var proto *btf.FuncProto
 	if callee := e.functions[f.names(at)]; callee != nil {
-		proto := prototype(callee)
-		return proto != nil && !callee.Static, paramCount(proto)
-	}
-	if ref, ok := f.code.Refs[at]; ok && ref.Kind == object.RefExtern && ref.Extern != nil {
+		if callee.Static {
+			return e.entryRegisters(callee)
+		}
+		proto = prototype(callee)
+	} else if ref, ok := f.code.Refs[at]; ok && ref.Kind == object.RefExtern && ref.Extern != nil {
 		if fn, ok := ref.Extern.Type.(*btf.Func); ok {
-			proto, _ := fn.Type.(*btf.FuncProto)
-			return proto != nil, paramCount(proto)
+			proto, _ = fn.Type.(*btf.FuncProto)
 		}
 	}
-	return false, 0
+	if proto == nil {
+		return registersRead{passes: argumentRegisters}
+	}
+	return registersRead{reads: uint16(1)<<(paramCount(proto)+1) - 2}
 }
 
 func paramCount(proto *btf.FuncProto) int {
