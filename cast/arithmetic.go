@@ -298,8 +298,11 @@ func shift(v value, n Number) value {
 	if v.ptr.known() {
 		v.ptr.off = v.ptr.off.add(n)
 	}
-	if v.from.state == oneOrigin {
+	switch v.from.state {
+	case oneOrigin:
 		v.from.off = v.from.off.add(n)
+	case manyOrigins:
+		v.from.slot = slot{}
 	}
 	if v.like.known() {
 		v.like.offset = v.like.offset.add(n)

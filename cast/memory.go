@@ -163,11 +163,8 @@ func (w *walk) argument(p pointer, size int) value {
 }
 
 func (w *walk) readTyped(p pointer, size int) (v value) {
-	for _, view := range w.meantViews(p, size) {
-		v = w.meet(v, w.readPlace(p, view.place, size))
-	}
-	if v != (value{}) {
-		return v
+	if views := w.meantViews(p, size); len(views) > 0 {
+		return w.readViews(p, views)
 	}
 	if s, ok := w.hidden(p, size); ok {
 		v := w.get(s)
@@ -339,9 +336,7 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 		return
 	}
 	views := w.meantViews(p, size)
-	for _, view := range views {
-		w.writePlace(p, view.place, v)
-	}
+	w.writeViews(p, views, v)
 	if there, ok := w.layouts.at(p.typ, p.off, size); ok && size == slotSize && len(views) == 0 {
 		w.writePlace(p, there, v)
 	}

@@ -19,7 +19,7 @@ type Options struct {
 }
 
 // Ingredients is a set of parts of the analysis.
-type Ingredients uint16
+type Ingredients uint32
 
 const (
 	joins           Ingredients = 1 << iota // pointers that meet at a merge of control flow, or around a loop, stay pointers
@@ -37,12 +37,13 @@ const (
 	declarations                            // structs that are only declared hold what is stored there
 	variables                               // lines of C say what the variables lead to that places are copied to and from
 	instances                               // places that hold different things are told apart by the object that they are in
+	unions                                  // what members hold that overlap is copied as it is
 )
 
 // IngredientNames are the ingredients as people call them, in order.
 var IngredientNames = []string{
 	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes", "foreign",
-	"allocators", "declarations", "variables", "instances",
+	"allocators", "declarations", "variables", "instances", "unions",
 }
 
 // without tells whether an ingredient is left out.

@@ -149,7 +149,8 @@ const (
 )
 
 // origin is where a value was loaded from, before arithmetic: a slot whose
-// content's type is in question.
+// content's type is in question. Of manyOrigins, slot is the bytes that all of them share,
+// if they are the members that overlap there, and the value was not moved.
 type origin struct {
 	state originState
 	slot  slot
@@ -168,7 +169,7 @@ func (o origin) join(p origin) origin {
 	switch {
 	case o.state == noOrigin:
 		return p
-	case p.state == noOrigin:
+	case p.state == noOrigin || o == p:
 		return o
 	case o.state == manyOrigins || p.state == manyOrigins || o.slot != p.slot:
 		return origin{state: manyOrigins}
@@ -290,8 +291,11 @@ func widened(v value) value {
 	if v.ptr.known() {
 		v.ptr.off = anyOffset
 	}
-	if v.from.state == oneOrigin {
+	switch v.from.state {
+	case oneOrigin:
 		v.from.off = anyOffset
+	case manyOrigins:
+		v.from.slot = slot{}
 	}
 	if v.like.known() {
 		v.like.offset = anyOffset

@@ -146,6 +146,42 @@ func (w *walk) meantViews(p pointer, size int) []view {
 	return views
 }
 
+// readViews is what is read from several members that lie at the same bytes.
+func (w *walk) readViews(p pointer, views []view) (v value) {
+	for _, view := range views {
+		v = w.meet(v, w.readPlace(p, view.place, slotSize))
+	}
+	if v.from.state == manyOrigins {
+		v.from.slot = w.layouts.overlapOf(p, views)
+	}
+	return v
+}
+
+// writeViews stores in several members that lie at the same bytes. What all of them held
+// in another object of the type is copied as it is: each holds what it held there.
+func (w *walk) writeViews(p pointer, views []view, v value) {
+	isCopy := len(views) > 1 && v.from.state == manyOrigins && v.from.slot == w.layouts.overlapOf(p, views)
+	for _, view := range views {
+		if s, ok := slotOf(p, view.place); ok && isCopy && !w.isSplit(s) && !w.without(unions) {
+			w.noteSlot(s)
+			w.hold(s, w.through(s), w.objectsOf(v))
+			continue
+		}
+		w.writePlace(p, view.place, v)
+	}
+}
+
+// overlapOf is the place that several members share, the zero slot if these are not all
+// that lie there.
+func (l *layouts) overlapOf(p pointer, views []view) slot {
+	s, ok := slotIn(p, views[0].place)
+	if !ok || len(views) != len(l.views(p.typ, p.off)) {
+		return slot{}
+	}
+	s.view = ""
+	return s
+}
+
 func viewsNamed(views []view, names []string) (named []view) {
 	for _, v := range views {
 		if slices.ContainsFunc(names, v.isNamed) {
