@@ -20,6 +20,11 @@ func (o offset) anywhere() bool { return o.stride == 1 }
 // exact returns the only member, if there is only one.
 func (o offset) exact() (n int64, ok bool) { return o.base, o.stride == 0 }
 
+// covers tells whether p is in o, which has a stride.
+func (o offset) covers(p offset) bool {
+	return o.stride != 0 && p.base >= o.base && p.stride%o.stride == 0 && distance(o.base, p.base)%o.stride == 0
+}
+
 func (o offset) join(p offset) offset {
 	if o == anyOffset || p == anyOffset {
 		return anyOffset

@@ -160,10 +160,34 @@ func (e *engine) outlines() map[int32]outline {
 		all[t] = true
 	}
 	byKin := make(map[int32]outline)
-	for t := range all {
+	for t := range settled(all) {
 		byKin[t.kin] = append(byKin[t.kin], t)
 	}
 	return byKin
+}
+
+// settled returns traces without those of an instruction that another one of it covers: an
+// access to an element was seen before it was known how far the loop around it moves on.
+func settled(all map[trace]bool) map[trace]bool {
+	type place struct {
+		kin  int32
+		size int
+		at   instruction
+	}
+	moving := make(map[place][]offset)
+	for t := range all {
+		if p := (place{t.kin, t.size, t.at}); t.off.stride != 0 {
+			moving[p] = append(moving[p], t.off)
+		}
+	}
+	kept := make(map[trace]bool, len(all))
+	for t := range all {
+		covers := func(m offset) bool { return m != t.off && m.covers(t.off) }
+		if !slices.ContainsFunc(moving[place{t.kin, t.size, t.at}], covers) {
+			kept[t] = true
+		}
+	}
+	return kept
 }
 
 // guess types the kin of which nothing else is known, and tells whether there

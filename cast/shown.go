@@ -56,6 +56,16 @@ func (f *flows) access(from kins, t trace) {
 	}
 }
 
+// settled returns the accesses through what was loaded from a slot.
+func (f *flows) settled(n int32) map[trace]bool {
+	all := make(map[trace]bool, len(f.direct[n]))
+	for t := range f.direct[n] {
+		t.kin = 0
+		all[t] = true
+	}
+	return settled(all)
+}
+
 // noteFlow notes where a value comes from that is stored in a slot.
 func (e *engine) noteFlow(s slot, v value) {
 	e.kin.of(s)
@@ -82,7 +92,7 @@ func (e *engine) tells(n int32, t btf.Type) bool {
 		return false
 	}
 	members := make(map[int64]bool)
-	for a := range e.flows.direct[n] {
+	for a := range e.flows.settled(n) {
 		says, ok := e.accessSays(a, t)
 		if !ok {
 			return false
