@@ -80,6 +80,7 @@ type engine struct {
 	addressed map[*function]bool // their addresses are taken
 	kept      map[*function]bool // whether registers hold what the prototype says
 	entered   map[*function]registersRead
+	storedOf  map[*function]map[int]btf.Type // by instruction: what parameters lead to that are stored
 
 	foreign map[btf.Type]bool  // types of the kernel's objects
 	headers map[btf.Type]int64 // that are only declared: where they end
@@ -172,6 +173,7 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		flows:      newFlows(),
 		kept:       make(map[*function]bool),
 		entered:    make(map[*function]registersRead),
+		storedOf:   make(map[*function]map[int]btf.Type),
 	}
 	e.values = newValues(e.meet)
 	if opts.Listing {

@@ -342,9 +342,23 @@ func (w *walk) writeTyped(p pointer, size int, v value) {
 	}
 }
 
+// asDeclared is v, which an instruction stores: no guess if a parameter is declared to lead
+// there.
+func (w *walk) asDeclared(v value) value {
+	if v.flags&isGuess == 0 || !v.ptr.known() || v.ptr.region != typed || w.without(parameters) {
+		return v
+	}
+	declared := w.storedParameter(w.fn, w.at)
+	if part, ok := w.layouts.at(v.ptr.typ, v.ptr.off, 0); ok && declared != nil && w.layouts.element(part.typ) == declared {
+		v.flags &^= isGuess
+	}
+	return v
+}
+
 func (w *walk) writePlace(p pointer, there place, v value) {
 	if s, ok := slotOf(p, there); ok {
 		w.noteSlot(s)
+		v = w.asDeclared(v)
 		if v.flags&isNumber == 0 {
 			keep(w.stores, s, instruction{w.fn.code, w.at})
 		}

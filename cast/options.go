@@ -38,12 +38,13 @@ const (
 	variables                               // lines of C say what the variables lead to that places are copied to and from
 	instances                               // places that hold different things are told apart by the object that they are in
 	unions                                  // what members hold that overlap is copied as it is
+	parameters                              // what a parameter is declared to lead to is no guess where it is stored
 )
 
 // IngredientNames are the ingredients as people call them, in order.
 var IngredientNames = []string{
 	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes", "foreign",
-	"allocators", "declarations", "variables", "instances", "unions",
+	"allocators", "declarations", "variables", "instances", "unions", "parameters",
 }
 
 // without tells whether an ingredient is left out.

@@ -232,8 +232,15 @@ func paramCount(proto *btf.FuncProto) int {
 // parameterUse is what a function does with a parameter itself.
 type parameterUse struct {
 	accesses []trace
+	stores   []storedParameter
 	passed   bool // on, to another function, or into memory
 	computed bool // with, as with no pointer
+}
+
+// storedParameter is an instruction that stores a parameter.
+type storedParameter struct {
+	heldParameter
+	at int
 }
 
 // holding says which parameter each register holds, counted from 1, how far it was
@@ -320,6 +327,34 @@ func (f *function) followParameters(b *block, h *holding, uses []parameterUse) {
 	}
 }
 
+// storedParameter returns what an instruction stores that a parameter is declared to lead to,
+// or a part of that: nil if it stores nothing of the kind.
+func (e *engine) storedParameter(f *function, at int) btf.Type {
+	stored, known := e.storedOf[f]
+	if !known {
+		stored = make(map[int]btf.Type)
+		if proto := e.signature(f); proto != nil {
+			e.findStoredParameters(f, proto, stored)
+		}
+		e.storedOf[f] = stored
+	}
+	return stored[at]
+}
+
+func (e *engine) findStoredParameters(f *function, proto *btf.FuncProto, found map[int]btf.Type) {
+	for _, use := range f.parameterUses(min(len(proto.Params), maxParams)) {
+		for _, s := range use.stores {
+			target, _, ok := e.layouts.pointee(proto.Params[s.param-1].Type)
+			if !ok || target == nil || isScalar(target) {
+				continue
+			}
+			if part, ok := e.layouts.at(target, s.moved, 0); ok && firstStruct(part.typ) == nil {
+				found[s.at] = e.layouts.element(part.typ)
+			}
+		}
+	}
+}
+
 // noteUse notes what an instruction does with parameters.
 func (f *function) noteUse(at int, h *holding, uses []parameterUse) {
 	insn := f.code.Insns[at]
@@ -341,7 +376,9 @@ func (f *function) noteUse(at int, h *holding, uses []parameterUse) {
 		access(insn.Dst)
 	case class == classStx:
 		access(insn.Dst)
-		of(insn.Src).passed = true
+		use := of(insn.Src)
+		use.passed = true
+		use.stores = append(use.stores, storedParameter{h.regs[insn.Src], at})
 	case insn.Op == opCall || insn.Op == opCallX:
 		for reg := uint8(1); reg <= maxParams; reg++ {
 			of(reg).passed = true
