@@ -130,32 +130,63 @@ func (e *engine) holds(h *memberHolder, a trace) bool {
 	return ok && (name == "" || hasMemberAt(h.typ, name, off, maxNesting))
 }
 
-// around is the pointer for an access in front of the object that p points to: into
-// the only struct that holds such an object, and has a member there that the line
-// of C names.
+// around is the pointer for an access in front of the object that p points to, or behind it:
+// into the only struct that holds such an object, and has a member there that the line
+// of C names. An object that is behind may be the next one of a row.
 func (w *walk) around(p pointer, size int) (pointer, bool) {
 	at, exact := p.off.exact()
-	if !exact || at >= 0 || !isOwnAggregate(p) {
+	if !exact || !isOwnAggregate(p) {
+		return pointer{}, false
+	}
+	whole := int64(sizeOf(p.typ))
+	if at >= 0 && (at < whole || whole == 0 || w.without(parameters)) {
 		return pointer{}, false
 	}
 	name := accessedMember(w.fn.code, w.at)
-	var found *memberHolder
-	for _, h := range w.holdersOf(p.typ) {
-		off := newOffset(h.off+at, 0)
-		if h.off+at < 0 || name != "" && !hasMemberAt(h.typ, name, off, maxNesting) {
-			continue
-		}
-		if _, ok := w.layouts.at(h.typ, off, size); !ok {
-			continue
-		}
-		if found != nil {
-			return pointer{}, false
-		}
-		found = &h
+	if at >= 0 && (name == "" || openEnded(p.typ) || hasMemberAt(p.typ, name, newOffset(at%whole, 0), maxNesting)) {
+		return pointer{}, false
 	}
+	found := w.onlyHolder(p.typ, at, size, name)
 	if found == nil {
 		return pointer{}, false
 	}
 	p.typ, p.off = found.typ, newOffset(found.off+at, 0)
 	return p, true
+}
+
+// onlyHolder returns a struct that holds a t, and has a member of this name, or any, so many
+// bytes from it: nil if there is none, or if several have different members there. What
+// begins with a t counts for what is behind that.
+func (e *engine) onlyHolder(t btf.Type, at int64, size int, name string) *memberHolder {
+	holders := e.holdersOf(t)
+	if at >= 0 {
+		holders = slices.Concat(e.beginningWith(t), holders)
+	}
+	var found *memberHolder
+	var member place
+	for _, h := range holders {
+		off := newOffset(h.off+at, 0)
+		if h.off+at < 0 || name != "" && !hasMemberAt(h.typ, name, off, maxNesting) {
+			continue
+		}
+		there, ok := e.layouts.at(h.typ, off, size)
+		if !ok {
+			continue
+		}
+		if found != nil && there != member {
+			return nil
+		}
+		found, member = &h, there
+	}
+	return found
+}
+
+// beginningWith returns the structs of the program that begin with a t.
+func (e *engine) beginningWith(t btf.Type) (found []memberHolder) {
+	for _, s := range e.structs() {
+		if startsWith(s, t) {
+			found = append(found, memberHolder{typ: s})
+		}
+	}
+	return found
 }

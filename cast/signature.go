@@ -348,7 +348,7 @@ func (e *engine) findStoredParameters(f *function, proto *btf.FuncProto, found m
 			if !ok || target == nil || isScalar(target) {
 				continue
 			}
-			if part, ok := e.layouts.at(target, s.moved, 0); ok && firstStruct(part.typ) == nil {
+			if part, ok := e.layouts.at(target, s.moved, 0); ok && (s.moved == offset{} || firstStruct(part.typ) == nil) {
 				found[s.at] = e.layouts.element(part.typ)
 			}
 		}
