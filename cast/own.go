@@ -133,6 +133,8 @@ func (o *owner) claim(t btf.Type) {
 		case *btf.Union:
 			o.own[t] = true
 			pending = append(pending, memberTypes(t.Members)...)
+		case *btf.Fwd:
+			o.own[t] = true
 		case *btf.Array:
 			if o.pass(t) {
 				pending = append(pending, t.Type)
