@@ -18,7 +18,7 @@ func ownTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
 	o.claimMaps(obj)
 	o.claimSections(obj)
 	for i := range obj.Functions {
-		if fn := &obj.Functions[i]; !fn.Program() && fn.Type != nil {
+		if fn := &obj.Functions[i]; (!fn.Program() || takesOwn(fn)) && fn.Type != nil {
 			o.claimSignature(fn.Type)
 		}
 	}
@@ -67,13 +67,17 @@ func (o *owner) claimSections(obj *object.Object) {
 func given(obj *object.Object, l *layouts) map[btf.Type]bool {
 	o := kernelInterface(obj, l)
 	for i := range obj.Functions {
-		if fn := &obj.Functions[i]; fn.Program() && fn.Type != nil {
+		if fn := &obj.Functions[i]; fn.Program() && !takesOwn(fn) && fn.Type != nil {
 			o.claimSignature(fn.Type)
 		}
 	}
 	o.claimPointees()
 	return o.own
 }
+
+// takesOwn tells whether what a program is called with is a struct of its own: user space
+// fills that of a system call's program.
+func takesOwn(fn *object.Function) bool { return fn.Section == "syscall" }
 
 // claimAllocated claims the types whose ids in its own BTF the program passes
 // to the kernel, as bpf_obj_new does.
