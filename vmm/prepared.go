@@ -54,7 +54,7 @@ func (vm *VM) Prepared(ctx context.Context) (*Prepared, error) {
 	defer vm.Close()
 	c := vm.calls
 	if c == nil || !vm.cfg.Lockstep.Told {
-		return nil, &PrepareError{"it is no guest in lockstep whose calls are kept"}
+		return nil, &PrepareError{"it is no guest in lockstep that ends so: boot it with Lockstep.Told"}
 	}
 	if err := c.settle(ctx); err != nil {
 		return nil, err

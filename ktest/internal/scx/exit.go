@@ -209,7 +209,7 @@ func (e *UnsupportedError) Error() string {
 type BusyError struct{ Scheduler string }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("scheduler %q is enabled in the guest, and there can be one only; detach it first", e.Scheduler)
+	return fmt.Sprintf("scheduler %q is enabled in the guest, and there can be one only: detach it first (VM.Detach), or end the program that has started it", e.Scheduler)
 }
 
 // AttachError is a scheduler that could be loaded, and not be enabled.

@@ -82,7 +82,7 @@ func (p *performance) hold() error {
 	case <-p.run.attach:
 		return nil
 	case <-p.run.stop:
-		return &AttachError{Reason: "it was ended before it was attached"}
+		return &AttachError{Reason: "it was ended before it was attached: end it once it runs"}
 	case <-p.run.ctx.Done():
 		return context.Cause(p.run.ctx)
 	}

@@ -43,7 +43,7 @@ func (l *Loader) handleProgram(_ context.Context, c *guest.Call) (any, error) {
 	}
 	p := l.object.Programs[call.Name]
 	if p == nil {
-		return nil, errors.New("it is not loaded: its section says ?, or it was switched off (Scheduler.Load)")
+		return nil, errors.New("it is not loaded: its section says ?, or it was switched off (Scheduler.Load): have it loaded")
 	}
 	options := &ebpf.RunOptions{}
 	if len(call.Context) > 0 {
