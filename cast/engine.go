@@ -257,7 +257,7 @@ func (e *engine) run() {
 			clear(e.cells) // what is not settled is not proven
 			return
 		}
-		if !e.findUnowned() && !e.restart() && !e.enterUnreached() && !e.guess() && !e.followObjects() {
+		if !e.findUnowned() && !e.refute() && !e.restart() && !e.enterUnreached() && !e.guess() && !e.followObjects() {
 			e.recording = true
 			e.pass()
 			return

@@ -297,7 +297,7 @@ func TestPointersOfNewHeldOutPrograms(t *testing.T) {
 // 28 were right, of likely ones 75, none wrong; of guesses 11 were right and 2 wrong.
 func TestPointersOfLibraries(t *testing.T) {
 	s := scoreOf(t, libraries)
-	require.GreaterOrEqual(t, s.found, 128)
+	require.GreaterOrEqual(t, s.found, 129)
 	require.Zero(t, s.wrong[cast.Proven])
 	require.Zero(t, s.wrong[cast.Likely])
 }
@@ -307,7 +307,7 @@ func TestPointersOfLibraries(t *testing.T) {
 // likely ones 91 were right and 3 wrong, of guesses 5 and 1.
 func TestPointersOfMoreLibraries(t *testing.T) {
 	s := scoreOf(t, libraries2)
-	require.GreaterOrEqual(t, s.found, 121)
+	require.GreaterOrEqual(t, s.found, 123)
 	require.Zero(t, s.wrong[cast.Proven])
 }
 

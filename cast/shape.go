@@ -196,20 +196,11 @@ func (e *engine) guess() bool {
 	if e.without(shapes) {
 		return false
 	}
-	guesses := e.siblings()
-	outlines := e.outlines()
+	guesses, outlines, places := e.siblings(), e.outlines(), e.places()
 	if len(outlines) > 0 && e.candidates == nil {
 		e.candidates, e.pointed = candidates(e.obj, e.layouts)
 	}
 	told := make(map[int32]bool) // by the names of members
-	places := make(map[int32][]slot)
-	for n, s := range e.kin.slots {
-		if !e.kin.isMet[n] {
-			continue
-		}
-		root := e.kin.root(int32(n))
-		places[root] = append(places[root], s)
-	}
 	if e.part(guesses, outlines, places) {
 		return true
 	}
@@ -219,6 +210,43 @@ func (e *engine) guess() bool {
 		}
 	}
 	return e.believe(guesses, told)
+}
+
+// places returns the slots that are kin, by the root of their kin.
+func (e *engine) places() map[int32][]slot {
+	places := make(map[int32][]slot)
+	for n, s := range e.kin.slots {
+		if e.kin.isMet[n] {
+			root := e.kin.root(int32(n))
+			places[root] = append(places[root], s)
+		}
+	}
+	return places
+}
+
+// refute sets the places apart that were taken for what accesses show that they do not lead
+// to, before what followed from that counts. It tells whether there are new ones.
+func (e *engine) refute() bool {
+	guessed := make(map[int32]bool)
+	for s, c := range e.cells {
+		if c.shaped {
+			guessed[e.kin.of(s)] = true
+		}
+	}
+	if len(guessed) == 0 {
+		return false
+	}
+	found := make(map[*part]bool)
+	outlines, places := e.outlines(), e.places()
+	for root, p := range e.siblings() {
+		if guessed[root] && p.known() && !e.consistent(p.typ, outlines[root]) {
+			e.setApart(places[root], found)
+		}
+	}
+	if len(found) > 0 {
+		e.forget(found)
+	}
+	return len(found) > 0
 }
 
 // guessOf is what the pointers in places that are kin lead to, if that can be guessed; told is
