@@ -62,31 +62,38 @@ func (t *values) join(a, b valueID) valueID {
 	case a == 0:
 		return b
 	}
-	key := [2]valueID{min(a, b), max(a, b)}
-	id, ok := t.joins[key]
+	return t.once(t.joins, min(a, b), max(a, b), (*values).findJoin)
+}
+
+// once is what a way to combine two values comes to, which is found out once.
+func (t *values) once(known map[[2]valueID]valueID, a, b valueID, find func(t *values, a, b valueID) valueID) valueID {
+	key := [2]valueID{a, b}
+	id, ok := known[key]
 	if !ok {
-		id = t.id(t.meet(t.all[a], t.all[b]))
-		t.joins[key] = id
+		id = find(t, a, b)
+		known[key] = id
 	}
 	return id
 }
+
+func (t *values) findJoin(a, b valueID) valueID { return t.id(t.meet(t.all[a], t.all[b])) }
 
 // around is join, for the head of a loop: numbers that it counts are not kept apart.
 func (t *values) around(a, b valueID) valueID {
 	if a == b || b == 0 || a == 0 {
 		return t.join(a, b)
 	}
-	key := [2]valueID{a, b}
-	id, ok := t.rounds[key]
-	if !ok {
-		if id = t.join(a, b); id != a && t.all[id].num.steps != 0 {
-			v := t.all[id]
-			v.num = v.num.class()
-			id = t.id(v)
-		}
-		t.rounds[key] = id
+	return t.once(t.rounds, a, b, (*values).findAround)
+}
+
+func (t *values) findAround(a, b valueID) valueID {
+	id := t.join(a, b)
+	v := t.all[id]
+	if id == a || v.num.steps == 0 {
+		return id
 	}
-	return id
+	v.num = v.num.class()
+	return t.id(v)
 }
 
 // widen is join, for the head of a loop that has been around often enough:
@@ -95,15 +102,15 @@ func (t *values) widen(a, b valueID) valueID {
 	if a == b || b == 0 {
 		return a
 	}
-	key := [2]valueID{a, b}
-	id, ok := t.widens[key]
-	if !ok {
-		if id = t.join(a, b); id != a {
-			id = t.id(widened(t.all[id]))
-		}
-		t.widens[key] = id
+	return t.once(t.widens, a, b, (*values).findWidened)
+}
+
+func (t *values) findWidened(a, b valueID) valueID {
+	id := t.join(a, b)
+	if id == a {
+		return id
 	}
-	return id
+	return t.id(widened(t.all[id]))
 }
 
 // apart is join without pointers that meet: what differs is opaque.
