@@ -58,7 +58,7 @@ func (w *walk) readBoxed(frame int, off int64, v value) value {
 	if !ok {
 		return v
 	}
-	w.writeBoxed(frame, off, v)
+	w.noteBoxed(frame, off, v)
 	if v == opaque() {
 		w.inBox = true
 		v = w.readTyped(p, slotSize)
@@ -67,8 +67,9 @@ func (w *walk) readBoxed(frame int, off int64, v value) value {
 	return v
 }
 
-// writeBoxed notes that a slot of the stack is read or written that holds v.
-func (w *walk) writeBoxed(frame int, off int64, v value) {
+// noteBoxed notes that a slot of the stack is read or written that holds v: so does the
+// member of the struct.
+func (w *walk) noteBoxed(frame int, off int64, v value) {
 	if p, ok := w.boxAt(frame, off); ok {
 		via := w.via
 		w.via, w.inBox = anyObject, true

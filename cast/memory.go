@@ -324,7 +324,7 @@ func (w *walk) writeStack(p pointer, size int, v value) {
 	}
 	if size == slotSize && off%slotSize == 0 && off >= -stackSize && off < 0 {
 		w.stack = w.stack.with(p.frame, off, w.values.id(v))
-		w.writeBoxed(p.frame, off, v)
+		w.noteBoxed(p.frame, off, v)
 		return
 	}
 	w.stack = w.stack.without(p.frame, off, off+int64(size), w.values.id(opaque()))
