@@ -31,7 +31,9 @@
 // any task_ctx is joined into one cell, and a load gives what the cell holds. A cell also
 // collects the uses of its content. They type places that are only filled from
 // outside, or by something untyped, such as an allocator. So the result of each untyped
-// call is a place of its own. The kernel's own objects hold what the kernel stores: one
+// call is a place of its own. Members that overlap are told apart by the names in lines of C;
+// where none is named, and their bytes are copied to those of another object of the type, each
+// holds what it held. The kernel's own objects hold what the kernel stores: one
 // program's use of a register of a struct pt_regs says nothing of another's.
 //
 // # Objects
@@ -49,6 +51,9 @@
 // A pointer that was moved in front of a part leads to the whole object, if all that it may
 // lead into have that part there. What only leads to objects of one type that lines of C
 // show is likely, as they are.
+//
+// An access in front of what a pointer leads to, or behind it, is one to the only struct that
+// holds such an object and has the member there that the line of C names.
 //
 // # Order
 //
@@ -104,6 +109,9 @@
 //
 // Types that begin with a struct, or that begin others, are likely only if lines of C name
 // them.
+//
+// What a parameter is declared to lead to is no guess where the function stores it. A guess
+// that accesses belie sets the places apart before what followed from it counts.
 //
 // # Allocators
 //
