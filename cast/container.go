@@ -139,7 +139,7 @@ func (w *walk) around(p pointer, size int) (pointer, bool) {
 		return pointer{}, false
 	}
 	whole := int64(sizeOf(p.typ))
-	if at >= 0 && (at < whole || whole == 0 || w.without(parameters)) {
+	if at >= 0 && (at < whole || whole == 0 || w.without(containers)) {
 		return pointer{}, false
 	}
 	name := accessedMember(w.fn.code, w.at)

@@ -39,12 +39,13 @@ const (
 	instances                               // places that hold different things are told apart by the object that they are in
 	unions                                  // what members hold that overlap is copied as it is
 	parameters                              // what a parameter is declared to lead to is no guess where it is stored
+	containers                              // accesses behind an object show what holds it
 )
 
 // IngredientNames are the ingredients as people call them, in order.
 var IngredientNames = []string{
 	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes", "foreign",
-	"allocators", "declarations", "variables", "instances", "unions", "parameters",
+	"allocators", "declarations", "variables", "instances", "unions", "parameters", "containers",
 }
 
 // without tells whether an ingredient is left out.
