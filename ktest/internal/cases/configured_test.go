@@ -59,6 +59,33 @@ func TestObjectsStartWithWhatIsSetByName(t *testing.T) {
 	requireUint(t, 7000, snap.Map("cf_ops").At(0).Get("data.timeout_ms"))
 }
 
+// What a queue and a stack begin with is read from a guest in the order in which it was given, as from
+// a fixture: entry 0 is the one that the next pop takes.
+func TestQueuesAndStacksBeginInTheOrderGiven(t *testing.T) {
+	fill := func(c *cases.QueueStackFixture) {
+		c.Waiting = []cases.Who{{Pid: 1}, {Pid: 2}, {Pid: 3}}
+		c.Recent = []uint64{1001, 1002, 1003}
+	}
+	given := cases.QueueStackFixture{}
+	fill(&given)
+	read := func(s cases.QueueStackSnap) (all []any) {
+		for _, who := range s.Waiting().All() {
+			all = append(all, who.Pid)
+		}
+		for _, v := range s.Recent().All() {
+			all = append(all, v)
+		}
+		return all
+	}
+	var held []any
+	ktest.Boot(t, ktest.Config{Scheduler: ktest.Object("testdata/queue_stack.bpf.o").Configure(cases.InitialQueueStack(fill)).Loaded(func(_ context.Context, vm *ktest.VM) error {
+		held = read(cases.BindQueueStack(t, vm.Freeze("loaded")))
+		return nil
+	})})
+	require.Equal(t, []any{uint32(1), uint32(2), uint32(3), uint64(1001), uint64(1002), uint64(1003)}, held)
+	require.Equal(t, held, read(given.Bind(t)))
+}
+
 // The same by type: a fixture that begins as the file, changed.
 func TestObjectsStartWithWhatAFixtureSays(t *testing.T) {
 	snap := runConfigured(t, ktest.Object(configured).Configure(cases.InitialConfigured(func(c *cases.ConfiguredFixture) {

@@ -82,7 +82,11 @@ func (d *differ) compare(before, after *ktsnap.Map) error {
 		d.config.Filled[after.Name] = uint32(n)
 	}
 	size := max(after.Slots, 1) * after.Stride
-	for i := range after.N {
+	for n := range after.N {
+		i := n
+		if after.Type == ktsnap.MapTypeStack {
+			i = after.N - 1 - n // entry 0 is the one that was pushed last
+		}
 		key := make([]byte, 4)
 		switch {
 		case after.KeySize == 0:
