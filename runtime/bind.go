@@ -58,11 +58,11 @@ type options struct {
 	stale      bool
 }
 
-// defaultMaxObjects is how many objects one read follows pointers to.
-const defaultMaxObjects = 4096
+// defaultMaxObjects is how many objects one read follows pointers to before it fails.
+const defaultMaxObjects = 1 << 18
 
-// MaxObjects sets how many objects one read may follow pointers to; the rest
-// stay nil. It is 4096 otherwise.
+// MaxObjects sets how many objects one read may follow pointers to; pointers to the rest
+// are nil. Otherwise a read fails that leads to more than 262,144 ([*ktsnap.NotFollowedError]).
 func MaxObjects(n int) Option { return func(o *options) { o.maxObjects = n } }
 
 // StalePointers makes pointers into arenas nil where the snapshot has no page, for programs
@@ -96,11 +96,11 @@ func generatedFile(skip int) string {
 // Open binds the layout to a snapshot outside of tests. It returns an [*ktsnap.Error] if they
 // do not fit; later reads that fail panic with one, see [Try].
 func (l *Layout) Open(s *ktsnap.Snapshot, opts ...Option) (*Binding, error) {
-	b, err := l.bind(s, opts)
-	if err != nil {
+	if b, err := l.bind(s, opts); err == nil {
+		return b, nil
+	} else {
 		return nil, err
 	}
-	return b, nil
 }
 
 func (b *Binding) memory() *ktsnap.Memory { return b.snapshot.Memory() }

@@ -108,7 +108,7 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	}
 	slot := slotFor[T](b, key, bound.shape.Size)
 	if d.left == 0 && !slot.done {
-		b.noteLimit(d.from)
+		d.limit(addr)
 		return nil
 	}
 	from := *d.from // which changes from element to element
@@ -126,12 +126,15 @@ func Follow[T any](d *Decoder, addr uint64, typ int, decode Decode[T]) *T {
 	return o.value.(*T)
 }
 
-// noteLimit tells once that pointers were left alone: nil in a list should not pass for its end.
-func (b *Binding) noteLimit(from *origin) {
-	if !b.limited {
-		b.limited = true
-		b.note("%s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects raises the limit)", from.root(), b.options.maxObjects)
+// limit leaves a pointer alone. Unless the limit was chosen the read fails: nil would pass for a list's end.
+func (d *Decoder) limit(addr uint64) {
+	b, n := d.b, d.b.options.maxObjects
+	if n == defaultMaxObjects && d.err == nil {
+		d.err = fmt.Errorf("%s leads to too many objects: %w", d.from.root(), &ktsnap.NotFollowedError{Addr: addr, Limit: n})
+	} else if !b.limited {
+		b.note("%s leads to more than %d objects; pointers to further ones are nil (ktrt.MaxObjects)", d.from.root(), n)
 	}
+	b.limited = true
 }
 
 // behind returns what a pointer leads to, if all of it was captured.

@@ -132,6 +132,22 @@ func TestNoMoreObjectsAreFollowedThanAllowed(t *testing.T) {
 	require.Equal(t, &ktsnap.NotFollowedError{Addr: arenaStart + uint64(followed+1)*nodeSize, Limit: 10}, ktrt.PointerAt(snap, &at.Next).Err)
 }
 
+// A list is read whole, however long it is. One that is longer than what a read follows fails the read.
+func TestLongListsAreReadWholeOrNotAtAll(t *testing.T) {
+	const limit = 1 << 18
+	snap := sample.Bind(t, ring(t, limit))
+	n := 1
+	for at := snap.Bss().Head.Next; at != snap.Bss().Head; at = at.Next {
+		n++
+	}
+	require.Equal(t, limit, n)
+
+	tb := &fakeTB{}
+	message := tb.message(t, func() { sample.Bind(tb, ring(t, limit+1)).Bss() })
+	require.Contains(t, message, ".bss leads to too many objects: the pointer to 0x")
+	require.Contains(t, message, "had reached 262144 objects; raise the limit with ktrt.MaxObjects")
+}
+
 // What a test has read last is the value that it asked for: the objects that its pointers
 // lead to were met on the way, and are not told of without end.
 func TestReadsAreToldBehindWhatTheyLeadTo(t *testing.T) {
