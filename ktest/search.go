@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,8 @@ const defaultSeeds = 100
 // The test keeps to what [Config.Seed] says, and does not call t.Parallel. Runs take place at
 // the same time, so they must share nothing that they change. What the test does must depend
 // on the guest only: a search in which all pass runs the first seed again, and fails if the
-// test then did something else.
+// test then did something else. A seed with which the test skips is neither passed nor failed; if
+// it skips with all of them, so does the search.
 //
 // With KTGEN_SEED in the environment that seed is the only one.
 func Search(t *testing.T, seeds Seeds, test func(t *testing.T, vm *VM)) {
@@ -134,9 +136,9 @@ type search struct {
 	mu     sync.Mutex
 	queue  []seed
 	done   int
-	first  *searchRun // that has ended
+	first  *searchRun // that has ended, and did not skip
 	failed []*searchRun
-	skips  []uint64   // seeds whose test has skipped
+	skips  []*searchRun
 	stuck  *searchRun // one whose seed did not begin
 	over   bool       // no further run begins
 }
@@ -180,16 +182,19 @@ func (s *search) note(r *searchRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done++
-	if s.first == nil {
-		s.first = r
-	}
-	if r.skipped {
-		s.over = true
-		s.skips = append(s.skips, r.seed.n)
-	}
-	if !r.began && !r.skipped {
+	switch {
+	case r.skipped && !r.began: // no guest can boot
+		s.skips, s.over = append(s.skips, r), true
+		return
+	case r.skipped:
+		s.skips = append(s.skips, r)
+		return
+	case !r.began:
 		s.stuck, s.over = r, true
 		return
+	}
+	if s.first == nil {
+		s.first = r
 	}
 	if r.passed {
 		return
@@ -243,10 +248,10 @@ func (s *search) conclude() {
 	s.t.Helper()
 	spent := time.Since(s.began).Round(100 * time.Millisecond)
 	switch {
-	case s.first == nil || s.first.skipped && !s.first.began:
+	case len(s.skips) == 0 && s.first == nil && s.stuck == nil, slices.ContainsFunc(s.skips, func(r *searchRun) bool { return !r.began }):
 		s.t.Skip("no guest can boot here: see the first seed")
-	case s.first.skipped:
-		s.t.Skipf("the test skips with seed %d, the first that was run: see there", s.first.seed.n)
+	case s.first == nil && s.stuck == nil:
+		s.t.Skipf("the test skips with each of %d seeds: see there", s.done)
 	case len(s.failed) > 0:
 		found := s.failed[0]
 		again := s.run(found.seed, "/again", true)
@@ -265,9 +270,9 @@ func (s *search) conclude() {
 
 // passed says how many seeds pass, if none fails.
 func (s *search) passed(spent time.Duration) string {
-	switch left := len(s.queue); {
+	switch {
 	case len(s.skips) > 0:
-		return fmt.Sprintf("%d of %d seeds pass, in %v; the search has ended since the test skips with %d", s.done-len(s.skips), s.done+left, spent, s.skips)
+		return fmt.Sprintf("%d of %d seeds pass, in %v; with the others the test skips, such as seed %d", s.done-len(s.skips), s.done, spent, s.skips[0].seed.n)
 	case s.done == 1:
 		return fmt.Sprintf("the only seed, %d, passes, in %v", s.first.seed.n, spent)
 	}

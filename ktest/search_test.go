@@ -98,17 +98,48 @@ func TestSearchedSkip(t *testing.T) {
 	if os.Getenv(envSearch) == "" {
 		t.Skip("TestSearchOfATestThatSkipsSaysSo runs it")
 	}
-	ktest.Search(t, ktest.Seeds{N: 2, AtOnce: 1}, func(t *testing.T, vm *ktest.VM) { t.Skip("not on Mondays") })
+	switch os.Getenv(envSearch) {
+	case "all":
+		ktest.Search(t, ktest.Seeds{N: 2, AtOnce: 1}, func(t *testing.T, vm *ktest.VM) { t.Skip("not on Mondays") })
+	case "one":
+		ktest.Search(t, ktest.Seeds{N: 3, AtOnce: 1}, skipsThenFails(t, 1, 0))
+	case "fails":
+		ktest.Search(t, ktest.Seeds{N: 3, AtOnce: 1}, skipsThenFails(t, 1, 3))
+	}
+}
+
+// skipsThenFails is a test that skips the nth time that it is called, and fails another time.
+func skipsThenFails(t *testing.T, skips, fails int) func(*testing.T, *ktest.VM) {
+	runs := 0
+	return func(t *testing.T, vm *ktest.VM) {
+		switch runs++; runs {
+		case skips:
+			t.Skip("not on Mondays")
+		case fails:
+			t.Fatal("not on Wednesdays")
+		}
+	}
 }
 
 func TestSearchOfATestThatSkipsSaysSo(t *testing.T) {
-	said, err := search("TestSearchedSkip", envSearch+"=1")
+	keptIn(t, "TestSearchedSkip")
+	said, err := search("TestSearchedSkip", envSearch+"=all")
 	require.NoError(t, err, said)
 	if !strings.Contains(said, "not on Mondays") {
 		t.Skip("no guest can boot here")
 	}
-	require.Contains(t, said, "the test skips with seed 1, the first that was run: see there")
+	require.Contains(t, said, "the test skips with each of 2 seeds: see there")
 	require.NotContains(t, said, "no guest can boot here")
+
+	said, err = search("TestSearchedSkip", envSearch+"=one")
+	require.NoError(t, err, said)
+	require.Contains(t, said, "2 of 3 seeds pass, in ")
+	require.Contains(t, said, "; with the others the test skips, such as seed 1")
+
+	said, err = search("TestSearchedSkip", envSearch+"=fails")
+	require.Error(t, err, "a seed that skips keeps no other from being tried")
+	require.Contains(t, said, "not on Wednesdays")
+	require.Contains(t, said, "seed 3 fails (1 of 3 runs failed")
 }
 
 // search runs a test of this binary, and returns what it says.
