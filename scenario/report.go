@@ -82,7 +82,7 @@ type Stats struct {
 	Elapsed    time.Duration // by the guest's clock: what the rest refers to
 	Iterations uint64        // of its work; 0 for payloads
 	Runtime    time.Duration // that it had a CPU, all threads
-	Waited     time.Duration // that it was ready to run and had none
+	Waited     time.Duration // that it was ready to run and had none; of a payload the sum of all threads
 	Switches   uint64        // times that it was given one
 
 	// Wakeups are the times from when the worker should have woken to when it

@@ -329,9 +329,11 @@ func (m *member) measure() wire.Stats {
 	if s.Ended {
 		s.Runtime = uint64(m.ran)
 	} else {
-		s.Runtime, s.Waited, s.Switches = schedstat(s.PID)
+		s.Runtime, s.Waited, s.Switches = schedstat(filepath.Join("/proc", strconv.Itoa(s.PID), "task/*/schedstat"))
 	}
 	if m.page != nil {
+		// The first thread works; what the others wait for is no matter of the worker's.
+		_, s.Waited, _ = schedstat(filepath.Join("/proc", strconv.Itoa(s.PID), "schedstat"))
 		s.Iterations = m.page.iterations.Load()
 		s.Gap = m.page.takeGap(monotonic())
 		s.Wakeups = m.page.histogram()
@@ -339,9 +341,9 @@ func (m *member) measure() wire.Stats {
 	return s
 }
 
-// schedstat adds up what the kernel has measured of the threads of a process.
-func schedstat(pid int) (ran, waited, switches uint64) {
-	files, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task/*/schedstat"))
+// schedstat adds up what the kernel has measured of threads, whose files have a pattern.
+func schedstat(pattern string) (ran, waited, switches uint64) {
+	files, _ := filepath.Glob(pattern)
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
