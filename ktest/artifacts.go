@@ -34,6 +34,7 @@ func (vm *VM) finish() {
 	if err := vm.unexpectedExit(); err != nil {
 		vm.tb.Errorf("%v", err)
 	}
+	vm.sayDead()
 	failed := vm.tb.Failed() || panicking()
 	vm.awaitAutopsy()
 	var records []guest.Record
@@ -48,6 +49,16 @@ func (vm *VM) finish() {
 		vm.reportArtifacts(records)
 	}
 	vm.captures.Close()
+}
+
+// sayDead fails a test that has not noticed that its workers have died: its guest was idle.
+func (vm *VM) sayDead() {
+	if vm.scenario == nil { // it did not boot
+		return
+	}
+	for _, err := range vm.scenario.Died() {
+		vm.tb.Errorf("%v; the test went on without it: one that wants that stops the workers (Running.Stop) or waits for their end (Running.Ended)", err)
+	}
 }
 
 // endScheduler ends a scheduler, or its program, that runs when its test has failed: what it and

@@ -76,3 +76,6 @@ func IsPrepared(vm *VM) bool { return vm.cfg.isPrepared() }
 
 // AgentProgram builds the agent of guests in lockstep.
 var AgentProgram = agentProgram
+
+// Dead is how workers have died that the test has not looked at.
+func Dead(vm *VM) []error { return vm.scenario.Died() }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -502,4 +503,64 @@ func TestRandomScenariosEndAndLeaveNothing(t *testing.T) {
 	}
 	goleak.VerifyNone(t, ignore)
 	require.Equal(t, before, openFiles(t))
+}
+
+// What a worker has waited is what its thread that works has, not those of its Go runtime.
+func TestWaitsAreThoseOfTheThreadThatWorks(t *testing.T) {
+	vm := ktest.Boot(t, ktest.Config{CPUs: 2, Scheduler: fault("docile")})
+	workers, err := vm.Work(t.Context(), ktest.Spin, 4)
+	require.NoError(t, err)
+	require.NoError(t, vm.Hold(t.Context(), 300*time.Millisecond))
+	waited := func(pid int) (ns time.Duration) {
+		stat, err := vm.ReadFile(t.Context(), fmt.Sprintf("/proc/%d/schedstat", pid))
+		require.NoError(t, err)
+		_, err = fmt.Sscan(strings.Fields(string(stat))[1], &ns)
+		require.NoError(t, err)
+		return ns
+	}
+	before := make([]time.Duration, 4)
+	for i, pid := range workers.PIDs {
+		before[i] = waited(pid)
+	}
+	stats, err := workers.Stats(t.Context())
+	require.NoError(t, err)
+	for i, s := range stats {
+		require.Equal(t, workers.PIDs[i], s.PID)
+		require.Positive(t, s.Waited)
+		require.GreaterOrEqual(t, s.Waited, before[i])
+		require.LessOrEqual(t, s.Waited, waited(s.PID))
+	}
+}
+
+func TestDyingPayload(t *testing.T) {
+	how := os.Getenv(envSearch)
+	if how == "" {
+		t.Skip("TestPayloadThatDiesFailsTheTest runs it")
+	}
+	vm := ktest.Boot(t, ktest.Config{})
+	dies := scenario.Workers{Name: "load", Payload: &scenario.Payload{Args: []string{"/init"}, Env: []string{"KTGEN_ROLE=nonsense"}}}
+	running, err := vm.Spawn(t.Context(), dies)
+	require.NoError(t, err)
+	for len(ktest.Dead(vm)) == 0 {
+		require.NoError(t, vm.Hold(t.Context(), time.Millisecond))
+	}
+	switch how {
+	case "stopped":
+		_, err = running.Stop(t.Context())
+		require.ErrorAs(t, err, new(*scenario.WorkerDiedError))
+	case "awaited":
+		<-running.Ended()
+	}
+}
+
+// A payload that dies leaves the guest without load. A test that does not look fails.
+func TestPayloadThatDiesFailsTheTest(t *testing.T) {
+	for how, fails := range map[string]bool{"unseen": true, "stopped": false, "awaited": false} {
+		said, err := search("TestDyingPayload", envSearch+"="+how)
+		if strings.Contains(said, "--- SKIP") {
+			t.Skip("no guest can boot here")
+		}
+		require.Equal(t, fails, err != nil, "%s: %s", how, said)
+		require.Equal(t, fails, strings.Contains(said, "workers load: "), said)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -236,6 +237,7 @@ type Running struct {
 	up     atomic.Bool             // they have started
 	over   chan struct{}           // closed when they have ended
 	err    error                   // then: why, if nobody had stopped them
+	asked  atomic.Bool             // somebody looks whether they have ended
 
 	tally tally
 }
@@ -351,7 +353,24 @@ func (r *Running) ended() bool {
 }
 
 // Ended is closed when the workers have ended.
-func (r *Running) Ended() <-chan struct{} { return r.over }
+func (r *Running) Ended() <-chan struct{} {
+	r.asked.Store(true)
+	return r.over
+}
+
+// Died returns how workers have died that nobody has stopped, or has asked for with
+// [Running.Ended]: each a [*WorkerDiedError], with the workers' name before it.
+func (g *Guest) Died() (all []error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(g.running)) {
+		r := g.running[name]
+		if died := (*WorkerDiedError)(nil); r.ended() && !r.asked.Load() && errors.As(r.err, &died) {
+			all = append(all, fmt.Errorf("workers %s: %w", name, died))
+		}
+	}
+	return all
+}
 
 // Stop ends the workers and returns what they have done. The error is a
 // [*WorkerDiedError] in an [*OpError] if one of them had ended before.
