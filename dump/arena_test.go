@@ -117,3 +117,46 @@ func TestVariablesOfArenasThatAreNotThereSayWhy(t *testing.T) {
 	s.Maps = append(s.Maps, &ktsnap.Map{ID: 6, Name: "other", Type: ktsnap.MapTypeArena, Slots: 1})
 	require.Contains(t, asText(t, s, dump.Options{}), "there are 2 arenas, and it is not known in which it is")
 }
+
+// What pointers lead to in an arena is compared, and so is what none leads to.
+func TestObjectsInArenasAreCompared(t *testing.T) {
+	changed := func(change func(first, last bytesOf)) *ktsnap.Snapshot {
+		s := arenaGuest(41)
+		change(bytesOf{s.Maps[0].Extents[0].Data}, bytesOf{s.Maps[0].Extents[1].Data})
+		return s
+	}
+	was := arenaGuest(41)
+	require.Empty(t, lines(was, arenaGuest(41)))
+	pointed := changed(func(first, _ bytesOf) { first.u64(0, 78) })
+	require.Equal(t, "~ *.addr_space.1.queues[0].head: 77 -> 78\n", lines(was, pointed))
+	require.Empty(t, lines(was, pointed, "*.head"))
+	other := changed(func(first, last bytesOf) { first.u64(100*8, 1).u64(200*8, 256) })
+	require.Equal(t, "~ arena: pages: 2 -> pages: 2, and 2 bytes differ that no pointer leads to\n", lines(was, other))
+	require.Empty(t, lines(was, other, "arena"))
+	variable := changed(func(_, last bytesOf) { last.u32(48, 5) })
+	require.Equal(t, "~ .addr_space.1.queues[1].idx: 1 -> 5\n", lines(was, variable), "once")
+	moved := changed(func(first, last bytesOf) { last.u64(8, arenaAddr+2*4096+8) })
+	require.Equal(t, "~ .addr_space.1.queues[0].head: 0x100000002000 -> 0x100000002008\n- *.addr_space.1.queues[0].head: 77\n+ *.addr_space.1.queues[0].head: 0\n", lines(was, moved))
+	more := arenaGuest(41)
+	more.Maps[0].Extents = append([]ktsnap.Extent{{Addr: arenaAddr + 4096, Data: make([]byte, 4096)}}, more.Maps[0].Extents...)
+	require.Equal(t, "~ arena: pages: 2 -> pages: 3\n", lines(was, more))
+}
+
+// A list is followed to its end; its nodes are told apart by their addresses, and named by their paths
+// while these are short.
+func TestListsInArenasAreCompared(t *testing.T) {
+	a, b := guest(5000), guest(5000)
+	for _, s := range []*ktsnap.Snapshot{a, b} {
+		w := bytesOf{s.Maps[3].Extents[0].Data}
+		for i := range 20 {
+			w.at(64*i).u64(0, arenaAddr+64*uint64(i+1)).u64(8, uint64(i)).u64(16, 0)
+		}
+		w.at(64 * 20).u64(0, 0)
+	}
+	w := bytesOf{b.Maps[3].Extents[0].Data}
+	w.at(64).u64(8, 100)
+	w.at(64*19).u64(8, 200).u64(0, 0)
+	require.Equal(t, "~ mysched.bss.head.next.load: 1 -> 100\n"+
+		"~ (struct node)0x1000000004c0.next: 0x100000000500 -> NULL\n~ (struct node)0x1000000004c0.load: 19 -> 200\n"+
+		"- (struct node)0x100000000500: {next: NULL, load: 0, owner: NULL}\n", lines(a, b))
+}

@@ -3,6 +3,7 @@ package dump
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,14 +34,19 @@ func (c Change) String() string {
 }
 
 // Diff ranges over the differences of two snapshots: of their maps by name, of
-// entries by key, owner or index, and of values member by member. Paths that a
-// mask matches are left out; in a mask * stands for anything: "*.runtime_ns",
+// entries by key, owner or index, and of values member by member. What pointers lead to
+// in arenas, or in memory that programs have allocated, is compared by its address. What differs
+// in pages of an arena that no pointer leads to is one difference, at the path of the arena. Paths that a
+// mask matches are left out, and what is in them; in a mask * stands for anything: "*.runtime_ns",
 // "task_ctxs[*].task". Entries that are missing from a map of which only a part
 // was captured are no differences; [Unseen] says of which maps that is so.
 func Diff(before, after *ktsnap.Snapshot, masks ...string) iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		d := &differ{masks: masks, yield: yield}
 		d.snapshots(before, after)
+		if !d.done {
+			d.objects(before, after)
+		}
 	}
 }
 
@@ -58,12 +64,12 @@ func (d *differ) report(c Change) {
 }
 
 func masked(path string, masks []string) bool {
-	for _, mask := range masks {
-		if matches(path, mask) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(masks, func(mask string) bool { return covers(mask, path) })
+}
+
+// covers tells whether a mask is for a path, or for what the path is in.
+func covers(mask, path string) bool {
+	return matches(path, mask) || matches(path, mask+".*") || matches(path, mask+"[*")
 }
 
 // matches tells whether a path is what a mask says, which may have stars.

@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +11,8 @@ import (
 // This file says what a diff of two snapshots cannot tell.
 
 // Unseen says, a sentence each, what [Diff] of two snapshots leaves open: maps that are
-// not compared, or in part only, since a snapshot does not hold them; memory of arenas
-// behind no variable; and masks that no path of either snapshot matches.
+// not compared, or in part only, since a snapshot does not hold them, and masks that
+// match no path of either snapshot.
 func Unseen(before, after *ktsnap.Snapshot, masks ...string) []string {
 	var list []string
 	keys, ours := named(before)
@@ -26,7 +25,7 @@ func Unseen(before, after *ktsnap.Snapshot, masks ...string) []string {
 		}
 	}
 	for _, mask := range unmatched(masks, before, after) {
-		list = append(list, fmt.Sprintf("the mask %q matches no path: masks are for the whole path of a value, as in %q for all members of x", clean(mask), "x.*"))
+		list = append(list, fmt.Sprintf("the mask %q matches no path: a mask is for a whole path and what is in it, such as %q", clean(mask), "task_ctxs[*].runtime_ns"))
 	}
 	return list
 }
@@ -40,8 +39,6 @@ func uncompared(v, w ktsnap.MapView) string {
 		what = "is not compared"
 	case a.Status != ktsnap.Complete || b.Status != ktsnap.Complete:
 		what = "is compared in part: entries that only one snapshot holds are left out"
-	case a.Type == ktsnap.MapTypeArena && !slices.EqualFunc(a.Extents, b.Extents, func(x, y ktsnap.Extent) bool { return x.Addr == y.Addr && bytes.Equal(x.Data, y.Data) }):
-		return fmt.Sprintf("the pages of arena %s differ, of which only its variables are compared", clean(v.Path()))
 	default:
 		return ""
 	}
@@ -64,7 +61,7 @@ func statusOf(v ktsnap.MapView) string {
 func unmatched(masks []string, snaps ...*ktsnap.Snapshot) []string {
 	left := slices.Clone(masks)
 	p := pather{yield: func(path string) bool {
-		left = slices.DeleteFunc(left, func(mask string) bool { return matches(path, mask) })
+		left = slices.DeleteFunc(left, func(mask string) bool { return covers(mask, path) })
 		return len(left) > 0
 	}}
 	for _, s := range snaps {
@@ -73,14 +70,20 @@ func unmatched(masks []string, snaps ...*ktsnap.Snapshot) []string {
 				p.view(v)
 			}
 		}
+		if len(left) > 0 {
+			for _, o := range objectsOf(s).all {
+				p.value(o.path, &o.value, maxDepth)
+			}
+		}
 	}
 	return left
 }
 
 // pather goes through the paths of maps, entries, and values without members.
 type pather struct {
-	yield func(path string) bool
-	done  bool
+	yield   func(path string) bool
+	pointer func(path string, v *ktsnap.Value) // is called with each pointer; may be nil
+	done    bool
 }
 
 func (p *pather) say(path string) { p.done = p.done || !p.yield(path) }
@@ -110,6 +113,9 @@ func (p *pather) value(path string, v *ktsnap.Value, depth int) {
 	list := v.Kind() == "Array" && !v.IsString()
 	if !list && v.Kind() != "Struct" && v.Kind() != "Union" {
 		p.say(path)
+		if p.pointer != nil && v.Kind() == "Ptr" {
+			p.pointer(path, v)
+		}
 		return
 	}
 	for i := range v.Len() {

@@ -169,7 +169,7 @@ by member. What cannot be compared is said on the standard error. Exit status:
 0 equal, 1 different, 2 trouble.`)
 	format := set.String("o", "text", "the `format`: text, or json with an object in each line")
 	var masks names
-	set.Var(&masks, "mask", "leave out the `path`, in which * stands for anything: '*.runtime_ns'; can be repeated")
+	set.Var(&masks, "mask", "leave out the `path` and what is in it; * stands for anything: '*.runtime_ns'; can be repeated")
 	files, err := t.parseMixed(set, args)
 	switch {
 	case err != nil:
