@@ -87,22 +87,26 @@ func (d *differ) compare(before, after *ktsnap.Map) error {
 		if after.Type == ktsnap.MapTypeStack {
 			i = after.N - 1 - n // entry 0 is the one that was pushed last
 		}
-		key := make([]byte, 4)
-		switch {
-		case after.KeySize == 0:
-			key = nil
-		case after.Keys != nil:
-			key = after.Keys[i*after.KeySize:][:after.KeySize]
-		default:
-			ctype.IntPlace{Bits: 32}.Store(key, uint64(i))
-		}
 		value := after.Values[i*size:][:size]
 		if !after.Type.IsPerCPU() {
 			value = value[:after.ValueSize]
 		}
-		d.config.Entries = append(d.config.Entries, bpfload.Entry{Map: after.Name, Key: key, Value: value})
+		d.config.Entries = append(d.config.Entries, bpfload.Entry{Map: after.Name, Key: keyOf(after, i), Value: value})
 	}
 	return nil
+}
+
+// keyOf returns the bytes of an entry's key, nil where there are no keys.
+func keyOf(m *ktsnap.Map, i int) []byte {
+	switch {
+	case m.KeySize == 0:
+		return nil
+	case m.Keys != nil:
+		return m.Keys[i*m.KeySize:][:m.KeySize]
+	}
+	key := make([]byte, 4)
+	ctype.IntPlace{Bits: 32}.Store(key, uint64(i))
+	return key
 }
 
 // section notes what is other bytes in a section.
