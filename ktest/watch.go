@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ktgen/ktgen/freeze"
@@ -118,7 +119,8 @@ type Watch struct {
 	opts   WatchOptions
 	point  *vmm.Watchpoint
 	freeze *freeze.Freezer
-	left   *uint64 // by the latest write; nil if writes since are not seen. Of onHit.
+	left   *uint64     // by the latest write; nil if writes since are not seen. Of onHit.
+	shows  atomic.Bool // a write: the guest stands in it, and what is watched is there
 
 	mu      sync.Mutex // guards what follows
 	fires   []Fire
@@ -199,6 +201,8 @@ func (vm *VM) yieldLastMoment() bool {
 
 // onHit is called while the guest stands still.
 func (w *Watch) onHit(h vmm.Hit) (keep bool) {
+	w.shows.Store(true)
+	defer w.shows.Store(false)
 	fire := Fire{Time: time.Now(), Guest: h.Time, CPU: h.CPU, PC: h.PC, Old: w.target.value(h.Old), New: w.target.value(h.New), kind: w.target.kind}
 	if w.vm.virtual() {
 		fire.Time = time.Unix(0, int64(h.Time))
@@ -261,7 +265,7 @@ func (w *Watch) Err() error {
 
 // gone says why what is watched is no more, nil if it is there.
 func (w *Watch) gone() error {
-	if w.target.of == nil {
+	if w.target.of == nil || w.shows.Load() {
 		return nil
 	}
 	if w.freeze.Peek(w.target.addr, make([]byte, w.target.size)) != nil {

@@ -51,10 +51,18 @@ func TestWatchesOfGuestsInLockstepSeeEachStore(t *testing.T) {
 func TestWatchesOfGuestsInLockstepCaptureAndAwait(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Seed: 7, Watches: true, Scheduler: fault("race")})
 	counted := vm.Freeze("before").Map("race.bss").At(0).Get("counted")
-	var inFire error
-	watch, err := vm.Watch(t.Context(), ktest.FieldOf(counted), ktest.WatchOptions{
+	var (
+		inFire error
+		seen   []int
+		watch  *ktest.Watch
+		err    error
+	)
+	watch, err = vm.Watch(t.Context(), ktest.FieldOf(counted), ktest.WatchOptions{
 		When: func(f ktest.Fire) bool { return f.New%100 == 0 }, Capture: "hundreds",
-		OnFire: func(ktest.Fire) { inFire = vm.Write(t.Context(), ktest.SetOf(counted, 0)) },
+		OnFire: func(f ktest.Fire) {
+			inFire = vm.Write(t.Context(), ktest.SetOf(counted, 0))
+			seen = append(seen, watch.Stats().Fires)
+		},
 	})
 	require.NoError(t, err)
 	_, err = vm.Work(t.Context(), ktest.Yield, 4)
@@ -62,6 +70,8 @@ func TestWatchesOfGuestsInLockstepCaptureAndAwait(t *testing.T) {
 	fire, err := watch.Await(t.Context(), 2)
 	require.NoError(t, err)
 	require.ErrorContains(t, inFire, "the guest stands in the middle of a write")
+	require.NoError(t, watch.Err())
+	require.Equal(t, []int{1, 2}, seen[:2])
 	require.NoError(t, fire.CaptureErr)
 	held, err := fire.Snapshot.Map("race.bss").At(0).Get("counted").Uint64()
 	require.NoError(t, err)
