@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	ktbtf "github.com/ktgen/ktgen/btf"
@@ -25,12 +26,14 @@ import (
 // wrong claims have been looked at: it only keeps what is reached. The second one
 // measures. The third set's programs, of the kinds that arenas' libraries have, were
 // written in the same way, and are looked at since: they show what rules reach. So were those of
-// the fourth set, of more kinds.
+// the fourth set, of more kinds. The fifth set's programs declare most of their pointers,
+// as schedulers do, and the declarations are hidden from the analysis. It measures, too.
 const (
 	firstHeldOut = "heldout"
 	newHeldOut   = "heldout2"
 	libraries    = "libs"
 	libraries2   = "libs2"
+	declaredSet  = "heldout3"
 )
 
 var truthSets = []string{firstHeldOut, newHeldOut, libraries, libraries2}
@@ -97,7 +100,7 @@ func openHeldOut(t *testing.T, set, name string) *object.Object {
 func heldOutObject(set, name string) string { return "testdata/" + set + "/objects/" + name + ".o" }
 
 func TestHeldOutObjectsAreOfTheirSources(t *testing.T) {
-	for _, set := range truthSets {
+	for _, set := range append(slices.Clone(truthSets), declaredSet) {
 		for name, sources := range heldOutPrograms(t, set) {
 			for _, source := range sources {
 				if strings.HasSuffix(source, ".c") {
@@ -310,6 +313,44 @@ func TestPointersOfMoreLibraries(t *testing.T) {
 	require.GreaterOrEqual(t, s.found, 123)
 	require.Zero(t, s.wrong[cast.Proven])
 	require.Zero(t, s.wrong[cast.Likely])
+}
+
+// TestTruthOfDeclaredPointersStands holds the comments of the fifth set to its objects:
+// every place is there and has no type of what it points to, every target is described.
+func TestTruthOfDeclaredPointersStands(t *testing.T) {
+	programs := heldOutPrograms(t, declaredSet)
+	require.Len(t, programs, 14)
+	pointers := 0
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		obj := openHeldOut(t, declaredSet, name)
+		described := spelled(obj)
+		facts := suiteFacts(t, programs[name])
+		require.NotEmpty(t, facts, name)
+		for place, fact := range facts {
+			place = strings.TrimPrefix(strings.TrimPrefix(place, "map "), "union ")
+			assert.True(t, isErased(typeAt(t, obj, place)), "%s: %s is no place of eight untyped bytes", name, place)
+			if fact.target == "" {
+				continue
+			}
+			pointers++
+			assert.True(t, described[fact.target], "%s does not describe %s, the target of %s", name, fact.target, place)
+			require.Contains(t, spaces, fact.space, "%s: %s", name, place)
+		}
+	}
+	require.GreaterOrEqual(t, pointers, 50)
+}
+
+// TestHeldOutDeclaredPointersComeBack measures the fifth set.
+func TestHeldOutDeclaredPointersComeBack(t *testing.T) {
+	total := suiteScore{wrong: make(map[string]int)}
+	programs := heldOutPrograms(t, declaredSet)
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		s := judge(rule(t, heldOutObject(declaredSet, name), cast.Options{}), suiteFacts(t, programs[name]))
+		t.Logf("%s: %d of %d, %d with guesses, wrong by class: %v", name, s.sure, s.recovered+s.missed, s.recovered, s.wrong)
+		total.add(s)
+	}
+	t.Logf("recall %.2f: %d of %d pointers, %d with guesses, wrong by class: %v",
+		float64(total.sure)/float64(total.recovered+total.missed), total.sure, total.recovered+total.missed, total.recovered, total.wrong)
 }
 
 func scoreOf(t *testing.T, set string) score {
