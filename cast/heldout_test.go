@@ -340,17 +340,20 @@ func TestTruthOfDeclaredPointersStands(t *testing.T) {
 	require.GreaterOrEqual(t, pointers, 50)
 }
 
-// TestHeldOutDeclaredPointersComeBack measures the fifth set.
+// TestHeldOutDeclaredPointersComeBack holds what is found in the fifth set. When it was
+// analysed for the first time, recall was 0.94, 148 of 158 that the code touches; no proven
+// or likely claim was wrong, one guess was.
 func TestHeldOutDeclaredPointersComeBack(t *testing.T) {
 	total := suiteScore{wrong: make(map[string]int)}
-	programs := heldOutPrograms(t, declaredSet)
-	for _, name := range slices.Sorted(maps.Keys(programs)) {
-		s := judge(rule(t, heldOutObject(declaredSet, name), cast.Options{}), suiteFacts(t, programs[name]))
-		t.Logf("%s: %d of %d, %d with guesses, wrong by class: %v", name, s.sure, s.recovered+s.missed, s.recovered, s.wrong)
-		total.add(s)
+	for name, sources := range heldOutPrograms(t, declaredSet) {
+		total.add(judge(rule(t, heldOutObject(declaredSet, name), cast.Options{}), suiteFacts(t, sources)))
 	}
 	t.Logf("recall %.2f: %d of %d pointers, %d with guesses, wrong by class: %v",
-		float64(total.sure)/float64(total.recovered+total.missed), total.sure, total.recovered+total.missed, total.recovered, total.wrong)
+		total.sureRecall(), total.sure, total.recovered+total.missed, total.recovered, total.wrong)
+	require.GreaterOrEqual(t, total.sure, 148)
+	require.Zero(t, total.wrong["proven"])
+	require.Zero(t, total.wrong["likely"])
+	require.LessOrEqual(t, total.wrong["guessed"], 1)
 }
 
 func scoreOf(t *testing.T, set string) score {
