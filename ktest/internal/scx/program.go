@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/ktgen/ktgen/vmm/guest"
-	"golang.org/x/sys/unix"
 )
 
 // This file runs schedulers by their own programs.
@@ -25,22 +24,17 @@ func (p *performance) runBinary(c guest.Command) (Exit, error) {
 		c.Begin = opens.Follow
 		defer opens.End()
 	}
-	process, err := guest.Start(c, nil, output, output)
+	program, err := startProgram(c, output)
 	if err != nil {
 		return Exit{}, err
 	}
-	ended := make(chan guest.Exit, 1)
-	go func() { // ends with the process
-		exit, _ := process.Wait()
-		ended <- exit
-	}()
 
-	scheduler, last, err := p.followBinary(process, ended, opens)
+	scheduler, last, err := p.followBinary(program, opens)
 	if err != nil {
 		return Exit{}, err
 	}
 	if last == nil {
-		exited := end(process, ended)
+		exited := p.end(program)
 		last = &exited
 	}
 	exit, err := p.exit()
@@ -71,14 +65,14 @@ func (p *performance) explainEnd(e *LoaderError) error {
 // followBinary waits until all schedulers of a program are over, its program has ended or both
 // are to end. It says what the last wait says: whether there has been a scheduler, and how
 // the program ended if it has.
-func (p *performance) followBinary(process *guest.Process, ended <-chan guest.Exit, opens *guest.OpenTrace) (scheduler bool, last *guest.Exit, err error) {
-	scheduler, last = p.awaitBinary(process, ended, opens)
+func (p *performance) followBinary(program *program, opens *guest.OpenTrace) (scheduler bool, last *guest.Exit, err error) {
+	scheduler, last = p.awaitBinary(program, opens)
 	for again := true; again && last == nil && p.monitor.hasEnded(); {
-		if again, last, err = p.outlive(process, ended); err != nil {
+		if again, last, err = p.outlive(program); err != nil {
 			return scheduler, last, err
 		}
 		if again {
-			scheduler, last = p.awaitBinary(process, ended, opens)
+			scheduler, last = p.awaitBinary(program, opens)
 		}
 	}
 	return scheduler, last, nil
@@ -88,7 +82,7 @@ func (p *performance) followBinary(process *guest.Process, ended <-chan guest.Ex
 // returns how the program ends if it soon does. After an error the kernel's word is
 // what counts. After another end the program is about to end as a rule, and says why
 // by that, or it starts its scheduler again: then again is true.
-func (p *performance) outlive(process *guest.Process, ended <-chan guest.Exit) (again bool, last *guest.Exit, err error) {
+func (p *performance) outlive(program *program) (again bool, last *guest.Exit, err error) {
 	exit, err := p.exit()
 	if err != nil {
 		return false, nil, err
@@ -97,9 +91,9 @@ func (p *performance) outlive(process *guest.Process, ended <-chan guest.Exit) (
 		if err := p.tell(exit); err != nil {
 			return false, nil, err
 		}
-		return false, p.linger(ended), nil
+		return false, p.linger(program), nil
 	}
-	next, last, err := p.awaitNext(process, ended, exit.Kind)
+	next, last, err := p.awaitNext(program, exit.Kind)
 	if err != nil || last != nil {
 		return false, last, err
 	}
@@ -107,7 +101,7 @@ func (p *performance) outlive(process *guest.Process, ended <-chan guest.Exit) (
 		if err := p.tell(exit); err != nil || exit.Kind != ExitUnreg {
 			return false, nil, err
 		}
-		return false, p.linger(ended), nil
+		return false, p.linger(program), nil
 	}
 	return true, nil, p.goOn(exit, *next)
 }
@@ -116,7 +110,7 @@ func (p *performance) outlive(process *guest.Process, ended <-chan guest.Exit) (
 // are to end. It says whether there has been a scheduler, and how the program
 // ended if it has.
 // Once there is one, no more is traced.
-func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exit, opens *guest.OpenTrace) (scheduler bool, last *guest.Exit) {
+func (p *performance) awaitBinary(program *program, opens *guest.OpenTrace) (scheduler bool, last *guest.Exit) {
 	for {
 		select {
 		case e := <-p.monitor.enabled:
@@ -125,7 +119,7 @@ func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exi
 			_ = p.report(e) // a host that is gone ends the call
 		case <-p.monitor.over:
 			return true, nil
-		case exit := <-ended:
+		case exit := <-program.ended:
 			return scheduler, &exit
 		case <-p.run.stop:
 			return scheduler, nil
@@ -136,9 +130,9 @@ func (p *performance) awaitBinary(process *guest.Process, ended <-chan guest.Exi
 }
 
 // linger waits a while for the program whose scheduler has ended.
-func (p *performance) linger(ended <-chan guest.Exit) *guest.Exit {
+func (p *performance) linger(program *program) *guest.Exit {
 	select {
-	case exit := <-ended:
+	case exit := <-program.ended:
 		return &exit
 	case <-time.After(lingerTime):
 	case <-p.run.stop:
@@ -148,14 +142,33 @@ func (p *performance) linger(ended <-chan guest.Exit) *guest.Exit {
 }
 
 // end makes a program end: it is interrupted, as by Ctrl-C, which schedulers
-// take as the signal to detach, and killed if it does not care.
-func end(process *guest.Process, ended <-chan guest.Exit) guest.Exit {
-	_ = process.Signal(unix.SIGINT) // fails if it has ended
-	select {
-	case exit := <-ended:
-		return exit
-	case <-time.After(stopTime):
+// take as the signal to detach, and killed if it does not care. What the first process leaves
+// behind has as much time only while it has the scheduler.
+func (p *performance) end(program *program) guest.Exit {
+	program.interrupt()
+	late := time.After(stopTime)
+	over := p.monitor.over
+	if !p.monitor.wasEnabled() {
+		over = nil
 	}
-	_ = process.Signal(unix.SIGKILL)
-	return <-ended
+	for first := program.first; first != nil || over != nil; {
+		select {
+		case exit := <-program.ended:
+			return exit
+		case <-first:
+			first = nil
+		case <-over:
+			over = nil
+		case <-late:
+			first, over = nil, nil
+		}
+	}
+	select {
+	case exit := <-program.ended:
+		return exit
+	case <-time.After(remainsTime):
+	case <-late:
+	}
+	program.kill()
+	return <-program.ended
 }

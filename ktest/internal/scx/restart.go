@@ -22,8 +22,8 @@ const (
 // awaitNext waits for the next instance, or for the end of the program. It returns
 // neither if the program does nothing for lingerTime that looks like loading, or if it rests
 // after it has detached the scheduler itself: of other ends it may have to learn yet.
-func (p *performance) awaitNext(process *guest.Process, ended <-chan guest.Exit, kind ExitKind) (*enabled, *guest.Exit, error) {
-	wait := patience{kind: kind, rest: &rest{proc: "/proc", session: process.PID()}, begin: time.Now(), newest: newestMap()}
+func (p *performance) awaitNext(program *program, kind ExitKind) (*enabled, *guest.Exit, error) {
+	wait := patience{kind: kind, rest: &rest{proc: "/proc", session: program.process.PID()}, begin: time.Now(), newest: newestMap()}
 	next, err := watchOn(p.loader.note(p.root))
 	if err != nil {
 		return nil, nil, err
@@ -39,7 +39,7 @@ func (p *performance) awaitNext(process *guest.Process, ended <-chan guest.Exit,
 		case e := <-next.enabled:
 			p.monitor = next // the one before has stopped
 			return &e, nil, nil
-		case exit := <-ended:
+		case exit := <-program.ended:
 			next.stop()
 			return nil, &exit, nil
 		case <-looks.C:

@@ -1,6 +1,7 @@
 package scx
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,10 +48,8 @@ func sleepers(proc string, session int) string {
 		if err != nil {
 			continue // it has ended
 		}
-		var state string
-		var parent, group, of int
-		behind := stat[strings.LastIndexByte(string(stat), ')')+1:]
-		if _, err := fmt.Sscan(string(behind), &state, &parent, &group, &of); err != nil || of != session {
+		state, of, ok := sessionOf(stat)
+		if !ok || of != session {
 			continue
 		}
 		status, err := os.ReadFile(filepath.Join(dir, "status"))
@@ -65,4 +64,12 @@ func sleepers(proc string, session int) string {
 		}
 	}
 	return all.String()
+}
+
+// sessionOf reads the state and the session of /proc/PID/stat.
+func sessionOf(stat []byte) (state string, session int, ok bool) {
+	var parent, group int
+	behind := stat[bytes.LastIndexByte(stat, ')')+1:]
+	_, err := fmt.Sscan(string(behind), &state, &parent, &group, &session)
+	return state, session, err == nil
 }
