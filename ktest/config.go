@@ -165,7 +165,9 @@ func Object(path string) Scheduler { return Scheduler{path: path} }
 
 // Binary is a scheduler that is started by its own program, with arguments. ktest puts the
 // program into the guest, with the shared libraries that it needs of this machine. A
-// program that starts its scheduler again is followed; see [VM.Restarts].
+// program that starts its scheduler again is followed; see [VM.Restarts]. One that goes into
+// the background (its first process ends with status 0) runs until the children that it leaves
+// behind have ended, which are known by $KTGEN_PROGRAM in their environment.
 //
 // The program is root. It finds /sys with the [Topology], cgroup2, bpffs, debugfs,
 // tracefs, hugetlbfs, the kernel's configuration in /boot, a home, users and hosts in

@@ -54,6 +54,9 @@ func runProgram(object string) int {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, unix.SIGINT)
 	fmt.Println("program starts with", os.Args[1:])
+	if how := slices.Index(os.Args, background); how > 0 {
+		return goIntoBackground(os.Args[how+1])
+	}
 	contents, err := os.ReadFile(object)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -79,6 +82,9 @@ func runProgram(object string) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 7
 		}
+	}
+	if os.Getenv(backgroundEnv) != "" {
+		go countOn()
 	}
 	<-interrupted
 	attached.Close()
