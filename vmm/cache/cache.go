@@ -50,7 +50,8 @@ func Dir() (string, error) {
 // one builds and the others wait for it; waiting ends with ctx.
 //
 // What a failed or killed build leaves behind is removed by the failing call or
-// by the next one that builds this entry.
+// by the next one that builds this entry. The error is a [*WriteError] if the cache cannot
+// be written to.
 func Ensure(ctx context.Context, path string, build func(partial string) error) error {
 	if exists(path) {
 		return nil
@@ -86,7 +87,7 @@ func Remove(ctx context.Context, path string) error {
 // locked runs critical while holding the lock of the entry at path.
 func locked(ctx context.Context, path string, critical func() error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("caching %s: %w (set $%s to a directory that ktgen may use)", path, err, DirEnv)
+		return fmt.Errorf("caching %s: %w", path, Explain(path, err))
 	}
 	unlock, err := Lock(ctx, hidden(path, ".lock"))
 	if err != nil {
@@ -102,7 +103,7 @@ func locked(ctx context.Context, path string, critical func() error) error {
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("opening the lock: %w", err)
+		return nil, fmt.Errorf("opening the lock: %w", Explain(path, err))
 	}
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -123,7 +124,8 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 }
 
 // publish builds an entry and moves it to path. The caller holds its lock.
-func publish(path string, build func(partial string) error) error {
+func publish(path string, build func(partial string) error) (err error) {
+	defer func() { err = Explain(path, err) }()
 	partial := hidden(path, ".partial")
 	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("caching %s: removing what an interrupted build left: %w", path, err)

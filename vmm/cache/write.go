@@ -16,17 +16,18 @@ const newPrefix = ".new-"
 
 // WriteFile makes the file at path, whose directory exists, anew with what write
 // writes: others see it whole or not at all. A failure leaves nothing behind,
-// and what a killed process leaves is removed by [Sweep].
+// and what a killed process leaves is removed by [Sweep]. The error is a [*WriteError] if the
+// cache cannot be written to.
 func WriteFile(path string, write func(*os.File) error) (err error) {
 	f, err := createLocked(filepath.Dir(path))
 	if err != nil {
-		return err
+		return Explain(path, err)
 	}
 	defer func() {
 		if err != nil {
 			os.Remove(f.Name())
 		}
-		err = errors.Join(err, f.Close()) // gives the lock back, once the name is gone
+		err = Explain(path, errors.Join(err, f.Close())) // gives the lock back, once the name is gone
 	}()
 	if err := write(f); err != nil {
 		return err
@@ -39,7 +40,7 @@ func WriteFile(path string, write func(*os.File) error) (err error) {
 func Nameless(dir string) (*os.File, error) {
 	f, err := createLocked(dir)
 	if err != nil {
-		return nil, err
+		return nil, Explain(filepath.Join(dir, newPrefix), err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
