@@ -53,8 +53,9 @@ func Fetch(ctx context.Context, opts FetchOptions) (*Kernel, error) {
 	if ctx.Err() != nil {
 		return nil, err
 	}
+	err = cache.Explain(filepath.Join(f.aptDir, "lock"), err)
 	failure := &FetchError{What: "a kernel", Err: err, Hint: hintFor(err, elsewhere)}
-	if kernel := f.cachedMatch(ctx); kernel != nil && kernel.HasModules(ctx, f.Modules) {
+	if kernel, _ := f.cachedMatch(ctx); kernel != nil && kernel.HasModules(ctx, f.Modules) {
 		f.logf("%v", failure)
 		f.logf("using kernel %s, which is in the cache: %s", kernel.Release, kernel.Path)
 		return kernel, nil
@@ -271,18 +272,24 @@ func (f *fetcher) downloadInto(ctx context.Context, apt *apt, p aptPackage, entr
 // suiteFile, beside a fetched image, holds the suite it is of.
 const suiteFile = "suite"
 
-// cachedMatch returns the newest fit kernel in the cache that is wanted.
-func (f *fetcher) cachedMatch(ctx context.Context) *Kernel {
+// cachedMatch returns the newest fit kernel in the cache that is wanted; nil if there is none. The
+// error is a [*cache.WriteError].
+func (f *fetcher) cachedMatch(ctx context.Context) (*Kernel, error) {
+	var full *cache.WriteError
+	var unwritten error
 	for _, release := range cachedReleases(f.kernels) {
 		if !f.wants(release) || !f.wantsSuiteOf(release) {
 			continue
 		}
 		k, err := Open(ctx, filepath.Join(f.kernels, release, imageFile))
 		if err == nil && k.Fit() == nil {
-			return k
+			return k, nil
+		}
+		if errors.As(err, &full) {
+			unwritten = err
 		}
 	}
-	return nil
+	return nil, unwritten
 }
 
 func (f *fetcher) wantsSuiteOf(release string) bool {

@@ -52,6 +52,7 @@ func hintFor(err error, elsewhere string) string {
 		failed *CommandError
 		unfit  *UnfitError
 		file   *fs.PathError
+		full   *cache.WriteError
 	)
 	switch {
 	case errors.Is(err, errNoApt):
@@ -62,6 +63,8 @@ func hintFor(err error, elsewhere string) string {
 		return "choose another suite or version with -suite and -release, " + elsewhere
 	case errors.As(err, &unfit):
 		return "choose a newer kernel with -suite or -release, " + elsewhere
+	case errors.As(err, &full): // which says what to do
+		return elsewhere
 	case errors.As(err, &file):
 		return "set $" + cache.DirEnv + " to a directory that ktgen may write to, " + elsewhere
 	case errors.As(err, &failed):

@@ -39,7 +39,8 @@ type Look struct {
 // Find returns the kernel to boot: the one $KTGEN_KERNEL chooses, else the
 // newest in the cache, else the one this machine runs, if its image is on disk.
 // Kernels that are unfit or damaged are passed over, unless chosen: then there
-// is no other. The error is a [*NotFoundError], which is [ErrNoKernel].
+// is no other. The error is a [*NotFoundError], which is [ErrNoKernel], or a
+// [*cache.WriteError] if a kernel is there and the cache has no room for what is read of it.
 func Find(ctx context.Context) (*Kernel, error) {
 	var looked []Look
 	for look, err := range looks(ctx) {
@@ -50,6 +51,11 @@ func Find(ctx context.Context) (*Kernel, error) {
 			return look.Kernel, nil
 		}
 		looked = append(looked, look)
+	}
+	for _, look := range looked {
+		if full := (*cache.WriteError)(nil); errors.As(look.Err, &full) {
+			return nil, look.Err
+		}
 	}
 	return nil, &NotFoundError{Looked: looked}
 }
@@ -63,8 +69,9 @@ func FindRelease(ctx context.Context, release string) (*Kernel, error) {
 		return nil, err
 	}
 	f := fetcher{FetchOptions: FetchOptions{Release: release}, kernels: filepath.Join(dir, kernelsDir)}
-	if k := f.cachedMatch(ctx); k != nil {
-		return k, nil
+	k, err := f.cachedMatch(ctx)
+	if k != nil || err != nil {
+		return k, err
 	}
 	return nil, fmt.Errorf("%w of release %s in %s: run `ktgen kernel fetch -release %[2]s` to download one", ErrNoKernel, release, f.kernels)
 }

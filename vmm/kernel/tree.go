@@ -55,6 +55,7 @@ func FetchTree(ctx context.Context, opts FetchOptions) (*Tree, error) {
 	}
 	t, err := fetchFirst(ctx, f, f.treeFrom)
 	if err != nil {
+		err = cache.Explain(filepath.Join(f.aptDir, "lock"), err)
 		return nil, &FetchError{What: "the sources of a kernel", Err: err, Hint: hintFor(err, elsewhereTree)}
 	}
 	return t, nil
