@@ -75,7 +75,7 @@ func keepAgent(built string) (string, error) {
 		return "", err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", err
+		return "", cache.Explain(path, err)
 	}
 	return path, cache.WriteFile(path, func(f *os.File) error {
 		if _, err := f.Write(program); err != nil {

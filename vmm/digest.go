@@ -95,7 +95,7 @@ func hashText(text string) string {
 // directory that need not exist.
 func writeFileAtomic(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
+		return cache.Explain(path, err)
 	}
 	return cache.WriteFile(path, func(f *os.File) error {
 		_, err := f.Write(data)

@@ -89,7 +89,7 @@ func (vm *VM) keepApart(ctx context.Context) (*template, error) {
 	}
 	if err := vm.saveParked(ctx, f); err != nil {
 		f.Close()
-		return nil, err
+		return nil, cache.Explain(f.Name(), err)
 	}
 	t := &template{f: f}
 	if err := t.readIndex(vm.ram.size); err != nil {

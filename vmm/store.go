@@ -29,7 +29,7 @@ func openStore(cacheDir string) (*templateStore, error) {
 	}
 	dir := filepath.Join(cacheDir, cache.Templates)
 	if err := os.MkdirAll(dir, 0o700); err != nil { // templates hold kernel memory
-		return nil, err
+		return nil, cache.Explain(dir, err)
 	}
 	_ = cache.Sweep(dir) // whoever cannot remove what others left runs on
 	return &templateStore{dir: dir, limit: Size(limit)}, nil
