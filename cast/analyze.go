@@ -90,7 +90,10 @@ func Analyze(obj *object.Object) *Result { return Run(obj, Options{}).Result() }
 // found or not.
 type Analysis struct {
 	*engine
-	own map[btf.Type]bool
+	own   map[btf.Type]bool
+	alone *Analysis // of each function by itself; nil if that tells nothing more
+
+	isAlone bool // it is such an analysis
 
 	shown        map[int32]bool     // slots, by number; nil until it is asked for
 	graph        *flowGraph         // that told them
@@ -102,7 +105,7 @@ type Analysis struct {
 func Run(obj *object.Object, opts Options) *Analysis {
 	e := newEngine(obj, opts)
 	e.run()
-	return &Analysis{engine: e, own: ownTypes(obj, e.layouts)}
+	return e.analysis(ownTypes(obj, e.layouts))
 }
 
 // inQuestion tells whether a slot is one that the analysis is about: of the
@@ -114,15 +117,16 @@ func (a *Analysis) inQuestion(s slot) bool {
 // Result returns what was found.
 func (a *Analysis) Result() *Result {
 	r := new(Result)
-	for s, c := range a.cells {
-		if !a.inQuestion(s) {
+	for s := range a.seen() {
+		by, c := a.answer(s)
+		if c == nil || !a.inQuestion(s) {
 			continue
 		}
 		if c.isMixed() {
-			r.Conflicts = append(r.Conflicts, a.conflict(s, c))
+			r.Conflicts = append(r.Conflicts, by.conflict(s, c))
 		}
 		if c.isFinding() {
-			r.Findings = append(r.Findings, a.finding(s, c))
+			r.Findings = append(r.Findings, by.finding(s, c))
 		}
 	}
 	r.Findings = append(r.Findings, a.payloads()...)
@@ -158,7 +162,7 @@ func (a *Analysis) class(s slot, c *cell) Class {
 	switch {
 	case (a.pools[s] && !a.isTaken(s) || a.apart[s] && c.unknown) && !a.isSaid(s):
 		return Guessed
-	case !isLikely:
+	case !isLikely && !a.isAlone:
 		return Proven
 	case c.isGuess() && !a.isShown(s), a.isBelied(s, c.pointer().typ):
 		return Guessed

@@ -99,7 +99,7 @@ func Rule(obj *object.Object, opts Options) *Ruling {
 	}
 	e := newEngine(obj, opts)
 	e.run()
-	return eraser.compare(&Analysis{engine: e, own: own})
+	return eraser.compare(e.analysis(own))
 }
 
 // eraser hides pointers and remembers them.
@@ -204,9 +204,9 @@ func (r *eraser) compare(a *Analysis) *Ruling {
 	for s, was := range r.was {
 		r.judge(ruling, a, s, was)
 	}
-	for s, c := range a.cells {
-		if r.was[s] == nil && c.isFinding() && a.inQuestion(s) {
-			ruling.Spurious = append(ruling.Spurious, a.found(s, c))
+	for s := range a.seen() {
+		if by, c := a.answer(s); c != nil && r.was[s] == nil && c.isFinding() && a.inQuestion(s) {
+			ruling.Spurious = append(ruling.Spurious, by.found(s, c))
 		}
 	}
 	for _, list := range [][]Erased{ruling.Recovered, ruling.Missed, ruling.Wrong, ruling.Spurious, ruling.Untouched} {
@@ -234,9 +234,9 @@ func (a *Analysis) found(s slot, c *cell) Erased {
 
 // judge says what became of one pointer.
 func (r *eraser) judge(ruling *Ruling, a *Analysis, s slot, was []btf.Type) {
-	c := a.cells[s]
+	by, c := a.answer(s)
 	if c != nil && c.isFinding() && !r.isOnStack(s, c) {
-		place := a.found(s, c)
+		place := by.found(s, c)
 		place.Was = spellAll(was)
 		if slices.ContainsFunc(was, func(t btf.Type) bool {
 			meant := a.meant(typedPointer(r.canonical(t), ctype.SpaceUnknown)).typ

@@ -36,7 +36,7 @@ func (a *Analysis) Explain(name string) (*Explanation, error) {
 		return nil, fmt.Errorf("explain %s: %w", name, err)
 	}
 	x := &Explanation{Place: s.name(), Type: spell(t)}
-	c := a.cells[s]
+	by, c := a.answer(s)
 	switch {
 	case !isCandidate(t):
 		x.Why = notInQuestion(t)
@@ -46,13 +46,13 @@ func (a *Analysis) Explain(name string) (*Explanation, error) {
 	case c == nil:
 		x.Why = "no instruction is seen to read or write it"
 	case c.isFinding():
-		f := a.finding(s, c)
+		f := by.finding(s, c)
 		x.Finding = &f
 	default:
 		x.Why = c.whyNot()
 	}
 	if c != nil {
-		x.Evidence = a.proof(c)
+		x.Evidence = by.proof(c)
 	}
 	return x, nil
 }

@@ -284,7 +284,7 @@ func (t truth) admits(f cast.Finding) bool {
 // right and 5 wrong, of guesses 89 and 6.
 func TestPointersOfHeldOutPrograms(t *testing.T) {
 	s := scoreOf(t, firstHeldOut)
-	require.GreaterOrEqual(t, s.found, 213)
+	require.GreaterOrEqual(t, s.found, 214)
 	require.Zero(t, s.wrong[cast.Proven])
 	require.Zero(t, s.wrong[cast.Likely])
 }
@@ -350,7 +350,7 @@ func TestHeldOutDeclaredPointersComeBack(t *testing.T) {
 	}
 	t.Logf("recall %.2f: %d of %d pointers, %d with guesses, wrong by class: %v",
 		total.sureRecall(), total.sure, total.recovered+total.missed, total.recovered, total.wrong)
-	require.GreaterOrEqual(t, total.sure, 148)
+	require.GreaterOrEqual(t, total.sure, 149)
 	require.Zero(t, total.wrong["proven"])
 	require.Zero(t, total.wrong["likely"])
 	require.LessOrEqual(t, total.wrong["guessed"], 1)

@@ -40,12 +40,13 @@ const (
 	unions                                  // what members hold that overlap is copied as it is
 	parameters                              // what a parameter is declared to lead to is no guess where it is stored
 	containers                              // accesses behind an object show what holds it
+	prototypes                              // what functions are declared to take counts where what they are called with shows nothing
 )
 
 // IngredientNames are the ingredients as people call them, in order.
 var IngredientNames = []string{
 	"joins", "interprocedural", "struct_ops", "offsets", "atomics", "callbacks", "spills", "copies", "uses", "shapes", "foreign",
-	"allocators", "declarations", "variables", "instances", "unions", "parameters", "containers",
+	"allocators", "declarations", "variables", "instances", "unions", "parameters", "containers", "prototypes",
 }
 
 // without tells whether an ingredient is left out.
