@@ -89,7 +89,7 @@ func TestWritesThatCannotBeAreRefused(t *testing.T) {
 	require.ErrorIs(t, vm.Poke(t.Context(), ".bss", 1<<20, 4, 1), freeze.ErrOutOfRange)
 	var missing *ktsnap.MapNotFoundError
 	require.ErrorAs(t, vm.Poke(t.Context(), ".bsz", 0, 4, 1), &missing)
-	require.ErrorContains(t, vm.Poke(t.Context(), ".bss", 0, 1, 256), "fits")
+	require.ErrorContains(t, vm.Poke(t.Context(), ".bss", 0, 1, 256), "256 does not fit")
 	require.ErrorContains(t, vm.Poke(t.Context(), "task_ctxs", 0, 4, 1), "and not an array in one piece")
 
 	_, err = workers.Stop(t.Context())

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest"
@@ -48,6 +49,16 @@ func withObject(name string) map[string]string {
 	return map[string]string{objectPath: filepath.Join("testdata", name+".bpf.o")}
 }
 
+// operationsOf is the name of the struct_ops map of an object that has one.
+func operationsOf(coll *bpfload.Collection) string {
+	for name, m := range coll.Maps {
+		if m.Type() == ebpf.StructOpsMap {
+			return name
+		}
+	}
+	return ""
+}
+
 // runProgram is what a scheduler's program does: it loads and attaches, and
 // detaches when it is interrupted.
 func runProgram(object string) int {
@@ -72,7 +83,7 @@ func runProgram(object string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 5
 	}
-	attached, err := coll.AttachStructOps("fault_ops")
+	attached, err := coll.AttachStructOps(operationsOf(coll))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 6
