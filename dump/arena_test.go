@@ -151,7 +151,7 @@ func TestListsInArenasAreCompared(t *testing.T) {
 		for i := range 20 {
 			w.at(64*i).u64(0, arenaAddr+64*uint64(i+1)).u64(8, uint64(i)).u64(16, 0)
 		}
-		w.at(64 * 20).u64(0, 0)
+		w.at(64*20).u64(0, 0)
 	}
 	w := bytesOf{b.Maps[3].Extents[0].Data}
 	w.at(64).u64(8, 100)
