@@ -59,16 +59,7 @@ type slowNote struct {
 
 func (n *slowNote) find() { n.found = n.m.wasEnabled() }
 
-func (n *slowNote) read(ExitKind) (Exit, bool) { return n.noted, n.m.hasEnded() && !isClosed(n.m.over) }
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
+func (n *slowNote) read(ExitKind) (Exit, bool) { return n.noted, n.m.hasEnded() && !closed(n.m.over) }
 
 // The monitor's state can be asked for while the kernel's memory is read, which takes long, and
 // the end is told of only after that.
@@ -88,7 +79,7 @@ func TestKernelMemoryIsReadWithoutTheMonitorsLock(t *testing.T) {
 		t.Fatal("the note is read with the lock held")
 	}
 	require.True(t, note.found)
-	require.True(t, isClosed(m.over))
+	require.True(t, closed(m.over))
 	require.Equal(t, Exit{Scheduler: "x", Kind: ExitUnregBPF, Reason: "unregistered from BPF", Message: "bye", Code: 42}, m.exit)
 }
 
