@@ -39,3 +39,16 @@ func BenchmarkDump(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDiff compares large snapshots with themselves.
+func BenchmarkDiff(b *testing.B) {
+	for name, s := range map[string]*ktsnap.Snapshot{"dense": entries(20_000), "sparse": sparse()} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				for c := range dump.Diff(s, s) {
+					b.Fatal(c)
+				}
+			}
+		})
+	}
+}

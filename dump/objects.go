@@ -50,7 +50,7 @@ func objectsOf(s *ktsnap.Snapshot) *objects {
 		}
 	}
 	hops := 0
-	p := pather{yield: func(string) bool { return true }, pointer: func(path string, v *ktsnap.Value) { o.meet(path, hops, v.Deref()) }}
+	p := pather{yield: func(string) bool { return true }, holds: make(map[*ctype.Shape]bool), pointer: func(path string, v *ktsnap.Value) { o.meet(path, hops, v.Deref()) }}
 	for _, v := range s.Views() {
 		p.view(v)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ktgen/ktgen/runtime/ctype"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -82,8 +83,33 @@ func unmatched(masks []string, snaps ...*ktsnap.Snapshot) []string {
 // pather goes through the paths of maps, entries, and values without members.
 type pather struct {
 	yield   func(path string) bool
-	pointer func(path string, v *ktsnap.Value) // is called with each pointer; may be nil
+	pointer func(path string, v *ktsnap.Value) // is called with each pointer; nil for all values
+	holds   map[*ctype.Shape]bool              // whether there are pointers in a type
 	done    bool
+}
+
+// passes tells whether there is nothing in values of a type that is asked for.
+func (p *pather) passes(s *ctype.Shape) bool {
+	if p.pointer == nil {
+		return false
+	}
+	holds, known := p.holds[s]
+	if !known {
+		holds = s != nil && (s.HoldsPointers() || hasPointer(s))
+		p.holds[s] = holds
+	}
+	return !holds
+}
+
+// hasPointer tells whether there is a pointer in a type, also in unions.
+func hasPointer(s *ctype.Shape) (has bool) {
+	s.WalkTypes(func(part *ctype.Part) ctype.Next {
+		if has = part.Shape.Kind == ctype.KindPointer; has {
+			return ctype.Stop
+		}
+		return ctype.Enter
+	})
+	return has
 }
 
 func (p *pather) say(path string) { p.done = p.done || !p.yield(path) }
@@ -91,6 +117,9 @@ func (p *pather) say(path string) { p.done = p.done || !p.yield(path) }
 func (p *pather) view(v ktsnap.MapView) {
 	p.say(v.Path())
 	m := v.Map()
+	if p.passes(m.Value) {
+		return
+	}
 	for i := 0; i < held(v) && !p.done; i++ {
 		e := v.At(i)
 		p.say(e.Path())
@@ -107,7 +136,7 @@ func (p *pather) view(v ktsnap.MapView) {
 }
 
 func (p *pather) value(path string, v *ktsnap.Value, depth int) {
-	if p.done || depth == 0 || v.Err() != nil {
+	if p.done || depth == 0 || v.Err() != nil || p.passes(v.Shape()) {
 		return
 	}
 	list := v.Kind() == "Array" && !v.IsString()
