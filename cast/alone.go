@@ -1,58 +1,77 @@
 package cast
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
-
-	"github.com/ktgen/ktgen/object"
 )
 
-// This file analyses an object a second time, each function by itself: called with what its prototype
-// says. Where callers pass what is not known, or pass different things to a function that is for all
-// of them, the first analysis knows less than the prototype says. What the second one finds
+// This file analyses parts of an object a second time, each function by itself: called with what its
+// prototype says. Where callers pass what is not known, or pass different things to a function that is for
+// all of them, the first analysis knows less than the prototype says. What the second one finds
 // alone is likely at best, as callers may pass something else.
 
 // analysis is that of an engine that has run.
 func (e *engine) analysis(own map[btf.Type]bool) *Analysis {
 	a := &Analysis{engine: e, own: own}
-	if e.without(interprocedural) || e.without(prototypes) || !e.hasPrototypes() || !a.leavesOpen() {
+	if e.without(interprocedural) || e.without(prototypes) {
+		return a
+	}
+	open := a.open()
+	if len(open) == 0 {
 		return a
 	}
 	opts := e.opts
 	opts.Without |= interprocedural
 	opts.Listing = false
 	alone := newEngine(e.obj, opts)
-	alone.roots = slices.DeleteFunc(alone.roots, func(f *function) bool { return !e.isReached(f.Function) })
+	alone.leave(func(f *function) bool { return !open[e.same(f).part.root()] || !e.isReached(f) })
 	alone.run()
 	a.alone = &Analysis{engine: alone, own: own, isAlone: true}
 	return a
 }
 
-// hasPrototypes tells whether there is a function that the first analysis takes by its calls only.
-func (e *engine) hasPrototypes() bool {
-	for _, f := range e.functions {
-		if !f.Program() && f.Static && prototype(f) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// leavesOpen tells whether there is a slot that may hold pointers, and of which too little is known.
-func (a *Analysis) leavesOpen() bool {
+// open returns the parts in which prototypes say more of a slot that may hold pointers, and of which
+// too little is known.
+func (a *Analysis) open() map[*part]bool {
+	open := make(map[*part]bool)
 	for s, c := range a.cells {
-		open := c.isFinding() && a.class(s, c) == Guessed || !c.isFinding() && !c.isMixed() && c.stored.flags&isOpaque != 0
-		if open && a.inQuestion(s) {
-			return true
+		if a.inQuestion(s) && a.isOpen(s, c) {
+			open[a.partOf(s)] = true
 		}
 	}
-	return false
+	spoken := make(map[*part]bool)
+	for _, f := range a.functions {
+		if !f.Program() && f.Static && prototype(f) != nil {
+			spoken[f.part.root()] = true
+		}
+	}
+	maps.DeleteFunc(open, func(p *part, _ bool) bool { return !spoken[p] })
+	return open
 }
 
-// isReached tells whether the first analysis came to a function.
-func (e *engine) isReached(f *object.Function) bool {
-	return len(e.contexts[e.functions[functionKey(f.Section, f.Offset)]]) > 0
+// isOpen tells whether a slot may hold pointers, of which too little is known.
+func (a *Analysis) isOpen(s slot, c *cell) bool {
+	if c.isFinding() {
+		return a.class(s, c) == Guessed
+	}
+	return !c.isMixed() && c.stored.flags&isOpaque != 0
+}
+
+// same is a function of another analysis of the same object, as e has it.
+func (e *engine) same(f *function) *function { return e.functions[functionKey(f.Section, f.Offset)] }
+
+// isReached tells whether the analysis came to a function of another analysis of the same object.
+func (e *engine) isReached(f *function) bool { return len(e.contexts[e.same(f)]) > 0 }
+
+// leave has functions not be analysed.
+func (e *engine) leave(is func(f *function) bool) {
+	e.roots = slices.DeleteFunc(e.roots, is)
+	e.left = make(map[*function]bool)
+	for _, f := range e.functions {
+		e.left[f] = is(f)
+	}
 }
 
 // seen are the slots of which something is known.

@@ -75,6 +75,7 @@ type engine struct {
 	parts     map[*object.Function]*part
 	inSection map[string][]*function // by start; nil until it is asked for
 	roots     []*function
+	left      map[*function]bool                  // that are not analysed by themselves
 	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
 
 	addressed map[*function]bool // their addresses are taken
@@ -275,7 +276,7 @@ func (e *engine) enterUnreached() bool {
 	dead := e.refusedOnly()
 	for _, key := range slices.Sorted(maps.Keys(e.functions)) {
 		f := e.functions[key]
-		if len(e.contexts[f]) == 0 && len(f.blocks) > 0 && !dead[f] && !slices.Contains(e.roots, f) {
+		if len(e.contexts[f]) == 0 && len(f.blocks) > 0 && !dead[f] && !e.left[f] && !slices.Contains(e.roots, f) {
 			e.roots = append(e.roots, f)
 		}
 	}
