@@ -184,19 +184,6 @@ func (a *Analysis) isBelied(s slot, t btf.Type) bool {
 	return belied
 }
 
-// proof is the evidence for a slot, with the lines of C.
-func (e *engine) proof(c *cell) []Evidence {
-	proof := make([]Evidence, 0, len(c.evidence))
-	for _, ev := range c.evidence {
-		ev.Line = e.code[ev.Section].Line(ev.Insn)
-		proof = append(proof, ev)
-	}
-	slices.SortFunc(proof, func(a, b Evidence) int {
-		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Insn, b.Insn), cmp.Compare(a.What, b.What))
-	})
-	return proof
-}
-
 func comparePlaces(at, bt btf.Type, am, bm *object.Map, a, b uint32) int {
 	return cmp.Or(cmp.Compare(nameOf(at, am), nameOf(bt, bm)), cmp.Compare(a, b))
 }

@@ -30,6 +30,8 @@ type callContext struct {
 	called  map[*callContext]bool // calls, as a set
 	orphans map[slot]bool         // stored in through pointers that lead to no object that is known
 	outline map[trace]bool        // accesses through pointers that nothing is known of
+
+	findings findings // of the last walk
 }
 
 // depend notes a call. The order is kept, so that all runs are alike.
@@ -87,12 +89,12 @@ func (e *engine) refresh(c *callContext, depth int) {
 		return
 	}
 	c.open = true
-	if !e.recording && c.walked != 0 {
+	if !e.noting && c.walked != 0 {
 		for _, callee := range c.calls {
 			e.refresh(callee, depth+1)
 		}
 	}
-	if e.recording || c.stale() {
+	if e.noting || c.stale() {
 		e.analyze(c, depth)
 	}
 	c.open, c.done = false, true
@@ -105,6 +107,7 @@ func (e *engine) analyze(c *callContext, depth int) {
 	c.walked, c.outline, c.orphans = e.clock, nil, nil
 	c.reads, c.fills = make(map[*cell]bool), make(map[*cell]bool)
 	c.calls, c.called = nil, make(map[*callContext]bool)
+	c.findings.clear()
 	w := walk{engine: e, fn: c.fn, depth: depth}
 	outer := e.walking
 	e.walking = &w

@@ -22,30 +22,30 @@ const (
 
 // cell is what the analysis knows of a slot, whatever the object it is in.
 type cell struct {
-	part     *part   // that the functions are in which access it; nil if none does
-	stored   value   // everything that is stored there
-	used     pointer // everything that its content is used as
-	shared   pointer // what all of that begin with
-	hinted   pointer // pointers to integers that it is used as
-	alike    pointer // everything that its content, or that of another place, is used as
-	mixed    bool    // it turned out to hold different things
-	loose    bool    // what is stored there is from such a place, and nothing shows what it is
-	numbers  bool    // numbers are stored there that no slot held
-	firm     bool    // a pointer is stored there that is from no such place
-	boxed    bool    // something is stored there in a struct on the stack
-	unboxed  bool    // a pointer is stored there in any other
-	freed    pointer // everything that is put into a pool
-	unknown  bool    // something is stored there that nothing is known of
-	fresh    bool    // memory that a call returned is stored there
-	shaped   bool    // used is what accesses through it look like
-	told     bool    // by the names of members in lines of C
-	changes  int     // of either
-	changed  int     // when it did last
-	reused   int     // when what it is used as did
-	evidence map[site]Evidence
-	holds    map[int32]objectSet // what its pointers lead into, by the object that it is in
-	sources  map[int32]bool      // kin of what is stored there without a type
-	spaces   spaceSet            // that are known of what it holds
+	part    *part               // that the functions are in which access it; nil if none does
+	stored  value               // everything that is stored there
+	used    pointer             // everything that its content is used as
+	shared  pointer             // what all of that begin with
+	hinted  pointer             // pointers to integers that it is used as
+	alike   pointer             // everything that its content, or that of another place, is used as
+	mixed   bool                // it turned out to hold different things
+	loose   bool                // what is stored there is from such a place, and nothing shows what it is
+	numbers bool                // numbers are stored there that no slot held
+	firm    bool                // a pointer is stored there that is from no such place
+	boxed   bool                // something is stored there in a struct on the stack
+	unboxed bool                // a pointer is stored there in any other
+	freed   pointer             // everything that is put into a pool
+	unknown bool                // something is stored there that nothing is known of
+	fresh   bool                // memory that a call returned is stored there
+	shaped  bool                // used is what accesses through it look like
+	told    bool                // by the names of members in lines of C
+	changes int                 // of either
+	changed int                 // when it did last
+	reused  int                 // when what it is used as did
+	shown   []shownIn           // what instructions show of it, once the analysis has run
+	holds   map[int32]objectSet // what its pointers lead into, by the object that it is in
+	sources map[int32]bool      // kin of what is stored there without a type
+	spaces  spaceSet            // that are known of what it holds
 }
 
 // maxSources bounds the kin that are kept of a cell.
@@ -54,13 +54,6 @@ const maxSources = 256
 // changesBeforeWidening is how often a cell may change before its offsets are
 // given up: a list that is walked backwards moves on in every pass.
 const changesBeforeWidening = 8
-
-// site is an instruction, and what it stores.
-type site struct {
-	section string
-	insn    int
-	what    string
-}
 
 // engine holds what the analysis of one object shares: a memory in which
 // slots, not objects, have contents, and the functions. It runs over the
@@ -123,7 +116,8 @@ type engine struct {
 	contexts  map[*function]map[string]*callContext
 	values    *values
 	callbacks map[*function]*state
-	current   *callContext // that is being analysed
+	entries   []*callContext // in which the kernel calls functions, in this pass
+	current   *callContext   // that is being analysed
 	walking   *walk
 	clock     int // of changes
 
@@ -131,9 +125,9 @@ type engine struct {
 
 	notes map[instruction]*note // nil unless a listing was asked for
 
-	changed   bool
-	recording bool
-	gaps      map[string]bool
+	changed bool
+	noting  bool // for a listing
+	gaps    map[string]bool
 }
 
 func newEngine(obj *object.Object, opts Options) *engine {
@@ -246,7 +240,7 @@ func (e *engine) typeStructOps() {
 
 func (e *engine) giveUp(format string, args ...any) { e.gaps[fmt.Sprintf(format, args...)] = true }
 
-// run analyses until nothing changes, and once more to record the evidence.
+// run analyses until nothing changes.
 //
 // A slot that turns out to hold different things was taken for something
 // before that, and what followed from it may not hold. So the analysis starts
@@ -259,8 +253,8 @@ func (e *engine) run() {
 			return
 		}
 		if !e.findUnowned() && !e.refute() && !e.restart() && !e.enterUnreached() && !e.guess() && !e.followObjects() {
-			e.recording = true
-			e.pass()
+			e.conclude()
+			e.annotateAll()
 			return
 		}
 	}
@@ -281,6 +275,14 @@ func (e *engine) enterUnreached() bool {
 		}
 	}
 	return len(e.roots) > n
+}
+
+// annotateAll walks once more, for the notes of a listing.
+func (e *engine) annotateAll() {
+	if e.notes != nil {
+		e.noting = true
+		e.pass()
+	}
 }
 
 func (e *engine) settle() bool {
@@ -381,16 +383,20 @@ func (e *engine) pass() {
 			c.done = false
 		}
 	}
+	e.entries = e.entries[:0]
 	for _, f := range e.roots {
 		s := e.rootState(f)
 		e.context(f, s).isGiven = !f.Program() && e.called[f]
-		e.call(f, s, 0)
+		e.enter(f, s)
 	}
 	// Callbacks that are found meanwhile are analysed in the next pass.
 	for _, f := range e.callbackOrder() {
-		e.call(f, e.callbacks[f], 0)
+		e.enter(f, e.callbacks[f])
 	}
 }
+
+// enter analyses a function that the kernel calls.
+func (e *engine) enter(f *function, s *state) { e.entries = append(e.entries, e.call(f, s, 0)) }
 
 func (e *engine) callbackOrder() []*function {
 	fns := make([]*function, 0, len(e.callbacks))
@@ -637,10 +643,18 @@ func (e *engine) noteKind(c *cell, s slot, v value) {
 	c.fresh = c.fresh || v.flags&isFresh != 0
 	c.boxed = c.boxed || e.isBoxed()
 	c.unboxed = c.unboxed || v.ptr.known() && !e.isBoxed()
-	c.unknown = c.unknown || e.recording && v.ptr.state == noPointer && v.flags&isOpaque != 0
 	c.firm = c.firm || !loose && v.ptr.known()
-	c.loose = c.loose || e.recording && loose && !(c.firm && e.isSaid(s))
 	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
+	if e.current == nil {
+		return
+	}
+	f := &e.current.findings
+	if v.ptr.state == noPointer && v.flags&isOpaque != 0 {
+		f.unknown = append(f.unknown, c)
+	}
+	if loose {
+		f.loose = append(f.loose, s)
+	}
 }
 
 // noteSource notes where a value comes from that is stored in a slot.
@@ -701,16 +715,4 @@ func (e *engine) useWeakly(s slot, p pointer, where Evidence) {
 	c := e.cell(s)
 	c.hinted = c.hinted.join(p)
 	e.record(c, where, value{ptr: p})
-}
-
-// record keeps what an instruction shows of a cell, in the last pass.
-func (e *engine) record(c *cell, where Evidence, v value) {
-	if !e.recording {
-		return
-	}
-	where.What, where.pointer = v.describe(), v.ptr.state != noPointer
-	if c.evidence == nil {
-		c.evidence = make(map[site]Evidence)
-	}
-	c.evidence[site{where.Section, where.Insn, where.What}] = where
 }

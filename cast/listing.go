@@ -30,7 +30,7 @@ type note struct {
 
 // notes is nil unless a listing was asked for.
 func (w *walk) note() *note {
-	if w.notes == nil || !w.recording {
+	if w.notes == nil || !w.noting {
 		return nil
 	}
 	at := instruction{w.fn.code, w.at}

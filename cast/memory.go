@@ -114,7 +114,7 @@ func (v value) settledBy(w value) value {
 
 // shows notes an access that the shape of a slot's target was seen by.
 func (w *walk) shows(base value) {
-	if !w.recording || base.from.state != oneOrigin {
+	if base.from.state != oneOrigin {
 		return
 	}
 	if c := w.readCell(base.from.slot); c.shaped {

@@ -77,8 +77,8 @@ func (e *engine) noteFlow(s slot, v value) {
 			e.flows.edges[flowEdge{id, to, v.like.offset.stride}] = true
 		}
 	case v.ptr.known() && v.flags&isGuess == 0, v.ptr.state == noPointer && v.flags&^isNull == 0:
-	case e.recording: // before that, what is read through a pointer may not be known yet
-		e.flows.lost[to] = true
+	case e.current != nil:
+		e.current.findings.lost = append(e.current.findings.lost, to)
 	}
 }
 
