@@ -25,8 +25,8 @@ func (e *engine) analysis(own map[btf.Type]bool) *Analysis {
 	opts := e.opts
 	opts.Without |= interprocedural
 	opts.Listing = false
-	alone := newEngine(e.obj, opts)
-	alone.leave(func(f *function) bool { return !open[e.same(f).part.root()] || !e.isReached(f) })
+	alone := newEngine(e.source, opts)
+	alone.leave(func(f *function) bool { return !open[e.partOfFunction(f).root()] || !e.isReached(f) })
 	alone.run()
 	a.alone = &Analysis{engine: alone, own: own, isAlone: true}
 	return a
@@ -44,7 +44,7 @@ func (a *Analysis) open() map[*part]bool {
 	spoken := make(map[*part]bool)
 	for _, f := range a.functions {
 		if !f.Program() && f.Static && prototype(f) != nil {
-			spoken[f.part.root()] = true
+			spoken[a.partOfFunction(f).root()] = true
 		}
 	}
 	maps.DeleteFunc(open, func(p *part, _ bool) bool { return !spoken[p] })
@@ -59,11 +59,8 @@ func (a *Analysis) isOpen(s slot, c *cell) bool {
 	return !c.isMixed() && c.stored.flags&isOpaque != 0
 }
 
-// same is a function of another analysis of the same object, as e has it.
-func (e *engine) same(f *function) *function { return e.functions[functionKey(f.Section, f.Offset)] }
-
-// isReached tells whether the analysis came to a function of another analysis of the same object.
-func (e *engine) isReached(f *function) bool { return len(e.contexts[e.same(f)]) > 0 }
+// isReached tells whether the analysis came to a function.
+func (e *engine) isReached(f *function) bool { return len(e.contexts[f]) > 0 }
 
 // leave has functions not be analysed.
 func (e *engine) leave(is func(f *function) bool) {

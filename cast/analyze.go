@@ -103,7 +103,7 @@ type Analysis struct {
 
 // Run analyses an object.
 func Run(obj *object.Object, opts Options) *Analysis {
-	e := newEngine(obj, opts)
+	e := newEngine(newSource(obj), opts)
 	e.run()
 	return e.analysis(ownTypes(obj, e.layouts))
 }

@@ -15,8 +15,8 @@ import (
 
 func (w *walk) callInsn(insn object.Insn) {
 	ref, ok := w.fn.code.Refs[w.at]
-	if callee := w.fn.names(w.at); callee != "" {
-		w.subprogram(callee)
+	if start, ok := w.fn.names(w.at); ok {
+		w.subprogram(start)
 		return
 	}
 	switch {
@@ -87,10 +87,10 @@ func (w *walk) here() slot {
 }
 
 // subprogram calls a function of the object.
-func (w *walk) subprogram(key string) {
-	f := w.functions[key]
+func (w *walk) subprogram(start entryPoint) {
+	f := w.functions[start]
 	if f == nil {
-		w.giveUp("%s: instruction %d calls %s, where no function starts", w.fn.Name, w.at-w.fn.start, key)
+		w.giveUp("%s: instruction %d calls %s, where no function starts", w.fn.Name, w.at-w.fn.start, start)
 		w.finishCall(opaque(), true)
 		return
 	}

@@ -60,15 +60,6 @@ func (t *tracer) source(ev Evidence) (h holder, ok bool) {
 }
 
 func (e *engine) functionAt(section string, at int) *function {
-	if e.inSection == nil {
-		e.inSection = make(map[string][]*function)
-		for _, f := range e.functions {
-			e.inSection[f.Section] = append(e.inSection[f.Section], f)
-		}
-		for _, fns := range e.inSection {
-			slices.SortFunc(fns, func(a, b *function) int { return cmp.Compare(a.start, b.start) })
-		}
-	}
 	fns := e.inSection[section]
 	i, found := slices.BinarySearchFunc(fns, at, func(f *function, at int) int { return cmp.Compare(f.start, at) })
 	if !found {

@@ -10,6 +10,7 @@ import (
 // something else at each of its calls.
 type callContext struct {
 	fn    *function
+	part  *part           // fn's
 	sites [maxSites]int32 // the calls that lead here, if the function allocates
 	entry *state
 	exit  *state         // registers and callers' frames at the exits; nil until one is reached
@@ -73,7 +74,7 @@ func (e *engine) call(f *function, s *state, depth int) *callContext {
 	c := e.context(f, s)
 	if e.current != nil {
 		e.current.depend(c)
-		e.current.fn.part.join(f.part)
+		e.current.part.join(c.part)
 	}
 	if c.open {
 		e.giveUp("%s: it calls itself", f.Name)
@@ -154,11 +155,11 @@ func (e *engine) context(f *function, s *state) *callContext {
 		contexts = make(map[string]*callContext)
 		e.contexts[f] = contexts
 	}
-	c := &callContext{fn: f, entry: s, sites: e.sitesOf(f)}
+	c := &callContext{fn: f, part: e.partOfFunction(f), entry: s, sites: e.sitesOf(f)}
 	if known := addContext(contexts, c, maxContexts); known != nil {
 		return known
 	}
-	c = &callContext{fn: f, entry: e.withoutObjects(s)}
+	c = &callContext{fn: f, part: e.partOfFunction(f), entry: e.withoutObjects(s)}
 	if known := addContext(contexts, c, 2*maxContexts); known != nil {
 		return known
 	}

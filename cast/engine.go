@@ -2,7 +2,6 @@ package cast
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf/btf"
@@ -60,34 +59,22 @@ const changesBeforeWidening = 8
 // functions until no cell and no summary changes. All of them only ever grow
 // in lattices of finite height.
 type engine struct {
-	obj       *object.Object
-	opts      Options
-	code      map[string]*object.Code // by section
-	layouts   *layouts
-	functions map[string]*function // by section and offset
-	parts     map[*object.Function]*part
-	inSection map[string][]*function // by start; nil until it is asked for
-	roots     []*function
-	left      map[*function]bool                  // that are not analysed by themselves
-	args      map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
+	*source
+	opts  Options
+	parts map[*object.Function]*part
+	roots []*function
+	left  map[*function]bool                  // that are not analysed by themselves
+	args  map[*object.Function]*btf.FuncProto // of struct_ops programs: what the kernel calls them with
 
-	addressed map[*function]bool // their addresses are taken
-	kept      map[*function]bool // whether registers hold what the prototype says
-	entered   map[*function]registersRead
-	storedOf  map[*function]map[int]btf.Type // by instruction: what parameters lead to that are stored
-
-	foreign map[btf.Type]bool  // types of the kernel's objects
 	headers map[btf.Type]int64 // that are only declared: where they end
 
 	cells      map[slot]*cell
 	mixed      map[slot]bool // hold different things
 	loadedFrom map[slot]slot // what holds different things: by where it is loaded
 
-	objects    *objects
-	rows       map[int32]bool     // objects that are rows of words
-	unowned    map[slot]bool      // stored in through pointers that lead to no object that is known
-	allocating map[*function]bool // may call for memory of no type
-	called     map[*function]bool // by functions of the object
+	objects *objects
+	rows    map[int32]bool // objects that are rows of words
+	unowned map[slot]bool  // stored in through pointers that lead to no object that is known
 
 	apart map[slot]bool // pointers to different things are copied through them
 	pools map[slot]bool // hold what is free, of any type
@@ -101,17 +88,9 @@ type engine struct {
 	kin        kin
 	loads      map[slot]map[instruction]bool // of pointers that nothing is known of, or that are guessed
 	stores     map[slot]map[instruction]bool // of pointers that nothing is known of
-	variables  map[string]*variable          // of C, by name
 	outlined   map[trace]bool                // accesses that were seen in contexts that are given up
-	candidates []*btf.Struct
-	declares   *bool // structs that it does not define
-	omits      *bool // structs, of which lines of C tell
-	holders    map[btf.Type][]memberHolder
-	typeSpaces map[btf.Type]spaceSet // that pointers to a type are converted to
-	pointed    map[btf.Type]bool     // types that there are pointers to
-	flows      *flows                // of pointers that nothing is known of
-	names      map[string]namedMembers
-	addresses  map[string][]string // of members whose address a line of C takes
+	typeSpaces map[btf.Type]spaceSet         // that pointers to a type are converted to
+	flows      *flows                        // of pointers that nothing is known of
 
 	contexts  map[*function]map[string]*callContext
 	values    *values
@@ -130,20 +109,15 @@ type engine struct {
 	gaps    map[string]bool
 }
 
-func newEngine(obj *object.Object, opts Options) *engine {
+func newEngine(src *source, opts Options) *engine {
 	e := &engine{
-		obj:        obj,
+		source:     src,
 		opts:       opts,
-		code:       make(map[string]*object.Code),
-		layouts:    newLayouts(obj.Types),
-		functions:  make(map[string]*function),
 		parts:      make(map[*object.Function]*part),
 		args:       make(map[*object.Function]*btf.FuncProto),
 		cells:      make(map[slot]*cell),
 		mixed:      make(map[slot]bool),
 		objects:    newObjects(),
-		allocating: make(map[*function]bool),
-		called:     make(map[*function]bool),
 		unowned:    make(map[slot]bool),
 		rows:       make(map[int32]bool),
 		apart:      make(map[slot]bool),
@@ -156,62 +130,31 @@ func newEngine(obj *object.Object, opts Options) *engine {
 		frees:      make(map[*function]uint8),
 		kin:        kin{number: make(map[slot]int32)},
 		contexts:   make(map[*function]map[string]*callContext),
-		names:      make(map[string]namedMembers),
 		typeSpaces: make(map[btf.Type]spaceSet),
-		holders:    make(map[btf.Type][]memberHolder),
-		addresses:  make(map[string][]string),
 		headers:    make(map[btf.Type]int64),
 		loads:      make(map[slot]map[instruction]bool),
 		stores:     make(map[slot]map[instruction]bool),
 		callbacks:  make(map[*function]*state),
 		gaps:       make(map[string]bool),
 		flows:      newFlows(),
-		kept:       make(map[*function]bool),
-		entered:    make(map[*function]registersRead),
-		storedOf:   make(map[*function]map[int]btf.Type),
 	}
 	e.values = newValues(e.meet)
 	if opts.Listing {
 		e.notes = make(map[instruction]*note)
 	}
-	e.addCode()
-	return e
-}
-
-// addCode adds the object's functions, and what is known of them beforehand.
-func (e *engine) addCode() {
-	for _, c := range e.obj.Code {
-		e.code[c.Section] = c
-	}
-	for i := range e.obj.Functions {
-		fn := &e.obj.Functions[i]
-		if c := e.code[fn.Section]; c != nil && fn.Size >= 8 {
-			e.addFunction(fn, c)
-		}
-	}
-	e.findAllocating()
-	e.addressed = e.addressTaken()
-	e.typeStructOps()
-	e.typeTracing()
-	e.foreign = e.foreignTypes()
-}
-
-func (e *engine) addFunction(fn *object.Function, c *object.Code) {
-	f, gaps := newFunction(fn, c)
-	for _, gap := range gaps {
+	for _, gap := range src.gaps {
 		e.giveUp("%s", gap)
 	}
-	e.functions[functionKey(fn.Section, fn.Offset)] = f
-	e.parts[fn] = f.part
-	if refused(fn) {
-		return
+	for _, f := range src.inOrder {
+		e.parts[f.Function] = new(part)
+		if !refused(f.Function) && (f.Program() || !f.Static || e.without(interprocedural)) {
+			e.roots = append(e.roots, f)
+		}
 	}
-	if fn.Program() || !fn.Static || e.without(interprocedural) {
-		e.roots = append(e.roots, f)
-	}
+	e.typeStructOps()
+	e.typeTracing()
+	return e
 }
-
-func functionKey(section string, offset uint64) string { return fmt.Sprintf("%s+%d", section, offset) }
 
 // typeStructOps finds out what the kernel calls struct_ops programs with: the
 // arguments of the member that they implement.
@@ -268,8 +211,7 @@ func (e *engine) run() {
 func (e *engine) enterUnreached() bool {
 	n := len(e.roots)
 	dead := e.refusedOnly()
-	for _, key := range slices.Sorted(maps.Keys(e.functions)) {
-		f := e.functions[key]
+	for _, f := range e.inOrder {
 		if len(e.contexts[f]) == 0 && len(f.blocks) > 0 && !dead[f] && !e.left[f] && !slices.Contains(e.roots, f) {
 			e.roots = append(e.roots, f)
 		}
@@ -420,7 +362,7 @@ func (e *engine) addCallback(f *function, given ...value) {
 		args[i] = v
 	}
 	s := e.entry(args, nil)
-	e.current.fn.part.join(f.part)
+	e.current.part.join(e.partOfFunction(f))
 	old := e.callbacks[f]
 	if old == nil {
 		e.callbacks[f] = s

@@ -79,7 +79,7 @@ func (r *Ruling) Shown() int {
 func Rule(obj *object.Object, opts Options) *Ruling {
 	l := newLayouts(obj.Types)
 	own := ownTypes(obj, l)
-	declared := newEngine(obj, opts)
+	declared := newEngine(newSource(obj), opts)
 	declared.touched = make(map[slot]bool)
 	declared.run()
 	eraser := eraser{
@@ -97,7 +97,7 @@ func Rule(obj *object.Object, opts Options) *Ruling {
 	for i := range obj.Maps {
 		eraser.mapValue(&obj.Maps[i])
 	}
-	e := newEngine(obj, opts)
+	e := newEngine(newSource(obj), opts)
 	e.run()
 	return eraser.compare(e.analysis(own))
 }

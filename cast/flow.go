@@ -66,7 +66,9 @@ type function struct {
 	code       *object.Code
 	start, end int // instructions of code: [start, end)
 	blocks     []block
-	part       *part
+	callees    []callee // by instruction
+
+	asksForRoom bool // it calls for memory of no type itself
 }
 
 // block is a run of instructions that only its last one leaves.
@@ -84,7 +86,6 @@ func newFunction(fn *object.Function, code *object.Code) (*function, []string) {
 		code:     code,
 		start:    int(fn.Offset / 8),
 		end:      min(int((fn.Offset+fn.Size)/8), len(code.Insns)),
-		part:     new(part),
 	}
 	marks, gaps := f.mark()
 	blockAt := make([]int32, len(marks)) // by first instruction

@@ -41,9 +41,9 @@ func (o *owner) claimPointees() {
 // foreignTypes returns the types whose objects are the kernel's: of its
 // interface, and what programs are called with, unless the program's own maps
 // and sections hold them.
-func (e *engine) foreignTypes() map[btf.Type]bool {
-	foreign := given(e.obj, e.layouts)
-	for t := range ownTypes(e.obj, e.layouts) {
+func foreignTypes(obj *object.Object, l *layouts) map[btf.Type]bool {
+	foreign := given(obj, l)
+	for t := range ownTypes(obj, l) {
 		delete(foreign, t)
 	}
 	return foreign

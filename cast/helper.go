@@ -254,7 +254,7 @@ func (w *walk) functionOf(v value) *function {
 	if !v.ptr.known() || v.ptr.region != code {
 		return nil
 	}
-	return w.functions[functionKey(v.ptr.fn.Section, v.ptr.fn.Offset)]
+	return w.functions[entryOf(v.ptr.fn)]
 }
 
 // eachElement handles bpf_for_each_map_elem(map, fn, ctx, flags), which calls

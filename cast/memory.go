@@ -59,7 +59,7 @@ func (w *walk) readUnknown(base value, off int64, size int) value {
 		return w.chainedBehind(base)
 	}
 	v := unknown(size)
-	if base.ptr.state == noPointer && !w.fn.part.root().isLast {
+	if base.ptr.state == noPointer && !w.partOfFunction(w.fn).root().isLast {
 		v.objects = laterObject
 	}
 	return v

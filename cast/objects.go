@@ -395,15 +395,15 @@ func (e *engine) findUnowned() (found bool) {
 	for f, contexts := range e.contexts {
 		for _, c := range contexts {
 			for s := range c.orphans {
-				if c.done && f.part.root().isLast && !e.unowned[s] {
-					e.unowned[s], parts[f.part.root()] = true, true
+				if c.done && e.partOfFunction(f).root().isLast && !e.unowned[s] {
+					e.unowned[s], parts[e.partOfFunction(f).root()] = true, true
 				}
 			}
 		}
 	}
 	for f, contexts := range e.contexts {
 		for _, c := range contexts {
-			if parts[f.part.root()] {
+			if parts[e.partOfFunction(f).root()] {
 				c.walked = 0
 			}
 		}
@@ -421,7 +421,7 @@ func (e *engine) followObjects() bool {
 	}
 	for f, contexts := range e.contexts {
 		for _, c := range contexts {
-			if parts[f.part.root()] {
+			if parts[e.partOfFunction(f).root()] {
 				maps.Copy(e.outlined, c.outline)
 			}
 		}
@@ -479,35 +479,6 @@ func (w *walk) wholeOf(p pointer, set objectSet) (pointer, bool) {
 	}
 	p.typ, p.off = t, offset{}
 	return p, true
-}
-
-// findAllocating finds the functions that may call for memory of no type, themselves or
-// in what they call, and those that are called at all.
-func (e *engine) findAllocating() {
-	found := e.allocating
-	callers := make(map[string][]*function)
-	var queue []*function
-	for _, f := range e.functions {
-		for at := f.start; at < f.end; at += f.width(at) {
-			if f.code.Insns[at].Op != opCall {
-				continue
-			}
-			if callee := f.names(at); callee != "" {
-				callers[callee] = append(callers[callee], f)
-				e.called[e.functions[callee]] = true
-			} else if x := f.code.Refs[at].Extern; x != nil && returnsRoom(x.Type) {
-				queue = append(queue, f)
-			}
-		}
-	}
-	for len(queue) > 0 {
-		f := queue[0]
-		queue = queue[1:]
-		if !found[f] {
-			found[f] = true
-			queue = append(queue, callers[functionKey(f.Section, f.Offset)]...)
-		}
-	}
 }
 
 // returnsRoom tells whether an extern is a function that returns an untyped pointer.

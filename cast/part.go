@@ -45,14 +45,16 @@ func (e *engine) partOf(s slot) *part {
 	return c.part.root()
 }
 
+func (e *engine) partOfFunction(f *function) *part { return e.parts[f.Function] }
+
 // reach notes that the function that is looked at shares a cell with all that access it.
 func (e *engine) reach(c *cell) {
 	switch {
 	case e.current == nil:
 	case c.part == nil:
-		c.part = e.current.fn.part.root()
-	case c.part != e.current.fn.part:
-		c.part.join(e.current.fn.part)
+		c.part = e.current.part.root()
+	case c.part != e.current.part:
+		c.part.join(e.current.part)
 	}
 }
 
@@ -88,8 +90,8 @@ func (e *engine) forget(parts map[*part]bool) {
 
 // forgetContexts forgets how the functions of some parts are called.
 func (e *engine) forgetContexts(parts map[*part]bool) {
-	maps.DeleteFunc(e.contexts, func(f *function, _ map[string]*callContext) bool { return parts[f.part.root()] })
-	maps.DeleteFunc(e.callbacks, func(f *function, _ *state) bool { return parts[f.part.root()] })
+	maps.DeleteFunc(e.contexts, func(f *function, _ map[string]*callContext) bool { return parts[e.partOfFunction(f).root()] })
+	maps.DeleteFunc(e.callbacks, func(f *function, _ *state) bool { return parts[e.partOfFunction(f).root()] })
 }
 
 // forget forgets the slots of which is says so.

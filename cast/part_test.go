@@ -15,7 +15,7 @@ import (
 func TestPartsThatShareNothingAreNotAnalysedAgain(t *testing.T) {
 	obj, err := object.Open("testdata/libs/objects/ctx_map.o")
 	require.NoError(t, err)
-	e := newEngine(obj, Options{})
+	e := newEngine(newSource(obj), Options{})
 	require.True(t, e.settle())
 	before := len(e.contexts)
 	require.Empty(t, e.pools)
@@ -26,7 +26,7 @@ func TestPartsThatShareNothingAreNotAnalysedAgain(t *testing.T) {
 	require.Len(t, e.contexts, before)
 	require.NotEmpty(t, e.pools)
 	for s := range e.pools {
-		require.NotSame(t, e.partOf(s), kept[0].part.root(), "%s in %s", s.path(), kept[0].Name)
+		require.NotSame(t, e.partOf(s), e.partOfFunction(kept[0]).root(), "%s in %s", s.path(), kept[0].Name)
 	}
 }
 

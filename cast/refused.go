@@ -39,12 +39,12 @@ func (e *engine) reached(from func(*function) bool) map[*function]bool {
 	reached := make(map[*function]bool)
 	var todo []*function
 	add := func(f *function) {
-		if f != nil && !reached[f] {
+		if !reached[f] {
 			reached[f] = true
 			todo = append(todo, f)
 		}
 	}
-	for _, f := range e.functions {
+	for _, f := range e.inOrder {
 		if from(f) {
 			add(f)
 		}
@@ -52,23 +52,9 @@ func (e *engine) reached(from func(*function) bool) map[*function]bool {
 	for len(todo) > 0 {
 		f := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		for at := f.start; at < f.end; at += f.width(at) {
-			add(e.functions[f.names(at)])
+		for _, c := range f.callees {
+			add(c.fn)
 		}
 	}
 	return reached
-}
-
-// names returns the key of the function that an instruction names, empty if it
-// names none.
-func (f *function) names(at int) string {
-	insn := f.code.Insns[at]
-	ref, ok := f.code.Refs[at]
-	switch {
-	case ok && ref.Kind == object.RefFunction:
-		return functionKey(ref.Function.Section, ref.Function.Offset)
-	case !ok && insn.Op == opCall && insn.Src == pseudoCl:
-		return functionKey(f.code.Section, uint64(at+1+int(insn.Imm))*8)
-	}
-	return ""
 }

@@ -33,23 +33,6 @@ func (e *engine) signature(f *function) *btf.FuncProto {
 	return proto
 }
 
-// addressTaken returns the functions whose addresses the program takes: they are
-// called by others, so that their parameters stay.
-func (e *engine) addressTaken() map[*function]bool {
-	taken := make(map[*function]bool)
-	for _, f := range e.functions {
-		for at := f.start; at < f.end; at += f.width(at) {
-			if f.code.Insns[at].Op != opWide {
-				continue
-			}
-			if callee := e.functions[f.names(at)]; callee != nil {
-				taken[callee] = true
-			}
-		}
-	}
-	return taken
-}
-
 // keepsParameters tells whether the code of a function reads as many registers as
 // it has parameters, and accesses what their types have.
 func (e *engine) keepsParameters(f *function, proto *btf.FuncProto) bool {
@@ -206,7 +189,7 @@ func (e *engine) registersOf(f *function, at int) (sets, reads, passes uint16) {
 // taken returns the registers that a call reads: any it may where nothing says that.
 func (e *engine) taken(f *function, at int) registersRead {
 	var proto *btf.FuncProto
-	if callee := e.functions[f.names(at)]; callee != nil {
+	if callee := f.callee(at); callee != nil {
 		if callee.Static {
 			return e.entryRegisters(callee)
 		}

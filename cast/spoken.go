@@ -150,7 +150,7 @@ func (e *engine) structNamed(name string) btf.Type {
 
 // lineOf returns the line of C of the instruction that a result is of.
 func (e *engine) lineOf(s slot) string {
-	f := e.functions[functionKey(s.fn.Section, s.fn.Offset)]
+	f := e.functions[entryOf(s.fn)]
 	if f == nil {
 		return ""
 	}
@@ -159,7 +159,7 @@ func (e *engine) lineOf(s slot) string {
 
 // lineOfResult returns the line of C of a call if that is the last one in it.
 func (e *engine) lineOfResult(s slot) string {
-	f := e.functions[functionKey(s.fn.Section, s.fn.Offset)]
+	f := e.functions[entryOf(s.fn)]
 	if f == nil {
 		return ""
 	}
