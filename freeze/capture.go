@@ -43,6 +43,7 @@ func (f *Freezer) CaptureStopped(ctx context.Context, name string) (*ktsnap.Snap
 		return nil, &CaptureError{Name: name, Doing: "wait for another capture of the guest to end", Err: err}
 	}
 	defer f.give()
+	f.prepare(ctx)
 	s := &stop{Freezer: f, taken: time.Now()}
 	s.guard(func() error { return s.copy(ctx) })
 	s.timing.Paused = time.Since(s.taken)
@@ -70,17 +71,30 @@ func (f *Freezer) rehearse(ctx context.Context, s *stop) {
 		}
 	}()
 	deadline := time.Now().Add(f.options.MaxPause)
-	pass := f.pass(f.running, nil, f.options.Select, f.learnNames, deadline)
-	// The guest runs, so errors are to be expected and mean nothing.
-	_ = pass.Walk(ctx, f.mapIDR)
+	pass := f.learn(ctx, deadline)
 	_ = pass.Copy(ctx)
+	s.warmChase, _ = f.chase(ctx, f.running, pass, nil, deadline)
+	s.warmTables = f.copyTables(ctx, f.running, nil, deadline)
+	s.warm = pass
+}
+
+// prepare is learn for a guest that stands still, where nothing is to be sized. What it did
+// not come to is not followed.
+func (f *Freezer) prepare(ctx context.Context) {
+	defer func() { _ = recover() }() // the walk that counts will report it
+	f.learn(ctx, time.Now().Add(f.options.MaxPause))
+}
+
+// learn walks the maps, to find out what they are called and what is followed from them.
+// The guest may run, so that errors are to be expected and mean nothing.
+func (f *Freezer) learn(ctx context.Context, deadline time.Time) *bpfmap.Pass {
+	pass := f.pass(f.running, nil, f.options.Select, f.learnNames, deadline)
+	_ = pass.Walk(ctx, f.mapIDR)
 	for _, m := range pass.Maps {
 		f.programs.plan(m, f.planner)
 	}
 	f.planner.Deepen(f.options.Chase.Depth, f.options.Chase.Follow)
-	s.warmChase, _ = f.chase(ctx, f.running, pass, nil, deadline)
-	s.warmTables = f.copyTables(ctx, f.running, nil, deadline)
-	s.warm = pass
+	return pass
 }
 
 // copyTables copies what the kernel keeps of scheduling.

@@ -2,6 +2,7 @@ package freeze_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -61,15 +62,18 @@ func twoLongNames(g *fakeguest.Guest, t testing.TB, sum, most uint64) {
 
 func selectMax(m *ktsnap.Map) bool { return m.Name == tasksMax }
 
+// waysToCapture are by what the guest does.
+var waysToCapture = map[string]func(f *freeze.Freezer, ctx context.Context, name string) (*ktsnap.Snapshot, error){
+	"a guest that runs":         (*freeze.Freezer).Capture,
+	"a guest that stands still": (*freeze.Freezer).CaptureStopped,
+}
+
 func TestSelectTellsLongNamesApart(t *testing.T) {
-	for name, capture := range map[string]func(*freeze.Freezer) (*ktsnap.Snapshot, error){
-		"a guest that runs":         func(f *freeze.Freezer) (*ktsnap.Snapshot, error) { return f.Capture(t.Context(), "now") },
-		"a guest that stands still": func(f *freeze.Freezer) (*ktsnap.Snapshot, error) { return f.CaptureStopped(t.Context(), "now") },
-	} {
+	for name, capture := range waysToCapture {
 		t.Run(name, func(t *testing.T) {
 			g := fakeguest.New()
 			twoLongNames(g, t, 11, 22)
-			snap, err := capture(g.Freezer(t, freeze.Options{Select: selectMax}))
+			snap, err := capture(g.Freezer(t, freeze.Options{Select: selectMax}), t.Context(), "now")
 			require.NoError(t, err)
 			require.Equal(t, "not selected", fakeguest.MapOf(t, snap, 1).Reason)
 			require.Equal(t, ktsnap.Complete, fakeguest.MapOf(t, snap, 2).Status)
@@ -95,21 +99,25 @@ func TestSelectKnowsTheNameOfAMapThatIsNew(t *testing.T) {
 }
 
 func TestMapsWithLongNamesAreFollowedByTheirOwnCasts(t *testing.T) {
-	g := fakeguest.New()
-	first, second := g.TaskAt(g.Alloc(2048), 7), g.TaskAt(g.Alloc(2048), 8)
-	twoLongNames(g, t, first, second)
-	f := g.Freezer(t, freeze.Options{})
-	require.NoError(t, f.Casts(t.Context(), []ktsnap.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: ctype.SpaceKernel}}))
-	snap, err := f.Capture(t.Context(), "now")
-	require.NoError(t, err)
+	for name, capture := range waysToCapture {
+		t.Run(name, func(t *testing.T) {
+			g := fakeguest.New()
+			first, second := g.TaskAt(g.Alloc(2048), 7), g.TaskAt(g.Alloc(2048), 8)
+			twoLongNames(g, t, first, second)
+			f := g.Freezer(t, freeze.Options{})
+			require.NoError(t, f.Casts(t.Context(), []ktsnap.Cast{{In: "map " + tasksMax, To: "struct task_struct", Space: ctype.SpaceKernel}}))
+			snap, err := capture(f, t.Context(), "now")
+			require.NoError(t, err)
 
-	pid, err := snap.Map(tasksMax).At(0).Get("pid").Int64()
-	require.NoError(t, err)
-	require.EqualValues(t, 8, pid)
-	sum, err := snap.Map(tasksSum).At(0).Get("").Uint64()
-	require.NoError(t, err, "an integer")
-	require.Equal(t, first, sum)
-	require.Len(t, snap.Kernel, 1)
+			pid, err := snap.Map(tasksMax).At(0).Get("pid").Int64()
+			require.NoError(t, err)
+			require.EqualValues(t, 8, pid)
+			sum, err := snap.Map(tasksSum).At(0).Get("").Uint64()
+			require.NoError(t, err, "an integer")
+			require.Equal(t, first, sum)
+			require.Len(t, snap.Kernel, 1)
+		})
+	}
 }
 
 // A loader that leaves the definitions out leaves the kernel's names: what a
