@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,12 +23,25 @@ import (
 
 // reads are the values that a test has read out of a guest's snapshots.
 type reads struct {
-	mu  sync.Mutex
-	all []ktsnap.Location // of different places, in the order of the last read
+	mu   sync.Mutex
+	n    int // reads so far
+	last map[extent]read
+}
+
+// extent is the memory of a value.
+type extent struct {
+	addr uint64 // of the kernel's
+	size int
+}
+
+// read is the last one of a value.
+type read struct {
+	ktsnap.Location
+	nth int
 }
 
 const (
-	maxReads      = 64      // places
+	maxReads      = 1024    // values
 	maxReadBytes  = 1 << 20 // of all of them
 	maxBlamedRead = 5       // places that are told of
 )
@@ -35,15 +49,28 @@ const (
 func (r *reads) note(at ktsnap.Location) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all = slices.DeleteFunc(r.all, func(l ktsnap.Location) bool { return l.Addr == at.Addr && l.Size == at.Size })
-	r.all = append(r.all, at)
-	r.all = r.all[max(0, len(r.all)-maxReads):]
+	if r.last == nil {
+		r.last = make(map[extent]read)
+	}
+	r.n++
+	r.last[extent{at.Addr, at.Size}] = read{at, r.n}
+	if len(r.last) >= 2*maxReads {
+		oldest := r.n - maxReads
+		maps.DeleteFunc(r.last, func(_ extent, v read) bool { return v.nth <= oldest })
+	}
 }
 
+// list returns the values that were read last, in that order.
 func (r *reads) list() []ktsnap.Location {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.all)
+	all := slices.SortedFunc(maps.Values(r.last), func(a, b read) int { return cmp.Compare(a.nth, b.nth) })
+	all = all[max(0, len(all)-maxReads):]
+	list := make([]ktsnap.Location, len(all))
+	for i, v := range all {
+		list[i] = v.Location
+	}
+	return list
 }
 
 // blameReads tells who has written to what a test has read: to what the line names that it

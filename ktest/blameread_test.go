@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // What a line reads comes first, in its order, and the elements of an array are not all of what is told.
@@ -61,4 +62,18 @@ func TestEntriesThatAVariableChoseAreThoseReadLast(t *testing.T) {
 		}
 		require.Equal(t, want, places, line)
 	}
+}
+
+// Of more values than are looked at, those count that were read last.
+func TestValuesReadLastAreKept(t *testing.T) {
+	var r reads
+	at := func(i int) ktsnap.Location { return ktsnap.Location{Addr: uint64(8 * i), Size: 8} }
+	for i := range 10 * maxReads {
+		r.note(at(i))
+	}
+	r.note(at(9*maxReads + 5))
+	list := r.list()
+	require.Len(t, list, maxReads)
+	require.Equal(t, at(9*maxReads), list[0])
+	require.Equal(t, []ktsnap.Location{at(10*maxReads - 1), at(9*maxReads + 5)}, list[maxReads-2:])
 }

@@ -166,7 +166,18 @@ func (r *sourceReader[V]) read(entry, slot int) *V {
 	if r.d.locked || r.d.err != nil {
 		r.finish()
 	}
+	if r.b.snapshot.OnRead != nil {
+		r.b.noteRead(r.current())
+	}
 	return &r.value
+}
+
+// current is the value that was decoded last, as an object.
+func (r *sourceReader[V]) current() *object {
+	from := r.last
+	from.followed = false
+	raw, addr, _ := from.source.Value(from.entry, from.slot)
+	return &object{value: &r.value, key: objectKey{addr: addr, typ: r.typ}, shape: r.shape, raw: raw, from: &from}
 }
 
 // finish ends the decoding of a value that pointers were followed from, or that failed.
@@ -186,11 +197,8 @@ func (r *sourceReader[V]) interrupted() {
 	if r.last.entry < 0 {
 		return
 	}
-	from := r.last
-	raw, addr, _ := from.source.Value(from.entry, from.slot)
-	from.followed = false
+	at := r.current()
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
-	r.b.interrupted = &object{value: &r.value, key: objectKey{addr: addr, typ: r.typ}, shape: r.shape, raw: raw, from: &from}
-	r.b.noteRead(r.b.interrupted)
+	r.b.interrupted = at
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	goruntime "runtime"
@@ -193,6 +194,39 @@ func TestTheEntryThatALoopEndsAtIsReadLast(t *testing.T) {
 			}
 		}), name)
 	}
+}
+
+// What a loop has yielded is read, whether or not the loop ends early.
+func TestEntriesOfLoopsAreRead(t *testing.T) {
+	s := sample.Fixture{
+		CPUs:   2,
+		ByKey:  map[sample.Key]*uint64{{}: new(uint64)},
+		PerCpu: [][]sample.Node{{{}}, {{}}},
+		Tasks:  map[ktrt.Owner]*sample.Node{{Addr: 0xffff888000001000, PID: 7}: {}},
+	}.Snapshot(t)
+	var read []string
+	s.OnRead = func(at ktsnap.Location) { read = append(read, at.Path) }
+	maps := sample.Bind(t, s)
+	for name, tt := range map[string]struct {
+		loop func()
+		want []string
+	}{
+		"an array":       {func() { pairs(maps.Masks().All()) }, strings.Fields("masks[0] masks[1] masks[2] masks[3] masks[4] masks[5] masks[6] masks[7]")},
+		"a hash":         {func() { pairs(maps.ByKey().All()) }, []string{"by_key[{major: 0, minor: 0, bytes: [0, 0]}]"}},
+		"a per-CPU map":  {func() { pairs(maps.PerCpu().Each(0)) }, []string{"per_cpu[cpu=0][0]", "per_cpu[cpu=1][0]"}},
+		"a task storage": {func() { pairs(maps.Tasks().All()) }, []string{"tasks[pid=7]"}},
+	} {
+		read = nil
+		tt.loop()
+		require.Equal(t, tt.want, read, name)
+	}
+}
+
+func pairs[K, V any](all iter.Seq2[K, V]) (n int) {
+	for range all {
+		n++
+	}
+	return n
 }
 
 // A list that ends where the capture ends, or where its memory was freed, does not pass
