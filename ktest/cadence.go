@@ -121,7 +121,7 @@ func (e *AbandonedError) Unwrap() error { return e.Err }
 type Periodic struct {
 	vm      *VM
 	cadence Cadence
-	start   time.Duration // of the cadence, on the VM's clock
+	start   time.Duration // of the cadence, as all times in here: see clock.total
 	ctx     context.Context
 	stop    context.CancelCauseFunc
 	task    *guest.Task   // in a guest in lockstep: see wait
@@ -154,7 +154,7 @@ func (vm *VM) Periodically(ctx context.Context, c Cadence) (*Periodic, error) {
 	if _, err := vm.freezer(ctx); err != nil { // not at the first capture, which it would delay
 		return nil, fmt.Errorf("begin a cadence: %w", vm.because(err))
 	}
-	p := &Periodic{vm: vm, cadence: c, start: vm.Elapsed(), done: make(chan struct{})}
+	p := &Periodic{vm: vm, cadence: c, start: vm.clock.total(), done: make(chan struct{})}
 	ctx, p.task = vm.agent.Aside(ctx, true)
 	p.ctx, p.stop = context.WithCancelCause(ctx)
 	p.task.Act() // until it waits
@@ -200,7 +200,7 @@ func (p *Periodic) run() {
 			return
 		}
 		err = p.capture(i)
-		last = p.vm.Elapsed()
+		last = p.vm.clock.total()
 		if errors.Is(err, context.DeadlineExceeded) && p.ctx.Err() == nil {
 			timeouts++
 		} else {
@@ -233,11 +233,10 @@ func (p *Periodic) end(err error) {
 	}
 }
 
-// sleep waits until a time of the VM's clock. That clock stands still with the
-// guest, so it looks again.
+// sleep waits until a time. The clock stands still with the guest, so it looks again.
 func (p *Periodic) sleep(until time.Duration) error {
 	for {
-		left := until - p.vm.Elapsed()
+		left := until - p.vm.clock.total()
 		if left <= 0 {
 			return nil
 		}
@@ -267,7 +266,7 @@ func (p *Periodic) sleep(until time.Duration) error {
 // capture makes capture i, or puts one without a snapshot into the store.
 func (p *Periodic) capture(i int) error {
 	due, _ := p.cadence.due(i)
-	m := series.Moment{Name: p.cadence.nameOf(i), Trigger: series.Cadence, Due: p.start + due}
+	m := series.Moment{Name: p.cadence.nameOf(i), Trigger: series.Cadence, Due: p.vm.clock.due(p.start + due)}
 	if err := p.ready(p.start + due); err != nil {
 		p.miss(m, err)
 		return err
@@ -288,9 +287,9 @@ func (p *Periodic) ready(due time.Duration) error {
 		if p.vm.died() {
 			return p.vm.endReason()
 		}
-		left := last - p.vm.Elapsed()
+		left := last - p.vm.clock.total()
 		if left <= 0 {
-			return &NotReadyError{Waited: p.vm.Elapsed() - due}
+			return &NotReadyError{Waited: p.vm.clock.total() - due}
 		}
 		if p.vm.virtual() {
 			attached, left = nil, min(left, virtualLook)
@@ -343,7 +342,7 @@ func (vm *VM) running() (attached <-chan struct{}, ok bool) {
 // miss adds a capture without a snapshot.
 func (p *Periodic) miss(m series.Moment, err error) {
 	c := series.Capture{Moment: m, NoSnapshot: err, NoStatistics: err}
-	c.Elapsed, c.Phase = p.vm.clock.stood(nil)
+	p.vm.clock.stood(&c.Moment, nil)
 	_ = p.vm.captures.Add(c) // closed: nobody is left to read it
 }
 
@@ -359,6 +358,6 @@ func (p *Periodic) abandon(i int, reason error) {
 		if !ok {
 			return
 		}
-		p.miss(series.Moment{Name: p.cadence.nameOf(i), Trigger: series.Cadence, Due: p.start + due}, abandoned)
+		p.miss(series.Moment{Name: p.cadence.nameOf(i), Trigger: series.Cadence, Due: p.vm.clock.due(p.start + due)}, abandoned)
 	}
 }

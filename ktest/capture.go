@@ -66,7 +66,7 @@ func (vm *VM) take(ctx context.Context, m series.Moment) series.Capture {
 	c.Statistics, c.NoStatistics = vm.pair(ctx)
 	snap, err := vm.snapshot(ctx, m.Name)
 	c.Snapshot, c.NoSnapshot = snap, err
-	c.Elapsed, c.Phase = vm.clock.stood(snap)
+	vm.clock.stood(&c.Moment, snap)
 	if err := vm.captures.Add(c); err != nil && c.NoSnapshot == nil {
 		c.NoSnapshot = fmt.Errorf("keep snapshot %q: %w", m.Name, err)
 	}

@@ -67,7 +67,7 @@ func (vm *VM) awaitDeath() {
 	defer cancel()
 	c := series.Capture{Moment: series.Moment{Name: GuestPanic, Trigger: series.Event}}
 	c.Snapshot, c.NoSnapshot = vm.dissect(ctx)
-	c.Elapsed, c.Phase = vm.clock.stood(nil)
+	vm.clock.stood(&c.Moment, nil)
 	_ = vm.captures.Add(c) // closed: nobody is left to read it
 }
 

@@ -77,7 +77,7 @@ func plotOf(v series.Verdict) dump.Plot {
 		}
 		line := dump.PlotLine{Name: []string{v.Series, "effect"}[i]}
 		for _, p := range points {
-			line.Points = append(line.Points, dump.PlotPoint{At: p.Elapsed, Name: p.Name, Value: p.Value})
+			line.Points = append(line.Points, dump.PlotPoint{At: p.Time() - points[0].Began, Name: p.Name, Value: p.Value})
 		}
 		plot.Lines = append(plot.Lines, line)
 	}

@@ -155,7 +155,7 @@ func (l *lastMoment) onHit(h vmm.Hit) (keep bool) {
 		c.Snapshot, err = f.CaptureStopped(ctx, BeforeExit)
 	}
 	c.NoSnapshot = err
-	c.Elapsed, c.Phase = l.vm.clock.stoodAt(c.Snapshot, h.Time)
+	l.vm.clock.stoodAt(&c.Moment, c.Snapshot, h.Time)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.capture = &c
@@ -184,7 +184,7 @@ func (l *lastMoment) keep(byItself bool) {
 	}
 	if c == nil {
 		c = &series.Capture{Moment: moment, NoStatistics: errStands, NoSnapshot: cmp.Or(missed, errUnseen)}
-		c.Elapsed, c.Phase = l.vm.clock.stood(nil)
+		l.vm.clock.stood(&c.Moment, nil)
 	}
 	if c.Snapshot != nil {
 		c.Snapshot.Scheduler = l.vm.explained(c.Snapshot.Scheduler)

@@ -10,6 +10,7 @@ import (
 	"github.com/ktgen/ktgen/ktest"
 	"github.com/ktgen/ktgen/runtime"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
+	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/series"
 	"github.com/ktgen/ktgen/vmm"
 )
@@ -48,6 +49,31 @@ func TestCadenceCapturesBesideTheTest(t *testing.T) {
 	samples := series.Open(captures, func(s *ktsnap.Snapshot, _ ...runtime.Option) (*ktsnap.Snapshot, error) { return s, nil })
 	probes := series.TryOf(samples, func(s *ktsnap.Snapshot) (uint64, error) { return s.Var("nr_probes").Uint64() })
 	series.NonDecreasing(probes).Require(t)
+}
+
+// A scenario starts the clock, and a cadence goes on.
+func TestCadenceGoesOnWhenTheClockIsStartedAgain(t *testing.T) {
+	const every = 120 * time.Millisecond
+	vm := ktest.Boot(t, ktest.Config{Seed: 1, Scheduler: fault("docile")})
+	require.NoError(t, vm.Hold(t.Context(), time.Second))
+	p, err := vm.Periodically(t.Context(), ktest.Cadence{Over: 10 * every, Every: every})
+	require.NoError(t, err)
+	for range 3 {
+		vm.Run(scenario.Step{Hold: 3*every + every/2})
+	}
+	require.NoError(t, p.Wait())
+
+	captures := periodic(vm)
+	require.Len(t, captures, 10)
+	for i, c := range captures {
+		require.NoError(t, c.NoSnapshot)
+		require.InDelta(t, c.Due, c.Elapsed, float64(10*time.Millisecond))
+		if i > 0 {
+			require.InDelta(t, every, c.Time()-captures[i-1].Time(), float64(10*time.Millisecond))
+		}
+	}
+	require.Less(t, captures[9].Elapsed, 5*every, "since the beginning of the third scenario")
+	require.Less(t, captures[0].Began, captures[9].Began)
 }
 
 func TestCadenceWithoutASchedulerLeavesPlaceholders(t *testing.T) {

@@ -118,7 +118,7 @@ func (vm *VM) glance(ctx context.Context) (*ktsnap.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, vm.cfg.Timeouts.Capture)
 	defer cancel()
 	snap, err := vm.snapshot(ctx, "condition")
-	vm.clock.stood(snap)
+	vm.clock.stood(new(series.Moment), snap)
 	return snap, err
 }
 

@@ -343,7 +343,7 @@ func (w *Watch) perform(ctx context.Context, fire Fire) {
 // keepWatched adds the capture of a fire to the store. guest is the time of a guest in lockstep.
 func (vm *VM) keepWatched(name string, snap *ktsnap.Snapshot, err error, guest time.Duration) {
 	c := series.Capture{Moment: series.Moment{Name: name, Trigger: series.Watch}, Snapshot: snap, NoSnapshot: err}
-	c.Elapsed, c.Phase = vm.clock.stoodAt(snap, guest)
+	vm.clock.stoodAt(&c.Moment, snap, guest)
 	_ = vm.captures.Add(c) // a name that may not be used twice, or the end of the test
 }
 

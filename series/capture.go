@@ -18,6 +18,7 @@ type Moment struct {
 	Name    string        // as it was given to the capture: periodic_003
 	Elapsed time.Duration // since the scenario began, without the time that the guest stood still
 	Due     time.Duration // of a capture in a cadence: the Elapsed that it was planned for
+	Began   time.Duration // when the scenario began: of several in one run, each counts Elapsed from its own beginning
 	Phase   Phase
 	Trigger Trigger
 
@@ -25,6 +26,9 @@ type Moment struct {
 	// first; 0 if that is not known or it did not run.
 	Instance int
 }
+
+// Time returns when the moment is in a run of several scenarios: Began and Elapsed.
+func (m Moment) Time() time.Duration { return m.Began + m.Elapsed }
 
 // String returns the moment as messages name it: "periodic_003 (+1.5s, step 2)".
 func (m Moment) String() string {
@@ -204,7 +208,7 @@ func read[S any](captures []Capture, value func(*Capture) (S, error)) []Sample[S
 
 // inOrder returns samples by time. Those of the same time keep their order.
 func inOrder[S any](samples []Sample[S]) []Sample[S] {
-	byTime := func(a, b Sample[S]) int { return cmp.Compare(a.Elapsed, b.Elapsed) }
+	byTime := func(a, b Sample[S]) int { return cmp.Compare(a.Time(), b.Time()) }
 	if slices.IsSortedFunc(samples, byTime) {
 		return samples
 	}

@@ -58,7 +58,7 @@ func eventually(s Series[bool], pattern string, within time.Duration) Verdict {
 	for i := range s.points {
 		p := &s.points[i]
 		switch {
-		case p.Elapsed-s.origin > within:
+		case s.origin.to(p.Moment) > within:
 		case p.Err != nil:
 			missing++
 		case p.Value:
@@ -85,7 +85,7 @@ func (j *judge[V]) neverTrue(within time.Duration, missing, n, last int) {
 		j.doubt("it is not true at any sample that has a value, and %s without one could be what it takes", count(missing, "sample"))
 	case n == 0:
 		j.doubt("there is no sample in that time")
-	case inTime != "" && j.moment(end).Elapsed-j.series.origin < within:
+	case inTime != "" && j.series.origin.to(j.moment(end)) < within:
 		j.doubt("it is not true until %s, where the series ends before that time", j.moment(end))
 	case n == 1:
 		j.violate(last, -1, "false at the only sample%s, %s", inTime, j.moment(last))

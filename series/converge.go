@@ -50,7 +50,7 @@ func (c *convergence[V]) outside(v V) bool { return float64(v) < c.lo || float64
 
 // compareDue compares the time of sample i with the deadline.
 func (c *convergence[V]) compareDue(i int) int {
-	return cmp.Compare(c.moment(i).Elapsed-c.series.origin, c.deadline)
+	return cmp.Compare(c.series.origin.to(c.moment(i)), c.deadline)
 }
 
 // look finds where the value settles, and violates with what is out of the

@@ -50,7 +50,7 @@
 //
 // # Time
 //
-// Patterns see samples and nothing in between. They order samples by [Moment.Elapsed];
+// Patterns see samples and nothing in between. They order samples by [Moment.Time];
 // samples of the same time keep their order. Times in patterns count from the beginning of
 // the scenario, and for the series of a phase or of an entity from its first sample.
 package series

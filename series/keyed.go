@@ -60,7 +60,7 @@ func perKey[S any, K comparable, V any](samples []Sample[S], n name, list func(S
 	for i := range b.members {
 		m := &b.members[i]
 		markNotFinite(m.Series.points)
-		m.Series.origin = m.Series.points[0].Elapsed
+		m.Series.origin = originAt(m.Series.points[0].Moment)
 		m.Series.name = m.named(n)
 	}
 	e.members = b.members

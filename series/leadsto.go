@@ -73,17 +73,17 @@ func (l *response) judgeCauses() {
 
 // inTime tells whether sample at is in the time that a cause at sample i has.
 func (l *response) inTime(i, at int) bool {
-	return at >= 0 && l.effect[at].Elapsed-l.effect[i].Elapsed <= l.within
+	return at >= 0 && l.effect[at].Time()-l.effect[i].Time() <= l.within
 }
 
 // judgeCause judges sample i, at which the cause occurs or may occur.
 func (l *response) judgeCause(i int, effect, unknown bool) {
-	end := l.effect[len(l.effect)-1].Elapsed
+	end := l.effect[len(l.effect)-1].Time()
 	switch {
 	case effect && !l.missing(i):
 		l.kept++
 	case effect:
-	case end-l.effect[i].Elapsed < l.within:
+	case end-l.effect[i].Time() < l.within:
 		l.open++
 	case l.missing(i) || unknown:
 		l.undecided++

@@ -17,7 +17,7 @@ func (s Series[V]) Phase(step int) Series[V] {
 		out.empty = fmt.Sprintf("no sample is of %s; there are samples of %s", phase, s.steps())
 		return out
 	}
-	out.origin = out.points[0].Elapsed
+	out.origin = originAt(out.points[0].Moment)
 	return out
 }
 
@@ -50,7 +50,7 @@ func (s Series[V]) ByPhase() Group[Phase, V] {
 		m := Member[Phase, V]{Key: phase, Life: lives[phase], Began: start > 0, Ended: end < len(s.points)}
 		m.Series = s
 		m.Series.points = s.points[start:end:end]
-		m.Series.origin = s.points[start].Elapsed
+		m.Series.origin = originAt(s.points[start].Moment)
 		m.Series.name = m.named(s.name)
 		g.members = append(g.members, m)
 		start = end
@@ -96,7 +96,7 @@ func reduce[V Number](j *judge[V], r Reduction) (float64, bool) {
 		return 0, false
 	}
 	change := difference(j.value(first), j.value(last))
-	duration := j.moment(last).Elapsed - j.moment(first).Elapsed
+	duration := j.moment(last).Time() - j.moment(first).Time()
 	switch r {
 	case First:
 		return float64(j.value(first)), true

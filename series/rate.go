@@ -24,7 +24,7 @@ func RateWithin[V Number](s Series[V], lo, hi float64) Verdict {
 	r := rates[V]{judge: j, lo: lo, hi: hi}
 	var prior, instant []int
 	for i := range j.known() {
-		if len(instant) > 0 && j.moment(i).Elapsed != j.moment(instant[0]).Elapsed {
+		if len(instant) > 0 && j.moment(i).Time() != j.moment(instant[0]).Time() {
 			prior, instant = r.extremes(instant), prior[:0]
 		}
 		instant = append(instant, i)
@@ -72,7 +72,7 @@ func (r *rates[V]) extremes(instant []int) []int {
 func (r *rates[V]) compare(prior []int, i int) {
 	for _, p := range prior {
 		r.pairs++
-		rate := perSecond(difference(r.value(p), r.value(i)), r.moment(i).Elapsed-r.moment(p).Elapsed)
+		rate := perSecond(difference(r.value(p), r.value(i)), r.moment(i).Time()-r.moment(p).Time())
 		if rate < r.lo || rate > r.hi {
 			r.violate(i, p, "%s/s %s/s, from %s to %s%s",
 				text(rate, r.lo, r.hi), outside(rate < r.lo, r.lo, r.hi), r.at(p), r.at(i), r.across(p, i))

@@ -15,7 +15,7 @@ import (
 type Series[V any] struct {
 	name    name
 	points  []Point[V]
-	origin  time.Duration // what times that are given to patterns count from
+	origin  origin // what times that are given to patterns count from
 	minimum minimum
 	empty   string // why there are no points
 	err     error  // why no question about it makes sense
@@ -26,6 +26,23 @@ type Point[V any] struct {
 	Moment
 	Value V
 	Err   error // why there is no Value
+}
+
+// origin is what times count from: the beginning of a sample's scenario or, if it is a sample
+// itself, when that was.
+type origin struct {
+	isSample bool
+	at       time.Duration
+}
+
+func originAt(m Moment) origin { return origin{isSample: true, at: m.Time()} }
+
+// to returns the time from the origin to a moment.
+func (o origin) to(m Moment) time.Duration {
+	if o.isSample {
+		return m.Time() - o.at
+	}
+	return m.Elapsed
 }
 
 // minimum is how much has to be known for a pattern to pass.
@@ -113,7 +130,7 @@ func (s Series[V]) Points() []Point[V] { return slices.Clone(s.points) }
 // It counts from the beginning of the scenario; for the series of a phase or
 // of an entity from their first sample.
 func (s Series[V]) After(d time.Duration) Series[V] {
-	out := s.keep(func(p *Point[V]) bool { return p.Elapsed-s.origin >= d })
+	out := s.keep(func(p *Point[V]) bool { return s.origin.to(p.Moment) >= d })
 	if n := len(s.points); n > 0 && len(out.points) == 0 {
 		out.empty = fmt.Sprintf("no sample is after %v; the last is %s", d, s.points[n-1].Moment)
 	}
@@ -123,7 +140,7 @@ func (s Series[V]) After(d time.Duration) Series[V] {
 // Until returns the samples up to a time, which counts as it does in
 // [Series.After].
 func (s Series[V]) Until(d time.Duration) Series[V] {
-	out := s.keep(func(p *Point[V]) bool { return p.Elapsed-s.origin <= d })
+	out := s.keep(func(p *Point[V]) bool { return s.origin.to(p.Moment) <= d })
 	if len(s.points) > 0 && len(out.points) == 0 {
 		out.empty = fmt.Sprintf("no sample is before %v; the first is %s", d, s.points[0].Moment)
 	}

@@ -91,6 +91,21 @@ func TestSamplesAreOrderedByTime(t *testing.T) {
 	require.Equal(t, 3, samples[0].Value, "the caller's samples are left alone")
 }
 
+// Each scenario of a run counts the time from its own beginning.
+func TestSamplesOfSeveralScenariosAreInTheOrderOfTheRun(t *testing.T) {
+	samples := every(0, 10, 20, 30)
+	for i := range samples {
+		samples[i].Began, samples[i].Elapsed = time.Duration(i/2)*2*time.Second, time.Duration(i%2)*time.Second
+		samples[i].Phase = Phase{Step: i % 2}
+	}
+	s := Of(samples, func(n int) int { return n }).Named("x")
+	NonDecreasing(s).Require(t)
+	RateWithin(s, 10, 10).Require(t)
+	RateWithin(s.Phase(1), 10, 10).Require(t)
+	require.Len(t, s.After(time.Second).Points(), 2, "of each scenario the second one")
+	require.Len(t, s.Phase(1).After(time.Second).Points(), 1, "since the first sample of the phase")
+}
+
 // requireFail requires that a verdict is Fail with violations at samples.
 func (v Verdict) requireFail(t *testing.T, at ...int) {
 	t.Helper()

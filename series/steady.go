@@ -21,7 +21,7 @@ func SteadyWithin[V Number](s Series[V], warmup time.Duration, tolerance float64
 	j := newJudge(s, fmt.Sprintf("SteadyWithin(%v, %v)", warmup, tolerance), rule{values: 2, coverage: bridged})
 	j.checkTolerance(tolerance)
 	j.checkTime("warm-up", warmup)
-	for j.from < len(s.points) && s.points[j.from].Elapsed-s.origin < warmup {
+	for j.from < len(s.points) && s.origin.to(s.points[j.from].Moment) < warmup {
 		j.from++
 	}
 	m := meanOf(j)
