@@ -1,6 +1,7 @@
 package bpfload
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ type VerifierError struct {
 }
 
 func (e *VerifierError) Error() string {
-	reason := lastReason(e.Log)
+	reason := cmp.Or(Complaint(e.Log), "it does not say why")
 	if e.Absent != "" {
 		reason = fmt.Sprintf("the kernel has no %s (%s)", e.Absent, reason)
 	}
@@ -31,16 +32,18 @@ func (e *VerifierError) Error() string {
 
 func (e *VerifierError) Unwrap() error { return e.Err }
 
-// lastReason picks the verifier's complaint out of its log: the last line that
-// is not one of the statistics.
-func lastReason(log string) string {
-	lines := strings.Split(strings.TrimSpace(log), "\n")
-	for _, line := range slices.Backward(lines) {
-		if !strings.HasPrefix(line, "processed ") && strings.TrimSpace(line) != "" {
+// Complaint returns the line of a verifier's log that says what is wrong, or "" if
+// there is none. It comes last, but for statistics and, from Linux 7.3 on, a report
+// about it that explains and suggests.
+func Complaint(log string) string {
+	log, _, _ = strings.Cut(log, "\nVerification failed:")
+	for _, line := range slices.Backward(strings.Split(log, "\n")) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "processed ") {
 			return line
 		}
 	}
-	return "no log"
+	return ""
 }
 
 // program is a program made ready for the kernel.

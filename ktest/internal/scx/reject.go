@@ -1,10 +1,12 @@
 package scx
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
+
+	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 )
 
 // RejectedError is a scheduler with a program that the verifier refuses.
@@ -18,19 +20,8 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("the guest's verifier rejects program %s: %s\n%s", e.Program, e.Reason, lastLines(e.Log, shownLines))
 }
 
-// complaint returns the line of a verifier's log that says what is wrong. It
-// comes last, but for statistics and, from Linux 7.3 on, a report about it that
-// explains and suggests.
-func complaint(log string) string {
-	log, _, _ = strings.Cut(log, "\nVerification failed:")
-	for _, line := range slices.Backward(strings.Split(log, "\n")) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "processed ") {
-			return line
-		}
-	}
-	return silent
-}
+// complaint returns the line of a verifier's log that says what is wrong.
+func complaint(log string) string { return cmp.Or(bpfload.Complaint(log), silent) }
 
 // silent is said of a log without a complaint.
 const silent = "it does not say why"
