@@ -23,8 +23,11 @@ func (o *Object) readEntries(f *file) error {
 		}
 		for _, r := range rels {
 			m := o.definedAt(r.offset)
-			if m == nil || elf.ST_TYPE(r.symbol.Info) == elf.STT_SECTION {
-				return f.failAt(sec, int64(r.offset), "a relocation to %s is in no map's values, or to something static", r.symbol.Name)
+			if m == nil {
+				return f.failAt(sec, int64(r.offset), "it refers to %s there, which is in no map's values: name maps and programs in .values only", r.symbol.Name)
+			}
+			if elf.ST_TYPE(r.symbol.Info) == elf.STT_SECTION {
+				return f.failAt(sec, int64(r.offset), "map %s: its definition names something static: declare that without static, since loaders find maps and programs by their names", m.Name)
 			}
 			if m.Entries == nil {
 				m.Entries = make(map[uint32]string)

@@ -19,8 +19,13 @@ import (
 
 const mapsSection = ".maps"
 
-// structOps is BPF_MAP_TYPE_STRUCT_OPS of the kernel's enum bpf_map_type.
-const structOps = 26
+// Some of the kernel's enum bpf_map_type.
+const (
+	progArray   = 3
+	arrayOfMaps = 12
+	hashOfMaps  = 13
+	structOps   = 26
+)
 
 func (o *Object) readMaps(f *file) error {
 	s, err := o.definitions(f, mapsSection)
@@ -70,25 +75,39 @@ func (o *Object) readMap(v Var) (*Map, error) {
 func (o *Object) define(m *Map, t btf.Type, outer bool) error {
 	def, ok := btf.As[*btf.Struct](t)
 	if !ok {
-		return fmt.Errorf("its definition is a %s, want a struct", ktbtf.Spell(t))
+		return errors.New("its definition is no struct: " + howDefined)
 	}
 	d := definition{Map: m, obj: o, outer: outer}
-	for _, member := range def.Members {
+	for i, member := range def.Members {
 		if err := d.read(member); err != nil {
 			return fmt.Errorf("%s: %w", member.Name, err)
 		}
+		if member.Name == "values" && i < len(def.Members)-1 {
+			d.refuse("its values are not the last member of its definition: move them to its end")
+		}
 	}
 	if m.Type == 0 {
-		return errors.New("it has no type")
+		return errors.New("it has no type: " + howDefined)
 	}
 	return nil
 }
+
+// howDefined shows a definition.
+const howDefined = `define it as struct { __uint(type, BPF_MAP_TYPE_ARRAY); ... } name SEC(".maps")`
 
 // definition is a map while its members are read.
 type definition struct {
 	*Map
 	obj   *Object
 	outer bool
+}
+
+// refuse notes the first reason for which libbpf refuses the definition (parse_btf_map_def
+// in tools/lib/bpf/libbpf.c).
+func (d definition) refuse(format string, args ...any) {
+	if d.Refused == "" {
+		d.Refused = fmt.Sprintf(format, args...)
+	}
 }
 
 func (d definition) read(m btf.Member) error {
@@ -102,6 +121,9 @@ func (d definition) read(m btf.Member) error {
 	case "numa_node":
 		return setUint32(&d.NUMANode, m.Type)
 	case "pinning":
+		if !d.outer {
+			d.refuse("a map inside of others cannot be pinned: define it without pinning")
+		}
 		return setUint32(&d.Pinning, m.Type)
 	case "map_extra":
 		return setUint64(&d.Extra, m.Type)
@@ -117,6 +139,7 @@ func (d definition) read(m btf.Member) error {
 		return d.readValues(m.Type)
 	}
 	d.obj.warnf("map %s: definition has %s, which is not known; it is ignored", d.Name, m.Name)
+	d.refuse("its definition has %s, which loaders do not know: leave it out, or write it as bpf/bpf_helpers.h does", m.Name)
 	return nil
 }
 
@@ -134,7 +157,9 @@ func (d definition) readValues(t btf.Type) error {
 	if d.ValueSize == 0 {
 		d.ValueSize = 4 // a map or program id
 	}
-	if _, ok := btf.As[*btf.Struct](ptr.Target); !ok {
+	_, isMap := btf.As[*btf.Struct](ptr.Target)
+	d.checkValues(arr, ptr, isMap)
+	if !isMap {
 		return nil
 	}
 	if !d.outer {
@@ -142,6 +167,23 @@ func (d definition) readValues(t btf.Type) error {
 	}
 	d.Inner = &Map{Name: d.Name + ".inner", Section: mapsSection, Offset: d.Offset}
 	return d.obj.define(d.Inner, ptr.Target, false)
+}
+
+// checkValues says what is wrong with the values of a map.
+func (d definition) checkValues(arr *btf.Array, ptr *btf.Pointer, isMap bool) {
+	_, isFunc := btf.As[*btf.FuncProto](ptr.Target)
+	switch {
+	case d.Type != arrayOfMaps && d.Type != hashOfMaps && d.Type != progArray:
+		d.refuse("its definition has values, and it is no map of maps and no program array: leave them out")
+	case d.ValueSize != 4:
+		d.refuse("its values have %d bytes, and the maps or programs in it are numbers of 4: leave its value out", d.ValueSize)
+	case arr.Nelems != 0:
+		d.refuse("its definition has room for %d values: declare them with __array", arr.Nelems)
+	case d.Type == progArray && !isFunc:
+		d.refuse("its values are %s, and those of a program array are functions", ktbtf.Spell(ptr))
+	case d.Type != progArray && !isMap:
+		d.refuse("its values are %s, and those of a map of maps are definitions of maps", ktbtf.Spell(ptr))
+	}
 }
 
 func setUint32(field *uint32, t btf.Type) error {
@@ -203,6 +245,7 @@ func (d definition) setType(field *btf.Type, size *uint32, m btf.Member) error {
 	if _, isDeclared := btf.UnderlyingType(ptr.Target).(*btf.Fwd); isDeclared {
 		*field = ptr.Target
 		d.obj.warnf("map %s: its %s is %s, which the object declares and does not define", d.Name, m.Name, ktbtf.Spell(ptr.Target))
+		d.refuse("its %s is %s, which the object declares and does not define: include what defines it", m.Name, ktbtf.Spell(ptr.Target))
 		return nil
 	}
 	if isVoid(ptr.Target) {

@@ -67,6 +67,10 @@ type Map struct {
 
 	Inner *Map // of maps of maps: the template of the maps inside
 
+	// Refused is why libbpf refuses the definition, if it says more than is read here, or
+	// something that cannot be; empty if libbpf does not.
+	Refused string
+
 	// Entries are the names of the maps or functions that a map's definition puts into it, by index.
 	Entries map[uint32]string
 

@@ -145,13 +145,15 @@ func (o *Object) readExt(f *file) error {
 	return nil
 }
 
+// maxLicense bounds the section of the license, a string that the kernel reads 128 bytes of.
+const maxLicense = 1 << 16
+
 func (o *Object) readLicense(f *file) error {
 	sec := f.section("license")
 	if sec == nil {
 		return nil
 	}
-	const longest = 128
-	b, err := f.contents(sec, longest)
+	b, err := f.contents(sec, maxLicense)
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,9 @@ func definedMap(obj *object.Object, m *object.Map) (*ebpf.MapSpec, error) {
 	case m.Pinning != 0:
 		return nil, errors.New("it is pinned, and a guest has nothing that was pinned before: define it without pinning, or start the scheduler by its own program")
 	}
+	if err := checkDefinition(m); err != nil {
+		return nil, err
+	}
 	spec := mapSpec(m)
 	if m.Inner != nil {
 		spec.InnerMap = mapSpec(m.Inner)
@@ -64,6 +67,17 @@ func definedMap(obj *object.Object, m *object.Map) (*ebpf.MapSpec, error) {
 		spec.Contents = append(spec.Contents, ebpf.MapKV{Key: index, Value: m.Entries[index]})
 	}
 	return spec, nil
+}
+
+// checkDefinition says why libbpf refuses a definition or that of the maps inside.
+func checkDefinition(m *object.Map) error {
+	switch {
+	case m.Refused != "":
+		return errors.New(m.Refused)
+	case m.Inner != nil && m.Inner.Refused != "":
+		return errors.New(m.Inner.Refused)
+	}
+	return nil
 }
 
 func mapSpec(m *object.Map) *ebpf.MapSpec {
