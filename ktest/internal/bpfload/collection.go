@@ -138,9 +138,10 @@ type loader struct {
 	modules modules
 	homes   map[btf.Type][]*btf.Spec // of types of the object: see typesWith
 
-	programs []*program // in the order of the file
-	maps     []*mapDef  // in the order of their definitions, then those of data sections
-	btf      *btf.Handle
+	programs []*program       // in the order of the file
+	maps     []*mapDef        // in the order of their definitions, then those of data sections
+	btf      *btf.Handle      // nil if the object has no types, or those that the kernel refuses
+	untyped  string           // why it refuses them, if it does
 	ksyms    map[string]*ksym // by name
 	arena    *arenaData       // nil if the object has none
 	figures  []byte           // what the verifier says of a program
@@ -196,11 +197,16 @@ func (l *loader) loadTypes(b *btf.Builder) error {
 		return errors.New(noSize(l.spec.unsized[0]))
 	}
 	if l.spec.unsized != nil {
+		l.untyped = noSize(l.spec.unsized[0])
 		return nil
 	}
 	handle, err := btf.NewHandle(b)
-	if err != nil && l.needsBTF() {
-		return refusedBTF(err, l.spec.Types)
+	if err != nil {
+		err = refusedBTF(err, l.spec.Types)
+		if l.needsBTF() {
+			return err
+		}
+		l.untyped = err.Error()
 	}
 	l.btf = handle
 	return nil

@@ -17,17 +17,32 @@ import (
 // VerifierError is a program that the kernel refused to load.
 type VerifierError struct {
 	Program string
+	Section string
+	Type    ebpf.ProgramType
 	Absent  string // what the kernel lacks of which the program makes use, such as "kfunc scx_bpf_cpu_curr"; empty if it is not for that
+	Untyped string // why the program has no types in the kernel, if it refuses the object's
 	Log     string // the verifier's whole log; ends with its reason
 	Err     error  // what bpf(2) returned
 }
 
 func (e *VerifierError) Error() string {
-	reason := cmp.Or(Complaint(e.Log), "it does not say why")
+	reason := e.Reason()
 	if e.Absent != "" {
 		reason = fmt.Sprintf("the kernel has no %s (%s)", e.Absent, reason)
 	}
 	return fmt.Sprintf("the verifier rejects program %s: %v: %s", e.Program, e.Err, reason)
+}
+
+// Reason returns what the verifier says, with what explains it.
+func (e *VerifierError) Reason() string {
+	if e.Log == "" {
+		return fmt.Sprintf("it has not come to look at the program: the kernel may lack programs of section %s, type %v; boot another kernel (Config.Kernel), or leave the program out (Scheduler.Load)", e.Section, e.Type)
+	}
+	reason := cmp.Or(Complaint(e.Log), "it does not say why")
+	if e.Untyped != "" && strings.Contains(reason, "BTF") {
+		reason += "; it has none there, since " + e.Untyped
+	}
+	return reason
 }
 
 func (e *VerifierError) Unwrap() error { return e.Err }
@@ -144,10 +159,12 @@ func (l *loader) loadProgram(p *program) (int, Verification, error) {
 		return fd, Verification{}, nil
 	}
 	text := unix.ByteSliceToString(log)
-	return -1, Verification{}, &VerifierError{Program: p.spec.Name, Absent: p.absent.met(text), Log: text, Err: err}
+	return -1, Verification{}, &VerifierError{
+		Program: p.spec.Name, Section: p.spec.SectionName, Type: p.spec.Type,
+		Absent: p.absent.met(text), Untyped: l.untyped, Log: text, Err: err,
+	}
 }
 
-// setInfo says which lines and functions of the source instructions are from.
 // programAttributes returns how the kernel is to load a program, but for what it attaches to.
 func (l *loader) programAttributes(p *program) progLoadAttr {
 	attr := progLoadAttr{
@@ -168,6 +185,7 @@ func (l *loader) programAttributes(p *program) progLoadAttr {
 	return attr
 }
 
+// setInfo says which lines and functions of the source instructions are from.
 func (attr *progLoadAttr) setInfo(types *btf.Handle, p *program) {
 	attr.btfFD = uint32(types.FD())
 	attr.funcInfoRecSize, attr.funcInfo, attr.funcInfoCnt = btf.FuncInfoSize, pointer(p.funcInfo), uint32(len(p.funcInfo))/btf.FuncInfoSize

@@ -151,7 +151,7 @@ func (p *performance) load(name string, object []byte, config *bpfload.Config) (
 
 // reason says why the verifier refuses a program.
 func reason(e *bpfload.VerifierError) string {
-	said := complaint(e.Log)
+	said := e.Reason()
 	if e.Absent == "" {
 		return said
 	}
