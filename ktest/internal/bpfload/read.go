@@ -2,6 +2,7 @@ package bpfload
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ func Read(contents []byte) (*Spec, error) {
 	if obj.ByteOrder != binary.ByteOrder(binary.LittleEndian) {
 		return nil, errors.New("it is for machines of the other byte order: compile it with -target bpfel")
 	}
+	if err := checkVersion(contents); err != nil {
+		return nil, err
+	}
 	local, infos, err := btf.LoadSpecAndExtInfosFromReader(bytes.NewReader(contents))
 	if err != nil {
 		return nil, fmt.Errorf("read its .BTF.ext: %w", err)
@@ -70,6 +74,19 @@ func Read(contents []byte) (*Spec, error) {
 		}
 	}
 	return s, nil
+}
+
+// checkVersion says what is wrong with a section version, which is the kernel's in 4 bytes.
+// Kernels before 5.0 compared it with theirs.
+func checkVersion(contents []byte) error {
+	f, err := elf.NewFile(bytes.NewReader(contents))
+	if err != nil {
+		return fmt.Errorf("read its sections: %w", err)
+	}
+	if version := f.Section("version"); version != nil && version.Size != 4 {
+		return fmt.Errorf("section version: it has %d bytes, and a kernel's version has 4: leave it out, as no kernel since 5.0 reads it", version.Size)
+	}
+	return nil
 }
 
 // addPrograms makes the object's programs: the functions that are in sections of their

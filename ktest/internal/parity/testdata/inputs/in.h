@@ -5,4 +5,6 @@ typedef u16 __u16; typedef u8 __u8; typedef s64 __s64; typedef u16 __be16; typed
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PROG_ARRAY = 3, BPF_MAP_TYPE_ARRAY_OF_MAPS = 12, BPF_MAP_TYPE_HASH_OF_MAPS = 13 };
 #include <bpf/bpf_helpers.h>
 #define CORE __attribute__((preserve_access_index))
+#ifndef LICENSED
 char _license[] SEC("license") = "GPL";
+#endif
