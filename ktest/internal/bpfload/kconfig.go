@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	ktbtf "github.com/ktgen/ktgen/btf"
 	"github.com/ktgen/ktgen/object"
 )
 
@@ -65,7 +66,10 @@ const kconfigTypes = "y and n are for bool, m too for enum libbpf_tristate, numb
 func (l *loader) setKconfig(data []byte, v object.Var, values *kernelConfig) error {
 	text, ok := values.options[v.Name]
 	if !ok {
-		if l.spec.externs[v.Name].Weak {
+		if err := takesOption(v.Type); err != nil {
+			return &KconfigError{v.Name, fmt.Sprintf("%v: declare it as a type that takes an option (%s)", err, kconfigTypes)}
+		}
+		if l.spec.externs[v.Name].Weak && optional(v.Name) {
 			return nil // 0, which is how programs know
 		}
 		return &KconfigError{v.Name, values.missing(v.Name)}
@@ -74,6 +78,25 @@ func (l *loader) setKconfig(data []byte, v object.Var, values *kernelConfig) err
 		return &KconfigError{v.Name, fmt.Sprintf("the kernel has %s=%s, and %v: declare it as a type that takes it (%s)", v.Name, text, err, kconfigTypes)}
 	}
 	return nil
+}
+
+// optional tells whether a name may be one that a kernel or a loader does not know yet.
+func optional(name string) bool {
+	return strings.HasPrefix(name, "CONFIG_") || strings.HasPrefix(name, "LINUX_")
+}
+
+// takesOption says what is wrong with a type that takes no option at all.
+func takesOption(t btf.Type) error {
+	size, err := btf.Sizeof(t)
+	if err != nil {
+		return fmt.Errorf("the variable is a %s: %w", ktbtf.Spell(t), err)
+	}
+	for _, text := range []string{"y", "1", `""`} {
+		if err = putKconfig(make([]byte, size), t, text); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // kconfigOffset returns where in .kconfig a variable is.
