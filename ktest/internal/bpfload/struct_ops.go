@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	ktbtf "github.com/ktgen/ktgen/btf"
 )
 
 // structOps is a struct_ops map: the kernel's own type for its value, and where
@@ -131,7 +133,7 @@ func (l *loader) structOpsValue(def *mapDef) ([]byte, error) {
 }
 
 func (l *loader) copyMember(value, data []byte, def *mapDef, m btf.Member) error {
-	ops, name := def.ops, def.spec.Value.TypeName()
+	ops := def.ops
 	src, err := memberBytes(data, m)
 	if err != nil {
 		return err
@@ -142,9 +144,12 @@ func (l *loader) copyMember(value, data []byte, def *mapDef, m btf.Member) error
 	i := slices.IndexFunc(ops.data.Members, func(k btf.Member) bool { return k.Name == m.Name })
 	if i < 0 {
 		if prog != nil || slices.ContainsFunc(src, func(b byte) bool { return b != 0 }) {
-			return absentMember(name, m.Name)
+			return absentMember(ops.data.Name, m.Name)
 		}
 		return nil
+	}
+	if own, kernel := memberKind(m.Type), memberKind(ops.data.Members[i].Type); own != kernel {
+		return fmt.Errorf("it is %s in the object, and %s in the kernel: compile the object with this kernel's types (vmlinux.h)", own, kernel)
 	}
 	dst, err := memberBytes(value[ops.offset:], ops.data.Members[i])
 	if err != nil {
@@ -162,6 +167,26 @@ func (l *loader) copyMember(value, data []byte, def *mapDef, m btf.Member) error
 	}
 	copy(dst, src)
 	return nil
+}
+
+// memberKind says what a member is; libbpf takes it for the kernel's if both are the same
+// and have the same size (bpf_map__init_kern_struct_ops in tools/lib/bpf/libbpf.c).
+func memberKind(t btf.Type) string {
+	switch btf.UnderlyingType(t).(type) {
+	case *btf.Pointer:
+		return "a pointer or an operation"
+	case *btf.Int:
+		return "an integer"
+	case *btf.Enum:
+		return "an enum"
+	case *btf.Array:
+		return "an array"
+	case *btf.Struct:
+		return "a struct"
+	case *btf.Union:
+		return "a union"
+	}
+	return "a " + ktbtf.Spell(t)
 }
 
 // SharedProgramError is a program that is to be a second operation. The kernel verifies it
