@@ -1,9 +1,11 @@
 package bpfload
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // This file fills the maps whose definitions name maps or programs:
@@ -71,9 +73,31 @@ func (l *loader) fillNamed(find func(t ebpf.MapType, name string) (fd int, ok bo
 				continue
 			}
 			if err := l.coll.Maps[def.spec.Name].Put(kv.Key, uint32(fd)); err != nil {
-				return fmt.Errorf("filling map %s (%v): entry %v, %s: %w", def.spec.Name, def.spec.Type, kv.Key, name, err)
+				return fmt.Errorf("filling map %s (%v): entry %v, %s: %w", def.spec.Name, def.spec.Type, kv.Key, name, notFilled(def.spec, l.spec.Maps[name], err))
 			}
 		}
 	}
 	return nil
+}
+
+// notFilled explains why a map does not take an entry, which is a map or, if inner is nil,
+// a program.
+func notFilled(outer, inner *ebpf.MapSpec, err error) error {
+	why := ""
+	switch {
+	case errors.Is(err, unix.E2BIG):
+		why = fmt.Sprintf("the map has room for %d: raise its max_entries", outer.MaxEntries)
+	case errors.Is(err, unix.EINVAL) && inner == nil:
+		why = "the program is not like the first one in the map: have a map for each kind of program"
+	case errors.Is(err, unix.EINVAL) && outer.InnerMap != nil:
+		why = fmt.Sprintf("it is %s, and the map holds those that are %s: define both alike", shape(inner), shape(outer.InnerMap))
+	default:
+		return err
+	}
+	return &MapError{Reason: why, Err: errnoOf(err)}
+}
+
+// shape is what the maps in a map have in common.
+func shape(m *ebpf.MapSpec) string {
+	return fmt.Sprintf("%v with key_size %d, value_size %d, max_entries %d and map_flags %#x", m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
 }

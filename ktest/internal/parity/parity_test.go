@@ -129,6 +129,16 @@ var refusals = map[string]string{
 	"many_none":        `the kernel has no traceable function like function_of_next_*`,
 }
 
+// unloadable are what is said of inputs that neither loads.
+var unloadable = map[string]string{
+	"inputs/refused_filled_far":   `filling map outer (ArrayOfMaps): entry 3, one: the map has room for 2: raise its max_entries`,
+	"inputs/refused_filled_other": `entry 1, other: it is Hash with key_size 8, value_size 8, max_entries 9 and map_flags 0x0, and the map holds those that are Array with key_size 4`,
+	"inputs/refused_kconfig_name": `variable OF_ANOTHER of .kconfig: no loader knows it: options of the kernel begin with CONFIG_`,
+	"inputs/refused_kconfig_type": `variable CONFIG_OF_NEXT_YEAR of .kconfig: the variable is no integer, bool, char, enum libbpf_tristate or array of char`,
+	"inputs/refused_ops_kind":     `member ssthresh: it is an integer in the object, and a pointer or an operation in the kernel`,
+	"inputs/refused_ops_member":   `this kernel's struct tcp_congestion_ops has no member of_next_year, and the object sets it`,
+}
+
 func requireReasons(t *testing.T, said string) {
 	for program, want := range refusals {
 		_, after, _ := strings.Cut(said, "attaching program "+program+" ")
@@ -171,6 +181,7 @@ func (c *comparison) judge(name string, own, libbpf *parity.Loaded) {
 	d := parity.Compare(own, libbpf)
 	c.counts["libbpf "+libbpf.Verdict+", own "+own.Verdict]++
 	reason, known := c.reasons[name]
+	require.Contains(c, own.Reason, unloadable[name], name)
 	switch {
 	case d.What != "" && known:
 		c.Logf("%s: %s: %s", name, d.What, reason)
