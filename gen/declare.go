@@ -27,10 +27,17 @@ func (b *builder) declare() error {
 		b.model.Sections[i].Name = accessors.claim(sectionName(s.Section), "section "+s.Name)
 		b.declareSection(b.model.Sections[i], s)
 	}
+	var claims []claimed
 	for _, m := range b.maps {
 		if !m.isInner {
-			name := accessors.claim(exported(m.Name), "map "+m.Name)
-			b.model.Maps = append(b.model.Maps, b.declareMap(name, m))
+			claims = append(claims, claimed{m.Name, exported(m.Name), "map " + m.Name, nil})
+		}
+	}
+	names := accessors.claimEach(claims)
+	for _, m := range b.maps {
+		if !m.isInner {
+			b.model.Maps = append(b.model.Maps, b.declareMap(names[0], m))
+			names = names[1:]
 			continue
 		}
 		outer := b.model.Maps[len(b.model.Maps)-1]
@@ -151,14 +158,17 @@ func (b *builder) fields(d *decl) []gofile.Field {
 	shared := overlapping(members)
 	names := b.newScope()
 	names.quiet = b.isKernels(d) // whose comments have the names in C
-	fields := make([]gofile.Field, len(members))
+	fields, claims := make([]gofile.Field, len(members)), make([]claimed, len(members))
 	for i, m := range members {
 		if _, ok := m.Tail(); ok && m.Type.IsFlexible() && !b.inKeys[d.shape] {
 			fields[i] = b.flexible(m)
 		} else {
 			fields[i] = b.field(m, shared[i])
 		}
-		fields[i].Name = names.claim(exported(m.Name), fmt.Sprintf("%s.%s", d.describe(), m.Name))
+		claims[i] = claimed{m.Name, exported(m.Name), fmt.Sprintf("%s.%s", d.describe(), m.Name), nil}
+	}
+	for i, name := range names.claimEach(claims) {
+		fields[i].Name = name
 	}
 	return fields
 }
@@ -229,7 +239,8 @@ func (b *builder) declareSection(s *gofile.Section, from sectionShape) {
 	if from.texts > 0 {
 		s.Doc = append(s.Doc, fmt.Sprintf("Left out: the %s that only the program itself reads.", plural(from.texts, "text")))
 	}
-	names, same := b.newScope(), from.sameNamed()
+	same := from.sameNamed()
+	var claims []claimed
 	last, resizable := from.shape.Resizable()
 	for i, v := range from.shape.Members {
 		path, goName, others := from.Name+"."+v.Name, exported(v.Name), []string(nil)
@@ -242,8 +253,11 @@ func (b *builder) declareSection(s *gofile.Section, from sectionShape) {
 		if shared {
 			f.Comment += fmt.Sprintf("; %s%s", strings.TrimPrefix(path, from.Name+"."), ofUnit(one.unit))
 		}
-		f.Name = names.claim(goName, path, others...)
+		claims = append(claims, claimed{v.Name, goName, path, others})
 		s.Vars = append(s.Vars, f)
+	}
+	for i, name := range b.newScope().claimEach(claims) {
+		s.Vars[i].Name = name
 	}
 }
 

@@ -2,6 +2,7 @@ package gen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -80,6 +81,53 @@ func (s *scope) claim(name, what string, others ...string) string {
 	}
 	s.taken[free] = what
 	return free
+}
+
+// claimed is something that a name is asked for.
+type claimed struct {
+	spelled string // in C
+	name    string // in Go, if nothing else would have that
+	what    string
+	others  []string // see claim
+}
+
+// claimEach returns the names of several things. Those that C spells in different ways, and that would have
+// one name, get the spelling behind it: a name stays with what it is of, also if another one
+// goes, or they change places.
+func (s *scope) claimEach(all []claimed) []string {
+	alike := make(map[string][]claimed)
+	for _, c := range all {
+		isOther := func(o claimed) bool { return o.spelled == c.spelled }
+		if !s.isChosen(c) && !slices.ContainsFunc(alike[c.name], isOther) {
+			alike[c.name] = append(alike[c.name], c)
+		}
+	}
+	names := make([]string, len(all))
+	for i, c := range all {
+		if len(alike[c.name]) > 1 {
+			name := c.name + "_" + cIdent(c.spelled)
+			s.warnOfAlike(c, name, alike[c.name])
+			c.name = name
+		}
+		names[i] = s.claim(c.name, c.what, c.others...)
+	}
+	return names
+}
+
+// isChosen tells whether the user chose a name for something.
+func (s *scope) isChosen(c claimed) bool { return s.b.renames.has(s.b.ways(c.what, c.others...)) }
+
+// warnOfAlike says that something has a longer name, unless the user chose one.
+func (s *scope) warnOfAlike(c claimed, name string, alike []claimed) {
+	if s.isChosen(c) || s.quiet {
+		return
+	}
+	for _, other := range alike {
+		if other.spelled != c.spelled {
+			s.b.warnf("%s is called %s in Go: %s would be %s, too (-rename %q names it)", c.what, name, other.what, c.name, s.b.way(c.what)+"=NAME")
+			return
+		}
+	}
 }
 
 // take takes a name that the user chose, or notes that it cannot be had.

@@ -14,9 +14,11 @@ import (
 // Snap is a snapshot, read as the state of sample.bpf.o.
 //
 // What differs from the object, or is left out of it:
-//   - struct names.fooBar is called FooBar_2 in Go: FooBar is taken by struct names.foo_bar (-rename "struct names.fooBar=NAME" names it)
-//   - struct names.FooBar is called FooBar_3 in Go: FooBar is taken by struct names.foo_bar (-rename "struct names.FooBar=NAME" names it)
-//   - struct names.pad is called Pad_2 in Go: Pad is taken by struct names._pad (-rename "struct names.pad=NAME" names it)
+//   - struct names.foo_bar is called FooBar_foo_bar in Go: struct names.fooBar would be FooBar, too (-rename "struct names.foo_bar=NAME" names it)
+//   - struct names.fooBar is called FooBar_fooBar in Go: struct names.foo_bar would be FooBar, too (-rename "struct names.fooBar=NAME" names it)
+//   - struct names.FooBar is called FooBar_FooBar in Go: struct names.foo_bar would be FooBar, too (-rename "struct names.FooBar=NAME" names it)
+//   - struct names._pad is called Pad__pad in Go: struct names.pad would be Pad, too (-rename "struct names._pad=NAME" names it)
+//   - struct names.pad is called Pad_pad in Go: struct names._pad would be Pad, too (-rename "struct names.pad=NAME" names it)
 //   - map untyped is read as bytes: it is defined without the type of its values (use __type(value, ...))
 //   - map per_unknown is read as bytes: it is defined without the type of its keys (use __type(key, ...))
 //   - map unknown_maps.inner is read as bytes: the object does not say what is in the map that it is in (use __array(values, ...))
@@ -668,16 +670,16 @@ type Message struct {
 
 // Names is struct names.
 type Names struct {
-	Type     uint32 // u32 type
-	Func     uint32 // u32 func
-	FooBar   uint32 // u32 foo_bar
-	FooBar_2 uint32 // u32 fooBar
-	FooBar_3 uint32 // u32 FooBar
-	Pad      uint32 // u32 _pad
-	Pad_2    uint32 // u32 pad
-	X        uint32 // u32 __
-	X1st     uint32 // u32 _1st
-	String   uint32 // u32 String
+	Type           uint32 // u32 type
+	Func           uint32 // u32 func
+	FooBar_foo_bar uint32 // u32 foo_bar
+	FooBar_fooBar  uint32 // u32 fooBar
+	FooBar_FooBar  uint32 // u32 FooBar
+	Pad__pad       uint32 // u32 _pad
+	Pad_pad        uint32 // u32 pad
+	X              uint32 // u32 __
+	X1st           uint32 // u32 _1st
+	String         uint32 // u32 String
 }
 
 // Nested is struct nested.
@@ -1298,11 +1300,11 @@ func decodeNames(v *Names, raw []byte, _ *ktrt.Decoder) {
 	b := (*[sizeofNames]byte)(raw)[:]
 	b = ktrt.Next32(&v.Type, b)
 	b = ktrt.Next32(&v.Func, b)
-	b = ktrt.Next32(&v.FooBar, b)
-	b = ktrt.Next32(&v.FooBar_2, b)
-	b = ktrt.Next32(&v.FooBar_3, b)
-	b = ktrt.Next32(&v.Pad, b)
-	b = ktrt.Next32(&v.Pad_2, b)
+	b = ktrt.Next32(&v.FooBar_foo_bar, b)
+	b = ktrt.Next32(&v.FooBar_fooBar, b)
+	b = ktrt.Next32(&v.FooBar_FooBar, b)
+	b = ktrt.Next32(&v.Pad__pad, b)
+	b = ktrt.Next32(&v.Pad_pad, b)
 	b = ktrt.Next32(&v.X, b)
 	b = ktrt.Next32(&v.X1st, b)
 	ktrt.Next32(&v.String, b)

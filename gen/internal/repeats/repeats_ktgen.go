@@ -118,18 +118,18 @@ type SchedExtOps struct {
 // Members are found by name; those that the guest's kernel lacks are zero, see
 // ktrt.Absent.
 type TaskStruct struct {
-	Pid        int32                // s32 pid
-	Scx        SchedExtEntity       // struct sched_ext_entity scx
-	StaticPrio int32                // s32 static_prio
-	Comm       string               // char comm[16]
-	Tasks      ListHead             // struct list_head tasks
-	Children   ListHead             // struct list_head children
-	Sibling    ListHead             // struct list_head sibling
-	Tgid       int32                // s32 tgid
-	StartTime  uint64               // u64 start_time
-	RealParent ktrt.Ptr[TaskStruct] // struct task_struct *real_parent
-	State      int64                // long state
-	State_2    uint32               // u32 __state
+	Pid           int32                // s32 pid
+	Scx           SchedExtEntity       // struct sched_ext_entity scx
+	StaticPrio    int32                // s32 static_prio
+	Comm          string               // char comm[16]
+	Tasks         ListHead             // struct list_head tasks
+	Children      ListHead             // struct list_head children
+	Sibling       ListHead             // struct list_head sibling
+	Tgid          int32                // s32 tgid
+	StartTime     uint64               // u64 start_time
+	RealParent    ktrt.Ptr[TaskStruct] // struct task_struct *real_parent
+	State_state   int64                // long state
+	State___state uint32               // u32 __state
 }
 
 // Totals is struct totals.
@@ -310,8 +310,8 @@ func decodeTaskStruct(v *TaskStruct, raw []byte, d *ktrt.Decoder) {
 	b = ktrt.Next64(&v.StartTime, b)
 	v.RealParent = ktrt.PtrAt(d, binary.LittleEndian.Uint64(b), typeTaskStruct, decodeTaskStruct)
 	b = b[8:]
-	b = ktrt.Next64(&v.State, b)
-	ktrt.Next32(&v.State_2, b)
+	b = ktrt.Next64(&v.State_state, b)
+	ktrt.Next32(&v.State___state, b)
 }
 
 func decodeTotals(v *Totals, raw []byte, _ *ktrt.Decoder) {
