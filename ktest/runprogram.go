@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/ktgen/ktgen/ktest/internal/scx"
 	"github.com/ktgen/ktgen/object"
 	"github.com/ktgen/ktgen/runtime/nearest"
@@ -60,7 +62,7 @@ func (vm *VM) runProgram(ctx context.Context, name string, args any) (int32, err
 	if err != nil {
 		return 0, err
 	}
-	size, err := contextSize(obj, name)
+	declared, err := contextOf(obj, name)
 	if err != nil {
 		return 0, err
 	}
@@ -68,17 +70,27 @@ func (vm *VM) runProgram(ctx context.Context, name string, args any) (int32, err
 	switch {
 	case err != nil:
 		return 0, err
-	case size >= 0 && len(raw) != size:
-		return 0, fmt.Errorf("its context has %d bytes, and the %T that it is given %d: give a struct of the members that it has in C", size, args, len(raw))
+	case declared != nil && len(raw) != int(declared.Size):
+		return 0, fmt.Errorf("its context has %d bytes, and the %T that it is given %d: give a struct of the members that it has in C", declared.Size, args, len(raw))
+	case len(raw) > mostContext:
+		return 0, fmt.Errorf("its context has %d bytes, and the kernel takes at most %d: have it in a map or in variables", len(raw), mostContext)
+	case declared != nil && args != nil && reflect.TypeOf(args).Kind() == reflect.Pointer:
+		if why := differentLayout(reflect.TypeOf(args).Elem(), declared); why != "" {
+			return 0, fmt.Errorf("its context is struct %s in C, whose %s: give a struct of its members in their order, with what is between them", declared.Name, why)
+		}
 	}
 	result, out, err := scx.RunProgram(ctx, vm.agent, name, slices.Clone(raw))
 	copy(raw, out)
 	return int32(result), err
 }
 
-// contextSize returns how many bytes a program's context has, -1 if its type does not
-// tell.
-func contextSize(obj *object.Object, name string) (int, error) {
+// mostContext is how many bytes of context the kernel takes (bpf_prog_test_run_syscall
+// in net/bpf/test_run.c).
+const mostContext = 1<<16 - 1
+
+// contextOf returns the struct that a program gets, nil if its type does not tell, as that
+// of void *ctx, or of u64 *ctx for any number of words.
+func contextOf(obj *object.Object, name string) (*btf.Struct, error) {
 	var names []string
 	for i := range obj.Functions {
 		f := &obj.Functions[i]
@@ -88,15 +100,12 @@ func contextSize(obj *object.Object, name string) (int, error) {
 		if names = append(names, f.Name); f.Name != name {
 			continue
 		}
-		if s := f.Context(); s != nil {
-			return int(s.Size), nil
-		}
-		return -1, nil // void *ctx, or u64 *ctx for any number of words
+		return f.Context(), nil
 	}
 	if len(names) == 0 {
-		return 0, errors.New("the object has no programs of section syscall, which are those that can be run")
+		return nil, errors.New("the object has no programs of section syscall, which are those that can be run")
 	}
-	return 0, fmt.Errorf("the object has no such program of section syscall%s; it has %s", nearest.Hint(name, names), strings.Join(names, ", "))
+	return nil, fmt.Errorf("the object has no such program of section syscall%s; it has %s", nearest.Hint(name, names), strings.Join(names, ", "))
 }
 
 // memoryOf returns the bytes of what a program gets, in place.
