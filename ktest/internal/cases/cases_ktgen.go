@@ -1678,6 +1678,7 @@ type ConfiguredFixture struct {
 		CfRun    ktrt.Program // cf_run, struct_ops/cf_run
 		Enq      ktrt.Program // enq, struct_ops/enq
 		Setup    ktrt.Program // setup, syscall
+		Fourth   ktrt.Program // fourth, syscall
 		OnSwitch ktrt.Program // on_switch, tp_btf/sched_switch
 	}
 }
@@ -1759,6 +1760,7 @@ func (f *ConfiguredFixture) initially(configure func()) ktrt.Initially {
 			"cf_run":    &f.Programs.CfRun,
 			"enq":       &f.Programs.Enq,
 			"setup":     &f.Programs.Setup,
+			"fourth":    &f.Programs.Fourth,
 			"on_switch": &f.Programs.OnSwitch,
 		},
 	}

@@ -238,11 +238,24 @@ func TestProgramsAreRunWithATypedContext(t *testing.T) {
 	require.Zero(t, args.Sum)
 	requireVars(t, vm.Freeze("set up"), map[string]uint64{"first": 0})
 
+	words := [4]uint64{3: 9}
+	result, err = vm.RunProgram(t.Context(), "fourth", &words)
+	require.NoError(t, err)
+	require.EqualValues(t, 9, result)
+
+	swapped := &struct {
+		Sum       uint64
+		Count, Of uint32
+	}{}
 	for want, run := range map[string]func() error{
-		`no such program of section syscall (did you mean "setup"?); it has setup`: func() error { _, err := vm.RunProgram(t.Context(), "setap", &args); return err },
-		`its context has 16 bytes, and the *uint64 that it is given 8`:             func() error { _, err := vm.RunProgram(t.Context(), "setup", new(uint64)); return err },
-		`with a string in it, which is not in it as in C`:                          func() error { _, err := vm.RunProgram(t.Context(), "setup", &struct{ S string }{}); return err },
-		`give a pointer to a struct, bytes, or nil`:                                func() error { _, err := vm.RunProgram(t.Context(), "setup", 5); return err },
+		`the kernel does not run it with a context of 8 bytes (invalid argument): it uses more`:                             func() error { _, err := vm.RunProgram(t.Context(), "fourth", new(uint64)); return err },
+		`the kernel does not run it with a context of 0 bytes`:                                                              func() error { _, err := vm.RunProgram(t.Context(), "fourth", nil); return err },
+		`has 65536 bytes, and the kernel takes at most 65535`:                                                               func() error { _, err := vm.RunProgram(t.Context(), "fourth", make([]byte, 1<<16)); return err },
+		`whose member count has bytes 0 to 3, where struct { Sum uint64; Count uint32; Of uint32 } has Sum in bytes 0 to 7`: func() error { _, err := vm.RunProgram(t.Context(), "setup", swapped); return err },
+		`no such program of section syscall (did you mean "setup"?); it has `:                                               func() error { _, err := vm.RunProgram(t.Context(), "setap", &args); return err },
+		`its context has 16 bytes, and the *uint64 that it is given 8`:                                                      func() error { _, err := vm.RunProgram(t.Context(), "setup", new(uint64)); return err },
+		`with a string in it, which is not in it as in C`:                                                                   func() error { _, err := vm.RunProgram(t.Context(), "setup", &struct{ S string }{}); return err },
+		`give a pointer to a struct, bytes, or nil`:                                                                         func() error { _, err := vm.RunProgram(t.Context(), "setup", 5); return err },
 	} {
 		require.ErrorContains(t, run(), want)
 		require.ErrorAs(t, run(), new(*ktest.ProgramError))

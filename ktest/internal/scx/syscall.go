@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/vmm/guest"
@@ -50,6 +51,9 @@ func (l *Loader) handleProgram(_ context.Context, c *guest.Call) (any, error) {
 		options.Context, options.ContextOut = call.Context, slices.Clone(call.Context)
 	}
 	result, err := p.Run(options)
+	if errors.Is(err, unix.EINVAL) {
+		return nil, fmt.Errorf("the kernel does not run it with a context of %d bytes (%w): it uses more of its context; give it all that it uses", len(call.Context), unix.EINVAL)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run it: %w", err)
 	}

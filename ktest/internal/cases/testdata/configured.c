@@ -56,5 +56,6 @@ SEC("syscall") s32 setup(struct setup *args) {
   first = args->count;
   return args->count ? 17 : -22;
 }
+SEC("syscall") s32 fourth(u64 *words) { return words[3]; }
 SEC(".struct_ops.link") struct sched_ext_ops cf_ops = {
   .enqueue = (void *)enq, .running = (void *)cf_run, .init = (void *)cf_init, .timeout_ms = 20000, .name = "configured" };
