@@ -18,6 +18,7 @@ var definingSections = []string{".maps", ".struct_ops", ".struct_ops.link", "?.s
 // addMaps makes the maps that the object defines, first of all maps, as libbpf does
 // (bpf_object__init_maps in tools/lib/bpf/libbpf.c).
 func (s *Spec) addMaps(obj *object.Object) error {
+	arena := ""
 	for i := range obj.Maps {
 		m := &obj.Maps[i]
 		if ebpf.MapType(m.Type) == ebpf.StructOpsMap {
@@ -26,6 +27,12 @@ func (s *Spec) addMaps(obj *object.Object) error {
 		spec, err := definedMap(obj, m)
 		if err != nil {
 			return fmt.Errorf("map %s: %w", m.Name, err)
+		}
+		if spec.Type == ebpf.Arena {
+			if arena != "" {
+				return fmt.Errorf("map %s: it is a second arena, beside %s: an object has one", m.Name, arena)
+			}
+			arena = m.Name
 		}
 		s.add(spec)
 	}

@@ -16,6 +16,7 @@ func TestWhatLibbpfRefusesIsRefusedWithAReason(t *testing.T) {
 		"refused_map_values":   "map outer: its definition has values, and it is no map of maps and no program array",
 		"refused_map_inner":    "map outer: a map inside of others cannot be pinned",
 		"refused_map_order":    "map outer: its values are not the last member of its definition",
+		"refused_arenas":       "map other: it is a second arena, beside pages: an object has one",
 		"refused_map_declared": "map m: its value is struct elsewhere, which the object declares and does not define",
 	} {
 		t.Run(input, func(t *testing.T) {
