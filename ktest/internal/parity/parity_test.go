@@ -187,7 +187,7 @@ func (c *comparison) judge(name string, own, libbpf *parity.Loaded) {
 		c.Logf("%s: %s: %s", name, d.What, reason)
 	case d.What != "":
 		c.Errorf("%s: %s", name, d.What)
-	case strings.HasPrefix(name, "inputs/") && libbpf.Verdict == "failed" && own.Verdict != "failed":
+	case c.strict(name) && libbpf.Verdict == "failed" && own.Verdict != "failed":
 		c.Errorf("%s: libbpf refuses it: %s", name, libbpf.Reason)
 	case known:
 		c.Errorf("%s is the same, and testdata/differences.txt has it: %s", name, reason)
@@ -198,6 +198,11 @@ func (c *comparison) judge(name string, own, libbpf *parity.Loaded) {
 		c.seconds[1] += libbpf.Seconds
 	}
 	c.note(own, libbpf)
+}
+
+// strict tells whether what libbpf refuses has to be refused: of objects that are written for it.
+func (c *comparison) strict(name string) bool {
+	return strings.HasPrefix(name, "inputs/") || strings.HasPrefix(name, "small/")
 }
 
 func (c *comparison) note(own, libbpf *parity.Loaded) {
