@@ -67,9 +67,10 @@ func masked(path string, masks []string) bool {
 	return slices.ContainsFunc(masks, func(mask string) bool { return covers(mask, path) })
 }
 
-// covers tells whether a mask is for a path, or for what the path is in.
+// covers tells whether a mask is for a path, or for what the path is in. An empty one is
+// for nothing: the paths of sections begin with a dot.
 func covers(mask, path string) bool {
-	return matches(path, mask) || matches(path, mask+".*") || matches(path, mask+"[*")
+	return mask != "" && (matches(path, mask) || matches(path, mask+".*") || matches(path, mask+"[*"))
 }
 
 // matches tells whether a path is what a mask says, which may have stars.
@@ -244,7 +245,11 @@ func (d *differ) entries(a, b ktsnap.Entry, slots int, perCPU bool) {
 	}
 	for cpu := range max(slots, 1) {
 		v, w := a.CPU(cpu).Get(""), b.CPU(cpu).Get("")
-		d.values(a.CPU(cpu).Path(), &v, &w, maxDepth)
+		path := a.CPU(cpu).Path()
+		if v.Err() != nil {
+			path = b.CPU(cpu).Path()
+		}
+		d.values(path, &v, &w, maxDepth)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/dump"
+	"github.com/ktgen/ktgen/internal/sample"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
@@ -32,6 +33,20 @@ func TestDiffNamesWhatDiffers(t *testing.T) {
 func TestMasksLeaveOutWhatTheyMatch(t *testing.T) {
 	require.Empty(t, lines(guest(5000), guest(9000), "*.runtime_ns", "mysched.bss.nr_dispatched"))
 	require.NotEmpty(t, lines(guest(5000), guest(9000), "*.runtime", "task_ctxs[*]"))
+}
+
+// The paths of sections begin with a dot, as if they were members of what has no name.
+func TestAnEmptyMaskIsForNothing(t *testing.T) {
+	a, b := sample.Fixture{}.Snapshot(t), sample.Fixture{Bss: sample.Bss{NrOnline: 7}}.Snapshot(t)
+	require.Contains(t, lines(a, b), "~ .bss.nr_online: 0 -> 7")
+	require.Equal(t, lines(a, b), lines(a, b, ""))
+	require.Contains(t, fmt.Sprint(dump.Unseen(a, b, "")), `the mask "" matches no path`)
+}
+
+func TestCPUsThatComeAreNamed(t *testing.T) {
+	a, b := sample.Fixture{CPUs: 1}.Snapshot(t), sample.Fixture{CPUs: 2}.Snapshot(t)
+	require.Contains(t, lines(a, b), "+ per_cpu[cpu=1][0]: ")
+	require.Contains(t, lines(b, a), "- per_cpu[cpu=1][0]: ")
 }
 
 func TestEntriesThatComeAndGoAreFoundByTheirKeys(t *testing.T) {
