@@ -95,6 +95,8 @@ func TestLooksAtWhatIsGoneFail(t *testing.T) {
 	require.ErrorIs(t, err, freeze.ErrEntryGone)
 	_, err = watch.Await(bound(t, time.Minute), 1_000_000)
 	require.ErrorIs(t, err, freeze.ErrEntryGone)
+	_, err = vm.Watch(t.Context(), ktest.Field(snap, &task.Nice), ktest.WatchOptions{})
+	require.ErrorIs(t, err, freeze.ErrEntryGone)
 
 	_, err = vm.Detach(t.Context())
 	require.NoError(t, err)
@@ -105,6 +107,14 @@ func TestLooksAtWhatIsGoneFail(t *testing.T) {
 	_, err = ktest.CaptureWhen(bound(t, time.Minute), vm, "x", snap, &snap.Bss().NrCpusOnln, func(n uint32) bool { return n == 2 })
 	require.ErrorIs(t, err, freeze.ErrMapGone)
 	require.ErrorIs(t, err, ktest.ErrNoScheduler)
+
+	// Of the next one, that has maps of the same names in other memory.
+	require.NoError(t, vm.Attach(t.Context(), ktest.Object(exampleObject)))
+	for name, target := range map[string]ktest.Target{"storage": ktest.Field(snap, &task.Nice), "section": ktest.Field(snap, &snap.Bss().NrCpusOnln)} {
+		_, err = vm.Watch(t.Context(), target, ktest.WatchOptions{})
+		require.ErrorIs(t, err, freeze.ErrMapGone, name)
+		require.NotContains(t, err.Error(), "nil")
+	}
 }
 
 // BenchmarkPeek is the cost of a look at a variable of a running guest.

@@ -138,7 +138,8 @@ type Watch struct {
 // Watch fires when a vCPU writes to the target. It ends with the guest, with
 // what it looks at ([Watch.Err]), or by [Watch.Close]. A guest in lockstep needs [Config.Watches].
 //
-// The error is a [*SymbolNotFoundError], a [*PerCPUSymbolError], or one of [vmm.VM.Watch].
+// The error is a [*SymbolNotFoundError], a [*PerCPUSymbolError], [freeze.ErrMapGone] or
+// [freeze.ErrEntryGone] if the guest has no more what the target was captured in, or one of [vmm.VM.Watch].
 func (vm *VM) Watch(ctx context.Context, target Target, opts WatchOptions) (*Watch, error) {
 	w, err := vm.watch(ctx, target, opts)
 	if err != nil {
@@ -167,6 +168,11 @@ func (vm *VM) watch(ctx context.Context, target Target, opts WatchOptions) (*Wat
 	}
 	if target.addr, err = vm.locate(f, target); err != nil {
 		return nil, err
+	}
+	if target.of != nil {
+		if err := f.Holds(ctx, target.of, target.addr, target.size); err != nil {
+			return nil, err
+		}
 	}
 	w := &Watch{vm: vm, target: target, opts: opts, freeze: f, changed: make(chan struct{}), ended: make(chan struct{})}
 	w.stats.Armed = true

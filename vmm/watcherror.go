@@ -13,11 +13,15 @@ var ErrLockstepWatch = errors.New("guests in lockstep have watchpoints only if t
 type WatchLostError struct {
 	Addr uint64
 	Size int
-	Err  error // of Memory
+	Err  error // of Memory; nil if there was memory before
 }
 
 func (e *WatchLostError) Error() string {
-	return fmt.Sprintf("watching %d bytes at %#x: the guest has no memory there, or has freed it: %v", e.Size, e.Addr, e.Err)
+	s := fmt.Sprintf("watching %d bytes at %#x: the guest has no memory there, or has freed it", e.Size, e.Addr)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
 }
 
 func (e *WatchLostError) Unwrap() error { return e.Err }
