@@ -88,6 +88,7 @@ func (j *judge[V]) neighbours() iter.Seq2[int, int] {
 
 func (j *judge[V]) value(i int) V       { return j.series.points[i].Value }
 func (j *judge[V]) moment(i int) Moment { return j.series.points[i].Moment }
+func (j *judge[V]) visit(i int) int     { return j.series.points[i].visit }
 func (j *judge[V]) missing(i int) bool  { return j.series.points[i].Err != nil }
 
 // at says a value, which is compared with others, and its moment.

@@ -106,10 +106,10 @@ func questions[V Number]() []question {
 				return c.outcome(claim{judged: s, values: 2, coverage: 4, invalid: badBand(c),
 					fails: anyPair(s, func(a, b observation) bool {
 						dv, dt := 8*(b.v-a.v), b.t-a.t
-						return dt > 0 && (dv < c.lo.n*dt || dv > c.hi.n*dt)
+						return a.run == b.run && dt > 0 && (dv < c.lo.n*dt || dv > c.hi.n*dt)
 					}),
-					undecided: anyPair(s, func(a, b observation) bool { return a.t == b.t && a.v != b.v }) ||
-						!anyPair(s, func(a, b observation) bool { return a.t != b.t }),
+					undecided: anyPair(s, func(a, b observation) bool { return a.run == b.run && a.t == b.t && a.v != b.v }) ||
+						!anyPair(s, func(a, b observation) bool { return a.run == b.run && a.t != b.t }),
 				})
 			}},
 		{"SteadyWithin",
@@ -376,13 +376,35 @@ func (c *trial) reduced(obs []observation, phase int) (*big.Rat, bool) {
 		return big.NewRat(int64(slices.Max(values)), 1), true
 	case Mean:
 		return big.NewRat(int64(sum), int64(len(known))), true
-	case Increase:
-		return big.NewRat(int64(last.v-first.v), 1), len(known) > 1
 	}
-	if first.t == last.t {
+	change, duration, pairs := 0, 0, 0
+	for _, run := range runsOf(obs, phase) {
+		if len(run) > 1 {
+			change, duration = change+run[len(run)-1].v-run[0].v, duration+run[len(run)-1].t-run[0].t
+			pairs++
+		}
+	}
+	switch {
+	case c.of == Increase:
+		return big.NewRat(int64(change), 1), pairs > 0
+	case duration == 0:
 		return nil, false
 	}
-	return big.NewRat(int64(last.v-first.v), int64(last.t-first.t)), true
+	return big.NewRat(int64(change), int64(duration)), true
+}
+
+// runsOf returns the known values of each time that a phase is gone through.
+func runsOf(obs []observation, phase int) (runs [][]observation) {
+	inside := false
+	for _, o := range obs {
+		if o.step == phase && !inside {
+			runs = append(runs, nil)
+		}
+		if inside = o.step == phase; inside && o.known {
+			runs[len(runs)-1] = append(runs[len(runs)-1], o)
+		}
+	}
+	return runs
 }
 
 func wantByPhase(c *trial) Outcome {

@@ -2,6 +2,7 @@ package series
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +75,29 @@ func TestTheRateAtOneTimeIsNotDefined(t *testing.T) {
 	require.Equal(t, Inconclusive, RateWithin(at(1, 2, 2), 0, 5).Outcome, "two values of the same time")
 	require.Equal(t, Pass, RateWithin(at(1, 1, 2, 2), 0, 5).Outcome)
 	RateWithin(at(0, 0, 0, 100, 100), 0, 99).requireFail(t, 3, 4)
+}
+
+// What happens while a step is left is not of that step.
+func TestStepsThatAreGoneThroughAgain(t *testing.T) {
+	samples := every(0, 5, 10, 510, 1000, 1005, 1010)
+	for i := range samples {
+		samples[i].Phase.Step = []int{1, 1, 1, 2, 2, 1, 1}[i]
+	}
+	s := Of(samples, func(n int) int { return n }).Named("x")
+	RateWithin(s.Phase(1), 5, 5).Require(t)
+	RateWithin(s, 5, 5).requireFail(t, 3, 4)
+	PhaseRatioWithin(s, Rate, 2, 1, 98, 98).Require(t)
+	PhaseRatioWithin(s, Increase, 1, 2, 15.0/490, 15.0/490).Require(t)
+	PhaseRatioWithin(s, Last, 1, 2, 1.01, 1.01).Require(t)
+
+	alone := s.keep(func(p *Point[int]) bool { return p.Value != 5 && p.Value != 10 && p.Value != 1005 })
+	require.Equal(t, Inconclusive, PhaseRatioWithin(alone, Increase, 2, 1, 0, 1e9).Outcome, "each time one value")
+	require.Equal(t, Inconclusive, RateWithin(alone.Phase(1), 0, 1e9).Outcome)
+
+	for i := range samples { // two scenarios of the same step
+		samples[i].Phase.Step, samples[i].Began = 1, time.Duration(i/4)*time.Second
+	}
+	require.Equal(t, 4, slices.IndexFunc(Of(samples, func(n int) int { return n }).Phase(1).points, func(p Point[int]) bool { return p.visit == 1 }))
 }
 
 func TestTheWarmUpDoesNotCount(t *testing.T) {

@@ -5,13 +5,16 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Phase returns the samples of one step of the scenario; 0 is the baseline.
-// Times that are given to patterns count from the first of them.
+// Times that are given to patterns count from the first of them. Of a step that is gone
+// through again the samples of all times are there; rates and increases are those of each time.
 func (s Series[V]) Phase(step int) Series[V] {
 	phase := Phase{Step: step}
 	out := s.keep(func(p *Point[V]) bool { return p.Phase.Step == step })
+	s.countVisits(out.points)
 	out.name = s.name.suffixed(", " + phase.String())
 	if len(out.points) == 0 {
 		out.empty = fmt.Sprintf("no sample is of %s; there are samples of %s", phase, s.steps())
@@ -19,6 +22,21 @@ func (s Series[V]) Phase(step int) Series[V] {
 	}
 	out.origin = originAt(out.points[0].Moment)
 	return out
+}
+
+// countVisits says of the points of one step, which are of s, how often that was left before each.
+func (s Series[V]) countVisits(points []Point[V]) {
+	visit, n := 0, 0
+	for i := range s.points {
+		if n == len(points) || s.points[i].Phase.Step != points[n].Phase.Step {
+			continue
+		}
+		if p := &s.points[i]; n > 0 && (s.points[i-1].Phase.Step != p.Phase.Step || s.points[i-1].Began != p.Began) {
+			visit++
+		}
+		points[n].visit = visit
+		n++
+	}
 }
 
 // steps names the phases that samples are of.
@@ -67,8 +85,8 @@ const (
 	Least                     // the least value
 	Greatest                  // the greatest value
 	Mean                      // the mean of the values
-	Increase                  // the last value less the first
-	Rate                      // Increase, per second
+	Increase                  // the last value less the first; of a step that is gone through several times, the sum
+	Rate                      // Increase, per second of the step
 )
 
 var reductionNames = [...]string{"First", "Last", "Least", "Greatest", "Mean", "Increase", "Rate"}
@@ -84,6 +102,7 @@ func (r Reduction) String() string {
 // not enough.
 func reduce[V Number](j *judge[V], r Reduction) (float64, bool) {
 	first, last, n := -1, -1, 0
+	change, duration, pairs := j.increase(difference[V])
 	least, greatest, m := math.Inf(1), math.Inf(-1), meanOf(j)
 	for i, v := range j.known() {
 		if n++; first < 0 {
@@ -95,8 +114,6 @@ func reduce[V Number](j *judge[V], r Reduction) (float64, bool) {
 	if n == 0 {
 		return 0, false
 	}
-	change := difference(j.value(first), j.value(last))
-	duration := j.moment(last).Time() - j.moment(first).Time()
 	switch r {
 	case First:
 		return float64(j.value(first)), true
@@ -109,9 +126,31 @@ func reduce[V Number](j *judge[V], r Reduction) (float64, bool) {
 	case Mean:
 		return m.sum / float64(m.n) * m.scale, true
 	case Increase:
-		return change, n > 1
+		return change, pairs > 0
 	}
 	return perSecond(change, duration), duration > 0
+}
+
+// increase returns how much a value rises while its step lasts, and how long that is: of a step that
+// is gone through several times the sums. pairs is of how many values that is known.
+func (j *judge[V]) increase(difference func(a, b V) float64) (change float64, duration time.Duration, pairs int) {
+	first, last := -1, -1 // of one time
+	add := func() {
+		if first != last {
+			change += difference(j.value(first), j.value(last))
+			duration += j.moment(last).Time() - j.moment(first).Time()
+		}
+	}
+	for i := range j.known() {
+		if last >= 0 && j.visit(last) == j.visit(i) {
+			last, pairs = i, pairs+1
+			continue
+		}
+		add()
+		first, last = i, i
+	}
+	add()
+	return change, duration, pairs
 }
 
 // PhaseRatioWithin judges how a value in one step of the scenario compares

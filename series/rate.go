@@ -24,7 +24,7 @@ func RateWithin[V Number](s Series[V], lo, hi float64) Verdict {
 	r := rates[V]{judge: j, lo: lo, hi: hi}
 	var prior, instant []int
 	for i := range j.known() {
-		if len(instant) > 0 && j.moment(i).Time() != j.moment(instant[0]).Time() {
+		if len(instant) > 0 && (j.moment(i).Time() != j.moment(instant[0]).Time() || j.visit(i) != j.visit(instant[0])) {
 			prior, instant = r.extremes(instant), prior[:0]
 		}
 		instant = append(instant, i)
@@ -32,7 +32,7 @@ func RateWithin[V Number](s Series[V], lo, hi float64) Verdict {
 	}
 	r.extremes(instant)
 	if r.pairs == 0 {
-		j.doubt("all values are of the same time")
+		j.doubt("all values are of the same time, or alone in it")
 	}
 	return j.verdict()
 }
@@ -71,6 +71,9 @@ func (r *rates[V]) extremes(instant []int) []int {
 // compare judges the rates from the samples of an earlier instant to sample i.
 func (r *rates[V]) compare(prior []int, i int) {
 	for _, p := range prior {
+		if r.visit(p) != r.visit(i) {
+			continue // something else was done in between
+		}
 		r.pairs++
 		rate := perSecond(difference(r.value(p), r.value(i)), r.moment(i).Time()-r.moment(p).Time())
 		if rate < r.lo || rate > r.hi {

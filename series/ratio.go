@@ -20,7 +20,7 @@ func Ratio[A, B Number](a Series[A], b Series[B]) Series[float64] {
 	}
 	points := make([]Point[float64], len(a.points))
 	for i := range points {
-		points[i].Moment = a.points[i].Moment
+		points[i].Moment, points[i].visit = a.points[i].Moment, a.points[i].visit
 		points[i].Value, points[i].Err = divide(&a.points[i], &b.points[i])
 	}
 	out := newSeries(n, points)

@@ -26,6 +26,8 @@ type Point[V any] struct {
 	Moment
 	Value V
 	Err   error // why there is no Value
+
+	visit int // of the samples of a phase: how often the phase was left before
 }
 
 // origin is what times count from: the beginning of a sample's scenario or, if it is a sample

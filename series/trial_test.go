@@ -20,6 +20,7 @@ type observation struct {
 	known bool
 	nan   bool
 	step  int
+	run   int // of the phase that is looked at, how often it was left before
 }
 
 // limit is an argument of a pattern.
@@ -200,7 +201,13 @@ var errMissing = errors.New("missing")
 
 // cutOut returns what of observations is in the window.
 func (c *trial) cutOut(obs []observation) []observation {
-	return slices.DeleteFunc(slices.Clone(obs), func(o observation) bool {
+	obs = slices.Clone(obs)
+	for i := 1; i < len(obs) && c.window == phase; i++ {
+		if obs[i].run = obs[i-1].run; obs[i].step != obs[i-1].step {
+			obs[i].run++
+		}
+	}
+	return slices.DeleteFunc(obs, func(o observation) bool {
 		return c.window == after && o.t < c.cut || c.window == until && o.t > c.cut || c.window == phase && o.step != c.cut
 	})
 }
