@@ -73,6 +73,9 @@ func (r *reads) list() []ktsnap.Location {
 	return list
 }
 
+// noReads is told of a test that judges something else, such as what the kernel keeps.
+const noReads = "the test has read none of the scheduler's variables out of a snapshot that is still in the guest, so that nothing is said of who wrote what: vm.Blame tells of those that you name"
+
 // blameReads tells who has written to what a test has read: to what the line names that it
 // failed at, to members with a race, and to what it has read by its path.
 func (vm *VM) blameReads(ctx context.Context, line string) (string, error) {
@@ -97,7 +100,7 @@ func (vm *VM) blameReads(ctx context.Context, line string) (string, error) {
 		}
 	}
 	if len(q.extents()) == 0 {
-		return "", nil
+		return noReads, nil
 	}
 	if err := q.run(); err != nil {
 		return "", fmt.Errorf("find who has written to what the test has read: %w", err)

@@ -87,6 +87,18 @@ func TestSearchedEndlessly(t *testing.T) {
 	})
 }
 
+func TestSearchedElsewhere(t *testing.T) {
+	if os.Getenv(envSearch) == "" {
+		t.Skip("TestSearchSaysThatNothingWasRead runs it")
+	}
+	ktest.Search(t, ktest.Seeds{N: 1}, func(t *testing.T, vm *ktest.VM) { t.Error("what the kernel keeps is wrong") })
+}
+
+func TestSearchSaysThatNothingWasRead(t *testing.T) {
+	keptIn(t, "TestSearchedElsewhere")
+	require.Contains(t, searched(t, "TestSearchedElsewhere"), "the test has read none of the scheduler's variables")
+}
+
 func TestSearchedPanic(t *testing.T) {
 	if os.Getenv(envSearch) == "" {
 		t.Skip("TestSearchThatPanicsKeepsTheSeed runs it")
