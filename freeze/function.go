@@ -29,12 +29,25 @@ type Function struct {
 	File string
 	Line int
 	Text string
+
+	// Inlined is where the instruction's own line is, if that is in another file than its function:
+	// in a macro or an inlined function of a header. File, Line and Text are where it was reached from then.
+	Inlined SourceLine
+}
+
+// SourceLine is a line of a BPF program's source.
+type SourceLine struct {
+	File string // as the compiler was told of it
+	Line int    // from 1
+	Text string
 }
 
 func (f Function) String() string {
 	switch {
 	case f.Name == "":
 		return "unknown code"
+	case f.Inlined.Line > 0:
+		return fmt.Sprintf("%s, %s:%d, in %s:%d", f.Source, path.Base(f.File), f.Line, path.Base(f.Inlined.File), f.Inlined.Line)
 	case f.Line > 0:
 		return fmt.Sprintf("%s, %s:%d", f.Source, path.Base(f.File), f.Line)
 	}

@@ -3,6 +3,7 @@ package freeze
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	ebtf "github.com/cilium/ebpf/btf"
 
@@ -76,9 +77,11 @@ func (l *lineLayout) find(mem *kmem.Space, ksym kmem.Addr, f *Function, code lin
 	if infos == 0 || jited == 0 || types == 0 || n == 0 || n > maxLines {
 		return nil
 	}
-	i, found, err := l.search(mem, kmem.Addr(jited), int(n), code)
-	if err == nil && found {
-		err = l.read(mem, kmem.Addr(infos)+kmem.Addr(i*l.size), kmem.Addr(types), f)
+	before, err := l.search(mem, kmem.Addr(jited), int(n), code)
+	if err == nil && len(before) > 0 {
+		err = f.place(before, func(i int) (SourceLine, error) {
+			return l.read(mem, kmem.Addr(infos)+kmem.Addr(i*l.size), kmem.Addr(types))
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("read the lines of %s: %w", f.Name, err)
@@ -86,41 +89,65 @@ func (l *lineLayout) find(mem *kmem.Space, ksym kmem.Addr, f *Function, code lin
 	return nil
 }
 
-// search returns which line the instruction is of: the one whose code begins last before it.
-func (l *lineLayout) search(mem *kmem.Space, jited kmem.Addr, n int, code lineRange) (best int, found bool, err error) {
+// place takes the line of an instruction, which is the last of those that begin before it, in the order of
+// their code. If it is in another file than the function begins in, as macros and inlined functions of
+// headers are (WRITE_ONCE of scx/common.bpf.h), it was reached from the last one in the function's file.
+func (f *Function) place(before []int, read func(i int) (SourceLine, error)) error {
+	own, err := read(before[0])
+	if err != nil {
+		return err
+	}
+	innermost := true
+	for _, i := range slices.Backward(before) {
+		at, err := read(i)
+		if err != nil {
+			return err
+		}
+		if at.File == own.File {
+			f.File, f.Line, f.Text = at.File, at.Line, at.Text
+			return nil
+		}
+		if innermost {
+			f.Inlined, innermost = at, false
+		}
+	}
+	return nil
+}
+
+// search returns the lines of a function whose code begins before an instruction or at it, in the order of their code.
+func (l *lineLayout) search(mem *kmem.Space, jited kmem.Addr, n int, code lineRange) (before []int, err error) {
 	const pointer = 8
 	begins := kmem.Field{Size: pointer}
 	last, i := code.start, 0
 	err = mem.Records(jited, uint64(n), pointer, func(record []byte) error {
 		if at := begins.Uint(record); at >= last && at <= code.addr {
-			last, best, found = at, i, true
+			last, before = at, append(before, i)
 		}
 		i++
 		return nil
 	})
-	return best, found, err
+	return before, err
 }
 
-// read takes the line from a struct bpf_line_info.
-func (l *lineLayout) read(mem *kmem.Space, info, types kmem.Addr, f *Function) error {
+// read reads a struct bpf_line_info.
+func (l *lineLayout) read(mem *kmem.Space, info, types kmem.Addr) (line SourceLine, err error) {
 	file, err1 := mem.Fetch(info, l.file)
 	text, err2 := mem.Fetch(info, l.text)
 	at, err3 := mem.Fetch(info, l.at)
 	strings, err4 := mem.Fetch(types, l.strings)
 	for _, err := range []error{err1, err2, err3, err4} {
 		if err != nil {
-			return err
+			return SourceLine{}, err
 		}
 	}
 	const columnBits = 10 // BPF_LINE_INFO_LINE_NUM, include/uapi/linux/bpf.h
-	f.Line = int(at >> columnBits)
-	var err error
-	if f.File, err = readText(mem, kmem.Addr(strings+file)); err != nil {
-		return err
+	line.Line = int(at >> columnBits)
+	if line.File, err = readText(mem, kmem.Addr(strings+file)); err != nil {
+		return SourceLine{}, err
 	}
-	f.Text, err = readText(mem, kmem.Addr(strings+text))
-	f.Text = string(bytes.TrimSpace([]byte(f.Text)))
-	return err
+	line.Text, err = readText(mem, kmem.Addr(strings+text))
+	line.Text = string(bytes.TrimSpace([]byte(line.Text)))
+	return line, err
 }
 
 // maxText bounds the text of a line, in bytes.
