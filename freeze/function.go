@@ -31,7 +31,8 @@ type Function struct {
 	Text string
 
 	// Inlined is where the instruction's own line is, if that is in another file than its function:
-	// in a macro or an inlined function of a header. File, Line and Text are where it was reached from then.
+	// in a macro or an inlined function of a header. It was reached from File, Line and Text then, or a bit
+	// after: line information leaves out lines without an instruction, such as WRITE_ONCE of a constant.
 	Inlined SourceLine
 }
 
@@ -47,7 +48,7 @@ func (f Function) String() string {
 	case f.Name == "":
 		return "unknown code"
 	case f.Inlined.Line > 0:
-		return fmt.Sprintf("%s, %s:%d, in %s:%d", f.Source, path.Base(f.File), f.Line, path.Base(f.Inlined.File), f.Inlined.Line)
+		return fmt.Sprintf("%s, %s:%d or after, in %s:%d", f.Source, path.Base(f.File), f.Line, path.Base(f.Inlined.File), f.Inlined.Line)
 	case f.Line > 0:
 		return fmt.Sprintf("%s, %s:%d", f.Source, path.Base(f.File), f.Line)
 	}
