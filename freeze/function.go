@@ -31,8 +31,8 @@ type Function struct {
 	Text string
 
 	// Inlined is where the instruction's own line is, if that is in another file than its function:
-	// in a macro or an inlined function of a header. It was reached from File, Line and Text then, or a bit
-	// after: line information leaves out lines without an instruction, such as WRITE_ONCE of a constant.
+	// in a macro or an inlined function of a header. It was reached from somewhere near File, Line and Text then:
+	// line information has no line without an instruction of its own, such as WRITE_ONCE of a constant.
 	Inlined SourceLine
 }
 
@@ -48,7 +48,7 @@ func (f Function) String() string {
 	case f.Name == "":
 		return "unknown code"
 	case f.Inlined.Line > 0:
-		return fmt.Sprintf("%s, %s:%d or after, in %s:%d", f.Source, path.Base(f.File), f.Line, path.Base(f.Inlined.File), f.Inlined.Line)
+		return fmt.Sprintf("%s, near %s:%d, in %s:%d", f.Source, path.Base(f.File), f.Line, path.Base(f.Inlined.File), f.Inlined.Line)
 	case f.Line > 0:
 		return fmt.Sprintf("%s, %s:%d", f.Source, path.Base(f.File), f.Line)
 	}

@@ -91,7 +91,7 @@ func (l *lineLayout) find(mem *kmem.Space, ksym kmem.Addr, f *Function, code lin
 
 // place takes the line of an instruction, which is the last of those that begin before it, in the order of
 // their code. If it is in another file than the function begins in, as macros and inlined functions of
-// headers are (WRITE_ONCE of scx/common.bpf.h), it was reached from the last one in the function's file, or after.
+// headers are (WRITE_ONCE of scx/common.bpf.h), it was reached from the last one in the function's file, or from a line near it.
 func (f *Function) place(before []int, read func(i int) (SourceLine, error)) error {
 	own, err := read(before[0])
 	if err != nil {

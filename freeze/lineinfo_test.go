@@ -20,7 +20,7 @@ func TestALineOfAHeaderIsToldWithTheOneThatItWasReachedFrom(t *testing.T) {
 		want   string
 	}{
 		{[]int{0, 1}, "enqueue, sched.bpf.c:44"},
-		{[]int{0, 1, 2, 3}, "enqueue, sched.bpf.c:44 or after, in common.bpf.h:781"},
+		{[]int{0, 1, 2, 3}, "enqueue, near sched.bpf.c:44, in common.bpf.h:781"},
 		{[]int{0, 1, 2, 3, 4}, "enqueue, sched.bpf.c:45"},
 		{[]int{2, 3}, "enqueue, common.bpf.h:781"}, // a function of the header's own
 	} {
