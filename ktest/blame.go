@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,16 +99,24 @@ func (b *Blamed) String() string {
 	return s.String()
 }
 
-// tellStores tells of the last stores of programs, of which there were n in all.
+// tellStores tells of the last stores of programs, of which there were n in all. If these have left the place as
+// it was, such as those of a timer that empties an empty list, it tells of the last that have not.
 func (b *Blamed) tellStores(s *strings.Builder, stores []Store, n int) {
 	last := stores[max(0, len(stores)-toldLast):]
+	which := "the last"
+	if n > toldLast && !slices.ContainsFunc(last, Store.changes) {
+		changing := slices.DeleteFunc(slices.Clone(stores), func(store Store) bool { return !store.changes() })
+		if len(changing) > 0 {
+			last, which = changing[max(0, len(changing)-toldLast):], "the last ones left it as it was; before them"
+		}
+	}
 	switch {
 	case n == 0:
 		fmt.Fprintf(s, "%s was not written to since its map was made", b.Place)
 	case n <= toldLast:
 		fmt.Fprintf(s, "%s was written to %s:", b.Place, times(n))
 	default:
-		fmt.Fprintf(s, "%s was written to %s; the last %d:", b.Place, times(n), len(last))
+		fmt.Fprintf(s, "%s was written to %s; %s %d:", b.Place, times(n), which, len(last))
 	}
 	for i, store := range last {
 		if i > 0 && last[i-1].leaves(store) {
@@ -141,6 +150,9 @@ func times(n int) string {
 	}
 	return fmt.Sprintf("%d times", n)
 }
+
+// changes tells whether a store may have left another value than it has found.
+func (s Store) changes() bool { return !s.whole || s.Old != s.New }
 
 // leaves tells whether the next store has found another value than s has left.
 func (s Store) leaves(next Store) bool { return s.whole && next.whole && s.New != next.Old }

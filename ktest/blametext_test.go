@@ -1,6 +1,7 @@
 package ktest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,9 @@ func TestBlamedTellsOfThePlaceAndNotOfItsMemory(t *testing.T) {
 	count := func(n uint64) Store {
 		return Store{Time: time.Duration(n), CPU: 1, whole: true, Old: n, New: n + 1, Function: freeze.Function{Name: "bpf_prog_count", BPF: true}}
 	}
+	same := func(n uint64) Store {
+		return Store{Time: 8, whole: true, Old: n, New: n, Function: freeze.Function{Name: "bpf_prog_empty", BPF: true}}
+	}
 	write := func(old, is uint64) Store { return Store{Time: 9, whole: true, Host: true, Old: old, New: is} }
 	for _, row := range []struct {
 		b    Blamed
@@ -29,6 +33,10 @@ func TestBlamedTellsOfThePlaceAndNotOfItsMemory(t *testing.T) {
 			".bss.n was written to 2 times:\n\t" + count(0).String() + "\n\t9ns  the test (VM.Write): 1 became 5\nbefore a program could access it the kernel had written there 2 times, the last time " + clear(0).String()},
 		{Blamed{Stores: []Store{count(1), count(3)}, Before: 4, Early: 3},
 			".bss.n was written to 3 times:\n\t" + count(1).String() + "\n\ta device has written here: 2 became 3\n\t" + count(3).String()},
+		{Blamed{Stores: []Store{count(1), same(2), same(2), same(2), same(2), same(2)}},
+			".bss.n was written to 6 times; the last ones left it as it was; before them 1:\n\t" + count(1).String()},
+		{Blamed{Stores: []Store{same(1), same(1), same(1), count(1), same(2), same(2)}, Before: 1},
+			".bss.n was written to 7 times; the last 5:\n\t" + strings.Join([]string{same(1).String(), same(1).String(), count(1).String(), same(2).String(), same(2).String()}, "\n\t")},
 		{Blamed{Stores: []Store{count(1)}, Races: []Race{{First: count(1), Second: count(2)}}},
 			".bss.n was written to once:\n\t" + count(1).String() + "\none store raced with one of another CPU; the two:\n\t" + indent(Race{First: count(1), Second: count(2)}.String())},
 	} {
