@@ -74,6 +74,8 @@ type Blamed struct {
 	Early  int     // of all, those at the beginning by which the kernel has made the map, before a program could access it
 	Races  []Race  // in the order of their second stores
 	Splits []Split // with another place that is looked at, in the order of their last accesses
+
+	moved bool // its memory was that of another entry of the map, so that it may have been elsewhere
 }
 
 const (
@@ -83,7 +85,10 @@ const (
 )
 
 // String tells of the last stores, of the last race, and of a split from a place that is near.
-func (b *Blamed) String() string {
+func (b *Blamed) String() string { return b.tell(make(map[string]bool)) }
+
+// tell is String, without a split that was told before.
+func (b *Blamed) tell(told map[string]bool) string {
 	all := b.Before + len(b.Stores)
 	if all == 0 {
 		return fmt.Sprintf("nobody has written to %s; what a device writes is not seen", b.Place)
@@ -94,8 +99,11 @@ func (b *Blamed) String() string {
 	if early > 0 {
 		fmt.Fprintf(&s, "\nbefore a program could access it the kernel had written there %s, the last time %v", times(b.Early), b.Stores[early-1])
 	}
+	if b.moved {
+		s.WriteString("\nits memory was another entry's before: what was stored to the entry of this key while that was elsewhere, before it was deleted and put in again, is not told")
+	}
 	b.tellRaces(&s)
-	b.tellSplit(&s)
+	b.tellSplit(&s, told)
 	return s.String()
 }
 
@@ -236,6 +244,7 @@ type suspect struct {
 	Blamed
 	target Target
 	pieces []freeze.Piece
+	tenant *tenant        // whose accesses of the memory are the place's; nil for all
 	used   bool           // by a program, or by the test
 	read   int            // of the test's reads, which one; the last is the highest
 	looked map[actor]look // who has loaded it, and what came then
@@ -271,12 +280,12 @@ func (q *inquiry) add(t Target) error {
 	if err != nil {
 		return err
 	}
-	q.places = append(q.places, newSuspect(t, pieces))
+	q.places = append(q.places, newSuspect(t, pieces, q.tenantOf(f, t.of, t.addr, t.size)))
 	return nil
 }
 
-func newSuspect(t Target, pieces []freeze.Piece) *suspect {
-	return &suspect{Blamed: Blamed{Place: t.String()}, target: t, pieces: pieces, looked: make(map[actor]look)}
+func newSuspect(t Target, pieces []freeze.Piece, of *tenant) *suspect {
+	return &suspect{Blamed: Blamed{Place: t.String()}, target: t, pieces: pieces, tenant: of, looked: make(map[actor]look)}
 }
 
 func (q *inquiry) extents() (all []vmm.Extent) {
@@ -323,6 +332,10 @@ func (q *inquiry) onAccess(machine *vmm.VM, a vmm.Access) {
 // take takes an access, of which s is all but the values. The scheduler was enabled when it began.
 func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store, began time.Duration) {
 	if !p.touched(a) {
+		return
+	}
+	if p.tenant != nil && !p.tenant.isIn(ram) {
+		p.moved = p.moved || s.Function.BPF
 		return
 	}
 	s.Old, s.New, s.whole = p.values(ram, a)

@@ -106,8 +106,9 @@ func (vm *VM) blameReads(ctx context.Context, line string) (string, error) {
 		return "", fmt.Errorf("find who has written to what the test has read: %w", err)
 	}
 	var told []string
+	splits := make(map[string]bool)
 	for _, b := range q.worthTelling(line) {
-		told = append(told, b.String())
+		told = append(told, b.tell(splits))
 	}
 	return strings.Join(told, "\n"), nil
 }

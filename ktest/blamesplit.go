@@ -174,7 +174,7 @@ func twice(first, last *touch) {
 
 // tellSplit tells of the last split of the place from one that is as near as any: members of one
 // struct belong together. That it was read twice is told if there is nothing else.
-func (b *Blamed) tellSplit(s *strings.Builder) {
+func (b *Blamed) tellSplit(s *strings.Builder, before map[string]bool) {
 	var told *Split
 	nearest := -1
 	for i := range b.Splits {
@@ -186,7 +186,12 @@ func (b *Blamed) tellSplit(s *strings.Builder) {
 			told, nearest = &b.Splits[i], n
 		}
 	}
-	if told != nil {
+	switch {
+	case told == nil:
+	case before[told.String()]:
+		s.WriteString("\naccesses of another CPU came between two of one call, as told of above")
+	default:
+		before[told.String()] = true
 		fmt.Fprintf(s, "\naccesses of another CPU came between two of one call, as these:\n\t%s", indent(told.String()))
 	}
 }

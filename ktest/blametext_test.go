@@ -44,3 +44,19 @@ func TestBlamedTellsOfThePlaceAndNotOfItsMemory(t *testing.T) {
 		require.Equal(t, row.want, row.b.String())
 	}
 }
+
+// Two places that were read half before and half after another CPU have the same accesses to tell of.
+func TestASplitOfTwoPlacesIsToldOnce(t *testing.T) {
+	access := func(place string, load bool, value uint64) Access {
+		return Access{Store: Store{whole: true, New: value}, Place: place, Load: load}
+	}
+	split := Split{First: access("a", true, 1), Between: []Access{access("a", false, 2), access("b", true, 3)}, Last: access("b", false, 4)}
+	told := make(map[string]bool)
+	for i, place := range []string{"a", "b"} {
+		b := Blamed{Place: place, Stores: []Store{{whole: true, New: 1}}, Splits: []Split{split}}
+		require.Contains(t, b.String(), indent(split.String()))
+		text := b.tell(told)
+		require.Equal(t, i == 0, strings.Contains(text, indent(split.String())), text)
+		require.Equal(t, i == 1, strings.HasSuffix(text, "as told of above"), text)
+	}
+}

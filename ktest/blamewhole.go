@@ -13,6 +13,7 @@ type whole struct {
 	at     ktsnap.Location
 	read   int // of the test's reads, which one; the last is the highest
 	pieces []freeze.Piece
+	tenant *tenant
 	member map[int]*suspect // by the offset of a byte; nil for padding
 	all    []*suspect
 }
@@ -25,7 +26,7 @@ func (q *inquiry) addWhole(at ktsnap.Location) error {
 	}
 	pieces, err := f.Physical(at.Addr, at.Size)
 	if err == nil {
-		q.wholes = append(q.wholes, &whole{at: at, pieces: pieces, member: make(map[int]*suspect)})
+		q.wholes = append(q.wholes, &whole{at: at, pieces: pieces, tenant: q.tenantOf(f, at.Map, at.Addr, at.Size), member: make(map[int]*suspect)})
 	}
 	return err
 }
@@ -58,7 +59,7 @@ func (w *whole) memberAt(off int) *suspect {
 		size := leaf.Size
 		if p = w.member[start]; p == nil {
 			t := Target{name: w.at.Path + path, addr: w.at.Addr + uint64(start), size: size, kind: kind{shape: leaf}, of: w.at.Map}
-			p = newSuspect(t, within(w.pieces, start, size))
+			p = newSuspect(t, within(w.pieces, start, size), w.tenant)
 			w.all = append(w.all, p)
 		}
 		w.member[start] = p

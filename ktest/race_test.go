@@ -37,7 +37,7 @@ func TestRacesAreStoresThatDidNotSeeAnother(t *testing.T) {
 		"of the same CPU":                {[]access{load(0, 1), {true, Store{CPU: 0, PC: 9, Function: freeze.Function{Name: "timer"}}}, store(0, 2, 11)}, nil},
 		"each of three, of which two do": {[]access{load(0, 1), load(1, 1), load(2, 1), store(2, 2, 1), store(1, 2, 2), store(0, 2, 3)}, [][2]uint64{{1, 2}, {1, 3}}},
 	} {
-		p := newSuspect(Target{name: "place"}, nil)
+		p := newSuspect(Target{name: "place"}, nil, nil)
 		for _, a := range tt.accesses {
 			if a.store {
 				p.store(a.Store)
