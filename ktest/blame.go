@@ -26,6 +26,7 @@ type Store struct {
 
 	kind   kind    // of Old and New
 	whole  bool    // they are all of the place
+	anew   bool    // the place's memory was another's before
 	change *change // nil if it is not known as a value
 	of     *Target // the place
 	nth    int     // of the stores to it, from 1; 0 for a load
@@ -163,7 +164,9 @@ func times(n int) string {
 func (s Store) changes() bool { return !s.whole || s.Old != s.New }
 
 // leaves tells whether the next store has found another value than s has left.
-func (s Store) leaves(next Store) bool { return s.whole && next.whole && s.New != next.Old }
+func (s Store) leaves(next Store) bool {
+	return s.whole && next.whole && !next.anew && s.New != next.Old
+}
 
 func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n\t") }
 
@@ -245,6 +248,7 @@ type suspect struct {
 	target Target
 	pieces []freeze.Piece
 	tenant *tenant        // whose accesses of the memory are the place's; nil for all
+	away   bool           // another tenant has stored since the last store
 	used   bool           // by a program, or by the test
 	read   int            // of the test's reads, which one; the last is the highest
 	looked map[actor]look // who has loaded it, and what came then
@@ -336,6 +340,7 @@ func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store, began tim
 	}
 	if p.tenant != nil && !p.tenant.isIn(ram) {
 		p.moved = p.moved || s.Function.BPF
+		p.away = p.away || a.Store
 		return
 	}
 	s.Old, s.New, s.whole = p.values(ram, a)
@@ -344,7 +349,7 @@ func (p *suspect) take(f *splits, ram *vmm.RAM, a vmm.Access, s Store, began tim
 	}
 	s.of = &p.target
 	if a.Store {
-		s.change, s.nth = p.changeBy(ram, a), p.stored()+1
+		s.change, s.nth, s.anew, p.away = p.changeBy(ram, a), p.stored()+1, p.away, false
 	}
 	if p.used = p.used || s.Host || s.Function.BPF; !p.used && a.Store && p.target.of != nil && s.Time < began {
 		p.Early++

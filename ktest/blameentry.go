@@ -15,8 +15,8 @@ type tenant struct {
 	key []byte
 }
 
-// tenantOf returns the tenant of memory of a map, or nil if it never has another one, or if
-// its key is not where it is known to be: in front of the value (struct htab_elem, kernel/bpf/hashtab.c).
+// tenantOf returns the tenant of memory of a map when it was captured, or nil if it never has another one.
+// Its key is in front of the value (htab_elem_value, kernel/bpf/hashtab.c).
 func (q *inquiry) tenantOf(f *freeze.Freezer, m *ktsnap.Map, addr uint64, size int) *tenant {
 	if m == nil || m.Type != ktsnap.MapTypeHash && m.Type != ktsnap.MapTypeLRUHash || m.KeySize == 0 {
 		return nil
@@ -31,11 +31,7 @@ func (q *inquiry) tenantOf(f *freeze.Freezer, m *ktsnap.Map, addr uint64, size i
 	if err != nil {
 		return nil
 	}
-	t := &tenant{at: pieces, key: m.Keys[entry*m.KeySize : (entry+1)*m.KeySize]}
-	if !t.isIn(q.vm.machine.RAM()) {
-		return nil
-	}
-	return t
+	return &tenant{at: pieces, key: m.Keys[entry*m.KeySize : (entry+1)*m.KeySize]}
 }
 
 // isIn reports whether the memory is the tenant's now.
