@@ -255,7 +255,7 @@ func (s *search) conclude() {
 	case len(s.failed) > 0:
 		found := s.failed[0]
 		again := s.run(found.seed, "/again", true)
-		s.t.Errorf("seed %d fails (%d of %d runs failed, in %v); %s\nrepeat this run with\n\t%s\n%s", found.seed.n, len(s.failed), s.done, spent, found.compare(again), repeat(s.t.Name(), found.seed), again.blamed)
+		s.t.Errorf("seed %d fails (%d of %d runs failed, in %v); %s\nrepeat this run with\n\t%s\n%s%s", found.seed.n, len(s.failed), s.done, spent, found.compare(again), repeat(s.t.Name(), found.seed), s.nonePassed(), again.blamed)
 	case s.stuck != nil:
 		s.t.Errorf("seed %d did not begin, and no other one was tried: its guest did not come to where seeds begin, for the reason above", s.stuck.seed.n)
 	default:
@@ -266,6 +266,14 @@ func (s *search) conclude() {
 		}
 		s.t.Log(s.passed(spent))
 	}
+}
+
+// nonePassed says what it can mean that no seed has passed: with a rare race most do.
+func (s *search) nonePassed() string {
+	if len(s.failed)+len(s.skips) < s.done {
+		return ""
+	}
+	return "no seed has passed: what was wrong before seeds begin, in Seeds.Prepare or while the scheduler started, fails each, and is not explained here (compare with a snapshot that the test takes first)\n"
 }
 
 // passed says how many seeds pass, if none fails.
