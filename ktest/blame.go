@@ -191,7 +191,7 @@ func (vm *VM) Blame(ctx context.Context, targets ...Target) ([]*Blamed, error) {
 func names(targets []Target) string {
 	var all []string
 	for _, t := range targets {
-		all = append(all, t.String())
+		all = append(all, cmp.Or(t.String(), "what was not found"))
 	}
 	return strings.Join(all, ", ")
 }

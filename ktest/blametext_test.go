@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/freeze"
+	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
 
 // What happened to the memory before it was the map's is one line, and not among the last stores.
@@ -59,4 +60,10 @@ func TestASplitOfTwoPlacesIsToldOnce(t *testing.T) {
 		require.Equal(t, i == 0, strings.Contains(text, indent(split.String())), text)
 		require.Equal(t, i == 1, strings.HasSuffix(text, "as told of above"), text)
 	}
+}
+
+// A value that is not there has no path.
+func TestPlacesThatWereNotFoundHaveAName(t *testing.T) {
+	missing := FieldOf((&ktsnap.Snapshot{}).Map("classes").Lookup(uint32(1)).Get("n"))
+	require.Equal(t, "what was not found, .bss.n", names([]Target{missing, {name: ".bss.n"}}))
 }

@@ -102,12 +102,17 @@ func (r *unseenRun) aged() string {
 type unseenRace struct {
 	name   string
 	shows  func(*unseenRun) bool
-	places func(*unseenRun) []string // that the explanation is to be about
-	by     []string                  // whose accesses, in either order
+	places func(*unseenRun) []ktest.Target // that the explanation is to be about
+	by     []string                        // whose accesses, in either order
 }
 
-func places(paths ...string) func(*unseenRun) []string {
-	return func(*unseenRun) []string { return paths }
+func places(paths ...string) func(*unseenRun) []ktest.Target {
+	return func(r *unseenRun) (all []ktest.Target) {
+		for _, path := range paths {
+			all = append(all, ktest.FieldOf(r.end.Get(path)))
+		}
+		return all
+	}
 }
 
 var spreadRaces = []unseenRace{
@@ -128,17 +133,18 @@ var budgetRaces = []unseenRace{
 	{"tokens", func(r *unseenRun) bool { return r.since("bucket.tokens", "-bucket.filled", "bucket.spent") != 0 },
 		places("bucket.tokens"), []string{"refill", "budget_stopping"}},
 	{"freed", func(r *unseenRun) bool { return r.aged() != "" },
-		func(r *unseenRun) []string { return []string{r.aged() + "pid", r.aged() + "aged_pid"} }, []string{"age", "budget_exit_task"}},
+		func(r *unseenRun) []ktest.Target { return places(r.aged()+"pid", r.aged()+"aged_pid")(r) }, []string{"age", "budget_exit_task"}},
 	{"inbox", func(r *unseenRun) bool {
 		return numberIn(r.t, r.end, "inbox") == 0 && numberIn(r.t, r.end, "nr_pushed") != numberIn(r.t, r.end, "nr_popped")
 	}, places("inbox"), []string{"budget_enqueue", "age"}},
 	{"class", func(r *unseenRun) bool {
 		return r.since("nr_enqueued", "-nr_expired")-classesIn(r.t, r.end)+classesIn(r.t, r.start) != 0
-	}, func(r *unseenRun) (all []string) {
-		for key := range r.end.Map("classes").All() {
-			all = append(all, fmt.Sprintf("classes[%d].nr_enqueued", key))
+	}, func(r *unseenRun) []ktest.Target {
+		all := places("nr_expired")(r)
+		for _, e := range r.end.Map("classes").All() {
+			all = append(all, ktest.FieldOf(e.Get("nr_enqueued")))
 		}
-		return append(all, "nr_expired")
+		return all
 	}, []string{"budget_enqueue", "age"}},
 	{"hint", func(r *unseenRun) bool { return r.since("hint_head", "-nr_hints_taken") != 0 }, places("hint_head"), []string{"budget_dispatch"}},
 	{"lock", func(r *unseenRun) bool { return r.since("usages[0].events", "-nr_stopping", "-nr_yields") != 0 },
@@ -231,11 +237,7 @@ func TestUnseenRaces(t *testing.T) {
 					if shown++; shown > 1 {
 						return
 					}
-					var targets []ktest.Target
-					for _, path := range r.places(run) {
-						targets = append(targets, ktest.FieldOf(run.end.Get(path)))
-					}
-					blamed, err := vm.Blame(t.Context(), targets...)
+					blamed, err := vm.Blame(t.Context(), r.places(run)...)
 					require.NoError(t, err)
 					explained = r.explains(blamed)
 					for _, b := range blamed {
