@@ -35,10 +35,11 @@ func (e *VerifierError) Error() string {
 
 // Reason returns what the verifier says, with what explains it.
 func (e *VerifierError) Reason() string {
-	if e.Log == "" {
+	said := Complaint(e.Log)
+	if said == "" && (e.Log == "" || strings.Contains(e.Log, "processed 0 insns")) {
 		return fmt.Sprintf("it has not come to look at the program: the kernel may lack programs of section %s, type %v; boot another kernel (Config.Kernel), or leave the program out (Scheduler.Load)", e.Section, e.Type)
 	}
-	reason := cmp.Or(Complaint(e.Log), "it does not say why")
+	reason := cmp.Or(said, "it does not say why")
 	if e.Untyped != "" && strings.Contains(reason, "BTF") {
 		reason += "; it has none there, since " + e.Untyped
 	}

@@ -20,9 +20,11 @@ func TestRejectionsNameTheComplaint(t *testing.T) {
 	err := &VerifierError{Program: "p", Err: unix.EACCES, Log: "1: (61) r0 = *(u32 *)(r1 +0)\nR1 invalid mem access 'scalar'\n\n" +
 		"Verification failed: Register Type Safety\n\nSuggestion:\n  Reload the pointer after\n  arithmetic.\n\nprocessed 2 insns\n"}
 	require.EqualError(t, err, "the verifier rejects program p: permission denied: R1 invalid mem access 'scalar'")
-	require.EqualError(t, &VerifierError{Program: "p", Err: unix.EINVAL, Log: "processed 0 insns\n"}, "the verifier rejects program p: invalid argument: it does not say why")
-	require.ErrorContains(t, &VerifierError{Program: "p", Section: "lirc_mode2", Type: ebpf.LircMode2, Err: unix.EINVAL},
-		"the verifier rejects program p: invalid argument: it has not come to look at the program: the kernel may lack programs of section lirc_mode2, type LircMode2")
+	require.EqualError(t, &VerifierError{Program: "p", Err: unix.EINVAL, Log: "processed 3 insns\n"}, "the verifier rejects program p: invalid argument: it does not say why")
+	for _, log := range []string{"", "processed 0 insns (limit 1000000)\n"} {
+		require.ErrorContains(t, &VerifierError{Program: "p", Section: "lirc_mode2", Type: ebpf.LircMode2, Log: log, Err: unix.EINVAL},
+			"the verifier rejects program p: invalid argument: it has not come to look at the program: the kernel may lack programs of section lirc_mode2, type LircMode2")
+	}
 	untyped := &VerifierError{Program: "p", Untyped: "the kernel refuses knode", Log: "bpf_obj_new requires prog BTF", Err: unix.EINVAL}
 	require.ErrorContains(t, untyped, "bpf_obj_new requires prog BTF; it has none there, since the kernel refuses knode")
 }
