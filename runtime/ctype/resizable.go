@@ -39,12 +39,43 @@ func (s *Shape) Lengthened(n int) *Shape {
 	if !ok || n <= s.Members[i].Type.Underlying().Len {
 		return s
 	}
-	elem := s.Members[i].Type.Underlying().Elem
+	return s.withElements(i, n)
+}
+
+// Sized returns a section as it is where a loader has made it that many bytes. Its
+// resizable variable has the elements that there is room for, and a last one that is
+// open-ended goes on to the end. A section without such a variable, or without room for
+// an element, stays what it is.
+func (s *Shape) Sized(size int) *Shape {
+	if size == s.Size {
+		return s
+	}
+	if i, ok := s.Resizable(); ok {
+		m := &s.Members[i]
+		if n := (size - m.Offset) / m.Type.Underlying().Elem.Size; n > 0 {
+			return s.withElements(i, n)
+		}
+		return s
+	}
+	i := len(s.Members) - 1
+	if i < 0 || size < s.Size || !s.Members[i].Type.OpenEnded() || !s.endsIn(i) || s.goesOnBehind(i) {
+		return s
+	}
 	long := *s
 	long.Members = append([]Member(nil), s.Members...)
-	long.Members[i].Type = &Shape{Kind: KindArray, Elem: elem, Len: n, Size: n * elem.Size}
-	long.Size = long.Members[i].Offset + n*elem.Size
+	long.Members[i].Size = size - long.Members[i].Offset
+	long.Size = size
 	return &long
+}
+
+// withElements returns a section whose variable i is an array of n elements.
+func (s *Shape) withElements(i, n int) *Shape {
+	elem := s.Members[i].Type.Underlying().Elem
+	other := *s
+	other.Members = append([]Member(nil), s.Members...)
+	other.Members[i].Type = &Shape{Kind: KindArray, Elem: elem, Len: n, Size: n * elem.Size}
+	other.Size = other.Members[i].Offset + n*elem.Size
+	return &other
 }
 
 // IsArenaSection tells whether a section holds variables of an arena: clang
