@@ -106,8 +106,8 @@ func TestRecordsHaveTheTypeThatATagNames(t *testing.T) {
 	require.Equal(t, map[string]string{"events": "event"}, records)
 }
 
-// libbpf drops the type of a section that it makes larger and whose last variable is no
-// array.
+// libbpf drops the type of a section that it makes larger or smaller, unless it can make the
+// array at its end so.
 func TestSectionsWithoutATypeAreFoundInTheBTF(t *testing.T) {
 	const btfAddr = 0xffff_8880_0000_1000
 	section := func(name string, size uint32) *ebtf.Datasec {
@@ -205,5 +205,40 @@ func TestTypesOfMapsWithoutBTFAreThoseOfTheirDefinition(t *testing.T) {
 			require.Equal(t, row.key, row.m.Key != nil)
 			require.Equal(t, row.value, row.m.Value != nil)
 		})
+	}
+}
+
+func TestSectionsWithoutATypeAreAsLongAsTheGuestHasThem(t *testing.T) {
+	integer := &ebtf.Int{Name: "u64", Size: 8}
+	section := func(name string, n uint32) *ebtf.Datasec {
+		total := &ebtf.Var{Name: "total", Type: integer, Linkage: ebtf.GlobalVar}
+		counts := &ebtf.Var{Name: "counts", Type: &ebtf.Array{Type: integer, Index: integer, Nelems: n}, Linkage: ebtf.GlobalVar}
+		s := &ebtf.Datasec{Name: name, Size: 8 + 8*n, Vars: []ebtf.VarSecinfo{{Type: total, Size: 8}}}
+		if n > 0 {
+			s.Vars = append(s.Vars, ebtf.VarSecinfo{Type: counts, Offset: 8, Size: 8 * n})
+		}
+		return s
+	}
+	spec := specOf(t, section(".data.counts", 2), section(".data.total", 0))
+	defs := definitions(spec)
+	for name, row := range map[string]struct {
+		of          *definition
+		size, elems int
+		fits, typed bool
+	}{
+		"longer":                      {defs[0], 48, 5, true, true},
+		"as it is":                    {defs[0], 24, 2, true, true},
+		"shorter":                     {defs[0], 16, 1, true, true},
+		"without room for an element": {defs[0], 12, 0, false, false},
+		"without an array":            {defs[1], 48, 0, true, true},
+	} {
+		m := made(1, row.of.name, ktsnap.MapTypeArray, row.size)
+		m.MaxEntries = 1
+		require.Equal(t, row.fits, row.of.fits(m), name)
+		require.NoError(t, row.of.describe(m, btf.NewShapes(nil)), name)
+		require.Equal(t, row.typed, m.Value != nil, name)
+		if row.elems > 0 {
+			require.Equal(t, row.elems, m.Value.Members[1].Type.Underlying().Len, name)
+		}
 	}
 }

@@ -29,6 +29,7 @@ type definition struct {
 	valueID            ebtf.TypeID
 	inner              *definition
 	section            *ebtf.Datasec // whose variables are the value; nil if it is none
+	least              int           // bytes that loaders can make the section, at least
 }
 
 // definitions lists the maps that a program defines, in their order.
@@ -96,10 +97,29 @@ func sectionsOf(spec *ebtf.Spec) []*definition {
 			return all // such a type is refused where it is used
 		}
 		if section, ok := t.(*ebtf.Datasec); ok && isVariables(section.Name) && section.Size > 0 {
-			all = append(all, &definition{name: section.Name, typ: ktsnap.MapTypeArray, keySize: 4, value: section, section: section})
+			all = append(all, &definition{name: section.Name, typ: ktsnap.MapTypeArray, keySize: 4, value: section, section: section, least: leastOf(section)})
 		}
 	}
 	return all
+}
+
+// leastOf returns the size of a section whose last variable, if that is an array, has one
+// element.
+func leastOf(section *ebtf.Datasec) int {
+	last := ebtf.VarSecinfo{}
+	for _, v := range section.Vars {
+		if v.Offset >= last.Offset {
+			last = v
+		}
+	}
+	if v, ok := last.Type.(*ebtf.Var); ok {
+		if array, ok := ebtf.As[*ebtf.Array](v.Type); ok {
+			if size, err := ebtf.Sizeof(array.Type); err == nil && array.Nelems > 0 {
+				return int(last.Offset) + size
+			}
+		}
+	}
+	return int(section.Size)
 }
 
 func isVariables(section string) bool {
@@ -196,7 +216,7 @@ func (d *definition) fits(m *bpfmap.Map) bool {
 	case d.typ != m.Type, d.keySize != 0 && d.keySize != m.KeySize:
 		return false
 	case m.ValueType == 0 && d.section != nil:
-		return m.MaxEntries == 1 && int64(m.ValueSize) >= int64(d.section.Size)
+		return m.MaxEntries == 1 && m.ValueSize >= d.least
 	case m.ValueType == 0:
 		return d.valueSize == 0 || d.valueSize == m.ValueSize
 	}
@@ -205,7 +225,8 @@ func (d *definition) fits(m *bpfmap.Map) bool {
 
 // describe sets the types of what the kernel keeps none for: keys, records, the values of
 // queues and stacks (map_check_btf in kernel/bpf/syscall.c), maps that were made without BTF.
-// So it does for sections that libbpf has made larger though they do not end in an array.
+// So it does for sections that libbpf has made larger or smaller: before version 1.3 all, and
+// later those that do not end in an array.
 func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 	if m.Key == nil && d.key != nil && d.keySize == m.KeySize {
 		if m.Key, err = shapes.Of(d.key); err != nil {
@@ -219,9 +240,20 @@ func (d *definition) describe(m *bpfmap.Map, shapes *btf.Shapes) (err error) {
 		m.Value, err = shapes.Of(d.record)
 	}
 	if d.section != nil && m.Value == nil {
-		m.Value, err = shapes.Of(d.section)
+		err = d.describeSection(m, shapes)
 	}
 	return err
+}
+
+func (d *definition) describeSection(m *bpfmap.Map, shapes *btf.Shapes) error {
+	s, err := shapes.Of(d.section)
+	if err != nil {
+		return err
+	}
+	if s = s.Sized(m.ValueSize); s.Size <= m.ValueSize {
+		m.Value = s
+	}
+	return nil
 }
 
 // untyped tells whether the kernel has no type of a map's values, and they are what the

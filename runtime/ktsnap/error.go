@@ -198,7 +198,7 @@ type NoShapeError struct {
 
 func (e *NoShapeError) Error() string {
 	if e.Section {
-		return fmt.Sprintf("the guest has no BTF for the variables of %s: its loader leaves it out, or is libbpf, which does so if bpf_map__set_value_size made a section larger that does not end in an array; read its bytes, or make an array its last variable", e.Map)
+		return fmt.Sprintf("the guest has no BTF for the variables of %s: its loader leaves it out, or is libbpf, which does so if bpf_map__set_value_size made a section smaller than its variables; read its bytes, or give it room for them", e.Map)
 	}
 	return fmt.Sprintf("the guest has no BTF for the %s of %s: the program that created the map did not say its type; read its bytes, or give the map's definition a __type(%[1]s, ...)", e.Side, e.Map)
 }
