@@ -245,6 +245,9 @@ func (e *encoder) mapOf(v ktsnap.MapView) {
 	}
 	e.intMember("key_size", int64(m.KeySize))
 	e.intMember("value_size", int64(m.ValueSize))
+	if isSection(m) && untyped(m) > 0 {
+		e.intMember("untyped", int64(untyped(m)))
+	}
 	e.intMember("max_entries", int64(m.MaxEntries))
 	e.intMember("flags", int64(m.Flags))
 	e.hexMember("addr", m.Addr)

@@ -336,6 +336,9 @@ func typesText(m *ktsnap.Map) string {
 		return ""
 	}
 	if isSection(m) {
+		if n := untyped(m); n > 0 {
+			return fmt.Sprintf("%d of %d bytes without a type, behind the variables", n, m.ValueSize)
+		}
 		return ""
 	}
 	value := fmt.Sprintf("%d bytes without a type", m.ValueSize)
@@ -350,6 +353,9 @@ func typesText(m *ktsnap.Map) string {
 	}
 	return value + " by " + clean(ctype.Spell(m.Key))
 }
+
+// untyped returns how many bytes a section has behind those that have a type.
+func untyped(m *ktsnap.Map) int { return max(0, m.ValueSize-m.Value.Size) }
 
 // clean makes a text from the guest fit for a line of a terminal.
 func clean(text string) string {

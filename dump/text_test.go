@@ -91,6 +91,19 @@ func TestFlexibleArraysAreShown(t *testing.T) {
 	require.Contains(t, doc.String(), `"words":[7,9]`)
 }
 
+func TestBytesBehindTheVariablesOfASectionAreTold(t *testing.T) {
+	section := &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 8, Members: []ctype.Member{member(0, "nr", u64)}}
+	m := newMap(ktsnap.Map{Name: "demo.bss", Type: ktsnap.MapTypeArray, Value: section}, 1)
+	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}
+	for size, want := range map[int]string{8: "", 40: "  32 of 40 bytes without a type, behind the variables\n"} {
+		m.ValueSize, m.Stride, m.Values = size, size, append([]byte{1}, make([]byte, size-1)...)
+		text, doc := asText(t, s, dump.Options{}), new(bytes.Buffer)
+		require.Contains(t, text, "complete\n"+want+"  nr: 1\n")
+		require.NoError(t, dump.JSON(doc, s))
+		require.Equal(t, want != "", strings.Contains(doc.String(), `"untyped":32`))
+	}
+}
+
 func TestSectionThatWasNotSelectedIsSaidOnce(t *testing.T) {
 	section := &ctype.Shape{Kind: ctype.KindSection, Name: ".bss", Size: 8, Members: []ctype.Member{member(0, "nr", u64)}}
 	s := &ktsnap.Snapshot{Maps: []*ktsnap.Map{{

@@ -376,6 +376,7 @@ function title(row, l, i) {
 	if (m.value_type && !isSection(m)) about.push(m.value_type + (m.key_type && m.entries && m.entries[0] && m.entries[0].key !== undefined ? " by " + m.key_type : ""));
 	if (!isSection(m) && m.type !== "ARENA") about.push(m.held + (m.held === 1 ? " entry" : " entries"));
 	if (m.extents) about.push(m.extents.reduce((n, x) => n + x.bytes, 0) + " bytes captured");
+	if (m.untyped) about.push(m.untyped + " of " + m.value_size + " bytes without a type, behind the variables");
 	span(row, "about", about.join(" · "));
 	if (m.status !== "complete") span(row, "about bad", m.status + (m.reason ? ": " + m.reason : ""));
 	else if (m.error) span(row, "about bad", m.error);
