@@ -171,6 +171,12 @@ func kindOf(section string) (kind programKind, to string) {
 	return kind, to
 }
 
+// IsOperation tells whether programs of a section are operations of struct_ops maps.
+func IsOperation(section string) bool {
+	kind, _ := kindOf(section)
+	return kind.program == ebpf.StructOps
+}
+
 // multi tells whether a program is attached to many functions, which it names only then.
 func multi(p *ebpf.ProgramSpec) bool {
 	return p.Type == ebpf.Tracing && p.AttachType >= traceFEntryMulti

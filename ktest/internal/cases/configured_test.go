@@ -186,6 +186,8 @@ func TestWhatAnObjectCannotStartWithIsRefusedBeforeTheBoot(t *testing.T) {
 		`the object has no such program (did you mean "spare"?)`:                                     object.Set("cf_ops.enqueue", "sparse"),
 		`no member "enqueu" (did you mean "enqueue"?)`:                                               object.Set("cf_ops.enqueu", "spare"),
 		`cf_ops.running: program enq is switched off`:                                                object.Set("cf_ops.running", "enq").Load(false, "enq"),
+		`cf_ops.running: program setup is in section "syscall", and operations are programs of`:      object.Set("cf_ops.running", "setup"),
+		`cf_ops.running: program on_wakeup is in section "?tp_btf/sched_wakeup"`:                     object.Set("cf_ops.running", "on_wakeup"),
 		`a program of its own configures its object itself`:                                          ktest.Binary("/bin/true").Set("nr_cpus", 4),
 	} {
 		err := s.Check()
@@ -206,6 +208,9 @@ func TestWhatAFixtureCannotSayIsRefusedBeforeTheBoot(t *testing.T) {
 		`cf_ops.enqueue: 0x1234 is no program of the object`:                           func(c *cases.ConfiguredFixture) { c.CfOps.Enqueue.Address = 0x1234 },
 		`cf_ops.running: program enq is operation enqueue, and the kernel takes a program for one operation`: func(c *cases.ConfiguredFixture) {
 			c.CfOps.Running = c.Programs.Enq.FuncPtr
+		},
+		`cf_ops.running: program on_switch is in section "tp_btf/sched_switch"`: func(c *cases.ConfiguredFixture) {
+			c.CfOps.Running = c.Programs.OnSwitch.FuncPtr
 		},
 		`cf_ops.running: program enq is switched off`: func(c *cases.ConfiguredFixture) {
 			c.CfOps.Running, c.Programs.Enq.Load = c.Programs.Enq.FuncPtr, false

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ktgen/ktgen/ktest/internal/bpfload"
 	"github.com/ktgen/ktgen/object"
@@ -30,7 +32,7 @@ func Changes(obj *object.Object, cpus int, changes ...ktsnap.Initial) (*bpfload.
 	if err := after.Apply(changes...); err != nil {
 		return nil, err
 	}
-	d := &differ{config: &bpfload.Config{}, state: after, off: make(map[string]bool), operation: make(map[string]string)}
+	d := &differ{config: &bpfload.Config{}, state: after, obj: obj, off: make(map[string]bool), operation: make(map[string]string)}
 	d.programs(before.Programs)
 	for i, m := range after.Snapshot.Maps {
 		if err := d.compare(before.Snapshot.Maps[i], m); err != nil {
@@ -44,6 +46,7 @@ func Changes(obj *object.Object, cpus int, changes ...ktsnap.Initial) (*bpfload.
 type differ struct {
 	config *bpfload.Config
 	state  *ktsnap.InitialState
+	obj    *object.Object
 	off    map[string]bool
 
 	operation map[string]string // which one programs are
@@ -148,6 +151,12 @@ func differences(was, is []byte) (patches []bpfload.Patch) {
 // operations notes what differs in a struct_ops map. A program that is switched off is
 // no operation.
 func (d *differ) operations(before, after *ktsnap.Map) error {
+	if m := d.obj.Map(after.Name); m != nil && strings.HasPrefix(m.Section, "?") {
+		if !bytes.Equal(before.Values, after.Values) {
+			return &ktsnap.InitialError{Path: after.Name, Err: errors.New("it is not loaded, as its section begins with ?: take that away, or set another")}
+		}
+		return nil
+	}
 	ops := after.Value.Members[0].Type.Underlying()
 	was, is := bytes.Clone(before.Values[opsHeader:][:ops.Size]), bytes.Clone(after.Values[opsHeader:][:ops.Size])
 	word := ctype.IntPlace{Bits: 64}
@@ -184,6 +193,9 @@ func (d *differ) setOperation(member bpfload.OpsMember, old, chosen uint64) erro
 		return fmt.Errorf("program %s is switched off: switch it on, or choose another", p.Name)
 	}
 	if old != chosen && p != nil {
+		if err := d.canServe(p.Name); err != nil {
+			return err
+		}
 		member.Program = p.Name
 	}
 	d.config.Members = append(d.config.Members, member)
@@ -199,5 +211,31 @@ func (d *differ) serve(p *ktsnap.InitialProgram, member string) error {
 		return &bpfload.SharedProgramError{Program: p.Name, Member: first}
 	}
 	d.operation[p.Name] = member
+	return nil
+}
+
+// canServe says why a program cannot be an operation: it is of another kind, or the loader
+// leaves it out with the maps that refer to it (bpf_object_adjust_struct_ops_autoload in
+// tools/lib/bpf/libbpf.c).
+func (d *differ) canServe(program string) error {
+	i := slices.IndexFunc(d.obj.Functions, func(f object.Function) bool { return f.Name == program && f.Program() })
+	if i >= 0 && !bpfload.IsOperation(d.obj.Functions[i].Section) {
+		return fmt.Errorf("program %s is in section %q, and operations are programs of sections struct_ops: choose one of those", program, d.obj.Functions[i].Section)
+	}
+	var left string
+	for _, m := range d.obj.Maps {
+		for _, f := range m.Programs {
+			switch {
+			case f.Name != program:
+			case !strings.HasPrefix(m.Section, "?"):
+				return nil
+			default:
+				left = m.Name
+			}
+		}
+	}
+	if left != "" {
+		return fmt.Errorf("program %s is not loaded, as only %s refers to it, which is in a section that begins with ?: choose another, or take away the ?", program, left)
+	}
 	return nil
 }
