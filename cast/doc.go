@@ -144,8 +144,9 @@
 //
 // # Twice
 //
-// A function that is for all of its callers is passed different things, or what is not known. So the
-// object is analysed a second time, each function by itself and called with what its prototype says.
+// A function that is for all of its callers is passed different things, or what is not known. So those
+// parts of an object in which a place is left open are analysed a second time, each function by itself
+// and called with what its prototype says.
 // What only the second analysis finds is likely at best, as callers may pass something else. It does
 // not count where the first one knows of several things, where a free list is, or where the struct
 // begins with another one. Of the 174 pointers of testdata/heldout2, 148 are found without it, and 163
