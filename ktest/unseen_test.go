@@ -312,16 +312,16 @@ func TestStoresByMacrosOfAHeaderHaveALineOfTheScheduler(t *testing.T) {
 	require.NoError(t, vm.Hold(t.Context(), 10*time.Millisecond))
 	blamed, err := vm.Blame(t.Context(), ktest.FieldOf(vm.Freeze("end").Get("cpu_ctxs[1].idle")))
 	require.NoError(t, err)
-	claims := 0
+	stores := 0
 	for _, s := range blamed[0].Stores {
-		if s.Function.Source == "spread_select_cpu" {
-			claims++
+		if strings.HasPrefix(s.Function.Source, "spread_") {
+			stores++
 			require.Equal(t, "spread.bpf.c", path.Base(s.Function.File))
 			require.Equal(t, "common.bpf.h", path.Base(s.Function.Inlined.File))
 			require.Contains(t, s.String(), "near spread.bpf.c:")
 		}
 	}
-	require.NotZero(t, claims)
+	require.NotZero(t, stores)
 }
 
 // What is stored to an entry of a hash map is told without what is stored to others that had its memory.
@@ -329,12 +329,14 @@ func TestStoresToAnEntryThatIsPutInAgainAreThoseOfItsKey(t *testing.T) {
 	vm := ktest.Boot(t, ktest.Config{Seed: 1, Scheduler: unseen(t, "budget")})
 	work(t, vm, ktest.Yield, 4)
 	require.NoError(t, vm.Hold(t.Context(), 20*time.Millisecond))
-	snap := vm.Freeze("end")
 	var targets []ktest.Target
-	for _, e := range snap.Map("classes").All() {
-		targets = append(targets, ktest.FieldOf(e.Get("nr_enqueued")))
+	for n := 0; len(targets) == 0; n++ { // a timer deletes all entries every 150 us
+		require.Less(t, n, 200, "no entry is ever there")
+		require.NoError(t, vm.Hold(t.Context(), 70*time.Microsecond))
+		for _, e := range vm.Freeze("entries").Map("classes").All() {
+			targets = append(targets, ktest.FieldOf(e.Get("nr_enqueued")))
+		}
 	}
-	require.NotEmpty(t, targets)
 	blamed, err := vm.Blame(t.Context(), targets...)
 	require.NoError(t, err)
 	moved := 0
