@@ -86,3 +86,25 @@ func TestPointersAreAssignedNULL(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []byte{0x34, 0x12, 0, 0, 0, 0, 0, 0}, value)
 }
+
+// Members of a union that are set by name must agree, as those of typed values.
+func TestMembersThatShareBytesAreSetToOneValue(t *testing.T) {
+	shot := sample.Fixture{Nested: []sample.Nested{{}}}.Snapshot(t)
+	m := shot.Maps[slices.IndexFunc(shot.Maps, func(m *ktsnap.Map) bool { return m.Name == "nested" })]
+	m.Base = 0xffff888000001000
+	at := shot.Map("nested").At(0).Get("")
+	for want, given := range map[string]map[string]any{
+		"":                         {"whole": uint64(2)<<32 | 1, "hi": 2, "lo": 1},
+		"hi: it shares bytes with": {"whole": uint64(1) << 32, "hi": 2},
+		"lo: it shares bytes with": {"whole": 1, "lo": 0},
+	} {
+		_, _, _, err := ktrt.AssignAny(at, given)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		var refused *ktrt.AssignError
+		require.ErrorAs(t, err, &refused)
+		require.ErrorContains(t, err, want+" whole, which is given another value: give one of them")
+	}
+}
