@@ -68,9 +68,11 @@ func goFields(to []field, t reflect.Type, name string, at uint64) []field {
 	return append(to, field{name: name, start: at, end: at + uint64(t.Size())})
 }
 
+// cFields adds the numbers in a C type. What lies behind all that contexts can have is left out: members of a
+// damaged object can be larger than the struct that they are in.
 func cFields(to []field, t btf.Type, name string, at uint64) []field {
 	size, err := btf.Sizeof(t)
-	if err != nil {
+	if err != nil || at >= mostContext || len(to) >= mostContext {
 		return to
 	}
 	whole := field{name: name, start: at, end: at + uint64(size)}
@@ -90,8 +92,11 @@ func cFields(to []field, t btf.Type, name string, at uint64) []field {
 		if err != nil || each == 0 {
 			return to
 		}
-		for i := range t.Nelems {
-			to = cFields(to, t.Type, fmt.Sprintf("%s[%d]", name, i), at+uint64(i)*uint64(each))
+		for i := range min(uint64(t.Nelems), mostContext) {
+			if len(to) >= mostContext {
+				break
+			}
+			to = cFields(to, t.Type, fmt.Sprintf("%s[%d]", name, i), at+i*uint64(each))
 		}
 		return to
 	case *btf.Union:

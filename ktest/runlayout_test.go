@@ -53,3 +53,15 @@ func TestContextsAreAsInC(t *testing.T) {
 		require.Equal(t, row.want, differentLayout(reflect.TypeOf(row.args), c))
 	}
 }
+
+// A member can be larger than its struct says that it is.
+func TestContextsOfDamagedObjectsAreBounded(t *testing.T) {
+	huge := &btf.Array{Type: &btf.Int{Name: "char", Size: 1}, Nelems: 1 << 31}
+	c := &btf.Struct{Name: "args", Size: 8}
+	for range 100 {
+		c.Members = append(c.Members, btf.Member{Name: "all", Type: huge})
+	}
+	type small struct{ All uint64 }
+	require.Contains(t, differentLayout(reflect.TypeFor[small](), c), "all[8]")
+	require.LessOrEqual(t, len(cFields(nil, c, "", 0)), mostContext)
+}
