@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ktgen/ktgen/ktest"
+	"github.com/ktgen/ktgen/ktest/internal/libbpf"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 	"github.com/ktgen/ktgen/scenario"
 	"github.com/ktgen/ktgen/sched"
-	"github.com/ktgen/ktgen/vmm/cache"
 )
 
 var (
@@ -31,18 +31,10 @@ var (
 // unseen compiles a scheduler that searches and explanations were not made with. It is written as
 // most are: with vmlinux.h and the headers of scx, whose macros load and store.
 func unseen(t *testing.T, name string) ktest.Scheduler {
-	dir, err := cache.Dir()
-	require.NoError(t, err)
-	trees, err := filepath.Glob(filepath.Join(dir, cache.Corpus, "*", "vmlinux.h"))
-	require.NoError(t, err)
-	if len(trees) == 0 && os.Getenv("CI") == "" {
-		t.Skip("there are no sources of a kernel in the cache: ktgen kernel source downloads them")
-	}
-	require.NotEmpty(t, trees, "ktgen kernel source did not download a kernel's sources into the cache")
-	tree := filepath.Dir(trees[len(trees)-1])
+	source := libbpf.Sources(t)
 	object := filepath.Join(t.TempDir(), name+".bpf.o")
 	out, err := exec.Command(cmp.Or(os.Getenv("CLANG"), "clang-19"), "-g", "-O2", "-Wno-missing-declarations", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86",
-		"-I"+tree, "-I"+tree+"/source/tools/sched_ext/include", "-I"+tree+"/source/tools/lib", "-I/usr/include/bpf",
+		"-I"+filepath.Dir(source), "-I"+source+"/tools/sched_ext/include", "-I"+source+"/tools/lib", "-I/usr/include/bpf",
 		"-c", "testdata/"+name+".bpf.c", "-o", object).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return ktest.Object(object)

@@ -11,28 +11,20 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/ktgen/ktgen/vmm/cache"
+	"github.com/ktgen/ktgen/ktest/internal/libbpf"
 )
 
 // TestSectionsAreThoseOfLibbpf compares what sections stand for, and which of them say what to
 // attach to, with section_defs of the libbpf in the cache.
 func TestSectionsAreThoseOfLibbpf(t *testing.T) {
-	dir, err := cache.Dir()
-	require.NoError(t, err)
-	trees, err := filepath.Glob(filepath.Join(dir, cache.Corpus, "*", "source"))
-	require.NoError(t, err)
-	if len(trees) == 0 && os.Getenv("CI") == "" {
-		t.Skip("no sources of libbpf in the cache: make test, or `ktgen kernel source`, fetches them")
-	}
-	require.NotEmpty(t, trees, "`ktgen kernel source` fetches libbpf")
-	tree := slices.Max(trees)
-	libbpf, err := os.ReadFile(filepath.Join(tree, "tools/lib/bpf/libbpf.c"))
+	tree := libbpf.Sources(t)
+	loader, err := os.ReadFile(filepath.Join(tree, "tools/lib/bpf/libbpf.c"))
 	require.NoError(t, err)
 	uapi, err := os.ReadFile(filepath.Join(tree, "include/uapi/linux/bpf.h"))
 	require.NoError(t, err)
 	programs, attach := enumerators(string(uapi), "bpf_prog_type"), enumerators(string(uapi), "bpf_attach_type")
 
-	defs := regexp.MustCompile(`SEC_DEF\("([^"]+)",\s*(\w+),\s*(\w+),\s*([^,)]+?)\s*(?:,\s*(\w+))?\)`).FindAllStringSubmatch(string(libbpf), -1)
+	defs := regexp.MustCompile(`SEC_DEF\("([^"]+)",\s*(\w+),\s*(\w+),\s*([^,)]+?)\s*(?:,\s*(\w+))?\)`).FindAllStringSubmatch(string(loader), -1)
 	require.Greater(t, len(defs), 100)
 	known := make(map[string]bool)
 	for _, def := range defs {

@@ -15,21 +15,28 @@ import (
 	"github.com/ktgen/ktgen/vmm/cache"
 )
 
+// Sources returns the latest of the kernels' source trees in the cache, that libbpf is a part of.
+// The test is skipped where there is none, but not in CI.
+func Sources(t testing.TB) string {
+	t.Helper()
+	dir, err := cache.Dir()
+	require.NoError(t, err)
+	trees, err := filepath.Glob(filepath.Join(dir, cache.Corpus, "*", "source"))
+	require.NoError(t, err)
+	if len(trees) == 0 && os.Getenv("CI") == "" {
+		t.Skip("no sources of libbpf in the cache: make test, or `ktgen kernel source`, fetches them")
+	}
+	require.NotEmpty(t, trees, "`ktgen kernel source` fetches libbpf")
+	return slices.Max(trees)
+}
+
 // Compile compiles a C file for the guest, with the libbpf of the kernel whose
 // sources are in the cache: that of a distribution can be older than what
 // schedulers need. It returns the program's path. The test is skipped where there are no
 // sources or no compiler, but not in CI.
 func Compile(t testing.TB, source string) string {
 	t.Helper()
-	dir, err := cache.Dir()
-	require.NoError(t, err)
-	trees, err := filepath.Glob(filepath.Join(dir, cache.Corpus, "*", "source", "tools"))
-	require.NoError(t, err)
-	if len(trees) == 0 && os.Getenv("CI") == "" {
-		t.Skip("no sources of libbpf in the cache: make test, or `ktgen kernel source`, fetches them")
-	}
-	require.NotEmpty(t, trees, "`ktgen kernel source` fetches libbpf")
-	tools := slices.Max(trees)
+	tools := filepath.Join(Sources(t), "tools")
 	sources, err := filepath.Glob(filepath.Join(tools, "lib", "bpf", "*.c"))
 	require.NoError(t, err)
 
