@@ -587,9 +587,6 @@ func (e *engine) noteKind(c *cell, s slot, v value) {
 	c.unboxed = c.unboxed || v.ptr.known() && !e.isBoxed()
 	c.firm = c.firm || !loose && v.ptr.known()
 	c.numbers = c.numbers || v.flags&isNumber != 0 && v.like.n == 0
-	if e.current == nil {
-		return
-	}
 	f := &e.current.findings
 	if v.ptr.state == noPointer && v.flags&isOpaque != 0 {
 		f.unknown = append(f.unknown, c)

@@ -38,9 +38,6 @@ func (f *findings) clear() {
 
 // record keeps what the instruction that is looked at shows of a cell.
 func (e *engine) record(c *cell, where Evidence, v value) {
-	if e.current == nil {
-		return
-	}
 	f := &e.current.findings
 	f.shown = append(f.shown, showing{c, where.Kind, where.Insn, where.spot, content{v.ptr, v.num, v.flags}})
 }

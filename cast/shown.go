@@ -77,7 +77,7 @@ func (e *engine) noteFlow(s slot, v value) {
 			e.flows.edges[flowEdge{id, to, v.like.offset.stride}] = true
 		}
 	case v.ptr.known() && v.flags&isGuess == 0, v.ptr.state == noPointer && v.flags&^isNull == 0:
-	case e.current != nil:
+	default:
 		e.current.findings.lost = append(e.current.findings.lost, to)
 	}
 }
