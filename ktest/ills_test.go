@@ -1,6 +1,7 @@
 package ktest_test
 
 import (
+	"context"
 	"flag"
 	"strings"
 	"testing"
@@ -168,7 +169,8 @@ func (i ill) scheduler() ktest.Scheduler {
 // autopsy makes the scheduler ill under its load, and returns the state that is captured before a task has
 // waited for too long. The guest is then as it was.
 func (i ill) autopsy(t *testing.T, vm *ktest.VM) *sched.State {
-	ctx := t.Context()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	require.NoError(t, vm.Attach(ctx, i.scheduler()))
 	for _, op := range i.load {
 		require.NoError(t, vm.Do(ctx, op))

@@ -231,6 +231,8 @@ void ills_running(u64 *args)
 	struct task_struct *p = STRUCT_OPS_ARG(args, 0, struct task_struct *);
 	u64 vtime = ILLS(p)->scx.dsq_vtime;
 
+	if (has(OTHER_CLOCK) && nice(p) < 0)
+		return;
 	if ((s64)(vtime - vtime_now) > 0)
 		vtime_now = vtime;
 }
