@@ -172,6 +172,7 @@ func (i ill) autopsy(t *testing.T, vm *ktest.VM) *sched.State {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	require.NoError(t, vm.Attach(ctx, i.scheduler()))
+	defer i.recover(t, vm)
 	for _, op := range i.load {
 		require.NoError(t, vm.Do(ctx, op))
 	}
@@ -182,22 +183,26 @@ func (i ill) autopsy(t *testing.T, vm *ktest.VM) *sched.State {
 	}
 	c, _, err := vm.CaptureBeforeStall(ctx)
 	require.NoError(t, err)
-	_, err = vm.Detach(ctx)
+	snap, err := c.Read()
+	require.NoError(t, err)
+	return sched.Bind(t, snap)
+}
+
+// recover ends the scheduler and its load.
+func (i ill) recover(t *testing.T, vm *ktest.VM) {
+	_, err := vm.Detach(t.Context())
 	require.NoError(t, err)
 	for _, op := range i.load {
 		switch op := op.(type) {
 		case scenario.Workers:
-			require.NoError(t, vm.Do(ctx, scenario.Stop{Workers: op.Name}))
+			require.NoError(t, vm.Do(t.Context(), scenario.Stop{Workers: op.Name}))
 		case scenario.Cgroup:
-			require.NoError(t, vm.Do(ctx, scenario.Remove{Cgroup: op.Name}))
+			require.NoError(t, vm.Do(t.Context(), scenario.Remove{Cgroup: op.Name}))
 		}
 	}
 	if i.last != nil {
-		require.NoError(t, vm.Do(ctx, i.last))
+		require.NoError(t, vm.Do(t.Context(), i.last))
 	}
-	snap, err := c.Read()
-	require.NoError(t, err)
-	return sched.Bind(t, snap)
 }
 
 func TestWhatStarvesIsExplained(t *testing.T) {

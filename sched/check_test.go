@@ -15,7 +15,7 @@ import (
 
 // Members of the tables of a whole state, in which tests change single numbers.
 var (
-	taskMembers = []string{"pid", "on_rq", "class", "dsq", "ops_state", "flags", "runnable_at", "allowed", "cpu", "runtime", "comm", "holding", "slice", "vtime", "dsq_flags", "dsq_seq"}
+	taskMembers = []string{"pid", "on_rq", "class", "dsq", "ops_state", "flags", "runnable_at", "allowed", "cpu", "runtime", "comm", "holding", "slice", "vtime", "dsq_flags", "dsq_seq", "tgid", "weight"}
 	cpuMembers  = []string{"curr", "idle", "is_online", "clock", "locked"}
 )
 
@@ -30,11 +30,13 @@ type whole struct {
 	// Of tasks by pid: their task group, who has the mutex that they wait for, when they ran
 	// last, and since when they wait.
 	groups, owners, arrivals, waits map[int]uint64
+
+	maps []*ktsnap.Map
 }
 
 const (
-	ext, idle     = 1, 2 // of the enum of classes
-	none, queued  = 0, 2 // SCX_OPSS_*
+	ext, idle, rt = 1, 2, 3 // of the enum of classes
+	none, queued  = 0, 2    // SCX_OPSS_*
 	local, global = 1<<63 + 2, 1<<63 + 1
 	noCPU         = ^uint64(0)
 	enabledState  = 4 << 8
@@ -45,13 +47,13 @@ const (
 
 func newWhole() *whole {
 	task := func(pid, class, dsq, ops, cpu uint64) []uint64 {
-		return []uint64{0x1000 * pid, pid, 1, class, dsq, ops, enabledState, 900, bothCPUs, cpu, 50, 'a' + pid, noCPU, 5, 0, 0, 0}
+		return []uint64{0x1000 * pid, pid, 1, class, dsq, ops, enabledState, 900, bothCPUs, cpu, 50, 'a' + pid, noCPU, 5, 0, 0, 0, pid, 100}
 	}
 	return &whole{
 		state: "enabled", jiffies: 1000,
 		tasks: [][]uint64{
 			task(1, ext, queueOf5, none, 0), task(2, ext, localOf1, none, 1), task(3, ext, 0, queued, 0), task(4, ext, 0, none, 0),
-			{0x9000, 0, 1, idle, 0, 0, 0, 0, 2, 1, 0, 's', noCPU, 0, 0, 0, 0},
+			{0x9000, 0, 1, idle, 0, 0, 0, 0, 2, 1, 0, 's', noCPU, 0, 0, 0, 0, 0, 0},
 		},
 		cpus:   [][]uint64{{0x10, 0x4000, 0x8000, 1, 70, 0}, {0x20, 0x9000, 0x9000, 1, 70, 0}},
 		queues: [][]uint64{{queueOf5, 5, 1, 1, noCPU, 9}, {localOf1, local, 1, 0, 1, 3}, {0x700, global, 0, 0, noCPU, 0}},
@@ -79,12 +81,12 @@ func (w *whole) snapshot() *ktsnap.Snapshot {
 	counter := &ctype.Shape{Kind: ctype.KindStruct, Name: "atomic_long_t", Size: 8, Members: []ctype.Member{{Name: "counter", Type: u64}}}
 	entity.Members = []ctype.Member{
 		at("dsq", u64), rename(at("ops_state", counter), "ops_state"), at("flags", u64), at("runnable_at", u64),
-		rename(at("holding", s32), "holding_cpu"), at("slice", u64), rename(at("vtime", u64), "dsq_vtime"), at("dsq_flags", u64), at("dsq_seq", u64),
+		rename(at("holding", s32), "holding_cpu"), at("slice", u64), rename(at("vtime", u64), "dsq_vtime"), at("dsq_flags", u64), at("dsq_seq", u64), at("weight", u64),
 	}
 	text := &ctype.Shape{Kind: ctype.KindArray, Elem: &ctype.Shape{Kind: ctype.KindChar, Name: "char", Size: 1}, Len: 8, Size: 8}
 	tasks := table("tasks", taskMembers, w.tasks...)
 	tasks.Type.Members = []ctype.Member{
-		at("pid", u64), at("on_rq", u64), at("class", enum("sched_class", 8, value("unknown", 0), value("ext_sched_class", ext), value("idle_sched_class", idle))),
+		at("pid", u64), at("tgid", u64), at("on_rq", u64), at("class", enum("sched_class", 8, value("unknown", 0), value("ext_sched_class", ext), value("idle_sched_class", idle), value("rt_sched_class", rt))),
 		rename(at("allowed", &ctype.Shape{Kind: ctype.KindStruct, Name: "cpumask", Size: 8, Members: []ctype.Member{{Name: "bits", Type: u64}}}), "cpus_allowed"),
 		at("comm", text), {Name: "scx", Type: entity},
 		{Name: "thread_info", Offset: at("cpu", u64).Offset, Type: &ctype.Shape{Kind: ctype.KindStruct, Name: "thread_info", Size: 8, Members: []ctype.Member{{Name: "cpu", Type: u64}}}},
@@ -99,6 +101,7 @@ func (w *whole) snapshot() *ktsnap.Snapshot {
 	kernel.Type.Members[4].Type = enum("scx_ent_flags", 8, value("SCX_TASK_STATE_MASK", 7<<8), value("SCX_TASK_ENABLED", enabledState))
 	kernel.Type.Members[5].Type = enum("scx_exit_kind", 8, value("SCX_EXIT_NONE", 0))
 	return &ktsnap.Snapshot{
+		Maps: w.maps,
 		Name: "made", Guest: ktsnap.Guest{CPUs: 2, Online: []int{0, 1}}, Scheduler: ktsnap.Scheduler{State: w.state, Name: "s"},
 		Tables: []*ktsnap.Table{
 			kernel, tasks, cpus, groupTables(),
@@ -126,6 +129,22 @@ func (w *whole) withGroups(t *ktsnap.Table) *ktsnap.Table {
 	info := &ctype.Shape{Kind: ctype.KindStruct, Name: "sched_info", Size: 16, Members: []ctype.Member{{Name: "last_arrival", Type: u64}, {Name: "last_queued", Offset: 8, Type: u64}}}
 	t.Type.Members = append(t.Type.Members, ctype.Member{Name: "sched_task_group", Offset: old, Type: u64}, ctype.Member{Name: "blocked_on_owner", Offset: old + 8, Type: u64}, ctype.Member{Name: "sched_info", Offset: old + 16, Type: info})
 	return t
+}
+
+// keep adds a map that is a queue, with room for so many pids.
+func (w *whole) keep(name string, room int, pids ...uint32) {
+	m := &ktsnap.Map{Name: name, Type: ktsnap.MapTypeQueue, ValueSize: 8, MaxEntries: room, N: len(pids), Slots: 1, Stride: 8}
+	for _, pid := range pids {
+		m.Values = binary.LittleEndian.AppendUint64(m.Values, uint64(pid)<<32|7) // the pid is behind some other number
+	}
+	w.maps = append(w.maps, m)
+}
+
+// take gives a task to the BPF scheduler.
+func (w *whole) take(pid int) {
+	w.set(pid, "dsq", 0)
+	w.set(pid, "ops_state", queued)
+	w.queued = slices.DeleteFunc(w.queued, func(row []uint64) bool { return row[2] == uint64(0x1000*pid) })
 }
 
 // groupTables is a root with two cgroups, /low and /high.

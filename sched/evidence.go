@@ -46,17 +46,136 @@ func (v Starvation) order() string {
 	case v.Task.Ext.DSQFlags&byVTime != 0 && first != v.Task && gap >= farAhead:
 		return fmt.Sprintf("; its vtime of %d is out of reach of the first's, %d: it has wrapped around, or was never set", v.Task.Ext.VTime, first.Ext.VTime)
 	case v.Task.Ext.DSQFlags&byVTime != 0 && first != v.Task:
-		return fmt.Sprintf("; the queue goes by vtime, and its vtime of %d is %d above the first's%s", v.Task.Ext.VTime, gap, before(n))
+		return fmt.Sprintf("; the queue goes by vtime, and its vtime of %d is %d above the first's%s%s%s", v.Task.Ext.VTime, gap, v.uncharged(), before(n), v.still(n))
 	case v.Task.Ext.DSQFlags&byVTime != 0:
-		return before(n)
+		return before(n) + v.still(n)
 	case n > 0 && len(v.later(v.Ahead)) > 0:
 		return before(n) + ", and of those ahead " + countText(v.later(v.Ahead), "did", "did") + ": they are put in front (SCX_ENQ_HEAD)"
-	case n > 0 && v.isPinned():
+	case n > 0 && v.DSQ.CPU < 0 && v.isPinned():
 		return before(n) + ": CPUs that it may not run on pass it over, or others are put in front (SCX_ENQ_HEAD)"
 	case n > 0:
 		return before(n) + ": they are put in front (SCX_ENQ_HEAD), or taken out of their order"
 	}
+	return v.still(n)
+}
+
+// still tells of a queue that stands still.
+func (v Starvation) still(overtaken int) string {
+	least, stands := v.standsStill()
+	if overtaken > 0 || v.DSQ.Len() < 2 || !stands {
+		return ""
+	}
+	return fmt.Sprintf("; nobody seems to take from this queue: all of its %d tasks have waited for %v or longer", v.DSQ.Len(), least)
+}
+
+// standsStill tells whether all tasks of the queue have waited nearly as long as the starving one. Tasks that run
+// come back, so a queue that CPUs take from has some that have come lately.
+func (v Starvation) standsStill() (least time.Duration, stands bool) {
+	least = v.For
+	for _, t := range v.DSQ.tasks {
+		least = min(least, t.RunnableFor())
+	}
+	return least, least >= v.For-v.For/4
+}
+
+// uncharged tells of a task ahead by vtime that has run for longer than the starving one, weight for weight.
+func (v Starvation) uncharged() string {
+	const much = 2
+	t := v.Task
+	for _, a := range v.later(v.Ahead) {
+		if a.Ext.Weight == t.Ext.Weight && t.LastQueued != 0 && a.LastRun > t.LastQueued && a.Runtime > much*t.Runtime && t.Runtime > 0 {
+			return fmt.Sprintf(" (%s, of the same weight, has run for %v and is ahead, and it for %v: vtimes do not grow by what tasks run)", a, a.Runtime, t.Runtime)
+		}
+	}
 	return ""
+}
+
+// distinct tells what the starving task has that none of those has that came to its queue after it and went
+// before it: whoever takes from the queue may choose by that. They are those that have run since, where it
+// may run, too.
+func (v Starvation) distinct() string {
+	if v.overtaken() == 0 || len(v.Ahead) > 0 {
+		return ""
+	}
+	t := v.Task
+	var ran []*Task
+	for _, other := range t.s.tasks {
+		if other.Class == ClassExt && other.IsRunnable() && other != t && t.LastQueued != 0 && other.LastRun > t.LastQueued && t.MayRunOn(other.CPU) {
+			ran = append(ran, other)
+		}
+	}
+	if len(ran) == 0 {
+		return ""
+	}
+	for _, of := range []struct {
+		name string
+		is   func(*Task) string
+	}{
+		{"weight", func(t *Task) string { return fmt.Sprint(t.Ext.Weight) }},
+		{"policy", func(t *Task) string { return fmt.Sprint(t.Policy) }},
+		{"cgroup", func(t *Task) string {
+			if t.Group == nil {
+				return ""
+			}
+			return t.Group.Path
+		}},
+	} {
+		theirs := of.is(ran[0])
+		if theirs != of.is(t) && !slices.ContainsFunc(ran, func(other *Task) bool { return of.is(other) != theirs }) {
+			return fmt.Sprintf("; it is of %s %s, and all that have run since are of %s", of.name, of.is(t), theirs)
+		}
+	}
+	return ""
+}
+
+// lastCPU tells that the starving task was on a CPU last that is offline, and so are all in its queue.
+func (v Starvation) lastCPU() string {
+	cpus := v.Task.s.cpus
+	n := v.Task.CPU
+	if !v.DSQ.User || n < 0 || n >= len(cpus) || cpus[n].Online || slices.ContainsFunc(v.DSQ.tasks, func(t *Task) bool { return t.CPU != n }) {
+		return ""
+	}
+	return fmt.Sprintf("; all in this queue were on CPU %d last, which is offline", n)
+}
+
+// aMoment is about a tick: how late the kernel counts for how long a task has run.
+const aMoment = 10 * time.Millisecond
+
+// interrupted returns the task of the BPF scheduler that a CPU runs but for one of another class that has it
+// for a moment: that has run on end for a small part of the time that the starving one waits. It is then first
+// in the CPU's local queue, with what is left of its slice.
+func (v Starvation) interrupted(c *CPU) *Task {
+	const small = 4
+	t := c.Current()
+	if t == nil || c.IsIdle() || t.Class == ClassExt || c.local == nil || c.local.Len() == 0 || c.runsFor() > v.For/small {
+		return nil
+	}
+	first := c.local.tasks[0]
+	ranUntil := first.execStart + c.Clock - c.clockTask
+	ranSince := v.Task.LastQueued != 0 && first.LastRun > v.Task.LastQueued
+	if first == v.Task || first.Class != ClassExt || !ranSince && (first.execStart == 0 || ranUntil < c.Clock-c.runsFor()-aMoment) {
+		return nil
+	}
+	return first
+}
+
+// before tells of the tasks in a CPU's local queue, if the starving one is not among them: the CPU looks at
+// others once that is empty.
+func (v Starvation) before(c *CPU) string {
+	if c.local == nil || v.DSQ == c.local || !v.Task.MayRunOn(c.ID) {
+		return ""
+	}
+	local := slices.DeleteFunc(slices.Clone(c.local.tasks), func(t *Task) bool { return t == v.interrupted(c) })
+	if len(local) == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(", and before all others those of its local queue (%s)", names(local))
+	const part = 2
+	if first := local[0]; first.RunnableFor() >= v.For/part {
+		other := Starvation{Task: first, For: first.RunnableFor(), DSQ: c.local}
+		text += fmt.Sprintf(", of which %s has waited for %v itself%s", first, other.For, other.order())
+	}
+	return text
 }
 
 func before(n int) string {
@@ -103,8 +222,7 @@ func (s *State) meanwhile(v Starvation) string {
 		if d == v.DSQ || d.CPU >= 0 {
 			continue
 		}
-		ran := slices.DeleteFunc(slices.Clone(d.tasks), func(t *Task) bool { return t.LastRun <= v.Task.LastQueued })
-		if len(ran) > 0 {
+		if ran := ranSince(v, d.tasks); len(ran) > 0 {
 			return fmt.Sprintf("; while it waits here, CPUs have run tasks of %s (%s)", d, names(ran))
 		}
 	}
@@ -135,6 +253,9 @@ func (v Starvation) renewed(c *CPU) string {
 // isHeld tells whether what a CPU runs is why it runs nobody else.
 func (v Starvation) isHeld(c *CPU) bool {
 	t := c.Current()
+	if other := v.interrupted(c); other != nil {
+		return other.Ext.Slice == endless
+	}
 	return !c.IsIdle() && t != nil && (t.Class != ClassExt || t.Ext.Slice == endless || v.renewed(c) != "")
 }
 

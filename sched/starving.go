@@ -149,9 +149,12 @@ func (s *State) favoured(v Starvation) *Task {
 }
 
 // offline tells of the CPUs that are offline, of those that a task in a queue may run on:
-// if others idle, the queue can be meant for one of them.
+// if others idle, or take nothing from the queue, that can be meant for one of them.
 func (s *State) offline(v Starvation) string {
-	if v.DSQ == nil || v.DSQ.CPU >= 0 || !slices.ContainsFunc(v.CPUs, (*CPU).IsIdle) {
+	if v.DSQ == nil || v.DSQ.CPU >= 0 {
+		return ""
+	}
+	if _, still := v.standsStill(); !still && !slices.ContainsFunc(v.CPUs, (*CPU).IsIdle) {
 		return ""
 	}
 	var off []int
@@ -181,7 +184,7 @@ func (s *State) cause(v Starvation) string {
 	case len(v.CPUs) == 0:
 		return fmt.Sprintf("it may run on %s only, and none of them is online (%s are)%s", cpuText(t.Allowed), cpuText(ktsnap.CPUMaskOf(s.online...)), held(v))
 	case v.DSQ == nil && t.Ext.OpsState == "QUEUED":
-		return "the BPF scheduler has taken it in ops.enqueue and not dispatched it; " + v.doing(v.CPUs)
+		return "the BPF scheduler has taken it in ops.enqueue and not dispatched it" + s.keptBy(v) + "; " + v.doing(v.CPUs)
 	case v.DSQ == nil && t.Ext.OpsState == "NONE":
 		return "it is lost: no queue has it, and neither has the BPF scheduler; " + v.doing(v.CPUs)
 	case v.DSQ == nil:
@@ -208,7 +211,12 @@ func (s *State) causeOnCPU(v Starvation) string {
 	case !v.Task.MayRunOn(c.ID):
 		return fmt.Sprintf("it is in the %s, which it may not run on: its affinity is %s", v.DSQ, cpuText(v.Task.Allowed))
 	}
-	return fmt.Sprintf("it is in the %s%s; %s", v.DSQ, behind(v), v.doing([]*CPU{c}))
+	idle := slices.DeleteFunc(slices.Clone(v.CPUs), func(other *CPU) bool { return other == c || !other.IsIdle() })
+	text := fmt.Sprintf("it is in the %s%s%s%s; %s", v.DSQ, behind(v), v.order(), v.zeroSlices(), v.doing([]*CPU{c}))
+	if len(idle) > 0 && !c.IsIdle() {
+		text += fmt.Sprintf(", while %s idle and may run it: only CPU %d takes from its local queue", cpusText(idle), c.ID)
+	}
+	return text
 }
 
 // causeInQueue is of a task in a queue that schedulers take from.
@@ -216,9 +224,9 @@ func (s *State) causeInQueue(v Starvation) string {
 	text := fmt.Sprintf("%s has it%s", v.DSQ, behind(v))
 	isFree := func(c *CPU) bool { return !v.isHeld(c) }
 	if slices.ContainsFunc(v.CPUs, isFree) {
-		text += v.order()
+		text += v.order() + v.distinct()
 	}
-	text += v.zeroSlices()
+	text += v.zeroSlices() + v.lastCPU()
 	idle := slices.DeleteFunc(slices.Clone(v.CPUs), func(c *CPU) bool { return !c.IsIdle() })
 	busy := slices.DeleteFunc(slices.Clone(v.CPUs), (*CPU).IsIdle)
 	switch asleep := v.asleep(idle); {
@@ -267,9 +275,19 @@ func (v Starvation) doing(cpus []*CPU) (text string) {
 		if i == most {
 			return text + fmt.Sprintf("and so on for %d more", len(cpus)-most)
 		}
-		text += fmt.Sprintf("CPU %d %s", c.ID, c.Doing()) + v.renewed(c)
+		text += fmt.Sprintf("CPU %d %s", c.ID, v.doingOf(c)) + v.renewed(c) + v.before(c)
 	}
 	return text
+}
+
+// doingOf says what a CPU does, and, where that is a task of another class that runs for a moment, what that
+// one has interrupted.
+func (v Starvation) doingOf(c *CPU) string {
+	t := v.interrupted(c)
+	if t == nil {
+		return c.Doing()
+	}
+	return fmt.Sprintf("%s, and %s of class %s for a moment", runs(t), c.Current(), c.Current().Class)
 }
 
 // endless is SCX_SLICE_INF: the slice of a task that runs until something else ends it.
@@ -288,7 +306,13 @@ func (c *CPU) Doing() string {
 		return "runs a task that is not known"
 	case t.Class != ClassExt:
 		return fmt.Sprintf("runs %s of class %s, which goes before the BPF scheduler's", t, t.Class)
-	case t.Ext.Slice == endless:
+	}
+	return runs(t)
+}
+
+// runs says how long a task of the BPF scheduler may run on.
+func runs(t *Task) string {
+	if t.Ext.Slice == endless {
 		return fmt.Sprintf("runs %s, whose slice has no end", t)
 	}
 	return fmt.Sprintf("runs %s with %v of its slice left", t, t.Ext.Slice)

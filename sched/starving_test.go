@@ -45,7 +45,7 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 			w.set(3, "vtime", 7)
 			w.set(1, "vtime", 1007)
 			w.set(1, "dsq_flags", 1)
-		}, 1, "behind 1: d[3]; the queue goes by vtime, and its vtime of 1007 is 1000 above the first's; CPU 1 is idle"},
+		}, 1, "behind 1: d[3]; the queue goes by vtime, and its vtime of 1007 is 1000 above the first's; nobody seems to take from this queue: all of its 2 tasks have waited for 400ms or longer; CPU 1 is idle"},
 		"others have run meanwhile": {func(w *whole) {
 			w.queues[2][2], w.queued = 1, append(w.queued, []uint64{0, 2, 0x3000})
 			w.set(1, "allowed", 1)
@@ -63,6 +63,71 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 		}, 1, "without running: queue 5 has it"},
 		"others wait for its mutex": {func(w *whole) { w.owners = map[int]uint64{2: 0x1000, 3: 0x1000} }, 1,
 			"it has a mutex of the kernel that 2 tasks (c[2], d[3]) wait for, so that they cannot run either; queue 5 has it"},
+		"in a map of the scheduler's": {func(w *whole) { w.take(1); w.keep("late", 8, 1, 3) }, 3,
+			"has taken it in ops.enqueue and not dispatched it: its map late has it behind 1: b[1]; CPU 0 runs"},
+		"in a map that others are looked at before": {func(w *whole) {
+			w.take(1)
+			w.keep("ready", 8, 1)
+			w.keep("late", 8, 3)
+			w.waits, w.arrivals = map[int]uint64{3: 1e9}, map[int]uint64{1: 2e9}
+		}, 3, "its map late has it alone, and while it waits there, CPUs have run tasks of map ready (b[1]); CPU 0 runs"},
+		"in none of the scheduler's maps": {func(w *whole) { w.take(1); w.keep("ready", 8, 1); w.keep("late", 8) }, 3,
+			"not dispatched it; it has forgotten it: none of its maps that keep tasks has it any more (ready, with 1 of 8; late, empty); CPU 0 runs"},
+		"in none, and one is full": {func(w *whole) { w.take(1); w.keep("ready", 1, 1) }, 3,
+			"; it has forgotten it: none of its maps that keep tasks has it any more (ready, with 1 of 1, full); CPU 0"},
+		"in none, and all are empty": {func(w *whole) { w.keep("ready", 8) }, 3,
+			"not dispatched it, and none of its maps that are queues has it (ready, empty); CPU 0"},
+		"in a map by its process": {func(w *whole) { w.take(1); w.set(3, "tgid", 1); w.keep("ready", 8, 1) }, 3,
+			"has it any more (ready, with 1 of 8); ready has the first thread of its process, b[1], instead; CPU 0"},
+		"maps of other numbers say nothing": {func(w *whole) { w.keep("numbers", 8, 77, 78) }, 3,
+			"not dispatched it, and none of its maps that are queues has it (numbers, with 2 of 8); CPU 0"},
+		"its CPU runs something else for a moment": {func(w *whole) {
+			w.tasks = append(w.tasks, append([]uint64{0x6000, 6, 1, rt}, w.tasks[3][4:]...))
+			w.cpus[1][1] = 0x6000
+			w.set(1, "allowed", 2)
+			w.set(2, "slice", ^uint64(0))
+			w.waits, w.arrivals = map[int]uint64{1: 1e9}, map[int]uint64{2: 2e9}
+		}, 1, "CPU 1 runs c[2], whose slice has no end, and e[6] of class rt for a moment (affinity CPU 1)"},
+		"the local queue goes before its own": {func(w *whole) {
+			w.cpus[0][1], w.cpus[0][2], w.cpus[1][1] = 0x8000, 0x8000, 0x4000
+			w.set(1, "allowed", 2)
+		}, 1, "as its first task; CPU 1 runs e[4] with 5ns of its slice left, and before all others those of its local queue (c[2]), of which c[2] has waited for 400ms itself (affinity CPU 1)"},
+		"others are put in front in the local queue": {func(w *whole) {
+			w.queued = append([][]uint64{{0, 1, 0x3000}}, w.queued...)
+			w.queues[1][5] = 9
+			w.set(3, "dsq_seq", 9)
+			w.set(2, "dsq_seq", 4)
+		}, 2, "local queue of CPU 1 behind 1: d[3]; 4 tasks that came after it have left before it, and of those ahead d[3] did: they are put in front (SCX_ENQ_HEAD); CPU 1"},
+		"its CPU is busy, and others idle": {func(w *whole) {
+			w.cpus[0][1], w.cpus[0][2], w.cpus[1][1] = 0x8000, 0x8000, 0x4000
+		}, 2, "local queue of CPU 1 as its first task; CPU 1 runs e[4] with 5ns of its slice left, while CPU 0 is idle and may run it: only CPU 1 takes from its local queue"},
+		"its queue stands still": {func(w *whole) {
+			w.queued = append(w.queued, []uint64{0, 0, 0x3000})
+			w.set(1, "allowed", 1)
+		}, 1, "as its first task; nobody seems to take from this queue: all of its 2 tasks have waited for 400ms or longer; CPU 0"},
+		"somebody takes from its queue": {func(w *whole) {
+			w.queued = append(w.queued, []uint64{0, 0, 0x3000})
+			w.set(3, "runnable_at", 990)
+			w.set(1, "allowed", 1)
+		}, 1, "as its first task; CPU 0"},
+		"all in its queue come from a CPU that is offline": {func(w *whole) { w.cpus[1][3] = 0; w.set(1, "cpu", 1) }, 1,
+			"as its first task; all in this queue were on CPU 1 last, which is offline; CPU 0 runs e[4]"},
+		"it has another weight than those that go before it": {func(w *whole) {
+			w.set(1, "dsq_seq", 6)
+			w.set(1, "weight", 300)
+			w.waits, w.arrivals = map[int]uint64{1: 1e9}, map[int]uint64{2: 2e9, 3: 0, 4: 3e9}
+		}, 1, "out of their order; it is of weight 300, and all that have run since are of 100; CPU 1 is idle"},
+		"those ahead by vtime have run for longer": {func(w *whole) {
+			w.queued = append([][]uint64{{0, 0, 0x3000}}, w.queued...)
+			for pid, vtime := range map[int]uint64{3: 7, 1: 1007} {
+				w.set(pid, "vtime", vtime)
+				w.set(pid, "dsq_flags", 1)
+			}
+			w.set(3, "dsq_seq", 9)
+			w.set(3, "runtime", 500)
+			w.set(1, "dsq_seq", 4)
+			w.waits, w.arrivals = map[int]uint64{1: 1e9}, map[int]uint64{3: 2e9}
+		}, 1, "is 1000 above the first's (d[3], of the same weight, has run for 500ns and is ahead, and it for 50ns: vtimes do not grow by what tasks run); 4 tasks"},
 		"vtime that wrapped around": {func(w *whole) {
 			w.queued = append([][]uint64{{0, 0, 0x3000}}, w.queued...)
 			w.set(3, "vtime", 7)

@@ -37,6 +37,7 @@ type State struct {
 	schedulers []*Scheduler
 	cgroups    []*Cgroup
 	programs   []*Program
+	keepers    []*keeper
 	enums      map[string]enum
 	names      queueNames
 	online     []int
@@ -96,6 +97,7 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 	s.problems = append(s.problems, slices.Compact(why)...)
 	s.names = queueNamesOf(snap)
 	s.load(tables)
+	s.loadKeepers(snap.Maps)
 	slices.Sort(s.absent)
 	s.absent = slices.Compact(s.absent)
 	return s, nil

@@ -34,7 +34,7 @@ enum ill {
 	HEAD_FLOOD,	/* urgent tasks go to the head of the local queue, and preempt */
 	PINNED_LAST,	/* pinned tasks are looked at if there are no others */
 	ONE_WEIGHT,	/* only tasks of weight 100 are taken from a cache's queue */
-	GONE_CPU,	/* nobody takes batch tasks from a CPU that is offline */
+	GONE_CPU,	/* batch tasks have a CPU of their own, and nobody takes from one that is offline */
 	SLEEPERS_FREE,	/* tasks that sleep before their slice ends are not charged */
 	PILE_UP,	/* all tasks that may run anywhere are sent to CPU 0 */
 	LAST_FIRST,	/* batch tasks are put before those that wait longer */
@@ -88,9 +88,14 @@ static __always_inline s32 nice(const struct task_struct *p) { return p->static_
 static __always_inline bool urgent(const struct task_struct *p) { return nice(p) <= -10; }
 static __always_inline bool batch(const struct task_struct *p) { return nice(p) > 0; }
 
+static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+
+/* A BPF program cannot be migrated, and so cannot be the task that it runs in. */
 static __always_inline bool pinned(struct task_struct *p)
 {
-	return ILLS(p)->nr_cpus_allowed == 1 || ILLS(p)->migration_disabled;
+	u32 own = (u32)bpf_get_current_pid_tgid() == (u32)p->pid;
+
+	return ILLS(p)->nr_cpus_allowed == 1 || ILLS(p)->migration_disabled > own;
 }
 
 SEC("struct_ops/select_cpu")
@@ -143,6 +148,8 @@ void ills_enqueue(u64 *args)
 		return;
 	}
 	if (batch(p)) {
+		if (has(GONE_CPU))
+			cpu = p->pid & (NR_CPUS - 1);
 		scx_bpf_dsq_insert(p, BATCH0_DSQ + cpu, slice, has(LAST_FIRST) ? flags | SCX_ENQ_HEAD : flags);
 		kick_idle(p);
 		return;
@@ -156,7 +163,7 @@ void ills_enqueue(u64 *args)
 }
 
 /* Takes the first task that may run on the CPU. */
-static bool take(u64 queue, u32 cpu)
+static __noinline bool take(enum queue queue, u32 cpu)
 {
 	struct bpf_iter_scx_dsq it;
 	struct task_struct *p;

@@ -19,6 +19,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define PERIOD 20000000 /* ns */
 #define BATCH 4
 #define MAX_TAKEN 16
+#define MAX_PARKED 64
 #define SHARED_DSQ 0
 
 enum ill {
@@ -45,6 +46,7 @@ struct account accounts[NR_ACCOUNTS];	/* the root's first */
 u32 nr_accounts;
 u64 turns[NR_CPUS];
 s64 nr_ready;
+u64 nr_parked;	/* that the timer has left so */
 
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_QUEUE 22
@@ -92,6 +94,7 @@ struct {
 	__type(value, struct filler);
 } fillers SEC(".maps");
 
+static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_map_push_elem)(void *map, const void *value, u64 flags) = (void *)87;
 static long (*const bpf_map_pop_elem)(void *map, void *value) = (void *)88;
 static long (*const bpf_timer_init)(void *timer, void *map, u64 flags) = (void *)169;
@@ -128,22 +131,27 @@ void bpf_task_release(struct task_struct *p) __ksym;
 
 static __always_inline bool has(u32 an_ill) { return *(volatile u32 *)&ill == an_ill; }
 
-/* Of a task's cgroup. Those of which there are too many use the last account. */
-static __always_inline struct account *account_of(struct task_struct *p)
+/* The number of a cgroup's account. Cgroups of which there are too many use the last one. */
+__noinline u32 find_account(u64 cgroup)
 {
-	u64 cgroup = LEDGER(p)->cgroups->dfl_cgrp->kn->id;
+	u32 i;
 
-	for (u32 i = 0; i < NR_ACCOUNTS; i++) {
+	for (i = 0; i < NR_ACCOUNTS - 1; i++) {
 		struct account *a = &accounts[i];
 
 		if (!a->cgroup && __sync_val_compare_and_swap(&a->cgroup, 0, cgroup) == 0) {
 			a->left = CAP;
 			__sync_fetch_and_add(&nr_accounts, 1);
 		}
-		if (a->cgroup == cgroup || i == NR_ACCOUNTS - 1)
-			return a;
+		if (a->cgroup == cgroup)
+			break;
 	}
-	return &accounts[NR_ACCOUNTS - 1];
+	return i;
+}
+
+static __always_inline struct account *account_of(struct task_struct *p)
+{
+	return &accounts[find_account(LEDGER(p)->cgroups->dfl_cgrp->kn->id) & (NR_ACCOUNTS - 1)];
 }
 
 SEC("struct_ops/select_cpu")
@@ -191,11 +199,14 @@ static __always_inline bool dispatch_pid(u32 pid, u32 cpu)
 {
 	struct task_struct *p = bpf_task_from_pid(pid);
 	bool here = false;
+	u32 own;
 
 	if (!p)
 		return false;
+	/* A BPF program cannot be migrated, and so cannot be the task that it runs in. */
+	own = (u32)bpf_get_current_pid_tgid() == pid;
 	here = bpf_cpumask_test_cpu(cpu, LEDGER(p)->cpus_ptr) &&
-	       (!LEDGER(p)->migration_disabled || scx_bpf_task_cpu(p) == (s32)cpu);
+	       (LEDGER(p)->migration_disabled <= own || scx_bpf_task_cpu(p) == (s32)cpu);
 	if (here) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, SLICE, 0);
 	} else if (!has(DROPS_FOREIGN)) {
@@ -223,18 +234,24 @@ SEC("struct_ops/dispatch")
 void ledger_dispatch(u64 *args)
 {
 	u32 cpu = STRUCT_OPS_ARG(args, 0, s32) & (NR_CPUS - 1), pid;
-	bool late_first = !has(LATE_LAST) && !(turns[cpu] & 3);
+	bool late_first = !has(LATE_LAST) && !(turns[cpu] & 3), taken = false;
+	struct bpf_iter_num it;
 
 	if (turns[cpu]++ & 1 && scx_bpf_dsq_move_to_local(SHARED_DSQ))
 		return;
-	for (u32 i = 0; i < MAX_TAKEN; i++) {
+	bpf_iter_num_new(&it, 0, MAX_TAKEN);
+	while (bpf_iter_num_next(&it)) {
 		if (late_first ? bpf_map_pop_elem(&late, &pid) && !take_ready(&pid) :
 				 !take_ready(&pid) && bpf_map_pop_elem(&late, &pid))
 			break;
-		if (dispatch_pid(pid, cpu))
-			return;
+		if (dispatch_pid(pid, cpu)) {
+			taken = true;
+			break;
+		}
 	}
-	scx_bpf_dsq_move_to_local(SHARED_DSQ);
+	bpf_iter_num_destroy(&it);
+	if (!taken)
+		scx_bpf_dsq_move_to_local(SHARED_DSQ);
 }
 
 SEC("struct_ops/running")
@@ -266,7 +283,7 @@ void ledger_stopping(u64 *args)
 }
 
 /* Gives a parked task another place in a queue, as its account now says. */
-static __always_inline void sort_parked(u32 pid, u32 *nr_parked)
+static __always_inline void sort_parked(u32 pid)
 {
 	struct task_struct *p = bpf_task_from_pid(pid);
 
@@ -274,18 +291,22 @@ static __always_inline void sort_parked(u32 pid, u32 *nr_parked)
 		return;
 	if (account_of(p)->left <= 0) {
 		bpf_map_push_elem(&parked, &pid, 0);
-		*nr_parked += 1;
+		nr_parked++;
 	} else if (p->static_prio > 120) {
 		bpf_map_push_elem(&late, &pid, 0);
 	} else if (!bpf_map_push_elem(&ready, &pid, 0)) {
 		__sync_fetch_and_add(&nr_ready, 1);
+	} else {
+		bpf_map_push_elem(&parked, &pid, 0);
+		nr_parked++;
 	}
 	bpf_task_release(p);
 }
 
 static int fill(void *map, u32 *key, struct filler *f)
 {
-	u32 n = has(ONE_UNFILLED) ? nr_accounts - 1 : nr_accounts, nr_parked = 0, pid;
+	u32 n = has(ONE_UNFILLED) ? nr_accounts - 1 : nr_accounts, pid;
+	struct bpf_iter_num it;
 
 	for (u32 i = 0; i < NR_ACCOUNTS; i++)
 		if (i < n) {
@@ -293,11 +314,11 @@ static int fill(void *map, u32 *key, struct filler *f)
 
 			accounts[i].left = left > CAP ? CAP : left;
 		}
-	for (u32 i = 0; i < 64; i++) {
-		if (bpf_map_pop_elem(&parked, &pid))
-			break;
-		sort_parked(pid, &nr_parked);
-	}
+	nr_parked = 0;
+	bpf_iter_num_new(&it, 0, MAX_PARKED);
+	while (bpf_iter_num_next(&it) && !bpf_map_pop_elem(&parked, &pid))
+		sort_parked(pid);
+	bpf_iter_num_destroy(&it);
 	for (u32 i = 0; i < NR_CPUS; i++)
 		scx_bpf_kick_cpu(i, SCX_KICK_IDLE);
 	if (!has(TIMER_ENDS) || nr_parked)
