@@ -48,11 +48,12 @@ u64 vtime_now;
 u64 turns[NR_CPUS];	/* of dispatch, by CPU */
 
 #define SCX_DSQ_LOCAL_ON (SCX_DSQ_FLAG_BUILTIN | 1ULL << 62)
-#define SCX_ENQ_HEAD (1ULL << 4)
 #define SCX_ENQ_PREEMPT (1ULL << 32)
 #define SCX_KICK_IDLE 1
 #define SCX_SLICE_INF (~0ULL)
-#define SCX_OPS_ENQ_MIGRATION_DISABLED (1ULL << 4)
+
+/* As the kernel's sched_ext headers have it: the loader sets it. */
+const volatile u64 __SCX_ENQ_HEAD;
 
 struct sched_ext_entity___ills {
 	u32 weight;
@@ -132,7 +133,7 @@ void ills_enqueue(u64 *args)
 		if (has(ENDLESS))
 			slice = SCX_SLICE_INF;
 		if (has(HEAD_FLOOD))
-			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, flags | SCX_ENQ_HEAD | SCX_ENQ_PREEMPT);
+			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, flags | __SCX_ENQ_HEAD | SCX_ENQ_PREEMPT);
 		else
 			scx_bpf_dsq_insert(p, URGENT0_DSQ + cpu, slice, flags);
 		kick_idle(p);
@@ -150,7 +151,7 @@ void ills_enqueue(u64 *args)
 	if (batch(p)) {
 		if (has(GONE_CPU))
 			cpu = p->pid & (NR_CPUS - 1);
-		scx_bpf_dsq_insert(p, BATCH0_DSQ + cpu, slice, has(LAST_FIRST) ? flags | SCX_ENQ_HEAD : flags);
+		scx_bpf_dsq_insert(p, BATCH0_DSQ + cpu, slice, has(LAST_FIRST) ? flags | __SCX_ENQ_HEAD : flags);
 		kick_idle(p);
 		return;
 	}
