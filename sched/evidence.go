@@ -98,9 +98,10 @@ func (v Starvation) distinct() string {
 		return ""
 	}
 	t := v.Task
+	const part = 2 // of the time: others that wait so long share the lot of the starving one
 	var ran []*Task
 	for _, other := range t.s.tasks {
-		if other.Class == ClassExt && other.IsRunnable() && other != t && t.LastQueued != 0 && other.LastRun > t.LastQueued && t.MayRunOn(other.CPU) {
+		if other.Class == ClassExt && other.IsRunnable() && other.RunnableFor() < v.For/part && t.LastQueued != 0 && other.LastRun > t.LastQueued && t.MayRunOn(other.CPU) {
 			ran = append(ran, other)
 		}
 	}

@@ -15,7 +15,6 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define NR_CPUS 4
 #define NR_ACCOUNTS 8
-#define CAP 40000000	/* ns */
 #define PERIOD 20000000 /* ns */
 #define BATCH 4
 #define MAX_TAKEN 16
@@ -35,6 +34,8 @@ enum ill {
 };
 
 u32 ill;
+
+const volatile s64 cap = 40000000; /* ns, of an account */
 
 struct account {
 	u64 cgroup;
@@ -140,7 +141,7 @@ __noinline u32 find_account(u64 cgroup)
 		struct account *a = &accounts[i];
 
 		if (!a->cgroup && __sync_val_compare_and_swap(&a->cgroup, 0, cgroup) == 0) {
-			a->left = CAP;
+			a->left = cap;
 			__sync_fetch_and_add(&nr_accounts, 1);
 		}
 		if (a->cgroup == cgroup)
@@ -310,9 +311,9 @@ static int fill(void *map, u32 *key, struct filler *f)
 
 	for (u32 i = 0; i < NR_ACCOUNTS; i++)
 		if (i < n) {
-			s64 left = accounts[i].left + CAP;
+			s64 left = accounts[i].left + cap;
 
-			accounts[i].left = left > CAP ? CAP : left;
+			accounts[i].left = left > cap ? cap : left;
 		}
 	nr_parked = 0;
 	bpf_iter_num_new(&it, 0, MAX_PARKED);
@@ -335,7 +336,7 @@ s32 ledger_init(u64 *args)
 	if (!f)
 		return -1;
 	accounts[0].cgroup = 1;
-	accounts[0].left = CAP;
+	accounts[0].left = cap;
 	nr_accounts = 1;
 	bpf_timer_init(&f->timer, &fillers, CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&f->timer, fill);
