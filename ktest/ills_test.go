@@ -161,7 +161,7 @@ var ills = []ill{
 		load:  []scenario.Op{scenario.Workers{Name: "pair", Kind: ktest.Pipe, Count: 2}},
 		truth: "Threads are kept by the number of their process, so that a thread that is not its first is never dispatched.",
 		names: "a thread that is not the first of its process is with the BPF scheduler, and its number is in none of its maps (that of its process may be)",
-		said:  `has the first thread of its process, pair-\d\[\d+\], instead`,
+		said:  `none of its maps .* has it.*; it is a further thread of process pair-\d\[\d+\]`,
 	},
 	{
 		object: "ledger", name: "FULL_BATCHES", number: 7,

@@ -89,7 +89,10 @@ func (s *State) keptBy(v Starvation) string {
 		}
 	}
 	var names []string
-	leader := ""
+	thread, leader := "", s.leader(v.Task)
+	if leader != nil && leader != v.Task {
+		thread = fmt.Sprintf("; it is a further thread of process %s", leader)
+	}
 	for _, k := range s.keepers {
 		text := fmt.Sprintf("%s, with %d of %d", k.m.Name, len(k.tasks), k.m.MaxEntries)
 		switch {
@@ -99,17 +102,17 @@ func (s *State) keptBy(v Starvation) string {
 			text += ", full"
 		}
 		names = append(names, text)
-		if t := s.leader(v.Task); t != nil && t != v.Task && k.has(t) {
-			leader = fmt.Sprintf("; %s has the first thread of its process, %s, instead", k.m.Name, t)
+		if thread != "" && k.has(leader) {
+			thread += fmt.Sprintf(", which %s has", k.m.Name)
 		}
 	}
 	switch {
 	case len(names) == 0:
 		return ""
 	case s.keepsOthers(v.Task):
-		return fmt.Sprintf("; it has forgotten it: none of its maps that keep tasks has it any more (%s)%s", strings.Join(names, "; "), leader)
+		return fmt.Sprintf("; it has forgotten it: none of its maps that keep tasks has it any more (%s)%s", strings.Join(names, "; "), thread)
 	}
-	return fmt.Sprintf(", and none of its maps that are queues has it (%s)%s", strings.Join(names, "; "), leader)
+	return fmt.Sprintf(", and none of its maps that are queues has it (%s)%s", strings.Join(names, "; "), thread)
 }
 
 // leader returns the first thread of a task's process.

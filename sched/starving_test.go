@@ -78,7 +78,7 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 		"in none, and all are empty": {func(w *whole) { w.keep("ready", 8) }, 3,
 			"not dispatched it, and none of its maps that are queues has it (ready, empty); CPU 0"},
 		"in a map by its process": {func(w *whole) { w.take(1); w.set(3, "tgid", 1); w.keep("ready", 8, 1) }, 3,
-			"has it any more (ready, with 1 of 8); ready has the first thread of its process, b[1], instead; CPU 0"},
+			"has it any more (ready, with 1 of 8); it is a further thread of process b[1], which ready has; CPU 0"},
 		"maps of other numbers say nothing": {func(w *whole) { w.keep("numbers", 8, 77, 78) }, 3,
 			"not dispatched it, and none of its maps that are queues has it (numbers, with 2 of 8); CPU 0"},
 		"its CPU runs something else for a moment": {func(w *whole) {
