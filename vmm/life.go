@@ -51,6 +51,11 @@ func start(ctx context.Context, cfg Config, accel Accelerator) (*VM, error) {
 // spawn makes the guest's memory and starts QEMU. The VM must be connected
 // next.
 func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
+	preempt, err := cfg.preemptFile()
+	if err != nil {
+		return nil, err
+	}
+	defer preempt.Close() // of none does nothing
 	vm := newVM(cfg, accel)
 	if err := vm.equip(); err != nil {
 		return nil, err
@@ -59,12 +64,15 @@ func spawn(cfg Config, accel Accelerator, extra ...string) (*VM, error) {
 	args := append(cfg.arguments(accel.Accel), cfg.Lockstep.args()...)
 	args = append(args, extra...)
 	files, env := descriptors(vm.ram, vm.wires), cfg.environment()
+	if preempt != nil {
+		more, vars := cfg.Lockstep.Preemption.wiring(fdRAM + len(files))
+		files, args, env = append(files, preempt), append(args, more...), append(env, vars...)
+	}
 	if vm.witness != nil {
 		defer vm.witness.closeTheirs()
 		theirs, more, vars := vm.witness.files(fdRAM + len(files))
 		files, args, env = append(files, theirs...), append(args, more...), append(env, vars...)
 	}
-	var err error
 	if vm.proc, err = startProcess(cfg.QEMU, args, env, files); err != nil {
 		vm.witness.discard()
 		vm.wires.close()

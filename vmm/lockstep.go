@@ -20,6 +20,11 @@ type Lockstep struct {
 	// each time one expires the turn of the vCPU that runs ends. The guest does not see
 	// them. Without any, turns end by the guest's own timers.
 	Quanta []time.Duration
+	// Preemption ends turns at instructions of some code; nil ends none.
+	Preemption *Preemption
+	// Rule names how the rest was chosen of a seed, and has another number if that changes: it is in
+	// the key of seeds ([VM.SeedKey]).
+	Rule int
 	// Offset is how long the agent loops before it does anything, in turns of its loop.
 	Offset uint32
 	// Random is what QEMU's own random numbers, such as the guest's rdrand, are made of.
@@ -62,6 +67,13 @@ func (c Config) holdDigest() string {
 		return ""
 	}
 	return hashText(string(holdLibrary))
+}
+
+func (l *Lockstep) rule() int {
+	if l == nil {
+		return 0
+	}
+	return l.Rule
 }
 
 // startArgs returns the arguments for a guest that is booted. One in lockstep waits until QEMU has
@@ -125,6 +137,9 @@ func (c Config) checkLockstep() error {
 		if q < time.Microsecond || q > time.Second {
 			return &ConfigError{"Lockstep", fmt.Sprintf("a quantum of %v is not between 1 us and 1 s: choose one that is", q)}
 		}
+	}
+	if err := c.Lockstep.Preemption.check(); err != nil {
+		return err
 	}
 	if c.Lockstep.Watched {
 		return c.checkWitness()

@@ -75,6 +75,7 @@ func TestSeedKeysAreOfWhatDecidesARun(t *testing.T) {
 	require.Equal(t, plain, key(func(c *Config) { c.Lockstep = &Lockstep{Random: 2, Offset: 3} }))
 	for _, change := range []func(*Config){
 		func(c *Config) { c.CPUs = 3 }, func(c *Config) { c.Memory *= 2 }, func(c *Config) { c.Args = []string{"x"} }, func(c *Config) { c.Start = StartCold },
+		func(c *Config) { c.Lockstep = &Lockstep{Rule: 1} },
 	} {
 		require.Equal(t, seedKeyParts[3], plain.Differs(key(change).String()))
 	}

@@ -37,7 +37,9 @@ func (vm *VM) SeedKey() (SeedKey, error) {
 		Arguments []string
 		Cold      bool
 		Hold      string
-	}{cfg.arguments(vm.accel.Accel), cfg.Start == StartCold, cfg.holdDigest()})
+		Preempt   string
+		Rule      int
+	}{cfg.arguments(vm.accel.Accel), cfg.Start == StartCold, cfg.holdDigest(), hashText(string(preemptPlugin)), cfg.Lockstep.rule()})
 	if err != nil {
 		return k, err
 	}

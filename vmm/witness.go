@@ -2,7 +2,6 @@ package vmm
 
 import (
 	"cmp"
-	"debug/elf"
 	_ "embed"
 	"encoding/binary"
 	"fmt"
@@ -117,13 +116,11 @@ func (c Config) checkWitness() error {
 
 // checkPlugins says whether a QEMU takes plugins: its own functions are what they call.
 func checkPlugins(qemu string) error {
-	f, err := elf.Open(qemu)
+	symbols, err := symbolsOf(qemu)
 	if err != nil {
 		return nil // QEMU will say what it thinks of it
 	}
-	defer f.Close()
-	symbols, _ := f.DynamicSymbols() // none of a file without any
-	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == "qemu_plugin_register_vcpu_mem_cb" }) {
+	if !symbols["qemu_plugin_register_vcpu_mem_cb"] {
 		return &WitnessError{fmt.Sprintf("%s is built without plugins (configure --enable-plugins): take another one by $%s, such as a distribution's; all but watches works without", qemu, EnvQEMU)}
 	}
 	return nil
