@@ -19,6 +19,7 @@ import (
 // knobs are what a seed decides.
 type knobs struct {
 	quanta  []time.Duration // when turns of vCPUs end, beside the guest's own timers
+	preempt vmm.Preemption  // and in the middle of BPF programs
 	offset  uint32          // turns of a loop before anything happens
 	random  uint32          // QEMU's random numbers
 	entropy []byte          // of the guest's kernel
@@ -33,19 +34,44 @@ const (
 	maxOffset  = 1 << 20
 )
 
+// Bounds of the ends of turns in BPF programs: instructions from one to the next, and how long a vCPU stands
+// still then. Programs of schedulers have some hundred.
+const (
+	minPreempt, maxPreempt = 64, 1 << 11
+	minStill, maxStill     = 256 * time.Nanosecond, time.Millisecond
+)
+
+// Where x86-64 kernels put what BPF programs are compiled to: where modules are, above the kernel
+// itself (Documentation/arch/x86/x86_64/mm.rst).
+const programsBegin, programsEnd = 0xffff_ffff_c000_0000, 0xffff_ffff_ff00_0000
+
+// seedRule is the number of how knobsOf chooses.
+const seedRule = 1
+
 // knobsOf returns what a seed decides: the same on every machine.
 func knobsOf(seed uint64) knobs {
 	r := rand.New(rand.NewPCG(seed, 0x6b7467656e)) // "ktgen"
 	k := knobs{offset: r.Uint32N(maxOffset), random: r.Uint32()}
 	for range quanta {
-		ratio := float64(maxQuantum) / float64(minQuantum)
-		q := time.Duration(float64(minQuantum) * math.Pow(ratio, r.Float64()))
+		q := time.Duration(between(r, float64(minQuantum), float64(maxQuantum)))
 		k.quanta = append(k.quanta, q.Truncate(time.Microsecond))
+	}
+	k.preempt = vmm.Preemption{
+		Begin: programsBegin, End: programsEnd,
+		Seed:  r.Uint64(),
+		Mean:  int(between(r, minPreempt, maxPreempt)),
+		Still: time.Duration(between(r, float64(minStill), float64(maxStill))),
 	}
 	for range 8 {
 		k.entropy = binary.LittleEndian.AppendUint64(k.entropy, r.Uint64())
 	}
 	return k
+}
+
+// between returns a random number whose logarithm is as likely to be in one part of the range as in another of
+// the same size.
+func between(r *rand.Rand, least, most float64) float64 {
+	return least * math.Pow(most/least, r.Float64())
 }
 
 // lockstep returns what vmm is to do for a seed, or nil without one.
@@ -54,10 +80,10 @@ func (c Config) lockstep() *vmm.Lockstep {
 		return nil
 	}
 	if c.isPrepared() {
-		return &vmm.Lockstep{Random: 1, Told: true, Watched: c.Watches}
+		return &vmm.Lockstep{Random: 1, Told: true, Watched: c.Watches, Rule: seedRule}
 	}
 	k := knobsOf(c.Seed)
-	return &vmm.Lockstep{Quanta: k.quanta, Offset: k.offset, Random: k.random, Watched: c.Watches}
+	return &vmm.Lockstep{Quanta: k.quanta, Preemption: &k.preempt, Rule: seedRule, Offset: k.offset, Random: k.random, Watched: c.Watches}
 }
 
 // wakeDate is the time at which guests in lockstep are restored.

@@ -1,6 +1,8 @@
 package ktest
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -100,15 +102,20 @@ func TestRepeatIsTheTestAndNoOther(t *testing.T) {
 
 // A seed is the same run everywhere, so what it decides must not change.
 func TestSeedsDecideTheSameAsEver(t *testing.T) {
+	all := sha256.New()
 	for n := uint64(1); n < 1000; n++ {
 		k := knobsOf(n)
 		require.Equal(t, k, knobsOf(n))
 		require.Len(t, k.entropy, 64)
+		fmt.Fprintf(all, "%+v", k)
 		for _, q := range k.quanta {
 			require.GreaterOrEqual(t, q, minQuantum)
 			require.LessOrEqual(t, q, maxQuantum)
 		}
 		require.NotEqual(t, k, knobsOf(n+1))
 	}
+	const rule, decided = 1, "a68554d6451367de"
+	require.Equal(t, decided, fmt.Sprintf("%x", all.Sum(nil))[:16], "seeds decide something else: seedRule has to be another number, and with it those here")
+	require.Equal(t, rule, seedRule)
 	require.Nil(t, Config{}.lockstep())
 }
