@@ -205,7 +205,7 @@ func lastWords(said []byte) string {
 type Hook struct {
 	What string // what Do does, for errors and reports
 	Do   func(context.Context) error
-	Undo func(context.Context) error // called when the scenario has ended; may be nil
+	Undo func(context.Context) error // called when the scenario has ended, if Do returned nil; may be nil
 }
 
 func (h Hook) String() string { return h.What }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -117,6 +118,32 @@ func TestCapturesThatFailAreWarnings(t *testing.T) {
 	hooks.Capture = func(context.Context, string) error { cancel(); return broken }
 	_, err = scenario.NewRehearsal(machine, hooks).Run(ctx, steps)
 	require.ErrorIs(t, err, context.Canceled, "a scenario that is ended does not go on")
+}
+
+// A scenario that a hook leaves by t.FailNow or a panic is at its end as any other.
+func TestScenariosThatAHookLeavesAreEnded(t *testing.T) {
+	for name, leave := range map[string]func(){"FailNow": runtime.Goexit, "panic": func() { panic("of the hook") }} {
+		g := scenario.NewRehearsal(machine, scenario.Hooks{})
+		undone := false
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			defer func() { _ = recover() }()
+			_, _ = g.Run(t.Context(), of(scenario.Step{
+				Workers: []scenario.Workers{{Name: "w", Kind: scenario.Spin}},
+				Ops: []scenario.Op{
+					scenario.Hook{What: "count", Do: func(context.Context) error { return nil }, Undo: func(context.Context) error { undone = true; return nil }},
+					scenario.Hook{What: "leave", Do: func(context.Context) error { leave(); return nil }},
+				},
+			}))
+		}()
+		<-left
+		require.True(t, undone, name)
+		_, err := g.Workers("w")
+		require.Error(t, err, "%s: its workers are gone", name)
+		_, err = g.Run(t.Context(), of(scenario.Step{}))
+		require.NoError(t, err, name)
+	}
 }
 
 // Functions of the test that an op calls perform ops, with whatever context.

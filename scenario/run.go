@@ -18,7 +18,7 @@ var ErrBusy = errors.New("a scenario runs in this guest: wait for it, or perform
 // Run performs a scenario. It is checked before anything is done, against what
 // the guest is and runs at this moment.
 //
-// When it has ended, the workers and cgroups that it has made are gone, CPUs
+// When it has ended, by a hook that calls t.FailNow or panics too, the workers and cgroups that it has made are gone, CPUs
 // that it has switched off are on again, and hooks are undone; what else it has
 // changed stays.
 //
@@ -31,7 +31,14 @@ func (g *Guest) Run(ctx context.Context, s Scenario) (*Report, error) {
 	if err := r.begin(ctx, cancel); err != nil {
 		return r.report, err
 	}
+	ended := false
+	defer func() {
+		if !ended { // a function of the test's, which fails by t.FailNow or panics
+			_ = r.end(ctx) // which is what is told
+		}
+	}()
 	err := r.steps(ctx)
+	ended = true
 	return r.report, errors.Join(err, r.end(ctx))
 }
 
