@@ -187,6 +187,9 @@ by member. What cannot be compared is said on the standard error. Exit status:
 	if err != nil {
 		return trouble{err}
 	}
+	if len(a.Maps) == 0 && len(b.Maps) == 0 {
+		return trouble{fmt.Errorf("compare %s with %s: neither holds a map, so there is nothing to compare; was a scheduler loaded when they were taken?", files[0], files[1])}
+	}
 	different, err := writeChanges(t.stdout, dump.Diff(a, b, masks...), *format)
 	if err != nil {
 		return trouble{err}
