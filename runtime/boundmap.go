@@ -16,6 +16,8 @@ type boundMap struct {
 	key     *convert.Plan
 	keySize int // bytes
 	index   lazyIndex
+
+	keyShape *ctype.Shape // as generated
 }
 
 // bindMap finds map i of the layout and compares its types.
@@ -85,6 +87,7 @@ func (m *boundMap) take(c *convert.Comparison, l *MapLayout, key *ctype.Shape) e
 		return err
 	}
 	m.Columns.Take(captured)
+	m.keyShape = key
 	if err := m.bindKey(c, l, key); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/ktgen/ktgen/runtime/internal/fixture"
 	"github.com/ktgen/ktgen/runtime/internal/keyindex"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
 )
@@ -46,6 +47,7 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyindex.Index[K] {
 
 func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyindex.Index[K], error) {
 	x := keyindex.New[K](m.N, forgetTarget)
+	x.Complete = fixture.Completer(m.keyShape, ownTypes, func(key *K, raw []byte) { decode(key, raw, newDecoder(m.b)) })
 	d := newDecoder(m.b)
 	defer d.unlock()
 	for i := range x.Keys {
@@ -62,8 +64,8 @@ func (h Hash[K, V]) Len() int {
 	return h.m.N
 }
 
-// Get returns the entry for a key, and fails if there is none. The same entry
-// is always the same pointer.
+// Get returns the entry for a key, and fails if there is none. The same entry is always the same
+// pointer. Of a union in the key one member is enough: those that are zero follow from it.
 func (h Hash[K, V]) Get(key K) *V {
 	i := h.entry("Get", key)
 	if i < 0 {

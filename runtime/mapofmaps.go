@@ -113,8 +113,7 @@ func (h HashOfMaps[K, M]) All() iter.Seq2[K, M] {
 // Partial returns the hash with the entries that were captured, for one that was captured in
 // part. Without it, reads that need all entries fail with a [*ktsnap.IncompleteError].
 func (h HashOfMaps[K, M]) Partial() HashOfMaps[K, M] {
-	h.ids = h.ids.Partial()
-	return h
+	return HashOfMaps[K, M]{h.ids.Partial(), h.inner}
 }
 
 func (h HashOfMaps[K, M]) at(op string, entry int) M {

@@ -95,3 +95,33 @@ func requireEnums(t *testing.T, frozen *ktsnap.Snapshot) {
 	require.NoError(t, dump.Text(&text, frozen, dump.Options{}))
 	require.Contains(t, text.String(), "[Q_LOCAL_ON|3, Q_GLOBAL, Q_BUILTIN|77, 5, Q_ON|1]")
 }
+
+// A key is found by one member of a union in it, as it is given by one.
+func TestKeysAreGivenByOneMemberOfAUnion(t *testing.T) {
+	ten, twenty := uint32(10), uint32(20)
+	snap := values.Bind(t, values.Fixture{ByIds: map[values.IdsKey]*uint32{
+		{Level: 1, Ids: values.Ids{Id: 0x20001}}:               &ten,
+		{Level: 2, Ids: values.Ids{Parts: [2]uint16{0, 0x30}}}: &twenty,
+	}}.Snapshot(t))
+	m := snap.ByIds()
+	for key, want := range map[values.IdsKey]uint32{
+		{Level: 1, Ids: values.Ids{Id: 0x20001}}:                               10,
+		{Level: 1, Ids: values.Ids{Parts: [2]uint16{1, 2}}}:                    10,
+		{Level: 1, Ids: values.Ids{Id: 0x20001, Parts: [2]uint16{1, 2}}}:       10,
+		{Level: 2, Ids: values.Ids{Id: 0x300000}}:                              20,
+		{Level: 2, Ids: values.Ids{Parts: [2]uint16{0, 0x30}, Id: 0x30 << 16}}: 20,
+	} {
+		got, ok := m.Lookup(key)
+		require.True(t, ok, "%+v", key)
+		require.Equal(t, want, *got)
+		require.Same(t, got, m.Get(key))
+	}
+	for _, none := range []values.IdsKey{
+		{Level: 1, Ids: values.Ids{Id: 1}},
+		{Level: 2, Ids: values.Ids{Id: 0x20001}},
+		{Level: 1, Ids: values.Ids{Id: 0x20001, Parts: [2]uint16{1, 3}}}, // they contradict each other
+	} {
+		_, ok := m.Lookup(none)
+		require.False(t, ok, "%+v", none)
+	}
+}

@@ -21,7 +21,10 @@ func (e Entries[K]) Add(key K, entry int32) {
 
 // Index finds the entries of a map by their decoded keys.
 type Index[K comparable] struct {
-	Keys    []K // in the order of the entries
+	Keys []K // in the order of the entries
+	// Complete gives parts of a key the values that follow from its others; nil if none do.
+	Complete func(K) K
+
 	entries Entries[K]
 	plain   func(K) K // nil if keys are compared as they are
 }
@@ -46,11 +49,17 @@ func (x *Index[K]) Enter(i int) { x.entries.Add(x.bare(x.Keys[i]), int32(i)) }
 // Find returns the entry with a key: its number, or -n if there are n.
 func (x *Index[K]) Find(key K) (entry int32, exists bool) {
 	entry, exists = x.entries[x.bare(key)]
+	if !exists && x.Complete != nil {
+		entry, exists = x.entries[x.bare(x.Complete(key))]
+	}
 	return entry, exists
 }
 
 // Has tells whether the entry with number i has a key.
-func (x *Index[K]) Has(i int, key K) bool { return x.bare(x.Keys[i]) == x.bare(key) }
+func (x *Index[K]) Has(i int, key K) bool {
+	bare := x.bare(x.Keys[i])
+	return bare == x.bare(key) || x.Complete != nil && bare == x.bare(x.Complete(key))
+}
 
 func (x *Index[K]) bare(key K) K {
 	if x.plain == nil {

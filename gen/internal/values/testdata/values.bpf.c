@@ -86,6 +86,17 @@ struct {
 	__type(value, struct room);
 } rooms SEC(".maps");
 
+/* keys whose members share bytes */
+#define BPF_MAP_TYPE_HASH 1
+union ids { u32 id; u16 parts[2]; };
+struct ids_key { u32 level; union ids ids; };
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4);
+	__type(key, struct ids_key);
+	__type(value, u32);
+} by_ids SEC(".maps");
+
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 
 /* pointers to what is larger than its type: a global, and an object of the kernel */
