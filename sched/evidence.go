@@ -50,13 +50,21 @@ func (v Starvation) order() string {
 	case v.Task.Ext.DSQFlags&byVTime != 0:
 		return before(n) + v.still(n)
 	case n > 0 && len(v.later(v.Ahead)) > 0:
-		return before(n) + ", and of those ahead " + countText(v.later(v.Ahead), "did", "did") + ": they are put in front (SCX_ENQ_HEAD)"
+		return before(n) + ", and of those ahead " + countText(v.later(v.Ahead), "did", "did") + ": " + v.inFront()
 	case n > 0 && v.DSQ.CPU < 0 && v.isPinned():
 		return before(n) + ": CPUs that it may not run on pass it over, or others are put in front (SCX_ENQ_HEAD)"
 	case n > 0:
-		return before(n) + ": they are put in front (SCX_ENQ_HEAD), or taken out of their order"
+		return before(n) + ": " + v.inFront() + ", or taken out of their order"
 	}
 	return v.still(n)
+}
+
+// inFront says who puts tasks in front.
+func (v Starvation) inFront() string {
+	if v.DSQ.CPU >= 0 {
+		return "they are put in front (SCX_ENQ_HEAD, or by the kernel if a higher class has interrupted them)"
+	}
+	return "they are put in front (SCX_ENQ_HEAD)"
 }
 
 // still tells of a queue that stands still.
@@ -142,13 +150,19 @@ func (v Starvation) lastCPU() string {
 // aMoment is about a tick: how late the kernel counts for how long a task has run.
 const aMoment = 10 * time.Millisecond
 
-// interrupted returns the task of the BPF scheduler that a CPU runs but for one of another class that has it
-// for a moment: that has run on end for a small part of the time that the starving one waits. It is then first
-// in the CPU's local queue, with what is left of its slice.
-func (v Starvation) interrupted(c *CPU) *Task {
+// isPassing tells whether a CPU runs a task of another class that has it for a moment: that has run on end for a
+// small part of the time that the starving one waits.
+func (v Starvation) isPassing(c *CPU) bool {
 	const small = 4
 	t := c.Current()
-	if t == nil || c.IsIdle() || t.Class == ClassExt || c.local == nil || c.local.Len() == 0 || c.runsFor() > v.For/small {
+	return t != nil && !c.IsIdle() && t.Class != ClassExt && t.LastRun != 0 && t.execStart != 0 && c.runsFor() <= v.For/small
+}
+
+// interrupted returns the task of the BPF scheduler that a CPU runs but for one that passes. It is then first
+// in the CPU's local queue, with what is left of its slice.
+func (v Starvation) interrupted(c *CPU) *Task {
+	t := c.Current()
+	if t == nil || c.IsIdle() || t.Class == ClassExt || c.local == nil || c.local.Len() == 0 || t.execStart != 0 && !v.isPassing(c) {
 		return nil
 	}
 	first := c.local.tasks[0]
@@ -171,6 +185,15 @@ func (v Starvation) before(c *CPU) string {
 		return ""
 	}
 	text := fmt.Sprintf(", and before all others those of its local queue (%s)", names(local))
+	var idle []*CPU
+	for _, other := range v.Task.s.cpus {
+		if other != c && other.Online && other.IsIdle() && local[0].MayRunOn(other.ID) {
+			idle = append(idle, other)
+		}
+	}
+	if len(idle) > 0 {
+		text += fmt.Sprintf(", while %s idle and may run some of them", cpusText(idle))
+	}
 	const part = 2
 	if first := local[0]; first.RunnableFor() >= v.For/part {
 		other := Starvation{Task: first, For: first.RunnableFor(), DSQ: c.local}
@@ -256,6 +279,9 @@ func (v Starvation) isHeld(c *CPU) bool {
 	t := c.Current()
 	if other := v.interrupted(c); other != nil {
 		return other.Ext.Slice == endless
+	}
+	if v.isPassing(c) {
+		return false
 	}
 	return !c.IsIdle() && t != nil && (t.Class != ClassExt || t.Ext.Slice == endless || v.renewed(c) != "")
 }

@@ -284,7 +284,10 @@ func (v Starvation) doing(cpus []*CPU) (text string) {
 // one has interrupted.
 func (v Starvation) doingOf(c *CPU) string {
 	t := v.interrupted(c)
-	if t == nil {
+	switch {
+	case t == nil && v.isPassing(c):
+		return fmt.Sprintf("runs %s of class %s for a moment", c.Current(), c.Current().Class)
+	case t == nil:
 		return c.Doing()
 	}
 	return fmt.Sprintf("%s, and %s of class %s for a moment", runs(t), c.Current(), c.Current().Class)

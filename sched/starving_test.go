@@ -91,13 +91,13 @@ func TestWhyTasksStarveIsSaid(t *testing.T) {
 		"the local queue goes before its own": {func(w *whole) {
 			w.cpus[0][1], w.cpus[0][2], w.cpus[1][1] = 0x8000, 0x8000, 0x4000
 			w.set(1, "allowed", 2)
-		}, 1, "as its first task; CPU 1 runs e[4] with 5ns of its slice left, and before all others those of its local queue (c[2]), of which c[2] has waited for 400ms itself (affinity CPU 1)"},
+		}, 1, "as its first task; CPU 1 runs e[4] with 5ns of its slice left, and before all others those of its local queue (c[2]), while CPU 0 is idle and may run some of them, of which c[2] has waited for 400ms itself (affinity CPU 1)"},
 		"others are put in front in the local queue": {func(w *whole) {
 			w.queued = append([][]uint64{{0, 1, 0x3000}}, w.queued...)
 			w.queues[1][5] = 9
 			w.set(3, "dsq_seq", 9)
 			w.set(2, "dsq_seq", 4)
-		}, 2, "local queue of CPU 1 behind 1: d[3]; 4 tasks that came after it have left before it, and of those ahead d[3] did: they are put in front (SCX_ENQ_HEAD); CPU 1"},
+		}, 2, "local queue of CPU 1 behind 1: d[3]; 4 tasks that came after it have left before it, and of those ahead d[3] did: they are put in front (SCX_ENQ_HEAD, or by the kernel if a higher class has interrupted them); CPU 1"},
 		"its CPU is busy, and others idle": {func(w *whole) {
 			w.cpus[0][1], w.cpus[0][2], w.cpus[1][1] = 0x8000, 0x8000, 0x4000
 		}, 2, "local queue of CPU 1 as its first task; CPU 1 runs e[4] with 5ns of its slice left, while CPU 0 is idle and may run it: only CPU 1 takes from its local queue"},
