@@ -24,23 +24,29 @@ type Explanation struct {
 }
 
 // Explain says what became of a place: "task_ctx.task", "task_ctx.in.owner",
-// "nodes[].next", ".bss.head", the name of a global variable or of a map. The
-// error names what there is instead.
+// "nodes[].next", ".bss.head", the name of a global variable or of a map. An array
+// stands for its elements. The error names what there is instead, and what is in a
+// struct or union.
 func (a *Analysis) Explain(name string) (*Explanation, error) {
 	container, path, m, err := a.find(name)
 	if err != nil {
 		return nil, err
 	}
-	s, t, err := a.slotAt(container, path, m)
+	f, path, err := placeIn(container, path)
 	if err != nil {
 		return nil, fmt.Errorf("explain %s: %w", name, err)
 	}
-	x := &Explanation{Place: s.name(), Type: spell(t)}
+	spelled := spellPlace(container, m, path)
+	if isAggregate(f.Type) {
+		return nil, whichMember(spelled, f.Type)
+	}
+	if f.Bits > 0 || !isCandidate(f.Type) {
+		return &Explanation{Place: spelled, Type: spell(f.Type), Why: notInQuestion(f)}, nil
+	}
+	s := a.slotAt(container, path, f, m)
+	x := &Explanation{Place: s.name(), Type: spell(f.Type)}
 	by, c := a.answer(s)
 	switch {
-	case !isCandidate(t):
-		x.Why = notInQuestion(t)
-		return x, nil
 	case !a.inQuestion(s):
 		x.Why = "the program does not lay it out: no map, section or pointer from one leads to it"
 	case c == nil:
@@ -57,13 +63,45 @@ func (a *Analysis) Explain(name string) (*Explanation, error) {
 	return x, nil
 }
 
-// notInQuestion says why no pointer can hide in a type.
-func notInQuestion(t btf.Type) string {
-	if _, ok := btf.As[*btf.Pointer](t); ok {
+func isAggregate(t btf.Type) bool {
+	switch btf.UnderlyingType(t).(type) {
+	case *btf.Struct, *btf.Union:
+		return true
+	}
+	return false
+}
+
+// whichMember is the error for a place that has places in it.
+func whichMember(place string, t btf.Type) error {
+	names := ktbtf.MemberNames(t)
+	if len(names) == 0 {
+		return fmt.Errorf("explain %s: %s has no members", place, spell(t))
+	}
+	return fmt.Errorf("explain which member of %s? it has %s", place, strings.Join(names, ", "))
+}
+
+// spellPlace is how a place is called that no slot stands for.
+func spellPlace(container btf.Type, m *object.Map, path string) string {
+	name := strings.TrimPrefix(spell(container), "section ")
+	if m != nil {
+		name = "map " + m.Name
+	}
+	if path == "" || path[0] == '[' {
+		return name + path
+	}
+	return name + "." + path
+}
+
+// notInQuestion says why no pointer can hide in a member.
+func notInQuestion(f ktbtf.Field) string {
+	if _, ok := btf.As[*btf.Pointer](f.Type); ok {
 		return "its type says what it points to"
 	}
-	if n, err := btf.Sizeof(t); err == nil && n < slotSize {
-		return fmt.Sprintf("it has %d bytes, and a pointer 8", n)
+	if f.Bits > 0 {
+		return "it is a bitfield"
+	}
+	if n, err := btf.Sizeof(f.Type); err == nil && n < slotSize {
+		return fmt.Sprintf("it is smaller than a pointer: %d of %d bytes", n, slotSize)
 	}
 	return "it is no integer of 8 bytes"
 }
@@ -101,7 +139,7 @@ func (a *Analysis) find(name string) (container btf.Type, path string, m *object
 		}
 	}
 	if t := a.container(first); t != nil {
-		return nil, "", nil, fmt.Errorf("explain which member of %s? it has %s", spell(t), strings.Join(ktbtf.MemberNames(t), ", "))
+		return nil, "", nil, whichMember(spell(t), t)
 	}
 	return nil, "", nil, a.noPlace(first)
 }
@@ -149,36 +187,52 @@ func (a *Analysis) noPlace(name string) error {
 	return fmt.Errorf("explain %s: %s has no struct, variable or map of that name; %s", name, a.obj.Name, hint)
 }
 
-// slotAt returns the slot at a path, and the type there.
-func (a *Analysis) slotAt(container btf.Type, path string, m *object.Map) (slot, btf.Type, error) {
-	off, t := 0, container
-	if path != "" {
-		f, err := fieldOf(container, strings.ReplaceAll(path, "[]", "[0]"))
-		if err != nil {
-			return slot{}, nil, err
+// placeIn finds what is at a path, and spells that path: with [] behind each array,
+// whether or not it was said, and whichever element.
+func placeIn(container btf.Type, path string) (f ktbtf.Field, spelled string, err error) {
+	f.Type = container
+	spelled = elements(&f)
+	for part := range strings.SplitSeq(path, ".") {
+		if path == "" {
+			break
 		}
-		off, t = f.Offset, f.Type
+		next, err := fieldOf(f.Type, strings.ReplaceAll(part, "[]", "[0]"))
+		if err != nil {
+			return ktbtf.Field{}, "", err
+		}
+		next.Offset += f.Offset
+		f = next
+		name, _, _ := strings.Cut(part, "[")
+		spelled = join(spelled, name) + strings.Repeat("[]", strings.Count(part, "["))
+		spelled += elements(&f)
 	}
+	return f, spelled, nil
+}
+
+// elements turns an array into its first element, and returns a [] for each dimension.
+func elements(f *ktbtf.Field) (brackets string) {
 	for range maxNesting {
-		arr, ok := btf.As[*btf.Array](t)
+		array, ok := btf.As[*btf.Array](f.Type)
 		if !ok {
 			break
 		}
-		t = arr.Type
+		f.Type = array.Type
+		brackets += "[]"
 	}
+	return brackets
+}
+
+// slotAt returns the slot of what is at a path.
+func (a *Analysis) slotAt(container btf.Type, path string, f ktbtf.Field, m *object.Map) slot {
 	canonical := a.layouts.canonical(container)
-	size := 0
-	if n, err := btf.Sizeof(t); err == nil {
-		size = n
-	}
-	there, ok := a.layouts.at(canonical, newOffset(int64(off), 0), size)
+	there, ok := a.layouts.at(canonical, newOffset(int64(f.Offset), 0), slotSize)
 	switch {
 	case ok && !isScalar(there.container) || ok && isSection(there.container):
-		return slot{kind: field, typ: there.container, off: there.off, view: a.viewNamed(canonical, int64(off), path)}, t, nil
+		return slot{kind: field, typ: there.container, off: there.off, view: a.viewNamed(canonical, int64(f.Offset), path)}
 	case m != nil:
-		return slot{kind: mapSlot, m: m, off: uint32(off)}, t, nil
+		return slot{kind: mapSlot, m: m, off: uint32(f.Offset)}
 	}
-	return slot{kind: field, typ: canonical, off: uint32(off)}, t, nil
+	return slot{kind: field, typ: canonical, off: uint32(f.Offset)}
 }
 
 // viewNamed is the path, in its container, of the member that a path ends in, if

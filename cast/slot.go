@@ -2,6 +2,7 @@ package cast
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -273,7 +274,12 @@ func openEnded(t btf.Type) bool {
 	if !ok || len(s.Members) == 0 {
 		return false
 	}
-	arr, ok := btf.As[*btf.Array](s.Members[len(s.Members)-1].Type)
+	return isFlexible(s.Members[len(s.Members)-1].Type)
+}
+
+// isFlexible tells whether t is an array of no told length.
+func isFlexible(t btf.Type) bool {
+	arr, ok := btf.As[*btf.Array](t)
 	return ok && arr.Nelems == 0
 }
 
@@ -462,16 +468,58 @@ func pathAt(t btf.Type, off int64, depth int) string {
 	return ""
 }
 
+// memberPath is the path of the member at byte off. Of several it is the first with 8 bytes
+// there, or the first of all; what has no size comes last.
 func memberPath(members []btf.Member, off int64, depth int) string {
-	for _, m := range members {
+	var found *btf.Member
+	for i, m := range members {
 		at := int64(m.Offset / 8)
 		n, err := btf.Sizeof(m.Type)
-		if err != nil || off < at || off >= at+int64(max(n, 1)) {
-			continue
+		switch {
+		case err != nil || off < at:
+		case off < at+int64(n):
+			if hasWordAt(m.Type, off-at, depth-1) {
+				return join(m.Name, pathAt(m.Type, off-at, depth-1))
+			}
+			if found == nil || isEmpty(found.Type) {
+				found = &members[i]
+			}
+		case n == 0 && (off == at || isFlexible(m.Type)) && (found == nil || isEmpty(found.Type)):
+			found = &members[i]
 		}
-		return join(m.Name, pathAt(m.Type, off-at, depth-1))
 	}
-	return ""
+	if found == nil {
+		return ""
+	}
+	return join(found.Name, pathAt(found.Type, off-int64(found.Offset/8), depth-1))
+}
+
+func isEmpty(t btf.Type) bool {
+	n, err := btf.Sizeof(t)
+	return err == nil && n == 0
+}
+
+// hasWordAt tells whether something of 8 bytes that has no parts begins at byte off of t.
+func hasWordAt(t btf.Type, off int64, depth int) bool {
+	n, err := btf.Sizeof(t)
+	if err != nil || depth == 0 || off < 0 || off >= int64(n) {
+		return false
+	}
+	var members []btf.Member
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		members = t.Members
+	case *btf.Union:
+		members = t.Members
+	case *btf.Array:
+		n, err := btf.Sizeof(t.Type)
+		return err == nil && n > 0 && hasWordAt(t.Type, off%int64(n), depth-1)
+	default:
+		return off == 0 && n == slotSize
+	}
+	return slices.ContainsFunc(members, func(m btf.Member) bool {
+		return hasWordAt(m.Type, off-int64(m.Offset/8), depth-1)
+	})
 }
 
 func join(name, rest string) string {
