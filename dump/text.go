@@ -106,6 +106,12 @@ type printer struct {
 	// What tables are being made of; here so that they are not allocated.
 	entryValue, part, key ktsnap.Value
 	cells                 []cells
+
+	// How the keys of the map that is shown are written.
+	shown   ktsnap.MapView
+	alike   map[int]map[string]bool // by room, what is left of keys: whether several have it
+	whole   bool                    // nothing of values is left out
+	leftOut bool                    // something was
 }
 
 func newPrinter(w io.Writer, s *ktsnap.Snapshot, o Options) *printer {

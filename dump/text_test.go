@@ -116,3 +116,33 @@ func TestSectionThatWasNotSelectedIsSaidOnce(t *testing.T) {
 	s.Maps[0].Status = ktsnap.Complete
 	require.Contains(t, asText(t, s, dump.Options{}), "!!")
 }
+
+// What is left out of long keys is shown where others have the same beginning.
+func TestDifferentKeysDoNotLookTheSame(t *testing.T) {
+	long := structure("pk", 32, member(0, "first", u64), member(8, "second", u64), member(16, "third", u64), member(24, "last", u64))
+	for name, key := range map[string]*ctype.Shape{"struct": long, "array": array(u32, 40), "bytes": array(u32, 10)} {
+		for kind, slots := range map[ktsnap.MapType]int{ktsnap.MapTypeHash: 1, ktsnap.MapTypePerCPUHash: 2} {
+			m := newMap(ktsnap.Map{ID: 1, Name: "lru", Type: kind, Key: key, Value: u64, Slots: slots}, 3)
+			if name == "bytes" {
+				m.Key = nil
+			}
+			for i, last := range []uint64{2, 3, 4} {
+				w := bytesOf{m.Keys}.at(i * key.Size)
+				for at := 0; at < key.Size; at += 8 {
+					w.u64(at, 1<<60+uint64(at))
+				}
+				w.u64(key.Size-8, last)
+			}
+			bytesOf{m.Keys}.at(2*key.Size).u64(0, 7)
+			for _, o := range []dump.Options{{}, {Width: 40}, {Width: 60, Color: true}, {Zeros: true}} {
+				seen := make(map[string]bool)
+				for line := range strings.Lines(text(t, &ktsnap.Snapshot{Maps: []*ktsnap.Map{m}}, o)) {
+					if strings.Contains(line, "{first") || strings.Contains(line, "[1") || strings.Contains(line, "0x0") {
+						require.NotContains(t, seen, line, "%s %v", name, o)
+						seen[line] = true
+					}
+				}
+			}
+		}
+	}
+}

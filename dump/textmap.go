@@ -13,6 +13,7 @@ import (
 
 func (p *printer) showMap(v ktsnap.MapView) {
 	m := v.Map()
+	p.shown, p.alike = v, nil
 	p.colored(bold, clean(m.Name))
 	p.buf = append(p.buf, "  "+m.Type.String()+"  "...)
 	p.colored(dim, idText(v))
@@ -134,14 +135,54 @@ func (p *printer) label(e ktsnap.Entry, room int) {
 	}
 	p.key = e.Key()
 	start := len(p.buf)
-	if !p.inline(&p.key, room, maxDepth) {
-		end := start
-		for end < len(p.buf) && end-start < room {
-			end++
-		}
-		p.buf = append(p.buf[:end], "..."...)
-		p.off()
+	if !p.shortened(&p.key, room) {
+		return
 	}
+	if p.alike[room] == nil {
+		p.findAlike(room)
+	}
+	if p.alike[room][string(p.buf[start:])] {
+		p.buf = p.buf[:start]
+		p.whole = true
+		p.shortened(&p.key, maxKey)
+		p.whole = false
+	}
+}
+
+// shortened writes a key, and tells whether a part of it is left out.
+func (p *printer) shortened(key *ktsnap.Value, room int) bool {
+	start := len(p.buf)
+	p.leftOut = false
+	if p.inline(key, room, maxDepth) {
+		return p.leftOut
+	}
+	end := start
+	for end < len(p.buf) && end-start < room {
+		end++
+	}
+	p.buf = append(p.buf[:end], "..."...)
+	p.off()
+	return true
+}
+
+// findAlike finds what keys of the map are written as that others are written as, too.
+func (p *printer) findAlike(room int) {
+	if p.alike == nil {
+		p.alike = make(map[int]map[string]bool)
+	}
+	start, followed, left := len(p.buf), len(p.order), p.left
+	seen := make(map[string]bool) // whether there are several
+	for i := range held(p.shown) {
+		key := p.shown.At(i).Key()
+		if p.shortened(&key, room) {
+			text := string(p.buf[start:])
+			_, several := seen[text]
+			seen[text] = several
+		}
+		p.buf = p.buf[:start]
+	}
+	p.forget(followed)
+	p.left, p.alike[room] = left, seen
 }
 
 // chunk is how many entries a table has.
@@ -260,6 +301,7 @@ const (
 	maxColumns = 48 // leaves of a value, those that are always zero included
 	maxCell    = 40 // columns of the terminal
 	maxRows    = 256
+	maxKey     = 1 << 16 // columns of a key that would else look like another one
 )
 
 // leaf is a part of a value that is a cell of a table.
@@ -383,7 +425,7 @@ func (p *printer) table(v ktsnap.MapView, entries []int) bool {
 // labelCell adds the cell that names an entry.
 func (p *printer) labelCell(c *cells, e ktsnap.Entry, l *leaf) {
 	start, at := len(c.text), len(p.buf)
-	p.label(e, maxCell)
+	p.label(e, max(maxCell, p.width*2/5))
 	c.text = append(c.text, p.buf[at:]...)
 	p.buf = p.buf[:at]
 	l.width = max(l.width, c.end(start, false))

@@ -134,7 +134,8 @@ func (p *printer) cleanFrom(at int) {
 func (p *printer) bytes(v *ktsnap.Value) {
 	at := len(p.buf)
 	p.buf = v.AppendText(p.buf)
-	if end := at + len("0x") + 2*maxBytes; len(p.buf) > end {
+	if end := at + len("0x") + 2*maxBytes; len(p.buf) > end && !p.whole {
+		p.leftOut = true
 		p.buf = p.buf[:end]
 		p.colored(dim, fmt.Sprintf(" ... %d bytes more", v.Size()-maxBytes))
 	}
@@ -186,7 +187,8 @@ func (p *printer) inlineArray(v *ktsnap.Value, start, room, depth int) bool {
 		if i > 0 {
 			p.buf = append(p.buf, ", "...)
 		}
-		if n > maxElems && i >= headElems {
+		if n > maxElems && i >= headElems && !p.whole {
+			p.leftOut = true
 			p.colored(dim, fmt.Sprintf("... %d more", n-i))
 			break
 		}
