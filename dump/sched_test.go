@@ -83,8 +83,8 @@ func TestDocumentsHaveTheKernelsScheduling(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(asJSON(t, waiting())), &doc))
 	s := doc.Sched
 	require.Len(t, s.Starving, 2)
-	require.Regexp(t, `^h\[8\] has been runnable for 20s without running: queue 3 has it as its first task; CPU 1 is idle`, s.Starving[0].Text)
-	require.Regexp(t, `^<b>\[7\] has been runnable for 20s without running: queue 3 has it behind 1: h\[8\]; CPU 1 is idle`, s.Starving[1].Text)
+	require.Regexp(t, `^h\[8\] has been runnable for 20s without running: queue 3 has it as its first task; nobody seems to take from this queue: all of its 2 tasks have waited for 20s or longer; CPU 1 is idle`, s.Starving[0].Text)
+	require.Regexp(t, `^<b>\[7\] has been runnable for 20s without running: queue 3 has it behind 1: h\[8\]; nobody seems to take from this queue: all of its 2 tasks have waited for 20s or longer; CPU 1 is idle`, s.Starving[1].Text)
 	require.Equal(t, 9, *s.CPUs[0].PID)
 	require.True(t, s.CPUs[1].Idle)
 	require.Equal(t, "queue 3", s.Queues[0].Name)

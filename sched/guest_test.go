@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -129,9 +130,16 @@ func TestCPUsAreReadWithWhatTheyRun(t *testing.T) {
 	}
 	require.Equal(t, "global queue", s.DSQ(0x8000000000000001).Name())
 
-	workers, err := vm.Work(bound(t, time.Minute), ktest.Spin, 4)
+	minute := bound(t, time.Minute)
+	workers, err := vm.Work(minute, ktest.Spin, 4)
 	require.NoError(t, err)
-	s = sched.Bind(t, vm.Freeze("busy"))
+	runnable := func() bool {
+		s = sched.Bind(t, vm.Freeze("busy"))
+		return !slices.ContainsFunc(workers.PIDs, func(pid int) bool { return !s.Task(pid).IsRunnable() })
+	}
+	for !runnable() { // the worker has said that it begins
+		require.NoError(t, vm.Hold(minute, 10*time.Millisecond))
+	}
 	on := make(map[*sched.DSQ]bool)
 	for _, pid := range workers.PIDs {
 		task := s.Task(pid)
