@@ -80,7 +80,9 @@ func (c Config) lockstep() *vmm.Lockstep {
 		return nil
 	}
 	if c.isPrepared() {
-		return &vmm.Lockstep{Random: 1, Told: true, Watched: c.Watches, Rule: seedRule}
+		// A vCPU that spins until another one answers would have its turn until a timer of the
+		// guest's expires, which takes the host seconds.
+		return &vmm.Lockstep{Quanta: []time.Duration{maxQuantum}, Random: 1, Told: true, Watched: c.Watches, Rule: seedRule}
 	}
 	k := knobsOf(c.Seed)
 	return &vmm.Lockstep{Quanta: k.quanta, Preemption: &k.preempt, Rule: seedRule, Offset: k.offset, Random: k.random, Watched: c.Watches}

@@ -35,7 +35,7 @@ type finding struct {
 
 func newPreparation() *preparation { return &preparation{found: make(map[string]finding)} }
 
-// preparedSeed is the seed up to that moment, as far as there is one: no turns end by it.
+// preparedSeed is the seed up to that moment, as far as there is one: turns end as early for all.
 const preparedSeed = math.MaxUint64
 
 // isPrepared reports whether the guest is the one that is led there.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -118,4 +119,9 @@ func TestSeedsDecideTheSameAsEver(t *testing.T) {
 	require.Equal(t, decided, fmt.Sprintf("%x", all.Sum(nil))[:16], "seeds decide something else: seedRule has to be another number, and with it those here")
 	require.Equal(t, rule, seedRule)
 	require.Nil(t, Config{}.lockstep())
+}
+
+// Without quanta, what leads the guest of a search to where seeds begin waits for vCPUs that spin.
+func TestTurnsEndBeforeSeedsBegin(t *testing.T) {
+	require.Equal(t, []time.Duration{maxQuantum}, Config{Seed: 7, preparation: newPreparation()}.lockstep().Quanta)
 }
