@@ -190,6 +190,9 @@ func (b *builder) valueType(m *object.Map) btf.Type {
 	switch {
 	case !tagged:
 		return nil
+	case len(types) == 0:
+		b.warnf("map %s is read as bytes: its tag names the type %s, which is not in the object: clang leaves out a type that only local variables use; a global that points to it keeps it (const struct %s *unused_%[2]s __attribute__((unused));)", m.Name, name, name)
+		return nil
 	case len(types) != 1:
 		b.warnf("map %s is read as bytes: its tag names the type %s, and the object has %d of that name", m.Name, name, len(types))
 		return nil

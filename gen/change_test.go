@@ -2,6 +2,7 @@ package gen_test
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,14 @@ func withMember(t *testing.T, source, front string) string {
 // generatedOf returns what is generated for a program that lies in a directory.
 func generatedOf(t *testing.T, dir, source string) string {
 	t.Helper()
+	model := modelOf(t, dir, source)
+	src, err := model.Render()
+	require.NoError(t, err)
+	return string(src)
+}
+
+func modelOf(t *testing.T, dir, source string) *gen.Package {
+	t.Helper()
 	clang := cmp.Or(os.Getenv("CLANG"), "clang-19")
 	if _, err := exec.LookPath(clang); err != nil && os.Getenv("CI") == "" {
 		t.Skipf("no %s to compile a scheduler with: apt-get install clang-19", clang)
@@ -71,9 +80,32 @@ func generatedOf(t *testing.T, dir, source string) string {
 	require.NoError(t, err)
 	model, err := gen.Build(obj, gen.Options{Package: "sched"})
 	require.NoError(t, err)
-	src, err := model.Render()
-	require.NoError(t, err)
-	return string(src)
+	return model
+}
+
+// A tag of a ring buffer names a type that clang leaves out unless a global leads to it.
+func TestRecordTypesThatAreNotInTheObjectAreSaid(t *testing.T) {
+	const source = `#define SEC(name) __attribute__((section(name), used))
+struct event { int pid; };
+struct {
+	int (*type)[27]; /* BPF_MAP_TYPE_RINGBUF */
+	int (*max_entries)[4096];
+} events SEC(".maps") __attribute__((btf_decl_tag("ktgen:record:event")));
+static void *(*reserve)(void *ring, unsigned long size, unsigned long flags) = (void *)131;
+static void (*submit)(void *record, unsigned long flags) = (void *)132;
+SEC("tc") int program(void *ctx)
+{
+	struct event *e = reserve(&events, sizeof(*e), 0);
+	if (e) {
+		e->pid = 1;
+		submit(e, 0);
+	}
+	return 0;
+}
+`
+	require.Contains(t, fmt.Sprint(modelOf(t, ".", source).Warnings()), "map events is read as bytes: its tag names the type event, which is not in the object: clang leaves out")
+	kept := modelOf(t, ".", source+"const struct event *unused_event __attribute__((unused));\n")
+	require.NotContains(t, fmt.Sprint(kept.Warnings()), "map events")
 }
 
 // diff returns the lines that are in one of two texts only, with "-" or "+" in front.
