@@ -211,7 +211,7 @@ func (b *builder) nearType(name string) string {
 	if advice := nearest.Advice(name, names); advice != "" {
 		return advice
 	}
-	return fmt.Sprintf("; it defines %d types (bpftool btf dump file %s lists them)", len(names), b.obj.Name)
+	return fmt.Sprintf("; it defines %d types (ktgen types %s prints them)", len(names), b.obj.Name)
 }
 
 // declareReaders declares accessors for values of the chosen types.
