@@ -3,6 +3,7 @@ package ktest
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/ktgen/ktgen/freeze"
 	"github.com/ktgen/ktgen/runtime/ktsnap"
@@ -41,7 +42,11 @@ func dsqLen(name string, find func(*sched.State) (*sched.DSQ, bool)) StateNumber
 	return StateNumber{name, "scx_dispatch_q", "nr", "id", func(s *sched.State) (addr, guard uint64, err error) {
 		d, ok := find(s)
 		if !ok {
-			return 0, 0, fmt.Errorf("there is no such queue: choose one that the guest has, %v", s.DSQs())
+			var names []string
+			for _, d := range s.DSQs() {
+				names = append(names, d.String())
+			}
+			return 0, 0, fmt.Errorf("there is no such queue: choose one that the guest has: %s", strings.Join(names, ", "))
 		}
 		return d.Addr, d.ID, nil
 	}}

@@ -36,7 +36,7 @@ func TestConditionsOnQueuesAreSeenWithoutAPause(t *testing.T) {
 	require.Len(t, vm.Captures().Captures(), captures+2, "looking for a number keeps no capture")
 
 	_, err = vm.PeekState(ctx, ktest.DSQLen(99))
-	require.ErrorContains(t, err, "look at the length of dispatch queue 99: there is no such queue: choose one that the guest has, [")
+	require.ErrorContains(t, err, "look at the length of dispatch queue 99: there is no such queue: choose one that the guest has: local queue of CPU 0, ")
 	_, err = vm.PeekState(ctx, ktest.NrRunning(2))
 	require.ErrorContains(t, err, "look at nr_running of CPU 2: there is no such CPU: choose one of 0 to 1")
 	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
