@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ktgen/ktgen/runtime/ctype"
+	"github.com/ktgen/ktgen/runtime/internal/errtext"
 	"github.com/ktgen/ktgen/runtime/nearest"
 )
 
@@ -166,7 +167,7 @@ func howToChoose(m MapView, perCPU bool) string {
 	if perCPU {
 		e = e.CPU(0)
 	}
-	return fmt.Sprintf("the map has %d entries: choose one, as in %s", n, e.Path())
+	return fmt.Sprintf("the map has %s: choose one, as in %s", errtext.Count(n, "entry", "entries"), e.Path())
 }
 
 // fromC writes the NULs of a quoted text as Go does: \x00, where C takes \0.
