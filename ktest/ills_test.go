@@ -110,7 +110,7 @@ var ills = []ill{
 		load:   []scenario.Op{spinners("free", 14, 0)},
 		truth:  "All tasks are sent to the local queue of CPU 0, while the others are idle.",
 		names:  "free-N waits in the local queue of CPU 0 behind many others, though it may run on CPUs 1 to 3, which are idle",
-		said:   `CPU 0.* local queue.* while CPUs? .* idle and may run `,
+		said:   `local queue of CPU 0.* while CPUs? .* idle and may run `,
 	},
 	{
 		object: "ills", name: "LAST_FIRST", number: 11,
