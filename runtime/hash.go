@@ -47,7 +47,11 @@ func indexKeys[K comparable](m *boundMap, decode Decode[K]) *keyindex.Index[K] {
 
 func buildIndex[K comparable](m *boundMap, decode Decode[K]) (*keyindex.Index[K], error) {
 	x := keyindex.New[K](m.N, forgetTarget)
-	x.Complete = fixture.Completer(m.keyShape, ownTypes, func(key *K, raw []byte) { decode(key, raw, newDecoder(m.b)) })
+	x.Complete = fixture.Completer(m.keyShape, ownTypes, func(key *K, raw []byte) {
+		d := newDecoder(m.b)
+		defer d.unlock()
+		decodeInto(d, key, raw, nil, &origin{source: &m.source}, decode)
+	})
 	d := newDecoder(m.b)
 	defer d.unlock()
 	for i := range x.Keys {
