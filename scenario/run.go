@@ -24,22 +24,16 @@ var ErrBusy = errors.New("a scenario runs in this guest: wait for it, or perform
 //
 // The error of a scenario that ends early is an [*OpError]. The report that comes with it
 // says what has happened by then.
-func (g *Guest) Run(ctx context.Context, s Scenario) (*Report, error) {
+func (g *Guest) Run(ctx context.Context, s Scenario) (report *Report, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &run{guest: g, scenario: s, began: g.time(), report: new(Report)}
 	if err := r.begin(ctx, cancel); err != nil {
 		return r.report, err
 	}
-	ended := false
-	defer func() {
-		if !ended { // a function of the test's, which fails by t.FailNow or panics
-			_ = r.end(ctx) // which is what is told
-		}
-	}()
-	err := r.steps(ctx)
-	ended = true
-	return r.report, errors.Join(err, r.end(ctx))
+	// Deferred, as a hook can call t.FailNow or panic.
+	defer func() { err = errors.Join(err, r.end(ctx)) }()
+	return r.report, r.steps(ctx)
 }
 
 // run is a scenario while it runs.
