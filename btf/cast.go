@@ -34,7 +34,7 @@ func (s *Shapes) Beside(types map[string]btf.Type) { s.beside = types }
 // which can be integers that hold pointers.
 func (s *Shapes) OfMap(name string, value btf.Type) (*ctype.Shape, error) {
 	casts := s.casts["map "+name]
-	if len(casts) == 0 || len(members(value)) > 0 {
+	if len(casts) == 0 || len(Members(value)) > 0 {
 		return s.Of(value)
 	}
 	c := conversion{Shapes: s, fresh: make(map[btf.Type]*ctype.Shape)}

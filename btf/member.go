@@ -231,7 +231,7 @@ func childWithin(t btf.Type, name string, depth int) (Field, error) {
 	if depth == 0 {
 		return Field{}, &FormatError{Offset: -1, Type: Spell(t), Rule: fmt.Sprintf("types are nested more than %d deep", maxNesting)}
 	}
-	for _, m := range members(t) {
+	for _, m := range Members(t) {
 		if m.Name == name {
 			return field(m)
 		}
@@ -262,8 +262,8 @@ func field(m btf.Member) (Field, error) {
 	}, nil
 }
 
-// members returns the members of a struct or union, through typedefs.
-func members(t btf.Type) []btf.Member {
+// Members returns the members of a struct or union, through typedefs; none of other types.
+func Members(t btf.Type) []btf.Member {
 	switch t := btf.UnderlyingType(t).(type) {
 	case *btf.Struct:
 		return t.Members
@@ -283,7 +283,7 @@ func appendNames(names []string, t btf.Type, depth int) []string {
 	if depth == 0 {
 		return names
 	}
-	for _, m := range members(t) {
+	for _, m := range Members(t) {
 		if m.Name == "" {
 			names = appendNames(names, m.Type, depth-1)
 		} else if !slices.Contains(names, m.Name) {

@@ -448,10 +448,8 @@ func pathAt(t btf.Type, off int64, depth int) string {
 		return "..."
 	}
 	switch t := btf.UnderlyingType(t).(type) {
-	case *btf.Struct:
-		return memberPath(t.Members, off, depth)
-	case *btf.Union:
-		return memberPath(t.Members, off, depth)
+	case *btf.Struct, *btf.Union:
+		return memberPath(ktbtf.Members(t), off, depth)
 	case *btf.Datasec:
 		for i, info := range t.Vars {
 			if v, ok := info.Type.(*btf.Var); ok && off >= int64(info.Offset) && off < int64(info.Offset)+int64(info.Size) {
@@ -505,21 +503,16 @@ func hasWordAt(t btf.Type, off int64, depth int) bool {
 	if err != nil || depth == 0 || off < 0 || off >= int64(n) {
 		return false
 	}
-	var members []btf.Member
 	switch t := btf.UnderlyingType(t).(type) {
-	case *btf.Struct:
-		members = t.Members
-	case *btf.Union:
-		members = t.Members
+	case *btf.Struct, *btf.Union:
+		return slices.ContainsFunc(ktbtf.Members(t), func(m btf.Member) bool {
+			return hasWordAt(m.Type, off-int64(m.Offset/8), depth-1)
+		})
 	case *btf.Array:
 		n, err := btf.Sizeof(t.Type)
 		return err == nil && n > 0 && hasWordAt(t.Type, off%int64(n), depth-1)
-	default:
-		return off == 0 && n == slotSize
 	}
-	return slices.ContainsFunc(members, func(m btf.Member) bool {
-		return hasWordAt(m.Type, off-int64(m.Offset/8), depth-1)
-	})
+	return off == 0 && n == slotSize
 }
 
 func join(name, rest string) string {

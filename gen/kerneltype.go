@@ -384,16 +384,11 @@ func accessPath(t btf.Type, access string) []string {
 		if i == 0 {
 			continue
 		}
-		var members []btf.Member
-		switch u := btf.UnderlyingType(t).(type) {
-		case *btf.Struct:
-			members = u.Members
-		case *btf.Union:
-			members = u.Members
-		case *btf.Array:
-			t = u.Type
+		if array, ok := btf.As[*btf.Array](t); ok {
+			t = array.Type
 			continue
 		}
+		members := ktbtf.Members(t)
 		if n >= len(members) {
 			return path
 		}
