@@ -91,7 +91,7 @@ func (v Starvation) uncharged() string {
 	const much = 2
 	t := v.Task
 	for _, a := range v.later(v.Ahead) {
-		if a.Ext.Weight == t.Ext.Weight && t.LastQueued != 0 && a.LastRun > t.LastQueued && a.Runtime > much*t.Runtime && t.Runtime > 0 {
+		if a.Ext.Weight == t.Ext.Weight && v.hasRun(a) && a.Runtime > much*t.Runtime && t.Runtime > 0 {
 			return fmt.Sprintf(" (%s, of the same weight, has run for %v and is ahead, and it for %v: vtimes do not grow by what tasks run)", a, a.Runtime, t.Runtime)
 		}
 	}
@@ -109,7 +109,7 @@ func (v Starvation) distinct() string {
 	const part = 2 // of the time: others that wait so long share the lot of the starving one
 	var ran []*Task
 	for _, other := range t.s.tasks {
-		if other.Class == ClassExt && other.IsRunnable() && other.RunnableFor() < v.For/part && t.LastQueued != 0 && other.LastRun > t.LastQueued && t.MayRunOn(other.CPU) {
+		if other.Class == ClassExt && other.IsRunnable() && other.RunnableFor() < v.For/part && v.hasRun(other) && t.MayRunOn(other.CPU) {
 			ran = append(ran, other)
 		}
 	}
@@ -167,8 +167,7 @@ func (v Starvation) interrupted(c *CPU) *Task {
 	}
 	first := c.local.tasks[0]
 	ranUntil := first.execStart + c.Clock - c.clockTask
-	ranSince := v.Task.LastQueued != 0 && first.LastRun > v.Task.LastQueued
-	if first == v.Task || first.Class != ClassExt || !ranSince && (first.execStart == 0 || ranUntil < c.Clock-c.runsFor()-aMoment) {
+	if first == v.Task || first.Class != ClassExt || !v.hasRun(first) && (first.execStart == 0 || ranUntil < c.Clock-c.runsFor()-aMoment) {
 		return nil
 	}
 	return first
@@ -246,7 +245,7 @@ func (s *State) meanwhile(v Starvation) string {
 		if d == v.DSQ || d.CPU >= 0 {
 			continue
 		}
-		if ran := ranSince(v, d.tasks); len(ran) > 0 {
+		if ran := v.ranSince(d.tasks); len(ran) > 0 {
 			return fmt.Sprintf("; while it waits here, CPUs have run tasks of %s (%s)", d, names(ran))
 		}
 	}

@@ -21,9 +21,19 @@ func (k *keeper) has(t *Task) bool { return slices.Contains(k.tasks, t) }
 
 func (k *keeper) isFull() bool { return k.m.MaxEntries > 0 && len(k.tasks) >= k.m.MaxEntries }
 
-// loadKeepers reads the maps that are queues. In which bytes of its values a map has tasks is not said
+// queuesOf returns the maps of a snapshot that are queues or stacks and can be read.
+func queuesOf(snap *ktsnap.Snapshot) (all []*ktsnap.Map) {
+	for _, m := range snap.Maps {
+		if m != nil && (m.Type == ktsnap.MapTypeQueue || m.Type == ktsnap.MapTypeStack) && m.Status != ktsnap.Unsupported && m.Check() == nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// readKeepers reads the maps that are queues. In which bytes of its values a map has tasks is not said
 // anywhere: where most values name a task that no dispatch queue has, if those are most of all.
-func (s *State) loadKeepers(maps []*ktsnap.Map) {
+func (s *State) readKeepers(maps []*ktsnap.Map) (all []*keeper) {
 	pids := make(map[uint64]*Task)
 	for _, t := range s.tasks {
 		if t.PID > 0 {
@@ -31,9 +41,6 @@ func (s *State) loadKeepers(maps []*ktsnap.Map) {
 		}
 	}
 	for _, m := range maps {
-		if m == nil || m.Type != ktsnap.MapTypeQueue && m.Type != ktsnap.MapTypeStack || m.Status == ktsnap.Unsupported || m.Check() != nil {
-			continue
-		}
 		k := &keeper{m: m}
 		best := 0
 		for _, by := range []struct {
@@ -49,8 +56,9 @@ func (s *State) loadKeepers(maps []*ktsnap.Map) {
 		if k.tasks == nil {
 			k.tasks = make([]*Task, m.N)
 		}
-		s.keepers = append(s.keepers, k)
+		all = append(all, k)
 	}
+	return all
 }
 
 // mostKept bounds how many bytes of a value are looked at.
@@ -66,7 +74,7 @@ func kept(m *ktsnap.Map, at, width int, of map[uint64]*Task) (tasks []*Task) {
 	return tasks
 }
 
-// waiting counts the tasks that the BPF scheduler has, and those of the same process.
+// waiting counts the tasks that the BPF scheduler has.
 func waiting(tasks []*Task) (n int) {
 	for _, t := range tasks {
 		if t != nil && t.isWithScheduler() {
@@ -83,7 +91,7 @@ func (t *Task) isWithScheduler() bool {
 
 // keptBy says where the BPF scheduler keeps a task that it has: in which of its maps, or in none.
 func (s *State) keptBy(v Starvation) string {
-	for _, k := range s.keepers {
+	for _, k := range s.keepers() {
 		if i := slices.Index(k.tasks, v.Task); i >= 0 {
 			return fmt.Sprintf(": its map %s has it%s%s", k.m.Name, keptBehind(k.tasks, i), s.keptMeanwhile(v, k))
 		}
@@ -93,7 +101,7 @@ func (s *State) keptBy(v Starvation) string {
 	if leader != nil && leader != v.Task {
 		thread = fmt.Sprintf("; it is a further thread of process %s", leader)
 	}
-	for _, k := range s.keepers {
+	for _, k := range s.keepers() {
 		text := fmt.Sprintf("%s, with %d of %d", k.m.Name, len(k.tasks), k.m.MaxEntries)
 		switch {
 		case len(k.tasks) == 0:
@@ -138,15 +146,15 @@ func keptBehind(tasks []*Task, i int) string {
 // keepsOthers tells whether the scheduler keeps tasks in maps that are queues: one of them is full, or has one
 // that waits.
 func (s *State) keepsOthers(but *Task) bool {
-	return slices.ContainsFunc(s.keepers, func(k *keeper) bool {
+	return slices.ContainsFunc(s.keepers(), func(k *keeper) bool {
 		return k.isFull() || slices.ContainsFunc(k.tasks, func(t *Task) bool { return t != nil && t != but && t.isWithScheduler() })
 	})
 }
 
 // keptMeanwhile tells of tasks of other maps that have run since the starving one waits.
 func (s *State) keptMeanwhile(v Starvation, in *keeper) string {
-	for _, k := range s.keepers {
-		if ran := ranSince(v, k.tasks); k != in && len(ran) > 0 {
+	for _, k := range s.keepers() {
+		if ran := v.ranSince(k.tasks); k != in && len(ran) > 0 {
 			return fmt.Sprintf(", and while it waits there, CPUs have run tasks of map %s (%s)", k.m.Name, names(ran))
 		}
 	}
@@ -154,11 +162,16 @@ func (s *State) keptMeanwhile(v Starvation, in *keeper) string {
 }
 
 // ranSince returns those of the tasks that a CPU has run since the starving one waits.
-func ranSince(v Starvation, tasks []*Task) (ran []*Task) {
+func (v Starvation) ranSince(tasks []*Task) (ran []*Task) {
 	for _, t := range tasks {
-		if v.Task.LastQueued != 0 && t != nil && t.LastRun > v.Task.LastQueued {
+		if t != nil && v.hasRun(t) {
 			ran = append(ran, t)
 		}
 	}
 	return ran
+}
+
+// hasRun tells whether a CPU has run a task since the starving one waits.
+func (v Starvation) hasRun(t *Task) bool {
+	return v.Task.LastQueued != 0 && t.LastRun > v.Task.LastQueued
 }

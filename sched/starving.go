@@ -141,7 +141,7 @@ func (s *State) favoured(v Starvation) *Task {
 		if t.Class != ClassExt || t.Group == nil || t.Group.ID == 0 || t.Group == v.Task.Group || t.IsIdle() {
 			continue
 		}
-		if t.IsCurrent() || v.Task.LastQueued != 0 && t.IsRunnable() && t.LastRun > v.Task.LastQueued {
+		if t.IsCurrent() || t.IsRunnable() && v.hasRun(t) {
 			return t
 		}
 	}

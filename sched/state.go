@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ktgen/ktgen/runtime"
@@ -37,7 +38,7 @@ type State struct {
 	schedulers []*Scheduler
 	cgroups    []*Cgroup
 	programs   []*Program
-	keepers    []*keeper
+	keepers    func() []*keeper // read at the first use: most states have no task that starves
 	enums      map[string]enum
 	names      queueNames
 	online     []int
@@ -97,7 +98,8 @@ func Open(snap *ktsnap.Snapshot) (*State, error) {
 	s.problems = append(s.problems, slices.Compact(why)...)
 	s.names = queueNamesOf(snap)
 	s.load(tables)
-	s.loadKeepers(snap.Maps)
+	queues := queuesOf(snap) // of the snapshot no more is kept
+	s.keepers = sync.OnceValue(func() []*keeper { return s.readKeepers(queues) })
 	slices.Sort(s.absent)
 	s.absent = slices.Compact(s.absent)
 	return s, nil
