@@ -68,7 +68,7 @@ static i64 now(void)
 	return t;
 }
 
-// goesOn reports whether the vCPU that stands still does so no longer.
+// goesOn reports whether the vCPU that stands still has stood for long enough.
 static int goesOn(void)
 {
 	enum { IDLE = 4 };
@@ -80,13 +80,14 @@ static int goesOn(void)
 
 // again has QEMU look for the block to execute that the guest comes to next, once more. It is called
 // at the first instruction of a block, when all registers are in memory.
-static void again(u64 from, int one)
+static __attribute__((noreturn)) void again(u64 from, int one)
 {
 	*single = one;
 	toLoop(*current, from);
+	__builtin_unreachable();
 }
 
-static void endTurn(u64 from)
+static __attribute__((noreturn)) void endTurn(u64 from)
 {
 	exitCPU(*current);
 	again(from, 0);
