@@ -226,8 +226,8 @@ func (i ill) recover(t *testing.T, vm *ktest.VM) {
 	}
 }
 
-// Without an ill nothing starves under any of the loads, and no rule is broken.
-func TestNothingStarvesWithoutAnIll(t *testing.T) {
+// eachIll calls a function with each ill. Those of one scheduler have one guest.
+func eachIll(t *testing.T, do func(t *testing.T, vm *ktest.VM, i ill)) {
 	if *illsSeed == 0 {
 		t.Skip("give -ills.seed")
 	}
@@ -235,47 +235,45 @@ func TestNothingStarvesWithoutAnIll(t *testing.T) {
 		t.Run(object, func(t *testing.T) {
 			vm := ktest.Boot(t, ktest.Config{Seed: *illsSeed, Topology: ktest.Topology{Sockets: 2, Cores: 2}})
 			for _, i := range ills {
-				if i.object != object || i.change != nil {
-					continue
+				if i.object == object {
+					do(t, vm, i)
 				}
-				require.NoError(t, vm.Attach(t.Context(), i.scheduler()))
-				for _, op := range i.load {
-					require.NoError(t, vm.Do(t.Context(), op))
-				}
-				for range 3 {
-					require.NoError(t, vm.Hold(t.Context(), 200*time.Millisecond))
-					snap := vm.Freeze("well")
-					require.Empty(t, sched.Bind(t, snap).StarvingFor(time.Second), i.name)
-					require.NoError(t, sched.Check(snap), i.name)
-				}
-				i.last = nil
-				i.recover(t, vm)
 			}
 		})
 	}
 }
 
+// Without an ill nothing starves under any of the loads, and no rule is broken.
+func TestNothingStarvesWithoutAnIll(t *testing.T) {
+	eachIll(t, func(t *testing.T, vm *ktest.VM, i ill) {
+		if i.change != nil {
+			return
+		}
+		require.NoError(t, vm.Attach(t.Context(), i.scheduler()))
+		for _, op := range i.load {
+			require.NoError(t, vm.Do(t.Context(), op))
+		}
+		for range 3 {
+			require.NoError(t, vm.Hold(t.Context(), 200*time.Millisecond))
+			snap := vm.Freeze("well")
+			require.Empty(t, sched.Bind(t, snap).StarvingFor(time.Second), i.name)
+			require.NoError(t, sched.Check(snap), i.name)
+		}
+		i.last = nil
+		i.recover(t, vm)
+	})
+}
+
 // Each ill is brought about under load, and the first line that is said of its starving task names it.
 func TestWhatStarvesIsExplained(t *testing.T) {
-	if *illsSeed == 0 {
-		t.Skip("give -ills.seed")
-	}
-	for _, object := range []string{"ills", "ledger"} {
-		t.Run(object, func(t *testing.T) {
-			vm := ktest.Boot(t, ktest.Config{Seed: *illsSeed, Topology: ktest.Topology{Sockets: 2, Cores: 2}})
-			for _, i := range ills {
-				if i.object != object {
-					continue
-				}
-				t.Run(i.name, func(t *testing.T) {
-					state := i.autopsy(t, vm)
-					var text strings.Builder
-					require.NoError(t, state.WriteText(&text, sched.Rows{}))
-					t.Log(text.String())
-					require.NotEmpty(t, state.Starving())
-					require.Regexp(t, i.said, state.Starving()[0].String(), "what is right names this: %s\nbecause: %s", i.names, i.truth)
-				})
-			}
+	eachIll(t, func(t *testing.T, vm *ktest.VM, i ill) {
+		t.Run(i.name, func(t *testing.T) {
+			state := i.autopsy(t, vm)
+			var text strings.Builder
+			require.NoError(t, state.WriteText(&text, sched.Rows{}))
+			t.Log(text.String())
+			require.NotEmpty(t, state.Starving())
+			require.Regexp(t, i.said, state.Starving()[0].String(), "what is right names this: %s\nbecause: %s", i.names, i.truth)
 		})
-	}
+	})
 }
